@@ -1,0 +1,79 @@
+"""What every data set is to the rest of the package: labelled pictures in named splits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatlabel.errors import InputError
+from gatlabel.labels import LabelSet, check_targets
+
+
+class ImageSource(ABC):
+    """Pictures with targets; the targets are known without decoding a picture.
+
+    Attributes:
+        labels: The L labels.
+        ids: N names, one a picture, as the annotation file gives them (unique).
+        targets: float32 ``(N, L)``: 1 present, 0 absent, between them soft, -1 unknown.
+    """
+
+    def __init__(self, labels: LabelSet, ids: Sequence[str], targets: NDArray[np.float32]) -> None:
+        check_targets(targets, labels)
+        if len(ids) != len(targets):
+            raise InputError(f"{len(ids)} picture names for {len(targets)} rows of targets")
+        self.labels = labels
+        self.ids = tuple(ids)
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def load(self, index: int) -> Tensor:
+        """Returns one picture: uint8 ``(3, height, width)``, RGB, 0 to 255.
+
+        Raises:
+            InputError: If the picture cannot be decoded; the message names the file.
+        """
+
+    @abstractmethod
+    def subset(self, indices: Sequence[int]) -> ImageSource:
+        """Returns the pictures at the given positions, in that order, as a source."""
+
+
+@dataclass(frozen=True)
+class DataSplits:
+    """The splits of one data set.
+
+    Attributes:
+        name: What the data set is called in tables and reports.
+        train: Pictures to learn from (label counts are taken from these only).
+        val: Pictures to choose by, and to report when there is no test split.
+        test: Pictures to report on, or ``None``.
+        notes: Plain sentences about what the reader did (how difficult objects were read,
+            what was left out, how a split was made), printed and kept in the run.
+    """
+
+    name: str
+    train: ImageSource
+    val: ImageSource
+    test: ImageSource | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def labels(self) -> LabelSet:
+        """The labels, the same in every split."""
+        return self.train.labels
+
+    def items(self) -> Iterator[tuple[str, ImageSource]]:
+        """Yields ``(name, source)`` for every split there is."""
+        yield "train", self.train
+        yield "val", self.val
+        if self.test is not None:
+            yield "test", self.test

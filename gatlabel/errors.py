@@ -1,0 +1,58 @@
+"""Errors that a caller can act on, and the one way to ask for an optional dependency."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class InputError(ValueError):
+    """The caller's mistake: the message names the file, row, label or option and what to do.
+
+    The command line prints it as one line and exits with code 2.
+    """
+
+
+class MissingExtraError(InputError, ImportError):
+    """An optional dependency is not installed; the message names the extra to install."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Returns ``"; did you mean 'x'?"`` for the closest choice, or an empty string."""
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def unknown_choice(kind: str, name: str, choices: Iterable[str]) -> InputError:
+    """Builds the error for a name that is not among the choices.
+
+    Args:
+        kind: What was to be chosen, in words (``"graph variant"``).
+        name: What the caller asked for.
+        choices: What there is.
+    """
+    known = sorted(choices)
+    hint = nearest(name, known) or f"; choose from {', '.join(known)}"
+    return InputError(f"unknown {kind} {name!r}{hint}")
+
+
+def require_extra(module: str, extra: str) -> ModuleType:
+    """Imports an optional dependency.
+
+    Args:
+        module: Name of the module to import.
+        extra: The extra of gatlabel that installs it.
+
+    Raises:
+        MissingExtraError: If the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+            raise
+        raise MissingExtraError(
+            f"{module} is not installed; install it with: pip install 'gatlabel[{extra}]'"
+        ) from error
