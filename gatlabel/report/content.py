@@ -1,0 +1,151 @@
+"""What a report shows: plain values and arrays, so that any run can fill it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from gatlabel.errors import InputError
+from gatlabel.labels import LabelSet, check_targets
+
+
+class GraphLike(Protocol):
+    """The three fields of a label graph that the report reads."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The L label names, in the order of the label set."""
+
+    @property
+    def edge_index(self) -> Any:
+        """``(2, E)``: sources, then targets; a message runs source -> target."""
+
+    @property
+    def edge_weight(self) -> Any:
+        """``(E,)``: the prior weight of each edge."""
+
+
+class LabelResult(NamedTuple):
+    """How one label fared.
+
+    Attributes:
+        label: Its name.
+        train_frequency: Share of the training pictures (with a known target) that show it, 0 to 1.
+        positives: Pictures of the evaluated split that show it.
+        ap: Average precision, 0 to 1, or NaN where the label has no positive.
+    """
+
+    label: str
+    train_frequency: float
+    positives: int
+    ap: float
+
+
+class Baseline(NamedTuple):
+    """A figure to read the model's own against.
+
+    Attributes:
+        name: What it is, in words (``"linear head"``, ``"oracle"``).
+        value: Its mAP on the same split under the same protocol, 0 to 1.
+    """
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything that one report shows. Only the first five fields and the predictions are needed.
+
+    Attributes:
+        title: Heading of the report.
+        data_name: What the data set is called.
+        labels: The L labels.
+        protocol: What was measured and how, in the order to print: ``{"AP": "uninterpolated",
+            "labels left out": "none", "device": "cpu", …}``.
+        metrics: Split -> metric -> value (NaN where undefined); ``"mAP"`` of the evaluated split
+            is the headline.
+        logits: ``(N, L)`` scores of the pictures to show; probability = sigmoid.
+        targets: ``(N, L)``: 1 present, 0 absent, between them soft (present from 0.5), -1 unknown.
+        ids: N names, one a picture.
+        thumbnail: Gives picture ``index`` (0 to N - 1) as uint8 ``(3, height, width)``; called
+            for the pictures on the page only (about 30). ``None`` shows names instead.
+        split: Name of the evaluated split, which the predictions and ``per_label`` belong to.
+        threshold: Probability from which a label counts as predicted, one for all or ``(L,)``.
+        curves: One row an epoch: ``{"epoch": 0, "train_loss": …, "val_mAP": …, "lr": …}``; any
+            numeric keys, each a line. Keys may be missing in some rows.
+        per_label: One row a label, in any order; may be empty.
+        graph: The label graph, or ``None``.
+        attention: Learned attention of each edge of ``graph``, ``(E,)`` or ``(E, H)`` by head:
+            non-negative, summing to 1 over the in-neighbours of a label. ``None`` if not learned.
+        baselines: Figures of the same split to stand beside the headline.
+        notes: Sentences about the data and the run.
+
+    Raises:
+        InputError: If shapes or names do not fit together, or logits are NaN.
+    """
+
+    title: str
+    data_name: str
+    labels: LabelSet
+    protocol: Mapping[str, str]
+    metrics: Mapping[str, Mapping[str, float]]
+    logits: ArrayLike | Tensor
+    targets: ArrayLike | Tensor
+    ids: Sequence[str]
+    thumbnail: Callable[[int], Tensor] | None = None
+    split: str = "val"
+    threshold: float | ArrayLike | Tensor = 0.5
+    curves: Sequence[Mapping[str, float]] = ()
+    per_label: Sequence[LabelResult] = ()
+    graph: GraphLike | None = None
+    attention: ArrayLike | Tensor | None = None
+    baselines: Sequence[Baseline] = ()
+    notes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        N, L = len(self.ids), len(self.labels)
+        logits, targets = as_array(self.logits), as_array(self.targets)
+        for what, values in (("logits", logits), ("targets", targets)):
+            if values.shape != (N, L):
+                raise InputError(
+                    f"report: {what} have shape {values.shape}, expected {(N, L)}: "
+                    "a row a picture name, a column a label"
+                )
+        check_targets(targets, self.labels)
+        if np.isnan(logits).any():
+            row, column = (int(k) for k in np.argwhere(np.isnan(logits))[0])
+            raise InputError(
+                f"report: the logit of {self.ids[row]}, label {self.labels[column]!r}, is NaN: "
+                "the model has diverged"
+            )
+        if as_array(self.threshold).shape not in ((), (L,)):
+            raise InputError(f"report: threshold is one number or {L} numbers, one a label")
+        for result in self.per_label:
+            self.labels.index(result.label)
+        if self.graph is not None:
+            self._check_graph(self.graph)
+        elif self.attention is not None:
+            raise InputError("report: attention needs the graph whose edges it belongs to")
+
+    def _check_graph(self, graph: GraphLike) -> None:
+        if tuple(graph.names) != self.labels.names:
+            raise InputError("report: the graph's labels are not the report's, in this order")
+        E = as_array(graph.edge_index).shape[1]
+        if self.attention is not None and as_array(self.attention).shape[:1] != (E,):
+            raise InputError(
+                f"report: attention has shape {as_array(self.attention).shape}, expected "
+                f"({E},) or ({E}, H): a row an edge of the graph"
+            )
+
+
+def as_array(values: Any) -> NDArray[np.float64]:
+    """Returns an array-like or a tensor, on any device, as a float64 array."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().double().numpy()
+    return np.asarray(values, dtype=np.float64)
