@@ -42,6 +42,18 @@ class ImageSource(ABC):
             InputError: If the picture cannot be decoded; the message names the file.
         """
 
+    def load_at_least(self, index: int, side: int) -> Tensor:
+        """Returns one picture, perhaps smaller than it is stored, if that is cheaper to make.
+
+        Args:
+            index: Which picture.
+            side: Neither side is made shorter than this many pixels; a smaller picture stays.
+
+        Returns:
+            uint8 ``(3, height, width)`` of (nearly) the same aspect ratio, as :meth:`load`.
+        """
+        return self.load(index)
+
     @abstractmethod
     def subset(self, indices: Sequence[int]) -> ImageSource:
         """Returns the pictures at the given positions, in that order, as a source."""

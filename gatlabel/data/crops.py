@@ -1,0 +1,83 @@
+"""Crops and padding that ``transforms.v2`` does not have."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class SquarePad(nn.Module):
+    """Pads the shorter side on both ends until the picture is square.
+
+    Args:
+        colour: RGB, 0 to 255, of what is added.
+    """
+
+    def __init__(self, colour: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.colour = colour
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Returns uint8 ``(3, s, s)`` with ``s`` the longer side of ``image`` (3, h, w)."""
+        _, height, width = image.shape
+        side = max(height, width)
+        colour = torch.tensor(self.colour, dtype=image.dtype)[:, None, None]
+        padded = colour.repeat(1, side, side)
+        top, left = (side - height) // 2, (side - width) // 2
+        padded[:, top : top + height, left : left + width] = image
+        return padded
+
+    def extra_repr(self) -> str:
+        """Shows the colour."""
+        return f"colour={self.colour}"
+
+
+class Multiscale(nn.Module):
+    """A crop of one of a few sizes at one of thirteen places, resized to a square.
+
+    Follows the ``MultiScaleCrop`` of ML-GCN's training code (Chen et al., CVPR 2019), which took
+    it from temporal segment networks (Wang et al., ECCV 2016): height and width are drawn from
+    neighbouring scales (at most two steps apart in the list), the place from the corners, the
+    centre, the middles of the sides and the four quarter points. That code squashes the picture
+    to a square first; here one resize does both, so the same parts are seen, once interpolated.
+
+    Args:
+        size: Side of the result in pixels.
+        scales: Sides of the crop as shares of the picture's, in descending order.
+    """
+
+    def __init__(self, size: int, scales: tuple[float, ...]) -> None:
+        super().__init__()
+        self.size = size
+        self.scales = scales
+        count = range(len(scales))
+        self.pairs = [
+            (scales[row], scales[column])
+            for row in count
+            for column in count
+            if abs(row - column) <= 2
+        ]
+        quarters = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]  # in quarters of what is left over
+        middles = [(2, 0), (2, 4), (4, 2), (0, 2)]
+        inner = [(1, 1), (1, 3), (3, 1), (3, 3)]
+        self.places = [*quarters, *middles, *inner]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Returns uint8 ``(3, size, size)``."""
+        from torchvision.transforms.v2 import functional
+
+        _, height, width = image.shape
+        tall, wide = self.pairs[int(torch.randint(len(self.pairs), ()))]
+        down, right = self.places[int(torch.randint(len(self.places), ()))]
+        crop_h, crop_w = max(1, round(height * tall)), max(1, round(width * wide))
+        top = (height - crop_h) * down // 4
+        left = (width - crop_w) * right // 4
+        target = [self.size, self.size]
+        resized: Tensor = functional.resized_crop(
+            image, top, left, crop_h, crop_w, target, antialias=True
+        )
+        return resized
+
+    def extra_repr(self) -> str:
+        """Shows size and scales."""
+        return f"size={self.size}, scales={self.scales}"

@@ -1,0 +1,82 @@
+"""A source and a transform as a torch data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from gatlabel.data.cache import PictureCache
+from gatlabel.data.source import ImageSource
+from gatlabel.errors import unknown_choice
+
+Item = tuple[Tensor, Tensor, int]
+
+
+class ImageDataset(Dataset[Item]):
+    """Transformed pictures with their targets.
+
+    An item is ``(image, target, index)``: uint8 ``(3, S, S)``, float32 ``(L,)``, and the
+    position in the source. Pixels stay uint8 until they are normalised on the device.
+
+    Args:
+        source: The pictures.
+        transform: From uint8 ``(3, h, w)`` to uint8 ``(3, S, S)``; if it has an attribute
+            ``decode_side``, pictures are decoded no larger than that needs.
+        cache: ``"memory"`` keeps the pictures, decoded and shrunk to ``decode_side``, from
+            :meth:`fill_cache` or the first access on: about 0.2 MB a picture at 224 pixels.
+            Worthwhile for up to some thousand pictures.
+
+    Raises:
+        InputError: If ``cache`` is unknown; on access, if a picture cannot be decoded.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        transform: Callable[[Tensor], Tensor],
+        cache: Literal["none", "memory"] = "none",
+    ) -> None:
+        if cache not in ("none", "memory"):
+            raise unknown_choice("cache", cache, ("none", "memory"))
+        self.source = source
+        self.transform = transform
+        self.side: int | None = getattr(transform, "decode_side", None)
+        self.targets = torch.from_numpy(source.targets)  # (N, L)
+        self.cache = PictureCache(len(source)) if cache == "memory" else None
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, item: int | tuple[int, int]) -> Item:
+        """Returns one item.
+
+        Args:
+            item: The position, or ``(position, seed)``: then chance in the transform depends on
+                that seed alone, and not on which worker does it nor on what was drawn before.
+        """
+        if not isinstance(item, tuple):
+            return self.transform(self._picture(item)), self.targets[item], item
+        index, seed = item
+        picture = self._picture(index)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return self.transform(picture), self.targets[index], index
+
+    def fill_cache(self, threads: int = 2) -> None:
+        """Decodes all pictures into the cache, if there is one, so that workers share it."""
+        if self.cache is not None:
+            self.cache.fill(self._decode, self.side, threads)
+
+    def _picture(self, index: int) -> Tensor:
+        if self.cache is None:
+            return self._decode(index)
+        return self.cache.get(index, self._decode, self.side)
+
+    def _decode(self, index: int) -> Tensor:
+        if self.side is None:
+            return self.source.load(index)
+        return self.source.load_at_least(index, self.side)

@@ -1,0 +1,84 @@
+"""Batches in an order, and with a chance, that seed and epoch alone decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from gatlabel.data.dataset import ImageDataset, Item
+from gatlabel.errors import InputError
+
+
+class SeededSampler(Sampler[tuple[int, int]]):
+    """Yields every position once an epoch, in random order, each with a seed for its transform.
+
+    Order and seeds depend on ``(seed, epoch)`` only: the number of workers changes nothing, and
+    a resumed run sees in epoch k what an unbroken one sees. Lightning sets the epoch by itself;
+    otherwise each pass is the next epoch.
+
+    Args:
+        count: Number of pictures.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count = count
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Makes the next pass that of the given epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        self.epoch += 1
+        order = torch.randperm(self.count, generator=generator)
+        seeds = torch.randint(2**62, (self.count,), generator=generator)
+        yield from zip(order.tolist(), seeds.tolist(), strict=True)
+
+
+def loader(
+    dataset: ImageDataset,
+    batch_size: int,
+    *,
+    train: bool,
+    workers: int = 0,
+    seed: int = 0,
+) -> DataLoader[Item]:
+    """Makes a loader of ``(images, targets, indices)``.
+
+    Batches are uint8 ``(B, 3, S, S)``, float32 ``(B, L)`` and int64 ``(B,)``. A cache of the
+    data set is filled before workers start.
+
+    Args:
+        dataset: The pictures.
+        batch_size: B.
+        train: Random order, and a last batch that is not full is dropped (batch normalisation
+            suffers from tiny batches), unless it is the only one. Otherwise in order, all.
+        workers: Processes that decode and transform; 0: none but this one. They stay alive
+            between epochs.
+        seed: Seed of the order and of the transforms' chance.
+
+    Raises:
+        InputError: If there are no pictures, or a number is out of range.
+    """
+    if len(dataset) == 0:
+        raise InputError("the split has no pictures to load")
+    if batch_size < 1 or workers < 0:
+        raise InputError(f"batch size {batch_size} and workers {workers}: expected >= 1 and >= 0")
+    dataset.fill_cache(threads=max(1, workers))
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=SeededSampler(len(dataset), seed) if train else None,
+        drop_last=train and len(dataset) >= batch_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

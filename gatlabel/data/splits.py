@@ -1,0 +1,159 @@
+"""From the splits an annotation file names to train, val and test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gatlabel.data.source import DataSplits, ImageSource
+from gatlabel.data.stratification import stratify
+from gatlabel.errors import InputError, nearest
+from gatlabel.labels import PRESENT
+
+FRACTIONS = (0.7, 0.15, 0.15)
+
+#: What annotation files call their splits, and which of ours it is.
+SPLIT_NAMES: dict[str, str] = {
+    "train": "train",
+    "training": "train",
+    "trainval": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def split_of(name: str, where: str) -> str:
+    """Translates a split's name in a file to ``"train"``, ``"val"`` or ``"test"``.
+
+    Args:
+        name: What the file says, in any case (``"valid"``, ``"Trainval"``).
+        where: File and line, for the error message.
+
+    Raises:
+        InputError: If it is no known name.
+    """
+    known = SPLIT_NAMES.get(name.strip().lower())
+    if known is None:
+        hint = nearest(name.lower(), SPLIT_NAMES) or f"; known are {', '.join(SPLIT_NAMES)}"
+        raise InputError(f"{where}: unknown split {name!r}{hint}")
+    return known
+
+
+def split(
+    source: ImageSource,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    seed: int = 0,
+    name: str = "pictures",
+) -> DataSplits:
+    """Divides pictures into train, val and test, stratified by label.
+
+    Args:
+        source: All pictures; an unknown label counts as absent.
+        fractions: Shares of train, val and test; test may be 0, for none.
+        seed: The same seed gives the same splits.
+        name: What to call the data set.
+
+    Raises:
+        InputError: If a split would be empty.
+    """
+    wanted = [share for share in fractions if share > 0]
+    if len(fractions) != 3 or min(fractions[:2]) <= 0 or fractions[2] < 0:
+        raise InputError(
+            f"fractions are the shares of train, val and test, got {tuple(fractions)}: the first "
+            "two must be positive"
+        )
+    parts = stratify(source.targets == PRESENT, wanted, seed)
+    sizes = ", ".join(str(len(rows)) for rows in parts)
+    note = f"there was no split: divided by label into {sizes} pictures (seed {seed})"
+    pieces = [source.subset(rows.tolist()) for rows in parts]
+    test = pieces[2] if len(pieces) == 3 else None
+    return DataSplits(name, pieces[0], pieces[1], test, notes=(note,))
+
+
+def complete_splits(
+    name: str,
+    parts: Mapping[str, ImageSource],
+    *,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    seed: int = 0,
+    notes: Sequence[str] = (),
+    evaluate_only: bool = False,
+) -> DataSplits:
+    """Makes the splits that training needs out of those a data set comes with.
+
+    Args:
+        name: What to call the data set.
+        parts: Sources by ``"train"``, ``"val"``, ``"test"``, or ``"all"`` alone if the data set
+            has no split. Without val, val is cut from train, stratified by label, with the share
+            ``fractions[1] / (fractions[0] + fractions[1])``.
+        fractions: Shares of train, val and test where they are to be made.
+        seed: Seed of what is made here.
+        notes: What the reader has to say already.
+        evaluate_only: Take the splits as they are, even without train or val (these are then
+            empty), and call pictures without a split ``test``: for evaluating a trained model.
+
+    Raises:
+        InputError: If there is no picture to train on, or a split is empty.
+    """
+    said = list(notes)
+    given = dict(parts)
+    for part, source in given.items():
+        if len(source) == 0:
+            raise InputError(f"the split {part!r} of {name} is empty")
+    if not given:
+        raise InputError(f"{name} has no pictures")
+    if evaluate_only:
+        everything = given.pop("all", None)
+        if everything is not None:
+            given["test"] = everything
+        none = next(iter(given.values())).subset([])
+        splits = DataSplits(
+            name, given.get("train", none), given.get("val", none), given.get("test")
+        )
+    elif "all" in given:
+        splits = split(given["all"], fractions, seed, name)
+        said += splits.notes
+    elif "train" not in given:
+        raise InputError(
+            f"{name} has no train split, only {' and '.join(given)}; label pictures as train, or "
+            "let the split be made here by leaving it out"
+        )
+    elif "val" not in given:
+        train = given["train"]
+        shares = fractions[:2]
+        rows = stratify(train.targets == PRESENT, shares, seed)
+        said.append(
+            f"there was no val split: {len(rows[1])} of {len(train)} train pictures were set "
+            f"apart, stratified by label (seed {seed})"
+        )
+        pieces = [train.subset(part.tolist()) for part in rows]
+        splits = DataSplits(name, pieces[0], pieces[1], given.get("test"))
+    else:
+        splits = DataSplits(name, given["train"], given["val"], given.get("test"))
+    return DataSplits(
+        name, splits.train, splits.val, splits.test, notes=(*said, *absent_labels(splits))
+    )
+
+
+def absent_labels(splits: DataSplits) -> list[str]:
+    """Says which labels no picture has, and which only pictures outside train have."""
+    has = {part: (source.targets == PRESENT).any(axis=0) for part, source in splits.items()}
+    anywhere = np.logical_or.reduce(list(has.values()))
+    names = splits.labels.names
+    never = [label for label, there in zip(names, anywhere, strict=True) if not there]
+    held_out = [
+        label
+        for label, there, learned in zip(names, anywhere, has["train"], strict=True)
+        if there and not learned
+    ]
+    said = []
+    if never:
+        said.append(f"{len(never)} of {len(names)} labels are never present: {', '.join(never)}")
+    if held_out and len(splits.train):
+        said.append(f"{len(held_out)} labels are never present in train: {', '.join(held_out)}")
+    return said

@@ -1,0 +1,221 @@
+"""From a decoded picture of any size to the square uint8 picture the model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gatlabel.data.crops import Multiscale, SquarePad
+from gatlabel.errors import InputError, unknown_choice
+
+Resize = Literal["squash", "pad", "crop"]
+
+#: Mean colour of ImageNet, 0 to 255: about 0 after normalisation.
+MEAN_COLOUR = (124, 116, 104)
+
+
+class ImageTransform(nn.Module):
+    """A chain of steps from uint8 ``(3, h, w)`` to uint8 ``(3, size, size)``.
+
+    Args:
+        steps: Modules or functions from picture to picture, such as ``transforms.v2`` has.
+        size: Side of the result in pixels.
+        decode_side: How long the shorter side of the decoded picture should be: JPEG files may
+            be decoded smaller than they are, and caches keep no more than this.
+    """
+
+    def __init__(
+        self, steps: list[Callable[[Tensor], Tensor]], size: int, decode_side: int
+    ) -> None:
+        super().__init__()
+        self.steps = steps
+        self.size = size
+        self.decode_side = decode_side
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Returns the transformed picture, uint8 ``(3, size, size)``."""
+        for step in self.steps:
+            image = step(image)
+        return image
+
+    def extra_repr(self) -> str:
+        """Lists the steps."""
+        return "\n".join(str(step) for step in self.steps)
+
+
+def evaluation_transform(size: int, resize: Resize = "squash") -> ImageTransform:
+    """Brings the picture to the target size, without chance.
+
+    Args:
+        size: Side of the result in pixels.
+        resize: ``"squash"`` resizes the whole picture and lets its aspect ratio go; ``"pad"``
+            keeps the ratio and fills the rest with the mean colour; ``"crop"`` keeps the ratio
+            and cuts off the ends of the longer side, and the objects there.
+
+    Raises:
+        InputError: If the size is not positive or ``resize`` is unknown.
+    """
+    from torchvision.transforms import v2
+
+    _check_size(size)
+    squash = v2.Resize((size, size), antialias=True)
+    if resize == "squash":
+        return ImageTransform([squash], size, size)
+    if resize == "pad":
+        longer = v2.Resize(None, max_size=size, antialias=True)
+        return ImageTransform([longer, SquarePad(MEAN_COLOUR)], size, size)
+    if resize == "crop":
+        shorter = v2.Resize(size, antialias=True)
+        return ImageTransform([shorter, v2.CenterCrop(size)], size, size)
+    raise unknown_choice("resize", resize, ("squash", "pad", "crop"))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What chance may do to a training picture.
+
+    Attributes:
+        crop: ``"resized"``: a random part of the picture; ``"multiscale"``: one of the crops of
+            ML-GCN's training code (:class:`~gatlabel.data.crops.Multiscale`); ``"none"``: the
+            whole picture, brought to size as in evaluation.
+        area: Smallest and largest share of the picture's area in a ``"resized"`` crop.
+        ratio: Smallest and largest aspect ratio of that crop.
+        scales: Sides of ``"multiscale"`` crops, as shares of the picture's.
+        flip: Probability of a mirror image.
+        jitter: Largest relative change of brightness, contrast and saturation, 0 to 1.
+        hue: Largest shift of the hue, 0 to 0.5 of the colour circle.
+        randaugment: How many operations of RandAugment (Cubuk et al., 2020) are applied.
+        magnitude: Their strength, 0 to 30.
+        cutout: Side of a square that is painted over with the mean colour, as a share of the
+            picture's side (Cutout; DeVries and Taylor, 2017); 0 for none.
+        erase: Probability of a random rectangle being painted over (random erasing; Zhong et
+            al., 2020).
+    """
+
+    crop: Literal["resized", "multiscale", "none"] = "resized"
+    area: tuple[float, float] = (0.4, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66, 0.5)
+    flip: float = 0.5
+    jitter: float = 0.0
+    hue: float = 0.0
+    randaugment: int = 0
+    magnitude: int = 9
+    cutout: float = 0.0
+    erase: float = 0.0
+
+
+#: Augmentations by name.
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": Augmentation(crop="none", flip=0.0),
+    "light": Augmentation(area=(0.6, 1.0)),
+    "standard": Augmentation(area=(0.4, 1.0), jitter=0.2),
+    "strong": Augmentation(area=(0.3, 1.0), randaugment=2, cutout=0.4),
+    "mlgcn": Augmentation(crop="multiscale"),  # Chen et al., CVPR 2019, section 4.2
+    "asl": Augmentation(crop="none", flip=0.5, randaugment=2, cutout=0.5),  # Ridnik et al., 2021
+}
+
+
+def training_transform(
+    size: int, augmentation: str | Augmentation = "standard", resize: Resize = "squash"
+) -> ImageTransform:
+    """Brings the picture to the target size and lets chance vary it.
+
+    Args:
+        size: Side of the result in pixels.
+        augmentation: A name of :data:`AUGMENTATIONS`, or options of one's own.
+        resize: How the whole picture is brought to size where nothing is cropped.
+
+    Raises:
+        InputError: If an option is unknown or out of range.
+    """
+    from torchvision.transforms import v2
+
+    if isinstance(augmentation, str):
+        if augmentation not in AUGMENTATIONS:
+            raise unknown_choice("augmentation", augmentation, AUGMENTATIONS)
+        augmentation = AUGMENTATIONS[augmentation]
+    options = augmentation
+    _check(options)
+    _check_size(size)
+    smallest = 1.0
+    steps: list[Callable[[Tensor], Tensor]] = []
+    if options.crop == "resized":
+        smallest = options.area[0] ** 0.5
+        steps.append(v2.RandomResizedCrop(size, options.area, options.ratio, antialias=True))
+    elif options.crop == "multiscale":
+        smallest = min(options.scales)
+        steps.append(Multiscale(size, options.scales))
+    else:
+        steps += evaluation_transform(size, resize).steps
+    if options.flip:
+        steps.append(v2.RandomHorizontalFlip(options.flip))
+    if options.jitter or options.hue:
+        strength = options.jitter
+        steps.append(v2.ColorJitter(strength, strength, strength, options.hue))
+    if options.randaugment:
+        fill = list(MEAN_COLOUR)
+        steps.append(v2.RandAugment(options.randaugment, options.magnitude, fill=fill))
+    if options.cutout:
+        steps.append(Cutout(options.cutout))
+    if options.erase:
+        steps.append(v2.RandomErasing(options.erase, value=list(MEAN_COLOUR)))
+    return ImageTransform(steps, size, round(size / smallest))
+
+
+class Cutout(nn.Module):
+    """Paints a square over with the mean colour; its centre is anywhere in the picture.
+
+    Terrance DeVries and Graham Taylor, "Improved regularization of convolutional neural networks
+    with Cutout", arXiv 1708.04552: the square may hang over the border.
+
+    Args:
+        share: Side of the square, as a share of the picture's side.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Returns a copy of the picture, uint8 ``(3, h, w)``, with the square painted over."""
+        _, height, width = image.shape
+        half_h, half_w = (max(1, round(side * self.share / 2)) for side in (height, width))
+        y = int(torch.randint(height, ()))
+        x = int(torch.randint(width, ()))
+        colour = torch.tensor(MEAN_COLOUR, dtype=image.dtype)[:, None, None]
+        image = image.clone()
+        image[:, max(0, y - half_h) : y + half_h, max(0, x - half_w) : x + half_w] = colour
+        return image
+
+    def extra_repr(self) -> str:
+        """Shows the share."""
+        return f"share={self.share}"
+
+
+def _check_size(size: int) -> None:
+    if size < 1:
+        raise InputError(f"image size {size}: expected a positive number of pixels")
+
+
+def _check(options: Augmentation) -> None:
+    if options.crop not in ("resized", "multiscale", "none"):
+        raise unknown_choice("crop", options.crop, ("resized", "multiscale", "none"))
+    if not 0 < options.area[0] <= options.area[1] <= 1:
+        raise InputError(f"crop area {options.area}: expected 0 < smallest <= largest <= 1")
+    if not 0 < options.ratio[0] <= options.ratio[1]:
+        raise InputError(f"crop ratio {options.ratio}: expected 0 < smallest <= largest")
+    if not options.scales or not all(0 < scale <= 1 for scale in options.scales):
+        raise InputError(f"crop scales {options.scales}: expected shares above 0, up to 1")
+    for name, most in (("flip", 1), ("jitter", 1), ("hue", 0.5), ("cutout", 1), ("erase", 1)):
+        if not 0 <= getattr(options, name) <= most:
+            raise InputError(f"{name} {getattr(options, name)}: expected 0 to {most}")
+    if options.randaugment < 0 or not 0 <= options.magnitude <= 30:
+        raise InputError(
+            f"randaugment {options.randaugment}, magnitude {options.magnitude}: expected a number "
+            "of operations, and a strength of 0 to 30"
+        )
