@@ -1,0 +1,45 @@
+"""Graph-attention layers and heads: the label embeddings *are* the classifiers.
+
+Any network that ends in ``nn.Linear`` takes a head in its place. The example builds a label graph
+from three images' targets, puts a graph-attention head where a linear layer stood, and folds it
+into a linear layer again once it is trained:
+
+    >>> import torch
+    >>> from gatlabel.graph import Cooccurrence
+    >>> from gatlabel.nn import GATHead
+    >>> targets = torch.tensor([[1, 1, 0], [1, 1, 1], [0, 1, 1]])
+    >>> graph = Cooccurrence.from_targets(targets, ["fork", "table", "chair"]).graph("npmi")
+    >>> head = GATHead(in_features=64, graph=graph, hidden=32, heads=4)
+    >>> head(torch.randn(8, 64)).shape
+    torch.Size([8, 3])
+    >>> type(head.fold())
+    <class 'torch.nn.modules.linear.Linear'>
+
+Importing this module loads torch and nothing heavier.
+"""
+
+from gatlabel.nn.heads import (
+    HEADS,
+    GATHead,
+    GATv2Head,
+    GCNHead,
+    GraphHead,
+    Head,
+    LinearHead,
+    StaticHead,
+)
+from gatlabel.nn.layers import GATLayer, GATv2Layer, GCNLayer
+
+__all__ = [
+    "HEADS",
+    "GATHead",
+    "GATLayer",
+    "GATv2Head",
+    "GATv2Layer",
+    "GCNHead",
+    "GCNLayer",
+    "GraphHead",
+    "Head",
+    "LinearHead",
+    "StaticHead",
+]

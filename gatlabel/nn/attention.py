@@ -1,0 +1,121 @@
+"""The attention layer (AL): how much each label listens to each of its in-neighbours.
+
+A graph-attention layer has two halves, and the code keeps them apart: the *graph-convolution
+layer* (GCL, ``convolution.py``) carries node vectors along the edges, the *attention layer*
+(AL, this file) computes the weights it does so with. Edges follow PyG: ``edge_index[0]`` is the
+source ``j``, ``edge_index[1]`` the target ``i``; weights are normalised over the in-edges of ``i``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def neighbour_softmax(scores: Tensor, targets: Tensor, nodes: int) -> Tensor:
+    """Softmax of edge scores over the in-edges of each node.
+
+    ``α(i,j) = exp(e(i,j) − m_i) / Σ_k exp(e(i,k) − m_i)``, ``m_i`` the largest score into ``i``.
+
+    Args:
+        scores: ``(E, H)``, any real values.
+        targets: int64 ``(E,)``, the target node of each edge.
+        nodes: Number of nodes L.
+
+    Returns:
+        ``(E, H)``, in [0, 1], summing to 1 over the in-edges of every node that has one.
+    """
+    index = targets[:, None].expand_as(scores)
+    with torch.no_grad():  # the shift cancels, so it needs no gradient
+        highest = scores.new_full((nodes, scores.shape[1]), -math.inf)
+        highest = highest.scatter_reduce(0, index, scores, "amax")
+    exponentials = (scores - highest[targets]).exp()
+    totals = exponentials.new_zeros(nodes, scores.shape[1]).index_add(0, targets, exponentials)
+    return exponentials / totals[targets]
+
+
+def with_self_loops(edge_index: Tensor, nodes: int) -> Tensor:
+    """Removes self-loops and appends one for every node, in node order, as PyG does.
+
+    Args:
+        edge_index: int64 ``(2, E)``.
+        nodes: Number of nodes L.
+    """
+    others = edge_index[:, edge_index[0] != edge_index[1]]
+    loops = torch.arange(nodes, device=edge_index.device).expand(2, nodes)
+    return torch.cat([others, loops], dim=1)
+
+
+class AdditiveAttention(nn.Module):
+    r"""GAT's attention layer on given node vectors, with an optional prior from the edge weights.
+
+    ``e_h(i,j) = LeakyReLU(a_h·x_j + b_h·x_i) + λ_h · prior(j→i)``,
+    ``α_h(i,j) = softmax_j e_h(i,j)`` (Veličković et al., *Graph Attention Networks*, ICLR 2018,
+    arXiv:1710.10903, eq. 1-3; the prior is ours).
+
+    Args:
+        in_features: Width F of the node vectors.
+        heads: Number of attention heads H.
+        negative_slope: Slope of the LeakyReLU below zero.
+
+    Shapes:
+        x ``(L, F)``, edge_index ``(2, E)``, prior ``(E,)`` -> ``(E, H)``.
+    """
+
+    def __init__(self, in_features: int, heads: int, negative_slope: float = 0.2) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+        self.source = nn.Linear(in_features, heads, bias=False)
+        self.target = nn.Linear(in_features, heads, bias=False)
+        self.prior_weight = nn.Parameter(torch.ones(heads))
+        nn.init.xavier_uniform_(self.source.weight)
+        nn.init.xavier_uniform_(self.target.weight)
+
+    def forward(self, x: Tensor, edge_index: Tensor, prior: Tensor) -> Tensor:
+        """Returns the attention weights ``(E, H)``."""
+        source, target = edge_index[0], edge_index[1]
+        scores = self.source(x)[source] + self.target(x)[target]
+        scores = F.leaky_relu(scores, self.negative_slope) + prior[:, None] * self.prior_weight
+        return neighbour_softmax(scores, target, x.shape[0])
+
+
+class DynamicAttention(nn.Module):
+    r"""GATv2's attention layer on given node vectors, with an optional prior from edge weights.
+
+    ``e_h(i,j) = a_h · LeakyReLU(S_h x_j + T_h x_i) + λ_h · prior(j→i)``, softmax over ``j``
+    (Brody et al., *How Attentive are Graph Attention Networks?*, ICLR 2022, arXiv:2105.14491,
+    eq. 7: the nonlinearity comes before ``a``, so that the ranking of neighbours may differ
+    from target to target; the prior is ours).
+
+    Args:
+        in_features: Width F of the node vectors.
+        heads: Number of attention heads H.
+        width: Width of the hidden score vector of one head.
+        negative_slope: Slope of the LeakyReLU below zero.
+
+    Shapes:
+        x ``(L, F)``, edge_index ``(2, E)``, prior ``(E,)`` -> ``(E, H)``.
+    """
+
+    def __init__(
+        self, in_features: int, heads: int, width: int = 32, negative_slope: float = 0.2
+    ) -> None:
+        super().__init__()
+        self.heads, self.width, self.negative_slope = heads, width, negative_slope
+        self.source = nn.Linear(in_features, heads * width, bias=False)
+        self.target = nn.Linear(in_features, heads * width, bias=False)
+        self.direction = nn.Parameter(torch.empty(heads, width))
+        self.prior_weight = nn.Parameter(torch.ones(heads))
+        for weight in (self.source.weight, self.target.weight, self.direction):
+            nn.init.xavier_uniform_(weight)
+
+    def forward(self, x: Tensor, edge_index: Tensor, prior: Tensor) -> Tensor:
+        """Returns the attention weights ``(E, H)``."""
+        source, target = edge_index[0], edge_index[1]
+        mixed = self.source(x)[source] + self.target(x)[target]  # (E, H * width)
+        mixed = F.leaky_relu(mixed, self.negative_slope).view(-1, self.heads, self.width)
+        scores = (mixed * self.direction).sum(-1) + prior[:, None] * self.prior_weight
+        return neighbour_softmax(scores, target, x.shape[0])

@@ -1,0 +1,51 @@
+"""The linear head: one free classifier a label, no graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from gatlabel.errors import InputError
+from gatlabel.nn.heads.base import StaticHead
+
+if TYPE_CHECKING:
+    from gatlabel.graph import LabelGraph
+
+
+class LinearHead(StaticHead):
+    """``logits = W f + b``: what every other head is measured against.
+
+    Args:
+        in_features: Feature width D.
+        labels: Number of labels L, or their names.
+        graph: A label graph to take the labels from instead; its edges are not used.
+
+    Raises:
+        InputError: If neither or both of ``labels`` and ``graph`` are given.
+
+    Shapes:
+        features ``(..., D)`` -> logits ``(..., L)``.
+    """
+
+    kind = "linear"
+
+    def __init__(
+        self,
+        in_features: int,
+        labels: int | Sequence[str] | None = None,
+        *,
+        graph: LabelGraph | None = None,
+    ) -> None:
+        if (labels is None) == (graph is None):
+            raise InputError("a LinearHead needs its labels: give labels=… or graph=…, one of them")
+        if labels is None:
+            assert graph is not None
+            labels = graph.names
+        super().__init__(in_features, labels if isinstance(labels, int) else len(labels))
+        self.linear = nn.Linear(in_features, self.out_features)
+
+    def classifier(self) -> tuple[Tensor, Tensor]:
+        """Returns weight ``(L, D)`` and bias ``(L,)``."""
+        return self.linear.weight, self.linear.bias
