@@ -1,28 +1,78 @@
-"""Pictures and targets."""
+"""Labelled pictures: from annotation files to batches.
 
+A **source** (:class:`ImageSource`) knows the labels, the names and the targets of its pictures
+without decoding any, and decodes one when asked. **Readers** make sources from annotation files,
+one function a format, listed in :data:`READERS`; they return :class:`DataSplits`: train, val, and
+test if there is one, with notes on everything that was decided on the way. What has no split is
+split here, stratified by label. :func:`check_splits` finds files that cannot be decoded.
+
+Targets are float32 ``(N, L)``: 1 present, 0 absent, between them soft, -1 unknown. Pictures are
+uint8 ``(3, h, w)``, RGB, from the file to the device, where they are normalised.
+
+A **transform** brings pictures to the size of the model; an :class:`ImageDataset` joins source
+and transform, and :func:`loader` makes batches of it, in an order and with a chance that depend
+on seed and epoch only::
+
+    >>> from gatlabel.data import ImageDataset, loader, read_csv, training_transform
+    >>> splits = read_csv("photos")  # photos/labels.csv: image,split,labels
+    >>> len(splits.train), splits.labels
+    (4, LabelSet(3: cat, dog, sofa))
+    >>> dataset = ImageDataset(splits.train, training_transform(size=32))
+    >>> images, targets, indices = next(iter(loader(dataset, batch_size=2, train=True)))
+    >>> images.shape, images.dtype, targets.shape
+    (torch.Size([2, 3, 32, 32]), torch.uint8, torch.Size([2, 3]))
+
+To bring pictures from elsewhere (a database, a renderer), subclass :class:`ImageSource` and put
+the sources into :class:`DataSplits`, or one source into :func:`split`.
+"""
+
+from gatlabel.data.annotations import DifficultAs
+from gatlabel.data.cache import PictureCache
+from gatlabel.data.checking import check_images, check_splits
+from gatlabel.data.coco_reader import read_coco
 from gatlabel.data.csv_reader import read_csv
 from gatlabel.data.dataset import ImageDataset
+from gatlabel.data.decoding import decode_image
 from gatlabel.data.file_images import FileImages
-from gatlabel.data.loader import loader
+from gatlabel.data.json_reader import read_json
+from gatlabel.data.loader import SeededSampler, loader
+from gatlabel.data.readers import READERS
 from gatlabel.data.source import DataSplits, ImageSource
-from gatlabel.data.splits import split
+from gatlabel.data.splits import complete_splits, split
+from gatlabel.data.stratification import stratify
 from gatlabel.data.transforms import (
     AUGMENTATIONS,
     Augmentation,
+    ImageTransform,
     evaluation_transform,
     training_transform,
 )
+from gatlabel.data.voc_reader import VOC_LABELS, read_voc
 
 __all__ = [
     "AUGMENTATIONS",
+    "READERS",
+    "VOC_LABELS",
     "Augmentation",
     "DataSplits",
+    "DifficultAs",
     "FileImages",
     "ImageDataset",
     "ImageSource",
+    "ImageTransform",
+    "PictureCache",
+    "SeededSampler",
+    "check_images",
+    "check_splits",
+    "complete_splits",
+    "decode_image",
     "evaluation_transform",
     "loader",
+    "read_coco",
     "read_csv",
+    "read_json",
+    "read_voc",
     "split",
+    "stratify",
     "training_transform",
 ]

@@ -1,0 +1,80 @@
+"""Finding pictures that cannot be decoded before training starts, rather than in the middle."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+from gatlabel.data.file_images import FileImages
+from gatlabel.data.source import DataSplits, ImageSource
+from gatlabel.errors import InputError, unknown_choice
+
+
+def check_images(
+    source: ImageSource,
+    on_error: Literal["stop", "skip"] = "stop",
+    *,
+    threads: int | None = None,
+    name: str = "the data",
+) -> tuple[ImageSource, tuple[str, ...]]:
+    """Decodes every picture file once (a JPEG at 1/8 of its size, which reads all of it).
+
+    Args:
+        source: The pictures; a source without files is returned as it is.
+        on_error: Stop at pictures that cannot be decoded, or leave them out.
+        threads: How many pictures are decoded at a time. Default: the number of CPU cores.
+        name: What to call the source in messages.
+
+    Returns:
+        The source without the broken pictures, and notes that count and name them: nothing is
+        ever replaced by another picture.
+
+    Raises:
+        InputError: If pictures cannot be decoded and ``on_error`` is ``"stop"``, or if none can.
+    """
+    if on_error not in ("stop", "skip"):
+        raise unknown_choice("on-error", on_error, ("stop", "skip"))
+    if not isinstance(source, FileImages):
+        return source, ()
+
+    def complaint(index: int) -> str | None:
+        try:
+            source.load_at_least(index, 1)
+        except InputError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        complaints = list(pool.map(complaint, range(len(source))))
+    good = [index for index, said in enumerate(complaints) if said is None]
+    bad = [index for index, said in enumerate(complaints) if said is not None]
+    if not bad:
+        return source, ()
+    shown = ", ".join(source.ids[index] for index in bad[:10]) + (" …" if len(bad) > 10 else "")
+    said = f"{len(bad)} of {len(source)} pictures of {name} cannot be decoded: {shown}"
+    if on_error == "stop":
+        raise InputError(f"{said} ({complaints[bad[0]]}); on-error skip leaves them out")
+    if not good:
+        raise InputError(f"none of the {len(source)} pictures of {name} can be decoded")
+    return source.subset(good), (f"left out, {said}",)
+
+
+def check_splits(
+    splits: DataSplits, on_error: Literal["stop", "skip"] = "stop", *, threads: int | None = None
+) -> DataSplits:
+    """Applies :func:`check_images` to every split; its notes are added to those there are."""
+    checked = {
+        part: check_images(source, on_error, threads=threads, name=f"the {part} split")
+        for part, source in splits.items()
+        if len(source)
+    }
+    notes = tuple(note for _, said in checked.values() for note in said)
+    sources = {part: source for part, (source, _) in checked.items()}
+    return DataSplits(
+        splits.name,
+        sources.get("train", splits.train),
+        sources.get("val", splits.val),
+        sources.get("test", splits.test),
+        (*splits.notes, *notes),
+    )

@@ -1,0 +1,189 @@
+"""COCO: one JSON file of object instances a split, and a folder of pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from gatlabel.data.annotations import Annotation, DifficultAs, build_splits
+from gatlabel.data.downloads import Archive, fetch_and_unpack
+from gatlabel.data.source import DataSplits
+from gatlabel.data.splits import FRACTIONS
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.files import read_json as read_json_file
+from gatlabel.labels import ABSENT, PRESENT, UNKNOWN, LabelSet
+
+COCO_URL = "http://images.cocodataset.org"
+
+#: By year the archives, their MD5 sums, and a file or folder that comes with each.
+COCO_ARCHIVES: dict[str, tuple[Archive, ...]] = {
+    "2014": (
+        Archive(
+            "annotations/annotations_trainval2014.zip",
+            "0a379cfc70b0e71301e0f377548639bd",
+            "annotations/instances_train2014.json",
+        ),
+        Archive("zips/val2014.zip", "a3d79f5ed8d289b7a7554ce06a5782b3", "val2014"),
+        Archive("zips/train2014.zip", "0da8cfa0e090c266b78f30e2d2874f1a", "train2014"),
+    ),
+    "2017": (
+        Archive(
+            "annotations/annotations_trainval2017.zip",
+            "f4bbac642086de4f52a3fdda2de5fa2c",
+            "annotations/instances_train2017.json",
+        ),
+        Archive("zips/val2017.zip", "442b8da7639aecaf257c1dceb8ba8c80", "val2017"),
+        Archive("zips/train2017.zip", "cced6f7f71b7629ddf16f17bbcfab6b2", "train2017"),
+    ),
+}
+
+
+def read_coco(
+    root: str | os.PathLike[str],
+    *,
+    year: str = "2017",
+    train: str | None = None,
+    val: str | None = None,
+    test: str | None = None,
+    images: str | None = None,
+    crowd: DifficultAs = "positive",
+    drop_empty: bool = False,
+    download: bool = False,
+    base_url: str = COCO_URL,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    seed: int = 0,
+    on_error: Literal["stop", "skip"] = "stop",
+    evaluate_only: bool = False,
+) -> DataSplits:
+    """Reads instance annotations in COCO's format: COCO itself, or data of one's own.
+
+    A label is present if the picture has an instance of it. The labels are the categories of
+    the annotation files, in the order of their ids, whether they occur or not. T.-Y. Lin et al.,
+    "Microsoft COCO: common objects in context", ECCV 2014. COCO's own val split is both what is
+    chosen by and what is reported, as papers have it: its test labels are not public.
+
+    Args:
+        root: The folder with ``annotations`` and the picture folders.
+        year: For the default file names: ``2014`` or ``2017``.
+        train: Annotation file relative to ``root``. If none of the three files is given:
+            ``annotations/instances_train2017.json``, and so for val.
+        val: Annotation file to validate on.
+        test: Annotation file to test on.
+        images: The picture folder relative to ``root``, for all splits. Default: per split
+            ``train2017`` and so on where there is such a folder, else ``images``, else ``root``.
+        crowd: What a label is read as whose only instances in the picture are crowds.
+        drop_empty: Leave out pictures without any instance; papers differ (82,783 or 82,081
+            train pictures of COCO 2014).
+        download: Fetch and unpack the archives of the year (19 GB) into ``root``.
+        base_url: Where the archives lie.
+        fractions: Shares of train, val and test where a split is made here.
+        seed: Seed of such a split.
+        on_error: What to do about missing picture files: stop, or leave them out and say so.
+        evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
+
+    Raises:
+        InputError: If a file, a category or a picture is wrong, or the download fails.
+    """
+    folder = Path(root)
+    if download:
+        if year not in COCO_ARCHIVES:
+            raise unknown_choice("COCO year to download", year, COCO_ARCHIVES)
+        fetch_and_unpack(COCO_ARCHIVES[year], folder, base_url)
+    files = {part: file for part, file in zip(_PARTS, (train, val, test), strict=True) if file}
+    if not files:
+        files = {part: f"annotations/instances_{part}{year}.json" for part in ("train", "val")}
+        if evaluate_only:
+            files = {part: file for part, file in files.items() if (folder / file).is_file()}
+    names: list[str] | None = None
+    annotations: list[Annotation] = []
+    notes: list[str] = []
+    for part, file in files.items():
+        path = folder / file
+        content = _content(path)
+        categories = _categories(content, path)
+        if names is None:
+            names = list(categories.values())
+        LabelSet(names).require_same_names(categories.values(), f"{path}")
+        prefix = images if images is not None else _picture_folder(folder, f"{part}{year}")
+        rows, said = _rows(content, path, prefix, part, categories, crowd, drop_empty)
+        annotations += rows
+        notes.append(said)
+    if names is None:
+        raise InputError(f"{folder} has no annotations/instances_*{year}.json")
+    return build_splits(
+        f"COCO{year}" if not (train or val or test) else folder.name,
+        folder,
+        annotations,
+        LabelSet(names),
+        notes=notes,
+        fractions=fractions,
+        seed=seed,
+        on_error=on_error,
+        evaluate_only=evaluate_only,
+    )
+
+
+_PARTS = ("train", "val", "test")
+
+
+def _picture_folder(root: Path, usual: str) -> str:
+    return next((name for name in (usual, "images") if (root / name).is_dir()), "")
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    content = read_json_file(path, "COCO annotation file")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise InputError(f"{path} is no COCO annotation file: it has no list {key!r}")
+    return content
+
+
+def _categories(content: Mapping[str, Any], path: Path) -> dict[int, str]:
+    try:
+        found = sorted((row["id"], row["name"]) for row in content["categories"])
+        LabelSet(name for _, name in found)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: every category needs an id and a name") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return dict(found)
+
+
+def _rows(
+    content: Mapping[str, Any],
+    path: Path,
+    prefix: str,
+    part: str,
+    categories: Mapping[int, str],
+    crowd: DifficultAs,
+    drop_empty: bool,
+) -> tuple[list[Annotation], str]:
+    meaning = {"unknown": UNKNOWN, "positive": PRESENT, "negative": ABSENT}[crowd]
+    try:
+        rows = {
+            picture["id"]: Annotation(
+                (Path(prefix) / picture["file_name"]).as_posix(),
+                {},
+                part,
+                f"{path}, image id {picture['id']}",
+            )
+            for picture in content["images"]
+        }
+        for instance in content["annotations"]:
+            targets = rows[instance["image_id"]].targets
+            label = categories[instance["category_id"]]
+            if instance.get("iscrowd"):
+                targets.setdefault(label, meaning)
+            else:
+                targets[label] = PRESENT
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: a picture or an instance lacks, or refers to a missing, {error}"
+        ) from error
+    filled = [row for row in rows.values() if row.targets]
+    empty = len(rows) - len(filled)
+    said = f"{part}: {empty} of {len(rows)} pictures have no instance and are "
+    said += "left out" if drop_empty else "kept"
+    return (filled if drop_empty else list(rows.values())), f"{said}; crowds count as {crowd}"

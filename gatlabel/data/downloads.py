@@ -1,0 +1,149 @@
+"""Fetching published archives: checked, continued after a break, never half-unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from gatlabel.errors import InputError
+
+_CHUNK = 1 << 20
+_TIMEOUT = 60.0  # seconds without any byte
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published ``.tar`` or ``.zip`` file.
+
+    Attributes:
+        path: Where it lies below the base URL.
+        md5: Its published checksum.
+        holds: A file or folder that is there once it has been unpacked.
+    """
+
+    path: str
+    md5: str
+    holds: str
+
+
+def fetch_and_unpack(
+    archives: Iterable[Archive], folder: str | os.PathLike[str], base_url: str
+) -> None:
+    """Makes sure that archives are unpacked in a folder, downloading what is missing.
+
+    An archive that already lies in the folder is used, so it can be brought there by other
+    means; one that was downloaded here is deleted when it has been unpacked.
+
+    Args:
+        archives: What is wanted.
+        folder: Where to unpack; made if it is not there.
+        base_url: Where the archives lie; HTTP, HTTPS or FTP.
+
+    Raises:
+        InputError: If the server cannot be reached or has no such file, the checksum is wrong
+            or the archive is broken; the message says what to do.
+    """
+    target = Path(folder)
+    for archive in archives:
+        file = target / Path(archive.path).name
+        unpacking = target / f".unpacking-{file.name}"  # there until unpacking has succeeded
+        if (target / archive.holds).exists() and not unpacking.exists():
+            continue
+        target.mkdir(parents=True, exist_ok=True)
+        brought = file.exists()
+        if not brought:
+            download(f"{base_url.rstrip('/')}/{archive.path}", file)
+        if _md5(file) != archive.md5:
+            if not brought:
+                file.unlink()
+            advice = "delete it" if brought else "it has been deleted"
+            raise InputError(
+                f"{file} is not what was published: its MD5 is not {archive.md5}; {advice}, try again"
+            )
+        _unpack(file, unpacking, target)
+        if not (target / archive.holds).exists():
+            raise InputError(f"{file} does not hold {archive.holds}")
+        if not brought:
+            file.unlink()
+
+
+def download(url: str, file: Path) -> None:
+    """Downloads one file; what a broken attempt left is continued where the server can.
+
+    Args:
+        url: From where.
+        file: To where; it appears when it is complete, until then ``file.part`` grows.
+
+    Raises:
+        InputError: If the download fails.
+    """
+    part = file.with_name(file.name + ".part")
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "gatlabel"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        request = urllib.request.Request(url, headers=headers)
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+            continued = have > 0 and answer.status == 206
+            length = answer.headers.get("Content-Length")
+            with part.open("ab" if continued else "wb") as out:
+                start = out.tell()
+                shutil.copyfileobj(answer, out, _CHUNK)
+                got = out.tell() - start
+        if length is not None and got != int(length):
+            raise ConnectionError(f"the connection ended after {got} of {length} bytes")
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and have:  # nothing is left to send: it was complete, or is another's
+            part.unlink()
+            download(url, file)
+            return
+        raise InputError(f"cannot download {url}: {error.code} {error.reason}") from error
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise InputError(
+            f"cannot download {url}: {reason}; try again to continue, or bring the file to {file} "
+            "by other means"
+        ) from error
+    part.replace(file)
+
+
+def _md5(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _unpack(file: Path, unpacking: Path, target: Path) -> None:
+    shutil.rmtree(unpacking, ignore_errors=True)
+    unpacking.mkdir()
+    inside = unpacking / "content"
+    try:
+        if file.suffix == ".zip":
+            with zipfile.ZipFile(file) as packed:
+                packed.extractall(inside)  # drops absolute paths and ".." by itself
+        else:
+            with tarfile.open(file) as packed_tar:
+                packed_tar.extractall(inside, filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
+        shutil.rmtree(unpacking, ignore_errors=True)
+        raise InputError(f"cannot unpack {file}: {error}") from error
+    _merge(inside, target)
+    shutil.rmtree(unpacking)
+
+
+def _merge(source: Path, target: Path) -> None:
+    """Moves a folder's content into another; what has no counterpart moves as a whole."""
+    for entry in source.iterdir():
+        counterpart = target / entry.name
+        if entry.is_dir() and counterpart.is_dir():
+            _merge(entry, counterpart)
+        else:
+            entry.replace(counterpart)
