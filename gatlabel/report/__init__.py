@@ -1,0 +1,13 @@
+"""The report of a run: one HTML file with what was measured, how, and what it looks like.
+
+Fill in a :class:`ReportContent` and hand it to :func:`write_report`::
+
+    write_report(ReportContent(title="voc, gat head", …), "runs/voc/report.html")
+
+The file needs nothing else: styles, drawings and pictures are inside, and it fetches nothing.
+"""
+
+from gatlabel.report.content import Baseline, GraphLike, LabelResult, ReportContent
+from gatlabel.report.page import write_report
+
+__all__ = ["Baseline", "GraphLike", "LabelResult", "ReportContent", "write_report"]

@@ -1,0 +1,169 @@
+"""The label graph and what the attention made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from gatlabel.report.content import GraphLike, ReportContent, as_array
+from gatlabel.report.graph_drawing import draw_edges, share_scatter
+from gatlabel.report.markup import Cell, figure, number, number_cell, section, table, text_cell
+
+MOST_ROWS = 60
+MOST_DRAWN = 90
+
+
+@dataclass(frozen=True)
+class EdgeView:
+    """The edges of a graph without self-loops, with prior and learned shares.
+
+    Attributes:
+        source: int64 ``(E,)``.
+        target: int64 ``(E,)``.
+        prior: ``(E,)`` weights as the graph has them.
+        prior_share: ``(E,)`` prior divided by the sum over the target's in-edges, 0 to 1.
+        in_degree: ``(E,)`` in-edges of the edge's target.
+        heads: ``(E, H)`` learned attention, or ``None``.
+    """
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    prior: NDArray[np.float64]
+    prior_share: NDArray[np.float64]
+    in_degree: NDArray[np.int64]
+    heads: NDArray[np.float64] | None
+
+    @property
+    def shown(self) -> NDArray[np.float64]:
+        """Share of each edge among its target's in-edges: learned where known, else prior."""
+        return self.prior_share if self.heads is None else self.heads.mean(axis=1)
+
+    @property
+    def gain(self) -> NDArray[np.float64]:
+        """How many times an equal share each edge has; 1 for the only in-edge of a label."""
+        return self.shown * self.in_degree
+
+    def strongest(self) -> NDArray[np.int64]:
+        """Positions of the edges, furthest above an equal share first."""
+        return np.lexsort((-self.prior, -self.shown, -np.round(self.gain, 6))).astype(np.int64)
+
+
+def edge_view(graph: GraphLike, attention: NDArray[np.float64] | None) -> EdgeView:
+    """Reads a graph's edges; self-loops are left out, as no label learns from itself there."""
+    index = as_array(graph.edge_index).astype(np.int64).reshape(2, -1)
+    keep = index[0] != index[1]
+    source, target = index[0, keep], index[1, keep]
+    prior = as_array(graph.edge_weight)[keep]
+    L = len(graph.names)
+    total = np.bincount(target, weights=np.maximum(prior, 0), minlength=L)[target]
+    share = np.divide(np.maximum(prior, 0), total, out=np.zeros_like(prior), where=total > 0)
+    degree = np.bincount(target, minlength=L)[target].astype(np.int64)
+    heads = None
+    if attention is not None:
+        heads = attention[keep].reshape(len(prior), -1)
+        if heads.shape[1] == 0:
+            heads = None
+    return EdgeView(source, target, prior, share, degree, heads)
+
+
+def graph_section(content: ReportContent) -> str:
+    """Returns the drawing of the strongest edges, prior against attention, and the edge table."""
+    if content.graph is None:
+        return ""
+    attention = None if content.attention is None else as_array(content.attention)
+    edges = edge_view(content.graph, attention)
+    E, L = len(edges.prior), len(content.labels)
+    connected = len(set(edges.source.tolist()) | set(edges.target.tolist()))
+    facts = (
+        f"<p>{L} label{'s' * (L != 1)}, {E} directed edges, {L - connected} labels without any "
+        f"neighbour. An edge source → target lets the target read the source's evidence.</p>"
+    )
+    if not E:
+        return section("graph", "Label graph", facts)
+    strongest = edges.strongest()
+    drawn = strongest[: min(MOST_DRAWN, max(3 * L, 12))]
+    layout = _layout(edges, drawn, L)
+    names = list(content.labels)
+    learned = edges.heads is not None
+    parts = [facts]
+    if learned:
+        parts.append(
+            "<p>Attention tells which neighbours a label reads, not that reading them helps: for "
+            "that, compare with a model trained on a random graph of the same degrees.</p>"
+        )
+    caption = (
+        f"The {len(drawn)} of {E} edges furthest above an equal share of their target's "
+        f"{'attention' if learned else 'prior weight'}. Thicker: larger share"
+        + ("; orange: more than the prior gave it, blue: less." if learned else ".")
+    )
+    parts.append(
+        figure(
+            draw_edges(
+                edges.source[drawn],
+                edges.target[drawn],
+                edges.shown[drawn],
+                edges.prior_share[drawn] if learned else None,
+                names,
+                layout,
+            ),
+            caption,
+            "wide",
+        )
+    )
+    if learned:
+        parts.append(_scatter(edges, names))
+    parts.append(_table(edges, strongest[:MOST_ROWS], names))
+    return section("graph", "Label graph" + (" and learned attention" if learned else ""), *parts)
+
+
+def _layout(edges: EdgeView, drawn: NDArray[np.int64], L: int) -> dict[int, tuple[float, float]]:
+    """Places the labels that the drawn edges touch; all of them when there are few."""
+    web: nx.Graph[int] = nx.Graph()
+    if L <= 30:
+        web.add_nodes_from(range(L))
+    for e in drawn.tolist():
+        web.add_edge(int(edges.source[e]), int(edges.target[e]))
+    places = nx.spring_layout(web, seed=1, k=2.2 / max(len(web), 1) ** 0.5, iterations=150)
+    return {int(node): (float(p[0]), float(p[1])) for node, p in places.items()}
+
+
+def _scatter(edges: EdgeView, names: list[str]) -> str:
+    free = np.flatnonzero(edges.in_degree > 1)  # an only neighbour has share 1 either way
+    if not len(free):
+        return ""
+    prior, learned = edges.prior_share[free], edges.shown[free]
+    caption = "Every edge whose target has a choice"
+    if np.ptp(prior) > 1e-9 and np.ptp(learned) > 1e-9:
+        r = float(np.corrcoef(prior, learned)[0, 1])
+        caption += f" (correlation {number(r, 2)})"
+    if len(free) > 1500:
+        chosen = np.sort(np.random.default_rng(0).permutation(len(free))[:1500])
+        free, prior, learned = free[chosen], prior[chosen], learned[chosen]
+        caption += ", 1500 of them drawn"
+    caption += ". On the line the attention does what the prior says."
+    titles = [f"{names[edges.source[e]]} → {names[edges.target[e]]}" for e in free]
+    return figure(share_scatter(prior, learned, titles), caption)
+
+
+def _table(edges: EdgeView, rows: NDArray[np.int64], names: list[str]) -> str:
+    head = ["source", "target", "prior weight", "prior share", "in-edges"]
+    if edges.heads is not None:
+        head += ["attention", "× equal share"]
+        if edges.heads.shape[1] > 1:
+            head.append("heads, least to most")
+    body = []
+    for e in rows.tolist():
+        row = [text_cell(names[edges.source[e]]), text_cell(names[edges.target[e]])]
+        row += [number_cell(edges.prior[e]), number_cell(edges.prior_share[e])]
+        row.append(Cell(str(edges.in_degree[e]), float(edges.in_degree[e])))
+        if edges.heads is not None:
+            row += [number_cell(edges.shown[e]), number_cell(edges.gain[e], 2)]
+            if edges.heads.shape[1] > 1:
+                low, high = edges.heads[e].min(), edges.heads[e].max()
+                row.append(Cell(f"{number(low, 2)} to {number(high, 2)}", float(high - low)))
+        body.append(row)
+    caption = f"Strongest {len(body)} of {len(edges.prior)} edges"
+    return table(head, body, caption=caption)

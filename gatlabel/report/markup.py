@@ -1,0 +1,122 @@
+"""HTML from values: everything a user may have named is escaped here."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+def text(value: object) -> str:
+    """Returns text as it may stand in HTML, between tags or in a quoted attribute.
+
+    Surrogates (file names that are not UTF-8) and control characters become the replacement
+    sign, since UTF-8 has no form for the former and HTML forbids the latter.
+    """
+    plain = "".join(
+        "\N{REPLACEMENT CHARACTER}"
+        if "\ud800" <= c <= "\udfff" or (c < " " and c not in "\t\n") or c == "\x7f"
+        else c
+        for c in str(value)
+    )
+    return html.escape(plain, quote=True)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Returns a figure as tables show it: whole numbers in full, others rounded, NaN as a dash."""
+    value = float(value)
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if value == int(value) and abs(value) >= 2:
+        return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
+    if value != 0 and abs(value) < 10**-digits:
+        return f"{value:.1e}".replace("-", "−")
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """Returns a share (0 to 1) in per cent, with more digits where it is small."""
+    if math.isnan(share):
+        return "–"
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+class Cell(NamedTuple):
+    """A table cell: what is shown (HTML) and, for numbers, the value it is sorted by."""
+
+    shown: str
+    value: float | None = None
+
+
+def text_cell(value: object) -> Cell:
+    """Returns a cell of escaped text."""
+    return Cell(text(value))
+
+
+def number_cell(value: float, digits: int = 3) -> Cell:
+    """Returns a right-aligned cell that sorts by its value."""
+    return Cell(number(value, digits), float(value))
+
+
+def bar_cell(value: float) -> Cell:
+    """Returns a number (0 to 1) with a small bar under it."""
+    if math.isnan(value):
+        return Cell("–", value)
+    width = 100 * min(max(value, 0.0), 1.0)
+    return Cell(
+        f'{number(value)}<span class="bar"><i style="width:{width:.1f}%"></i></span>', value
+    )
+
+
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str, sortable: bool = True
+) -> str:
+    """Returns a table in a box that scrolls, its columns sortable by a click on their heads.
+
+    Args:
+        head: Column names (plain text).
+        rows: Cells, ``len(head)`` a row.
+        caption: What the table shows, for everyone and for screen readers.
+        sortable: Whether the heads are buttons.
+    """
+    numeric = [any(row[k].value is not None for row in rows) for k in range(len(head))]
+    heads = "".join(
+        f'<th scope="col"{_number_class(numeric[k])}>'
+        + (f'<button type="button">{text(name)}</button>' if sortable else text(name))
+        + "</th>"
+        for k, name in enumerate(head)
+    )
+    body = "".join(
+        "<tr>" + "".join(_cell(cell, numeric[k]) for k, cell in enumerate(row)) + "</tr>\n"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}">'
+        f"<table{' data-sortable' if sortable else ''}><caption>{text(caption)}</caption>"
+        f"<thead><tr>{heads}</tr></thead><tbody>\n{body}</tbody></table></div>\n"
+    )
+
+
+def _number_class(numeric: bool) -> str:
+    return ' class="n"' if numeric else ""
+
+
+def _cell(cell: Cell, numeric: bool) -> str:
+    if cell.value is None:
+        return f"<td{_number_class(numeric)}>{cell.shown}</td>"
+    value = "" if math.isnan(cell.value) else f"{cell.value:.9g}"
+    return f'<td class="n" data-value="{value}">{cell.shown}</td>'
+
+
+def section(anchor: str, title: str, *parts: str) -> str:
+    """Returns a section of the page; empty when it has nothing to show."""
+    body = "".join(parts)
+    if not body:
+        return ""
+    return f'<section id="{anchor}"><h2>{text(title)}</h2>\n{body}</section>\n'
+
+
+def figure(drawing: str, caption: str, kind: str = "") -> str:
+    """Returns a drawing with its caption (plain text)."""
+    return f'<figure class="{kind}">{drawing}<figcaption>{text(caption)}</figcaption></figure>\n'

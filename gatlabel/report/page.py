@@ -1,0 +1,153 @@
+"""The page: sections in order, style and script inside, written as one file."""
+
+from __future__ import annotations
+
+import math
+import os
+from importlib import resources
+
+from gatlabel.files import write_text
+from gatlabel.report.content import ReportContent
+from gatlabel.report.graph_section import graph_section
+from gatlabel.report.markup import (
+    Cell,
+    bar_cell,
+    number,
+    number_cell,
+    percent,
+    section,
+    table,
+    text,
+    text_cell,
+)
+from gatlabel.report.pictures import gallery_section, mistakes_section
+from gatlabel.report.plots import ap_against_frequency, baseline_bars, learning_curves
+
+HEADLINE = "mAP"
+
+
+def write_report(content: ReportContent, path: str | os.PathLike[str]) -> None:
+    """Writes the report as one HTML file that fetches nothing, replacing an older one at once.
+
+    Args:
+        content: What to show.
+        path: Where; usually ``report.html`` in the run folder.
+
+    Raises:
+        InputError: If a picture to show cannot be decoded (from ``content.thumbnail``).
+    """
+    write_text(path, render(content))
+
+
+def render(content: ReportContent) -> str:
+    """Returns the report as HTML."""
+    sections = {
+        "Protocol": _protocol(content),
+        "Metrics": _metrics(content),
+        "Learning": section("learning", "Learning curves", learning_curves(content.curves)),
+        "Labels": _per_label(content),
+        "Graph": graph_section(content),
+        "Pictures": gallery_section(content),
+        "Mistakes": mistakes_section(content),
+    }
+    shown = {name: body for name, body in sections.items() if body}
+    links = "".join(f'<a href="#{name.lower()}">{name}</a>' for name in shown)
+    # The policy makes "fetches nothing" a fact the browser enforces.
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
+style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{text(content.title)}</title>
+<style>
+{_asset("report.css")}</style>
+</head>
+<body>
+<header>
+<p class="data">{text(content.data_name)}</p>
+<h1>{text(content.title)}</h1>
+{_headline(content)}
+<nav aria-label="Sections">{links}</nav>
+</header>
+<main>
+{"".join(shown.values())}</main>
+<script>
+{_asset("report.js")}</script>
+</body>
+</html>
+"""
+
+
+def _asset(name: str) -> str:
+    return (resources.files("gatlabel.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _headline(content: ReportContent) -> str:
+    value = content.metrics.get(content.split, {}).get(HEADLINE)
+    if value is None:
+        return ""
+    rule = content.protocol.get("AP", "")
+    left = (
+        f'<div class="figure"><b>{number(value)}</b><span>{HEADLINE}, {text(content.split)}'
+        f"{', ' + text(rule) if rule else ''}</span></div>"
+    )
+    bars = baseline_bars("this model", value, content.baselines) if content.baselines else ""
+    return f'<div class="headline">{left}{bars}</div>'
+
+
+def _protocol(content: ReportContent) -> str:
+    rows = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
+        for name, value in content.protocol.items()
+    )
+    notes = "".join(f"<li>{text(note)}</li>" for note in content.notes)
+    return section(
+        "protocol",
+        "Protocol",
+        f'<dl class="facts">{rows}</dl>' if rows else "",
+        f"<h3>Notes</h3><ul>{notes}</ul>" if notes else "",
+    )
+
+
+def _metrics(content: ReportContent) -> str:
+    splits = list(content.metrics)
+    names = list(dict.fromkeys(name for values in content.metrics.values() for name in values))
+    rows = [
+        [text_cell(name)]
+        + [
+            number_cell(content.metrics[split][name])
+            if name in content.metrics[split]
+            else Cell("", math.nan)
+            for split in splits
+        ]
+        for name in names
+    ]
+    if not rows:
+        return ""
+    return section(
+        "metrics", "Metrics", table(["metric", *splits], rows, caption="Metrics by split")
+    )
+
+
+def _per_label(content: ReportContent) -> str:
+    if not content.per_label:
+        return ""
+    rows = [
+        [
+            text_cell(result.label),
+            Cell(percent(result.train_frequency), result.train_frequency),
+            Cell(str(result.positives), float(result.positives)),
+            bar_cell(result.ap),
+        ]
+        for result in sorted(content.per_label, key=lambda r: -r.ap if r.ap == r.ap else math.inf)
+    ]
+    head = ["label", "training pictures", f"positives, {content.split}", "AP"]
+    return section(
+        "labels",
+        "AP per label",
+        ap_against_frequency(content.per_label, content.split),
+        table(head, rows, caption=f"The {len(rows)} labels; a dash: no positive, no AP"),
+    )

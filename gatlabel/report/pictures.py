@@ -1,0 +1,148 @@
+"""Pictures with their predictions, as cards: true, wrong, missed and unknown labels told apart."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gatlabel.report.content import ReportContent, as_array
+from gatlabel.report.markup import section, text
+from gatlabel.report.selection import Mistake, probabilities, sample, worst_mistakes
+
+THUMBNAIL_PIXELS = 160  # longer side; twice the size at which small screens show it
+MOST_CHIPS = 8
+
+_MARKS = {
+    "hit": ("✓", "predicted and present"),
+    "wrong": ("✗", "predicted, but absent"),
+    "missed": ("○", "present, but not predicted"),
+    "unknown": ("?", "predicted, truth unknown"),
+}
+
+
+def gallery_section(content: ReportContent, most: int = 12) -> str:
+    """Returns a random sample of pictures, each with what was predicted and what is true."""
+    if not content.ids:
+        return ""
+    chosen = sample(len(content.ids), most)
+    cards = "".join(_card(content, int(index)) for index in chosen)
+    intro = (
+        f"<p>{len(chosen)} of the {len(content.ids)} pictures of the {text(content.split)} split, "
+        f"drawn at random, not picked.</p>{legend()}"
+    )
+    return section(
+        "pictures", "Pictures and predictions", intro, f'<div class="cards">{cards}</div>'
+    )
+
+
+def mistakes_section(content: ReportContent, most: int = 8) -> str:
+    """Returns the most confident false positives and false negatives."""
+    if not content.ids:
+        return ""
+    parts = [
+        "<p>What the model was surest of and wrong about; at most one mistake a picture and two a "
+        "label. Look for labels that are right in the picture and missing in the annotation.</p>"
+    ]
+    for present, title in ((False, "Predicted, but absent"), (True, "Present, but missed")):
+        found = worst_mistakes(
+            as_array(content.logits),
+            as_array(content.targets),
+            as_array(content.threshold),
+            present=present,
+            most=most,
+        )
+        parts.append(f"<h3>{title}</h3>")
+        if found:
+            cards = "".join(_card(content, mistake.picture, mistake) for mistake in found)
+            parts.append(f'<div class="cards">{cards}</div>')
+        else:
+            parts.append("<p>None.</p>")
+    return section("mistakes", "Worst mistakes", *parts)
+
+
+def legend() -> str:
+    """Returns the key to the chips under the pictures."""
+    chips = " ".join(
+        f'<li class="chip {kind}"><b aria-hidden="true">{mark}</b> {meaning}</li>'
+        for kind, (mark, meaning) in _MARKS.items()
+    )
+    return f'<ul class="chips legend">{chips}</ul>'
+
+
+def _card(content: ReportContent, index: int, mistake: Mistake | None = None) -> str:
+    name = text(content.ids[index])
+    heading = ""
+    if mistake is not None:
+        score = float(probabilities(as_array(content.logits)[index, mistake.label]))
+        label = text(content.labels[mistake.label])
+        heading = f'<p class="claim"><b>{label}</b> <span>{_probability(score)}</span></p>'
+    return (
+        f'<article class="card">{_picture(content, index)}{heading}{_chips(content, index)}'
+        f'<p class="id" title="{name}">{name}</p></article>\n'
+    )
+
+
+def _picture(content: ReportContent, index: int) -> str:
+    if content.thumbnail is None:
+        return ""
+    picture = content.thumbnail(index)
+    targets = as_array(content.targets)[index]
+    true = [name for name, target in zip(content.labels, targets, strict=True) if target >= 0.5]
+    shows = ", ".join(true[:MOST_CHIPS]) or "no known label"
+    pixels = np.ascontiguousarray(picture.detach().cpu().numpy().transpose(1, 2, 0))
+    return (
+        f'<img src="{jpeg_uri(pixels)}" loading="lazy" '
+        f'alt="{text(content.ids[index])}: {text(shows)}">'
+    )
+
+
+def jpeg_uri(pixels: NDArray[np.uint8]) -> str:
+    """Returns a picture ``(height, width, 3)`` as a small JPEG in a ``data:`` address."""
+    image = Image.fromarray(pixels, mode=None)
+    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _chips(content: ReportContent, index: int) -> str:
+    scores = probabilities(as_array(content.logits)[index])
+    targets = as_array(content.targets)[index]
+    predicted = scores >= as_array(content.threshold)
+    shown = [
+        int(k) for k in np.argsort(-scores, kind="stable") if predicted[k] or targets[k] >= 0.5
+    ]
+    chips = [_chip(content.labels[k], scores[k], targets[k], predicted[k]) for k in shown]
+    more = len(chips) - MOST_CHIPS
+    if more > 0:
+        rest = text(", ".join(content.labels[k] for k in shown[MOST_CHIPS:]))
+        chips[MOST_CHIPS:] = [f'<li class="chip more" title="{rest}">and {more} more</li>']
+    if not chips:
+        chips = ['<li class="chip more">nothing predicted, nothing true</li>']
+    return f'<ul class="chips">{"".join(chips)}</ul>'
+
+
+def _chip(label: str, score: float, target: float, predicted: bool) -> str:
+    if target < 0:
+        kind = "unknown"
+    elif target >= 0.5:
+        kind = "hit" if predicted else "missed"
+    else:
+        kind = "wrong"
+    mark, meaning = _MARKS[kind]
+    return (
+        f'<li class="chip {kind}" title="{meaning}"><b aria-label="{meaning}">{mark}</b> '
+        f"{text(label)} <span>{_probability(score)}</span></li>"
+    )
+
+
+def _probability(score: float) -> str:
+    if 0 < score < 0.01:
+        return "&lt; 1 %"
+    if 0.99 < score < 1:
+        return "&gt; 99 %"
+    return f"{100 * score:.0f} %"

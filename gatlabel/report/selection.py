@@ -1,0 +1,74 @@
+"""Which pictures a report shows: a fair sample, and the mistakes the model was surest of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Mistake(NamedTuple):
+    """One wrong decision: picture and label by position."""
+
+    picture: int
+    label: int
+
+
+def sample(count: int, most: int, seed: int = 0) -> NDArray[np.int64]:
+    """Returns ``most`` of ``count`` positions drawn at random, the same for the same seed.
+
+    Returns:
+        Sorted int64 positions, all of them if there are no more than ``most``.
+    """
+    drawn = np.random.default_rng(seed).permutation(count)[:most]
+    return np.sort(drawn).astype(np.int64)
+
+
+def worst_mistakes(
+    logits: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    threshold: NDArray[np.float64],
+    *,
+    present: bool,
+    most: int = 8,
+    most_per_label: int = 2,
+) -> list[Mistake]:
+    """Finds the wrong decisions with the largest distance from right, surest first.
+
+    Ranked by logit, not by probability: sigmoids of large logits tie.
+
+    Args:
+        logits: ``(N, L)``.
+        targets: ``(N, L)``; -1 (unknown) is never a mistake, a soft label is present from 0.5.
+        threshold: Probability from which a label counts as predicted, ``()`` or ``(L,)``.
+        present: ``True`` for present labels scored low (false negatives), ``False`` for absent
+            labels scored high (false positives).
+        most: Mistakes to return.
+        most_per_label: Of the same label, so that one label cannot fill the page. A picture is
+            shown once.
+    """
+    predicted = probabilities(logits) >= threshold
+    if present:
+        wrong, badness = (targets >= 0.5) & ~predicted, -logits
+    else:
+        wrong, badness = (targets >= 0) & (targets < 0.5) & predicted, logits
+    pictures, labels = np.nonzero(wrong)
+    order = np.argsort(-badness[pictures, labels], kind="stable")
+    shown: set[int] = set()
+    per_label: dict[int, int] = {}
+    found: list[Mistake] = []
+    for picture, label in zip(pictures[order].tolist(), labels[order].tolist(), strict=True):
+        if picture in shown or per_label.get(label, 0) >= most_per_label:
+            continue
+        shown.add(picture)
+        per_label[label] = per_label.get(label, 0) + 1
+        found.append(Mistake(picture, label))
+        if len(found) == most:
+            break
+    return found
+
+
+def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the sigmoid, without overflow for large logits."""
+    return 0.5 * (1.0 + np.tanh(0.5 * logits))
