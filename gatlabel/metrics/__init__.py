@@ -1,0 +1,77 @@
+"""Metrics for many labels a picture: functions first, torchmetrics classes on request.
+
+Scores and targets are ``(N, L)``; targets are 1, 0, or -1 for unknown, which never counts.
+Three protocols of average precision are in use and differ by points, so every result says which
+one it is, and which labels had no positive and so no AP at all:
+
+    >>> import torch
+    >>> from gatlabel.metrics import mean_average_precision
+    >>> logits = torch.tensor([[3.0, 0.1, 2.0], [-1.0, 0.2, 1.0], [2.0, 0.3, 0.0]])
+    >>> targets = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, -1]])
+    >>> for protocol in ("uninterpolated", "voc2010", "voc2007"):
+    ...     print(mean_average_precision(logits, targets, protocol, labels=["a", "b", "c"]))
+    mAP 0.9167 (uninterpolated, mean over 2 labels; without positives: c)
+    mAP 0.9167 (voc2010, mean over 2 labels; without positives: c)
+    mAP 0.9242 (voc2007, mean over 2 labels; without positives: c)
+
+Rankings want logits: in float32 the sigmoid makes sure predictions equal. Decisions want a
+threshold, a probability; say ``logits=True`` and it is the threshold that is transformed:
+
+    >>> from gatlabel.metrics import f1_scores
+    >>> scores = f1_scores(logits, targets, 0.5, logits=True)
+    >>> round(scores.cf1, 3), round(scores.of1, 3), scores.rule
+    (0.656, 0.545, 'p >= 0.5')
+
+:func:`evaluate_scores` computes everything at once. The classes (``AveragePrecision``,
+``MeanAveragePrecision``, ``F1Scores``, ``MultiLabelReport``) collect batch by batch; torchmetrics
+is loaded when one of them is first named.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gatlabel.metrics.average_precision import (
+    AP_PROTOCOLS,
+    MeanAPResult,
+    average_precision,
+    mean_average_precision,
+)
+from gatlabel.metrics.f1 import TOP_K_RULES, F1Result, f1_scores
+from gatlabel.metrics.inputs import harden
+from gatlabel.metrics.report import MetricsReport, evaluate_scores
+
+if TYPE_CHECKING:
+    from gatlabel.metrics.modules import (
+        AveragePrecision,
+        F1Scores,
+        MeanAveragePrecision,
+        MultiLabelReport,
+    )
+
+_CLASSES = ("AveragePrecision", "F1Scores", "MeanAveragePrecision", "MultiLabelReport")
+
+__all__ = [
+    "AP_PROTOCOLS",
+    "TOP_K_RULES",
+    "AveragePrecision",
+    "F1Result",
+    "F1Scores",
+    "MeanAPResult",
+    "MeanAveragePrecision",
+    "MetricsReport",
+    "MultiLabelReport",
+    "average_precision",
+    "evaluate_scores",
+    "f1_scores",
+    "harden",
+    "mean_average_precision",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CLASSES:
+        from gatlabel.metrics import modules
+
+        return getattr(modules, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,187 @@
+"""Average precision per label, in the three protocols that papers use, and its mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gatlabel.errors import unknown_choice
+from gatlabel.metrics.inputs import Array, check_scores
+
+# (C, P) precision at each positive, ascending by score; (C, P) positives ranked at or above it;
+# (C, P) which cells are positives, the others being padding in front
+Curve = Callable[[Tensor, Tensor, Tensor], Tensor]
+_CELLS = 1 << 22  # scores sorted at once: 32 MB in float64
+
+
+def _uninterpolated(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
+    return (precision * valid).sum(1) / valid.sum(1)
+
+
+def _voc2010(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
+    # ascending scores are descending recall: the running maximum is the best precision at this
+    # recall or a higher one
+    envelope = (precision * valid).cummax(1).values if precision.shape[1] else precision
+    return _uninterpolated(envelope, hits, valid)
+
+
+def _voc2007(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
+    positives = valid.sum(1, keepdim=True)
+    total = torch.zeros_like(precision[:, :1])
+    for tenth in range(11):
+        # recall >= tenth / 10, in integers: 3 of 10 must reach 0.3
+        reached = valid & (10 * hits >= tenth * positives)
+        if precision.shape[1]:
+            total += (precision * reached).amax(1, keepdim=True)
+    return (total / 11 / (positives > 0)).squeeze(1)  # 0 / 0: NaN without positives
+
+
+AP_PROTOCOLS: dict[str, Curve] = {
+    "uninterpolated": _uninterpolated,
+    "voc2007": _voc2007,
+    "voc2010": _voc2010,
+}
+
+
+def average_precision(
+    scores: Array,
+    targets: Array,
+    protocol: str = "uninterpolated",
+    *,
+    labels: Sequence[str] | None = None,
+) -> Tensor:
+    r"""Average precision of each label.
+
+    With :math:`P(s)` and :math:`R(s)` the precision and recall of "score ≥ s", tied scores being
+    one threshold (as in scikit-learn; an order among equal scores would be made up):
+
+    - ``uninterpolated``: the mean of :math:`P` at each positive, :math:`\sum_s (R_s - R_{s-1})
+      P_s`; scikit-learn's, and what nearly all multi-label papers report;
+    - ``voc2010``: the area under the envelope :math:`\max_{R(s') \ge R} P(s')`, as the devkits
+      of PASCAL VOC 2010 to 2012 compute it;
+    - ``voc2007``: the mean of that envelope at the recalls 0, 0.1, …, 1, as the devkits up to
+      2009 compute it (Everingham et al., IJCV 2010, equations 1 and 2).
+
+    Args:
+        scores: ``(N, L)``; only their order within a label matters. Pass logits: float32
+            probabilities of sure predictions tie at 1.
+        targets: ``(N, L)`` of 1, 0, and -1 for unknown, which counts neither way.
+        protocol: ``"uninterpolated"``, ``"voc2007"`` or ``"voc2010"``.
+        labels: The L names, for error messages.
+
+    Returns:
+        float64 ``(L,)`` in (0, 1]; NaN for a label without a positive, which has no AP.
+
+    Raises:
+        InputError: If shapes differ, a score is NaN, a target is none of 1, 0, -1, or there is
+            no such protocol.
+
+    Example:
+        >>> scores = torch.tensor([[0.9, 2.0], [0.8, 1.0], [0.1, 0.0]])
+        >>> targets = torch.tensor([[1, 0], [0, 0], [1, -1]])
+        >>> average_precision(scores, targets)
+        tensor([0.8333,    nan], dtype=torch.float64)
+    """
+    if protocol not in AP_PROTOCOLS:
+        raise unknown_choice("AP protocol", protocol, AP_PROTOCOLS)
+    score, target = check_scores(scores, targets, labels)
+    images, label_count = score.shape
+    result = torch.full((label_count,), math.nan, dtype=torch.float64, device=score.device)
+    step = max(1, _CELLS // max(images, 1))
+    for start in range(0, label_count, step):
+        chunk = slice(start, start + step)
+        curve = _precision_at_positives(score[:, chunk].T, target[:, chunk].T)
+        result[chunk] = AP_PROTOCOLS[protocol](*curve)
+    return result
+
+
+def _precision_at_positives(score: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Computes precision and hits at the threshold of each positive, ascending by score.
+
+    Args:
+        score: ``(C, N)``, a row per label.
+        target: ``(C, N)`` of 1, 0, -1.
+
+    Returns:
+        Precision float64 ``(C, P)``, hits int64 ``(C, P)``, validity bool ``(C, P)``, with P the
+        largest number of positives of a label; rows with fewer are padded in front.
+    """
+    known = target != -1
+    positive = target == 1
+    count = positive.sum(1)  # (C,)
+    width = int(count.max()) if len(count) else 0
+    low = -math.inf
+    row, column = positive.nonzero(as_tuple=True)  # sorted by row
+    offset = count.cumsum(0) - count
+    place = torch.arange(len(row), device=score.device) - offset[row]
+    positives = score.new_full((len(score), width), low)
+    positives[row, width - 1 - place] = score[row, column]
+    positives = positives.sort(1).values  # padding is lowest, so it stays in front
+    everything = score.masked_fill(~known, low).sort(1).values.contiguous()
+    # how many score at least as much; -inf reaches unknown and padding too, hence the bounds
+    ranked = score.shape[1] - torch.searchsorted(everything, positives)
+    ranked = torch.minimum(ranked, known.sum(1, keepdim=True))
+    hits = torch.minimum(width - torch.searchsorted(positives, positives), count[:, None])
+    index = torch.arange(width, device=score.device)
+    valid = index >= width - count[:, None]
+    precision = hits.double() / ranked.clamp(min=1)
+    return precision, hits, valid
+
+
+@dataclass(frozen=True)
+class MeanAPResult:
+    """Mean average precision, with what it is a mean of.
+
+    Attributes:
+        value: The mean over labels with a positive, 0 to 1; NaN if there is none.
+        per_label: float64 ``(L,)``, NaN for a label without a positive.
+        left_out: Labels without a positive, which are not in the mean; names, or positions as
+            text when no names were given.
+        protocol: ``"uninterpolated"``, ``"voc2007"`` or ``"voc2010"``.
+    """
+
+    value: float
+    per_label: Tensor
+    left_out: tuple[str, ...]
+    protocol: str
+
+    def __str__(self) -> str:
+        scored = len(self.per_label) - len(self.left_out)
+        text = f"mAP {self.value:.4f} ({self.protocol}, mean over {scored} labels"
+        return text + (
+            f"; without positives: {', '.join(self.left_out)})" if self.left_out else ")"
+        )
+
+
+def mean_average_precision(
+    scores: Array,
+    targets: Array,
+    protocol: str = "uninterpolated",
+    *,
+    labels: Sequence[str] | None = None,
+) -> MeanAPResult:
+    """Averages :func:`average_precision` over the labels that have a positive.
+
+    Args:
+        scores: ``(N, L)``, logits for preference.
+        targets: ``(N, L)`` of 1, 0, -1.
+        protocol: ``"uninterpolated"``, ``"voc2007"`` or ``"voc2010"``.
+        labels: The L names, to list those left out by name.
+
+    Raises:
+        InputError: As :func:`average_precision`.
+
+    Example:
+        >>> targets = torch.tensor([[1, 0], [0, 0], [1, 0]])
+        >>> print(mean_average_precision(torch.eye(3)[:, :2], targets, labels=["cat", "yak"]))
+        mAP 0.8333 (uninterpolated, mean over 1 labels; without positives: yak)
+    """
+    per_label = average_precision(scores, targets, protocol, labels=labels)
+    absent = per_label.isnan()
+    names = [str(k) for k in range(len(per_label))] if labels is None else list(labels)
+    left_out = tuple(name for name, gone in zip(names, absent.tolist(), strict=True) if gone)
+    return MeanAPResult(float(per_label[~absent].mean()), per_label, left_out, protocol)

@@ -1,0 +1,82 @@
+"""What every metric checks first: shapes, NaN, and targets that are present, absent or unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatlabel.errors import InputError
+
+Array = Tensor | NDArray[np.generic]
+
+
+def label_name(labels: Sequence[str] | None, position: int) -> str:
+    """Names a label in a message, by its position when there are no names."""
+    return f"label {position}" if labels is None else f"label {labels[position]!r}"
+
+
+def check_scores(
+    scores: Array, targets: Array, labels: Sequence[str] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Turns scores and targets into tensors that metrics can count on.
+
+    Args:
+        scores: ``(N, L)``, any real type; infinite is allowed, NaN is not.
+        targets: ``(N, L)`` of 1, 0 and -1 (unknown).
+        labels: The L names, for messages.
+
+    Returns:
+        Scores in float32 or float64, holding exactly the values given, and targets as int8, on
+        the device of the scores.
+
+    Raises:
+        InputError: If shapes differ, a score is NaN, or a target is not 1, 0 or -1; the message
+            names row and label.
+    """
+    scores = torch.as_tensor(scores).detach()
+    targets = torch.as_tensor(targets).detach().to(scores.device)
+    if scores.ndim != 2 or scores.shape != targets.shape:
+        raise InputError(
+            f"scores {tuple(scores.shape)} and targets {tuple(targets.shape)} must both be (N, L)"
+        )
+    if labels is not None and len(labels) != scores.shape[1]:
+        raise InputError(f"{len(labels)} label names for scores {tuple(scores.shape)}")
+    if scores.dtype in (torch.float16, torch.bfloat16):
+        scores = scores.float()
+    elif scores.dtype not in (torch.float32, torch.float64):
+        scores = scores.double()
+    bad = torch.isnan(scores)
+    if bad.any():
+        row, column = (int(k) for k in bad.nonzero()[0])
+        raise InputError(
+            f"the score in row {row}, {label_name(labels, column)} is NaN ({int(bad.sum())} in "
+            "all): a NaN has no rank; look for a diverged training or a broken picture"
+        )
+    bad = (targets != 0) & (targets != 1) & (targets != -1)
+    if bad.any():
+        row, column = (int(k) for k in bad.nonzero()[0])
+        raise InputError(
+            f"the target in row {row}, {label_name(labels, column)} is "
+            f"{float(targets[row, column]):g}: metrics take 1, 0 or -1 (unknown); "
+            "make soft labels hard first, see harden"
+        )
+    return scores, targets.to(torch.int8)
+
+
+def harden(targets: Array, present_at: float = 0.5) -> Tensor:
+    """Makes soft labels hard: present where at least ``present_at``, unknown stays unknown.
+
+    Args:
+        targets: ``(N, L)`` in [0, 1], or -1.
+        present_at: The smallest value that counts as present.
+
+    Returns:
+        int8 ``(N, L)`` of 1, 0 and -1.
+    """
+    targets = torch.as_tensor(targets)
+    hard = (targets >= present_at).to(torch.int8)
+    return torch.where(targets == -1, torch.full_like(hard, -1), hard)

@@ -1,0 +1,152 @@
+"""Metrics that collect batches, in torchmetrics' form; the one file that imports torchmetrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+from gatlabel.errors import unknown_choice
+from gatlabel.metrics.average_precision import (
+    AP_PROTOCOLS,
+    average_precision,
+    mean_average_precision,
+)
+from gatlabel.metrics.f1 import (
+    F1Result,
+    confusion_counts,
+    decide,
+    f1_from_counts,
+    rule_in_words,
+)
+from gatlabel.metrics.inputs import check_scores
+from gatlabel.metrics.report import MetricsReport, evaluate_scores
+
+
+class _Collected(Metric):
+    """Keeps all scores and targets, since a ranking needs them all at once."""
+
+    full_state_update = False
+    scores: list[Tensor]
+    targets: list[Tensor]
+
+    def __init__(self, label_count: int) -> None:
+        super().__init__()
+        self.label_count = label_count
+        self.add_state("scores", default=[], dist_reduce_fx="cat")
+        self.add_state("targets", default=[], dist_reduce_fx="cat")
+
+    def update(self, scores: Tensor, targets: Tensor) -> None:
+        """Adds a batch: scores ``(B, L)``, best as logits, and targets ``(B, L)``."""
+        self.scores.append(scores.detach())
+        self.targets.append(targets.detach())
+
+    def _all(self) -> tuple[Tensor, Tensor]:
+        if isinstance(self.scores, list) and not self.scores:
+            nothing = torch.empty(0, self.label_count, device=self.device)
+            return nothing, nothing
+        return dim_zero_cat(self.scores), dim_zero_cat(self.targets)
+
+
+class AveragePrecision(_Collected):
+    """:func:`gatlabel.metrics.average_precision` over all batches: ``(L,)`` float64.
+
+    Args:
+        label_count: L.
+        protocol: ``"uninterpolated"``, ``"voc2007"`` or ``"voc2010"``.
+    """
+
+    higher_is_better = True
+    is_differentiable = False
+
+    def __init__(self, label_count: int, protocol: str = "uninterpolated") -> None:
+        super().__init__(label_count)
+        if protocol not in AP_PROTOCOLS:
+            raise unknown_choice("AP protocol", protocol, AP_PROTOCOLS)
+        self.protocol = protocol
+
+    def compute(self) -> Tensor:
+        """Returns the AP of each label, NaN where it has no positive."""
+        return average_precision(*self._all(), self.protocol)
+
+
+class MeanAveragePrecision(AveragePrecision):
+    """:func:`gatlabel.metrics.mean_average_precision` over all batches: a float64 scalar.
+
+    Args:
+        label_count: L.
+        protocol: ``"uninterpolated"``, ``"voc2007"`` or ``"voc2010"``.
+    """
+
+    def compute(self) -> Tensor:
+        """Returns the mean AP of the labels that have a positive."""
+        value = mean_average_precision(*self._all(), self.protocol).value
+        return torch.tensor(value, dtype=torch.float64, device=self.device)
+
+
+class MultiLabelReport(_Collected):
+    """:func:`gatlabel.metrics.evaluate_scores` over all batches of logits.
+
+    Args:
+        labels: The L names.
+        threshold: A probability.
+        k: How many labels a picture the top-k metrics decide for.
+    """
+
+    def __init__(self, labels: Sequence[str], threshold: float = 0.5, k: int = 3) -> None:
+        super().__init__(len(labels))
+        self.labels = tuple(labels)
+        self.threshold = threshold
+        self.k = k
+
+    def compute(self) -> MetricsReport:
+        """Returns the report of everything collected."""
+        return evaluate_scores(*self._all(), self.labels, threshold=self.threshold, k=self.k)
+
+
+class F1Scores(Metric):
+    """:func:`gatlabel.metrics.f1_scores` over all batches; keeps counts only.
+
+    Args:
+        label_count: L.
+        threshold: A probability.
+        logits: Whether the scores are logits (unlike the function's, the default here, since
+            that is what a network returns).
+        k: Decide for the k best labels of each picture only.
+        top_k: ``"thresholded"`` or ``"plain"``.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    is_differentiable = False
+    counts: Tensor
+
+    def __init__(
+        self,
+        label_count: int,
+        threshold: float = 0.5,
+        *,
+        logits: bool = True,
+        k: int | None = None,
+        top_k: str = "thresholded",
+    ) -> None:
+        super().__init__()
+        self.threshold, self.logits, self.k, self.top_k = threshold, logits, k, top_k
+        counts = torch.zeros(3, label_count, dtype=torch.int64)  # TP, FP, FN
+        self.add_state("counts", default=counts, dist_reduce_fx="sum")
+
+    def update(self, scores: Tensor, targets: Tensor) -> None:
+        """Counts a batch: scores ``(B, L)`` and targets ``(B, L)`` of 1, 0, -1."""
+        score, target = check_scores(scores, targets)
+        decided = decide(
+            score, target, self.threshold, logits=self.logits, k=self.k, top_k=self.top_k
+        )
+        self.counts += torch.stack(confusion_counts(decided, target))
+
+    def compute(self) -> F1Result:
+        """Returns precision, recall and F1 of everything counted."""
+        tp, fp, fn = self.counts.unbind()
+        return f1_from_counts(tp, fp, fn, rule_in_words(self.threshold, self.k, self.top_k))

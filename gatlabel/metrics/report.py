@@ -1,0 +1,154 @@
+"""Every number that training and evaluation state, from one set of logits, with its protocol."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatlabel.metrics.average_precision import AP_PROTOCOLS, mean_average_precision
+from gatlabel.metrics.f1 import decide, f1_scores
+from gatlabel.metrics.inputs import Array, check_scores, harden
+
+
+@dataclass(frozen=True)
+class MetricsReport:
+    """The metrics of one model on one set of pictures.
+
+    Attributes:
+        labels: The L names.
+        metrics: Flat numbers, NaN where undefined: ``mAP`` (uninterpolated), ``mAP_voc2007``,
+            ``mAP_voc2010``; ``CP CR CF1 OP OR OF1`` and ``macro_F1`` at the threshold;
+            ``top3_CF1`` and its like (three best that reach the threshold), ``top3_plain_CF1``
+            and its like (three best); ``subset_accuracy`` (share of pictures whose known labels
+            are all decided right); ``hamming_loss`` (share of known entries decided wrong);
+            ``mean_frequency`` (of the scored labels: the mAP of guessing).
+        ap: float64 ``(L,)``, uninterpolated; NaN without a positive.
+        f1: float64 ``(L,)`` at the threshold; NaN without a positive.
+        frequency: float64 ``(L,)``: positives among the known; NaN where none is known.
+        positives: int64 ``(L,)``.
+        known: int64 ``(L,)``: entries that are not unknown.
+        left_out: Names of labels without a positive, in no mean over labels.
+        protocol: Sentences that say how the numbers came about.
+    """
+
+    labels: tuple[str, ...]
+    metrics: dict[str, float]
+    ap: Tensor
+    f1: Tensor
+    frequency: Tensor
+    positives: Tensor
+    known: Tensor
+    left_out: tuple[str, ...]
+    protocol: tuple[str, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns one plain dict a label: label, ap, f1, frequency, positives, known.
+
+        ``None`` stands where a value is undefined, since JSON has no NaN.
+        """
+        columns = {
+            "ap": self.ap,
+            "f1": self.f1,
+            "frequency": self.frequency,
+            "positives": self.positives,
+            "known": self.known,
+        }
+        values = {name: column.tolist() for name, column in columns.items()}
+        return [
+            {"label": label} | {name: _plain(values[name][i]) for name in values}
+            for i, label in enumerate(self.labels)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for a JSON file: metrics, labels, left_out and protocol."""
+        return {
+            "metrics": {name: _plain(value) for name, value in self.metrics.items()},
+            "labels": self.rows(),
+            "left_out": list(self.left_out),
+            "protocol": list(self.protocol),
+        }
+
+
+def evaluate_scores(
+    logits: Array,
+    targets: Array,
+    labels: Sequence[str],
+    *,
+    threshold: float | Array = 0.5,
+    k: int = 3,
+) -> MetricsReport:
+    """Computes all metrics of a set of predictions.
+
+    Args:
+        logits: ``(N, L)``; rankings are made on them as they are, without a sigmoid.
+        targets: ``(N, L)`` in [0, 1] or -1 for unknown; soft labels of at least 0.5 count as
+            present, and the protocol then says so.
+        labels: The L names.
+        threshold: A probability, or ``(L,)`` of them.
+        k: How many labels a picture the top-k metrics decide for.
+
+    Raises:
+        InputError: As :func:`average_precision` and :func:`f1_scores`.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, -1.0, 0.0], [-3.0, 1.0, 0.0]])
+        >>> targets = torch.tensor([[1, 0, 0], [0, 1, -1]])
+        >>> report = evaluate_scores(logits, targets, ["cat", "dog", "yak"], k=1)
+        >>> report.metrics["mAP"], report.metrics["top1_OF1"], report.left_out
+        (1.0, 1.0, ('yak',))
+    """
+    hard = harden(targets)
+    score, target = check_scores(logits, hard, labels)
+    soft = int((hard != torch.as_tensor(targets).to(hard.device)).sum())
+    ap = mean_average_precision(score, target, labels=labels)
+    metrics = {"mAP": ap.value}
+    for name in AP_PROTOCOLS:
+        if name != ap.protocol:
+            metrics[f"mAP_{name}"] = mean_average_precision(score, target, name).value
+    plain = f1_scores(score, target, threshold, logits=True)
+    thresholded = f1_scores(score, target, threshold, logits=True, k=k)
+    best = f1_scores(score, target, threshold, logits=True, k=k, top_k="plain")
+    for prefix, result in (("", plain), (f"top{k}_", thresholded), (f"top{k}_plain_", best)):
+        metrics |= {f"{prefix}{name}": value for name, value in result.as_dict().items()}
+    metrics["macro_F1"] = plain.macro_f1
+    known = target != -1
+    wrong = (decide(score, target, threshold, logits=True) != (target == 1)) & known
+    seen = known.any(1)
+    metrics["subset_accuracy"] = float((~wrong.any(1))[seen].double().mean())
+    metrics["hamming_loss"] = float(wrong[known].double().mean())
+    positives, counts = (target == 1).sum(0), known.sum(0)
+    frequency = positives.double() / counts
+    metrics["mean_frequency"] = float(frequency[positives > 0].mean())
+    protocol = [
+        f"{len(score)} pictures, {len(labels)} labels, {int(counts.sum())} known entries of "
+        f"{known.numel()}; unknown entries count nowhere",
+        f"mAP: uninterpolated AP in float64 on logits, ties one threshold, mean over the "
+        f"{len(labels) - len(ap.left_out)} labels with a positive",
+        f"CP to OF1: {plain.rule}; CP and CR averaged over labels with a positive, CF1 their "
+        "harmonic mean; O* pooled",
+        f"top{k}: {thresholded.rule}; top{k}_plain: {best.rule}",
+    ]
+    if soft:
+        protocol.append(f"{soft} soft targets: present from 0.5 upwards")
+    if ap.left_out:
+        protocol.append(f"without positives, left out: {', '.join(ap.left_out)}")
+    return MetricsReport(
+        labels=tuple(labels),
+        metrics=metrics,
+        ap=ap.per_label,
+        f1=plain.f1,
+        frequency=frequency,
+        positives=positives,
+        known=counts,
+        left_out=ap.left_out,
+        protocol=tuple(protocol),
+    )
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value
