@@ -74,7 +74,7 @@ class ReportContent:
         targets: ``(N, L)``: 1 present, 0 absent, between them soft (present from 0.5), -1 unknown.
         ids: N names, one a picture.
         thumbnail: Gives picture ``index`` (0 to N - 1) as uint8 ``(3, height, width)``; called
-            for the pictures on the page only (about 30). ``None`` shows names instead.
+            for the pictures on the page only (about 36). ``None`` shows names instead.
         split: Name of the evaluated split, which the predictions and ``per_label`` belong to.
         threshold: Probability from which a label counts as predicted, one for all or ``(L,)``.
         curves: One row an epoch: ``{"epoch": 0, "train_loss": …, "val_mAP": …, "lr": …}``; any

@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gatlabel.report.graph_layout import WIDTH
 from gatlabel.report.markup import number, text
 from gatlabel.report.svg import Scale, dot, drawing, frame
-
-_WIDTH, _HEIGHT = 940.0, 620.0
-_MARGIN = 64.0
 
 
 def draw_edges(
@@ -21,7 +19,8 @@ def draw_edges(
     share: NDArray[np.float64],
     prior_share: NDArray[np.float64] | None,
     names: Sequence[str],
-    layout: Mapping[int, tuple[float, float]],
+    place: Mapping[int, tuple[float, float]],
+    height: float,
 ) -> str:
     """Draws directed edges between named labels.
 
@@ -32,9 +31,9 @@ def draw_edges(
         prior_share: ``(E,)`` share before training, which colours the line by the difference, or
             ``None``.
         names: Names by label position.
-        layout: Place of each label to draw; any range.
+        place: Where each label to draw stands, ``(x, y)`` by label position.
+        height: Height of the drawing.
     """
-    place = _fit(layout)
     parts = [_MARKERS]
     order = np.argsort(share, kind="stable")  # strong edges on top
     for e in order.tolist():
@@ -56,7 +55,7 @@ def draw_edges(
     parts += [dot(*place[k], 5, "node", names[k]) for k in place]
     parts += _names(place, names)
     alt = f"Label graph: {len(share)} edges between {len(place)} labels"
-    return drawing(_WIDTH, _HEIGHT, alt, "".join(parts))
+    return drawing(WIDTH, height, alt, "".join(parts))
 
 
 _MARKERS = (
@@ -69,21 +68,6 @@ _MARKERS = (
     )
     + "</defs>"
 )
-
-
-def _fit(layout: Mapping[int, tuple[float, float]]) -> dict[int, tuple[float, float]]:
-    """Stretches places over the drawing: half by rank, which keeps crowds apart."""
-    keys = list(layout)
-    fitted = []
-    for axis, length in ((0, _WIDTH), (1, _HEIGHT)):
-        values = np.array([layout[k][axis] for k in keys])
-        extent = float(np.ptp(values)) or 1.0
-        straight = (values - values.min()) / extent
-        ranks = np.argsort(np.argsort(values, kind="stable")) / max(len(keys) - 1, 1)
-        fitted.append(_MARGIN + (0.5 * straight + 0.5 * ranks) * (length - 2 * _MARGIN))
-    if len(keys) == 1:
-        return {keys[0]: (_WIDTH / 2, _HEIGHT / 2)}
-    return {k: (float(fitted[0][n]), float(fitted[1][n])) for n, k in enumerate(keys)}
 
 
 def _arc(a: tuple[float, float], b: tuple[float, float]) -> str:
@@ -112,9 +96,9 @@ def _names(place: Mapping[int, tuple[float, float]], names: Sequence[str]) -> li
             (x + 8, y - 7),
             (x - 8 - width, y - 7),
         ]
-        inside = [s for s in spots if s[0] >= 2 and s[0] + width <= _WIDTH - 2] or spots[:1]
+        inside = [s for s in spots if s[0] >= 2 and s[0] + width <= WIDTH - 2] or spots[:1]
         left, top = min(inside, key=lambda s: _overlap(boxes, s[0], s[1], width))
-        left = min(max(left, 2.0), max(_WIDTH - 2 - width, 2.0))
+        left = min(max(left, 2.0), max(WIDTH - 2 - width, 2.0))
         boxes.append((left, top, left + width, top + 14))
         parts.append(f'<text class="name" x="{left:.1f}" y="{top + 11:.1f}">{text(shown)}</text>')
     return parts

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
 from gatlabel.report.content import GraphLike, ReportContent, as_array
 from gatlabel.report.graph_drawing import draw_edges, share_scatter
+from gatlabel.report.graph_layout import place_labels
 from gatlabel.report.markup import Cell, figure, number, number_cell, section, table, text_cell
 
 MOST_ROWS = 60
 MOST_DRAWN = 90
+MOST_ALL_LABELS = 30  # in a larger graph only the labels of drawn edges appear
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ def graph_section(content: ReportContent) -> str:
     if not E:
         return section("graph", "Label graph", facts)
     strongest = edges.strongest()
-    drawn = strongest[: min(MOST_DRAWN, max(3 * L, 12))]
-    layout = _layout(edges, drawn, L)
+    drawn = strongest[: min(MOST_DRAWN if L <= 200 else 60, max(3 * L, 12))]
+    pairs = zip(edges.source[drawn].tolist(), edges.target[drawn].tolist(), strict=True)
+    places, height = place_labels(range(L) if L <= MOST_ALL_LABELS else (), pairs)
     names = list(content.labels)
     learned = edges.heads is not None
     parts = [facts]
@@ -107,7 +109,8 @@ def graph_section(content: ReportContent) -> str:
                 edges.shown[drawn],
                 edges.prior_share[drawn] if learned else None,
                 names,
-                layout,
+                places,
+                height,
             ),
             caption,
             "wide",
@@ -117,17 +120,6 @@ def graph_section(content: ReportContent) -> str:
         parts.append(_scatter(edges, names))
     parts.append(_table(edges, strongest[:MOST_ROWS], names))
     return section("graph", "Label graph" + (" and learned attention" if learned else ""), *parts)
-
-
-def _layout(edges: EdgeView, drawn: NDArray[np.int64], L: int) -> dict[int, tuple[float, float]]:
-    """Places the labels that the drawn edges touch; all of them when there are few."""
-    web: nx.Graph[int] = nx.Graph()
-    if L <= 30:
-        web.add_nodes_from(range(L))
-    for e in drawn.tolist():
-        web.add_edge(int(edges.source[e]), int(edges.target[e]))
-    places = nx.spring_layout(web, seed=1, k=2.2 / max(len(web), 1) ** 0.5, iterations=150)
-    return {int(node): (float(p[0]), float(p[1])) for node, p in places.items()}
 
 
 def _scatter(edges: EdgeView, names: list[str]) -> str:
@@ -145,7 +137,7 @@ def _scatter(edges: EdgeView, names: list[str]) -> str:
         caption += ", 1500 of them drawn"
     caption += ". On the line the attention does what the prior says."
     titles = [f"{names[edges.source[e]]} → {names[edges.target[e]]}" for e in free]
-    return figure(share_scatter(prior, learned, titles), caption)
+    return figure(share_scatter(prior, learned, titles), caption, "beside")
 
 
 def _table(edges: EdgeView, rows: NDArray[np.int64], names: list[str]) -> str:
@@ -153,7 +145,7 @@ def _table(edges: EdgeView, rows: NDArray[np.int64], names: list[str]) -> str:
     if edges.heads is not None:
         head += ["attention", "× equal share"]
         if edges.heads.shape[1] > 1:
-            head.append("heads, least to most")
+            head.append("over heads")
     body = []
     for e in rows.tolist():
         row = [text_cell(names[edges.source[e]]), text_cell(names[edges.target[e]])]

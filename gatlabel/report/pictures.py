@@ -39,7 +39,7 @@ def gallery_section(content: ReportContent, most: int = 12) -> str:
     )
 
 
-def mistakes_section(content: ReportContent, most: int = 8) -> str:
+def mistakes_section(content: ReportContent, most: int = 12) -> str:
     """Returns the most confident false positives and false negatives."""
     if not content.ids:
         return ""

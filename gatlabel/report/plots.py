@@ -119,7 +119,8 @@ def ap_against_frequency(results: Sequence[LabelResult], split: str) -> str:
             f"{r.label}: AP {number(r.ap)}, {r.positives} positives, {percent(r.train_frequency)}"
         )
         parts.append(dot(a, b, 5 if len(known) <= 100 else 3, "spot", title))
-    parts += _spot_names([r.label for r in known], spots, x.end)
+    mean_box = (x.end - 70, y(mean) - 16, x.end, y(mean) - 2)
+    parts += _spot_names([r.label for r in known], spots, x.end, mean_box)
     left_out = len(results) - len(known)
     alt = f"Average precision of {len(known)} labels against their training frequency"
     caption = (
@@ -132,11 +133,14 @@ def ap_against_frequency(results: Sequence[LabelResult], split: str) -> str:
 
 
 def _spot_names(
-    names: Sequence[str], spots: Sequence[tuple[float, float]], end: float
+    names: Sequence[str],
+    spots: Sequence[tuple[float, float]],
+    end: float,
+    taken: tuple[float, float, float, float],
 ) -> list[str]:
     """Names as many points as have room, those far from the crowd's middle first."""
     middle = sorted(b for _, b in spots)[len(spots) // 2]
-    boxes = [(a - 5, b - 5, a + 5, b + 5) for a, b in spots]
+    boxes = [*((a - 5, b - 5, a + 5, b + 5) for a, b in spots), taken]
     parts = []
     for k in sorted(range(len(spots)), key=lambda k: -abs(spots[k][1] - middle)):
         a, b = spots[k]

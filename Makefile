@@ -1,0 +1,66 @@
+# One virtual environment, .venv, serves every target. The package is in it in editable form, so
+# the demo runs the code that stands here; each target adds the extras that it needs, once, and a
+# stamp file remembers it until pyproject.toml changes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+# The Python to make the environment from; override with: make test PYTHON=python3.12
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= runs/demo
+# Further options, for example: make test ARGS='-k report', make demo ARGS='--seed 1'
+ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.stamp-core ## install, train on the built-in scenes, write runs/demo/report.html
+	$(BIN)/gatlabel train --out $(DEMO) $(ARGS)
+
+test: $(VENV)/.stamp-test ## install for the tests and run them
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.stamp-lint ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.stamp-test ## run the benchmarks (long)
+	@shopt -s nullglob; scripts=(benchmarks/*.py); \
+	(($${#scripts[@]})) || { echo "no scripts in benchmarks/" >&2; exit 2; }; \
+	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+clean: ## remove the environment, caches and build products; runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.stamp-python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "no $(PYTHON) found: install Python 3.11 or newer, or say make PYTHON=/path/to/python" >&2; \
+	  exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "gatlabel needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
+	       "Say make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments: install the package python3-venv" >&2; \
+	  exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.stamp-core: pyproject.toml | $(VENV)/.stamp-python
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.stamp-test: pyproject.toml | $(VENV)/.stamp-python
+	$(INSTALL) -e '.[test]'
+	@touch $@ $(VENV)/.stamp-core
+
+$(VENV)/.stamp-lint: pyproject.toml | $(VENV)/.stamp-python
+	$(INSTALL) -e '.[test,lint]'
+	@touch $@ $(VENV)/.stamp-test $(VENV)/.stamp-core
