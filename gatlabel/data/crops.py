@@ -6,30 +6,36 @@ import torch
 from torch import Tensor, nn
 
 
-class SquarePad(nn.Module):
-    """Pads the shorter side on both ends until the picture is square.
+class FitInSquare(nn.Module):
+    """Resizes the longer side to that of a square, and pads the shorter one on both ends.
 
     Args:
+        size: Side of the square in pixels.
         colour: RGB, 0 to 255, of what is added.
     """
 
-    def __init__(self, colour: tuple[int, int, int]) -> None:
+    def __init__(self, size: int, colour: tuple[int, int, int]) -> None:
         super().__init__()
+        self.size = size
         self.colour = colour
 
     def forward(self, image: Tensor) -> Tensor:
-        """Returns uint8 ``(3, s, s)`` with ``s`` the longer side of ``image`` (3, h, w)."""
-        _, height, width = image.shape
-        side = max(height, width)
+        """Returns uint8 ``(3, size, size)``."""
+        from torchvision.transforms.v2 import functional
+
+        longer = max(image.shape[-2:])
+        height, width = (max(1, round(side * self.size / longer)) for side in image.shape[-2:])
         colour = torch.tensor(self.colour, dtype=image.dtype)[:, None, None]
-        padded = colour.repeat(1, side, side)
-        top, left = (side - height) // 2, (side - width) // 2
-        padded[:, top : top + height, left : left + width] = image
+        padded = colour.repeat(1, self.size, self.size)
+        top, left = (self.size - height) // 2, (self.size - width) // 2
+        padded[:, top : top + height, left : left + width] = functional.resize(
+            image, [height, width], antialias=True
+        )
         return padded
 
     def extra_repr(self) -> str:
-        """Shows the colour."""
-        return f"colour={self.colour}"
+        """Shows size and colour."""
+        return f"size={self.size}, colour={self.colour}"
 
 
 class Multiscale(nn.Module):

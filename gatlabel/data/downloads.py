@@ -67,7 +67,8 @@ def fetch_and_unpack(
                 file.unlink()
             advice = "delete it" if brought else "it has been deleted"
             raise InputError(
-                f"{file} is not what was published: its MD5 is not {archive.md5}; {advice}, try again"
+                f"{file} is not what was published: its MD5 is not {archive.md5}; {advice}, "
+                "try again"
             )
         _unpack(file, unpacking, target)
         if not (target / archive.holds).exists():

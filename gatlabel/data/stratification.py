@@ -19,7 +19,8 @@ def stratify(
     wants most of this label (ties: the part that wants most rows; then chance), and so on; rows
     without a label fill up what is wanted. So rare labels are divided first, while there is
     still a choice. From Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label
-    data", ECML PKDD 2011, algorithm 1.
+    data", ECML PKDD 2011, algorithm 1; with one addition: a part that has its share of rows
+    gets no more, since otherwise the rows of labels that occur once all go to the largest part.
 
     Args:
         present: bool ``(N, L)``: whether the row has the label.
@@ -27,24 +28,31 @@ def stratify(
         seed: The same seed gives the same parts.
 
     Returns:
-        For each part the rows in it, ascending: a partition of ``range(N)``.
+        For each part the rows in it, ascending: a partition of ``range(N)``, each part within
+        one row of its share.
 
     Raises:
         InputError: If a part stays empty because there are too few rows, or a fraction is not
             positive.
     """
-    if not fractions or min(fractions) <= 0:
+    if len(fractions) == 0 or min(fractions) <= 0:
         raise InputError(f"split fractions must be positive, got {tuple(fractions)}")
     share = np.asarray(fractions, dtype=np.float64) / sum(fractions)
     rng = np.random.default_rng(seed)
-    wanted_rows = share * len(present)  # (P,)
+    wanted_rows = _sizes(share * len(present))  # (P,)
+    if not wanted_rows.all():
+        raise InputError(
+            f"{len(present)} pictures are too few to split {tuple(fractions)}: a part would be "
+            "empty; give more pictures, other fractions, or a split of your own"
+        )
     wanted = share[:, None] * present.sum(axis=0)  # (P, L)
     part = np.full(len(present), -1, dtype=np.int64)
 
     def assign(row: int, desire: NDArray[np.float64]) -> None:
-        best = np.flatnonzero(desire >= desire.max() - 1e-9)
+        open_for_more = np.where(wanted_rows > 0, desire, -np.inf)
+        best = np.flatnonzero(open_for_more >= open_for_more.max() - 1e-9)
         if len(best) > 1:
-            best = best[wanted_rows[best] >= wanted_rows[best].max() - 1e-9]
+            best = best[wanted_rows[best] == wanted_rows[best].max()]
         chosen = int(best[0] if len(best) == 1 else rng.choice(best))
         part[row] = chosen
         wanted_rows[chosen] -= 1
@@ -58,12 +66,14 @@ def stratify(
             assign(int(row), wanted[:, label])
         left = left - present[rows].sum(axis=0)
     for row in rng.permutation(np.flatnonzero(part < 0)):
-        assign(int(row), wanted_rows)
+        assign(int(row), wanted_rows.astype(np.float64))
 
-    parts = [np.flatnonzero(part == index) for index in range(len(share))]
-    if any(len(rows) == 0 for rows in parts):
-        raise InputError(
-            f"{len(present)} pictures are too few to split {tuple(fractions)}: a part would be "
-            "empty; give more pictures, other fractions, or a split of your own"
-        )
-    return parts
+    return [np.flatnonzero(part == index) for index in range(len(share))]
+
+
+def _sizes(shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rounds shares of rows to whole rows of the same sum, the largest remainders up."""
+    sizes = np.floor(shares + 1e-9).astype(np.int64)
+    short = round(float(shares.sum())) - int(sizes.sum())
+    sizes[np.argsort(sizes - shares, kind="stable")[:short]] += 1
+    return sizes

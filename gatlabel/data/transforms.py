@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gatlabel.data.crops import Multiscale, SquarePad
+from gatlabel.data.crops import FitInSquare, Multiscale
 from gatlabel.errors import InputError, unknown_choice
 
 Resize = Literal["squash", "pad", "crop"]
@@ -66,8 +66,7 @@ def evaluation_transform(size: int, resize: Resize = "squash") -> ImageTransform
     if resize == "squash":
         return ImageTransform([squash], size, size)
     if resize == "pad":
-        longer = v2.Resize(None, max_size=size, antialias=True)
-        return ImageTransform([longer, SquarePad(MEAN_COLOUR)], size, size)
+        return ImageTransform([FitInSquare(size, MEAN_COLOUR)], size, size)
     if resize == "crop":
         shorter = v2.Resize(size, antialias=True)
         return ImageTransform([shorter, v2.CenterCrop(size)], size, size)

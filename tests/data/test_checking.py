@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatlabel.data import check_images, check_splits, read_csv
+from gatlabel.errors import InputError
+from tests.data.pictures import DrawnImages, write_csv
+
+TEXT = "image,split,labels\na.png,train,cat\nb.png,train,dog\nc.png,val,cat\nd.png,val,dog\n"
+
+
+def break_picture(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def test_sound_pictures_pass_unchanged(tmp_path: Path) -> None:
+    write_csv(tmp_path, TEXT)
+    splits = read_csv(tmp_path)
+    assert check_images(splits.train) == (splits.train, ())
+    assert check_splits(splits).notes == splits.notes
+
+
+def test_broken_pictures_stop_or_are_left_out_and_counted(tmp_path: Path) -> None:
+    write_csv(tmp_path, TEXT)
+    break_picture(tmp_path / "b.png")
+    splits = read_csv(tmp_path)
+    with pytest.raises(InputError, match=r"1 of 2 pictures of the train split .*: b\.png \(can"):
+        check_splits(splits)
+    checked = check_splits(splits, "skip")
+    assert checked.train.ids == ("a.png",)
+    np.testing.assert_array_equal(checked.train.targets, [[1, 0]])
+    assert checked.val is splits.val
+    expected = "left out, 1 of 2 pictures of the train split cannot be decoded: b.png"
+    assert checked.notes == (*splits.notes, expected)
+
+
+def test_a_split_with_broken_pictures_only_is_an_error(tmp_path: Path) -> None:
+    write_csv(tmp_path, TEXT)
+    for name in ("c.png", "d.png"):
+        break_picture(tmp_path / name)
+    with pytest.raises(InputError, match="none of the 2 pictures of the val split"):
+        check_splits(read_csv(tmp_path), "skip")
+
+
+def test_sources_without_files_are_not_drawn_for_it() -> None:
+    source = DrawnImages(np.ones((3, 1), dtype=np.float32))
+    assert check_images(source) == (source, ())
+    assert source.asked == []
+    with pytest.raises(InputError, match="unknown on-error 'ignore'"):
+        check_images(source, "ignore")  # type: ignore[arg-type]

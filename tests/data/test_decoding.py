@@ -1,0 +1,173 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gatlabel.data.decoding import decode_image
+from gatlabel.errors import InputError
+from tests.data.pictures import mosaic
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def colours(data: bytes) -> list[tuple[int, ...]]:
+    """The pixels of the first row."""
+    picture = decode_image(data)
+    assert picture.dtype == torch.uint8
+    assert picture.shape[0] == 3
+    return [tuple(pixel) for pixel in picture[:, 0].T.tolist()]
+
+
+def test_rgb_keeps_every_pixel_in_channel_height_width_order() -> None:
+    pixels = mosaic(5, 7)
+    picture = decode_image(encoded(Image.fromarray(pixels)))
+    assert picture.shape == (3, 5, 7)
+    np.testing.assert_array_equal(picture.numpy(), pixels.transpose(2, 0, 1))
+
+
+def test_grey_and_one_bit() -> None:
+    assert colours(encoded(Image.new("L", (1, 1), 77))) == [(77, 77, 77)]
+    one_bit = Image.new("1", (2, 1))
+    one_bit.putpixel((1, 0), 1)
+    assert colours(encoded(one_bit)) == [(0, 0, 0), (255, 255, 255)]
+
+
+def test_alpha_is_laid_on_white() -> None:
+    image = Image.new("RGBA", (3, 1))
+    for x, alpha in enumerate((0, 128, 255)):
+        image.putpixel((x, 0), (200, 0, 100, alpha))
+    clear, half, full = colours(encoded(image))
+    assert clear == (255, 255, 255)
+    assert full == (200, 0, 100)
+    blend = [255 + (colour - 255) * 128 / 255 for colour in (200, 0, 100)]
+    assert np.abs(np.array(half) - blend).max() <= 1
+
+
+def test_grey_with_alpha_is_laid_on_white() -> None:
+    image = Image.new("LA", (2, 1))
+    image.putpixel((0, 0), (10, 0))
+    image.putpixel((1, 0), (10, 255))
+    assert colours(encoded(image)) == [(255, 255, 255), (10, 10, 10)]
+
+
+def test_palette_with_and_without_transparency() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([9, 8, 7, 100, 150, 200])
+    image.putpixel((1, 0), 1)
+    assert colours(encoded(image)) == [(9, 8, 7), (100, 150, 200)]
+    assert colours(encoded(image, transparency=0)) == [(255, 255, 255), (100, 150, 200)]
+    assert colours(encoded(image, "GIF", transparency=1)) == [(9, 8, 7), (255, 255, 255)]
+
+
+def test_transparent_colour_of_an_rgb_png() -> None:
+    image = Image.new("RGB", (2, 1), (1, 2, 3))
+    image.putpixel((1, 0), (40, 50, 60))
+    shown = colours(encoded(image, transparency=(1, 2, 3)))
+    assert shown == [(255, 255, 255), (40, 50, 60)]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bit_is_scaled_not_clipped(kind: str) -> None:
+    values = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
+    shown = colours(encoded(Image.fromarray(values), kind))
+    assert [pixel[0] for pixel in shown] == [0, 1, 128, 255]
+
+
+def test_16_bit_of_a_portable_graymap() -> None:
+    data = b"P5 2 1 65535\n" + np.array([65535, 257 * 60], dtype=">u2").tobytes()
+    assert colours(data) == [(255,) * 3, (60,) * 3]
+
+
+def test_floats_and_wide_integers() -> None:
+    unit = Image.fromarray(np.array([[0.0, 0.5, 1.0]], dtype=np.float32))
+    assert [pixel[0] for pixel in colours(encoded(unit, "TIFF"))] == [0, 128, 255]
+    bytes_like = Image.fromarray(np.array([[0.0, 99.0]], dtype=np.float32))
+    assert [pixel[0] for pixel in colours(encoded(bytes_like, "TIFF"))] == [0, 99]
+    for values in (np.array([[1e6]], dtype=np.int32), np.array([[np.nan]], dtype=np.float32)):
+        with pytest.raises(InputError, match="the given bytes"):
+            decode_image(encoded(Image.fromarray(values), "TIFF"))
+
+
+def test_cmyk_tiff_and_inverted_cmyk_jpeg() -> None:
+    inks = Image.new("CMYK", (16, 16), (255, 0, 255, 0))  # cyan and yellow: green
+    assert colours(encoded(inks, "TIFF"))[0] == (0, 255, 0)
+    data = encoded(inks, "JPEG", quality=95)
+    assert b"Adobe" in data  # so the stored inks are inverted
+    assert np.abs(np.array(colours(data)[5]) - (0, 255, 0)).max() <= 6
+
+
+def test_every_exif_orientation_comes_out_upright() -> None:
+    upright = mosaic(16, 24)
+    # where the stored rows and columns lie in the upright picture (EXIF 2.32, tag 274), inverted
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }
+    for orientation, pixels in stored.items():
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        shown = decode_image(encoded(image, exif=exif))
+        np.testing.assert_array_equal(shown.numpy(), upright.transpose(2, 0, 1), f"{orientation}")
+
+
+def test_orientation_survives_the_conversion_of_modes() -> None:
+    image = Image.new("L", (2, 1))
+    image.putpixel((0, 0), 90)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    assert colours(encoded(image, exif=exif)) == [(0, 0, 0), (90, 90, 90)]
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ((255, 0, 0), (0, 0, 255))]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert colours(data)[0] == (255, 0, 0)
+
+
+def test_a_jpeg_decoded_smaller_shows_the_same_and_keeps_the_side_asked_for() -> None:
+    pixels = mosaic(400, 560)
+    data = encoded(Image.fromarray(pixels), "JPEG", quality=95)
+    small = decode_image(data, at_least=90)
+    assert small.shape == (3, 100, 140)  # a quarter; an eighth would be 50 pixels high
+    means = pixels.reshape(100, 4, 140, 4, 3).mean(axis=(1, 3)).transpose(2, 0, 1)
+    assert np.abs(small.numpy() - means).mean() < 2
+    assert decode_image(data, at_least=300).shape == (3, 400, 560)
+
+
+@pytest.mark.parametrize("at_least", [None, 8])
+def test_broken_files_are_named(tmp_path: Path, at_least: int | None) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    for kind in ("JPEG", "PNG"):
+        whole = encoded(Image.fromarray(noise), kind)
+        broken = tmp_path / f"broken.{kind.lower()}"
+        broken.write_bytes(whole[: len(whole) * 2 // 3])
+        with pytest.raises(InputError, match=rf"broken\.{kind.lower()}") as caught:
+            decode_image(broken, at_least=at_least)
+        assert "\n" not in str(caught.value)
+
+
+def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no picture .*gone\.png"):
+        decode_image(tmp_path / "gone.png")
+    (tmp_path / "text.jpg").write_text("not a picture")
+    with pytest.raises(InputError, match=r"text\.jpg: not a picture in a known format"):
+        decode_image(tmp_path / "text.jpg")
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(InputError, match=r"empty\.jpg"):
+        decode_image(tmp_path / "empty.jpg")
+    with pytest.raises(InputError, match="upload 7"):
+        decode_image(b"nothing", name="upload 7")

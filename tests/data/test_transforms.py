@@ -1,0 +1,165 @@
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gatlabel.data import (
+    AUGMENTATIONS,
+    Augmentation,
+    evaluation_transform,
+    training_transform,
+)
+from gatlabel.data.crops import FitInSquare, Multiscale
+from gatlabel.data.transforms import MEAN_COLOUR, Cutout
+from gatlabel.errors import InputError
+from tests.data.pictures import mosaic
+
+
+def picture(height: int = 60, width: int = 90) -> torch.Tensor:
+    return torch.from_numpy(mosaic(height, width)).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
+@pytest.mark.parametrize("shape", [(60, 90), (91, 40), (7, 5), (1, 300), (48, 48)])
+def test_every_shape_becomes_a_uint8_square(resize: str, shape: tuple[int, int]) -> None:
+    result = evaluation_transform(48, resize)(picture(*shape))  # type: ignore[arg-type]
+    assert result.shape == (3, 48, 48)
+    assert result.dtype == torch.uint8
+
+
+def test_squash_is_pillows_antialiased_resize_of_the_whole_picture() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    ours = evaluation_transform(32)(torch.from_numpy(noise).permute(2, 0, 1))
+    theirs = Image.fromarray(noise).resize((32, 32), Image.Resampling.BILINEAR)
+    difference = np.abs(ours.permute(1, 2, 0).numpy().astype(int) - np.asarray(theirs))
+    assert difference.max() <= 1
+
+
+def test_pad_keeps_the_ratio_and_fills_with_the_mean_colour() -> None:
+    result = evaluation_transform(30, "pad")(picture(60, 90))  # 20 x 30 in the middle
+    mean = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)[:, None, None]
+    assert (result[:, :5] == mean).all()
+    assert (result[:, 25:] == mean).all()
+    assert (result[2, 5:25] == 50).all()
+    tall = FitInSquare(4, (1, 2, 3))(picture(4, 2))
+    assert tall[:, 0, 0].tolist() == tall[:, 3, 3].tolist() == [1, 2, 3]
+    assert (tall[:, :, 1:3] == picture(4, 2)).all()
+
+
+def test_crop_cuts_the_ends_of_the_longer_side() -> None:
+    whole, cut = evaluation_transform(30)(picture()), evaluation_transform(30, "crop")(picture())
+    red = [int(image[0].max()) - int(image[0].min()) for image in (whole, cut)]
+    assert red[0] > 180  # red grows from left to right
+    assert red[1] == pytest.approx(200 * 60 / 90, abs=8)
+    assert int(cut[1].max()) > 190  # green from top to bottom: all of it is there
+
+
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+def test_every_augmentation_keeps_type_and_size_and_can_be_sent_to_a_worker(name: str) -> None:
+    transform = pickle.loads(pickle.dumps(training_transform(32, name)))
+    results = [transform(picture()) for _ in range(12)]
+    assert all(result.shape == (3, 32, 32) for result in results)
+    assert all(result.dtype == torch.uint8 for result in results)
+    varied = any((result != results[0]).any() for result in results)
+    assert varied == (name != "none")
+    assert transform.decode_side >= 32
+    torch.manual_seed(7)
+    first = transform(picture())
+    torch.manual_seed(7)
+    assert torch.equal(transform(picture()), first)
+
+
+def test_no_augmentation_is_evaluation() -> None:
+    for resize in ("squash", "pad", "crop"):
+        train = training_transform(32, "none", resize)  # type: ignore[arg-type]
+        evaluate = evaluation_transform(32, resize)  # type: ignore[arg-type]
+        assert torch.equal(train(picture()), evaluate(picture()))
+
+
+def test_flip_mirrors_left_and_right() -> None:
+    image = picture(32, 32)
+    flipped = training_transform(32, Augmentation(crop="none", flip=1.0))(image)
+    assert torch.equal(flipped, image.flip(2))
+
+
+def test_resized_crops_stay_in_the_area_asked_for() -> None:
+    options = Augmentation(area=(0.25, 0.36), ratio=(1.0, 1.0), flip=0.0)
+    transform = training_transform(64, options)
+    assert transform.decode_side == 128  # a crop of a quarter of the area still has 64 pixels
+    for _ in range(20):
+        result = transform(picture(200, 200)).float()
+        seen = (result[0].max() - result[0].min()) * (result[1].max() - result[1].min())
+        assert 0.2 < seen / 200**2 < 0.4
+
+
+def test_multiscale_crops_have_the_sizes_and_places_of_the_published_code() -> None:
+    scales = (1.0, 0.875, 0.75, 0.66, 0.5)
+    crops = Multiscale(448, scales)
+    # sides of a 512 picture as in the training code: int(512 * scale), at most two steps apart
+    sides = [int(512 * scale) for scale in scales]
+    pairs = {(h, w) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= 2}
+    ours = {(int(512 * h), int(512 * w)) for h, w in crops.pairs}
+    assert ours == pairs
+    assert len(crops.places) == len(set(crops.places)) == 13
+
+    one = Multiscale(4, (0.5,))
+    image = torch.arange(64, dtype=torch.uint8).reshape(1, 8, 8).repeat(3, 1, 1)
+    corners = {int(one(image)[0, 0, 0]) for _ in range(300)}
+    assert corners == {8 * y + x for y in range(5) for x in range(5)} & {
+        8 * y + x for y, x in [*((2 * a, 2 * b) for a in range(3) for b in range(3))]
+    } | {8 * y + x for y in (1, 3) for x in (1, 3)}
+
+
+def test_cutout_paints_a_square_of_the_mean_colour_and_nothing_else() -> None:
+    image = torch.zeros(3, 40, 40, dtype=torch.uint8)
+    mean = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)[:, None, None]
+    sizes = []
+    for _ in range(30):
+        painted = Cutout(0.5)(image) == mean
+        assert torch.equal(painted[0], painted[1])
+        rows, columns = painted[0].any(dim=1).sum(), painted[0].any(dim=0).sum()
+        assert painted[0].sum() == rows * columns
+        sizes.append(int(rows))
+    assert (image == 0).all()
+    assert max(sizes) == 20
+    assert min(sizes) >= 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"crop": "random"}, "unknown crop 'random'"),
+        ({"area": (0.0, 1.0)}, "crop area"),
+        ({"area": (0.9, 0.5)}, "crop area"),
+        ({"ratio": (2.0, 1.0)}, "crop ratio"),
+        ({"scales": ()}, "crop scales"),
+        ({"scales": (1.5,)}, "crop scales"),
+        ({"flip": 1.5}, "flip 1.5: expected 0 to 1"),
+        ({"hue": 0.7}, "hue 0.7: expected 0 to 0.5"),
+        ({"erase": -1.0}, "erase"),
+        ({"magnitude": 31}, "magnitude 31"),
+    ],
+)
+def test_wrong_options_are_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        training_transform(32, replace(Augmentation(), **change))  # type: ignore[arg-type]
+
+
+def test_unknown_names_and_sizes() -> None:
+    with pytest.raises(InputError, match="unknown augmentation 'stong'; did you mean 'strong'"):
+        training_transform(32, "stong")
+    with pytest.raises(InputError, match="unknown resize 'sqash'; did you mean 'squash'"):
+        evaluation_transform(32, "sqash")  # type: ignore[arg-type]
+    for make in (training_transform, evaluation_transform):
+        with pytest.raises(InputError, match="image size 0"):
+            make(0)
+
+
+def test_repr_shows_the_steps() -> None:
+    shown = repr(training_transform(32, "strong"))
+    assert "RandomResizedCrop" in shown
+    assert "share=0.4" in shown
+    assert "(1.0, 0.875, 0.75, 0.66, 0.5)" in repr(training_transform(32, "mlgcn"))
