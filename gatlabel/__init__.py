@@ -1,0 +1,59 @@
+"""Multi-label image classification with a label graph.
+
+Labels that occur together should share evidence: gatlabel computes each label's classifier from
+its neighbours in the label graph, and folds the result into one linear layer when the model runs.
+
+    >>> from gatlabel import Cooccurrence
+    >>> from gatlabel.nn import GATHead
+    >>> counts = Cooccurrence.from_targets([[1, 1, 0], [0, 1, 1]], ["fork", "table", "chair"])
+    >>> head = GATHead(in_features=8, graph=counts.graph("npmi"), hidden=4, heads=2)
+
+The names below load their modules when they are first used, so importing gatlabel is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatlabel.deploy import Prediction, Predictor
+    from gatlabel.graph import Cooccurrence, LabelGraph
+    from gatlabel.labels import LabelSet
+    from gatlabel.model import MultiLabelClassifier
+    from gatlabel.training import TrainConfig, train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Cooccurrence": "gatlabel.graph",
+    "LabelGraph": "gatlabel.graph",
+    "LabelSet": "gatlabel.labels",
+    "MultiLabelClassifier": "gatlabel.model",
+    "Prediction": "gatlabel.deploy",
+    "Predictor": "gatlabel.deploy",
+    "TrainConfig": "gatlabel.training",
+    "train": "gatlabel.training",
+}
+
+__all__ = [
+    "Cooccurrence",
+    "LabelGraph",
+    "LabelSet",
+    "MultiLabelClassifier",
+    "Prediction",
+    "Predictor",
+    "TrainConfig",
+    "__version__",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gatlabel' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

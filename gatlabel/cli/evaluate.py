@@ -1,0 +1,81 @@
+"""``gatlabel evaluate``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.console import Console
+
+from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.tables import metrics_table
+from gatlabel.errors import InputError
+from gatlabel.files import write_json
+
+DATA_OPTIONS = (
+    "root",
+    "annotations",
+    "classes",
+    "image_column",
+    "label_column",
+    "separator",
+    "split_column",
+    "year",
+    "download",
+    "difficult",
+    "on_error",
+)
+
+
+def evaluate_command(words: list[str]) -> None:
+    """Evaluates a run on a split of its own data, or on other data."""
+    from gatlabel.model import MultiLabelClassifier
+    from gatlabel.training import evaluate
+    from gatlabel.training.config import TrainConfig
+    from gatlabel.training.data import default_workers, read_data
+    from gatlabel.training.options import flag, option_texts
+    from gatlabel.training.run_folder import RunFolder
+
+    parser = make_parser(
+        "evaluate",
+        "Evaluates a trained run, on its own data or on the data that the options describe.",
+    )
+    parser.add_argument("run", type=Path, help="The run folder.")
+    parser.add_argument(
+        "--split", type=str | None, help="train, val or test; default: test, else val."
+    )
+    parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
+    parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
+    texts = option_texts()
+    kinds = Literal["scenes", "csv", "voc", "coco", "json"]
+    parser.add_argument("--data", type=kinds | None, help=texts["data"])
+    types = {f.name: f.type for f in dataclasses.fields(TrainConfig)}
+    for name in DATA_OPTIONS:
+        kind = Path if "Path" in str(types[name]) else bool if types[name] == "bool" else str
+        parser.add_argument(flag(name), type=kind | None, help=texts[name])
+    options = parse(parser, words)
+    given = {n: options[n] for n in ("data", *DATA_OPTIONS) if options[n] is not None}
+    config = RunFolder(options.run).read_config()
+    if options.data is not None and options.data != config.data:
+        defaults = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
+        config = dataclasses.replace(config, **{n: defaults[n] for n in DATA_OPTIONS}, **given)
+    else:
+        config = dataclasses.replace(config, **given)
+    model = MultiLabelClassifier.from_pretrained(options.run)
+    splits = dict(read_data(config, evaluate_only=bool(given)).items())
+    available = [name for name, source in splits.items() if len(source)]
+    split = options.split or ("test" if "test" in available else available[-1])
+    if split not in available:
+        raise InputError(f"the data has no split {split!r} with pictures: {', '.join(available)}")
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    result = evaluate(model, splits[split], split, workers=default_workers())
+    content = {"run": str(options.run), "split": split, **result.report.to_dict()}
+    if options.output is not None:
+        write_json(options.output, content)
+    if options.json:
+        print(json.dumps(content, ensure_ascii=False, indent=1))
+    else:
+        Console().print(metrics_table([result], f"{options.run} on {split}"))

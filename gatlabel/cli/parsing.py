@@ -1,0 +1,63 @@
+"""A parser whose mistakes are one clear line, with the nearest option for an unknown one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser, Namespace
+
+from gatlabel.errors import InputError, nearest
+from gatlabel.training.options import plain_message
+
+
+def make_parser(command: str, description: str) -> ArgumentParser:
+    """Makes the parser of one command."""
+    return ArgumentParser(prog=f"gatlabel {command}", description=description, exit_on_error=False)
+
+
+def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
+    """Parses the words after a command.
+
+    ``--image_size`` and ``--image-size`` are the same; a switch needs no value (``--freeze``), and
+    ``--no-freeze`` turns it off.
+
+    Raises:
+        InputError: If an option is unknown, lacks its value, or has one of the wrong type.
+    """
+    words = normalised(parser, words)
+    try:
+        return parser.parse_args(words)
+    except (argparse.ArgumentError, TypeError, ValueError, KeyError) as error:
+        raise InputError(plain_message(str(error))) from error
+
+
+def normalised(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
+    """Brings flags to the form the parser knows, and refuses unknown ones."""
+    actions = {flag: action for action in parser._actions for flag in action.option_strings}
+    result: list[str] = []
+    for position, word in enumerate(words):
+        if not word.startswith("--") or word == "--":
+            result.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        flag = name.replace("_", "-")
+        positive = "--" + flag.removeprefix("--no-")
+        if flag not in actions and flag != positive and _is_switch(actions.get(positive)):
+            result.append(f"{positive}=false")
+            continue
+        if flag not in actions:
+            raise InputError(
+                f"unknown option {name}{nearest(flag, actions)} (gatlabel "
+                f"{parser.prog.split()[-1]} --help lists them)"
+            )
+        following = words[position + 1] if position + 1 < len(words) else ""
+        if _is_switch(actions[flag]) and not equals and following not in ("true", "false"):
+            result.append(f"{flag}=true")
+        else:
+            result.append(flag + equals + value)
+    return result
+
+
+def _is_switch(action: argparse.Action | None) -> bool:
+    return getattr(action, "_typehint", None) is bool or getattr(action, "type", None) is bool

@@ -1,0 +1,58 @@
+"""``gatlabel predict``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.errors import InputError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+def predict_command(words: list[str]) -> None:
+    """Labels pictures, or all pictures of folders."""
+    from gatlabel.deploy import Predictor
+
+    parser = make_parser("predict", "Labels pictures with a trained run.")
+    parser.add_argument("run", type=Path, help="The run folder.")
+    parser.add_argument("images", nargs="+", type=Path, help="Pictures, or folders of pictures.")
+    parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
+    parser.add_argument(
+        "--threshold", type=float, default=0.5, help="Probability from which a label is present."
+    )
+    parser.add_argument(
+        "--on-error", type=str, default="stop", help="At a picture that cannot be read: stop, skip."
+    )
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda.")
+    options = parse(parser, words)
+    paths = [path for given in options.images for path in _pictures(given)]
+    predictor = Predictor.load(options.run, threshold=options.threshold, device=options.device)
+    predictions = predictor([str(path) for path in paths], on_error=options.on_error)
+    if options.json:
+        found = [prediction.to_dict() for prediction in predictions]
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    table = Table("picture", "labels", "next best")
+    for prediction in predictions:
+        if not prediction.ok:
+            table.add_row(prediction.source, f"[red]{prediction.error}[/red]", "")
+            continue
+        shown = [f"{name} {prediction.probabilities[name]:.2f}" for name in prediction.labels]
+        others = [(n, p) for n, p in prediction.top(len(shown) + 2) if n not in prediction.labels]
+        rest = [f"{name} {probability:.2f}" for name, probability in others]
+        table.add_row(prediction.source, ", ".join(shown) or "–", ", ".join(rest))
+    Console().print(table)
+
+
+def _pictures(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES)
+    if not found:
+        raise InputError(f"the folder {path} has no pictures ({', '.join(PICTURES)})")
+    return found

@@ -1,0 +1,46 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from gatlabel.training.evaluation import Evaluation
+from gatlabel.training.run import RunResult
+
+SHOWN = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1", "mean_frequency")
+
+
+def metrics_table(evaluations: Sequence[Evaluation], title: str) -> Table:
+    """Returns a table of the main metrics, a column a split, with what it left out below."""
+    table = Table(title=title, caption=_caption(evaluations[-1]), caption_justify="left")
+    table.add_column("metric")
+    for evaluation in evaluations:
+        table.add_column(evaluation.split, justify="right")
+    for name in SHOWN:
+        values = [evaluation.report.metrics[name] for evaluation in evaluations]
+        table.add_row(name, *(_number(value) for value in values))
+    return table
+
+
+def result_table(result: RunResult) -> Table:
+    """Returns the table of a training run, with the figures to compare with."""
+    head = result.model.head.kind
+    title = f"{head} head, trained in {result.seconds / 60:.1f} minutes"
+    table = metrics_table(result.evaluations, title)
+    empty = [""] * (len(result.evaluations) - 1)
+    if result.baselines:
+        table.add_section()
+    for baseline in result.baselines:
+        table.add_row(f"mAP of {baseline.name}", *empty, _number(baseline.value))
+    return table
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"
+
+
+def _caption(evaluation: Evaluation) -> str:
+    return "\n".join(evaluation.report.protocol)

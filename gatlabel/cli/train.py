@@ -1,0 +1,60 @@
+"""``gatlabel train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.tables import result_table
+from gatlabel.errors import InputError
+from gatlabel.training.options import add_options, config_from, set_defaults
+
+DESCRIPTION = (
+    "Trains a model and leaves a run folder with weights, metrics and report.html. Without options "
+    "it trains on the built-in scenes: no download, no GPU, a few minutes. Options come from the "
+    "recipe, over it the --config file, over it the command line."
+)
+
+
+def train_command(words: list[str]) -> None:
+    """Trains, or goes on with an interrupted run, and prints the figures."""
+    parser = make_parser("train", DESCRIPTION)
+    parser.add_argument("--config", type=Path | None, help="YAML file of options.")
+    parser.add_argument(
+        "--resume", type=Path | None, help="Run folder to go on with; takes no other option."
+    )
+    add_options(parser)
+    first = _given(words, "--recipe"), _given(words, "--config")
+    set_defaults(parser, first[0] or "default", Path(first[1]) if first[1] else None)
+    options = parse(parser, words)
+    console = Console(stderr=True)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    if options.resume is not None:
+        if any(w.startswith("--") and not w.startswith("--resume") for w in words):
+            raise InputError("--resume goes on with the run's own options: give no others")
+        from gatlabel.training import resume
+
+        result = resume(options.resume, say=say)
+    else:
+        config = config_from(options)
+        from gatlabel.training import train
+
+        result = train(config, say=say)
+    Console().print(result_table(result))
+    print(f"report: {result.folder / 'report.html'}")
+
+
+def _given(words: list[str], flag: str) -> str | None:
+    """Returns the value that a flag has on the command line, the last one if there are several."""
+    value = None
+    for position, word in enumerate(words):
+        if word == flag and position + 1 < len(words):
+            value = words[position + 1]
+        elif word.startswith(f"{flag}="):
+            value = word.partition("=")[2]
+    return value

@@ -1,0 +1,270 @@
+"""The whole model: pictures in, one logit a label out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from gatlabel.encoders import Encoder, create_encoder
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.files import read_json, write_json
+from gatlabel.labels import LabelSet
+from gatlabel.nn import HEADS, GraphHead, Head, LinearHead, StaticHead
+from gatlabel.nn.pooling import POOLINGS
+from gatlabel.saving import read_state, write_state
+
+if TYPE_CHECKING:
+    from gatlabel.graph import LabelGraph
+
+FORMAT = "gatlabel-model-1"
+
+
+class MultiLabelClassifier(nn.Module):
+    """Encoder, pooling and head.
+
+    Args:
+        encoder: From pictures to a feature map.
+        head: From features to logits.
+        labels: The L label names, in the order of the logits.
+        pooling: Name of a pooling (``average``, ``max``, ``gem``); unused by heads that take maps.
+        graph: The label graph the head was built with, if any; saved with the model.
+        resize: How whole pictures are brought to ``image_size`` (``squash``, ``pad``, ``crop``).
+        image_size: Side of the pictures in pixels; default: the encoder's preferred one.
+
+    Raises:
+        InputError: If widths or labels do not fit together, or a name is unknown.
+
+    Shapes:
+        images uint8 ``(B, 3, H, W)``, 0 to 255 (normalised here, on the model's device), or float
+        ``(B, 3, H, W)`` already normalised -> logits ``(B, L)``.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: Head,
+        labels: Sequence[str],
+        *,
+        pooling: str = "average",
+        graph: LabelGraph | None = None,
+        resize: str = "squash",
+        image_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise unknown_choice("pooling", pooling, POOLINGS)
+        if encoder.out_features != head.in_features:
+            raise InputError(
+                f"the head takes {head.in_features} features, but encoder {encoder.name!r} gives "
+                f"{encoder.out_features}"
+            )
+        self.labels = labels if isinstance(labels, LabelSet) else LabelSet(labels)
+        if head.out_features != len(self.labels):
+            raise InputError(f"{len(self.labels)} labels for a head of {head.out_features}")
+        self.encoder, self.head, self.graph = encoder, head, graph
+        self.pooling_name = pooling
+        self.pool: nn.Module = nn.Identity() if head.needs_map else POOLINGS[pooling]()
+        self.resize = resize
+        self.image_size = image_size or encoder.image_size
+
+    @classmethod
+    def create(
+        cls,
+        encoder: str | Encoder,
+        head: str | type[Head] = "gat",
+        *,
+        graph: LabelGraph | None = None,
+        labels: Sequence[str] | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        head_options: Mapping[str, Any] | None = None,
+        pooling: str = "average",
+        resize: str = "squash",
+        image_size: int | None = None,
+    ) -> Self:
+        """Builds a model from names.
+
+        Args:
+            encoder: Name of an encoder (see :func:`gatlabel.encoders.create_encoder`) or one.
+            head: Name of a head (see :data:`gatlabel.nn.HEADS`) or its class.
+            graph: The label graph; its labels are the model's.
+            labels: The label names where there is no graph (the linear head needs none).
+            weights: Weights of the encoder: a name, a local file, or ``None`` for random ones.
+            head_options: Further options of the head.
+            pooling: Name of a pooling.
+            resize: How pictures are brought to size.
+            image_size: Side of the pictures in pixels.
+
+        Raises:
+            InputError: If a name is unknown, an option does not fit, or the graph is missing.
+        """
+        if isinstance(encoder, str):
+            encoder = create_encoder(encoder, weights=weights)
+        if isinstance(head, str):
+            if head not in HEADS:
+                raise unknown_choice("head", head, HEADS)
+            head = HEADS[head]
+        names = graph.names if graph is not None else labels
+        if names is None:
+            raise InputError("a model needs its labels: give graph=… or labels=…")
+        if graph is not None and labels is not None:
+            LabelSet(labels).require_same_names(graph.names, "the graph")
+            graph = graph.reorder(labels)
+            names = labels
+        built = _build_head(head, encoder.out_features, names, graph, head_options or {})
+        return cls(
+            encoder,
+            built,
+            names,
+            pooling=pooling,
+            graph=graph if isinstance(built, GraphHead) else None,
+            resize=resize,
+            image_size=image_size,
+        )
+
+    def features(self, images: Tensor) -> Tensor:
+        """Returns what the head takes: pooled ``(B, D)``, or the map ``(B, D, h, w)``."""
+        if images.dtype == torch.uint8:
+            images = self.encoder.normalize(images)
+        pooled: Tensor = self.pool(self.encoder(images))
+        return pooled
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns logits ``(B, L)``."""
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+    def fold(self) -> MultiLabelClassifier:
+        """Returns a model with the same encoder whose head is a plain linear layer.
+
+        A head that depends on the picture cannot be folded; the model is then returned as it is.
+        The logits are checked to agree before anything is replaced.
+
+        Raises:
+            InputError: If the folded head's logits differ from the head's.
+        """
+        if not isinstance(self.head, StaticHead) or isinstance(self.head, LinearHead):
+            return self
+        folded = LinearHead(self.head.in_features, labels=self.labels)
+        folded.linear = self.head.fold()
+        was_training = self.head.training
+        self.head.eval()
+        with torch.no_grad():
+            weight = folded.linear.weight
+            probe = torch.randn(8, self.head.in_features, device=weight.device, dtype=weight.dtype)
+            theirs, ours = self.head(probe), folded.linear(probe)
+        self.head.train(was_training)
+        if not torch.allclose(theirs, ours, rtol=1e-4, atol=1e-4 * float(theirs.abs().max())):
+            raise InputError("the folded head gives other logits than the head: not replaced")
+        model = MultiLabelClassifier(
+            self.encoder,
+            folded,
+            self.labels,
+            pooling=self.pooling_name,
+            resize=self.resize,
+            image_size=self.image_size,
+        )
+        model.pool = self.pool
+        return model.train(self.training)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Primitives from which, with graph and weights, the model is made again."""
+        return {
+            "format": FORMAT,
+            "labels": list(self.labels),
+            "encoder": self.encoder.config,
+            "head": {"kind": self.head.kind, **self.head.config},
+            "pooling": self.pooling_name,
+            "resize": self.resize,
+            "image_size": self.image_size,
+        }
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Writes ``model.json``, ``model.safetensors`` and, with a graph head, ``graph.json``.
+
+        Each file appears whole or not at all; the weights come last.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        if self.graph is not None:
+            self.graph.save(place / "graph.json")
+        write_json(place / "model.json", self.config)
+        write_state(self, place / "model.safetensors")
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | os.PathLike[str], *, encoder: Encoder | None = None
+    ) -> Self:
+        """Loads a model that :meth:`save_pretrained` wrote, in evaluation mode on the CPU.
+
+        Args:
+            folder: The folder, or the run folder of a training run.
+            encoder: The encoder, where it was a module of one's own (its weights are loaded).
+
+        Raises:
+            InputError: If a file is missing, damaged, or of another format.
+        """
+        from gatlabel.graph import LabelGraph
+
+        place = Path(folder)
+        config = read_json(place / "model.json", "model description")
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            raise InputError(
+                f"{place / 'model.json'} is not of the format {FORMAT!r}: it was written by "
+                "another program or by a newer gatlabel"
+            )
+        try:
+            labels = LabelSet(config["labels"])
+            head_options = dict(config["head"])
+            kind, width = head_options.pop("kind"), head_options.pop("in_features")
+            if kind not in HEADS:
+                raise unknown_choice("head", kind, HEADS)
+            graph = None
+            if issubclass(HEADS[kind], GraphHead):
+                graph = LabelGraph.load(place / "graph.json")
+                labels.require_same_names(graph.names, f"the graph {place / 'graph.json'}")
+                graph = graph.reorder(labels)
+            if encoder is None:
+                encoder = create_encoder(**config["encoder"])
+            head = _build_head(HEADS[kind], width, labels, graph, _restored(head_options, labels))
+            model = cls(
+                encoder,
+                head,
+                labels,
+                pooling=config["pooling"],
+                graph=graph,
+                resize=config["resize"],
+                image_size=config["image_size"],
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{place / 'model.json'} is damaged: {error}") from error
+        read_state(model, place / "model.safetensors")
+        return model.eval()
+
+
+def _build_head(
+    head: type[Head],
+    width: int,
+    names: Sequence[str],
+    graph: LabelGraph | None,
+    options: Mapping[str, Any],
+) -> Head:
+    if issubclass(head, LinearHead):
+        return head(width, labels=names, **options)
+    if graph is None:
+        raise InputError(f"the head {head.kind!r} needs a label graph: give graph=…")
+    return head(width, graph=graph, **options)  # type: ignore[call-arg]
+
+
+def _restored(options: dict[str, Any], labels: LabelSet) -> dict[str, Any]:
+    """Replaces the description of saved node features by a tensor of their shape."""
+    description = options.get("node_features")
+    if isinstance(description, dict):
+        blank = torch.zeros(len(labels), description["width"])
+        options["node_features"] = nn.Parameter(blank) if description["trainable"] else blank
+    return options

@@ -1,0 +1,27 @@
+"""Training: recipes give a typed config, :func:`train` turns one into a run folder.
+
+>>> from gatlabel.training import TrainConfig, default, train
+>>> config = default(epochs=1, train_pictures=32, test_pictures=16, image_size=32,
+...                  compare="no", progress=False, output=Path("demo"))
+>>> result = train(config)
+>>> sorted(path.name for path in result.folder.iterdir())[:3]
+['checkpoints', 'config.yaml', 'counts.json']
+"""
+
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.evaluation import Evaluation, evaluate
+from gatlabel.training.recipes import RECIPES, asl, default, mlgcn
+from gatlabel.training.run import RunResult, resume, train
+
+__all__ = [
+    "RECIPES",
+    "Evaluation",
+    "RunResult",
+    "TrainConfig",
+    "asl",
+    "default",
+    "evaluate",
+    "mlgcn",
+    "resume",
+    "train",
+]

@@ -1,0 +1,44 @@
+"""A moving average of the weights, which is what validation and the saved model use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+AverageFunction = Callable[[list[Tensor], list[Tensor], Tensor | int], None]
+
+
+def warmed_average(decay: float) -> AverageFunction:
+    """Returns ``average ← d · average + (1 − d) · current`` with a decay that grows to its value.
+
+    ``d = min(decay, (1 + n) / (10 + n))`` after ``n`` updates, as TensorFlow's
+    ``ExponentialMovingAverage`` has it: without this a short run never leaves its random start.
+
+    Args:
+        decay: The final decay, in [0, 1).
+    """
+
+    @torch.no_grad()
+    def update(average: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
+        n = float(updates)
+        share = 1 - min(decay, (1 + n) / (10 + n))
+        if average[0].is_floating_point():
+            torch._foreach_lerp_(average, current, share)
+        else:  # counters, such as batch norm's, are taken as they are
+            torch._foreach_copy_(average, current)
+
+    return update
+
+
+class MovingAverage(WeightAveraging):
+    """Lightning's weight averaging with :func:`warmed_average`.
+
+    Args:
+        decay: The final decay, in [0, 1).
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(multi_avg_fn=warmed_average(decay))

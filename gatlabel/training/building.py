@@ -1,0 +1,82 @@
+"""From options to a label graph and a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gatlabel.errors import InputError
+from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.config import TrainConfig
+
+GRAPH_FILES = (".json", ".csv", ".tsv", ".txt")
+
+
+def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
+    """Builds the label graph that the options name: a variant, or a file.
+
+    Raises:
+        InputError: If there is no such variant or file, or its labels are not those of the data.
+    """
+    given = {
+        "given": config.graph_given,
+        "threshold": config.graph_threshold,
+        "top_k": config.graph_top_k,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    path = Path(config.graph)
+    if config.graph not in VARIANTS and path.suffix in GRAPH_FILES:
+        if options:
+            named = ", ".join(f"graph_{name}" for name in options)
+            raise InputError(f"{named}: only for graph variants, not for the file {path}")
+        if path.suffix == ".json":
+            graph = LabelGraph.load(path)
+        else:
+            graph = LabelGraph.from_edge_file(path, counts.names)
+        counts.labels.require_same_names(graph.names, f"the graph {path}")
+        return graph.reorder(counts.names)
+    if config.graph == "knn":
+        options["vectors"] = config.node_features
+    if config.graph == "random":
+        options["seed"] = config.seed
+    return counts.graph(config.graph, **options)
+
+
+def head_options(config: TrainConfig, head: str) -> dict[str, Any]:
+    """Returns the options of a head that the run sets, leaving the head's own defaults."""
+    if head == "linear":
+        return {}
+    options: dict[str, Any] = {"node_features": config.node_features}
+    if config.hidden is not None:
+        options["hidden"] = config.hidden
+    if head in ("gat", "gatv2"):
+        if config.heads is not None:
+            options["heads"] = config.heads
+        options |= {"base": config.base, "layers": config.layers, "dropout": config.dropout}
+    return options
+
+
+def build_model(config: TrainConfig, graph: LabelGraph, head: str) -> MultiLabelClassifier:
+    """Builds encoder, pooling and head.
+
+    Args:
+        config: The options of the run.
+        graph: The label graph, which also gives the labels.
+        head: Name of the head (the run's own, or the one to compare with).
+    """
+    from gatlabel.encoders import freeze
+
+    model = MultiLabelClassifier.create(
+        config.backbone,
+        head,
+        graph=graph,
+        weights=config.weights,
+        head_options=head_options(config, head),
+        pooling=config.pooling,
+        resize=config.resize,
+        image_size=config.image_size,
+    )
+    if config.freeze:
+        freeze(model.encoder)
+    return model

@@ -1,0 +1,220 @@
+"""The options of a training run, as one flat typed record.
+
+The same names stand in ``config.yaml``, on the command line (``--image-size 224``) and here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from gatlabel.errors import InputError, nearest
+from gatlabel.files import read_text, write_text
+
+DATA_SETS = ("scenes", "csv", "voc", "coco", "json")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All options of ``gatlabel train``.
+
+    Attributes:
+        recipe: Name of the recipe the defaults were taken from.
+        data: Kind of data set: scenes, csv, voc, coco or json.
+        root: Folder that the pictures' paths are relative to.
+        annotations: The annotation file, below root if it is a relative path.
+        classes: File with one label name a line, in the order wanted.
+        image_column: csv: column of the pictures' paths.
+        label_column: csv: column of the labels (or one column a label if it is missing).
+        separator: csv: what stands between labels in one cell.
+        split_column: csv: column that names the split; none splits at random, stratified.
+        year: voc and coco: year of the challenge (2007 and 2017 where none is given).
+        download: voc and coco: download what is missing.
+        difficult: What difficult objects are read as: unknown, positive or negative.
+        on_error: What to do with a picture that cannot be decoded: stop or skip.
+        preset: scenes: voc or coco.
+        train_pictures: scenes: number of training pictures.
+        test_pictures: scenes: number of validation and of test pictures.
+        backbone: Encoder: a torchvision CNN, efficientnet_lite0/1/2, or timm:NAME.
+        weights: Encoder weights: default (ImageNet), a torchvision weight name, a file, or none.
+        freeze: Keep the encoder as it is and train the head only.
+        pooling: From feature map to features: average, max or gem.
+        image_size: Side of the pictures in pixels; none takes the encoder's preferred size.
+        resize: How whole pictures are brought to size: squash, pad or crop.
+        augmentation: Random changes of training pictures: none, light, standard, strong, mlgcn, asl.
+        cache: Keep decoded, resized pictures in memory: auto (when they fit in 2 GB), memory, none.
+        workers: Processes that load pictures; none takes what suits the machine.
+        head: Head: gat, gatv2, gcn or linear.
+        node_features: Label vectors for the graph: svd, learned, or a file (npz or GloVe text).
+        hidden: Total width of the head's inner layer; none takes the head's own default.
+        heads: Number of attention heads; none takes the head's own default.
+        base: What a gat head starts from: classifiers or nodes.
+        layers: Number of graph-attention layers with base nodes.
+        dropout: Probability of dropping an attention weight in training.
+        graph: Label graph: a variant (conditional, npmi, lift, knn, mlgcn_code, mlgcn_paper,
+            random, complete, identity) or the file of a graph (graph.json, or an edge list in csv).
+        graph_given: conditional: source (weight P(i|j)) or target (weight P(j|i)).
+        graph_threshold: Keep edges with at least this weight.
+        graph_top_k: Keep this many in-neighbours a label.
+        loss: Loss: bce, focal or asl.
+        gamma_positive: asl and focal: focusing exponent of positives.
+        gamma_negative: asl: focusing exponent of negatives.
+        clip: asl: probability by which negatives are shifted.
+        epochs: Passes over the training pictures.
+        batch_size: Pictures in a step.
+        optimizer: Optimiser: adamw or sgd.
+        lr: Largest learning rate of the head.
+        encoder_lr: Factor on the learning rate for the encoder.
+        weight_decay: Weight decay, on weights but not on biases and norms.
+        shrinkage: Weight decay of the part in which a gat head leaves the linear classifier.
+        schedule: Learning-rate schedule: onecycle, step or constant.
+        warmup: onecycle: share of the steps in which the rate rises.
+        step_epochs: step: epochs between two tenfold decays.
+        clip_gradient: Largest norm of the gradient; 0 clips nothing.
+        ema: Decay of the moving average of the weights that is evaluated; 0 for none.
+        amp: Mixed precision: auto (on CUDA), on or off.
+        patience: Stop when validation mAP has not risen for this many epochs; 0 never stops.
+        keep: Which weights become the model: last, or best (by validation mAP).
+        device: auto, cpu or cuda.
+        seed: Seed of everything random.
+        compare: Also train a linear head alike, and print it beside: auto (for scenes), yes or no.
+        output: Run folder; none makes one below runs/.
+        overwrite: Write into a run folder that exists already.
+        tensorboard: Also write TensorBoard logs (extra tensorboard).
+        progress: Show a progress bar.
+    """
+
+    recipe: str = "default"
+    data: Literal["scenes", "csv", "voc", "coco", "json"] = "scenes"
+    root: Path | None = None
+    annotations: Path | None = None
+    classes: Path | None = None
+    image_column: str = "image"
+    label_column: str = "labels"
+    separator: str = "|"
+    split_column: str | None = "split"
+    year: str | None = None
+    download: bool = False
+    difficult: Literal["unknown", "positive", "negative"] = "unknown"
+    on_error: Literal["stop", "skip"] = "stop"
+    preset: Literal["voc", "coco"] = "voc"
+    train_pictures: int = 2000
+    test_pictures: int = 1000
+    backbone: str = "resnet18"
+    weights: str | None = None
+    freeze: bool = False
+    pooling: Literal["average", "max", "gem"] = "average"
+    image_size: int | None = None
+    resize: Literal["squash", "pad", "crop"] = "squash"
+    augmentation: Literal["none", "light", "standard", "strong", "mlgcn", "asl"] = "standard"
+    cache: Literal["auto", "memory", "none"] = "auto"
+    workers: int | None = None
+    head: Literal["gat", "gatv2", "gcn", "linear"] = "gat"
+    node_features: str = "svd"
+    hidden: int | None = None
+    heads: int | None = None
+    base: Literal["classifiers", "nodes"] = "classifiers"
+    layers: int = 2
+    dropout: float = 0.0
+    graph: str = "conditional"
+    graph_given: Literal["source", "target"] | None = None
+    graph_threshold: float | None = None
+    graph_top_k: int | None = None
+    loss: Literal["bce", "focal", "asl"] = "bce"
+    gamma_positive: float = 0.0
+    gamma_negative: float = 4.0
+    clip: float = 0.05
+    epochs: int = 20
+    batch_size: int = 32
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 3e-3
+    encoder_lr: float = 0.1
+    weight_decay: float = 1e-2
+    shrinkage: float = 1e-1
+    schedule: Literal["onecycle", "step", "constant"] = "onecycle"
+    warmup: float = 0.2
+    step_epochs: int = 10
+    clip_gradient: float = 1.0
+    ema: float = 0.999
+    amp: Literal["auto", "on", "off"] = "auto"
+    patience: int = 0
+    keep: Literal["last", "best"] = "last"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = 0
+    compare: Literal["auto", "yes", "no"] = "auto"
+    output: Path | None = None
+    overwrite: bool = False
+    tensorboard: bool = False
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        at_least = {
+            "epochs": 1,
+            "batch_size": 1,
+            "layers": 1,
+            "step_epochs": 1,
+            "train_pictures": 1,
+            "test_pictures": 1,
+            "weight_decay": 0,
+            "shrinkage": 0,
+            "clip_gradient": 0,
+            "patience": 0,
+            "gamma_positive": 0,
+            "gamma_negative": 0,
+            "encoder_lr": 0,
+            "seed": 0,
+        }
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise InputError(f"{name}={getattr(self, name)}: must be at least {least}")
+        for name in ("image_size", "hidden", "heads", "graph_top_k"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}={value}: must be at least 1")
+        if self.workers is not None and self.workers < 0:
+            raise InputError(f"workers={self.workers}: must be at least 0")
+        for name in ("ema", "dropout", "clip", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)}: must be at least 0 and below 1")
+        if not self.lr > 0:
+            raise InputError(f"lr={self.lr}: must be above 0")
+        if self.data != "scenes" and self.root is None:
+            raise InputError(f"data={self.data} needs root: the folder of the pictures")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all options as primitives (paths as text)."""
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    def save(self, path: Path) -> None:
+        """Writes a YAML file that ``gatlabel train --config`` runs again."""
+        write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
+
+
+OPTIONS = tuple(field.name for field in dataclasses.fields(TrainConfig))
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Reads the options that a YAML file sets.
+
+    Raises:
+        InputError: If the file cannot be read, is no mapping, or names an unknown option (the
+            message gives the nearest one).
+    """
+    try:
+        options = yaml.safe_load(read_text(path, "config file")) or {}
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"the config file {path} is not YAML: {reason}") from error
+    if not isinstance(options, dict):
+        raise InputError(f"the config file {path} holds no options: expected lines 'name: value'")
+    for name in options:
+        if name not in OPTIONS:
+            raise InputError(f"{path}: unknown option {name!r}{nearest(str(name), OPTIONS)}")
+    return options

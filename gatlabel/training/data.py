@@ -1,0 +1,102 @@
+"""From options to splits, data sets and loaders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch.utils.data import DataLoader
+
+from gatlabel import data
+from gatlabel.data import DataSplits, ImageDataset, ImageSource
+from gatlabel.data.dataset import Item
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.config import TrainConfig
+
+CACHE_LIMIT = 2 * 2**30  # bytes of decoded pictures that `cache: auto` keeps in memory
+
+
+def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits:
+    """Reads the data set that the options name, and checks that its pictures can be decoded.
+
+    Args:
+        config: The options.
+        evaluate_only: Splits other than the one to evaluate need not be there.
+
+    Raises:
+        InputError: If a file, column or label is wrong, or a split is empty.
+    """
+    if config.data == "scenes":
+        from gatlabel.data.scenes import read_scenes
+
+        return read_scenes(
+            config.preset,
+            train=config.train_pictures,
+            val=config.test_pictures,
+            test=config.test_pictures,
+            seed=config.seed,
+        )
+    options: dict[str, Any] = {
+        "seed": config.seed,
+        "on_error": config.on_error,
+        "evaluate_only": evaluate_only,
+    }
+    if config.data == "csv":
+        options |= {
+            "image_column": config.image_column,
+            "label_column": config.label_column,
+            "separator": config.separator,
+            "split_column": config.split_column,
+            "difficult": config.difficult,
+            "classes": config.classes,
+        }
+    elif config.data == "voc":
+        options |= {
+            "difficult": config.difficult,
+            "classes": config.classes,
+            "download": config.download,
+        }
+    elif config.data == "coco":
+        options["download"] = config.download
+    else:
+        options |= {"classes": config.classes}
+    if config.data in ("voc", "coco") and config.year is not None:
+        options["year"] = config.year
+    if config.data in ("csv", "json") and config.annotations is not None:
+        options["file"] = config.annotations
+    splits = data.READERS[config.data](config.root, **options)
+    return data.check_splits(splits, config.on_error)
+
+
+def loaders(
+    splits: DataSplits, model: MultiLabelClassifier, config: TrainConfig
+) -> tuple[DataLoader[Item], DataLoader[Item]]:
+    """Builds the loaders of training and validation pictures."""
+    augmentation = data.training_transform(model.image_size, config.augmentation, config.resize)
+    whole = data.evaluation_transform(model.image_size, config.resize)
+    sources = (splits.train, splits.val)
+    cache = _cache(config, sources, model.image_size)
+    workers = default_workers() if config.workers is None else config.workers
+    train = ImageDataset(splits.train, augmentation, cache=cache)
+    val = ImageDataset(splits.val, whole, cache=cache)
+    return (
+        data.loader(train, config.batch_size, train=True, workers=workers, seed=config.seed),
+        data.loader(val, 2 * config.batch_size, train=False, workers=workers),
+    )
+
+
+def default_workers() -> int:
+    """Processes that load pictures: none on a CPU run, whose cores training itself fills."""
+    return min(8, (os.cpu_count() or 2) - 1) if torch.cuda.is_available() else 0
+
+
+def _cache(
+    config: TrainConfig, sources: Sequence[ImageSource], side: int
+) -> Literal["memory", "none"]:
+    if config.cache == "memory" or config.cache == "none":
+        return config.cache
+    pictures = sum(len(source) for source in sources)
+    # pictures are kept somewhat larger than they are used, for crops
+    return "memory" if pictures * 3 * (2 * side) ** 2 <= CACHE_LIMIT else "none"

@@ -1,0 +1,101 @@
+"""What a model says of a split, and how good that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gatlabel import data
+from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.errors import InputError
+from gatlabel.labels import UNKNOWN
+from gatlabel.metrics import MetricsReport, evaluate_scores
+from gatlabel.model import MultiLabelClassifier
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Predictions on one split with their metrics.
+
+    Attributes:
+        split: Name of the split.
+        source: Its pictures.
+        logits: float32 ``(N, L)`` on the CPU.
+        targets: float32 ``(N, L)``.
+        report: The metrics and their protocol.
+    """
+
+    split: str
+    source: ImageSource
+    logits: Tensor
+    targets: Tensor
+    report: MetricsReport
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = 64, workers: int = 0
+) -> Tensor:
+    """Runs the model over pictures, whole and resized to its size.
+
+    Args:
+        model: The model; its graph head is folded first where it can be.
+        source: N pictures.
+        batch_size: Pictures in a batch.
+        workers: Processes that load pictures.
+
+    Returns:
+        Logits, float32 ``(N, L)``, on the CPU.
+    """
+    device = next(model.parameters()).device
+    folded = model.fold().eval()
+    transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
+    dataset = ImageDataset(source, transform)
+    batches = data.loader(dataset, batch_size, train=False, workers=workers)
+    return torch.cat([folded(images.to(device)).float().cpu() for images, _, _ in batches])
+
+
+def evaluate(
+    model: MultiLabelClassifier,
+    source: ImageSource,
+    split: str,
+    *,
+    batch_size: int = 64,
+    workers: int = 0,
+) -> Evaluation:
+    """Evaluates a model on a split.
+
+    Raises:
+        InputError: If the split's labels are not the model's, or it has no pictures.
+    """
+    targets = aligned_targets(source, model.labels)
+    logits = predict_logits(model, source, batch_size=batch_size, workers=workers)
+    report = evaluate_scores(logits, targets, model.labels)
+    return Evaluation(split, source, logits, targets, report)
+
+
+def aligned_targets(source: ImageSource, labels: Sequence[str]) -> Tensor:
+    """Returns the targets ``(N, L)`` of a source in the order of the given labels.
+
+    Labels that the source does not have are unknown (-1) there.
+
+    Raises:
+        InputError: If the source has a label that is not among them.
+    """
+    extra = [name for name in source.labels if name not in labels]
+    if extra:
+        names = ", ".join(repr(name) for name in extra[:10])
+        more = f" and {len(extra) - 10} more" if len(extra) > 10 else ""
+        raise InputError(
+            f"the data has labels that the model does not know: {names}{more}; train a model with "
+            "them, or leave them out with a classes file"
+        )
+    theirs = torch.from_numpy(source.targets)
+    aligned = torch.full((len(source), len(labels)), UNKNOWN)
+    for column, name in enumerate(labels):
+        if name in source.labels:
+            aligned[:, column] = theirs[:, source.labels.index(name)]
+    return aligned

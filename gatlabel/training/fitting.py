@@ -1,0 +1,171 @@
+"""Fits one model with Lightning."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch.utils.data import DataLoader
+
+from gatlabel.data.dataset import Item
+from gatlabel.errors import InputError, require_extra
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.averaging import MovingAverage
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.module import TrainingModule
+
+
+class Curves(Callback):
+    """Collects one row of numbers an epoch, and keeps them over interruptions.
+
+    Attributes:
+        rows: ``{"epoch": 0, "train_loss": …, "val_loss": …, "val_mAP": …, "lr": …}``.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes the numbers that the module logged."""
+        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        self.rows.append({"epoch": trainer.current_epoch, **values})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the rows for the checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up the rows of a checkpoint."""
+        self.rows = list(state_dict["rows"])
+
+
+def device_of(config: TrainConfig) -> torch.device:
+    """Returns the device that ``device`` asks for.
+
+    Raises:
+        InputError: If CUDA is asked for and there is none.
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device=cuda, but torch sees no CUDA device; use auto or cpu")
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(config.device)
+
+
+def precision_of(config: TrainConfig) -> Any:
+    """Returns Lightning's name of the precision: bf16 or fp16 mixed precision, or float32."""
+    device = device_of(config)
+    if config.amp == "off" or (config.amp == "auto" and device.type == "cpu"):
+        return "32-true"
+    if device.type == "cpu" or torch.cuda.is_bf16_supported():
+        return "bf16-mixed"
+    return "16-mixed"
+
+
+def fit(
+    model: MultiLabelClassifier,
+    config: TrainConfig,
+    loaders: tuple[DataLoader[Item], DataLoader[Item]],
+    checkpoints: Path | None,
+    *,
+    resume: Path | None = None,
+    logs: Path | None = None,
+) -> list[dict[str, float]]:
+    """Trains a model in place.
+
+    Args:
+        model: The model; afterwards it holds the weights that ``config.keep`` names, averaged
+            where ``config.ema`` is on, in evaluation mode on the CPU.
+        config: The options.
+        loaders: Of training and of validation pictures.
+        checkpoints: Folder for ``last.ckpt`` and ``best.ckpt``; none writes none.
+        resume: Checkpoint to go on from.
+        logs: Folder for TensorBoard logs; none writes none.
+
+    Returns:
+        The learning curves, a row an epoch.
+
+    Raises:
+        InputError: If the checkpoint does not fit the model, or an extra is missing.
+    """
+    train_loader, val_loader = loaders
+    curves = Curves()
+    callbacks: list[Callback] = [curves]
+    if config.ema:
+        callbacks.append(MovingAverage(config.ema))
+    if config.patience:
+        callbacks.append(EarlyStopping("val_mAP", mode="max", patience=config.patience))
+    best: ModelCheckpoint | None = None
+    if checkpoints is not None:
+        best = ModelCheckpoint(
+            checkpoints,
+            filename="best",
+            monitor="val_mAP",
+            mode="max",
+            save_last=True,
+            enable_version_counter=False,
+        )
+        callbacks.append(best)
+    if config.progress:
+        from lightning.pytorch.callbacks import RichProgressBar
+
+        callbacks.append(RichProgressBar(leave=False))
+    device = device_of(config)
+    module = TrainingModule(model, config, steps_per_epoch=len(train_loader))
+    with _quiet():
+        trainer = pl.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=1,
+            precision=precision_of(config),
+            max_epochs=config.epochs,
+            gradient_clip_val=config.clip_gradient or None,
+            callbacks=callbacks,
+            logger=_logger(logs),
+            enable_checkpointing=checkpoints is not None,
+            enable_model_summary=False,
+            enable_progress_bar=config.progress,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+        )
+        try:
+            trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)
+        except RuntimeError as error:
+            if resume is not None and "Error(s) in loading state_dict" in str(error):
+                raise InputError(f"the checkpoint {resume} does not fit the run's model") from error
+            raise
+    if config.keep == "best" and best is not None and best.best_model_path:
+        _load_averaged(module, Path(best.best_model_path))
+    model.cpu().eval()
+    return curves.rows
+
+
+def _load_averaged(module: TrainingModule, path: Path) -> None:
+    state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    module.load_state_dict(state["state_dict"])
+
+
+def _logger(folder: Path | None) -> Any:
+    if folder is None:
+        return False
+    require_extra("tensorboard", "tensorboard")
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(folder, name="", version="tensorboard")
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801 - a context manager, used as a function
+    """Keeps Lightning's advice and banners out of the terminal."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        # a data set of hundreds of pictures on two cores is what we mean: no advice on workers
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists.*")
+        warnings.filterwarnings("ignore", category=FutureWarning, module="lightning.*")

@@ -1,0 +1,64 @@
+"""Optimiser and learning-rate schedule of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, StepLR
+
+from gatlabel.encoders import parameter_groups
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.config import TrainConfig
+
+
+def grouped_parameters(model: MultiLabelClassifier, config: TrainConfig) -> list[dict[str, Any]]:
+    """Sorts the trainable parameters into groups of one learning rate and one weight decay.
+
+    The encoder learns at ``encoder_lr`` times the rate; biases and norms do not decay; what the
+    head names in ``shrunk_parameters`` decays by ``shrinkage`` instead of ``weight_decay``.
+    """
+    groups = parameter_groups(
+        model, config.lr, encoder_lr_scale=config.encoder_lr, weight_decay=config.weight_decay
+    )
+    shrunk = [p for p in model.head.shrunk_parameters() if p.requires_grad]
+    identities = {id(p) for p in shrunk}
+    for group in groups:
+        group["params"] = [p for p in group["params"] if id(p) not in identities]
+    if shrunk:
+        group = {"name": "shrunk", "params": shrunk, "lr": config.lr}
+        groups.append({**group, "weight_decay": config.shrinkage})
+    return [group for group in groups if group["params"]]
+
+
+def make_optimizer(model: MultiLabelClassifier, config: TrainConfig) -> Optimizer:
+    """Builds AdamW, or SGD with momentum 0.9, over the groups."""
+    groups = grouped_parameters(model, config)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
+
+
+def make_schedule(
+    optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int
+) -> tuple[LRScheduler, str]:
+    """Builds the learning-rate schedule.
+
+    Returns:
+        The scheduler and how often it steps, ``"step"`` or ``"epoch"``.
+    """
+    if config.schedule == "onecycle":
+        rates = [group["lr"] for group in optimizer.param_groups]
+        steps = config.epochs * steps_per_epoch
+        scheduler = OneCycleLR(
+            optimizer,
+            max_lr=rates,
+            total_steps=max(steps, 2),  # torch needs a rise and a fall
+            pct_start=max(config.warmup, 1 / max(steps, 2)),
+            cycle_momentum=False,
+        )
+        return scheduler, "step"
+    if config.schedule == "step":
+        return StepLR(optimizer, config.step_epochs, gamma=0.1), "epoch"
+    return ConstantLR(optimizer, factor=1.0), "epoch"

@@ -1,0 +1,115 @@
+"""Fills the report and the tables of a run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatlabel.data import DataSplits
+from gatlabel.graph import Cooccurrence
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import GraphHead
+from gatlabel.report import Baseline, LabelResult, ReportContent
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.evaluation import Evaluation
+from gatlabel.training.fitting import device_of, precision_of
+
+
+def protocol_of(
+    config: TrainConfig, model: MultiLabelClassifier, evaluation: Evaluation
+) -> dict[str, str]:
+    """Returns what was measured and how, as named sentences."""
+    report = evaluation.report
+    device = device_of(config)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
+    return {
+        "split": f"{evaluation.split}, {len(evaluation.source)} pictures",
+        "AP": "uninterpolated, on logits in float64; tied scores are one threshold",
+        "mAP": f"mean over the {len(model.labels) - len(report.left_out)} labels with a positive",
+        "labels left out": ", ".join(report.left_out) or "none",
+        "F1": "CP, CR averaged over labels, CF1 their harmonic mean; OP, OR, OF1 pooled; p ≥ 0.5",
+        "unknown labels": "no part in loss, counts or metrics",
+        "pictures": f"{model.image_size} pixels, {model.resize}",
+        "weights": f"{config.keep} epoch"
+        + (f", moving average {config.ema}" if config.ema else ""),
+        "encoder": f"{config.backbone}, weights {config.weights or 'random'}",
+        "seed": str(config.seed),
+        "device": f"{device.type} ({name}), precision {precision_of(config)}",
+        "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
+    }
+
+
+def learned_attention(model: MultiLabelClassifier) -> Tensor | None:
+    """Returns the attention ``(E, H)`` over the edges of the model's graph, or ``None``.
+
+    Self-loops, which a plain stack adds, are left out: the report compares edges of the graph.
+    """
+    head = model.head
+    found = head.attention() if isinstance(head, GraphHead) else None
+    if found is None or model.graph is None:
+        return None
+    edges, weights = found
+    kept = edges[:, edges[0] != edges[1]]
+    if kept.shape != model.graph.edge_index.shape:
+        return None
+    return weights[edges[0] != edges[1]].detach()
+
+
+def report_content(
+    config: TrainConfig,
+    splits: DataSplits,
+    counts: Cooccurrence,
+    model: MultiLabelClassifier,
+    evaluations: Sequence[Evaluation],
+    curves: Sequence[Mapping[str, float]],
+    baselines: Sequence[Baseline],
+) -> ReportContent:
+    """Collects what the report of a run shows; the last evaluation is the headline."""
+    shown = evaluations[-1]
+    labels = model.labels
+    known = torch.as_tensor(counts.known_counts, dtype=torch.float64).clamp(min=1)
+    frequency = torch.as_tensor(counts.label_counts, dtype=torch.float64) / known
+    rows = [
+        LabelResult(name, float(frequency[i]), int(shown.report.positives[i]), float(ap))
+        for i, (name, ap) in enumerate(zip(labels, shown.report.ap, strict=True))
+    ]
+    return ReportContent(
+        title=f"{config.head} on {splits.name}",
+        data_name=splits.name,
+        labels=labels,
+        protocol=protocol_of(config, model, shown),
+        metrics={e.split: e.report.metrics for e in evaluations},
+        logits=shown.logits,
+        targets=shown.targets,
+        ids=shown.source.ids,
+        thumbnail=shown.source.load,
+        split=shown.split,
+        curves=curves,
+        per_label=rows,
+        graph=model.graph,
+        attention=learned_attention(model),
+        baselines=baselines,
+        notes=splits.notes,
+    )
+
+
+def metrics_file(
+    config: TrainConfig,
+    model: MultiLabelClassifier,
+    evaluations: Sequence[Evaluation],
+    baselines: Sequence[Baseline],
+    notes: Sequence[str],
+    seconds: float,
+) -> dict[str, Any]:
+    """Returns the content of ``metrics.json``."""
+    return {
+        "protocol": protocol_of(config, model, evaluations[-1]),
+        "splits": {e.split: e.report.to_dict() for e in evaluations},
+        "baselines": {b.name: b.value for b in baselines},
+        "notes": list(notes),
+        "training_seconds": round(seconds, 1),
+    }

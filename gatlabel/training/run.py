@@ -1,0 +1,151 @@
+"""One whole training run: data, graph, model, training, evaluation, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gatlabel.data import DataSplits
+from gatlabel.errors import InputError
+from gatlabel.files import write_json
+from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.report import Baseline, write_report
+from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.data import loaders, read_data
+from gatlabel.training.evaluation import Evaluation, evaluate
+from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.reporting import metrics_file, report_content
+from gatlabel.training.run_folder import RunFolder
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a training run gives back.
+
+    Attributes:
+        folder: The run folder.
+        model: The trained model, in evaluation mode on the CPU.
+        evaluations: Of the validation split and, if there is one, the test split, in this order.
+        baselines: Figures to stand beside, of the last split.
+        curves: A row an epoch.
+        seconds: What training took.
+    """
+
+    folder: Path
+    model: MultiLabelClassifier
+    evaluations: Sequence[Evaluation]
+    baselines: Sequence[Baseline]
+    curves: Sequence[dict[str, float]]
+    seconds: float
+
+
+def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
+    """Trains, evaluates and reports one model, and leaves a self-contained run folder.
+
+    Args:
+        config: All options; see :class:`~gatlabel.training.TrainConfig` and the recipes.
+        say: Called with plain sentences about what is going on.
+
+    Raises:
+        InputError: If data, graph or options are wrong; nothing is written then.
+    """
+    return _run(config, RunFolder.choose(config), None, say)
+
+
+def resume(folder: str | os.PathLike[str], *, say: Say = lambda line: None) -> RunResult:
+    """Goes on with an interrupted run from its last checkpoint, with the same options.
+
+    Raises:
+        InputError: If this is no run folder, or it has no checkpoint.
+    """
+    run_folder = RunFolder(Path(folder))
+    config = run_folder.read_config()
+    if not run_folder.last.is_file():
+        raise InputError(f"{folder} has no checkpoints/last.ckpt to go on from: train it anew")
+    return _run(config, run_folder, run_folder.last, say)
+
+
+def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: Say) -> RunResult:
+    device_of(config)  # complains before anything is read
+    splits = read_data(config)
+    for name, source in splits.items():
+        say(f"{name}: {len(source)} pictures, {len(source.labels)} labels")
+    for note in splits.notes:
+        say(note)
+    counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
+    say(absent_labels(counts))
+    graph = build_graph(config, counts)
+    torch.manual_seed(config.seed)
+    model = build_model(config, graph, config.head)
+    say(f"graph: {graph!r}")
+    if checkpoint is None:
+        folder.begin(config, counts, graph)
+    began = time.perf_counter()
+    curves = fit(
+        model,
+        config,
+        loaders(splits, model, config),
+        folder.checkpoints,
+        resume=checkpoint,
+        logs=folder.path if config.tensorboard else None,
+    )
+    seconds = time.perf_counter() - began
+    model.save_pretrained(folder.path)
+    folder.write_curves(curves)
+    evaluations = [
+        evaluate(model.to(device_of(config)), source, name)
+        for name, source in splits.items()
+        if name != "train"
+    ]
+    model.cpu()
+    baselines = _baselines(config, splits, graph, evaluations[-1].split, say)
+    content = metrics_file(config, model, evaluations, baselines, splits.notes, seconds)
+    write_json(folder.metrics, content)
+    write_report(
+        report_content(config, splits, counts, model, evaluations, curves, baselines),
+        folder.report,
+    )
+    return RunResult(folder.path, model, evaluations, baselines, curves, seconds)
+
+
+def absent_labels(counts: Cooccurrence) -> str:
+    """Returns a sentence that lists the labels without a training picture."""
+    absent = [n for n, k in zip(counts.names, counts.label_counts, strict=True) if not k]
+    if not absent:
+        return "every label has training pictures"
+    return f"{len(absent)} labels have no training picture: {', '.join(absent)}"
+
+
+def _baselines(
+    config: TrainConfig, splits: DataSplits, graph: LabelGraph, split: str, say: Say
+) -> list[Baseline]:
+    """Trains the linear head alike and asks the oracle, where that is wanted and possible."""
+    wanted = config.compare == "yes" or (config.compare == "auto" and config.data == "scenes")
+    if not wanted:
+        return []
+    source = dict(splits.items())[split]
+    found = []
+    if config.head != "linear":
+        say("training a linear head alike, to compare")
+        alike = dataclasses.replace(config, head="linear", keep="last", patience=0)
+        torch.manual_seed(config.seed)
+        model = build_model(alike, graph, "linear")
+        fit(model, alike, loaders(splits, model, alike), None)
+        result = evaluate(model.to(device_of(config)), source, split)
+        found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
+    if config.data == "scenes":
+        from gatlabel.data.scenes import oracle_map
+
+        say("asking the oracle: what can be known from what is visible and the true graph")
+        found.append(Baseline("oracle (the best possible)", oracle_map(source)))
+    return found

@@ -1,0 +1,222 @@
+"""The command line, driven end to end on tiny data."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gatlabel.cli import main
+
+QUICK = [
+    *("--backbone", "mobilenet_v3_small", "--image-size", "32", "--epochs", "2"),
+    *("--batch-size", "8", "--hidden", "16", "--no-progress"),
+]
+
+
+def train(root: Path, output: Path, *more: str) -> int:
+    words = ["train", "--data", "csv", "--root", str(root), "--output", str(output)]
+    return main([*words, *QUICK, *more])
+
+
+def error_of(capsys: pytest.CaptureFixture[str]) -> str:
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    line = [part for part in message.splitlines() if part.startswith("gatlabel: ")]
+    assert len(line) == 1, message
+    return line[0]
+
+
+@pytest.fixture
+def run(tiny_csv: Path, tmp_path: Path) -> Path:
+    assert train(tiny_csv, tmp_path / "run") == 0
+    return tmp_path / "run"
+
+
+def test_a_run_folder_is_self_contained(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {path.name for path in run.iterdir()}
+    expected = {"config.yaml", "labels.json", "counts.json", "graph.json", "model.safetensors"}
+    assert expected | {"metrics.csv", "metrics.json", "report.html", "checkpoints"} <= files
+    assert json.loads((run / "labels.json").read_text()) == ["blue", "green", "red"]
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert {"train_loss", "val_loss", "val_mAP", "lr"} <= set(rows[0])
+    metrics = json.loads((run / "metrics.json").read_text())
+    last = float(rows[-1]["val_mAP"])
+    assert metrics["splits"]["val"]["metrics"]["mAP"] == pytest.approx(last, abs=1e-3)
+    assert "uninterpolated" in metrics["protocol"]["AP"]
+    assert not list(run.rglob(".*"))
+
+
+def test_the_saved_config_runs_again_alike(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    words = ["train", "--config", str(run / "config.yaml"), "--output", str(again)]
+    assert main(words) == 0
+    ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (run, again))
+    assert ours["splits"] == theirs["splits"]
+
+
+def test_evaluate_repeats_the_figures_of_the_run(run: Path, capsys) -> None:
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    saved = json.loads((run / "metrics.json").read_text())["splits"]["val"]
+    assert printed["metrics"]["mAP"] == pytest.approx(saved["metrics"]["mAP"], abs=1e-6)
+
+
+def test_evaluate_on_other_data(run: Path, tiny_csv: Path, tmp_path: Path, capsys) -> None:
+    other = tiny_csv / "other.csv"
+    other.write_text("image,labels\nimages/1.png,red\nimages/2.png,blue|red\n")
+    output = tmp_path / "figures.json"
+    words = ["evaluate", str(run), "--annotations", "other.csv", "--output", str(output)]
+    assert main(words) == 0
+    result = json.loads(output.read_text())
+    assert result["split"] == "test"
+    assert result["left_out"] == ["green"]
+
+
+def test_evaluate_names_labels_the_model_does_not_know(run: Path, tiny_csv: Path, capsys) -> None:
+    (tiny_csv / "other.csv").write_text("image,labels\nimages/1.png,red|okapi\n")
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--annotations", "other.csv"]) == 2
+    assert "'okapi'" in error_of(capsys)
+
+
+def test_resume_goes_on_where_training_stopped(tiny_csv: Path, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert train(tiny_csv, whole, "--epochs", "4", "--schedule", "constant") == 0
+    assert train(tiny_csv, cut, "--epochs", "2", "--schedule", "constant") == 0
+    config = yaml.safe_load((cut / "config.yaml").read_text())
+    (cut / "config.yaml").write_text(yaml.safe_dump({**config, "epochs": 4}))
+    assert main(["train", "--resume", str(cut)]) == 0
+    curves = [(folder / "metrics.csv").read_text().splitlines() for folder in (whole, cut)]
+    assert len(curves[0]) == len(curves[1]) == 5
+    figures = [
+        json.loads((folder / "metrics.json").read_text())["splits"] for folder in (whole, cut)
+    ]
+    assert figures[0] == figures[1]
+
+
+def test_predict_prints_json(run: Path, tiny_csv: Path, capsys) -> None:
+    capsys.readouterr()
+    pictures = [str(tiny_csv / "images" / f"{k}.png") for k in range(3)]
+    assert main(["predict", str(run), *pictures, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [item["source"] for item in found] == pictures
+    assert set(found[0]["probabilities"]) == {"red", "green", "blue"}
+
+
+def test_graph_build_show_compare(run: Path, tmp_path: Path, capsys) -> None:
+    counts = str(run / "counts.json")
+    built = tmp_path / "npmi.json"
+    assert main(["graph", "build", counts, str(built), "--variant", "npmi"]) == 0
+    assert json.loads(built.read_text())
+    picture = tmp_path / "graph.png"
+    assert main(["graph", "show", str(built), "--draw", str(picture)]) == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    capsys.readouterr()
+    assert main(["graph", "compare", counts]) == 0
+    printed = capsys.readouterr().out
+    for variant in ("npmi", "conditional", "mlgcn_code", "random", "complete"):
+        assert variant in printed
+
+
+@pytest.mark.parametrize("head", ["linear", "gcn", "gatv2"])
+def test_every_head_trains(head: str, tiny_csv: Path, tmp_path: Path) -> None:
+    assert train(tiny_csv, tmp_path / "run", "--head", head) == 0
+
+
+def test_frozen_best_asl_sgd_step(tiny_csv: Path, tmp_path: Path) -> None:
+    more = ["--freeze", "--keep", "best", "--loss", "asl", "--optimizer", "sgd"]
+    assert train(tiny_csv, tmp_path / "run", *more, "--schedule", "step", "--patience", "3") == 0
+
+
+class TestMistakes:
+    """One clear line, exit code 2, and nothing written."""
+
+    @pytest.mark.parametrize(
+        ("words", "part"),
+        [
+            (["--bacbone", "resnet18"], "'--backbone'"),
+            (["--epochs", "many"], "--epochs"),
+            (["--epochs", "0"], "epochs=0"),
+            (["--head", "gta"], "--head"),
+            (["--graph", "conditionl"], "'conditional'"),
+            (["--graph", "missing.json"], "missing.json"),
+            (["--graph", "npmi", "--graph-given", "source"], "given"),
+            (["--backbone", "resnet19"], "'resnet18'"),
+            (["--label-column", "lables"], "'labels'"),
+            (["--image-column", "picture"], "picture"),
+            (["--recipe", "aslr"], "'asl'"),
+            (["--config", "nowhere.yaml"], "nowhere.yaml"),
+            (["--node-features", "nowhere.npz"], "nowhere.npz"),
+        ],
+    )
+    def test_options(self, words, part, tiny_csv: Path, tmp_path: Path, capsys) -> None:
+        assert train(tiny_csv, tmp_path / "run", *words) == 2
+        assert part in error_of(capsys)
+        assert not (tmp_path / "run").exists()
+
+    def test_missing_picture(self, tiny_csv: Path, tmp_path: Path, capsys) -> None:
+        (tiny_csv / "images" / "3.png").unlink()
+        assert train(tiny_csv, tmp_path / "run") == 2
+        assert "3.png" in error_of(capsys)
+        assert not (tmp_path / "run").exists()
+
+    def test_corrupt_picture_stops_or_is_left_out(self, tiny_csv: Path, tmp_path, capsys) -> None:
+        path = tiny_csv / "images" / "3.png"
+        path.write_bytes(path.read_bytes()[:60])
+        assert train(tiny_csv, tmp_path / "run") == 2
+        assert "3.png" in error_of(capsys)
+        assert not (tmp_path / "run").exists()
+        assert train(tiny_csv, tmp_path / "run", "--on-error", "skip") == 0
+        notes = json.loads((tmp_path / "run" / "metrics.json").read_text())["notes"]
+        assert any("3.png" in note for note in notes)
+
+    def test_empty_split(self, tiny_csv: Path, tmp_path: Path, capsys) -> None:
+        table = (tiny_csv / "labels.csv").read_text().replace(",train,", ",val,")
+        (tiny_csv / "labels.csv").write_text(table)
+        assert train(tiny_csv, tmp_path / "run") == 2
+        assert "train" in error_of(capsys)
+        assert not (tmp_path / "run").exists()
+
+    def test_occupied_run_folder(self, run: Path, tiny_csv: Path, capsys) -> None:
+        before = (run / "metrics.json").read_bytes()
+        capsys.readouterr()
+        assert train(tiny_csv, run) == 2
+        assert "not empty" in error_of(capsys)
+        assert (run / "metrics.json").read_bytes() == before
+        assert train(tiny_csv, run, "--overwrite") == 0
+
+    def test_resume_of_no_run(self, tmp_path: Path, capsys) -> None:
+        assert main(["train", "--resume", str(tmp_path)]) == 2
+        assert "no run folder" in error_of(capsys)
+
+    @pytest.mark.parametrize("word", ["trian", "--frobnicate"])
+    def test_unknown_command(self, word: str, capsys) -> None:
+        assert main([word]) == 2
+        assert word in error_of(capsys)
+
+    def test_predict_names_a_bad_picture(self, run: Path, tmp_path: Path, capsys) -> None:
+        bad = tmp_path / "bad.jpg"
+        bad.write_bytes(b"no picture")
+        capsys.readouterr()
+        assert main(["predict", str(run), str(bad)]) == 2
+        assert "bad.jpg" in error_of(capsys)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "graph"])
+def test_help(command: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert "--" in capsys.readouterr().out
+
+
+def test_every_option_has_a_text() -> None:
+    from gatlabel.training.config import OPTIONS
+    from gatlabel.training.options import option_texts
+
+    assert set(option_texts()) == set(OPTIONS)

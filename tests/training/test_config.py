@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gatlabel.errors import InputError
+from gatlabel.training import RECIPES, TrainConfig, asl, default, mlgcn
+from gatlabel.training.config import OPTIONS, read_options
+from gatlabel.training.options import config_from
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_config_survives_its_file(recipe: str, tmp_path: Path) -> None:
+    config = RECIPES[recipe](data="csv", root=Path("pictures"), image_size=96)
+    config.save(tmp_path / "config.yaml")
+    assert config_from(read_options(tmp_path / "config.yaml")) == config
+
+
+def test_recipes_are_what_their_papers_say() -> None:
+    assert default() == TrainConfig()
+    paper = mlgcn()
+    assert (paper.optimizer, paper.lr, paper.encoder_lr, paper.head) == ("sgd", 0.1, 0.1, "gcn")
+    assert (asl().loss, asl().gamma_negative, asl().clip, asl().ema) == ("asl", 4.0, 0.05, 0.9997)
+    assert asl(epochs=3).epochs == 3
+
+
+def test_an_unknown_option_in_a_file_is_named_with_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("epoch: 3\n")
+    with pytest.raises(InputError, match=r"run.yaml: unknown option 'epoch'; .*'epochs'"):
+        read_options(path)
+
+
+@pytest.mark.parametrize("text", ["- a\n", "a: [", "just words"])
+def test_a_broken_file_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"run\.yaml"):
+        read_options(path)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("lr", "fast"), ("epochs", 1.5), ("head", "gatt"), ("freeze", "perhaps"), ("data", 3)],
+)
+def test_a_value_of_the_wrong_type_is_named(option: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"--{option}"):
+        config_from({option: value})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("epochs", 0), ("lr", 0.0), ("ema", 1.0), ("workers", -1), ("hidden", 0), ("clip", -0.1)],
+)
+def test_a_value_out_of_range_is_named(option: str, value: float) -> None:
+    with pytest.raises(InputError, match=option):
+        TrainConfig(**{option: value})
+
+
+def test_a_data_set_of_files_needs_its_root() -> None:
+    with pytest.raises(InputError, match="root"):
+        TrainConfig(data="csv")
+
+
+def test_every_option_is_a_primitive_in_yaml() -> None:
+    assert set(yaml.safe_load(yaml.safe_dump(TrainConfig().to_dict()))) == set(OPTIONS)
