@@ -200,5 +200,8 @@ def _mark(values: dict[str, float], names: list[str], kind: DifficultAs, where: 
     meaning = {"unknown": UNKNOWN, "positive": PRESENT, "negative": ABSENT}
     for name in names:
         if values.get(name, ABSENT) == PRESENT:
-            raise InputError(f"{where}: label {name!r} is both present and unknown or difficult")
+            raise InputError(
+                f"{where}: label {name!r} is both present and unknown or difficult; "
+                "list it in one column"
+            )
         values[name] = meaning[kind]
