@@ -55,7 +55,7 @@ def decode_image(
             if at_least is not None:
                 image.draft(None, (at_least, at_least))  # does nothing unless it is a JPEG
             image.load()
-            pixels = np.array(_turned(_to_rgb(image), _orientation(image)))
+            return image_to_tensor(image)
     except MemoryError:
         raise
     except FileNotFoundError as error:
@@ -65,6 +65,21 @@ def decode_image(
         if isinstance(error, UnidentifiedImageError):
             reason = "not a picture in a known format"
         raise InputError(f"cannot decode the picture {shown}: {reason}") from error
+
+
+def image_to_tensor(image: Image.Image) -> Tensor:
+    """Brings a Pillow image of any mode to what :func:`decode_image` returns.
+
+    Args:
+        image: The image; an EXIF orientation is applied.
+
+    Returns:
+        uint8 ``(3, height, width)``, RGB, 0 to 255.
+
+    Raises:
+        ValueError: If the range of its values has no known white.
+    """
+    pixels = np.array(_turned(_to_rgb(image), _orientation(image)))
     return torch.from_numpy(pixels).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
 
 
