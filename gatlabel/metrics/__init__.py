@@ -31,14 +31,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatlabel.metrics.average_precision import (
+from gatlabel.metrics.f1 import TOP_K_RULES, F1Result, f1_scores
+from gatlabel.metrics.inputs import harden
+from gatlabel.metrics.ranking import (
     AP_PROTOCOLS,
     MeanAPResult,
     average_precision,
     mean_average_precision,
 )
-from gatlabel.metrics.f1 import TOP_K_RULES, F1Result, f1_scores
-from gatlabel.metrics.inputs import harden
 from gatlabel.metrics.report import MetricsReport, evaluate_scores
 
 if TYPE_CHECKING:

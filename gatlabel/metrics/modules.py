@@ -10,11 +10,6 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from gatlabel.errors import unknown_choice
-from gatlabel.metrics.average_precision import (
-    AP_PROTOCOLS,
-    average_precision,
-    mean_average_precision,
-)
 from gatlabel.metrics.f1 import (
     F1Result,
     confusion_counts,
@@ -23,6 +18,11 @@ from gatlabel.metrics.f1 import (
     rule_in_words,
 )
 from gatlabel.metrics.inputs import check_scores
+from gatlabel.metrics.ranking import (
+    AP_PROTOCOLS,
+    average_precision,
+    mean_average_precision,
+)
 from gatlabel.metrics.report import MetricsReport, evaluate_scores
 
 
@@ -102,9 +102,13 @@ class MultiLabelReport(_Collected):
         self.threshold = threshold
         self.k = k
 
-    def compute(self) -> MetricsReport:
-        """Returns the report of everything collected."""
+    def report(self) -> MetricsReport:
+        """Returns the whole report of everything collected in this process."""
         return evaluate_scores(*self._all(), self.labels, threshold=self.threshold, k=self.k)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Returns the report's flat metrics as float64 scalars, as logging wants them."""
+        return _scalars(self.report().metrics, self.device)
 
 
 class F1Scores(Metric):
@@ -146,7 +150,16 @@ class F1Scores(Metric):
         )
         self.counts += torch.stack(confusion_counts(decided, target))
 
-    def compute(self) -> F1Result:
-        """Returns precision, recall and F1 of everything counted."""
+    def compute(self) -> dict[str, Tensor]:
+        """Returns CP, CR, CF1, OP, OR, OF1 as float64 scalars, as logging wants them."""
+        return _scalars(self.result().as_dict(), self.device)
+
+    def result(self) -> F1Result:
+        """Returns these and the numbers per label, of everything counted in this process."""
         tp, fp, fn = self.counts.unbind()
         return f1_from_counts(tp, fp, fn, rule_in_words(self.threshold, self.k, self.top_k))
+
+
+def _scalars(values: dict[str, float], device: torch.device) -> dict[str, Tensor]:
+    # torchmetrics refuses results that are frozen dataclasses
+    return {k: torch.tensor(v, dtype=torch.float64, device=device) for k, v in values.items()}

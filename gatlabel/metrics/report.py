@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatlabel.metrics.average_precision import AP_PROTOCOLS, mean_average_precision
 from gatlabel.metrics.f1 import decide, f1_scores
 from gatlabel.metrics.inputs import Array, check_scores, harden
+from gatlabel.metrics.ranking import AP_PROTOCOLS, mean_average_precision
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ def _uninterpolated(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
 def _voc2010(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
     # ascending scores are descending recall: the running maximum is the best precision at this
     # recall or a higher one
-    envelope = (precision * valid).cummax(1).values if precision.shape[1] else precision
-    return _uninterpolated(envelope, hits, valid)
+    return _uninterpolated((precision * valid).cummax(1).values, hits, valid)
 
 
 def _voc2007(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
@@ -35,8 +34,7 @@ def _voc2007(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
     for tenth in range(11):
         # recall >= tenth / 10, in integers: 3 of 10 must reach 0.3
         reached = valid & (10 * hits >= tenth * positives)
-        if precision.shape[1]:
-            total += (precision * reached).amax(1, keepdim=True)
+        total += (precision * reached).amax(1, keepdim=True)
     return (total / 11 / (positives > 0)).squeeze(1)  # 0 / 0: NaN without positives
 
 
@@ -113,7 +111,7 @@ def _precision_at_positives(score: Tensor, target: Tensor) -> tuple[Tensor, Tens
     known = target != -1
     positive = target == 1
     count = positive.sum(1)  # (C,)
-    width = int(count.max()) if len(count) else 0
+    width = max(1, int(count.max()))  # at least one column, if only of padding
     low = -math.inf
     row, column = positive.nonzero(as_tuple=True)  # sorted by row
     offset = count.cumsum(0) - count

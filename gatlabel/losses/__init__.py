@@ -1,0 +1,44 @@
+"""Losses for many labels a picture: functions first, modules with the same options.
+
+All take logits and targets ``(..., L)``. A target is 1, 0, a soft label between them (which
+weighs the positive and the negative term), or -1 for unknown, which adds neither loss nor
+gradient:
+
+    >>> import torch
+    >>> from gatlabel.losses import AsymmetricLoss, BCELoss, FocalLoss
+    >>> logits = torch.tensor([[2.0, -1.0, float("nan")]], requires_grad=True)
+    >>> targets = torch.tensor([[1.0, 0.3, -1.0]])
+    >>> for loss in (BCELoss(), FocalLoss(gamma=2), AsymmetricLoss()):
+    ...     print(f"{loss(logits, targets).item():.4f}")
+    0.3701
+    0.1141
+    0.2607
+
+    >>> BCELoss()(logits, targets).backward()
+    >>> logits.grad
+    tensor([[-0.0596, -0.0155,  0.0000]])
+
+What they return is chosen by ``reduction``: ``"mean"`` over the known entries, ``"sum"``,
+``"batch_mean"`` (sum over labels, mean over pictures) or ``"none"``. Nothing known gives 0.
+
+Which one? Binary cross-entropy, until something else has shown to be better on the data at hand.
+The asymmetric loss helps where pictures carry few of many labels; it is no longer a likelihood,
+so its probabilities need calibration.
+"""
+
+from __future__ import annotations
+
+from gatlabel.losses.asymmetric import AsymmetricLoss, asymmetric_loss
+from gatlabel.losses.bce import BCELoss, binary_cross_entropy
+from gatlabel.losses.focal import FocalLoss, focal_loss
+from gatlabel.losses.inputs import REDUCTIONS
+
+__all__ = [
+    "REDUCTIONS",
+    "AsymmetricLoss",
+    "BCELoss",
+    "FocalLoss",
+    "asymmetric_loss",
+    "binary_cross_entropy",
+    "focal_loss",
+]

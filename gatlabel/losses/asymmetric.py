@@ -1,0 +1,147 @@
+"""Asymmetric loss: the many easy negatives of a picture with few labels weigh less."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gatlabel.errors import InputError
+from gatlabel.losses.inputs import Reduction, check_reduction, reduce_loss, split_unknown
+
+
+def asymmetric_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma_negative: float = 4.0,
+    gamma_positive: float = 0.0,
+    clip: float = 0.05,
+    detach_focus: bool = False,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Asymmetric loss (Ridnik et al., ICCV 2021, arXiv 2009.14119, equations 5 to 8).
+
+    .. math::
+        -y\, (1 - p)^{\gamma_+} \log p - (1 - y)\, p_m^{\gamma_-} \log(1 - p_m),
+        \qquad p_m = \max(p - m, 0)
+
+    with :math:`p = \sigma(z)` and m = ``clip``: negatives below probability m are given up.
+    Logarithms are computed from the logit, so a positive at logit −20 gets its full gradient of
+    −1; the published code and timm's clamp the probability at 1e-8 and give it almost none. A
+    soft label y mixes the two terms (timm raises a mixed probability to a mixed power instead).
+    For targets 0 and 1, timm's ``AsymmetricLossMultiLabel`` is the same up to that clamp.
+
+    The paper sums over labels and pictures; with ``reduction="mean"`` the default learning rates
+    of :func:`binary_cross_entropy` stay in their range, and the loss is small: most negatives
+    weigh nearly nothing.
+
+    Args:
+        logits: ``(..., L)``.
+        targets: ``(..., L)`` in [0, 1], or -1 for unknown: no loss and no gradient.
+        gamma_negative: Focusing of negatives, ≥ 0 (Query2Label: 2 with clip 0).
+        gamma_positive: Focusing of positives, ≥ 0.
+        clip: The probability margin m, 0 to below 1.
+        detach_focus: Treat the powers as constants in the gradient, as the published code does
+            with ``disable_torch_grad_focal_loss``. Values do not change. Gradients do: the sign
+            then never turns, while with the powers differentiated (the formula's true gradient,
+            the default) that of a negative shrinks again when p nears 1, so that likely
+            mislabelled pictures are let go.
+        reduction: ``"mean"`` over known entries, ``"sum"``, ``"batch_mean"`` or ``"none"``.
+
+    Returns:
+        A scalar, or ``(..., L)`` with ``"none"``; float32 for half-precision logits.
+
+    Raises:
+        InputError: If shapes differ or an option is out of range.
+
+    Example:
+        >>> logits, targets = torch.tensor([[0.0, 0.0, -4.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+        >>> asymmetric_loss(logits, targets, reduction="none")
+        tensor([[0.6931, 0.0245, 0.0000]])
+    """
+    _check(gamma_negative, gamma_positive, clip)
+    z, y, known = split_unknown(logits, targets)
+    log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
+    log_pm, log_qm = _shifted(z, log_p, log_q, clip)
+    focus_positive = torch.exp(gamma_positive * log_q)
+    focus_negative = torch.exp(gamma_negative * log_pm)
+    if detach_focus:
+        focus_positive, focus_negative = focus_positive.detach(), focus_negative.detach()
+    loss = -y * focus_positive * log_p - (1 - y) * focus_negative * log_qm
+    return reduce_loss(loss, known, reduction)
+
+
+def _shifted(z: Tensor, log_p: Tensor, log_q: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    """Computes log p_m and log(1 - p_m); where p_m is 0, numbers without gradient."""
+    if clip == 0:
+        return log_p, log_q
+    above = z > math.log(clip / (1 - clip))
+    # a stand-in below the margin: infinite logarithms there would turn gradients into NaN
+    p = torch.where(above, torch.sigmoid(z), 0.5 + 0.5 * clip)
+    tiny = torch.finfo(p.dtype).tiny
+    log_pm = torch.where(above, torch.log((p - clip).clamp(min=tiny)), math.log(tiny))
+    q = torch.where(above, torch.sigmoid(-z), 0.5)
+    return log_pm, torch.where(above, torch.log(q + clip), 0.0)
+
+
+def _check(gamma_negative: float, gamma_positive: float, clip: float) -> None:
+    for name, value in (("gamma_negative", gamma_negative), ("gamma_positive", gamma_positive)):
+        if not value >= 0:
+            raise InputError(f"{name} is {value}: it must be at least 0")
+    if not 0 <= clip < 1:
+        raise InputError(f"clip is {clip}: it must be from 0 to below 1")
+
+
+class AsymmetricLoss(nn.Module):
+    """:func:`asymmetric_loss` as a module.
+
+    Args:
+        gamma_negative: Focusing of negatives, ≥ 0.
+        gamma_positive: Focusing of positives, ≥ 0.
+        clip: The probability margin below which negatives are given up, 0 to below 1.
+        detach_focus: Treat the powers as constants in the gradient.
+        reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
+
+    Shapes:
+        - logits, targets: ``(..., L)``
+        - output: scalar, or ``(..., L)`` with ``"none"``
+
+    Raises:
+        InputError: If an option is out of range.
+    """
+
+    def __init__(
+        self,
+        gamma_negative: float = 4.0,
+        gamma_positive: float = 0.0,
+        clip: float = 0.05,
+        detach_focus: bool = False,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__()
+        check_reduction(reduction)
+        _check(gamma_negative, gamma_positive, clip)
+        self.gamma_negative, self.gamma_positive = gamma_negative, gamma_positive
+        self.clip, self.detach_focus, self.reduction = clip, detach_focus, reduction
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Returns the loss of logits ``(..., L)`` against targets ``(..., L)``."""
+        return asymmetric_loss(
+            logits,
+            targets,
+            gamma_negative=self.gamma_negative,
+            gamma_positive=self.gamma_positive,
+            clip=self.clip,
+            detach_focus=self.detach_focus,
+            reduction=self.reduction,
+        )
+
+    def extra_repr(self) -> str:
+        """Shows the options."""
+        return (
+            f"gamma_negative={self.gamma_negative}, gamma_positive={self.gamma_positive}, "
+            f"clip={self.clip}, reduction={self.reduction!r}"
+        )

@@ -1,0 +1,90 @@
+"""Binary cross-entropy of each label, with unknown targets masked."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gatlabel.errors import InputError
+from gatlabel.losses.inputs import Reduction, check_reduction, reduce_loss, split_unknown
+
+
+def binary_cross_entropy(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    pos_weight: Tensor | float | None = None,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Binary cross-entropy of logits.
+
+    .. math:: -w\, y \log \sigma(z) - (1 - y) \log(1 - \sigma(z))
+
+    computed from the logarithm of the sigmoid, so that value and gradient hold for any finite
+    logit.
+
+    Args:
+        logits: ``(..., L)``, any real number.
+        targets: ``(..., L)`` in [0, 1] (soft labels weigh the two terms), or -1 for unknown: no
+            loss and no gradient, whatever the logit.
+        pos_weight: w, above 0: a number or ``(L,)``; above 1 it raises recall.
+        reduction: ``"mean"`` over known entries, ``"sum"``, ``"batch_mean"`` (sum over labels,
+            mean over pictures) or ``"none"``.
+
+    Returns:
+        A scalar, or ``(..., L)`` with ``"none"``; float32 for half-precision logits.
+
+    Raises:
+        InputError: If shapes differ or there is no such reduction.
+
+    Example:
+        >>> logits = torch.tensor([[0.0, 3.0, float("nan")]])
+        >>> binary_cross_entropy(logits, torch.tensor([[1.0, 1.0, -1.0]]))
+        tensor(0.3709)
+    """
+    z, y, known = split_unknown(logits, targets)
+    positive, negative = -y * F.logsigmoid(z), -(1 - y) * F.logsigmoid(-z)
+    if pos_weight is not None:
+        positive = positive * torch.as_tensor(pos_weight, dtype=z.dtype, device=z.device)
+    return reduce_loss(positive + negative, known, reduction)
+
+
+class BCELoss(nn.Module):
+    """:func:`binary_cross_entropy` as a module.
+
+    Args:
+        pos_weight: The weight of the positive term: a number or L numbers, above 0.
+        reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
+
+    Shapes:
+        - logits, targets: ``(..., L)``
+        - output: scalar, or ``(..., L)`` with ``"none"``
+
+    Raises:
+        InputError: If a weight is not above 0 or there is no such reduction.
+    """
+
+    pos_weight: Tensor | None
+
+    def __init__(
+        self, pos_weight: Tensor | list[float] | float | None = None, reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__()
+        check_reduction(reduction)
+        weight = None if pos_weight is None else torch.as_tensor(pos_weight, dtype=torch.float32)
+        if weight is not None and not bool((weight > 0).all()):
+            raise InputError("pos_weight must be above 0 for every label")
+        # part of the configuration, not of the learned state
+        self.register_buffer("pos_weight", weight, persistent=False)
+        self.reduction = reduction
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Returns the loss of logits ``(..., L)`` against targets ``(..., L)``."""
+        return binary_cross_entropy(
+            logits, targets, pos_weight=self.pos_weight, reduction=self.reduction
+        )
+
+    def extra_repr(self) -> str:
+        """Shows the options."""
+        return f"reduction={self.reduction!r}"

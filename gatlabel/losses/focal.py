@@ -1,0 +1,99 @@
+"""Focal loss: entries that are already decided right weigh less."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gatlabel.errors import InputError
+from gatlabel.losses.inputs import Reduction, check_reduction, reduce_loss, split_unknown
+
+
+def focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma: float = 2.0,
+    alpha: float | None = None,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Focal loss (Lin et al., ICCV 2017, arXiv 1708.02002, equations 4 and 5).
+
+    .. math:: -\alpha\, y\, (1 - p)^\gamma \log p - (1 - \alpha)\, (1 - y)\, p^\gamma \log(1 - p)
+
+    with :math:`p = \sigma(z)`, and both α-factors 1 when ``alpha`` is ``None``. ``gamma=0`` is
+    binary cross-entropy. The powers are taken of logarithms of the sigmoid, which keeps value
+    and gradient sound for any finite logit and any gamma ≥ 0.
+
+    A soft label y mixes the two terms. torchvision's ``sigmoid_focal_loss`` is the same for
+    targets 0 and 1 (its default alpha is 0.25, its default reduction "none").
+
+    Args:
+        logits: ``(..., L)``.
+        targets: ``(..., L)`` in [0, 1], or -1 for unknown: no loss and no gradient.
+        gamma: How strongly sure entries lose weight, ≥ 0.
+        alpha: The weight of positives, 0 to 1; negatives get 1 − alpha.
+        reduction: ``"mean"`` over known entries, ``"sum"``, ``"batch_mean"`` or ``"none"``.
+
+    Returns:
+        A scalar, or ``(..., L)`` with ``"none"``; float32 for half-precision logits.
+
+    Raises:
+        InputError: If shapes differ or an option is out of range.
+
+    Example:
+        >>> logits, targets = torch.tensor([[0.0, 4.0]]), torch.tensor([[1.0, 1.0]])
+        >>> focal_loss(logits, targets, reduction="none")
+        tensor([[1.7329e-01, 5.8716e-06]])
+    """
+    _check(gamma, alpha)
+    z, y, known = split_unknown(logits, targets)
+    log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
+    positive = -y * torch.exp(gamma * log_q) * log_p
+    negative = -(1 - y) * torch.exp(gamma * log_p) * log_q
+    if alpha is not None:
+        positive, negative = alpha * positive, (1 - alpha) * negative
+    return reduce_loss(positive + negative, known, reduction)
+
+
+def _check(gamma: float, alpha: float | None) -> None:
+    if not gamma >= 0:
+        raise InputError(f"gamma is {gamma}: it must be at least 0")
+    if alpha is not None and not 0 <= alpha <= 1:
+        raise InputError(f"alpha is {alpha}: it must be from 0 to 1, or None")
+
+
+class FocalLoss(nn.Module):
+    """:func:`focal_loss` as a module.
+
+    Args:
+        gamma: How strongly sure entries lose weight, ≥ 0.
+        alpha: The weight of positives, 0 to 1, or ``None`` for no weights.
+        reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
+
+    Shapes:
+        - logits, targets: ``(..., L)``
+        - output: scalar, or ``(..., L)`` with ``"none"``
+
+    Raises:
+        InputError: If an option is out of range.
+    """
+
+    def __init__(
+        self, gamma: float = 2.0, alpha: float | None = None, reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__()
+        check_reduction(reduction)
+        _check(gamma, alpha)
+        self.gamma, self.alpha, self.reduction = gamma, alpha, reduction
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Returns the loss of logits ``(..., L)`` against targets ``(..., L)``."""
+        return focal_loss(
+            logits, targets, gamma=self.gamma, alpha=self.alpha, reduction=self.reduction
+        )
+
+    def extra_repr(self) -> str:
+        """Shows the options."""
+        return f"gamma={self.gamma}, alpha={self.alpha}, reduction={self.reduction!r}"

@@ -1,0 +1,81 @@
+"""What every loss does around its formula: shapes, unknown entries, reduction."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.labels import UNKNOWN
+
+Reduction = Literal["mean", "sum", "batch_mean", "none"]
+
+REDUCTIONS = {
+    "mean": "the mean over all known entries",
+    "sum": "the sum",
+    "batch_mean": "the sum over labels, averaged over all pictures of the batch",
+    "none": "one value an entry, 0 where the target is unknown",
+}
+
+
+def check_reduction(reduction: str) -> None:
+    """Refuses a reduction that does not exist, naming the nearest one."""
+    if reduction not in REDUCTIONS:
+        raise unknown_choice("reduction", reduction, REDUCTIONS)
+
+
+def split_unknown(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Separates what is known, so that what is unknown touches neither value nor gradient.
+
+    Values are not checked, since that would stop a GPU at every step; targets outside the
+    convention are refused where data is read.
+
+    Args:
+        logits: ``(..., L)`` floating point; half precision is computed in float32.
+        targets: ``(..., L)`` in [0, 1], or -1.
+
+    Returns:
+        Logits and targets with 0 put where the target is unknown, and the known mask, all
+        ``(..., L)``. The replacement cuts the gradient, even of infinite and NaN logits.
+
+    Raises:
+        InputError: If the shapes differ or the logits are no floating-point numbers.
+    """
+    if logits.shape != targets.shape or not logits.is_floating_point():
+        raise InputError(
+            f"logits {tuple(logits.shape)} {logits.dtype} and targets {tuple(targets.shape)} "
+            "must have one shape (..., L), logits being floating point"
+        )
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    known = targets != UNKNOWN
+    return (
+        torch.where(known, logits, 0.0),
+        torch.where(known, targets, 0).to(logits.dtype),
+        known,
+    )
+
+
+def reduce_loss(loss: Tensor, known: Tensor, reduction: str) -> Tensor:
+    """Reduces one value an entry to what :data:`REDUCTIONS` says; 0 when nothing is known.
+
+    Args:
+        loss: ``(..., L)``.
+        known: bool ``(..., L)``.
+        reduction: A key of :data:`REDUCTIONS`.
+
+    Raises:
+        InputError: If there is no such reduction.
+    """
+    check_reduction(reduction)
+    loss = torch.where(known, loss, 0.0)
+    if reduction == "none":
+        return loss
+    if reduction == "mean":
+        return loss.sum() / known.sum().clamp(min=1)
+    if reduction == "batch_mean":
+        pictures = loss.numel() // max(loss.shape[-1], 1) if loss.ndim > 1 else 1
+        return loss.sum() / max(pictures, 1)
+    return loss.sum()

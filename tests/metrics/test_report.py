@@ -1,0 +1,83 @@
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from gatlabel.errors import InputError
+from gatlabel.metrics import average_precision, evaluate_scores, f1_scores, harden
+
+LABELS = ["cat", "dog", "sofa", "yak"]
+
+
+def example(n=50):
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(n, 4)))
+    targets = torch.from_numpy((rng.random((n, 4)) < 0.4).astype(np.float32))
+    targets[torch.from_numpy(rng.random((n, 4)) < 0.2)] = -1
+    targets[:, 3] = targets[:, 3].clamp(max=0)
+    return logits, targets
+
+
+def test_numbers_are_those_of_the_functions():
+    logits, targets = example()
+    report = evaluate_scores(logits, targets, LABELS)
+    for name, key in (("uninterpolated", "mAP"), ("voc2007", "mAP_voc2007")):
+        expected = float(average_precision(logits, targets, name).nanmean())
+        assert report.metrics[key] == pytest.approx(expected, abs=1e-12)
+    assert report.metrics["OF1"] == f1_scores(logits, targets, logits=True).of1
+    top = f1_scores(logits, targets, logits=True, k=3, top_k="plain")
+    assert report.metrics["top3_plain_CF1"] == top.cf1
+
+
+def test_frequency_and_labels_left_out():
+    logits, targets = example()
+    report = evaluate_scores(logits, targets, LABELS)
+    assert report.left_out == ("yak",)
+    known = targets[:, 0] != -1
+    assert float(report.frequency[0]) == pytest.approx(float(targets[known, 0].mean()))
+    assert report.metrics["mean_frequency"] == pytest.approx(float(report.frequency[:3].mean()))
+    assert any("yak" in line for line in report.protocol)
+
+
+def test_subset_accuracy_and_hamming_loss_by_hand():
+    logits = torch.tensor([[1.0, -1], [1, 1], [-1, 1], [1, 1]])
+    targets = torch.tensor([[1, 0], [1, 0], [-1, 1], [-1, -1]])
+    metrics = evaluate_scores(logits, targets, ["a", "b"]).metrics
+    assert metrics["subset_accuracy"] == pytest.approx(2 / 3)  # the last picture has no target
+    assert metrics["hamming_loss"] == pytest.approx(1 / 5)
+
+
+def test_soft_targets_are_hardened_and_that_is_said():
+    logits = torch.tensor([[1.0], [-1.0], [0.0]])
+    report = evaluate_scores(logits, torch.tensor([[0.7], [0.2], [-1.0]]), ["a"])
+    assert report.metrics["mAP"] == 1
+    assert any("2 soft targets" in line for line in report.protocol)
+    assert harden(torch.tensor([[0.5, 0.49, -1.0, 1.0]])).tolist() == [[1, 0, -1, 1]]
+
+
+def test_is_json_even_with_nothing_to_measure():
+    report = evaluate_scores(torch.zeros(2, 2), torch.full((2, 2), -1.0), ["a", "b"])
+    text = json.dumps(report.to_dict(), allow_nan=False)
+    content = json.loads(text)
+    assert content["metrics"]["mAP"] is None
+    assert content["labels"][1]["label"] == "b"
+    assert math.isnan(report.metrics["hamming_loss"])
+
+
+def test_names_must_fit():
+    with pytest.raises(InputError, match="3 label names"):
+        evaluate_scores(torch.zeros(1, 2), torch.zeros(1, 2), ["a", "b", "c"])
+
+
+def test_functions_do_not_load_torchmetrics():
+    code = (
+        "import sys, gatlabel.metrics, gatlabel.losses;"
+        "bad = {'torchmetrics', 'torchvision', 'torch_geometric', 'lightning'} & set(sys.modules);"
+        "assert not bad, bad;"
+        "gatlabel.metrics.F1Scores; assert 'torchmetrics' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
