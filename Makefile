@@ -21,7 +21,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.stamp-core ## install, train on the built-in scenes, write runs/demo/report.html
-	$(BIN)/gatlabel train --out $(DEMO) $(ARGS)
+	$(BIN)/gatlabel train --output $(DEMO) --overwrite $(ARGS)
 
 test: $(VENV)/.stamp-test ## install for the tests and run them
 	$(BIN)/python -m pytest $(ARGS)

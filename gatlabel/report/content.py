@@ -137,11 +137,16 @@ class ReportContent:
         if tuple(graph.names) != self.labels.names:
             raise InputError("report: the graph's labels are not the report's, in this order")
         E = as_array(graph.edge_index).shape[1]
-        if self.attention is not None and as_array(self.attention).shape[:1] != (E,):
+        if self.attention is None:
+            return
+        attention = as_array(self.attention)
+        if attention.ndim not in (1, 2) or len(attention) != E or attention.shape[-1] == 0 < E:
             raise InputError(
-                f"report: attention has shape {as_array(self.attention).shape}, expected "
-                f"({E},) or ({E}, H): a row an edge of the graph"
+                f"report: attention has shape {attention.shape}, expected ({E},) or ({E}, H): "
+                "a row an edge of the graph"
             )
+        if not (attention >= 0).all():  # also refuses NaN
+            raise InputError("report: attention has negative or NaN weights")
 
 
 def as_array(values: Any) -> NDArray[np.float64]:

@@ -64,9 +64,7 @@ def edge_view(graph: GraphLike, attention: NDArray[np.float64] | None) -> EdgeVi
     degree = np.bincount(target, minlength=L)[target].astype(np.int64)
     heads = None
     if attention is not None:
-        heads = attention[keep].reshape(len(prior), -1)
-        if heads.shape[1] == 0:
-            heads = None
+        heads = attention[keep] if attention.ndim == 2 else attention[keep, None]
     return EdgeView(source, target, prior, share, degree, heads)
 
 

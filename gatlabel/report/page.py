@@ -89,7 +89,7 @@ def _headline(content: ReportContent) -> str:
     value = content.metrics.get(content.split, {}).get(HEADLINE)
     if value is None:
         return ""
-    rule = content.protocol.get("AP", "")
+    rule = content.protocol.get("AP", "").partition(",")[0]
     left = (
         f'<div class="figure"><b>{number(value)}</b><span>{HEADLINE}, {text(content.split)}'
         f"{', ' + text(rule) if rule else ''}</span></div>"

@@ -1,0 +1,204 @@
+"""From a trained run to labels for pictures, in two lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self, overload
+
+import torch
+from torch import Tensor
+
+from gatlabel.data.transforms import evaluation_transform
+from gatlabel.deploy.inputs import ImageInput, image_name, read_image
+from gatlabel.deploy.prediction import Prediction
+from gatlabel.encoders import Encoder
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.labels import LabelSet
+from gatlabel.model import MultiLabelClassifier
+
+OnError = Literal["stop", "skip"]
+
+
+class Predictor:
+    """Labels pictures with a trained model.
+
+    Pictures are decoded, brought to the model's size as in evaluation, and run in batches. A
+    graph head that can be folded is: the graph costs nothing here.
+
+    Args:
+        model: The model; it is put in evaluation mode and on the device.
+        threshold: Probability from which a label counts as present, 0 to 1: one for all, or one
+            for each label by name.
+        device: ``"auto"`` (a GPU if there is one), or a torch device.
+        batch_size: Most pictures to run at once.
+
+    Raises:
+        InputError: If a threshold is out of range, labels of it are missing or extra, or there is
+            no such device.
+
+    Example:
+        >>> predictor = Predictor.load("runs/demo")  # doctest: +SKIP
+        >>> predictor("photo.jpg").labels  # doctest: +SKIP
+        ('person', 'dog')
+    """
+
+    def __init__(
+        self,
+        model: MultiLabelClassifier,
+        *,
+        threshold: float | Mapping[str, float] = 0.5,
+        device: str | torch.device = "auto",
+        batch_size: int = 32,
+    ) -> None:
+        if batch_size < 1:
+            raise InputError(f"batch size {batch_size}: expected at least 1")
+        self.labels: LabelSet = model.labels
+        self.thresholds = _thresholds(threshold, self.labels)  # float64 (L,)
+        self.device = _device(device)
+        self.batch_size = batch_size
+        self.model = model.fold().eval().to(self.device)
+        self.transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        threshold: float | Mapping[str, float] = 0.5,
+        device: str | torch.device = "auto",
+        batch_size: int = 32,
+        encoder: Encoder | None = None,
+    ) -> Self:
+        """Loads a run folder, or any folder that ``save_pretrained`` wrote.
+
+        Args:
+            folder: The folder.
+            threshold: See the class.
+            device: See the class.
+            batch_size: See the class.
+            encoder: The encoder, where it was a network of one's own.
+
+        Raises:
+            InputError: If the folder or a file in it is missing or damaged.
+        """
+        if not Path(folder).is_dir():
+            raise InputError(f"there is no run folder {os.fspath(folder)}")
+        model = MultiLabelClassifier.from_pretrained(folder, encoder=encoder)
+        return cls(model, threshold=threshold, device=device, batch_size=batch_size)
+
+    @overload  # a str is a sequence of str to the type checker; here it is one path
+    def __call__(  # type: ignore[overload-overlap]
+        self, images: ImageInput, *, on_error: OnError = "stop"
+    ) -> Prediction: ...
+    @overload
+    def __call__(
+        self, images: Sequence[ImageInput], *, on_error: OnError = "stop"
+    ) -> list[Prediction]: ...
+    def __call__(
+        self, images: ImageInput | Sequence[ImageInput], *, on_error: OnError = "stop"
+    ) -> Prediction | list[Prediction]:
+        """Labels one picture, or a list of them.
+
+        Args:
+            images: A path, the bytes of a picture file, a Pillow image, a uint8 tensor
+                ``(3, height, width)``, or a list or tuple of these.
+            on_error: ``"stop"`` raises at the first picture that cannot be read; ``"skip"`` goes
+                on and says why in that picture's :attr:`Prediction.error`.
+
+        Returns:
+            One prediction, or one for each picture in the order given.
+
+        Raises:
+            InputError: If a picture cannot be read (the message names it), or the model gives
+                NaN.
+        """
+        if on_error not in ("stop", "skip"):
+            raise unknown_choice("on_error", on_error, ("stop", "skip"))
+        if not isinstance(images, (list, tuple)):
+            return self._predict([images], 0, on_error)[0]  # type: ignore[list-item]
+        found: list[Prediction] = []
+        for start in range(0, len(images), self.batch_size):
+            found += self._predict(images[start : start + self.batch_size], start, on_error)
+        return found
+
+    def _predict(
+        self, images: Sequence[ImageInput], start: int, on_error: OnError
+    ) -> list[Prediction]:
+        names = [image_name(image, start + k) for k, image in enumerate(images)]
+        pictures: list[Tensor] = []
+        errors: dict[int, str] = {}
+        for k, (image, name) in enumerate(zip(images, names, strict=True)):
+            try:
+                # as evaluation decodes: a JPEG at twice the size that is needed, then resized
+                picture = read_image(image, name, at_least=2 * self.transform.decode_side)
+            except InputError as error:
+                if on_error == "stop":
+                    raise
+                errors[k] = str(error)
+            else:
+                pictures.append(self.transform(picture))
+        rows = iter(self.probabilities(torch.stack(pictures)) if pictures else ())
+        return [
+            Prediction(name, error=errors[k]) if k in errors else self._prediction(name, next(rows))
+            for k, name in enumerate(names)
+        ]
+
+    @torch.inference_mode()
+    def probabilities(self, pictures: Tensor) -> Tensor:
+        """Runs the model on pictures that have its size.
+
+        Args:
+            pictures: uint8 ``(B, 3, S, S)``, RGB, 0 to 255.
+
+        Returns:
+            float64 ``(B, L)``, 0 to 1, on the CPU.
+
+        Raises:
+            InputError: If the model gives NaN.
+        """
+        logits = self.model(pictures.to(self.device)).double().cpu()
+        if logits.isnan().any():
+            raise InputError("the model gives NaN: its training has diverged")
+        return logits.sigmoid()
+
+    def _prediction(self, name: str, row: Tensor) -> Prediction:
+        order = row.argsort(descending=True, stable=True)
+        present = [int(k) for k in order if row[k] >= self.thresholds[k]]
+        return Prediction(
+            source=name,
+            labels=tuple(self.labels[k] for k in present),
+            probabilities=dict(zip(self.labels, row.tolist(), strict=True)),
+            thresholds=dict(zip(self.labels, self.thresholds.tolist(), strict=True)),
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Predictor({len(self.labels)} labels, {self.model.encoder.name}, "
+            f"{self.transform.size} px, {self.device})"
+        )
+
+
+def _thresholds(threshold: float | Mapping[str, float], labels: LabelSet) -> Tensor:
+    if isinstance(threshold, Mapping):
+        labels.require_same_names(threshold, "the thresholds")
+        values = [float(threshold[name]) for name in labels]
+    else:
+        values = [float(threshold)] * len(labels)
+    for name, value in zip(labels, values, strict=True):
+        if not 0 <= value <= 1:
+            where = f" of label {name!r}" if isinstance(threshold, Mapping) else ""
+            raise InputError(f"threshold {value}{where}: expected a probability, 0 to 1")
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)  # names of devices parse whether there is one or not
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"cannot use the device {str(device)!r}; say auto or cpu") from error
+    return chosen
