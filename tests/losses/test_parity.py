@@ -106,7 +106,9 @@ def test_slow_definitions(z, y):
     result = asymmetric_loss(logit, target, gamma_positive=1, clip=m).item()
     assert result == pytest.approx(expected, rel=1e-11, abs=1e-15)
     expected = -0.3 * y * (1 - p) ** 2 * math.log(p) - 0.7 * (1 - y) * p**2 * math.log(1 - p)
-    assert focal_loss(logit, target, alpha=0.3).item() == pytest.approx(expected, rel=1e-11, abs=1e-15)
+    assert focal_loss(logit, target, alpha=0.3).item() == pytest.approx(
+        expected, rel=1e-11, abs=1e-15
+    )
 
 
 def test_negative_below_the_margin_is_given_up():

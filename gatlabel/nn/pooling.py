@@ -1,0 +1,88 @@
+"""Pooling: from a feature map to one vector a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gatlabel.errors import InputError
+
+
+class AveragePool(nn.Module):
+    """The mean over positions: evidence counts by the area it covers.
+
+    Shapes:
+        - map: ``(B, D, h, w)``
+        - output: ``(B, D)``
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pools a map ``(B, D, h, w)`` to ``(B, D)``."""
+        return features.mean((2, 3))
+
+
+class MaxPool(nn.Module):
+    """The maximum over positions: a small object counts as much as a large one (ML-GCN).
+
+    Shapes:
+        - map: ``(B, D, h, w)``
+        - output: ``(B, D)``
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pools a map ``(B, D, h, w)`` to ``(B, D)``."""
+        return features.amax((2, 3))
+
+
+class GeMPool(nn.Module):
+    r"""The generalised mean over positions (Radenović et al., TPAMI 2019, arXiv 1711.02512).
+
+    .. math:: \left(\frac{1}{hw} \sum_u \max(x_u, \epsilon)^p\right)^{1/p}
+
+    ``p = 1`` is the average of what is positive, ``p → ∞`` the maximum. It is computed relative
+    to the maximum of each channel, so that no power overflows, in half precision either.
+
+    Args:
+        p: The exponent to start from, above 0.
+        learnable: Whether p is a parameter.
+        eps: Values below are raised to it: the power needs a positive base.
+
+    Shapes:
+        - map: ``(B, D, h, w)``
+        - output: ``(B, D)``
+
+    Raises:
+        InputError: If p or eps is not above 0.
+    """
+
+    p: Tensor
+
+    def __init__(self, p: float = 3.0, learnable: bool = True, eps: float = 1e-6) -> None:
+        super().__init__()
+        if not (p > 0 and eps > 0):
+            raise InputError(f"GeM pooling needs p and eps above 0, got p={p} and eps={eps}")
+        self.eps = eps
+        if learnable:
+            self.p = nn.Parameter(torch.tensor(float(p)))
+        else:
+            self.register_buffer("p", torch.tensor(float(p)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pools a map ``(B, D, h, w)`` to ``(B, D)``."""
+        x = features.clamp(min=self.eps)
+        largest = x.amax((2, 3), keepdim=True).detach()
+        mean = (x / largest).pow(self.p).mean((2, 3))
+        return largest.flatten(1) * mean.pow(1 / self.p)
+
+    def extra_repr(self) -> str:
+        """Shows the exponent as it is now."""
+        return f"p={float(self.p):.3g}, learnable={isinstance(self.p, nn.Parameter)}"
+
+
+POOLINGS: dict[str, Callable[[], nn.Module]] = {
+    "average": AveragePool,
+    "max": MaxPool,
+    "gem": GeMPool,
+}
