@@ -35,6 +35,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
+def significant(value: float) -> str:
+    """Returns a finite figure with three significant digits: 0.562, 1.5e−05, 12."""
+    return f"{value:.3g}".replace("-", "−")
+
+
 def percent(share: float) -> str:
     """Returns a share (0 to 1) in per cent, with more digits where it is small."""
     if math.isnan(share):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gatlabel.report.content import Baseline, LabelResult
-from gatlabel.report.markup import figure, number, percent, text
+from gatlabel.report.markup import figure, number, percent, significant, text
 from gatlabel.report.svg import Scale, dot, drawing, frame, spread, tick_text
 
 _WIDTH, _HEIGHT = 460.0, 290.0
@@ -51,13 +51,13 @@ def _lines(title: str, rows: Sequence[Mapping[str, float]], keys: Sequence[str])
         path = "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in points)
         parts.append(f'<path class="line c{k % 6}" d="{path}"><title>{text(key)}</title></path>')
         parts += [
-            dot(x(a), y(b), 2.5, f"mark c{k % 6}", f"{key}, epoch {tick_text(a)}: {number(b, 4)}")
+            dot(x(a), y(b), 2.5, f"mark c{k % 6}", f"{key}, epoch {tick_text(a)}: {significant(b)}")
             for a, b in points
         ]
-    ends = "; ".join(f"{key} ends at {number(points[-1][1], 4)}" for key, points in series)
+    ends = "; ".join(f"{key} ends at {significant(points[-1][1])}" for key, points in series)
     key_list = "".join(
         f'<li><i class="swatch c{k % 6}"></i>{text(key)} '
-        f"<span>{number(points[-1][1], 4)}</span></li>"
+        f"<span>{significant(points[-1][1])}</span></li>"
         for k, (key, points) in enumerate(series)
     )
     picture = drawing(_WIDTH, _HEIGHT, f"{title} by epoch: {ends}", "".join(parts))

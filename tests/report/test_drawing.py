@@ -6,7 +6,7 @@ import pytest
 from gatlabel.report.content import LabelResult
 from gatlabel.report.graph_layout import WIDTH, place_labels
 from gatlabel.report.graph_section import edge_view
-from gatlabel.report.markup import number, percent, text
+from gatlabel.report.markup import number, percent, significant, text
 from gatlabel.report.plots import ap_against_frequency, learning_curves
 from gatlabel.report.svg import Scale, spread, tick_text
 from tests.report.content import ring
@@ -54,6 +54,7 @@ def test_figures_read_well() -> None:
         "1.000",
     ]
     assert [percent(v) for v in (0.5, 0.0123, math.nan, 0.0)] == ["50 %", "1.2 %", "–", "0 %"]
+    assert [significant(v) for v in (1.5e-4, 0.56234, 12.0)] == ["0.00015", "0.562", "12"]
     assert [tick_text(v) for v in (0.25, 1e-5, 40.0, -2.0)] == ["0.25", "1e−5", "40", "−2"]
 
 
@@ -105,7 +106,7 @@ def test_every_label_has_a_place_of_its_own(L: int, degree: int) -> None:
 def test_curves_pass_over_gaps_and_need_finite_values() -> None:
     rows = [{"epoch": 0, "val_mAP": math.nan}, {"epoch": 1, "val_mAP": 0.25}, {"epoch": 2}]
     drawn = learning_curves(rows)
-    assert "val_mAP, epoch 1: 0.2500" in drawn
+    assert "val_mAP, epoch 1: 0.25<" in drawn
     assert "nan" not in drawn
     assert drawn.count("<circle") == 1
     assert learning_curves([]) == ""
