@@ -1,0 +1,43 @@
+"""Scenes, the built-in data set: silhouettes whose company follows published label counts.
+
+Label sets come from an Ising model fitted to the counts of Pascal VOC 2007 or MS-COCO 2014; its
+couplings are the true label graph (:func:`true_graph`). Pictures are drawn on the fly from a seed.
+A known share of the present labels is hidden, so that only their company gives them away, and an
+oracle (:func:`oracle_map`) says how well one can do at best, with the graph and without.
+"""
+
+from gatlabel.data.scenes.config import PRESETS, SceneConfig, scene_config
+from gatlabel.data.scenes.contact_sheet import contact_sheet
+from gatlabel.data.scenes.images import SceneImages
+from gatlabel.data.scenes.ising import IsingModel
+from gatlabel.data.scenes.label_model import label_model, true_graph
+from gatlabel.data.scenes.layout import Role, Shape
+from gatlabel.data.scenes.oracle import (
+    OracleResult,
+    oracle_map,
+    oracle_result,
+    oracle_scores,
+    posterior,
+    visible_only_scores,
+)
+from gatlabel.data.scenes.reader import read_scenes
+
+__all__ = [
+    "PRESETS",
+    "IsingModel",
+    "OracleResult",
+    "Role",
+    "SceneConfig",
+    "SceneImages",
+    "Shape",
+    "contact_sheet",
+    "label_model",
+    "oracle_map",
+    "oracle_result",
+    "oracle_scores",
+    "posterior",
+    "read_scenes",
+    "scene_config",
+    "true_graph",
+    "visible_only_scores",
+]

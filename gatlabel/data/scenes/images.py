@@ -1,0 +1,125 @@
+"""Scenes as a source of labelled pictures, drawn on the fly and never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatlabel.data.scenes.config import SceneConfig
+from gatlabel.data.scenes.drawing import draw_scene
+from gatlabel.data.scenes.ising import BLOCK
+from gatlabel.data.scenes.label_model import label_model
+from gatlabel.data.scenes.layout import Shape, plan_scene
+from gatlabel.data.source import ImageSource
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.labels import LabelSet
+
+SPLITS = {"train": 0, "val": 1, "test": 2, "pretrain": 3}
+"""Splits and the numbers that keep their random streams apart; ``pretrain`` is for encoders that
+are to be trained once, on pictures that no other split has."""
+_LABELS, _HIDING, _PICTURES = 0, 1, 2  # what a random stream is for
+
+
+class SceneImages(ImageSource):
+    """Drawn pictures of one split.
+
+    Picture ``k`` of a split depends on ``config``, ``seed``, ``split`` and ``k`` only: not on how
+    many pictures there are, nor on the order or the process they are drawn in.
+
+    Args:
+        config: What the scenes are like.
+        split: ``"train"``, ``"val"``, ``"test"`` or ``"pretrain"``.
+        count: How many pictures, N.
+        seed: Seed of the set.
+
+    Attributes:
+        config: As given.
+        split: As given.
+        seed: As given.
+        visible: bool ``(N, L)``: labels that are present and drawn clearly; a present label that
+            is not visible is hidden.
+
+    Raises:
+        InputError: If the split is unknown, or count or seed is out of range.
+    """
+
+    def __init__(self, config: SceneConfig, split: str, count: int, *, seed: int = 0) -> None:
+        if split not in SPLITS:
+            raise unknown_choice("split of scenes", split, SPLITS)
+        if count < 1:
+            raise InputError(f"scenes: {split} is {count} pictures: give at least 1")
+        if not 0 <= seed < 2**32:
+            raise InputError(f"scenes: seed is {seed}: give a whole number from 0 to 2^32 - 1")
+        model = label_model(config)
+        stream = (seed, SPLITS[split])
+        present = model.sample(count, (*stream, _LABELS)).astype(bool)
+        visible = present & ~_hidden(config, count, len(model.names), (*stream, _HIDING))
+        self._set(config, split, seed, model.names, np.arange(count), present, visible)
+
+    def _set(
+        self,
+        config: SceneConfig,
+        split: str,
+        seed: int,
+        names: tuple[str, ...],
+        indices: NDArray[np.int64],
+        present: NDArray[np.bool_],
+        visible: NDArray[np.bool_],
+    ) -> None:
+        ids = [f"{split}-{k:06d}" for k in indices.tolist()]
+        super().__init__(LabelSet(names), ids, present.astype(np.float32))
+        self.config = config
+        self.split = split
+        self.seed = seed
+        self.visible = visible
+        self._indices = indices
+
+    def __repr__(self) -> str:
+        return (
+            f"SceneImages({self.split}: {len(self)} pictures of {self.config.size} px, "
+            f"{len(self.labels)} labels, {self.config.statistics} statistics, seed {self.seed})"
+        )
+
+    def _rng(self, index: int) -> np.random.Generator:
+        key = [self.seed, SPLITS[self.split], _PICTURES, int(self._indices[index])]
+        return np.random.default_rng(key)
+
+    def _plan(self, index: int, rng: np.random.Generator) -> list[Shape]:
+        visible = self.visible[index]
+        hidden = (self.targets[index] > 0) & ~visible
+        return plan_scene(self.config, np.flatnonzero(visible).tolist(),
+                          np.flatnonzero(hidden).tolist(), len(self.labels), rng)  # fmt: skip
+
+    def shapes(self, index: int) -> list[Shape]:
+        """What stands where in a picture, hidden objects included."""
+        return self._plan(index, self._rng(index))
+
+    def load(self, index: int) -> Tensor:
+        """Draws one picture: uint8 ``(3, size, size)``, RGB, 0 to 255."""
+        rng = self._rng(index)
+        shapes = self._plan(index, rng)
+        pixels = draw_scene(self.config, self.labels.names, shapes, rng)
+        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+    def subset(self, indices: Sequence[int]) -> SceneImages:
+        """Returns the pictures at the given positions, in that order."""
+        rows = np.asarray(indices, dtype=np.int64).reshape(-1)
+        part = object.__new__(SceneImages)
+        part._set(self.config, self.split, self.seed, self.labels.names, self._indices[rows],
+                  self.targets[rows] > 0, self.visible[rows])  # fmt: skip
+        return part
+
+
+def _hidden(
+    config: SceneConfig, count: int, labels: int, stream: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Which labels a picture would hide, were they present: bool ``(count, labels)``."""
+    blocks = [
+        np.random.default_rng([*stream, block]).random((BLOCK, labels)) < config.hidden
+        for block in range(-(-count // BLOCK))
+    ]
+    return np.concatenate(blocks)[:count]

@@ -1,0 +1,158 @@
+"""The best that can be done on scenes: exact evidence, and the true label graph.
+
+The oracle is told which labels are visible. A visible label is present. A label that is not
+visible is absent, or present and hidden, which happens with the known probability ``η``; hiding
+leaves no other trace. So given the visible labels V
+
+    P(y | V) ∝ P(y) Π_{i ∈ V} [y_i = 1] Π_{i ∉ V} η^{y_i},
+
+again an Ising model, with ``log η`` added to the fields and V clamped. Gibbs chains, one or more
+a picture, estimate ``P(y_i = 1 | V)``; ranking by it is the best ranking there is. A classifier
+that has to recognise silhouettes stays below; one that beats the *visible-only* oracle, which
+knows V but not the graph, must have used what labels tell about each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatlabel.data.scenes.images import SceneImages
+from gatlabel.data.scenes.ising import Array, GibbsChains, IsingModel
+from gatlabel.data.scenes.label_model import label_model
+from gatlabel.data.source import ImageSource
+from gatlabel.errors import InputError
+
+
+@dataclass(frozen=True)
+class OracleResult:
+    """What the oracles reach on a set of scenes.
+
+    Attributes:
+        labels: The L label names.
+        average_precision: Of the oracle, uninterpolated, ``(L,)``; NaN without a positive.
+        visible_only: The same of the oracle without the graph.
+        mean: mAP of the oracle, over the labels that have a positive.
+        visible_only_mean: mAP of the oracle without the graph.
+        without_positive: Labels without a positive, left out of both means.
+    """
+
+    labels: tuple[str, ...]
+    average_precision: Array
+    visible_only: Array
+    mean: float
+    visible_only_mean: float
+    without_positive: tuple[str, ...]
+
+
+def posterior(
+    model: IsingModel,
+    visible: NDArray[np.bool_],
+    hidden: float,
+    *,
+    sweeps: int = 300,
+    burn_in: int = 50,
+    seed: int = 0,
+) -> Array:
+    """Estimates ``P(y_i = 1 | visible labels)`` by conditional Gibbs sampling.
+
+    Args:
+        model: The label model.
+        visible: bool ``(N, L)``: labels seen.
+        hidden: Probability that a present label is not seen, in [0, 1).
+        sweeps: Sweeps that are averaged.
+        burn_in: Sweeps before.
+        seed: Seed of the chains.
+
+    Returns:
+        ``(N, L)`` in [0, 1]; exactly 1 for visible labels.
+    """
+    if sweeps < 1 or burn_in < 0:
+        raise InputError(f"{sweeps} sweeps after {burn_in}: give at least 1 after at least 0")
+    if hidden == 0:
+        return visible.astype(np.float64)
+    seen = np.ascontiguousarray(visible.T)
+    offsets = np.full(len(model.names), np.log(hidden))
+    chains = GibbsChains(model, len(visible), seen, offsets)
+    rng = np.random.default_rng([seed, 4711])
+    total = np.zeros(seen.shape)
+    for step in range(burn_in + sweeps):
+        chains.sweep(rng.random(seen.shape, dtype=np.float32))
+        if step >= burn_in:
+            # the mean of conditional probabilities (Rao-Blackwell) has less noise than of states
+            total += 1 / (1 + np.exp(-chains.log_odds()))
+    return np.where(seen, 1.0, total / sweeps).T
+
+
+def oracle_scores(source: SceneImages, *, sweeps: int = 300, seed: int = 0) -> Array:
+    """The oracle's probability of each label in each picture, ``(N, L)``."""
+    return posterior(
+        label_model(source.config), source.visible, source.config.hidden, sweeps=sweeps, seed=seed
+    )
+
+
+def visible_only_scores(source: SceneImages) -> Array:
+    """Scores of the oracle that sees but knows no graph: 1 for a visible label, else the chance.
+
+    The chance that a label is present though not seen is the same in every picture, so that all
+    pictures in which a label cannot be seen tie.
+    """
+    model, hidden = label_model(source.config), source.config.hidden
+    frequency = model.sample(8192, (4712,)).mean(0)
+    unseen = frequency * hidden / (1 - frequency + frequency * hidden)
+    return np.where(source.visible, 1.0, unseen)
+
+
+def oracle_map(source: ImageSource, *, graph: bool = True) -> float:
+    """Mean average precision of the oracle, over the labels that have a positive.
+
+    Args:
+        source: The scenes to be judged on.
+        graph: Whether the oracle knows the label graph, or sees only.
+
+    Raises:
+        InputError: If the source is not one of scenes, or no picture has a label.
+    """
+    result = oracle_result(source)
+    return result.mean if graph else result.visible_only_mean
+
+
+def oracle_result(source: ImageSource, *, sweeps: int = 300, seed: int = 0) -> OracleResult:
+    """What the oracles reach, label by label, with and without the graph.
+
+    Args:
+        source: The pictures to be judged on.
+        sweeps: Gibbs sweeps a picture.
+        seed: Seed of the Gibbs chains.
+
+    Raises:
+        InputError: If the source is not one of scenes, or no picture has a label.
+    """
+    from gatlabel.metrics import average_precision
+
+    if not isinstance(source, SceneImages):
+        raise InputError("there is an oracle for scenes only: of other pictures no truth is known")
+    targets = torch.from_numpy(source.targets)
+
+    def precision(scores: Array) -> Array:
+        result: Array = average_precision(torch.from_numpy(scores), targets).numpy()
+        return result
+
+    graph = precision(oracle_scores(source, sweeps=sweeps, seed=seed))
+    sight = precision(visible_only_scores(source))
+    judged = ~np.isnan(graph)
+    if not judged.any():
+        raise InputError(f"none of the {len(source)} scenes has a label: draw more of them")
+    return OracleResult(
+        labels=source.labels.names,
+        average_precision=graph,
+        visible_only=sight,
+        mean=float(graph[judged].mean()),
+        visible_only_mean=float(sight[judged].mean()),
+        without_positive=tuple(
+            name for name, ok in zip(source.labels, judged, strict=True) if not ok
+        ),
+    )
