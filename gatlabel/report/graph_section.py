@@ -77,8 +77,9 @@ def graph_section(content: ReportContent) -> str:
     E, L = len(edges.prior), len(content.labels)
     connected = len(set(edges.source.tolist()) | set(edges.target.tolist()))
     facts = (
-        f"<p>{L} label{'s' * (L != 1)}, {E} directed edges, {L - connected} labels without any "
-        f"neighbour. An edge source → target lets the target read the source's evidence.</p>"
+        f"<p>{_count(L, 'label')}, {_count(E, 'directed edge')}, {_count(L - connected, 'label')} "
+        "without any neighbour. An edge source → target lets the target read the source's "
+        "evidence.</p>"
     )
     if not E:
         return section("graph", "Label graph", facts)
@@ -118,6 +119,10 @@ def graph_section(content: ReportContent) -> str:
         parts.append(_scatter(edges, names))
     parts.append(_table(edges, strongest[:MOST_ROWS], names))
     return section("graph", "Label graph" + (" and learned attention" if learned else ""), *parts)
+
+
+def _count(number_of: int, what: str) -> str:
+    return f"{number_of} {what}{'s' * (number_of != 1)}"
 
 
 def _scatter(edges: EdgeView, names: list[str]) -> str:

@@ -149,5 +149,5 @@ def _per_label(content: ReportContent) -> str:
         "labels",
         "AP per label",
         ap_against_frequency(content.per_label, content.split),
-        table(head, rows, caption=f"The {len(rows)} labels; a dash: no positive, no AP"),
+        table(head, rows, caption="All labels; a dash: no positive, no AP"),
     )

@@ -99,8 +99,8 @@ def ap_against_frequency(results: Sequence[LabelResult], split: str) -> str:
     width, height = 940.0, 420.0
     seen = [r.train_frequency for r in known if r.train_frequency > 0] or [0.1]
     low, high = min(seen) / 1.25, min(1.0, max(seen) * 1.25)
-    if high <= low * 1.01:
-        low, high = low / 2, low * 2
+    if high < 4 * low:  # too narrow for round ticks
+        low, high = low / 2, min(1.0, high * 2)
     x = Scale(low, high, _LEFT, width - 24, log=True)
     y = Scale(0.0, 1.0, height - _BOTTOM, _TOP)
     parts = [frame(x, y, "share of the training pictures (log)", f"AP, {split}", x_percent=True)]

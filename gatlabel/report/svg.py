@@ -53,12 +53,12 @@ def _round_step(rough: float) -> float:
 
 def _log_ticks(low: float, high: float) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for mantissas in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0)):
+    for mantissas in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(map(float, range(1, 10)))):
         ticks = [m * 10.0**d for d in decades for m in mantissas]
         ticks = [t for t in ticks if low * (1 - 1e-9) <= t <= high * (1 + 1e-9)]
         if len(ticks) >= 3:
             break
-    return ticks[:: math.ceil(len(ticks) / 6)] if ticks else [low]
+    return ticks[:: math.ceil(len(ticks) / 6)] if ticks else []
 
 
 def spread(values: Sequence[float], *, zero: bool = False) -> tuple[float, float]:

@@ -1,0 +1,225 @@
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gatlabel.data import FileImages
+from gatlabel.deploy import Prediction, Predictor
+from gatlabel.encoders import Encoder
+from gatlabel.errors import InputError
+from gatlabel.graph import Cooccurrence
+from gatlabel.labels import LabelSet
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import LinearHead
+from gatlabel.training.evaluation import predict_logits
+
+NAMES = ["cat", "dog", "sofa", "猫"]
+
+
+class Means(torch.nn.Module):
+    """A trunk that is quick and tells pictures apart: mean colours of a few cells."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(images, 2).tanh()
+
+
+def encoder() -> Encoder:
+    return Encoder("module", Means(), 3, image_size=32)
+
+
+def make_model(head: str = "gat") -> MultiLabelClassifier:
+    torch.manual_seed(0)
+    counts = Cooccurrence.from_targets(np.random.default_rng(0).integers(0, 2, (60, 4)), NAMES)
+    model = MultiLabelClassifier.create(encoder(), head, graph=counts.graph("npmi"))
+    with torch.no_grad():
+        for parameter in model.head.parameters():
+            parameter.normal_(std=0.4)
+    return model.eval()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    paths = []
+    for k, suffix in enumerate(["jpg", "png", "jpg", "png", "jpg"]):
+        pixels = rng.integers(0, 255, (2, 3, 3), dtype=np.uint8).repeat(200, 0).repeat(150, 1)
+        paths.append(tmp_path / f"{k}.{suffix}")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+def test_the_same_answers_as_evaluation(pictures: list[Path]) -> None:
+    model = make_model()
+    targets = np.zeros((5, 4), np.float32)
+    names = [path.name for path in pictures]
+    source = FileImages(pictures[0].parent, LabelSet(NAMES), names, targets)
+    expected = predict_logits(model, source).double().sigmoid()
+    found = Predictor(model, batch_size=2)(pictures)
+    values = torch.tensor([list(p.probabilities.values()) for p in found], dtype=torch.float64)
+    torch.testing.assert_close(values, expected, rtol=1e-5, atol=1e-6)
+    assert values.std(0).min() > 1e-4  # the pictures do differ
+
+
+def test_labels_are_those_at_or_above_their_threshold_best_first(pictures: list[Path]) -> None:
+    predictor = Predictor(make_model(), threshold=0.3)
+    for prediction in predictor(pictures):
+        expected = [n for n, p in prediction.probabilities.items() if p >= 0.3]
+        assert sorted(prediction.labels) == sorted(expected)
+        scores = [prediction.probabilities[name] for name in prediction.labels]
+        assert scores == sorted(scores, reverse=True)
+        assert list(prediction.probabilities) == NAMES
+        assert prediction.top(2)[0][1] == max(prediction.probabilities.values())
+    probability = predictor(pictures[0]).probabilities["dog"]
+    exact = dict.fromkeys(NAMES, 1.0) | {"dog": probability}
+    assert Predictor(predictor.model, threshold=exact)(pictures[0]).labels == ("dog",)
+
+
+def test_every_form_of_a_picture_gives_the_same(pictures: list[Path]) -> None:
+    predictor = Predictor(make_model())
+    path = pictures[1]  # png: nothing is lost in between
+    image = Image.open(path)
+    tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    forms = [str(path), path, path.read_bytes(), image, tensor]
+    one_by_one = [predictor(form) for form in forms]
+    together = predictor(forms)
+    for single, listed in zip(one_by_one, together, strict=True):
+        assert list(single.probabilities.values()) == pytest.approx(
+            list(one_by_one[0].probabilities.values()), abs=1e-6
+        )
+        assert list(listed.probabilities.values()) == pytest.approx(
+            list(single.probabilities.values()), abs=1e-6
+        )
+    assert [p.source for p in together] == [str(path), str(path), "image 2", str(path), "image 4"]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "I;16", "1"])
+def test_pillow_images_of_every_mode(mode: str, tmp_path: Path) -> None:
+    predictor = Predictor(make_model())
+    if mode == "I;16":
+        image = Image.fromarray(np.full((40, 40), 30000, np.uint16))
+    else:
+        image = Image.new("RGB", (40, 40), (200, 200, 200)).convert(mode)
+    path = tmp_path / "picture.tiff"
+    image.save(path)
+    expected = list(predictor(path).probabilities.values())
+    assert list(predictor(image).probabilities.values()) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_bad_picture_is_named(pictures: list[Path], tmp_path: Path) -> None:
+    predictor = Predictor(make_model(), batch_size=2)
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(pictures[0].read_bytes()[:300])
+    gone = tmp_path / "gone.jpg"
+    with pytest.raises(InputError, match=r"bad\.jpg"):
+        predictor(bad)
+    with pytest.raises(InputError, match=r"gone\.jpg"):
+        predictor([*pictures, gone])
+    mixed = [gone, bad, pictures[0], b"no picture", pictures[1], torch.zeros(3, 4, 4)]
+    found = predictor(mixed, on_error="skip")
+    assert [p.ok for p in found] == [False, False, True, False, True, False]
+    parts = ["gone.jpg", "bad.jpg", "", "image 3", "", "image 5"]
+    for prediction, part in zip(found, parts, strict=True):
+        assert part in (prediction.error or "")
+        assert prediction.ok == bool(prediction.probabilities)
+    good = predictor([pictures[0], pictures[1]])
+    assert [found[2], found[4]] == good
+
+
+def test_truncated_pillow_images_are_named(pictures: list[Path]) -> None:
+    image = Image.open(io.BytesIO(pictures[0].read_bytes()[:-200]))
+    with pytest.raises(InputError, match="image 0"):
+        Predictor(make_model())(image)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        torch.zeros(3, 8, 8),
+        torch.zeros(8, 8, 3, dtype=torch.uint8),
+        torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
+        torch.zeros(3, 0, 8, dtype=torch.uint8),
+        np.zeros((8, 8, 3), np.uint8),
+        None,
+    ],
+    ids=["float", "channels last", "batch", "empty", "numpy", "none"],
+)
+def test_other_things_are_refused(wrong: object) -> None:
+    with pytest.raises(InputError, match="image 0 is "):
+        Predictor(make_model())(wrong)  # type: ignore[call-overload]
+
+
+def test_no_pictures_no_predictions() -> None:
+    assert Predictor(make_model())([]) == []
+
+
+def test_dictionaries_survive_json(pictures: list[Path], tmp_path: Path) -> None:
+    found = Predictor(make_model())([pictures[0], tmp_path / "gone.png"], on_error="skip")
+    first, second = json.loads(json.dumps([p.to_dict() for p in found]))
+    assert set(first) == {"source", "labels", "probabilities", "thresholds"}
+    assert first["probabilities"] == found[0].probabilities
+    assert set(second) == {"source", "error"}
+    assert Prediction("a", error="b").to_dict() == {"source": "a", "error": "b"}
+
+
+def test_a_saved_model_gives_the_same(pictures: list[Path], tmp_path: Path) -> None:
+    model = make_model()
+    model.save_pretrained(tmp_path / "run")
+    loaded = Predictor.load(tmp_path / "run", encoder=encoder())
+    for a, b in zip(Predictor(model)(pictures), loaded(pictures), strict=True):
+        assert a.labels == b.labels
+        assert list(a.probabilities.values()) == pytest.approx(list(b.probabilities.values()))
+    assert repr(loaded) == f"Predictor(4 labels, module, 32 px, {loaded.device})"
+
+
+def test_graph_heads_are_folded() -> None:
+    model = make_model()
+    predictor = Predictor(model)
+    assert isinstance(predictor.model.head, LinearHead)
+    assert not isinstance(model.head, LinearHead)  # the caller's model keeps its head
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 1.5}, "threshold 1.5: expected a probability"),
+        ({"threshold": float("nan")}, "threshold nan"),
+        ({"threshold": {"cat": 0.5}}, "labels of the thresholds do not match; missing: 'dog'"),
+        ({"threshold": dict.fromkeys(NAMES, 2.0)}, "threshold 2.0 of label 'cat'"),
+        ({"batch_size": 0}, "batch size 0"),
+        ({"device": "gpu"}, "cannot use the device 'gpu'"),
+    ],
+)
+def test_wrong_options(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Predictor(make_model(), **options)  # type: ignore[arg-type]
+
+
+def test_wrong_calls(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no run folder .*nothing"):
+        Predictor.load(tmp_path / "nothing")
+    with pytest.raises(InputError, match=r"model\.json"):
+        Predictor.load(tmp_path)
+    with pytest.raises(InputError, match="did you mean 'skip'"):
+        Predictor(make_model())([], on_error="skipp")  # type: ignore[call-overload]
+
+
+def test_nan_is_not_an_answer(pictures: list[Path]) -> None:
+    predictor = Predictor(make_model("linear"))
+    with torch.no_grad():
+        predictor.model.head.linear.bias.fill_(float("nan"))
+    with pytest.raises(InputError, match="gives NaN"):
+        predictor(pictures[0])
+
+
+@pytest.mark.gpu
+def test_the_gpu_gives_the_same(pictures: list[Path]) -> None:
+    on_cpu, on_gpu = Predictor(make_model(), device="cpu"), Predictor(make_model(), device="cuda")
+    for a, b in zip(on_cpu(pictures), on_gpu(pictures), strict=True):
+        assert list(a.probabilities.values()) == pytest.approx(
+            list(b.probabilities.values()), abs=1e-4
+        )
