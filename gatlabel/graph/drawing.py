@@ -1,0 +1,198 @@
+"""Drawing a label graph so that it can be read: boxes and arrows, or a matrix when it is large."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gatlabel.errors import InputError
+from gatlabel.files import atomic_path
+from gatlabel.graph.label_graph import LabelGraph
+from gatlabel.graph.layout import communities, placed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NODE_LINK_LABELS = 150
+"""Up to this many labels a graph is drawn as nodes and arrows, beyond as a matrix."""
+
+_FORMATS = (".png", ".svg", ".pdf")
+_NAMED_BLOCK = 40  # a matrix as high as this many names leaves each room for one line
+
+
+def draw_graph(graph: LabelGraph, path: str | os.PathLike[str], title: str | None = None) -> None:
+    """Draws a graph to a file; see :meth:`LabelGraph.draw`.
+
+    Raises:
+        InputError: If the file is not to be a png, svg or pdf.
+    """
+    draw_graphs({title or repr(graph): graph}, path)
+
+
+def draw_graphs(graphs: dict[str, LabelGraph], path: str | os.PathLike[str]) -> None:
+    """Draws graphs side by side, each under its title.
+
+    Args:
+        graphs: Graphs by title.
+        path: A png, svg or pdf file.
+
+    Raises:
+        InputError: If the file is not to be a png, svg or pdf, or there is no graph.
+    """
+    if Path(path).suffix.lower() not in _FORMATS:
+        raise InputError(f"cannot draw to {os.fspath(path)}: end the name in .png, .svg or .pdf")
+    if not graphs:
+        raise InputError("there is no graph to draw")
+    from matplotlib.figure import Figure  # not pyplot: no global state, no window
+
+    sides = [_side(graph) for graph in graphs.values()]
+    figure = Figure(figsize=(sum(sides), max(sides)), layout="constrained")
+    ratios = {"width_ratios": sides}
+    axes = figure.subplots(1, len(graphs), squeeze=False, gridspec_kw=ratios)[0]
+    for axis, side, (title, graph) in zip(axes, sides, graphs.items(), strict=True):
+        if len(graph.labels) <= NODE_LINK_LABELS:
+            _draw_node_link(axis, graph, side)
+        else:
+            _draw_matrix(axis, graph)
+        axis.set_title(_wrapped(title, side), fontsize=10, parse_math=False)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _side(graph: LabelGraph) -> float:
+    """Returns the side of a drawing in inches."""
+    L = len(graph.labels)
+    return 14.0 if L > NODE_LINK_LABELS else 5.0 + 1.15 * L**0.5
+
+
+def _wrapped(title: str, side: float) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(title, int(side * 14)))
+
+
+def _draw_node_link(axis: Axes, graph: LabelGraph, side: float) -> None:
+    """Names in boxes coloured by community; an arrow for every edge, darker the heavier."""
+    from matplotlib import colormaps
+
+    axis.set_axis_off()
+    if not len(graph.labels):
+        return
+    groups = communities(graph)
+    colour_of = np.zeros(len(graph.labels), int)
+    for number, members in enumerate(groups):
+        colour_of[members] = number
+    colours = colormaps["tab20"](np.arange(20))
+    position = placed(graph, groups, 0.092 * side / 5.0)  # (L, 2) in units of a line of text
+    weight = graph.edge_weight.abs().numpy()
+    heaviest = weight.max(initial=0.0) or 1.0
+    for (source, target), w in zip(graph.edge_index.T.tolist(), weight / heaviest, strict=True):
+        if source != target:
+            axis.annotate(
+                "",
+                position[target],
+                position[source],
+                arrowprops={
+                    "arrowstyle": "-|>",
+                    "connectionstyle": "arc3,rad=0.08",
+                    "color": colours[colour_of[source] % 20],
+                    "alpha": 0.15 + 0.6 * float(w),
+                    "linewidth": 0.5 + 1.2 * float(w),
+                    "shrinkA": 8,
+                    "shrinkB": 9,
+                },
+            )
+    isolated = set(graph.isolated)
+    for name, (x, y), group in zip(graph.names, position, colour_of, strict=True):
+        axis.text(
+            x,
+            y,
+            _short(name),
+            ha="center",
+            va="center",
+            fontsize=8,
+            parse_math=False,
+            color="#888" if name in isolated else "black",
+            bbox={
+                "boxstyle": "round,pad=0.25",
+                "facecolor": _pale(colours[group % 20]),
+                "edgecolor": colours[group % 20],
+                "linestyle": "--" if name in isolated else "-",
+                "linewidth": 0.8,
+            },
+        )
+    low, high = position.min(0), position.max(0)
+    axis.set_xlim(low[0] - 5, high[0] + 5)
+    axis.set_ylim(low[1] - 2, high[1] + 2)
+
+
+def _draw_matrix(axis: Axes, graph: LabelGraph) -> None:
+    """Weights as dots, targets down and sources across, both ordered by community."""
+    groups = communities(graph)
+    degree = (graph.in_degree + graph.out_degree).numpy()
+    groups = [members[np.argsort(-degree[members], kind="stable")] for members in groups]
+    L = len(graph.labels)
+    place = np.empty(L, int)
+    place[np.concatenate(groups)] = np.arange(L)
+    source, target = place[graph.edge_index.numpy()]
+    drawn = axis.scatter(
+        source,
+        target,
+        c=graph.edge_weight.numpy(),
+        s=max(1.5, (700.0 / L) ** 2),
+        marker="s",
+        linewidths=0,
+        cmap="viridis_r",
+    )
+    axis.set_xlim(-1, L)
+    axis.set_ylim(L, -1)
+    axis.set_aspect("equal")
+    axis.set_xlabel("source (lends)")
+    axis.set_facecolor("#fafafa")
+    ticks, names = _blocks(axis, graph, groups)
+    axis.set_yticks(ticks, names, fontsize=7, parse_math=False)
+    axis.set_xticks([])
+    bar = axis.figure.colorbar(drawn, ax=axis, shrink=0.5, pad=0.01)
+    bar.set_label("weight")
+
+
+def _blocks(
+    axis: Axes, graph: LabelGraph, groups: list[np.ndarray[Any, np.dtype[np.int64]]]
+) -> tuple[list[float], list[str]]:
+    """Frames each community and names it by its most connected labels, if there is room."""
+    from matplotlib.patches import Rectangle
+
+    L = len(graph.labels)
+    room = L / _NAMED_BLOCK
+    ticks: list[float] = []
+    names: list[str] = []
+    start = 0
+    for members in groups:
+        size = len(members)
+        if size > 1:
+            axis.add_patch(
+                Rectangle((start - 0.5, start - 0.5), size, size, fill=False, ec="#c33", lw=0.8)
+            )
+        middle = start + (size - 1) / 2
+        if size > 1 and (not ticks or middle - ticks[-1] >= room):
+            hubs = ", ".join(_short(graph.names[int(k)]) for k in members[:2])
+            ticks.append(middle)
+            names.append(f"{hubs} (+{size - 2})" if size > 2 else hubs)
+        start += size
+    alone = sum(len(members) == 1 for members in groups)
+    if alone and (not ticks or L - alone / 2 - ticks[-1] >= room):
+        ticks.append(L - (alone + 1) / 2)
+        names.append(f"{alone} in no community")
+    return ticks, names
+
+
+def _short(name: str, most: int = 24) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _pale(colour: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float, float]:
+    red, green, blue = (0.3 * float(part) + 0.7 for part in colour[:3])
+    return red, green, blue

@@ -1,0 +1,69 @@
+"""A label graph from a hierarchy, such as WordNet's is-a, whose inner nodes need not be labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import networkx
+import numpy as np
+
+from gatlabel.errors import InputError, nearest
+from gatlabel.graph.label_graph import LabelGraph
+from gatlabel.graph.selection import strongest
+from gatlabel.labels import LabelSet
+
+
+def hierarchy_graph(
+    edges: Iterable[Sequence[Any]] | networkx.Graph,
+    names: Iterable[str],
+    *,
+    max_distance: int = 4,
+    top_k: int | None = 5,
+) -> LabelGraph:
+    """Connects labels that are close in a hierarchy, also through nodes that are no labels.
+
+    The weight is WordNet's path similarity ``1 / (1 + d)``, d being the least number of is-a
+    steps between the two labels, up or down (Pedersen, Patwardhan and Michelizzi,
+    WordNet::Similarity, 2004). Without a bound on d the root would connect all labels.
+
+    Args:
+        edges: ``(child, parent)`` pairs as :func:`gatlabel.graph.read_edges` gives them
+            (weights are not used), or a networkx graph.
+        names: The L label names; each must be a node.
+        max_distance: Steps between two labels that still make an edge; 2 are siblings.
+        top_k: In-neighbours a label keeps at most, the nearest first; ``None`` keeps all.
+
+    Raises:
+        InputError: If a label is no node of the hierarchy, or an option is not positive.
+    """
+    if max_distance < 1:
+        raise InputError(f"max_distance is {max_distance}: it must be at least 1")
+    labels = LabelSet(names)
+    tree = networkx.Graph()
+    if isinstance(edges, networkx.Graph):
+        tree.add_nodes_from(map(str, edges.nodes))
+        tree.add_edges_from((str(one), str(two)) for one, two in edges.edges())
+    else:
+        tree.add_edges_from((str(edge[0]), str(edge[1])) for edge in edges)
+    for name in labels:
+        if name not in tree:
+            raise InputError(f"label {name!r} is no node of the hierarchy{nearest(name, tree)}")
+    found: list[tuple[int, int, int]] = []
+    for target, name in enumerate(labels):
+        distances = networkx.single_source_shortest_path_length(tree, name, cutoff=max_distance)
+        found += [
+            (labels.index(other), target, distance)
+            for other, distance in distances.items()
+            if distance and other in labels
+        ]
+    source, target_, distance = np.array(found, np.int64).reshape(-1, 3).T
+    weight = 1.0 / (1.0 + distance)
+    kept = strongest(labels, source, target_, weight, top_k=top_k)
+    return LabelGraph(
+        labels,
+        np.stack([source, target_])[:, kept],
+        weight[kept],
+        variant="hierarchy",
+        options={"max_distance": max_distance, "top_k": top_k},
+    )

@@ -1,0 +1,203 @@
+"""Label vectors from files: GloVe's text format and npz archives, matched to label names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatlabel.errors import InputError
+from gatlabel.graph.pair_input import read_npz
+from gatlabel.labels import LabelSet
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VectorReport:
+    """Which labels got a vector.
+
+    Attributes:
+        found: Labels with a vector of all their words.
+        partial: Labels with a vector of some of their words, and the words that are missing.
+        missing: Labels without a vector.
+    """
+
+    found: tuple[str, ...]
+    partial: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        total = len(self.found) + len(self.partial) + len(self.missing)
+        text = f"{len(self.found) + len(self.partial)} of {total} labels have a vector"
+        if self.missing:
+            text += f"; not found: {', '.join(self.missing)}"
+        if self.partial:
+            lacking = (f"{name} (without {', '.join(ws)})" for name, ws in self.partial.items())
+            text += f"; from some of their words: {', '.join(lacking)}"
+        return text
+
+
+def load_vectors(
+    path: str | os.PathLike[str], names: Iterable[str]
+) -> tuple[NDArray[np.float32], VectorReport]:
+    """Reads the vectors of labels from a file.
+
+    A name is looked up as it is, then in lower case, then with ``_`` and ``-`` for blanks and the
+    other way round; a name of several words that is not there itself gets the mean of the vectors
+    of its words.
+
+    Args:
+        path: ``.npz`` with the arrays ``names`` and ``vectors``, or text in GloVe's format: a
+            word and F numbers a line, separated by blanks (a heading ``count F``, as word2vec
+            writes, is passed over). Of a text file only the words needed are kept in memory.
+        names: The L label names.
+
+    Returns:
+        float32 ``(L, F)``, zeros for a label not found, and the report.
+
+    Raises:
+        InputError: If the file cannot be read, a vector is damaged, or no label is found.
+    """
+    labels = LabelSet(names)
+    wanted = {key for name in labels for key in _keys(name)}
+    if Path(path).suffix.lower() == ".npz":
+        table = _read_npz(path, wanted)
+    else:
+        table = _read_text(path, wanted)
+    return _matched(labels, table, os.fspath(path))
+
+
+def vectors_by_name(
+    vectors: Mapping[str, Any], names: Iterable[str]
+) -> tuple[NDArray[np.float32], VectorReport]:
+    """Takes the vectors of labels from a mapping, matching names as :func:`load_vectors` does.
+
+    Raises:
+        InputError: If no label is found or the vectors differ in length.
+    """
+    table: dict[str, Vector] = {}
+    for name, vector in vectors.items():
+        table.setdefault(str(name), np.asarray(vector, dtype=np.float64))
+    for name in list(table):
+        table.setdefault(name.lower(), table[name])
+    widths = {vector.shape for vector in table.values()}
+    if len(widths) > 1 or any(len(shape) != 1 for shape in widths):
+        raise InputError(f"label vectors differ in shape: {sorted(widths)}")
+    return _matched(LabelSet(names), table, "the mapping of label vectors")
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\s_\-/]+", name) if word]
+
+
+def _keys(name: str) -> list[str]:
+    """All spellings under which a name or one of its words may stand in a table."""
+    return [spelling for part in (name, *_words(name)) for spelling in _spellings(part)]
+
+
+def _spellings(name: str) -> list[str]:
+    words = _words(name)
+    spellings = [name, name.lower()]
+    spellings += [f(sign.join(words)) for sign in "_- " for f in (str, str.lower)]
+    return list(dict.fromkeys(spellings))
+
+
+def _matched(
+    labels: LabelSet, table: Mapping[str, Vector], where: str
+) -> tuple[NDArray[np.float32], VectorReport]:
+    def find(text: str) -> Vector | None:
+        return next((table[key] for key in _spellings(text) if key in table), None)
+
+    rows, found, partial, missing = _look_up(labels, find)
+    if not rows:
+        raise InputError(f"{where} has no vector for any of the {len(labels)} labels")
+    width = len(next(iter(rows.values())))
+    vectors = np.zeros((len(labels), width), np.float32)
+    for name, row in rows.items():
+        if not np.isfinite(row).all():
+            raise InputError(f"{where}: the vector of {name!r} holds NaN or infinity")
+        vectors[labels.index(name)] = row
+    return vectors, VectorReport(tuple(found), partial, tuple(missing))
+
+
+def _look_up(
+    labels: LabelSet, find: Callable[[str], Vector | None]
+) -> tuple[dict[str, Vector], list[str], dict[str, tuple[str, ...]], list[str]]:
+    rows: dict[str, Vector] = {}
+    found: list[str] = []
+    partial: dict[str, tuple[str, ...]] = {}
+    missing: list[str] = []
+    for name in labels:
+        whole = find(name)
+        if whole is not None:
+            rows[name] = whole
+            found.append(name)
+            continue
+        parts = {word: find(word) for word in _words(name)}
+        known = [vector for vector in parts.values() if vector is not None]
+        lacking = tuple(word for word, vector in parts.items() if vector is None)
+        if not known:
+            missing.append(name)
+            continue
+        rows[name] = np.mean(known, axis=0)
+        if lacking:
+            partial[name] = lacking
+        else:
+            found.append(name)
+    return rows, found, partial, missing
+
+
+def _read_npz(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vector]:
+    arrays = read_npz(path, "label vectors")
+    if not {"names", "vectors"} <= set(arrays):
+        raise InputError(
+            f"{os.fspath(path)} has the arrays {sorted(arrays)}: expected names and vectors"
+        )
+    names, vectors = arrays["names"], arrays["vectors"]
+    if vectors.ndim != 2 or len(names) != len(vectors) or vectors.dtype.kind not in "fiu":
+        raise InputError(
+            f"{os.fspath(path)}: names {names.shape} and vectors {vectors.shape} do not fit"
+        )
+    table: dict[str, Vector] = {}
+    for name, vector in zip(names.tolist(), vectors.astype(np.float64), strict=True):
+        for key in (str(name), str(name).lower()):
+            if key in wanted:
+                table.setdefault(key, vector)
+    return table
+
+
+def _read_text(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vector]:
+    table: dict[str, Vector] = {}
+    width: int | None = None
+    try:
+        with Path(path).open(encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, 1):
+                cells = line.rstrip().split(" ")
+                if number == 1 and len(cells) == 2 and all(cell.isdigit() for cell in cells):
+                    continue
+                if len(cells) < 2:
+                    continue
+                width = width or len(cells) - 1
+                # some words of GloVe's largest files hold blanks: the numbers count from the end
+                word = " ".join(cells[: len(cells) - width])
+                if word in wanted and word not in table:
+                    table[word] = _numbers(cells[len(cells) - width :], path, number)
+    except OSError as error:
+        raise InputError(
+            f"cannot read the label vectors {os.fspath(path)}: {error.strerror}"
+        ) from error
+    return table
+
+
+def _numbers(cells: list[str], path: str | os.PathLike[str], line: int) -> Vector:
+    try:
+        return np.array(cells, dtype=np.float64)
+    except ValueError as error:
+        raise InputError(f"{os.fspath(path)}, line {line}: expected numbers: {error}") from error
