@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 from gatlabel.errors import InputError
+from gatlabel.graph import Cooccurrence
+from gatlabel.nn import GATHead
 from gatlabel.report import LabelResult, ReportContent, write_report
 from gatlabel.report.page import render
 from gatlabel.report.pictures import jpeg_uri
@@ -174,3 +176,15 @@ def test_the_largest_report_stays_below_three_megabytes(tmp_path: Path) -> None:
     names = [f"a rather long label name, number {k}" for k in range(600)]
     write_report(make(L=600, N=60, names=names, thumbnail=lambda _: noise), tmp_path / "r.html")
     assert (tmp_path / "r.html").stat().st_size < 3_000_000
+
+
+def test_a_label_graph_and_the_attention_of_a_head() -> None:
+    names = [f"label {k}" for k in range(5)]
+    targets = np.random.default_rng(0).integers(0, 2, (80, 5))
+    graph = Cooccurrence.from_targets(targets, names).graph("npmi")
+    found = GATHead(8, graph=graph, hidden=4, heads=2).attention()
+    assert found is not None
+    edges, weights = found
+    assert edges.equal(graph.edge_index)
+    words = " ".join(check(make(graph=graph, attention=weights)).words)
+    assert f"5 labels, {edges.shape[1]} directed edges" in words
