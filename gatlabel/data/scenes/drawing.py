@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -20,8 +21,12 @@ from gatlabel.data.scenes.silhouettes import (
 )
 from gatlabel.data.scenes.statistics import silhouette_of
 
-Canvas = NDArray[np.float32]  # (size, size, 3), 0 to 255
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+Field = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Colour = tuple[float, float, float]
+
+BLURRING = 0.32  # radius of a blur over its object's side: no shape is left
+FAINT = [round(0.5 * value) for value in range(256)]  # coverage of a blur
 
 
 def draw_scene(
@@ -39,39 +44,75 @@ def draw_scene(
         uint8 ``(size, size, 3)``, RGB.
     """
     canvas = background(config, rng)
+    brightness = canvas.convert("L").resize((8, 8), Image.Resampling.BOX).tobytes()
     for shape in shapes:
         if shape.role is Role.BEHIND:  # its patch covers it whole
             continue
-        _draw(canvas, config, _raster(shape, names), shape, rng)
-    noise = rng.integers(-128, 128, canvas.shape, dtype=np.int8)
-    canvas += noise * np.float32((2 + 8 * config.difficulty) / 74)  # 74: deviation of the integers
-    return canvas.clip(0, 255).astype(np.uint8)
+        column, row = (min(7, max(0, int(v / config.size * 8))) for v in (shape.x, shape.y))
+        _draw(canvas, config, _raster(shape, names), shape, brightness[8 * row + column], rng)
+    return _lit(np.asarray(canvas), config, rng)
 
 
-def background(config: SceneConfig, rng: np.random.Generator) -> Canvas:
-    """A soft texture: two colours, blotches at two scales and, at times, stripes."""
+def clear_shares(config: SceneConfig, names: Sequence[str], shapes: Sequence[Shape]) -> list[float]:
+    """For each shape the share of its area that is in the picture and under no later shape."""
+    masks = []
+    for shape in shapes:
+        layer = np.zeros((config.size, config.size), dtype=np.float32)
+        placed = _coverage(_raster(shape, names), shape, config.size)
+        if placed is not None and shape.role is not Role.BEHIND:
+            mask, (x0, y0, x1, y1) = placed
+            layer[y0:y1, x0:x1] = np.asarray(mask, dtype=np.float32) / 255
+        masks.append(layer)
+    left = np.ones((config.size, config.size), dtype=np.float32)
+    shares = []
+    for shape, mask in zip(reversed(shapes), reversed(masks), strict=True):
+        filled = np.asarray(_raster(shape, names)[0], dtype=np.float32).mean() / 255
+        area = float(filled) * (shape.side / (1 - 2 * MARGIN)) ** 2
+        shares.append(float((mask * left).sum()) / area)
+        left = left * (1 - mask)
+    return shares[::-1]
+
+
+def background(config: SceneConfig, rng: np.random.Generator) -> Image.Image:
+    """A soft texture: a colour with blotches at two scales and, at times, stripes."""
     size = config.size
-    base = rng.random(3) * 150 + 50
+    spread = 16 + 30 * config.difficulty
+    base = 128 + 75 * (rng.random() * 2 - 1) + 40 * (rng.random(3) * 2 - 1)
     rough = np.zeros((size, size, 3), dtype=np.float32) + base.astype(np.float32)
-    spread = 18 + 34 * config.difficulty
     for cells in (3, 7 + int(rng.random() * 8)):
-        grid = ((rng.random((cells, cells, 3)) - 0.5) * 2 * spread + 128).astype(np.uint8)
-        blotches = Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC)
-        rough += np.asarray(blotches, dtype=np.float32) - 128
+        rough += _blotches(size, cells, spread, rng)
     if rng.random() < 0.4:
         angle, period, phase = rng.random(3)
-        x, y = _grid(size)
-        wave = np.cos(angle * np.pi) * x + np.sin(angle * np.pi) * y
-        stripes = np.sin(wave * np.float32(2 * np.pi / (size * (0.08 + 0.2 * period))) + phase * 6)
-        tint = (rng.random(3) - 0.5) * 2 * (0.6 * spread)
-        rough += stripes[:, :, None].astype(np.float32) * tint.astype(np.float32)
-    return rough
+        tint = (0.5 * spread) * (rng.random(3) * 2 - 1)
+        wave = _stripes(size, angle * np.pi, size * (0.08 + 0.2 * period), phase * 6)
+        rough += wave[:, :, None] * tint.astype(np.float32)
+    return Image.fromarray(rough.clip(0, 255).astype(np.uint8))
 
 
-@lru_cache(maxsize=4)
-def _grid(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    y, x = np.mgrid[:size, :size].astype(np.float32)
-    return x, y
+def _blotches(size: int, cells: int, spread: float, rng: np.random.Generator) -> Field:
+    """Smooth noise around 0, mostly of brightness and a little of colour: ``(size, size, 3)``."""
+    grey, tint = rng.random((cells, cells, 1)), rng.random((cells, cells, 3))
+    grid = (1.3 * grey + 0.7 * tint - 1) * spread + 128
+    image = Image.fromarray(grid.astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image, dtype=np.float32) - np.float32(128)
+
+
+def _stripes(size: int, angle: float, period: float, phase: float) -> Field:
+    """A wave from -1 to 1 across the picture: ``(size, size)``."""
+    x = np.arange(size, dtype=np.float32) * np.float32(2 * np.pi / period)
+    across = x[None, :] * np.float32(np.cos(angle)) + x[:, None] * np.float32(np.sin(angle))
+    result: Field = np.sin(across + np.float32(phase))
+    return result
+
+
+def _lit(pixels: NDArray[np.uint8], config: SceneConfig, rng: np.random.Generator) -> Pixels:
+    """Uneven light over everything, and the noise of a camera."""
+    light = _blotches(config.size, 4, 10 + 25 * config.difficulty, rng)
+    noise = rng.integers(-128, 128, pixels.shape, dtype=np.int8)
+    # the integers have a standard deviation of 74
+    lit = pixels + light + noise * np.float32((2 + 7 * config.difficulty) / 74)
+    result: Pixels = lit.clip(0, 255).astype(np.uint8)
+    return result
 
 
 @lru_cache(maxsize=1)
@@ -107,8 +148,8 @@ def _raster(shape: Shape, names: Sequence[str]) -> tuple[Image.Image, ...]:
 
 def _coverage(
     levels: Sequence[Image.Image], shape: Shape, size: int
-) -> tuple[NDArray[np.float32], tuple[slice, slice]] | None:
-    """Turns a silhouette into place: coverage 0 to 1 of the pixels of a box, and the box."""
+) -> tuple[Image.Image, tuple[int, int, int, int]] | None:
+    """Turns a silhouette into place: coverage of the pixels of a box, and the box."""
     whole = shape.side / (1 - 2 * MARGIN)
     level = levels[0]
     for smaller in levels[1:]:  # the smallest that is still at least as fine as the picture
@@ -116,10 +157,10 @@ def _coverage(
             break
         level = smaller
     scale = whole / level.width
-    wide, high = scale * np.sqrt(shape.stretch), scale / np.sqrt(shape.stretch)
+    wide, high = scale * math.sqrt(shape.stretch), scale / math.sqrt(shape.stretch)
     if shape.flip:
         wide = -wide
-    cos, sin = np.cos(shape.angle), np.sin(shape.angle)
+    cos, sin = math.cos(shape.angle), math.sin(shape.angle)
     half = level.width / 2
     reach_x = half * (abs(wide * cos) + abs(high * sin))
     reach_y = half * (abs(wide * sin) + abs(high * cos))
@@ -135,45 +176,41 @@ def _coverage(
         (x1 - x0, y1 - y0), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
     )
     if shape.role is Role.BLUR:
-        mask = mask.filter(ImageFilter.GaussianBlur(shape.side * 0.28))
-    return np.asarray(mask, dtype=np.float32) / np.float32(255), (slice(y0, y1), slice(x0, x1))
+        mask = mask.filter(ImageFilter.GaussianBlur(shape.side * BLURRING)).point(FAINT)
+    return mask, (x0, y0, x1, y1)
 
 
 def _draw(
-    canvas: Canvas,
+    canvas: Image.Image,
     config: SceneConfig,
     levels: Sequence[Image.Image],
     shape: Shape,
+    under: int,
     rng: np.random.Generator,
 ) -> None:
+    """Draws one shape in a colour that stands out from the brightness under it."""
+    red, green, blue, more, which, angle, period, phase = rng.random(8).tolist()
     placed = _coverage(levels, shape, config.size)
-    colour, fill = rng.random(3), rng.random(5)  # drawn always, so that streams stay in step
     if placed is None:
         return
     mask, box = placed
-    region = canvas[box]
-    under = float((region @ LUMA).mean())
-    contrast = 95 - 45 * config.difficulty + 40 * fill[0]
-    brighter = under < 128 if abs(under - 128) > 20 else fill[1] < 0.5
-    paint = _with_luma(colour, under + contrast if brighter else under - contrast)
-    shade = (fill[2] - 0.5) * (10 + 40 * config.difficulty)
-    ramp = np.linspace(-shade, shade, len(mask), dtype=np.float32)[:, None, None]
-    texture: NDArray[np.float32] = np.broadcast_to(paint + ramp, region.shape)
+    contrast = 90 - 45 * config.difficulty + 50 * more
+    brighter = under < 128 if abs(under - 128) > 25 else which < 0.5
+    paint = _with_luma((red, green, blue), under + contrast if brighter else under - contrast)
     if shape.role is Role.PATCH:
-        x, y = _grid(config.size)
-        wave = np.cos(fill[3] * np.pi) * x[box] + np.sin(fill[3] * np.pi) * y[box]
-        period = np.float32(2 * np.pi / (config.size * (0.04 + 0.06 * fill[4])))
-        texture = texture + (np.sin(wave * period) * 28)[:, :, None].astype(np.float32)
-    strength = 0.45 if shape.role is Role.BLUR else 1.0
-    region += (mask * np.float32(strength))[:, :, None] * (texture - region)
+        wave = _stripes(max(mask.size), angle * np.pi, config.size * (0.05 + 0.07 * period), phase)
+        wave = wave[: mask.height, : mask.width, None]
+        striped = np.array(paint, dtype=np.float32) + 28 * wave
+        canvas.paste(Image.fromarray(striped.clip(0, 255).astype(np.uint8)), box, mask)
+    else:
+        canvas.paste((round(paint[0]), round(paint[1]), round(paint[2])), box, mask)
 
 
-def _with_luma(colour: NDArray[np.float64], luma: float) -> NDArray[np.float32]:
-    """A colour of the given hue, brought to a brightness within 0 to 255."""
+def _with_luma(colour: Colour, luma: float) -> Colour:
+    """A colour of about the given hue (each channel 0 to 1) and brightness (0 to 255)."""
     luma = min(max(luma, 12.0), 243.0)
-    paint = (colour * 255).astype(np.float32)
-    paint += np.float32(luma) - paint @ LUMA
-    for _ in range(2):  # clipping moves the brightness a little
-        paint = paint.clip(0, 255)
-        paint += np.float32(luma) - paint @ LUMA
-    return paint.clip(0, 255)
+    red, green, blue = (channel * 255 for channel in colour)
+    for _ in range(3):  # clipping moves the brightness a little
+        shift = luma - (0.299 * red + 0.587 * green + 0.114 * blue)
+        red, green, blue = (min(max(c + shift, 0.0), 255.0) for c in (red, green, blue))
+    return red, green, blue

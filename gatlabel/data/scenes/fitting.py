@@ -40,7 +40,7 @@ def fit_ising(
     pair_counts: Array,
     images: int,
     *,
-    weakest: float = 0.7,
+    weakest: float = 1.0,
     chains: int = 8192,
     steps: int = 400,
     seed: int = 0,
@@ -57,7 +57,7 @@ def fit_ising(
         label_counts: ``(L,)``.
         pair_counts: Symmetric ``(L, L)``.
         images: The number of pictures counted.
-        weakest: Couplings below this are dropped (0.7 multiplies the odds by 2).
+        weakest: Couplings below this are dropped (1.0 multiplies the odds by e).
         chains: Persistent Gibbs chains.
         steps: Steps a round, one sweep each.
         seed: Seed of the chains.

@@ -63,6 +63,9 @@ class Shape:
 LARGEST = 0.5  # longer side of an object, as a share of the picture's
 SPECK_SIDE = 3.0  # pixels: nothing can be told from it
 REACH = 0.42  # radius of an object for placing, as a share of its longer side
+PATCH_REACH = 0.58  # the same of a patch, which fills its box
+MOST_OVERLAP = 0.12  # of two objects, as a depth: 0 beside each other, 1 when centres meet
+MOST_COVERED = 0.35  # of an object by patches, as a depth
 ROOM = 2.6  # sum of squared sides, in pictures: what a picture has room for
 
 
@@ -112,7 +115,7 @@ def plan_scene(
         for (label, role), side in zip(objects, sides, strict=True)
     ]
     covers = [
-        place.near(
+        place.over(
             _shape(config, Role.PATCH, -1, config.size * (0.2 + 0.12 * rng.random()), rng),
             config.difficulty * 0.7 * rng.random(),
         )
@@ -183,40 +186,53 @@ class _Placer:
     def __init__(self, size: int, rng: np.random.Generator) -> None:
         self.size = size
         self.rng = rng
-        self.taken = np.empty((0, 3))  # x, y, radius of what must stay clear
+        self.taken = np.empty((0, 3))  # x, y, radius of what stands already
+        self.covered = np.empty(0)  # how much of it patches cover
 
-    def _candidates(self, shape: Shape) -> NDArray[np.float64]:
-        margin = min(REACH * shape.side, self.size / 2)
+    def _candidates(self, side: float) -> NDArray[np.float64]:
+        margin = min(0.5 * side, self.size / 2)
         return margin + self.rng.random((self.CANDIDATES, 2)) * (self.size - 2 * margin)
 
     def _overlap(self, places: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-        """Deepest overlap at each place: 0 none, 1 when centres meet, relative to the smaller."""
-        if not len(self.taken):
-            return np.zeros(len(places))
+        """How deep each place is in each taken one: 0 beside it, 1 when centres meet, ``(P, T)``.
+
+        The depth is relative to the radius of the smaller.
+        """
         gaps = np.hypot(*(places[:, None] - self.taken[:, :2]).transpose(2, 0, 1))
         deep = (radius + self.taken[:, 2] - gaps) / (2 * np.minimum(radius, self.taken[:, 2]))
-        result: NDArray[np.float64] = np.clip(deep, 0, None).max(axis=1)
+        result: NDArray[np.float64] = np.clip(deep, 0, 1)
         return result
 
     def apart(self, shape: Shape) -> Shape:
-        """As far from the others as there is room, made smaller if there is none."""
+        """Beside the others if there is room, made smaller if there is none."""
         side = shape.side
-        for _ in range(5):
-            places = self._candidates(_moved(shape, 0, 0, side))
-            overlap = self._overlap(places, REACH * side)
+        for _ in range(6):
+            places = self._candidates(side)
+            overlap = self._overlap(places, REACH * side).max(axis=1, initial=0)
             best = int(np.argmin(overlap))
-            if overlap[best] <= 0.12:
+            if overlap[best] <= MOST_OVERLAP:
                 break
             side *= 0.88
         x, y = places[best]
         self.taken = np.vstack([self.taken, [x, y, REACH * side]])
+        self.covered = np.append(self.covered, 0.0)
         return _moved(shape, x, y, side)
 
-    def near(self, shape: Shape, cover: float) -> Shape:
-        """Where it covers about so much of the object it covers most (0 none, 1 all)."""
-        places = self._candidates(shape)
-        overlap = self._overlap(places, REACH * shape.side)
-        return _moved(shape, *places[int(np.argmin(np.abs(overlap - cover) + 9 * (overlap > 0.4)))])
+    def over(self, shape: Shape, cover: float) -> Shape:
+        """Where it covers about so much of something (0 none, 1 all), and of nothing too much."""
+        side = shape.side
+        for _ in range(6):
+            places = self._candidates(side)
+            overlap = self._overlap(places, PATCH_REACH * side)
+            deepest = overlap.max(axis=1, initial=0)
+            excess = (overlap + self.covered).max(axis=1, initial=0) - MOST_COVERED
+            best = int(np.argmin(np.abs(deepest - cover) + 9 * np.clip(excess, 0, None)))
+            if excess[best] <= 0:
+                break
+            side *= 0.85
+        self.covered = self.covered + overlap[best]
+        return _moved(shape, *places[best], side)
 
     def anywhere(self, shape: Shape) -> Shape:
-        return _moved(shape, *self._candidates(shape)[0])
+        """Somewhere in the picture, whatever stands there."""
+        return _moved(shape, *self._candidates(shape.side)[0])
