@@ -1,5 +1,73 @@
-"""The label graph."""
+"""Label counts and label graphs: which label lends evidence to which.
 
-from gatlabel.graph.cooccurrence import Cooccurrence as Cooccurrence
-from gatlabel.graph.label_graph import LabelGraph as LabelGraph
-from gatlabel.graph.variants import VARIANTS as VARIANTS
+A fork on a picture makes a knife likely. Three steps turn that into something a network can use:
+
+1. **Count.** :class:`Cooccurrence` counts, over the training pictures, how often each label and
+   each pair of labels is present. A pair counts only where both labels are known (-1 in the
+   targets is unknown), and counts of parts add up to the counts of the whole.
+2. **Connect.** A *variant* turns counts into a :class:`LabelGraph`: directed edges j -> i with a
+   weight, "label j lends evidence to label i". :data:`VARIANTS` lists the functions, each with
+   its formula. The default, ``conditional`` with five in-neighbours a label, leaves no label
+   alone that ever occurs with another. ``identity`` and ``random`` are the controls: what do
+   edges add, and do they have to be these edges?
+3. **Describe.** Node features give every label a vector: from the counts themselves (``"svd"``),
+   from word vectors in a file, or learned; see :func:`resolve`.
+
+    >>> from gatlabel.graph import Cooccurrence
+    >>> names = ["fork", "knife", "table", "cow"]
+    >>> targets = [[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, -1], [0, 0, 0, 1]]
+    >>> counts = Cooccurrence.from_targets(targets, names)
+    >>> counts
+    Cooccurrence(4 labels, 5 images, 3 pairs occur, 1.60 labels an image, 5% of entries unknown)
+
+    The weight of fork -> knife is P(fork | knife), as the edge is conditioned on its target:
+
+    >>> graph = VARIANTS["conditional"](counts, given="target", threshold=0.6)
+    >>> graph.to_dense()[names.index("knife"), names.index("fork")].item()
+    1.0
+    >>> graph.isolated
+    ('table', 'cow')
+
+    ``counts.graph(name, **options)`` does the same by name and warns about isolated labels. A
+    graph goes to files, to networkx and to PyG, and comes back; names, not positions, join it to
+    targets and models:
+
+    >>> LabelGraph.from_networkx(graph.to_networkx()) == graph
+    True
+    >>> graph.reorder(["cow", "table", "knife", "fork"]).edge_index.tolist()
+    [[3, 2], [2, 3]]
+
+Whether the direction, the weights or the edges matter is a question for measurement:
+:func:`compare` sets graphs side by side as structures, benchmarks train with them.
+"""
+
+from gatlabel.graph.comparison import GraphComparison, GraphSummary, compare, draw_comparison
+from gatlabel.graph.cooccurrence import Cooccurrence
+from gatlabel.graph.edge_files import read_edges
+from gatlabel.graph.hierarchy import hierarchy_graph
+from gatlabel.graph.label_graph import LabelGraph
+from gatlabel.graph.node_features import MissingVectorsWarning, adjacency_svd, ppmi_svd, resolve
+from gatlabel.graph.variants import VARIANTS, IsolatedLabelsWarning, build_graph, default_graph
+from gatlabel.graph.vectors import VectorReport, load_vectors, vectors_by_name
+
+__all__ = [
+    "VARIANTS",
+    "Cooccurrence",
+    "GraphComparison",
+    "GraphSummary",
+    "IsolatedLabelsWarning",
+    "LabelGraph",
+    "MissingVectorsWarning",
+    "VectorReport",
+    "adjacency_svd",
+    "build_graph",
+    "compare",
+    "default_graph",
+    "draw_comparison",
+    "hierarchy_graph",
+    "load_vectors",
+    "ppmi_svd",
+    "read_edges",
+    "resolve",
+    "vectors_by_name",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from gatlabel.graph.layout import communities, placed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 NODE_LINK_LABELS = 150
 """Up to this many labels a graph is drawn as nodes and arrows, beyond as a matrix."""
@@ -48,65 +50,52 @@ def draw_graphs(graphs: dict[str, LabelGraph], path: str | os.PathLike[str]) -> 
         raise InputError("there is no graph to draw")
     from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
-    sides = [_side(graph) for graph in graphs.values()]
-    figure = Figure(figsize=(sum(sides), max(sides)), layout="constrained")
-    ratios = {"width_ratios": sides}
+    sides = [_size(graph) for graph in graphs.values()]
+    widths = [width for width, _ in sides]
+    height = max(height for _, height in sides)
+    figure = Figure(figsize=(sum(widths), height), layout="constrained")
+    ratios = {"width_ratios": widths}
     axes = figure.subplots(1, len(graphs), squeeze=False, gridspec_kw=ratios)[0]
-    for axis, side, (title, graph) in zip(axes, sides, graphs.items(), strict=True):
+    for axis, width, (title, graph) in zip(axes, widths, graphs.items(), strict=True):
+        axis.set_title(_wrapped(title, width), fontsize=10, parse_math=False)
         if len(graph.labels) <= NODE_LINK_LABELS:
-            _draw_node_link(axis, graph, side)
+            _draw_node_link(axis, figure, graph)
         else:
             _draw_matrix(axis, graph)
-        axis.set_title(_wrapped(title, side), fontsize=10, parse_math=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
 
 
-def _side(graph: LabelGraph) -> float:
-    """Returns the side of a drawing in inches."""
+def _size(graph: LabelGraph) -> tuple[float, float]:
+    """Returns width and height of a drawing in inches."""
     L = len(graph.labels)
-    return 14.0 if L > NODE_LINK_LABELS else 5.0 + 1.15 * L**0.5
+    return (16.0, 11.5) if L > NODE_LINK_LABELS else (5.0 + 1.15 * L**0.5, 4.0 + 0.9 * L**0.5)
 
 
-def _wrapped(title: str, side: float) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(title, int(side * 14)))
+def _wrapped(title: str, inches: float) -> str:
+    return "\n".join(textwrap.wrap(title, int(inches * 13)))
 
 
-def _draw_node_link(axis: Axes, graph: LabelGraph, side: float) -> None:
-    """Names in boxes coloured by community; an arrow for every edge, darker the heavier."""
+def _draw_node_link(axis: Axes, figure: Figure, graph: LabelGraph) -> None:
+    """Names in boxes coloured by community; an arrow for every edge, stronger the heavier."""
     from matplotlib import colormaps
+    from matplotlib.patches import FancyArrowPatch
 
     axis.set_axis_off()
     if not len(graph.labels):
         return
     groups = communities(graph)
-    colour_of = np.zeros(len(graph.labels), int)
+    colours = colormaps["tab10"](np.arange(10))
+    colour_of = np.zeros((len(graph.labels), 4))
     for number, members in enumerate(groups):
-        colour_of[members] = number
-    colours = colormaps["tab20"](np.arange(20))
-    position = placed(graph, groups, 0.092 * side / 5.0)  # (L, 2) in units of a line of text
-    weight = graph.edge_weight.abs().numpy()
-    heaviest = weight.max(initial=0.0) or 1.0
-    for (source, target), w in zip(graph.edge_index.T.tolist(), weight / heaviest, strict=True):
-        if source != target:
-            axis.annotate(
-                "",
-                position[target],
-                position[source],
-                arrowprops={
-                    "arrowstyle": "-|>",
-                    "connectionstyle": "arc3,rad=0.08",
-                    "color": colours[colour_of[source] % 20],
-                    "alpha": 0.15 + 0.6 * float(w),
-                    "linewidth": 0.5 + 1.2 * float(w),
-                    "shrinkA": 8,
-                    "shrinkB": 9,
-                },
-            )
+        alone = len(members) == 1
+        colour_of[members] = (0.6, 0.6, 0.6, 1.0) if alone else colours[number % 10]
+    position = placed(graph, groups)
+    low, high = position.min(0), position.max(0)
+    axis.set_xlim(low[0] - 5, high[0] + 5)
+    axis.set_ylim(low[1] - 2, high[1] + 2)
     isolated = set(graph.isolated)
-    for name, (x, y), group in zip(graph.names, position, colour_of, strict=True):
+    boxes = [
         axis.text(
             x,
             y,
@@ -115,18 +104,39 @@ def _draw_node_link(axis: Axes, graph: LabelGraph, side: float) -> None:
             va="center",
             fontsize=8,
             parse_math=False,
-            color="#888" if name in isolated else "black",
+            zorder=3,
             bbox={
                 "boxstyle": "round,pad=0.25",
-                "facecolor": _pale(colours[group % 20]),
-                "edgecolor": colours[group % 20],
+                "facecolor": tuple(0.3 * colour[:3] + 0.7),
+                "edgecolor": colour,
                 "linestyle": "--" if name in isolated else "-",
                 "linewidth": 0.8,
             },
         )
-    low, high = position.min(0), position.max(0)
-    axis.set_xlim(low[0] - 5, high[0] + 5)
-    axis.set_ylim(low[1] - 2, high[1] + 2)
+        for name, (x, y), colour in zip(graph.names, position, colour_of, strict=True)
+    ]
+    note = "An arrow lends evidence; dashed: no other label lends to it; colours: communities."
+    axis.text(0, 0, note, transform=axis.transAxes, fontsize=7, color="#666")
+    figure.draw_without_rendering()  # the boxes get the sizes at which the arrows end
+    others = (graph.edge_index[0] != graph.edge_index[1]).numpy()
+    weight = graph.edge_weight.abs().numpy()
+    strength = (weight / (weight[others].max(initial=0.0) or 1.0)) ** 0.5
+    for (source, target), size in zip(graph.edge_index.T.tolist(), strength, strict=True):
+        if source != target:
+            arrow = FancyArrowPatch(
+                position[source],
+                position[target],
+                patchA=boxes[source].get_bbox_patch(),
+                patchB=boxes[target].get_bbox_patch(),
+                arrowstyle="-|>",
+                mutation_scale=9,
+                connectionstyle="arc3,rad=0.08",
+                color=colour_of[source],
+                alpha=0.15 + 0.6 * float(size),
+                linewidth=0.4 + 1.2 * float(size),
+                zorder=2,
+            )
+            axis.add_patch(arrow)
 
 
 def _draw_matrix(axis: Axes, graph: LabelGraph) -> None:
@@ -142,7 +152,7 @@ def _draw_matrix(axis: Axes, graph: LabelGraph) -> None:
         source,
         target,
         c=graph.edge_weight.numpy(),
-        s=max(1.5, (700.0 / L) ** 2),
+        s=max(4.0, (700.0 / L) ** 2),
         marker="s",
         linewidths=0,
         cmap="viridis_r",
@@ -191,8 +201,3 @@ def _blocks(
 
 def _short(name: str, most: int = 24) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
-
-
-def _pale(colour: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float, float]:
-    red, green, blue = (0.3 * float(part) + 0.7 for part in colour[:3])
-    return red, green, blue

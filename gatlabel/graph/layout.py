@@ -36,9 +36,7 @@ def _undirected(graph: LabelGraph) -> networkx.Graph:
     return undirected
 
 
-def placed(
-    graph: LabelGraph, groups: list[NDArray[np.int64]], spread: float
-) -> NDArray[np.float64]:
+def placed(graph: LabelGraph, groups: list[NDArray[np.int64]]) -> NDArray[np.float64]:
     """Lays out a graph for boxes that hold the names.
 
     Connected labels are placed by forces, the communities starting apart on a ring; labels
@@ -47,7 +45,6 @@ def placed(
     Args:
         graph: The label graph.
         groups: Its communities.
-        spread: How much room there is: the wider, the less the layout is compressed.
 
     Returns:
         ``(L, 2)`` centres, in units of a line of text.
@@ -57,7 +54,6 @@ def placed(
     alone = np.array([node for node, degree in undirected.degree() if degree == 0], dtype=np.int64)
     undirected.remove_nodes_from(alone.tolist())
     position = np.zeros((L, 2))
-    reach = 22.0 * spread * max(L, 4) ** 0.5
     if undirected:
         start = {}
         for number, members in enumerate(groups):
@@ -74,7 +70,10 @@ def placed(
         )
         for node, place in forces.items():
             position[node] = place
-        position *= reach / max(np.abs(position).max(), 1e-9)
+        radius = np.linalg.norm(position, axis=1, keepdims=True)
+        # the root draws outliers in, which would leave the rest no room
+        position *= (radius / max(radius.max(), 1e-9) + 1e-9) ** -0.35
+        position *= np.array([4.6, 3.4]) * L**0.5 / max(np.abs(position).max(), 1e-9)
     widths = np.array([_LETTER * min(len(name), 24) + 1.6 for name in graph.names])
     connected = np.setdiff1d(np.arange(L), alone)
     position[connected] = _pushed_apart(position[connected], widths[connected])

@@ -1,0 +1,158 @@
+"""Label graphs side by side as structures: how dense, how connected, how much alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import networkx
+
+from gatlabel.errors import InputError
+from gatlabel.graph.label_graph import LabelGraph
+
+
+@dataclass(frozen=True)
+class GraphSummary:
+    """The structure of one graph; self-loops are left out of every number.
+
+    Attributes:
+        name: What the graph is called in the comparison.
+        labels: L.
+        edges: Number of directed edges E.
+        density: ``E / (L·(L−1))``, 0 to 1.
+        degree_min: Least number of in-neighbours.
+        degree_median: Median number of in-neighbours (the lower one of two).
+        degree_max: Greatest number of in-neighbours.
+        isolated: Labels without an in-neighbour.
+        reciprocity: Share of the edges that also run the other way, 0 to 1.
+        components: Weakly connected components; an edgeless label is one of its own.
+        mean_weight: Mean weight of the edges, 0 without edges.
+        largest_share: Share of all edges that start at the label that lends most, 0 to 1.
+    """
+
+    name: str
+    labels: int
+    edges: int
+    density: float
+    degree_min: int
+    degree_median: int
+    degree_max: int
+    isolated: int
+    reciprocity: float
+    components: int
+    mean_weight: float
+    largest_share: float
+
+
+@dataclass(frozen=True)
+class GraphComparison:
+    """Summaries of graphs over the same labels, and how their edges overlap.
+
+    Attributes:
+        rows: One summary a graph, in the order given.
+        overlap: ``overlap[a][b]``: Jaccard index of the directed edges of a and b, 0 to 1; two
+            graphs without edges have 1.
+    """
+
+    rows: tuple[GraphSummary, ...]
+    overlap: Mapping[str, Mapping[str, float]]
+
+    def table(self) -> str:
+        """Returns both tables as Markdown, which also reads as plain text."""
+        heading = (
+            "graph", "edges", "density", "in-degree min/median/max", "isolated",
+            "reciprocity", "components", "mean weight", "share of the top source",
+        )  # fmt: skip
+        cells = [
+            (
+                row.name,
+                str(row.edges),
+                f"{row.density:.3f}",
+                f"{row.degree_min}/{row.degree_median}/{row.degree_max}",
+                f"{row.isolated} of {row.labels}",
+                f"{row.reciprocity:.2f}",
+                str(row.components),
+                f"{row.mean_weight:.3f}",
+                f"{row.largest_share:.2f}",
+            )
+            for row in self.rows
+        ]
+        names = [row.name for row in self.rows]
+        shared = [(one, *(f"{self.overlap[one][two]:.2f}" for two in names)) for one in names]
+        first = _markdown([heading, *cells])
+        return first + "\n\n" + _markdown([("shared edges (Jaccard)", *names), *shared])
+
+
+def compare(graphs: Mapping[str, LabelGraph]) -> GraphComparison:
+    """Compares graphs as structures; training with them is a benchmark's job.
+
+    Args:
+        graphs: Graphs by name, all over the same labels, in any order of them.
+
+    Raises:
+        InputError: If there is no graph, or the label names differ.
+    """
+    if not graphs:
+        raise InputError("there is no graph to compare")
+    labels = next(iter(graphs.values())).labels
+    edges: dict[str, set[tuple[str, str]]] = {}
+    for name, graph in graphs.items():
+        labels.require_same_names(graph.labels, f"the graph {name!r}")
+        edges[name] = {
+            (graph.names[source], graph.names[target])
+            for source, target in graph.edge_index.T.tolist()
+            if source != target
+        }
+    overlap = {one: {two: _jaccard(edges[one], edges[two]) for two in graphs} for one in graphs}
+    return GraphComparison(tuple(summary(name, graph) for name, graph in graphs.items()), overlap)
+
+
+def summary(name: str, graph: LabelGraph) -> GraphSummary:
+    """Summarises the structure of one graph."""
+    L = len(graph.labels)
+    kept = graph.edge_index[0] != graph.edge_index[1]
+    pairs = set(map(tuple, graph.edge_index[:, kept].T.tolist()))
+    weights = graph.edge_weight[kept]
+    E, degree = len(pairs), graph.in_degree
+    links = networkx.Graph()
+    links.add_nodes_from(range(L))
+    links.add_edges_from(pairs)
+    mutual = sum((target, source) in pairs for source, target in pairs)
+    return GraphSummary(
+        name=name,
+        labels=L,
+        edges=E,
+        density=E / (L * (L - 1)) if L > 1 else 0.0,
+        degree_min=int(degree.min()) if L else 0,
+        degree_median=int(degree.median()) if L else 0,
+        degree_max=int(degree.max()) if L else 0,
+        isolated=len(graph.isolated),
+        reciprocity=mutual / E if E else 0.0,
+        components=networkx.number_connected_components(links),
+        mean_weight=float(weights.double().mean()) if E else 0.0,
+        largest_share=int(graph.out_degree.max()) / E if E else 0.0,
+    )
+
+
+def draw_comparison(graphs: Mapping[str, LabelGraph], path: str | os.PathLike[str]) -> None:
+    """Draws graphs side by side, each under its name (png, svg or pdf, by the ending).
+
+    Raises:
+        InputError: If there is no graph, or the ending is another.
+    """
+    from gatlabel.graph.drawing import draw_graphs
+
+    draw_graphs(dict(graphs), path)
+
+
+def _jaccard(one: set[tuple[str, str]], two: set[tuple[str, str]]) -> float:
+    both = len(one | two)
+    return len(one & two) / both if both else 1.0
+
+
+def _markdown(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
