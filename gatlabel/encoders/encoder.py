@@ -173,7 +173,8 @@ def feature_width(module: nn.Module, size: int, what: str, needs_map: bool = Fal
         for part, mode in zip(module.modules(), modes, strict=True):
             part.training = mode
     shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-    transposed = len(shape) == 4 and shape[1] != getattr(module, "num_features", shape[1])
+    widths = [getattr(module, name, None) for name in ("num_features", "head_hidden_size")]
+    transposed = len(shape) == 4 and shape[1] not in widths  # timm's transformers: (B, h, w, D)
     if not isinstance(output, Tensor) or output.ndim not in (2, 4) or (needs_map and transposed):
         raise InputError(
             f"{what} returns {shape} for one picture, expected a map (1, D, h, w) or a vector "
