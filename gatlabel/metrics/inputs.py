@@ -76,7 +76,16 @@ def harden(targets: Array, present_at: float = 0.5) -> Tensor:
 
     Returns:
         int8 ``(N, L)`` of 1, 0 and -1.
+
+    Raises:
+        InputError: If a target is neither in [0, 1] nor -1.
     """
     targets = torch.as_tensor(targets)
+    bad = ~(((targets >= 0) & (targets <= 1)) | (targets == -1))
+    if bad.any():
+        place = tuple(int(k) for k in bad.nonzero()[0])
+        raise InputError(
+            f"the target at {place} is {float(targets[place]):g}: 0 to 1, or -1 for unknown"
+        )
     hard = (targets >= present_at).to(torch.int8)
     return torch.where(targets == -1, torch.full_like(hard, -1), hard)

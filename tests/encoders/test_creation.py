@@ -210,3 +210,21 @@ def test_other_options_are_checked():
     with pytest.raises(InputError, match="three numbers"):
         create_encoder("squeezenet1_1", mean=(0.5,))
     assert create_encoder("squeezenet1_1", "none").name == "squeezenet1_1"
+
+
+class FromPixels(nn.Module):
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.encoder(self.encoder.normalize(pixels))
+
+
+def test_exports_from_bytes_to_map_for_any_batch():
+    model = FromPixels(create_encoder("squeezenet1_1").eval())
+    batch = torch.export.Dim("batch", min=1, max=16)
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    exported = torch.export.export(model, (pixels,), dynamic_shapes=({0: batch},))
+    more = torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8)
+    torch.testing.assert_close(exported.module()(more), model(more))

@@ -148,6 +148,15 @@ def test_offline_download_says_what_to_do(tmp_path, monkeypatch):
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "create_connection", no_network)
-    with pytest.raises(InputError, match=r"cannot download .*the path of a weight file") as error:
+    with pytest.raises(InputError, match=r"cannot download.*the path of a weight file") as error:
         create_encoder(NAME, "default")
     assert "\n" not in str(error.value)
+
+
+def test_damaged_download_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    url = models.get_model_weights(NAME).DEFAULT.url
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / url.rpartition("/")[2]).write_bytes(b"half a file")
+    with pytest.raises(InputError, match="cannot download or read the weights"):
+        create_encoder(NAME, "default")

@@ -81,3 +81,9 @@ def test_functions_do_not_load_torchmetrics():
         "gatlabel.metrics.F1Scores; assert 'torchmetrics' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("value", [2.0, -0.5, math.nan])
+def test_targets_outside_the_convention_are_refused(value):
+    with pytest.raises(InputError, match=r"target at \(0, 1\)"):
+        evaluate_scores(torch.zeros(1, 2), torch.tensor([[0.0, value]]), ["a", "b"])
