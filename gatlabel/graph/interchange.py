@@ -88,7 +88,7 @@ def from_pyg(data: Any, names: Iterable[str] | None = None) -> LabelGraph:
     if names is None:
         raise InputError("the PyG data has no label names: pass names=…")
     labels = LabelSet(names)
-    if data.num_nodes is not None and data.num_nodes != len(labels):
+    if "num_nodes" in data and data.num_nodes != len(labels):  # else PyG guesses from the edges
         raise InputError(f"the PyG data has {data.num_nodes} nodes for {len(labels)} label names")
     index = data.edge_index
     return LabelGraph(

@@ -226,7 +226,7 @@ def knn(
     if learned:
         raise InputError("knn needs label vectors: learned ones are not there yet")
     edges, weight = nearest_neighbours(features.numpy(), counts.labels, k)
-    where = str(vectors) if isinstance(vectors, str | Path) else "given"
+    where = Path(vectors).name if isinstance(vectors, str | Path) else "given"
     return LabelGraph(
         counts.labels,
         edges,
