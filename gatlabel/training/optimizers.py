@@ -36,7 +36,7 @@ def make_optimizer(model: MultiLabelClassifier, config: TrainConfig) -> Optimize
     """Builds AdamW, or SGD with momentum 0.9, over the groups."""
     groups = grouped_parameters(model, config)
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr)
+        return torch.optim.AdamW(groups, lr=config.lr, fused=True)
     return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
 
 
@@ -50,12 +50,12 @@ def make_schedule(
     """
     if config.schedule == "onecycle":
         rates = [group["lr"] for group in optimizer.param_groups]
-        steps = config.epochs * steps_per_epoch
+        steps = max(config.epochs * steps_per_epoch, 4)  # torch divides by the length of the rise
         scheduler = OneCycleLR(
             optimizer,
             max_lr=rates,
-            total_steps=max(steps, 2),  # torch needs a rise and a fall
-            pct_start=max(config.warmup, 1 / max(steps, 2)),
+            total_steps=steps,
+            pct_start=max(config.warmup, 2 / steps),
             cycle_momentum=False,
         )
         return scheduler, "step"

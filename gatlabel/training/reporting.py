@@ -71,7 +71,7 @@ def report_content(
     """Collects what the report of a run shows; the last evaluation is the headline."""
     shown = evaluations[-1]
     labels = model.labels
-    known = torch.as_tensor(counts.known_counts, dtype=torch.float64).clamp(min=1)
+    known = torch.as_tensor(counts.known, dtype=torch.float64).clamp(min=1)
     frequency = torch.as_tensor(counts.label_counts, dtype=torch.float64) / known
     rows = [
         LabelResult(name, float(frequency[i]), int(shown.report.positives[i]), float(ap))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,9 +86,10 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         say(note)
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
     say(absent_labels(counts))
-    graph = build_graph(config, counts)
-    torch.manual_seed(config.seed)
-    model = build_model(config, graph, config.head)
+    with spoken_warnings(say):
+        graph = build_graph(config, counts)
+        torch.manual_seed(config.seed)
+        model = build_model(config, graph, config.head)
     say(f"graph: {graph!r}")
     if checkpoint is None:
         folder.begin(config, counts, graph)
@@ -118,9 +121,19 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
     return RunResult(folder.path, model, evaluations, baselines, curves, seconds)
 
 
+@contextmanager
+def spoken_warnings(say: Say) -> Iterator[None]:
+    """Says warnings (isolated labels, missing vectors) as plain sentences."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        say(f"note: {warning.message}")
+
+
 def absent_labels(counts: Cooccurrence) -> str:
     """Returns a sentence that lists the labels without a training picture."""
-    absent = [n for n, k in zip(counts.names, counts.label_counts, strict=True) if not k]
+    absent = counts.never_present
     if not absent:
         return "every label has training pictures"
     return f"{len(absent)} labels have no training picture: {', '.join(absent)}"

@@ -1,0 +1,139 @@
+"""``gatlabel graph build | show | compare``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.graph import (
+    VARIANTS,
+    Cooccurrence,
+    IsolatedLabelsWarning,
+    LabelGraph,
+    compare,
+    draw_comparison,
+)
+
+USAGE = """\
+usage: gatlabel graph COMMAND [options]
+
+  build      build a label graph from counts, or from the training split of a data set
+  show       describe a label graph, and draw it
+  compare    set graphs side by side as structures
+
+Counts are the counts.json of a run folder, or of Cooccurrence.save.
+"""
+
+
+def graph_command(words: list[str]) -> None:
+    """Runs one of the three commands about graphs."""
+    commands: dict[str, Callable[[list[str]], None]] = {
+        "build": _build,
+        "show": _show,
+        "compare": _compare,
+    }
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        if words:
+            raise SystemExit(0)
+        return
+    if words[0] not in commands:
+        raise unknown_choice("graph command", words[0], commands)
+    commands[words[0]](words[1:])
+
+
+def _build(words: list[str]) -> None:
+    parser = make_parser("graph build", "Builds a label graph from counts.")
+    parser.add_argument("counts", type=Path, help="counts.json, or a csv with labels (its folder).")
+    parser.add_argument("output", type=Path, help="The graph.json to write.")
+    parser.add_argument(
+        "--variant", type=str, default="conditional", help=f"One of {', '.join(VARIANTS)}."
+    )
+    parser.add_argument("--given", type=Literal["source", "target"] | None, help="conditional.")
+    parser.add_argument("--threshold", type=float | None, help="Least weight of an edge.")
+    parser.add_argument("--top-k", type=int | None, help="Most in-neighbours of a label.")
+    parser.add_argument("--smoothing", type=float | None, help="conditional: pictures to add.")
+    parser.add_argument("--min-support", type=int | None, help="Least pictures with the pair.")
+    parser.add_argument("--vectors", type=Path | None, help="knn: file of label vectors.")
+    parser.add_argument("--seed", type=int | None, help="random: seed.")
+    options = parse(parser, words)
+    names = ("given", "threshold", "top_k", "smoothing", "min_support", "vectors", "seed")
+    given: dict[str, Any] = {n: options[n] for n in names if options[n] is not None}
+    graph = _variant(_counts(options.counts), options.variant, given)
+    graph.save(options.output)
+    print(graph)
+
+
+def _show(words: list[str]) -> None:
+    parser = make_parser("graph show", "Describes a label graph, and draws it.")
+    parser.add_argument("graph", type=Path, help="graph.json, or a run folder.")
+    parser.add_argument("--draw", type=Path | None, help="Picture to draw (png, svg or pdf).")
+    parser.add_argument("--edges", type=int, default=20, help="Strongest edges to list.")
+    options = parse(parser, words)
+    graph = LabelGraph.load(_below(options.graph, "graph.json"))
+    print(graph)
+    if graph.isolated:
+        print(f"without a neighbour: {', '.join(graph.isolated)}")
+    order = graph.edge_weight.argsort(descending=True, stable=True)[: options.edges]
+    for edge in order.tolist():
+        source, target = (graph.names[int(k)] for k in graph.edge_index[:, edge])
+        print(f"{float(graph.edge_weight[edge]):8.4f}  {source} -> {target}")
+    if options.draw is not None:
+        graph.draw(options.draw)
+
+
+def _compare(words: list[str]) -> None:
+    parser = make_parser("graph compare", "Sets label graphs side by side as structures.")
+    parser.add_argument(
+        "sources", nargs="+", type=Path, help="One counts.json (or run folder), or graph files."
+    )
+    parser.add_argument(
+        "--variants", type=str | None, help="Variants to build from counts, separated by commas."
+    )
+    parser.add_argument("--draw", type=Path | None, help="Picture to draw (png, svg or pdf).")
+    options = parse(parser, words)
+    graphs = _graphs(options.sources, options.variants)
+    print(compare(graphs).table())
+    if options.draw is not None:
+        draw_comparison(graphs, options.draw)
+
+
+def _graphs(sources: Sequence[Path], variants: str | None) -> dict[str, LabelGraph]:
+    if len(sources) > 1:
+        if variants is not None:
+            raise InputError("--variants is for counts: give one counts.json")
+        stems = [path.stem for path in sources]
+        unique = len(set(stems)) == len(stems)
+        return {
+            stem if unique else str(path): LabelGraph.load(_below(path, "graph.json"))
+            for stem, path in zip(stems, sources, strict=True)
+        }
+    counts = _counts(sources[0])
+    # knn needs vectors of its own: without them it would only repeat what the counts say
+    chosen = variants.split(",") if variants else [name for name in VARIANTS if name != "knn"]
+    return {name.strip(): _variant(counts, name.strip(), {}) for name in chosen}
+
+
+def _counts(path: Path) -> Cooccurrence:
+    if path.suffix == ".csv" or (path / "labels.csv").is_file():
+        from gatlabel.data import read_csv
+
+        root, file = (path, "labels.csv") if path.is_dir() else (path.parent, path.name)
+        train = read_csv(root, file, on_error="skip").train
+        return Cooccurrence.from_targets(train.targets, train.labels)
+    return Cooccurrence.load(_below(path, "counts.json"))
+
+
+def _variant(counts: Cooccurrence, name: str, options: dict[str, Any]) -> LabelGraph:
+    with warnings.catch_warnings():
+        # what is isolated stands in the graph's description, which every command here prints
+        warnings.simplefilter("ignore", IsolatedLabelsWarning)
+        return counts.graph(name, **options)
+
+
+def _below(path: Path, name: str) -> Path:
+    return path / name if path.is_dir() else path
