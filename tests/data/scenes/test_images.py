@@ -1,0 +1,172 @@
+import pickle
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gatlabel.data.scenes import Role, SceneImages, contact_sheet, read_scenes, scene_config
+from gatlabel.data.scenes.drawing import clear_shares
+from gatlabel.data.scenes.layout import plan_scene
+from gatlabel.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def scenes() -> SceneImages:
+    return SceneImages(scene_config("coco"), "train", 600, seed=3)
+
+
+def test_pictures_are_bytes_in_colour(scenes: SceneImages) -> None:
+    picture = scenes.load(0)
+    assert picture.shape == (3, 96, 96)
+    assert picture.dtype == torch.uint8
+    assert picture.is_contiguous()
+    assert picture.float().std() > 10
+    assert SceneImages(scene_config(size=50), "val", 1).load(0).shape == (3, 50, 50)
+
+
+def test_a_picture_depends_on_seed_split_and_number_only(scenes: SceneImages) -> None:
+    config = scenes.config
+    few = SceneImages(config, "train", 20, seed=3)
+    np.testing.assert_array_equal(few.targets, scenes.targets[:20])
+    np.testing.assert_array_equal(few.visible, scenes.visible[:20])
+    backwards = {k: few.load(k) for k in reversed(range(20))}
+    some = scenes.subset([17, 4])
+    assert some.ids == ("train-000017", "train-000004")
+    for k in range(20):
+        assert torch.equal(backwards[k], scenes.load(k))
+    assert torch.equal(some.load(1), scenes.load(4))
+    assert torch.equal(some.subset([0]).load(0), scenes.load(17))
+    assert not torch.equal(SceneImages(config, "train", 1, seed=4).load(0), scenes.load(0))
+    for split in ("val", "test", "pretrain"):
+        other = SceneImages(config, split, 200, seed=3)
+        assert not torch.equal(other.load(0), scenes.load(0))
+        assert (other.targets != scenes.targets[:200]).any()
+
+
+def _draw(pickled: bytes, index: int) -> np.ndarray:
+    torch.set_num_threads(1)
+    source: SceneImages = pickle.loads(pickled)
+    return source.load(index).numpy()
+
+
+def test_another_process_draws_the_same(scenes: SceneImages) -> None:
+    with get_context("spawn").Pool(1) as pool:
+        drawn = pool.apply(_draw, (pickle.dumps(scenes), 5))
+    np.testing.assert_array_equal(drawn, scenes.load(5).numpy())
+
+
+def test_the_hidden_share_is_as_asked(scenes: SceneImages) -> None:
+    present = scenes.targets > 0
+    assert not (scenes.visible & ~present).any()
+    share = 1 - scenes.visible.sum() / present.sum()
+    assert share == pytest.approx(scenes.config.hidden, abs=0.05)
+    everything = SceneImages(scene_config(hidden=0.0), "train", 50)
+    np.testing.assert_array_equal(everything.visible, everything.targets > 0)
+
+
+def test_shapes_show_the_visible_labels_and_hide_the_hidden_ones(scenes: SceneImages) -> None:
+    hiding = set()
+    for k in range(120):
+        shapes = scenes.shapes(k)
+        clear = {shape.label for shape in shapes if shape.role is Role.VISIBLE}
+        assert clear == set(np.flatnonzero(scenes.visible[k]))
+        hidden = (scenes.targets[k] > 0) & ~scenes.visible[k]
+        concealed = [shape for shape in shapes if shape.hides_label]
+        assert sorted(shape.label for shape in concealed) == np.flatnonzero(hidden).tolist()
+        hiding |= {shape.role for shape in concealed}
+    assert hiding == {Role.BLUR, Role.SPECK, Role.BEHIND}
+
+
+def test_a_visible_label_can_be_seen(scenes: SceneImages) -> None:
+    for k in range(150):
+        shapes = scenes.shapes(k)
+        shares = clear_shares(scenes.config, scenes.labels.names, shapes)
+        best: dict[int, float] = {}
+        for shape, share in zip(shapes, shares, strict=True):
+            if shape.role is Role.VISIBLE:
+                best[shape.label] = max(best.get(shape.label, 0), share)
+                assert shape.side > 12
+        assert all(share > 0.5 for share in best.values())
+
+
+def test_what_hides_nothing_and_what_hides_something_are_as_many() -> None:
+    """The number of patches, specks and blurs says nothing about how much is hidden."""
+    config = scene_config("coco")
+    clutter = (Role.BLUR, Role.SPECK, Role.PATCH)
+    for k in range(60):
+        counts = []
+        for hidden in ([], [3], [3, 9, 20, 40]):
+            shapes = plan_scene(config, [1, 2], hidden, 73, np.random.default_rng(k))
+            counts.append([sum(s.role is role for s in shapes) for role in clutter])
+        assert counts[0] == counts[1] == counts[2]
+
+
+def test_an_object_behind_a_patch_is_within_it() -> None:
+    config = scene_config("coco")
+    seen = 0
+    for k in range(60):
+        shapes = plan_scene(config, [1], [3, 9, 20, 40], 73, np.random.default_rng(k))
+        patches = [shape for shape in shapes if shape.role is Role.PATCH]
+        for shape in shapes:
+            if shape.role is Role.BEHIND:
+                seen += 1
+                assert any(
+                    (shape.x, shape.y) == (patch.x, patch.y) and shape.side < patch.side / 2
+                    for patch in patches
+                )
+    assert seen > 20
+
+
+def test_colour_does_not_give_a_label_away() -> None:
+    """Fill colours of two labels drawn on the same ground have the same distribution."""
+    config = scene_config("voc", hidden=0.0, clutter=0.0)
+    scenes = SceneImages(config, "train", 400, seed=1)
+    means = torch.stack([scenes.load(k).float().mean((1, 2)) for k in range(len(scenes))])
+    for name in ("person", "car"):
+        has = torch.from_numpy(scenes.targets[:, scenes.labels.index(name)]) > 0
+        gap = means[has].mean(0) - means[~has].mean(0)
+        error = (means[has].var(0) / has.sum() + means[~has].var(0) / (~has).sum()).sqrt()
+        assert (gap.abs() < 4 * error).all()
+
+
+def test_splits_and_notes() -> None:
+    splits = read_scenes("coco", train=6, val=3, test=2, seed=1, size=40, hidden=0.5)
+    assert [len(source) for _, source in splits.items()] == [6, 3, 2]
+    assert splits.name == "scenes (coco)"
+    assert "size 40, hidden 0.5" in splits.notes[0]
+    assert any("zebra" in note for note in splits.notes)
+    assert splits.train.load(5).shape == (3, 40, 40)
+    assert "6 pictures of 40 px, 73 labels" in repr(splits.train)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"train": 0}, "train is 0 pictures"),
+        ({"seed": -1}, "seed is -1"),
+        ({"sise": 64}, "did you mean 'size'"),
+        ({"preset": "vocc"}, "did you mean 'voc'"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read_scenes(**arguments)  # type: ignore[arg-type]
+
+
+def test_an_unknown_split_is_refused() -> None:
+    with pytest.raises(InputError, match="did you mean 'train'"):
+        SceneImages(scene_config(), "trian", 5)
+
+
+def test_a_contact_sheet_has_every_picture(tmp_path: Path, scenes: SceneImages) -> None:
+    path = tmp_path / "sheets" / "scenes.png"
+    contact_sheet(scenes, path, rows=2, columns=3, zoom=1)
+    with Image.open(path) as sheet:
+        assert sheet.size == (3 * 104, 2 * 152)
+        corner = np.asarray(sheet.crop((4, 4, 100, 100)))
+    np.testing.assert_array_equal(corner, scenes.load(0).permute(1, 2, 0).numpy())
+    with pytest.raises(InputError, match="at least 1"):
+        contact_sheet(scenes, path, rows=0)
