@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -60,8 +60,9 @@ def evaluate_command(words: list[str]) -> None:
     given = {n: options[n] for n in ("data", *DATA_OPTIONS) if options[n] is not None}
     config = RunFolder(options.run).read_config()
     if options.data is not None and options.data != config.data:
-        defaults = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
-        config = dataclasses.replace(config, **{n: defaults[n] for n in DATA_OPTIONS}, **given)
+        defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
+        options_of_data = {**{n: defaults[n] for n in DATA_OPTIONS}, **given}
+        config = dataclasses.replace(config, **options_of_data)
     else:
         config = dataclasses.replace(config, **given)
     model = MultiLabelClassifier.from_pretrained(options.run)

@@ -26,6 +26,7 @@ usage: gatlabel graph COMMAND [options]
   compare    set graphs side by side as structures
 
 Counts are the counts.json of a run folder, or of Cooccurrence.save.
+gatlabel graph COMMAND --help lists the options of a command.
 """
 
 

@@ -19,7 +19,7 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
     Raises:
         InputError: If there is no such variant or file, or its labels are not those of the data.
     """
-    given = {
+    given: dict[str, Any] = {
         "given": config.graph_given,
         "threshold": config.graph_threshold,
         "top_k": config.graph_top_k,

@@ -45,8 +45,8 @@ class TrainConfig:
         pooling: From feature map to features: average, max or gem.
         image_size: Side of the pictures in pixels; none takes the encoder's preferred size.
         resize: How whole pictures are brought to size: squash, pad or crop.
-        augmentation: Random changes of training pictures: none, light, standard, strong, mlgcn, asl.
-        cache: Keep decoded, resized pictures in memory: auto (if they fit in 2 GB), memory, none.
+        augmentation: Changes of training pictures: none, light, standard, strong, mlgcn or asl.
+        cache: Keep decoded, resized pictures in memory: auto (up to 2 GB), memory or none.
         workers: Processes that load pictures; none takes what suits the machine.
         head: Head: gat, gatv2, gcn or linear.
         node_features: Label vectors for the graph: svd, learned, or a file (npz or GloVe text).

@@ -167,5 +167,6 @@ class _quiet(warnings.catch_warnings):  # noqa: N801 - a context manager, used a
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
         # a data set of hundreds of pictures on two cores is what we mean: no advice on workers
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")  # frozen parts
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists.*")
         warnings.filterwarnings("ignore", category=FutureWarning, module="lightning.*")

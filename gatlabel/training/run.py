@@ -85,7 +85,6 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
     for note in splits.notes:
         say(note)
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
-    say(absent_labels(counts))
     with spoken_warnings(say):
         graph = build_graph(config, counts)
         torch.manual_seed(config.seed)
@@ -129,14 +128,6 @@ def spoken_warnings(say: Say) -> Iterator[None]:
         yield
     for warning in caught:
         say(f"note: {warning.message}")
-
-
-def absent_labels(counts: Cooccurrence) -> str:
-    """Returns a sentence that lists the labels without a training picture."""
-    absent = counts.never_present
-    if not absent:
-        return "every label has training pictures"
-    return f"{len(absent)} labels have no training picture: {', '.join(absent)}"
 
 
 def _baselines(
