@@ -38,6 +38,8 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
         return graph.reorder(counts.names)
     if config.graph == "knn":
         options["vectors"] = config.node_features
+        if "top_k" in options:
+            options["k"] = options.pop("top_k")
     if config.graph == "random":
         options["seed"] = config.seed
     return counts.graph(config.graph, **options)

@@ -1,0 +1,207 @@
+"""Parts of a run: averaging, optimiser groups, schedules, graphs from options, alignment."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gatlabel.data import ImageSource
+from gatlabel.errors import InputError
+from gatlabel.graph import Cooccurrence
+from gatlabel.labels import LabelSet
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training import TrainConfig, default, train
+from gatlabel.training.averaging import warmed_average
+from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.evaluation import aligned_targets
+from gatlabel.training.fitting import device_of
+from gatlabel.training.module import make_loss
+from gatlabel.training.optimizers import grouped_parameters, make_optimizer, make_schedule
+
+NAMES = ["a", "b", "c"]
+COUNTS = Cooccurrence.from_targets([[1, 1, 0], [1, 0, 1], [0, 1, 1]], NAMES)
+SMALL = {"backbone": "mobilenet_v3_small", "image_size": 32, "hidden": 8}
+
+
+def small_model(**options) -> tuple[MultiLabelClassifier, TrainConfig]:
+    config = default(**{**SMALL, **options})
+    return build_model(config, build_graph(config, COUNTS), config.head), config
+
+
+def test_the_average_starts_fast_and_ends_at_its_decay() -> None:
+    update = warmed_average(0.9)
+    average, current = [torch.zeros(2)], [torch.ones(2)]
+    update(average, current, torch.tensor(1))
+    torch.testing.assert_close(average[0], torch.full((2,), 1 - 2 / 11))
+    average = [torch.zeros(2)]
+    update(average, current, torch.tensor(10_000))
+    torch.testing.assert_close(average[0], torch.full((2,), 0.1))
+    counter = [torch.tensor([3])]
+    update(counter, [torch.tensor([8])], torch.tensor(5))
+    assert counter[0].tolist() == [8]
+
+
+def test_groups_hold_every_parameter_once_with_its_rate() -> None:
+    model, config = small_model(lr=1e-2, encoder_lr=0.1, weight_decay=0.05, shrinkage=0.7)
+    groups = grouped_parameters(model, config)
+    ours = [id(p) for group in groups for p in group["params"]]
+    assert sorted(ours) == sorted(id(p) for p in model.parameters())
+    by_name = {group["name"]: group for group in groups}
+    assert by_name["encoder"]["lr"] == pytest.approx(1e-3)
+    assert by_name["head"]["lr"] == 1e-2
+    assert by_name["shrunk"]["weight_decay"] == 0.7
+    assert {id(p) for p in by_name["shrunk"]["params"]} == {
+        id(model.head.out_self),
+        id(model.head.out_edge),
+    }
+    assert all(g["weight_decay"] == 0 for g in groups if "no decay" in g["name"])
+
+
+def test_a_frozen_encoder_has_no_group() -> None:
+    model, config = small_model(freeze=True)
+    assert not any(g["name"].startswith("encoder") for g in grouped_parameters(model, config))
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "step", "constant"])
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_schedules_last_as_long_as_the_run(schedule: str, epochs: int) -> None:
+    model, config = small_model(schedule=schedule, epochs=epochs, step_epochs=2, lr=1e-3)
+    optimizer = make_optimizer(model, config)
+    scheduler, interval = make_schedule(optimizer, config, steps_per_epoch=3)
+    rates = []
+    for _ in range(epochs):
+        for _ in range(3):
+            rates.append(max(group["lr"] for group in optimizer.param_groups))
+            optimizer.step()
+            if interval == "step":
+                scheduler.step()
+        if interval == "epoch":
+            scheduler.step()
+    assert max(rates) <= 1e-3 + 1e-12
+    if schedule == "onecycle" and epochs > 1:
+        assert rates[-1] < 0.1 * max(rates)
+    if schedule == "step" and epochs == 5:
+        assert rates[0] == pytest.approx(100 * rates[-1])
+
+
+@pytest.mark.parametrize("loss", ["bce", "focal", "asl"])
+def test_losses_leave_unknown_targets_out(loss: str) -> None:
+    function = make_loss(default(loss=loss))
+    logits = torch.randn(4, 3, requires_grad=True)
+    targets = torch.tensor([[1.0, 0.0, -1.0]] * 4)
+    function(logits, targets).backward()
+    assert (logits.grad[:, 2] == 0).all()
+    assert (logits.grad[:, :2] != 0).all()
+
+
+def test_graphs_come_from_variants_and_files(tmp_path: Path) -> None:
+    graph = build_graph(default(graph="conditional", graph_top_k=1), COUNTS)
+    assert graph.in_degree.max() == 1
+    shuffled = COUNTS.graph("complete").reorder(["c", "a", "b"])
+    shuffled.save(tmp_path / "own.json")
+    again = build_graph(default(graph=str(tmp_path / "own.json")), COUNTS)
+    assert tuple(again.names) == tuple(NAMES)
+    (tmp_path / "own.csv").write_text("source,target,weight\na,b,0.5\n")
+    own = build_graph(default(graph=str(tmp_path / "own.csv")), COUNTS)
+    assert float(own.to_dense()[1, 0]) == 0.5
+    with pytest.raises(InputError, match="graph_top_k"):
+        build_graph(default(graph=str(tmp_path / "own.json"), graph_top_k=2), COUNTS)
+
+
+def test_a_graph_of_other_labels_is_refused(tmp_path: Path) -> None:
+    other = Cooccurrence.from_targets([[1, 1]], ["a", "x"]).graph("complete")
+    other.save(tmp_path / "other.json")
+    with pytest.raises(InputError, match="'b'"):
+        build_graph(default(graph=str(tmp_path / "other.json")), COUNTS)
+
+
+class _Targets(ImageSource):
+    def load(self, index: int) -> torch.Tensor:
+        return torch.zeros(3, 4, 4, dtype=torch.uint8)
+
+    def subset(self, indices):
+        return _Targets(self.labels, [self.ids[i] for i in indices], self.targets[list(indices)])
+
+
+def test_targets_are_aligned_by_name() -> None:
+    source = _Targets(LabelSet(["c", "a"]), ["one"], np.array([[1, 0]], dtype=np.float32))
+    assert aligned_targets(source, LabelSet(NAMES)).tolist() == [[0.0, -1.0, 1.0]]
+    with pytest.raises(InputError, match="'c'"):
+        aligned_targets(source, LabelSet(["a", "b"]))
+
+
+@pytest.mark.parametrize("head", ["gat", "gatv2", "gcn", "linear"])
+def test_a_saved_model_gives_the_same_logits(head: str, tmp_path: Path) -> None:
+    model, _ = small_model(head=head)
+    model.eval()
+    images = torch.randint(0, 256, (2, 3, 40, 36), dtype=torch.uint8)
+    model.save_pretrained(tmp_path)
+    again = MultiLabelClassifier.from_pretrained(tmp_path)
+    assert again.labels == model.labels
+    with torch.no_grad():
+        torch.testing.assert_close(again(images), model(images))
+        folded = model.fold()
+        torch.testing.assert_close(folded(images), model(images), rtol=1e-4, atol=1e-5)
+    assert type(folded.head).__name__ == "LinearHead"
+
+
+@pytest.mark.parametrize("file", ["model.json", "model.safetensors", "graph.json"])
+def test_a_damaged_model_is_named(file: str, tmp_path: Path) -> None:
+    model, _ = small_model()
+    model.save_pretrained(tmp_path)
+    (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:40])
+    with pytest.raises(InputError, match=file.replace(".", r"\.")):
+        MultiLabelClassifier.from_pretrained(tmp_path)
+
+
+def test_learned_node_features_are_saved(tmp_path: Path) -> None:
+    model, _ = small_model(node_features="learned")
+    nn.init.normal_(model.head.nodes.vectors)
+    model.save_pretrained(tmp_path)
+    again = MultiLabelClassifier.from_pretrained(tmp_path)
+    torch.testing.assert_close(again.head.nodes.vectors, model.head.nodes.vectors)
+    assert isinstance(again.head.nodes.vectors, nn.Parameter)
+
+
+def test_create_says_what_is_missing() -> None:
+    with pytest.raises(InputError, match="graph"):
+        MultiLabelClassifier.create("mobilenet_v3_small", labels=NAMES)
+    with pytest.raises(InputError, match="labels"):
+        MultiLabelClassifier.create("mobilenet_v3_small")
+    with pytest.raises(InputError, match="'gat'"):
+        MultiLabelClassifier.create("mobilenet_v3_small", "gatt", labels=NAMES)
+    with pytest.raises(InputError, match="pooling"):
+        MultiLabelClassifier.create("mobilenet_v3_small", "linear", labels=NAMES, pooling="median")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
+def test_cuda_is_refused_where_there_is_none() -> None:
+    with pytest.raises(InputError, match="auto or cpu"):
+        device_of(default(device="cuda"))
+
+
+@pytest.mark.gpu
+def test_trains_on_a_gpu(tiny_csv: Path, tmp_path: Path) -> None:
+    config = default(
+        **SMALL, data="csv", root=tiny_csv, epochs=2, output=tmp_path / "run", progress=False
+    )
+    result = train(config)
+    assert result.evaluations[-1].report.metrics["mAP"] > 0
+
+
+@pytest.mark.slow
+def test_learns_the_scenes_better_than_chance(tmp_path: Path) -> None:
+    config = default(
+        backbone="mobilenet_v3_small",
+        train_pictures=300,
+        test_pictures=150,
+        epochs=4,
+        image_size=48,
+        output=tmp_path / "run",
+        progress=False,
+        compare="no",
+    )
+    first, *_, last = train(config).curves
+    assert last["train_loss"] < 0.8 * first["train_loss"]
