@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,28 @@ from gatlabel.training.averaging import MovingAverage
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.module import TrainingModule
 
+WriteRows = Callable[[list[dict[str, float]]], None]
+
 
 class Curves(Callback):
     """Collects one row of numbers an epoch, and keeps them over interruptions.
+
+    Args:
+        write: Called with all rows after every epoch.
 
     Attributes:
         rows: ``{"epoch": 0, "train_loss": …, "val_loss": …, "val_mAP": …, "lr": …}``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, write: WriteRows) -> None:
         self.rows: list[dict[str, float]] = []
+        self.write = write
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes the numbers that the module logged."""
         values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         self.rows.append({"epoch": trainer.current_epoch, **values})
+        self.write(self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the rows for the checkpoint."""
@@ -76,6 +83,7 @@ def fit(
     *,
     resume: Path | None = None,
     logs: Path | None = None,
+    write_curves: WriteRows = lambda rows: None,
 ) -> list[dict[str, float]]:
     """Trains a model in place.
 
@@ -87,6 +95,7 @@ def fit(
         checkpoints: Folder for ``last.ckpt`` and ``best.ckpt``; none writes none.
         resume: Checkpoint to go on from.
         logs: Folder for TensorBoard logs; none writes none.
+        write_curves: Called with all rows of the learning curves after every epoch.
 
     Returns:
         The learning curves, a row an epoch.
@@ -95,7 +104,7 @@ def fit(
         InputError: If the checkpoint does not fit the model, or an extra is missing.
     """
     train_loader, val_loader = loaders
-    curves = Curves()
+    curves = Curves(write_curves)
     callbacks: list[Callback] = [curves]
     if config.ema:
         callbacks.append(MovingAverage(config.ema))

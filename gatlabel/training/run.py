@@ -100,10 +100,10 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         folder.checkpoints,
         resume=checkpoint,
         logs=folder.path if config.tensorboard else None,
+        write_curves=folder.write_curves,
     )
     seconds = time.perf_counter() - began
     model.save_pretrained(folder.path)
-    folder.write_curves(curves)
     evaluations = [
         evaluate(model.to(device_of(config)), source, name)
         for name, source in splits.items()

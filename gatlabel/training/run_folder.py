@@ -88,8 +88,6 @@ class RunFolder:
 
     def write_curves(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Writes ``metrics.csv``: a row an epoch."""
-        if not rows:
-            return
         columns = list(dict.fromkeys(name for row in rows for name in row))
         with atomic_path(self.curves) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns, restval="")
