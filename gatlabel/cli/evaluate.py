@@ -80,3 +80,4 @@ def evaluate_command(words: list[str]) -> None:
         print(json.dumps(content, ensure_ascii=False, indent=1))
     else:
         Console().print(metrics_table([result], f"{options.run} on {split}"))
+        print("\n".join(result.report.protocol))

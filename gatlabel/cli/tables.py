@@ -14,8 +14,8 @@ SHOWN = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1", "mean_frequency")
 
 
 def metrics_table(evaluations: Sequence[Evaluation], title: str) -> Table:
-    """Returns a table of the main metrics, a column a split, with what it left out below."""
-    table = Table(title=title, caption=_caption(evaluations[-1]), caption_justify="left")
+    """Returns a table of the main metrics, a column a split."""
+    table = Table(title=title)
     table.add_column("metric")
     for evaluation in evaluations:
         table.add_column(evaluation.split, justify="right")
@@ -40,7 +40,3 @@ def result_table(result: RunResult) -> Table:
 
 def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.4f}"
-
-
-def _caption(evaluation: Evaluation) -> str:
-    return "\n".join(evaluation.report.protocol)

@@ -46,6 +46,7 @@ def train_command(words: list[str]) -> None:
 
         result = train(config, say=say)
     Console().print(result_table(result))
+    print("\n".join(result.evaluations[-1].report.protocol))
     print(f"report: {result.folder / 'report.html'}")
 
 

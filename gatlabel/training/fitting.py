@@ -38,8 +38,9 @@ class Curves(Callback):
         self.write = write
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes the numbers that the module logged."""
+        """Takes the numbers that the module logged, and the head's learning rate."""
         values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        values["lr"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         self.rows.append({"epoch": trainer.current_epoch, **values})
         self.write(self.rows)
 

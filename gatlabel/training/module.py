@@ -33,8 +33,8 @@ def make_loss(config: TrainConfig) -> nn.Module:
 class TrainingModule(pl.LightningModule):
     """Trains a :class:`~gatlabel.model.MultiLabelClassifier`.
 
-    Logs ``train_loss``, ``val_loss``, ``val_mAP`` (uninterpolated; labels without a positive left
-    out) and the head's ``lr``, each once an epoch.
+    Logs ``train_loss``, ``val_loss`` and ``val_mAP`` (uninterpolated; labels without a positive
+    left out), each once an epoch.
 
     Args:
         model: The model.
@@ -62,12 +62,6 @@ class TrainingModule(pl.LightningModule):
         loss: Tensor = self.loss(self(images), targets)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
         return loss
-
-    def on_train_epoch_end(self) -> None:
-        """Logs the learning rate of the head at the end of the epoch."""
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, pl.core.optimizer.LightningOptimizer)
-        self.log("lr", max(group["lr"] for group in optimizer.param_groups))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Keeps the logits; metrics over batches are not means of batches' metrics."""
