@@ -55,21 +55,21 @@ def draw_scene(
 
 def clear_shares(config: SceneConfig, names: Sequence[str], shapes: Sequence[Shape]) -> list[float]:
     """For each shape the share of its area that is in the picture and under no later shape."""
-    masks = []
+    layers = []
     for shape in shapes:
         layer = np.zeros((config.size, config.size), dtype=np.float32)
         placed = _coverage(_raster(shape, names), shape, config.size)
         if placed is not None and shape.role is not Role.BEHIND:
             mask, (x0, y0, x1, y1) = placed
             layer[y0:y1, x0:x1] = np.asarray(mask, dtype=np.float32) / 255
-        masks.append(layer)
+        layers.append(layer)
     left = np.ones((config.size, config.size), dtype=np.float32)
     shares = []
-    for shape, mask in zip(reversed(shapes), reversed(masks), strict=True):
+    for shape, layer in zip(reversed(shapes), reversed(layers), strict=True):
         filled = np.asarray(_raster(shape, names)[0], dtype=np.float32).mean() / 255
         area = float(filled) * (shape.side / (1 - 2 * MARGIN)) ** 2
-        shares.append(float((mask * left).sum()) / area)
-        left = left * (1 - mask)
+        shares.append(float((layer * left).sum()) / area)
+        left = left * (1 - layer)
     return shares[::-1]
 
 

@@ -231,7 +231,8 @@ class _Placer:
                 break
             side *= 0.85
         self.covered = self.covered + overlap[best]
-        return _moved(shape, *places[best], side)
+        x, y = places[best]
+        return _moved(shape, x, y, side)
 
     def anywhere(self, shape: Shape) -> Shape:
         """Somewhere in the picture, whatever stands there."""
