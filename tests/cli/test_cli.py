@@ -10,8 +10,8 @@ import yaml
 from gatlabel.cli import main
 
 QUICK = [
-    *("--backbone", "mobilenet_v3_small", "--image-size", "32", "--epochs", "2"),
-    *("--batch-size", "8", "--hidden", "16", "--no-progress"),
+    *("--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"),
+    *("--epochs", "2", "--batch-size", "8", "--hidden", "16", "--no-progress"),
 ]
 
 

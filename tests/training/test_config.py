@@ -62,5 +62,15 @@ def test_a_data_set_of_files_needs_its_root() -> None:
         TrainConfig(data="csv")
 
 
+def test_choices_left_open_are_made_before_a_run() -> None:
+    open_choices = default()
+    made = open_choices.resolved()
+    assert made.backbone != "auto"
+    assert (made.image_size, made.epochs) == (96, 4)
+    assert made.resolved() == made
+    assert default(data="csv", root=Path("x")).resolved().epochs == 12
+    assert default(epochs=7, image_size=64).resolved().epochs == 7
+
+
 def test_every_option_is_a_primitive_in_yaml() -> None:
     assert set(yaml.safe_load(yaml.safe_dump(TrainConfig().to_dict()))) == set(OPTIONS)

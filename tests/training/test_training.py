@@ -22,7 +22,7 @@ from gatlabel.training.optimizers import grouped_parameters, make_optimizer, mak
 
 NAMES = ["a", "b", "c"]
 COUNTS = Cooccurrence.from_targets([[1, 1, 0], [1, 0, 1], [0, 1, 1]], NAMES)
-SMALL = {"backbone": "mobilenet_v3_small", "image_size": 32, "hidden": 8}
+SMALL = {"backbone": "mobilenet_v3_small", "weights": "none", "image_size": 32, "hidden": 8}
 
 
 def small_model(**options) -> tuple[MultiLabelClassifier, TrainConfig]:
@@ -195,6 +195,7 @@ def test_trains_on_a_gpu(tiny_csv: Path, tmp_path: Path) -> None:
 def test_learns_the_scenes_better_than_chance(tmp_path: Path) -> None:
     config = default(
         backbone="mobilenet_v3_small",
+        weights="none",
         train_pictures=300,
         test_pictures=150,
         epochs=4,
