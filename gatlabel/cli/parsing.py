@@ -19,8 +19,8 @@ def make_parser(command: str, description: str) -> ArgumentParser:
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """Parses the words after a command.
 
-    ``--image_size`` and ``--image-size`` are the same; a switch needs no value (``--freeze``), and
-    ``--no-freeze`` turns it off.
+    ``--image_size`` and ``--image-size`` are the same; a switch needs no value (``--download``), and
+    ``--no-download`` turns it off.
 
     Raises:
         InputError: If an option is unknown, lacks its value, or has one of the wrong type.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
@@ -79,6 +81,10 @@ def build_model(config: TrainConfig, graph: LabelGraph, head: str) -> MultiLabel
         resize=config.resize,
         image_size=config.image_size,
     )
-    if config.freeze:
+    if config.freeze == "encoder":
         freeze(model.encoder)
+    elif config.freeze == "norms":
+        for part in model.encoder.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                freeze(part)
     return model

@@ -44,7 +44,8 @@ class TrainConfig:
             efficientnet_lite0 if the extra lite is installed, else resnet18 from random weights.
         weights: Encoder weights: default (ImageNet), a torchvision weight name, a file, or none
             (random).
-        freeze: Keep the encoder as it is and train the head only.
+        freeze: What of the encoder does not learn: none, norms (batch norms keep their statistics:
+            better on a few hundred photographs), or encoder (the head alone learns).
         pooling: From feature map to features: average, max or gem.
         image_size: Side of the pictures in pixels; none takes the encoder's preferred size, and
             for scenes the size they are drawn in.
@@ -110,7 +111,7 @@ class TrainConfig:
     test_pictures: int = 1000
     backbone: str = "auto"
     weights: str | None = "default"
-    freeze: bool = False
+    freeze: Literal["none", "norms", "encoder"] = "none"
     pooling: Literal["average", "max", "gem"] = "average"
     image_size: int | None = None
     resize: Literal["squash", "pad", "crop"] = "squash"

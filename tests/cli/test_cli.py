@@ -129,7 +129,7 @@ def test_every_head_trains(head: str, tiny_csv: Path, tmp_path: Path) -> None:
 
 
 def test_frozen_best_asl_sgd_step(tiny_csv: Path, tmp_path: Path) -> None:
-    more = ["--freeze", "--keep", "best", "--loss", "asl", "--optimizer", "sgd"]
+    more = ["--freeze", "encoder", "--keep", "best", "--loss", "asl", "--optimizer", "sgd"]
     assert train(tiny_csv, tmp_path / "run", *more, "--schedule", "step", "--patience", "3") == 0
 
 

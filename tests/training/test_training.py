@@ -60,8 +60,23 @@ def test_groups_hold_every_parameter_once_with_its_rate() -> None:
 
 
 def test_a_frozen_encoder_has_no_group() -> None:
-    model, config = small_model(freeze=True)
+    model, config = small_model(freeze="encoder")
     assert not any(g["name"].startswith("encoder") for g in grouped_parameters(model, config))
+
+
+def test_frozen_norms_keep_their_statistics_while_the_rest_learns() -> None:
+    model, config = small_model(freeze="norms")
+    norms = [m for m in model.encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+    before = [norm.running_mean.clone() for norm in norms]
+    model.train()
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    model(images).sum().backward()
+    assert norms
+    for norm, mean in zip(norms, before, strict=True):
+        assert torch.equal(norm.running_mean, mean)
+        assert norm.weight.grad is None
+    assert any(p.grad is not None for p in model.encoder.parameters())
+    assert "encoder" in {g["name"] for g in grouped_parameters(model, config)}
 
 
 @pytest.mark.parametrize("schedule", ["onecycle", "step", "constant"])
