@@ -19,7 +19,7 @@ def make_parser(command: str, description: str) -> ArgumentParser:
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """Parses the words after a command.
 
-    ``--image_size`` and ``--image-size`` are the same; a switch needs no value (``--download``), and
+    ``--image_size`` and ``--image-size`` are the same; a switch needs no value (``--download``) and
     ``--no-download`` turns it off.
 
     Raises:
