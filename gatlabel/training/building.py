@@ -77,7 +77,7 @@ def build_model(config: TrainConfig, graph: LabelGraph, head: str) -> MultiLabel
         graph=graph,
         weights=config.weights,
         head_options=head_options(config, head),
-        pooling=config.pooling,
+        pooling=config.pooling or "average",
         resize=config.resize,
         image_size=config.image_size,
     )

@@ -46,7 +46,8 @@ class TrainConfig:
             (random).
         freeze: What of the encoder does not learn: none, norms (batch norms keep their statistics:
             better on a few hundred photographs), or encoder (the head alone learns).
-        pooling: From feature map to features: average, max or gem.
+        pooling: From feature map to features: average, max or gem; none takes average, and gem
+            for scenes, whose objects are small.
         image_size: Side of the pictures in pixels; none takes the encoder's preferred size, and
             for scenes the size they are drawn in.
         resize: How whole pictures are brought to size: squash, pad or crop.
@@ -69,7 +70,7 @@ class TrainConfig:
         gamma_positive: asl and focal: focusing exponent of positives.
         gamma_negative: asl: focusing exponent of negatives.
         clip: asl: probability by which negatives are shifted.
-        epochs: Passes over the training pictures; none takes 12, and 4 for scenes.
+        epochs: Passes over the training pictures; none takes 12, and 3 for scenes.
         batch_size: Pictures in a step.
         optimizer: Optimiser: adamw or sgd.
         lr: Largest learning rate of the head.
@@ -108,11 +109,11 @@ class TrainConfig:
     on_error: Literal["stop", "skip"] = "stop"
     preset: Literal["voc", "coco"] = "voc"
     train_pictures: int = 2000
-    test_pictures: int = 1000
+    test_pictures: int = 600
     backbone: str = "auto"
     weights: str | None = "default"
     freeze: Literal["none", "norms", "encoder"] = "none"
-    pooling: Literal["average", "max", "gem"] = "average"
+    pooling: Literal["average", "max", "gem"] | None = None
     image_size: int | None = None
     resize: Literal["squash", "pad", "crop"] = "squash"
     augmentation: Literal["none", "light", "standard", "strong", "mlgcn", "asl"] = "standard"
@@ -204,8 +205,10 @@ class TrainConfig:
             changes = {"backbone": "resnet18", "weights": self.weights if named else "none"}
         if self.image_size is None and scenes:
             changes["image_size"] = SCENE_SIZE
+        if self.pooling is None:
+            changes["pooling"] = "gem" if scenes else "average"
         if self.epochs is None:
-            changes["epochs"] = 4 if scenes else 12
+            changes["epochs"] = 3 if scenes else 12
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:

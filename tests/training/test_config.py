@@ -66,7 +66,7 @@ def test_choices_left_open_are_made_before_a_run() -> None:
     open_choices = default()
     made = open_choices.resolved()
     assert made.backbone != "auto"
-    assert (made.image_size, made.epochs) == (96, 4)
+    assert (made.image_size, made.epochs, made.pooling) == (96, 3, "gem")
     assert made.resolved() == made
     assert default(data="csv", root=Path("x")).resolved().epochs == 12
     assert default(epochs=7, image_size=64).resolved().epochs == 7
