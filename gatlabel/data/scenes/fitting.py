@@ -2,7 +2,7 @@
 
 Only counts are published, no label sets, so the fit matches moments: fields and couplings are
 moved until sampled frequencies and pair frequencies agree with the published ones, couplings too
-weak to matter are dropped, and the rest is fitted again. ``benchmarks/fit_scene_labels.py``
+weak to matter are dropped, and the rest is fitted again. ``benchmarks/assets/fit_scene_labels.py``
 writes the result to ``assets/``.
 """
 

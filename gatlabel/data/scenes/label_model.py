@@ -21,7 +21,7 @@ MOST_FREQUENT = 0.8  # a skewed frequency is held below this
 
 @cache
 def fitted_model(statistics: str) -> IsingModel:
-    """Reads the Ising model fitted to published counts; see ``benchmarks/fit_scene_labels.py``."""
+    """Reads the Ising model that ``benchmarks/assets/fit_scene_labels.py`` fitted to counts."""
     content: dict[str, Any] = read_json(ASSETS / f"ising-{statistics}.json", "Ising model")
     couplings = np.zeros((len(content["names"]),) * 2)
     for i, j, weight in content["couplings"]:

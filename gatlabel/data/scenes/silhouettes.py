@@ -2,7 +2,7 @@
 
 The outlines are glyphs of Font Awesome Free (CC BY 4.0) and Material Design Icons (Apache 2.0)
 and a few own shapes; the files ``assets/LICENSE-*`` give the attribution, and
-``benchmarks/make_silhouettes.py`` makes the file.
+``benchmarks/assets/make_silhouettes.py`` makes the file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Fits the Ising models of the scenes' label sets and writes them into the package.
 
-    python benchmarks/fit_scene_labels.py
+    python benchmarks/assets/fit_scene_labels.py
 
 reads gatlabel/data/scenes/assets/{voc2007-trainval,coco2014-train}.json, writes ising-*.json
 beside them and prints how well sampled frequencies agree with the published ones.

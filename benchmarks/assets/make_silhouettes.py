@@ -3,7 +3,7 @@
 Needs fonttools and the fonts: Font Awesome Free 6.6 solid (PyPI: fontawesomefree) and Material
 Design Icons 7 (PyPI: fonticon-materialdesignicons7). Run from the repository root:
 
-    python benchmarks/make_silhouettes.py fa-solid-900.ttf materialdesignicons-webfont.ttf
+    python benchmarks/assets/make_silhouettes.py fa-solid-900.ttf materialdesignicons-webfont.ttf
 
 The fonts are needed here only; the package reads the outlines from the JSON file.
 """
@@ -20,7 +20,7 @@ from fontTools.pens.basePen import decomposeQuadraticSegment
 from fontTools.pens.recordingPen import DecomposingRecordingPen
 from fontTools.ttLib import TTFont
 
-ASSET = Path(__file__).parent.parent / "gatlabel/data/scenes/assets/silhouettes.json"
+ASSET = Path(__file__).parents[2] / "gatlabel/data/scenes/assets/silhouettes.json"
 UNIT = 500  # the longer side of a silhouette, in grid steps
 Point = tuple[float, float]
 Contour = list[Point]
