@@ -6,7 +6,7 @@ its neighbours in the label graph, and folds the result into one linear layer wh
     >>> from gatlabel import Cooccurrence
     >>> from gatlabel.nn import GATHead
     >>> counts = Cooccurrence.from_targets([[1, 1, 0], [0, 1, 1]], ["fork", "table", "chair"])
-    >>> head = GATHead(in_features=8, graph=counts.graph("npmi"), hidden=4, heads=2)
+    >>> head = GATHead(in_features=8, graph=counts.graph(), hidden=4, heads=2)
 
 The names below load their modules when they are first used, so importing gatlabel is cheap.
 """

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import gatlabel
 
@@ -31,6 +32,16 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def photos(folder: Path) -> None:
+    """The pictures that the example of gatlabel.data reads."""
+    folder.mkdir()
+    lines = ["image,split,labels"]
+    for number, labels in enumerate(["cat", "dog", "sofa", "cat|sofa", "dog"]):
+        Image.new("RGB", (40, 40), (50 * number, 90, 120)).save(folder / f"{number}.png")
+        lines.append(f"{number}.png,{'train' if number < 4 else 'val'},{labels}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+
+
 def modules() -> list[str]:
     found = pkgutil.walk_packages(gatlabel.__path__, "gatlabel.")
     return ["gatlabel", *(module.name for module in found)]
@@ -39,6 +50,7 @@ def modules() -> list[str]:
 @pytest.mark.parametrize("name", modules())
 def test_docstring_examples_run(name: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
+    photos(tmp_path / "photos")
     module = importlib.import_module(name)
     extra = {"Path": Path}
     result = doctest.testmod(module, extraglobs=extra, optionflags=doctest.ELLIPSIS)

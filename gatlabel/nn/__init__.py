@@ -8,7 +8,7 @@ into a linear layer again once it is trained:
     >>> from gatlabel.graph import Cooccurrence
     >>> from gatlabel.nn import GATHead
     >>> targets = torch.tensor([[1, 1, 0], [1, 1, 1], [0, 1, 1]])
-    >>> graph = Cooccurrence.from_targets(targets, ["fork", "table", "chair"]).graph("npmi")
+    >>> graph = Cooccurrence.from_targets(targets, ["fork", "table", "chair"]).graph()
     >>> head = GATHead(in_features=64, graph=graph, hidden=32, heads=4)
     >>> head(torch.randn(8, 64)).shape
     torch.Size([8, 3])

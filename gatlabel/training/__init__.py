@@ -2,7 +2,7 @@
 
 >>> from gatlabel.training import TrainConfig, default, train
 >>> config = default(epochs=1, train_pictures=32, test_pictures=16, image_size=32,
-    ...                  backbone="shufflenet_v2_x0_5", weights="none",
+...                  backbone="shufflenet_v2_x0_5", weights="none",
 ...                  compare="no", progress=False, output=Path("demo"))
 >>> result = train(config)
 >>> sorted(path.name for path in result.folder.iterdir())[:3]
