@@ -245,7 +245,9 @@ class MultiLabelClassifier(nn.Module):
                 resize=config["resize"],
                 image_size=config["image_size"],
             )
-        except (KeyError, TypeError) as error:
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{place / 'model.json'} is damaged: {error}") from error
         read_state(model, place / "model.safetensors")
         return model.eval()

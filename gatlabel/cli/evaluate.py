@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.cli.tables import metrics_table
@@ -59,6 +60,8 @@ def evaluate_command(words: list[str]) -> None:
     options = parse(parser, words)
     given = {n: options[n] for n in ("data", *DATA_OPTIONS) if options[n] is not None}
     config = RunFolder(options.run).read_config()
+    names = ("data", "root", "annotations", "year", "split_column")
+    other_data = any(n in given and given[n] != getattr(config, n) for n in names)
     if options.data is not None and options.data != config.data:
         defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
         options_of_data = {**{n: defaults[n] for n in DATA_OPTIONS}, **given}
@@ -66,7 +69,7 @@ def evaluate_command(words: list[str]) -> None:
     else:
         config = dataclasses.replace(config, **given)
     model = MultiLabelClassifier.from_pretrained(options.run)
-    splits = dict(read_data(config, evaluate_only=bool(given)).items())
+    splits = dict(read_data(config, evaluate_only=other_data).items())
     available = [name for name, source in splits.items() if len(source)]
     split = options.split or ("test" if "test" in available else available[-1])
     if split not in available:
@@ -79,5 +82,5 @@ def evaluate_command(words: list[str]) -> None:
     if options.json:
         print(json.dumps(content, ensure_ascii=False, indent=1))
     else:
-        Console().print(metrics_table([result], f"{options.run} on {split}"))
+        Console().print(metrics_table([result], escape(f"{options.run} on {split}")))
         print("\n".join(result.report.protocol))

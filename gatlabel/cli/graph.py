@@ -64,6 +64,8 @@ def _build(words: list[str]) -> None:
     options = parse(parser, words)
     names = ("given", "threshold", "top_k", "smoothing", "min_support", "vectors", "seed")
     given: dict[str, Any] = {n: options[n] for n in names if options[n] is not None}
+    if options.variant == "knn" and "top_k" in given:
+        given["k"] = given.pop("top_k")
     graph = _variant(_counts(options.counts), options.variant, given)
     graph.save(options.output)
     print(graph)

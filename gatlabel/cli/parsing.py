@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import get_args
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -60,4 +61,5 @@ def normalised(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
 
 
 def _is_switch(action: argparse.Action | None) -> bool:
-    return getattr(action, "_typehint", None) is bool or getattr(action, "type", None) is bool
+    kinds = {getattr(action, "_typehint", None), getattr(action, "type", None)}
+    return any(kind is bool or bool in get_args(kind) for kind in kinds)

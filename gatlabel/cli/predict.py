@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gatlabel.cli.parsing import make_parser, parse
@@ -40,12 +41,13 @@ def predict_command(words: list[str]) -> None:
     table = Table("picture", "labels", "next best")
     for prediction in predictions:
         if not prediction.ok:
-            table.add_row(prediction.source, f"[red]{prediction.error}[/red]", "")
+            table.add_row(escape(prediction.source), f"[red]{escape(prediction.error or '')}[/red]")
             continue
         shown = [f"{name} {prediction.probabilities[name]:.2f}" for name in prediction.labels]
         others = [(n, p) for n, p in prediction.top(len(shown) + 2) if n not in prediction.labels]
         rest = [f"{name} {probability:.2f}" for name, probability in others]
-        table.add_row(prediction.source, ", ".join(shown) or "–", ", ".join(rest))
+        cells = (prediction.source, ", ".join(shown) or "–", ", ".join(rest))
+        table.add_row(*(escape(cell) for cell in cells))
     Console().print(table)
 
 

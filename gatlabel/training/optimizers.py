@@ -36,7 +36,9 @@ def make_optimizer(model: MultiLabelClassifier, config: TrainConfig) -> Optimize
     """Builds AdamW, or SGD with momentum 0.9, over the groups."""
     groups = grouped_parameters(model, config)
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+        # Lightning cannot clip gradients under mixed precision if the optimiser is fused
+        mixed = config.amp == "on" or (config.amp == "auto" and next(model.parameters()).is_cuda)
+        return torch.optim.AdamW(groups, lr=config.lr, fused=not mixed)
     return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
 
 

@@ -46,17 +46,21 @@ def protocol_of(
 def learned_attention(model: MultiLabelClassifier) -> Tensor | None:
     """Returns the attention ``(E, H)`` over the edges of the model's graph, or ``None``.
 
-    Self-loops, which a plain stack adds, are left out: the report compares edges of the graph.
+    Self-loops that a plain stack adds are left out: the report compares edges of the graph.
     """
     head = model.head
     found = head.attention() if isinstance(head, GraphHead) else None
     if found is None or model.graph is None:
         return None
     edges, weights = found
-    kept = edges[:, edges[0] != edges[1]]
-    if kept.shape != model.graph.edge_index.shape:
-        return None
-    return weights[edges[0] != edges[1]].detach()
+    where = {edge: row for row, edge in enumerate(map(tuple, edges.T.tolist()))}
+    rows = [where.get(edge) for edge in map(tuple, model.graph.edge_index.T.tolist())]
+    # an edge that the head leaves out (a self-loop of the graph) gets no attention
+    shares = weights.new_zeros(len(rows), weights.shape[1])
+    for edge, row in enumerate(rows):
+        if row is not None:
+            shares[edge] = weights[row].detach()
+    return shares
 
 
 def report_content(

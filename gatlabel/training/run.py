@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from gatlabel.data import DataSplits
-from gatlabel.errors import InputError
-from gatlabel.files import write_json
+from gatlabel.errors import InputError, require_extra
+from gatlabel.files import read_json, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
@@ -79,7 +79,9 @@ def resume(folder: str | os.PathLike[str], *, say: Say = lambda line: None) -> R
 
 def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: Say) -> RunResult:
     config = config.resolved()
-    device_of(config)  # complains before anything is read
+    device_of(config)  # complains before anything is read or written
+    if config.tensorboard:
+        require_extra("tensorboard", "tensorboard")
     say(f"encoder: {config.backbone}, weights {config.weights or 'none'}")
     if config.weights in (None, "none"):
         say("note: random weights to start from; gatlabel[lite] installs ImageNet's, offline")
@@ -88,19 +90,25 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         say(f"{name}: {len(source)} pictures, {len(source.labels)} labels")
     for note in splits.notes:
         say(note)
+    if checkpoint is not None and read_json(folder.labels, "label file") != list(splits.labels):
+        raise InputError(
+            f"the labels of the data are not those of {folder.labels}, or in another order: "
+            "the data has changed since the run began; train anew"
+        )
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
     with spoken_warnings(say):
         graph = build_graph(config, counts)
         torch.manual_seed(config.seed)
         model = build_model(config, graph, config.head)
     say(f"graph: {graph!r}")
+    batches = loaders(splits, model, config)
     if checkpoint is None:
         folder.begin(config, counts, graph)
     began = time.perf_counter()
     curves = fit(
         model,
         config,
-        loaders(splits, model, config),
+        batches,
         folder.checkpoints,
         resume=checkpoint,
         logs=folder.path if config.tensorboard else None,

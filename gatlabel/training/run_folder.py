@@ -60,10 +60,13 @@ class RunFolder:
 
     def begin(self, config: TrainConfig, counts: Cooccurrence, graph: LabelGraph) -> None:
         """Makes the folder, without what an earlier run left in it, and writes its inputs."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the run folder {self.path}: {error.strerror}") from error
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         for path in (self.metrics, self.curves, self.report, self.path / "model.safetensors"):
             path.unlink(missing_ok=True)
-        self.path.mkdir(parents=True, exist_ok=True)
         config.save(self.config)
         write_json(self.labels, list(counts.names))
         counts.save(self.counts)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from gatlabel.cli import main
@@ -99,6 +100,41 @@ def test_resume_goes_on_where_training_stopped(tiny_csv: Path, tmp_path: Path) -
     assert figures[0] == figures[1]
 
 
+def test_resume_of_a_finished_run_keeps_its_weights(run: Path) -> None:
+    from safetensors.torch import load_file
+
+    before = load_file(run / "model.safetensors")
+    (run / "metrics.json").unlink()  # as if the run had died in its evaluation
+    assert main(["train", "--resume", str(run)]) == 0
+    after = load_file(run / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert (run / "metrics.json").is_file()
+
+
+def test_resume_refuses_data_whose_labels_changed(run: Path, tiny_csv: Path, capsys) -> None:
+    (tiny_csv / "classes.txt").write_text("red\ngreen\nblue\n")
+    capsys.readouterr()
+    assert main(["train", "--resume", str(run)]) == 2
+    assert "labels.json" in error_of(capsys)
+
+
+def test_trains_in_mixed_precision(tiny_csv: Path, tmp_path: Path) -> None:
+    assert train(tiny_csv, tmp_path / "run", "--amp", "on", "--epochs", "1") == 0
+
+
+def test_evaluate_keeps_the_splits_of_the_run_unless_the_data_is_other(
+    tiny_csv: Path, tmp_path: Path, capsys
+) -> None:
+    table = (tiny_csv / "labels.csv").read_text().replace(",train,", ",,").replace(",val,", ",,")
+    (tiny_csv / "labels.csv").write_text(table.replace(",,", ",").replace("split,", ""))
+    assert train(tiny_csv, tmp_path / "run", "--epochs", "1") == 0
+    for more in (["--on-error", "skip"], ["--data", "csv"], ["--no-download"]):
+        capsys.readouterr()
+        assert main(["evaluate", str(tmp_path / "run"), "--json", *more]) == 0
+        figures = json.loads(capsys.readouterr().out)
+        assert sum(row["known"] for row in figures["labels"]) < 24 * 3 / 2
+
+
 def test_predict_prints_json(run: Path, tiny_csv: Path, capsys) -> None:
     capsys.readouterr()
     pictures = [str(tiny_csv / "images" / f"{k}.png") for k in range(3)]
@@ -189,6 +225,11 @@ class TestMistakes:
         assert "not empty" in error_of(capsys)
         assert (run / "metrics.json").read_bytes() == before
         assert train(tiny_csv, run, "--overwrite") == 0
+
+    def test_output_below_a_file(self, tiny_csv: Path, tmp_path: Path, capsys) -> None:
+        (tmp_path / "file.txt").write_text("taken")
+        assert train(tiny_csv, tmp_path / "file.txt" / "run") == 2
+        assert "file.txt" in error_of(capsys)
 
     def test_resume_of_no_run(self, tmp_path: Path, capsys) -> None:
         assert main(["train", "--resume", str(tmp_path)]) == 2

@@ -181,6 +181,15 @@ def test_a_label_without_in_edges_has_no_edge_term() -> None:
     assert not torch.allclose(weight[1], alone[1])
 
 
+@pytest.mark.parametrize("kind", [GATHead, GATv2Head])
+def test_self_loops_of_a_graph_are_no_neighbours(kind: type[GATHead]) -> None:
+    loops = LabelGraph(NAMES, torch.arange(L).expand(2, L), self_loops=True)
+    head = perturbed(kind(D, graph=loops, hidden=16, node_features="learned"))
+    z = head.project(head.weight)
+    torch.testing.assert_close(head.classifier()[0], head.weight + z @ head.out_self)
+    assert head.attention()[0].shape == (2, 0)
+
+
 def test_nodes_base_is_two_pyg_layers(graph: LabelGraph) -> None:
     conv = pytest.importorskip("torch_geometric.nn").GATConv
     head = build("gat-nodes", graph).double()

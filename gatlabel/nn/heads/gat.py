@@ -95,6 +95,9 @@ class GATHead(GraphHead):
         own = nn.Linear(in_features, self.out_features, bias=bias)  # nn.Linear's own start
         self.bias = own.bias
         if base == "classifiers":
+            # j ≠ i: "self" has a term of its own (the mlgcn_* graphs hold self-loops)
+            others = self.edge_index[0] != self.edge_index[1]
+            self.edge_index, self.edge_weight = self.edge_index[:, others], self.edge_weight[others]
             self.weight = own.weight  # W0
             self.project = nn.Linear(in_features, hidden, bias=False)  # V
             self.attend = self.attention_layer(self.nodes.width, heads)
