@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 from gatlabel import data
 from gatlabel.data import DataSplits, ImageDataset, ImageSource
 from gatlabel.data.dataset import Item
+from gatlabel.errors import InputError
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
 
@@ -28,6 +30,7 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
     Raises:
         InputError: If a file, column or label is wrong, or a split is empty.
     """
+    _refuse_what_does_not_apply(config)
     if config.data == "scenes":
         from gatlabel.data.scenes import read_scenes
 
@@ -68,6 +71,31 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
         options["file"] = config.annotations
     splits = data.READERS[config.data](config.root, **options)
     return data.check_splits(splits, config.on_error)
+
+
+# Options that some kinds of data have, and which kinds these are.
+ONLY_FOR = {
+    "root": ("csv", "voc", "coco", "json"),
+    "annotations": ("csv", "json"),
+    "classes": ("csv", "voc", "json"),
+    "difficult": ("csv", "voc"),
+    "year": ("voc", "coco"),
+    "download": ("voc", "coco"),
+    "image_column": ("csv",),
+    "label_column": ("csv",),
+    "separator": ("csv",),
+    "split_column": ("csv",),
+}
+
+
+def _refuse_what_does_not_apply(config: TrainConfig) -> None:
+    defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    for name, kinds in ONLY_FOR.items():
+        if config.data not in kinds and getattr(config, name) != defaults[name]:
+            raise InputError(
+                f"{name}={getattr(config, name)}: not for data={config.data}, only for "
+                f"{', '.join(kinds)}"
+            )
 
 
 def loaders(

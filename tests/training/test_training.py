@@ -15,6 +15,7 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.training import TrainConfig, default, train
 from gatlabel.training.averaging import warmed_average
 from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import aligned_targets
 from gatlabel.training.fitting import device_of
 from gatlabel.training.module import make_loss
@@ -130,6 +131,16 @@ def test_a_graph_of_other_labels_is_refused(tmp_path: Path) -> None:
     other.save(tmp_path / "other.json")
     with pytest.raises(InputError, match="'b'"):
         build_graph(default(graph=str(tmp_path / "other.json")), COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("data", "option", "value"),
+    [("scenes", "root", "x"), ("coco", "annotations", "a.json"), ("json", "separator", ";")],
+)
+def test_options_that_do_not_apply_are_refused(data: str, option: str, value: str) -> None:
+    options = {"data": data, "root": None if data == "scenes" else Path("x"), option: value}
+    with pytest.raises(InputError, match=f"{option}={value}: not for data={data}"):
+        read_data(TrainConfig(**options))
 
 
 class _Targets(ImageSource):
