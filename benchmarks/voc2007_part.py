@@ -5,8 +5,8 @@
 Trains on the 508 training pictures and reports, per run, the uninterpolated mAP on the 488
 validation pictures of the *last* epoch, over the labels with at least ten validation positives and
 over all labels with any. The options were chosen
-on this same validation split, so the figures are somewhat optimistic. Writes every run's figures, the
-versions and the machine to benchmarks/results/voc2007-part.json.
+on this same validation split, so the figures are somewhat optimistic. Writes every run's figures,
+the versions and the machine to benchmarks/results/voc2007-part.json.
 """
 
 from __future__ import annotations
