@@ -44,8 +44,8 @@ class TrainConfig:
             efficientnet_lite0 if the extra lite is installed, else resnet18 from random weights.
         weights: Encoder weights: default (ImageNet), a torchvision weight name, a file, or none
             (random).
-        freeze: What of the encoder does not learn: none, norms (batch norms keep their
-            statistics: worth trying on a few hundred photographs), or encoder (the head alone learns).
+        freeze: What does not learn: none, norms (batch norms keep their
+            statistics: for a few hundred photographs), or encoder (head alone learns).
         pooling: From feature map to features: average, max or gem; none takes average, and gem
             for scenes, whose objects are small.
         image_size: Side of the pictures in pixels; none takes the encoder's preferred size, and
