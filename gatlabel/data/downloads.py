@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http.client import HTTPException
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gatlabel.errors import InputError
 
@@ -132,12 +132,26 @@ def _unpack(file: Path, unpacking: Path, target: Path) -> None:
                 packed.extractall(inside)  # drops absolute paths and ".." by itself
         else:
             with tarfile.open(file) as packed_tar:
-                packed_tar.extractall(inside, filter="data")
+                _unpack_tar(packed_tar, inside)
     except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
         shutil.rmtree(unpacking, ignore_errors=True)
         raise InputError(f"cannot unpack {file}: {error}") from error
     _merge(inside, target)
     shutil.rmtree(unpacking)
+
+
+def _unpack_tar(packed: tarfile.TarFile, inside: Path) -> None:
+    if hasattr(tarfile, "data_filter"):
+        packed.extractall(inside, filter="data")
+        return
+    # Python before 3.11.4 has no filters: take plain files and folders below the target alone
+    for member in packed:
+        place = PurePosixPath(member.name)
+        if not (member.isreg() or member.isdir()) or place.is_absolute() or ".." in place.parts:
+            raise tarfile.TarError(
+                f"{member.name!r} is no plain file below the archive's own folder"
+            )
+        packed.extract(member, inside)
 
 
 def _merge(source: Path, target: Path) -> None:

@@ -177,6 +177,42 @@ def test_an_archive_brought_by_other_means_is_used_and_kept(tmp_path: Path) -> N
         fetch_and_unpack([Archive("a.tar", md5(data), "elsewhere")], target, "")
 
 
+@pytest.mark.parametrize("filters", [True, False])
+def test_an_archive_cannot_write_outside_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filters: bool
+) -> None:
+    if not filters:  # Python 3.11.0 to 3.11.3
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    link = tarfile.TarInfo("a/link")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+    for bad in (tarfile.TarInfo("../outside"), link):
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as packed:
+            packed.addfile(bad, io.BytesIO())
+        target = tmp_path / "data"
+        target.mkdir(exist_ok=True)
+        (target / "a.tar").write_bytes(stream.getvalue())
+        archive = Archive("a.tar", md5(stream.getvalue()), "a")
+        with pytest.raises(InputError, match=r"cannot unpack .*a\.tar"):
+            fetch_and_unpack([archive], target, "")
+        assert sorted(path.name for path in target.iterdir()) == ["a.tar"]
+        assert not (tmp_path / "outside").exists()
+
+
+def test_tar_files_unpack_without_filters_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)  # as in Python 3.11.0 to 3.11.3
+    made = tmp_path / "made"
+    write_voc(made / "inside", SETS)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.tar").write_bytes(tar_of(made))
+    fetch_and_unpack([Archive("a.tar", md5(tar_of(made)), "inside")], tmp_path / "data", "")
+    theirs = sorted(path.relative_to(made) for path in made.rglob("*"))
+    ours = sorted(path.relative_to(tmp_path / "data") for path in (tmp_path / "data").rglob("*"))
+    assert [path for path in ours if path.name != "a.tar"] == theirs
+
+
 def test_offline_and_missing_say_what_to_do(server: Server, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
