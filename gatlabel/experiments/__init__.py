@@ -1,0 +1,1 @@
+"""Experiments: does the label graph help on this data, and which one?"""
