@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import torch
 from rich.console import Console
@@ -16,27 +16,13 @@ from gatlabel.cli.tables import metrics_table
 from gatlabel.errors import InputError
 from gatlabel.files import write_json
 
-DATA_OPTIONS = (
-    "root",
-    "annotations",
-    "classes",
-    "image_column",
-    "label_column",
-    "separator",
-    "split_column",
-    "year",
-    "download",
-    "difficult",
-    "on_error",
-)
-
 
 def evaluate_command(words: list[str]) -> None:
     """Evaluates a run on a split of its own data, or on other data."""
     from gatlabel.model import MultiLabelClassifier
     from gatlabel.training import evaluate
     from gatlabel.training.config import TrainConfig
-    from gatlabel.training.data import default_workers, read_data
+    from gatlabel.training.data import ONLY_FOR, SET_OPTIONS, default_workers, read_data
     from gatlabel.training.options import flag, option_texts
     from gatlabel.training.run_folder import RunFolder
 
@@ -53,18 +39,18 @@ def evaluate_command(words: list[str]) -> None:
     texts = option_texts()
     kinds = Literal["scenes", "csv", "voc", "coco", "json"]
     parser.add_argument("--data", type=kinds | None, help=texts["data"])
-    types = {f.name: f.type for f in dataclasses.fields(TrainConfig)}
-    for name in DATA_OPTIONS:
-        kind = Path if "Path" in str(types[name]) else bool if types[name] == "bool" else str
-        parser.add_argument(flag(name), type=kind | None, help=texts[name])
+    types = get_type_hints(TrainConfig)
+    data_options = (*ONLY_FOR, "on_error")
+    for name in data_options:
+        parser.add_argument(flag(name), type=types[name] | None, help=texts[name])
     options = parse(parser, words)
-    given = {n: options[n] for n in ("data", *DATA_OPTIONS) if options[n] is not None}
+    given = {n: options[n] for n in ("data", *data_options) if options[n] is not None}
     config = RunFolder(options.run).read_config()
-    names = ("data", "root", "annotations", "year", "split_column")
+    names = ("data", "root", "annotations", "year", "split_column", *SET_OPTIONS)
     other_data = any(n in given and given[n] != getattr(config, n) for n in names)
     if options.data is not None and options.data != config.data:
         defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
-        options_of_data = {**{n: defaults[n] for n in DATA_OPTIONS}, **given}
+        options_of_data = {**{n: defaults[n] for n in data_options}, **given}
         config = dataclasses.replace(config, **options_of_data)
     else:
         config = dataclasses.replace(config, **given)

@@ -60,9 +60,10 @@ def _build(words: list[str]) -> None:
     parser.add_argument("--smoothing", type=float | None, help="conditional: pictures to add.")
     parser.add_argument("--min-support", type=int | None, help="Least pictures with the pair.")
     parser.add_argument("--vectors", type=Path | None, help="knn: file of label vectors.")
+    parser.add_argument("--base", type=str | None, help="random: the variant to rewire.")
     parser.add_argument("--seed", type=int | None, help="random: seed.")
     options = parse(parser, words)
-    names = ("given", "threshold", "top_k", "smoothing", "min_support", "vectors", "seed")
+    names = ("given", "threshold", "top_k", "smoothing", "min_support", "vectors", "base", "seed")
     given: dict[str, Any] = {n: options[n] for n in names if options[n] is not None}
     if options.variant == "knn" and "top_k" in given:
         given["k"] = given.pop("top_k")

@@ -43,7 +43,7 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
         if "top_k" in options:
             options["k"] = options.pop("top_k")
     if config.graph == "random":
-        options["seed"] = config.seed
+        options |= {"base": config.graph_base, "seed": config.seed}
     return counts.graph(config.graph, **options)
 
 

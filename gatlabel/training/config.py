@@ -31,8 +31,20 @@ class TrainConfig:
         classes: File with one label name a line, in the order wanted.
         image_column: csv: column of the pictures' paths.
         label_column: csv: column of the labels (or one column a label if it is missing).
+        label_columns: csv: the columns of one-hot labels, as [cat,dog]; none finds them.
         separator: csv: what stands between labels in one cell.
+        delimiter: csv: what stands between cells.
         split_column: csv: column that names the split; none splits at random, stratified.
+        unknown_column: csv: column with the labels of which nothing is known.
+        difficult_column: csv: column with the labels whose objects are all hard to tell.
+        train_set: What to train on: the image set (voc; train is the default), the annotation
+            file (coco), or the list (json), below root.
+        val_set: What to choose by, likewise; voc: no cuts it from the training pictures.
+        test_set: What to test on, likewise.
+        images: coco and json: the folder below root that pictures' paths are relative to.
+        crowd: coco: what a label with crowds only is read as: unknown, positive or negative.
+        drop_empty: coco: leave out pictures without any instance.
+        fractions: Shares of train, val and test where the data has no split of its own.
         year: voc and coco: year of the challenge (2007 and 2017 where none is given).
         download: voc and coco: download what is missing.
         difficult: What difficult objects are read as: unknown, positive or negative.
@@ -63,6 +75,7 @@ class TrainConfig:
         dropout: Probability of dropping an attention weight in training.
         graph: Label graph: a variant (conditional, npmi, lift, knn, mlgcn_code, mlgcn_paper,
             random, complete, identity) or the file of a graph (graph.json, or an edge list in csv).
+        graph_base: random: the variant whose edges are rewired.
         graph_given: conditional: source (weight P(i|j)) or target (weight P(j|i)).
         graph_threshold: Keep edges with at least this weight.
         graph_top_k: Keep this many in-neighbours a label.
@@ -101,8 +114,19 @@ class TrainConfig:
     classes: Path | None = None
     image_column: str = "image"
     label_column: str = "labels"
+    label_columns: tuple[str, ...] | None = None
     separator: str = "|"
+    delimiter: str = ","
     split_column: str | None = "split"
+    unknown_column: str = "unknown"
+    difficult_column: str = "difficult"
+    train_set: str | None = None
+    val_set: str | None = None
+    test_set: str | None = None
+    images: str | None = None
+    crowd: Literal["unknown", "positive", "negative"] = "positive"
+    drop_empty: bool = False
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
     year: str | None = None
     download: bool = False
     difficult: Literal["unknown", "positive", "negative"] = "unknown"
@@ -127,6 +151,7 @@ class TrainConfig:
     layers: int = 2
     dropout: float = 0.0
     graph: str = "conditional"
+    graph_base: str = "conditional"
     graph_given: Literal["source", "target"] | None = None
     graph_threshold: float | None = None
     graph_top_k: int | None = None
@@ -180,6 +205,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value}: must be at least 1")
+        if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
+            raise InputError(f"fractions={list(self.fractions)}: three shares that add up to 1")
         if self.workers is not None and self.workers < 0:
             raise InputError(f"workers={self.workers}: must be at least 0")
         for name in ("ema", "dropout", "clip", "warmup"):
@@ -222,11 +249,14 @@ class TrainConfig:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns all options as primitives (paths as text)."""
-        return {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
+        """Returns all options as primitives (paths as text, tuples as lists)."""
+        options = dataclasses.asdict(self)
+        for name, value in options.items():
+            if isinstance(value, Path):
+                options[name] = str(value)
+            elif isinstance(value, tuple):
+                options[name] = list(value)
+        return options
 
     def save(self, path: Path) -> None:
         """Writes a YAML file that ``gatlabel train --config`` runs again."""

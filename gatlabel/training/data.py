@@ -45,32 +45,38 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
         "seed": config.seed,
         "on_error": config.on_error,
         "evaluate_only": evaluate_only,
+        **_reader_options(config),
     }
-    if config.data == "csv":
-        options |= {
-            "image_column": config.image_column,
-            "label_column": config.label_column,
-            "separator": config.separator,
-            "split_column": config.split_column,
-            "difficult": config.difficult,
-            "classes": config.classes,
-        }
-    elif config.data == "voc":
-        options |= {
-            "difficult": config.difficult,
-            "classes": config.classes,
-            "download": config.download,
-        }
-    elif config.data == "coco":
-        options["download"] = config.download
-    else:
-        options |= {"classes": config.classes}
-    if config.data in ("voc", "coco") and config.year is not None:
-        options["year"] = config.year
-    if config.data in ("csv", "json") and config.annotations is not None:
-        options["file"] = config.annotations
     splits = data.READERS[config.data](config.root, **options)
     return data.check_splits(splits, config.on_error)
+
+
+SET_OPTIONS = ("train_set", "val_set", "test_set")
+# What a reader calls these.
+_SETS = {
+    "voc": ("train", "val", "test"),
+    "coco": ("train", "val", "test"),
+    "json": ("file", "val_file", "test_file"),
+}
+
+
+def _reader_options(config: TrainConfig) -> dict[str, Any]:
+    """Returns the options of the reader that the config sets, by the reader's names."""
+    options: dict[str, Any] = {}
+    for name, kinds in ONLY_FOR.items():
+        value = getattr(config, name)
+        if name == "root" or config.data not in kinds or value is None:
+            continue
+        if name in SET_OPTIONS:
+            name = _SETS[config.data][SET_OPTIONS.index(name)]
+        options["file" if name == "annotations" else name] = value
+    if config.split_column is None and config.data == "csv":
+        options["split_column"] = None
+    if config.data == "voc" and config.val_set == "no":
+        options["val"] = None
+    if config.data == "json" and config.annotations is not None and config.train_set is not None:
+        raise InputError("annotations and train_set both name the json list to train on: give one")
+    return options
 
 
 # Options that some kinds of data have, and which kinds these are.
@@ -85,6 +91,17 @@ ONLY_FOR = {
     "label_column": ("csv",),
     "separator": ("csv",),
     "split_column": ("csv",),
+    "label_columns": ("csv",),
+    "delimiter": ("csv",),
+    "unknown_column": ("csv",),
+    "difficult_column": ("csv",),
+    "train_set": ("voc", "coco", "json"),
+    "val_set": ("voc", "coco", "json"),
+    "test_set": ("voc", "coco", "json"),
+    "images": ("coco", "json"),
+    "crowd": ("coco",),
+    "drop_empty": ("coco",),
+    "fractions": ("csv", "voc", "coco", "json"),
 }
 
 

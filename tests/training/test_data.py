@@ -1,0 +1,141 @@
+"""The options of a run reach the readers, each under the reader's own name."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from gatlabel.cli import main
+from gatlabel.data.splits import FRACTIONS
+from gatlabel.errors import InputError
+from gatlabel.training import TrainConfig
+from gatlabel.training.config import read_options
+from gatlabel.training.data import ONLY_FOR, read_data
+from gatlabel.training.options import config_from
+from tests.data.pictures import save_picture
+from tests.data.test_coco_reader import write_coco
+from tests.data.test_voc_reader import SETS, write_voc
+
+
+def config(**options: Any) -> TrainConfig:
+    """As it comes back from a run folder: through YAML."""
+    text = yaml.safe_dump(TrainConfig(**options).to_dict())
+    return config_from(yaml.safe_load(text))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rows = ["picture;kind;cat;dog;note;unsure;hard"]
+    for k in range(12):
+        save_picture(tmp_path / f"{k}.png")
+        rows.append(f"{k}.png;{'train' if k < 6 else 'val'};{k % 2};1;0;{'cat' * (k == 2)};")
+    rows[1] = "0.png;train;0;1;0;;cat"
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    return tmp_path
+
+
+def test_csv_options(table: Path) -> None:
+    options = {"annotations": Path("list.csv"), "delimiter": ";", "image_column": "picture"}
+    options |= {"split_column": "kind", "unknown_column": "unsure", "difficult_column": "hard"}
+    splits = read_data(config(data="csv", root=table, label_columns=("cat", "dog"), **options))
+    assert splits.labels.names == ("cat", "dog")
+    np.testing.assert_array_equal(splits.train.targets[:4], [[-1, 1], [1, 1], [-1, 1], [1, 1]])
+    negative = read_data(
+        config(data="csv", root=table, label_columns=("cat",), difficult="negative", **options)
+    )
+    assert negative.train.targets[0, 0] == 0
+
+
+def test_fractions_where_the_data_has_no_split(table: Path) -> None:
+    options = {"annotations": Path("list.csv"), "delimiter": ";", "image_column": "picture"}
+    halves = config(
+        data="csv", root=table, label_columns=("cat",), split_column=None,
+        unknown_column="unsure", fractions=(0.5, 0.25, 0.25), **options,
+    )  # fmt: skip
+    assert [len(source) for _, source in read_data(halves).items()] == [6, 3, 3]
+    assert TrainConfig().fractions == FRACTIONS
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.5, -0.25, -0.25)])
+def test_fractions_are_shares(fractions: tuple[float, float, float]) -> None:
+    with pytest.raises(InputError, match="fractions"):
+        TrainConfig(fractions=fractions)
+
+
+def test_voc_image_sets(tmp_path: Path) -> None:
+    write_voc(tmp_path / "VOCdevkit" / "VOC2007", SETS)
+    splits = read_data(config(data="voc", root=tmp_path))
+    assert [len(source) for _, source in splits.items()] == [2, 1, 1]
+    splits = read_data(
+        config(data="voc", root=tmp_path, train_set="trainval", val_set="test", test_set="x")
+    )
+    assert [len(source) for _, source in splits.items()] == [3, 1]
+    with pytest.raises(InputError, match=r"trainvl.*'trainval'"):
+        read_data(config(data="voc", root=tmp_path, train_set="trainvl"))
+
+
+def test_voc_validation_pictures_cut_from_training(tmp_path: Path) -> None:
+    pictures = {f"{k:06}": [("dog", 0)] for k in range(20)}
+    write_voc(tmp_path / "VOCdevkit" / "VOC2007", {"trainval": pictures})
+    splits = read_data(config(data="voc", root=tmp_path, train_set="trainval", val_set="no"))
+    assert len(splits.train) + len(splits.val) == 20
+    assert 0 < len(splits.val) < 10
+
+
+def test_coco_files_crowds_and_empty_pictures(tmp_path: Path) -> None:
+    write_coco(tmp_path)
+    whole = read_data(config(data="coco", root=tmp_path, crowd="unknown"))
+    np.testing.assert_array_equal(whole.train.targets, [[1, -1, 0], [0, 0, 0]])
+    assert len(read_data(config(data="coco", root=tmp_path, drop_empty=True)).train) == 1
+    (tmp_path / "train2017").rename(tmp_path / "photos")
+    train = "annotations/instances_train2017.json"
+    named = config(data="coco", root=tmp_path, images="photos", train_set=train)
+    halves = dataclasses.replace(named, fractions=(0.5, 0.5, 0.0))
+    splits = read_data(halves)
+    assert {*splits.train.ids, *splits.val.ids} == {"photos/a.jpg", "photos/b.jpg"}
+
+
+def test_json_lists(tmp_path: Path) -> None:
+    for part, count in (("train", 4), ("val", 2), ("test", 1)):
+        entries = [{"img_path": f"{part}{k}.png", "gt_label": ["cat"]} for k in range(count)]
+        (tmp_path / f"{part}.json").write_text(json.dumps(entries))
+        for entry in entries:
+            save_picture(tmp_path / "photos" / str(entry["img_path"]))
+    files = {f"{part}_set": f"{part}.json" for part in ("train", "val", "test")}
+    splits = read_data(config(data="json", root=tmp_path, images="photos", **files))
+    assert [len(source) for _, source in splits.items()] == [4, 2, 1]
+    with pytest.raises(InputError, match="annotations and train_set"):
+        read_data(config(data="json", root=tmp_path, annotations=Path("train.json"), **files))
+
+
+@pytest.mark.parametrize("name", sorted(ONLY_FOR))
+def test_an_option_of_other_data_is_refused(name: str, tmp_path: Path) -> None:
+    other = next(
+        (kind for kind in ("csv", "voc", "coco", "json") if kind not in ONLY_FOR[name]), "scenes"
+    )
+    value: Any = {"fractions": (0.5, 0.25, 0.25), "label_columns": ("a",)}.get(name, "negative")
+    value = True if name in ("download", "drop_empty") else value
+    value = tmp_path if name in ("root", "annotations", "classes") else value
+    options = {"root": tmp_path, "data": other, name: value}
+    if other == "scenes" and name != "root":
+        del options["root"]
+    with pytest.raises(InputError, match=rf"{name}=.* not for data={other}"):
+        read_data(TrainConfig(**options))
+
+
+def test_evaluate_takes_the_options_of_the_data(table: Path, capsys: Any) -> None:
+    quick = ["--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"]
+    words = ["--annotations", "list.csv", "--delimiter", ";", "--image-column", "picture"]
+    words += ["--split-column", "kind", "--label-columns", "[cat,dog]"]
+    words += ["--unknown-column", "unsure", "--data", "csv", "--root", str(table)]
+    run = table / "run"
+    made = ["train", *words, *quick, "--epochs", "1", "--no-progress", "--output", str(run)]
+    assert main(made) == 0
+    assert read_options(run / "config.yaml")["label_columns"] == ["cat", "dog"]
+    capsys.readouterr()
+    assert main(["evaluate", str(run), *words, "--split", "train", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["split"] == "train"
