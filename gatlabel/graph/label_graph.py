@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from gatlabel.errors import InputError
+from gatlabel.graph.edge_checks import check_edges
 from gatlabel.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class LabelGraph:
             index = torch.zeros(2, 0, dtype=torch.int64)
         weight = torch.ones(index.shape[-1]) if edge_weight is None else edge_weight
         weight = torch.as_tensor(weight).detach().cpu().to(torch.float32)
-        _check_edges(self.labels, index, weight, self_loops)
+        check_edges(self.labels, index, weight, self_loops)
         index = index.to(torch.int64)
         order = torch.argsort(index[1] * len(self.labels) + index[0])
         self.edge_index = index[:, order].contiguous()
@@ -314,36 +315,3 @@ class LabelGraph:
             options = "".join(f", {name}={value!r}" for name, value in set_.items())
             parts.append(f"{self.variant}{options}")
         return f"LabelGraph({', '.join(parts)})"
-
-
-def _check_edges(labels: LabelSet, index: Tensor, weight: Tensor, self_loops: bool) -> None:
-    if index.ndim != 2 or index.shape[0] != 2 or index.is_floating_point() or index.is_complex():
-        raise InputError(
-            f"edge_index has shape {tuple(index.shape)} and type {index.dtype}: expected (2, E) "
-            "integers, sources above targets"
-        )
-    if weight.shape != (index.shape[1],):
-        raise InputError(f"edge_weight has shape {tuple(weight.shape)}, not ({index.shape[1]},)")
-    L = len(labels)
-    outside = ((index < 0) | (index >= L)).any(0)
-    if outside.any():
-        k = int(outside.nonzero()[0])
-        raise InputError(f"edge {k} is {index[:, k].tolist()}: labels are numbered 0 to {L - 1}")
-    if not weight.isfinite().all():
-        k = int((~weight.isfinite()).nonzero()[0])
-        raise InputError(f"the edge {_named(labels, index, k)} has the weight {weight[k]}")
-    if not self_loops and (index[0] == index[1]).any():
-        k = int((index[0] == index[1]).nonzero()[0])
-        raise InputError(
-            f"the edge {_named(labels, index, k)} is a self-loop; heads treat a label's own part "
-            "apart: leave it out"
-        )
-    keys = (index[0].to(torch.int64) * L + index[1]).sort()
-    twice = keys.values[1:] == keys.values[:-1]
-    if twice.any():
-        k = int(keys.indices[int(twice.nonzero()[0])])
-        raise InputError(f"the edge {_named(labels, index, k)} stands more than once")
-
-
-def _named(labels: LabelSet, index: Tensor, edge: int) -> str:
-    return f"{labels[int(index[0, edge])]!r} -> {labels[int(index[1, edge])]!r}"
