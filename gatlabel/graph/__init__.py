@@ -47,6 +47,7 @@ from gatlabel.graph.edge_files import read_edges
 from gatlabel.graph.hierarchy import hierarchy_graph
 from gatlabel.graph.label_graph import LabelGraph
 from gatlabel.graph.node_features import MissingVectorsWarning, adjacency_svd, ppmi_svd, resolve
+from gatlabel.graph.rewiring import permuted
 from gatlabel.graph.variants import VARIANTS, IsolatedLabelsWarning, build_graph, default_graph
 from gatlabel.graph.vectors import VectorReport, load_vectors, vectors_by_name
 
@@ -66,6 +67,7 @@ __all__ = [
     "draw_comparison",
     "hierarchy_graph",
     "load_vectors",
+    "permuted",
     "ppmi_svd",
     "read_edges",
     "resolve",

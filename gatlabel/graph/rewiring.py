@@ -1,9 +1,11 @@
-"""Random rewiring of a directed graph that keeps every degree."""
+"""Graphs whose structure is kept and whose meaning is not: controls for what edges mean."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gatlabel.graph.label_graph import LabelGraph
 
 
 def rewired(
@@ -39,3 +41,36 @@ def rewired(
         sources[first], sources[second] = c, a
     result[0, others] = sources
     return result
+
+
+def permuted(graph: LabelGraph, seed: int = 0) -> LabelGraph:
+    """The same graph with its labels shuffled: the control for whose edges they are.
+
+    Structure and weights stay as a whole (hubs stay hubs, cliques cliques), but stand between
+    other labels: an edge ``j -> i`` becomes ``π(j) -> π(i)``. Where :func:`rewired` keeps every
+    label's degree and destroys the structure, this keeps the structure and destroys the degrees.
+    Label order, counts and node features stay with their labels.
+
+    Args:
+        graph: The graph.
+        seed: Seed of the permutation π, which leaves no label in place (a random cycle).
+
+    Example:
+        >>> graph = LabelGraph.from_edges([("fork", "knife", 0.5)], ["fork", "knife", "cow"])
+        >>> edge = permuted(graph, seed=1).edge_index[:, 0].tolist()
+        >>> [graph.names[k] for k in edge]
+        ['knife', 'cow']
+    """
+    order = np.random.default_rng(seed).permutation(len(graph.names))
+    image = np.empty_like(order)
+    image[order] = np.roll(order, -1)
+    return LabelGraph(
+        graph.labels,
+        image[graph.edge_index.numpy()],
+        graph.edge_weight,
+        self_loops=graph.has_self_loops,
+        variant="permuted",
+        options={"base": graph.variant, "seed": seed, **graph.options},
+        counts=graph.counts,
+        node_features=graph.node_features,
+    )
