@@ -14,7 +14,7 @@ from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import read_json, write_json
 from gatlabel.labels import LabelSet
-from gatlabel.nn import HEADS, GraphHead, Head, LinearHead, StaticHead
+from gatlabel.nn import HEADS, Head, LinearHead, StaticHead, TakesGraph
 from gatlabel.nn.pooling import POOLINGS
 from gatlabel.saving import read_state, write_state
 
@@ -95,7 +95,7 @@ class MultiLabelClassifier(nn.Module):
             encoder: Name of an encoder (see :func:`gatlabel.encoders.create_encoder`) or one.
             head: Name of a head (see :data:`gatlabel.nn.HEADS`) or its class.
             graph: The label graph; its labels are the model's.
-            labels: The label names where there is no graph (the linear head needs none).
+            labels: The label names where there is no graph (heads without edges need none).
             weights: Weights of the encoder: a name, a local file, or ``None`` for random ones.
             head_options: Further options of the head.
             pooling: Name of a pooling.
@@ -124,7 +124,7 @@ class MultiLabelClassifier(nn.Module):
             built,
             names,
             pooling=pooling,
-            graph=graph if isinstance(built, GraphHead) else None,
+            graph=graph if isinstance(built, TakesGraph) else None,
             resize=resize,
             image_size=image_size,
         )
@@ -189,7 +189,7 @@ class MultiLabelClassifier(nn.Module):
         }
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``model.json``, ``model.safetensors`` and, with a graph head, ``graph.json``.
+        """Writes ``model.json``, ``model.safetensors`` and ``graph.json`` if the head has a graph.
 
         Each file appears whole or not at all; the weights come last.
         """
@@ -229,7 +229,7 @@ class MultiLabelClassifier(nn.Module):
             if kind not in HEADS:
                 raise unknown_choice("head", kind, HEADS)
             graph = None
-            if issubclass(HEADS[kind], GraphHead):
+            if issubclass(HEADS[kind], TakesGraph):
                 graph = LabelGraph.load(place / "graph.json")
                 labels.require_same_names(graph.names, f"the graph {place / 'graph.json'}")
                 graph = graph.reorder(labels)
@@ -260,11 +260,13 @@ def _build_head(
     graph: LabelGraph | None,
     options: Mapping[str, Any],
 ) -> Head:
-    if issubclass(head, LinearHead):
-        return head(width, labels=names, **options)
-    if graph is None:
-        raise InputError(f"the head {head.kind!r} needs a label graph: give graph=…")
-    return head(width, graph=graph, **options)  # type: ignore[call-arg]
+    if issubclass(head, TakesGraph):
+        if graph is None:
+            raise InputError(f"the head {head.kind!r} needs a label graph: give graph=…")
+        return head(width, graph=graph, **options)
+    # no edges: a graph gives the names, and the vectors of labels where the head has some
+    given = {"labels": names} if graph is None else {"graph": graph}
+    return head(width, **given, **options)
 
 
 def _restored(options: dict[str, Any], labels: LabelSet) -> dict[str, Any]:

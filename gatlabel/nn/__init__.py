@@ -20,18 +20,22 @@ Importing this module loads torch and nothing heavier.
 
 from gatlabel.nn.heads import (
     HEADS,
+    ConditionedHead,
     GATHead,
     GATv2Head,
     GCNHead,
     GraphHead,
     Head,
     LinearHead,
+    MapHead,
     StaticHead,
+    TakesGraph,
 )
 from gatlabel.nn.layers import GATLayer, GATv2Layer, GCNLayer
 
 __all__ = [
     "HEADS",
+    "ConditionedHead",
     "GATHead",
     "GATLayer",
     "GATv2Head",
@@ -41,5 +45,7 @@ __all__ = [
     "GraphHead",
     "Head",
     "LinearHead",
+    "MapHead",
     "StaticHead",
+    "TakesGraph",
 ]

@@ -49,15 +49,22 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
 
 def head_options(config: TrainConfig, head: str) -> dict[str, Any]:
     """Returns the options of a head that the run sets, leaving the head's own defaults."""
-    if head == "linear":
-        return {}
-    options: dict[str, Any] = {"node_features": config.node_features}
-    if config.hidden is not None:
+    own: dict[str, dict[str, Any]] = {
+        "gcn": {"node_features": config.node_features},
+        "gat": {
+            "node_features": config.node_features,
+            "base": config.base,
+            "layers": config.layers,
+            "dropout": config.dropout,
+        },
+        "conditioned": {"steps": config.steps, "dropout": config.dropout},
+    }
+    own["gatv2"] = own["gat"]
+    options = dict(own.get(head, {}))
+    if config.hidden is not None and head in ("gcn", "gat", "gatv2", "conditioned"):
         options["hidden"] = config.hidden
-    if head in ("gat", "gatv2"):
-        if config.heads is not None:
-            options["heads"] = config.heads
-        options |= {"base": config.base, "layers": config.layers, "dropout": config.dropout}
+    if config.heads is not None and head in ("gat", "gatv2", "conditioned"):
+        options["heads"] = config.heads
     return options
 
 

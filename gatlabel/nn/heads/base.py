@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -96,12 +98,40 @@ class StaticHead(Head):
         return linear.train(training)
 
 
-class GraphHead(StaticHead):
-    """A static head that computes its classifiers over a label graph.
+class MapHead(Head):
+    """A head that looks at the feature map itself: it decides per label where to look.
+
+    Shapes:
+        features ``(B, D, h, w)`` -> logits ``(B, L)``.
+    """
+
+    needs_map = True
+
+    def positions(self, features: Tensor) -> Tensor:
+        """Returns the map as a row a position, ``(B, D, h, w)`` -> ``(B, h·w, D)``.
+
+        Raises:
+            InputError: If the features are no map of the head's width.
+        """
+        if features.ndim != 4 or features.shape[1] != self.in_features:
+            raise InputError(
+                f"the head {self.kind!r} takes feature maps (B, {self.in_features}, h, w), got "
+                f"{tuple(features.shape)}; a pooled vector is a map of 1 x 1"
+            )
+        # a copy where the map is not channels-last: every product below wants rows of channels
+        return features.flatten(2).transpose(1, 2).contiguous()
+
+
+class TakesGraph(Head):
+    """A head with a label graph, static or not.
 
     Args:
         in_features: Feature width D.
         graph: The label graph; its label order is the order of the logits.
+
+    Attributes:
+        edge_index: int64 ``(2, E)``, sources above targets.
+        edge_weight: ``(E,)``.
     """
 
     edge_index: Tensor
@@ -115,9 +145,48 @@ class GraphHead(StaticHead):
         self.register_buffer("edge_weight", weight, persistent=False)
 
     def attention(self) -> tuple[Tensor, Tensor] | None:
-        """Returns ``(edge_index, weights)`` of the last attention layer, or ``None`` without one.
+        """Returns ``(edge_index, weights)`` of the last attention layer, or ``None``.
 
         ``edge_index`` is int64 ``(2, E')`` (with self-loops if the layer adds them) and ``weights``
-        ``(E', H)``, summing to 1 over the in-edges of each label.
+        ``(E', H)``, summing to 1 over the in-edges of each label. ``None`` where there is no
+        attention over edges, or where it depends on the picture.
         """
         return None
+
+    def without_edges(self) -> Self:
+        """Returns a copy with all learned weights and no edges: shows what the edges do.
+
+        Self-loops that a layer adds by itself stay, and so does whatever a label does alone.
+        """
+        alone = copy.deepcopy(self)
+        with torch.no_grad():
+            alone.drop_edges()
+        return alone
+
+    def drop_edges(self) -> None:
+        """Removes all edges in place; a head that keeps more per edge extends it."""
+        self.edge_index = self.edge_index.new_zeros(2, 0)
+        self.edge_weight = self.edge_weight.new_zeros(0)
+
+
+class GraphHead(TakesGraph, StaticHead):
+    """A static head that computes its classifiers over a label graph.
+
+    Args:
+        in_features: Feature width D.
+        graph: The label graph; its label order is the order of the logits.
+    """
+
+
+def count_labels(kind: str, labels: int | Sequence[str] | None, graph: LabelGraph | None) -> int:
+    """Returns the number of labels of a head that needs no graph but may take its labels from one.
+
+    Raises:
+        InputError: If neither or both of ``labels`` and ``graph`` are given.
+    """
+    if (labels is None) == (graph is None):
+        raise InputError(f"a {kind} needs its labels: give labels=… or graph=…, one of them")
+    if labels is None:
+        assert graph is not None
+        labels = graph.names
+    return labels if isinstance(labels, int) else len(labels)

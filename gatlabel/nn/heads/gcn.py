@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gatlabel.nn.attention import with_self_loops
 from gatlabel.nn.convolution import propagate
 from gatlabel.nn.heads.base import GraphHead
 from gatlabel.nn.heads.features import NodeFeatures
@@ -72,6 +73,13 @@ class GCNHead(GraphHead):
     def config(self) -> dict[str, Any]:
         """The options that make a head of the same shape."""
         return {**super().config, **self.nodes.config, "hidden": self.hidden}
+
+    def drop_edges(self) -> None:
+        """Leaves the identity for ``A``: what it is, in any construction, without edges."""
+        super().drop_edges()
+        nodes = self.out_features
+        self.operator_edges = with_self_loops(self.edge_index, nodes)
+        self.operator = self.operator.new_ones(nodes, 1)
 
     def _convolve(self, nodes: Tensor, weight: Tensor) -> Tensor:
         values = (nodes @ weight)[:, None, :]  # (L, 1, C): one head

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from gatlabel.errors import InputError
-from gatlabel.nn.heads.base import StaticHead
+from gatlabel.nn.heads.base import StaticHead, count_labels
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
@@ -38,12 +37,7 @@ class LinearHead(StaticHead):
         *,
         graph: LabelGraph | None = None,
     ) -> None:
-        if (labels is None) == (graph is None):
-            raise InputError("a LinearHead needs its labels: give labels=… or graph=…, one of them")
-        if labels is None:
-            assert graph is not None
-            labels = graph.names
-        super().__init__(in_features, labels if isinstance(labels, int) else len(labels))
+        super().__init__(in_features, count_labels("LinearHead", labels, graph))
         self.linear = nn.Linear(in_features, self.out_features)
 
     def classifier(self) -> tuple[Tensor, Tensor]:

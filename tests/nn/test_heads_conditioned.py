@@ -1,0 +1,148 @@
+"""What is particular to the image-conditioned head."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gatlabel.errors import InputError
+from gatlabel.graph import LabelGraph
+from gatlabel.nn import ConditionedHead
+from gatlabel.nn.heads import picture_attention
+from tests.reference import heads as reference
+
+D, L = 10, 6
+NAMES = ["a", "b", "c", "d", "e", "f"]
+EDGES = [("a", "b", 0.5), ("c", "b", 1.5), ("b", "a", -0.3), ("e", "d", 1.0), ("a", "d", 0.2)]
+
+
+@pytest.fixture
+def graph() -> LabelGraph:
+    return LabelGraph.from_edges(EDGES, names=NAMES)
+
+
+def built(graph: LabelGraph, **options: float) -> ConditionedHead:
+    head = ConditionedHead(D, graph, **{"hidden": 8, "heads": 2, **options}).double()
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    return head
+
+
+def picture_map(batch: int = 3, height: int = 3, width: int = 5) -> Tensor:
+    return torch.randn(batch, D, height, width, dtype=torch.float64)
+
+
+@pytest.fixture(params=["dense", "sparse"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    limits = (10**6, 0.0) if request.param == "dense" else (0, 2.0)
+    monkeypatch.setattr(picture_attention, "DENSE_LABELS", limits[0])
+    monkeypatch.setattr(picture_attention, "DENSE_SHARE", limits[1])
+    return request.param
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_computes_the_formula_of_its_docstring(graph: LabelGraph, form: str, steps: int) -> None:
+    head = built(graph, steps=steps)
+    assert head.attend.dense == (form == "dense")
+    features = picture_map()
+    state = {name: value.numpy() for name, value in head.state_dict().items()}
+    edges = [tuple(edge) for edge in graph.edge_index.T.tolist()]
+    index, attention = head.attention_for(features)
+    assert index.equal(graph.edge_index)
+    for picture, logits, weights in zip(features, head(features), attention, strict=True):
+        expected = reference.conditioned(
+            picture.numpy(), edges, graph.edge_weight.double().numpy(), state, steps
+        )
+        np.testing.assert_allclose(logits.detach().numpy(), expected[0], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(weights.numpy(), expected[1], rtol=0, atol=1e-10)
+
+
+def test_both_orders_of_projecting_give_the_same(graph: LabelGraph) -> None:
+    head = built(graph)
+    for size in (1, 40):  # few places: project first; many places: attend first
+        features = picture_map(2, size, size)
+        positions = head.positions(features)
+        look = torch.rand(2, L, size * size, dtype=torch.float64)
+        expected = torch.einsum("blu,bud,cd->blc", look, positions, head.project.weight)
+        torch.testing.assert_close(head._label_features(positions, look), expected)
+
+
+def test_starts_as_its_own_no_edges_form(graph: LabelGraph) -> None:
+    head = ConditionedHead(D, graph, hidden=8)
+    features = picture_map().float()
+    torch.testing.assert_close(head(features), head.without_edges()(features), rtol=0, atol=0)
+
+
+def test_without_edges_keeps_the_base_logits_and_only_them(graph: LabelGraph) -> None:
+    head = built(graph)
+    features = picture_map()
+    alone = head.without_edges()
+    assert alone.edge_index.shape == (2, 0)
+    assert alone.attention_for(features)[1].shape == (3, 0, 2)
+    scores = nn.functional.conv2d(features, head.score.weight[..., None, None]).flatten(2)
+    look = (head.sharpness * scores).softmax(-1)
+    share = head.gate.sigmoid()
+    expected = head.score.bias + (1 - share) * scores.mean(-1) + share * (look * scores).sum(-1)
+    torch.testing.assert_close(alone(features), expected)
+    assert not torch.allclose(head(features), expected)
+
+
+def test_a_label_without_in_edges_has_no_edge_term(graph: LabelGraph, form: str) -> None:
+    head = built(graph)
+    features = picture_map()
+    full, alone = head(features), head.without_edges()(features)
+    heard = graph.in_degree > 0
+    torch.testing.assert_close(full[:, ~heard], alone[:, ~heard])
+    assert ((full - alone).abs()[:, heard] > 1e-6).all()
+
+
+def test_self_loops_are_no_neighbours() -> None:
+    loops = LabelGraph(NAMES, torch.arange(L).expand(2, L), self_loops=True)
+    head = built(loops)
+    features = picture_map()
+    torch.testing.assert_close(head(features), head.without_edges()(features))
+
+
+def test_couplings_recover_an_ising_model() -> None:
+    """Labels drawn with one coupling, seen through noise: the head finds its sign and size."""
+    generator = torch.Generator().manual_seed(0)
+    n, coupling = 4000, 3.0
+    first = (torch.rand(n, generator=generator) < 0.3).float()
+    second = (torch.rand(n, generator=generator) < torch.sigmoid(coupling * first - 2)).float()
+    targets = torch.stack([first, second], 1)
+    # the first label is plain to see; the picture says nothing about the second
+    features = torch.stack([20 * (first - 0.5), torch.zeros(n)], 1)[..., None, None]
+    graph = LabelGraph.from_edges([("a", "b")], names=["a", "b"])
+    head = ConditionedHead(2, graph, hidden=4, heads=1)
+    head.out_edge.requires_grad_(False)
+    with torch.no_grad():
+        head.score.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    head.score.weight.requires_grad_(False)
+    optimizer = torch.optim.Adam([p for p in head.parameters() if p.requires_grad], lr=0.02)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(head(features), targets)
+        loss.backward()
+        optimizer.step()
+    edges, effects = head.edge_effects()
+    assert edges.tolist() == [[0], [1]]
+    assert effects.item() == pytest.approx(coupling, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": 10, "heads": 4}, "multiple"),
+        ({"steps": -1}, "steps=-1"),
+        ({"dropout": 1.0}, "dropout=1.0"),
+    ],
+)
+def test_wrong_options_are_named(graph: LabelGraph, options, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ConditionedHead(D, graph, **options)
+
+
+def test_pooled_features_are_refused(graph: LabelGraph) -> None:
+    with pytest.raises(InputError, match=r"feature maps \(B, 10, h, w\), got \(3, 10\)"):
+        ConditionedHead(D, graph)(torch.randn(3, D))

@@ -1,0 +1,115 @@
+"""Slow heads: loops over pictures, labels, neighbours and positions, written from the formulas."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def sigmoid(x: Array | float) -> Array:
+    return 1 / (1 + np.exp(-np.asarray(x, dtype=np.float64)))
+
+
+def softmax(x: Array) -> Array:
+    exponentials = np.exp(x - x.max())
+    return exponentials / exponentials.sum()
+
+
+def mlgcn(features: Array, operator: Array, vectors: Array, first: Array, second: Array) -> Array:
+    """ML-GCN: ``f (A LeakyReLU(A X W1) W2)ᵀ``, slope 0.2, sums written out over neighbours."""
+    labels = len(vectors)
+    transformed = vectors @ first
+    hidden = np.zeros_like(transformed)
+    for i in range(labels):
+        for j in range(labels):
+            hidden[i] += operator[i, j] * transformed[j]
+    hidden = np.where(hidden > 0, hidden, 0.2 * hidden)
+    transformed = hidden @ second
+    classifiers = np.zeros_like(transformed)
+    for i in range(labels):
+        for j in range(labels):
+            classifiers[i] += operator[i, j] * transformed[j]
+    return features @ classifiers.T
+
+
+def conditioned(
+    features: Array,
+    edges: list[tuple[int, int]],
+    prior: Array,
+    state: dict[str, Array],
+    steps: int,
+) -> tuple[Array, Array]:
+    """The image-conditioned head of one picture.
+
+    Args:
+        features: ``(D, h, w)``.
+        edges: Source and target of each edge, without self-loops.
+        prior: ``(E,)``.
+        state: The head's parameters by name.
+        steps: Mean-field iterations.
+
+    Returns:
+        Logits ``(L,)`` and attention ``(E, H)``.
+    """
+    w, b = state["score.weight"], state["score.bias"]
+    tau, gate = float(state["sharpness"]), float(sigmoid(state["gate"]))
+    directions, lam = state["attend.directions"], state["attend.prior_weight"]
+    heads, width, _ = directions.shape
+    labels = len(w)
+    places = [features[:, y, x] for y in range(features.shape[1]) for x in range(features.shape[2])]
+    z0, v = np.zeros(labels), np.zeros((labels, heads, width))
+    for i in range(labels):
+        s = np.array([w[i] @ f for f in places])
+        alpha = softmax(tau * s)
+        z0[i] = b[i] + (1 - gate) * s.mean() + gate * (alpha * s).sum()
+        seen = sum(a * (state["project.weight"] @ f) for a, f in zip(alpha, places, strict=True))
+        v[i] = np.reshape(seen, (heads, width))
+    attention = np.zeros((len(edges), heads))
+    first = z0.copy()
+    for i in range(labels):
+        rows = [e for e, (_, target) in enumerate(edges) if target == i]
+        if not rows:
+            continue
+        heard = []
+        for h in range(heads):
+            a, c = directions[h, :, 0], directions[h, :, 1]
+            raw = [float(a @ v[edges[e][0], h] + c @ v[i, h]) for e in rows]
+            scores = [
+                (r if r > 0 else 0.2 * r) + lam[h] * prior[e]
+                for r, e in zip(raw, rows, strict=True)
+            ]
+            attention[rows, h] = softmax(np.array(scores))
+            heard.append(
+                sum(attention[e, h] * sigmoid(z0[edges[e][0]]) * v[edges[e][0], h] for e in rows)
+            )
+        first[i] += state["out_edge"][i] @ np.concatenate(heard)
+    z = first
+    for _ in range(steps):
+        z = np.array(
+            [
+                first[i]
+                + sum(
+                    10 * state["coupling"][e] * float(sigmoid(z[source]))
+                    for e, (source, target) in enumerate(edges)
+                    if target == i
+                )
+                for i in range(labels)
+            ]
+        )
+    return z, attention
+
+
+def csra(features: Array, weight: Array, bias: Array, lam: float, temperature: float) -> Array:
+    """CSRA of one picture ``(D, h, w)``, one temperature (``math.inf`` takes the maximum)."""
+    places = [features[:, y, x] for y in range(features.shape[1]) for x in range(features.shape[2])]
+    logits = np.zeros(len(weight))
+    for i, w in enumerate(weight):
+        s = np.array([w @ f for f in places])
+        alpha = s == s.max() if math.isinf(temperature) else softmax(temperature * s)
+        attended = (alpha * s).sum()
+        logits[i] = s.mean() + lam * attended + bias[i]
+    return logits
