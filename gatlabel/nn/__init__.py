@@ -21,6 +21,7 @@ Importing this module loads torch and nothing heavier.
 from gatlabel.nn.heads import (
     HEADS,
     ConditionedHead,
+    CSRAHead,
     GATHead,
     GATv2Head,
     GCNHead,
@@ -28,6 +29,8 @@ from gatlabel.nn.heads import (
     Head,
     LinearHead,
     MapHead,
+    PyGHead,
+    QueryHead,
     StaticHead,
     TakesGraph,
 )
@@ -35,6 +38,7 @@ from gatlabel.nn.layers import GATLayer, GATv2Layer, GCNLayer
 
 __all__ = [
     "HEADS",
+    "CSRAHead",
     "ConditionedHead",
     "GATHead",
     "GATLayer",
@@ -46,6 +50,8 @@ __all__ = [
     "Head",
     "LinearHead",
     "MapHead",
+    "PyGHead",
+    "QueryHead",
     "StaticHead",
     "TakesGraph",
 ]

@@ -103,13 +103,13 @@ def conditioned(
     return z, attention
 
 
-def csra(features: Array, weight: Array, bias: Array, lam: float, temperature: float) -> Array:
-    """CSRA of one picture ``(D, h, w)``, one temperature (``math.inf`` takes the maximum)."""
+def csra(features: Array, weight: Array, lam: float, temperature: float) -> Array:
+    """CSRA of one picture ``(D, h, w)``, one head without bias (temperature inf: the maximum)."""
     places = [features[:, y, x] for y in range(features.shape[1]) for x in range(features.shape[2])]
     logits = np.zeros(len(weight))
     for i, w in enumerate(weight):
         s = np.array([w @ f for f in places])
         alpha = s == s.max() if math.isinf(temperature) else softmax(temperature * s)
         attended = (alpha * s).sum()
-        logits[i] = s.mean() + lam * attended + bias[i]
+        logits[i] = s.mean() + lam * attended
     return logits

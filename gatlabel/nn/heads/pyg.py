@@ -1,0 +1,104 @@
+"""The residual graph head with any PyG convolution as its graph part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from gatlabel.errors import InputError
+from gatlabel.nn.heads.base import GraphHead
+from gatlabel.nn.heads.pyg_convolution import Convolution
+
+if TYPE_CHECKING:
+    from gatlabel.graph import LabelGraph
+
+
+class PyGHead(GraphHead):
+    r"""The form of :class:`GATHead` around any convolution of PyG.
+
+    ``W = W0 + Z O_self + conv(Z, edges) O_edge`` with ``Z = W0 V``; the edge term of a label
+    without in-edges is zero whatever the convolution does. ``O_self`` and ``O_edge`` are zero at
+    the start, so the head starts as a linear classifier; it folds into one as the other static
+    heads do. The edges' weights go to the convolution as ``edge_weight``, or as ``edge_attr`` of
+    width 1, where it takes either (``head.convolution.edges_as`` says which).
+
+    Args:
+        in_features: Feature width D.
+        graph: The label graph.
+        conv: Name of a class of ``torch_geometric.nn.conv`` (TransformerConv, SAGEConv, GATv2Conv,
+            GINConv, …), or a class with the same ``forward(x, edge_index, …)``.
+        conv_options: Options of that class, as primitives; self-loops and root weights are off
+            unless they say otherwise.
+        hidden: Width of ``Z``, and of the convolution's output unless ``conv_options`` set
+            ``out_channels``.
+        bias: Whether labels have a learned bias (their prior).
+
+    Raises:
+        InputError: If the convolution is unknown, its options are wrong, or it cannot run on
+            (x, edge_index) of this graph.
+
+    Shapes:
+        features ``(..., D)`` -> logits ``(..., L)``.
+    """
+
+    kind = "pyg"
+    listens: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        graph: LabelGraph,
+        conv: str | type[nn.Module] = "TransformerConv",
+        conv_options: Mapping[str, Any] | None = None,
+        hidden: int = 256,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_features, graph)
+        if hidden < 1:
+            raise InputError(f"hidden={hidden}: must be at least 1")
+        self.hidden = hidden
+        others = self.edge_index[0] != self.edge_index[1]  # "self" has a term of its own
+        self.edge_index, self.edge_weight = self.edge_index[:, others], self.edge_weight[others]
+        own = nn.Linear(in_features, self.out_features, bias=bias)  # nn.Linear's own start
+        self.weight, self.bias = own.weight, own.bias  # W0
+        self.project = nn.Linear(in_features, hidden, bias=False)  # V
+        self.convolution = Convolution(conv, hidden, conv_options or {})
+        width = self.convolution.out_width(
+            self.edge_index, self.edge_weight, self.out_features, hidden
+        )
+        listens = torch.zeros(self.out_features, 1).index_fill(0, self.edge_index[1], 1.0)
+        self.register_buffer("listens", listens, persistent=False)
+        self.out_self = nn.Parameter(torch.zeros(hidden, in_features))
+        self.out_edge = nn.Parameter(torch.zeros(width, in_features))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options that make a head of the same shape."""
+        return {
+            **super().config,
+            "conv": self.convolution.name,
+            "conv_options": self.convolution.options,
+            "hidden": self.hidden,
+            "bias": self.bias is not None,
+        }
+
+    def shrunk_parameters(self) -> list[nn.Parameter]:
+        """``O_self`` and ``O_edge``: how far the head may leave the linear classifier."""
+        return [self.out_self, self.out_edge]
+
+    def drop_edges(self) -> None:
+        """Removes the edges and with them the whole edge term."""
+        super().drop_edges()
+        self.listens = torch.zeros_like(self.listens)
+
+    def classifier(self) -> tuple[Tensor, Tensor]:
+        """Returns weight ``(L, D)`` and bias ``(L,)``."""
+        z = self.project(self.weight)  # (L, hidden)
+        weight = self.weight + z @ self.out_self
+        if self.edge_index.shape[1]:  # some convolutions cannot run without edges
+            borrowed = self.convolution(z, self.edge_index, self.edge_weight) * self.listens
+            weight = weight + borrowed @ self.out_edge
+        return weight, weight.new_zeros(len(weight)) if self.bias is None else self.bias

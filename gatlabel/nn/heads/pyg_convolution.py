@@ -1,0 +1,147 @@
+"""Any PyG convolution by name, made so that it takes label vectors and weighted edges."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatlabel.errors import InputError, unknown_choice
+
+# What convolutions call the width of an edge's attributes; ours is the weight alone, so 1.
+EDGE_WIDTHS = ("edge_dim", "dim", "in_edge_channels")
+# Convolutions that take a network of their own, and how many vectors it is given at once.
+NETWORK_INPUTS = {"GINConv": 1, "GINEConv": 1, "EdgeConv": 2}
+
+
+class Convolution(nn.Module):
+    """One PyG convolution on (label vectors, label graph).
+
+    Args:
+        conv: Name of a class of ``torch_geometric.nn.conv``, or a class.
+        width: Width of the label vectors.
+        options: Options of the class, as primitives. Where they are not given, the widths are
+            ``width``, ``edge_dim`` (or what the class calls it) is 1, and what a label does by
+            itself is off: ``add_self_loops=False``, ``root_weight=False``.
+
+    Attributes:
+        name: The class's name; with its module if it is none of PyG's.
+        edges_as: ``"edge_weight"``, ``"edge_attr"``, or ``None`` if the weights are not used.
+
+    Raises:
+        InputError: If there is no such class, it takes something else than (x, edge_index), or an
+            option is missing, unknown or no primitive.
+    """
+
+    def __init__(self, conv: str | type[nn.Module], width: int, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        made, self.name = _class_of(conv)
+        self.options = dict(options)
+        for name, value in self.options.items():
+            if not _primitive(value):
+                raise InputError(
+                    f"{self.name}: the option {name!r} is a {type(value).__name__}: a saved model "
+                    "holds numbers, texts and lists of them only"
+                )
+        takes = list(inspect.signature(made.forward).parameters)[1:]
+        if takes[:2] != ["x", "edge_index"]:
+            raise InputError(
+                f"{self.name} takes ({', '.join(takes)}): a label graph gives it (x, edge_index)"
+            )
+        known = inspect.signature(made.__init__).parameters
+        width_of_edges = next((name for name in EDGE_WIDTHS if name in known), None)
+        self.edges_as = "edge_weight" if "edge_weight" in takes else None
+        if "edge_attr" in takes and width_of_edges:
+            self.edges_as = "edge_attr"
+        defaults = {
+            "in_channels": width,
+            "out_channels": width,
+            "channels": width,
+            "hidden_channels": width,
+            "add_self_loops": False,
+            "root_weight": False,
+        }
+        if self.edges_as == "edge_attr" and width_of_edges:
+            defaults[width_of_edges] = 1
+        given = {name: value for name, value in defaults.items() if name in known} | self.options
+        if self.name in NETWORK_INPUTS and "nn" not in given:
+            first = nn.Linear(NETWORK_INPUTS[self.name] * width, width)
+            given["nn"] = nn.Sequential(first, nn.ReLU(), nn.Linear(width, width))
+        try:
+            self.conv = made(**given)
+        except Exception as error:  # whatever a class says of its options
+            raise InputError(
+                f"{self.name} cannot be made with conv_options={self.options}: {error}"
+            ) from error
+
+    def out_width(self, edge_index: Tensor, edge_weight: Tensor, nodes: int, width: int) -> int:
+        """Runs the convolution once and returns the width of its output.
+
+        Raises:
+            InputError: If it cannot run on the graph, or gives something else than a finite vector
+                a label.
+        """
+        # not random: making a head must not change what the random stream gives afterwards
+        x = torch.linspace(-1, 1, nodes * width).view(nodes, width)
+        if not len(edge_weight):  # some classes cannot run without an edge
+            edge_index = edge_index.new_tensor([[0], [nodes - 1]])
+            edge_weight = edge_weight.new_ones(1)
+        training = self.training
+        try:
+            with torch.no_grad():
+                out = self.eval()(x, edge_index, edge_weight)
+        except Exception as error:  # whatever a class says of its input
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(f"{self.name} cannot run on (x, edge_index): {reason}") from error
+        self.train(training)
+        if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != nodes:
+            raise InputError(
+                f"{self.name} gives no (L, C) vectors: it cannot be a head's graph part"
+            )
+        if not out.isfinite().all():
+            raise InputError(
+                f"{self.name} gives NaN or infinity with the weights of this graph; a convolution "
+                "that normalises needs weights above 0 (graph=conditional has them)"
+            )
+        return out.shape[1]
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+        """Label vectors ``(L, width)``, edges ``(2, E)`` and weights ``(E,)`` -> ``(L, C)``."""
+        if self.edges_as is None:
+            out: Tensor = self.conv(x, edge_index)
+        elif self.edges_as == "edge_weight":
+            out = self.conv(x, edge_index, edge_weight=edge_weight)
+        else:
+            out = self.conv(x, edge_index, edge_attr=edge_weight[:, None])
+        return out
+
+
+def _class_of(conv: str | type[nn.Module]) -> tuple[type[nn.Module], str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PyG's own, on import under newer torch
+        from torch_geometric.nn import conv as convolutions
+
+    if isinstance(conv, str):
+        if "." in conv:
+            raise InputError(
+                f"{conv!r} is no class of PyG's, so it is not known by name: make the head with "
+                "conv=the class, and load its weights into it"
+            )
+        if conv not in convolutions.__all__:
+            raise unknown_choice("PyG convolution", conv, convolutions.__all__)
+        return getattr(convolutions, conv), conv
+    if not (isinstance(conv, type) and issubclass(conv, nn.Module)):
+        raise InputError(f"conv={conv!r}: give the name of a PyG convolution, or a class")
+    if getattr(convolutions, conv.__name__, None) is conv:
+        return conv, conv.__name__
+    return conv, f"{conv.__module__}.{conv.__qualname__}"
+
+
+def _primitive(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_primitive, value))
+    return value is None or isinstance(value, bool | int | float | str)

@@ -1,0 +1,168 @@
+"""Label queries that look at the map: one cross-attention for all labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gatlabel.errors import InputError
+from gatlabel.nn.heads.base import MapHead, count_labels
+from gatlabel.nn.heads.features import NodeFeatures
+
+if TYPE_CHECKING:
+    from gatlabel.graph import LabelGraph
+
+
+class QueryLayer(nn.Module):
+    r"""One decoder layer, normalised after each part.
+
+    ``q ← LN(q [+ SA(q)])``, ``q ← LN(q + CA(q, x))``, ``q ← LN(q + FFN(q))``. Without the
+    self-attention ``SA`` it is ML-Decoder's layer (arXiv:2111.12933, section 3.2), with it
+    Query2Label's (arXiv:2107.10834, eq. 1-3).
+
+    Args:
+        width: Width of queries and map.
+        heads: Number of attention heads.
+        feedforward: Width inside the FFN.
+        dropout: Probability of dropping an attention weight or an inner value in training.
+        self_attention: Whether queries attend to each other.
+
+    Shapes:
+        queries ``(B, L, width)``, positions ``(B, U, width)`` -> ``(B, L, width)``.
+    """
+
+    def __init__(
+        self, width: int, heads: int, feedforward: int, dropout: float, self_attention: bool
+    ) -> None:
+        super().__init__()
+        make = nn.MultiheadAttention
+        self.among = make(width, heads, dropout, batch_first=True) if self_attention else None
+        self.cross = make(width, heads, dropout, batch_first=True)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.inner = nn.Linear(width, feedforward)
+        self.outer = nn.Linear(feedforward, width)
+        self.dropout = dropout
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
+
+    def forward(self, queries: Tensor, positions: Tensor) -> Tensor:
+        """Returns the queries after they looked at the positions."""
+        if self.among is not None:
+            found, _ = self.among(queries, queries, queries, need_weights=False)
+            queries = queries + self._drop(found)
+        queries = self.norms[0](queries)
+        seen, _ = self.cross(queries, positions, positions, need_weights=False)
+        queries = self.norms[1](queries + self._drop(seen))
+        changed = self.outer(self._drop(self.inner(queries).relu()))
+        out: Tensor = self.norms[2](queries + self._drop(changed))
+        return out
+
+
+class QueryHead(MapHead):
+    r"""A query a label cross-attends to the map; a vector a label turns the answer into a logit.
+
+    ``x_u = ReLU(P f_u + p)``, ``q_i`` through ``layers`` decoder layers over ``x``,
+    ``logit_i = w_i·q_i + b_i`` (the group-wise FC of ML-Decoder with a group a label). Ridnik et
+    al., *ML-Decoder*, WACV 2023, arXiv:2111.12933; Liu et al., *Query2Label*, arXiv:2107.10834.
+    There is no positional encoding, as in ML-Decoder.
+
+    Args:
+        in_features: Feature width D.
+        labels: Number of labels L, or their names.
+        graph: A label graph to take labels and their vectors from instead; edges are not used.
+        node_features: ``None`` for queries learned freely; else label vectors that one linear map
+            turns into queries: ``"svd"``, ``"learned"``, a file or a mapping (these need a graph),
+            or a tensor ``(L, F)``.
+        hidden: Width of the queries (768 in ML-Decoder); a multiple of ``heads``.
+        heads: Number of attention heads.
+        layers: Number of decoder layers.
+        feedforward: Width inside the layer's FFN; ``None`` takes ``4 * hidden``.
+        self_attention: Whether queries attend to each other, as in Query2Label: cost grows with L².
+        dropout: Probability of dropping an attention weight or an inner value in training.
+
+    Raises:
+        InputError: If ``hidden`` is no multiple of ``heads``, an option is out of range, or labels
+            or their vectors are missing.
+
+    Shapes:
+        features ``(B, D, h, w)`` -> logits ``(B, L)``.
+    """
+
+    kind = "query"
+
+    def __init__(
+        self,
+        in_features: int,
+        labels: int | Sequence[str] | None = None,
+        *,
+        graph: LabelGraph | None = None,
+        node_features: str | Path | Tensor | Mapping[str, Any] | None = None,
+        hidden: int = 256,
+        heads: int = 8,
+        layers: int = 1,
+        feedforward: int | None = None,
+        self_attention: bool = False,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__(in_features, count_labels("QueryHead", labels, graph))
+        if heads < 1 or hidden < heads or hidden % heads:
+            raise InputError(f"hidden={hidden} is split over heads={heads}: it must be a multiple")
+        if layers < 1:
+            raise InputError(f"layers={layers}: a decoder needs at least one layer")
+        if feedforward is not None and feedforward < 1:
+            raise InputError(f"feedforward={feedforward}: must be at least 1")
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout={dropout} is a probability: at least 0, below 1")
+        self.hidden, self.heads, self.layers = hidden, heads, layers
+        self.feedforward = feedforward or 4 * hidden
+        self.self_attention, self.dropout = self_attention, dropout
+        self.embed = nn.Linear(in_features, hidden)  # P, p
+        self.to_query: nn.Linear | None = None
+        if node_features is None:
+            free = nn.Parameter(torch.randn(self.out_features, hidden))
+            self.nodes = NodeFeatures(free, _no_edges(self.out_features))
+        else:
+            if graph is None and not isinstance(node_features, Tensor):
+                raise InputError("a QueryHead takes vectors of labels by name: give graph=…")
+            self.nodes = NodeFeatures(node_features, graph or _no_edges(self.out_features))
+            self.to_query = nn.Linear(self.nodes.width, hidden)
+        self.decoder = nn.ModuleList(
+            QueryLayer(hidden, heads, self.feedforward, dropout, self_attention)
+            for _ in range(layers)
+        )
+        out = nn.Linear(hidden, self.out_features)
+        self.weight, self.bias = out.weight, out.bias
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options that make a head of the same shape."""
+        names = ("hidden", "heads", "layers", "feedforward", "self_attention", "dropout")
+        own = {name: getattr(self, name) for name in names}
+        vectors = {"node_features": None} if self.to_query is None else self.nodes.config
+        return {**super().config, **vectors, **own}
+
+    def queries(self) -> Tensor:
+        """Returns the labels' queries ``(L, hidden)`` before they look at a picture."""
+        vectors: Tensor = self.nodes()
+        return vectors if self.to_query is None else self.to_query(vectors)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map ``(B, D, h, w)`` -> logits ``(B, L)``."""
+        positions = self.embed(self.positions(features)).relu()
+        queries = self.queries().expand(features.shape[0], -1, -1)
+        for layer in self.decoder:
+            queries = layer(queries, positions)
+        return (queries * self.weight).sum(-1) + self.bias
+
+
+def _no_edges(labels: int) -> LabelGraph:
+    """A graph that only says how many labels there are: vectors in label order need no names."""
+    from gatlabel.graph import LabelGraph
+
+    return LabelGraph([str(label) for label in range(labels)], torch.zeros(2, 0, dtype=torch.int64))
