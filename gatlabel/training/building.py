@@ -49,23 +49,20 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
 
 def head_options(config: TrainConfig, head: str) -> dict[str, Any]:
     """Returns the options of a head that the run sets, leaving the head's own defaults."""
-    own: dict[str, dict[str, Any]] = {
-        "gcn": {"node_features": config.node_features},
-        "gat": {
-            "node_features": config.node_features,
-            "base": config.base,
-            "layers": config.layers,
-            "dropout": config.dropout,
-        },
-        "conditioned": {"steps": config.steps, "dropout": config.dropout},
+    own: dict[str, tuple[str, ...]] = {
+        "linear": (),
+        "gcn": ("node_features", "hidden"),
+        "gat": ("node_features", "hidden", "heads", "base", "layers", "dropout"),
+        "gatv2": ("node_features", "hidden", "heads", "base", "layers", "dropout"),
+        "pyg": ("conv", "hidden"),
+        "conditioned": ("hidden", "heads", "steps", "dropout"),
+        "csra": ("heads",),
+        "query": ("hidden", "heads", "dropout"),
     }
-    own["gatv2"] = own["gat"]
-    options = dict(own.get(head, {}))
-    if config.hidden is not None and head in ("gcn", "gat", "gatv2", "conditioned"):
-        options["hidden"] = config.hidden
-    if config.heads is not None and head in ("gat", "gatv2", "conditioned"):
-        options["heads"] = config.heads
-    return options
+    options = {name: getattr(config, name) for name in own[head]}
+    if not config.dropout:  # query has a dropout of its own
+        options.pop("dropout", None)
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def build_model(config: TrainConfig, graph: LabelGraph, head: str) -> MultiLabelClassifier:

@@ -66,12 +66,14 @@ class TrainConfig:
         augmentation: Changes of training pictures: none, light, standard, strong, mlgcn or asl.
         cache: Keep decoded, resized pictures in memory: auto (up to 2 GB), memory or none.
         workers: Processes that load pictures; none takes what suits the machine.
-        head: Head: gat, gatv2, gcn, conditioned (looks at each picture) or linear.
+        head: Head: gat, gatv2, gcn or pyg (over the label graph), conditioned (over the graph, by
+            what each picture shows), csra or query (attention to the picture, no graph), or linear.
         node_features: Label vectors for the graph: svd, learned, or a file (npz or GloVe text).
         hidden: Total width of the head's inner layer; none takes the head's own default.
         heads: Number of attention heads; none takes the head's own default.
         base: What a gat head starts from: classifiers or nodes.
         layers: Number of graph-attention layers with base nodes.
+        conv: pyg: name of a class of torch_geometric.nn.conv, such as SAGEConv.
         steps: conditioned: how often evidence passes along the edges; 0 sends none.
         dropout: Probability of dropping an attention weight in training.
         graph: Label graph: a variant (conditional, npmi, lift, knn, mlgcn_code, mlgcn_paper,
@@ -144,12 +146,13 @@ class TrainConfig:
     augmentation: Literal["none", "light", "standard", "strong", "mlgcn", "asl"] = "standard"
     cache: Literal["auto", "memory", "none"] = "auto"
     workers: int | None = None
-    head: Literal["gat", "gatv2", "gcn", "conditioned", "linear"] = "gat"
+    head: Literal["gat", "gatv2", "gcn", "pyg", "conditioned", "csra", "query", "linear"] = "gat"
     node_features: str = "svd"
     hidden: int | None = None
     heads: int | None = None
     base: Literal["classifiers", "nodes"] = "classifiers"
     layers: int = 2
+    conv: str = "TransformerConv"
     steps: int = 2
     dropout: float = 0.0
     graph: str = "conditional"
