@@ -49,14 +49,14 @@ def check_scores(
         scores = scores.float()
     elif scores.dtype not in (torch.float32, torch.float64):
         scores = scores.double()
-    bad = torch.isnan(scores)
-    if bad.any():
+    if torch.isnan(scores.sum()) and (bad := torch.isnan(scores)).any():
         row, column = (int(k) for k in bad.nonzero()[0])
         raise InputError(
             f"the score in row {row}, {label_name(labels, column)} is NaN ({int(bad.sum())} in "
             "all): a NaN has no rank; look for a diverged training or a broken picture"
         )
-    bad = (targets != 0) & (targets != 1) & (targets != -1)
+    exact = targets.to(torch.int8)
+    bad = (exact != targets) | (exact > 1) | (exact < -1)
     if bad.any():
         row, column = (int(k) for k in bad.nonzero()[0])
         raise InputError(
@@ -64,7 +64,7 @@ def check_scores(
             f"{float(targets[row, column]):g}: metrics take 1, 0 or -1 (unknown); "
             "make soft labels hard first, see harden"
         )
-    return scores, targets.to(torch.int8)
+    return scores, exact
 
 
 def harden(targets: Array, present_at: float = 0.5) -> Tensor:
