@@ -37,7 +37,10 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
         else:
             graph = LabelGraph.from_edge_file(path, counts.names)
         counts.labels.require_same_names(graph.names, f"the graph {path}")
-        return graph.reorder(counts.names)
+        graph = graph.reorder(counts.names)
+        # heads take base rates and label vectors from the counts, whatever the edges come from
+        graph.counts = graph.counts or counts
+        return graph
     if config.graph == "knn":
         options["vectors"] = config.node_features
         if "top_k" in options:

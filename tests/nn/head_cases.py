@@ -60,6 +60,7 @@ LABEL_DIMENSION = {
     "score.weight": 0,
     "score.bias": 0,
     "out_edge": 0,
+    "base_rates": 0,
 }
 
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
-from gatlabel.graph import LabelGraph
+from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.nn import ConditionedHead
 from gatlabel.nn.heads import picture_attention
+from gatlabel.nn.heads.conditioned import COUPLING_UNIT
 from tests.reference import heads as reference
 
 D, L = 10, 6
@@ -22,7 +23,9 @@ def graph() -> LabelGraph:
 
 
 def built(graph: LabelGraph, **options: float) -> ConditionedHead:
-    head = ConditionedHead(D, graph, **{"hidden": 8, "heads": 2, **options}).double()
+    rates = torch.linspace(0.1, 0.6, L)
+    head = ConditionedHead(D, graph, base_rates=rates, **{"hidden": 8, "heads": 2, **options})
+    head = head.double()
     with torch.no_grad():
         for parameter in head.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
@@ -52,7 +55,7 @@ def test_computes_the_formula_of_its_docstring(graph: LabelGraph, form: str, ste
     assert index.equal(graph.edge_index)
     for picture, logits, weights in zip(features, head(features), attention, strict=True):
         expected = reference.conditioned(
-            picture.numpy(), edges, graph.edge_weight.double().numpy(), state, steps
+            picture.numpy(), edges, graph.edge_weight.double().numpy(), state, steps, COUPLING_UNIT
         )
         np.testing.assert_allclose(logits.detach().numpy(), expected[0], rtol=0, atol=1e-10)
         np.testing.assert_allclose(weights.numpy(), expected[1], rtol=0, atol=1e-10)
@@ -104,6 +107,25 @@ def test_self_loops_are_no_neighbours() -> None:
     torch.testing.assert_close(head(features), head.without_edges()(features))
 
 
+def test_starts_from_the_base_rates_of_the_counts() -> None:
+    targets = np.array([[1, 0], [1, 0], [1, -1], [0, 0]])
+    counts = Cooccurrence.from_targets(targets, ["a", "b"])
+    head = ConditionedHead(D, counts.graph("complete"))
+    torch.testing.assert_close(head.base_rates, torch.tensor([3.5 / 5, 0.5 / 4]))
+    torch.testing.assert_close(head.score.bias.sigmoid(), head.base_rates)
+    none = ConditionedHead(D, LabelGraph.from_edges([("a", "b")], names=["a", "b"]))
+    assert none.base_rates.tolist() == [0.5, 0.5]
+
+
+def test_what_is_as_usual_sends_nothing(graph: LabelGraph) -> None:
+    """Where every label is believed as often as it occurs, the edges are silent."""
+    head = built(graph)
+    with torch.no_grad():
+        head.score.bias.copy_(head.base_rates.logit())
+    nothing = torch.zeros(2, D, 3, 3, dtype=torch.float64)
+    torch.testing.assert_close(head(nothing), head.without_edges()(nothing))
+
+
 def test_couplings_recover_an_ising_model() -> None:
     """Labels drawn with one coupling, seen through noise: the head finds its sign and size."""
     generator = torch.Generator().manual_seed(0)
@@ -136,6 +158,8 @@ def test_couplings_recover_an_ising_model() -> None:
         ({"hidden": 10, "heads": 4}, "multiple"),
         ({"steps": -1}, "steps=-1"),
         ({"dropout": 1.0}, "dropout=1.0"),
+        ({"base_rates": torch.full((L,), 1.0)}, f"expected {L} values above 0"),
+        ({"base_rates": torch.full((L + 1,), 0.5)}, f"expected {L} values above 0"),
     ],
 )
 def test_wrong_options_are_named(graph: LabelGraph, options, message: str) -> None:

@@ -42,6 +42,7 @@ def conditioned(
     prior: Array,
     state: dict[str, Array],
     steps: int,
+    unit: float,
 ) -> tuple[Array, Array]:
     """The image-conditioned head of one picture.
 
@@ -51,6 +52,7 @@ def conditioned(
         prior: ``(E,)``.
         state: The head's parameters by name.
         steps: Mean-field iterations.
+        unit: What a stored coupling of 1 is in logits.
 
     Returns:
         Logits ``(L,)`` and attention ``(E, H)``.
@@ -59,6 +61,7 @@ def conditioned(
     tau, gate = float(state["sharpness"]), float(sigmoid(state["gate"]))
     directions, lam = state["attend.directions"], state["attend.prior_weight"]
     heads, width, _ = directions.shape
+    rates = state["base_rates"]
     labels = len(w)
     places = [features[:, y, x] for y in range(features.shape[1]) for x in range(features.shape[2])]
     z0, v = np.zeros(labels), np.zeros((labels, heads, width))
@@ -84,16 +87,21 @@ def conditioned(
             ]
             attention[rows, h] = softmax(np.array(scores))
             heard.append(
-                sum(attention[e, h] * sigmoid(z0[edges[e][0]]) * v[edges[e][0], h] for e in rows)
+                sum(
+                    attention[e, h]
+                    * (sigmoid(z0[edges[e][0]]) - rates[edges[e][0]])
+                    * v[edges[e][0], h]
+                    for e in rows
+                )
             )
-        first[i] += state["out_edge"][i] @ np.concatenate(heard)
+        first[i] += state["out_edge"][i] @ np.concatenate(heard) / math.sqrt(heads * width)
     z = first
     for _ in range(steps):
         z = np.array(
             [
                 first[i]
                 + sum(
-                    10 * state["coupling"][e] * float(sigmoid(z[source]))
+                    unit * state["coupling"][e] * (float(sigmoid(z[source])) - rates[source])
                     for e, (source, target) in enumerate(edges)
                     if target == i
                 )

@@ -23,7 +23,7 @@ class PictureAttention(nn.Module):
 
     ``e_h(i,j) = LeakyReLU(a_h·v_j,h + b_h·v_i,h) + λ_h·prior(j→i)``,
     ``α_h = softmax_j e_h``, ``out_i,h = Σ_j α_h(i,j) s_j v_j,h`` (Veličković et al., ICLR 2018,
-    arXiv:1710.10903, eq. 1-6; prior and ``s_j``, how far a neighbour is believed, are ours).
+    arXiv:1710.10903, eq. 1-6; prior and ``s_j``, how much a neighbour has to say, are ours).
 
     Args:
         edge_index: int64 ``(2, E)``, without self-loops, no edge twice.
