@@ -43,12 +43,10 @@ class ConditionedHead(TakesGraph, MapHead):
     The last line is mean-field inference in an Ising model: if labels are drawn from
     ``P(y) ∝ exp(Σ h_i y_i + Σ J_ij y_i y_j)`` over ``y ∈ {0,1}`` and the picture adds independent
     evidence, then ``z_i = local_i + Σ_j J_ij E[y_j]`` is the fixed point that approximates the
-    posterior log-odds, and ``c`` estimates ``J``. The base rates ``π`` change the biases only, and
-    with them everything: without them all couplings of a label learn first to lower its logits, as
-    its bias should, and never become what the pair says. For the same reason ``b`` starts as the
-    log-odds of ``π``. On labels drawn from a sparse Ising model and seen through noise (20 labels,
-    2,000 pictures) the couplings found correlate with the true ones at 0.9 with ``π`` and at 0 to
-    0.2 without, where the edges did harm.
+    posterior log-odds, and ``c`` estimates ``J``. The base rates ``π`` change the biases only, but
+    with them the learning: without, all couplings of a label first learn to lower its logits, as
+    its bias should, and end far from ``J``. For the same reason ``b`` starts as the log-odds of
+    ``π`` (``benchmarks/conditioned_couplings.py`` measures both).
 
     Label-specific attended features and a graph over them are from SSGRL (Chen et al., ICCV 2019,
     arXiv:1908.07325) and ADD-GCN (Ye et al., ECCV 2020, arXiv:2012.02994); attention as part of the
