@@ -100,6 +100,7 @@ def test_making_a_head_leaves_the_random_stream_to_its_parameters(graph: LabelGr
     ("options", "message"),
     [
         ({"conv": "TransfomerConv"}, "unknown PyG convolution.*did you mean 'TransformerConv'"),
+        ({"conv": "SageConv"}, "did you mean 'SAGEConv'"),
         ({"conv": 3}, "conv=3: give the name"),
         ({"conv": "HypergraphConv"}, r"HypergraphConv takes \(x, hyperedge_index"),
         ({"conv": "ChebConv"}, "ChebConv cannot be made with conv_options={}.*'K'"),

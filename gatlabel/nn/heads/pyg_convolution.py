@@ -132,6 +132,9 @@ def _class_of(conv: str | type[nn.Module]) -> tuple[type[nn.Module], str]:
                 "conv=the class, and load its weights into it"
             )
         if conv not in convolutions.__all__:
+            for known in convolutions.__all__:
+                if known.casefold() == conv.casefold():  # further off than it looks: SageConv
+                    raise InputError(f"unknown PyG convolution {conv!r}; did you mean {known!r}?")
             raise unknown_choice("PyG convolution", conv, convolutions.__all__)
         return getattr(convolutions, conv), conv
     if not (isinstance(conv, type) and issubclass(conv, nn.Module)):
