@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Literal
 
@@ -10,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gatlabel.data.cache import PictureCache
+from gatlabel.data.disk_cache import DiskCache
 from gatlabel.data.source import ImageSource
-from gatlabel.errors import unknown_choice
+from gatlabel.errors import InputError, unknown_choice
 
 Item = tuple[Tensor, Tensor, int]
 
@@ -28,25 +30,35 @@ class ImageDataset(Dataset[Item]):
             ``decode_side``, pictures are decoded no larger than that needs.
         cache: ``"memory"`` keeps the pictures, decoded and shrunk to ``decode_side``, from
             :meth:`fill_cache` or the first access on: about 0.2 MB a picture at 224 pixels.
-            Worthwhile for up to some thousand pictures.
+            Worthwhile for up to some thousand pictures. ``"disk"`` keeps them in a file, mapped
+            into memory, which later runs find again; it is made anew when a picture changes.
+        folder: Where ``"disk"`` keeps its files.
 
     Raises:
-        InputError: If ``cache`` is unknown; on access, if a picture cannot be decoded.
+        InputError: If ``cache`` is unknown, or ``"disk"`` lacks its folder; on access, if a picture
+            cannot be decoded.
     """
 
     def __init__(
         self,
         source: ImageSource,
         transform: Callable[[Tensor], Tensor],
-        cache: Literal["none", "memory"] = "none",
+        cache: Literal["none", "memory", "disk"] = "none",
+        folder: str | os.PathLike[str] | None = None,
     ) -> None:
-        if cache not in ("none", "memory"):
-            raise unknown_choice("cache", cache, ("none", "memory"))
+        if cache not in ("none", "memory", "disk"):
+            raise unknown_choice("cache", cache, ("none", "memory", "disk"))
+        if cache == "disk" and folder is None:
+            raise InputError("a cache on disk needs its folder: give folder=…")
         self.source = source
         self.transform = transform
         self.side: int | None = getattr(transform, "decode_side", None)
         self.targets = torch.from_numpy(source.targets)  # (N, L)
-        self.cache = PictureCache(len(source)) if cache == "memory" else None
+        self.cache: PictureCache | DiskCache | None = None
+        if cache == "memory":
+            self.cache = PictureCache(len(source))
+        elif cache == "disk" and folder is not None:
+            self.cache = DiskCache(source, self.side, folder)
 
     def __len__(self) -> int:
         return len(self.source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from gatlabel.data.decoding import decode_image
 from gatlabel.data.source import ImageSource
+from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
 
 
@@ -46,6 +48,22 @@ class FileImages(ImageSource):
     def load_at_least(self, index: int, side: int) -> Tensor:
         """Decodes one picture; a large JPEG at 1/2, 1/4 or 1/8 of its size where that suffices."""
         return decode_image(self.path(index), at_least=side)
+
+    def fingerprint(self) -> str:
+        """Returns a hash of the files' paths, sizes and times of change.
+
+        Raises:
+            InputError: If a file is missing; it is named.
+        """
+        digest = hashlib.sha256()
+        for index in range(len(self)):
+            path = self.path(index)
+            try:
+                status = path.stat()
+            except OSError as error:
+                raise InputError(f"cannot read the picture {path}: {error.strerror}") from error
+            digest.update(f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
 
     def subset(self, indices: Sequence[int]) -> FileImages:
         """Returns the pictures at the given positions, in that order."""

@@ -54,6 +54,17 @@ class ImageSource(ABC):
         """
         return self.load(index)
 
+    def fingerprint(self) -> str:
+        """Returns text that changes whenever a picture may have changed: the key of caches.
+
+        Raises:
+            InputError: If this kind of source cannot tell.
+        """
+        raise InputError(
+            f"{type(self).__name__} cannot tell when its pictures change: they cannot be kept on "
+            "disk; use cache=memory or none, or give it a fingerprint"
+        )
+
     @abstractmethod
     def subset(self, indices: Sequence[int]) -> ImageSource:
         """Returns the pictures at the given positions, in that order, as a source."""

@@ -64,7 +64,9 @@ class TrainConfig:
             for scenes the size they are drawn in.
         resize: How whole pictures are brought to size: squash, pad or crop.
         augmentation: Changes of training pictures: none, light, standard, strong, mlgcn or asl.
-        cache: Keep decoded, resized pictures in memory: auto (up to 2 GB), memory or none.
+        cache: Keep decoded, resized pictures: in memory, on disk (for this run and later ones),
+            none, or auto (in memory, up to 2 GB).
+        cache_folder: Where a cache on disk is kept.
         workers: Processes that load pictures; none takes what suits the machine.
         head: Head: gat, gatv2, gcn or pyg (over the label graph), conditioned (over the graph, by
             what each picture shows), csra or query (attention to the picture, no graph), or linear.
@@ -144,7 +146,8 @@ class TrainConfig:
     image_size: int | None = None
     resize: Literal["squash", "pad", "crop"] = "squash"
     augmentation: Literal["none", "light", "standard", "strong", "mlgcn", "asl"] = "standard"
-    cache: Literal["auto", "memory", "none"] = "auto"
+    cache: Literal["auto", "memory", "disk", "none"] = "auto"
+    cache_folder: Path = Path("runs") / "cache"
     workers: int | None = None
     head: Literal["gat", "gatv2", "gcn", "pyg", "conditioned", "csra", "query", "linear"] = "gat"
     node_features: str = "svd"

@@ -124,8 +124,8 @@ def loaders(
     sources = (splits.train, splits.val)
     cache = _cache(config, sources, model.image_size)
     workers = default_workers() if config.workers is None else config.workers
-    train = ImageDataset(splits.train, augmentation, cache=cache)
-    val = ImageDataset(splits.val, whole, cache=cache)
+    train = ImageDataset(splits.train, augmentation, cache=cache, folder=config.cache_folder)
+    val = ImageDataset(splits.val, whole, cache=cache, folder=config.cache_folder)
     return (
         data.loader(train, config.batch_size, train=True, workers=workers, seed=config.seed),
         data.loader(val, 2 * config.batch_size, train=False, workers=workers),
@@ -139,8 +139,8 @@ def default_workers() -> int:
 
 def _cache(
     config: TrainConfig, sources: Sequence[ImageSource], side: int
-) -> Literal["memory", "none"]:
-    if config.cache == "memory" or config.cache == "none":
+) -> Literal["memory", "disk", "none"]:
+    if config.cache != "auto":
         return config.cache
     pictures = sum(len(source) for source in sources)
     # pictures are kept somewhat larger than they are used, for crops

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -104,6 +105,13 @@ class SceneImages(ImageSource):
         shapes = self._plan(index, rng)
         pixels = draw_scene(self.config, self.labels.names, shapes, rng)
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+    def fingerprint(self) -> str:
+        """Returns a hash of all that the pictures are drawn from, and of the version that draws."""
+        from gatlabel import __version__
+
+        drawn = [__version__, repr(self.config), self.split, self.seed, self._indices.tolist()]
+        return hashlib.sha256(repr(drawn).encode()).hexdigest()
 
     def subset(self, indices: Sequence[int]) -> SceneImages:
         """Returns the pictures at the given positions, in that order."""
