@@ -34,6 +34,7 @@ from gatlabel.data.csv_reader import read_csv
 from gatlabel.data.dataset import ImageDataset
 from gatlabel.data.decoding import decode_image
 from gatlabel.data.file_images import FileImages
+from gatlabel.data.hiding import hide_labels, single_positive
 from gatlabel.data.json_reader import read_json
 from gatlabel.data.loader import SeededSampler, loader
 from gatlabel.data.readers import READERS
@@ -67,11 +68,13 @@ __all__ = [
     "complete_splits",
     "decode_image",
     "evaluation_transform",
+    "hide_labels",
     "loader",
     "read_coco",
     "read_csv",
     "read_json",
     "read_voc",
+    "single_positive",
     "split",
     "stratify",
     "training_transform",
