@@ -158,6 +158,16 @@ class Cooccurrence:
         return np.full(len(self.labels), self.require_images("known"), np.int64) - gaps
 
     @property
+    def base_rates(self) -> NDArray[np.float64]:
+        """Share of pictures with each label, ``(n_i + ½) / (known_i + 1)``: ``(L,)`` in (0, 1).
+
+        Half a picture is added to either side, so that log-odds stay finite (Krichevsky and
+        Trofimov 1981).
+        """
+        rates: NDArray[np.float64] = (self.label_counts + 0.5) / (self.known + 1)
+        return rates
+
+    @property
     def known_pairs(self) -> NDArray[np.int64]:
         """Pictures in which both labels are known: dense ``(L, L)``, the diagonal is ``known``."""
         known = self.known

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from gatlabel.errors import InputError
@@ -88,6 +89,8 @@ def build_model(config: TrainConfig, graph: LabelGraph, head: str) -> MultiLabel
         resize=config.resize,
         image_size=config.image_size,
     )
+    if graph.counts is not None and graph.counts.images is not None:
+        model.head.start_at(torch.from_numpy(graph.counts.base_rates))
     if config.freeze == "encoder":
         freeze(model.encoder)
     elif config.freeze == "norms":

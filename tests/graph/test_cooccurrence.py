@@ -277,3 +277,8 @@ def test_real_sparse_targets_equal_the_dense_count(shared_data) -> None:
     assert counts == Cooccurrence.from_targets(matrix.toarray(), names)
     gram = (matrix.astype(np.int32).T @ matrix.astype(np.int32)).toarray()
     np.testing.assert_array_equal(counts.pair_counts, gram - np.diag(np.diag(gram)))
+
+
+def test_base_rates_are_never_0_or_1() -> None:
+    counts = Cooccurrence.from_targets([[1, 0, -1], [1, 0, 1], [1, 0, 0]], ["a", "b", "c"])
+    np.testing.assert_allclose(counts.base_rates, [3.5 / 4, 0.5 / 4, 1.5 / 3])

@@ -52,6 +52,18 @@ class TestEveryHead:
             assert head(features_for(head, batch)).shape == (batch, L)
         assert (head.in_features, head.out_features) == (D, L)
 
+    def test_starts_at_base_rates(self, case, graph) -> None:
+        head = build(case, graph)
+        rates = torch.linspace(0.05, 0.9, L)
+        head.start_at(rates)
+        if head.label_bias() is not None:
+            blank = torch.zeros_like(features_for(head, 1))
+            plain = head.without_edges() if isinstance(head, TakesGraph) else head
+            if head.kind != "query":  # its queries speak without a picture
+                torch.testing.assert_close(plain(blank)[0].sigmoid(), rates)
+        with pytest.raises(InputError, match="base rates"):
+            head.start_at(rates * 2)
+
     def test_every_parameter_gets_a_gradient(self, case, graph) -> None:
         head = build(case, graph)
         head(features_for(head, 4)).square().sum().backward()
@@ -245,6 +257,21 @@ class TestHeadsWithAGraph:
         none.load_state_dict(alone.state_dict())
         features = features_for(head, 4)
         torch.testing.assert_close(none(features), alone(features), rtol=1e-5, atol=1e-6)
+
+    def test_with_some_edges_is_the_head_of_the_smaller_graph(self, case, graph) -> None:
+        head = build(case, graph)
+        keep = torch.arange(len(head.edge_weight)) % 3 != 1
+        some = head.with_edges(keep)
+        smaller = LabelGraph(NAMES, head.edge_index[:, keep], head.edge_weight[keep])
+        again = type(head)(D, graph=smaller, **options_from(head)).eval()
+        again.load_state_dict(some.state_dict())
+        features = features_for(head, 4)
+        torch.testing.assert_close(again(features), some(features), rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(some(features), head(features))
+        everything = head.with_edges(torch.ones_like(keep))
+        torch.testing.assert_close(everything(features), head(features), rtol=0, atol=0)
+        with pytest.raises(InputError, match="one value an edge"):
+            head.with_edges(keep[1:])
 
     def test_an_isolated_label_has_no_edge_term(self, case, graph) -> None:
         sparse = LabelGraph.from_edges([("a", "b", 0.5), ("b", "c", 0.8)], names=NAMES)

@@ -49,6 +49,33 @@ class Head(nn.Module, ABC):
         """The parameters whose size a weight decay of their own (shrinkage) should hold."""
         return []
 
+    def label_bias(self) -> nn.Parameter | None:
+        """The learned biases of the labels ``(L,)``, or ``None`` for a head without."""
+        bias = getattr(self, "bias", None)
+        return bias if isinstance(bias, nn.Parameter) else None
+
+    @torch.no_grad()
+    def start_at(self, base_rates: Tensor) -> None:
+        """Starts the biases at the log-odds of the labels' base rates; without biases, does nothing.
+
+        Then the first steps need not teach every label that it is rare (Lin et al., *Focal loss
+        for dense object detection*, ICCV 2017, arXiv:1708.02002, section 3.3).
+
+        Args:
+            base_rates: ``(L,)`` in (0, 1), as :attr:`gatlabel.graph.Cooccurrence.base_rates`.
+
+        Raises:
+            InputError: If they are no ``L`` probabilities between 0 and 1.
+        """
+        if (
+            base_rates.shape != (self.out_features,)
+            or not ((base_rates > 0) & (base_rates < 1)).all()
+        ):
+            raise InputError(f"base rates: expected {self.out_features} values above 0 and below 1")
+        bias = self.label_bias()
+        if bias is not None:
+            bias.copy_(base_rates.logit())
+
     def extra_repr(self) -> str:
         """What ``repr`` prints: every option of the head."""
         options = {**self.config, "labels": self.out_features}
@@ -163,10 +190,35 @@ class TakesGraph(Head):
             alone.drop_edges()
         return alone
 
+    def with_edges(self, keep: Tensor) -> Self:
+        """Returns a copy with all learned weights and some of the edges: shows what one edge does.
+
+        What attention the others got is shared among those that stay.
+
+        Args:
+            keep: bool ``(E,)``, which columns of ``edge_index`` stay.
+
+        Raises:
+            InputError: If ``keep`` is no truth value an edge.
+        """
+        if keep.dtype != torch.bool or keep.shape != self.edge_weight.shape:
+            raise InputError(
+                f"keep is {keep.dtype} {tuple(keep.shape)}: expected bool "
+                f"({len(self.edge_weight)},), one value an edge of the head"
+            )
+        some = copy.deepcopy(self)
+        with torch.no_grad():
+            some.keep_edges(keep)
+        return some
+
     def drop_edges(self) -> None:
-        """Removes all edges in place; a head that keeps more per edge extends it."""
-        self.edge_index = self.edge_index.new_zeros(2, 0)
-        self.edge_weight = self.edge_weight.new_zeros(0)
+        """Removes all edges in place."""
+        self.keep_edges(torch.zeros_like(self.edge_weight, dtype=torch.bool))
+
+    def keep_edges(self, keep: Tensor) -> None:
+        """Removes all other edges in place; a head that keeps more per edge extends it."""
+        self.edge_weight = self.edge_weight[keep]
+        self.edge_index = self.edge_index[:, keep]
 
 
 class GraphHead(TakesGraph, StaticHead):

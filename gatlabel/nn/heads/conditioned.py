@@ -123,11 +123,16 @@ class ConditionedHead(TakesGraph, MapHead):
         """``o`` and ``c``: how far the edges may move a logit."""
         return [self.out_edge, self.coupling]
 
-    def drop_edges(self) -> None:
-        """Removes the edges and what was learned for each."""
-        super().drop_edges()
+    def label_bias(self) -> nn.Parameter:
+        """The biases ``b (L,)``."""
+        return self.score.bias
+
+    def keep_edges(self, keep: Tensor) -> None:
+        """Removes the other edges and what was learned for each."""
+        super().keep_edges(keep)
         self.attend.set_edges(self.edge_index, self.edge_weight)
-        self.coupling = nn.Parameter(self.coupling.new_zeros(0))
+        if self.steps:
+            self.coupling = nn.Parameter(self.coupling[keep])
 
     def edge_effects(self) -> tuple[Tensor, Tensor]:
         """Returns the edges ``(2, E)`` and ``c (E,)``: what a label surely present sends.
@@ -195,8 +200,6 @@ class ConditionedHead(TakesGraph, MapHead):
 
 
 def _base_rates(graph: LabelGraph) -> Tensor:
-    if graph.counts is None:
+    if graph.counts is None or graph.counts.images is None:
         return torch.full((len(graph.names),), 0.5)
-    known = torch.as_tensor(graph.counts.known, dtype=torch.float64)
-    positives = torch.as_tensor(graph.counts.label_counts, dtype=torch.float64)
-    return (positives + 0.5) / (known + 1)  # never 0 or 1
+    return torch.from_numpy(graph.counts.base_rates)

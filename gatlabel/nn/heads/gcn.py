@@ -55,14 +55,10 @@ class GCNHead(GraphHead):
         super().__init__(in_features, graph)
         self.hidden = hidden
         self.nodes = NodeFeatures(node_features, graph)
-        if (graph.variant or "").startswith("mlgcn"):
-            edges, weights = self.edge_index, self.edge_weight
-        else:
-            edges, weights = symmetric_normalisation(
-                self.edge_index, self.edge_weight, self.out_features, True, 1.0
-            )
-        self.register_buffer("operator_edges", edges, persistent=False)
-        self.register_buffer("operator", weights[:, None], persistent=False)
+        self.normalised = (graph.variant or "").startswith("mlgcn")
+        for name in ("operator_edges", "operator"):
+            self.register_buffer(name, None, persistent=False)
+        self._set_operator()
         self.first = nn.Parameter(torch.empty(self.nodes.width, hidden))
         self.second = nn.Parameter(torch.empty(hidden, in_features))
         for weight in (self.first, self.second):  # as in ML-GCN's code
@@ -73,6 +69,17 @@ class GCNHead(GraphHead):
     def config(self) -> dict[str, Any]:
         """The options that make a head of the same shape."""
         return {**super().config, **self.nodes.config, "hidden": self.hidden}
+
+    def _set_operator(self) -> None:
+        edges, weights = self.edge_index, self.edge_weight
+        if not self.normalised:
+            edges, weights = symmetric_normalisation(edges, weights, self.out_features, True, 1.0)
+        self.operator_edges, self.operator = edges, weights[:, None]
+
+    def keep_edges(self, keep: Tensor) -> None:
+        """Removes the other edges; a matrix that is not ML-GCN's is normalised anew."""
+        super().keep_edges(keep)
+        self._set_operator()
 
     def drop_edges(self) -> None:
         """Leaves the identity for ``A``: what it is, in any construction, without edges."""

@@ -40,6 +40,10 @@ class LinearHead(StaticHead):
         super().__init__(in_features, count_labels("LinearHead", labels, graph))
         self.linear = nn.Linear(in_features, self.out_features)
 
+    def label_bias(self) -> nn.Parameter:
+        """The biases ``b (L,)``."""
+        return self.linear.bias
+
     def classifier(self) -> tuple[Tensor, Tensor]:
         """Returns weight ``(L, D)`` and bias ``(L,)``."""
         return self.linear.weight, self.linear.bias

@@ -89,10 +89,10 @@ class PyGHead(GraphHead):
         """``O_self`` and ``O_edge``: how far the head may leave the linear classifier."""
         return [self.out_self, self.out_edge]
 
-    def drop_edges(self) -> None:
-        """Removes the edges and with them the whole edge term."""
-        super().drop_edges()
-        self.listens = torch.zeros_like(self.listens)
+    def keep_edges(self, keep: Tensor) -> None:
+        """Removes the other edges, and the edge term of labels that are left without one."""
+        super().keep_edges(keep)
+        self.listens = torch.zeros_like(self.listens).index_fill(0, self.edge_index[1], 1.0)
 
     def classifier(self) -> tuple[Tensor, Tensor]:
         """Returns weight ``(L, D)`` and bias ``(L,)``."""
