@@ -1,4 +1,4 @@
-"""The command line: ``gatlabel train | evaluate | predict | graph``.
+"""The command line: ``gatlabel train | evaluate | predict | graph | benchmark``.
 
 Exit codes: 0 done, 2 the caller's mistake (one line, no traceback), 1 anything else.
 """
@@ -17,6 +17,7 @@ usage: gatlabel COMMAND [options]
   evaluate   evaluate a trained run on a split or on other data
   predict    label pictures with a trained run
   graph      build, show or compare label graphs
+  benchmark  compare label graphs or heads, with controls and statistics
 
 gatlabel COMMAND --help lists the options of a command; gatlabel --version prints the version.
 """
@@ -63,6 +64,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _commands() -> dict[str, Callable[[list[str]], None]]:
     # imported here: `gatlabel --help` should not wait for torch
+    from gatlabel.cli.benchmark import benchmark_command
     from gatlabel.cli.evaluate import evaluate_command
     from gatlabel.cli.graph import graph_command
     from gatlabel.cli.predict import predict_command
@@ -73,4 +75,5 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
         "evaluate": evaluate_command,
         "predict": predict_command,
         "graph": graph_command,
+        "benchmark": benchmark_command,
     }

@@ -46,9 +46,9 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def option_texts() -> dict[str, str]:
-    """Returns the text of each option, from the docstring of :class:`TrainConfig`."""
-    document = TrainConfig.__doc__ or ""
+def option_texts(config: type = TrainConfig) -> dict[str, str]:
+    """Returns the text of each option, from the docstring of the config."""
+    document = config.__doc__ or ""
     found = re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", document, flags=re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in found}
 

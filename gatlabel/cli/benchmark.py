@@ -1,0 +1,134 @@
+"""``gatlabel benchmark graphs | heads``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.errors import InputError, unknown_choice
+
+USAGE = """\
+usage: gatlabel benchmark COMMAND [options]
+
+  graphs     compare label graphs under one head: does the graph help, and which one?
+  heads      compare heads on one label graph
+
+Both tune every contender alike, bring controls (no edges, random edges, permuted labels, the graph
+cut at evaluation) and say what is more than chance. Run again to go on after an interruption.
+gatlabel benchmark COMMAND --help lists the options of a command.
+"""
+DESCRIPTIONS = {
+    "graphs": "Compares label graphs under one head, with controls, seeds and paired tests. "
+    "Without options, on the built-in scenes.",
+    "heads": "Compares heads on one label graph, with controls, seeds and paired tests. "
+    "Without options, on the built-in scenes.",
+}
+#: Options of training that mean nothing here, or that the benchmark decides.
+LEFT_OUT = (
+    *("recipe", "head", "heads", "graph", "output", "overwrite", "progress", "workers"),
+    *("tensorboard", "cache", "cache_folder", "keep", "patience", "compare"),
+    *("hide_labels", "unknown"),  # options of the benchmark itself
+)
+LISTS = ("graphs", "heads", "train_fractions", "hide_labels", "unknown")
+
+
+def benchmark_command(words: list[str]) -> None:
+    """Runs one of the two benchmarks and prints what it found."""
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        if words:
+            raise SystemExit(0)
+        return
+    if words[0] not in DESCRIPTIONS:
+        raise unknown_choice("benchmark", words[0], DESCRIPTIONS)
+    kind: Literal["graphs", "heads"] = "heads" if words[0] == "heads" else "graphs"
+    from gatlabel.experiments import make_config, run_benchmark
+
+    parser = _parser(kind)
+    options = parse(parser, words[1:])
+    console = Console(stderr=True)
+    config = make_config(kind, **_given(options))
+    result = run_benchmark(
+        config, say=lambda line: console.print(line, highlight=False, markup=False)
+    )
+    _print(result)
+
+
+def _parser(kind: str) -> ArgumentParser:
+    from gatlabel.experiments import BenchmarkConfig
+    from gatlabel.training.config import TrainConfig
+    from gatlabel.training.options import flag, option_texts
+
+    parser = make_parser(f"benchmark {kind}", DESCRIPTIONS[kind])
+    own, texts = get_type_hints(BenchmarkConfig), option_texts(BenchmarkConfig)
+    group: Any = parser.add_argument_group("benchmark")
+    for field in dataclasses.fields(BenchmarkConfig):
+        if field.name in ("kind", "train"):
+            continue
+        # lists are words with commas between; None: not given, so that defaults stand in one place
+        hint = str if field.name in LISTS else own[field.name]
+        group.add_argument(flag(field.name), type=hint | None, help=texts[field.name])
+    group = parser.add_argument_group("data, encoder, heads and end-to-end training, as of train")
+    group.add_argument("--config", type=Path | None, help="YAML file of options of train.")
+    theirs, texts = get_type_hints(TrainConfig), option_texts()
+    for field in dataclasses.fields(TrainConfig):
+        if field.name not in (*LEFT_OUT, *own):
+            hint = theirs[field.name] | None
+            group.add_argument(flag(field.name), type=hint, help=texts.get(field.name))
+    return parser
+
+
+def _given(options: Namespace) -> dict[str, Any]:
+    """Returns the options that were given, lists split, over those of the config file."""
+    from gatlabel.training.config import read_options
+    from gatlabel.training.options import config_from
+
+    given = {name: value for name, value in options.as_dict().items() if value is not None}
+    path = given.pop("config", None)
+    for name in LISTS:
+        if name in given:
+            given[name] = [_item(name, part) for part in given[name].strip("[]").split(",")]
+    if path is not None:
+        given["train"] = config_from(read_options(path))
+    return given
+
+
+def _item(name: str, text: str) -> str | float:
+    text = text.strip()
+    if name not in ("train_fractions", "hide_labels") or text == "single":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        option = name.replace("_", "-")
+        raise InputError(f"option --{option}: {text!r} is no number") from None
+
+
+def _print(result: Any) -> None:
+    from gatlabel.experiments.comparisons import LINEAR, NO_EDGES
+    from gatlabel.experiments.tables import interval, mean_and_deviation, values_of
+
+    console = Console()
+    for where in result.settings:
+        by_pair = {(c.ours, c.against): c for c in result.comparisons if c.setting == where}
+        table = Table(title=escape(where.title or result.title))
+        table.add_column("contender")
+        for name in ("mAP", "Δ linear", "Δ no edges"):
+            table.add_column(name, justify="right")
+        for who in result.contenders:
+            table.add_row(
+                escape(who.title),
+                mean_and_deviation(values_of(result.runs, who, where, "mAP")),
+                *(escape(interval(by_pair.get((who, a)))) for a in (LINEAR, NO_EDGES)),
+            )
+        console.print(table)
+    print("Per cent and points; * beyond chance after Holm's correction.")
+    print("\n".join(result.verdict))
+    print(f"report: {result.folder / 'report.html'}")

@@ -1,0 +1,171 @@
+"""Which contenders are compared, and what the bootstrap says of each pair."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.resampling import resample_weights, resampled_map
+from gatlabel.experiments.statistics import (
+    Difference,
+    draw_seeds,
+    holm,
+    paired_difference,
+    seed_means,
+)
+from gatlabel.metrics import mean_average_precision
+
+SIGNIFICANT = 0.05
+#: What a contender is compared with.
+LINEAR, NO_EDGES = "linear", "no edges"
+RANDOM, PERMUTED, CUT = "random edges", "permuted labels", "graph cut at evaluation"
+COMPLETED_WITHOUT, COMPLETED_RANDOM = "completion without edges", "completion with random edges"
+
+Scores = Callable[[Contender, Setting, int], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One contender against another, in one setting.
+
+    Attributes:
+        setting: The circumstances.
+        ours: Who.
+        theirs: Against whom.
+        against: What the other stands for (``"linear"``, ``"random edges"``, …).
+        difference: Of mAP, ours minus theirs.
+        corrected: p-value after Holm's correction over all that is tested; ``None`` for
+            differences of controls, which are shown but not tested.
+    """
+
+    setting: Setting
+    ours: Contender
+    theirs: Contender
+    against: str
+    difference: Difference
+    corrected: float | None
+
+    @property
+    def better(self) -> bool:
+        """Whether ours is better beyond chance."""
+        return self._significant and self.difference.low > 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether ours is worse beyond chance."""
+        return self._significant and self.difference.high < 0
+
+    @property
+    def _significant(self) -> bool:
+        return self.corrected is not None and self.corrected < SIGNIFICANT
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON values."""
+        own = dataclasses.asdict(self)
+        return {**own, "difference": dataclasses.asdict(self.difference)}
+
+
+def pairs(contenders: Sequence[Contender]) -> list[tuple[Contender, Contender, str, bool]]:
+    """Lists who is compared with whom.
+
+    Contenders with their own edges are tested against linear and every control of theirs, a head
+    without edges against linear, a treatment of unknown labels against the first one and
+    completion against its controls. Controls are also shown against linear and no edges.
+
+    Returns:
+        ``(ours, theirs, against, tested)`` for every pair.
+    """
+    there, first = set(contenders), contenders[0].unknown
+    found: list[tuple[Contender, Contender, str, bool]] = []
+
+    def add(ours: Contender, theirs: Contender, against: str, tested: bool) -> None:
+        if theirs in there and ours != theirs:
+            found.append((ours, theirs, against, tested))
+
+    for who in contenders:
+        plain = _first_treatment(who, first)
+        if who.completion == "own":
+            for edges, name in (("none", COMPLETED_WITHOUT), ("random", COMPLETED_RANDOM)):
+                add(who, dataclasses.replace(who, completion=edges), name, True)
+        if who != plain:
+            if who.completion in ("", "own"):
+                add(who, plain, first, who.edges == "own")
+            continue
+        add(who, contenders[0], LINEAR, not who.is_control or who.edges == "none")
+        bare = dataclasses.replace(who, graph=_completion_graph(who), edges="none")
+        add(who, bare, NO_EDGES, not who.is_control)
+        if not who.is_control:
+            for edges, name in (("random", RANDOM), ("permuted", PERMUTED), ("cut", CUT)):
+                add(who, dataclasses.replace(who, edges=edges), name, True)
+    return found
+
+
+def _first_treatment(who: Contender, first: str) -> Contender:
+    """The same contender under the first treatment of unknown labels."""
+    if who.unknown == first and who.completion in ("", "own"):
+        return who
+    graph = who.graph
+    if who.completion and (who.edges == "none" or who.head == "linear"):
+        graph = ""
+    completion = who.completion if first == "complete" else ""
+    return dataclasses.replace(who, graph=graph, unknown=first, completion=completion)
+
+
+def _completion_graph(who: Contender) -> str:
+    return who.graph if who.completion else ""
+
+
+def compare(
+    contenders: Sequence[Contender],
+    settings: Sequence[Setting],
+    seeds: Sequence[int],
+    targets: NDArray[np.float32],
+    scores: Scores,
+    resamples: int,
+    advance: Callable[[int], None] = lambda count: None,
+) -> list[Comparison]:
+    """Computes all differences with intervals and corrected p-values.
+
+    Args:
+        contenders: ``linear`` under the first treatment comes first.
+        settings: In which circumstances.
+        seeds: The seeds that every contender has.
+        targets: Of the reported pictures ``(N, L)``.
+        scores: Gives the logits ``(N, L)`` of a run.
+        resamples: R; more are taken where so many comparisons are made that R could not show
+            any of them.
+        advance: Called with 1 whenever a contender is resampled.
+
+    Returns:
+        The comparisons, by setting.
+    """
+    wanted = pairs(contenders)
+    family = sum(tested for *_, tested in wanted) * len(settings)
+    resamples = max(resamples, 100 * family)
+    weights = resample_weights(len(targets), resamples, seed=0)
+    drawn = draw_seeds(len(seeds), resamples, seed=0)
+    found: list[Comparison] = []
+    for where in settings:
+        point, spread = {}, {}
+        for who in contenders:
+            logits = [scores(who, where, seed) for seed in seeds]
+            point[who] = np.array([mean_average_precision(s, targets).value for s in logits])
+            spread[who] = seed_means(
+                np.stack([resampled_map(s, targets, weights) for s in logits]), drawn
+            )
+            advance(1)
+        for ours, theirs, against, tested in wanted:
+            difference = paired_difference(point[ours], point[theirs], spread[ours], spread[theirs])
+            corrected = difference.p if tested else None
+            found.append(Comparison(where, ours, theirs, against, difference, corrected))
+    tested_ones = [k for k, c in enumerate(found) if c.corrected is not None]
+    for k, p in zip(tested_ones, holm([found[k].difference.p for k in tested_ones]), strict=True):
+        found[k] = dataclasses.replace(found[k], corrected=p)
+    return found

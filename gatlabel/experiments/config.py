@@ -1,0 +1,170 @@
+"""The options of a benchmark, as one typed record around those of training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.experiments.contenders import UNKNOWN, takes_graph
+from gatlabel.experiments.graphs import parse_graph
+from gatlabel.graph import VARIANTS
+from gatlabel.training.building import GRAPH_FILES
+from gatlabel.training.config import TrainConfig
+
+Mode = Literal["frozen", "end-to-end"]
+
+#: Options that change neither a run nor a score, so that a benchmark may be resumed with others.
+FREE = ("seeds", "resamples", "workers", "progress", "output", "feature_cache")
+#: The same of training.
+UNDECIDING = (
+    *("output", "overwrite", "progress", "workers", "tensorboard", "cache", "cache_folder"),
+    *("keep", "patience", "compare", "recipe"),
+)
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """All options of ``gatlabel benchmark``.
+
+    Attributes:
+        kind: What is compared: graphs or heads (which changes the words of the report only).
+        train: The data, the encoder and, end to end, the training: options as of ``gatlabel
+            train``; those of head and graph hold for all contenders that take them.
+        graphs: Label graphs: variants, with options as in conditional:given=source:top_k=3, or
+            files of graphs.
+        heads: Heads, by name; linear is always in.
+        seeds: Number of seeds of every contender; 3 for a look, 5 or more for claims.
+        train_fractions: Shares of the training pictures to learn from, above 0 and at most 1.
+        mode: frozen trains heads on features extracted once; end-to-end trains everything.
+        hide_labels: Shares of the training targets to hide, at least 0 and below 1, or single:
+            one known label a picture. 0 hides none.
+        unknown: What unknown training targets are treated as: ignore, negative, prior or complete.
+        trials: Settings of the optimiser that every contender tries on the tuning split; none
+            takes 9, and end to end 1, the recipe itself.
+        tuning_seeds: Number of runs that each trial is judged by; none takes 1, and 3 where the
+            tuning split is cut from the training pictures, each time another.
+        frozen_epochs: frozen: passes over the training features, at least.
+        resamples: Bootstrap resamples of pictures and seeds.
+        pretrain_pictures: scenes: pictures that the encoder learns from, which no split has.
+        pretrain_epochs: scenes: passes over these.
+        workers: Processes that train; none takes one a core.
+        output: Folder of the results; none makes one below runs/, named after the benchmark.
+        feature_cache: Folder of extracted features and trained encoders.
+        progress: Show a progress bar.
+    """
+
+    kind: Literal["graphs", "heads"] = "graphs"
+    train: TrainConfig = field(default_factory=TrainConfig)
+    graphs: tuple[str, ...] = ("conditional", "npmi", "complete")
+    heads: tuple[str, ...] = ("gat",)
+    seeds: int = 3
+    train_fractions: tuple[float, ...] = (1.0,)
+    mode: Mode = "frozen"
+    hide_labels: tuple[float | Literal["single"], ...] = (0.0,)
+    unknown: tuple[str, ...] = ("ignore",)
+    trials: int | None = None
+    tuning_seeds: int | None = None
+    frozen_epochs: int = 20
+    resamples: int = 2000
+    pretrain_pictures: int = 4000
+    pretrain_epochs: int = 4
+    workers: int | None = None
+    output: Path | None = None
+    feature_cache: Path = Path("runs") / "cache"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "frozen_epochs", "pretrain_pictures", "pretrain_epochs"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("resamples", self.resamples, 100)
+        for name in ("trials", "tuning_seeds", "workers"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
+        for name in ("graphs", "heads", "train_fractions", "hide_labels", "unknown"):
+            if len(set(getattr(self, name))) != len(getattr(self, name)) or not getattr(self, name):
+                raise InputError(f"{name}: give at least one, and each once")
+        for share in self.train_fractions:
+            if not 0 < share <= 1:
+                raise InputError(f"train_fractions={share}: must be above 0 and at most 1")
+        for hidden in self.hide_labels:
+            if hidden != "single" and not 0 <= hidden < 1:
+                raise InputError(f"hide_labels={hidden}: must be at least 0 and below 1, or single")
+        for treatment in self.unknown:
+            if treatment not in UNKNOWN:
+                raise unknown_choice("treatment of unknown labels", treatment, UNKNOWN)
+        for head in self.heads:
+            takes_graph(head)
+        for graph in self.graphs:
+            name, _ = parse_graph(graph)
+            if name not in VARIANTS and Path(graph).suffix not in GRAPH_FILES:
+                raise unknown_choice("graph variant", name, VARIANTS)
+
+    @property
+    def trials_each(self) -> int:
+        """Trials of every contender."""
+        if self.trials is not None:
+            return self.trials
+        return 9 if self.mode == "frozen" else 1
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.output or Path("runs") / f"benchmark-{self.kind}-{self.train.data}"
+
+    def fixed(self) -> dict[str, Any]:
+        """Returns the options that decide the results, as JSON values."""
+        own = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.name not in FREE and f.name != "train"
+        }
+        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in own.items()}
+        train = {k: v for k, v in self.train.to_dict().items() if k not in UNDECIDING}
+        return {**plain, "trials": self.trials_each, "train": train}
+
+
+def make_config(kind: Literal["graphs", "heads"], **options: Any) -> BenchmarkConfig:
+    """Builds a config from options of the benchmark and of training, by their names.
+
+    ``heads`` is the benchmark's; for the number of attention heads give ``train=TrainConfig(…)``.
+
+    Raises:
+        InputError: If an option is unknown (the message gives the nearest) or wrong.
+    """
+    own = {f.name for f in dataclasses.fields(BenchmarkConfig)} - {"kind"}
+    theirs = {f.name for f in dataclasses.fields(TrainConfig)}
+    given: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in own | theirs:
+            raise unknown_choice("option of a benchmark", name, own | theirs)
+        if name in own:
+            listed = isinstance(value, Sequence) and not isinstance(value, str)
+            given[name] = tuple(value) if listed else value
+        else:
+            training[name] = Path(value) if name in ("root", "annotations", "classes") else value
+    base = given.pop("train", TrainConfig() if "data" not in training else None)
+    if base is None:
+        given["train"] = TrainConfig(**training)
+    else:
+        given["train"] = dataclasses.replace(base, **training)
+    if kind == "heads":
+        given.setdefault("graphs", ("conditional",))
+        given.setdefault("heads", HEADS_COMPARED)
+    for name in ("output", "feature_cache"):
+        if isinstance(given.get(name), str):
+            given[name] = Path(given[name])
+    return BenchmarkConfig(kind=kind, **given)
+
+
+#: What ``benchmark heads`` compares unless told otherwise.
+HEADS_COMPARED = ("linear", "gcn", "gat", "gatv2", "csra", "query", "conditioned")
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if value < least:
+        raise InputError(f"{name}={value}: must be at least {least:g}")

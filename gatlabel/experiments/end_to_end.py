@@ -1,0 +1,113 @@
+"""Runs that train everything, encoder and head, by the training recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gatlabel.data import DataSplits, ImageSource
+from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.graphs import make_graph, with_edges
+from gatlabel.experiments.outcome import (
+    Outcome,
+    Setting,
+    inference_microseconds,
+    parameter_count,
+)
+from gatlabel.experiments.preparation import Task, read_task
+from gatlabel.experiments.splits import cut_for_tuning, share_of
+from gatlabel.graph import Cooccurrence
+from gatlabel.metrics import mean_average_precision
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import TakesGraph
+from gatlabel.training.building import build_model
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.data import loaders
+from gatlabel.training.evaluation import predict_logits
+from gatlabel.training.fitting import device_of, fit
+
+TIMED = 32  # pictures whose features inference is timed on
+
+
+@dataclass(frozen=True)
+class EndToEndBackend:
+    """Trains whole models; small enough to be sent to another process.
+
+    Attributes:
+        train: All options of training; trials are factors on some of them.
+    """
+
+    train: TrainConfig
+
+    def tune(self, who: Contender, where: Setting, options: dict[str, float], seed: int) -> float:
+        """Trains once and returns the mAP on the tuning split."""
+        task = self._task()
+        learn, judged = task.roles.train, task.roles.tune
+        if judged is None:
+            rows, held = cut_for_tuning(task.roles.train.targets, seed)
+            learn, judged = learn.subset(rows.tolist()), learn.subset(held.tolist())
+        model, _ = self._trained(who, where, options, seed, learn, judged)
+        return mean_average_precision(predict_logits(model, judged), judged.targets).value
+
+    def run(
+        self, who: Contender, where: Setting, options: dict[str, float], seed: int, cut: bool
+    ) -> list[Outcome]:
+        """Trains once and scores the reported split, with ``cut`` also without the edges."""
+        task = self._task()
+        learn, shown = task.roles.train, task.roles.tune or task.roles.train
+        model, seconds = self._trained(who, where, options, seed, learn, shown)
+        heads = {who: model.head}
+        if cut and isinstance(model.head, TakesGraph):
+            heads[dataclasses.replace(who, edges="cut")] = model.head.without_edges().eval()
+        parameters = parameter_count(model.head)
+        found = []
+        for contender, head in heads.items():
+            model.head = head
+            logits = predict_logits(model, task.roles.report).numpy()
+            speed = self._head_microseconds(model, task.roles.report)
+            found.append(Outcome(contender, logits, parameters, seconds, speed))
+        return found
+
+    def _task(self) -> Task:
+        return read_task(self.train)
+
+    def _trained(
+        self, who: Contender, where: Setting, options: dict[str, float], seed: int,
+        learn: ImageSource, shown: ImageSource,
+    ) -> tuple[MultiLabelClassifier, float]:  # fmt: skip
+        """Returns the trained model and the seconds it took."""
+        config = self._config(who, where, options, seed)
+        learn = learn.subset(share_of(learn.targets, where.fraction, seed).tolist())
+        counts = Cooccurrence.from_targets(learn.targets, learn.labels)
+        own = make_graph(who.graph, counts, config) if who.graph else counts.graph("identity")
+        torch.manual_seed(seed)
+        model = build_model(config, with_edges(own, who.edges, counts, seed), who.head)
+        splits = DataSplits("benchmark", learn, shown)
+        began = time.perf_counter()
+        fit(model, config, loaders(splits, model, config), None)
+        seconds = time.perf_counter() - began
+        return model.to(device_of(config)), seconds
+
+    def _config(
+        self, who: Contender, where: Setting, options: dict[str, float], seed: int
+    ) -> TrainConfig:
+        base = self.train.resolved()
+        scaled = {name: getattr(base, name) * factor for name, factor in options.items()}
+        return dataclasses.replace(
+            base, **scaled, seed=seed, progress=False, keep="last", patience=0
+        )
+
+    def _head_microseconds(self, model: MultiLabelClassifier, source: ImageSource) -> float:
+        from gatlabel.data import ImageDataset, evaluation_transform
+
+        transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
+        dataset = ImageDataset(source, transform)
+        rows = np.arange(min(TIMED, len(dataset)))
+        images = torch.stack([dataset[int(row)][0] for row in rows])
+        with torch.inference_mode():
+            features = model.features(images.to(next(model.parameters()).device))
+        return inference_microseconds(model.head, features)

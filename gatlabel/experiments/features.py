@@ -1,0 +1,157 @@
+"""Features of every picture, extracted once, kept in a cache folder and mapped into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatlabel import data
+from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.errors import InputError
+from gatlabel.files import write_json
+from gatlabel.model import MultiLabelClassifier
+
+Kind = Literal["pooled", "map"]
+BATCH = 64
+VERSION = 1  # of the files: raise it when what is extracted changes
+_DTYPE = {"pooled": np.float32, "map": np.float16}
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """Features of one split, on disk.
+
+    Attributes:
+        path: The ``.npy`` file: float32 ``(N, D)``, or float16 ``(N, D, h, w)`` for maps.
+    """
+
+    path: Path
+
+    def open(self) -> NDArray[Any]:
+        """Maps the file into memory, read-only.
+
+        Raises:
+            InputError: If the file is missing or damaged.
+        """
+        try:
+            array: NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read the features {self.path}: {error}") from error
+        return array
+
+
+def extract(
+    model: MultiLabelClassifier,
+    source: ImageSource,
+    kind: Kind,
+    cache: Path,
+    advance: Callable[[int], None] = lambda pictures: None,
+) -> FeatureFile:
+    """Returns the features of a source, from the cache where it has them.
+
+    What is there of an interrupted extraction is kept. Pictures are taken whole, resized as the
+    model has it.
+
+    Args:
+        model: Encoder and pooling; used in evaluation mode on the CPU or the device it is on.
+        source: N pictures.
+        kind: ``pooled`` ``(N, D)`` or ``map`` ``(N, D, h, w)``.
+        cache: Folder of features; files are named by a hash of everything that matters.
+        advance: Called with the number of pictures that became ready.
+
+    Raises:
+        InputError: If a picture cannot be decoded, or the cache cannot be written.
+    """
+    key = _key(model, source, kind)
+    path = cache / f"features-{kind}-{key}.npy"
+    if path.is_file():
+        advance(len(source))
+        return FeatureFile(path)
+    cache.mkdir(parents=True, exist_ok=True)
+    partial, progress = path.with_suffix(".part.npy"), path.with_suffix(".part.json")
+    done = _done(partial, progress)
+    advance(done)
+    store = np.load(partial, mmap_mode="r+", allow_pickle=False) if done else None
+    model = model.eval()
+    while done < len(source):
+        rows = list(range(done, min(done + BATCH, len(source))))
+        values = _features(model, source, rows, kind)
+        if store is None:
+            store = np.lib.format.open_memmap(
+                partial, mode="w+", dtype=_DTYPE[kind], shape=(len(source), *values.shape[1:])
+            )
+        store[rows] = values
+        store.flush()
+        done += len(rows)
+        write_json(progress, {"done": done})
+        advance(len(rows))
+    del store
+    partial.replace(path)
+    progress.unlink(missing_ok=True)
+    return FeatureFile(path)
+
+
+def _done(partial: Path, progress: Path) -> int:
+    if not (partial.is_file() and progress.is_file()):
+        return 0
+    try:
+        return int(json.loads(progress.read_text(encoding="utf-8"))["done"])
+    except (ValueError, KeyError, TypeError):
+        return 0
+
+
+@torch.inference_mode()
+def _features(
+    model: MultiLabelClassifier, source: ImageSource, rows: list[int], kind: Kind
+) -> NDArray[Any]:
+    transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
+    dataset = ImageDataset(source, transform)
+    images = torch.stack([dataset[row][0] for row in rows])
+    pixels = model.encoder.normalize(images.to(next(model.parameters()).device))
+    maps: Tensor = model.encoder(pixels.contiguous(memory_format=torch.channels_last))
+    values = maps.half() if kind == "map" else model.pool(maps).float()
+    result: NDArray[Any] = values.cpu().contiguous().numpy()
+    return result
+
+
+def _key(model: MultiLabelClassifier, source: ImageSource, kind: Kind) -> str:
+    digest = hashlib.sha256()
+    parts = [VERSION, kind, model.encoder.config, model.pooling_name, model.resize]
+    digest.update(json.dumps([*parts, model.image_size, picture_identity(source)]).encode())
+    modules = [model.encoder] if kind == "map" else [model.encoder, model.pool]
+    for module in modules:
+        for name, tensor in module.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:20]
+
+
+def picture_identity(source: ImageSource) -> list[Any]:
+    """Returns JSON values that change whenever the pictures of a source may have changed.
+
+    For files: path, size and time of change; for scenes: all that they are drawn from; for other
+    sources: type, names and the first pictures themselves.
+    """
+    from gatlabel.data.file_images import FileImages
+    from gatlabel.data.scenes import SceneImages
+
+    if isinstance(source, FileImages):
+        stats = [source.path(row).stat() for row in range(len(source))]
+        files = [
+            [name, s.st_size, s.st_mtime_ns] for name, s in zip(source.ids, stats, strict=True)
+        ]
+        return ["files", str(source.root.resolve()), files]
+    if isinstance(source, SceneImages):
+        return ["scenes", repr(source.config), source.split, source.seed, list(source.ids)]
+    pixels = [source.load(row).numpy().tobytes() for row in range(min(8, len(source)))]
+    sums = [hashlib.sha256(values).hexdigest() for values in pixels]
+    return [type(source).__qualname__, list(source.ids), sums]

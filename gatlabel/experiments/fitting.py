@@ -1,0 +1,174 @@
+"""Trains any head on features in seconds: AdamW, one cycle, a moving average of the weights."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.lr_scheduler import OneCycleLR
+
+from gatlabel.encoders import parameter_groups
+from gatlabel.losses import BCELoss
+from gatlabel.nn import Head
+from gatlabel.training.averaging import warmed_average
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a head is trained on features.
+
+    Attributes:
+        lr: Largest learning rate.
+        weight_decay: Weight decay of weights (not of biases).
+        shrinkage: Weight decay of what the head names in ``shrunk_parameters``.
+        epochs: Passes over the pictures, at least.
+        least_steps: Steps, at least: a small set needs more passes.
+        batch_size: Pictures in a step.
+        warmup: Share of the steps in which the rate rises.
+        ema: Final decay of the moving average that is evaluated; 0 for none.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 1.0
+    shrinkage: float = 100.0
+    epochs: int = 20
+    least_steps: int = 400
+    batch_size: int = 128
+    warmup: float = 0.2
+    ema: float = 0.99
+
+
+class Features:
+    """Features of some pictures, scaled, as batches of float32.
+
+    Args:
+        array: ``(N, …)``, usually mapped from disk.
+        rows: Which pictures, in which order; all if left out.
+        scale: What features are divided by; their root mean square if left out, so that the same
+            learning rates suit all encoders.
+    """
+
+    def __init__(
+        self, array: NDArray[Any], rows: NDArray[np.int64] | None = None, scale: float | None = None
+    ) -> None:
+        self.rows = np.arange(len(array)) if rows is None else rows
+        # vectors are small and wanted whole; maps stay on disk
+        self._array = array if array.ndim > 2 else torch.from_numpy(np.array(array[self.rows]))
+        self.width = int(array.shape[1])
+        self.scale = self._root_mean_square() if scale is None else scale
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _root_mean_square(self, most: int = 1000) -> float:
+        step = max(1, len(self) // most)
+        return float(self._raw(np.arange(0, len(self), step)).double().pow(2).mean().sqrt()) or 1.0
+
+    def _raw(self, which: NDArray[np.int64]) -> Tensor:
+        if isinstance(self._array, Tensor):
+            return self._array[torch.from_numpy(which)].float()
+        return torch.from_numpy(self._array[self.rows[which]].astype(np.float32))
+
+    def __getitem__(self, which: NDArray[np.int64]) -> Tensor:
+        """Returns the features of the pictures at these positions: float32 ``(B, …)``."""
+        return self._raw(which) / self.scale
+
+
+class Completion(Protocol):
+    """What turns unknown targets into soft ones; see :mod:`gatlabel.training.completion`."""
+
+    @property
+    def targets(self) -> Tensor:
+        """``(N, L)``: 0 to 1, or -1 for what stays unknown."""
+
+    def update(self, logits: Tensor, progress: float) -> None:
+        """Takes the model's logits ``(N, L)`` and the share of training that is done."""
+
+
+def fit_head(
+    head: Head, features: Features, targets: Tensor, options: FitOptions, seed: int,
+    completion: Completion | None = None,
+) -> float:  # fmt: skip
+    """Trains a head in place; afterwards it holds the averaged weights, in evaluation mode.
+
+    The order of the pictures depends on ``seed`` only, so that contenders see the same batches.
+
+    Args:
+        head: The head.
+        features: Of the N training pictures.
+        targets: float32 ``(N, L)``, -1 for unknown; used where there is no completion.
+        options: How.
+        seed: Of the order of the pictures.
+        completion: Gives the targets, and is updated after every epoch.
+
+    Returns:
+        Seconds that it took.
+    """
+    began = time.perf_counter()
+    size = min(options.batch_size, len(features))
+    batches = len(features) // size
+    epochs = max(options.epochs, -(-options.least_steps // batches))
+    groups = head_groups(head, options)
+    optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
+    total = max(epochs * batches, 4)  # torch divides by the length of the rise
+    schedule = OneCycleLR(
+        optimizer,
+        max_lr=options.lr,
+        total_steps=total + 1,
+        pct_start=max(options.warmup, 2 / total),
+        cycle_momentum=False,
+    )
+    loss_of = BCELoss()
+    current = [p.detach() for p in head.parameters()]
+    average = [p.clone() for p in current]
+    update = warmed_average(options.ema)
+    order = torch.Generator().manual_seed(seed)
+    head.train()
+    steps = 0
+    for epoch in range(epochs):
+        known = targets if completion is None else completion.targets
+        shuffled = torch.randperm(len(features), generator=order)
+        for first in range(0, batches * size, size):
+            rows = shuffled[first : first + size]
+            loss = loss_of(head(features[rows.numpy()]), known[rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if options.ema and average:
+                update(average, current, steps)
+            steps += 1
+        if completion is not None:
+            completion.update(predict(head, features), (epoch + 1) / epochs)
+            head.train()
+    if options.ema:
+        with torch.no_grad():
+            for parameter, value in zip(head.parameters(), average, strict=True):
+                parameter.copy_(value)
+    head.eval()
+    return time.perf_counter() - began
+
+
+def head_groups(head: Head, options: FitOptions) -> list[dict[str, Any]]:
+    """Sorts the parameters by weight decay: weights, biases, and what shrinkage holds."""
+    shrunk = [p for p in head.shrunk_parameters() if p.requires_grad]
+    identities = {id(p) for p in shrunk}
+    groups = parameter_groups(head, options.lr, weight_decay=options.weight_decay)
+    for group in groups:
+        group["params"] = [p for p in group["params"] if id(p) not in identities]
+    groups.append({"params": shrunk, "lr": options.lr, "weight_decay": options.shrinkage})
+    return [group for group in groups if group["params"]]
+
+
+@torch.no_grad()
+def predict(head: Head, features: Features, batch_size: int = 512) -> Tensor:
+    """Returns the logits ``(N, L)`` of all pictures, in evaluation mode."""
+    head.eval()
+    rows = np.arange(len(features))
+    size = batch_size if not head.needs_map else 64
+    return torch.cat([head(features[rows[k : k + size]]) for k in range(0, len(rows), size)])

@@ -1,0 +1,118 @@
+"""Runs on frozen features: build a head, train it in seconds, score it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatlabel.experiments.completing import complete_targets
+from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.features import FeatureFile, Kind
+from gatlabel.experiments.fitting import Features, FitOptions, fit_head, predict
+from gatlabel.experiments.graphs import make_graph, with_edges
+from gatlabel.experiments.outcome import (
+    Outcome,
+    Setting,
+    inference_microseconds,
+    parameter_count,
+)
+from gatlabel.experiments.preparation import FrozenData, SplitFeatures
+from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
+from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.metrics import mean_average_precision
+from gatlabel.nn import HEADS, Head, TakesGraph
+from gatlabel.training.building import head_options
+from gatlabel.training.config import TrainConfig
+
+Rows = NDArray[np.int64]
+TIMED = 256  # pictures in the batch that inference is timed on
+
+
+@cache
+def _opened(file: FeatureFile) -> NDArray[Any]:
+    return file.open()
+
+
+@dataclass(frozen=True)
+class FrozenBackend:
+    """Trains heads on features that lie on disk; small enough to be sent to another process.
+
+    Attributes:
+        data: Features and targets.
+        train: Options of heads and graphs that hold for all.
+        fit: How heads are trained; trials change some of it.
+    """
+
+    data: FrozenData
+    train: TrainConfig
+    fit: FitOptions
+
+    def tune(self, who: Contender, where: Setting, options: dict[str, float], seed: int) -> float:
+        """Trains once and returns the mAP on the tuning split."""
+        rows: Rows = np.arange(len(self.data.train.targets))
+        if self.data.tune is None:
+            rows, judged = cut_for_tuning(self.data.train.targets, seed)
+            split = self.data.train
+        else:
+            split, judged = self.data.tune, np.arange(len(self.data.tune.targets))
+        head, scale, _ = self._trained(who, where, options, seed, rows)
+        features = Features(self._array(split, head), judged, scale)
+        return mean_average_precision(predict(head, features), split.targets[judged]).value
+
+    def run(
+        self, who: Contender, where: Setting, options: dict[str, float], seed: int, cut: bool
+    ) -> list[Outcome]:
+        """Trains once and scores the reported split, with ``cut`` also without the edges."""
+        rows = np.arange(len(self.data.train.targets))
+        head, scale, seconds = self._trained(who, where, options, seed, rows)
+        features = Features(self._array(self.data.report, head), scale=scale)
+        batch = features[np.arange(min(TIMED, len(features)))]
+        heads = {who: head}
+        if cut and isinstance(head, TakesGraph):
+            heads[dataclasses.replace(who, edges="cut")] = head.without_edges().eval()
+        return [
+            Outcome(
+                contender,
+                predict(each, features).numpy(),
+                parameter_count(head),
+                seconds,
+                inference_microseconds(each, batch),
+            )
+            for contender, each in heads.items()
+        ]
+
+    def _trained(
+        self, who: Contender, where: Setting, options: dict[str, float], seed: int, rows: Rows
+    ) -> tuple[Head, float, float]:
+        """Returns the trained head, the scale of its features, and the seconds it took."""
+        rows = rows[share_of(self.data.train.targets[rows], where.fraction, seed)]
+        targets = hide(self.data.train.targets[rows], where.hidden, seed)
+        # the graph knows no more than the pictures and targets that are learned from
+        counts = Cooccurrence.from_targets(targets, self.data.names)
+        own = make_graph(who.graph, counts, self.train) if who.graph else None
+        graph = counts.graph("identity") if own is None else own
+        array = _opened(self.data.train.files[_kind(who.head)])
+        torch.manual_seed(seed)
+        head = self._head(who, with_edges(graph, who.edges, counts, seed), array.shape[1])
+        features = Features(array, rows)
+        known = torch.from_numpy(targets)
+        completion = complete_targets(who, known, graph, counts, seed)
+        fit = dataclasses.replace(self.fit, **options)  # type: ignore[arg-type]
+        return head, features.scale, fit_head(head, features, known, fit, seed, completion)
+
+    def _head(self, who: Contender, graph: LabelGraph, width: int) -> Head:
+        # heads without edges take the names of the labels from the graph
+        return HEADS[who.head](width, graph=graph, **head_options(self.train, who.head))  # type: ignore[call-arg]
+
+    def _array(self, split: SplitFeatures, head: Head) -> NDArray[Any]:
+        return _opened(split.files[_kind(head.kind)])
+
+
+def _kind(head: str) -> Kind:
+    return "map" if HEADS[head].needs_map else "pooled"

@@ -1,0 +1,134 @@
+"""What one run gives: logits on the reported pictures, and the figures that follow from them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatlabel.experiments.contenders import Contender
+from gatlabel.metrics import evaluate_scores
+from gatlabel.nn import Head, StaticHead
+
+METRICS = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1")
+THIRDS = ("mAP_head", "mAP_middle", "mAP_tail")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The circumstances in which contenders are compared.
+
+    Attributes:
+        fraction: Share of the training pictures.
+        hidden: Share of the training targets that is hidden, or ``"single"``.
+    """
+
+    fraction: float = 1.0
+    hidden: float | str = 0.0
+
+    @property
+    def title(self) -> str:
+        """In words, empty for all pictures and all targets."""
+        parts = [] if self.fraction == 1 else [f"{self.fraction:.0%} of the pictures"]
+        if self.hidden == "single":
+            parts.append("one known label a picture")
+        elif self.hidden:
+            parts.append(f"{float(self.hidden):.0%} of the targets hidden")
+        return ", ".join(parts)
+
+    @property
+    def key(self) -> str:
+        """A name for files."""
+        return f"{self.fraction:g}~{self.hidden if self.hidden == 'single' else f'{self.hidden:g}'}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One contender's run with one seed.
+
+    Attributes:
+        contender: Who.
+        logits: float32 ``(N, L)`` on the reported pictures.
+        parameters: Number of learned numbers in the head, before folding.
+        train_seconds: What training took.
+        inference_us: Microseconds a picture from features to logits, folded where possible.
+    """
+
+    contender: Contender
+    logits: NDArray[np.float32]
+    parameters: int
+    train_seconds: float
+    inference_us: float
+
+
+class Backend(Protocol):
+    """Where runs happen: on frozen features, or end to end."""
+
+    def tune(self, who: Contender, where: Setting, options: dict[str, float], seed: int) -> float:
+        """Trains once and returns the mAP on the tuning split."""
+
+    def run(
+        self, who: Contender, where: Setting, options: dict[str, float], seed: int, cut: bool
+    ) -> list[Outcome]:
+        """Trains once and scores the reported split, with ``cut`` also without the edges."""
+
+
+def figures(
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    names: Sequence[str],
+    thirds: Sequence[NDArray[np.int64]],
+) -> dict[str, float]:
+    """Computes the metrics of a run.
+
+    Args:
+        logits: ``(N, L)``.
+        targets: ``(N, L)``.
+        names: The L labels.
+        thirds: Positions of frequent, middling and rare labels.
+
+    Returns:
+        The metrics by name; NaN for a third without a positive.
+    """
+    report = evaluate_scores(logits, targets, names)
+    found = {name: report.metrics[name] for name in METRICS}
+    for name, labels in zip(THIRDS, thirds, strict=True):
+        ap = report.ap[torch.from_numpy(labels)]
+        found[name] = float(ap.nanmean())
+    return found
+
+
+def parameter_count(head: Head) -> int:
+    """Counts the learned numbers of a head."""
+    return sum(p.numel() for p in head.parameters() if p.requires_grad)
+
+
+@torch.inference_mode()
+def inference_microseconds(head: Head, features: Tensor, repeats: int = 5) -> float:
+    """Measures a forward pass over a batch of features, folded where it can be; the median.
+
+    Args:
+        head: In evaluation mode.
+        features: ``(B, …)``.
+        repeats: How often.
+
+    Returns:
+        Microseconds a picture.
+    """
+    ready: Callable[[Tensor], Tensor] = head
+    if isinstance(head, StaticHead):
+        ready = head.fold()
+    ready(features)
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        ready(features)
+        times.append(time.perf_counter() - began)
+    return 1e6 * statistics.median(times) / len(features)

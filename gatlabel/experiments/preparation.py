@@ -1,0 +1,144 @@
+"""From a data set to features on disk: what frozen runs start from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatlabel.data import DataSplits, ImageSource
+from gatlabel.experiments.config import BenchmarkConfig
+from gatlabel.experiments.features import FeatureFile, Kind, extract
+from gatlabel.experiments.splits import Roles, roles
+from gatlabel.graph import Cooccurrence
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import HEADS
+from gatlabel.training.building import build_model
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.data import read_data
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SplitFeatures:
+    """One split: its targets, and where its features lie.
+
+    Attributes:
+        targets: float32 ``(N, L)``.
+        files: By kind, ``pooled`` and, if a head needs it, ``map``.
+    """
+
+    targets: NDArray[np.float32]
+    files: dict[Kind, FeatureFile]
+
+
+@dataclass(frozen=True)
+class FrozenData:
+    """Features and targets of all splits.
+
+    Attributes:
+        names: The L labels.
+        train: What is learned from.
+        tune: What options are chosen by; ``None`` where it is cut from train.
+        report: What the figures are of.
+    """
+
+    names: tuple[str, ...]
+    train: SplitFeatures
+    tune: SplitFeatures | None
+    report: SplitFeatures
+
+
+@dataclass(frozen=True)
+class Task:
+    """The data set of a benchmark, without features.
+
+    Attributes:
+        name: What the data set is called.
+        names: The L labels.
+        roles: Which split is for what.
+        notes: What the reader said.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    roles: Roles
+    notes: tuple[str, ...]
+
+
+def read_task(config: TrainConfig) -> Task:
+    """Reads the data set and decides what each split is for."""
+    splits: DataSplits = read_data(config)
+    return Task(splits.name, tuple(splits.labels), roles(splits), splits.notes)
+
+
+def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
+    """Makes the encoder and extracts the features that the heads need.
+
+    Raises:
+        InputError: If the encoder cannot be made, or a picture not decoded.
+    """
+    kinds: list[Kind] = ["pooled"]
+    if any(HEADS[head].needs_map for head in config.heads):
+        kinds.append("map")
+    model = frozen_model(config, task, say)
+    sources: dict[str, ImageSource] = {"train": task.roles.train, "report": task.roles.report}
+    if task.roles.tune is not None:
+        sources["tune"] = task.roles.tune
+    pictures = sum(map(len, sources.values()))
+    say(f"features of {pictures} pictures: {model.encoder.name}, {model.image_size} pixels")
+    parts = {}
+    with progress_bar("features", pictures * len(kinds), config.progress) as advance:
+        for name, source in sources.items():
+            files = {k: extract(model, source, k, config.feature_cache, advance) for k in kinds}
+            parts[name] = SplitFeatures(source.targets, files)
+    return FrozenData(task.names, parts["train"], parts.get("tune"), parts["report"])
+
+
+def frozen_model(config: BenchmarkConfig, task: Task, say: Say) -> MultiLabelClassifier:
+    """Returns encoder and pooling, for scenes trained on other drawings."""
+    train = config.train.resolved()
+    if train.data == "scenes":
+        from gatlabel.experiments.scene_encoder import scene_encoder
+
+        train = dataclasses.replace(train, progress=config.progress)
+        return scene_encoder(
+            train, config.pretrain_pictures, config.pretrain_epochs, config.feature_cache, say
+        )
+    if train.weights in (None, "none"):
+        say("note: a frozen encoder with random weights; gatlabel[lite] installs ImageNet's")
+    counts = Cooccurrence.from_targets(task.roles.train.targets, task.names)
+    return build_model(train, counts.graph("identity"), "linear").eval()
+
+
+@contextmanager
+def progress_bar(title: str, total: int, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Shows a bar on the terminal's error output; yields what moves it on."""
+    if not shown:
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(title, total=total)
+        yield lambda count: progress.advance(bar, count)

@@ -1,0 +1,66 @@
+"""What a benchmark did and how, as named sentences that stand in its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gatlabel.experiments.config import BenchmarkConfig
+from gatlabel.experiments.preparation import Task
+
+
+def protocol_of(
+    config: BenchmarkConfig,
+    task: Task,
+    trials: Sequence[Mapping[str, float]],
+    tuning_seeds: int,
+    notes: Sequence[str],
+) -> dict[str, str]:
+    """Returns the protocol of a benchmark."""
+    train = config.train.resolved()
+    where = task.roles
+    tuning = "none, the recipe's own options for all"
+    if len(trials) > 1:
+        tuning = (
+            f"{len(trials)} settings of learning rate, weight decay and shrinkage for every "
+            f"contender, the same for all, in every setting of pictures and hidden targets anew; "
+            f"judged by the mean mAP of {tuning_seeds} runs"
+        )
+    facts = {
+        "data": f"{task.name}: {len(where.train)} training pictures, "
+        f"{len(where.report)} reported pictures, {len(task.names)} labels",
+        "splits": where.note,
+        "mode": _mode(config),
+        "encoder": f"{train.backbone}, {_weights(config)}, {train.pooling} pooling",
+        "tuning": tuning,
+        "seeds": f"{config.seeds}; a seed sets initial weights, order of pictures, the drawn share "
+        "of the pictures, hidden targets, and the random or permuted graph, alike for all",
+        "graphs": "built from the targets that are learned from, and from nothing else",
+        "AP": "uninterpolated, on logits in float64, ties one threshold; mean over the labels with "
+        "a positive",
+        "decisions": "CF1, OF1: p ≥ 0.5; top-3: the three best of them with p ≥ 0.5",
+        "statistics": f"paired bootstrap over pictures and seeds, at least {config.resamples} "
+        "resamples, percentile intervals, two-sided p, Holm's correction over all comparisons of "
+        "this report",
+        "times": "training and inference on one thread beside other runs; inference from features "
+        "to logits, static heads folded",
+    }
+    facts |= {f"note {k}": note for k, note in enumerate([*task.notes, *notes], 1)}
+    return facts
+
+
+def _mode(config: BenchmarkConfig) -> str:
+    if config.mode == "frozen":
+        return (
+            f"frozen features, heads trained by AdamW for {config.frozen_epochs} passes or 400 "
+            "steps, one-cycle, moving average 0.99; features divided by their root mean square"
+        )
+    return f"end to end, recipe {config.train.recipe}, {config.train.resolved().epochs} epochs"
+
+
+def _weights(config: BenchmarkConfig) -> str:
+    if config.mode == "frozen" and config.train.data == "scenes":
+        return (
+            f"trained with a linear head for {config.pretrain_epochs} epochs on "
+            f"{config.pretrain_pictures} scenes that no split has"
+        )
+    return f"weights {config.train.resolved().weights or 'random'}"

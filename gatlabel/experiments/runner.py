@@ -1,0 +1,244 @@
+"""A whole benchmark: plan, prepare, tune, run, compare, report; what is done already is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatlabel.experiments.config import BenchmarkConfig
+from gatlabel.experiments.contenders import Contender, contenders
+from gatlabel.experiments.fitting import FitOptions
+from gatlabel.experiments.graphs import control_is_the_graph, make_graph
+from gatlabel.experiments.machine import machine
+from gatlabel.experiments.outcome import Backend, Outcome, Setting, figures
+from gatlabel.experiments.preparation import Say, Task, prepare, progress_bar, read_task
+from gatlabel.experiments.protocol import protocol_of
+from gatlabel.experiments.result import BenchmarkResult, summarise
+from gatlabel.experiments.splits import frequency_thirds
+from gatlabel.experiments.store import CHOSEN, Run, Store
+from gatlabel.experiments.tuning import (
+    END_TO_END_SPACE,
+    FROZEN_SPACE,
+    Options,
+    best_trial,
+    trial_options,
+)
+from gatlabel.experiments.workers import Job, JobResult, RunJob, TuneJob, work
+from gatlabel.files import read_json, write_json
+from gatlabel.graph import Cooccurrence
+from gatlabel.labels import PRESENT
+
+TUNING_SEED = 1000  # tuning runs have seeds of their own, from here
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is to be run.
+
+    Attributes:
+        contenders: ``linear`` first.
+        settings: All pictures first.
+        seeds: Of the reported runs.
+        trials: Settings of the optimiser to try.
+        tuning_seeds: Of the tuning runs.
+        notes: What was left out, and why.
+    """
+
+    contenders: Sequence[Contender]
+    settings: Sequence[Setting]
+    seeds: Sequence[int]
+    trials: Sequence[Options]
+    tuning_seeds: Sequence[int]
+    notes: Sequence[str]
+
+    @property
+    def trained(self) -> list[Contender]:
+        """The contenders that are trained: all but those cut at evaluation."""
+        return [who for who in self.contenders if who.edges != "cut"]
+
+
+def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
+    """Decides what is to be run.
+
+    Raises:
+        InputError: If a graph cannot be built from the training pictures.
+    """
+    counts = Cooccurrence.from_targets(task.roles.train.targets, task.names)
+    unchanged, notes = [], []
+    for name in config.graphs:
+        graph = make_graph(name, counts, config.train)
+        notes.append(f"{name}: {graph!r}")
+        for edges in ("random", "permuted"):
+            if control_is_the_graph(graph, edges, counts):
+                unchanged.append((name, edges))
+                notes.append(f"{name}: with {edges} edges it is the same graph: no such control")
+    default_seeds = 3 if task.roles.tune is None else 1
+    space = FROZEN_SPACE if config.mode == "frozen" else END_TO_END_SPACE
+    return Plan(
+        contenders(config.heads, config.graphs, config.unknown, unchanged),
+        [Setting(f, h) for f in sorted(config.train_fractions, reverse=True)
+         for h in config.hide_labels],
+        range(config.seeds),
+        trial_options(space, config.trials_each),
+        range(TUNING_SEED, TUNING_SEED + (config.tuning_seeds or default_seeds)),
+        notes,
+    )  # fmt: skip
+
+
+def run_benchmark(config: BenchmarkConfig, *, say: Say = lambda line: None) -> BenchmarkResult:
+    """Runs a benchmark, or what is left of an interrupted one, and writes its files.
+
+    Args:
+        config: All options.
+        say: Called with plain sentences about what is going on.
+
+    Raises:
+        InputError: If options or data are wrong, or the folder holds other results.
+    """
+    task = read_task(config.train)
+    return run_on(config, task, lambda: make_backend(config, task, say), say)
+
+
+def run_on(
+    config: BenchmarkConfig, task: Task, backend: Callable[[], Backend], say: Say
+) -> BenchmarkResult:
+    """Runs a benchmark on data that were read already.
+
+    Args:
+        config: All options.
+        task: The data.
+        backend: Prepares what runs start from; called only if there is something left to run.
+        say: Called with plain sentences.
+
+    Raises:
+        InputError: As :func:`run_benchmark`.
+    """
+    plan = make_plan(config, task)
+    store = Store(config.folder)
+    positives = (task.roles.train.targets == PRESENT).sum(axis=0)
+    store.begin(config.fixed(), task.roles.report.targets, task.names, positives)
+    for note in (task.roles.note, *plan.notes):
+        say(note)
+    if store.runs:
+        say(f"{len(store.runs)} runs are there already and are kept")
+    workers = config.workers or os.cpu_count() or 1
+    protocol = protocol_of(config, task, plan.trials, len(plan.tuning_seeds), plan.notes)
+    title = f"Benchmark of {config.kind} on {task.name}"
+    about = {"title": title, "protocol": protocol}
+    write_json(store.protocol, {**about, "contenders": [_parts(c) for c in plan.contenders]})
+    if _open_runs(plan, store):
+        write_json(store.machine, machine(workers))
+        prepared = backend()
+        _tune(config, plan, store, prepared, workers)
+        _run(config, task, plan, store, prepared, workers)
+    total = len(plan.contenders) * len(plan.settings)
+    with progress_bar("bootstrap", total, config.progress) as advance:
+        result = summarise(
+            store, plan.contenders, plan.settings, plan.seeds, title, protocol,
+            read_json(store.machine, "description of the machine"), config.resamples, advance,
+        )  # fmt: skip
+    result.write()
+    return result
+
+
+def make_backend(config: BenchmarkConfig, task: Task, say: Say) -> Backend:
+    """Prepares what runs start from: features, or for end-to-end runs the pictures themselves."""
+    if config.mode == "end-to-end":
+        from gatlabel.experiments.end_to_end import EndToEndBackend
+
+        return EndToEndBackend(config.train)
+    from gatlabel.experiments.frozen import FrozenBackend
+
+    fit = FitOptions(epochs=config.frozen_epochs)
+    return FrozenBackend(prepare(config, task, say), config.train, fit)
+
+
+def _tune(
+    config: BenchmarkConfig, plan: Plan, store: Store, backend: Backend, workers: int
+) -> None:
+    if len(plan.trials) == 1:
+        return
+    jobs: list[Job] = [
+        TuneJob(who, where, options, seed, trial)
+        for where in plan.settings
+        for trial, options in enumerate(plan.trials)
+        for seed in plan.tuning_seeds
+        for who in plan.trained
+        if (who, where, seed, trial) not in store.trials
+    ]
+    with progress_bar("tuning", len(jobs), config.progress) as advance:
+
+        def keep(job: Job, result: JobResult) -> None:
+            assert isinstance(job, TuneJob)
+            assert isinstance(result, float)
+            store.add_trial(job.who, job.where, job.seed, job.trial, job.options, result)
+            advance(1)
+
+        work(backend, jobs, workers, keep)
+
+
+def chosen_options(plan: Plan, store: Store, who: Contender, where: Setting) -> Options:
+    """Returns the options of the trial that did best on the tuning split."""
+    if len(plan.trials) == 1:
+        return dict(plan.trials[0])
+    scores = {
+        trial: [store.trials[who, where, seed, trial] for seed in plan.tuning_seeds]
+        for trial in range(len(plan.trials))
+    }
+    return dict(plan.trials[best_trial(scores)])
+
+
+def _open_runs(plan: Plan, store: Store) -> list[tuple[Contender, Setting, int, bool]]:
+    """Lists the training runs that are not done, with whether their graph is to be cut as well."""
+    cut = {who.trained_as for who in plan.contenders if who.edges == "cut"}
+    found = []
+    for where in plan.settings:
+        for seed in plan.seeds:
+            for who in plan.trained:
+                wanted = [who] + [dataclasses.replace(who, edges="cut")] * (who in cut)
+                if any((c, where, seed) not in store.runs for c in wanted):
+                    found.append((who, where, seed, who in cut))
+    return found
+
+
+def _run(
+    config: BenchmarkConfig, task: Task, plan: Plan, store: Store, backend: Backend, workers: int
+) -> None:
+    options = {
+        (w, s): chosen_options(plan, store, w, s) for w in plan.trained for s in plan.settings
+    }
+    jobs: list[Job] = [
+        RunJob(who, where, options[who, where], seed, cut)
+        for who, where, seed, cut in _open_runs(plan, store)
+    ]
+    targets, thirds = task.roles.report.targets, frequency_thirds(task.roles.train.targets)
+    with progress_bar("runs", len(jobs), config.progress) as advance:
+
+        def keep(job: Job, result: JobResult) -> None:
+            assert isinstance(job, RunJob)
+            assert isinstance(result, list)
+            for outcome in result:
+                measured = figures(outcome.logits, targets, task.names, thirds)
+                run = Run(outcome.contender, job.where, job.seed, _values(outcome, measured, job))
+                store.add_run(run, outcome.logits)
+            advance(1)
+
+        work(backend, jobs, workers, keep)
+
+
+def _values(outcome: Outcome, measured: dict[str, float], job: RunJob) -> dict[str, float]:
+    costs = {
+        "parameters": outcome.parameters,
+        "train_seconds": round(outcome.train_seconds, 3),
+        "inference_us": round(outcome.inference_us, 2),
+    }
+    chosen = {name: job.options.get(name, np.nan) for name in CHOSEN}
+    return {**measured, **costs, **chosen}
+
+
+def _parts(who: Contender) -> list[str]:
+    return [str(part) for part in dataclasses.astuple(who)]

@@ -1,0 +1,74 @@
+"""The frozen encoder for scenes: trained once, on drawings that no split has, and cached."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from gatlabel.data import DataSplits
+from gatlabel.data.scenes import SceneImages, scene_config
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.building import build_model
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.data import loaders
+from gatlabel.training.fitting import fit
+
+VERSION = 1  # raise it when the training changes
+VALIDATION = 200  # pictures, for the curve only: nothing is chosen by it
+#: Options of training that decide what the encoder becomes.
+DECIDING = (
+    *("preset", "backbone", "weights", "freeze", "pooling", "image_size", "resize"),
+    *("augmentation", "loss", "batch_size", "optimizer", "lr", "encoder_lr", "weight_decay"),
+    *("schedule", "warmup", "clip_gradient", "ema"),
+)
+
+
+def scene_encoder(
+    config: TrainConfig,
+    pictures: int,
+    epochs: int,
+    cache: Path,
+    say: Callable[[str], None] = lambda line: None,
+) -> MultiLabelClassifier:
+    """Returns a model whose encoder and pooling learned on the ``pretrain`` split of scenes.
+
+    A linear head was trained with them, so they favour no graph.
+
+    Args:
+        config: Encoder and training; its seed, head and epochs do not matter.
+        pictures: Drawings to learn from.
+        epochs: Passes over them.
+        cache: Folder that keeps the trained encoder.
+        say: Called with plain sentences.
+    """
+    config = dataclasses.replace(
+        config.resolved(), head="linear", epochs=epochs, seed=0, keep="last", patience=0
+    )
+    deciding = {name: config.to_dict()[name] for name in DECIDING}
+    content = json.dumps([VERSION, pictures, epochs, deciding], sort_keys=True)
+    folder = cache / f"scene-encoder-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    if (folder / "model.safetensors").is_file():  # written last
+        say(f"encoder for scenes: {folder}")
+        return MultiLabelClassifier.from_pretrained(folder)
+    say(f"training an encoder for scenes, once: {epochs} epochs of {pictures} pictures")
+    every = SceneImages(scene_config(config.preset), "pretrain", pictures + VALIDATION)
+    train = every.subset(range(pictures))
+    splits = DataSplits("scenes", train, every.subset(range(pictures, len(every))))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = _linear_model(config, train)
+        fit(model, config, loaders(splits, model, config), None)
+    model.save_pretrained(folder)
+    return model
+
+
+def _linear_model(config: TrainConfig, source: SceneImages) -> MultiLabelClassifier:
+    from gatlabel.graph import Cooccurrence
+
+    counts = Cooccurrence.from_targets(source.targets, source.labels)
+    return build_model(config, counts.graph("identity"), "linear")

@@ -1,0 +1,105 @@
+"""Which pictures are learned from, tuned on and reported, and which targets are hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatlabel.data import DataSplits, ImageSource, stratify
+from gatlabel.errors import InputError
+from gatlabel.labels import PRESENT
+
+Targets = NDArray[np.float32]
+Rows = NDArray[np.int64]
+TUNING_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What each split is used for.
+
+    Attributes:
+        train: Pictures to learn from.
+        tune: Pictures to choose options by; ``None`` where they are cut from train.
+        report: Pictures that the figures are of; nothing was chosen by them.
+        report_name: The name of their split.
+        note: The same in words.
+    """
+
+    train: ImageSource
+    tune: ImageSource | None
+    report: ImageSource
+    report_name: str
+    note: str
+
+
+def roles(splits: DataSplits) -> Roles:
+    """Decides what each split of a data set is for.
+
+    Raises:
+        InputError: If the reported split has no positive.
+    """
+    if splits.test is not None and len(splits.test):
+        chosen = Roles(
+            splits.train,
+            splits.val,
+            splits.test,
+            "test",
+            "options chosen on val, figures of test, which nothing was chosen by",
+        )
+    else:
+        chosen = Roles(
+            splits.train,
+            None,
+            splits.val,
+            "val",
+            f"no test split: options chosen on {TUNING_SHARE:.0%} of the training pictures, "
+            "stratified by label and cut anew for every tuning seed; then trained on all training "
+            "pictures; figures of val, which nothing was chosen by",
+        )
+    if not (chosen.report.targets == PRESENT).any():
+        raise InputError(f"no picture of {chosen.report_name} has a label: nothing to report on")
+    return chosen
+
+
+def cut_for_tuning(targets: Targets, seed: int) -> tuple[Rows, Rows]:
+    """Divides training pictures into those to learn from and those to choose options by."""
+    learn, tune = stratify(targets == PRESENT, (1 - TUNING_SHARE, TUNING_SHARE), seed)
+    return learn, tune
+
+
+def share_of(targets: Targets, share: float, seed: int) -> Rows:
+    """Draws a share of the pictures, stratified by label, another one for every seed.
+
+    Raises:
+        InputError: If the share is less than one picture.
+    """
+    if share == 1:
+        return np.arange(len(targets))
+    return stratify(targets == PRESENT, (share, 1 - share), seed)[0]
+
+
+def hide(targets: Targets, hidden: float | str, seed: int) -> Targets:
+    """Hides training targets: a share of them, or all but one label a picture (``single``)."""
+    if hidden == 0:
+        return targets
+    from gatlabel.data import hide_labels, single_positive
+
+    if hidden == "single":
+        return np.asarray(single_positive(targets, seed=seed), dtype=np.float32)
+    return np.asarray(hide_labels(targets, float(hidden), seed=seed), dtype=np.float32)
+
+
+def frequency_thirds(targets: Targets) -> list[Rows]:
+    """Divides the labels into thirds by training frequency: head, middle and tail.
+
+    Args:
+        targets: All training targets ``(N, L)``, before any are hidden.
+
+    Returns:
+        Positions of labels, the most frequent third first.
+    """
+    order = np.argsort(-(targets == PRESENT).sum(axis=0), kind="stable")
+    return [np.sort(part) for part in np.array_split(order, 3)]

@@ -1,0 +1,245 @@
+"""The folder of a benchmark: what is done stays done, whenever it is interrupted."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatlabel.errors import InputError
+from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.outcome import METRICS, THIRDS, Setting
+from gatlabel.files import atomic_path, read_json, write_json
+
+IDENTITY = ("head", "graph", "edges", "unknown", "completion", "fraction", "hidden", "seed")
+COSTS = ("parameters", "train_seconds", "inference_us")
+CHOSEN = ("lr", "weight_decay", "shrinkage")
+RUN_COLUMNS = (*IDENTITY, *METRICS, *THIRDS, *COSTS, *CHOSEN)
+TUNING_COLUMNS = (*IDENTITY, "trial", *CHOSEN, "mAP")
+
+RunKey = tuple[Contender, Setting, int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of ``results.csv``.
+
+    Attributes:
+        contender: Who.
+        setting: In what circumstances.
+        seed: With which seed.
+        values: Metrics, costs and chosen options by column.
+    """
+
+    contender: Contender
+    setting: Setting
+    seed: int
+    values: dict[str, float]
+
+    @property
+    def key(self) -> RunKey:
+        """What no two rows share."""
+        return self.contender, self.setting, self.seed
+
+
+class Store:
+    """Reads and writes the files of a benchmark's folder.
+
+    Every file is replaced as a whole, so that an interruption leaves the state before or after.
+
+    Args:
+        folder: The folder; made when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.results, self.tuning = folder / "results.csv", folder / "tuning.csv"
+        self.table, self.report = folder / "table.md", folder / "report.html"
+        self.comparisons, self.machine = folder / "comparisons.json", folder / "machine.json"
+        self.protocol = folder / "protocol.json"
+        self._config, self._targets = folder / "benchmark.json", folder / "targets.npz"
+        self.runs: dict[RunKey, Run] = {}
+        self.trials: dict[tuple[Contender, Setting, int, int], float] = {}
+        self._trial_rows: list[dict[str, Any]] = []
+
+    def begin(self, fixed: Mapping[str, Any], targets: NDArray[np.float32], names: Sequence[str],
+              train_counts: NDArray[np.int64]) -> None:  # fmt: skip
+        """Makes the folder, or takes up what is in it.
+
+        Args:
+            fixed: The options that decide the results, as JSON values.
+            targets: Of the reported pictures ``(N, L)``.
+            names: The L labels.
+            train_counts: int64 ``(L,)``: training positives, which make head, middle and tail.
+
+        Raises:
+            InputError: If the folder holds results of other options or data, or other files.
+        """
+        if self._config.is_file():
+            _refuse_changes(read_json(self._config, "benchmark description"), fixed, self.folder)
+            old, old_names, _ = self.read_targets()
+            if old_names != tuple(names) or not np.array_equal(old, targets):
+                raise InputError(
+                    f"{self.folder} holds results on other data: the data has changed; give "
+                    "another output"
+                )
+            self._read()
+            return
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise InputError(
+                f"{self.folder} is not empty and holds no benchmark: give another output"
+            )
+        with atomic_path(self._targets) as temporary:
+            np.savez_compressed(
+                temporary, targets=targets, names=np.array(names), train_counts=train_counts
+            )
+        write_json(self._config, fixed)
+
+    def read_config(self) -> dict[str, Any]:
+        """Reads the options that decide the results.
+
+        Raises:
+            InputError: If there are none.
+        """
+        found: dict[str, Any] = read_json(self._config, "benchmark description")
+        return found
+
+    def read_targets(self) -> tuple[NDArray[np.float32], tuple[str, ...], NDArray[np.int64]]:
+        """Reads reported targets ``(N, L)``, label names, and training positives ``(L,)``.
+
+        Raises:
+            InputError: If the file is missing or damaged.
+        """
+        content = _read_arrays(self._targets)
+        names = tuple(str(name) for name in content["names"])
+        return content["targets"], names, content["train_counts"]
+
+    def add_run(self, run: Run, logits: NDArray[np.float32]) -> None:
+        """Keeps a run: first its scores, then its row."""
+        with atomic_path(self.scores_path(run.key)) as temporary:
+            np.savez_compressed(temporary, logits=logits.astype(np.float32))
+        self.runs[run.key] = run
+        rows = [{**identity(*run.key), **run.values} for run in self.runs.values()]
+        _write_rows(self.results, RUN_COLUMNS, rows)
+
+    def add_trial(
+        self, who: Contender, where: Setting, seed: int, trial: int,
+        options: Mapping[str, float], value: float,
+    ) -> None:  # fmt: skip
+        """Keeps the mAP of a trial on the tuning split."""
+        self.trials[who, where, seed, trial] = value
+        row = {**identity(who, where, seed), "trial": trial, **options, "mAP": value}
+        self._trial_rows.append(row)
+        _write_rows(self.tuning, TUNING_COLUMNS, self._trial_rows)
+
+    def scores_path(self, key: RunKey) -> Path:
+        """Where the logits of a run lie."""
+        who, where, seed = key
+        name = "".join(c if c.isalnum() or c in "~.-_" else "+" for c in who.key)
+        return self.folder / "scores" / f"{name}~{where.key}~{seed}.npz"
+
+    def read_scores(self, key: RunKey) -> NDArray[np.float32]:
+        """Reads the logits ``(N, L)`` of a run.
+
+        Raises:
+            InputError: If the file is missing or damaged.
+        """
+        logits: NDArray[np.float32] = _read_arrays(self.scores_path(key))["logits"]
+        return logits
+
+    def _read(self) -> None:
+        for row in _read_rows(self.results):
+            key = parse_identity(row, self.results)
+            values = {c: _number(row[c]) for c in RUN_COLUMNS if c not in IDENTITY}
+            if self.scores_path(key).is_file():
+                self.runs[key] = Run(*key, values)
+        for row in _read_rows(self.tuning):
+            who, where, seed = parse_identity(row, self.tuning)
+            self.trials[who, where, seed, int(row["trial"])] = float(row["mAP"])
+            self._trial_rows.append(row)
+
+    def load(self) -> None:
+        """Reads all runs of a finished or interrupted benchmark.
+
+        Raises:
+            InputError: If the folder holds none.
+        """
+        self.read_config()
+        self._read()
+
+
+def identity(who: Contender, where: Setting, seed: int) -> dict[str, Any]:
+    """Returns the columns that name a run."""
+    values = (who.head, who.graph, who.edges, who.unknown, who.completion)
+    return dict(zip(IDENTITY, (*values, where.fraction, where.hidden, seed), strict=True))
+
+
+def parse_identity(row: Mapping[str, str], path: Path) -> RunKey:
+    """Reads the columns that name a run.
+
+    Raises:
+        InputError: If one is missing or no number.
+    """
+    try:
+        who = Contender(*(row[name] for name in IDENTITY[:5]))
+        hidden = row["hidden"] if row["hidden"] == "single" else float(row["hidden"])
+        return who, Setting(float(row["fraction"]), hidden), int(row["seed"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path} is damaged: {error}; give another output") from error
+
+
+def _refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
+    changed = [
+        f"{name} was {old.get(name)}, now {new.get(name)}"
+        for name in dict.fromkeys([*old, *new])
+        if name != "train" and old.get(name) != new.get(name)
+    ]
+    before, now = old.get("train") or {}, new.get("train") or {}
+    changed += [
+        f"{name} was {before.get(name)}, now {now.get(name)}"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]
+    if changed:
+        raise InputError(
+            f"{folder} holds results of other options ({'; '.join(changed[:5])}): repeat those to "
+            "go on, or give another output"
+        )
+
+
+def _number(text: str) -> float:
+    return float(text) if text else math.nan
+
+
+def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({k: _shown(v) for k, v in row.items()} for row in rows)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.9g}"
+    return value
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return dict(content)
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error

@@ -1,0 +1,150 @@
+"""Who competes, and with whom each is compared."""
+
+import pytest
+
+from gatlabel.errors import InputError
+from gatlabel.experiments.comparisons import pairs
+from gatlabel.experiments.contenders import Contender, contenders
+from gatlabel.experiments.graphs import control_is_the_graph, make_graph, parse_graph, with_edges
+from gatlabel.graph import Cooccurrence
+from gatlabel.training import TrainConfig
+
+COUNTS = Cooccurrence.from_targets(
+    [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 1]], ["a", "b", "c", "d"]
+)
+
+
+def titles(*arguments, **options) -> list[str]:
+    return [who.title for who in contenders(*arguments, **options)]
+
+
+def test_every_control_is_always_in() -> None:
+    assert titles(["gat"], ["npmi", "lift"]) == [
+        "linear",
+        "gat · no edges",
+        "gat · npmi",
+        "gat · npmi · random edges",
+        "gat · npmi · permuted labels",
+        "gat · npmi · graph cut at evaluation",
+        "gat · lift",
+        "gat · lift · random edges",
+        "gat · lift · permuted labels",
+        "gat · lift · graph cut at evaluation",
+    ]
+
+
+def test_a_control_that_changes_nothing_is_left_out() -> None:
+    found = titles(["gat"], ["complete"], unchanged=[("complete", "random")])
+    assert "gat · complete · random edges" not in found
+    assert "gat · complete · permuted labels" in found
+
+
+def test_heads_without_a_graph_have_no_controls() -> None:
+    assert titles(["linear", "csra"], ["npmi"]) == ["linear", "csra"]
+
+
+def test_keys_are_unique() -> None:
+    found = contenders(["gat", "csra"], ["npmi", "lift"], ["ignore", "prior", "complete"])
+    assert len({who.key for who in found}) == len(found) == len(set(found))
+
+
+def test_completion_has_controls_of_its_own() -> None:
+    found = titles(["linear"], ["npmi"], ["ignore", "complete"])
+    assert found == [
+        "linear",
+        "linear · npmi · unknown: complete",
+        "linear · npmi · unknown: complete · completed with no edges",
+        "linear · npmi · unknown: complete · completed with random edges",
+    ]
+
+
+def test_pairs_of_graphs() -> None:
+    found = [(a.title, against, tested) for a, _, against, tested in pairs(
+        contenders(["gat"], ["npmi"])
+    )]  # fmt: skip
+    assert found == [
+        ("gat · no edges", "linear", True),
+        ("gat · npmi", "linear", True),
+        ("gat · npmi", "no edges", True),
+        ("gat · npmi", "random edges", True),
+        ("gat · npmi", "permuted labels", True),
+        ("gat · npmi", "graph cut at evaluation", True),
+        ("gat · npmi · random edges", "linear", False),
+        ("gat · npmi · random edges", "no edges", False),
+        ("gat · npmi · permuted labels", "linear", False),
+        ("gat · npmi · permuted labels", "no edges", False),
+        ("gat · npmi · graph cut at evaluation", "linear", False),
+        ("gat · npmi · graph cut at evaluation", "no edges", False),
+    ]
+
+
+def test_pairs_of_treatments_keep_the_rest_alike() -> None:
+    everyone = contenders(["linear", "gat"], ["npmi"], ["ignore", "complete"])
+    found = {(a.title, against): b.title for a, b, against, tested in pairs(everyone) if tested}
+    assert found["linear · npmi · unknown: complete", "ignore"] == "linear"
+    assert found["gat · npmi · unknown: complete", "ignore"] == "gat · npmi"
+    for against, end in (("completion with random edges", "random edges"),
+                         ("completion without edges", "no edges")):  # fmt: skip
+        theirs = found["linear · npmi · unknown: complete", against]
+        assert theirs == f"linear · npmi · unknown: complete · completed with {end}"
+    assert not any("completed with" in title for title, _ in found)
+
+
+def test_cut_is_trained_as_the_graph_itself() -> None:
+    cut = Contender("gat", "npmi", "cut")
+    assert cut.trained_as == Contender("gat", "npmi")
+    assert cut.is_control
+    assert not cut.trained_as.is_control
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((["gta"], ["npmi"]), "did you mean 'gat'"),
+        ((["gat"], ["npmi"], ["ignor"]), "did you mean 'ignore'"),
+        ((["gat"], []), "at least one graph"),
+    ],
+)
+def test_wrong_names(arguments, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        contenders(*arguments)
+
+
+def test_graphs_take_options() -> None:
+    assert parse_graph("conditional:given=source:top_k=3") == (
+        "conditional",
+        {"given": "source", "top_k": 3},
+    )
+    config = TrainConfig()
+    built = make_graph("conditional:given=source:top_k=1", COUNTS, config)
+    assert built == COUNTS.graph("conditional", given="source", top_k=1)
+    assert make_graph("complete", COUNTS, config) == COUNTS.graph("complete")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("npmi:3", "variant:name=value"),
+        ("random", "is a control"),
+        ("identity:seed=1", "is a control"),
+        ("npni:top_k=3", "did you mean 'npmi'"),
+        ("npmi:tpo_k=3", "top_k"),
+    ],
+)
+def test_wrong_graphs(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_graph(text, COUNTS, TrainConfig())
+
+
+def test_controls_keep_what_they_promise() -> None:
+    graph = COUNTS.graph("conditional", top_k=2)
+    random = with_edges(graph, "random", COUNTS, seed=3)
+    assert random.in_degree.tolist() == graph.in_degree.tolist()
+    assert random.out_degree.tolist() == graph.out_degree.tolist()
+    assert with_edges(graph, "none", COUNTS, seed=3).num_edges == 0
+    assert with_edges(graph, "permuted", COUNTS, seed=3).num_edges == graph.num_edges
+    assert with_edges(graph, "own", COUNTS, seed=3) is graph
+    complete = COUNTS.graph("complete")
+    assert control_is_the_graph(complete, "random", COUNTS)
+    assert control_is_the_graph(complete, "permuted", COUNTS)
+    assert not control_is_the_graph(graph, "permuted", COUNTS)

@@ -1,0 +1,126 @@
+"""The trainer of heads on features, and the settings that are tried."""
+
+import numpy as np
+import pytest
+import torch
+
+from gatlabel.experiments.fitting import Features, FitOptions, fit_head, head_groups, predict
+from gatlabel.experiments.tuning import FROZEN_SPACE, best_trial, trial_options
+from gatlabel.graph import Cooccurrence
+from gatlabel.nn import HEADS, LinearHead
+
+QUICK = FitOptions(
+    lr=0.05, weight_decay=0.01, shrinkage=1.0, epochs=3, least_steps=40, batch_size=20
+)
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    array = rng.normal(0, 3, (60, 6)).astype(np.float32)
+    targets = (array @ rng.normal(size=(6, 4)) > 0).astype(np.float32)
+    return array, torch.from_numpy(targets)
+
+
+def trained(data, seed: int, options: FitOptions = QUICK, completion=None) -> LinearHead:
+    torch.manual_seed(1)
+    head = LinearHead(6, 4)
+    fit_head(head, Features(data[0]), data[1], options, seed, completion)
+    return head
+
+
+def test_it_learns_and_repeats_itself(data) -> None:
+    head = trained(data, seed=0)
+    right = (predict(head, Features(data[0])) > 0) == (data[1] > 0.5)
+    assert right.float().mean() > 0.9
+    assert not head.training
+    again, other = trained(data, seed=0), trained(data, seed=1)
+    torch.testing.assert_close(head.linear.weight, again.linear.weight, rtol=0, atol=0)
+    assert not torch.allclose(head.linear.weight, other.linear.weight)
+
+
+def test_weight_decay_and_average_are_used(data) -> None:
+    norm = {
+        decay: float(
+            trained(data, 0, FitOptions(0.05, decay, 0, 3, 40, 20)).linear.weight.detach().norm()
+        )
+        for decay in (0.0, 10.0)
+    }
+    assert norm[10.0] < 0.8 * norm[0.0]
+    raw = trained(data, 0, FitOptions(0.05, 0.01, 1.0, 3, 40, 20, ema=0))
+    assert not torch.allclose(raw.linear.weight, trained(data, 0).linear.weight)
+
+
+def test_the_average_is_the_definition(data) -> None:
+    """A batch of all pictures and one pass: weights after every step, averaged by hand."""
+    options = FitOptions(0.05, 0.0, 0.0, epochs=5, least_steps=1, batch_size=60, ema=0.5)
+    seen = []
+
+    class Recorder(LinearHead):
+        def forward(self, features):
+            if self.training:
+                seen.append(self.linear.weight.detach().clone())
+            return super().forward(features)
+
+    torch.manual_seed(1)
+    head = Recorder(6, 4)
+    fit_head(head, Features(data[0]), data[1], options, 0)
+    raw = trained(data, 0, FitOptions(0.05, 0.0, 0.0, 5, 1, 60, ema=0))
+    expected = seen[0]
+    for n, weight in enumerate([*seen[1:], raw.linear.weight.detach()]):
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * weight
+    torch.testing.assert_close(head.linear.weight.detach(), expected)
+
+
+def test_shrinkage_holds_what_the_head_names() -> None:
+    counts = Cooccurrence.from_targets([[1, 1, 0], [0, 1, 1]], ["a", "b", "c"])
+    head = HEADS["gat"](6, graph=counts.graph("complete"), hidden=4, heads=2)
+    groups = head_groups(head, FitOptions(weight_decay=0.5, shrinkage=7.0))
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert len(decay) == len(list(head.parameters()))
+    assert decay[id(head.out_edge)] == decay[id(head.out_self)] == 7.0
+    assert decay[id(head.weight)] == 0.5
+    assert decay[id(head.bias)] == 0.0
+
+
+def test_completion_gives_the_targets_and_hears_of_every_epoch(data) -> None:
+    class Opposite:
+        def __init__(self, targets) -> None:
+            self.targets = 1 - targets
+            self.heard: list[tuple[tuple[int, ...], float]] = []
+
+        def update(self, logits, progress) -> None:
+            self.heard.append((tuple(logits.shape), progress))
+
+    completion = Opposite(data[1])
+    head = trained(data, 0, FitOptions(0.05, 0.01, 1.0, 4, 1, batch_size=30), completion)
+    wrong = (predict(head, Features(data[0])) > 0) != (data[1] > 0.5)
+    assert wrong.float().mean() > 0.7
+    assert completion.heard == [((60, 4), k / 4) for k in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("shape", [(50, 6), (50, 6, 2, 3)])
+def test_features_are_scaled_by_one_number(shape) -> None:
+    array = np.random.default_rng(0).normal(2, 5, shape).astype(np.float32)
+    rows = np.array([3, 1, 4, 10])
+    features = Features(array, rows)
+    found = features[np.arange(4)]
+    assert float(found.square().mean()) == pytest.approx(1, abs=1e-5)
+    torch.testing.assert_close(found * features.scale, torch.from_numpy(array[rows]))
+    other = Features(array, scale=2.0)
+    torch.testing.assert_close(other[np.array([7])] * 2, torch.from_numpy(array[[7]]))
+
+
+def test_trials_are_alike_for_all_and_different_from_each_other() -> None:
+    trials = trial_options(FROZEN_SPACE, 9)
+    assert trials == trial_options(FROZEN_SPACE, 9)
+    assert trials[0] == {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 100.0}
+    # heads without shrinkage try nine different settings too, but for the middle one
+    assert len({(t["lr"], t["weight_decay"]) for t in trials}) == 9
+    everything = trial_options(FROZEN_SPACE, 1000)
+    assert len({tuple(sorted(t.items())) for t in everything}) == len(everything) == 27
+
+
+def test_the_best_trial_has_the_highest_mean() -> None:
+    assert best_trial({0: [0.1, 0.5], 1: [0.4, 0.4], 2: [0.4, 0.4], 3: [0.9, -0.4]}) == 1

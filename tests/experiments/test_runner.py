@@ -1,0 +1,274 @@
+"""A whole benchmark on made-up features: files, figures, resumption, interruption."""
+
+import csv
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gatlabel.errors import InputError
+from gatlabel.experiments import BenchmarkResult
+from gatlabel.experiments.comparisons import compare
+from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.runner import run_on
+from gatlabel.experiments.store import Store
+from gatlabel.metrics import evaluate_scores
+from tests.experiments.synthetic import NAMES, QUICK, benchmark, config
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    task, backend = benchmark(folder / "data")
+    options = config(folder / "out")
+    return options, task, backend, run_on(options, task, lambda: backend, lambda line: None)
+
+
+def test_everything_is_written(finished) -> None:
+    options, _, _, result = finished
+    files = {path.name for path in options.folder.iterdir()}
+    assert {"results.csv", "tuning.csv", "table.md", "report.html", "comparisons.json"} <= files
+    assert {"machine.json", "protocol.json", "benchmark.json", "targets.npz", "scores"} <= files
+    with (options.folder / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    # linear, no edges, conditional with three controls, complete cut: eight, two seeds
+    assert len(rows) == 2 * 8 == len(result.runs)
+    assert len(list((options.folder / "scores").iterdir())) == len(rows)
+    assert not list(options.folder.rglob(".*"))
+    content = json.loads((options.folder / "comparisons.json").read_text())
+    assert content["verdict"] == result.verdict
+
+
+def test_figures_follow_from_the_saved_scores(finished) -> None:
+    options, _, _, result = finished
+    store = Store(options.folder)
+    targets, names, counts = store.read_targets()
+    assert names == NAMES
+    order = np.argsort(-counts, kind="stable")
+    for run in result.runs:
+        report = evaluate_scores(store.read_scores(run.key), targets, NAMES)
+        for name in ("mAP", "CF1", "OF1", "top3_OF1"):
+            assert run.values[name] == pytest.approx(report.metrics[name], abs=1e-6)
+        rare = report.ap[torch.from_numpy(order[-2:].copy())].mean()
+        assert run.values["mAP_tail"] == pytest.approx(float(rare), abs=1e-6)
+
+
+def test_a_run_can_be_repeated_by_hand(finished) -> None:
+    options, _, backend, result = finished
+    run = next(
+        r for r in result.runs if r.contender == Contender("gat", "complete") and r.seed == 1
+    )
+    chosen = {name: run.values[name] for name in ("lr", "weight_decay", "shrinkage")}
+    outcomes = backend.run(run.contender, run.setting, chosen, 1, True)
+    store = Store(options.folder)
+    for outcome in outcomes:
+        saved = store.read_scores((outcome.contender, run.setting, 1))
+        np.testing.assert_allclose(outcome.logits, saved, atol=1e-6)
+    assert [o.contender.edges for o in outcomes] == ["own", "cut"]
+
+
+def test_the_tuned_options_are_the_best_of_the_tuning_split(finished) -> None:
+    options, _, _, result = finished
+    with (options.folder / "tuning.csv").open() as file:
+        trials = list(csv.DictReader(file))
+    for who in {run.contender for run in result.runs if run.contender.edges != "cut"}:
+        own = [t for t in trials if (t["head"], t["graph"], t["edges"]) == (
+            who.head, who.graph, who.edges)]  # fmt: skip
+        assert len(own) == 2  # the same budget for all
+        best = max(own, key=lambda t: float(t["mAP"]))
+        used = {run.values["lr"] for run in result.runs if run.contender == who}
+        assert used == {float(best["lr"])}
+
+
+def test_seeds_are_paired(finished) -> None:
+    """The linear head and a graph head start from the same classifiers and see the same batches."""
+    _, _, backend, _ = finished
+    still = dataclasses.replace(backend, fit=dataclasses.replace(QUICK, lr=1e-12))
+    logits = [
+        still.run(who, Setting(), {}, 5, False)[0].logits
+        for who in (Contender("linear"), Contender("gat", "complete"))
+    ]
+    np.testing.assert_allclose(*logits, atol=1e-4)
+
+
+def test_running_again_only_reports(finished) -> None:
+    options, task, _, result = finished
+
+    def refuse() -> None:
+        raise AssertionError("nothing is left to run")
+
+    again = run_on(dataclasses.replace(options, workers=2), task, refuse, lambda line: None)
+    assert again.table() == result.table()
+
+
+def test_loading_computes_the_same(finished) -> None:
+    options, _, _, result = finished
+    loaded = BenchmarkResult.load(options.folder, resamples=options.resamples)
+    assert loaded.comparisons == result.comparisons
+    assert loaded.document() == result.document()
+
+
+def test_comparisons_are_corrected_over_the_whole_report(finished) -> None:
+    _, _, _, result = finished
+    tested = [c for c in result.comparisons if c.corrected is not None]
+    assert len(tested) == 1 + 5 + 3
+    smallest = min(tested, key=lambda c: c.difference.p)
+    assert smallest.corrected == pytest.approx(min(1, len(tested) * smallest.difference.p))
+    assert all(c.corrected >= c.difference.p for c in tested)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"graphs": ("npmi",)}, r"graphs was \['conditional:top_k=1', 'complete'\], now"),
+        ({"trials": 3}, "trials was 2, now 3"),
+    ],
+)
+def test_other_options_are_refused(finished, change, message: str) -> None:
+    options, task, backend, _ = finished
+    with pytest.raises(InputError, match=message):
+        run_on(dataclasses.replace(options, **change), task, lambda: backend, lambda line: None)
+
+
+def test_other_options_of_training_are_refused(finished) -> None:
+    options, task, backend, _ = finished
+    other = dataclasses.replace(options, train=dataclasses.replace(options.train, hidden=4))
+    with pytest.raises(InputError, match="hidden was 8, now 4"):
+        run_on(other, task, lambda: backend, lambda line: None)
+
+
+def test_other_data_is_refused(finished, tmp_path: Path) -> None:
+    options, task, backend, _ = finished
+    report = task.roles.report.subset(range(50))
+    other = dataclasses.replace(task, roles=dataclasses.replace(task.roles, report=report))
+    with pytest.raises(InputError, match="data has changed"):
+        run_on(options, other, lambda: backend, lambda line: None)
+
+
+def test_a_folder_of_other_things_is_left_alone(finished, tmp_path: Path) -> None:
+    options, task, backend, _ = finished
+    (tmp_path / "thesis.txt").write_text("dear")
+    with pytest.raises(InputError, match="holds no benchmark"):
+        run_on(dataclasses.replace(options, output=tmp_path), task, lambda: backend, print)
+
+
+def test_more_seeds_add_runs_to_the_old(finished, tmp_path: Path) -> None:
+    options, task, backend, _ = finished
+    small = dataclasses.replace(options, output=tmp_path / "b", graphs=("complete",), seeds=1)
+    first = run_on(small, task, lambda: backend, lambda line: None)
+    more = run_on(dataclasses.replace(small, seeds=2), task, lambda: backend, lambda line: None)
+    assert len(more.runs) == 2 * len(first.runs)
+    kept = [run for run in more.runs if run.seed == 0]
+    assert [r.values["train_seconds"] for r in kept] == [
+        r.values["train_seconds"] for r in first.runs
+    ]
+
+
+def test_fractions_and_a_cut_tuning_split(tmp_path: Path) -> None:
+    task, backend = benchmark(tmp_path / "data", tune=False)
+    options = config(
+        tmp_path / "out", graphs=("conditional",), train_fractions=(0.4, 1.0), trials=1, seeds=1
+    )
+    result = run_on(options, task, lambda: backend, lambda line: None)
+    assert [s.fraction for s in result.settings] == [1.0, 0.4]
+    assert "With 40% of the pictures" in " ".join(result.verdict)
+    assert "Curves" in (options.folder / "report.html").read_text()
+    value = backend.tune(Contender("linear"), Setting(0.4), {}, 1000)
+    assert 0 < value <= 1
+    assert value != backend.tune(Contender("linear"), Setting(0.4), {}, 1001)
+
+
+def test_heads_that_take_maps(tmp_path: Path) -> None:
+    task, backend = benchmark(tmp_path / "data")
+    options = config(
+        tmp_path / "out", kind="heads", heads=("csra", "conditioned"), graphs=("conditional",),
+        trials=1, seeds=1,
+    )  # fmt: skip
+    result = run_on(options, task, lambda: backend, lambda line: None)
+    heads = {run.contender.head for run in result.runs}
+    assert heads == {"linear", "csra", "conditioned"}
+
+
+def test_an_identical_contender_is_no_different() -> None:
+    rng = np.random.default_rng(0)
+    targets = (rng.random((40, 3)) < 0.5).astype(np.float32)
+    scores = rng.normal(size=(40, 3)).astype(np.float32)
+    both = [Contender("linear"), Contender("csra")]
+    found = compare(both, [Setting()], [0, 1], targets, lambda *key: scores, 100)
+    assert [(c.difference.value, c.corrected, c.better) for c in found] == [(0, 1, False)]
+
+
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+torch.set_num_threads(1)
+from tests.experiments.synthetic import benchmark, config
+from gatlabel.experiments.runner import run_on
+folder = Path(sys.argv[1])
+task, backend = benchmark(folder / "data")
+options = config(folder / "out", workers=int(sys.argv[2]), seeds=int(sys.argv[3]), trials=1)
+run_on(options, task, lambda: backend, lambda line: None)
+"""
+
+
+def start(folder: Path, workers: int, seeds: int) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", SCRIPT, str(folder), str(workers), str(seeds)]
+    return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_benchmark_goes_on(how: signal.Signals, tmp_path: Path) -> None:
+    process = start(tmp_path, workers=1, seeds=200)
+    results = tmp_path / "out" / "results.csv"
+    until = time.monotonic() + 60
+    while len(rows_of(results)) < 8 and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(how)
+    process.wait(30)
+    process.stderr.close()
+    done = rows_of(results)
+    assert 8 <= len(done) < 200 * 8
+    assert all(len(row) == len(done[0]) and None not in row.values() for row in done)
+    task, backend = benchmark(tmp_path / "data")
+    seeds = max(int(row["seed"]) for row in done) + 1
+    options = config(tmp_path / "out", seeds=seeds, trials=1)
+    result = run_on(options, task, lambda: backend, lambda line: None)
+    assert len(result.runs) == seeds * 8
+    kept = {run.key: run.values["train_seconds"] for run in result.runs}
+    store = Store(tmp_path / "out")
+    store.load()
+    assert sum(
+        value in kept.values() for value in (float(r["train_seconds"]) for r in done)
+    ) == len(done)
+
+
+@pytest.mark.slow
+def test_processes_do_the_same(finished, tmp_path: Path) -> None:
+    process = start(tmp_path, workers=2, seeds=2)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    one = config(tmp_path / "one", seeds=2, trials=1)
+    task, backend = benchmark(tmp_path / "data")
+    result = run_on(one, task, lambda: backend, lambda line: None)
+    both = [Store(tmp_path / name) for name in ("one", "out")]
+    for run in result.runs:
+        ours, theirs = (store.read_scores(run.key) for store in both)
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
