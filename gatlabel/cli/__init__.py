@@ -1,4 +1,4 @@
-"""The command line: ``gatlabel train | evaluate | predict | graph | benchmark``.
+"""The command line: ``gatlabel train | evaluate | predict | graph | explain | benchmark``.
 
 Exit codes: 0 done, 2 the caller's mistake (one line, no traceback), 1 anything else.
 """
@@ -17,6 +17,7 @@ usage: gatlabel COMMAND [options]
   evaluate   evaluate a trained run on a split or on other data
   predict    label pictures with a trained run
   graph      build, show or compare label graphs
+  explain    what each edge of a trained run's label graph lent and did
   benchmark  compare label graphs or heads, with controls and statistics
 
 gatlabel COMMAND --help lists the options of a command; gatlabel --version prints the version.
@@ -66,6 +67,7 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
     # imported here: `gatlabel --help` should not wait for torch
     from gatlabel.cli.benchmark import benchmark_command
     from gatlabel.cli.evaluate import evaluate_command
+    from gatlabel.cli.explain import explain_command
     from gatlabel.cli.graph import graph_command
     from gatlabel.cli.predict import predict_command
     from gatlabel.cli.train import train_command
@@ -75,5 +77,6 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
         "evaluate": evaluate_command,
         "predict": predict_command,
         "graph": graph_command,
+        "explain": explain_command,
         "benchmark": benchmark_command,
     }

@@ -261,3 +261,24 @@ def test_every_option_has_a_text() -> None:
     from gatlabel.training.options import option_texts
 
     assert set(option_texts()) == set(OPTIONS)
+
+
+def test_explain_shows_what_edges_lent(run: Path, tmp_path: Path, capsys) -> None:
+    files = ["--output", str(tmp_path / "edges.csv"), "--draw", str(tmp_path / "edges.png")]
+    assert main(["explain", str(run), *files]) == 0
+    assert "red" in capsys.readouterr().out
+    with (tmp_path / "edges.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6  # three labels that all occur together
+    assert all(float(row["lent_before"]) == 0 for row in rows)
+    assert any(float(row["lent"]) > 0 for row in rows)
+    assert (tmp_path / "edges.png").is_file()
+    assert main(["explain", str(run), "--label", "redd"]) == 2
+    assert "'red'" in error_of(capsys)
+
+
+def test_explain_needs_a_graph(tiny_csv: Path, tmp_path: Path, capsys) -> None:
+    assert train(tiny_csv, tmp_path / "run", "--head", "linear") == 0
+    capsys.readouterr()
+    assert main(["explain", str(tmp_path / "run")]) == 2
+    assert "no label graph" in error_of(capsys)

@@ -1,0 +1,63 @@
+"""``gatlabel explain``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.errors import InputError
+
+
+def explain_command(words: list[str]) -> None:
+    """Explains which neighbours lent a label its classifier."""
+    parser = make_parser(
+        "explain", "Explains a run's label graph: what each edge lent, and what it did for AP."
+    )
+    parser.add_argument("run", type=Path, help="The run folder.")
+    parser.add_argument("--split", type=str | None, help="train, val or test; default: test.")
+    parser.add_argument("--label", type=str | None, help="Show the in-edges of this label only.")
+    parser.add_argument("--rows", type=int, default=25, help="Rows of the table.")
+    parser.add_argument(
+        "--edges", type=int, default=200, help="Explain this many edges, the heaviest."
+    )
+    parser.add_argument("--output", type=Path | None, help="Write all rows to this csv file.")
+    parser.add_argument("--draw", type=Path | None, help="Draw before and after (png, svg, pdf).")
+    options = parse(parser, words)
+    if options.edges < 1:
+        raise InputError(f"--edges {options.edges}: must be at least 1")
+    from gatlabel.training.explaining import explain_run
+
+    explanation = explain_run(options.run, split=options.split, most=options.edges)
+    if options.label is None:
+        shown = explanation.strongest(options.rows)
+    else:
+        shown = explanation.lenders(options.label)[: options.rows]
+    table = Table(
+        title=escape(f"what the edges of {options.run} lent"),
+        caption="lent: share of the target's classifier; ΔAP: with the edge minus without it",
+    )
+    for column in ("source", "target"):
+        table.add_column(column)
+    columns = ("weight", "attention", "(start)", "lent", "(start)", "ΔAP")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for edge in shown:
+        values = (edge.weight, edge.attention, edge.attention_before, edge.lent, edge.lent_before)
+        cells = [_number(value) for value in values] + [_number(edge.ap_change, sign=True)]
+        table.add_row(escape(edge.source), escape(edge.target), *cells)
+    Console().print(table)
+    if options.output is not None:
+        explanation.save(options.output)
+    if options.draw is not None:
+        explanation.draw(options.draw)
+
+
+def _number(value: float, *, sign: bool = False) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:+.4f}" if sign else f"{value:.3f}"

@@ -1,0 +1,196 @@
+"""The edges of a head, each with what it was worth, as a table and as a picture."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gatlabel.errors import InputError
+from gatlabel.explain.removal import lent_share, removal_effect
+from gatlabel.files import atomic_path
+from gatlabel.graph import LabelGraph
+from gatlabel.nn import StaticHead, TakesGraph
+
+
+@dataclass(frozen=True)
+class EdgeExplanation:
+    """One edge ``source -> target`` and what it did.
+
+    Attributes:
+        source: The label that lends.
+        target: The label that is lent to.
+        weight: Weight of the edge in the graph.
+        attention: Share of the target's attention, mean over heads, 0 to 1; NaN for a head
+            without attention, or with one that differs from picture to picture.
+        attention_before: The same before training; NaN if not asked for.
+        lent: Share of the target's classifier that came along the edge (see
+            :func:`~gatlabel.explain.lent_share`); for a head that decides picture by picture, of
+            the spread of its logit (see :class:`~gatlabel.explain.removal.RemovalEffect`).
+        lent_before: The same before training; NaN if not asked for.
+        ap_change: AP of the target with the edge minus without; NaN without pictures.
+    """
+
+    source: str
+    target: str
+    weight: float
+    attention: float
+    attention_before: float
+    lent: float
+    lent_before: float
+    ap_change: float
+
+
+@dataclass(frozen=True)
+class GraphExplanation:
+    """The edges of one head, explained.
+
+    Attributes:
+        names: The L label names.
+        edges: A row an edge, in the order of the head's edges.
+    """
+
+    names: tuple[str, ...]
+    edges: tuple[EdgeExplanation, ...]
+
+    def strongest(self, most: int | None = None) -> tuple[EdgeExplanation, ...]:
+        """Returns the edges that lent most first, at most so many."""
+        return tuple(sorted(self.edges, key=lambda edge: -edge.lent)[:most])
+
+    def lenders(self, target: str) -> tuple[EdgeExplanation, ...]:
+        """Returns the in-edges of one label, the one that lent most first.
+
+        Raises:
+            InputError: If there is no such label.
+        """
+        if target not in self.names:
+            from gatlabel.errors import unknown_choice
+
+            raise unknown_choice("label", target, self.names)
+        return tuple(edge for edge in self.strongest() if edge.target == target)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a CSV file with a row an edge; what is not known is left empty."""
+        columns = [field.name for field in dataclasses.fields(EdgeExplanation)]
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            for edge in self.edges:
+                values = dataclasses.astuple(edge)
+                writer.writerow("" if _is_nan(value) else value for value in values)
+
+    def graph(self, *, before: bool = False) -> LabelGraph:
+        """Returns the label graph with what was lent as weights; edges that lent nothing go."""
+        rows = [
+            (edge.source, edge.target, edge.lent_before if before else edge.lent)
+            for edge in self.edges
+        ]
+        kept = [row for row in rows if row[2] > 1e-6]
+        return LabelGraph.from_edges(kept, self.names)
+
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draws what was lent, before training (if known) and after, side by side.
+
+        Raises:
+            InputError: If the file is not to be a png, svg or pdf.
+        """
+        from gatlabel.graph.drawing import draw_graphs
+
+        pictures: dict[str, LabelGraph] = {}
+        if any(not _is_nan(edge.lent_before) for edge in self.edges):
+            pictures["lent before training"] = self.graph(before=True)
+        pictures["lent after training"] = self.graph()
+        draw_graphs(pictures, path)
+
+
+def explain_graph(
+    head: TakesGraph,
+    graph: LabelGraph | Sequence[str],
+    features: Tensor | None = None,
+    targets: Tensor | None = None,
+    *,
+    before: TakesGraph | None = None,
+    edges: Sequence[int] | None = None,
+) -> GraphExplanation:
+    """Explains the edges of a head: attention, what was lent, and what each did for AP.
+
+    Args:
+        head: A trained head with a graph.
+        graph: Its graph, or the L label names.
+        features: What the head takes, of N pictures; needed for ``ap_change``, and for heads that
+            decide picture by picture.
+        targets: ``(N, L)`` of 1, 0, -1, for these pictures.
+        before: The same head as it was before training, to set beside.
+        edges: Positions of the edges to explain; all if ``None``. Every edge costs one evaluation
+            of the head.
+
+    Raises:
+        InputError: If the head has no graph, its labels are not those of the graph, pictures are
+            missing, or ``before`` has other edges.
+    """
+    names = graph.names if isinstance(graph, LabelGraph) else tuple(graph)
+    if not isinstance(head, TakesGraph):
+        raise InputError("the head has no label graph: there are no edges to explain")
+    if len(names) != head.out_features:
+        raise InputError(f"{len(names)} label names for a head of {head.out_features} labels")
+    if (features is None) != (targets is None):
+        raise InputError("features and targets of the pictures go together: give both or none")
+    if features is None and not isinstance(head, StaticHead):
+        raise InputError(f"the head {head.kind!r} decides picture by picture: give features")
+    if before is not None and not torch.equal(before.edge_index, head.edge_index):
+        raise InputError("the head before training has other edges")
+    chosen = list(range(head.edge_index.shape[1]) if edges is None else edges)
+    nan = torch.full((len(chosen),), math.nan, dtype=torch.float64)
+    spread, change = nan, nan
+    if features is not None and targets is not None:
+        effect = removal_effect(head, features, targets, chosen)
+        spread, change = effect.spread, effect.ap_change
+    columns = {
+        "weight": head.edge_weight[chosen],
+        "attention": _attention(head, chosen, nan),
+        "attention_before": nan if before is None else _attention(before, chosen, nan),
+        "lent": lent_share(head, chosen) if isinstance(head, StaticHead) else spread,
+        "lent_before": nan if before is None else _lent_before(before, features, targets, chosen),
+        "ap_change": change,
+    }
+    values: Mapping[str, list[float]] = {k: v.double().tolist() for k, v in columns.items()}
+    rows = []
+    for row, edge in enumerate(chosen):
+        source, target = (names[int(k)] for k in head.edge_index[:, edge])
+        rows.append(EdgeExplanation(source, target, **{k: v[row] for k, v in values.items()}))
+    return GraphExplanation(tuple(names), tuple(rows))
+
+
+def _lent_before(
+    head: TakesGraph, features: Tensor | None, targets: Tensor | None, edges: Sequence[int]
+) -> Tensor:
+    if isinstance(head, StaticHead):
+        return lent_share(head, edges)
+    assert features is not None
+    assert targets is not None
+    return removal_effect(head, features, targets, edges).spread
+
+
+@torch.no_grad()
+def _attention(head: TakesGraph, edges: Sequence[int], unknown: Tensor) -> Tensor:
+    """The head's attention on its own edges, mean over attention heads."""
+    found = head.attention()
+    if found is None:
+        return unknown
+    # a stack puts self-loops among its edges: look each edge up
+    where = {tuple(edge): row for row, edge in enumerate(found[0].T.tolist())}
+    rows = [where[tuple(head.edge_index[:, edge].tolist())] for edge in edges]
+    return found[1][rows].mean(1).double()
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

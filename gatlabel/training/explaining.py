@@ -1,0 +1,87 @@
+"""Explains the label graph of a finished run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gatlabel import data
+from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.errors import InputError
+from gatlabel.explain import GraphExplanation, explain_graph
+from gatlabel.graph import Cooccurrence
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import TakesGraph
+from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.data import read_data
+from gatlabel.training.evaluation import aligned_targets
+from gatlabel.training.fitting import device_of
+from gatlabel.training.run_folder import RunFolder
+
+
+def explain_run(
+    folder: str | os.PathLike[str], *, split: str | None = None, most: int = 200
+) -> GraphExplanation:
+    """Explains the edges of a run's head, as it was before training and as it is after.
+
+    The head before training is made again from the run's options and seed.
+
+    Args:
+        folder: The run folder.
+        split: The pictures by which edges are judged; default: test, else val.
+        most: At most so many edges, those of the heaviest weight: each costs one evaluation of the
+            head.
+
+    Raises:
+        InputError: If this is no run folder, its head has no graph, or the data is not there.
+    """
+    run = RunFolder(Path(folder))
+    config = run.read_config()
+    model = MultiLabelClassifier.from_pretrained(run.path)
+    head = model.head
+    if not isinstance(head, TakesGraph):
+        raise InputError(f"the head {head.kind!r} of {folder} has no label graph to explain")
+    splits = dict(read_data(config, evaluate_only=True).items())
+    available = [name for name, source in splits.items() if len(source)]
+    split = split or available[-1]
+    if split not in available:
+        raise InputError(f"the data has no split {split!r} with pictures: {', '.join(available)}")
+    device = device_of(config)
+    features = predict_features(model.to(device), splits[split])
+    targets = aligned_targets(splits[split], model.labels)
+    edges = head.edge_weight.argsort(descending=True, stable=True)[:most].sort().values
+    before = _before_training(config, Cooccurrence.load(run.counts))
+    return explain_graph(
+        head.cpu().eval(), model.labels, features, targets, before=before, edges=edges.tolist()
+    )
+
+
+def _before_training(config: TrainConfig, counts: Cooccurrence) -> TakesGraph:
+    graph = build_graph(config, counts)
+    torch.manual_seed(config.seed)
+    head = build_model(config, graph, config.head).head.eval()
+    assert isinstance(head, TakesGraph)
+    return head
+
+
+@torch.inference_mode()
+def predict_features(
+    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = 64, workers: int = 0
+) -> Tensor:
+    """Runs encoder and pooling over pictures, whole and resized to the model's size.
+
+    Returns:
+        What the head takes, on the CPU: ``(N, D)``, or maps ``(N, D, h, w)``.
+    """
+    device = next(model.parameters()).device
+    transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
+    batches = data.loader(ImageDataset(source, transform), batch_size, train=False, workers=workers)
+    parts: Sequence[Tensor] = [
+        model.eval().features(images.to(device)).float().cpu() for images, _, _ in batches
+    ]
+    return torch.cat(list(parts)).clone()
