@@ -56,7 +56,7 @@ class Head(nn.Module, ABC):
 
     @torch.no_grad()
     def start_at(self, base_rates: Tensor) -> None:
-        """Starts the biases at the log-odds of the labels' base rates; without biases, does nothing.
+        """Starts the biases, if there are any, at the log-odds of the labels' base rates.
 
         Then the first steps need not teach every label that it is rare (Lin et al., *Focal loss
         for dense object detection*, ICCV 2017, arXiv:1708.02002, section 3.3).
