@@ -1,0 +1,31 @@
+"""Attention kernels: several ways to compute the same attention over a label graph.
+
+| kernel | for | time, memory a head |
+|---|---|---|
+| *dense* | small or dense graphs | ``O(L² C)``, ``O(L²)`` |
+| *csr* | large sparse graphs | ``O(E C)``, ``O(E + L C)`` |
+| *sorted* | plain GAT on the complete graph | ``O(L log L + L C)``, ``O(L C)`` |
+| *edgewise* | devices without sparse matrices | ``O(E C)``, ``O(E C)`` |
+
+:func:`choose_kernel` names the one that :func:`attend` uses; docs/kernels.md has their formulas,
+costs and numeric limits. Whether the classifiers are formed at all is the heads' choice.
+"""
+
+from gatlabel.nn.kernels.adjacency import CSR, Adjacency
+from gatlabel.nn.kernels.choice import KERNELS, Kernel, choose_kernel
+from gatlabel.nn.kernels.complete import complete_attention, spread
+from gatlabel.nn.kernels.dispatch import attend, weighted_sum
+from gatlabel.nn.kernels.edgewise import scatter_softmax
+
+__all__ = [
+    "CSR",
+    "KERNELS",
+    "Adjacency",
+    "Kernel",
+    "attend",
+    "choose_kernel",
+    "complete_attention",
+    "scatter_softmax",
+    "spread",
+    "weighted_sum",
+]

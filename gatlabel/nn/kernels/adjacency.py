@@ -1,0 +1,169 @@
+"""The edges of a static graph, sorted once in the orders that the kernels read them in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+# Up to this many pairs (a byte each) the mask of those without an edge is kept.
+KEPT_PAIRS = 1 << 22
+
+
+class CSR(NamedTuple):
+    """A compressed sparse row matrix's structure and its transpose's (int32, as MKL wants it).
+
+    Attributes:
+        offsets: ``(L + 1,)``, where the in-edges of each target begin.
+        sources: ``(E,)``, the source of each edge, edges sorted by target, then by source.
+        transposed_offsets: ``(L + 1,)``, where the out-edges of each source begin.
+        transposed_targets: ``(E,)``, the target of each edge, edges sorted by source.
+        transposed_order: int64 ``(E,)``, place among the in-edges of each out-edge.
+        order: int64 ``(E,)``, place among the out-edges of each in-edge.
+    """
+
+    offsets: Tensor
+    sources: Tensor
+    transposed_offsets: Tensor
+    transposed_targets: Tensor
+    transposed_order: Tensor
+    order: Tensor
+
+    def transpose(self) -> CSR:
+        """The same edges, reversed."""
+        return CSR(
+            self.transposed_offsets,
+            self.transposed_targets,
+            self.offsets,
+            self.sources,
+            self.order,
+            self.transposed_order,
+        )
+
+
+class Adjacency(nn.Module):
+    """Who listens to whom: the edges with everything the attention kernels want precomputed.
+
+    A head builds one when its edges are set, so that no step sorts them again. The buffers are not
+    part of the state: they follow from the edges.
+
+    Args:
+        edge_index: int64 ``(2, E)``, sources above targets, or ``None``: every node listens to
+            every node, itself included, without an edge being stored.
+        nodes: Number of nodes L.
+
+    Attributes:
+        nodes: Number of nodes L.
+        edges: Number of edges E.
+        complete: Whether every ordered pair, ``j = i`` included, is an edge exactly once.
+        simple: Whether no edge stands twice.
+        isolated: Whether some node has no in-edge.
+    """
+
+    absent: Tensor
+    position: Tensor
+    source: Tensor
+    target: Tensor
+    offsets: Tensor
+    sources32: Tensor
+    transposed_offsets: Tensor
+    transposed_targets: Tensor
+    transposed_order: Tensor
+    order: Tensor
+
+    def __init__(self, edge_index: Tensor | None, nodes: int) -> None:
+        super().__init__()
+        self.nodes = nodes
+        device = None
+        if edge_index is None:
+            self.edges, self.complete, self.simple, self.isolated = nodes * nodes, True, True, False
+            position = source = target = torch.zeros(0, dtype=torch.long)
+        else:
+            device = edge_index.device
+            key, position = (edge_index[1] * nodes + edge_index[0]).sort(stable=True)
+            source, target = edge_index[0][position], edge_index[1][position]
+            self.edges = key.numel()
+            self.simple = not bool((key[1:] == key[:-1]).any())
+            self.complete = self.simple and self.edges == nodes * nodes
+            self.isolated = bool((torch.bincount(target, minlength=nodes) == 0).any())
+        self._keep("position", position)
+        self._keep("source", source)
+        self._keep("target", target)
+        few = not self.complete and nodes * nodes <= KEPT_PAIRS
+        self._keep("absent", self._absent() if few else source.new_zeros(0, dtype=torch.bool))
+        if self.complete:  # the kernels for it read no edges; CSR is made when asked for
+            csr = CSR(*[torch.zeros(0, dtype=torch.long, device=device)] * 6)
+        else:
+            csr = _csr(source, target, nodes)
+        for name, tensor in zip(self._CSR, csr, strict=True):
+            self._keep(name, tensor)
+
+    _CSR = (
+        "offsets",
+        "sources32",
+        "transposed_offsets",
+        "transposed_targets",
+        "transposed_order",
+        "order",
+    )
+
+    def _keep(self, name: str, tensor: Tensor) -> None:
+        self.register_buffer(name, tensor, persistent=False)
+
+    def sorted_edges(self) -> tuple[Tensor, Tensor]:
+        """Returns source and target ``(E,)`` of every edge, sorted by target, then by source."""
+        if self.source.numel() == self.edges:
+            return self.source, self.target
+        every = torch.arange(self.nodes, device=self.source.device)
+        return every.repeat(self.nodes), every.repeat_interleave(self.nodes)
+
+    def csr(self) -> CSR:
+        """Returns the compressed rows and their transpose."""
+        if self.complete:
+            return _csr(*self.sorted_edges(), self.nodes)
+        return CSR(*(getattr(self, name) for name in self._CSR))
+
+    def in_order(self, per_edge: Tensor) -> Tensor:
+        """Brings ``(E, ...)`` from the order of ``edge_index`` into that of the sorted edges."""
+        return per_edge[self.position] if self.position.numel() else per_edge
+
+    def no_edge(self) -> Tensor:
+        """Returns a mask ``(L, L)`` by target and source, true where there is no edge."""
+        return self.absent if self.absent.numel() else self._absent()
+
+    def _absent(self) -> Tensor:
+        pairs = self.nodes * self.nodes
+        absent = torch.ones(pairs, dtype=torch.bool, device=self.source.device)
+        absent[self.target * self.nodes + self.source] = False
+        return absent.view(self.nodes, self.nodes)
+
+    def matrix(self, per_edge: Tensor) -> Tensor:
+        """Puts one value an edge, ``(..., E)`` in sorted order, into ``(..., L, L)``.
+
+        Rows are targets. Zero where there is no edge; the values of edges that stand twice add up.
+        """
+        shape = (*per_edge.shape[:-1], self.nodes, self.nodes)
+        if self.complete:
+            return per_edge.reshape(shape)
+        flat = per_edge.new_zeros(*per_edge.shape[:-1], self.nodes * self.nodes)
+        return flat.index_add(-1, self.target * self.nodes + self.source, per_edge).view(shape)
+
+    def extra_repr(self) -> str:
+        """What ``repr`` prints."""
+        return f"nodes={self.nodes}, edges={self.edges}"
+
+
+def _csr(source: Tensor, target: Tensor, nodes: int) -> CSR:
+    by_source = torch.argsort(source * nodes + target, stable=True)
+    back = torch.empty_like(by_source)
+    back[by_source] = torch.arange(len(by_source), device=by_source.device)
+    bounds = torch.arange(nodes + 1, device=source.device)
+    return CSR(
+        torch.searchsorted(target, bounds).int(),
+        source.int(),
+        torch.searchsorted(source[by_source], bounds).int(),
+        target[by_source].int(),
+        by_source,
+        back,
+    )

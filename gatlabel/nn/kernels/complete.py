@@ -1,0 +1,263 @@
+r"""Kernel *sorted*: exact attention over all ``L²`` pairs in ``O(L log L + L C)``.
+
+For a plain GAT on the complete graph (every node listens to every node, itself included; no prior,
+no dropout on the weights) the scores are ``LeakyReLU(t_i + s_j)``: additive inside one kink. So
+
+    ``exp(LeakyReLU(t_i + s_j)) = exp(t_i) exp(s_j)`` where ``t_i + s_j > 0``, and
+    ``exp(a t_i) exp(a s_j)`` elsewhere.
+
+With the sources sorted by falling ``s``, the first case holds for the first ``k_i`` of them, and
+
+    ``out_i = r_i Σ_{j < k_i} exp(s_j − s_max) v_j + q_i Σ_{j ≥ k_i} exp(a (s_j − s_max)) v_j``
+
+is a prefix sum and a suffix sum, looked up at ``k_i``. The gradient of ``v`` is the same with the
+targets sorted. Everything is shifted by the largest source score, which is the largest for every
+target too, since LeakyReLU is monotone: no exponential overflows.
+
+**Numeric limits.** Sums over ``L`` terms are kept per side and cancel nowhere in the values. The
+gradients of the scores are differences of such sums: where the softmax saturates, they shrink and
+the rounding does not. So the kernel computes in the given precision up to a *spread* (range of
+``s`` plus range of ``t``) of :data:`SPREAD_LIMIT`, in float64 above that, and row by row, with
+``O(L²)`` time but bounded memory, above float64's limit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gatlabel.nn.kernels.prefix import prefix_sums, suffix_sums
+
+SPREAD_LIMIT = {torch.float32: 100.0, torch.float64: 600.0}
+
+# Elements of the (L, chunk) arrays worked on at a time, and of a block of rows in the fallback.
+CHUNK = 1 << 17
+BLOCK = 1 << 22
+
+
+class _Order(NamedTuple):
+    """One head's scores, sorted and exponentiated (``a`` is the slope below zero)."""
+
+    place: Tensor  # (L,) sources by falling score
+    kink: Tensor  # (L,) for each target: how many sorted sources score above zero with it
+    above: Tensor  # (L,) exp(s_j − s_max), sorted
+    below: Tensor  # (L,) exp(a (s_j − s_max)), sorted
+    above_sum: Tensor  # (L,) Σ_{j < k_i} above_j, for each target
+    r: Tensor  # (L,) a target's factor of the sources above the kink
+    q: Tensor  # (L,) and of those below
+
+
+def _sort(s: Tensor, t: Tensor, slope: float, dtype: torch.dtype) -> tuple[_Order, Tensor]:
+    falling, place = s.sort(descending=True)
+    kink = torch.searchsorted(-falling, t)  # −s_j < t_i
+    shifted = (falling - falling[0]).double()  # vectors of L: float64 costs nothing here
+    above, below = shifted.exp(), (slope * shifted).exp()
+    top = (t + falling[0]).double()  # the largest raw score of each target
+    c_above = ((1 - slope) * top).clamp(max=0).exp()
+    c_below = ((slope - 1) * top).clamp(max=0).exp()
+    above_sum = prefix_sums(above[:, None])[kink, 0]
+    below_sum = suffix_sums(below[:, None])[kink, 0]
+    total = c_above * above_sum + c_below * below_sum
+    vectors = (above, below, above_sum, c_above / total, c_below / total)
+    return _Order(place, kink, *(vector.to(dtype) for vector in vectors)), falling
+
+
+def _chunks(rows: int, channels: int) -> list[slice]:
+    step = max(16, CHUNK // rows)
+    return [slice(begin, begin + step) for begin in range(0, channels, step)]
+
+
+def _forward(s: Tensor, t: Tensor, v: Tensor, slope: float) -> Tensor:
+    order, _ = _sort(s, t, slope, v.dtype)
+    out = torch.empty_like(v)
+    for chunk in _chunks(*v.shape):
+        sorted_v = v[:, chunk].index_select(0, order.place)
+        high = prefix_sums(sorted_v * order.above[:, None]).index_select(0, order.kink)
+        low = suffix_sums(sorted_v * order.below[:, None]).index_select(0, order.kink)
+        out[:, chunk] = high.mul_(order.r[:, None]).addcmul_(low, order.q[:, None])
+    return out
+
+
+def _backward(
+    s: Tensor, t: Tensor, v: Tensor, out: Tensor, grad: Tensor, slope: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    order, falling = _sort(s, t, slope, v.dtype)
+    own = (grad * out).sum(1)  # what the normalisation takes from each target's scores
+    t_falling, t_place = t.sort(descending=True)
+    # for each sorted source: how many sorted targets score above zero with it
+    reach = torch.searchsorted(-t_falling, falling)
+    r, q = order.r[t_place, None], order.q[t_place, None]
+    d_above = -prefix_sums(r * own[t_place, None])[reach, 0]
+    d_below = -suffix_sums(q * own[t_place, None])[reach, 0]
+    # The gradients of t_i's scores sum to zero over j, so only the part above the kink is summed.
+    d_t = -order.r * own * order.above_sum
+    d_v = torch.empty_like(v)
+    for chunk in _chunks(*v.shape):
+        g, sorted_v = grad[:, chunk], v[:, chunk].index_select(0, order.place)
+        high = prefix_sums(sorted_v * order.above[:, None]).index_select(0, order.kink)
+        d_t += order.r * high.mul_(g).sum(1)
+        sorted_g = g.index_select(0, t_place)
+        high = prefix_sums(sorted_g * r).index_select(0, reach)
+        low = suffix_sums(sorted_g * q).index_select(0, reach)
+        d_above += (high * sorted_v).sum(1)
+        d_below += (low * sorted_v).sum(1)
+        high.mul_(order.above[:, None]).addcmul_(low, order.below[:, None])
+        d_v[:, chunk].index_copy_(0, order.place, high)
+    d_s = torch.empty_like(s)
+    d_s[order.place] = order.above * d_above + slope * order.below * d_below
+    return d_s, (1 - slope) * d_t, d_v
+
+
+def _row_blocks(nodes: int) -> list[slice]:
+    step = max(1, BLOCK // nodes)
+    return [slice(begin, begin + step) for begin in range(0, nodes, step)]
+
+
+def _forward_by_rows(s: Tensor, t: Tensor, v: Tensor, slope: float) -> Tensor:
+    out = torch.empty_like(v)
+    for rows in _row_blocks(len(s)):
+        scores = F.leaky_relu(t[rows, None] + s, slope)
+        out[rows] = scores.softmax(1) @ v
+    return out
+
+
+def _backward_by_rows(
+    s: Tensor, t: Tensor, v: Tensor, out: Tensor, grad: Tensor, slope: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    d_s, d_t, d_v = torch.zeros_like(s), torch.empty_like(t), torch.zeros_like(v)
+    for rows in _row_blocks(len(s)):
+        raw = t[rows, None] + s
+        weights = F.leaky_relu(raw, slope).softmax(1)
+        g = grad[rows]
+        d_v += weights.T @ g
+        d_raw = weights.mul_(g @ v.T - (g * out[rows]).sum(1, keepdim=True))
+        d_raw = torch.where(raw > 0, d_raw, slope * d_raw)
+        d_s += d_raw.sum(0)
+        d_t[rows] = d_raw.sum(1)
+    return d_s, d_t, d_v
+
+
+def spread(source_scores: Tensor, target_scores: Tensor) -> float:
+    """Range of the source scores plus range of the target scores, of the widest head.
+
+    Args:
+        source_scores: ``(H, L)``.
+        target_scores: ``(H, L)``.
+    """
+    scores = torch.stack([source_scores, target_scores]).detach()  # (2, H, L)
+    return float((scores.amax(2) - scores.amin(2)).sum(0).max())
+
+
+def _precision(s: Tensor, t: Tensor) -> torch.dtype | None:
+    """The dtype to compute in, or ``None``: by rows."""
+    width = spread(s, t)
+    if width <= SPREAD_LIMIT[s.dtype]:
+        return s.dtype
+    return torch.float64 if width <= SPREAD_LIMIT[torch.float64] else None
+
+
+torch.library.define(
+    "gatlabel::complete_attention",
+    "(Tensor source_scores, Tensor target_scores, Tensor values, float slope) -> Tensor",
+)
+torch.library.define(
+    "gatlabel::complete_attention_backward",
+    "(Tensor source_scores, Tensor target_scores, Tensor values, Tensor out, Tensor grad, "
+    "float slope) -> (Tensor, Tensor, Tensor)",
+)
+
+
+def complete_attention(
+    source_scores: Tensor, target_scores: Tensor, values: Tensor, negative_slope: float
+) -> Tensor:
+    """``out[h, i] = Σ_j softmax_j(LeakyReLU(t[h, i] + s[h, j])) values[h, j]``.
+
+    Args:
+        source_scores: ``s (H, L)``, float32 or float64.
+        target_scores: ``t (H, L)``.
+        values: ``(H, L, C)``.
+        negative_slope: Slope of the LeakyReLU below zero, in [0, 1].
+
+    Returns:
+        ``(H, L, C)``. It has a gradient, but no second one.
+    """
+    return torch.ops.gatlabel.complete_attention.default(
+        source_scores, target_scores, values, negative_slope
+    )
+
+
+def _contiguous(tensor: Tensor) -> Tensor:
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+
+
+@torch.library.impl("gatlabel::complete_attention", "default")
+def _attend(source_scores: Tensor, target_scores: Tensor, values: Tensor, slope: float) -> Tensor:
+    source_scores, target_scores = source_scores.contiguous(), target_scores.contiguous()
+    dtype = _precision(source_scores, target_scores)
+    out = _contiguous(values)
+    for head in range(len(values)):
+        s, t, v = source_scores[head], target_scores[head], values[head]
+        if dtype is None:
+            out[head] = _forward_by_rows(s, t, v, slope)
+        else:
+            out[head] = _forward(s.to(dtype), t.to(dtype), v.to(dtype), slope)
+    return out
+
+
+@torch.library.impl("gatlabel::complete_attention_backward", "default")
+def _attend_backward(
+    source_scores: Tensor,
+    target_scores: Tensor,
+    values: Tensor,
+    out: Tensor,
+    grad: Tensor,
+    slope: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    source_scores, target_scores = source_scores.contiguous(), target_scores.contiguous()
+    dtype = _precision(source_scores, target_scores)
+    results = (_contiguous(source_scores), _contiguous(target_scores), _contiguous(values))
+    for head in range(len(values)):
+        s, t, v, o, g = (x[head] for x in (source_scores, target_scores, values, out, grad))
+        if dtype is None:
+            parts = _backward_by_rows(s, t, v, o, g, slope)
+        else:
+            s, t, v, o, g = (x.to(dtype) for x in (s, t, v, o, g))
+            parts = _backward(s, t, v, o, g, slope)
+        for result, part in zip(results, parts, strict=True):
+            result[head] = part
+    return results
+
+
+@torch.library.register_fake("gatlabel::complete_attention")
+def _fake_attend(
+    source_scores: Tensor, target_scores: Tensor, values: Tensor, slope: float
+) -> Tensor:
+    return _contiguous(values)
+
+
+@torch.library.register_fake("gatlabel::complete_attention_backward")
+def _fake_backward(
+    source_scores: Tensor,
+    target_scores: Tensor,
+    values: Tensor,
+    out: Tensor,
+    grad: Tensor,
+    slope: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _contiguous(source_scores), _contiguous(target_scores), _contiguous(values)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    source_scores, target_scores, values, ctx.slope = inputs
+    ctx.save_for_backward(source_scores, target_scores, values, output)
+
+
+def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    backward = torch.ops.gatlabel.complete_attention_backward.default
+    return *backward(*ctx.saved_tensors, grad.contiguous(), ctx.slope), None
+
+
+torch.library.register_autograd("gatlabel::complete_attention", _gradients, setup_context=_save)

@@ -1,0 +1,133 @@
+"""Attention over a label graph: the one entrance to all kernels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.nn.kernels.adjacency import Adjacency
+from gatlabel.nn.kernels.choice import KERNELS, Kernel, choose_kernel
+from gatlabel.nn.kernels.complete import complete_attention
+from gatlabel.nn.kernels.csr import csr_softmax, csr_sum
+from gatlabel.nn.kernels.dense import dense_sum, dense_weights
+from gatlabel.nn.kernels.edgewise import scatter_softmax, scatter_sum
+
+
+def attend(
+    adjacency: Adjacency,
+    source_scores: Tensor,
+    target_scores: Tensor,
+    values: Tensor,
+    *,
+    prior: Tensor | None = None,
+    prior_weight: Tensor | None = None,
+    negative_slope: float = 0.2,
+    dropout: float = 0.0,
+    kernel: Kernel | None = None,
+) -> Tensor:
+    r"""Attention layer (AL) and graph convolution (GCL) in one: additive attention and its sums.
+
+    ``e_h(i,j) = LeakyReLU(t_h(i) + s_h(j)) + λ_h prior(j→i)``, ``α_h(i,·)`` its softmax over the
+    in-neighbours of ``i``, ``out_h(i) = Σ_j α_h(i,j) v_h(j)`` (Veličković et al., ICLR 2018,
+    arXiv:1710.10903, eq. 1-4; the prior is this package's).
+
+    Args:
+        adjacency: The graph.
+        source_scores: ``s (H, L)``.
+        target_scores: ``t (H, L)``.
+        values: ``v (H, L, C)``.
+        prior: ``(E,)``, one value an edge in the order of the ``edge_index`` that the adjacency was
+            made from.
+        prior_weight: ``λ (H,)``; needed with a prior.
+        negative_slope: Slope of the LeakyReLU below zero.
+        dropout: Probability of dropping a weight after the softmax (pass 0 in evaluation).
+        kernel: A kernel by name; the one :func:`choose_kernel` names when left out.
+
+    Returns:
+        ``(H, L, C)`` in the dtype of ``values``, computed in float32 at least; zero for a node
+        without an in-edge.
+
+    Raises:
+        InputError: If the kernel does not exist or cannot compute this attention.
+    """
+    sortable = (
+        adjacency.complete and prior is None and dropout == 0 and 0 <= negative_slope <= 1
+    )  # fmt: skip
+    kernel = _checked(adjacency, values, kernel, sortable)
+    dtype = values.dtype if values.dtype == torch.float64 else torch.float32
+    with torch.autocast(values.device.type, enabled=False):
+        s, t, v = (x.to(dtype) for x in (source_scores, target_scores, values.contiguous()))
+        if not values.shape[1]:
+            return values
+        if kernel == "sorted":
+            return complete_attention(s, t, v, float(negative_slope)).to(values.dtype)
+        if prior is not None and prior_weight is not None:
+            prior, prior_weight = adjacency.in_order(prior).to(dtype), prior_weight.to(dtype)
+        if kernel == "dense":
+            weights = dense_weights(adjacency, s, t, prior, prior_weight, negative_slope)
+            weights = F.dropout(weights, dropout)
+            return dense_sum(adjacency, weights, v).to(values.dtype)
+        source, target = adjacency.sorted_edges()
+        scores = s.T.contiguous().index_select(0, source) + t.T.contiguous().index_select(0, target)
+        scores = F.leaky_relu(scores, negative_slope)  # (E, H)
+        if prior is not None and prior_weight is not None:
+            scores = scores + prior[:, None] * prior_weight
+        if kernel == "edgewise":
+            weights = F.dropout(scatter_softmax(scores, target, adjacency.nodes), dropout)
+            return scatter_sum(weights, v, source, target).to(values.dtype)
+        csr = adjacency.csr()
+        weights = F.dropout(csr_softmax(scores, csr.offsets, target), dropout)
+        return csr_sum(weights.T.contiguous(), v, csr).to(values.dtype)
+
+
+def weighted_sum(
+    adjacency: Adjacency, weights: Tensor, values: Tensor, *, kernel: Kernel | None = None
+) -> Tensor:
+    """Graph convolution (GCL): ``out[h, i] = Σ_{j→i} weights[(j→i), h] · values[h, j]``.
+
+    Args:
+        adjacency: The graph.
+        weights: ``(E, H)``, in the order of :meth:`Adjacency.sorted_edges`.
+        values: ``v (H, L, C)``.
+        kernel: ``"dense"``, ``"csr"`` or ``"edgewise"``; chosen when left out.
+
+    Returns:
+        ``(H, L, C)`` in the dtype of ``values``, computed in float32 at least; zero for a node
+        without an in-edge.
+
+    Raises:
+        InputError: If the kernel does not exist or cannot compute this sum.
+    """
+    kernel = _checked(adjacency, values, kernel, False)
+    dtype = values.dtype if values.dtype == torch.float64 else torch.float32
+    with torch.autocast(values.device.type, enabled=False):
+        weights, v = weights.to(dtype), values.to(dtype)
+        if kernel == "dense":
+            return torch.bmm(adjacency.matrix(weights.T), v).to(values.dtype)
+        if kernel == "edgewise":
+            return scatter_sum(weights, v, *adjacency.sorted_edges()).to(values.dtype)
+        return csr_sum(weights.T.contiguous(), v, adjacency.csr()).to(values.dtype)
+
+
+def _checked(adjacency: Adjacency, values: Tensor, kernel: Kernel | None, sortable: bool) -> Kernel:
+    if kernel is None:
+        return choose_kernel(
+            adjacency.nodes,
+            adjacency.edges,
+            values.shape[2],
+            device=values.device.type,
+            simple=adjacency.simple,
+            sortable=sortable,
+        )
+    if kernel not in KERNELS:
+        raise unknown_choice("kernel", kernel, KERNELS)
+    if kernel == "sorted" and not sortable:
+        raise InputError(
+            "the kernel 'sorted' needs the complete graph with self-loops, no prior, no dropout "
+            "and a slope in [0, 1]: use 'dense' or 'csr'"
+        )
+    if kernel == "dense" and not adjacency.simple:
+        raise InputError("the kernel 'dense' needs edges that stand once: use 'csr'")
+    return kernel

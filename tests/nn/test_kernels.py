@@ -1,0 +1,235 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gatlabel.errors import InputError
+from gatlabel.nn.kernels import KERNELS, Adjacency, attend, choose_kernel, weighted_sum
+from gatlabel.nn.kernels import csr as csr_kernel
+from tests.reference.attention import attention
+
+EDGES = [(0, 1), (2, 1), (3, 1), (1, 1), (4, 0), (0, 3), (4, 3), (2, 4)]  # node 2 has no in-edge
+NODES = 5
+
+
+def adjacency() -> Adjacency:
+    return Adjacency(torch.tensor(EDGES).T, NODES)
+
+
+def inputs(nodes: int, channels: int, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+    shapes = [(2, nodes), (2, nodes), (2, nodes, channels)]
+    return [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes]
+
+
+def random_graph(nodes: int, share: float) -> Adjacency:
+    mask = torch.rand(nodes, nodes) < share
+    mask[1] = False
+    target, source = mask.nonzero(as_tuple=True)
+    return Adjacency(torch.stack([source, target]), nodes)
+
+
+def relative(ours: Tensor, reference: Tensor) -> float:
+    ours, reference = ours.detach().double(), reference.detach()
+    return float((ours - reference).abs().max() / reference.abs().max())
+
+
+@pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel != "sorted"])
+def test_gradcheck(kernel: str) -> None:
+    prior = torch.rand(len(EDGES), dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, dtype=torch.float64, requires_grad=True)
+
+    def function(s: Tensor, t: Tensor, v: Tensor, prior: Tensor, weight: Tensor) -> Tensor:
+        return attend(adjacency(), s, t, v, prior=prior, prior_weight=weight, kernel=kernel)
+
+    assert torch.autograd.gradcheck(function, (*inputs(NODES, 3), prior, weight))
+
+
+def test_second_gradients_of_the_csr_kernel() -> None:
+    graph = adjacency()
+
+    def function(s: Tensor, t: Tensor, v: Tensor) -> Tensor:
+        return attend(graph, s, t, v, kernel="csr")
+
+    assert torch.autograd.gradgradcheck(function, tuple(inputs(NODES, 2)))
+
+
+@pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise"])
+def test_precision_at_a_spread_of_ten(kernel: str) -> None:
+    """The limits the issue of kernels is judged by: against float64, relative to the largest."""
+    graph = random_graph(300, 0.1)
+    s, t, v = (x.detach() for x in inputs(300, 16))
+    s, t = (10 * x / (s.amax() - s.amin() + t.amax() - t.amin()) for x in (s, t))
+    probe = torch.randn_like(v)
+    results = {}
+    for name, dtype in (("dense", torch.float64), (kernel, torch.float64), (kernel, torch.float32)):
+        own = [x.to(dtype).requires_grad_() for x in (s, t, v)]
+        out = attend(graph, *own, kernel=name)
+        parts = [out, *torch.autograd.grad(out, own, probe.to(dtype))]
+        if name == "dense" and "reference" not in results:
+            results["reference"] = parts
+        for index, (part, reference) in enumerate(zip(parts, results["reference"], strict=True)):
+            limit = {torch.float64: 1e-11, torch.float32: 1e-3 if index else 1e-5}[dtype]
+            assert relative(part, reference) < limit
+
+
+@pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise"])
+def test_low_precision_is_computed_in_float32(kernel: str) -> None:
+    s, t, v = (x.detach().bfloat16() for x in inputs(NODES, 4))
+    out = attend(adjacency(), s, t, v, kernel=kernel)
+    exact = attend(adjacency(), s.double(), t.double(), v.double(), kernel=kernel)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out, exact.bfloat16())
+    with torch.autocast("cpu", torch.bfloat16):
+        under = attend(adjacency(), s.float(), t.float(), v.float(), kernel=kernel)
+    torch.testing.assert_close(under.double(), exact, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["csr", "edgewise"])
+def test_parallel_edges_each_count(kernel: str) -> None:
+    edges = [(0, 1), (0, 1), (2, 1), (0, 0)]
+    graph = Adjacency(torch.tensor(edges).T, 3)
+    s, t, v = inputs(3, 4)
+    prior, weight = torch.rand(4, dtype=torch.float64), torch.rand(2, dtype=torch.float64)
+    out = attend(graph, s, t, v, prior=prior, prior_weight=weight, kernel=kernel)
+    torch.testing.assert_close(out, attention(edges, s, t, v, prior, weight))
+    assert attend(graph, s, t, v).shape == out.shape  # and the choice passes dense over
+    with pytest.raises(InputError, match="stand once"):
+        attend(graph, s, t, v, kernel="dense")
+
+
+@pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise"])
+def test_dropout_keeps_the_mean(kernel: str) -> None:
+    graph = random_graph(40, 0.3)
+    s, t, v = (x.detach() for x in inputs(40, 3))
+    kept = attend(graph, s, t, v, kernel=kernel)
+    dropped = sum(attend(graph, s, t, v, dropout=0.5, kernel=kernel) for _ in range(400)) / 400
+    assert not torch.equal(attend(graph, s, t, v, dropout=0.5, kernel=kernel), kept)
+    torch.testing.assert_close(dropped, kept, rtol=0, atol=0.25)
+
+
+@pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise"])
+def test_given_weights_are_summed_over_edges(kernel: str) -> None:
+    graph = random_graph(30, 0.2)
+    source, target = graph.sorted_edges()
+    weights = torch.randn(len(source), 2, dtype=torch.float64, requires_grad=True)
+    values = inputs(30, 4)[2]
+    matrix = torch.zeros(2, 30, 30, dtype=torch.float64)
+    matrix[:, target, source] = weights.detach().T
+    out = weighted_sum(graph, weights, values, kernel=kernel)
+    torch.testing.assert_close(out, matrix @ values)
+    assert torch.autograd.gradcheck(
+        lambda w, v: weighted_sum(graph, w, v, kernel=kernel), (weights, values), fast_mode=True
+    )
+
+
+def test_csr_without_mkl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other processors than x86-64 run."""
+    graph, own = random_graph(50, 0.2), inputs(50, 6)
+    probe = torch.randn_like(own[2])
+    results = []
+    for mkl in (True, False):
+        monkeypatch.setattr(csr_kernel, "MKL", mkl and csr_kernel.MKL)
+        monkeypatch.setattr(csr_kernel, "BLOCK", 64)
+        out = attend(graph, *own, kernel="csr")
+        results.append([out, *torch.autograd.grad(out, own, probe)])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise", "sorted"])
+def test_compiles_and_exports(kernel: str) -> None:
+    graph = Adjacency(None, 6) if kernel == "sorted" else adjacency()
+    s, t, v = inputs(graph.nodes, 3)
+
+    class Attention(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.adjacency = graph
+
+        def forward(self, s: Tensor, t: Tensor, v: Tensor) -> Tensor:
+            return attend(self.adjacency, s, t, v, kernel=kernel)
+
+    module = Attention()
+    expected = module(s, t, v)
+    probe = torch.randn_like(v)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    out = compiled(s, t, v)
+    torch.testing.assert_close(out, expected)
+    for ours, reference in zip(
+        torch.autograd.grad(out, (s, t, v), probe),
+        torch.autograd.grad(expected, (s, t, v), probe),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, reference)
+    exported = torch.export.export(module, (s, t, v)).module()
+    torch.testing.assert_close(exported(s, t, v), expected)
+
+
+def test_operators_are_registered_rightly() -> None:
+    """torch's own check of schema, fake tensors and autograd registration."""
+    graph, (s, _, v) = adjacency(), inputs(NODES, 3)
+    structure = graph.csr()
+    weights = torch.rand(2, len(EDGES), dtype=torch.float64, requires_grad=True)
+    scores = torch.rand(len(EDGES), 2, dtype=torch.float64, requires_grad=True)
+    ops = torch.ops.gatlabel
+    cases = [
+        (ops.csr_sum.default, (weights, v, *structure)),
+        (ops.csr_dots.default, (v, v, *structure)),
+        (ops.csr_softmax.default, (scores, structure.offsets, graph.sorted_edges()[1])),
+        (ops.complete_attention.default, (s, s, v, 0.2)),
+    ]
+    for operator, arguments in cases:
+        torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
+
+
+def test_the_adjacency_moves_with_its_module_and_is_no_state() -> None:
+    graph = adjacency()
+    assert not graph.state_dict()
+    assert graph.to("meta").csr().sources.device.type == "meta"
+    assert repr(adjacency()) == "Adjacency(nodes=5, edges=8)"
+
+
+def test_properties_of_graphs() -> None:
+    graph = adjacency()
+    assert (graph.isolated, graph.simple, graph.complete) == (True, True, False)
+    every = torch.cartesian_prod(torch.arange(4), torch.arange(4)).T
+    for whole in (Adjacency(every, 4), Adjacency(None, 4)):
+        assert (whole.isolated, whole.simple, whole.complete, whole.edges) == (
+            False,
+            True,
+            True,
+            16,
+        )
+    doubled = torch.cat([every[:, :15], every[:, :1]], dim=1)
+    assert not Adjacency(doubled, 4).complete
+
+
+def test_choice() -> None:
+    assert choose_kernel(80, 80 * 16, 64) == "dense"
+    assert choose_kernel(10_000, 160_000, 256) == "csr"
+    assert choose_kernel(10_000, 160_000, 256, device="mps") == "edgewise"
+    assert choose_kernel(50, 2500, 64, simple=False) == "csr"
+    assert choose_kernel(20_000, 400_000_000, 64, sortable=True) == "sorted"
+    assert choose_kernel(20, 400, 64, sortable=True) == "dense"
+
+
+def test_wrong_kernels_are_named() -> None:
+    own = inputs(NODES, 3)
+    with pytest.raises(InputError, match="csr"):
+        attend(adjacency(), *own, kernel="csv")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="complete graph"):
+        attend(adjacency(), *own, kernel="sorted")
+    with pytest.raises(InputError, match="no dropout"):
+        attend(Adjacency(None, NODES), *own, dropout=0.1, kernel="sorted")
+
+
+def test_the_softmax_of_a_node_is_its_own() -> None:
+    """A far larger score elsewhere does not underflow a node's weights."""
+    s = torch.tensor([[0.0, 500.0, 0.0]])
+    graph = Adjacency(torch.tensor([[0, 2, 1], [0, 0, 2]]), 3)
+    v = torch.randn(1, 3, 2)
+    for kernel in ("dense", "csr", "edgewise"):
+        out = attend(graph, s, torch.zeros(1, 3), v, kernel=kernel)
+        torch.testing.assert_close(out[0, 0], (v[0, 0] + v[0, 2]) / 2)
+        torch.testing.assert_close(out[0, 2], v[0, 1])
+        assert F.mse_loss(out[0, 1], torch.zeros(2)) == 0
