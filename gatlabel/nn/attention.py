@@ -8,33 +8,11 @@ source ``j``, ``edge_index[1]`` the target ``i``; weights are normalised over th
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-def neighbour_softmax(scores: Tensor, targets: Tensor, nodes: int) -> Tensor:
-    """Softmax of edge scores over the in-edges of each node.
-
-    ``α(i,j) = exp(e(i,j) − m_i) / Σ_k exp(e(i,k) − m_i)``, ``m_i`` the largest score into ``i``.
-
-    Args:
-        scores: ``(E, H)``, any real values.
-        targets: int64 ``(E,)``, the target node of each edge.
-        nodes: Number of nodes L.
-
-    Returns:
-        ``(E, H)``, in [0, 1], summing to 1 over the in-edges of every node that has one.
-    """
-    index = targets[:, None].expand_as(scores)
-    with torch.no_grad():  # the shift cancels, so it needs no gradient
-        highest = scores.new_full((nodes, scores.shape[1]), -math.inf)
-        highest = highest.scatter_reduce(0, index, scores, "amax")
-    exponentials = (scores - highest[targets]).exp()
-    totals = exponentials.new_zeros(nodes, scores.shape[1]).index_add(0, targets, exponentials)
-    return exponentials / totals[targets]
+from gatlabel.nn.kernels import Adjacency, attend, scatter_softmax, weighted_sum
 
 
 def with_self_loops(edge_index: Tensor, nodes: int) -> Tensor:
@@ -79,7 +57,38 @@ class AdditiveAttention(nn.Module):
         source, target = edge_index[0], edge_index[1]
         scores = self.source(x)[source] + self.target(x)[target]
         scores = F.leaky_relu(scores, self.negative_slope) + prior[:, None] * self.prior_weight
-        return neighbour_softmax(scores, target, x.shape[0])
+        return scatter_softmax(scores, target, x.shape[0])
+
+    def combine(
+        self,
+        x: Tensor,
+        adjacency: Adjacency,
+        prior: Tensor,
+        values: Tensor,
+        dropout: float = 0.0,
+    ) -> Tensor:
+        """Attends and sums at once: ``out[h, i] = Σ_j α_h(i,j) values[h, j]``.
+
+        Args:
+            x: ``(L, F)``.
+            adjacency: The graph.
+            prior: ``(E,)``, in the order of the edges that ``adjacency`` was made from.
+            values: ``(H, L, C)``.
+            dropout: Probability of dropping a weight.
+
+        Returns:
+            ``(H, L, C)``; zero for a label without an in-edge.
+        """
+        return attend(
+            adjacency,
+            self.source(x).T,
+            self.target(x).T,
+            values,
+            prior=prior,
+            prior_weight=self.prior_weight,
+            negative_slope=self.negative_slope,
+            dropout=dropout,
+        )
 
 
 class DynamicAttention(nn.Module):
@@ -118,4 +127,17 @@ class DynamicAttention(nn.Module):
         mixed = self.source(x)[source] + self.target(x)[target]  # (E, H * width)
         mixed = F.leaky_relu(mixed, self.negative_slope).view(-1, self.heads, self.width)
         scores = (mixed * self.direction).sum(-1) + prior[:, None] * self.prior_weight
-        return neighbour_softmax(scores, target, x.shape[0])
+        return scatter_softmax(scores, target, x.shape[0])
+
+    def combine(
+        self,
+        x: Tensor,
+        adjacency: Adjacency,
+        prior: Tensor,
+        values: Tensor,
+        dropout: float = 0.0,
+    ) -> Tensor:
+        """Attends and sums, as :meth:`AdditiveAttention.combine`; the weights are formed."""
+        edges = torch.stack(adjacency.sorted_edges())
+        weights = self(x, edges, adjacency.in_order(prior))
+        return weighted_sum(adjacency, F.dropout(weights, dropout), values)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gatlabel.nn.attention import neighbour_softmax, with_self_loops
+from gatlabel.nn.attention import with_self_loops
 from gatlabel.nn.convolution import propagate
+from gatlabel.nn.kernels import Adjacency, attend, scatter_softmax, weighted_sum
 
 
 def _head_vectors(heads: int, width: int) -> nn.Parameter:
@@ -46,27 +47,42 @@ class _AttentionGraphLayer(nn.Module, ABC):
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
 
     @abstractmethod
-    def values_and_scores(self, x: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns what nodes send, ``(L, H, C)``, and the score of each edge, ``(E, H)``."""
-
-    def _attend(self, x: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        nodes = x.shape[0]
-        edges = with_self_loops(edge_index, nodes) if self.add_self_loops else edge_index
-        values, scores = self.values_and_scores(x, edges)
-        return values, edges, neighbour_softmax(scores, edges[1], nodes)
-
-    def attention(self, x: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
+    def attention(self, x: Tensor, edges: Tensor | Adjacency) -> tuple[Tensor, Tensor]:
         """Returns the edges ``(2, E')``, self-loops included, and their weights ``(E', H)``."""
-        _, edges, weights = self._attend(x, edge_index)
-        return edges, weights
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        """Returns the new node vectors."""
-        values, edges, weights = self._attend(x, edge_index)  # AL
-        weights = F.dropout(weights, self.dropout, self.training)
-        out = propagate(values, weights, edges)  # GCL: (L, H, C)
+    @abstractmethod
+    def combine(self, x: Tensor, adjacency: Adjacency) -> Tensor:
+        """Returns what each node takes up from its in-neighbours, ``(H, L, C)``."""
+
+    def adjacency(self, edge_index: Tensor, nodes: int) -> Adjacency:
+        """Returns the edges as the kernels want them, with the self-loops that the layer adds.
+
+        A layer called with this rather than with ``edge_index`` sorts nothing again.
+        """
+        return Adjacency(self._edges(edge_index, nodes), nodes)
+
+    def forward(self, x: Tensor, edges: Tensor | Adjacency) -> Tensor:
+        """Returns the new node vectors.
+
+        Args:
+            x: ``(L, in_channels)``.
+            edges: ``edge_index``, or an :class:`Adjacency`, which is taken as it stands: no
+                self-loops are added to it.
+        """
+        if not isinstance(edges, Adjacency):
+            edges = self.adjacency(edges, x.shape[0])
+        out = self.combine(x, edges).transpose(0, 1)  # AL and GCL: (L, H, C)
         out = out.flatten(1) if self.concat else out.mean(1)
         return out if self.bias is None else out + self.bias
+
+    def _edges(self, edges: Tensor | Adjacency, nodes: int) -> Tensor:
+        if isinstance(edges, Adjacency):
+            return torch.stack(edges.sorted_edges())
+        return with_self_loops(edges, nodes) if self.add_self_loops else edges
+
+    @property
+    def _dropping(self) -> float:
+        return self.dropout if self.training else 0.0
 
 
 class GATLayer(_AttentionGraphLayer):
@@ -108,14 +124,70 @@ class GATLayer(_AttentionGraphLayer):
         self.att_src = _head_vectors(heads, out_channels)
         self.att_dst = _head_vectors(heads, out_channels)
 
-    def values_and_scores(self, x: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns what nodes send, ``(L, H, C)``, and the score of each edge, ``(E, H)``."""
-        source, target = edge_index[0], edge_index[1]
-        values = self.lin(x).view(-1, self.heads, self.out_channels)
-        from_source = (values * self.att_src).sum(-1)  # (L, H)
-        from_target = (values * self.att_dst).sum(-1)
-        scores = F.leaky_relu(from_source[source] + from_target[target], self.negative_slope)
-        return values, scores
+    def _scores(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Source and target scores, each ``(H, L)``: ``a_h·W_h x`` is taken as ``(W_hᵀ a_h)·x``."""
+        vectors = torch.cat([self.att_src, self.att_dst]).transpose(0, 1)  # (H, 2, C)
+        directions = torch.bmm(vectors, self._weights())  # (H, 2, in)
+        scores = (x @ directions.flatten(0, 1).T).view(-1, self.heads, 2)
+        return scores[..., 0].T, scores[..., 1].T
+
+    def _weights(self) -> Tensor:
+        return self.lin.weight.view(self.heads, self.out_channels, -1)  # (H, C, in)
+
+    def attention(self, x: Tensor, edges: Tensor | Adjacency) -> tuple[Tensor, Tensor]:
+        """Returns the edges ``(2, E')``, self-loops included, and their weights ``(E', H)``."""
+        edges = self._edges(edges, x.shape[0])
+        from_source, from_target = (scores.T for scores in self._scores(x))
+        scores = F.leaky_relu(from_source[edges[0]] + from_target[edges[1]], self.negative_slope)
+        return edges, scatter_softmax(scores, edges[1], x.shape[0])
+
+    def combine(self, x: Tensor, adjacency: Adjacency) -> Tensor:
+        """Returns what each node takes up from its in-neighbours, ``(H, L, C)``."""
+        if x.requires_grad:
+            values = self.lin(x).view(-1, self.heads, self.out_channels).transpose(0, 1)
+        else:  # straight into head-major order; x's gradient would be made a head at a time
+            values = torch.bmm(x.expand(self.heads, -1, -1), self._weights().transpose(1, 2))
+        return self._attend(adjacency, *self._scores(x), values)
+
+    def _attend(self, adjacency: Adjacency, s: Tensor, t: Tensor, values: Tensor) -> Tensor:
+        return attend(
+            adjacency,
+            s,
+            t,
+            values,
+            negative_slope=self.negative_slope,
+            dropout=self._dropping,
+        )
+
+    def products(self, x: Tensor, adjacency: Adjacency, features: Tensor) -> Tensor:
+        """The layer's output times features, ``out @ features.T``, without forming the output.
+
+        ``Σ_h α_h (x (W_hᵀ features_hᵀ))`` from the right: the attention carries B products a node
+        rather than ``out_channels`` values. The score vectors ride along as two more features.
+
+        Args:
+            x: ``(L, in_channels)``.
+            adjacency: The graph, as it stands.
+            features: ``(B, H * out_channels)``, or ``(B, out_channels)`` without ``concat``.
+
+        Returns:
+            ``(L, B)``.
+        """
+        batch, heads = len(features), self.heads
+        if self.concat:
+            parts = features.view(batch, heads, self.out_channels).transpose(0, 1)
+        else:
+            parts = (features / heads).expand(heads, -1, -1)
+        vectors = torch.cat([self.att_src, self.att_dst]).transpose(0, 1)  # (H, 2, C)
+        rows = torch.cat([parts, vectors], 1)  # (H, B + 2, C)
+        # W on the right and not transposed: so its gradient comes in its own memory order
+        projected = torch.bmm(rows, self._weights())  # (H, B + 2, in)
+        products = F.linear(x, projected.flatten(0, 1))  # (L, H (B + 2))
+        products = products.view(-1, heads, batch + 2).transpose(0, 1)
+        values = products[..., :batch].contiguous()  # (H, L, B)
+        out = self._attend(adjacency, products[..., batch], products[..., batch + 1], values)
+        out = out.sum(0)
+        return out if self.bias is None else out + features @ self.bias
 
 
 class GATv2Layer(_AttentionGraphLayer):
@@ -163,13 +235,25 @@ class GATv2Layer(_AttentionGraphLayer):
                 nn.init.zeros_(projection.bias)
         self.att = _head_vectors(heads, out_channels)
 
-    def values_and_scores(self, x: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns what nodes send, ``(L, H, C)``, and the score of each edge, ``(E, H)``."""
-        source, target = edge_index[0], edge_index[1]
-        values = self.lin_l(x).view(-1, self.heads, self.out_channels)
+    def _attention(self, values: Tensor, x: Tensor, edges: Tensor) -> Tensor:
         queries = self.lin_r(x).view(-1, self.heads, self.out_channels)
-        mixed = F.leaky_relu(values[source] + queries[target], self.negative_slope)
-        return values, (mixed * self.att).sum(-1)
+        mixed = F.leaky_relu(values[edges[0]] + queries[edges[1]], self.negative_slope)
+        return scatter_softmax((mixed * self.att).sum(-1), edges[1], x.shape[0])
+
+    def _values(self, x: Tensor) -> Tensor:
+        return self.lin_l(x).view(-1, self.heads, self.out_channels)
+
+    def attention(self, x: Tensor, edges: Tensor | Adjacency) -> tuple[Tensor, Tensor]:
+        """Returns the edges ``(2, E')``, self-loops included, and their weights ``(E', H)``."""
+        edges = self._edges(edges, x.shape[0])
+        return edges, self._attention(self._values(x), x, edges)
+
+    def combine(self, x: Tensor, adjacency: Adjacency) -> Tensor:
+        """Returns what each node takes up from its in-neighbours, ``(H, L, C)``."""
+        values = self._values(x)
+        weights = self._attention(values, x, torch.stack(adjacency.sorted_edges()))
+        weights = F.dropout(weights, self._dropping)
+        return weighted_sum(adjacency, weights, values.transpose(0, 1).contiguous())
 
 
 class GCNLayer(nn.Module):

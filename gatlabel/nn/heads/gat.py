@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.nn.attention import AdditiveAttention, DynamicAttention
-from gatlabel.nn.convolution import propagate
 from gatlabel.nn.heads.base import GraphHead
 from gatlabel.nn.heads.features import NodeFeatures
 from gatlabel.nn.heads.stack import GATStack
+from gatlabel.nn.kernels import Adjacency
 from gatlabel.nn.layers import GATLayer, GATv2Layer
 
 if TYPE_CHECKING:
@@ -54,6 +53,8 @@ class GATHead(GraphHead):
         layers: Number of GAT layers with ``base="nodes"``.
         dropout: Probability of dropping an attention weight in training.
         bias: Whether labels have a learned bias (their prior).
+        complete: With ``base="nodes"``: every label listens to every label, whatever edges the
+            graph has. Costs ``O(L log L + L D)``, not ``O(L²)``; see docs/kernels.md.
 
     Raises:
         InputError: If ``hidden`` is no multiple of ``heads``, or an option is out of range.
@@ -77,6 +78,7 @@ class GATHead(GraphHead):
         layers: int = 2,
         dropout: float = 0.0,
         bias: bool = True,
+        complete: bool = False,
     ) -> None:
         super().__init__(in_features, graph)
         if heads < 1 or hidden < heads or hidden % heads:
@@ -89,8 +91,10 @@ class GATHead(GraphHead):
             raise InputError(f"layers={layers}: a stack needs at least one layer")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout={dropout} is a probability: at least 0, below 1")
+        if complete and base != "nodes":
+            raise InputError(f'complete=True needs base="nodes", not base={base!r}')
         self.hidden, self.heads, self.base = hidden, heads, base
-        self.layers, self.dropout = layers, dropout
+        self.layers, self.dropout, self.complete = layers, dropout, complete
         self.nodes = NodeFeatures(node_features, graph)
         own = nn.Linear(in_features, self.out_features, bias=bias)  # nn.Linear's own start
         self.bias = own.bias
@@ -107,11 +111,12 @@ class GATHead(GraphHead):
             self.stack = GATStack(
                 self.stack_layer, self.nodes.width, hidden, in_features, heads, layers, dropout
             )
+        self.adjacency = self._sorted()
 
     @property
     def config(self) -> dict[str, Any]:
         """The options that make a head of the same shape."""
-        names = ("hidden", "heads", "base", "layers", "dropout")
+        names = ("hidden", "heads", "base", "layers", "dropout", "complete")
         own = {name: getattr(self, name) for name in names}
         return {**super().config, **self.nodes.config, **own, "bias": self.bias is not None}
 
@@ -119,27 +124,92 @@ class GATHead(GraphHead):
         """``O_self`` and ``O_edge``: how far the head may leave the linear classifier."""
         return [self.out_self, self.out_edge] if self.base == "classifiers" else []
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sorts the edges again when they are replaced."""
+        super().__setattr__(name, value)
+        if name == "edge_index" and "adjacency" in self._modules:
+            self.adjacency = self._sorted()
+
+    def drop_edges(self) -> None:
+        """Removes all edges in place, those of the complete graph too."""
+        self.complete = False
+        super().drop_edges()
+
+    def _sorted(self) -> Adjacency:
+        if self.complete:
+            return Adjacency(None, self.out_features).to(self.edge_index.device)
+        if self.base == "nodes":
+            return self.stack.adjacency(self.edge_index, self.out_features)
+        return Adjacency(self.edge_index, self.out_features)
+
     def attention(self) -> tuple[Tensor, Tensor]:
         """Returns the edges ``(2, E')`` and the attention weights ``(E', H)`` of the last layer."""
         if self.base == "nodes":
-            return self.stack.attention(self.nodes(), self.edge_index)
+            edges = self.adjacency if self.complete else self.edge_index
+            return self.stack.attention(self.nodes(), edges)
         return self.edge_index, self.attend(self.nodes(), self.edge_index, self.edge_weight)
 
     def classifier(self) -> tuple[Tensor, Tensor]:
         """Returns weight ``(L, D)`` and bias ``(L,)``."""
-        weight = self._residual() if self.base == "classifiers" else self._stacked()
+        if self.base == "nodes":
+            weight = self.stack(self.nodes(), self.adjacency)
+        else:
+            z = self.project(self.weight)  # (L, hidden)
+            borrowed = self._combine(z.view(-1, self.heads, self.hidden // self.heads))
+            weight = torch.addmm(self.weight, z, self.out_self)
+            weight = torch.addmm(weight, borrowed.transpose(0, 1).flatten(1), self.out_edge)
         return weight, weight.new_zeros(len(weight)) if self.bias is None else self.bias
 
-    def _stacked(self) -> Tensor:
-        return self.stack(self.nodes(), self.edge_index)
+    def forward(self, features: Tensor) -> Tensor:
+        """Features ``(..., D)`` -> logits ``(..., L)``, as ``nn.Linear`` has it.
 
-    def _residual(self) -> Tensor:
-        z = self.project(self.weight)  # (L, hidden)
-        weights = self.attend(self.nodes(), self.edge_index, self.edge_weight)  # AL: (E, H)
-        weights = F.dropout(weights, self.dropout, self.training)
-        values = z.view(self.out_features, self.heads, -1)
-        borrowed = propagate(values, weights, self.edge_index)  # GCL: (L, H, hidden / H)
-        return self.weight + z @ self.out_self + borrowed.flatten(1) @ self.out_edge
+        The classifiers are formed only where that is fewer operations than to carry the products
+        with the features through the graph; both give the same logits.
+        """
+        flat = features.reshape(-1, self.in_features)
+        if torch.compiler.is_exporting() or not self._saves_by_products(len(flat)):
+            return super().forward(features)  # an exported head must not branch on the batch
+        products = self._stack_products(flat) if self.base == "nodes" else self._products(flat)
+        logits = products.T if self.bias is None else products.T + self.bias
+        return logits.view(*features.shape[:-1], self.out_features)
+
+    def _combine(self, values: Tensor) -> Tensor:
+        """Attention over the neighbours' values, ``(L, H, C) -> (H, L, C)``."""
+        return self.attend.combine(
+            self.nodes(),
+            self.adjacency,
+            self.edge_weight,
+            values.transpose(0, 1).contiguous(),
+            self.dropout if self.training else 0.0,
+        )
+
+    def _saves_by_products(self, batch: int) -> bool:
+        """Whether the logits of a batch take fewer multiplications without the classifiers."""
+        if self.base == "nodes":
+            return self.stack.saves_by_products(self.adjacency, batch)
+        labels, width, reach = self.out_features, self.in_features, self.adjacency.edges
+        formed = labels * width * (3 * self.hidden + batch) + reach * self.hidden
+        lazy = (
+            4 * batch * width * self.hidden
+            + (1 + self.heads) * batch * labels * width
+            + reach * self.heads * batch
+        )
+        return lazy < formed
+
+    def _stack_products(self, features: Tensor) -> Tensor:
+        return self.stack.products(self.nodes(), self.adjacency, features)
+
+    def _products(self, features: Tensor) -> Tensor:
+        """``W fᵀ (L, B)`` from the right, ``W0 (f + V O_self f) + Σ_h α_h W0 V_h O_edge,h f``."""
+        batch, heads = len(features), self.heads
+        projection = self.project.weight.view(heads, -1, self.in_features)  # Vᵀ: (H, C, D)
+        own = features + (features @ self.out_self.T) @ self.project.weight  # (B, D)
+        lent = (features @ self.out_edge.T).view(batch, heads, self.hidden // heads)
+        lent = torch.bmm(lent.transpose(0, 1), projection)  # (H, B, D)
+        columns = torch.cat([own, lent.flatten(0, 1)])  # ((1 + H) B, D)
+        products = self.weight @ columns.T  # (L, (1 + H) B)
+        borrowed = self._combine(products[:, batch:].view(len(products), heads, batch))
+        return products[:, :batch] + borrowed.sum(0)
 
 
 class GATv2Head(GATHead):

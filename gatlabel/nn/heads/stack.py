@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gatlabel.nn.kernels import Adjacency
 from gatlabel.nn.layers import GATLayer, GATv2Layer
 
 
@@ -25,7 +26,7 @@ class GATStack(nn.Module):
         dropout: Probability of dropping an attention weight in training.
 
     Shapes:
-        x ``(L, F)``, edge_index int64 ``(2, E)`` -> ``(L, out_features)``.
+        x ``(L, F)``, edge_index int64 ``(2, E)`` or an adjacency -> ``(L, out_features)``.
     """
 
     def __init__(
@@ -48,17 +49,52 @@ class GATStack(nn.Module):
         stack.append(layer(widths[-1], last, heads, concat=joined, dropout=dropout))
         self.layers = nn.ModuleList(stack)
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        """Returns the last layer's node vectors."""
-        for layer in self.layers[:-1]:
-            x = F.elu(layer(x, edge_index))
-        return self.layers[-1](x, edge_index)
+    def adjacency(self, edge_index: Tensor, nodes: int) -> Adjacency:
+        """Returns the edges, with self-loops, as the kernels want them."""
+        return self._last.adjacency(edge_index, nodes)
 
-    def attention(self, x: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the last layer's edges ``(2, E')``, with self-loops, and weights ``(E', H)``."""
-        for layer in self.layers[:-1]:
-            x = F.elu(layer(x, edge_index))
+    @property
+    def _last(self) -> GATLayer | GATv2Layer:
         last = self.layers[-1]
         assert isinstance(last, GATLayer | GATv2Layer)
+        return last
+
+    def _inner(self, x: Tensor, edges: Tensor | Adjacency) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = F.elu(layer(x, edges), inplace=True)
+        return x
+
+    def forward(self, x: Tensor, edges: Tensor | Adjacency) -> Tensor:
+        """Returns the last layer's node vectors."""
+        return self._last(self._inner(x, edges), edges)
+
+    def saves_by_products(self, adjacency: Adjacency, batch: int) -> bool:
+        """Whether :meth:`products` takes fewer multiplications than the node vectors would.
+
+        GATv2's scores need the node vectors, so there nothing is saved.
+        """
+        last = self._last
+        if not isinstance(last, GATLayer):
+            return False
+        width, out, heads = last.lin.in_features, last.lin.out_features, last.heads
+        reach = adjacency.edges  # the kernels differ, but all grow with the channels they carry
+        formed = adjacency.nodes * (width * out + batch * out) + reach * out
+        lazy = batch * out * width + (adjacency.nodes * width + reach) * heads * (batch + 2)
+        return lazy < formed
+
+    def products(self, x: Tensor, adjacency: Adjacency, features: Tensor) -> Tensor:
+        """``forward(x) @ features.T``, ``(L, B)``, without forming the last node vectors.
+
+        Args:
+            x: ``(L, F)``.
+            adjacency: The graph.
+            features: ``(B, out_features)``.
+        """
+        last = self._last
+        assert isinstance(last, GATLayer)
+        return last.products(self._inner(x, adjacency), adjacency, features)
+
+    def attention(self, x: Tensor, edges: Tensor | Adjacency) -> tuple[Tensor, Tensor]:
+        """Returns the last layer's edges ``(2, E')``, with self-loops, and weights ``(E', H)``."""
         with torch.no_grad():
-            return last.attention(x, edge_index)
+            return self._last.attention(self._inner(x, edges), edges)
