@@ -34,7 +34,7 @@ from gatlabel.data.csv_reader import read_csv
 from gatlabel.data.dataset import ImageDataset
 from gatlabel.data.decoding import decode_image
 from gatlabel.data.file_images import FileImages
-from gatlabel.data.hiding import hide_labels, single_positive
+from gatlabel.data.hiding import hide_labels, move_labels, single_positive
 from gatlabel.data.json_reader import read_json
 from gatlabel.data.loader import SeededSampler, loader
 from gatlabel.data.readers import READERS
@@ -70,6 +70,7 @@ __all__ = [
     "evaluation_transform",
     "hide_labels",
     "loader",
+    "move_labels",
     "read_coco",
     "read_csv",
     "read_json",

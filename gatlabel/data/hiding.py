@@ -1,4 +1,4 @@
-"""Hiding known labels, to measure what training without them costs."""
+"""Hiding known labels, or making them wrong, to measure what that costs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gatlabel.errors import InputError
-from gatlabel.labels import PRESENT, UNKNOWN
+from gatlabel.labels import ABSENT, PRESENT, UNKNOWN
 
 
 def hide_labels(targets: ArrayLike, share: float, seed: int = 0) -> NDArray[np.float32]:
@@ -66,6 +66,40 @@ def single_positive(targets: ArrayLike, seed: int = 0) -> NDArray[np.float32]:
     best = chosen.max(axis=1, keepdims=True, initial=-1.0)
     keep = (chosen == best) & (best >= 0)
     return np.where(keep, PRESENT, UNKNOWN).astype(np.float32)
+
+
+def move_labels(targets: ArrayLike, share: float, seed: int = 0) -> NDArray[np.float32]:
+    """Makes labels wrong: a share of each label's positives change places with negatives.
+
+    Frequencies stay as they are; what is said of single pictures, and so of which labels occur
+    together, becomes wrong.
+
+    Args:
+        targets: ``(N, L)``: 0 to 1, or -1 for unknown, which stays.
+        share: Of each label's positives (targets of 1), at least 0 and below 1; rounded, and no
+            more than there are negatives.
+        seed: The same seed moves the same labels.
+
+    Returns:
+        float32 ``(N, L)``, a copy.
+
+    Raises:
+        InputError: If the share is out of range or the targets are no ``(N, L)``.
+
+    Example:
+        >>> move_labels([[1, 0], [1, 0], [0, 1], [0, 0]], 0.5, seed=0).sum(axis=0)
+        array([2., 1.], dtype=float32)
+    """
+    if not 0 <= share < 1:
+        raise InputError(f"label_noise={share}: the share to move is at least 0 and below 1")
+    result = _copied(targets)
+    rng = np.random.default_rng(seed)
+    for column in result.T:
+        present, absent = np.flatnonzero(column == PRESENT), np.flatnonzero(column == ABSENT)
+        count = min(round(share * len(present)), len(absent))
+        column[rng.permutation(present)[:count]] = ABSENT
+        column[rng.permutation(absent)[:count]] = PRESENT
+    return result
 
 
 def _copied(targets: ArrayLike) -> NDArray[np.float32]:

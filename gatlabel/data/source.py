@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +55,22 @@ class ImageSource(ABC):
             uint8 ``(3, height, width)`` of (nearly) the same aspect ratio, as :meth:`load`.
         """
         return self.load(index)
+
+    def with_targets(self, targets: NDArray[np.float32]) -> Self:
+        """Returns the same pictures with other targets.
+
+        Args:
+            targets: float32 ``(N, L)``, of the same labels.
+
+        Raises:
+            InputError: If the shape is another or a value is out of range.
+        """
+        if targets.shape != self.targets.shape:
+            raise InputError(f"targets {targets.shape} in place of {self.targets.shape}")
+        check_targets(targets, self.labels)
+        other = copy.copy(self)
+        other.targets = targets
+        return other
 
     def fingerprint(self) -> str:
         """Returns text that changes whenever a picture may have changed: the key of caches.

@@ -15,7 +15,7 @@ from gatlabel.data.scenes import SceneImages, scene_config
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.data import loaders
+from gatlabel.training.data import loaders, scene_options
 from gatlabel.training.fitting import fit
 
 VERSION = 1  # raise it when the training changes
@@ -50,13 +50,16 @@ def scene_encoder(
         config.resolved(), head="linear", epochs=epochs, seed=0, keep="last", patience=0
     )
     deciding = {name: config.to_dict()[name] for name in DECIDING}
-    content = json.dumps([VERSION, pictures, epochs, deciding], sort_keys=True)
+    # how labels go together is the benchmark's subject, so the encoder does not follow its options
+    looks = {k: v for k, v in scene_options(config).items() if k in ("size", "difficulty")}
+    scenes = scene_config(config.preset, **looks)
+    content = json.dumps([VERSION, pictures, epochs, deciding, looks], sort_keys=True)
     folder = cache / f"scene-encoder-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     if (folder / "model.safetensors").is_file():  # written last
         say(f"encoder for scenes: {folder}")
         return MultiLabelClassifier.from_pretrained(folder)
     say(f"training an encoder for scenes, once: {epochs} epochs of {pictures} pictures")
-    every = SceneImages(scene_config(config.preset), "pretrain", pictures + VALIDATION)
+    every = SceneImages(scenes, "pretrain", pictures + VALIDATION)
     train = every.subset(range(pictures))
     splits = DataSplits("scenes", train, every.subset(range(pictures, len(every))))
     with torch.random.fork_rng():

@@ -50,6 +50,13 @@ class TrainConfig:
         difficult: What difficult objects are read as: unknown, positive or negative.
         on_error: What to do with a picture that cannot be decoded: stop or skip.
         preset: scenes: voc or coco.
+        scene_size: scenes: side of the drawn pictures in pixels; none takes the preset's, as for
+            the options that follow.
+        scene_hidden: scenes: probability that a present label cannot be seen, at least 0, below 1.
+        scene_difficulty: scenes: 0 to 1: how small, faint, turned and covered objects get.
+        scene_strength: scenes: factor on the couplings of the true label graph, 0 to 2.
+        scene_long_tail: scenes: exponent on the label frequencies, 0 to 2.
+        label_noise: Share of each label's training positives that change places with negatives.
         train_pictures: scenes: number of training pictures.
         test_pictures: scenes: number of validation and of test pictures.
         backbone: Encoder: a torchvision CNN, efficientnet_lite0/1/2, or timm:NAME; auto takes
@@ -137,6 +144,12 @@ class TrainConfig:
     difficult: Literal["unknown", "positive", "negative"] = "unknown"
     on_error: Literal["stop", "skip"] = "stop"
     preset: Literal["voc", "coco"] = "voc"
+    scene_size: int | None = None
+    scene_hidden: float | None = None
+    scene_difficulty: float | None = None
+    scene_strength: float | None = None
+    scene_long_tail: float | None = None
+    label_noise: float = 0.0
     train_pictures: int = 2000
     test_pictures: int = 600
     backbone: str = "auto"
@@ -218,7 +231,7 @@ class TrainConfig:
             raise InputError(f"fractions={list(self.fractions)}: three shares that add up to 1")
         if self.workers is not None and self.workers < 0:
             raise InputError(f"workers={self.workers}: must be at least 0")
-        for name in ("ema", "dropout", "clip", "warmup"):
+        for name in ("ema", "dropout", "clip", "warmup", "label_noise"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)}: must be at least 0 and below 1")
         if not self.lr > 0:
@@ -250,7 +263,7 @@ class TrainConfig:
             changes["backbone"] = "resnet18"
             changes["weights"] = self.weights if named else "none"
         if self.image_size is None and scenes:
-            changes["image_size"] = SCENE_SIZE
+            changes["image_size"] = self.scene_size or SCENE_SIZE
         if self.pooling is None:
             changes["pooling"] = "gem" if scenes else "average"
         if self.epochs is None:

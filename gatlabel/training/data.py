@@ -34,13 +34,15 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
     if config.data == "scenes":
         from gatlabel.data.scenes import read_scenes
 
-        return read_scenes(
+        scenes = read_scenes(
             config.preset,
             train=config.train_pictures,
             val=config.test_pictures,
             test=config.test_pictures,
             seed=config.seed,
+            **scene_options(config),
         )
+        return _spoilt(scenes, config)
     options: dict[str, Any] = {
         "seed": config.seed,
         "on_error": config.on_error,
@@ -48,7 +50,23 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
         **_reader_options(config),
     }
     splits = data.READERS[config.data](config.root, **options)
-    return data.check_splits(splits, config.on_error)
+    return _spoilt(data.check_splits(splits, config.on_error), config)
+
+
+def scene_options(config: TrainConfig) -> dict[str, Any]:
+    """Returns what the config changes of the preset of scenes, by the names of SceneConfig."""
+    named = {name: getattr(config, f"scene_{name}") for name in SCENE_OPTIONS}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _spoilt(splits: DataSplits, config: TrainConfig) -> DataSplits:
+    """Makes some training labels wrong, where that is asked for."""
+    if not config.label_noise:
+        return splits
+    noisy = data.move_labels(splits.train.targets, config.label_noise, config.seed)
+    note = f"{config.label_noise:.0%} of each label's training positives were moved to negatives"
+    train = splits.train.with_targets(noisy)
+    return dataclasses.replace(splits, train=train, notes=(*splits.notes, note))
 
 
 SET_OPTIONS = ("train_set", "val_set", "test_set")
@@ -79,6 +97,7 @@ def _reader_options(config: TrainConfig) -> dict[str, Any]:
     return options
 
 
+SCENE_OPTIONS = ("size", "hidden", "difficulty", "strength", "long_tail")
 # Options that some kinds of data have, and which kinds these are.
 ONLY_FOR = {
     "root": ("csv", "voc", "coco", "json"),
@@ -101,6 +120,7 @@ ONLY_FOR = {
     "images": ("coco", "json"),
     "crowd": ("coco",),
     "drop_empty": ("coco",),
+    **{f"scene_{name}": ("scenes",) for name in SCENE_OPTIONS},
     "fractions": ("csv", "voc", "coco", "json"),
 }
 

@@ -1,9 +1,11 @@
-"""Hiding known labels."""
+"""Hiding known labels, and making them wrong."""
 
 import numpy as np
 import pytest
+import torch
 
-from gatlabel.data import hide_labels, single_positive
+from gatlabel.data import hide_labels, move_labels, single_positive
+from gatlabel.data.scenes import read_scenes
 from gatlabel.errors import InputError
 
 RNG = np.random.default_rng(5)
@@ -63,3 +65,35 @@ def test_targets_have_rows_and_columns() -> None:
         hide_labels([1.0, 0.0], 0.5)
     with pytest.raises(InputError, match=r"\(N, L\)"):
         single_positive([1.0, 0.0])
+
+
+def test_moved_labels_keep_their_frequencies() -> None:
+    generator = np.random.default_rng(0)
+    targets = (generator.random((200, 5)) < [0.5, 0.2, 0.05, 0.0, 1.0]).astype(np.float32)
+    targets[:20, 0] = -1
+    moved = move_labels(targets, 0.4, seed=3)
+    np.testing.assert_array_equal((moved == 1).sum(0), (targets == 1).sum(0))
+    np.testing.assert_array_equal(moved == -1, targets == -1)
+    changed = ((moved != targets) & (targets == 1)).sum(0)
+    expected = np.round(0.4 * (targets == 1).sum(0))
+    np.testing.assert_array_equal(changed[:3], expected[:3])
+    assert changed[3] == changed[4] == 0  # nothing to move, and nowhere to move to
+    np.testing.assert_array_equal(move_labels(targets, 0.4, seed=3), moved)
+    np.testing.assert_array_equal(move_labels(targets, 0.0), targets)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_a_share_to_move_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(InputError, match="label_noise"):
+        move_labels(np.eye(3), share)
+
+
+def test_other_targets_leave_pictures_alone() -> None:
+    scenes = read_scenes("voc", train=6, val=2, test=2, size=48).train
+    other = scenes.with_targets(move_labels(scenes.targets, 0.5))
+    part = other.subset([4, 1])
+    assert (other.targets != scenes.targets).any()
+    np.testing.assert_array_equal(part.targets, other.targets[[4, 1]])
+    assert torch.equal(part.load(0), scenes.load(4))
+    with pytest.raises(InputError, match="in place of"):
+        scenes.with_targets(scenes.targets[1:])

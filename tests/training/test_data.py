@@ -117,7 +117,9 @@ def test_an_option_of_other_data_is_refused(name: str, tmp_path: Path) -> None:
     other = next(
         (kind for kind in ("csv", "voc", "coco", "json") if kind not in ONLY_FOR[name]), "scenes"
     )
-    value: Any = {"fractions": (0.5, 0.25, 0.25), "label_columns": ("a",)}.get(name, "negative")
+    value: Any = {"fractions": (0.5, 0.25, 0.25), "label_columns": ("a",)}.get(
+        name, 0.5 if "scene" in name else "negative"
+    )
     value = True if name in ("download", "drop_empty") else value
     value = tmp_path if name in ("root", "annotations", "classes") else value
     options = {"root": tmp_path, "data": other, name: value}
@@ -139,3 +141,17 @@ def test_evaluate_takes_the_options_of_the_data(table: Path, capsys: Any) -> Non
     capsys.readouterr()
     assert main(["evaluate", str(run), *words, "--split", "train", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["split"] == "train"
+
+
+def test_scenes_options_and_label_noise() -> None:
+    small = {"train_pictures": 60, "test_pictures": 8}
+    plain = read_data(config(**small))
+    changed = read_data(config(**small, scene_hidden=0.0, scene_size=48, scene_strength=0.5))
+    assert changed.train.load(0).shape == (3, 48, 48)
+    assert any("hidden 0.0" in note for note in changed.notes)
+    noisy = read_data(config(**small, label_noise=0.3))
+    assert (noisy.train.targets != plain.train.targets).any()
+    np.testing.assert_array_equal(noisy.val.targets, plain.val.targets)
+    np.testing.assert_array_equal(noisy.train.targets.sum(0), plain.train.targets.sum(0))
+    assert any(note.startswith("30% of each label's") for note in noisy.notes)
+    assert config(**small, scene_size=48).resolved().image_size == 48

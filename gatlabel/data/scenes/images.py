@@ -77,6 +77,7 @@ class SceneImages(ImageSource):
         self.split = split
         self.seed = seed
         self.visible = visible
+        self._present = present  # what is drawn, whatever the targets are made to say
         self._indices = indices
 
     def __repr__(self) -> str:
@@ -91,7 +92,7 @@ class SceneImages(ImageSource):
 
     def _plan(self, index: int, rng: np.random.Generator) -> list[Shape]:
         visible = self.visible[index]
-        hidden = (self.targets[index] > 0) & ~visible
+        hidden = self._present[index] & ~visible
         return plan_scene(self.config, np.flatnonzero(visible).tolist(),
                           np.flatnonzero(hidden).tolist(), len(self.labels), rng)  # fmt: skip
 
@@ -118,7 +119,8 @@ class SceneImages(ImageSource):
         rows = np.asarray(indices, dtype=np.int64).reshape(-1)
         part = object.__new__(SceneImages)
         part._set(self.config, self.split, self.seed, self.labels.names, self._indices[rows],
-                  self.targets[rows] > 0, self.visible[rows])  # fmt: skip
+                  self._present[rows], self.visible[rows])  # fmt: skip
+        part.targets = self.targets[rows]
         return part
 
 
