@@ -7,7 +7,7 @@ from torch import Tensor
 from gatlabel.nn import GATLayer
 from gatlabel.nn.kernels import Adjacency, attend, complete_attention, spread
 from gatlabel.nn.kernels import complete as kernel_file
-from gatlabel.nn.kernels.prefix import prefix_sums, suffix_sums
+from gatlabel.nn.kernels.prefix import Ranking, remaining_sums, running_sums
 
 
 def inputs(nodes: int, width: float = 1.0, channels: int = 3) -> list[Tensor]:
@@ -28,12 +28,18 @@ def relative(ours: Tensor, reference: Tensor) -> float:
 
 
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 50])
-def test_prefix_and_suffix_sums(rows: int) -> None:
-    x = torch.randn(rows, 3, dtype=torch.float64)
-    prefix = torch.stack([x[:k].sum(0) for k in range(rows + 1)])
-    suffix = torch.stack([x[k:].sum(0) for k in range(rows + 1)])
-    torch.testing.assert_close(prefix_sums(x), prefix)
-    torch.testing.assert_close(suffix_sums(x), suffix)
+def test_sums_of_the_first_and_last_ranks(rows: int) -> None:
+    x, order = torch.randn(rows, 3, dtype=torch.float64), torch.randperm(rows)
+    ranking, ranked, every = Ranking.of(order), x[order], torch.arange(rows + 1)
+    ones = ranking.lay_out(torch.ones(rows, dtype=torch.float64))
+    laid_out = x[ranking.gather] * ones[:, None]
+    torch.testing.assert_close(laid_out[ranking.slot], x)
+    first = torch.stack([ranked[:k].sum(0) for k in range(rows + 1)])
+    last = torch.stack([ranked[k:].sum(0) for k in range(rows + 1)])
+    torch.testing.assert_close(ranking.first(laid_out, every), first)
+    torch.testing.assert_close(ranking.last(laid_out, every), last)
+    torch.testing.assert_close(running_sums(ranked[:, 0]), first[:, 0])
+    torch.testing.assert_close(remaining_sums(ranked[:, 0]), last[:, 0])
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 9])
@@ -99,7 +105,7 @@ def test_tied_scores() -> None:
 
 
 def test_more_channels_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = inputs(40, 5.0, channels=37)
+    own = inputs(40, 5.0, channels=150)
     probe = torch.randn_like(own[2])
     whole = results(40, own, probe, "sorted")
     monkeypatch.setattr(kernel_file, "CHUNK", 1)

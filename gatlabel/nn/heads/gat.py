@@ -201,12 +201,12 @@ class GATHead(GraphHead):
 
     def _products(self, features: Tensor) -> Tensor:
         """``W fᵀ (L, B)`` from the right, ``W0 (f + V O_self f) + Σ_h α_h W0 V_h O_edge,h f``."""
-        batch, heads = len(features), self.heads
-        projection = self.project.weight.view(heads, -1, self.in_features)  # Vᵀ: (H, C, D)
-        own = features + (features @ self.out_self.T) @ self.project.weight  # (B, D)
-        lent = (features @ self.out_edge.T).view(batch, heads, self.hidden // heads)
-        lent = torch.bmm(lent.transpose(0, 1), projection)  # (H, B, D)
-        columns = torch.cat([own, lent.flatten(0, 1)])  # ((1 + H) B, D)
+        batch, heads, part = len(features), self.heads, self.hidden // self.heads
+        narrow = torch.stack([features @ self.out_self.T, features @ self.out_edge.T])
+        narrow = narrow.view(2 * batch, heads, part).transpose(0, 1)  # (H, 2 B, hidden / H)
+        wide = torch.bmm(narrow, self.project.weight.view(heads, part, -1))  # (H, 2 B, D)
+        own, lent = features + wide[:, :batch].sum(0), wide[:, batch:]
+        columns = torch.cat([own, lent.reshape(-1, self.in_features)])  # ((1 + H) B, D)
         products = self.weight @ columns.T  # (L, (1 + H) B)
         borrowed = self._combine(products[:, batch:].view(len(products), heads, batch))
         return products[:, :batch] + borrowed.sum(0)

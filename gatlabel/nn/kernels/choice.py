@@ -9,9 +9,9 @@ KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 # Nanoseconds of one head's forward and backward pass on one CPU core, fitted to the grid that
 # benchmarks/attention.py measures. Only their ratios matter, so other CPUs choose alike.
-DENSE_PAIR, DENSE_PAIR_CHANNEL = 14.0, 0.10
-CSR_CALL, CSR_EDGE, CSR_EDGE_CHANNEL = 200_000.0, 70.0, 0.55
-SORTED_CALL, SORTED_NODE, SORTED_NODE_CHANNEL = 1_000_000.0, 1000.0, 30.0
+DENSE_PAIR, DENSE_PAIR_CHANNEL = 11.0, 0.14
+CSR_CALL, CSR_EDGE, CSR_EDGE_CHANNEL = 180_000.0, 65.0, 0.65
+SORTED_CALL, SORTED_NODE, SORTED_NODE_CHANNEL = 2_400_000.0, 1_500.0, 40.0
 
 
 def choose_kernel(

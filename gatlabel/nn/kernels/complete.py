@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatlabel.nn.kernels.prefix import prefix_sums, suffix_sums
+from gatlabel.nn.kernels.prefix import Ranking, remaining_sums, running_sums
 
 SPREAD_LIMIT = {torch.float32: 100.0, torch.float64: 600.0}
 
@@ -41,42 +41,51 @@ BLOCK = 1 << 22
 class _Order(NamedTuple):
     """One head's scores, sorted and exponentiated (``a`` is the slope below zero)."""
 
-    place: Tensor  # (L,) sources by falling score
-    kink: Tensor  # (L,) for each target: how many sorted sources score above zero with it
-    above: Tensor  # (L,) exp(s_j − s_max), sorted
-    below: Tensor  # (L,) exp(a (s_j − s_max)), sorted
+    sources: Ranking  # by falling score
+    kink: Tensor  # (L,) for each target: how many ranked sources score above zero with it
+    falling: Tensor  # (slots,) the sorted source scores
+    above: Tensor  # (slots, 1) exp(s_j − s_max)
+    below: Tensor  # (slots, 1) exp(a (s_j − s_max))
     above_sum: Tensor  # (L,) Σ_{j < k_i} above_j, for each target
     r: Tensor  # (L,) a target's factor of the sources above the kink
     q: Tensor  # (L,) and of those below
 
 
-def _sort(s: Tensor, t: Tensor, slope: float, dtype: torch.dtype) -> tuple[_Order, Tensor]:
-    falling, place = s.sort(descending=True)
+def _sort(s: Tensor, t: Tensor, slope: float, dtype: torch.dtype) -> _Order:
+    falling, order = s.sort(descending=True)
     kink = torch.searchsorted(-falling, t)  # −s_j < t_i
     shifted = (falling - falling[0]).double()  # vectors of L: float64 costs nothing here
     above, below = shifted.exp(), (slope * shifted).exp()
     top = (t + falling[0]).double()  # the largest raw score of each target
     c_above = ((1 - slope) * top).clamp(max=0).exp()
     c_below = ((slope - 1) * top).clamp(max=0).exp()
-    above_sum = prefix_sums(above[:, None])[kink, 0]
-    below_sum = suffix_sums(below[:, None])[kink, 0]
-    total = c_above * above_sum + c_below * below_sum
-    vectors = (above, below, above_sum, c_above / total, c_below / total)
-    return _Order(place, kink, *(vector.to(dtype) for vector in vectors)), falling
+    above_sum = running_sums(above)[kink]
+    total = c_above * above_sum + c_below * remaining_sums(below)[kink]
+    sources = Ranking.of(order)
+    return _Order(
+        sources,
+        kink,
+        sources.lay_out(falling),
+        sources.lay_out(above.to(dtype))[:, None],
+        sources.lay_out(below.to(dtype))[:, None],
+        above_sum.to(dtype),
+        (c_above / total).to(dtype),
+        (c_below / total).to(dtype),
+    )
 
 
 def _chunks(rows: int, channels: int) -> list[slice]:
-    step = max(16, CHUNK // rows)
+    step = max(64, CHUNK // rows)
     return [slice(begin, begin + step) for begin in range(0, channels, step)]
 
 
 def _forward(s: Tensor, t: Tensor, v: Tensor, slope: float) -> Tensor:
-    order, _ = _sort(s, t, slope, v.dtype)
+    order = _sort(s, t, slope, v.dtype)
     out = torch.empty_like(v)
     for chunk in _chunks(*v.shape):
-        sorted_v = v[:, chunk].index_select(0, order.place)
-        high = prefix_sums(sorted_v * order.above[:, None]).index_select(0, order.kink)
-        low = suffix_sums(sorted_v * order.below[:, None]).index_select(0, order.kink)
+        ranked = v[:, chunk].index_select(0, order.sources.gather)
+        high = order.sources.first(ranked * order.above, order.kink)
+        low = order.sources.last(ranked.mul_(order.below), order.kink)
         out[:, chunk] = high.mul_(order.r[:, None]).addcmul_(low, order.q[:, None])
     return out
 
@@ -84,31 +93,33 @@ def _forward(s: Tensor, t: Tensor, v: Tensor, slope: float) -> Tensor:
 def _backward(
     s: Tensor, t: Tensor, v: Tensor, out: Tensor, grad: Tensor, slope: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    order, falling = _sort(s, t, slope, v.dtype)
+    order = _sort(s, t, slope, v.dtype)
     own = (grad * out).sum(1)  # what the normalisation takes from each target's scores
-    t_falling, t_place = t.sort(descending=True)
-    # for each sorted source: how many sorted targets score above zero with it
-    reach = torch.searchsorted(-t_falling, falling)
-    r, q = order.r[t_place, None], order.q[t_place, None]
-    d_above = -prefix_sums(r * own[t_place, None])[reach, 0]
-    d_below = -suffix_sums(q * own[t_place, None])[reach, 0]
+    falling, by_target = t.sort(descending=True)
+    targets = Ranking.of(by_target)
+    # for each source's slot: how many ranked targets score above zero with it
+    reach = torch.searchsorted(-falling, order.falling)
+    r, q = order.r[by_target], order.q[by_target]
+    d_above = -running_sums((r * own[by_target]).double())[reach].to(v.dtype)
+    d_below = -remaining_sums((q * own[by_target]).double())[reach].to(v.dtype)
+    r, q = targets.lay_out(r)[:, None], targets.lay_out(q)[:, None]
     # The gradients of t_i's scores sum to zero over j, so only the part above the kink is summed.
     d_t = -order.r * own * order.above_sum
     d_v = torch.empty_like(v)
     for chunk in _chunks(*v.shape):
-        g, sorted_v = grad[:, chunk], v[:, chunk].index_select(0, order.place)
-        high = prefix_sums(sorted_v * order.above[:, None]).index_select(0, order.kink)
+        g = grad[:, chunk]
+        ranked = v[:, chunk].index_select(0, order.sources.gather)
+        high = order.sources.first(ranked * order.above, order.kink)
         d_t += order.r * high.mul_(g).sum(1)
-        sorted_g = g.index_select(0, t_place)
-        high = prefix_sums(sorted_g * r).index_select(0, reach)
-        low = suffix_sums(sorted_g * q).index_select(0, reach)
-        d_above += (high * sorted_v).sum(1)
-        d_below += (low * sorted_v).sum(1)
-        high.mul_(order.above[:, None]).addcmul_(low, order.below[:, None])
-        d_v[:, chunk].index_copy_(0, order.place, high)
-    d_s = torch.empty_like(s)
-    d_s[order.place] = order.above * d_above + slope * order.below * d_below
-    return d_s, (1 - slope) * d_t, d_v
+        ranked_g = g.index_select(0, targets.gather)
+        high = targets.first(ranked_g * r, reach)
+        low = targets.last(ranked_g.mul_(q), reach)
+        d_above += (high * ranked).sum(1)
+        d_below += ranked.mul_(low).sum(1)
+        high.mul_(order.above).addcmul_(low, order.below)
+        d_v[:, chunk] = high.index_select(0, order.sources.slot)
+    d_s = order.above[:, 0] * d_above + slope * order.below[:, 0] * d_below
+    return d_s[order.sources.slot], (1 - slope) * d_t, d_v
 
 
 def _row_blocks(nodes: int) -> list[slice]:

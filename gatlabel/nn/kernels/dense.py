@@ -42,7 +42,10 @@ def dense_weights(
     if prior is not None and prior_weight is not None:
         scores = scores + prior_weight[:, None, None] * adjacency.matrix(prior)
     if not adjacency.complete:
-        scores = scores.masked_fill(adjacency.no_edge(), NO_EDGE)
+        # Added, in place: masking would pass over (H, L, L) once more in the backward pass, to zero
+        # gradients that the softmax has made zero already.
+        penalty = torch.zeros_like(scores[0]).masked_fill(adjacency.no_edge(), NO_EDGE)
+        scores = scores.add_(penalty)
     return scores.softmax(-1)
 
 

@@ -1,6 +1,15 @@
-"""Sums of the first or last rows of a matrix, in blocks: matrix products do most of the work."""
+"""Sums of the first or last rows of a matrix, in the order of a sort.
+
+A sum over the first ``k`` of ``L`` rows, for many ``k``, is a running sum. Here it is one matrix
+product: the rows are taken in blocks of :data:`BLOCK`, and laid out so that the first rows of all
+blocks come first, then the second ones, and so on. A triangle of ones times that, as a
+``(BLOCK, …)`` matrix, gives the running sums inside all blocks at once; the sums of the blocks
+before are added after.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,47 +18,93 @@ from torch.nn import functional as F
 BLOCK = 16
 
 
-def prefix_sums(x: Tensor) -> Tensor:
-    """Sums of the first ``k`` rows, for ``k = 0 … L``.
+@dataclass(frozen=True)
+class Ranking:
+    """Where the rows of a matrix go when they are sorted and laid out in blocks.
 
-    Args:
-        x: ``(L, C)``.
-
-    Returns:
-        ``(L + 1, C)``; row 0 is zero.
+    Attributes:
+        rows: Number of rows L.
+        blocks: Number of blocks.
+        gather: ``(BLOCK · blocks,)``, the row that each slot takes; padding takes row 0.
+        slot: ``(L,)``, the slot of each row.
     """
-    rows = len(x)
-    out, inside, blocks = _blocked(x, 1)
-    torch.matmul(x.new_ones(BLOCK, BLOCK).tril_(), blocks, out=inside)
-    inside[1:] += inside[:-1, -1].cumsum(0)[:, None]
-    out[0] = 0
-    return out[: rows + 1]
+
+    rows: int
+    blocks: int
+    gather: Tensor
+    slot: Tensor
+
+    @classmethod
+    def of(cls, order: Tensor) -> Ranking:
+        """Makes the layout of a sort.
+
+        Args:
+            order: int64 ``(L,)``, the row at each rank.
+        """
+        rows = len(order)
+        blocks = -(-rows // BLOCK)
+        gather = F.pad(order, (0, BLOCK * blocks - rows)).view(blocks, BLOCK).T.reshape(-1)
+        slot = torch.empty_like(order)
+        slot[order] = _slots(torch.arange(rows, device=order.device), blocks)
+        return cls(rows, blocks, gather, slot)
+
+    def lay_out(self, ranked: Tensor) -> Tensor:
+        """Brings one value a rank, ``(L,)``, into the slots; padding is zero."""
+        padded = F.pad(ranked, (0, BLOCK * self.blocks - self.rows))
+        return padded.view(self.blocks, BLOCK).T.reshape(-1)
+
+    def first(self, x: Tensor, count: Tensor) -> Tensor:
+        """Sums of the first ranks.
+
+        Args:
+            x: ``(BLOCK · blocks, C)`` by slot, padding zero.
+            count: int64 ``(M,)`` in 0 … L: how many ranks to sum.
+
+        Returns:
+            ``(M, C)``.
+        """
+        out, inside = self._room(x)
+        triangle = x.new_ones(BLOCK, BLOCK).tril_()
+        torch.mm(triangle, x.view(BLOCK, -1), out=inside.view(BLOCK, -1))
+        inside[:, 1:] += inside[-1, :-1].cumsum(0)
+        where = torch.where(count > 0, _slots(count - 1, self.blocks), len(x))
+        return out.index_select(0, where)
+
+    def last(self, x: Tensor, start: Tensor) -> Tensor:
+        """Sums of the ranks from ``start`` on.
+
+        Added up from the end, never as the total less the first: that would lose small tails.
+
+        Args:
+            x: ``(BLOCK · blocks, C)`` by slot, padding zero.
+            start: int64 ``(M,)`` in 0 … L.
+
+        Returns:
+            ``(M, C)``.
+        """
+        out, inside = self._room(x)
+        triangle = x.new_ones(BLOCK, BLOCK).triu_()
+        torch.mm(triangle, x.view(BLOCK, -1), out=inside.view(BLOCK, -1))
+        inside[:, :-1] += inside[0, 1:].flip(0).cumsum(0).flip(0)
+        where = torch.where(start < self.rows, _slots(start, self.blocks), len(x))
+        return out.index_select(0, where)
+
+    def _room(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Room for the sums with a row of zeros at the end, and its part by place and block."""
+        out = x.new_empty(len(x) + 1, x.shape[1])
+        out[-1] = 0
+        return out, out[:-1].view(BLOCK, self.blocks, -1)
 
 
-def suffix_sums(x: Tensor) -> Tensor:
-    """Sums of the rows from ``k`` on, for ``k = 0 … L``.
-
-    Added up from the end, never as the total less a prefix: that would lose the small tails.
-
-    Args:
-        x: ``(L, C)``.
-
-    Returns:
-        ``(L + 1, C)``; the last row is zero.
-    """
-    rows = len(x)
-    out, inside, blocks = _blocked(x, 0)
-    torch.matmul(x.new_ones(BLOCK, BLOCK).triu_(), blocks, out=inside)
-    inside[:-1] += inside[1:, 0].flip(0).cumsum(0).flip(0)[:, None]
-    out[rows:] = 0
-    return out[: rows + 1]
+def _slots(ranks: Tensor, blocks: int) -> Tensor:
+    return ranks % BLOCK * blocks + torch.div(ranks, BLOCK, rounding_mode="floor")
 
 
-def _blocked(x: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Room for the sums, its rows from ``first`` on in blocks, and the padded rows in blocks."""
-    rows, channels = x.shape
-    count = -(-rows // BLOCK)
-    out = x.new_empty(count * BLOCK + 1, channels)
-    inside = out[first : first + count * BLOCK].view(count, BLOCK, channels)
-    padded = F.pad(x, (0, 0, 0, count * BLOCK - rows)).view(count, BLOCK, channels)
-    return out, inside, padded
+def running_sums(x: Tensor) -> Tensor:
+    """Sums of the first ``k`` entries of a vector, for ``k = 0 … L``: ``(L,) -> (L + 1,)``."""
+    return F.pad(x.cumsum(0), (1, 0))
+
+
+def remaining_sums(x: Tensor) -> Tensor:
+    """Sums of the entries from ``k`` on, added up from the end: ``(L,) -> (L + 1,)``."""
+    return F.pad(x.flip(0).cumsum(0).flip(0), (0, 1))
