@@ -1,0 +1,1 @@
+"""What benchmarks/attention.py measures, and how."""

@@ -1,0 +1,113 @@
+"""The contenders, at the widths of the table: 300 -> 4 x 256 -> 4 x 512 = D, 16 images."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gatlabel.graph import LabelGraph
+from gatlabel.nn import GATHead, LinearHead
+
+BATCH, DEGREE, NODE_WIDTH, HEADS, HIDDEN, WIDTH = 16, 16, 300, 4, 1024, 2048
+
+
+def some_edges(labels: int, degree: int) -> Tensor:
+    """Distinct random in-neighbours, ``degree`` a label, none of them itself."""
+    generator = torch.Generator().manual_seed(labels)
+    order = torch.randperm(labels, generator=generator)
+    steps = torch.randperm(labels - 1, generator=generator)[:degree] + 1
+    target = torch.arange(labels).repeat_interleave(len(steps))
+    source = (target + steps.repeat(labels)) % labels
+    return order[torch.stack([source, target])]
+
+
+def some_graph(labels: int, degree: int = DEGREE) -> LabelGraph:
+    return LabelGraph([f"label {k}" for k in range(labels)], some_edges(labels, degree))
+
+
+def plain_head(labels: int, complete: bool = False) -> GATHead:
+    """``base="nodes"``: two plain GAT layers."""
+    graph = some_graph(labels, 1 if complete else DEGREE)
+    vectors = torch.randn(labels, NODE_WIDTH)
+    return GATHead(
+        WIDTH, graph, vectors, HIDDEN, HEADS, base="nodes", bias=False, complete=complete
+    )
+
+
+def default_head(labels: int, width: int = WIDTH) -> GATHead:
+    head = GATHead(width, some_graph(labels), torch.randn(labels, NODE_WIDTH))
+    with torch.no_grad():  # the zero start would spare the peer nothing, but it is not a fair case
+        for matrix in (head.out_self, head.out_edge):
+            nn.init.normal_(matrix, std=0.01)
+    return head
+
+
+class PyGHead(nn.Module):
+    """Two of PyG's ``GATConv`` and the product with the features, with a plain head's weights."""
+
+    def __init__(self, labels: int, like: GATHead | None = None) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyG's own, on import
+            from torch_geometric.nn import GATConv
+        self.first = GATConv(NODE_WIDTH, HIDDEN // HEADS, HEADS)
+        self.second = GATConv(HIDDEN, WIDTH // HEADS, HEADS)
+        vectors = torch.randn(labels, NODE_WIDTH) if like is None else like.nodes.vectors
+        edges = some_edges(labels, DEGREE) if like is None else like.edge_index
+        self.register_buffer("vectors", vectors)
+        self.register_buffer("edges", edges)
+        if like is not None:
+            for theirs, ours in zip((self.first, self.second), like.stack.layers, strict=True):
+                theirs.load_state_dict(ours.state_dict())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features ``(B, D)`` -> logits ``(B, L)``."""
+        hidden = F.elu(self.first(self.vectors, self.edges))
+        return features @ self.second(hidden, self.edges).T
+
+
+def step(head: nn.Module, features: Tensor) -> Callable[[], Tensor]:
+    """Forward and backward pass of a head; returns the logits."""
+
+    def run() -> Tensor:
+        for parameter in head.parameters():
+            parameter.grad = None
+        logits = head(features)
+        logits.square().mean().backward()
+        return logits.detach()
+
+    return run
+
+
+def contender(name: str, labels: int) -> Callable[[], Tensor]:
+    """The step of a head by name: ``plain``, ``default``, ``pyg``, ``linear``, ``complete``."""
+    heads: dict[str, Callable[[], nn.Module]] = {
+        "plain": lambda: plain_head(labels),
+        "complete": lambda: plain_head(labels, complete=True),
+        "default": lambda: default_head(labels),
+        "pyg": lambda: PyGHead(labels),
+        "linear": lambda: LinearHead(WIDTH, labels),
+    }
+    return step(heads[name](), torch.randn(BATCH, WIDTH))
+
+
+def check_equal(ours: GATHead, theirs: PyGHead, features: Tensor) -> float:
+    """Largest difference of logits and gradients, relative to the largest entry of each."""
+    pairs = [(step(ours, features)(), step(theirs, features)())]
+    for a, b in zip((theirs.first, theirs.second), ours.stack.layers, strict=True):
+        gradients = {name: parameter.grad for name, parameter in a.named_parameters()}
+        pairs += [(p.grad, gradients[name]) for name, p in b.named_parameters()]
+    return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
+
+
+@contextmanager
+def only_kernel(name: str) -> Iterator[None]:
+    """Overrides the automatic choice."""
+    with mock.patch("gatlabel.nn.kernels.dispatch.choose_kernel", return_value=name):
+        yield
