@@ -1,0 +1,131 @@
+"""Completion: unknown labels that picture and label graph together find present become present."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gatlabel.errors import InputError
+from gatlabel.graph import LabelGraph
+from gatlabel.training.completion.base import Completion, label_rates
+from gatlabel.training.completion.evidence import neighbour_evidence, neighbour_weights
+
+LEAST_RATE = 1e-6  # keeps log-odds finite where no label is ever present, or every one always is
+
+
+class Complete(Completion):
+    r"""Turns unknown targets present where the picture and the known labels say so.
+
+    What is believed of an unknown entry is the E-step of a conditional random field over the
+    labels of a picture: the model's logit, which knows the picture, plus what the known labels of
+    the picture add over the edges of the label graph,
+
+    .. math:: \operatorname{logit} q_{ni} = z_{ni} + \sum_{j \to i,\; j \text{ known}}
+              w_{ij} (y_{nj} - \pi_j),
+
+    with the label frequencies pi and the weights w fitted once to the known entries
+    (:func:`~gatlabel.training.completion.evidence.neighbour_weights`). In the M-step, an entry with
+    ``q > threshold`` is trained on with the target ``sigmoid(sharpness * logit q)``, and all others
+    stay unknown: the likely positives are few and tell much, the rest is many and tells little.
+    Until ``warmup`` nothing is filled in, for then the logits are no judgement; afterwards every
+    update decides anew.
+
+    Without edges this is self-training by the picture alone. With every label known it is
+    ``ignore``.
+
+    **Only presences known** (single positive labels): where no entry is known to be absent, nothing
+    says how frequent a label is, and ignoring the unknown entries makes every label true of every
+    picture. Then the labels are assumed to be ``positives`` a picture in the mean, divided among
+    them as the known ones are; that frequency (0.5 at most) is the target of unknown entries from
+    the start, and those found present later are raised above it.
+
+    Args:
+        targets: See :class:`Completion`.
+        graph: Whose edges lend evidence; without one, the picture decides alone.
+        warmup: Share of training before anything is filled in, at least 0 and below 1.
+        threshold: What a belief must exceed, at least 0.5 and below 1.
+        sharpness: Factor on the log-odds of a belief that is trained on, at least 1.
+        shrinkage: Of the weights w, above 0; see :func:`neighbour_weights`.
+        neighbours: In-neighbours a label uses at most, at least 1.
+        positives: Labels that a picture has in the mean, where only presences are known: above 0.
+
+    Raises:
+        InputError: As :class:`Completion`, or if an option is out of range.
+    """
+
+    def __init__(
+        self,
+        targets: Tensor,
+        graph: LabelGraph | None = None,
+        *,
+        warmup: float = 0.4,
+        threshold: float = 0.5,
+        sharpness: float = 2.0,
+        shrinkage: float = 1.0,
+        neighbours: int = 16,
+        positives: float = 2.0,
+    ) -> None:
+        super().__init__(targets, graph)
+        for name, value, fits, range_ in (
+            ("warmup", warmup, 0 <= warmup < 1, "at least 0 and below 1"),
+            ("threshold", threshold, 0.5 <= threshold < 1, "at least 0.5 and below 1"),
+            ("sharpness", sharpness, sharpness >= 1, "at least 1"),
+            ("shrinkage", shrinkage, shrinkage > 0, "above 0"),
+            ("neighbours", neighbours, neighbours >= 1, "at least 1"),
+            ("positives", positives, positives > 0, "above 0"),
+        ):
+            if not fits:
+                raise InputError(f"completion: {name}={value}: must be {range_}")
+        self.warmup, self.threshold, self.sharpness = warmup, threshold, sharpness
+        self.only_present = bool(self.known.any()) and bool((self.targets[self.known] == 1).all())
+        if self.only_present and not bool(self.known.all()):
+            self.rates = _assumed_rates(self.known, positives)
+            self.evidence = torch.zeros_like(self.targets)  # no absence, so no association either
+            self.targets = torch.where(self.known, self.targets, self.rates)
+        else:
+            rates = label_rates(self.targets, self.known)
+            self.rates = rates.clamp(LEAST_RATE, 1 - LEAST_RATE)
+            self.evidence = self._evidence(graph, shrinkage, neighbours)
+        self._unfilled = self.targets
+
+    def _evidence(self, graph: LabelGraph | None, shrinkage: float, neighbours: int) -> Tensor:
+        if graph is None or graph.num_edges == 0 or bool(self.known.all()):
+            return torch.zeros_like(self.targets)
+        values = torch.where(self.known, self.targets - self.rates, 0.0)
+        edges, weights = neighbour_weights(
+            values, self.targets, self.known, self.rates, graph,
+            shrinkage=shrinkage, neighbours=neighbours,
+        )  # fmt: skip
+        return neighbour_evidence(values, edges, weights)
+
+    def log_odds(self, logits: Tensor | None = None) -> Tensor:
+        """What is believed of every entry, as log-odds, before it is sharpened.
+
+        Args:
+            logits: The model's ``(N, L)``; left out, a label's frequency stands for the picture.
+
+        Returns:
+            float32 ``(N, L)``, on the CPU; of known entries too, though nothing uses them.
+        """
+        picture = torch.logit(self.rates) if logits is None else logits.detach().cpu().float()
+        return picture + self.evidence
+
+    def update(self, logits: Tensor, progress: float) -> None:
+        """Decides anew which unknown entries are present; see :meth:`Completion.update`.
+
+        Entries of pictures that were not seen (NaN) keep their targets.
+        """
+        super().update(logits, progress)
+        if progress < self.warmup:
+            return
+        belief = self.log_odds(logits)
+        found = belief > torch.logit(torch.tensor(self.threshold))
+        sharp = torch.sigmoid(self.sharpness * belief)
+        now = torch.where(found & ~self.known, sharp, self._unfilled)
+        self.targets = torch.where(belief.isnan(), self.targets, now)
+
+
+def _assumed_rates(known: Tensor, positives: float) -> Tensor:
+    """Divides the assumed number of labels a picture as the known ones are: ``(L,)``."""
+    count = known.sum(0).float()
+    return (positives * count / count.sum()).clamp(LEAST_RATE, 0.5)

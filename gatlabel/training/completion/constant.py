@@ -1,0 +1,42 @@
+"""Treatments that decide once and do not look at the model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gatlabel.graph import LabelGraph
+from gatlabel.labels import ABSENT
+from gatlabel.training.completion.base import Completion, label_rates
+
+
+class Ignore(Completion):
+    """Unknown targets stay unknown: no loss, no gradient."""
+
+
+class Negative(Completion):
+    """Unknown targets count as absent: right where labels are missing because they are absent.
+
+    Args:
+        targets: See :class:`Completion`.
+        graph: Not used.
+    """
+
+    def __init__(self, targets: Tensor, graph: LabelGraph | None = None) -> None:
+        super().__init__(targets, graph)
+        self.targets = torch.where(self.known, self.targets, ABSENT)
+
+
+class Prior(Completion):
+    """Unknown targets become the label's frequency among its known entries, slightly shrunk.
+
+    See :func:`~gatlabel.training.completion.base.label_rates`.
+
+    Args:
+        targets: See :class:`Completion`.
+        graph: Not used.
+    """
+
+    def __init__(self, targets: Tensor, graph: LabelGraph | None = None) -> None:
+        super().__init__(targets, graph)
+        self.targets = torch.where(self.known, self.targets, label_rates(self.targets, self.known))
