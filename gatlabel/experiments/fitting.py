@@ -25,7 +25,8 @@ class FitOptions:
     Attributes:
         lr: Largest learning rate.
         weight_decay: Weight decay of weights (not of biases).
-        shrinkage: Weight decay of what the head names in ``shrunk_parameters``.
+        shrinkage: Share of what the head names in ``shrunk_parameters`` that a step at the largest
+            rate takes away, at least 0 and below 1: a weight decay of ``shrinkage / lr``.
         epochs: Passes over the pictures, at least.
         least_steps: Steps, at least: a small set needs more passes.
         batch_size: Pictures in a step.
@@ -35,7 +36,7 @@ class FitOptions:
 
     lr: float = 1e-3
     weight_decay: float = 1.0
-    shrinkage: float = 100.0
+    shrinkage: float = 0.3
     epochs: int = 20
     least_steps: int = 400
     batch_size: int = 128
@@ -161,7 +162,9 @@ def head_groups(head: Head, options: FitOptions) -> list[dict[str, Any]]:
     groups = parameter_groups(head, options.lr, weight_decay=options.weight_decay)
     for group in groups:
         group["params"] = [p for p in group["params"] if id(p) not in identities]
-    groups.append({"params": shrunk, "lr": options.lr, "weight_decay": options.shrinkage})
+    groups.append(
+        {"params": shrunk, "lr": options.lr, "weight_decay": options.shrinkage / options.lr}
+    )
     return [group for group in groups if group["params"]]
 
 

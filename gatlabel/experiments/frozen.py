@@ -100,6 +100,7 @@ class FrozenBackend:
         array = _opened(self.data.train.files[_kind(who.head)])
         torch.manual_seed(seed)
         head = self._head(who, with_edges(graph, who.edges, counts, seed), array.shape[1])
+        head.start_at(torch.from_numpy(counts.base_rates))  # as training does, for every head
         features = Features(array, rows)
         known = torch.from_numpy(targets)
         completion = complete_targets(who, known, graph, counts, seed)

@@ -23,7 +23,7 @@ def protocol_of(
         tuning = (
             f"{len(trials)} settings of learning rate, weight decay and shrinkage for every "
             f"contender, the same for all, in every setting of pictures and hidden targets anew; "
-            f"judged by the mean mAP of {tuning_seeds} runs"
+            f"judged by the mean mAP of {tuning_seeds} runs each"
         )
     facts = {
         "data": f"{task.name}: {len(where.train)} training pictures, "

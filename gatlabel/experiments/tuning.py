@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ Options = dict[str, float]
 FROZEN_SPACE: dict[str, tuple[float, ...]] = {
     "lr": (3e-4, 1e-3, 3e-3),
     "weight_decay": (0.1, 1.0, 10.0),
-    "shrinkage": (10.0, 100.0, 1000.0),
+    "shrinkage": (0.03, 0.3, 0.9),
 }
 #: End to end, as factors on the recipe's own options.
 END_TO_END_SPACE: dict[str, tuple[float, ...]] = {
@@ -25,33 +24,29 @@ END_TO_END_SPACE: dict[str, tuple[float, ...]] = {
 
 
 def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 0) -> list[Options]:
-    """Draws the settings to try, the same for every contender.
+    """Lists the settings to try, the same for every contender.
 
-    The first is the middle of every range. Then pairs of learning rate and weight decay, which
-    concern every head, are gone through once in random order before any comes again, each with
-    another shrinkage: so heads with nothing to shrink try as many different settings as others.
+    The first is the middle of every range. Pairs of learning rate and weight decay, which concern
+    every head, are gone through once in random order before any comes again, with shrinkages in a
+    Latin square: each meets every rate and every decay once. So heads with nothing to shrink try
+    as many different settings as others.
 
     Args:
-        space: Values by option, the middle one the default; ``shrinkage`` among them.
+        space: Three values each of ``lr``, ``weight_decay`` and ``shrinkage``, ascending.
         count: How many.
         seed: Seed of the order.
 
     Returns:
-        ``count`` settings, or all of the space if that is fewer.
+        ``count`` settings, or all 27 if that is fewer.
     """
-    middle = {name: values[len(values) // 2] for name, values in space.items()}
-    general = {name: values for name, values in space.items() if name != "shrinkage"}
-    pairs = [dict(zip(general, v, strict=True)) for v in itertools.product(*general.values())]
-    rng = np.random.default_rng(seed)
-    order = [pairs[k] for k in rng.permutation(len(pairs))]
-    order.sort(key=lambda pair: pair.items() <= middle.items())  # tried already: last
-    shrinkage = rng.permutation(space["shrinkage"]).tolist()
-    found = [middle]
-    for turn in range(len(shrinkage)):
-        for k, pair in enumerate(order):
-            trial = {**pair, "shrinkage": shrinkage[(k + turn) % len(shrinkage)]}
-            if trial != middle:
-                found.append(trial)
+    cells = np.random.default_rng(seed).permutation(9).tolist()
+    cells.sort(key=lambda cell: cell != 4)  # the middle first
+    found = []
+    for turn in range(3):
+        for cell in cells:
+            rate, decay = divmod(cell, 3)
+            place = {"lr": rate, "weight_decay": decay, "shrinkage": (decay - rate + 1 + turn) % 3}
+            found.append({name: space[name][k] for name, k in place.items()})
     return found[:count]
 
 

@@ -34,6 +34,8 @@ def verdict(comparisons: Sequence[Comparison], settings: Sequence[Setting]) -> l
         here = [c for c in comparisons if c.setting == where]
         begin = f"With {where.title}" if where.title else "On this data"
         sentences = [*_graphs(here, begin), *_linear(here), *_treatments(here)]
+        if sentences and not sentences[0].startswith(begin):
+            sentences[0] = f"{begin}: {sentences[0][0].lower()}{sentences[0][1:]}"
         if sentences:
             found.append(" ".join(sentences))
     return found

@@ -10,7 +10,7 @@ from gatlabel.graph import Cooccurrence
 from gatlabel.nn import HEADS, LinearHead
 
 QUICK = FitOptions(
-    lr=0.05, weight_decay=0.01, shrinkage=1.0, epochs=3, least_steps=40, batch_size=20
+    lr=0.05, weight_decay=0.01, shrinkage=0.1, epochs=3, least_steps=40, batch_size=20
 )
 
 
@@ -47,7 +47,7 @@ def test_weight_decay_and_average_are_used(data) -> None:
         for decay in (0.0, 10.0)
     }
     assert norm[10.0] < 0.8 * norm[0.0]
-    raw = trained(data, 0, FitOptions(0.05, 0.01, 1.0, 3, 40, 20, ema=0))
+    raw = trained(data, 0, FitOptions(0.05, 0.01, 0.1, 3, 40, 20, ema=0))
     assert not torch.allclose(raw.linear.weight, trained(data, 0).linear.weight)
 
 
@@ -76,10 +76,10 @@ def test_the_average_is_the_definition(data) -> None:
 def test_shrinkage_holds_what_the_head_names() -> None:
     counts = Cooccurrence.from_targets([[1, 1, 0], [0, 1, 1]], ["a", "b", "c"])
     head = HEADS["gat"](6, graph=counts.graph("complete"), hidden=4, heads=2)
-    groups = head_groups(head, FitOptions(weight_decay=0.5, shrinkage=7.0))
+    groups = head_groups(head, FitOptions(lr=0.1, weight_decay=0.5, shrinkage=0.7))
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert len(decay) == len(list(head.parameters()))
-    assert decay[id(head.out_edge)] == decay[id(head.out_self)] == 7.0
+    assert decay[id(head.out_edge)] == decay[id(head.out_self)] == pytest.approx(7.0)
     assert decay[id(head.weight)] == 0.5
     assert decay[id(head.bias)] == 0.0
 
@@ -94,7 +94,7 @@ def test_completion_gives_the_targets_and_hears_of_every_epoch(data) -> None:
             self.heard.append((tuple(logits.shape), progress))
 
     completion = Opposite(data[1])
-    head = trained(data, 0, FitOptions(0.05, 0.01, 1.0, 4, 1, batch_size=30), completion)
+    head = trained(data, 0, FitOptions(0.05, 0.01, 0.1, 4, 1, batch_size=30), completion)
     wrong = (predict(head, Features(data[0])) > 0) != (data[1] > 0.5)
     assert wrong.float().mean() > 0.7
     assert completion.heard == [((60, 4), k / 4) for k in (1, 2, 3, 4)]
@@ -115,9 +115,11 @@ def test_features_are_scaled_by_one_number(shape) -> None:
 def test_trials_are_alike_for_all_and_different_from_each_other() -> None:
     trials = trial_options(FROZEN_SPACE, 9)
     assert trials == trial_options(FROZEN_SPACE, 9)
-    assert trials[0] == {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 100.0}
+    assert trials[0] == {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 0.3}
     # heads without shrinkage try nine different settings too, but for the middle one
     assert len({(t["lr"], t["weight_decay"]) for t in trials}) == 9
+    for general in ("lr", "weight_decay"):  # a Latin square
+        assert len({(t[general], t["shrinkage"]) for t in trials}) == 9
     everything = trial_options(FROZEN_SPACE, 1000)
     assert len({tuple(sorted(t.items())) for t in everything}) == len(everything) == 27
 

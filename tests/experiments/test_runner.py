@@ -272,3 +272,28 @@ def test_processes_do_the_same(finished, tmp_path: Path) -> None:
     for run in result.runs:
         ours, theirs = (store.read_scores(run.key) for store in both)
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_hidden_labels_and_their_treatments(tmp_path: Path) -> None:
+    task, backend = benchmark(tmp_path / "data")
+    options = config(
+        tmp_path / "out", heads=("linear",), graphs=("conditional:top_k=2",), seeds=1, trials=1,
+        hide_labels=(0.5, "single"), unknown=("ignore", "negative", "prior", "complete"),
+    )  # fmt: skip
+    result = run_on(options, task, lambda: backend, lambda line: None)
+    assert [who.title for who in result.contenders] == [
+        "linear",
+        "linear · unknown: negative",
+        "linear · unknown: prior",
+        "linear · conditional:top_k=2 · unknown: complete",
+        "linear · conditional:top_k=2 · unknown: complete · completed with no edges",
+        "linear · conditional:top_k=2 · unknown: complete · completed with random edges",
+    ]
+    half = Setting(1.0, 0.5)
+    scores = [Store(options.folder).read_scores((who, half, 0)) for who in result.contenders]
+    assert len({array.tobytes() for array in scores}) == len(scores)
+    text = " ".join(result.verdict)
+    assert "With 50% of the targets hidden" in text
+    assert "With one known label a picture" in text
+    against = {c.against for c in result.comparisons}
+    assert against >= {"ignore", "completion with random edges", "completion without edges"}

@@ -1,0 +1,107 @@
+"""``gatlabel benchmark``, driven end to end on tiny pictures."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatlabel.cli import main
+from gatlabel.experiments import BenchmarkResult, benchmark_graphs
+
+ENCODER = ["--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"]
+QUICK = [
+    *("--seeds", "1", "--trials", "1", "--resamples", "100", "--workers", "1"),
+    *("--hidden", "8", "--graphs", "conditional:top_k=1", "--no-progress"),
+]
+
+
+def benchmark(root: Path, folder: Path, *more: str, kind: str = "graphs") -> int:
+    words = ["benchmark", kind, "--data", "csv", "--root", str(root)]
+    words += ["--output", str(folder / "out"), "--feature-cache", str(folder / "cache")]
+    return main([*words, *ENCODER, *QUICK, *more])
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "out" / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_graphs_from_pictures_to_report(tiny_csv: Path, tmp_path: Path, capsys) -> None:
+    assert benchmark(tiny_csv, tmp_path, "--train-fractions", "0.5,1") == 0
+    printed = capsys.readouterr()
+    assert "no test split" in printed.err.replace("\n", " ")
+    assert "gat · no edges" in printed.out
+    assert "report:" in printed.out
+    rows = rows_of(tmp_path)
+    # three labels with an edge each have no other rewiring: no such control
+    assert len(rows) == 2 * 5
+    assert {row["fraction"] for row in rows} == {"1", "0.5"}
+    result = BenchmarkResult.load(tmp_path / "out", resamples=100)
+    assert (tmp_path / "out" / "table.md").read_text() == result.document()
+
+
+def test_heads_that_take_pooled_features_and_maps(tiny_csv: Path, tmp_path: Path) -> None:
+    assert benchmark(tiny_csv, tmp_path, "--heads", "csra,gat", kind="heads") == 0
+    assert {row["head"] for row in rows_of(tmp_path)} == {"linear", "csra", "gat"}
+    kinds = {path.name.split("-")[1] for path in (tmp_path / "cache").iterdir()}
+    assert kinds == {"pooled", "map"}
+
+
+def test_end_to_end(tiny_csv: Path, tmp_path: Path) -> None:
+    more = ("--mode", "end-to-end", "--epochs", "1", "--batch-size", "8")
+    assert benchmark(tiny_csv, tmp_path, *more) == 0
+    rows = rows_of(tmp_path)
+    assert len(rows) == 5
+    own, cut = ([r for r in rows if r["edges"] == e] for e in ("own", "cut"))
+    assert cut[0]["train_seconds"] == next(r for r in own if r["head"] == "gat")["train_seconds"]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
+    result = benchmark_graphs(
+        say=lambda line: None, data="csv", root=tiny_csv, graphs=["complete"], seeds=1, trials=1,
+        resamples=100, workers=1, hidden=8, progress=False, backbone="mobilenet_v3_small",
+        weights="none", image_size=32, output=tmp_path / "out", feature_cache=tmp_path / "cache",
+    )  # fmt: skip
+    assert "gat · complete · graph cut at evaluation" in result.table()
+    assert all(0 < run.values["mAP"] <= 1 for run in result.runs)
+    parameters = {run.contender.title: run.values["parameters"] for run in result.runs}
+    assert parameters["linear"] == 3 * (576 + 1)
+    assert np.isfinite([c.difference.value for c in result.comparisons]).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["graps"], "did you mean 'graphs'"),
+        (["graphs", "--graphs", "conditionl"], "did you mean 'conditional'"),
+        (["graphs", "--graphs", "random"], "is a control"),
+        (["heads", "--heads", "gat,gta"], "did you mean 'gat'"),
+        (["graphs", "--sedes", "3"], "did you mean '--seeds'"),
+        (["graphs", "--seeds", "0"], "seeds=0: must be at least 1"),
+        (["graphs", "--seeds", "many"], "option --seeds"),
+        (["graphs", "--train-fractions", "0.5,x"], "'x' is no number"),
+        (["graphs", "--train-fractions", "2"], "at most 1"),
+        (["graphs", "--hide-labels", "1"], "below 1, or single"),
+        (["graphs", "--unknown", "complet"], "did you mean 'complete'"),
+        (["graphs", "--data", "csv"], "needs root"),
+        (["graphs", "--graphs", "npmi,npmi"], "each once"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], message: str, capsys) -> None:
+    assert main(["benchmark", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_help(capsys) -> None:
+    assert main(["benchmark"]) == 0
+    assert "gatlabel benchmark COMMAND --help" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["benchmark", "heads", "--help"])
+    text = capsys.readouterr().out
+    assert "--hide-labels" in text
+    assert "--backbone" in text
+    assert "--tensorboard" not in text

@@ -1,0 +1,110 @@
+"""Features on disk: what the encoder says, kept, resumed, and made anew when pictures change."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gatlabel.data import read_csv
+from gatlabel.data.transforms import evaluation_transform
+from gatlabel.encoders import Encoder
+from gatlabel.errors import InputError
+from gatlabel.experiments.features import FeatureFile, extract, picture_identity
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import LinearHead
+
+
+@pytest.fixture
+def model() -> MultiLabelClassifier:
+    trunk = nn.Conv2d(3, 5, 8, stride=8)
+    encoder = Encoder.from_module(trunk, 5, image_size=32)
+    return MultiLabelClassifier(encoder, LinearHead(5, 3), ["blue", "green", "red"]).eval()
+
+
+@pytest.mark.parametrize("kind", ["pooled", "map"])
+def test_features_are_what_the_model_computes(
+    model, tiny_csv: Path, tmp_path: Path, kind: str
+) -> None:
+    source = read_csv(tiny_csv).train
+    array = extract(model, source, kind, tmp_path).open()
+    resize = evaluation_transform(32, "squash")
+    pixels = torch.stack([resize(source.load(row)) for row in range(len(source))])
+    with torch.no_grad():
+        maps = model.encoder(model.encoder.normalize(pixels))
+    expected = maps if kind == "map" else maps.mean((2, 3))
+    np.testing.assert_allclose(np.array(array, np.float32), expected.numpy(), atol=2e-3)
+    assert array.dtype == (np.float16 if kind == "map" else np.float32)
+
+
+def test_the_cache_is_used(model, tiny_csv: Path, tmp_path: Path, monkeypatch) -> None:
+    source = read_csv(tiny_csv).train
+    first = extract(model, source, "pooled", tmp_path)
+    monkeypatch.setattr(source, "load", None)
+    ready = []
+    assert extract(model, source, "pooled", tmp_path, ready.append) == first
+    assert sum(ready) == len(source)
+    assert [path.name for path in tmp_path.glob("*.npy")] == [first.path.name]
+
+
+def test_other_weights_pictures_and_kinds_are_other_files(
+    model, tiny_csv: Path, tmp_path: Path
+) -> None:
+    splits = read_csv(tiny_csv)
+    files = {extract(model, splits.train, kind, tmp_path).path for kind in ("pooled", "map")}
+    files.add(extract(model, splits.val, "pooled", tmp_path).path)
+    picture = tiny_csv / splits.train.ids[0]
+    os.utime(picture, ns=(1, 1))
+    files.add(extract(model, splits.train, "pooled", tmp_path).path)
+    with torch.no_grad():
+        next(model.encoder.parameters()).add_(1)
+    files.add(extract(model, splits.train, "pooled", tmp_path).path)
+    assert len(files) == 5
+
+
+def test_an_interrupted_extraction_goes_on(
+    model, tiny_csv: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("gatlabel.experiments.features.BATCH", 6)
+    source = read_csv(tiny_csv).train
+    whole = extract(model, source, "pooled", tmp_path / "whole").open()
+    load, seen = source.load, []
+
+    def failing(index: int) -> torch.Tensor:
+        if index == 13 and 13 not in seen:
+            seen.append(index)
+            raise KeyboardInterrupt
+        seen.append(index)
+        return load(index)
+
+    monkeypatch.setattr(source, "load", failing)
+    monkeypatch.setattr(source, "load_at_least", lambda index, side: failing(index))
+    with pytest.raises(KeyboardInterrupt):
+        extract(model, source, "pooled", tmp_path / "cut")
+    assert not [path for path in (tmp_path / "cut").iterdir() if "part" not in path.name]
+    again = extract(model, source, "pooled", tmp_path / "cut").open()
+    np.testing.assert_allclose(again, whole, atol=2e-3)
+    assert seen.count(0) == 1
+    assert len(list((tmp_path / "cut").iterdir())) == 1
+
+
+def test_scenes_are_known_by_what_they_are_drawn_from() -> None:
+    from gatlabel.data.scenes import SceneImages, scene_config
+
+    one = SceneImages(scene_config("voc", size=32), "train", 6)
+    others = [
+        SceneImages(scene_config("voc", size=32), "train", 6, seed=1),
+        SceneImages(scene_config("voc", size=48), "train", 6),
+        SceneImages(scene_config("voc", size=32), "val", 6),
+        one.subset([0, 1, 2]),
+    ]
+    assert picture_identity(one) == picture_identity(one.subset(range(6)))
+    assert all(picture_identity(one) != picture_identity(other) for other in others)
+
+
+def test_damaged_features_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "f.npy").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="cannot read the features"):
+        FeatureFile(tmp_path / "f.npy").open()

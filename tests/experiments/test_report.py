@@ -1,0 +1,142 @@
+"""The verdict says what the statistics say, and the page holds it."""
+
+from html.parser import HTMLParser
+
+import pytest
+
+from gatlabel.experiments.comparisons import LINEAR, NO_EDGES, RANDOM, Comparison, pairs
+from gatlabel.experiments.contenders import Contender, contenders
+from gatlabel.experiments.outcome import METRICS, THIRDS, Setting
+from gatlabel.experiments.report import render
+from gatlabel.experiments.result import BenchmarkResult
+from gatlabel.experiments.statistics import Difference
+from gatlabel.experiments.store import COSTS, Run
+from gatlabel.experiments.tables import interval, markdown, mean_and_deviation
+from gatlabel.experiments.verdict import points, verdict
+
+OWN, BARE = Contender("gat", "npmi"), Contender("gat", edges="none")
+ALL = Setting()
+
+
+def comparison(ours: Contender, against: str, value: float, p: float | None = 0.001,
+               where: Setting = ALL) -> Comparison:  # fmt: skip
+    spread = 0.001 if p is not None and p < 0.05 else 2 * abs(value) + 0.01
+    difference = Difference(value, value - spread, value + spread, p or 1.0)
+    return Comparison(where, ours, Contender("linear"), against, difference, p)
+
+
+def said(*comparisons: Comparison) -> str:
+    return " ".join(verdict(comparisons, [ALL]))
+
+
+def test_edges_that_matter() -> None:
+    text = said(
+        comparison(OWN, RANDOM, 0.012),
+        comparison(OWN, NO_EDGES, 0.02),
+        comparison(OWN, LINEAR, 0.03),
+    )
+    assert text == (
+        "On this data the edges matter: gat · npmi gains +1.2 points (95 % interval +1.1 to +1.3) "
+        "to random edges of the same degrees and +2.0 points (95 % interval +1.9 to +2.1) to no "
+        "edges. Better than the tuned linear head: 1 of 1 contenders, most of all gat · npmi, "
+        "+3.0 points (95 % interval +2.9 to +3.1)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("random", "bare"), [((0.012, 0.2), (0.02, 0.001)), ((0.012, 0.001), (0.02, 0.2))]
+)
+def test_both_controls_must_be_beaten(random, bare) -> None:
+    text = said(comparison(OWN, RANDOM, *random), comparison(OWN, NO_EDGES, *bare))
+    assert text.startswith("On this data no graph is better than random edges")
+
+
+def test_what_random_edges_do_as_well_is_not_the_graphs() -> None:
+    text = said(comparison(OWN, RANDOM, 0.001, 0.9), comparison(OWN, NO_EDGES, 0.02))
+    assert (
+        "gains +2.0 points (95 % interval +1.9 to +2.1) to no edges, but edges of another" in text
+    )
+
+
+def test_nothing_helps() -> None:
+    text = said(
+        comparison(OWN, RANDOM, 0.0, 1.0), comparison(OWN, NO_EDGES, -0.02),
+        comparison(OWN, LINEAR, -0.03), comparison(BARE, LINEAR, 0.0, 1.0),
+    )  # fmt: skip
+    assert "no graph is better than random edges of the same degrees" in text
+    assert "Worse than its own form without edges: gat · npmi −2.0 points" in text
+    assert "No contender is better than the tuned linear head." in text
+    assert "Worse than linear: gat · npmi −3.0 points" in text
+
+
+def test_settings_are_told_apart() -> None:
+    few = Setting(0.1, 0.5)
+    lines = verdict(
+        [comparison(OWN, LINEAR, 0.01), comparison(OWN, LINEAR, 0.0, 1.0, few)], [few, ALL]
+    )
+    assert len(lines) == 2
+    assert "most of all" in lines[0]
+    assert "No contender is better" in lines[1]
+
+
+def test_figures_as_text() -> None:
+    assert (points(0.0123), points(-0.05), points(-0.0001)) == ("+1.2", "−5.0", "+0.0")
+    assert mean_and_deviation([0.25, 0.27]) == "26.0 ± 1.4"
+    assert mean_and_deviation([0.25]) == "25.0"
+    assert mean_and_deviation([float("nan")]) == "–"
+    assert interval(comparison(OWN, LINEAR, 0.01)) == "+1.0 [+0.9, +1.1] *"
+    assert interval(comparison(OWN, LINEAR, 0.01, None)) == "+1.0 [−2.0, +4.0]"
+    table = markdown(["a", "b"], [["x|y", "1"]])
+    assert table.splitlines() == ["| a    | b |", "|------|---|", "| x\\|y | 1 |"]
+
+
+class Checker(HTMLParser):
+    """Collects text, and checks that tags are closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        if tag not in ("meta", "path", "circle"):
+            self.open.append(tag)
+        self.fetched += [v for k, v in attrs if k in ("src", "href") and not v.startswith("#")]
+
+    def handle_endtag(self, tag) -> None:
+        if tag not in ("path", "circle"):
+            assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs) -> None:
+        pass
+
+    def handle_data(self, data) -> None:
+        self.words.append(data)
+
+
+def test_the_page_is_whole_and_escapes_names() -> None:
+    everyone = contenders(["gat"], ["<b>&.json"], ["ignore"])
+    settings = [Setting(), Setting(0.1)]
+    columns = (*METRICS, *THIRDS, *COSTS)
+    runs = [
+        Run(who, where, seed, dict.fromkeys(columns, 0.5 + 0.1 * seed))
+        for who in everyone for where in settings for seed in (0, 1)
+    ]  # fmt: skip
+    found = [
+        Comparison(where, a, b, against, Difference(0.01, 0.0, 0.02, 0.2), 0.4 if tested else None)
+        for where in settings for a, b, against, tested in pairs(everyone)
+    ]  # fmt: skip
+    machine = {"versions": {"torch": "2"}, "cores": 2}
+    result = BenchmarkResult(
+        None, "Graphs <i>", everyone, settings, (0, 1), runs, found, {"data": "x < y"}, machine
+    )
+    page = Checker()
+    page.feed(render(result))
+    page.close()
+    assert page.open == []
+    assert page.fetched == []
+    text = " ".join(page.words)
+    assert result.verdict[0] in text
+    assert "gat · <b>&.json · permuted labels" in text
+    assert "share of training pictures" in text
