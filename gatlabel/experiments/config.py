@@ -96,6 +96,8 @@ class BenchmarkConfig:
         for treatment in self.unknown:
             if treatment not in UNKNOWN:
                 raise unknown_choice("treatment of unknown labels", treatment, UNKNOWN)
+        if self.mode == "end-to-end" and "complete" in self.unknown:
+            raise InputError("unknown=complete follows the head as it learns: only for mode=frozen")
         for head in self.heads:
             takes_graph(head)
         for graph in self.graphs:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from gatlabel.data import DataSplits, ImageSource
+from gatlabel.experiments.completing import complete_targets
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.graphs import make_graph, with_edges
 from gatlabel.experiments.outcome import (
@@ -19,7 +20,7 @@ from gatlabel.experiments.outcome import (
     parameter_count,
 )
 from gatlabel.experiments.preparation import Task, read_task
-from gatlabel.experiments.splits import cut_for_tuning, share_of
+from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
 from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import mean_average_precision
 from gatlabel.model import MultiLabelClassifier
@@ -82,8 +83,11 @@ class EndToEndBackend:
         """Returns the trained model and the seconds it took."""
         config = self._config(who, where, options, seed)
         learn = learn.subset(share_of(learn.targets, where.fraction, seed).tolist())
-        counts = Cooccurrence.from_targets(learn.targets, learn.labels)
+        targets = hide(learn.targets, where.hidden, seed)
+        counts = Cooccurrence.from_targets(targets, learn.labels)
         own = make_graph(who.graph, counts, config) if who.graph else counts.graph("identity")
+        filled = complete_targets(who, torch.from_numpy(targets), own, counts, seed)
+        learn = learn.with_targets(targets if filled is None else filled.targets.numpy())
         torch.manual_seed(seed)
         model = build_model(config, with_edges(own, who.edges, counts, seed), who.head)
         splits = DataSplits("benchmark", learn, shown)

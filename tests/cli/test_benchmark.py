@@ -49,7 +49,7 @@ def test_heads_that_take_pooled_features_and_maps(tiny_csv: Path, tmp_path: Path
 
 
 def test_end_to_end(tiny_csv: Path, tmp_path: Path) -> None:
-    more = ("--mode", "end-to-end", "--epochs", "1", "--batch-size", "8")
+    more = ("--mode", "end-to-end", "--epochs", "1", "--batch-size", "8", "--hide-labels", "0.2")
     assert benchmark(tiny_csv, tmp_path, *more) == 0
     rows = rows_of(tmp_path)
     assert len(rows) == 5
@@ -85,6 +85,7 @@ def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
         (["graphs", "--train-fractions", "2"], "at most 1"),
         (["graphs", "--hide-labels", "1"], "below 1, or single"),
         (["graphs", "--unknown", "complet"], "did you mean 'complete'"),
+        (["graphs", "--mode", "end-to-end", "--unknown", "complete"], "only for mode=frozen"),
         (["graphs", "--data", "csv"], "needs root"),
         (["graphs", "--graphs", "npmi,npmi"], "each once"),
     ],

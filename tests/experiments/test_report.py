@@ -76,7 +76,7 @@ def test_settings_are_told_apart() -> None:
     )
     assert len(lines) == 2
     assert "most of all" in lines[0]
-    assert "No contender is better" in lines[1]
+    assert "targets hidden: no contender is better" in lines[1]
 
 
 def test_figures_as_text() -> None:
