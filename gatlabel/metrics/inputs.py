@@ -56,8 +56,8 @@ def check_scores(
             "all): a NaN has no rank; look for a diverged training or a broken picture"
         )
     exact = targets.to(torch.int8)
-    bad = (exact != targets) | (exact > 1) | (exact < -1)
-    if bad.any():
+    if not _in_convention(targets):
+        bad = (exact != targets) | (exact > 1) | (exact < -1)
         row, column = (int(k) for k in bad.nonzero()[0])
         raise InputError(
             f"the target in row {row}, {label_name(labels, column)} is "
@@ -65,6 +65,16 @@ def check_scores(
             "make soft labels hard first, see harden"
         )
     return scores, exact
+
+
+def _in_convention(targets: Tensor) -> bool:
+    """Whether all targets are 1, 0 or -1."""
+    if targets.dtype == torch.bool or targets.numel() == 0:
+        return True
+    low, high = (float(value) for value in targets.aminmax())
+    if not (low >= -1 and high <= 1):  # also finds NaN
+        return False
+    return not targets.is_floating_point() or bool((targets == targets.round()).all())
 
 
 def harden(targets: Array, present_at: float = 0.5) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.errors import unknown_choice
+from gatlabel.metrics.counting_above import counts_at_least
 from gatlabel.metrics.inputs import Array, check_scores
 
 # (C, P) precision at each positive, ascending by score; (C, P) positives ranked at or above it;
@@ -121,16 +122,49 @@ def _precision_at_positives(score: Tensor, target: Tensor) -> tuple[Tensor, Tens
     positives = score.new_full((len(score), width), low)
     positives[row, width - 1 - place] = score[row, column]
     positives = _sorted(positives)  # padding is lowest, so it stays in front
-    every_known = known.count_nonzero(1)[:, None]
-    everything = _sorted(score.masked_fill_(~known, low) if not known.all() else score)
-    # how many score at least as much; -inf reaches unknown and padding too, hence the bounds
-    ranked = score.shape[1] - torch.searchsorted(everything, positives)
-    ranked = torch.minimum(ranked, every_known)
-    hits = torch.minimum(width - torch.searchsorted(positives, positives), count[:, None])
+    ranked = _ranked(score, known, positives, count)
     index = torch.arange(width, device=score.device)
+    # a positive's hits reach down to the first that ties with it; padding ties with -inf
+    first = torch.where(positives[:, 1:] != positives[:, :-1], index[1:], 0).cummax(1).values
+    hits = width - torch.cat([first.new_zeros(len(first), 1), first], 1)
+    hits = torch.minimum(hits, count[:, None])
     valid = index >= width - count[:, None]
     precision = hits.double() / ranked.clamp(min=1)
     return precision, hits, valid
+
+
+def _ranked(score: Tensor, known: Tensor, positives: Tensor, count: Tensor) -> Tensor:
+    """Counts, for each positive, the known cells of its label that score at least as much.
+
+    Args:
+        score: ``(C, N)``; overwritten.
+        known: bool ``(C, N)``.
+        positives: ``(C, P)``, ascending, padded in front.
+        count: int64 ``(C,)``: how many of a row of ``positives`` are no padding.
+
+    Returns:
+        int64 ``(C, P)``; anything at the padding.
+    """
+    every_known = known.count_nonzero(1)  # (C,)
+    width = positives.shape[1]
+    ranked = torch.zeros(positives.shape, dtype=torch.int64, device=score.device)
+    left = list(range(len(score)))  # rows that need the sort
+    if score.device.type == "cpu":
+        left = []
+        for row, (have, of) in enumerate(zip(count.tolist(), every_known.tolist(), strict=True)):
+            cells = score[row] if of == score.shape[1] else score[row, known[row]]
+            counted = counts_at_least(cells.numpy(), positives[row, width - have :].numpy())
+            if counted is not None:
+                ranked[row, width - have :] = torch.from_numpy(counted)
+            elif have:
+                left.append(row)
+    if left:
+        rows = score if len(left) == len(score) else score[left]
+        everything = _sorted(rows.masked_fill_(~known[left], -math.inf))
+        reached = score.shape[1] - torch.searchsorted(everything, positives[left])
+        # -inf reaches unknown cells too, hence the bound
+        ranked[left] = torch.minimum(reached, every_known[left, None])
+    return ranked
 
 
 def _sorted(rows: Tensor) -> Tensor:
