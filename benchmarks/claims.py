@@ -1,0 +1,174 @@
+"""What is claimed of heads and of completion, named in advance, and whether it holds.
+
+    python benchmarks/claims.py                      # all whose data is there; hours on two cores
+    python benchmarks/claims.py gat-scenes           # one of them
+    python benchmarks/claims.py --shared ../shared   # where the photographs lie
+
+Every claim is read off one ``gatlabel benchmark`` with its controls, equal tuning and at least five
+seeds. "Not worse" claims need the lower end of the 95 % interval above minus the margin; "better"
+claims need a p-value below 0.05 after Holm's correction over all comparisons of the benchmark. A
+claim that fails is written down like one that holds. Results go to
+benchmarks/results/claims/NAME/: every run's figures, the tables, the machine, and claims.json.
+Interrupted benchmarks go on where they stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gatlabel.experiments import BenchmarkResult, make_config, run_benchmark
+from gatlabel.experiments.comparisons import Comparison
+from gatlabel.files import write_json
+
+RESULTS = Path(__file__).parent / "results" / "claims"
+KEPT = ("results.csv", "tuning.csv", "table.md", "machine.json", "benchmark.json", "protocol.json")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence that a benchmark can prove wrong.
+
+    Attributes:
+        ours: Start of the title of who is meant (``gat · conditional``).
+        against: With what it is compared (``linear``, ``ignore``, ``random edges``, …).
+        kind: ``not worse`` (by more than the margin) or ``better``.
+        margin: In points of mAP: how much worse is still not worse; or how much better at least.
+        fraction: Share of the training pictures.
+        hidden: Share of the training targets hidden.
+    """
+
+    ours: str
+    against: str
+    kind: Literal["not worse", "better"]
+    margin: float
+    fraction: float = 1.0
+    hidden: float = 0.0
+
+    def judge(self, comparisons: Sequence[Comparison]) -> dict[str, Any]:
+        """Returns the claim, the figures, and whether it holds, as JSON values."""
+        found = [
+            c
+            for c in comparisons
+            if c.against == self.against
+            and c.ours.title == self.ours
+            and c.setting.fraction == self.fraction
+            and c.setting.hidden == self.hidden
+        ]
+        if len(found) != 1:
+            raise SystemExit(f"{len(found)} comparisons of {self.ours} with {self.against}")
+        d, corrected = found[0].difference, found[0].corrected
+        if self.kind == "not worse":
+            holds = 100 * d.low > -self.margin
+        else:
+            significant = corrected is not None and corrected < 0.05
+            holds = significant and 100 * d.value >= self.margin
+        return {
+            **self.__dict__,
+            "points": round(100 * d.value, 2),
+            "interval": [round(100 * d.low, 2), round(100 * d.high, 2)],
+            "p": d.p,
+            "p_holm": corrected,
+            "holds": bool(holds),
+        }
+
+
+GAT, COMPLETED = "gat · conditional", "linear · {} · unknown: complete"
+SIZES, HIDDEN = (0.1, 0.3, 1.0), (0.1, 0.5, 0.8, 0.9)
+
+
+def _gat(margin: float, better: tuple[float, ...] = ()) -> tuple[Claim, ...]:
+    not_worse = tuple(Claim(GAT, "linear", "not worse", margin, fraction=f) for f in SIZES)
+    return (*not_worse, *(Claim(GAT, "linear", "better", 0.0, fraction=f) for f in better))
+
+
+def _completion(graph: str) -> tuple[Claim, ...]:
+    ours = COMPLETED.format(graph)
+    not_worse = tuple(Claim(ours, "ignore", "not worse", 0.5, hidden=h) for h in HIDDEN)
+    return (*not_worse, Claim(ours, "ignore", "better", 1.0, hidden=0.5))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A benchmark and the claims that are read off it.
+
+    Attributes:
+        options: Of the benchmark.
+        claims: Named before it was run.
+        data: Folder of the photographs below the shared folder, if it needs any.
+    """
+
+    options: dict[str, Any]
+    claims: tuple[Claim, ...]
+    data: str | None = None
+
+
+_HEADS = {"heads": ("gat",), "graphs": ("conditional",), "train_fractions": SIZES}
+_MISSING = {"heads": ("linear",), "graphs": ("npmi",), "hide_labels": HIDDEN,
+            "unknown": ("ignore", "complete")}  # fmt: skip
+_PHOTOGRAPHS = {"data": "csv", "backbone": "efficientnet_lite0", "image_size": 224}
+
+STUDIES = {
+    # superiority is claimed at all of the pictures
+    "gat-scenes": Study({**_HEADS, "data": "scenes"}, _gat(0.5, better=(1.0,))),
+    "gat-voc2007-part": Study({**_HEADS, **_PHOTOGRAPHS}, _gat(1.0), "voc2007-part"),
+    "completion-scenes": Study({**_MISSING, "data": "scenes"}, _completion("npmi")),
+    "completion-voc2007-part": Study(
+        {**_MISSING, **_PHOTOGRAPHS}, _completion("npmi"), "voc2007-part"
+    ),
+    "completion-coco-part": Study({**_MISSING, **_PHOTOGRAPHS}, _completion("npmi"), "coco-part"),
+}
+
+
+def run(name: str, shared: Path, seeds: int, workers: int | None) -> list[dict[str, Any]]:
+    """Runs one study and writes what came of it."""
+    study = STUDIES[name]
+    options: dict[str, Any] = dict(study.options)
+    if study.data is not None:
+        options["root"] = shared / "data" / study.data
+    output = Path("runs") / "claims" / name
+    config = make_config("graphs", **options, seeds=seeds, workers=workers, output=output)
+    result: BenchmarkResult = run_benchmark(config)
+    judged = [claim.judge(result.comparisons) for claim in study.claims]
+    place = RESULTS / name
+    place.mkdir(parents=True, exist_ok=True)
+    for file in KEPT:
+        if (output / file).is_file():
+            shutil.copy(output / file, place / file)
+    content = {"seeds": seeds, "claims": judged, "verdict": result.verdict}
+    write_json(place / "claims.json", content)
+    return judged
+
+
+def main() -> None:
+    """Runs the studies that are named, or all whose data is there."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("studies", nargs="*", choices=[*STUDIES, []], metavar="study")
+    parser.add_argument("--shared", type=Path, default=Path("..") / "shared")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int)
+    options = parser.parse_args()
+    for name in options.studies or STUDIES:
+        data = STUDIES[name].data
+        if data is not None and not (options.shared / "data" / data).is_dir():
+            print(f"{name}: no {options.shared / 'data' / data}, left out")
+            continue
+        for claim in run(name, options.shared, options.seeds, options.workers):
+            where = f"{claim['fraction']:.0%} of the pictures"
+            if claim["hidden"]:
+                where += f", {claim['hidden']:.0%} hidden"
+            low, high = claim["interval"]
+            print(
+                f"{name}: {claim['ours']} {claim['kind']} ({claim['margin']}) than "
+                f"{claim['against']}, {where}: {claim['points']:+.2f} [{low:+.2f}, {high:+.2f}] "
+                f"{'holds' if claim['holds'] else 'FAILS'}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
