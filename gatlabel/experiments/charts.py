@@ -16,7 +16,7 @@ from gatlabel.report.markup import figure, text
 from gatlabel.report.svg import Scale, dot, drawing, frame, spread, tick_text
 
 WIDTH, ROW = 940.0, 26.0
-LEFT, RIGHT, TOP, BOTTOM = 330.0, 110.0, 20.0, 48.0
+LEFT, RIGHT, TOP, BOTTOM = 320.0, 140.0, 20.0, 48.0
 
 
 def difference_chart(comparisons: Sequence[Comparison], against: str) -> str:

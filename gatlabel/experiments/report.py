@@ -20,6 +20,7 @@ STYLE = """
 .verdict { font-size: 1.2rem; line-height: 1.4; max-width: 70ch; }
 .zero { stroke: var(--ink); stroke-width: 1.2; fill: none; }
 .who { fill: var(--ink); }
+td:first-child { white-space: nowrap; }
 .interval { stroke: var(--k); stroke-width: 2; fill: none; }
 .estimate { fill: var(--k); stroke: var(--k); stroke-width: 2; }
 .estimate.hollow { fill: var(--panel); }
@@ -79,12 +80,10 @@ def _differences(result: BenchmarkResult) -> str:
     parts = []
     for where in result.settings:
         here = [c for c in result.comparisons if c.setting == where]
-        charts = [
-            difference_chart([c for c in here if c.against == against], words)
-            for against, words in _references(here)
-        ]
-        if any(charts):
-            parts += [_subtitle(where), *charts]
+        parts.append(_subtitle(where))
+        for against, words in _references(here):
+            chart = difference_chart([c for c in here if c.against == against], words)
+            parts += [f"<h3>To {text(words)}</h3>", chart] if chart else []
     return section("differences", "Differences", *parts)
 
 
