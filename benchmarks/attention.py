@@ -4,9 +4,10 @@
     python benchmarks/attention.py --rows plain,default --labels 80,500
     python benchmarks/attention.py --curves               # docs/images/kernels-*.png
 
-Widths: node features 300, 4 x 256, ELU, 4 x 512 = 2,048 = D, 16 images, 16 neighbours a label; one
-thread; contenders take turns, the median counts, 15 % slack for noise. Peak memory is above
-parameters and inputs, in a process of its own. Writes benchmarks/results/attention.json.
+Widths: node features 300, 4 x 256, ELU, 4 x 512 = 2,048 = D, 16 images, 16 neighbours a label. One
+thread, its processor time; contenders take turns, the median counts, 15 % slack for noise. Peak
+memory is above parameters and inputs, in a process of its own. Writes
+benchmarks/results/attention.json.
 """
 
 from __future__ import annotations

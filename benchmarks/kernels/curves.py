@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import torch
 
 from gatlabel.nn.kernels import Adjacency, attend
 from kernels.contenders import DEGREE, HEADS, some_edges
-from kernels.timing import interleaved, resident_bytes
+from kernels.timing import highest_bytes, interleaved, resident_bytes
 
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 CHANNELS = 64
@@ -46,7 +45,7 @@ def point(kernel: str, labels: int, degree: int) -> None:
     attention(kernel, 20, 4)()  # what is loaded at the first call is not the kernel's
     before = resident_bytes()
     seconds = min(interleaved({"run": run}, 5 if labels <= 1_000 else 2)["run"].runs)
-    print(seconds, max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before))
+    print(seconds, max(0, highest_bytes() - before))
 
 
 def measure(kernel: str, labels: int, degree: int) -> tuple[float, float]:

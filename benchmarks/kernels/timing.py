@@ -14,9 +14,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of one contender's runs."""
+    """Seconds of processor time of one contender's runs, and of the clock.
+
+    With one thread the two agree on an idle machine; on a busy one the clock also counts the
+    waiting for a processor, which says nothing of the contender.
+    """
 
     runs: tuple[float, ...]
+    clock: tuple[float, ...]
 
     @property
     def median(self) -> float:
@@ -29,6 +34,7 @@ class Times:
             "median_s": self.median,
             "min_s": min(self.runs),
             "max_s": max(self.runs),
+            "clock_median_s": statistics.median(self.clock),
             "runs": len(self.runs),
         }
 
@@ -40,19 +46,29 @@ def interleaved(
     if warm_up:
         for run in contenders.values():
             run()
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, run in contenders.items():
-            start = time.perf_counter()
+            start, clock = time.process_time(), time.perf_counter()
             run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: Times(tuple(runs)) for name, runs in seconds.items()}
+            seconds[name].append((time.process_time() - start, time.perf_counter() - clock))
+    return {name: Times(*zip(*runs, strict=True)) for name, runs in seconds.items()}
 
 
 def resident_bytes() -> int:
     """Bytes of memory this process holds now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
+
+
+def highest_bytes() -> int:
+    """Bytes of memory this process held at most.
+
+    Not getrusage's figure: a process inherits that from the one that started it.
+    """
+    status = Path("/proc/self/status").read_text().splitlines()
+    line = next(line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
 
 
 def peak_bytes(contender: str, labels: int) -> int:
@@ -67,4 +83,4 @@ def print_peak(run: Callable[[], object]) -> None:
     """The other side of :func:`peak_bytes`: everything the run needs is already in memory."""
     before = resident_bytes()
     run()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+    print(highest_bytes() - before)

@@ -42,7 +42,8 @@ class _Order(NamedTuple):
     """One head's scores, sorted and exponentiated (``a`` is the slope below zero)."""
 
     sources: Ranking  # by falling score
-    kink: Tensor  # (L,) for each target: how many ranked sources score above zero with it
+    kink_first: Tensor  # (L,) where each target finds the sum of the sources above its kink
+    kink_last: Tensor  # (L,) and of those below
     falling: Tensor  # (slots,) the sorted source scores
     above: Tensor  # (slots, 1) exp(s_j − s_max)
     below: Tensor  # (slots, 1) exp(a (s_j − s_max))
@@ -53,7 +54,7 @@ class _Order(NamedTuple):
 
 def _sort(s: Tensor, t: Tensor, slope: float, dtype: torch.dtype) -> _Order:
     falling, order = s.sort(descending=True)
-    kink = torch.searchsorted(-falling, t)  # −s_j < t_i
+    kink = torch.searchsorted(-falling, t)  # how many −s_j < t_i: where the score is above zero
     shifted = (falling - falling[0]).double()  # vectors of L: float64 costs nothing here
     above, below = shifted.exp(), (slope * shifted).exp()
     top = (t + falling[0]).double()  # the largest raw score of each target
@@ -64,7 +65,8 @@ def _sort(s: Tensor, t: Tensor, slope: float, dtype: torch.dtype) -> _Order:
     sources = Ranking.of(order)
     return _Order(
         sources,
-        kink,
+        sources.where_first(kink),
+        sources.where_last(kink),
         sources.lay_out(falling),
         sources.lay_out(above.to(dtype))[:, None],
         sources.lay_out(below.to(dtype))[:, None],
@@ -75,51 +77,59 @@ def _sort(s: Tensor, t: Tensor, slope: float, dtype: torch.dtype) -> _Order:
 
 
 def _chunks(rows: int, channels: int) -> list[slice]:
-    step = max(64, CHUNK // rows)
+    step = max(64, CHUNK // rows // 64 * 64)  # whole cache lines
     return [slice(begin, begin + step) for begin in range(0, channels, step)]
 
 
-def _forward(s: Tensor, t: Tensor, v: Tensor, slope: float) -> Tensor:
-    order = _sort(s, t, slope, v.dtype)
-    out = torch.empty_like(v)
+def _forward(
+    s: Tensor, t: Tensor, v: Tensor, slope: float, dtype: torch.dtype, out: Tensor
+) -> None:
+    order = _sort(s.to(dtype), t.to(dtype), slope, dtype)
     for chunk in _chunks(*v.shape):
-        ranked = v[:, chunk].index_select(0, order.sources.gather)
-        high = order.sources.first(ranked * order.above, order.kink)
-        low = order.sources.last(ranked.mul_(order.below), order.kink)
+        ranked = v[:, chunk].index_select(0, order.sources.gather).to(dtype)
+        high = order.sources.first(ranked * order.above, order.kink_first)
+        low = order.sources.last(ranked.mul_(order.below), order.kink_last)
         out[:, chunk] = high.mul_(order.r[:, None]).addcmul_(low, order.q[:, None])
-    return out
 
 
 def _backward(
-    s: Tensor, t: Tensor, v: Tensor, out: Tensor, grad: Tensor, slope: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    order = _sort(s, t, slope, v.dtype)
-    own = (grad * out).sum(1)  # what the normalisation takes from each target's scores
+    s: Tensor,
+    t: Tensor,
+    v: Tensor,
+    out: Tensor,
+    grad: Tensor,
+    slope: float,
+    dtype: torch.dtype,
+    d_v: Tensor,
+) -> tuple[Tensor, Tensor]:
+    s, t = s.to(dtype), t.to(dtype)
+    order = _sort(s, t, slope, dtype)
+    own = (grad.to(dtype) * out).sum(1)  # what the normalisation takes from each target's scores
     falling, by_target = t.sort(descending=True)
     targets = Ranking.of(by_target)
     # for each source's slot: how many ranked targets score above zero with it
     reach = torch.searchsorted(-falling, order.falling)
     r, q = order.r[by_target], order.q[by_target]
-    d_above = -running_sums((r * own[by_target]).double())[reach].to(v.dtype)
-    d_below = -remaining_sums((q * own[by_target]).double())[reach].to(v.dtype)
+    d_above = -running_sums((r * own[by_target]).double())[reach].to(dtype)
+    d_below = -remaining_sums((q * own[by_target]).double())[reach].to(dtype)
+    reach_first, reach_last = targets.where_first(reach), targets.where_last(reach)
     r, q = targets.lay_out(r)[:, None], targets.lay_out(q)[:, None]
     # The gradients of t_i's scores sum to zero over j, so only the part above the kink is summed.
     d_t = -order.r * own * order.above_sum
-    d_v = torch.empty_like(v)
     for chunk in _chunks(*v.shape):
         g = grad[:, chunk]
-        ranked = v[:, chunk].index_select(0, order.sources.gather)
-        high = order.sources.first(ranked * order.above, order.kink)
+        ranked = v[:, chunk].index_select(0, order.sources.gather).to(dtype)
+        high = order.sources.first(ranked * order.above, order.kink_first)
         d_t += order.r * high.mul_(g).sum(1)
-        ranked_g = g.index_select(0, targets.gather)
-        high = targets.first(ranked_g * r, reach)
-        low = targets.last(ranked_g.mul_(q), reach)
+        ranked_g = g.index_select(0, targets.gather).to(dtype)
+        high = targets.first(ranked_g * r, reach_first)
+        low = targets.last(ranked_g.mul_(q), reach_last)
         d_above += (high * ranked).sum(1)
         d_below += ranked.mul_(low).sum(1)
         high.mul_(order.above).addcmul_(low, order.below)
         d_v[:, chunk] = high.index_select(0, order.sources.slot)
     d_s = order.above[:, 0] * d_above + slope * order.below[:, 0] * d_below
-    return d_s[order.sources.slot], (1 - slope) * d_t, d_v
+    return d_s[order.sources.slot], (1 - slope) * d_t
 
 
 def _row_blocks(nodes: int) -> list[slice]:
@@ -127,18 +137,17 @@ def _row_blocks(nodes: int) -> list[slice]:
     return [slice(begin, begin + step) for begin in range(0, nodes, step)]
 
 
-def _forward_by_rows(s: Tensor, t: Tensor, v: Tensor, slope: float) -> Tensor:
-    out = torch.empty_like(v)
+def _forward_by_rows(s: Tensor, t: Tensor, v: Tensor, slope: float, out: Tensor) -> None:
     for rows in _row_blocks(len(s)):
         scores = F.leaky_relu(t[rows, None] + s, slope)
         out[rows] = scores.softmax(1) @ v
-    return out
 
 
 def _backward_by_rows(
-    s: Tensor, t: Tensor, v: Tensor, out: Tensor, grad: Tensor, slope: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    d_s, d_t, d_v = torch.zeros_like(s), torch.empty_like(t), torch.zeros_like(v)
+    s: Tensor, t: Tensor, v: Tensor, out: Tensor, grad: Tensor, slope: float, d_v: Tensor
+) -> tuple[Tensor, Tensor]:
+    d_s, d_t = torch.zeros_like(s), torch.empty_like(t)
+    d_v.zero_()
     for rows in _row_blocks(len(s)):
         raw = t[rows, None] + s
         weights = F.leaky_relu(raw, slope).softmax(1)
@@ -148,7 +157,7 @@ def _backward_by_rows(
         d_raw = torch.where(raw > 0, d_raw, slope * d_raw)
         d_s += d_raw.sum(0)
         d_t[rows] = d_raw.sum(1)
-    return d_s, d_t, d_v
+    return d_s, d_t
 
 
 def spread(source_scores: Tensor, target_scores: Tensor) -> float:
@@ -212,9 +221,9 @@ def _attend(source_scores: Tensor, target_scores: Tensor, values: Tensor, slope:
     for head in range(len(values)):
         s, t, v = source_scores[head], target_scores[head], values[head]
         if dtype is None:
-            out[head] = _forward_by_rows(s, t, v, slope)
+            _forward_by_rows(s, t, v, slope, out[head])
         else:
-            out[head] = _forward(s.to(dtype), t.to(dtype), v.to(dtype), slope)
+            _forward(s, t, v, slope, dtype, out[head])
     return out
 
 
@@ -229,17 +238,15 @@ def _attend_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     source_scores, target_scores = source_scores.contiguous(), target_scores.contiguous()
     dtype = _precision(source_scores, target_scores)
-    results = (_contiguous(source_scores), _contiguous(target_scores), _contiguous(values))
+    d_s, d_t = torch.empty_like(source_scores), torch.empty_like(target_scores)
+    d_v = _contiguous(values)
     for head in range(len(values)):
         s, t, v, o, g = (x[head] for x in (source_scores, target_scores, values, out, grad))
         if dtype is None:
-            parts = _backward_by_rows(s, t, v, o, g, slope)
+            d_s[head], d_t[head] = _backward_by_rows(s, t, v, o, g, slope, d_v[head])
         else:
-            s, t, v, o, g = (x.to(dtype) for x in (s, t, v, o, g))
-            parts = _backward(s, t, v, o, g, slope)
-        for result, part in zip(results, parts, strict=True):
-            result[head] = part
-    return results
+            d_s[head], d_t[head] = _backward(s, t, v, o, g, slope, dtype, d_v[head])
+    return d_s, d_t, d_v
 
 
 @torch.library.register_fake("gatlabel::complete_attention")
@@ -268,7 +275,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     backward = torch.ops.gatlabel.complete_attention_backward.default
-    return *backward(*ctx.saved_tensors, grad.contiguous(), ctx.slope), None
+    # grad as it comes, whatever its strides: a contiguous copy would raise the peak by a fifth
+    return *backward(*ctx.saved_tensors, grad, ctx.slope), None
 
 
 torch.library.register_autograd("gatlabel::complete_attention", _gradients, setup_context=_save)

@@ -53,12 +53,22 @@ class Ranking:
         padded = F.pad(ranked, (0, BLOCK * self.blocks - self.rows))
         return padded.view(self.blocks, BLOCK).T.reshape(-1)
 
-    def first(self, x: Tensor, count: Tensor) -> Tensor:
+    def where_first(self, count: Tensor) -> Tensor:
+        """Where :meth:`first` finds the sum of the first ``count`` ranks (int64, in 0 … L)."""
+        zero = BLOCK * self.blocks  # the row of zeros
+        return torch.where(count > 0, _slots(count - 1, self.blocks), zero)
+
+    def where_last(self, start: Tensor) -> Tensor:
+        """Where :meth:`last` finds the sum of the ranks from ``start`` on (int64, in 0 … L)."""
+        zero = BLOCK * self.blocks
+        return torch.where(start < self.rows, _slots(start, self.blocks), zero)
+
+    def first(self, x: Tensor, where: Tensor) -> Tensor:
         """Sums of the first ranks.
 
         Args:
             x: ``(BLOCK · blocks, C)`` by slot, padding zero.
-            count: int64 ``(M,)`` in 0 … L: how many ranks to sum.
+            where: ``(M,)``, from :meth:`where_first`.
 
         Returns:
             ``(M, C)``.
@@ -67,17 +77,16 @@ class Ranking:
         triangle = x.new_ones(BLOCK, BLOCK).tril_()
         torch.mm(triangle, x.view(BLOCK, -1), out=inside.view(BLOCK, -1))
         inside[:, 1:] += inside[-1, :-1].cumsum(0)
-        where = torch.where(count > 0, _slots(count - 1, self.blocks), len(x))
         return out.index_select(0, where)
 
-    def last(self, x: Tensor, start: Tensor) -> Tensor:
-        """Sums of the ranks from ``start`` on.
+    def last(self, x: Tensor, where: Tensor) -> Tensor:
+        """Sums of the last ranks.
 
         Added up from the end, never as the total less the first: that would lose small tails.
 
         Args:
             x: ``(BLOCK · blocks, C)`` by slot, padding zero.
-            start: int64 ``(M,)`` in 0 … L.
+            where: ``(M,)``, from :meth:`where_last`.
 
         Returns:
             ``(M, C)``.
@@ -86,7 +95,6 @@ class Ranking:
         triangle = x.new_ones(BLOCK, BLOCK).triu_()
         torch.mm(triangle, x.view(BLOCK, -1), out=inside.view(BLOCK, -1))
         inside[:, :-1] += inside[0, 1:].flip(0).cumsum(0).flip(0)
-        where = torch.where(start < self.rows, _slots(start, self.blocks), len(x))
         return out.index_select(0, where)
 
     def _room(self, x: Tensor) -> tuple[Tensor, Tensor]:
