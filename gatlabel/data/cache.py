@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from gatlabel.data.resizing import resize_part
+
 _BLOCK = 256  # pictures a tensor: few enough tensors to share between processes by handle
 
 
@@ -74,7 +76,7 @@ def shrink(image: Tensor, side: int | None) -> Tensor:
     """Resizes uint8 ``(3, h, w)`` so that its shorter side is ``side``, if it is longer."""
     if side is None or min(image.shape[-2:]) <= side:
         return image
-    from torchvision.transforms.v2 import functional
-
-    resized: Tensor = functional.resize(image, [side], antialias=True)
-    return resized
+    _, height, width = image.shape
+    shorter = min(height, width)
+    size = (int(side * height / shorter), int(side * width / shorter))
+    return resize_part(image, (0, 0, height, width), size)

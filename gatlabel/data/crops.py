@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gatlabel.data.resizing import resize_part
+
 
 class FitInSquare(nn.Module):
     """Resizes the longer side to that of a square, and pads the shorter one on both ends.
@@ -21,15 +23,14 @@ class FitInSquare(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Returns uint8 ``(3, size, size)``."""
-        from torchvision.transforms.v2 import functional
-
         longer = max(image.shape[-2:])
         height, width = (max(1, round(side * self.size / longer)) for side in image.shape[-2:])
         colour = torch.tensor(self.colour, dtype=image.dtype)[:, None, None]
         padded = colour.repeat(1, self.size, self.size)
         top, left = (self.size - height) // 2, (self.size - width) // 2
-        padded[:, top : top + height, left : left + width] = functional.resize(
-            image, [height, width], antialias=True
+        whole = (0, 0, *image.shape[-2:])
+        padded[:, top : top + height, left : left + width] = resize_part(
+            image, whole, (height, width)
         )
         return padded
 
@@ -70,19 +71,13 @@ class Multiscale(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Returns uint8 ``(3, size, size)``."""
-        from torchvision.transforms.v2 import functional
-
         _, height, width = image.shape
         tall, wide = self.pairs[int(torch.randint(len(self.pairs), ()))]
         down, right = self.places[int(torch.randint(len(self.places), ()))]
         crop_h, crop_w = max(1, round(height * tall)), max(1, round(width * wide))
         top = (height - crop_h) * down // 4
         left = (width - crop_w) * right // 4
-        target = [self.size, self.size]
-        resized: Tensor = functional.resized_crop(
-            image, top, left, crop_h, crop_w, target, antialias=True
-        )
-        return resized
+        return resize_part(image, (top, left, crop_h, crop_w), (self.size, self.size))
 
     def extra_repr(self) -> str:
         """Shows size and scales."""

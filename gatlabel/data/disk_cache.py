@@ -79,8 +79,7 @@ class DiskCache:
         assert self._opened is not None
         height, width = (int(length) for length in self._opened.shapes[index])
         start = int(self._opened.starts[index])
-        # a copy: the map is read-only
-        pixels = np.array(self._opened.pixels[start : start + 3 * height * width])
+        pixels = self._opened.pixels[start : start + 3 * height * width]
         return torch.from_numpy(pixels).view(height, width, 3).permute(2, 0, 1)  # (3, H, W)
 
     def fill(self, decode: Callable[[int], Tensor], side: int | None, threads: int) -> None:
@@ -127,7 +126,8 @@ class DiskCache:
             if len(shapes) != self._count or self.pixels.stat().st_size != sizes.sum():
                 return None
             # an empty file cannot be mapped, but there is no empty source either
-            pixels = np.memmap(self.pixels, np.uint8, mode="r")
+            # copy on write: torch wants memory that it may write to, and the file stays as it is
+            pixels = np.memmap(self.pixels, np.uint8, mode="c")
         except (OSError, ValueError, KeyError):
             return None
         return _Opened(pixels, shapes, np.cumsum(sizes) - sizes)

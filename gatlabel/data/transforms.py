@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.data.crops import FitInSquare, Multiscale
+from gatlabel.data.resizing import RandomMirror, RandomPart, Squash
 from gatlabel.errors import InputError, unknown_choice
 
 Resize = Literal["squash", "pad", "crop"]
@@ -62,9 +63,8 @@ def evaluation_transform(size: int, resize: Resize = "squash") -> ImageTransform
     from torchvision.transforms import v2
 
     _check_size(size)
-    squash = v2.Resize((size, size), antialias=True)
     if resize == "squash":
-        return ImageTransform([squash], size, size)
+        return ImageTransform([Squash(size)], size, size)
     if resize == "pad":
         return ImageTransform([FitInSquare(size, MEAN_COLOUR)], size, size)
     if resize == "crop":
@@ -145,14 +145,14 @@ def training_transform(
     steps: list[Callable[[Tensor], Tensor]] = []
     if options.crop == "resized":
         smallest = options.area[0] ** 0.5
-        steps.append(v2.RandomResizedCrop(size, options.area, options.ratio, antialias=True))
+        steps.append(RandomPart(size, options.area, options.ratio))
     elif options.crop == "multiscale":
         smallest = min(options.scales)
         steps.append(Multiscale(size, options.scales))
     else:
         steps += evaluation_transform(size, resize).steps
     if options.flip:
-        steps.append(v2.RandomHorizontalFlip(options.flip))
+        steps.append(RandomMirror(options.flip))
     if options.jitter or options.hue:
         strength = options.jitter
         steps.append(v2.ColorJitter(strength, strength, strength, options.hue))

@@ -1,11 +1,13 @@
 import io
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from gatlabel.data import decoding
 from gatlabel.data.decoding import decode_image
 from gatlabel.errors import InputError
 from tests.data.pictures import mosaic
@@ -146,6 +148,46 @@ def test_a_jpeg_decoded_smaller_shows_the_same_and_keeps_the_side_asked_for() ->
     means = pixels.reshape(100, 4, 140, 4, 3).mean(axis=(1, 3)).transpose(2, 0, 1)
     assert np.abs(small.numpy() - means).mean() < 2
     assert decode_image(data, at_least=300).shape == (3, 400, 560)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 90},
+        {"subsampling": 0},
+        {"subsampling": 1},
+        {"progressive": True},
+        {"keep_rgb": True},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("orientation", [1, 6, 99])
+def test_torchcodec_and_pillow_decode_to_the_same_pixels(
+    options: dict[str, int], orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = decoding._jpeg_decoder()
+    if decoder is None:
+        pytest.skip("torchcodec is not installed")
+    spy = Mock(side_effect=decoder)
+    monkeypatch.setattr(decoding, "_jpeg_decoder", lambda: spy)
+    noise = np.random.default_rng(0).integers(0, 255, (37, 50, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((120, 90))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(image, "JPEG", exif=exif, **options)
+    ours = decode_image(data)
+    spy.assert_called_once()
+    monkeypatch.setattr(decoding, "_jpeg_decoder", lambda: None)
+    assert torch.equal(ours, decode_image(data))
+
+
+def test_what_torchcodec_cannot_decode_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(data: bytes) -> torch.Tensor:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(decoding, "_jpeg_decoder", lambda: fails)
+    data = encoded(Image.new("RGB", (16, 8), (200, 0, 0)), "JPEG")
+    assert decode_image(data).shape == (3, 8, 16)
 
 
 @pytest.mark.parametrize("at_least", [None, 8])

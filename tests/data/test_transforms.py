@@ -13,6 +13,7 @@ from gatlabel.data import (
     training_transform,
 )
 from gatlabel.data.crops import FitInSquare, Multiscale
+from gatlabel.data.resizing import RandomMirror, RandomPart, resize_part
 from gatlabel.data.transforms import MEAN_COLOUR, Cutout
 from gatlabel.errors import InputError
 from tests.data.pictures import mosaic
@@ -36,6 +37,53 @@ def test_squash_is_pillows_antialiased_resize_of_the_whole_picture() -> None:
     theirs = Image.fromarray(noise).resize((32, 32), Image.Resampling.BILINEAR)
     difference = np.abs(ours.permute(1, 2, 0).numpy().astype(int) - np.asarray(theirs))
     assert difference.max() <= 1
+
+
+def decoded(height: int, width: int) -> torch.Tensor:
+    """A smooth random picture, its colours side by side as decoders give them."""
+    coarse = torch.rand(1, 3, height // 8, width // 8, generator=torch.Generator().manual_seed(1))
+    fine = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
+    pixels = (fine[0] * 255).clamp(0, 255).to(torch.uint8)
+    return pixels.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+
+@pytest.mark.parametrize(("height", "width"), [(375, 500), (96, 64), (40, 300)])
+@pytest.mark.parametrize("size", [48, 224])
+def test_a_part_is_what_torchvision_crops_and_resizes_in_float(
+    height: int, width: int, size: int
+) -> None:
+    from torchvision.transforms.v2 import functional
+
+    image = decoded(height, width)
+    box = (height // 7, width // 5, height // 2, width // 2)
+    ours = resize_part(image, box, (size, size))
+    expected = functional.resized_crop(image.float(), *box, [size, size], antialias=True)
+    assert ours.dtype == torch.uint8
+    difference = (ours.float() - expected).abs()
+    assert float(difference.mean()) < 0.5  # rounding alone is 0.25
+    assert float(difference.max()) <= 1.5
+
+
+def test_random_parts_and_mirrors_are_drawn_as_torchvision_does() -> None:
+    from torchvision.transforms import v2
+
+    image = decoded(120, 160)
+    theirs = v2.RandomResizedCrop(32, (0.1, 1.0), (3 / 4, 4 / 3), antialias=True)
+    ours = RandomPart(32, (0.1, 1.0), (3 / 4, 4 / 3))
+    for seed in range(20):
+        torch.manual_seed(seed)
+        expected = theirs(image.contiguous()).float()
+        torch.manual_seed(seed)
+        assert float((ours(image).float() - expected).abs().max()) <= 1
+    torch.manual_seed(0)
+    mirrored = sum(bool((RandomMirror(0.3)(image) != image).any()) for _ in range(300))
+    assert 60 < mirrored < 120
+    assert torch.equal(RandomMirror(1.0)(image), image.flip(-1))
+
+
+def test_a_part_of_the_right_size_is_not_touched() -> None:
+    image = decoded(40, 64)
+    assert torch.equal(resize_part(image, (3, 5, 24, 24), (24, 24)), image[:, 3:27, 5:29])
 
 
 def test_pad_keeps_the_ratio_and_fills_with_the_mean_colour() -> None:

@@ -1,0 +1,103 @@
+"""Part of a picture, brought to size in uint8: what loading spends its time on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+Box = tuple[int, int, int, int]
+
+
+def resize_part(image: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
+    """Crops and resizes, bilinear and antialiased, as torchvision and Pillow do to one level.
+
+    Decoded pictures have their three colours side by side. Only the part is copied, still so,
+    because torch's resize of that form takes half as long as that of separate planes; and the
+    result stays so, the form in which the model computes.
+
+    Args:
+        image: uint8 ``(3, h, w)``.
+        box: top, left, height and width of the part, in pixels, inside the picture.
+        size: height and width of the result.
+
+    Returns:
+        uint8 ``(3, *size)``; it may share memory with ``image`` if nothing was resized.
+    """
+    top, left, height, width = box
+    part = image[:, top : top + height, left : left + width]
+    if (height, width) == size:
+        return part
+    batch = part[None].contiguous(memory_format=torch.channels_last)
+    resized = nn.functional.interpolate(batch, size, mode="bilinear", antialias=True)
+    return resized[0]
+
+
+class Squash(nn.Module):
+    """Resizes the whole picture to a square, whatever its ratio.
+
+    Args:
+        size: Side of the square in pixels.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Returns uint8 ``(3, size, size)``."""
+        _, height, width = image.shape
+        return resize_part(image, (0, 0, height, width), (self.size, self.size))
+
+    def extra_repr(self) -> str:
+        """Shows the size."""
+        return f"size={self.size}"
+
+
+class RandomPart(nn.Module):
+    """A random part of the picture, resized to a square.
+
+    Chooses as torchvision's ``RandomResizedCrop`` (Szegedy et al., CVPR 2015, section 6): area
+    uniform, ratio log-uniform, ten attempts, else the largest central part of a legal ratio.
+
+    Args:
+        size: Side of the square in pixels.
+        area: Smallest and largest share of the picture's area.
+        ratio: Smallest and largest width over height.
+    """
+
+    def __init__(self, size: int, area: tuple[float, float], ratio: tuple[float, float]) -> None:
+        super().__init__()
+        from torchvision.transforms import v2
+
+        self.size = size
+        self.choice = v2.RandomResizedCrop(size, area, ratio)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Returns uint8 ``(3, size, size)``."""
+        chosen = self.choice.make_params([image])
+        box = (chosen["top"], chosen["left"], chosen["height"], chosen["width"])
+        return resize_part(image, box, (self.size, self.size))
+
+    def extra_repr(self) -> str:
+        """Shows size, area and ratio."""
+        return f"size={self.size}, area={self.choice.scale}, ratio={self.choice.ratio}"
+
+
+class RandomMirror(nn.Module):
+    """Left and right exchanged, with a probability.
+
+    Args:
+        probability: 0 to 1.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Returns uint8 ``(3, h, w)``."""
+        return image.flip(-1) if float(torch.rand(())) < self.probability else image
+
+    def extra_repr(self) -> str:
+        """Shows the probability."""
+        return f"probability={self.probability}"
