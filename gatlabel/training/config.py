@@ -57,6 +57,8 @@ class TrainConfig:
         scene_strength: scenes: factor on the couplings of the true label graph, 0 to 2.
         scene_long_tail: scenes: exponent on the label frequencies, 0 to 2.
         label_noise: Share of each label's training positives that change places with negatives.
+        hide_labels: Share of the known training labels to make unknown, or single: all but one
+            label a picture that is present. To measure what unknown labels cost.
         train_pictures: scenes: number of training pictures.
         test_pictures: scenes: number of validation and of test pictures.
         backbone: Encoder: a torchvision CNN, efficientnet_lite0/1/2, or timm:NAME; auto takes
@@ -95,6 +97,8 @@ class TrainConfig:
         gamma_positive: asl and focal: focusing exponent of positives.
         gamma_negative: asl: focusing exponent of negatives.
         clip: asl: probability by which negatives are shifted.
+        unknown: What unknown training labels are treated as: ignore, negative, prior, or complete
+            (by picture and label graph).
         epochs: Passes over the training pictures; none takes 12, and 3 for scenes.
         batch_size: Pictures in a step.
         optimizer: Optimiser: adamw or sgd.
@@ -150,6 +154,7 @@ class TrainConfig:
     scene_strength: float | None = None
     scene_long_tail: float | None = None
     label_noise: float = 0.0
+    hide_labels: float | Literal["single"] = 0.0
     train_pictures: int = 2000
     test_pictures: int = 600
     backbone: str = "auto"
@@ -180,6 +185,7 @@ class TrainConfig:
     gamma_positive: float = 0.0
     gamma_negative: float = 4.0
     clip: float = 0.05
+    unknown: Literal["ignore", "negative", "prior", "complete"] = "ignore"
     epochs: int | None = None
     batch_size: int = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -234,6 +240,10 @@ class TrainConfig:
         for name in ("ema", "dropout", "clip", "warmup", "label_noise"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)}: must be at least 0 and below 1")
+        if self.hide_labels != "single" and not 0 <= self.hide_labels < 1:
+            raise InputError(
+                f"hide_labels={self.hide_labels}: must be at least 0 and below 1, or single"
+            )
         if not self.lr > 0:
             raise InputError(f"lr={self.lr}: must be above 0")
         if self.data != "scenes" and self.root is None:

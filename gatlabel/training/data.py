@@ -60,13 +60,29 @@ def scene_options(config: TrainConfig) -> dict[str, Any]:
 
 
 def _spoilt(splits: DataSplits, config: TrainConfig) -> DataSplits:
-    """Makes some training labels wrong, where that is asked for."""
-    if not config.label_noise:
+    """Makes some training labels wrong, and some unknown, where that is asked for."""
+    targets, notes = splits.train.targets, list(splits.notes)
+    if config.label_noise:
+        targets = data.move_labels(targets, config.label_noise, config.seed)
+        notes.append(
+            f"{config.label_noise:.0%} of each label's training positives were moved to negatives"
+        )
+    if config.hide_labels == "single":
+        targets = data.single_positive(targets, config.seed)
+        notes.append(
+            "training labels were hidden but for one present label a picture "
+            f"(seed {config.seed}); the label graph is counted on what is left"
+        )
+    elif config.hide_labels:
+        targets = data.hide_labels(targets, config.hide_labels, config.seed)
+        notes.append(
+            f"{config.hide_labels:.0%} of the known training labels were hidden "
+            f"(seed {config.seed}); the label graph is counted on what is left"
+        )
+    if targets is splits.train.targets:
         return splits
-    noisy = data.move_labels(splits.train.targets, config.label_noise, config.seed)
-    note = f"{config.label_noise:.0%} of each label's training positives were moved to negatives"
-    train = splits.train.with_targets(noisy)
-    return dataclasses.replace(splits, train=train, notes=(*splits.notes, note))
+    train = splits.train.with_targets(targets)
+    return dataclasses.replace(splits, train=train, notes=tuple(notes))
 
 
 SET_OPTIONS = ("train_set", "val_set", "test_set")

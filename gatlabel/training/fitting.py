@@ -17,6 +17,7 @@ from gatlabel.data.dataset import Item
 from gatlabel.errors import InputError, require_extra
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.averaging import MovingAverage
+from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.module import TrainingModule
 
@@ -88,6 +89,7 @@ def fit(
     resume: Path | None = None,
     logs: Path | None = None,
     write_curves: WriteRows = lambda rows: None,
+    completion: Completion | None = None,
 ) -> list[dict[str, float]]:
     """Trains a model in place.
 
@@ -100,6 +102,7 @@ def fit(
         resume: Checkpoint to go on from.
         logs: Folder for TensorBoard logs; none writes none.
         write_curves: Called with all rows of the learning curves after every epoch.
+        completion: What becomes of unknown training targets; none leaves them as they are.
 
     Returns:
         The learning curves, a row an epoch.
@@ -130,7 +133,7 @@ def fit(
 
         callbacks.append(RichProgressBar(leave=False))
     device = device_of(config)
-    module = TrainingModule(model, config, steps_per_epoch=len(train_loader))
+    module = TrainingModule(model, config, len(train_loader), completion)
     with _quiet():
         trainer = pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",

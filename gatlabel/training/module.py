@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gatlabel.losses import AsymmetricLoss, BCELoss, FocalLoss
 from gatlabel.metrics import mean_average_precision
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.optimizers import make_optimizer, make_schedule
 
@@ -40,16 +41,26 @@ class TrainingModule(pl.LightningModule):
         model: The model.
         config: The options of the run.
         steps_per_epoch: Number of optimiser steps in an epoch.
+        completion: Gives the targets of the training pictures, by their position, instead of the
+            batches; it learns the logits of every epoch, and checkpoints hold its state.
     """
 
     def __init__(
-        self, model: MultiLabelClassifier, config: TrainConfig, steps_per_epoch: int
+        self,
+        model: MultiLabelClassifier,
+        config: TrainConfig,
+        steps_per_epoch: int,
+        completion: Completion | None = None,
     ) -> None:
         super().__init__()
         self.model, self.config, self.steps_per_epoch = model, config, steps_per_epoch
         self.loss = make_loss(config)
         self._logits: list[Tensor] = []
         self._targets: list[Tensor] = []
+        self.completion = completion
+        # of the training pictures, on the device; none until the first step of an epoch
+        self._completed: Tensor | None = None
+        self._train_logits: Tensor | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """Images uint8 ``(B, 3, H, W)`` -> logits ``(B, L)``."""
@@ -58,10 +69,41 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Returns the loss of one batch."""
-        images, targets, _ = batch
-        loss: Tensor = self.loss(self(images), targets)
+        images, targets, indices = batch
+        logits = self(images)
+        if self.completion is not None:
+            targets = self._complete(logits, indices, self.completion)
+        loss: Tensor = self.loss(logits, targets)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
         return loss
+
+    def _complete(self, logits: Tensor, indices: Tensor, completion: Completion) -> Tensor:
+        """Keeps the logits of a batch and returns its targets ``(B, L)`` as they stand now."""
+        if self._completed is None or self._train_logits is None:
+            self._completed = completion.targets.to(logits.device)
+            self._train_logits = torch.full_like(self._completed, torch.nan)
+        indices = indices.to(logits.device)
+        self._train_logits[indices] = logits.detach().to(self._train_logits.dtype)
+        return self._completed[indices]
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
+        """Completes targets after the last batch: checkpoints are written before the epoch ends."""
+        last = self.trainer.is_last_batch
+        if self.completion is None or self._train_logits is None or not last:
+            return
+        progress = (self.current_epoch + 1) / (self.trainer.max_epochs or 1)
+        self.completion.update(self._train_logits, progress)
+        self._completed = self._train_logits = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what the completion knows."""
+        if self.completion is not None:
+            checkpoint["completion"] = self.completion.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up what the completion knew."""
+        if self.completion is not None and "completion" in checkpoint:
+            self.completion.load_state_dict(checkpoint["completion"])
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Keeps the logits; metrics over batches are not means of batches' metrics."""

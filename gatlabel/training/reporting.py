@@ -32,7 +32,7 @@ def protocol_of(
         "mAP": f"mean over the {len(model.labels) - len(report.left_out)} labels with a positive",
         "labels left out": ", ".join(report.left_out) or "none",
         "F1": "CP, CR averaged over labels, CF1 their harmonic mean; OP, OR, OF1 pooled; p ≥ 0.5",
-        "unknown labels": "no part in loss, counts or metrics",
+        "unknown labels": _unknown_labels(config),
         "pictures": f"{model.image_size} pixels, {model.resize}",
         "weights": f"{config.keep} epoch"
         + (f", moving average {config.ema}" if config.ema else ""),
@@ -41,6 +41,12 @@ def protocol_of(
         "device": f"{device.type} ({name}), precision {precision_of(config)}",
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
     }
+
+
+def _unknown_labels(config: TrainConfig) -> str:
+    if config.unknown == "ignore":
+        return "no part in loss, counts or metrics"
+    return f"no part in counts or metrics; in the loss of training pictures: {config.unknown}"
 
 
 def learned_attention(model: MultiLabelClassifier) -> Tensor | None:

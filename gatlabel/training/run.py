@@ -20,6 +20,7 @@ from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
 from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.completion import Completion, make_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
 from gatlabel.training.evaluation import Evaluation, evaluate
@@ -113,6 +114,7 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         resume=checkpoint,
         logs=folder.path if config.tensorboard else None,
         write_curves=folder.write_curves,
+        completion=_completion(config, splits, graph),
     )
     seconds = time.perf_counter() - began
     model.save_pretrained(folder.path)
@@ -130,6 +132,13 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         folder.report,
     )
     return RunResult(folder.path, model, evaluations, baselines, curves, seconds)
+
+
+def _completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
+    """Makes what becomes of unknown training targets; none where they are ignored."""
+    if config.unknown == "ignore":
+        return None
+    return make_completion(config.unknown, torch.from_numpy(splits.train.targets), graph)
 
 
 @contextmanager
@@ -156,7 +165,8 @@ def _baselines(
         alike = dataclasses.replace(config, head="linear", keep="last", patience=0)
         torch.manual_seed(config.seed)
         model = build_model(alike, graph, "linear")
-        fit(model, alike, loaders(splits, model, alike), None)
+        completion = _completion(config, splits, graph)
+        fit(model, alike, loaders(splits, model, alike), None, completion=completion)
         result = evaluate(model.to(device_of(config)), source, split)
         found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
     if config.data == "scenes":

@@ -7,13 +7,16 @@ to train on *now*, and may learn from the model's logits as training goes on::
     >>> from gatlabel.graph import LabelGraph
     >>> from gatlabel.training.completion import make_completion
     >>> graph = LabelGraph.from_edges([("fork", "knife")], ["fork", "knife"], undirected=True)
-    >>> targets = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0], [1.0, -1.0]])
-    >>> completion = make_completion("complete", targets, graph)
-    >>> completion.targets[4]  # during the warm-up the knife stays unknown
-    tensor([ 1., -1.])
-    >>> completion.update(torch.zeros(5, 2), progress=0.5)
-    >>> completion.targets[4, 1] > 0.5  # the picture says nothing; the fork says knife
-    tensor(True)
+    >>> known = torch.tensor([[1.0, 1.0], [0.0, 0.0]]).repeat(10, 1)
+    >>> hidden = torch.tensor([[1.0, -1.0], [0.0, -1.0]]).repeat(2, 1)
+    >>> completion = make_completion("complete", torch.cat([known, hidden]), graph)
+    >>> completion.targets[-4:, 1]  # during the warm-up the knife stays unknown
+    tensor([-1., -1., -1., -1.])
+    >>> logits = torch.zeros(24, 2)  # the pictures say little
+    >>> logits[-4, 1] = 0.1
+    >>> completion.update(logits, progress=0.5)
+    >>> completion.targets[-4:, 1] > 0.9  # the likeliest of those beside a fork
+    tensor([ True, False, False, False])
 """
 
 from __future__ import annotations

@@ -23,12 +23,14 @@ class Complete(Completion):
     .. math:: \operatorname{logit} q_{ni} = z_{ni} + \sum_{j \to i,\; j \text{ known}}
               w_{ij} (y_{nj} - \pi_j),
 
-    with the label frequencies pi and the weights w fitted once to the known entries
+    with the label frequencies pi among the known entries and the weights w fitted once to them
     (:func:`~gatlabel.training.completion.evidence.neighbour_weights`). In the M-step, an entry with
     ``q > threshold`` is trained on with the target ``sigmoid(sharpness * logit q)``, and all others
-    stay unknown: the likely positives are few and tell much, the rest is many and tells little.
-    Until ``warmup`` nothing is filled in, for then the logits are no judgement; afterwards every
-    update decides anew.
+    stay unknown: the likely presences are few and tell much, the rest is many and tells little.
+
+    A few wrong presences teach the model to find more of them, so there is a bound: of label i at
+    most ``share * π_i * #unknown`` entries are filled in, the most believed ones. Until ``warmup``
+    nothing is, for then the logits are no judgement; afterwards every update decides anew.
 
     Without edges this is self-training by the picture alone. With every label known it is
     ``ignore``.
@@ -43,6 +45,8 @@ class Complete(Completion):
         targets: See :class:`Completion`.
         graph: Whose edges lend evidence; without one, the picture decides alone.
         warmup: Share of training before anything is filled in, at least 0 and below 1.
+        share: How many entries are filled in at most, relative to the number one expects to be
+            present, above 0 and at most 1.
         threshold: What a belief must exceed, at least 0.5 and below 1.
         sharpness: Factor on the log-odds of a belief that is trained on, at least 1.
         shrinkage: Of the weights w, above 0; see :func:`neighbour_weights`.
@@ -59,6 +63,7 @@ class Complete(Completion):
         graph: LabelGraph | None = None,
         *,
         warmup: float = 0.4,
+        share: float = 0.5,
         threshold: float = 0.5,
         sharpness: float = 2.0,
         shrinkage: float = 1.0,
@@ -68,6 +73,7 @@ class Complete(Completion):
         super().__init__(targets, graph)
         for name, value, fits, range_ in (
             ("warmup", warmup, 0 <= warmup < 1, "at least 0 and below 1"),
+            ("share", share, 0 < share <= 1, "above 0 and at most 1"),
             ("threshold", threshold, 0.5 <= threshold < 1, "at least 0.5 and below 1"),
             ("sharpness", sharpness, sharpness >= 1, "at least 1"),
             ("shrinkage", shrinkage, shrinkage > 0, "above 0"),
@@ -76,7 +82,8 @@ class Complete(Completion):
         ):
             if not fits:
                 raise InputError(f"completion: {name}={value}: must be {range_}")
-        self.warmup, self.threshold, self.sharpness = warmup, threshold, sharpness
+        self.warmup, self.share = warmup, share
+        self.threshold, self.sharpness = threshold, sharpness
         self.only_present = bool(self.known.any()) and bool((self.targets[self.known] == 1).all())
         if self.only_present and not bool(self.known.all()):
             self.rates = _assumed_rates(self.known, positives)
@@ -99,7 +106,7 @@ class Complete(Completion):
         return neighbour_evidence(values, edges, weights)
 
     def log_odds(self, logits: Tensor | None = None) -> Tensor:
-        """What is believed of every entry, as log-odds, before it is sharpened.
+        """Picture and graph together, as log-odds.
 
         Args:
             logits: The model's ``(N, L)``; left out, a label's frequency stands for the picture.
@@ -116,13 +123,22 @@ class Complete(Completion):
         Entries of pictures that were not seen (NaN) keep their targets.
         """
         super().update(logits, progress)
-        if progress < self.warmup:
+        if progress < self.warmup or not len(logits):
             return
         belief = self.log_odds(logits)
-        found = belief > torch.logit(torch.tensor(self.threshold))
-        sharp = torch.sigmoid(self.sharpness * belief)
-        now = torch.where(found & ~self.known, sharp, self._unfilled)
-        self.targets = torch.where(belief.isnan(), self.targets, now)
+        seen = ~belief.isnan()
+        judged = torch.where(seen & ~self.known, belief, -torch.inf)
+        found = judged > torch.maximum(
+            self._least(judged), torch.logit(torch.tensor(self.threshold))
+        )
+        now = torch.where(found, torch.sigmoid(self.sharpness * belief), self._unfilled)
+        self.targets = torch.where(seen, now, self.targets)
+
+    def _least(self, judged: Tensor) -> Tensor:
+        """What the belief of each label must exceed, so that not too many do: ``(L,)``."""
+        expected = self.rates * (judged > -torch.inf).sum(0)
+        most = (self.share * expected).round().long().clamp(max=len(judged) - 1)
+        return judged.sort(0, descending=True).values.gather(0, most[None])[0]
 
 
 def _assumed_rates(known: Tensor, positives: float) -> Tensor:

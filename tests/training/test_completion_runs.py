@@ -1,0 +1,166 @@
+"""Completion in a training run: options, notes, logits by picture, resuming."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gatlabel.errors import InputError
+from gatlabel.training import RunResult, TrainConfig, default, resume, train
+from gatlabel.training.building import build_model
+from gatlabel.training.completion import UNKNOWN, Complete, Completion, make_completion
+from gatlabel.training.data import loaders, read_data
+from gatlabel.training.fitting import fit
+
+QUICK = {
+    "data": "csv",
+    "backbone": "mobilenet_v3_small",
+    "weights": "none",
+    "image_size": 32,
+    "hidden": 8,
+    "batch_size": 4,
+    "augmentation": "none",
+    "progress": False,
+    "workers": 0,
+}
+
+
+def options(root: Path, **changes) -> TrainConfig:
+    return default(**{**QUICK, "root": root, **changes})
+
+
+class Witness(Complete):
+    """Notes what it is told."""
+
+    def __init__(self, targets: Tensor) -> None:
+        super().__init__(targets, None)
+        self.told: list[tuple[Tensor, float]] = []
+
+    def update(self, logits: Tensor, progress: float) -> None:
+        super().update(logits, progress)
+        self.told.append((logits.clone(), progress))
+
+
+class Drift(Completion):
+    """Fills in the progress: whatever is not restored shows."""
+
+    def update(self, logits: Tensor, progress: float) -> None:
+        self.targets = torch.where(self.known, self.targets, progress)
+
+
+def test_hiding_touches_training_only_and_is_noted(tiny_csv: Path) -> None:
+    plain = read_data(options(tiny_csv))
+    half = read_data(options(tiny_csv, hide_labels=0.5))
+    single = read_data(options(tiny_csv, hide_labels="single"))
+    assert (half.train.targets == -1).mean() == pytest.approx(0.5)
+    assert (single.train.targets == 1).sum(axis=1).tolist() == [1] * len(single.train)
+    for spoilt in (half, single):
+        assert np.array_equal(spoilt.val.targets, plain.val.targets)
+        assert len(spoilt.notes) == len(plain.notes) + 1
+    assert "50% of the known training labels were hidden (seed 0)" in half.notes[-1]
+    assert np.array_equal(
+        half.train.targets, read_data(options(tiny_csv, hide_labels=0.5)).train.targets
+    )
+    other = read_data(options(tiny_csv, hide_labels=0.5, seed=1))
+    assert not np.array_equal(half.train.targets, other.train.targets)
+
+
+@pytest.mark.parametrize("share", [-0.5, 1.0, 3])
+def test_a_wrong_share_is_refused(tiny_csv: Path, share: float) -> None:
+    with pytest.raises(InputError, match="or single"):
+        options(tiny_csv, hide_labels=share)
+
+
+def test_every_epoch_tells_the_logits_of_every_picture(tiny_csv: Path) -> None:
+    config = options(tiny_csv, hide_labels=0.5, epochs=2, freeze="encoder", lr=1e-9, ema=0)
+    config = config.resolved()
+    splits = read_data(config)
+    from gatlabel.graph import Cooccurrence
+
+    counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
+    model = build_model(config, counts.graph("identity"), "linear")
+    witness = Witness(torch.from_numpy(splits.train.targets))
+    batches = loaders(splits, model, config)
+    fit(model, config, batches, None, completion=witness)
+    assert [progress for _, progress in witness.told] == [0.5, 1.0]
+    dataset = batches[0].dataset
+    images = torch.stack([dataset[k][0] for k in range(len(dataset))])
+    with torch.no_grad():
+        expected = model(images)
+    for logits, _ in witness.told:  # the rate is too small for the model to have moved
+        torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_training_uses_the_completed_targets(tiny_csv: Path, tmp_path: Path) -> None:
+    """Filled in with 0 and 1 by a treatment, a run equals one on the filled-in labels."""
+    config = options(tiny_csv, hide_labels=0.5, epochs=1, unknown="negative").resolved()
+    splits = read_data(config)
+    from gatlabel.data import DataSplits
+    from gatlabel.graph import Cooccurrence
+
+    counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
+    graph = counts.graph("identity")
+    filled = splits.train.with_targets(np.maximum(splits.train.targets, 0))
+    heads = []
+    for part, completion in (
+        (splits.train, make_completion("negative", torch.from_numpy(splits.train.targets), graph)),
+        (filled, None),
+        (splits.train, None),
+    ):
+        torch.manual_seed(0)
+        model = build_model(config, graph, "linear")
+        used = DataSplits("tiny", part, splits.val)
+        fit(model, config, loaders(used, model, config), None, completion=completion)
+        heads.append(model.head.classifier()[0].detach())
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_a_run_resumes_with_its_completed_targets(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(UNKNOWN, "complete", Drift)
+    shared = {"hide_labels": 0.5, "unknown": "complete", "schedule": "constant", "lr": 1e-2}
+    whole = train(options(tiny_csv, epochs=4, output=tmp_path / "whole", **shared))
+    metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert metrics["protocol"]["unknown labels"].endswith("complete")
+    interrupted = train_part(tiny_csv, tmp_path / "part", shared)
+    ours, theirs = (run.model.head.classifier() for run in (whole, interrupted))
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+    assert interrupted.curves == whole.curves
+
+
+def test_the_checkpoint_holds_what_the_epoch_completed(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(UNKNOWN, "complete", Drift)
+    config = options(tiny_csv, epochs=1, hide_labels=0.5, unknown="complete", output=tmp_path / "r")
+    train(config)
+    state = torch.load(tmp_path / "r" / "checkpoints" / "last.ckpt", weights_only=True)
+    known = torch.from_numpy(read_data(config).train.targets)
+    assert torch.equal(state["completion"]["targets"], torch.where(known == -1, 1.0, known))
+
+
+def train_part(root: Path, folder: Path, shared: dict) -> RunResult:
+    """Interrupts a run of four epochs after the third, then goes on."""
+    from gatlabel.training import fitting
+
+    class StopError(Exception):
+        pass
+
+    written = fitting.Curves.on_train_epoch_end
+
+    def interrupted(self, trainer, module) -> None:
+        written(self, trainer, module)
+        if trainer.current_epoch == 2:
+            raise StopError
+
+    config = options(root, epochs=4, output=folder, **shared)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting.Curves, "on_train_epoch_end", interrupted)
+        with pytest.raises(StopError):
+            train(config)
+    return resume(folder)
