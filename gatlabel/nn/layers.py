@@ -143,10 +143,7 @@ class GATLayer(_AttentionGraphLayer):
 
     def combine(self, x: Tensor, adjacency: Adjacency) -> Tensor:
         """Returns what each node takes up from its in-neighbours, ``(H, L, C)``."""
-        if x.requires_grad:
-            values = self.lin(x).view(-1, self.heads, self.out_channels).transpose(0, 1)
-        else:  # straight into head-major order; x's gradient would be made a head at a time
-            values = torch.bmm(x.expand(self.heads, -1, -1), self._weights().transpose(1, 2))
+        values = self.lin(x).view(-1, self.heads, self.out_channels).transpose(0, 1)
         return self._attend(adjacency, *self._scores(x), values)
 
     def _attend(self, adjacency: Adjacency, s: Tensor, t: Tensor, values: Tensor) -> Tensor:
@@ -184,7 +181,7 @@ class GATLayer(_AttentionGraphLayer):
         projected = torch.bmm(rows, self._weights())  # (H, B + 2, in)
         products = F.linear(x, projected.flatten(0, 1))  # (L, H (B + 2))
         products = products.view(-1, heads, batch + 2).transpose(0, 1)
-        values = products[..., :batch].contiguous()  # (H, L, B)
+        values = products[..., :batch]  # (H, L, B)
         out = self._attend(adjacency, products[..., batch], products[..., batch + 1], values)
         out = out.sum(0)
         return out if self.bias is None else out + features @ self.bias
@@ -253,7 +250,7 @@ class GATv2Layer(_AttentionGraphLayer):
         values = self._values(x)
         weights = self._attention(values, x, torch.stack(adjacency.sorted_edges()))
         weights = F.dropout(weights, self._dropping)
-        return weighted_sum(adjacency, weights, values.transpose(0, 1).contiguous())
+        return weighted_sum(adjacency, weights, values.transpose(0, 1))
 
 
 class GCNLayer(nn.Module):

@@ -179,7 +179,7 @@ class GATHead(GraphHead):
             self.nodes(),
             self.adjacency,
             self.edge_weight,
-            values.transpose(0, 1).contiguous(),
+            values.transpose(0, 1),
             self.dropout if self.training else 0.0,
         )
 

@@ -202,22 +202,26 @@ def complete_attention(
         negative_slope: Slope of the LeakyReLU below zero, in [0, 1].
 
     Returns:
-        ``(H, L, C)``. It has a gradient, but no second one.
+        ``(H, L, C)``, in memory node by node. It has a gradient, but no second one.
     """
     return torch.ops.gatlabel.complete_attention.default(
         source_scores, target_scores, values, negative_slope
     )
 
 
-def _contiguous(tensor: Tensor) -> Tensor:
-    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+def _like(tensor: Tensor) -> Tensor:
+    """Room for scores ``(H, L)``, or for ``(H, L, C)`` in memory node by node."""
+    if tensor.ndim == 2:
+        return tensor.new_empty(tensor.shape)
+    heads, nodes, channels = tensor.shape
+    return tensor.new_empty(nodes, heads, channels).transpose(0, 1)
 
 
 @torch.library.impl("gatlabel::complete_attention", "default")
 def _attend(source_scores: Tensor, target_scores: Tensor, values: Tensor, slope: float) -> Tensor:
     source_scores, target_scores = source_scores.contiguous(), target_scores.contiguous()
     dtype = _precision(source_scores, target_scores)
-    out = _contiguous(values)
+    out = _like(values)
     for head in range(len(values)):
         s, t, v = source_scores[head], target_scores[head], values[head]
         if dtype is None:
@@ -238,8 +242,8 @@ def _attend_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     source_scores, target_scores = source_scores.contiguous(), target_scores.contiguous()
     dtype = _precision(source_scores, target_scores)
-    d_s, d_t = torch.empty_like(source_scores), torch.empty_like(target_scores)
-    d_v = _contiguous(values)
+    d_s, d_t = _like(source_scores), _like(target_scores)
+    d_v = _like(values)
     for head in range(len(values)):
         s, t, v, o, g = (x[head] for x in (source_scores, target_scores, values, out, grad))
         if dtype is None:
@@ -253,7 +257,7 @@ def _attend_backward(
 def _fake_attend(
     source_scores: Tensor, target_scores: Tensor, values: Tensor, slope: float
 ) -> Tensor:
-    return _contiguous(values)
+    return _like(values)
 
 
 @torch.library.register_fake("gatlabel::complete_attention_backward")
@@ -265,7 +269,7 @@ def _fake_backward(
     grad: Tensor,
     slope: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return _contiguous(source_scores), _contiguous(target_scores), _contiguous(values)
+    return _like(source_scores), _like(target_scores), _like(values)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

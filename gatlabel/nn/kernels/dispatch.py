@@ -58,7 +58,7 @@ def attend(
     kernel = _checked(adjacency, values, kernel, sortable)
     dtype = values.dtype if values.dtype == torch.float64 else torch.float32
     with torch.autocast(values.device.type, enabled=False):
-        s, t, v = (x.to(dtype) for x in (source_scores, target_scores, values.contiguous()))
+        s, t, v = (x.to(dtype) for x in (source_scores, target_scores, values))
         if not values.shape[1]:
             return values
         if kernel == "sorted":
