@@ -12,7 +12,13 @@ from scipy import sparse
 
 from gatlabel.errors import InputError
 from gatlabel.graph.counting import UnknownCounts, count_targets
-from gatlabel.graph.sparse_counts import count_dtype, permuted, symmetric, whole_numbers
+from gatlabel.graph.sparse_counts import (
+    count_dtype,
+    more_than_a_label,
+    permuted,
+    symmetric,
+    whole_numbers,
+)
 from gatlabel.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -303,14 +309,12 @@ class Cooccurrence:
 
     def _check(self) -> None:
         """Checks that the counts can be counts of one set of pictures."""
-        pairs = self.pairs.tocoo()
-        smaller = np.minimum(self.label_counts[pairs.row], self.label_counts[pairs.col])
-        if (pairs.data > smaller).any():
-            k = int(np.flatnonzero(pairs.data > smaller)[0])
-            one, two = self.labels[int(pairs.row[k])], self.labels[int(pairs.col[k])]
+        if (found := more_than_a_label(self.pairs, self.label_counts)) is not None:
+            row, column, count = found
+            smaller = min(self.label_counts[row], self.label_counts[column])
             raise InputError(
-                f"the pair {one!r}, {two!r} occurs {pairs.data[k]} times, more often than one of "
-                f"its labels ({smaller[k]} times)"
+                f"the pair {self.labels[row]!r}, {self.labels[column]!r} occurs {count} times, "
+                f"more often than one of its labels ({smaller} times)"
             )
         if self.images is not None and (self.label_counts > self.known).any():
             k = int(np.flatnonzero(self.label_counts > self.known)[0])

@@ -95,9 +95,24 @@ def average_precision(
         chunk = slice(start, start + step)
         # copies with a label's cells side by side, which every step below reads in order
         rows = score[:, chunk].T.clone(memory_format=torch.contiguous_format)
-        curve = _precision_at_positives(rows, target[:, chunk].T.contiguous())
-        result[chunk] = AP_PROTOCOLS[protocol](*curve)
+        marks = target[:, chunk].T.contiguous()
+        for alike in _alike((marks == 1).sum(1)):
+            curve = _precision_at_positives(rows[alike], marks[alike])
+            result[start + alike] = AP_PROTOCOLS[protocol](*curve)
     return result
+
+
+def _alike(count: Tensor) -> list[Tensor]:
+    """Groups rows whose numbers of positives differ little: they are padded to the largest."""
+    groups: list[list[int]] = []
+    most = -1
+    values = count.tolist()
+    for row in sorted(range(len(values)), key=values.__getitem__):
+        if values[row] > most:
+            groups.append([])
+            most = 2 * values[row] + 64
+        groups[-1].append(row)
+    return [torch.tensor(group, device=count.device) for group in groups]
 
 
 def _precision_at_positives(score: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

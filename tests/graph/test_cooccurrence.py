@@ -282,3 +282,32 @@ def test_real_sparse_targets_equal_the_dense_count(shared_data) -> None:
 def test_base_rates_are_never_0_or_1() -> None:
     counts = Cooccurrence.from_targets([[1, 0, -1], [1, 0, 1], [1, 0, 0]], ["a", "b", "c"])
     np.testing.assert_allclose(counts.base_rates, [3.5 / 4, 0.5 / 4, 1.5 / 3])
+
+
+def test_many_sparse_pairs_are_counted_by_radix_as_by_one_sort():
+    """Enough pairs for the buckets, and rows in more than one block."""
+    rng = np.random.default_rng(0)
+    images, size = 120_000, 3000
+    columns = np.cumsum(rng.integers(1, size // 6, (images, 5)), axis=1)
+    pointer = np.arange(0, 5 * images + 1, 5)
+    ones = np.ones(5 * images, np.int8)
+    matrix = sparse.csr_array((ones, columns.reshape(-1), pointer), shape=(images, size))
+    assert 10 * images >= sparse_counts._RADIX_FROM
+    assert 5 * images > sparse_counts._ENTRIES
+    found = sparse_counts.upper_gram(matrix, np.int32)
+    whole = (matrix.T.astype(np.int32) @ matrix.astype(np.int32)).tocoo()
+    above = whole.row < whole.col
+    order = np.lexsort((whole.col[above], whole.row[above]))
+    stored = found.tocoo()
+    np.testing.assert_array_equal(stored.row, whole.row[above][order])
+    np.testing.assert_array_equal(stored.col, whole.col[above][order])
+    np.testing.assert_array_equal(stored.data, whole.data[above][order])
+
+
+def test_a_pair_counted_too_often_is_found_in_a_later_block(monkeypatch):
+    monkeypatch.setattr(sparse_counts, "_ENTRIES", 1)
+    pairs = np.zeros((4, 4), int)
+    pairs[0, 1] = pairs[1, 0] = 2
+    pairs[2, 3] = pairs[3, 2] = 4
+    with pytest.raises(InputError, match=r"'c', 'd' occurs 4 times.*3 times"):
+        Cooccurrence.from_counts([5, 5, 3, 9], pairs, 20, list("abcd"))

@@ -1,0 +1,1 @@
+"""What the scripts on speed share."""
