@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.fitting import Completion
 from gatlabel.experiments.graphs import with_edges
 from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.training.completion import Completion, make_completion
 
 
 def complete_targets(
@@ -24,8 +24,5 @@ def complete_targets(
     """
     if who.unknown == "ignore":
         return None
-    from gatlabel.training.completion import make_completion
-
     edges = with_edges(graph, who.completion or "own", counts, seed)
-    completion: Completion = make_completion(who.unknown, targets, edges)
-    return completion
+    return make_completion(who.unknown, targets, edges)

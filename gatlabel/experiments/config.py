@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.experiments.contenders import UNKNOWN, takes_graph
+from gatlabel.experiments.contenders import takes_graph
 from gatlabel.experiments.graphs import parse_graph
 from gatlabel.graph import VARIANTS
 from gatlabel.training.building import GRAPH_FILES
+from gatlabel.training.completion import UNKNOWN
 from gatlabel.training.config import TrainConfig
 
 Mode = Literal["frozen", "end-to-end"]
@@ -96,8 +97,6 @@ class BenchmarkConfig:
         for treatment in self.unknown:
             if treatment not in UNKNOWN:
                 raise unknown_choice("treatment of unknown labels", treatment, UNKNOWN)
-        if self.mode == "end-to-end" and "complete" in self.unknown:
-            raise InputError("unknown=complete follows the head as it learns: only for mode=frozen")
         for head in self.heads:
             takes_graph(head)
         for graph in self.graphs:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.nn import HEADS, TakesGraph
+from gatlabel.training.completion import UNKNOWN
 
 #: What became of the edges of a contender's graph, and how tables say it.
 EDGES: dict[str, str] = {
@@ -16,7 +17,6 @@ EDGES: dict[str, str] = {
     "permuted": "permuted labels",
     "cut": "graph cut at evaluation",
 }
-UNKNOWN = ("ignore", "negative", "prior", "complete")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Contender:
         graph: The graph as the caller named it, or empty for heads that take none.
         edges: A key of :data:`EDGES`: the graph's own edges or a control. ``cut`` is never
             trained: it is the trained ``own`` evaluated without its edges.
-        unknown: What unknown training targets are treated as, one of :data:`UNKNOWN`.
+        unknown: What unknown training targets are treated as, a key of
+            :data:`~gatlabel.training.completion.UNKNOWN`.
         completion: With ``complete``: the edges of the graph that completion uses (``own``,
             ``none`` or ``random``); else empty.
     """

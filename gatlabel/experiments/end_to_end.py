@@ -86,13 +86,13 @@ class EndToEndBackend:
         targets = hide(learn.targets, where.hidden, seed)
         counts = Cooccurrence.from_targets(targets, learn.labels)
         own = make_graph(who.graph, counts, config) if who.graph else counts.graph("identity")
-        filled = complete_targets(who, torch.from_numpy(targets), own, counts, seed)
-        learn = learn.with_targets(targets if filled is None else filled.targets.numpy())
+        completion = complete_targets(who, torch.from_numpy(targets), own, counts, seed)
+        learn = learn.with_targets(targets)
         torch.manual_seed(seed)
         model = build_model(config, with_edges(own, who.edges, counts, seed), who.head)
         splits = DataSplits("benchmark", learn, shown)
         began = time.perf_counter()
-        fit(model, config, loaders(splits, model, config), None)
+        fit(model, config, loaders(splits, model, config), None, completion=completion)
         seconds = time.perf_counter() - began
         return model.to(device_of(config)), seconds
 

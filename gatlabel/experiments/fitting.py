@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from gatlabel.encoders import parameter_groups
 from gatlabel.losses import BCELoss
 from gatlabel.nn import Head
 from gatlabel.training.averaging import warmed_average
+from gatlabel.training.completion import Completion
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,6 @@ class Features:
     def __getitem__(self, which: NDArray[np.int64]) -> Tensor:
         """Returns the features of the pictures at these positions: float32 ``(B, …)``."""
         return self._raw(which) / self.scale
-
-
-class Completion(Protocol):
-    """What turns unknown targets into soft ones; see :mod:`gatlabel.training.completion`."""
-
-    @property
-    def targets(self) -> Tensor:
-        """``(N, L)``: 0 to 1, or -1 for what stays unknown."""
-
-    def update(self, logits: Tensor, progress: float) -> None:
-        """Takes the model's logits ``(N, L)`` and the share of training that is done."""
 
 
 def fit_head(

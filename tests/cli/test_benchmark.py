@@ -58,6 +58,14 @@ def test_end_to_end(tiny_csv: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+def test_end_to_end_with_completion_and_its_controls(tiny_csv: Path, tmp_path: Path) -> None:
+    more = ("--mode", "end-to-end", "--epochs", "2", "--batch-size", "8", "--hide-labels", "0.5")
+    more = (*more, "--unknown", "ignore,complete", "--heads", "linear")
+    assert benchmark(tiny_csv, tmp_path, *more) == 0
+    found = {(row["unknown"], row["completion"]) for row in rows_of(tmp_path)}
+    assert found >= {("ignore", ""), ("complete", "own"), ("complete", "none")}
+
+
 def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
     result = benchmark_graphs(
         say=lambda line: None, data="csv", root=tiny_csv, graphs=["complete"], seeds=1, trials=1,
@@ -85,7 +93,6 @@ def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
         (["graphs", "--train-fractions", "2"], "at most 1"),
         (["graphs", "--hide-labels", "1"], "below 1, or single"),
         (["graphs", "--unknown", "complet"], "did you mean 'complete'"),
-        (["graphs", "--mode", "end-to-end", "--unknown", "complete"], "only for mode=frozen"),
         (["graphs", "--data", "csv"], "needs root"),
         (["graphs", "--graphs", "npmi,npmi"], "each once"),
     ],
