@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench experiments clean
 
 # The Python to make the environment from; override with: make test PYTHON=python3.12
 PYTHON ?= python3
@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.stamp-core ## install, train on the built-in scenes, write runs/demo/report.html
 	$(BIN)/gatlabel train --output $(DEMO) --overwrite $(ARGS)
@@ -31,10 +31,18 @@ lint: $(VENV)/.stamp-lint ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.stamp-test ## run the benchmarks (long)
-	@shopt -s nullglob; scripts=(benchmarks/*.py); \
-	(($${#scripts[@]})) || { echo "no scripts in benchmarks/" >&2; exit 2; }; \
-	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+# The scripts on speed; benchmarks/table.py puts what they write into one table.
+SPEED := metrics counts pipeline training_step import_time attention
+
+bench: $(VENV)/.stamp-test ## measure speeds, print one table (ARGS=--quick: a trial)
+	@for name in $(SPEED); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py $(ARGS); done
+	@$(BIN)/python benchmarks/table.py
+
+experiments: $(VENV)/.stamp-test ## repeat the experiments on quality (hours)
+	@for script in benchmarks/*.py; do \
+	  name=$$(basename $$script .py); \
+	  case " $(SPEED) table " in *" $$name "*) continue;; esac; \
+	  echo "== $$name"; $(BIN)/python $$script $(ARGS); done
 
 clean: ## remove the environment, caches and build products; runs/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -57,6 +57,8 @@ class TrainingModule(pl.LightningModule):
         self.loss = make_loss(config)
         self._logits: list[Tensor] = []
         self._targets: list[Tensor] = []
+        self._losses: list[Tensor] = []  # of the epoch's training batches, and their pictures
+        self._sizes: list[int] = []
         self.completion = completion
         # of the training pictures, on the device; none until the first step of an epoch
         self._completed: Tensor | None = None
@@ -74,8 +76,17 @@ class TrainingModule(pl.LightningModule):
         if self.completion is not None:
             targets = self._complete(logits, indices, self.completion)
         loss: Tensor = self.loss(logits, targets)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        self._losses.append(loss.detach())
+        self._sizes.append(len(images))
+        if self.trainer.is_last_batch:  # logged once: at every step it costs as much as the loop
+            weights = torch.tensor(self._sizes, dtype=loss.dtype, device=loss.device)
+            mean = (torch.stack(self._losses) * weights).sum() / weights.sum()
+            self.log("train_loss", mean, on_step=False, on_epoch=True, batch_size=1)
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Forgets the losses of the last epoch."""
+        self._losses, self._sizes = [], []
 
     def _complete(self, logits: Tensor, indices: Tensor, completion: Completion) -> Tensor:
         """Keeps the logits of a batch and returns its targets ``(B, L)`` as they stand now."""

@@ -1,0 +1,174 @@
+"""From JPEG files of 500 x 375 to training pictures of 224 and 448, against torchvision's way.
+
+    python benchmarks/pipeline.py [--quick]
+
+The peer opens the file with Pillow and applies transforms.v2: PILToTensor, RandomResizedCrop
+(antialias), RandomHorizontalFlip, ToDtype(float32, scale), Normalize. A second peer, without a
+target, converts to float before it crops. Ours is an ImageDataset with training_transform, the
+same crops and mirrors, up to the uint8 picture that is sent to the device, where the model
+normalises it; a row says what it is with that counted too. "cached" is from the second epoch on.
+
+Each round loads every picture once by every contender in turn: processor time, one thread.
+Pictures are mosaics of nine photographs of ../shared/data if they are there (GATLABEL_SHARED says
+where), else drawn scenes; JPEG quality 90. Writes benchmarks/results/pipeline.json.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from PIL import Image
+from speed.measuring import Row, against, arguments, finish, timed
+from torch import Tensor
+from torchvision.transforms import v2
+
+from gatlabel import LabelSet
+from gatlabel.data import (
+    Augmentation,
+    FileImages,
+    ImageDataset,
+    evaluation_transform,
+    training_transform,
+)
+from gatlabel.data.decoding import _jpeg_decoder
+from gatlabel.data.scenes import SceneImages
+
+HEIGHT, WIDTH = 375, 500
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+TARGETS = {"file": {224: 2, 448: 4}, "cached": {224: 7, 448: 8}}
+CROP = Augmentation(area=(0.08, 1.0), flip=0.5)  # torchvision's own choice of crops
+
+
+def photographs() -> list[Path]:
+    shared = Path(os.environ.get("GATLABEL_SHARED", Path(__file__).parents[2] / "shared"))
+    return sorted((shared / "data" / "voc2007-part").rglob("*.jpg"))
+
+
+def mosaic(files: list[Path], number: int) -> Image.Image:
+    """Nine photographs, each 167 x 125, as rich in detail as one photograph of the whole size."""
+    whole = Image.new("RGB", (WIDTH, HEIGHT))
+    for place in range(9):
+        part = Image.open(files[(9 * number + place) % len(files)]).convert("RGB")
+        whole.paste(part.resize((167, 125)), (place % 3 * 167, place // 3 * 125))
+    return whole
+
+
+def write_pictures(folder: Path, count: int) -> FileImages:
+    files = photographs()
+    names = [f"{number}.jpg" for number in range(count)]
+    drawn = None if files else SceneImages.draw(count, seed=0, size=WIDTH)
+    for number, name in enumerate(names):
+        if drawn is None:
+            picture = mosaic(files, number)
+        else:
+            pixels = drawn.load(number).permute(1, 2, 0).contiguous().numpy()
+            picture = Image.fromarray(pixels).resize((WIDTH, HEIGHT))
+        picture.save(folder / name, "JPEG", quality=90)
+    return FileImages(folder, LabelSet(["any"]), names, np.ones((count, 1), np.float32))
+
+
+def compose(size: int, train: bool, float_first: bool) -> Callable[[Image.Image], Tensor]:
+    """The peer's steps."""
+    cut: list[torch.nn.Module] = [v2.Resize((size, size), antialias=True)]
+    if train:
+        cut = [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip()]
+    to_float = v2.ToDtype(torch.float32, scale=True)
+    middle = [to_float, *cut] if float_first else [*cut, to_float]
+    return v2.Compose([v2.PILToTensor(), *middle, v2.Normalize(MEAN, STD)])
+
+
+def peer(source: FileImages, size: int, train: bool, float_first: bool) -> Callable[[], None]:
+    steps = compose(size, train, float_first)
+
+    def load() -> None:
+        for index in range(len(source)):
+            with Image.open(source.path(index)) as image:
+                steps(image.convert("RGB"))
+
+    return load
+
+
+def epoch(
+    dataset: ImageDataset, pillow: bool = False, normalise: bool = False
+) -> Callable[[], None]:
+    mean, std = (255 * torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+
+    def load() -> None:
+        for index in range(len(dataset)):
+            picture = dataset[index, index][0]
+            if normalise:
+                picture.float().sub_(mean).div_(std)
+
+    def load_with_pillow() -> None:
+        with patch("gatlabel.data.decoding._jpeg_decoder", lambda: None):
+            load()
+
+    return load_with_pillow if pillow else load
+
+
+def rows_of(source: FileImages, size: int, train: bool, rounds: int, folder: Path) -> list[Row]:
+    transform = training_transform(size, CROP) if train else evaluation_transform(size)
+    plain = ImageDataset(source, transform)
+    memory = ImageDataset(source, transform, "memory")
+    disk = ImageDataset(source, transform, "disk", folder)
+    runs = {
+        "peer": peer(source, size, train, float_first=False),
+        "float first": peer(source, size, train, float_first=True),
+        "Pillow": epoch(plain, pillow=True),
+        "memory cache": epoch(memory),
+        "disk cache": epoch(disk),
+        "normalised": epoch(memory, normalise=True),
+    }
+    if _jpeg_decoder() is not None:
+        runs["torchcodec"] = epoch(plain)
+    for cached in (memory, disk):
+        cached.fill_cache()
+    times = timed(runs, rounds)
+    per_picture = {
+        name: f"{1000 * found.median / len(source):.2f} ms" for name, found in times.items()
+    }
+    kind = "training" if train else "evaluation"
+    rows = []
+    for name in ("torchcodec", "Pillow", "memory cache", "disk cache", "normalised"):
+        if name not in times:
+            continue
+        group = "file" if name in ("torchcodec", "Pillow") else "cached"
+        target = TARGETS[group][size] if train and name != "normalised" else None
+        what = {
+            "Pillow": "decoded by Pillow",
+            "torchcodec": "decoded by torchcodec",
+            "normalised": "memory cache, normalised on the CPU",
+        }.get(name, name)
+        row = against(
+            f"{kind} picture {WIDTH}x{HEIGHT} -> {size}, {what}", times[name], times["peer"], target
+        )
+        row["against_float_first"] = times["float first"].median / times[name].median
+        row["per_picture"] = per_picture
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    asked = arguments(__doc__)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        source = write_pictures(Path(folder), 12 if asked.quick else 48)
+        size = sum(source.path(k).stat().st_size for k in range(len(source))) / len(source)
+        for train in (True, False):
+            for side in (224, 448):
+                rounds = 3 if asked.quick else 9
+                rows += rows_of(source, side, train, rounds, Path(folder))
+    kind = "mosaics of photographs" if photographs() else "drawn scenes"
+    finish("pipeline", rows, asked.quick, pictures=f"{kind}, {size / 1000:.0f} kB on average")
+
+
+if __name__ == "__main__":
+    main()

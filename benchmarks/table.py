@@ -1,0 +1,112 @@
+"""One table of all speeds that were measured: what, peer, target, ratio, reached.
+
+    python benchmarks/table.py
+
+Reads what the scripts of `make bench` wrote to benchmarks/results/, prints the table, writes
+table.md and table.json beside them, and puts the table into docs/speed.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from gatlabel.files import write_json, write_text
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent.parent / "docs" / "speed.md"
+PARTS = ("attention", "metrics", "counts", "pipeline", "training-step", "import-time")
+PEERS = {
+    "plain": "two PyG GATConv",
+    "default": "two PyG GATConv",
+    "complete": "dense kernel",
+    "mAP": "torchmetrics",
+    "pair counts": "networkx loop",
+    "training picture": "Pillow + transforms.v2",
+    "evaluation picture": "Pillow + transforms.v2",
+}
+SLACK = 1.15  # for noise, as the targets have it
+
+
+def peer_of(row: dict[str, Any]) -> str:
+    """The peer that the script names, or the one of its kind of rows."""
+    if "against" in row:
+        return str(row["against"])
+    name = re.sub(r"^\W+", "", row["row"])
+    return next((peer for kind, peer in PEERS.items() if name.startswith(kind)), "")
+
+
+def line(row: dict[str, Any]) -> dict[str, Any]:
+    """What the table says of one row, in words."""
+    at_least = "ratio" in row
+    value = row["ratio"] if at_least else row["value"]
+    wanted = row.get("target" if at_least else "limit")
+    spread = row.get("spread")
+    if spread is None and at_least and "ours" in row:
+        ours, peer = row["ours"], row["peer"]
+        spread = [peer["min_s"] / ours["median_s"], peer["max_s"] / ours["median_s"]]
+    reached = ""
+    if wanted is not None:
+        better, slack = (value, wanted) if at_least else (wanted, value)
+        reached = "yes" if better >= slack else "within noise" if SLACK * better >= slack else "no"
+    unit = "×" if at_least else row.get("unit", "")
+    return {
+        "what": row["row"].strip(),
+        "peer": peer_of(row),
+        "target": "" if wanted is None else f"{'≥' if at_least else '≤'} {wanted:g} {unit}".strip(),
+        "measured": f"{value:.3g} {unit}".strip(),
+        "spread": "" if spread is None else f"{spread[0]:.3g} – {spread[1]:.3g}",
+        "reached": reached,
+    }
+
+
+def import_time(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The row of the one script that writes another form."""
+    found = content["ratio"]
+    spread, name = [found["min"], found["max"]], "import of gatlabel.nn, times import torch"
+    row = {"row": name, "value": found["median"], "spread": spread, "unit": "×"}
+    return [{**row, "limit": found["target"]}]
+
+
+def in_words(machine: Any) -> str:
+    """The machine of a result, as one line."""
+    if not isinstance(machine, dict):
+        return str(machine)
+    versions = machine["versions"]
+    packages = ", ".join(f"{name} {versions[name]}" for name in ("torch", "numpy", "torchvision"))
+    return f"{machine['processor']}, {machine['cores']} cores, 1 thread used; {packages}"
+
+
+def main() -> None:
+    lines: list[dict[str, Any]] = []
+    machines: dict[str, str] = {}
+    for part in PARTS:
+        path = RESULTS / f"{part}.json"
+        if not path.exists():
+            print(f"no {path.name}: its script has not run", file=sys.stderr)
+            continue
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rows = import_time(content) if part == "import-time" else content["rows"]
+        lines += [line(row) for row in rows]
+        machines[part] = in_words(content["machine"])
+    columns = ("what", "peer", "target", "measured", "spread", "reached")
+    table = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    table += ["| " + " | ".join(str(found[name]) for name in columns) + " |" for found in lines]
+    distinct: dict[str, list[str]] = {}
+    for part, text in machines.items():
+        distinct.setdefault(text, []).append(part)
+    notes = [f"- {', '.join(parts)}: {text}" for text, parts in distinct.items()]
+    text = "\n".join([*table, "", *notes, ""])
+    print(text)
+    write_text(RESULTS / "table.md", text)
+    write_json(RESULTS / "table.json", {"rows": lines, "machines": machines})
+    before, mark, rest = PAGE.read_text(encoding="utf-8").partition("<!-- table -->\n")
+    _, end, after = rest.partition("<!-- end of table -->")
+    write_text(PAGE, before + mark + text + end + after)
+
+
+if __name__ == "__main__":
+    main()
