@@ -76,8 +76,8 @@ def main() -> None:
     peaks = [peak_megabytes(__file__, "ours") for _ in range(1 if asked.quick else 3)]
     rows = [
         against(f"pair counts {size}", times["ours"], peer, 100, against="networkx loop, scaled"),
-        limited("  time", times["ours"].runs, "s", 2),
-        limited("  peak memory above the input", peaks, "MB", 200),
+        limited("pair counts: time", times["ours"].runs, "s", 2),
+        limited("pair counts: peak memory above the input", peaks, "MB", 200),
     ]
     kept = Cooccurrence.from_targets(matrix, NAMES).pairs.nnz
     finish("counts", rows, asked.quick, pairs_that_occur=int(kept))

@@ -60,10 +60,10 @@ def main() -> None:
             for label in range(LABELS)
         ]
         gap = float((ours(scores, targets) - torch.tensor(wanted, dtype=torch.float64)).abs().max())
-        rows.append(limited(f"  off scikit-learn, {kind}", [gap], "", 1e-12))
+        rows.append(limited(f"mAP: off scikit-learn, {kind}", [gap], "", 1e-12))
     for contender in ("ours", "peer"):
         peak = peak_megabytes(__file__, contender)
-        rows.append(limited(f"  peak memory above the input, {contender}", [peak], "MB", None))
+        rows.append(limited(f"mAP: peak memory above the input, {contender}", [peak], "MB", None))
     finish("metrics", rows, asked.quick)
 
 
