@@ -5,14 +5,15 @@
     python benchmarks/attention.py --curves               # docs/images/kernels-*.png
 
 Widths: node features 300, 4 x 256, ELU, 4 x 512 = 2,048 = D, 16 images, 16 neighbours a label. One
-thread, its processor time; contenders take turns, the median counts, 15 % slack for noise. Peak
-memory is above parameters and inputs, in a process of its own. Writes
+thread, its processor time; contenders take turns, each in a process of its own; the median counts,
+15 % slack for noise. Peak memory is above parameters and inputs. Writes
 benchmarks/results/attention.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from pathlib import Path
 import torch
 from kernels import curves, rows
 from kernels.contenders import contender
-from kernels.timing import print_peak
+from kernels.timing import print_peak, serve
 
 from gatlabel.files import write_json
 
@@ -40,8 +41,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", default="plain,default,complete,overhead,choice")
     parser.add_argument("--labels", help="numbers of labels instead of the table's, with commas")
     parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--quick", action="store_true", help="80 labels; nothing is written")
     parser.add_argument("--curves", action="store_true", help="draw the growth curves instead")
     parser.add_argument("--peak", nargs=2, metavar=("CONTENDER", "LABELS"), help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -76,9 +79,14 @@ def main() -> None:
     if asked.peak:
         print_peak(contender(asked.peak[0], int(asked.peak[1])))
         return
+    if asked.serve:
+        serve(contender(asked.serve[0], int(asked.serve[1])))
+        return
     if asked.curves:
         curves.draw()
         return
+    if asked.quick:
+        asked.rows, asked.labels = "plain,default", "80"
     sizes = [int(size) for size in asked.labels.split(",")] if asked.labels else None
     measured: list[rows.Row] = []
     for name in asked.rows.split(","):
@@ -89,7 +97,13 @@ def main() -> None:
         else:
             raise SystemExit(f"no rows {name!r}: {', '.join(SIZED)}, overhead")
         print(table(found), flush=True)
-        measured += found
+        measured += [{"part": name, **row} for row in found]
+    if asked.quick:
+        return
+    parts = {row["part"] for row in measured}
+    if asked.output.exists():  # the parts that were not asked for keep their rows
+        before = json.loads(asked.output.read_text(encoding="utf-8"))["rows"]
+        measured = [row for row in before if row["part"] not in parts] + measured
     content = {
         "rows": measured,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, one thread used",

@@ -8,7 +8,7 @@ Lightning with a module that does the least Lightning allows, which shows what i
 tiny (one convolution, 20 labels, 8 pictures of 32 x 32): the loop is nearly all there is.
 
 Options: ResNet-18 and EfficientNet-Lite0 at 128 pixels, 8 pictures, on the CPU: channels last
-(always on), fused AdamW (on for float32), bfloat16 (--amp on); torch.compile for ResNet-18.
+(always on), fused AdamW (on for float32), bfloat16 (--amp on).
 
 Processor time of one thread, in turn. Writes benchmarks/results/training-step.json.
 """
@@ -133,7 +133,6 @@ def stepper(
     last: bool = True,
     fused: bool = True,
     amp: bool = False,
-    compiled: bool = False,
 ) -> tuple[Callable[[], None], float]:
     """One step of a model with the options, and the seconds its first step took."""
     torch.manual_seed(0)
@@ -146,8 +145,6 @@ def stepper(
             pixels = model.encoder.normalize(images)
             return model.head(model.pool(model.encoder(pixels)))
 
-    if compiled:
-        run = torch.compile(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=fused)
     images = torch.randint(256, (8, 3, 128, 128), dtype=torch.uint8)
     targets = (torch.rand(8, LABELS) < 0.1).float()
@@ -171,7 +168,6 @@ def options(quick: bool) -> list[Row]:
         "not channels last": {"last": False},
         "AdamW not fused": {"fused": False},
         "bfloat16": {"amp": True},
-        "torch.compile": {"compiled": True},
     }
     for backbone in ("resnet18", "efficientnet_lite0"):
         made = {
@@ -179,7 +175,7 @@ def options(quick: bool) -> list[Row]:
             **{k: stepper(backbone, **o) for k, o in kinds.items()},
         }
         times = timed({name: step for name, (step, _) in made.items()}, 3 if quick else 5)
-        for name in list(made)[1:]:
+        for name in kinds:
             row = against(
                 f"{backbone} step, {name} (peer: as it is)", times[name], times["as it is"], None
             )
