@@ -74,6 +74,24 @@ def test_a_wrong_share_is_refused(tiny_csv: Path, share: float) -> None:
         options(tiny_csv, hide_labels=share)
 
 
+@pytest.mark.parametrize("hidden", ["single", "0.25"])
+def test_the_command_line_hides_and_completes(
+    tiny_csv: Path, tmp_path: Path, hidden: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gatlabel.cli import main
+
+    words = ["train", "--data", "csv", "--root", str(tiny_csv), "--output", str(tmp_path / "run")]
+    words += ["--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"]
+    words += ["--epochs", "1", "--hidden", "8", "--no-progress", "--unknown", "complete"]
+    assert main([*words, "--hide-labels", hidden]) == 0
+    counts = json.loads((tmp_path / "run" / "counts.json").read_text())
+    present = {"single": 16}.get(hidden)
+    if present is not None:
+        assert sum(counts["counts"]) == present  # counted on what stays known
+    said = capsys.readouterr().err
+    assert "hidden" in said
+
+
 def test_every_epoch_tells_the_logits_of_every_picture(tiny_csv: Path) -> None:
     config = options(tiny_csv, hide_labels=0.5, epochs=2, freeze="encoder", lr=1e-9, ema=0)
     config = config.resolved()
