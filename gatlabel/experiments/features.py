@@ -126,32 +126,10 @@ def _features(
 def _key(model: MultiLabelClassifier, source: ImageSource, kind: Kind) -> str:
     digest = hashlib.sha256()
     parts = [VERSION, kind, model.encoder.config, model.pooling_name, model.resize]
-    digest.update(json.dumps([*parts, model.image_size, picture_identity(source)]).encode())
+    digest.update(json.dumps([*parts, model.image_size, source.fingerprint()]).encode())
     modules = [model.encoder] if kind == "map" else [model.encoder, model.pool]
     for module in modules:
         for name, tensor in module.state_dict().items():
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:20]
-
-
-def picture_identity(source: ImageSource) -> list[Any]:
-    """Returns JSON values that change whenever the pictures of a source may have changed.
-
-    For files: path, size and time of change; for scenes: all that they are drawn from; for other
-    sources: type, names and the first pictures themselves.
-    """
-    from gatlabel.data.file_images import FileImages
-    from gatlabel.data.scenes import SceneImages
-
-    if isinstance(source, FileImages):
-        stats = [source.path(row).stat() for row in range(len(source))]
-        files = [
-            [name, s.st_size, s.st_mtime_ns] for name, s in zip(source.ids, stats, strict=True)
-        ]
-        return ["files", str(source.root.resolve()), files]
-    if isinstance(source, SceneImages):
-        return ["scenes", repr(source.config), source.split, source.seed, list(source.ids)]
-    pixels = [source.load(row).numpy().tobytes() for row in range(min(8, len(source)))]
-    sums = [hashlib.sha256(values).hexdigest() for values in pixels]
-    return [type(source).__qualname__, list(source.ids), sums]

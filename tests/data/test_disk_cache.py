@@ -104,9 +104,14 @@ def test_a_damaged_cache_is_made_again(source: FileImages, tmp_path: Path) -> No
 
 def test_scenes_are_cached_by_what_they_are_drawn_from(tmp_path: Path) -> None:
     one = read_scenes("voc", train=4, val=2, test=2, seed=0, size=48).train
-    two = read_scenes("voc", train=4, val=2, test=2, seed=1, size=48).train
+    others = [
+        read_scenes("voc", train=4, val=2, test=2, seed=1, size=48).train,
+        read_scenes("voc", train=4, val=2, test=2, seed=0, size=64).train,
+        read_scenes("voc", train=2, val=4, test=2, seed=0, size=48).val,
+        one.subset([0, 1]),
+    ]
     assert one.fingerprint() == one.subset(range(4)).fingerprint()
-    assert len({one.fingerprint(), two.fingerprint(), one.subset([0, 1]).fingerprint()}) == 3
+    assert len({source.fingerprint() for source in (one, *others)}) == 5
     cached = ImageDataset(one, evaluation_transform(48), cache="disk", folder=tmp_path)
     assert torch.equal(cached[3][0], one.load(3))
 

@@ -11,8 +11,7 @@ from torch import nn
 from gatlabel.data import read_csv
 from gatlabel.data.transforms import evaluation_transform
 from gatlabel.encoders import Encoder
-from gatlabel.errors import InputError
-from gatlabel.experiments.features import FeatureFile, extract, picture_identity
+from gatlabel.experiments.features import extract
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 
@@ -88,23 +87,3 @@ def test_an_interrupted_extraction_goes_on(
     np.testing.assert_allclose(again, whole, atol=2e-3)
     assert seen.count(0) == 1
     assert len(list((tmp_path / "cut").iterdir())) == 1
-
-
-def test_scenes_are_known_by_what_they_are_drawn_from() -> None:
-    from gatlabel.data.scenes import SceneImages, scene_config
-
-    one = SceneImages(scene_config("voc", size=32), "train", 6)
-    others = [
-        SceneImages(scene_config("voc", size=32), "train", 6, seed=1),
-        SceneImages(scene_config("voc", size=48), "train", 6),
-        SceneImages(scene_config("voc", size=32), "val", 6),
-        one.subset([0, 1, 2]),
-    ]
-    assert picture_identity(one) == picture_identity(one.subset(range(6)))
-    assert all(picture_identity(one) != picture_identity(other) for other in others)
-
-
-def test_damaged_features_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "f.npy").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="cannot read the features"):
-        FeatureFile(tmp_path / "f.npy").open()
