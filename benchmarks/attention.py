@@ -106,6 +106,7 @@ def main() -> None:
         measured = [row for row in before if row["part"] not in parts] + measured
     content = {
         "rows": measured,
+        "load": f"{os.getloadavg()[1]:.1f} processes wanted a core in the last five minutes",
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, one thread used",
         "versions": versions(),
     }

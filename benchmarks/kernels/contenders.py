@@ -86,7 +86,15 @@ def step(head: nn.Module, features: Tensor) -> Callable[[], Tensor]:
 
 
 def contender(name: str, labels: int) -> Callable[[], Tensor]:
-    """The step of a head by name: ``plain``, ``default``, ``pyg``, ``linear``, ``complete``."""
+    """The step of a head by name; ``complete-dense`` is ``complete`` with the dense kernel."""
+    if name == "complete-dense":
+        run = contender("complete", labels)
+
+        def dense() -> Tensor:
+            with only_kernel("dense"):
+                return run()
+
+        return dense
     heads: dict[str, Callable[[], nn.Module]] = {
         "plain": lambda: plain_head(labels),
         "complete": lambda: plain_head(labels, complete=True),

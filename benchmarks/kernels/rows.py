@@ -16,14 +16,13 @@ from kernels.contenders import (
     WIDTH,
     PyGHead,
     check_equal,
-    contender,
     default_head,
     only_kernel,
     plain_head,
     some_edges,
     step,
 )
-from kernels.timing import Times, interleaved, peak_bytes
+from kernels.timing import Times, apart, interleaved, peak_bytes
 
 Row = dict[str, Any]
 
@@ -55,13 +54,10 @@ def plain(sizes: Sequence[int] = LABELS) -> list[Row]:
     rows = []
     for labels in sizes:
         ours = plain_head(labels)
-        theirs = PyGHead(labels, ours)
-        features = torch.randn(BATCH, WIDTH)
-        difference = check_equal(ours, theirs, features)
+        difference = check_equal(ours, PyGHead(labels, ours), torch.randn(BATCH, WIDTH))
         if difference > 1e-3:
             raise SystemExit(f"plain, L={labels}: differs from PyG by {difference:.1e}")
-        runs = {"ours": step(ours, features), "peer": step(theirs, features)}
-        times = interleaved(runs, _repeats(labels), warm_up=False)  # the check was one
+        times = apart({"ours": "plain", "peer": "pyg"}, labels, _repeats(labels))
         name = f"plain, L={labels}: times faster than two GATConv"
         rows.append(_speed(name, **times, target=PLAIN.get(labels), difference=difference))
         if labels >= 10_000:
@@ -75,15 +71,8 @@ def default(sizes: Sequence[int] = LABELS) -> list[Row]:
     """The default head against two ``GATConv`` and against the linear head."""
     rows = []
     for labels in sizes:
-        features = torch.randn(BATCH, WIDTH)
-        times = interleaved(
-            {
-                "ours": step(default_head(labels), features),
-                "peer": step(PyGHead(labels), features),
-                "linear": step(LinearHead(WIDTH, labels), features),
-            },
-            _repeats(labels),
-        )
+        contenders = {"ours": "default", "peer": "pyg", "linear": "linear"}
+        times = apart(contenders, labels, _repeats(labels))
         linear = times.pop("linear")
         name = f"default, L={labels}: times faster than two GATConv"
         rows.append(_speed(name, **times, target=DEFAULT.get(labels)))
@@ -96,26 +85,23 @@ def complete(sizes: Sequence[int] = (2_000, LARGE)) -> list[Row]:
     """The plain head on the complete graph: sorted kernel against dense kernel, and alone."""
     rows = []
     for labels in sizes:
-        head, features = plain_head(labels, complete=True), torch.randn(BATCH, WIDTH)
-        ours = step(head, features)
+        name = f"plain, complete, L={labels}"
         if labels >= LARGE:
-            seconds = interleaved({"ours": ours}, 1)["ours"]
-            name = f"plain, complete, L={labels}"
+            seconds = apart({"ours": "complete"}, labels, 2)["ours"]
             rows.append(_limit(f"{name}: time", seconds.median, 13, "s", ours=seconds.summary()))
             peak = peak_bytes("complete", labels) / 1e9
             rows.append(_limit(f"{name}: peak memory", peak, 2.5, "GB"))
             continue
-
-        def dense(run: Callable[[], Tensor] = ours) -> Tensor:
-            with only_kernel("dense"):
-                return run()
-
-        difference = float((ours() - dense()).abs().max() / dense().abs().max())
+        run = step(plain_head(labels, complete=True), torch.randn(BATCH, WIDTH))
+        with only_kernel("dense"):
+            expected = run()
+        difference = float((run() - expected).abs().max() / expected.abs().max())
         if difference > 1e-4:
             raise SystemExit(f"complete, L={labels}: the kernels differ by {difference:.1e}")
-        times = interleaved({"ours": ours, "peer": dense}, _repeats(labels))
-        name = f"plain, complete, L={labels}: times faster than the dense kernel"
+        contenders = {"ours": "complete", "peer": "complete-dense"}
+        times = apart(contenders, labels, _repeats(labels))
         target = 10 if labels == 2_000 else None
+        name = f"{name}: times faster than the dense kernel"
         rows.append(_speed(name, **times, target=target, difference=difference))
     return rows
 
@@ -213,6 +199,3 @@ def choice(sizes: Sequence[int] = GRID_LABELS) -> list[Row]:
     row.update(limit=1.1, ok=max(losses) <= 1.1, cells=cells)
     row["within"] = sum(loss <= 1.1 for loss in losses) / len(losses)
     return [row]
-
-
-__all__ = ["choice", "complete", "contender", "default", "overhead", "plain"]

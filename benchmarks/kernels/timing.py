@@ -8,8 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+
+SCRIPT = Path(__file__).parent.parent / "attention.py"
 
 
 @dataclass(frozen=True)
@@ -39,20 +42,56 @@ class Times:
         }
 
 
-def interleaved(
-    contenders: Mapping[str, Callable[[], object]], repeats: int, warm_up: bool = True
-) -> dict[str, Times]:
+def interleaved(contenders: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Times]:
     """Runs the contenders in turn, so that what disturbs the machine disturbs them alike."""
-    if warm_up:
-        for run in contenders.values():
-            run()
+    for run in contenders.values():
+        run()
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, run in contenders.items():
-            start, clock = time.process_time(), time.perf_counter()
-            run()
-            seconds[name].append((time.process_time() - start, time.perf_counter() - clock))
+            seconds[name].append(one_run(run))
     return {name: Times(*zip(*runs, strict=True)) for name, runs in seconds.items()}
+
+
+def one_run(run: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of processor time and of the clock."""
+    start, clock = time.process_time(), time.perf_counter()
+    run()
+    return time.process_time() - start, time.perf_counter() - clock
+
+
+def apart(contenders: Mapping[str, str], labels: int, repeats: int) -> dict[str, Times]:
+    """As :func:`interleaved`, each contender (by its name) in a process of its own.
+
+    In one process they share a memory allocator, and what gigabytes of a peer's temporaries do to
+    it slows the other down by up to a half.
+    """
+    with ExitStack() as stack:
+        workers = {}
+        for role, contender in contenders.items():
+            command = [sys.executable, str(SCRIPT), "--serve", contender, str(labels)]
+            worker = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            stack.callback(worker.kill)
+            workers[role] = stack.enter_context(worker)
+        seconds = {role: [] for role in workers}
+        for turn in range(repeats + 2):  # two to warm up
+            for role, worker in workers.items():
+                worker.stdin.write("go\n")
+                worker.stdin.flush()
+                processor, clock = map(float, worker.stdout.readline().split())
+                if turn >= 2:
+                    seconds[role].append((processor, clock))
+        for worker in workers.values():
+            worker.stdin.close()
+    return {role: Times(*zip(*runs, strict=True)) for role, runs in seconds.items()}
+
+
+def serve(run: Callable[[], object]) -> None:
+    """The other side of :func:`apart`: one run for every line that comes in."""
+    for _ in sys.stdin:
+        print(*one_run(run), flush=True)
 
 
 def resident_bytes() -> int:
@@ -73,8 +112,7 @@ def highest_bytes() -> int:
 
 def peak_bytes(contender: str, labels: int) -> int:
     """Peak memory above parameters and inputs, measured in a process of its own."""
-    script = Path(__file__).parent.parent / "attention.py"
-    command = [sys.executable, str(script), "--peak", contender, str(labels)]
+    command = [sys.executable, str(SCRIPT), "--peak", contender, str(labels)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(answer.stdout.split()[-1])
 

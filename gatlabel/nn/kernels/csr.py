@@ -26,6 +26,9 @@ MKL = torch.backends.mkl.is_available()
 # Elements of the blocks in which the edge products are formed where torch has no operator for them.
 BLOCK = 1 << 20
 
+# Elements of an (L, chunk) array that a processor's cache should hold.
+CACHE = 1 << 19
+
 _STRUCTURE = (
     "Tensor offsets, Tensor sources, Tensor transposed_offsets, Tensor transposed_targets, "
     "Tensor transposed_order, Tensor order"
@@ -100,6 +103,13 @@ def _rows(offsets: Tensor) -> Tensor:
     return torch.repeat_interleave(offsets.diff())
 
 
+def _chunks(values: Tensor) -> list[slice]:
+    """Channels to work on at a time: rows of values are read at random, best out of a cache."""
+    _, nodes, channels = values.shape
+    step = channels if values.is_cuda else max(16, CACHE // nodes // 16 * 16)
+    return [slice(begin, begin + step) for begin in range(0, channels, max(1, step))]
+
+
 def _by_node(values: Tensor) -> Tensor:
     heads, nodes, channels = values.shape
     return values.new_empty(nodes, heads, channels).transpose(0, 1)
@@ -110,19 +120,17 @@ def _sum(weights: Tensor, values: Tensor, *csr: Tensor) -> Tensor:
     nodes, out = values.shape[1], _by_node(values)
     if not csr[1].numel():
         return out.zero_()
-    weights, part = weights.contiguous(), values.new_empty(nodes, values.shape[2])
-    for head, value in enumerate(values):
-        # Head by head also because large arrays cost more to ask the system for than to fill.
-        value = value.contiguous()
+    weights = weights.contiguous()
+    for head in range(len(values)):
         if values.is_cuda or MKL:
             matrix = _matrix(weights[head], csr, nodes)
-            out[head] = torch.addmm(part, matrix, value, beta=0, out=part)
         else:
             place = torch.stack([_rows(csr[0]), csr[1].long()])
             matrix = torch.sparse_coo_tensor(
                 place, weights[head], (nodes, nodes), check_invariants=False, is_coalesced=True
             )
-            out[head] = torch.sparse.mm(matrix, value)
+        for chunk in _chunks(values):
+            out[head, :, chunk] = matrix @ values[head, :, chunk].contiguous()
     return out
 
 
@@ -136,8 +144,11 @@ def _dots(left: Tensor, right: Tensor, *csr: Tensor) -> Tensor:
     if (left.is_cuda or MKL) and edges <= nodes * nodes:  # torch refuses more, all parallel
         pattern = _matrix(left.new_zeros(edges), csr, nodes)
         for head in range(heads):
-            a, b = left[head].contiguous(), right[head].contiguous()
-            out[head] = torch.sparse.sampled_addmm(pattern, a, b.T, beta=0.0).values()
+            dots = pattern
+            for chunk in _chunks(left):
+                a, b = (x[head, :, chunk].contiguous() for x in (left, right))
+                dots = torch.sparse.sampled_addmm(dots, a, b.T)
+            out[head] = dots.values()
         return out
     targets, sources, step = _rows(csr[0]), csr[1], max(1, BLOCK // max(1, channels))
     for head in range(heads):
