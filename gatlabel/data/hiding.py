@@ -103,7 +103,7 @@ def move_labels(targets: ArrayLike, share: float, seed: int = 0) -> NDArray[np.f
 
 
 def _copied(targets: ArrayLike) -> NDArray[np.float32]:
-    result = np.array(targets, dtype=np.float32, order="C")
+    result = np.asarray(targets).astype(np.float32, order="C")  # a copy, of tensors too
     if result.ndim != 2:
         raise InputError(f"targets have shape {result.shape}, expected (N, L): one row a picture")
     return result

@@ -60,6 +60,12 @@ def test_a_share_out_of_range_is_refused(share: float) -> None:
         hide_labels(TARGETS, share)
 
 
+def test_tensors_are_copied_too() -> None:
+    tensor = torch.from_numpy(TARGETS.copy())
+    assert np.array_equal(hide_labels(tensor, 0.5, seed=2), hide_labels(TARGETS, 0.5, seed=2))
+    assert np.array_equal(tensor.numpy(), TARGETS)
+
+
 def test_targets_have_rows_and_columns() -> None:
     with pytest.raises(InputError, match=r"\(N, L\)"):
         hide_labels([1.0, 0.0], 0.5)
