@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from gatlabel.experiments.charts import curve_chart, difference_chart
 from gatlabel.experiments.comparisons import LINEAR, NO_EDGES, Comparison
 from gatlabel.experiments.outcome import Setting
 from gatlabel.experiments.tables import comparison_rows, result_rows
+from gatlabel.report.document import document
 from gatlabel.report.markup import Cell, section, table, text, text_cell
 
 if TYPE_CHECKING:
@@ -41,39 +41,9 @@ def render(result: BenchmarkResult) -> str:
     versions = {f"{name}": str(v) for name, v in result.machine["versions"].items()}
     own = {k: str(v) for k, v in result.machine.items() if k != "versions"}
     sections["Machine"] = _facts("machine", "Machine", {**own, **versions})
-    shown = {name: body for name, body in sections.items() if body}
-    links = "".join(f'<a href="#{name.lower()}">{name}</a>' for name in shown)
     verdict = "".join(f'<p class="verdict">{text(line)}</p>' for line in result.verdict)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
-style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{text(result.title)}</title>
-<style>
-{_asset("report.css")}{STYLE}</style>
-</head>
-<body>
-<header>
-<p class="data">gatlabel benchmark, {len(result.runs)} runs, {len(result.seeds)} seeds</p>
-<h1>{text(result.title)}</h1>
-{verdict}
-<nav aria-label="Sections">{links}</nav>
-</header>
-<main>
-{"".join(shown.values())}</main>
-<script>
-{_asset("report.js")}</script>
-</body>
-</html>
-"""
-
-
-def _asset(name: str) -> str:
-    return (resources.files("gatlabel.report") / "assets" / name).read_text(encoding="utf-8")
+    about = f"gatlabel benchmark, {len(result.runs)} runs, {len(result.seeds)} seeds"
+    return document(result.title, about, verdict, sections, STYLE)
 
 
 def _differences(result: BenchmarkResult) -> str:

@@ -1,13 +1,13 @@
-"""The page: sections in order, style and script inside, written as one file."""
+"""The report of a run: its sections in order, written as one file."""
 
 from __future__ import annotations
 
 import math
 import os
-from importlib import resources
 
 from gatlabel.files import write_text
 from gatlabel.report.content import ReportContent
+from gatlabel.report.document import document
 from gatlabel.report.graph_section import graph_section
 from gatlabel.report.markup import (
     Cell,
@@ -50,39 +50,7 @@ def render(content: ReportContent) -> str:
         "Pictures": gallery_section(content),
         "Mistakes": mistakes_section(content),
     }
-    shown = {name: body for name, body in sections.items() if body}
-    links = "".join(f'<a href="#{name.lower()}">{name}</a>' for name in shown)
-    # The policy makes "fetches nothing" a fact the browser enforces.
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
-style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{text(content.title)}</title>
-<style>
-{_asset("report.css")}</style>
-</head>
-<body>
-<header>
-<p class="data">{text(content.data_name)}</p>
-<h1>{text(content.title)}</h1>
-{_headline(content)}
-<nav aria-label="Sections">{links}</nav>
-</header>
-<main>
-{"".join(shown.values())}</main>
-<script>
-{_asset("report.js")}</script>
-</body>
-</html>
-"""
-
-
-def _asset(name: str) -> str:
-    return (resources.files("gatlabel.report") / "assets" / name).read_text(encoding="utf-8")
+    return document(content.title, content.data_name, _headline(content), sections)
 
 
 def _headline(content: ReportContent) -> str:
