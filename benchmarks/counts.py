@@ -2,22 +2,34 @@
 
     python benchmarks/counts.py [--quick]
 
-The peer is a loop over the pairs of each row that adds to the edges of a networkx graph. It runs
-on 200,000 of the rows (20,000 with --quick) and its time is multiplied, which flatters it: a pair
-takes it the longer the more pairs there are. The counts of those rows are compared. Memory is the
-peak above the sparse input, in a process of its own. Processor time of one thread, in turn. Writes
+The peer is a loop over the pairs of each row that adds to the edges of a networkx graph, over all
+rows (3 GB; 100,000 with --quick, multiplied, which flatters it: a pair takes it the longer the more
+pairs there are). It runs in a process of its own, since what gigabytes of small objects do to a
+memory allocator would slow ours down. The counts of 20,000 rows are compared. Memory is the peak
+above the sparse input, also in a process of its own. Processor time of one thread, in turn. Writes
 benchmarks/results/counts.json.
 """
 
 from __future__ import annotations
 
+import statistics
 from itertools import combinations
 
 import networkx as nx
 import numpy as np
-from kernels.timing import print_peak
+from kernels.timing import Times, print_peak
 from scipy import sparse
-from speed.measuring import against, arguments, finish, limited, peak_megabytes, timed
+from speed.measuring import (
+    against,
+    arguments,
+    finish,
+    joined,
+    limited,
+    peak_megabytes,
+    print_seconds,
+    seconds_alone,
+    timed,
+)
 
 from gatlabel import Cooccurrence
 
@@ -48,38 +60,50 @@ def loop(rows: np.ndarray) -> nx.Graph:
     return graph
 
 
-def main() -> None:
-    asked = arguments(__doc__)
-    matrix = targets()
-    if asked.peak:
-        print_peak(lambda: Cooccurrence.from_targets(matrix, NAMES))
-        return
-    share = 20_000 if asked.quick else 200_000
-    sample = matrix.indices.reshape(IMAGES, PRESENT)[:share]
-    graph = loop(sample)
-    counted = Cooccurrence.from_targets(matrix[:share], NAMES).pairs.tocoo()  # row < column
+def check() -> None:
+    """Compares the counts of some rows with networkx's."""
+    matrix = targets()[:20_000]
+    counted = Cooccurrence.from_targets(matrix, NAMES).pairs.tocoo()  # row < column
     places = zip(counted.row.tolist(), counted.col.tolist(), strict=True)
     weights = dict(zip(places, counted.data.tolist(), strict=True))
-    same = {(min(a, b), max(a, b)): n for a, b, n in graph.edges(data="weight")}
-    if weights != same:
+    edges = loop(matrix.indices.reshape(-1, PRESENT)).edges(data="weight")
+    if weights != {(min(a, b), max(a, b)): n for a, b, n in edges}:
         raise SystemExit("the counts differ from networkx's")
-    runs = {
-        "ours": lambda: Cooccurrence.from_targets(matrix, NAMES),
-        "peer": lambda: loop(sample),
-    }
-    times = timed(runs, 3 if asked.quick else 5)
-    scale = IMAGES / share
-    peer = type(times["peer"])(
-        *(tuple(scale * run for run in runs) for runs in (times["peer"].runs, times["peer"].clock))
-    )
+
+
+def main() -> None:
+    asked = arguments(__doc__)
+    if asked.peak:
+        matrix = targets()
+        print_peak(lambda: Cooccurrence.from_targets(matrix, NAMES))
+        return
+    if asked.alone:
+        sample = targets().indices.reshape(IMAGES, PRESENT)[: int(asked.alone)]
+        print_seconds(lambda: loop(sample))
+        return
+    check()
+    matrix = targets()
+    share = 100_000 if asked.quick else IMAGES
+
+    def ours() -> Cooccurrence:
+        return Cooccurrence.from_targets(matrix, NAMES)
+
+    for _ in range(3):
+        ours()
+    own, theirs = [], []
+    for _ in range(2 if asked.quick else 3):
+        own.append(timed({"ours": ours}, 5)["ours"])
+        theirs.append(seconds_alone(__file__, str(share), IMAGES / share))
     size = f"{IMAGES:,} x {LABELS:,}, {PRESENT} positives each"
     peaks = [peak_megabytes(__file__, "ours") for _ in range(1 if asked.quick else 3)]
+    loop_of = "networkx loop, scaled" if asked.quick else "networkx loop"
+    middle = Times(tuple(t.median for t in own), tuple(statistics.median(t.clock) for t in own))
     rows = [
-        against(f"pair counts {size}", times["ours"], peer, 100, against="networkx loop, scaled"),
-        limited("pair counts: time", times["ours"].runs, "s", 2),
+        against(f"pair counts {size}", middle, joined(theirs), 100, against=loop_of),
+        limited("pair counts: time", joined(own).runs, "s", 2),
         limited("pair counts: peak memory above the input", peaks, "MB", 200),
     ]
-    kept = Cooccurrence.from_targets(matrix, NAMES).pairs.nnz
+    kept = ours().pairs.nnz
     finish("counts", rows, asked.quick, pairs_that_occur=int(kept))
 
 

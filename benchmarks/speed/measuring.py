@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kernels.timing import Times, interleaved
+from kernels.timing import Times, interleaved, one_run
 
 from gatlabel.experiments.machine import machine
 from gatlabel.files import write_json
@@ -20,10 +20,11 @@ RESULTS = Path(__file__).parent.parent / "results"
 
 
 def arguments(document: str, **options: Any) -> argparse.Namespace:
-    """Reads ``--quick`` (few rounds, nothing is written) and ``--peak CONTENDER``."""
+    """Reads ``--quick`` (few rounds, nothing is written), and what the processes are told."""
     parser = argparse.ArgumentParser(description=document.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few rounds; nothing is written")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -63,6 +64,27 @@ def peak_megabytes(script: str, contender: str) -> float:
     command = [sys.executable, script, "--peak", contender]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(answer.stdout.split()[-1]) / 1e6
+
+
+def print_seconds(run: Callable[[], object]) -> None:
+    """The other side of :func:`seconds_alone`."""
+    print(*one_run(run))
+
+
+def seconds_alone(script: str, contender: str, scale: float = 1.0) -> Times:
+    """One run of a contender in a process of its own, times ``scale``."""
+    command = [sys.executable, script, "--alone", contender]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    processor, clock = (scale * float(word) for word in answer.stdout.split())
+    return Times((processor,), (clock,))
+
+
+def joined(parts: Sequence[Times]) -> Times:
+    """The runs of several measurements of one contender."""
+    runs, clock = (
+        tuple(run for part in parts for run in getattr(part, kind)) for kind in ("runs", "clock")
+    )
+    return Times(runs, clock)
 
 
 def finish(name: str, rows: Sequence[Row], quick: bool, **more: Any) -> None:

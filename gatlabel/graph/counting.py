@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from gatlabel.errors import InputError
+from gatlabel.graph.gram import upper_gram
 from gatlabel.graph.sparse_counts import (
     count_dtype,
     from_triples,
     permuted,
-    upper_gram,
     upper_of_dense,
 )
 from gatlabel.labels import UNKNOWN, LabelSet, check_targets

@@ -6,7 +6,7 @@ import torch
 from scipy import sparse
 
 from gatlabel.errors import InputError
-from gatlabel.graph import Cooccurrence, sparse_counts
+from gatlabel.graph import Cooccurrence, gram, sparse_counts
 from tests.reference.label_graphs import counts_by_loop
 
 NAMES = ["a", "b", "c", "d", "e"]
@@ -76,7 +76,7 @@ def test_input_is_left_as_it_was() -> None:
 
 def test_sparse_pairs_in_many_chunks_equal_one(monkeypatch: pytest.MonkeyPatch) -> None:
     dense = (np.random.default_rng(2).random((300, 5)) < 0.5).astype(np.int8)
-    monkeypatch.setattr(sparse_counts, "_PAIRS", 50)
+    monkeypatch.setattr(gram, "_PAIRS", 50)
     assert_counts(Cooccurrence.from_targets(sparse.csr_array(dense), NAMES), dense)
 
 
@@ -284,24 +284,36 @@ def test_base_rates_are_never_0_or_1() -> None:
     np.testing.assert_allclose(counts.base_rates, [3.5 / 4, 0.5 / 4, 1.5 / 3])
 
 
-def test_many_sparse_pairs_are_counted_by_radix_as_by_one_sort():
-    """Enough pairs for the buckets, and rows in more than one block."""
+@pytest.mark.parametrize(
+    ("size", "lengths"),
+    [
+        (3000, [5]),  # rows of one length, as they stand
+        (3000, [0, 1, 2, 3, 5, 8]),
+        (40, [6, 7]),  # all pairs in one bucket, tallied
+        (65_536, [4, 6]),  # as many labels as 16 bits hold
+        (65_537, [4, 6]),
+    ],
+)
+def test_many_sparse_pairs_equal_the_product(monkeypatch, size: int, lengths: list[int]) -> None:
+    """Enough pairs for the buckets, written in more than one go, rows in more than one block."""
     rng = np.random.default_rng(0)
-    images, size = 120_000, 3000
-    columns = np.cumsum(rng.integers(1, size // 6, (images, 5)), axis=1)
-    pointer = np.arange(0, 5 * images + 1, 5)
-    ones = np.ones(5 * images, np.int8)
-    matrix = sparse.csr_array((ones, columns.reshape(-1), pointer), shape=(images, size))
-    assert 10 * images >= sparse_counts._RADIX_FROM
-    assert 5 * images > sparse_counts._ENTRIES
-    found = sparse_counts.upper_gram(matrix, np.int32)
-    whole = (matrix.T.astype(np.int32) @ matrix.astype(np.int32)).tocoo()
-    above = whole.row < whole.col
-    order = np.lexsort((whole.col[above], whole.row[above]))
-    stored = found.tocoo()
-    np.testing.assert_array_equal(stored.row, whole.row[above][order])
-    np.testing.assert_array_equal(stored.col, whole.col[above][order])
-    np.testing.assert_array_equal(stored.data, whole.data[above][order])
+    images = 40_000
+    length = rng.choice(lengths, images)
+    columns = np.cumsum(rng.integers(1, size // max(lengths), (images, max(lengths))), axis=1) - 1
+    present = np.arange(max(lengths)) < length[:, None]
+    pointer = np.r_[0, np.cumsum(length)]
+    matrix = sparse.csr_array(
+        (np.ones(present.sum(), np.int8), columns[present], pointer), shape=(images, size)
+    )
+    monkeypatch.setattr(gram, "_WRITTEN", 1 << 16)
+    assert (length * (length - 1) // 2).sum() > gram._BUCKETS_FROM
+    assert matrix.nnz > gram._ENTRIES
+    found = gram.upper_gram(matrix, np.int32)
+    wanted = sparse.csr_array(sparse.triu(matrix.T.astype(np.int32) @ matrix.astype(np.int32), 1))
+    wanted.sum_duplicates()
+    assert found.shape == (size, size)
+    for part in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(found, part), getattr(wanted, part))
 
 
 def test_a_pair_counted_too_often_is_found_in_a_later_block(monkeypatch):
