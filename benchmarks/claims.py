@@ -110,13 +110,15 @@ class Study:
 _HEADS = {"heads": ("gat",), "graphs": ("conditional",), "train_fractions": SIZES}
 _MISSING = {"heads": ("linear",), "graphs": ("npmi",), "hide_labels": HIDDEN,
             "unknown": ("ignore", "complete")}  # fmt: skip
+# other drawings than seed 0's, which the space of the tuning was revised on
+_SCENES = {"data": "scenes", "seed": 1}
 _PHOTOGRAPHS = {"data": "csv", "backbone": "efficientnet_lite0", "image_size": 224}
 
 STUDIES = {
     # superiority is claimed at all of the pictures
-    "gat-scenes": Study({**_HEADS, "data": "scenes"}, _gat(0.5, better=(1.0,))),
+    "gat-scenes": Study({**_HEADS, **_SCENES}, _gat(0.5, better=(1.0,))),
     "gat-voc2007-part": Study({**_HEADS, **_PHOTOGRAPHS}, _gat(1.0), "voc2007-part"),
-    "completion-scenes": Study({**_MISSING, "data": "scenes"}, _completion("npmi")),
+    "completion-scenes": Study({**_MISSING, **_SCENES}, _completion("npmi")),
     "completion-voc2007-part": Study(
         {**_MISSING, **_PHOTOGRAPHS}, _completion("npmi"), "voc2007-part"
     ),

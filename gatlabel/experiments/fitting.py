@@ -26,8 +26,11 @@ class FitOptions:
     Attributes:
         lr: Largest learning rate.
         weight_decay: Weight decay of weights (not of biases).
-        shrinkage: Share of what the head names in ``shrunk_parameters`` that a step at the largest
-            rate takes away, at least 0 and below 1: a weight decay of ``shrinkage / lr``.
+        shrinkage: Share s, at least 0 and below 1, of what the head names in
+            ``shrunk_parameters`` that a step at the largest rate takes away, the step itself
+            included: ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a
+            squared penalty. Near 1 it leaves the linear head that such a head starts as; shrinking
+            before the step would leave one step of it.
         epochs: Passes over the pictures, at least.
         least_steps: Steps, at least: a small set needs more passes.
         batch_size: Pictures in a step.
@@ -109,7 +112,7 @@ def fit_head(
     total = max(epochs * batches, 4)  # torch divides by the length of the rise
     schedule = OneCycleLR(
         optimizer,
-        max_lr=options.lr,
+        max_lr=[group["lr"] for group in groups],
         total_steps=total + 1,
         pct_start=max(options.warmup, 2 / total),
         cycle_momentum=False,
@@ -152,9 +155,9 @@ def head_groups(head: Head, options: FitOptions) -> list[dict[str, Any]]:
     groups = parameter_groups(head, options.lr, weight_decay=options.weight_decay)
     for group in groups:
         group["params"] = [p for p in group["params"] if id(p) not in identities]
-    groups.append(
-        {"params": shrunk, "lr": options.lr, "weight_decay": options.shrinkage / options.lr}
-    )
+    # AdamW does O <- O - rate (decay O + u)
+    rate = options.lr * (1 - options.shrinkage)
+    groups.append({"params": shrunk, "lr": rate, "weight_decay": options.shrinkage / rate})
     return [group for group in groups if group["params"]]
 
 

@@ -73,15 +73,22 @@ def test_the_average_is_the_definition(data) -> None:
     torch.testing.assert_close(head.linear.weight.detach(), expected)
 
 
-def test_shrinkage_holds_what_the_head_names() -> None:
+def test_shrinkage_follows_the_step_it_holds() -> None:
     counts = Cooccurrence.from_targets([[1, 1, 0], [0, 1, 1]], ["a", "b", "c"])
     head = HEADS["gat"](6, graph=counts.graph("complete"), hidden=4, heads=2)
     groups = head_groups(head, FitOptions(lr=0.1, weight_decay=0.5, shrinkage=0.7))
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert len(decay) == len(list(head.parameters()))
-    assert decay[id(head.out_edge)] == decay[id(head.out_self)] == pytest.approx(7.0)
     assert decay[id(head.weight)] == 0.5
     assert decay[id(head.bias)] == 0.0
+    with torch.no_grad():
+        head.out_edge.fill_(2.0)
+    for parameter in head.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    torch.optim.AdamW(groups).step()  # Adam's first step is the sign of the gradient
+    expected = 0.3 * (2.0 - 0.1)
+    torch.testing.assert_close(head.out_edge.detach(), torch.full((4, 6), expected))
+    torch.testing.assert_close(head.out_self.detach(), torch.full((4, 6), -0.3 * 0.1))
 
 
 def test_completion_gives_the_targets_and_hears_of_every_epoch(data) -> None:
@@ -115,7 +122,7 @@ def test_features_are_scaled_by_one_number(shape) -> None:
 def test_trials_are_alike_for_all_and_different_from_each_other() -> None:
     trials = trial_options(FROZEN_SPACE, 9)
     assert trials == trial_options(FROZEN_SPACE, 9)
-    assert trials[0] == {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 0.3}
+    assert trials[0] == {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 0.9}
     # heads without shrinkage try nine different settings too, but for the middle one
     assert len({(t["lr"], t["weight_decay"]) for t in trials}) == 9
     for general in ("lr", "weight_decay"):  # a Latin square
