@@ -31,6 +31,7 @@ SIZED: dict[str, Callable[..., list[rows.Row]]] = {
     "plain": rows.plain,
     "default": rows.default,
     "complete": rows.complete,
+    "conditioned": rows.conditioned,
     "choice": rows.choice,
 }
 
@@ -38,7 +39,7 @@ SIZED: dict[str, Callable[..., list[rows.Row]]] = {
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", default="plain,default,complete,overhead,choice")
+    parser.add_argument("--rows", default="plain,default,complete,conditioned,overhead,choice")
     parser.add_argument("--labels", help="numbers of labels instead of the table's, with commas")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true", help="80 labels; nothing is written")
@@ -56,7 +57,8 @@ def table(measured: Sequence[rows.Row]) -> str:
             target = "" if row["target"] is None else f">= {row['target']}"
             value = f"{row['ratio']:.2f} x"
         else:
-            value, target = f"{row['value']:.3f} {row['unit']}", f"<= {row['limit']}"
+            target = "" if row["limit"] is None else f"<= {row['limit']}"
+            value = f"{row['value']:.3f} {row['unit']}"
         verdict = {True: "ok", False: "MISSED", None: ""}[row["ok"]]
         lines.append(f"{row['row']:68s} {value:>12s} {target:>8s} {verdict}")
     return "\n".join(lines)
@@ -86,7 +88,7 @@ def main() -> None:
         curves.draw()
         return
     if asked.quick:
-        asked.rows, asked.labels = "plain,default", "80"
+        asked.rows, asked.labels = "plain,default,conditioned", "80"
     sizes = [int(size) for size in asked.labels.split(",")] if asked.labels else None
     measured: list[rows.Row] = []
     for name in asked.rows.split(","):

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gatlabel.graph import LabelGraph
-from gatlabel.nn import GATHead, LinearHead
+from gatlabel.nn import ConditionedHead, GATHead, LinearHead
 
 BATCH, DEGREE, NODE_WIDTH, HEADS, HIDDEN, WIDTH = 16, 16, 300, 4, 1024, 2048
+MAP_WIDTH = 1024  # of the image-conditioned head
 
 
 def some_edges(labels: int, degree: int) -> Tensor:
@@ -85,8 +86,55 @@ def step(head: nn.Module, features: Tensor) -> Callable[[], Tensor]:
     return run
 
 
+class ConditionedStep(nn.Module):
+    """The image-conditioned head from label features ``(B, L, D)`` on, the beliefs given.
+
+    With ``whole`` it is the whole head, from a map of 7 x 7.
+    """
+
+    def __init__(self, labels: int, whole: bool = False) -> None:
+        super().__init__()
+        # as wide as the features: the linear map in it is square, D -> D
+        self.head = ConditionedHead(MAP_WIDTH, some_graph(labels), MAP_WIDTH, HEADS)
+        nn.init.normal_(self.head.out_edge, std=0.03)  # at the start it would hear nothing
+        self.whole = whole
+        self.register_buffer("news", torch.rand(BATCH, labels) - 0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features -> ``(B, L)``."""
+        return self.head(features) if self.whole else self.head.hears(features, self.news)
+
+
+def conditioned(name: str, labels: int) -> Callable[[], Tensor]:
+    """Forward and backward pass, to the parameters and to the features, of a part of the head.
+
+    ``conditioned``, ``conditioned-compiled``: graph attention over label features, with the linear
+    map in it; ``conditioned-map``: that map alone; ``conditioned-whole``: the head, from a map.
+    """
+    whole = name == "conditioned-whole"
+    shape = (BATCH, MAP_WIDTH, 7, 7) if whole else (BATCH, labels, MAP_WIDTH)
+    features = torch.randn(shape, requires_grad=True)
+    part: nn.Module = ConditionedStep(labels, whole)
+    if name == "conditioned-map":
+        part = part.head.project
+    run = torch.compile(part) if name == "conditioned-compiled" else part
+    probe = torch.randn(part(features).shape)
+    own = [features, *(p for p in part.parameters() if p.requires_grad)]
+
+    def once() -> Tensor:
+        for tensor in own:
+            tensor.grad = None
+        out = run(features)
+        out.backward(probe)
+        return out.detach()
+
+    return once
+
+
 def contender(name: str, labels: int) -> Callable[[], Tensor]:
     """The step of a head by name; ``complete-dense`` is ``complete`` with the dense kernel."""
+    if name.startswith("conditioned"):
+        return conditioned(name, labels)
     if name == "complete-dense":
         run = contender("complete", labels)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -103,6 +104,38 @@ def complete(sizes: Sequence[int] = (2_000, LARGE)) -> list[Row]:
         target = 10 if labels == 2_000 else None
         name = f"{name}: times faster than the dense kernel"
         rows.append(_speed(name, **times, target=target, difference=difference))
+    return rows
+
+
+def conditioned(sizes: Sequence[int] = (80,)) -> list[Row]:
+    """The image-conditioned head's step against the linear map in it, eager and compiled."""
+    limits: dict[str, float | None] = {"conditioned": 1.3}
+    if shutil.which("g++") or shutil.which("c++"):  # torch.compile needs one
+        limits["conditioned-compiled"] = 1.15
+    limits["conditioned-whole"] = None
+    names = {
+        "conditioned": "eager",
+        "conditioned-compiled": "compiled",
+        "conditioned-whole": "whole head from a map of 7 x 7",
+    }
+    rows = []
+    for labels in sizes:
+        contenders = {name: name for name in limits}
+        times = apart({**contenders, "map": "conditioned-map"}, labels, 15)
+        peer = times.pop("map")
+        for name, found in times.items():
+            row = {
+                "row": f"image-conditioned, L={labels}, d=1024, {names[name]}: time of its map",
+                "value": found.median / peer.median,
+                "unit": "x",
+                "limit": limits[name],
+                "against": "its linear map alone",
+                "ours": found.summary(),
+                "peer": peer.summary(),
+            }
+            limit = limits[name]
+            row["ok"] = None if limit is None else row["value"] <= limit * SLACK
+            rows.append(row)
     return rows
 
 

@@ -71,6 +71,35 @@ def test_both_orders_of_projecting_give_the_same(graph: LabelGraph) -> None:
         torch.testing.assert_close(head._label_features(positions, look), expected)
 
 
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize("look_first", [False, True])
+def test_all_orders_of_products_give_the_same(
+    graph: LabelGraph, monkeypatch: pytest.MonkeyPatch, fold: bool, look_first: bool
+) -> None:
+    head, features = built(graph), picture_map()
+    assert head.attend.dense
+    parameters = [features.requires_grad_(), *head.parameters()]
+    results = []
+    for dense in (False, True):  # the sparse form has one order only
+        if dense:
+            monkeypatch.setattr(ConditionedHead, "_order", lambda *_: (fold, look_first))
+        else:
+            head.attend.dense = False
+        logits = head(features)
+        results.append([logits, *torch.autograd.grad(logits.square().sum(), parameters)])
+        head.attend.dense = True
+    for sparse, dense in zip(*results, strict=True):
+        torch.testing.assert_close(dense, sparse)
+
+
+def test_the_order_with_the_fewest_operations_is_taken(graph: LabelGraph) -> None:
+    wide = ConditionedHead(1024, graph, hidden=1024)
+    assert wide._order(L, looks=False) == (True, True)  # 4 x 8 columns instead of 1,024
+    narrow = ConditionedHead(1024, graph, hidden=8, heads=2)
+    assert narrow._order(2, looks=True) == (False, False)  # fewer positions than labels
+    assert narrow._order(400, looks=True) == (False, True)
+
+
 def test_starts_as_its_own_no_edges_form(graph: LabelGraph) -> None:
     head = ConditionedHead(D, graph, hidden=8)
     features = picture_map().float()

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 # in a short training (Adam moves every parameter by about the rate, whatever it does).
 COUPLING_UNIT = 5.0
 
+# Pictures that share one folding of the projection: a number, for a batch cannot be branched on
+# where the head is exported.
+FOLDED_FOR = 16
+
 
 class ConditionedHead(TakesGraph, MapHead):
     r"""Graph attention a picture over label-specific features, and evidence along the edges.
@@ -165,8 +169,7 @@ class ConditionedHead(TakesGraph, MapHead):
         if not self.edge_index.shape[1]:
             return base
         news = base.sigmoid() - self.base_rates
-        heard = self.attend(self._label_features(positions, look), news)
-        first = base + (heard * self.out_edge).sum(-1) / math.sqrt(self.hidden)
+        first = base + self.hears(positions, news, look) / math.sqrt(self.hidden)
         logits = first
         for _ in range(self.steps):
             logits = first + self._evidence(logits.sigmoid() - self.base_rates)
@@ -179,14 +182,59 @@ class ConditionedHead(TakesGraph, MapHead):
         mean, attended = scores.mean(-1), (look * scores).sum(-1)
         return mean + self.gate.sigmoid() * (attended - mean), look
 
-    def _label_features(self, positions: Tensor, look: Tensor) -> Tensor:
+    def _label_features(self, positions: Tensor, look: Tensor | None) -> Tensor:
         """``v (B, L, hidden)``: projects first or attends first, whichever is fewer operations."""
+        if look is None:
+            return self.project(positions)
         places, labels = positions.shape[1], self.out_features
         project_first = places * self.hidden * (self.in_features + labels)
         attend_first = labels * self.in_features * (places + self.hidden)
         if project_first < attend_first:
             return look @ self.project(positions)
         return self.project(look @ positions)
+
+    def hears(self, positions: Tensor, news: Tensor, look: Tensor | None = None) -> Tensor:
+        """``o_i·m_i``: label features, graph attention over them, and what a label makes of it.
+
+        Everything from the map to the scores and to ``o_i·v_j`` is linear, so it can be multiplied
+        in several orders; the one with the fewest operations is taken.
+
+        Args:
+            positions: ``(B, U, D)``.
+            news: ``σ(z0) − π``, ``(B, L)``.
+            look: ``α (B, L, U)``, where labels look; ``None``: position i is label i's own feature.
+
+        Returns:
+            ``(B, L)``.
+        """
+        if not self.attend.dense:
+            values = self._label_features(positions, look)
+            return self.attend(values, news, self.out_edge)
+        columns = self.attend.columns(self.out_edge)  # (H, hidden / H, L + 2)
+        fold, look_first = self._order(positions.shape[1], look is not None)
+        x = positions if look is None or not look_first else look @ positions
+        if fold:
+            by_head = self.project.weight.unflatten(0, (self.heads, -1)).transpose(1, 2)
+            folded = torch.bmm(by_head, columns).transpose(0, 1)  # (D, H, L + 2)
+            x = x @ folded.flatten(1)
+        else:
+            x = self.attend.products(self.project(x), columns).flatten(2)
+        x = x if look is None or look_first else look @ x
+        return self.attend.from_products(x.unflatten(2, (self.heads, -1)), news)
+
+    def _order(self, places: int, looks: bool) -> tuple[bool, bool]:
+        """Whether to fold the projection into the columns, and whether to attend first."""
+        labels, width, hidden = self.out_features, self.in_features, self.hidden
+        many = self.heads * (labels + 2)
+        orders: dict[tuple[bool, bool], int] = {}
+        for fold in (False, True):
+            for look_first in (False, True) if looks else (True,):
+                rows = labels if look_first else places
+                cost = rows * (width * many if fold else width * hidden + hidden * (labels + 2))
+                cost += hidden * width * (labels + 2) // FOLDED_FOR if fold else 0
+                cost += labels * places * (width if look_first else many) if looks else 0
+                orders[fold, look_first] = cost
+        return min(orders, key=lambda order: orders[order])
 
     def _evidence(self, news: Tensor) -> Tensor:
         """``Σ_{j→i} c_ij news_j``, ``(B, L)`` -> ``(B, L)``."""

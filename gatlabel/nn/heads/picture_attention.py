@@ -34,8 +34,14 @@ class PictureAttention(nn.Module):
         dropout: Probability of dropping an attention weight in training.
         negative_slope: Slope of the LeakyReLU below zero.
 
+    What a label hears is wanted along one direction a label only, ``o_i·out_i``. So the sums
+    need not be formed: ``o_i·out_i = Σ_h Σ_j α_h(i,j) s_j (o_i,h·v_j,h)``, and the products
+    ``o_i,h·v_j,h``, for all pairs of labels, are one more product of the values with a matrix
+    (:meth:`columns`), in which the two directions of the scores ride along.
+
     Shapes:
-        values ``(B, L, C)``, belief ``(B, L)`` -> ``(B, L, C)``, zero for a label without in-edges.
+        values ``(B, L, C)``, belief ``(B, L)``, out ``(L, C)`` -> ``(B, L)``, zero for a label
+        without in-edges.
     """
 
     edge_index: Tensor
@@ -70,31 +76,47 @@ class PictureAttention(nn.Module):
         self.dense = nodes <= DENSE_LABELS or edges >= DENSE_SHARE * nodes * nodes
         self.edge_index, self.prior = edge_index, prior
         source, target = edge_index[0], edge_index[1]
-        self.listens = prior.new_zeros(nodes).index_fill(0, target, 1.0)[:, None]  # (L, 1)
+        self.listens = prior.new_zeros(nodes).index_fill(0, target, 1.0)
         if self.dense:
             empty = prior.new_zeros(nodes, nodes)
-            self.dense_prior = empty.index_put((target, source), prior)
-            mask = empty.index_put((target, source), prior.new_ones(edges)) > 0
-            # A row without neighbours must stay finite: it attends to all and is zeroed after.
+            self.dense_prior = empty.index_put((source, target), prior)
+            mask = empty.index_put((source, target), prior.new_ones(edges)) > 0
+            # A label without neighbours must stay finite: it attends to all and is zeroed after.
             self.mask = mask | (self.listens == 0)
         else:
             self.dense_prior, self.mask = prior.new_zeros(0, 0), prior.new_zeros(0, 0).bool()
 
-    def _split(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Values by head ``(B, H, L, C/H)`` and the parts of the scores, ``(B, H, L)`` each."""
-        by_head = values.unflatten(2, (self.heads, -1)).transpose(1, 2)
-        parts = by_head @ self.directions
-        return by_head, parts[..., 0], parts[..., 1]
+    def columns(self, out: Tensor) -> Tensor:
+        """What values are multiplied with: ``out`` and both directions of the scores, by head.
+
+        Args:
+            out: ``o (L, C)``.
+
+        Returns:
+            ``(H, C / H, L + 2)``.
+        """
+        by_head = out.unflatten(1, (self.heads, -1)).permute(1, 2, 0)
+        return torch.cat([by_head, self.directions.to(out.dtype)], 2)
+
+    def products(self, values: Tensor, columns: Tensor) -> Tensor:
+        """Values ``(..., C)`` times :meth:`columns`, ``(..., H, L + 2)``."""
+        flat = values.reshape(-1, self.heads, columns.shape[1])
+        found = torch.bmm(flat.transpose(0, 1), columns).transpose(0, 1)
+        return found.unflatten(0, values.shape[:-1])
 
     def _dense_weights(self, of_source: Tensor, of_target: Tensor) -> Tensor:
-        scores = of_target[..., :, None] + of_source[..., None, :]  # (B, H, L, L)
-        bias = self.dense_prior * self.prior_weight[:, None, None]
-        bias = bias.masked_fill(~self.mask, -math.inf)
-        return (F.leaky_relu(scores, self.negative_slope) + bias).softmax(-1)
+        """Parts of the scores ``(B, L, H)`` -> ``(B, L, H, L)``, sources before targets."""
+        # contiguous, or what follows is laid out with the heads innermost, and slow
+        of_target = of_target.transpose(1, 2).contiguous()
+        scores = of_target[:, None] + of_source.contiguous()[..., None]
+        bias = self.dense_prior[:, None] * self.prior_weight[:, None]
+        bias = bias.masked_fill(~self.mask[:, None], -math.inf)
+        return F.leaky_relu(scores, self.negative_slope).add_(bias).softmax(1)
 
     def _edge_weights(self, of_source: Tensor, of_target: Tensor) -> Tensor:
+        """Parts of the scores ``(B, H, L)`` -> ``(B, H, E)``."""
         source, target = self.edge_index[0], self.edge_index[1]
-        scores = of_source[..., source] + of_target[..., target]  # (B, H, E)
+        scores = of_source[..., source] + of_target[..., target]
         scores = F.leaky_relu(scores, self.negative_slope) + self.prior_weight[:, None] * self.prior
         with torch.no_grad():  # the shift cancels, so it needs no gradient
             highest = scores.new_full(of_source.shape, -math.inf)
@@ -109,25 +131,35 @@ class PictureAttention(nn.Module):
         Args:
             values: ``(B, L, C)``.
         """
-        _, of_source, of_target = self._split(values)
+        of_source, of_target = self.products(values, self.directions).unbind(-1)  # (B, L, H)
+        source, target = self.edge_index[0], self.edge_index[1]
         if self.dense:
-            source, target = self.edge_index[0], self.edge_index[1]
-            found = self._dense_weights(of_source, of_target)[..., target, source]
-        else:
-            found = self._edge_weights(of_source, of_target)
-        return found.transpose(1, 2)
+            return self._dense_weights(of_source, of_target)[:, source, :, target].transpose(0, 1)
+        parts = (part.transpose(1, 2) for part in (of_source, of_target))
+        return self._edge_weights(*parts).transpose(1, 2)
 
-    def forward(self, values: Tensor, belief: Tensor) -> Tensor:
-        """Returns what each label hears from its neighbours, ``(B, L, C)``."""
-        by_head, of_source, of_target = self._split(values)
-        sent = by_head * belief[:, None, :, None]
+    def forward(self, values: Tensor, belief: Tensor, out: Tensor) -> Tensor:
+        """Returns what each label hears from its neighbours along its direction, ``(B, L)``."""
         if self.dense:
-            weights = self._dense_weights(of_source, of_target)
-            heard = F.dropout(weights, self.dropout, self.training) @ sent
-        else:
-            source, target = self.edge_index[0], self.edge_index[1]
-            weights = self._edge_weights(of_source, of_target)
-            weights = F.dropout(weights, self.dropout, self.training)
-            messages = sent[:, :, source] * weights[..., None]
-            heard = messages.new_zeros(sent.shape).index_add(2, target, messages)
-        return heard.transpose(1, 2).flatten(2) * self.listens
+            return self.from_products(self.products(values, self.columns(out)), belief)
+        of_source, of_target = self.products(values, self.directions).unbind(-1)
+        source, target = self.edge_index[0], self.edge_index[1]
+        weights = self._edge_weights(of_source.transpose(1, 2), of_target.transpose(1, 2))
+        weights = F.dropout(weights, self.dropout, self.training)
+        by_head = values.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, H, L, C / H)
+        messages = (by_head * belief[:, None, :, None])[:, :, source] * weights[..., None]
+        heard = messages.new_zeros(by_head.shape).index_add(2, target, messages)
+        return (heard.transpose(1, 2).flatten(2) * out).sum(-1)
+
+    def from_products(self, products: Tensor, belief: Tensor) -> Tensor:
+        """The same, dense form only, from the products of the values.
+
+        Args:
+            products: ``(B, L, H, L + 2)``.
+            belief: ``(B, L)``.
+        """
+        lent, of_source, of_target = products.split([self.nodes, 1, 1], -1)
+        weights = self._dense_weights(of_source.squeeze(-1), of_target.squeeze(-1))
+        weights = F.dropout(weights, self.dropout, self.training)
+        heard = (weights * lent).sum(2)  # over heads: (B, L, L)
+        return torch.bmm(belief.to(heard.dtype)[:, None], heard)[:, 0] * self.listens
