@@ -8,7 +8,7 @@ from torch import Tensor, nn
 Box = tuple[int, int, int, int]
 
 
-def resize_part(image: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
+def resize_part(image: Tensor, box: Box, size: tuple[int, int], mirror: bool = False) -> Tensor:
     """Crops and resizes, bilinear and antialiased, as torchvision and Pillow do to one level.
 
     Decoded pictures have their three colours side by side. Only the part is copied, still so,
@@ -19,12 +19,15 @@ def resize_part(image: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
         image: uint8 ``(3, h, w)``.
         box: top, left, height and width of the part, in pixels, inside the picture.
         size: height and width of the result.
+        mirror: Whether left and right are exchanged, which costs nothing while it is copied.
 
     Returns:
         uint8 ``(3, *size)``; it may share memory with ``image`` if nothing was resized.
     """
     top, left, height, width = box
     part = image[:, top : top + height, left : left + width]
+    if mirror:
+        part = part.flip(-1)
     if (height, width) == size:
         return part
     batch = part[None].contiguous(memory_format=torch.channels_last)
@@ -54,7 +57,7 @@ class Squash(nn.Module):
 
 
 class RandomPart(nn.Module):
-    """A random part of the picture, resized to a square.
+    """A random part of the picture, resized to a square, and perhaps its mirror image.
 
     Chooses as torchvision's ``RandomResizedCrop`` (Szegedy et al., CVPR 2015, section 6): area
     uniform, ratio log-uniform, ten attempts, else the largest central part of a legal ratio.
@@ -63,24 +66,34 @@ class RandomPart(nn.Module):
         size: Side of the square in pixels.
         area: Smallest and largest share of the picture's area.
         ratio: Smallest and largest width over height.
+        mirror: Probability of a mirror image.
     """
 
-    def __init__(self, size: int, area: tuple[float, float], ratio: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        size: int,
+        area: tuple[float, float],
+        ratio: tuple[float, float],
+        mirror: float = 0.0,
+    ) -> None:
         super().__init__()
         from torchvision.transforms import v2
 
         self.size = size
         self.choice = v2.RandomResizedCrop(size, area, ratio)
+        self.mirror = mirror
 
     def forward(self, image: Tensor) -> Tensor:
         """Returns uint8 ``(3, size, size)``."""
         chosen = self.choice.make_params([image])
         box = (chosen["top"], chosen["left"], chosen["height"], chosen["width"])
-        return resize_part(image, box, (self.size, self.size))
+        mirror = self.mirror > 0 and float(torch.rand(())) < self.mirror
+        return resize_part(image, box, (self.size, self.size), mirror)
 
     def extra_repr(self) -> str:
-        """Shows size, area and ratio."""
-        return f"size={self.size}, area={self.choice.scale}, ratio={self.choice.ratio}"
+        """Shows the options."""
+        options = f"size={self.size}, area={self.choice.scale}, ratio={self.choice.ratio}"
+        return f"{options}, mirror={self.mirror}"
 
 
 class RandomMirror(nn.Module):

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gatlabel.data.colours import ColourJitter
 from gatlabel.data.crops import FitInSquare, Multiscale
 from gatlabel.data.resizing import RandomMirror, RandomPart, Squash
 from gatlabel.errors import InputError, unknown_choice
@@ -145,15 +146,17 @@ def training_transform(
     steps: list[Callable[[Tensor], Tensor]] = []
     if options.crop == "resized":
         smallest = options.area[0] ** 0.5
-        steps.append(RandomPart(size, options.area, options.ratio))
+        steps.append(RandomPart(size, options.area, options.ratio, options.flip))
     elif options.crop == "multiscale":
         smallest = min(options.scales)
         steps.append(Multiscale(size, options.scales))
     else:
         steps += evaluation_transform(size, resize).steps
-    if options.flip:
+    if options.flip and options.crop != "resized":
         steps.append(RandomMirror(options.flip))
-    if options.jitter or options.hue:
+    if options.jitter and not options.hue:
+        steps.append(ColourJitter(options.jitter))
+    elif options.hue:
         strength = options.jitter
         steps.append(v2.ColorJitter(strength, strength, strength, options.hue))
     if options.randaugment:

@@ -1,3 +1,4 @@
+import itertools
 import pickle
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from gatlabel.data import (
     evaluation_transform,
     training_transform,
 )
+from gatlabel.data.colours import ColourJitter
 from gatlabel.data.crops import FitInSquare, Multiscale
 from gatlabel.data.resizing import RandomMirror, RandomPart, resize_part
 from gatlabel.data.transforms import MEAN_COLOUR, Cutout
@@ -79,6 +81,55 @@ def test_random_parts_and_mirrors_are_drawn_as_torchvision_does() -> None:
     mirrored = sum(bool((RandomMirror(0.3)(image) != image).any()) for _ in range(300))
     assert 60 < mirrored < 120
     assert torch.equal(RandomMirror(1.0)(image), image.flip(-1))
+
+
+@pytest.mark.parametrize("size", [24, 90])
+def test_a_mirrored_part_is_the_mirror_image_of_the_part(size: int) -> None:
+    image, box = decoded(120, 160), (3, 5, 72, 90)
+    mirrored = resize_part(image, box, (size, size), mirror=True)
+    difference = mirrored.int() - resize_part(image, box, (size, size)).flip(-1).int()
+    assert int(difference.abs().max()) <= 1
+    part = RandomPart(32, (0.1, 1.0), (3 / 4, 4 / 3), mirror=0.3)
+    torch.manual_seed(0)
+    count = 0
+    for _ in range(300):
+        red = part(picture(120, 160))[0].float().mean(0)  # grows from left to right
+        count += bool(red[0] > red[-1])
+    assert 60 < count < 120
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_jitter_does_at_once_what_torchvision_does_in_three_steps(
+    order: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.transforms.v2 import functional
+
+    changes = (
+        functional.adjust_brightness,
+        functional.adjust_contrast,
+        functional.adjust_saturation,
+    )
+    image = decoded(64, 96) // 2 + 60  # far from black and white: nothing is clipped on the way
+    torch.manual_seed(3)
+    factors = (1 + 0.3 * (2 * torch.rand(3) - 1)).tolist()
+    expected = image.float() / 255
+    for change in order:
+        expected = changes[change](expected, factors[change])
+    monkeypatch.setattr(torch, "randperm", lambda _: torch.tensor(order))
+    torch.manual_seed(3)
+    found = ColourJitter(0.3)(image)
+    assert found.dtype == torch.uint8
+    assert found.stride() == image.stride()  # colours side by side
+    assert float((found.float() - 255 * expected).abs().max()) <= 0.51
+    assert float((found.float() - image.float()).abs().mean()) > 1
+
+
+def test_jitter_clips() -> None:
+    white = torch.full((3, 8, 8), 250, dtype=torch.uint8)
+    torch.manual_seed(0)
+    results = [ColourJitter(1.0)(white) for _ in range(40)]
+    assert max(int(result.max()) for result in results) == 255
+    assert min(int(result.max()) for result in results) < 100
 
 
 def test_a_part_of_the_right_size_is_not_touched() -> None:

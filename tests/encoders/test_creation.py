@@ -111,6 +111,8 @@ def test_normalize_is_torchvisions():
         v2.functional.to_dtype(pixels, torch.float32, scale=True), encoder.mean, encoder.std
     )
     torch.testing.assert_close(encoder.normalize(pixels), expected, atol=1e-5, rtol=1e-5)
+    side_by_side = pixels.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(encoder.normalize(side_by_side), encoder.normalize(pixels))
     assert bool((pixels == before).all())
 
 
