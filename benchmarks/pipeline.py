@@ -39,7 +39,7 @@ from gatlabel.data import (
     training_transform,
 )
 from gatlabel.data.decoding import _jpeg_decoder
-from gatlabel.data.scenes import SceneImages
+from gatlabel.data.scenes import SceneImages, scene_config
 from gatlabel.encoders import Encoder
 
 HEIGHT, WIDTH = 375, 500
@@ -65,7 +65,7 @@ def mosaic(files: list[Path], number: int) -> Image.Image:
 def write_pictures(folder: Path, count: int) -> FileImages:
     files = photographs()
     names = [f"{number}.jpg" for number in range(count)]
-    drawn = None if files else SceneImages.draw(count, seed=0, size=WIDTH)
+    drawn = None if files else SceneImages(scene_config("coco", size=WIDTH), "train", count)
     for number, name in enumerate(names):
         if drawn is None:
             picture = mosaic(files, number)
