@@ -88,6 +88,7 @@ class MultiLabelClassifier(nn.Module):
         pooling: str = "average",
         resize: str = "squash",
         image_size: int | None = None,
+        stride: int | None = None,
     ) -> Self:
         """Builds a model from names.
 
@@ -101,12 +102,13 @@ class MultiLabelClassifier(nn.Module):
             pooling: Name of a pooling.
             resize: How pictures are brought to size.
             image_size: Side of the pictures in pixels.
+            stride: Pixels a cell of the map, where an encoder given by name shall end early.
 
         Raises:
             InputError: If a name is unknown, an option does not fit, or the graph is missing.
         """
         if isinstance(encoder, str):
-            encoder = create_encoder(encoder, weights=weights)
+            encoder = create_encoder(encoder, weights=weights, stride=stride)
         if isinstance(head, str):
             if head not in HEADS:
                 raise unknown_choice("head", head, HEADS)

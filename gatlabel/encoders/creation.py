@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from gatlabel.encoders.cutting import cut
 from gatlabel.encoders.encoder import OWN_MODULE, Encoder, feature_width
 from gatlabel.encoders.weights import AFTER_THE_MAP, lite_weights, load_weights, weight_file
 from gatlabel.errors import InputError, require_extra, unknown_choice
@@ -27,6 +28,7 @@ def create_encoder(
     image_size: int | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    stride: int | None = None,
 ) -> Encoder:
     """Makes an encoder by name.
 
@@ -42,10 +44,12 @@ def create_encoder(
         image_size: Instead of the network's own preferred size, in pixels.
         mean: Instead of the network's own, for pixels scaled to 0..1.
         std: Instead of the network's own, for pixels scaled to 0..1.
+        stride: Ends the network at its last map of one cell for so many pixels (16, 8, …): for
+            small objects and small pictures. ``None`` keeps the whole network, mostly 32.
 
     Raises:
-        InputError: If there is no such network or weights, they cannot be downloaded, or they
-            do not fit the network; the message says what there is.
+        InputError: If there is no such network or weights, they cannot be downloaded, they
+            do not fit the network, or it has no such map; the message says what there is.
     """
     if weights is not None and os.fspath(weights) == "none":
         weights = None
@@ -61,19 +65,22 @@ def create_encoder(
         encoder = _lite_encoder(name, named)
     else:
         encoder = _torchvision_encoder(name, named)
-    if out_features is not None and out_features != encoder.out_features:
-        raise InputError(
-            f"encoder {name!r} has {encoder.out_features} features, not {out_features}"
-        )
     if path is not None:
         load_weights(encoder, path)
+    trunk, width = encoder.trunk, encoder.out_features
+    if stride is not None:
+        trunk = cut(trunk, stride, f"encoder {name!r}")
+        width = feature_width(trunk, 96, f"encoder {name!r}")
+    if out_features is not None and out_features != width:
+        raise InputError(f"encoder {name!r} has {width} features, not {out_features}")
     return Encoder(
         name,
-        encoder.trunk,
-        encoder.out_features,
+        trunk,
+        width,
         image_size=image_size or encoder.image_size,
         mean=mean or encoder.mean,
         std=std or encoder.std,
+        stride=stride,
     )
 
 

@@ -25,6 +25,7 @@ class Encoder(nn.Module):
         image_size: The preferred side of a picture in pixels; other sizes work too.
         mean: Of each RGB channel, pixels scaled to 0..1.
         std: The same for the standard deviation.
+        stride: Pixels a cell of the map where the network was made to end early, else ``None``.
 
     Args:
         name: See the attribute.
@@ -34,6 +35,7 @@ class Encoder(nn.Module):
         image_size: See the attribute.
         mean: See the attribute.
         std: See the attribute.
+        stride: See the attribute; the trunk ends there already.
 
     Shapes:
         - pictures: ``(B, 3, H, W)`` float, normalised by :meth:`normalize`
@@ -49,6 +51,7 @@ class Encoder(nn.Module):
         image_size: int = 224,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        stride: int | None = None,
     ) -> None:
         super().__init__()
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
@@ -60,6 +63,7 @@ class Encoder(nn.Module):
         self.trunk = trunk
         self.out_features = out_features
         self.image_size = image_size
+        self.stride = stride
         self.mean = tuple(float(value) for value in mean)
         self.std = tuple(float(value) for value in std)
         self.frozen = False
@@ -130,6 +134,7 @@ class Encoder(nn.Module):
             "image_size": self.image_size,
             "mean": list(self.mean),
             "std": list(self.std),
+            "stride": self.stride,
         }
 
     @classmethod

@@ -30,7 +30,7 @@ def protocol_of(
         f"{len(where.report)} reported pictures, {len(task.names)} labels",
         "splits": where.note,
         "mode": _mode(config),
-        "encoder": f"{train.backbone}, {_weights(config)}, {train.pooling} pooling",
+        "encoder": f"{train.encoder_text}, {_weights(config)}, {train.pooling} pooling",
         "tuning": tuning,
         "seeds": f"{config.seeds}; a seed sets initial weights, order of pictures, the drawn share "
         "of the pictures, hidden targets, and the random or permuted graph, alike for all",

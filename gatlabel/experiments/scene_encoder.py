@@ -22,7 +22,7 @@ VERSION = 1  # raise it when the training changes
 VALIDATION = 200  # pictures, for the curve only: nothing is chosen by it
 #: Options of training that decide what the encoder becomes.
 DECIDING = (
-    *("preset", "backbone", "weights", "freeze", "pooling", "image_size", "resize"),
+    *("preset", "backbone", "weights", "stride", "freeze", "pooling", "image_size", "resize"),
     *("augmentation", "loss", "batch_size", "optimizer", "lr", "encoder_lr", "weight_decay"),
     *("schedule", "warmup", "clip_gradient", "ema"),
 )

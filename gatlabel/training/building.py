@@ -88,6 +88,7 @@ def build_model(config: TrainConfig, graph: LabelGraph, head: str) -> MultiLabel
         pooling=config.pooling or "average",
         resize=config.resize,
         image_size=config.image_size,
+        stride=config.stride,
     )
     if graph.counts is not None and graph.counts.images is not None:
         model.head.start_at(torch.from_numpy(graph.counts.base_rates))

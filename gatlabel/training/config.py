@@ -65,6 +65,8 @@ class TrainConfig:
             efficientnet_lite0 if the extra lite is installed, else resnet18 from random weights.
         weights: Encoder weights: default (ImageNet), a torchvision weight name, a file, or none
             (random).
+        stride: Pixels a cell of the encoder's map: 16 or 8 end the encoder earlier, for small
+            objects and small pictures; none keeps it whole (mostly 32).
         freeze: What does not learn: none, norms (batch norms keep their
             statistics: for a few hundred photographs), or encoder (head alone learns).
         pooling: From feature map to features: average, max or gem; none takes average, and gem
@@ -159,6 +161,7 @@ class TrainConfig:
     test_pictures: int = 600
     backbone: str = "auto"
     weights: str | None = "default"
+    stride: int | None = None
     freeze: Literal["none", "norms", "encoder"] = "none"
     pooling: Literal["average", "max", "gem"] | None = None
     image_size: int | None = None
@@ -229,7 +232,7 @@ class TrainConfig:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name}={getattr(self, name)}: must be at least {least}")
-        for name in ("image_size", "hidden", "heads", "graph_top_k", "epochs"):
+        for name in ("image_size", "stride", "hidden", "heads", "graph_top_k", "epochs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value}: must be at least 1")
@@ -248,6 +251,11 @@ class TrainConfig:
             raise InputError(f"lr={self.lr}: must be above 0")
         if self.data != "scenes" and self.root is None:
             raise InputError(f"data={self.data} needs root: the folder of the pictures")
+
+    @property
+    def encoder_text(self) -> str:
+        """The encoder in words."""
+        return self.backbone + (f" up to stride {self.stride}" if self.stride else "")
 
     def resolved(self) -> TrainConfig:
         """Returns the config with every choice that was left open made, so that it can be repeated.

@@ -36,7 +36,7 @@ def protocol_of(
         "pictures": f"{model.image_size} pixels, {model.resize}",
         "weights": f"{config.keep} epoch"
         + (f", moving average {config.ema}" if config.ema else ""),
-        "encoder": f"{config.backbone}, weights {config.weights or 'random'}",
+        "encoder": f"{config.encoder_text}, weights {config.weights or 'random'}",
         "seed": str(config.seed),
         "device": f"{device.type} ({name}), precision {precision_of(config)}",
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",

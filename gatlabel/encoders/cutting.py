@@ -1,0 +1,111 @@
+"""Encoders that end early, where the map is still fine."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gatlabel.errors import InputError
+
+PROBE = 256  # pixels: every stage of a CNN gives a map of its own size
+
+
+class Stage(nn.Module):
+    """A timm network up to one of its stages.
+
+    Args:
+        network: Has ``forward_intermediates``; what comes after the stage is removed from it.
+        index: Number of the stage.
+    """
+
+    def __init__(self, network: nn.Module, index: int) -> None:
+        super().__init__()
+        prune: Any = network.prune_intermediate_layers
+        prune([index], prune_norm=True, prune_head=True)
+        self.network, self.index = network, index
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pictures ``(B, 3, H, W)`` -> the stage's map ``(B, D, h, w)``."""
+        run: Any = self.network.forward_intermediates
+        found: Tensor = run(images, indices=[self.index], intermediates_only=True)[-1]
+        return found
+
+
+@torch.no_grad()
+def cut(trunk: nn.Module, stride: int, what: str) -> nn.Module:
+    """Returns a network up to the last layer whose map has one cell for ``stride`` pixels.
+
+    The layers after it go; weights of those before stay. Small objects, and small pictures, need
+    a finer map than the usual stride of 32, and what comes late in a network has learned more of
+    what its own training was about.
+
+    Args:
+        trunk: A chain of layers (``nn.Sequential``, as torchvision's encoders are here) or a timm
+            network.
+        stride: Pixels a cell, in both directions: 4, 8, 16 or 32 with most networks.
+        what: Which network, for the error message.
+
+    Raises:
+        InputError: If no map of the network has this stride; the message lists those there are.
+    """
+    modes = [(part, part.training) for part in trunk.modules()]
+    trunk.eval()
+    pixels = torch.zeros(1, 3, PROBE, PROBE)
+    known = _strides(trunk, pixels)
+    found: nn.Module | None = None
+    if stride in known:
+        if known[-1] == stride:
+            found = trunk
+        elif isinstance(trunk, nn.Sequential):
+            found = _start_of(trunk, pixels, stride)[0]
+        elif hasattr(trunk, "prune_intermediate_layers"):
+            entries: Any = trunk.feature_info
+            entries = getattr(entries, "info", entries)
+            stages = [k for k, entry in enumerate(entries) if entry["reduction"] == stride]
+            found = Stage(trunk, stages[-1]) if stages else None
+    for part, mode in modes:
+        part.training = mode
+    if found is None:
+        listed = ", ".join(str(s) for s in sorted(set(known)) if s > 1) or "none that is known"
+        raise InputError(f"{what} cannot end at a map of stride {stride}: it has {listed}")
+    return found
+
+
+def _strides(trunk: nn.Module, pixels: Tensor) -> list[int]:
+    """The strides of all maps on the way, the network's own last."""
+    found: list[int] = []
+
+    def note(module: nn.Module, inputs: Any, result: Any) -> None:
+        if isinstance(result, Tensor) and result.ndim == 4:
+            found.append(_stride(result))
+
+    hooks = [part.register_forward_hook(note) for part in trunk.modules()]
+    try:
+        trunk(pixels)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _stride(features: Tensor) -> int:
+    # some networks do not pad, so that the quotient is no whole number
+    return int(2 ** round(math.log2(PROBE / features.shape[-1])))
+
+
+def _start_of(chain: nn.Sequential, features: Tensor, stride: int) -> tuple[nn.Sequential, Tensor]:
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, part in chain.named_children():
+        result = part(features)
+        if _stride(result) > stride:
+            if type(part) is nn.Sequential:  # a block of a class of its own stays whole
+                start, features = _start_of(part, features, stride)
+                if len(start):
+                    parts[name] = start
+            break
+        parts[name], features = part, result
+    return nn.Sequential(parts), features
