@@ -86,6 +86,8 @@ class Augmentation:
         ratio: Smallest and largest aspect ratio of that crop.
         scales: Sides of ``"multiscale"`` crops, as shares of the picture's.
         flip: Probability of a mirror image.
+        rotate: Largest angle in degrees that the picture is turned by; corners that come into
+            view get the mean colour.
         jitter: Largest relative change of brightness, contrast and saturation, 0 to 1.
         hue: Largest shift of the hue, 0 to 0.5 of the colour circle.
         randaugment: How many operations of RandAugment (Cubuk et al., 2020) are applied.
@@ -101,6 +103,7 @@ class Augmentation:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66, 0.5)
     flip: float = 0.5
+    rotate: float = 0.0
     jitter: float = 0.0
     hue: float = 0.0
     randaugment: int = 0
@@ -114,6 +117,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Augmentation(crop="none", flip=0.0),
     "light": Augmentation(area=(0.6, 1.0)),
     "standard": Augmentation(area=(0.4, 1.0), jitter=0.2),
+    "turned": Augmentation(area=(0.5, 1.0), rotate=20.0, jitter=0.3),  # objects at any angle
     "strong": Augmentation(area=(0.3, 1.0), randaugment=2, cutout=0.4),
     "mlgcn": Augmentation(crop="multiscale"),  # Chen et al., CVPR 2019, section 4.2
     "asl": Augmentation(crop="none", flip=0.5, randaugment=2, cutout=0.5),  # Ridnik et al., 2021
@@ -154,6 +158,9 @@ def training_transform(
         steps += evaluation_transform(size, resize).steps
     if options.flip and options.crop != "resized":
         steps.append(RandomMirror(options.flip))
+    if options.rotate:
+        bilinear = v2.InterpolationMode.BILINEAR
+        steps.append(v2.RandomRotation(options.rotate, bilinear, fill=list(MEAN_COLOUR)))
     if options.jitter and not options.hue:
         steps.append(ColourJitter(options.jitter))
     elif options.hue:
@@ -213,7 +220,8 @@ def _check(options: Augmentation) -> None:
         raise InputError(f"crop ratio {options.ratio}: expected 0 < smallest <= largest")
     if not options.scales or not all(0 < scale <= 1 for scale in options.scales):
         raise InputError(f"crop scales {options.scales}: expected shares above 0, up to 1")
-    for name, most in (("flip", 1), ("jitter", 1), ("hue", 0.5), ("cutout", 1), ("erase", 1)):
+    bounds = {"flip": 1, "rotate": 180, "jitter": 1, "hue": 0.5, "cutout": 1, "erase": 1}
+    for name, most in bounds.items():
         if not 0 <= getattr(options, name) <= most:
             raise InputError(f"{name} {getattr(options, name)}: expected 0 to {most}")
     if options.randaugment < 0 or not 0 <= options.magnitude <= 30:

@@ -74,7 +74,8 @@ class TrainConfig:
         image_size: Side of the pictures in pixels; none takes the encoder's preferred size, and
             for scenes the size they are drawn in.
         resize: How whole pictures are brought to size: squash, pad or crop.
-        augmentation: Changes of training pictures: none, light, standard, strong, mlgcn or asl.
+        augmentation: Changes of training pictures: none, light, standard, turned, strong,
+            mlgcn or asl.
         cache: Keep decoded, resized pictures: in memory, on disk (for this run and later ones),
             none, or auto (in memory, up to 2 GB).
         cache_folder: Where a cache on disk is kept.
@@ -166,7 +167,9 @@ class TrainConfig:
     pooling: Literal["average", "max", "gem"] | None = None
     image_size: int | None = None
     resize: Literal["squash", "pad", "crop"] = "squash"
-    augmentation: Literal["none", "light", "standard", "strong", "mlgcn", "asl"] = "standard"
+    augmentation: Literal["none", "light", "standard", "turned", "strong", "mlgcn", "asl"] = (
+        "standard"
+    )
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     cache_folder: Path = Path("runs") / "cache"
     workers: int | None = None

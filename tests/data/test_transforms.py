@@ -262,3 +262,16 @@ def test_repr_shows_the_steps() -> None:
     assert "RandomResizedCrop" in shown
     assert "share=0.4" in shown
     assert "(1.0, 0.875, 0.75, 0.66, 0.5)" in repr(training_transform(32, "mlgcn"))
+
+
+def test_rotation_turns_pictures_and_fills_the_corners_with_the_mean_colour() -> None:
+    torch.manual_seed(0)
+    options = Augmentation(area=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0, rotate=45.0)
+    turn = training_transform(32, options)
+    white = torch.full((3, 32, 32), 255, dtype=torch.uint8)
+    results = [turn(white) for _ in range(10)]
+    mean = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)
+    assert all((result[:, 16, 16] == 255).all() for result in results)
+    assert sum(bool((result[:, 0, 0] == mean).all()) for result in results) > 5
+    with pytest.raises(InputError, match="rotate 200: expected 0 to 180"):
+        training_transform(32, Augmentation(rotate=200))
