@@ -57,9 +57,7 @@ def test_the_own_stride_keeps_the_whole_network() -> None:
 
 
 def test_unknown_strides_are_refused_with_those_there_are() -> None:
-    with pytest.raises(
-        InputError, match="stride 64: it has 2, 4, 8, 16, 32"
-    ):
+    with pytest.raises(InputError, match="stride 64: it has 2, 4, 8, 16, 32"):
         create_encoder("resnet18", stride=64)
     with pytest.raises(InputError, match="stride 8: it has none that is known"):
         cut(nn.Identity(), 8, "nothing")
