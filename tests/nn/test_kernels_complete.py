@@ -30,16 +30,16 @@ def relative(ours: Tensor, reference: Tensor) -> float:
 @pytest.mark.parametrize("rows", [1, 15, 16, 17, 50])
 def test_sums_of_the_first_and_last_ranks(rows: int) -> None:
     x, order = torch.randn(rows, 3, dtype=torch.float64), torch.randperm(rows)
-    ranking, ranked, every = Ranking.of(order), x[order], torch.arange(rows + 1)
-    ones = ranking.lay_out(torch.ones(rows, dtype=torch.float64))
-    laid_out = x[ranking.gather] * ones[:, None]
-    torch.testing.assert_close(laid_out[ranking.slot], x)
+    ranking, ranked, every = Ranking.of(order[None]), x[order], torch.arange(rows + 1)
+    ones = ranking.lay_out(torch.ones(1, rows, dtype=torch.float64))
+    laid_out = x[ranking.gather[0]] * ones[0, :, None]
+    torch.testing.assert_close(laid_out[ranking.slot[0]], x)
     first = torch.stack([ranked[:k].sum(0) for k in range(rows + 1)])
     last = torch.stack([ranked[k:].sum(0) for k in range(rows + 1)])
     torch.testing.assert_close(ranking.first(laid_out, ranking.where_first(every)), first)
     torch.testing.assert_close(ranking.last(laid_out, ranking.where_last(every)), last)
-    torch.testing.assert_close(running_sums(ranked[:, 0]), first[:, 0])
-    torch.testing.assert_close(remaining_sums(ranked[:, 0]), last[:, 0])
+    torch.testing.assert_close(running_sums(ranked[None, :, 0])[0], first[:, 0])
+    torch.testing.assert_close(remaining_sums(ranked[None, :, 0])[0], last[:, 0])
 
 
 @pytest.mark.parametrize("nodes", [1, 2, 9])

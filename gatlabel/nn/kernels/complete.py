@@ -39,37 +39,38 @@ BLOCK = 1 << 22
 
 
 class _Order(NamedTuple):
-    """One head's scores, sorted and exponentiated (``a`` is the slope below zero)."""
+    """The scores of all heads, sorted and exponentiated (``a`` is the slope below zero)."""
 
     sources: Ranking  # by falling score
-    kink_first: Tensor  # (L,) where each target finds the sum of the sources above its kink
-    kink_last: Tensor  # (L,) and of those below
-    falling: Tensor  # (slots,) the sorted source scores
-    above: Tensor  # (slots, 1) exp(s_j − s_max)
-    below: Tensor  # (slots, 1) exp(a (s_j − s_max))
-    above_sum: Tensor  # (L,) Σ_{j < k_i} above_j, for each target
-    r: Tensor  # (L,) a target's factor of the sources above the kink
-    q: Tensor  # (L,) and of those below
+    kink_first: Tensor  # (H, L) where each target finds the sum of the sources above its kink
+    kink_last: Tensor  # (H, L) and of those below
+    falling: Tensor  # (H, slots) the sorted source scores
+    above: Tensor  # (H, slots) exp(s_j − s_max)
+    below: Tensor  # (H, slots) exp(a (s_j − s_max))
+    above_sum: Tensor  # (H, L) Σ_{j < k_i} above_j, for each target
+    r: Tensor  # (H, L) a target's factor of the sources above the kink
+    q: Tensor  # (H, L) and of those below
 
 
 def _sort(s: Tensor, t: Tensor, slope: float, dtype: torch.dtype) -> _Order:
     falling, order = s.sort(descending=True)
     kink = torch.searchsorted(-falling, t)  # how many −s_j < t_i: where the score is above zero
-    shifted = (falling - falling[0]).double()  # vectors of L: float64 costs nothing here
+    highest = falling[:, :1]
+    shifted = (falling - highest).double()  # vectors of L: float64 costs nothing here
     above, below = shifted.exp(), (slope * shifted).exp()
-    top = (t + falling[0]).double()  # the largest raw score of each target
+    top = (t + highest).double()  # the largest raw score of each target
     c_above = ((1 - slope) * top).clamp(max=0).exp()
     c_below = ((slope - 1) * top).clamp(max=0).exp()
-    above_sum = running_sums(above)[kink]
-    total = c_above * above_sum + c_below * remaining_sums(below)[kink]
+    above_sum = running_sums(above).gather(1, kink)
+    total = c_above * above_sum + c_below * remaining_sums(below).gather(1, kink)
     sources = Ranking.of(order)
     return _Order(
         sources,
         sources.where_first(kink),
         sources.where_last(kink),
         sources.lay_out(falling),
-        sources.lay_out(above.to(dtype))[:, None],
-        sources.lay_out(below.to(dtype))[:, None],
+        sources.lay_out(above.to(dtype)),
+        sources.lay_out(below.to(dtype)),
         above_sum.to(dtype),
         (c_above / total).to(dtype),
         (c_below / total).to(dtype),
@@ -82,20 +83,26 @@ def _chunks(rows: int, channels: int) -> list[slice]:
 
 
 def _forward(
-    s: Tensor, t: Tensor, v: Tensor, slope: float, dtype: torch.dtype, out: Tensor
+    s: Tensor, t: Tensor, values: Tensor, slope: float, dtype: torch.dtype, out: Tensor
 ) -> None:
     order = _sort(s.to(dtype), t.to(dtype), slope, dtype)
-    for chunk in _chunks(*v.shape):
-        ranked = v[:, chunk].index_select(0, order.sources.gather).to(dtype)
-        high = order.sources.first(ranked * order.above, order.kink_first)
-        low = order.sources.last(ranked.mul_(order.below), order.kink_last)
-        out[:, chunk] = high.mul_(order.r[:, None]).addcmul_(low, order.q[:, None])
+    sources = order.sources
+    for head, v in enumerate(values):
+        gather, first, last = (x[head] for x in (sources.gather, order.kink_first, order.kink_last))
+        above, below, r, q = (
+            x[head][:, None] for x in (order.above, order.below, order.r, order.q)
+        )
+        for chunk in _chunks(*v.shape):
+            ranked = v[:, chunk].index_select(0, gather).to(dtype)
+            high = sources.first(ranked * above, first)
+            low = sources.last(ranked.mul_(below), last)
+            out[head, :, chunk] = high.mul_(r).addcmul_(low, q)
 
 
 def _backward(
     s: Tensor,
     t: Tensor,
-    v: Tensor,
+    values: Tensor,
     out: Tensor,
     grad: Tensor,
     slope: float,
@@ -104,32 +111,39 @@ def _backward(
 ) -> tuple[Tensor, Tensor]:
     s, t = s.to(dtype), t.to(dtype)
     order = _sort(s, t, slope, dtype)
-    own = (grad.to(dtype) * out).sum(1)  # what the normalisation takes from each target's scores
+    sources = order.sources
+    # what the normalisation takes from each target's scores; head by head, to save memory
+    own = torch.stack([(g.to(dtype) * o).sum(1) for g, o in zip(grad, out, strict=True)])
     falling, by_target = t.sort(descending=True)
     targets = Ranking.of(by_target)
     # for each source's slot: how many ranked targets score above zero with it
     reach = torch.searchsorted(-falling, order.falling)
-    r, q = order.r[by_target], order.q[by_target]
-    d_above = -running_sums((r * own[by_target]).double())[reach].to(dtype)
-    d_below = -remaining_sums((q * own[by_target]).double())[reach].to(dtype)
+    r_ranked, q_ranked, own_ranked = (x.gather(1, by_target) for x in (order.r, order.q, own))
+    above_sum = running_sums((r_ranked * own_ranked).double()).gather(1, reach)
+    below_sum = remaining_sums((q_ranked * own_ranked).double()).gather(1, reach)
+    d_above, d_below = -above_sum.to(dtype), -below_sum.to(dtype)
     reach_first, reach_last = targets.where_first(reach), targets.where_last(reach)
-    r, q = targets.lay_out(r)[:, None], targets.lay_out(q)[:, None]
+    r_ranked, q_ranked = targets.lay_out(r_ranked), targets.lay_out(q_ranked)
     # The gradients of t_i's scores sum to zero over j, so only the part above the kink is summed.
     d_t = -order.r * own * order.above_sum
-    for chunk in _chunks(*v.shape):
-        g = grad[:, chunk]
-        ranked = v[:, chunk].index_select(0, order.sources.gather).to(dtype)
-        high = order.sources.first(ranked * order.above, order.kink_first)
-        d_t += order.r * high.mul_(g).sum(1)
-        ranked_g = g.index_select(0, targets.gather).to(dtype)
-        high = targets.first(ranked_g * r, reach_first)
-        low = targets.last(ranked_g.mul_(q), reach_last)
-        d_above += (high * ranked).sum(1)
-        d_below += ranked.mul_(low).sum(1)
-        high.mul_(order.above).addcmul_(low, order.below)
-        d_v[:, chunk] = high.index_select(0, order.sources.slot)
-    d_s = order.above[:, 0] * d_above + slope * order.below[:, 0] * d_below
-    return d_s[order.sources.slot], (1 - slope) * d_t
+    for head, v in enumerate(values):
+        above, below, r, q = (
+            x[head][:, None] for x in (order.above, order.below, r_ranked, q_ranked)
+        )
+        for chunk in _chunks(*v.shape):
+            g = grad[head, :, chunk]
+            ranked = v[:, chunk].index_select(0, sources.gather[head]).to(dtype)
+            high = sources.first(ranked * above, order.kink_first[head])
+            d_t[head] += order.r[head] * high.mul_(g).sum(1)
+            ranked_g = g.index_select(0, targets.gather[head]).to(dtype)
+            high = targets.first(ranked_g * r, reach_first[head])
+            low = targets.last(ranked_g.mul_(q), reach_last[head])
+            d_above[head] += (high * ranked).sum(1)
+            d_below[head] += ranked.mul_(low).sum(1)
+            high.mul_(above).addcmul_(low, below)
+            d_v[head, :, chunk] = high.index_select(0, sources.slot[head])
+    d_s = order.above * d_above + slope * order.below * d_below
+    return d_s.gather(1, sources.slot), (1 - slope) * d_t
 
 
 def _row_blocks(nodes: int) -> list[slice]:
@@ -222,12 +236,12 @@ def _attend(source_scores: Tensor, target_scores: Tensor, values: Tensor, slope:
     source_scores, target_scores = source_scores.contiguous(), target_scores.contiguous()
     dtype = _precision(source_scores, target_scores)
     out = _like(values)
+    if dtype is not None:
+        _forward(source_scores, target_scores, values, slope, dtype, out)
+        return out
     for head in range(len(values)):
         s, t, v = source_scores[head], target_scores[head], values[head]
-        if dtype is None:
-            _forward_by_rows(s, t, v, slope, out[head])
-        else:
-            _forward(s, t, v, slope, dtype, out[head])
+        _forward_by_rows(s, t, v, slope, out[head])
     return out
 
 
@@ -242,14 +256,15 @@ def _attend_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     source_scores, target_scores = source_scores.contiguous(), target_scores.contiguous()
     dtype = _precision(source_scores, target_scores)
-    d_s, d_t = _like(source_scores), _like(target_scores)
     d_v = _like(values)
+    if dtype is not None:
+        tensors = (source_scores, target_scores, values, out, grad)
+        d_s, d_t = _backward(*tensors, slope, dtype, d_v)
+        return d_s.to(source_scores.dtype), d_t.to(target_scores.dtype), d_v
+    d_s, d_t = _like(source_scores), _like(target_scores)
     for head in range(len(values)):
         s, t, v, o, g = (x[head] for x in (source_scores, target_scores, values, out, grad))
-        if dtype is None:
-            d_s[head], d_t[head] = _backward_by_rows(s, t, v, o, g, slope, d_v[head])
-        else:
-            d_s[head], d_t[head] = _backward(s, t, v, o, g, slope, dtype, d_v[head])
+        d_s[head], d_t[head] = _backward_by_rows(s, t, v, o, g, slope, d_v[head])
     return d_s, d_t, d_v
 
 

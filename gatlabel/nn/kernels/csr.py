@@ -130,7 +130,8 @@ def _sum(weights: Tensor, values: Tensor, *csr: Tensor) -> Tensor:
                 place, weights[head], (nodes, nodes), check_invariants=False, is_coalesced=True
             )
         for chunk in _chunks(values):
-            out[head, :, chunk] = matrix @ values[head, :, chunk].contiguous()
+            part, own = values[head, :, chunk].contiguous(), out[head, :, chunk]
+            torch.addmm(own, matrix, part, beta=0, out=own)
     return out
 
 

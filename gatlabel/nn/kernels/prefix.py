@@ -25,8 +25,8 @@ class Ranking:
     Attributes:
         rows: Number of rows L.
         blocks: Number of blocks.
-        gather: ``(BLOCK · blocks,)``, the row that each slot takes; padding takes row 0.
-        slot: ``(L,)``, the slot of each row.
+        gather: ``(H, BLOCK · blocks)``, the row that each slot takes; padding takes row 0.
+        slot: ``(H, L)``, the slot of each row.
     """
 
     rows: int
@@ -36,22 +36,20 @@ class Ranking:
 
     @classmethod
     def of(cls, order: Tensor) -> Ranking:
-        """Makes the layout of a sort.
+        """Makes the layout of the sorts of several heads.
 
         Args:
-            order: int64 ``(L,)``, the row at each rank.
+            order: int64 ``(H, L)``, the row at each rank.
         """
-        rows = len(order)
+        rows = order.shape[1]
         blocks = -(-rows // BLOCK)
-        gather = F.pad(order, (0, BLOCK * blocks - rows)).view(blocks, BLOCK).T.reshape(-1)
-        slot = torch.empty_like(order)
-        slot[order] = _slots(torch.arange(rows, device=order.device), blocks)
-        return cls(rows, blocks, gather, slot)
+        slots = _slots(torch.arange(rows, device=order.device), blocks)
+        slot = torch.empty_like(order).scatter_(1, order, slots.expand_as(order))
+        return cls(rows, blocks, _laid_out(order, blocks), slot)
 
     def lay_out(self, ranked: Tensor) -> Tensor:
-        """Brings one value a rank, ``(L,)``, into the slots; padding is zero."""
-        padded = F.pad(ranked, (0, BLOCK * self.blocks - self.rows))
-        return padded.view(self.blocks, BLOCK).T.reshape(-1)
+        """Brings one value a rank, ``(H, L)``, into the slots; padding is zero."""
+        return _laid_out(ranked, self.blocks)
 
     def where_first(self, count: Tensor) -> Tensor:
         """Where :meth:`first` finds the sum of the first ``count`` ranks (int64, in 0 … L)."""
@@ -104,15 +102,21 @@ class Ranking:
         return out, out[:-1].view(BLOCK, self.blocks, -1)
 
 
+def _laid_out(ranked: Tensor, blocks: int) -> Tensor:
+    """One value a rank ``(H, L)`` -> ``(H, BLOCK · blocks)``, padded with zero."""
+    padded = F.pad(ranked, (0, BLOCK * blocks - ranked.shape[1]))
+    return padded.unflatten(1, (blocks, BLOCK)).transpose(1, 2).flatten(1)
+
+
 def _slots(ranks: Tensor, blocks: int) -> Tensor:
     return ranks % BLOCK * blocks + torch.div(ranks, BLOCK, rounding_mode="floor")
 
 
 def running_sums(x: Tensor) -> Tensor:
-    """Sums of the first ``k`` entries of a vector, for ``k = 0 … L``: ``(L,) -> (L + 1,)``."""
-    return F.pad(x.cumsum(0), (1, 0))
+    """Sums of the first ``k`` entries of rows, for ``k = 0 … L``: ``(H, L) -> (H, L + 1)``."""
+    return F.pad(x.cumsum(1), (1, 0))
 
 
 def remaining_sums(x: Tensor) -> Tensor:
-    """Sums of the entries from ``k`` on, added up from the end: ``(L,) -> (L + 1,)``."""
-    return F.pad(x.flip(0).cumsum(0).flip(0), (0, 1))
+    """Sums of the entries from ``k`` on, added up from the end: ``(H, L) -> (H, L + 1)``."""
+    return F.pad(x.flip(1).cumsum(1).flip(1), (0, 1))
