@@ -17,6 +17,7 @@ from gatlabel.metrics.inputs import Array, check_scores
 # (C, P) which cells are positives, the others being padding in front
 Curve = Callable[[Tensor, Tensor, Tensor], Tensor]
 _CELLS = 1 << 22  # scores sorted at once: 32 MB in float64
+_LONG_ROW = 4096  # scores: from here on, a row at a time is faster than positions of all rows
 
 
 def _uninterpolated(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
@@ -130,13 +131,7 @@ def _precision_at_positives(score: Tensor, target: Tensor) -> tuple[Tensor, Tens
     positive = target == 1
     count = positive.count_nonzero(1)  # (C,)
     width = max(1, int(count.max()))  # at least one column, if only of padding
-    low = -math.inf
-    row, column = positive.nonzero(as_tuple=True)  # sorted by row
-    offset = count.cumsum(0) - count
-    place = torch.arange(len(row), device=score.device) - offset[row]
-    positives = score.new_full((len(score), width), low)
-    positives[row, width - 1 - place] = score[row, column]
-    positives = _sorted(positives)  # padding is lowest, so it stays in front
+    positives = _positives(score, positive, count, width)
     ranked = _ranked(score, known, positives, count)
     index = torch.arange(width, device=score.device)
     # a positive's hits reach down to the first that ties with it; padding ties with -inf
@@ -146,6 +141,22 @@ def _precision_at_positives(score: Tensor, target: Tensor) -> tuple[Tensor, Tens
     valid = index >= width - count[:, None]
     precision = hits.double() / ranked.clamp(min=1)
     return precision, hits, valid
+
+
+def _positives(score: Tensor, positive: Tensor, count: Tensor, width: int) -> Tensor:
+    """The scores of positives, ascending, padded with -inf in front, ``(C, width)``."""
+    found = score.new_full((len(score), width), -math.inf)
+    if score.device.type == "cpu" and score.shape[1] >= _LONG_ROW:
+        for row, have in enumerate(count.tolist()):
+            own = score[row].numpy()[positive[row].numpy()]
+            own.sort()
+            found[row, width - have :] = torch.from_numpy(own)
+        return found
+    row, column = positive.nonzero(as_tuple=True)  # sorted by row
+    offset = count.cumsum(0) - count
+    place = torch.arange(len(row), device=score.device) - offset[row]
+    found[row, width - 1 - place] = score[row, column]
+    return _sorted(found)  # padding is lowest, so it stays in front
 
 
 def _ranked(score: Tensor, known: Tensor, positives: Tensor, count: Tensor) -> Tensor:

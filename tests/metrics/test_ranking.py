@@ -6,6 +6,7 @@ import torch
 
 from gatlabel.errors import InputError
 from gatlabel.metrics import average_precision, mean_average_precision
+from gatlabel.metrics.ranking import _LONG_ROW
 from tests.reference import metrics as reference
 
 PROTOCOLS = ["uninterpolated", "voc2007", "voc2010"]
@@ -177,3 +178,23 @@ def test_same_on_cuda():
     scores, targets = example(n=400)
     result = average_precision(torch.from_numpy(scores).cuda(), torch.from_numpy(targets).cuda())
     torch.testing.assert_close(result.cpu(), average_precision(scores, targets), equal_nan=True)
+
+
+@pytest.mark.parametrize("images", [_LONG_ROW - 1, _LONG_ROW])
+def test_long_rows_are_scikit_learns_too(images: int) -> None:
+    """Rows are taken one at a time from some length on, with ties, unknowns and empty labels."""
+    from sklearn.metrics import average_precision_score
+
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(images, 4, generator=generator).mul(50).round()
+    rates = torch.tensor([0.3, 0.02, 0.0, 1.0])
+    targets = (torch.rand(images, 4, generator=generator) < rates).int()
+    targets[torch.rand(images, 4, generator=generator) < 0.1] = -1
+    before = scores.clone()
+    found = average_precision(scores, targets)
+    assert torch.equal(scores, before)
+    for label in (0, 1, 3):
+        known = targets[:, label] != -1
+        wanted = average_precision_score(targets[known, label], scores[known, label])
+        assert float(found[label]) == pytest.approx(wanted, abs=1e-12)
+    assert found[2].isnan()
