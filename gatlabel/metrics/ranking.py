@@ -147,10 +147,10 @@ def _positives(score: Tensor, positive: Tensor, count: Tensor, width: int) -> Te
     """The scores of positives, ascending, padded with -inf in front, ``(C, width)``."""
     found = score.new_full((len(score), width), -math.inf)
     if score.device.type == "cpu" and score.shape[1] >= _LONG_ROW:
-        for row, have in enumerate(count.tolist()):
-            own = score[row].numpy()[positive[row].numpy()]
+        for label, have in enumerate(count.tolist()):
+            own = score[label].numpy()[positive[label].numpy()]
             own.sort()
-            found[row, width - have :] = torch.from_numpy(own)
+            found[label, width - have :] = torch.from_numpy(own)
         return found
     row, column = positive.nonzero(as_tuple=True)  # sorted by row
     offset = count.cumsum(0) - count
