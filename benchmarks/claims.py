@@ -6,8 +6,9 @@
 
 Every claim is read off one ``gatlabel benchmark`` with its controls, equal tuning and at least five
 seeds. "Not worse" claims need the lower end of the 95 % interval above minus the margin; "better"
-claims need a p-value below 0.05 after Holm's correction over all comparisons of the benchmark. A
-claim that fails is written down like one that holds. Results go to
+claims need a p-value below 0.05 after Holm's correction over all comparisons of the benchmark;
+"closes" claims need, besides, a difference of so many per cent of the way from linear to the oracle
+of the scenes. A claim that fails is written down like one that holds. Results go to
 benchmarks/results/claims/NAME/: every run's figures, the tables, the machine, and claims.json.
 Interrupted benchmarks go on where they stopped.
 """
@@ -16,13 +17,15 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from gatlabel.data.scenes import oracle_map
 from gatlabel.experiments import BenchmarkResult, make_config, run_benchmark
-from gatlabel.experiments.comparisons import Comparison
+from gatlabel.experiments.preparation import read_task
 from gatlabel.files import write_json
 
 RESULTS = Path(__file__).parent / "results" / "claims"
@@ -36,24 +39,25 @@ class Claim:
     Attributes:
         ours: Start of the title of who is meant (``gat · conditional``).
         against: With what it is compared (``linear``, ``ignore``, ``random edges``, …).
-        kind: ``not worse`` (by more than the margin) or ``better``.
+        kind: ``not worse`` (by more than the margin), ``better``, or ``closes``.
         margin: In points of mAP: how much worse is still not worse; or how much better at least.
+            Of ``closes``: per cent of the distance between the other's mAP and the oracle's.
         fraction: Share of the training pictures.
         hidden: Share of the training targets hidden.
     """
 
     ours: str
     against: str
-    kind: Literal["not worse", "better"]
+    kind: Literal["not worse", "better", "closes"]
     margin: float
     fraction: float = 1.0
     hidden: float = 0.0
 
-    def judge(self, comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    def judge(self, result: BenchmarkResult, oracle: float | None) -> dict[str, Any]:
         """Returns the claim, the figures, and whether it holds, as JSON values."""
         found = [
             c
-            for c in comparisons
+            for c in result.comparisons
             if c.against == self.against
             and c.ours.title == self.ours
             and c.setting.fraction == self.fraction
@@ -62,13 +66,22 @@ class Claim:
         if len(found) != 1:
             raise SystemExit(f"{len(found)} comparisons of {self.ours} with {self.against}")
         d, corrected = found[0].difference, found[0].corrected
+        significant = corrected is not None and corrected < 0.05
+        more: dict[str, Any] = {}
         if self.kind == "not worse":
             holds = 100 * d.low > -self.margin
-        else:
-            significant = corrected is not None and corrected < 0.05
+        elif self.kind == "better":
             holds = significant and 100 * d.value >= self.margin
+        else:
+            assert oracle is not None
+            theirs = [r.values["mAP"] for r in result.runs if r.contender == found[0].theirs]
+            way = oracle - float(np.mean(theirs))
+            closed = [round(100 * part / way, 1) for part in (d.value, d.low, d.high)]
+            more = {"oracle": round(100 * oracle, 2), "closed, per cent": closed}
+            holds = significant and closed[0] >= self.margin
         return {
             **self.__dict__,
+            **more,
             "points": round(100 * d.value, 2),
             "interval": [round(100 * d.low, 2), round(100 * d.high, 2)],
             "p": d.p,
@@ -100,11 +113,13 @@ class Study:
         options: Of the benchmark.
         claims: Named before it was run.
         data: Folder of the photographs below the shared folder, if it needs any.
+        kind: Of the benchmark.
     """
 
     options: dict[str, Any]
     claims: tuple[Claim, ...]
     data: str | None = None
+    kind: Literal["graphs", "heads"] = "graphs"
 
 
 _HEADS = {"heads": ("gat",), "graphs": ("conditional",), "train_fractions": SIZES}
@@ -114,10 +129,29 @@ _MISSING = {"heads": ("linear",), "graphs": ("npmi",), "hide_labels": HIDDEN,
 _SCENES = {"data": "scenes", "seed": 1}
 _PHOTOGRAPHS = {"data": "csv", "backbone": "efficientnet_lite0", "image_size": 224}
 
+CONDITIONED = "conditioned · npmi:top_k=10"
+# Small drawn objects want a finer map and an encoder that may change much; the recipe was chosen on
+# the drawings of seed 0, by validation pictures, for conditioned and linear alike.
+_END_TO_END = {
+    **{"data": "scenes", "preset": "coco", "seed": 1, "train_pictures": 2000},
+    **{"test_pictures": 1000, "backbone": "efficientnet_lite0", "stride": 16},
+    **{"augmentation": "turned", "encoder_lr": 1.0, "batch_size": 16, "epochs": 12},
+    **{"mode": "end-to-end", "heads": ("conditioned",), "graphs": ("npmi:top_k=10",)},
+}
+
 STUDIES = {
     # superiority is claimed at all of the pictures
     "gat-scenes": Study({**_HEADS, **_SCENES}, _gat(0.5, better=(1.0,))),
     "gat-voc2007-part": Study({**_HEADS, **_PHOTOGRAPHS}, _gat(1.0), "voc2007-part"),
+    "conditioned-scenes": Study(
+        _END_TO_END,
+        (
+            Claim(CONDITIONED, "linear", "closes", 25.0),
+            Claim(CONDITIONED, "no edges", "better", 0.0),
+            Claim(CONDITIONED, "random edges", "better", 0.0),
+        ),
+        kind="heads",
+    ),
     "completion-scenes": Study({**_MISSING, **_SCENES}, _completion("npmi")),
     "completion-voc2007-part": Study(
         {**_MISSING, **_PHOTOGRAPHS}, _completion("npmi"), "voc2007-part"
@@ -133,9 +167,11 @@ def run(name: str, shared: Path, seeds: int, workers: int | None) -> list[dict[s
     if study.data is not None:
         options["root"] = shared / "data" / study.data
     output = Path("runs") / "claims" / name
-    config = make_config("graphs", **options, seeds=seeds, workers=workers, output=output)
+    config = make_config(study.kind, **options, seeds=seeds, workers=workers, output=output)
     result: BenchmarkResult = run_benchmark(config)
-    judged = [claim.judge(result.comparisons) for claim in study.claims]
+    closes = any(claim.kind == "closes" for claim in study.claims)
+    oracle = oracle_map(read_task(config.train).roles.report) if closes else None
+    judged = [claim.judge(result, oracle) for claim in study.claims]
     place = RESULTS / name
     place.mkdir(parents=True, exist_ok=True)
     for file in KEPT:
