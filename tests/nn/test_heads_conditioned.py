@@ -38,9 +38,8 @@ def picture_map(batch: int = 3, height: int = 3, width: int = 5) -> Tensor:
 
 @pytest.fixture(params=["dense", "sparse"])
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    limits = (10**6, 0.0) if request.param == "dense" else (0, 2.0)
-    monkeypatch.setattr(picture_attention, "DENSE_LABELS", limits[0])
-    monkeypatch.setattr(picture_attention, "DENSE_SHARE", limits[1])
+    dense = request.param == "dense"
+    monkeypatch.setattr(picture_attention, "dense_pays", lambda nodes, edges: dense)
     return request.param
 
 
@@ -77,17 +76,15 @@ def test_all_orders_of_products_give_the_same(
     graph: LabelGraph, monkeypatch: pytest.MonkeyPatch, fold: bool, look_first: bool
 ) -> None:
     head, features = built(graph), picture_map()
-    assert head.attend.dense
     parameters = [features.requires_grad_(), *head.parameters()]
     results = []
     for dense in (False, True):  # the sparse form has one order only
-        if dense:
-            monkeypatch.setattr(ConditionedHead, "_order", lambda *_: (fold, look_first))
-        else:
-            head.attend.dense = False
+        monkeypatch.setattr(picture_attention, "dense_pays", lambda *_, dense=dense: dense)
+        monkeypatch.setattr(ConditionedHead, "_order", lambda *_: (fold, look_first))
+        head.attend.set_edges(head.edge_index, head.edge_weight)
+        assert head.attend.dense == dense
         logits = head(features)
         results.append([logits, *torch.autograd.grad(logits.square().sum(), parameters)])
-        head.attend.dense = True
     for sparse, dense in zip(*results, strict=True):
         torch.testing.assert_close(dense, sparse)
 
@@ -98,6 +95,28 @@ def test_the_order_with_the_fewest_operations_is_taken(graph: LabelGraph) -> Non
     narrow = ConditionedHead(1024, graph, hidden=8, heads=2)
     assert narrow._order(2, looks=True) == (False, False)  # fewer positions than labels
     assert narrow._order(400, looks=True) == (False, True)
+
+
+def test_the_form_follows_size_and_density() -> None:
+    assert picture_attention.dense_pays(80, 10)
+    assert not picture_attention.dense_pays(400, 400 * 64)
+    assert picture_attention.dense_pays(2000, 2000 * 1000)
+
+
+def test_many_labels_export_and_lose_their_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sparse form, with and without the registered product."""
+    labels = 120
+    ring = torch.stack([torch.arange(labels), torch.arange(1, labels + 1) % labels])
+    graph = LabelGraph([f"label {k}" for k in range(labels)], ring)
+    head, features = ConditionedHead(D, graph, hidden=8), picture_map().float()
+    with torch.no_grad():
+        head.out_edge.normal_()
+    assert not head.attend.dense
+    logits = head(features)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    torch.testing.assert_close(head(features), logits)
+    alone = head.without_edges()(features)
+    assert not torch.allclose(alone, logits, atol=1e-3)
 
 
 def test_starts_as_its_own_no_edges_form(graph: LabelGraph) -> None:

@@ -34,7 +34,7 @@ from gatlabel.nn.kernels.prefix import Ranking, remaining_sums, running_sums
 SPREAD_LIMIT = {torch.float32: 100.0, torch.float64: 600.0}
 
 # Elements of the (L, chunk) arrays worked on at a time, and of a block of rows in the fallback.
-CHUNK = 1 << 17
+CHUNK = 1 << 18
 BLOCK = 1 << 22
 
 
