@@ -182,14 +182,14 @@ def _tune(
 
 
 def chosen_options(plan: Plan, store: Store, who: Contender, where: Setting) -> Options:
-    """Returns the options of the trial that did best on the tuning split."""
+    """Returns the options of the trial that did best on the tuning split, see `best_trial`."""
     if len(plan.trials) == 1:
         return dict(plan.trials[0])
     scores = {
         trial: [store.trials[who, where, seed, trial] for seed in plan.tuning_seeds]
         for trial in range(len(plan.trials))
     }
-    return dict(plan.trials[best_trial(scores)])
+    return dict(plan.trials[best_trial(scores, plan.trials)])
 
 
 def _open_runs(plan: Plan, store: Store) -> list[tuple[Contender, Setting, int, bool]]:

@@ -49,7 +49,8 @@ def scene_encoder(
     config = dataclasses.replace(
         config.resolved(), head="linear", epochs=epochs, seed=0, keep="last", patience=0
     )
-    deciding = {name: config.to_dict()[name] for name in DECIDING}
+    options = config.to_dict()
+    deciding = {name: options[name] for name in DECIDING if options[name] is not None}
     # how labels go together is the benchmark's subject, so the encoder does not follow its options
     looks = {k: v for k, v in scene_options(config).items() if k in ("size", "difficulty")}
     scenes = scene_config(config.preset, **looks)

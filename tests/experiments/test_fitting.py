@@ -131,5 +131,21 @@ def test_trials_are_alike_for_all_and_different_from_each_other() -> None:
     assert len({tuple(sorted(t.items())) for t in everything}) == len(everything) == 27
 
 
-def test_the_best_trial_has_the_highest_mean() -> None:
-    assert best_trial({0: [0.1, 0.5], 1: [0.4, 0.4], 2: [0.4, 0.4], 3: [0.9, -0.4]}) == 1
+SETTINGS = [
+    {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 0.9},
+    {"lr": 1e-3, "weight_decay": 10.0, "shrinkage": 0.3},
+    {"lr": 3e-3, "weight_decay": 10.0, "shrinkage": 0.9},
+    {"lr": 1e-3, "weight_decay": 10.0, "shrinkage": 0.9},
+]
+
+
+def test_the_best_trial_of_one_seed_has_the_highest_score() -> None:
+    assert best_trial({0: [0.3], 1: [0.41], 2: [0.4], 3: [0.2]}, SETTINGS) == 1
+
+
+def test_of_trials_that_cannot_be_told_apart_the_most_held_back_is_kept() -> None:
+    alike = {0: [0.30, 0.50], 1: [0.31, 0.48], 2: [0.29, 0.50], 3: [0.28, 0.51]}
+    assert best_trial(alike, SETTINGS) == 3
+    # the gap of trial 3 is larger than its standard error now: 0.02 in both seeds
+    assert best_trial({**alike, 3: [0.28, 0.48]}, SETTINGS) == 2
+    assert best_trial({0: [0.4, 0.4], 1: [0.3, 0.3]}, SETTINGS) == 0
