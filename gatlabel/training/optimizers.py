@@ -19,8 +19,10 @@ def grouped_parameters(model: MultiLabelClassifier, config: TrainConfig) -> list
     The encoder learns at ``encoder_lr`` times the rate; biases and norms do not decay; what the
     head names in ``shrunk_parameters`` decays by ``shrinkage`` instead of ``weight_decay``.
     """
+    scale = config.resolved().encoder_lr
+    assert scale is not None
     groups = parameter_groups(
-        model, config.lr, encoder_lr_scale=config.encoder_lr, weight_decay=config.weight_decay
+        model, config.lr, encoder_lr_scale=scale, weight_decay=config.weight_decay
     )
     shrunk = [p for p in model.head.shrunk_parameters() if p.requires_grad]
     identities = {id(p) for p in shrunk}
