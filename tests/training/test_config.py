@@ -66,9 +66,12 @@ def test_choices_left_open_are_made_before_a_run() -> None:
     open_choices = default()
     made = open_choices.resolved()
     assert made.backbone != "auto"
-    assert (made.image_size, made.epochs, made.pooling) == (96, 3, "gem")
+    assert (made.image_size, made.epochs, made.pooling) == (96, 4, "gem")
+    assert (made.stride, made.encoder_lr) == (16, 1.0)
+    assert default(backbone="resnet18").resolved().stride is None
     assert made.resolved() == made
-    assert default(data="csv", root=Path("x")).resolved().epochs == 12
+    files = default(data="csv", root=Path("x")).resolved()
+    assert (files.epochs, files.stride, files.encoder_lr) == (12, None, 0.1)
     assert default(epochs=7, image_size=64).resolved().epochs == 7
 
 
