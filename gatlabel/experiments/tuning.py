@@ -14,7 +14,7 @@ Options = dict[str, float]
 FROZEN_SPACE: dict[str, tuple[float, ...]] = {
     "lr": (3e-4, 1e-3, 3e-3),
     "weight_decay": (0.1, 1.0, 10.0),
-    "shrinkage": (0.3, 0.9, 0.99),
+    "shrinkage": (0.9, 0.99, 0.999),
 }
 #: End to end, as factors on the recipe's own options.
 END_TO_END_SPACE: dict[str, tuple[float, ...]] = {

@@ -124,8 +124,12 @@ class ConditionedHead(TakesGraph, MapHead):
         return {**super().config, **{name: getattr(self, name) for name in names}}
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
-        """``o`` and ``c``: how far the edges may move a logit."""
-        return [self.out_edge, self.coupling]
+        """``o``: how far the attention may move a logit.
+
+        Not ``c``: a number an edge is soon learned and hardly overfits, and what holds a matrix
+        at an optimiser's step would hold it at zero.
+        """
+        return [self.out_edge]
 
     def label_bias(self) -> nn.Parameter:
         """The biases ``b (L,)``."""
