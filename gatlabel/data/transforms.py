@@ -86,8 +86,12 @@ class Augmentation:
         ratio: Smallest and largest aspect ratio of that crop.
         scales: Sides of ``"multiscale"`` crops, as shares of the picture's.
         flip: Probability of a mirror image.
-        rotate: Largest angle in degrees that the picture is turned by; corners that come into
-            view get the mean colour.
+        rotate: Largest angle in degrees that the picture is turned by, 0 to 180. What comes into
+            view, here and below, gets the mean colour.
+        shift: Largest share of the side that it is moved by in each direction, 0 to 1.
+        zoom: Largest factor that it is enlarged by, and divided by, 1 or more. Unlike a crop, it
+            leaves most objects in the picture, whose labels stay true.
+        shear: Largest angle in degrees that it is slanted by, 0 to 60.
         jitter: Largest relative change of brightness, contrast and saturation, 0 to 1.
         hue: Largest shift of the hue, 0 to 0.5 of the colour circle.
         randaugment: How many operations of RandAugment (Cubuk et al., 2020) are applied.
@@ -104,6 +108,9 @@ class Augmentation:
     scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66, 0.5)
     flip: float = 0.5
     rotate: float = 0.0
+    shift: float = 0.0
+    zoom: float = 1.0
+    shear: float = 0.0
     jitter: float = 0.0
     hue: float = 0.0
     randaugment: int = 0
@@ -117,7 +124,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Augmentation(crop="none", flip=0.0),
     "light": Augmentation(area=(0.6, 1.0)),
     "standard": Augmentation(area=(0.4, 1.0), jitter=0.2),
-    "turned": Augmentation(area=(0.5, 1.0), rotate=20.0, jitter=0.3),  # objects at any angle
+    "turned": Augmentation(crop="none", rotate=20.0, shift=0.15, zoom=4 / 3, shear=8.0, jitter=0.3),
     "strong": Augmentation(area=(0.3, 1.0), randaugment=2, cutout=0.4),
     "mlgcn": Augmentation(crop="multiscale"),  # Chen et al., CVPR 2019, section 4.2
     "asl": Augmentation(crop="none", flip=0.5, randaugment=2, cutout=0.5),  # Ridnik et al., 2021
@@ -158,9 +165,17 @@ def training_transform(
         steps += evaluation_transform(size, resize).steps
     if options.flip and options.crop != "resized":
         steps.append(RandomMirror(options.flip))
-    if options.rotate:
-        bilinear = v2.InterpolationMode.BILINEAR
-        steps.append(v2.RandomRotation(options.rotate, bilinear, fill=list(MEAN_COLOUR)))
+    if options.rotate or options.shift or options.zoom > 1 or options.shear:
+        steps.append(
+            v2.RandomAffine(
+                options.rotate,
+                translate=(options.shift, options.shift),
+                scale=(1 / options.zoom, options.zoom),
+                shear=options.shear or None,
+                interpolation=v2.InterpolationMode.BILINEAR,
+                fill=list(MEAN_COLOUR),
+            )
+        )
     if options.jitter and not options.hue:
         steps.append(ColourJitter(options.jitter))
     elif options.hue:
@@ -220,10 +235,12 @@ def _check(options: Augmentation) -> None:
         raise InputError(f"crop ratio {options.ratio}: expected 0 < smallest <= largest")
     if not options.scales or not all(0 < scale <= 1 for scale in options.scales):
         raise InputError(f"crop scales {options.scales}: expected shares above 0, up to 1")
-    bounds = {"flip": 1, "rotate": 180, "jitter": 1, "hue": 0.5, "cutout": 1, "erase": 1}
-    for name, most in bounds.items():
+    bounds = {"flip": 1, "rotate": 180, "shift": 1, "shear": 60, "jitter": 1, "hue": 0.5}
+    for name, most in {**bounds, "cutout": 1, "erase": 1}.items():
         if not 0 <= getattr(options, name) <= most:
             raise InputError(f"{name} {getattr(options, name)}: expected 0 to {most}")
+    if not 1 <= options.zoom < float("inf"):
+        raise InputError(f"zoom {options.zoom}: expected 1 or more")
     if options.randaugment < 0 or not 0 <= options.magnitude <= 30:
         raise InputError(
             f"randaugment {options.randaugment}, magnitude {options.magnitude}: expected a number "

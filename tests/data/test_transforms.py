@@ -264,14 +264,37 @@ def test_repr_shows_the_steps() -> None:
     assert "(1.0, 0.875, 0.75, 0.66, 0.5)" in repr(training_transform(32, "mlgcn"))
 
 
-def test_rotation_turns_pictures_and_fills_the_corners_with_the_mean_colour() -> None:
+WHOLE = Augmentation(area=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0)
+
+
+def drawn(options: Augmentation, count: int = 12) -> torch.Tensor:
+    """White pictures of 32 pixels, with a black square of 8 in the middle, as chance has them."""
     torch.manual_seed(0)
-    options = Augmentation(area=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0, rotate=45.0)
-    turn = training_transform(32, options)
-    white = torch.full((3, 32, 32), 255, dtype=torch.uint8)
-    results = [turn(white) for _ in range(10)]
+    change = training_transform(32, options)
+    image = torch.full((3, 32, 32), 255, dtype=torch.uint8)
+    image[:, 12:20, 12:20] = 0
+    return torch.stack([change(image) for _ in range(count)])
+
+
+def test_rotation_fills_the_corners_with_the_mean_colour() -> None:
+    results = drawn(replace(WHOLE, rotate=45.0))
     mean = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)
-    assert all((result[:, 16, 16] == 255).all() for result in results)
-    assert sum(bool((result[:, 0, 0] == mean).all()) for result in results) > 5
-    with pytest.raises(InputError, match="rotate 200: expected 0 to 180"):
-        training_transform(32, Augmentation(rotate=200))
+    assert (results[:, :, 16, 16] == 0).all()
+    assert (results[:, :, 0, 0] == mean).all(1).sum() > 6
+
+
+def test_shift_moves_and_zoom_scales() -> None:
+    dark = (drawn(replace(WHOLE, shift=0.25)) < 50).all(1)
+    columns = [torch.nonzero(one.any(0)).float().mean() for one in dark]
+    assert max(columns) - min(columns) > 6
+    assert all(abs(int(one.sum()) - 64) <= 1 for one in dark)
+    areas = [int(one.sum()) for one in (drawn(replace(WHOLE, zoom=2.0)) < 50).all(1)]
+    assert min(areas) < 40
+    assert max(areas) > 120
+    assert all(10 <= area <= 260 for area in areas)
+
+
+@pytest.mark.parametrize("wrong", [{"rotate": 200}, {"shift": 2}, {"zoom": 0.5}, {"shear": -1}])
+def test_options_out_of_range_are_named(wrong) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        training_transform(32, Augmentation(**wrong))
