@@ -135,7 +135,7 @@ CONDITIONED = "conditioned · npmi:top_k=10"
 _END_TO_END = {
     **{"data": "scenes", "preset": "coco", "seed": 1, "train_pictures": 2000},
     **{"test_pictures": 1000, "backbone": "efficientnet_lite0", "stride": 16},
-    **{"augmentation": "turned", "encoder_lr": 1.0, "batch_size": 32, "epochs": 12},
+    **{"augmentation": "turned", "encoder_lr": 1.0, "batch_size": 32, "epochs": 16},
     **{"mode": "end-to-end", "heads": ("conditioned",), "graphs": ("npmi:top_k=10",)},
 }
 
