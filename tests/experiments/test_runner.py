@@ -209,8 +209,10 @@ def test_an_identical_contender_is_no_different() -> None:
 
 
 SCRIPT = """
-import sys, torch
+import signal, sys, torch
 from pathlib import Path
+# a shell that runs the tests in the background has this signal ignored, children included
+signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 from tests.experiments.synthetic import benchmark, config
 from gatlabel.experiments.runner import run_on
@@ -242,8 +244,11 @@ def test_an_interrupted_benchmark_goes_on(how: signal.Signals, tmp_path: Path) -
     while len(rows_of(results)) < 8 and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(how)
-    process.wait(30)
-    process.stderr.close()
+    try:
+        process.wait(30)
+    finally:
+        process.kill()
+        process.communicate()
     done = rows_of(results)
     assert 8 <= len(done) < 200 * 8
     assert all(len(row) == len(done[0]) and None not in row.values() for row in done)

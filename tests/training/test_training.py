@@ -227,7 +227,6 @@ def test_learns_the_scenes_it_is_shown(tmp_path: Path) -> None:
         test_pictures=50,
         epochs=5,
         batch_size=16,
-        lr=1e-2,
         augmentation="none",
         image_size=64,
         output=tmp_path / "run",
