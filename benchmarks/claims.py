@@ -16,7 +16,6 @@ Interrupted benchmarks go on where they stopped.
 from __future__ import annotations
 
 import argparse
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -176,7 +175,11 @@ def run(name: str, shared: Path, seeds: int, workers: int | None) -> list[dict[s
     place.mkdir(parents=True, exist_ok=True)
     for file in KEPT:
         if (output / file).is_file():
-            shutil.copy(output / file, place / file)
+            text = (output / file).read_text(encoding="utf-8")
+            # what is committed names no folder of the machine that it was run on
+            (place / file).write_text(
+                text.replace(str(shared.absolute()), "SHARED"), encoding="utf-8"
+            )
     content = {"seeds": seeds, "claims": judged, "verdict": result.verdict}
     write_json(place / "claims.json", content)
     return judged
