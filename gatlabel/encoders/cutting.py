@@ -55,18 +55,15 @@ def cut(trunk: nn.Module, stride: int, what: str) -> nn.Module:
     modes = [(part, part.training) for part in trunk.modules()]
     trunk.eval()
     pixels = torch.zeros(1, 3, PROBE, PROBE)
-    known = _strides(trunk, pixels)
+    known, stages = _strides(trunk, pixels)
     found: nn.Module | None = None
     if stride in known:
         if known[-1] == stride:
             found = trunk
         elif isinstance(trunk, nn.Sequential):
             found = _start_of(trunk, pixels, stride)[0]
-        elif hasattr(trunk, "prune_intermediate_layers"):
-            entries: Any = trunk.feature_info
-            entries = getattr(entries, "info", entries)
-            stages = [k for k, entry in enumerate(entries) if entry["reduction"] == stride]
-            found = Stage(trunk, stages[-1]) if stages else None
+        else:
+            found = Stage(trunk, max(k for k, each in enumerate(stages) if each == stride))
     for part, mode in modes:
         part.training = mode
     if found is None:
@@ -75,21 +72,31 @@ def cut(trunk: nn.Module, stride: int, what: str) -> nn.Module:
     return found
 
 
-def _strides(trunk: nn.Module, pixels: Tensor) -> list[int]:
-    """The strides of all maps on the way, the network's own last."""
+def _strides(trunk: nn.Module, pixels: Tensor) -> tuple[list[int], list[int]]:
+    """The strides of the maps at which a network can end, its own last, and of timm's stages.
+
+    Maps inside a block do not count: some are pooled to one cell, some have channels last.
+    """
+    if isinstance(trunk, nn.Sequential):
+        return _strides_of_chain(trunk, pixels)[0], []
+    stages: list[int] = []
+    if hasattr(trunk, "prune_intermediate_layers"):
+        entries: Any = trunk.feature_info
+        stages = [entry["reduction"] for entry in getattr(entries, "info", entries)]
+    result: Tensor = trunk(pixels)
+    return [*stages, *([_stride(result)] if result.ndim == 4 else [])], stages
+
+
+def _strides_of_chain(chain: nn.Sequential, features: Tensor) -> tuple[list[int], Tensor]:
     found: list[int] = []
-
-    def note(module: nn.Module, inputs: Any, result: Any) -> None:
-        if isinstance(result, Tensor) and result.ndim == 4:
-            found.append(_stride(result))
-
-    hooks = [part.register_forward_hook(note) for part in trunk.modules()]
-    try:
-        trunk(pixels)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
+    for part in chain:
+        if type(part) is nn.Sequential:
+            inner, features = _strides_of_chain(part, features)
+            found += inner
+        else:
+            features = part(features)
+            found.append(_stride(features))
+    return found, features
 
 
 def _stride(features: Tensor) -> int:

@@ -56,6 +56,18 @@ def test_the_own_stride_keeps_the_whole_network() -> None:
     assert cut(whole.trunk, 32, "resnet18") is whole.trunk
 
 
+@pytest.mark.parametrize(
+    ("name", "stride", "known"),
+    [
+        ("mobilenet_v3_small", 256, "2, 4, 8, 16, 32"),  # one cell, where channels are weighed
+        ("convnext_tiny", 2, "4, 8, 16, 32"),  # channels last, inside a block
+    ],
+)
+def test_maps_inside_a_block_are_no_place_to_end(name, stride, known) -> None:
+    with pytest.raises(InputError, match=f"stride {stride}: it has {known}$"):
+        create_encoder(name, stride=stride)
+
+
 def test_unknown_strides_are_refused_with_those_there_are() -> None:
     with pytest.raises(InputError, match="stride 64: it has 2, 4, 8, 16, 32"):
         create_encoder("resnet18", stride=64)
