@@ -87,8 +87,7 @@ def _parser(kind: str) -> ArgumentParser:
 
 def _given(options: Namespace) -> dict[str, Any]:
     """Returns the options that were given, lists split, over those of the config file."""
-    from gatlabel.training.config import read_options
-    from gatlabel.training.options import config_from
+    from gatlabel.training.options import read_config
 
     given = {name: value for name, value in options.as_dict().items() if value is not None}
     path = given.pop("config", None)
@@ -96,7 +95,7 @@ def _given(options: Namespace) -> dict[str, Any]:
         if name in given:
             given[name] = [_item(name, part) for part in given[name].strip("[]").split(",")]
     if path is not None:
-        given["train"] = config_from(read_options(path))
+        given["train"] = read_config(path)
     return given
 
 

@@ -59,16 +59,24 @@ def set_defaults(parser: ArgumentParser, recipe: str, config: Path | None) -> No
     Raises:
         InputError: If there is no such recipe, or the file is wrong.
     """
+    parser.set_defaults(_file_over_recipe(recipe, config))
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Reads a YAML file of options, over those of the recipe that it names.
+
+    Raises:
+        InputError: If the file, an option or the recipe is wrong.
+    """
+    return config_from(_file_over_recipe("default", path))
+
+
+def _file_over_recipe(recipe: str, config: Path | None) -> dict[str, Any]:
     options = {} if config is None else read_options(config)
     recipe = str(options.get("recipe", recipe)) if recipe == "default" else recipe
     if recipe not in RECIPES:
         raise unknown_choice("recipe", recipe, RECIPES)
-    base = _recipe_defaults(recipe)
-    parser.set_defaults({**base, **options, "recipe": recipe})
-
-
-def _recipe_defaults(recipe: str) -> dict[str, Any]:
-    return RECIPES[recipe]().to_dict()
+    return {**RECIPES[recipe]().to_dict(), **options, "recipe": recipe}
 
 
 def config_from(options: Mapping[str, Any] | Namespace) -> TrainConfig:

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from gatlabel.cli import main
+from gatlabel.cli.benchmark import _given, _parser
+from gatlabel.cli.parsing import parse
 from gatlabel.experiments import BenchmarkResult, benchmark_graphs
+from gatlabel.training import mlgcn
 
 ENCODER = ["--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"]
 QUICK = [
@@ -64,6 +67,14 @@ def test_end_to_end_with_completion_and_its_controls(tiny_csv: Path, tmp_path: P
     assert benchmark(tiny_csv, tmp_path, *more) == 0
     found = {(row["unknown"], row["completion"]) for row in rows_of(tmp_path)}
     assert found >= {("ignore", ""), ("complete", "own"), ("complete", "none")}
+
+
+def test_a_config_file_brings_the_options_of_its_recipe(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("recipe: mlgcn\nlr: 0.05\n")
+    options = parse(_parser("graphs"), ["--config", str(tmp_path / "run.yaml"), "--seeds", "2"])
+    given = _given(options)
+    assert given["train"] == mlgcn(lr=0.05)
+    assert given["seeds"] == 2
 
 
 def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
