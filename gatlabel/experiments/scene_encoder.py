@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,6 +27,12 @@ DECIDING = (
     *("augmentation", "loss", "batch_size", "optimizer", "lr", "encoder_lr", "weight_decay"),
     *("schedule", "warmup", "clip_gradient", "ema"),
 )
+#: And those that decide it under one loss or schedule only.
+DECIDING_WITH = {
+    "asl": ("gamma_positive", "gamma_negative", "clip"),
+    "focal": ("gamma_positive",),
+    "step": ("step_epochs",),
+}
 
 
 def scene_encoder(
@@ -49,17 +56,12 @@ def scene_encoder(
     config = dataclasses.replace(
         config.resolved(), head="linear", epochs=epochs, seed=0, keep="last", patience=0
     )
-    options = config.to_dict()
-    deciding = {name: options[name] for name in DECIDING if options[name] is not None}
-    # how labels go together is the benchmark's subject, so the encoder does not follow its options
-    looks = {k: v for k, v in scene_options(config).items() if k in ("size", "difficulty")}
-    scenes = scene_config(config.preset, **looks)
-    content = json.dumps([VERSION, pictures, epochs, deciding, looks], sort_keys=True)
-    folder = cache / f"scene-encoder-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    folder = cache / f"scene-encoder-{_key(config, pictures, epochs)}"
     if (folder / "model.safetensors").is_file():  # written last
         say(f"encoder for scenes: {folder}")
         return MultiLabelClassifier.from_pretrained(folder)
     say(f"training an encoder for scenes, once: {epochs} epochs of {pictures} pictures")
+    scenes = scene_config(config.preset, **_looks(config))
     every = SceneImages(scenes, "pretrain", pictures + VALIDATION)
     train = every.subset(range(pictures))
     splits = DataSplits("scenes", train, every.subset(range(pictures, len(every))))
@@ -69,6 +71,22 @@ def scene_encoder(
         fit(model, config, loaders(splits, model, config), None)
     model.save_pretrained(folder)
     return model
+
+
+def _looks(config: TrainConfig) -> dict[str, Any]:
+    # how labels go together is the benchmark's subject, so the encoder does not follow its options
+    return {k: v for k, v in scene_options(config).items() if k in ("size", "difficulty")}
+
+
+def _key(config: TrainConfig, pictures: int, epochs: int) -> str:
+    """A hash of all that decides what the encoder becomes."""
+    options = config.to_dict()
+    names = [*DECIDING]
+    for choice in (config.loss, config.schedule):
+        names += DECIDING_WITH.get(choice, ())
+    deciding = {name: options[name] for name in names if options[name] is not None}
+    content = json.dumps([VERSION, pictures, epochs, deciding, _looks(config)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _linear_model(config: TrainConfig, source: SceneImages) -> MultiLabelClassifier:
