@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from gatlabel.errors import InputError
 from gatlabel.experiments.config import BenchmarkConfig
 from gatlabel.experiments.contenders import Contender, contenders
 from gatlabel.experiments.fitting import FitOptions
@@ -131,6 +133,7 @@ def run_on(
     about = {"title": title, "protocol": protocol}
     write_json(store.protocol, {**about, "contenders": [_parts(c) for c in plan.contenders]})
     if _open_runs(plan, store):
+        _refuse_other_trials(plan, store)
         write_json(store.machine, machine(workers))
         prepared = backend()
         _tune(config, plan, store, prepared, workers)
@@ -155,6 +158,19 @@ def make_backend(config: BenchmarkConfig, task: Task, say: Say) -> Backend:
 
     fit = FitOptions(epochs=config.frozen_epochs)
     return FrozenBackend(prepare(config, task, say), config.train, fit)
+
+
+def _refuse_other_trials(plan: Plan, store: Store) -> None:
+    """Runs that were tuned over other settings, by another version, cannot be gone on with."""
+    tried = [(plan.trials[trial : trial + 1], done) for trial, done in store.tried.items()]
+    tried += [(plan.trials, run.values) for run in store.runs.values()]
+    for ours, done in tried:
+        if not any(all(math.isclose(done[n], o[n], rel_tol=1e-6) for n in o) for o in ours):
+            settings = ", ".join(f"{name}={done[name]:g}" for name in CHOSEN)
+            raise InputError(
+                f"{store.folder} holds results of another version, which tried other settings of "
+                f"the optimiser ({settings}): give another output"
+            )
 
 
 def _tune(

@@ -66,6 +66,7 @@ class Store:
         self._config, self._targets = folder / "benchmark.json", folder / "targets.npz"
         self.runs: dict[RunKey, Run] = {}
         self.trials: dict[tuple[Contender, Setting, int, int], float] = {}
+        self.tried: dict[int, dict[str, float]] = {}  # what each trial's settings were
         self._trial_rows: list[dict[str, Any]] = []
 
     def begin(self, fixed: Mapping[str, Any], targets: NDArray[np.float32], names: Sequence[str],
@@ -91,7 +92,7 @@ class Store:
                 )
             self._read()
             return
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if self.folder.exists() and (not self.folder.is_dir() or self._holds_other_things()):
             raise InputError(
                 f"{self.folder} is not empty and holds no benchmark: give another output"
             )
@@ -100,6 +101,11 @@ class Store:
                 temporary, targets=targets, names=np.array(names), train_counts=train_counts
             )
         write_json(self._config, fixed)
+
+    def _holds_other_things(self) -> bool:
+        """Whether there is more than an interruption before the first run leaves behind."""
+        left = (self._targets.name, f".{self._targets.stem}-", f".{self._config.stem}-")
+        return any(not path.name.startswith(left) for path in self.folder.iterdir())
 
     def read_config(self) -> dict[str, Any]:
         """Reads the options that decide the results.
@@ -161,7 +167,9 @@ class Store:
                 self.runs[key] = Run(*key, values)
         for row in _read_rows(self.tuning):
             who, where, seed = parse_identity(row, self.tuning)
-            self.trials[who, where, seed, int(row["trial"])] = float(row["mAP"])
+            trial = int(row["trial"])
+            self.trials[who, where, seed, trial] = _number(row["mAP"])
+            self.tried[trial] = {name: _number(row[name]) for name in CHOSEN}
             self._trial_rows.append(row)
 
     def load(self) -> None:
