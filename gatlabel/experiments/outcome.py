@@ -128,7 +128,14 @@ def inference_microseconds(head: Head, features: Tensor, repeats: int = 5) -> fl
     ready(features)
     times = []
     for _ in range(repeats):
+        _wait_for(features.device)
         began = time.perf_counter()
         ready(features)
+        _wait_for(features.device)
         times.append(time.perf_counter() - began)
     return 1e6 * statistics.median(times) / len(features)
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":  # a call returns there before its work is done
+        torch.cuda.synchronize(device)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from gatlabel.errors import InputError
 from gatlabel.experiments import BenchmarkResult
 from gatlabel.experiments.comparisons import compare
 from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.outcome import Setting, inference_microseconds
 from gatlabel.experiments.runner import run_on
 from gatlabel.experiments.store import Store
 from gatlabel.metrics import evaluate_scores
@@ -172,6 +173,61 @@ def test_more_seeds_add_runs_to_the_old(finished, tmp_path: Path) -> None:
     assert [r.values["train_seconds"] for r in kept] == [
         r.values["train_seconds"] for r in first.runs
     ]
+
+
+@pytest.mark.parametrize(("file", "column"), [("tuning.csv", "lr"), ("results.csv", "shrinkage")])
+def test_settings_of_another_version_are_refused(finished, tmp_path: Path, file, column) -> None:
+    options, task, backend, result = finished
+    folder = shutil.copytree(options.folder, tmp_path / "old")
+    rows = rows_of(folder / file)
+    for row in rows:
+        row[column] = "0.03"
+    with (folder / file).open("w", newline="") as written:
+        writer = csv.DictWriter(written, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    old = dataclasses.replace(options, output=folder)
+    with pytest.raises(InputError, match=f"another version, .*{column}=0.03"):
+        run_on(dataclasses.replace(old, seeds=3), task, lambda: backend, lambda line: None)
+    # what is finished is only reported
+    assert run_on(old, task, lambda: backend, lambda line: None).table() == result.table()
+
+
+def test_an_interruption_before_the_first_run_leaves_a_usable_folder(finished, tmp_path) -> None:
+    options, task, _, _ = finished
+    folder = tmp_path / "begun"
+    folder.mkdir()
+    shutil.copy(options.folder / "targets.npz", folder)
+    (folder / ".benchmark-x1.json").write_text("{")
+    Store(folder).begin({}, task.roles.report.targets, NAMES, np.ones(len(NAMES), np.int64))
+    assert (folder / "benchmark.json").is_file()
+
+
+def test_a_trial_without_any_positive_can_be_read_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    options = {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 0.9}
+    store.begin({}, np.ones((2, 1), np.float32), ("cat",), np.ones(1, np.int64))
+    store.add_trial(Contender("linear"), Setting(), 1000, 0, options, float("nan"))
+    again = Store(tmp_path)
+    again.load()
+    assert np.isnan(list(again.trials.values())).tolist() == [True]
+
+
+class Passing(torch.nn.Module):
+    def forward(self, features):
+        return features
+
+
+def test_inference_is_timed_until_a_gpu_is_done(monkeypatch) -> None:
+    class OnGpu(list):
+        device = torch.device("cuda")
+
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    inference_microseconds(Passing(), torch.zeros(4, 2), repeats=3)
+    assert not waited
+    inference_microseconds(Passing(), OnGpu([1, 2]), repeats=3)
+    assert len(waited) == 6  # before and after each
 
 
 def test_fractions_and_a_cut_tuning_split(tmp_path: Path) -> None:
