@@ -95,8 +95,8 @@ def extract(
         write_json(progress, {"done": done})
         advance(len(rows))
     del store
+    progress.unlink(missing_ok=True)  # first: it must never speak of another, later partial file
     partial.replace(path)
-    progress.unlink(missing_ok=True)
     return FeatureFile(path)
 
 
