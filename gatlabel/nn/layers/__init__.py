@@ -1,0 +1,11 @@
+"""Graph layers that equal PyG's ``GATConv``, ``GATv2Conv`` and ``GCNConv``.
+
+Each takes ``(x, edge_index)`` as PyG's do and has the same parameter names and shapes, so
+``layer.load_state_dict(pyg_layer.state_dict())`` carries weights over. None of them needs PyG.
+"""
+
+from gatlabel.nn.layers.gat import GATLayer
+from gatlabel.nn.layers.gatv2 import GATv2Layer
+from gatlabel.nn.layers.gcn import GCNLayer, symmetric_normalisation
+
+__all__ = ["GATLayer", "GATv2Layer", "GCNLayer", "symmetric_normalisation"]
