@@ -11,14 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from gatlabel.errors import InputError
+from gatlabel.graph.count_checks import check_counts
 from gatlabel.graph.counting import UnknownCounts, count_targets
-from gatlabel.graph.sparse_counts import (
-    count_dtype,
-    more_than_a_label,
-    permuted,
-    symmetric,
-    whole_numbers,
-)
+from gatlabel.graph.sparse_counts import count_dtype, permuted, same, symmetric, whole_numbers
 from gatlabel.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -60,7 +55,7 @@ class Cooccurrence:
         self.label_counts = label_counts
         self.pairs = pairs
         self.unknown = unknown
-        self._check()
+        check_counts(self)
 
     @classmethod
     def from_targets(
@@ -136,16 +131,9 @@ class Cooccurrence:
         Raises:
             InputError: If an array is missing or the counts do not fit together.
         """
-        from gatlabel.graph.pair_input import read_npz
+        from gatlabel.graph.pair_input import read_mlgcn
 
-        if isinstance(arrays, str | os.PathLike):
-            arrays = read_npz(arrays, "ML-GCN counts")
-        missing = {"nums", "adj"} - set(arrays)
-        if missing:
-            raise InputError(
-                f"ML-GCN counts need the arrays 'nums' and 'adj'; missing: {sorted(missing)}"
-            )
-        return cls.from_counts(arrays["nums"], np.asarray(arrays["adj"]), images, names)
+        return cls.from_counts(*read_mlgcn(arrays), images, names)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -289,8 +277,8 @@ class Cooccurrence:
             self.labels == other.labels
             and self.images == other.images
             and np.array_equal(self.label_counts, other.label_counts)
-            and _same(self.pairs, other.pairs)
-            and _same_gaps(self.unknown, other.unknown)
+            and same(self.pairs, other.pairs)
+            and self.unknown == other.unknown
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -306,36 +294,3 @@ class Cooccurrence:
         if self.never_present:
             parts.append(f"{len(self.never_present)} never present")
         return f"Cooccurrence({', '.join(parts)})"
-
-    def _check(self) -> None:
-        """Checks that the counts can be counts of one set of pictures."""
-        if (found := more_than_a_label(self.pairs, self.label_counts)) is not None:
-            row, column, count = found
-            smaller = min(self.label_counts[row], self.label_counts[column])
-            raise InputError(
-                f"the pair {self.labels[row]!r}, {self.labels[column]!r} occurs {count} times, "
-                f"more often than one of its labels ({smaller} times)"
-            )
-        if self.images is not None and (self.label_counts > self.known).any():
-            k = int(np.flatnonzero(self.label_counts > self.known)[0])
-            raise InputError(
-                f"label {self.labels[k]!r} occurs {self.label_counts[k]} times in "
-                f"{self.known[k]} pictures"
-            )
-
-
-def _same(one: sparse.csr_array, two: sparse.csr_array) -> bool:
-    return all(
-        np.array_equal(getattr(one, part), getattr(two, part))
-        for part in ("indptr", "indices", "data")
-    )
-
-
-def _same_gaps(one: UnknownCounts | None, two: UnknownCounts | None) -> bool:
-    if one is None or two is None:
-        return one is two
-    return (
-        np.array_equal(one.labels, two.labels)
-        and _same(one.pairs, two.pairs)
-        and _same(one.present, two.present)
-    )

@@ -16,6 +16,7 @@ from gatlabel.graph.sparse_counts import (
     count_dtype,
     from_triples,
     permuted,
+    same,
     upper_of_dense,
 )
 from gatlabel.labels import UNKNOWN, LabelSet, check_targets
@@ -26,7 +27,7 @@ PRESENT_FROM = 0.5
 _CHUNK_VALUES = 1 << 22  # target values of a chunk when the caller names no number of rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UnknownCounts:
     """How often labels were unknown, alone and together with others.
 
@@ -41,6 +42,17 @@ class UnknownCounts:
     labels: NDArray[np.int64]
     pairs: sparse.csr_array
     present: sparse.csr_array
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UnknownCounts):
+            return NotImplemented
+        return (
+            np.array_equal(self.labels, other.labels)
+            and same(self.pairs, other.pairs)
+            and same(self.present, other.present)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __add__(self, other: UnknownCounts) -> UnknownCounts:
         return UnknownCounts(

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from gatlabel.errors import InputError
@@ -106,6 +106,24 @@ def _from_list(
         i, j = divmod(int(unique[counts > 1][0]), len(labels))
         raise InputError(f"the pair {labels[i]!r}, {labels[j]!r} stands more than once")
     return from_triples(rows, columns, triples[:, 2], len(labels), dtype)
+
+
+def read_mlgcn(
+    arrays: Mapping[str, ArrayLike] | str | os.PathLike[str],
+) -> tuple[ArrayLike, NDArray[Any]]:
+    """Takes label counts ``nums (L,)`` and pair counts ``adj (L, L)`` of a mapping or npz file.
+
+    Raises:
+        InputError: If the file cannot be read or an array is missing.
+    """
+    if isinstance(arrays, str | os.PathLike):
+        arrays = read_npz(arrays, "ML-GCN counts")
+    missing = {"nums", "adj"} - set(arrays)
+    if missing:
+        raise InputError(
+            f"ML-GCN counts need the arrays 'nums' and 'adj'; missing: {sorted(missing)}"
+        )
+    return arrays["nums"], np.asarray(arrays["adj"])
 
 
 def read_npz(path: str | os.PathLike[str], what: str) -> Mapping[str, NDArray[Any]]:

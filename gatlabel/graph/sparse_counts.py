@@ -72,6 +72,14 @@ def permuted(matrix: sparse.csr_array, order: NDArray[np.int64], upper: bool) ->
     return from_triples(rows, columns, stored.data, matrix.shape[0], matrix.dtype.type)
 
 
+def same(one: sparse.csr_array, two: sparse.csr_array) -> bool:
+    """Whether two canonical matrices hold the same counts."""
+    return all(
+        np.array_equal(getattr(one, part), getattr(two, part))
+        for part in ("indptr", "indices", "data")
+    )
+
+
 def more_than_a_label(
     pairs: sparse.csr_array, label_counts: NDArray[np.integer]
 ) -> tuple[int, int, int] | None:
