@@ -24,9 +24,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         path: Where the finished file is to stand; missing parent folders are made.
 
     Raises:
-        InputError: If the folder cannot be made or written to.
+        InputError: If the path is a folder, or its folder cannot be made or written to.
     """
     target = Path(path)
+    if target.is_dir():
+        raise InputError(f"cannot write {target}: it is a folder, give the name of a file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
