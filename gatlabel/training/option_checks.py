@@ -51,6 +51,8 @@ def check_options(config: TrainConfig) -> None:
         raise InputError(
             f"hide_labels={config.hide_labels}: must be at least 0 and below 1, or single"
         )
+    if config.seed >= 2**32:
+        raise InputError(f"seed={config.seed}: must be below 2^32")
     if not config.lr > 0:
         raise InputError(f"lr={config.lr}: must be above 0")
     if config.data != "scenes" and config.root is None:

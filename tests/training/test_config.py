@@ -50,7 +50,10 @@ def test_a_value_of_the_wrong_type_is_named(option: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("epochs", 0), ("lr", 0.0), ("ema", 1.0), ("workers", -1), ("hidden", 0), ("clip", -0.1)],
+    [
+        *(("epochs", 0), ("lr", 0.0), ("ema", 1.0), ("workers", -1)),
+        *(("hidden", 0), ("clip", -0.1), ("seed", 2**64)),
+    ],
 )
 def test_a_value_out_of_range_is_named(option: str, value: float) -> None:
     with pytest.raises(InputError, match=option):
