@@ -30,7 +30,10 @@ def parse_graph(text: str) -> tuple[str, dict[str, Any]]:
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             raise InputError(f"graph {text!r}: write options as variant:name=value, got {part!r}")
-        options[key.strip()] = yaml.safe_load(value)
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"graph {text!r}: {value!r} is no value of {key.strip()}") from None
     return name, options
 
 
@@ -54,7 +57,12 @@ def make_graph(text: str, counts: Cooccurrence, train: TrainConfig) -> LabelGrap
         name, options = parse_graph(text)
         if name == "knn":
             options.setdefault("vectors", train.node_features)
-        return counts.graph(name, **options)
+        try:
+            return counts.graph(name, **options)
+        except TypeError as error:  # text for a number: variants compare before they check
+            raise InputError(
+                f"graph {text!r}: an option has a value of the wrong type ({error})"
+            ) from error
 
 
 def with_edges(graph: LabelGraph, edges: str, counts: Cooccurrence, seed: int) -> LabelGraph:

@@ -129,6 +129,8 @@ def test_graphs_take_options() -> None:
         ("identity:seed=1", "is a control"),
         ("npni:top_k=3", "did you mean 'npmi'"),
         ("npmi:tpo_k=3", "top_k"),
+        ("npmi:top_k=many", "'npmi:top_k=many': an option has a value of the wrong type"),
+        ("npmi:top_k=[", "'\\[' is no value of top_k"),
     ],
 )
 def test_wrong_graphs(text: str, message: str) -> None:
