@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -120,7 +121,8 @@ class DiskCache:
     def _open(self) -> _Opened | None:
         """Maps the files, if they are there and whole."""
         try:
-            with np.load(self.index, allow_pickle=False) as index:
+            # opened here: NumPy leaves damaged files open
+            with self.index.open("rb") as file, np.load(file, allow_pickle=False) as index:
                 shapes = index["shapes"]
             sizes = 3 * shapes.prod(1)
             if len(shapes) != self._count or self.pixels.stat().st_size != sizes.sum():
@@ -128,7 +130,7 @@ class DiskCache:
             # an empty file cannot be mapped, but there is no empty source either
             # copy on write: torch wants memory that it may write to, and the file stays as it is
             pixels = np.memmap(self.pixels, np.uint8, mode="c")
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
         return _Opened(pixels, shapes, np.cumsum(sizes) - sizes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,16 +84,11 @@ class Store:
             InputError: If the folder holds results of other options or data, or other files.
         """
         if self._config.is_file():
-            _refuse_changes(read_json(self._config, "benchmark description"), fixed, self.folder)
-            old, old_names, _ = self.read_targets()
-            if old_names != tuple(names) or not np.array_equal(old, targets):
-                raise InputError(
-                    f"{self.folder} holds results on other data: the data has changed; give "
-                    "another output"
-                )
             self._read()
-            return
-        if self.folder.exists() and (not self.folder.is_dir() or self._holds_other_things()):
+            if self.runs or self.trials:  # else there is nothing that other options would spoil
+                self._refuse_others(fixed, targets, names)
+                return
+        elif self.folder.exists() and (not self.folder.is_dir() or self._holds_other_things()):
             raise InputError(
                 f"{self.folder} is not empty and holds no benchmark: give another output"
             )
@@ -101,6 +97,17 @@ class Store:
                 temporary, targets=targets, names=np.array(names), train_counts=train_counts
             )
         write_json(self._config, fixed)
+
+    def _refuse_others(
+        self, fixed: Mapping[str, Any], targets: NDArray[np.float32], names: Sequence[str]
+    ) -> None:
+        _refuse_changes(self.read_config(), fixed, self.folder)
+        old, old_names, _ = self.read_targets()
+        if old_names != tuple(names) or not np.array_equal(old, targets):
+            raise InputError(
+                f"{self.folder} holds results on other data: the data has changed; give "
+                "another output"
+            )
 
     def _holds_other_things(self) -> bool:
         """Whether there is more than an interruption before the first run leaves behind."""
@@ -247,7 +254,8 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # opened here: NumPy leaves damaged files open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return dict(content)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"cannot read {path}: {error}") from error

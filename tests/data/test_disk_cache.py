@@ -102,6 +102,15 @@ def test_a_damaged_cache_is_made_again(source: FileImages, tmp_path: Path) -> No
     assert torch.equal(again.get(5, source.load, 16), whole)
 
 
+def test_a_damaged_index_is_made_again(source: FileImages, tmp_path: Path) -> None:
+    cache = DiskCache(source, 16, tmp_path / "cache")
+    cache.fill(source.load, 16, threads=1)
+    cache.index.write_bytes(cache.index.read_bytes()[:-30])
+    again = DiskCache(source, 16, tmp_path / "cache")
+    assert not again.filled
+    assert torch.equal(again.get(1, source.load, 16), cache.get(1, source.load, 16))
+
+
 def test_scenes_are_cached_by_what_they_are_drawn_from(tmp_path: Path) -> None:
     one = read_scenes("voc", train=4, val=2, test=2, seed=0, size=48).train
     others = [

@@ -203,6 +203,27 @@ def test_an_interruption_before_the_first_run_leaves_a_usable_folder(finished, t
     assert (folder / "benchmark.json").is_file()
 
 
+def test_options_that_failed_at_once_may_be_mended_in_the_same_folder(tmp_path: Path) -> None:
+    task, backend = benchmark(tmp_path / "data")
+    wrong = config(tmp_path / "out", train_fractions=(0.001,), graphs=("complete",), trials=1)
+    with pytest.raises(InputError, match="too few"):
+        run_on(wrong, task, lambda: backend, lambda line: None)
+    right = dataclasses.replace(wrong, train_fractions=(1.0,), seeds=1)
+    result = run_on(right, task, lambda: backend, lambda line: None)
+    assert Store(right.folder).read_config()["train_fractions"] == [1.0]
+    assert result.runs
+
+
+def test_scores_that_were_cut_off_are_named(finished, tmp_path: Path) -> None:
+    options, _, _, result = finished
+    folder = shutil.copytree(options.folder, tmp_path / "damaged")
+    store = Store(folder)
+    path = store.scores_path(result.runs[0].key)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"cannot read .*\.npz"):
+        BenchmarkResult.load(folder)
+
+
 def test_a_trial_without_any_positive_can_be_read_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
     options = {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 0.9}
