@@ -97,7 +97,8 @@ class MultiLabelClassifier(nn.Module):
             head: Name of a head (see :data:`gatlabel.nn.HEADS`) or its class.
             graph: The label graph; its labels are the model's.
             labels: The label names where there is no graph (heads without edges need none).
-            weights: Weights of the encoder: a name, a local file, or ``None`` for random ones.
+            weights: Weights of an encoder given by name: a name, a local file, or ``None`` for
+                random ones.
             head_options: Further options of the head.
             pooling: Name of a pooling.
             resize: How pictures are brought to size.
@@ -109,6 +110,10 @@ class MultiLabelClassifier(nn.Module):
         """
         if isinstance(encoder, str):
             encoder = create_encoder(encoder, weights=weights, stride=stride)
+        elif weights is not None or stride is not None:
+            raise InputError(
+                "weights and stride are for an encoder given by name: this one is made already"
+            )
         if isinstance(head, str):
             if head not in HEADS:
                 raise unknown_choice("head", head, HEADS)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from gatlabel.data import ImageSource
+from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.labels import LabelSet
@@ -200,6 +201,13 @@ def test_create_says_what_is_missing() -> None:
         MultiLabelClassifier.create("mobilenet_v3_small", "gatt", labels=NAMES)
     with pytest.raises(InputError, match="pooling"):
         MultiLabelClassifier.create("mobilenet_v3_small", "linear", labels=NAMES, pooling="median")
+
+
+@pytest.mark.parametrize("option", [{"stride": 16}, {"weights": "default"}])
+def test_options_of_an_encoder_need_its_name(option) -> None:
+    made = Encoder.from_module(nn.Conv2d(3, 4, 1), 4)
+    with pytest.raises(InputError, match="made already"):
+        MultiLabelClassifier.create(made, "linear", labels=NAMES, **option)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
