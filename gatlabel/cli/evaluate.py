@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
 import torch
 from rich.console import Console
@@ -37,11 +37,9 @@ def evaluate_command(words: list[str]) -> None:
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
     texts = option_texts()
-    kinds = Literal["scenes", "csv", "voc", "coco", "json"]
-    parser.add_argument("--data", type=kinds | None, help=texts["data"])
     types = get_type_hints(TrainConfig)
     data_options = (*ONLY_FOR, "on_error")
-    for name in data_options:
+    for name in ("data", *data_options):
         parser.add_argument(flag(name), type=types[name] | None, help=texts[name])
     options = parse(parser, words)
     given = {n: options[n] for n in ("data", *data_options) if options[n] is not None}

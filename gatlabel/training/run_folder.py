@@ -7,10 +7,9 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gatlabel.errors import InputError
-from gatlabel.files import atomic_path, read_json, write_json
+from gatlabel.files import atomic_path, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.training.config import TrainConfig, read_options
 
@@ -83,11 +82,6 @@ class RunFolder:
         from gatlabel.training.options import config_from
 
         return config_from(read_options(self.config))
-
-    def read_metrics(self) -> dict[str, Any]:
-        """Reads ``metrics.json``."""
-        metrics: dict[str, Any] = read_json(self.metrics, "metrics file")
-        return metrics
 
     def write_curves(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Writes ``metrics.csv``: a row an epoch."""
