@@ -14,8 +14,8 @@ from gatlabel.training.config import TrainConfig
 def default(**options: Any) -> TrainConfig:
     """AdamW, one-cycle, moving average of the weights: good on small and middle-sized sets.
 
-    The encoder learns at a tenth of the head's rate. The figures this recipe was chosen by are in
-    ``docs/training.md``.
+    The encoder learns at a tenth of the head's rate, for scenes at the full one. The figures
+    this recipe was chosen by are in ``docs/training.md``.
     """
     return TrainConfig(**{"recipe": "default", **options})
 
