@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,9 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
+        self._place(path)
+
+    def _place(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.yaml"
         self.labels = path / "labels.json"
@@ -58,11 +62,11 @@ class RunFolder:
         return cls(path)
 
     def begin(self, config: TrainConfig, counts: Cooccurrence, graph: LabelGraph) -> None:
-        """Makes the folder, without what an earlier run left in it, and writes its inputs."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+        """Makes the folder, without what an earlier run left in it, and writes its inputs.
+
+        A folder that ``output`` does not name gets a number if a run of the same second has it.
+        """
+        self._make(named=config.output is not None)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         for path in (self.metrics, self.curves, self.report, self.path / "model.safetensors"):
             path.unlink(missing_ok=True)
@@ -70,6 +74,19 @@ class RunFolder:
         write_json(self.labels, list(counts.names))
         counts.save(self.counts)
         graph.save(self.graph)
+
+    def _make(self, named: bool) -> None:
+        first = self.path
+        for number in itertools.count(2):
+            try:
+                self.path.mkdir(parents=True, exist_ok=named)
+                return
+            except OSError as error:
+                if named or not isinstance(error, FileExistsError):
+                    raise InputError(
+                        f"cannot make the run folder {self.path}: {error.strerror}"
+                    ) from error
+            self._place(first.with_name(f"{first.name}-{number}"))
 
     def read_config(self) -> TrainConfig:
         """Reads the options of the run.
