@@ -129,7 +129,9 @@ def fit_head(
         shuffled = torch.randperm(len(features), generator=order)
         for first in range(0, batches * size, size):
             rows = shuffled[first : first + size]
-            loss = loss_of(head(features[rows.numpy()]), known[rows])
+            batch = features[rows.numpy()]
+            losses = head.training_losses(batch, known[rows], loss_of)[1]
+            loss = torch.stack(losses).sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

@@ -72,30 +72,56 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Returns the loss of one batch."""
         images, targets, indices = batch
-        logits = self(images)
         if self.completion is not None:
-            targets = self._complete(logits, indices, self.completion)
-        loss: Tensor = self.loss(logits, targets)
-        self._losses.append(loss.detach())
+            targets = self._completed_targets(indices, self.completion)
+        features = self.model.features(images)
+        logits, losses = self.model.head.training_losses(features, targets, self.loss)
+        if self.completion is not None:
+            self._keep_logits(logits, indices)
+        self._losses.append(losses[0].detach())
         self._sizes.append(len(images))
         if self.trainer.is_last_batch:  # logged once: at every step it costs as much as the loop
-            weights = torch.tensor(self._sizes, dtype=loss.dtype, device=loss.device)
+            device, dtype = losses[0].device, losses[0].dtype
+            weights = torch.tensor(self._sizes, dtype=dtype, device=device)
             mean = (torch.stack(self._losses) * weights).sum() / weights.sum()
             self.log("train_loss", mean, on_step=False, on_epoch=True, batch_size=1)
-        return loss
+        return torch.stack(losses).sum()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the norm of what learns from further losses apart from the rest."""
+        if not gradient_clip_val:
+            return
+        apart = {id(p) for p in self.model.head.apart_parameters()}
+        # in the optimiser's order, as Lightning has it: sums in another order round otherwise
+        every = [p for group in optimizer.param_groups for p in group["params"]]
+        mine = [p for p in every if id(p) not in apart]
+        theirs = [p for p in every if id(p) in apart]
+        for parameters in (mine, theirs):
+            if parameters:
+                nn.utils.clip_grad_norm_(parameters, float(gradient_clip_val))
 
     def on_train_epoch_start(self) -> None:
         """Forgets the losses of the last epoch."""
         self._losses, self._sizes = [], []
 
-    def _complete(self, logits: Tensor, indices: Tensor, completion: Completion) -> Tensor:
-        """Keeps the logits of a batch and returns its targets ``(B, L)`` as they stand now."""
-        if self._completed is None or self._train_logits is None:
-            self._completed = completion.targets.to(logits.device)
+    def _completed_targets(self, indices: Tensor, completion: Completion) -> Tensor:
+        """Returns the targets ``(B, L)`` of a batch as they stand now."""
+        if self._completed is None:
+            self._completed = completion.targets.to(self.device)
+        return self._completed[indices.to(self.device)]
+
+    def _keep_logits(self, logits: Tensor, indices: Tensor) -> None:
+        """Keeps the logits of a batch for the next completion."""
+        assert self._completed is not None
+        if self._train_logits is None:
             self._train_logits = torch.full_like(self._completed, torch.nan)
-        indices = indices.to(logits.device)
-        self._train_logits[indices] = logits.detach().to(self._train_logits.dtype)
-        return self._completed[indices]
+        rows = indices.to(self._train_logits.device)
+        self._train_logits[rows] = logits.detach().to(self._train_logits.dtype)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Completes targets after the last batch: checkpoints are written before the epoch ends."""

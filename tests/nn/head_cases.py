@@ -59,6 +59,7 @@ LABEL_DIMENSION = {
     "nodes.vectors": 0,
     "score.weight": 0,
     "score.bias": 0,
+    "usual": 0,
     "out_edge": 0,
     "base_rates": 0,
 }

@@ -1,5 +1,7 @@
 """What is particular to the image-conditioned head."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,10 @@ from torch import Tensor, nn
 
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.losses import BCELoss
 from gatlabel.nn import ConditionedHead
 from gatlabel.nn.heads import picture_attention
+from gatlabel.nn.heads.company import in_company
 from gatlabel.nn.heads.conditioned import COUPLING_UNIT
 from tests.reference import heads as reference
 
@@ -45,7 +49,7 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_computes_the_formula_of_its_docstring(graph: LabelGraph, form: str, steps: int) -> None:
-    head = built(graph, steps=steps)
+    head = built(graph, steps=steps, unseen=0.3)
     assert head.attend.dense == (form == "dense")
     features = picture_map()
     state = {name: value.numpy() for name, value in head.state_dict().items()}
@@ -54,8 +58,9 @@ def test_computes_the_formula_of_its_docstring(graph: LabelGraph, form: str, ste
     assert index.equal(graph.edge_index)
     for picture, logits, weights in zip(features, head(features), attention, strict=True):
         expected = reference.conditioned(
-            picture.numpy(), edges, graph.edge_weight.double().numpy(), state, steps, COUPLING_UNIT
-        )
+            picture.numpy(), edges, graph.edge_weight.double().numpy(), state, steps, COUPLING_UNIT,
+            0.3,
+        )  # fmt: skip
         np.testing.assert_allclose(logits.detach().numpy(), expected[0], rtol=0, atol=1e-10)
         np.testing.assert_allclose(weights.numpy(), expected[1], rtol=0, atol=1e-10)
 
@@ -174,30 +179,114 @@ def test_what_is_as_usual_sends_nothing(graph: LabelGraph) -> None:
     torch.testing.assert_close(head(nothing), head.without_edges()(nothing))
 
 
-def test_couplings_recover_an_ising_model() -> None:
-    """Labels drawn with one coupling, seen through noise: the head finds its sign and size."""
+def ising_pair(n: int = 4000, coupling: float = 3.0) -> Tensor:
+    """Targets ``(n, 2)``: the first label raises the log-odds of the second by the coupling."""
     generator = torch.Generator().manual_seed(0)
-    n, coupling = 4000, 3.0
     first = (torch.rand(n, generator=generator) < 0.3).float()
     second = (torch.rand(n, generator=generator) < torch.sigmoid(coupling * first - 2)).float()
-    targets = torch.stack([first, second], 1)
-    # the first label is plain to see; the picture says nothing about the second
-    features = torch.stack([20 * (first - 0.5), torch.zeros(n)], 1)[..., None, None]
+    return torch.stack([first, second], 1)
+
+
+def test_couplings_recover_an_ising_model() -> None:
+    """Also where the encoder knows the training pictures by heart and sight explains them all."""
+    targets = ising_pair(coupling=3.0)
     graph = LabelGraph.from_edges([("a", "b")], names=["a", "b"])
     head = ConditionedHead(2, graph, hidden=4, heads=1)
     head.out_edge.requires_grad_(False)
     with torch.no_grad():
-        head.score.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+        head.score.weight.copy_(20 * torch.eye(2))
     head.score.weight.requires_grad_(False)
     optimizer = torch.optim.Adam([p for p in head.parameters() if p.requires_grad], lr=0.02)
     for _ in range(200):
         optimizer.zero_grad()
-        loss = nn.functional.binary_cross_entropy_with_logits(head(features), targets)
-        loss.backward()
+        features = (targets - 0.5)[..., None, None]
+        _, losses = head.training_losses(features, targets, BCELoss())
+        torch.stack(losses).sum().backward()
         optimizer.step()
     edges, effects = head.edge_effects()
     assert edges.tolist() == [[0], [1]]
-    assert effects.item() == pytest.approx(coupling, abs=0.3)
+    assert effects.item() == pytest.approx(3.0, abs=0.3)
+
+
+def test_company_teaches_neither_sight_nor_encoder(graph: LabelGraph) -> None:
+    """The parts of sight get the gradients of the no-edges form, bit for bit."""
+    head, features = built(graph), picture_map().requires_grad_()
+    alone = head.without_edges()
+    targets = (torch.rand(3, L, dtype=torch.float64) < 0.4).double()
+    apart = {id(p) for p in head.apart_parameters()}
+    names = [name for name, p in head.named_parameters() if id(p) not in apart]
+    assert names == ["sharpness", "gate", "score.weight", "score.bias"]
+    found = []
+    for one in (head, alone):
+        logits, losses = one.training_losses(features, targets, BCELoss())
+        assert len(losses) == (2 if one is head else 1)
+        assert logits.equal(alone(features))
+        parameters = dict(one.named_parameters())
+        found.append(
+            torch.autograd.grad(
+                torch.stack(losses).sum(), [features, *(parameters[n] for n in names)]
+            )
+        )
+    for with_company, without in zip(*found, strict=True):
+        assert with_company.equal(without)
+
+
+def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
+    graph: LabelGraph,
+) -> None:
+    head, features = built(graph, dropout=0.0), picture_map()
+    targets = torch.tensor([[1, 0, 1, 0, 1, 0], [0, 1, -1, 0, 0.4, 1], [-1, -1, 0, 1, 1, 0]])
+    targets = targets.double()
+    sight, (by_sight, by_company) = head.training_losses(features, targets, BCELoss())
+    torch.testing.assert_close(by_sight, BCELoss()(sight, targets))
+    index, attention = head.attention_for(features)
+    positions = head.positions(features)
+    values = head._label_features(positions, head._base(positions)[1]).unflatten(2, (2, 4))
+    total, known = 0.0, 0
+    for n in range(3):
+        state = torch.where(targets[n] >= 0, targets[n], sight[n].sigmoid()) - head.base_rates
+        for i in range(L):
+            if targets[n, i] < 0:
+                continue
+            company = head.usual[i]
+            for e, (j, target) in enumerate(index.T.tolist()):
+                if target == i:
+                    heard = (attention[n, e, :, None] * state[j] * values[n, j]).flatten()
+                    company = company + head.out_edge[i] @ heard / 8**0.5
+                    company = company + COUPLING_UNIT * head.coupling[e] * state[j]
+            total = total + nn.functional.binary_cross_entropy_with_logits(company, targets[n, i])
+            known += 1
+    torch.testing.assert_close(by_company, total / known)
+
+
+def test_no_known_target_is_no_loss(graph: LabelGraph) -> None:
+    unknown = -torch.ones(3, L, dtype=torch.float64)
+    _, losses = built(graph).training_losses(picture_map(), unknown, BCELoss())
+    assert [loss.item() for loss in losses] == [0, 0]
+
+
+def test_what_is_seen_stays_and_what_is_not_follows_its_company() -> None:
+    sight = torch.tensor([[-30.0, -30.0, 0.0, 30.0]], dtype=torch.float64)
+    usual = torch.full((4,), -4.0, dtype=torch.float64)
+    company = torch.tensor([[-1.0, -6.0, -1.0, -1.0]], dtype=torch.float64)
+    found = in_company(sight, company, usual, 0.5) - sight
+    a, a0 = (0.5 / (1 + math.exp(-x)) for x in (-1.0, -4.0))
+    assert found[0, 0].item() == pytest.approx(math.log(a / a0 * (1 - a0) / (1 - a)), abs=1e-9)
+    assert found[0, 1].item() == pytest.approx(-2.0, abs=0.02)
+    assert 0.1 < found[0, 2] < 0.4
+    assert 0 < found[0, 3] < 0.15  # it may be there twice over: seen, and hidden elsewhere
+    assert in_company(sight, usual.expand(1, 4), usual, 0.5).equal(sight)
+
+
+@pytest.mark.parametrize("far", [-1e4, -200.0, 200.0, 1e4])
+def test_company_is_finite_for_any_logit(far: float) -> None:
+    values = [torch.full((1, 1), x, requires_grad=True) for x in (far, -far, 0.0)]
+    for sight in values:
+        for company in values:
+            out = in_company(sight, company, torch.tensor([-3.0]), 0.9)
+            gradients = torch.autograd.grad(out.sum(), [sight, company], allow_unused=True)
+            assert out.isfinite().all()
+            assert all(g is None or g.isfinite().all() for g in gradients)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +295,7 @@ def test_couplings_recover_an_ising_model() -> None:
         ({"hidden": 10, "heads": 4}, "multiple"),
         ({"steps": -1}, "steps=-1"),
         ({"dropout": 1.0}, "dropout=1.0"),
+        ({"unseen": 0.0}, "unseen=0.0"),
         ({"base_rates": torch.full((L,), 1.0)}, f"expected {L} values above 0"),
         ({"base_rates": torch.full((L + 1,), 0.5)}, f"expected {L} values above 0"),
     ],

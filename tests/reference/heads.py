@@ -43,6 +43,7 @@ def conditioned(
     state: dict[str, Array],
     steps: int,
     unit: float,
+    unseen: float,
 ) -> tuple[Array, Array]:
     """The image-conditioned head of one picture.
 
@@ -53,6 +54,7 @@ def conditioned(
         state: The head's parameters by name.
         steps: Mean-field iterations.
         unit: What a stored coupling of 1 is in logits.
+        unseen: Chance that a label which is there cannot be seen.
 
     Returns:
         Logits ``(L,)`` and attention ``(E, H)``.
@@ -72,7 +74,7 @@ def conditioned(
         seen = sum(a * (state["project.weight"] @ f) for a, f in zip(alpha, places, strict=True))
         v[i] = np.reshape(seen, (heads, width))
     attention = np.zeros((len(edges), heads))
-    first = z0.copy()
+    hears = state["usual"].copy()
     for i in range(labels):
         rows = [e for e, (_, target) in enumerate(edges) if target == i]
         if not rows:
@@ -94,21 +96,30 @@ def conditioned(
                     for e in rows
                 )
             )
-        first[i] += state["out_edge"][i] @ np.concatenate(heard) / math.sqrt(heads * width)
-    z = first
-    for _ in range(steps):
+        hears[i] += state["out_edge"][i] @ np.concatenate(heard) / math.sqrt(heads * width)
+    z = z0
+    for _ in range(max(steps, 1)):
+        company = hears.copy()
+        for e, (source, target) in enumerate(edges):
+            if steps:
+                belief = float(sigmoid(z[source])) - rates[source]
+                company[target] += unit * state["coupling"][e] * belief
         z = np.array(
             [
-                first[i]
-                + sum(
-                    unit * state["coupling"][e] * (float(sigmoid(z[source])) - rates[source])
-                    for e, (source, target) in enumerate(edges)
-                    if target == i
-                )
+                z0[i]
+                + noisy_or(z0[i], unseen * sigmoid(company[i]))
+                - noisy_or(z0[i], unseen * sigmoid(state["usual"][i]))
                 for i in range(labels)
             ]
         )
     return z, attention
+
+
+def noisy_or(logit: float, chance: float) -> float:
+    """Log-odds of one of two independent causes, seen with a logit and else there by chance."""
+    seen = float(sigmoid(logit))
+    either = 1 - (1 - seen) * (1 - chance)
+    return math.log(either) - math.log(1 - either)
 
 
 def csra(features: Array, weight: Array, lam: float, temperature: float) -> Array:

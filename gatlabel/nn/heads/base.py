@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -15,6 +15,9 @@ from gatlabel.errors import InputError
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
+
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
 class Head(nn.Module, ABC):
@@ -75,6 +78,32 @@ class Head(nn.Module, ABC):
         bias = self.label_bias()
         if bias is not None:
             bias.copy_(base_rates.logit())
+
+    def training_losses(
+        self, features: Tensor, targets: Tensor, criterion: Criterion
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Returns logits, and the losses whose sum training lowers.
+
+        Most heads have one, the criterion of their logits. A head with parts that should learn
+        from something else (see :class:`ConditionedHead`) has more.
+
+        Args:
+            features: As ``forward`` takes them.
+            targets: ``(B, L)``, -1 for unknown.
+            criterion: Takes logits and targets, returns a scalar.
+
+        Returns:
+            Logits ``(B, L)`` and scalars, the first of which is the criterion of those logits.
+        """
+        logits: Tensor = self(features)
+        return logits, (criterion(logits, targets),)
+
+    def apart_parameters(self) -> list[nn.Parameter]:
+        """Parameters that only a further loss teaches: their gradients are clipped apart.
+
+        Otherwise a loss would change, by the norm of its gradient, what the other parameters learn.
+        """
+        return []
 
     def extra_repr(self) -> str:
         """What ``repr`` prints: every option of the head."""

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gatlabel.errors import InputError
-from gatlabel.nn.heads.base import MapHead, TakesGraph
+from gatlabel.nn.heads.base import Criterion, MapHead, TakesGraph
+from gatlabel.nn.heads.company import in_company
 from gatlabel.nn.heads.picture_attention import PictureAttention
 
 if TYPE_CHECKING:
@@ -26,45 +28,55 @@ FOLDED_FOR = 16
 
 
 class ConditionedHead(TakesGraph, MapHead):
-    r"""Graph attention a picture over label-specific features, and evidence along the edges.
+    r"""Sight a label, graph attention a picture, and company along the edges.
 
     With positions ``u`` of the map, ``f_u`` the features there::
 
         s_iu  = w_i·f_u                                          position scores
         α_iu  = softmax_u(τ s_iu)                                where label i looks
-        z0_i  = b_i + (1 − g) mean_u s_iu + g Σ_u α_iu s_iu      base logit, g = σ(γ)
+        z0_i  = b_i + (1 − g) mean_u s_iu + g Σ_u α_iu s_iu      sight, g = σ(γ)
         v_i   = Σ_u α_iu K f_u                                   label feature (hidden)
         m_i   = ‖_h Σ_j α_h(i,j) (σ(z0_j) − π_j) v_j,h           graph attention over j → i, j ≠ i
-        z¹_i  = z0_i + o_i·m_i / √hidden
-        zᵗ⁺¹_i = z¹_i + Σ_{j→i} c_ij (σ(zᵗ_j) − π_j)             ``steps`` times
+        eᵗ_i  = d_i + o_i·m_i / √hidden + Σ_{j→i} c_ij (σ(zᵗ_j) − π_j)       company
+        zᵗ⁺¹  = in_company(z0, eᵗ, d, ρ)                         ``steps`` times
 
-    Nothing in ``z0`` knows an edge. ``o`` (a vector a label) and ``c`` (a number an edge) are zero
-    at the start, so the head starts as its own no-edges form, and a label without in-edges has no
-    edge term at all. ``α_h`` is GAT's attention on this picture's ``v`` with the edges' weights as
-    prior (:class:`~gatlabel.nn.heads.picture_attention.PictureAttention`); a neighbour's evidence
-    counts by how far it is believed more than usual.
+    Sight knows no edge. ``o`` (a vector a label) and ``c`` (a number an edge) are zero at the
+    start, so the head starts as its own no-edges form, and a label without in-edges has no edge
+    term at all. ``α_h`` is GAT's attention on this picture's ``v`` with the edges' weights as prior
+    (:class:`~gatlabel.nn.heads.picture_attention.PictureAttention`); a neighbour's evidence counts
+    by how far it is believed more than usual. Company moves a label that is not seen, and hardly
+    one that is (:func:`~gatlabel.nn.heads.company.in_company`).
 
-    The last line is mean-field inference in an Ising model: if labels are drawn from
-    ``P(y) ∝ exp(Σ h_i y_i + Σ J_ij y_i y_j)`` over ``y ∈ {0,1}`` and the picture adds independent
-    evidence, then ``z_i = local_i + Σ_j J_ij E[y_j]`` is the fixed point that approximates the
-    posterior log-odds, and ``c`` estimates ``J``. The base rates ``π`` change the biases only, but
-    with them the learning: without, all couplings of a label first learn to lower its logits, as
-    its bias should, and end far from ``J``. For the same reason ``b`` starts as the log-odds of
-    ``π`` (``benchmarks/conditioned_couplings.py`` measures both).
+    **Two losses** (:meth:`training_losses`). Sight learns the labels from the picture as if there
+    were no edges: with the same seed its weights are bit for bit those of the no-edges form.
+    Company learns to tell every label from the *labels* of its neighbours: the pseudo-likelihood
+    of an Ising model ``P(y) ∝ exp(Σ h_i y_i + Σ J_ij y_i y_j)`` over ``y ∈ {0,1}`` (Besag 1975), of
+    which ``c`` estimates ``J``. Predictions put beliefs where labels were: mean-field inference.
+    One loss on the final logits will not do: on pictures that the encoder knows by heart, sight
+    explains all labels, nothing is left to company, and what company does explain is missing in
+    sight (``benchmarks/conditioned_couplings.py``).
+
+    The base rates ``π`` and the zero mean of the evidence that they give change the biases only,
+    but with them the learning: without, all couplings of a label first learn to lower its logits,
+    as its bias should. For the same reason ``b`` and ``d`` start as the log-odds of ``π``.
 
     Label-specific attended features and a graph over them are from SSGRL (Chen et al., ICCV 2019,
     arXiv:1908.07325) and ADD-GCN (Ye et al., ECCV 2020, arXiv:2012.02994); attention as part of the
-    logit from CSRA (arXiv:2108.02456); the zero start, belief and mean-field step are ours.
+    logit from CSRA (arXiv:2108.02456); learning from labels that are known while others are not
+    from C-Tran (Lanchantin et al., CVPR 2021, arXiv:2011.14027); the zero start, the two losses and
+    company as the second cause of a label are ours.
 
     Args:
         in_features: Feature width D.
         graph: The label graph.
         hidden: Total width of the label features over the heads; a multiple of ``heads``.
         heads: Number of attention heads H.
-        steps: Number of mean-field iterations; 0 leaves the couplings ``c`` out.
+        steps: Number of mean-field iterations; 0 leaves the couplings ``c`` out and takes one.
         dropout: Probability of dropping an attention weight over edges in training.
         base_rates: π, the share of pictures that hold each label, ``(L,)`` in (0, 1); ``None``
             takes it from the graph's counts, and one half for a graph that has none.
+        unseen: ρ, in (0, 1): the chance that a label which is there cannot be seen. Between 0.35
+            and 0.95 it hardly matters.
 
     Raises:
         InputError: If ``hidden`` is no multiple of ``heads``, or an option is out of range.
@@ -85,6 +97,7 @@ class ConditionedHead(TakesGraph, MapHead):
         steps: int = 2,
         dropout: float = 0.0,
         base_rates: Tensor | None = None,
+        unseen: float = 0.5,
     ) -> None:
         super().__init__(in_features, graph)
         if heads < 1 or hidden < heads or hidden % heads:
@@ -95,7 +108,10 @@ class ConditionedHead(TakesGraph, MapHead):
             raise InputError(f"steps={steps}: the number of iterations is at least 0")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout={dropout} is a probability: at least 0, below 1")
+        if not 0 < unseen < 1:
+            raise InputError(f"unseen={unseen} is a probability: above 0, below 1")
         self.hidden, self.heads, self.steps, self.dropout = hidden, heads, steps, dropout
+        self.unseen = unseen
         others = self.edge_index[0] != self.edge_index[1]  # "self" is in z0
         self.edge_index, self.edge_weight = self.edge_index[:, others], self.edge_weight[others]
         labels = self.out_features
@@ -116,11 +132,12 @@ class ConditionedHead(TakesGraph, MapHead):
         self.out_edge = nn.Parameter(torch.zeros(labels, hidden))  # o
         edges = self.edge_index.shape[1] if steps else 0
         self.coupling = nn.Parameter(torch.zeros(edges))  # c, in units of COUPLING_UNIT
+        self.usual = nn.Parameter(self.base_rates.logit())  # d
 
     @property
     def config(self) -> dict[str, Any]:
         """The options that make a head of the same shape."""
-        names = ("hidden", "heads", "steps", "dropout")
+        names = ("hidden", "heads", "steps", "dropout", "unseen")
         return {**super().config, **{name: getattr(self, name) for name in names}}
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
@@ -169,15 +186,51 @@ class ConditionedHead(TakesGraph, MapHead):
     def forward(self, features: Tensor) -> Tensor:
         """Map ``(B, D, h, w)`` -> logits ``(B, L)``."""
         positions = self.positions(features)
-        base, look = self._base(positions)
+        sight, look = self._base(positions)
         if not self.edge_index.shape[1]:
-            return base
-        news = base.sigmoid() - self.base_rates
-        first = base + self.hears(positions, news, look) / math.sqrt(self.hidden)
-        logits = first
-        for _ in range(self.steps):
-            logits = first + self._evidence(logits.sigmoid() - self.base_rates)
+            return sight
+        heard = self._heard(positions, sight.sigmoid() - self.base_rates, look)
+        logits = sight
+        for _ in range(max(self.steps, 1)):
+            company = self._company(heard, logits.sigmoid() - self.base_rates)
+            logits = in_company(sight, company, self.usual, self.unseen)
         return logits
+
+    def training_losses(
+        self, features: Tensor, targets: Tensor, criterion: Criterion
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Returns the logits by sight and the losses of sight and company; see the class.
+
+        Sight is judged by the criterion. Company is judged by the cross-entropy, whatever the
+        criterion, for it must be a probability. Nothing of it reaches sight or the encoder.
+        """
+        positions = self.positions(features)
+        sight, look = self._base(positions)
+        losses = (criterion(sight, targets),)
+        if not self.edge_index.shape[1]:
+            return sight, losses
+        known = targets >= 0
+        # the labels themselves, and the belief of one that nobody knows
+        news = torch.where(known, targets, sight.detach().sigmoid()) - self.base_rates
+        heard = self._heard(positions.detach(), news, look.detach())
+        each = F.binary_cross_entropy_with_logits(
+            self._company(heard, news), targets.clamp(min=0), reduction="none"
+        )
+        return sight, (*losses, (each * known).sum() / known.sum().clamp(min=1))
+
+    def apart_parameters(self) -> list[nn.Parameter]:
+        """What only company learns with."""
+        of_company = (self.project, self.attend)
+        return [self.out_edge, self.coupling, self.usual,
+                *(p for module in of_company for p in module.parameters())]  # fmt: skip
+
+    def _heard(self, positions: Tensor, news: Tensor, look: Tensor) -> Tensor:
+        """``d_i + o_i·m_i / √hidden``, ``(B, L)``."""
+        return self.usual + self.hears(positions, news, look) / math.sqrt(self.hidden)
+
+    def _company(self, heard: Tensor, news: Tensor) -> Tensor:
+        """``e``: what was heard, and the evidence along the edges; ``(B, L)``."""
+        return heard + self._evidence(news) if self.steps else heard
 
     def _base(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Positions ``(B, U, D)`` -> ``z0 (B, L)`` and where labels look, ``(B, L, U)``."""
