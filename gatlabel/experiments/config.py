@@ -125,6 +125,9 @@ class BenchmarkConfig:
         }
         plain = {name: list(v) if isinstance(v, tuple) else v for name, v in own.items()}
         train = {k: v for k, v in self.train.to_dict().items() if k not in UNDECIDING}
+        if self.train.backbone == "auto":  # what that means depends on what is installed
+            encoder = self.train.resolved()
+            train |= {name: getattr(encoder, name) for name in ("backbone", "stride", "weights")}
         return {**plain, "trials": self.trials_each, "train": train}
 
 
@@ -147,7 +150,8 @@ def make_config(kind: Literal["graphs", "heads"], **options: Any) -> BenchmarkCo
             listed = isinstance(value, Sequence) and not isinstance(value, str)
             given[name] = tuple(value) if listed else value
         else:
-            training[name] = Path(value) if name in ("root", "annotations", "classes") else value
+            path = name in ("root", "annotations", "classes") and value is not None
+            training[name] = Path(value) if path else value
     base = given.pop("train", TrainConfig() if "data" not in training else None)
     if base is None:
         given["train"] = TrainConfig(**training)
