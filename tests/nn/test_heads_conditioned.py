@@ -252,7 +252,7 @@ def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
             for e, (j, target) in enumerate(index.T.tolist()):
                 if target == i:
                     heard = (attention[n, e, :, None] * state[j] * values[n, j]).flatten()
-                    company = company + head.out_edge[i] @ heard / 8**0.5
+                    company = company + head.out_edge[i] @ heard / 8
                     company = company + COUPLING_UNIT * head.coupling[e] * state[j]
             total = total + nn.functional.binary_cross_entropy_with_logits(company, targets[n, i])
             known += 1

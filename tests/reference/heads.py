@@ -96,7 +96,7 @@ def conditioned(
                     for e in rows
                 )
             )
-        hears[i] += state["out_edge"][i] @ np.concatenate(heard) / math.sqrt(heads * width)
+        hears[i] += state["out_edge"][i] @ np.concatenate(heard) / (heads * width)
     z = z0
     for _ in range(max(steps, 1)):
         company = hears.copy()
