@@ -96,13 +96,13 @@ class ConditionedStep(nn.Module):
         super().__init__()
         # as wide as the features: the linear map in it is square, D -> D
         self.head = ConditionedHead(MAP_WIDTH, some_graph(labels), MAP_WIDTH, HEADS)
-        nn.init.normal_(self.head.out_edge, std=0.03)  # at the start it would hear nothing
+        nn.init.normal_(self.head.hearing.out, std=0.03)  # at the start it would hear nothing
         self.whole = whole
         self.register_buffer("news", torch.rand(BATCH, labels) - 0.5)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features -> ``(B, L)``."""
-        return self.head(features) if self.whole else self.head.hears(features, self.news)
+        return self.head(features) if self.whole else self.head.hearing(features, self.news)
 
 
 def conditioned(name: str, labels: int) -> Callable[[], Tensor]:
@@ -116,7 +116,7 @@ def conditioned(name: str, labels: int) -> Callable[[], Tensor]:
     features = torch.randn(shape, requires_grad=True)
     part: nn.Module = ConditionedStep(labels, whole)
     if name == "conditioned-map":
-        part = part.head.project
+        part = part.head.hearing.project
     run = torch.compile(part) if name == "conditioned-compiled" else part
     probe = torch.randn(part(features).shape)
     own = [features, *(p for p in part.parameters() if p.requires_grad)]

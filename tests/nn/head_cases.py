@@ -60,7 +60,7 @@ LABEL_DIMENSION = {
     "score.weight": 0,
     "score.bias": 0,
     "usual": 0,
-    "out_edge": 0,
+    "hearing.out": 0,
     "base_rates": 0,
 }
 
@@ -69,8 +69,6 @@ def label_dimension(head: Head, name: str) -> int | None:
     """Where a tensor of the state has the labels, or None if it has none."""
     if isinstance(head, CSRAHead) and name == "weight":
         return 1
-    if name == "out_edge" and not isinstance(head, ConditionedHead):
-        return None  # O_edge of the static heads is shared by all labels
     return LABEL_DIMENSION.get(name)
 
 

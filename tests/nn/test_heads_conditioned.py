@@ -14,6 +14,7 @@ from gatlabel.nn import ConditionedHead
 from gatlabel.nn.heads import picture_attention
 from gatlabel.nn.heads.company import in_company
 from gatlabel.nn.heads.conditioned import COUPLING_UNIT
+from gatlabel.nn.heads.hearing import Hearing
 from tests.reference import heads as reference
 
 D, L = 10, 6
@@ -50,7 +51,7 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_computes_the_formula_of_its_docstring(graph: LabelGraph, form: str, steps: int) -> None:
     head = built(graph, steps=steps, unseen=0.3)
-    assert head.attend.dense == (form == "dense")
+    assert head.hearing.attend.dense == (form == "dense")
     features = picture_map()
     state = {name: value.numpy() for name, value in head.state_dict().items()}
     edges = [tuple(edge) for edge in graph.edge_index.T.tolist()]
@@ -71,8 +72,8 @@ def test_both_orders_of_projecting_give_the_same(graph: LabelGraph) -> None:
         features = picture_map(2, size, size)
         positions = head.positions(features)
         look = torch.rand(2, L, size * size, dtype=torch.float64)
-        expected = torch.einsum("blu,bud,cd->blc", look, positions, head.project.weight)
-        torch.testing.assert_close(head._label_features(positions, look), expected)
+        expected = torch.einsum("blu,bud,cd->blc", look, positions, head.hearing.project.weight)
+        torch.testing.assert_close(head.hearing.label_features(positions, look), expected)
 
 
 @pytest.mark.parametrize("fold", [False, True])
@@ -85,9 +86,9 @@ def test_all_orders_of_products_give_the_same(
     results = []
     for dense in (False, True):  # the sparse form has one order only
         monkeypatch.setattr(picture_attention, "dense_pays", lambda *_, dense=dense: dense)
-        monkeypatch.setattr(ConditionedHead, "_order", lambda *_: (fold, look_first))
-        head.attend.set_edges(head.edge_index, head.edge_weight)
-        assert head.attend.dense == dense
+        monkeypatch.setattr(Hearing, "_order", lambda *_: (fold, look_first))
+        head.hearing.attend.set_edges(head.edge_index, head.edge_weight)
+        assert head.hearing.attend.dense == dense
         logits = head(features)
         results.append([logits, *torch.autograd.grad(logits.square().sum(), parameters)])
     for sparse, dense in zip(*results, strict=True):
@@ -96,10 +97,10 @@ def test_all_orders_of_products_give_the_same(
 
 def test_the_order_with_the_fewest_operations_is_taken(graph: LabelGraph) -> None:
     wide = ConditionedHead(1024, graph, hidden=1024)
-    assert wide._order(L, looks=False) == (True, True)  # 4 x 8 columns instead of 1,024
+    assert wide.hearing._order(L, looks=False) == (True, True)  # 4 x 8 columns instead of 1,024
     narrow = ConditionedHead(1024, graph, hidden=8, heads=2)
-    assert narrow._order(2, looks=True) == (False, False)  # fewer positions than labels
-    assert narrow._order(400, looks=True) == (False, True)
+    assert narrow.hearing._order(2, looks=True) == (False, False)  # fewer positions than labels
+    assert narrow.hearing._order(400, looks=True) == (False, True)
 
 
 def test_the_form_follows_size_and_density() -> None:
@@ -115,8 +116,8 @@ def test_many_labels_export_and_lose_their_edges(monkeypatch: pytest.MonkeyPatch
     graph = LabelGraph([f"label {k}" for k in range(labels)], ring)
     head, features = ConditionedHead(D, graph, hidden=8), picture_map().float()
     with torch.no_grad():
-        head.out_edge.normal_()
-    assert not head.attend.dense
+        head.hearing.out.normal_()
+    assert not head.hearing.attend.dense
     logits = head(features)
     monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
     torch.testing.assert_close(head(features), logits)
@@ -192,7 +193,7 @@ def test_couplings_recover_an_ising_model() -> None:
     targets = ising_pair(coupling=3.0)
     graph = LabelGraph.from_edges([("a", "b")], names=["a", "b"])
     head = ConditionedHead(2, graph, hidden=4, heads=1)
-    head.out_edge.requires_grad_(False)
+    head.hearing.out.requires_grad_(False)
     with torch.no_grad():
         head.score.weight.copy_(20 * torch.eye(2))
     head.score.weight.requires_grad_(False)
@@ -241,7 +242,7 @@ def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
     torch.testing.assert_close(by_sight, BCELoss()(sight, targets))
     index, attention = head.attention_for(features)
     positions = head.positions(features)
-    values = head._label_features(positions, head._base(positions)[1]).unflatten(2, (2, 4))
+    values = head.hearing.label_features(positions, head._base(positions)[1]).unflatten(2, (2, 4))
     total, known = 0.0, 0
     for n in range(3):
         state = torch.where(targets[n] >= 0, targets[n], sight[n].sigmoid()) - head.base_rates
@@ -252,7 +253,7 @@ def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
             for e, (j, target) in enumerate(index.T.tolist()):
                 if target == i:
                     heard = (attention[n, e, :, None] * state[j] * values[n, j]).flatten()
-                    company = company + head.out_edge[i] @ heard / 8
+                    company = company + head.hearing.out[i] @ heard / 8
                     company = company + COUPLING_UNIT * head.coupling[e] * state[j]
             total = total + nn.functional.binary_cross_entropy_with_logits(company, targets[n, i])
             known += 1

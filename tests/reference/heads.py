@@ -61,7 +61,7 @@ def conditioned(
     """
     w, b = state["score.weight"], state["score.bias"]
     tau, gate = float(state["sharpness"]), float(sigmoid(state["gate"]))
-    directions, lam = state["attend.directions"], state["attend.prior_weight"]
+    directions, lam = state["hearing.attend.directions"], state["hearing.attend.prior_weight"]
     heads, width, _ = directions.shape
     rates = state["base_rates"]
     labels = len(w)
@@ -71,7 +71,9 @@ def conditioned(
         s = np.array([w[i] @ f for f in places])
         alpha = softmax(tau * s)
         z0[i] = b[i] + (1 - gate) * s.mean() + gate * (alpha * s).sum()
-        seen = sum(a * (state["project.weight"] @ f) for a, f in zip(alpha, places, strict=True))
+        seen = sum(
+            a * (state["hearing.project.weight"] @ f) for a, f in zip(alpha, places, strict=True)
+        )
         v[i] = np.reshape(seen, (heads, width))
     attention = np.zeros((len(edges), heads))
     hears = state["usual"].copy()
@@ -96,7 +98,7 @@ def conditioned(
                     for e in rows
                 )
             )
-        hears[i] += state["out_edge"][i] @ np.concatenate(heard) / (heads * width)
+        hears[i] += state["hearing.out"][i] @ np.concatenate(heard) / (heads * width)
     z = z0
     for _ in range(max(steps, 1)):
         company = hears.copy()

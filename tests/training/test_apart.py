@@ -27,7 +27,7 @@ def trained(edges: bool) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     model = build_model(config, graph, "conditioned")
     with torch.no_grad():
-        model.head.out_edge.normal_()
+        model.head.hearing.out.normal_()
     rows = fit(model, config, loaders(splits, model, config), None)
     assert all(math.isfinite(row["train_loss"]) for row in rows)
     return {**model.state_dict(), "train_loss": torch.tensor([r["train_loss"] for r in rows])}
@@ -36,7 +36,7 @@ def trained(edges: bool) -> dict[str, torch.Tensor]:
 def test_company_leaves_encoder_and_sight_as_they_are_without_edges() -> None:
     """Bit for bit, over clipping, optimiser and moving average."""
     full, alone = trained(True), trained(False)
-    company = ("head.out_edge", "head.coupling", "head.usual", "head.project", "head.attend")
+    company = ("head.hearing", "head.coupling", "head.usual")
     for name, value in alone.items():
         if not name.startswith(company):
             assert value.equal(full[name]), name

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from gatlabel.errors import InputError
 from gatlabel.nn.heads.base import Criterion, MapHead, TakesGraph
 from gatlabel.nn.heads.company import in_company
-from gatlabel.nn.heads.picture_attention import PictureAttention
+from gatlabel.nn.heads.hearing import Hearing
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 # about D learning rates in a step; a coupling is one number and would otherwise hardly leave zero
 # in a short training (Adam moves every parameter by about the rate, whatever it does).
 COUPLING_UNIT = 5.0
-
-# Pictures that share one folding of the projection: a number, for a batch cannot be branched on
-# where the head is exported.
-FOLDED_FOR = 16
 
 
 class ConditionedHead(TakesGraph, MapHead):
@@ -126,11 +122,9 @@ class ConditionedHead(TakesGraph, MapHead):
             self.score.bias.copy_(self.base_rates.logit())
         self.sharpness = nn.Parameter(torch.ones(()))  # τ
         self.gate = nn.Parameter(torch.zeros(()))  # γ
-        self.project = nn.Linear(in_features, hidden, bias=False)  # K
-        self.attend = PictureAttention(
-            self.edge_index, self.edge_weight, labels, hidden, heads, dropout
+        self.hearing = Hearing(
+            in_features, self.edge_index, self.edge_weight, labels, hidden, heads, dropout
         )
-        self.out_edge = nn.Parameter(torch.zeros(labels, hidden))  # o
         edges = self.edge_index.shape[1] if steps else 0
         self.coupling = nn.Parameter(torch.zeros(edges))  # c, in units of COUPLING_UNIT
         self.usual = nn.Parameter(self.base_rates.logit())  # d
@@ -147,7 +141,7 @@ class ConditionedHead(TakesGraph, MapHead):
         Not ``c``: a number an edge is soon learned and hardly overfits, and what holds a matrix
         at an optimiser's step would hold it at zero.
         """
-        return [self.out_edge]
+        return [self.hearing.out]
 
     def label_bias(self) -> nn.Parameter:
         """The biases ``b (L,)``."""
@@ -156,7 +150,7 @@ class ConditionedHead(TakesGraph, MapHead):
     def keep_edges(self, keep: Tensor) -> None:
         """Removes the other edges and what was learned for each."""
         super().keep_edges(keep)
-        self.attend.set_edges(self.edge_index, self.edge_weight)
+        self.hearing.attend.set_edges(self.edge_index, self.edge_weight)
         if self.steps:
             self.coupling = nn.Parameter(self.coupling[keep])
 
@@ -182,7 +176,8 @@ class ConditionedHead(TakesGraph, MapHead):
         """
         positions = self.positions(features)
         _, look = self._base(positions)
-        return self.edge_index, self.attend.weights(self._label_features(positions, look))
+        values = self.hearing.label_features(positions, look)
+        return self.edge_index, self.hearing.attend.weights(values)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map ``(B, D, h, w)`` -> logits ``(B, L)``."""
@@ -221,13 +216,11 @@ class ConditionedHead(TakesGraph, MapHead):
 
     def apart_parameters(self) -> list[nn.Parameter]:
         """What only company learns with."""
-        of_company = (self.project, self.attend)
-        return [self.out_edge, self.coupling, self.usual,
-                *(p for module in of_company for p in module.parameters())]  # fmt: skip
+        return [*self.hearing.parameters(), self.coupling, self.usual]
 
     def _heard(self, positions: Tensor, news: Tensor, look: Tensor) -> Tensor:
         """``d_i + o_i·m_i / hidden``, ``(B, L)``."""
-        return self.usual + self.hears(positions, news, look) / self.hidden
+        return self.usual + self.hearing(positions, news, look) / self.hidden
 
     def _company(self, heard: Tensor, news: Tensor) -> Tensor:
         """``e``: what was heard, and the evidence along the edges; ``(B, L)``."""
@@ -240,66 +233,12 @@ class ConditionedHead(TakesGraph, MapHead):
         mean, attended = scores.mean(-1), (look * scores).sum(-1)
         return mean + self.gate.sigmoid() * (attended - mean), look
 
-    def _label_features(self, positions: Tensor, look: Tensor | None) -> Tensor:
-        """``v (B, L, hidden)``: projects first or attends first, whichever is fewer operations."""
-        if look is None:
-            return self.project(positions)
-        places, labels = positions.shape[1], self.out_features
-        project_first = places * self.hidden * (self.in_features + labels)
-        attend_first = labels * self.in_features * (places + self.hidden)
-        if project_first < attend_first:
-            return look @ self.project(positions)
-        return self.project(look @ positions)
-
-    def hears(self, positions: Tensor, news: Tensor, look: Tensor | None = None) -> Tensor:
-        """``o_i·m_i``: label features, graph attention over them, and what a label makes of it.
-
-        Everything from the map to the scores and to ``o_i·v_j`` is linear, so it can be multiplied
-        in several orders; the one with the fewest operations is taken.
-
-        Args:
-            positions: ``(B, U, D)``.
-            news: ``σ(z0) − π``, ``(B, L)``.
-            look: ``α (B, L, U)``, where labels look; ``None``: position i is label i's own feature.
-
-        Returns:
-            ``(B, L)``.
-        """
-        if not self.attend.dense:
-            values = self._label_features(positions, look)
-            return self.attend(values, news, self.out_edge)
-        columns = self.attend.columns(self.out_edge)  # (H, hidden / H, L + 2)
-        fold, look_first = self._order(positions.shape[1], look is not None)
-        x = positions if look is None or not look_first else look @ positions
-        if fold:
-            by_head = self.project.weight.unflatten(0, (self.heads, -1)).transpose(1, 2)
-            folded = torch.bmm(by_head, columns).transpose(0, 1)  # (D, H, L + 2)
-            x = x @ folded.flatten(1)
-        else:
-            x = self.attend.products(self.project(x), columns).flatten(2)
-        x = x if look is None or look_first else look @ x
-        return self.attend.from_products(x.unflatten(2, (self.heads, -1)), news)
-
-    def _order(self, places: int, looks: bool) -> tuple[bool, bool]:
-        """Whether to fold the projection into the columns, and whether to attend first."""
-        labels, width, hidden = self.out_features, self.in_features, self.hidden
-        many = self.heads * (labels + 2)
-        orders: dict[tuple[bool, bool], int] = {}
-        for fold in (False, True):
-            for look_first in (False, True) if looks else (True,):
-                rows = labels if look_first else places
-                cost = rows * (width * many if fold else width * hidden + hidden * (labels + 2))
-                cost += hidden * width * (labels + 2) // FOLDED_FOR if fold else 0
-                cost += labels * places * (width if look_first else many) if looks else 0
-                orders[fold, look_first] = cost
-        return min(orders, key=lambda order: orders[order])
-
     def _evidence(self, news: Tensor) -> Tensor:
         """``Σ_{j→i} c_ij news_j``, ``(B, L)`` -> ``(B, L)``."""
         source, target = self.edge_index[0], self.edge_index[1]
         coupling = COUPLING_UNIT * self.coupling
         news = news.to(coupling.dtype)  # sums over neighbours stay in full precision
-        if self.attend.dense:
+        if self.hearing.attend.dense:
             matrix = coupling.new_zeros(self.out_features, self.out_features)
             return news @ matrix.index_put((source, target), coupling)
         return torch.zeros_like(news).index_add(1, target, news[:, source] * coupling)
