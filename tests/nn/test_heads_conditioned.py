@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
@@ -267,16 +269,29 @@ def test_no_known_target_is_no_loss(graph: LabelGraph) -> None:
 
 
 def test_what_is_seen_stays_and_what_is_not_follows_its_company() -> None:
-    sight = torch.tensor([[-30.0, -30.0, 0.0, 30.0]], dtype=torch.float64)
-    usual = torch.full((4,), -4.0, dtype=torch.float64)
-    company = torch.tensor([[-1.0, -6.0, -1.0, -1.0]], dtype=torch.float64)
-    found = in_company(sight, company, usual, 0.5) - sight
+    sight = torch.tensor([[-30.0, -30.0, -6.0, 0.0, 30.0]], dtype=torch.float64)
+    usual = torch.full((5,), -4.0, dtype=torch.float64)
+    company = torch.tensor([[-1.0, -6.0, -1.0, -1.0, -1.0]], dtype=torch.float64)
+    found = (in_company(sight, company, usual, 0.5) - sight)[0]
     a, a0 = (0.5 / (1 + math.exp(-x)) for x in (-1.0, -4.0))
-    assert found[0, 0].item() == pytest.approx(math.log(a / a0 * (1 - a0) / (1 - a)), abs=1e-9)
-    assert found[0, 1].item() == pytest.approx(-2.0, abs=0.02)
-    assert 0.1 < found[0, 2] < 0.4
-    assert 0 < found[0, 3] < 0.15  # it may be there twice over: seen, and hidden elsewhere
-    assert in_company(sight, usual.expand(1, 4), usual, 0.5).equal(sight)
+    whole = math.log(a / a0 * (1 - a0) / (1 - a))
+    assert found[0].item() == pytest.approx(whole, abs=1e-9)
+    assert found[1].item() == pytest.approx(-2.0, abs=0.02)
+    assert found[2].item() == pytest.approx(whole, abs=1e-9)  # nothing above the usual is seen
+    assert 0.1 < found[3] < 0.4
+    assert 0 < found[4] < 0.15  # it may be there twice over: seen, and hidden elsewhere
+    assert in_company(sight, usual.expand(1, 5), usual, 0.5).equal(sight)
+
+
+@given(
+    sight=st.floats(-20, 20), company=st.floats(-20, 20), usual=st.floats(-20, 5),
+    unseen=st.floats(0.01, 0.99),
+)  # fmt: skip
+def test_company_is_a_noisy_or(sight: float, company: float, usual: float, unseen: float) -> None:
+    z, e, d = (torch.tensor([[x]], dtype=torch.float64) for x in (sight, company, usual))
+    chances = [unseen * float(reference.sigmoid(x)) for x in (company, usual)]
+    expected = reference.in_company(sight, *chances)
+    assert in_company(z, e, d[0], unseen).item() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("far", [-1e4, -200.0, 200.0, 1e4])

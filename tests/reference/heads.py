@@ -108,20 +108,24 @@ def conditioned(
                 company[target] += unit * state["coupling"][e] * belief
         z = np.array(
             [
-                z0[i]
-                + noisy_or(z0[i], unseen * sigmoid(company[i]))
-                - noisy_or(z0[i], unseen * sigmoid(state["usual"][i]))
+                in_company(z0[i], unseen * sigmoid(company[i]), unseen * sigmoid(state["usual"][i]))
                 for i in range(labels)
             ]
         )
     return z, attention
 
 
-def noisy_or(logit: float, chance: float) -> float:
-    """Log-odds of one of two independent causes, seen with a logit and else there by chance."""
-    seen = float(sigmoid(logit))
-    either = 1 - (1 - seen) * (1 - chance)
-    return math.log(either) - math.log(1 - either)
+def in_company(logit: float, chance: float, usual: float) -> float:
+    """Log-odds of a label after its chance to be there unseen changed from the usual one.
+
+    By probabilities, not odds: the label is absent if it is neither seen nor there unseen.
+    """
+    absent = 1 - float(sigmoid(logit))
+    not_seen = absent / (1 - usual)  # two causes, independent
+    if not_seen < 1:
+        absent = not_seen * (1 - chance)
+        return math.log(1 - absent) - math.log(absent)
+    return logit + math.log(chance / (1 - chance)) - math.log(usual / (1 - usual))
 
 
 def csra(features: Array, weight: Array, lam: float, temperature: float) -> Array:

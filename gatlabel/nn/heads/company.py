@@ -8,20 +8,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+LEAST = 1e-20  # S / a0 that stands for none
+
 
 def in_company(sight: Tensor, company: Tensor, usual: Tensor, unseen: float) -> Tensor:
     r"""Log-odds of labels by sight, after what is known of their company.
 
     A label is there if it is seen, or if it is not seen and its company brings it along: a noisy
-    or (Pearl, *Probabilistic Reasoning in Intelligent Systems*, 1988, section 4.3.2) of sight with
-    odds :math:`\mathrm{e}^{z}` and company with chance :math:`a = ρ\,σ(e)`, whose odds are
-    :math:`(\mathrm{e}^{z} + a) / (1 - a)`. Sight has learned how often a label goes unseen in
-    *usual* company, :math:`a_0 = ρ\,σ(d)`, so what company adds is the change from there:
+    or (Pearl, *Probabilistic Reasoning in Intelligent Systems*, 1988, section 4.3.2). If it goes
+    unseen with chance :math:`a_0 = ρ\,σ(d)` in *usual* company, the odds are
 
-    .. math:: z + \log\frac{\mathrm{e}^{z} + a}{\mathrm{e}^{z} + a_0} + \log\frac{1 - a_0}{1 - a}
+    .. math:: \mathrm{e}^{z} = \frac{S + a_0}{1 - a_0}, \qquad S = (1 - a_0)\,\mathrm{e}^{z} - a_0
 
-    What is plainly seen stays as it is; what is not seen moves by almost ``e - d``, as in a naive
-    Bayes classifier. Where ``e = d``, exactly ``z`` comes out.
+    with S the odds of being seen. In this company, where the chance is :math:`a = ρ\,σ(e)`, they
+    are :math:`(S + a) / (1 - a)`. So a label that is plainly seen stays as it is, and one of which
+    no more is seen than usual (:math:`S = 0`) moves by :math:`\log (a / a_0)`, nearly ``e - d``,
+    as in a naive Bayes classifier. So does one whose odds are below :math:`a_0`: sight says that
+    it has nowhere to hide, and company shifts that. Where ``e = d``, exactly ``z`` comes out.
 
     Args:
         sight: z, ``(B, L)``.
@@ -33,5 +36,8 @@ def in_company(sight: Tensor, company: Tensor, usual: Tensor, unseen: float) -> 
         ``(B, L)``.
     """
     here, before = (math.log(unseen) + F.logsigmoid(x) for x in (company, usual))  # log a, log a0
-    odds = F.softplus(here - sight) - F.softplus(before - sight)
-    return sight + (odds + (torch.log1p(-before.exp()) - torch.log1p(-here.exp())))
+    room, usual_room = torch.log1p(-here.exp()), torch.log1p(-before.exp())
+    above = (sight + usual_room - before).clamp(min=LEAST)  # log-odds above those of S = 0
+    seen = above + torch.log(-torch.expm1(-above))  # log (S / a0)
+    odds = F.softplus(here - before - seen) - F.softplus(-seen)
+    return sight + (odds + (usual_room - room))
