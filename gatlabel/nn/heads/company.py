@@ -21,10 +21,10 @@ def in_company(sight: Tensor, company: Tensor, usual: Tensor, unseen: float) -> 
     .. math:: \mathrm{e}^{z} = \frac{S + a_0}{1 - a_0}, \qquad S = (1 - a_0)\,\mathrm{e}^{z} - a_0
 
     with S the odds of being seen. In this company, where the chance is :math:`a = ρ\,σ(e)`, they
-    are :math:`(S + a) / (1 - a)`. So a label that is plainly seen stays as it is, and one of which
-    no more is seen than usual (:math:`S = 0`) moves by :math:`\log (a / a_0)`, nearly ``e - d``,
-    as in a naive Bayes classifier. So does one whose odds are below :math:`a_0`: sight says that
-    it has nowhere to hide, and company shifts that. Where ``e = d``, exactly ``z`` comes out.
+    are :math:`(S + a) / (1 - a)`. So a label that is plainly seen stays as it is, and one that is
+    not (:math:`S = 0`) moves by the difference of the log-odds of :math:`a` and :math:`a_0`, for a
+    rare label nearly ``e - d``, as in a naive Bayes classifier. So does one with :math:`S < 0`,
+    which sight leaves nowhere to hide. Where ``e = d``, exactly ``z`` comes out.
 
     Args:
         sight: z, ``(B, L)``.
