@@ -19,7 +19,9 @@ def protocol_of(
     train = config.train.resolved()
     where = task.roles
     tuning = "none, the recipe's own options for all"
+    splits = f"figures of {where.report_name}, which nothing was chosen by"
     if len(trials) > 1:
+        splits = where.note
         tuning = (
             f"{len(trials)} settings of learning rate, weight decay and shrinkage for every "
             f"contender, the same for all, in every setting of pictures and hidden targets anew; "
@@ -29,7 +31,7 @@ def protocol_of(
     facts = {
         "data": f"{task.name}: {len(where.train)} training pictures, "
         f"{len(where.report)} reported pictures, {len(task.names)} labels",
-        "splits": where.note,
+        "splits": splits,
         "mode": _mode(config),
         "encoder": f"{train.encoder_text}, {_weights(config)}, {train.pooling} pooling",
         "tuning": tuning,

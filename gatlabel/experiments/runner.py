@@ -123,12 +123,12 @@ def run_on(
     store = Store(config.folder)
     positives = (task.roles.train.targets == PRESENT).sum(axis=0)
     store.begin(config.fixed(), task.roles.report.targets, task.names, positives)
-    for note in (task.roles.note, *plan.notes):
+    protocol = protocol_of(config, task, plan.trials, len(plan.tuning_seeds), plan.notes)
+    for note in (protocol["splits"], *plan.notes):
         say(note)
     if store.runs:
         say(f"{len(store.runs)} runs are there already and are kept")
     workers = config.workers or os.cpu_count() or 1
-    protocol = protocol_of(config, task, plan.trials, len(plan.tuning_seeds), plan.notes)
     title = f"Benchmark of {config.kind} on {task.name}"
     about = {"title": title, "protocol": protocol}
     write_json(store.protocol, {**about, "contenders": [_parts(c) for c in plan.contenders]})
