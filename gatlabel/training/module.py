@@ -94,16 +94,15 @@ class TrainingModule(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clips the norm of what learns from further losses apart from the rest."""
-        if not gradient_clip_val:
-            return
         apart = {id(p) for p in self.model.head.apart_parameters()}
+        if not apart or not gradient_clip_val or gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
         # in the optimiser's order, as Lightning has it: sums in another order round otherwise
         every = [p for group in optimizer.param_groups for p in group["params"]]
-        mine = [p for p in every if id(p) not in apart]
-        theirs = [p for p in every if id(p) in apart]
-        for parameters in (mine, theirs):
-            if parameters:
-                nn.utils.clip_grad_norm_(parameters, float(gradient_clip_val))
+        for further in (False, True):
+            mine = [p for p in every if (id(p) in apart) == further]
+            nn.utils.clip_grad_norm_(mine, float(gradient_clip_val))
 
     def on_train_epoch_start(self) -> None:
         """Forgets the losses of the last epoch."""

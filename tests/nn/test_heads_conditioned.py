@@ -244,7 +244,7 @@ def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
     torch.testing.assert_close(by_sight, BCELoss()(sight, targets))
     index, attention = head.attention_for(features)
     positions = head.positions(features)
-    values = head.hearing.label_features(positions, head._base(positions)[1]).unflatten(2, (2, 4))
+    values = head.hearing.label_features(positions, head._see(positions)[1]).unflatten(2, (2, 4))
     total, known = 0.0, 0
     for n in range(3):
         state = torch.where(targets[n] >= 0, targets[n], sight[n].sigmoid()) - head.base_rates

@@ -1,6 +1,5 @@
 """Losses of a head beyond the first change nothing of what the first one teaches."""
 
-import dataclasses
 import math
 
 import torch
@@ -19,7 +18,7 @@ CONFIG = TrainConfig(
 
 
 def trained(edges: bool) -> dict[str, torch.Tensor]:
-    config = dataclasses.replace(CONFIG).resolved()
+    config = CONFIG.resolved()
     splits = read_data(config)
     names = list(splits.train.labels)
     pairs = [(a, b) for a in names[:6] for b in names[:6] if a != b]

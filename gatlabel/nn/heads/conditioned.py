@@ -175,14 +175,14 @@ class ConditionedHead(TakesGraph, MapHead):
             int64 ``(2, E)`` and ``(B, E, H)``, summing to 1 over the in-edges of each label.
         """
         positions = self.positions(features)
-        _, look = self._base(positions)
+        _, look = self._see(positions)
         values = self.hearing.label_features(positions, look)
         return self.edge_index, self.hearing.attend.weights(values)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map ``(B, D, h, w)`` -> logits ``(B, L)``."""
         positions = self.positions(features)
-        sight, look = self._base(positions)
+        sight, look = self._see(positions)
         if not self.edge_index.shape[1]:
             return sight
         heard = self._heard(positions, sight.sigmoid() - self.base_rates, look)
@@ -201,7 +201,7 @@ class ConditionedHead(TakesGraph, MapHead):
         criterion, for it must be a probability. Nothing of it reaches sight or the encoder.
         """
         positions = self.positions(features)
-        sight, look = self._base(positions)
+        sight, look = self._see(positions)
         losses = (criterion(sight, targets),)
         if not self.edge_index.shape[1]:
             return sight, losses
@@ -226,7 +226,7 @@ class ConditionedHead(TakesGraph, MapHead):
         """``e``: what was heard, and the evidence along the edges; ``(B, L)``."""
         return heard + self._evidence(news) if self.steps else heard
 
-    def _base(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def _see(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Positions ``(B, U, D)`` -> ``z0 (B, L)`` and where labels look, ``(B, L, U)``."""
         scores = self.score(positions).transpose(1, 2)  # the bias rides along: both means keep it
         look = (self.sharpness * scores).softmax(-1)
