@@ -20,6 +20,8 @@ def protocol_of(
     where = task.roles
     tuning = "none, the recipe's own options for all"
     splits = f"figures of {where.report_name}, which nothing was chosen by"
+    if where.report_name != "test":
+        splits = f"no test split: {splits}"
     if len(trials) > 1:
         splits = where.note
         tuning = (
