@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.table import Table
 
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.errors import InputError, unknown_choice
+
+if TYPE_CHECKING:
+    from gatlabel.training.config import TrainConfig
 
 USAGE = """\
 usage: gatlabel benchmark COMMAND [options]
@@ -36,6 +39,13 @@ LEFT_OUT = (
     *("tensorboard", "cache", "cache_folder", "keep", "patience", "compare"),
     *("hide_labels", "unknown"),  # options of the benchmark itself
 )
+#: What a file of training options may say that the benchmark takes from options of its own.
+INSTEAD = {
+    "head": "--heads",
+    "graph": "--graphs",
+    "hide_labels": "--hide-labels",
+    "unknown": "--unknown",
+}
 LISTS = ("graphs", "heads", "train_fractions", "hide_labels", "unknown")
 
 
@@ -55,10 +65,13 @@ def benchmark_command(words: list[str]) -> None:
     options = parse(parser, words[1:])
     console = Console(stderr=True)
     config = make_config(kind, **_given(options))
-    result = run_benchmark(
-        config, say=lambda line: console.print(line, highlight=False, markup=False)
-    )
-    _print(result)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    for line in _passed_over(config.train):
+        say(line)
+    _print(run_benchmark(config, say=say))
 
 
 def _parser(kind: str) -> ArgumentParser:
@@ -97,6 +110,16 @@ def _given(options: Namespace) -> dict[str, Any]:
     if path is not None:
         given["train"] = read_config(path)
     return given
+
+
+def _passed_over(train: TrainConfig) -> list[str]:
+    """Says which options of the config file the benchmark takes from elsewhere."""
+    usual = type(train)()
+    return [
+        f"{name}={getattr(train, name)} of the config file is not used here: give {option}"
+        for name, option in INSTEAD.items()
+        if getattr(train, name) != getattr(usual, name)
+    ]
 
 
 def _item(name: str, text: str) -> str | float:

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gatlabel.cli.parsing import make_parser, parse
-from gatlabel.errors import InputError
+from gatlabel.cli.parsing import at_least_one, make_parser, parse
 
 
 def explain_command(words: list[str]) -> None:
@@ -28,8 +27,7 @@ def explain_command(words: list[str]) -> None:
     parser.add_argument("--output", type=Path | None, help="Write all rows to this csv file.")
     parser.add_argument("--draw", type=Path | None, help="Draw before and after (png, svg, pdf).")
     options = parse(parser, words)
-    if options.edges < 1:
-        raise InputError(f"--edges {options.edges}: must be at least 1")
+    at_least_one(options, "edges", "rows")
     from gatlabel.training.explaining import explain_run
 
     explanation = explain_run(options.run, split=options.split, most=options.edges)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.parsing import at_least_one, make_parser, parse
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.graph import (
     VARIANTS,
@@ -78,6 +78,7 @@ def _show(words: list[str]) -> None:
     parser.add_argument("--draw", type=Path | None, help="Picture to draw (png, svg or pdf).")
     parser.add_argument("--edges", type=int, default=20, help="Strongest edges to list.")
     options = parse(parser, words)
+    at_least_one(options, "edges")
     graph = LabelGraph.load(_below(options.graph, "graph.json"))
     print(graph)
     if graph.isolated:

@@ -63,3 +63,14 @@ def normalised(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
 def _is_switch(action: argparse.Action | None) -> bool:
     kinds = {getattr(action, "_typehint", None), getattr(action, "type", None)}
     return any(kind is bool or bool in get_args(kind) for kind in kinds)
+
+
+def at_least_one(options: Namespace, *names: str) -> None:
+    """Refuses a number below 1.
+
+    Raises:
+        InputError: The message names the option.
+    """
+    for name in names:
+        if options[name] < 1:
+            raise InputError(f"--{name} {options[name]}: must be at least 1")

@@ -17,7 +17,7 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, scene_options
-from gatlabel.training.fitting import fit
+from gatlabel.training.fitting import fit, precision_of
 
 VERSION = 1  # raise it when the training changes
 VALIDATION = 200  # pictures, for the curve only: nothing is chosen by it
@@ -85,6 +85,8 @@ def _key(config: TrainConfig, pictures: int, epochs: int) -> str:
     for choice in (config.loss, config.schedule):
         names += DECIDING_WITH.get(choice, ())
     deciding = {name: options[name] for name in names if options[name] is not None}
+    if precision_of(config) != "32-true":
+        deciding["precision"] = precision_of(config)
     content = json.dumps([VERSION, pictures, epochs, deciding, _looks(config)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from gatlabel.cli import main
-from gatlabel.cli.benchmark import _given, _parser
+from gatlabel.cli.benchmark import _given, _parser, _passed_over
 from gatlabel.cli.parsing import parse
 from gatlabel.experiments import BenchmarkResult, benchmark_graphs
-from gatlabel.training import mlgcn
+from gatlabel.training import TrainConfig, mlgcn
 
 ENCODER = ["--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"]
 QUICK = [
@@ -75,6 +75,13 @@ def test_a_config_file_brings_the_options_of_its_recipe(tmp_path: Path) -> None:
     given = _given(options)
     assert given["train"] == mlgcn(lr=0.05)
     assert given["seeds"] == 2
+
+
+def test_options_of_a_config_file_that_are_not_used_are_named() -> None:
+    assert _passed_over(TrainConfig(lr=0.1)) == []
+    head, unknown = _passed_over(TrainConfig(head="gcn", unknown="complete"))
+    assert head == "head=gcn of the config file is not used here: give --heads"
+    assert "--unknown" in unknown
 
 
 def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:

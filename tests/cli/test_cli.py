@@ -153,6 +153,8 @@ def test_graph_build_show_compare(run: Path, tmp_path: Path, capsys) -> None:
     assert main(["graph", "show", str(built), "--draw", str(picture)]) == 0
     assert picture.read_bytes()[:4] == b"\x89PNG"
     capsys.readouterr()
+    assert main(["graph", "show", str(built), "--edges", "0"]) == 2
+    assert "--edges 0: must be at least 1" in error_of(capsys)
     assert main(["graph", "compare", counts]) == 0
     printed = capsys.readouterr().out
     for variant in ("npmi", "conditional", "mlgcn_code", "random", "complete"):
@@ -275,6 +277,8 @@ def test_explain_shows_what_edges_lent(run: Path, tmp_path: Path, capsys) -> Non
     assert (tmp_path / "edges.png").is_file()
     assert main(["explain", str(run), "--label", "redd"]) == 2
     assert "'red'" in error_of(capsys)
+    assert main(["explain", str(run), "--rows", "-3"]) == 2
+    assert "--rows -3: must be at least 1" in error_of(capsys)
 
 
 def test_explain_needs_a_graph(tiny_csv: Path, tmp_path: Path, capsys) -> None:

@@ -20,10 +20,11 @@ def key(**options) -> str:
         ({"loss": "asl"}, {"clip": 0.0}),
         ({"loss": "focal"}, {"gamma_positive": 3.0}),
         ({"schedule": "step"}, {"step_epochs": 2}),
+        ({"amp": "off"}, {"amp": "on"}),
     ],
 )
 def test_options_that_change_the_training_make_another_encoder(options, change) -> None:
-    assert key(**options) != key(**options, **change)
+    assert key(**options) != key(**{**options, **change})
 
 
 def test_other_options_leave_it_alone() -> None:
