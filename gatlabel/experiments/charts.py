@@ -17,6 +17,7 @@ from gatlabel.report.svg import Scale, dot, drawing, frame, spread, tick_text
 
 WIDTH, ROW = 940.0, 26.0
 LEFT, RIGHT, TOP, BOTTOM = 320.0, 140.0, 20.0, 48.0
+COLOURS = 8  # that the style sheet has
 
 
 def difference_chart(comparisons: Sequence[Comparison], against: str) -> str:
@@ -95,17 +96,33 @@ def curve_chart(
     x = Scale(low, high, 56.0, width - 14.0, log=log)
     y = Scale(*spread([v for values in lines.values() for v in values]), height - 44.0, 34.0)
     parts = [frame(x, y, x_name, "mAP, per cent", x_percent=True)]
+    colours = _colours(list(lines))
     keys = []
-    for k, (who, values) in enumerate(lines.items()):
+    for who, values in lines.items():
         both = list(zip(positions, values, strict=True))
         path = "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in both)
         dash = ' stroke-dasharray="5 4"' if who.is_control else ""
-        parts.append(f'<path class="line c{k % 6}" d="{path}"{dash}/>')
+        colour = colours[who]
+        parts.append(f'<path class="line {colour}" d="{path}"{dash}/>')
         parts += [
-            dot(x(a), y(b), 3, f"mark c{k % 6}", f"{who.title}: {b:.1f} at {100 * a:g} %")
+            dot(x(a), y(b), 3, f"mark {colour}", f"{who.title}: {b:.1f} at {100 * a:g} %")
             for a, b in both
         ]
-        keys.append(f'<li><i class="swatch c{k % 6}"></i>{text(who.title)}</li>')
+        sample = f'<path class="line {colour}" d="M0 3H24"{dash}/>'
+        keys.append(
+            f'<li><svg class="sample" viewBox="0 0 24 6">{sample}</svg>{text(who.title)}</li>'
+        )
     alt = f"mAP over {x_name}"
     picture = drawing(width, height, alt, "".join(parts))
     return f'<figure class="chart">{picture}<ul class="key">{"".join(keys)}</ul></figure>'
+
+
+def _colours(contenders: Sequence[Contender]) -> dict[Contender, str]:
+    """A colour a contender; with one graph, the form without edges has its head's, and dashes."""
+    several = len({who.graph for who in contenders} - {""}) > 1
+    kinds = {
+        who: (who.head, who.graph if several else "", who.unknown, who.completion)
+        for who in contenders
+    }
+    order = list(dict.fromkeys(kinds.values()))
+    return {who: f"c{order.index(kind) % COLOURS}" for who, kind in kinds.items()}

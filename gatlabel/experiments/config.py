@@ -11,6 +11,7 @@ from typing import Any, Literal
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.experiments.contenders import takes_graph
 from gatlabel.experiments.graphs import parse_graph
+from gatlabel.experiments.tuning import MOST_TRIALS
 from gatlabel.graph import VARIANTS
 from gatlabel.training.building import GRAPH_FILES
 from gatlabel.training.completion import UNKNOWN
@@ -24,6 +25,13 @@ FREE = ("seeds", "resamples", "workers", "progress", "output", "feature_cache")
 UNDECIDING = (
     *("output", "overwrite", "progress", "workers", "tensorboard", "cache", "cache_folder"),
     *("keep", "patience", "compare", "recipe"),
+)
+#: Options of the training recipe, which heads on frozen features do not follow: they try settings
+#: of their own.
+RECIPE = (
+    *("freeze", "augmentation", "loss", "gamma_positive", "gamma_negative", "clip", "epochs"),
+    *("batch_size", "optimizer", "lr", "encoder_lr", "weight_decay", "shrinkage", "schedule"),
+    *("warmup", "step_epochs", "clip_gradient", "ema", "amp"),
 )
 
 
@@ -85,6 +93,8 @@ class BenchmarkConfig:
         for name in ("trials", "tuning_seeds", "workers"):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
+        if self.trials_each > MOST_TRIALS:
+            raise InputError(f"trials={self.trials}: there are {MOST_TRIALS} settings to try")
         for name in ("graphs", "heads", "train_fractions", "hide_labels", "unknown"):
             if len(set(getattr(self, name))) != len(getattr(self, name)) or not getattr(self, name):
                 raise InputError(f"{name}: give at least one, and each once")
@@ -115,6 +125,15 @@ class BenchmarkConfig:
     def folder(self) -> Path:
         """Where the results go."""
         return self.output or Path("runs") / f"benchmark-{self.kind}-{self.train.data}"
+
+    def unused(self) -> str:
+        """Names the given options of training that do nothing, or little, on frozen features."""
+        usual = TrainConfig()
+        given = [n for n in RECIPE if getattr(self.train, n) != getattr(usual, n)]
+        if self.mode != "frozen" or not given:
+            return ""
+        scenes = ", but to train the encoder of the scenes" if self.train.data == "scenes" else ""
+        return f"{', '.join(given)}{scenes}; mode end-to-end uses them"
 
     def fixed(self) -> dict[str, Any]:
         """Returns the options that decide the results, as JSON values."""

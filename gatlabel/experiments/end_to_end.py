@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from dataclasses import dataclass
 
@@ -34,6 +35,12 @@ from gatlabel.training.fitting import device_of, fit
 TIMED = 32  # pictures whose features inference is timed on
 
 
+@functools.lru_cache(maxsize=1)
+def _task(train: TrainConfig) -> Task:
+    """Reads the pictures once a process, not once a run: that checks every one of them."""
+    return read_task(train)
+
+
 @dataclass(frozen=True)
 class EndToEndBackend:
     """Trains whole models; small enough to be sent to another process.
@@ -46,7 +53,7 @@ class EndToEndBackend:
 
     def tune(self, who: Contender, where: Setting, options: dict[str, float], seed: int) -> float:
         """Trains once and returns the mAP on the tuning split."""
-        task = self._task()
+        task = _task(self.train)
         learn, judged = task.roles.train, task.roles.tune
         if judged is None:
             rows, held = cut_for_tuning(task.roles.train.targets, seed)
@@ -58,8 +65,10 @@ class EndToEndBackend:
         self, who: Contender, where: Setting, options: dict[str, float], seed: int, cut: bool
     ) -> list[Outcome]:
         """Trains once and scores the reported split, with ``cut`` also without the edges."""
-        task = self._task()
-        learn, shown = task.roles.train, task.roles.tune or task.roles.train
+        task = _task(self.train)
+        learn = task.roles.train
+        # training wants something to validate on; where nothing is left for it, a few pictures do
+        shown = task.roles.tune or learn.subset(range(min(TIMED, len(learn))))
         model, seconds = self._trained(who, where, options, seed, learn, shown)
         heads = {who: model.head}
         if cut and isinstance(model.head, TakesGraph):
@@ -72,9 +81,6 @@ class EndToEndBackend:
             speed = self._head_microseconds(model, task.roles.report)
             found.append(Outcome(contender, logits, parameters, seconds, speed))
         return found
-
-    def _task(self) -> Task:
-        return read_task(self.train)
 
     def _trained(
         self, who: Contender, where: Setting, options: dict[str, float], seed: int,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -77,11 +78,28 @@ def extract(
         advance(len(source))
         return FeatureFile(path)
     cache.mkdir(parents=True, exist_ok=True)
+    lock = path.with_suffix(".part.lock")
+    with FileLock(lock):  # another benchmark may want the same features
+        if path.is_file():
+            advance(len(source))
+        else:
+            _fill(path, model.eval(), source, kind, advance)
+    lock.unlink(missing_ok=True)  # who waits for it will find the features
+    return FeatureFile(path)
+
+
+def _fill(
+    path: Path,
+    model: MultiLabelClassifier,
+    source: ImageSource,
+    kind: Kind,
+    advance: Callable[[int], None],
+) -> None:
+    """Extracts what is not there yet and brings the file to its place."""
     partial, progress = path.with_suffix(".part.npy"), path.with_suffix(".part.json")
     done = _done(partial, progress)
     advance(done)
     store = np.load(partial, mmap_mode="r+", allow_pickle=False) if done else None
-    model = model.eval()
     while done < len(source):
         rows = list(range(done, min(done + BATCH, len(source))))
         values = _features(model, source, rows, kind)
@@ -97,7 +115,6 @@ def extract(
     del store
     progress.unlink(missing_ok=True)  # first: it must never speak of another, later partial file
     partial.replace(path)
-    return FeatureFile(path)
 
 
 def _done(partial: Path, progress: Path) -> int:

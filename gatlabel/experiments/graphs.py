@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import warnings
 from typing import Any
 
@@ -43,7 +44,7 @@ def make_graph(text: str, counts: Cooccurrence, train: TrainConfig) -> LabelGrap
     Args:
         text: See :func:`parse_graph`, or the file of a graph.
         counts: Counts of the training targets.
-        train: Options of graphs and node features that hold for all.
+        train: Options of graphs and node features, for all variants that take them.
 
     Raises:
         InputError: If there is no such variant or file, or an option does not fit.
@@ -51,18 +52,32 @@ def make_graph(text: str, counts: Cooccurrence, train: TrainConfig) -> LabelGrap
     with warnings.catch_warnings():
         # isolated labels are told once, by the plan, not by each of hundreds of runs
         warnings.simplefilter("ignore", IsolatedLabelsWarning)
-        if text in VARIANTS or ":" not in text:
-            parse_graph(text)
-            return build_graph(dataclasses.replace(train, graph=text), counts)
         name, options = parse_graph(text)
-        if name == "knn":
-            options.setdefault("vectors", train.node_features)
+        if name not in VARIANTS and not options:  # a file, or an error
+            own = dataclasses.replace(
+                train, graph=text, graph_given=None, graph_threshold=None, graph_top_k=None
+            )
+            return build_graph(own, counts)
+        options = {**_for_all(name, train), **options}
         try:
             return counts.graph(name, **options)
         except TypeError as error:  # text for a number: variants compare before they check
             raise InputError(
                 f"graph {text!r}: an option has a value of the wrong type ({error})"
             ) from error
+
+
+def _for_all(variant: str, train: TrainConfig) -> dict[str, Any]:
+    """The options of graphs that training has, as far as a variant takes them."""
+    given = {
+        "given": train.graph_given,
+        "threshold": train.graph_threshold,
+        "top_k": train.graph_top_k,
+        "k": train.graph_top_k,
+        "vectors": train.node_features,
+    }
+    taken = inspect.signature(VARIANTS[variant]).parameters if variant in VARIANTS else ()
+    return {name: v for name, v in given.items() if v is not None and name in taken}
 
 
 def with_edges(graph: LabelGraph, edges: str, counts: Cooccurrence, seed: int) -> LabelGraph:

@@ -20,6 +20,7 @@ from gatlabel.nn import HEADS
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
+from gatlabel.training.fitting import device_of
 
 Say = Callable[[str], None]
 
@@ -86,7 +87,7 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
     kinds: list[Kind] = ["pooled"]
     if any(HEADS[head].needs_map for head in config.heads):
         kinds.append("map")
-    model = frozen_model(config, task, say)
+    model = frozen_model(config, task, say).to(device_of(config.train))
     sources: dict[str, ImageSource] = {"train": task.roles.train, "report": task.roles.report}
     if task.roles.tune is not None:
         sources["tune"] = task.roles.tune

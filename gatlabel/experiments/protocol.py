@@ -19,6 +19,9 @@ def protocol_of(
     train = config.train.resolved()
     where = task.roles
     tuning = "none, the recipe's own options for all"
+    if config.mode == "frozen":  # the recipe is one for whole networks
+        shown = ", ".join(f"{name} {value:g}" for name, value in trials[0].items())
+        tuning = f"none, for all {shown}"
     splits = f"figures of {where.report_name}, which nothing was chosen by"
     if where.report_name != "test":
         splits = f"no test split: {splits}"
@@ -46,9 +49,12 @@ def protocol_of(
         "statistics": f"paired bootstrap over pictures and seeds, at least {config.resamples} "
         "resamples, percentile intervals, two-sided p, Holm's correction over all comparisons of "
         "this report",
-        "times": "training and inference on one thread beside other runs; inference from features "
-        "to logits, static heads folded",
+        "times": "training and inference beside other runs, on one thread where several processes "
+        "work; inference from features to logits, static heads folded",
     }
+    unused = config.unused()
+    if unused:
+        facts["not used on frozen features"] = unused
     facts |= {f"note {k}": note for k, note in enumerate([*task.notes, *notes], 1)}
     return facts
 

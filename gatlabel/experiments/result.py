@@ -98,6 +98,11 @@ class BenchmarkResult:
         """
         store = Store(Path(folder))
         store.load()
+        if not store.runs:
+            raise InputError(
+                f"{folder} holds no run with its scores (the folder scores/), which the "
+                "statistics are computed from; what was written stands in results.csv and table.md"
+            )
         about = read_json(store.protocol, "benchmark protocol")
         contenders = list(dict.fromkeys(run.contender for run in store.runs.values()))
         settings = list(dict.fromkeys(run.setting for run in store.runs.values()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,7 +28,7 @@ from gatlabel.experiments.tuning import (
     best_trial,
     trial_options,
 )
-from gatlabel.experiments.workers import Job, JobResult, RunJob, TuneJob, work
+from gatlabel.experiments.workers import Job, JobResult, RunJob, TuneJob, usable_cores, work
 from gatlabel.files import read_json, write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.labels import PRESENT
@@ -126,9 +125,11 @@ def run_on(
     protocol = protocol_of(config, task, plan.trials, len(plan.tuning_seeds), plan.notes)
     for note in (protocol["splits"], *plan.notes):
         say(note)
+    if config.unused():
+        say(f"not used on frozen features: {config.unused()}")
     if store.runs:
         say(f"{len(store.runs)} runs are there already and are kept")
-    workers = config.workers or os.cpu_count() or 1
+    workers = config.workers or usable_cores()
     title = f"Benchmark of {config.kind} on {task.name}"
     about = {"title": title, "protocol": protocol}
     write_json(store.protocol, {**about, "contenders": [_parts(c) for c in plan.contenders]})

@@ -236,13 +236,16 @@ def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
-        writer.writerows({k: _shown(v) for k, v in row.items()} for row in rows)
+        writer.writerows({k: _shown(v, k in IDENTITY) for k, v in row.items()} for row in rows)
 
 
-def _shown(value: Any) -> Any:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.9g}"
-    return value
+def _shown(value: Any, exactly: bool) -> Any:
+    if not isinstance(value, float):
+        return value
+    if math.isnan(value):
+        return ""
+    short = f"{value:.9g}"
+    return repr(value) if exactly and float(short) != value else short
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

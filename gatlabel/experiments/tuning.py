@@ -22,6 +22,8 @@ END_TO_END_SPACE: dict[str, tuple[float, ...]] = {
     "weight_decay": (0.1, 1.0, 10.0),
     "shrinkage": (0.1, 1.0, 10.0),
 }
+#: All combinations of three values each.
+MOST_TRIALS = 27
 
 
 def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 0) -> list[Options]:
@@ -38,7 +40,7 @@ def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 
         seed: Seed of the order.
 
     Returns:
-        ``count`` settings, or all 27 if that is fewer.
+        ``count`` settings, at most :data:`MOST_TRIALS`.
     """
     cells = np.random.default_rng(seed).permutation(9).tolist()
     cells.sort(key=lambda cell: cell != 4)  # the middle first

@@ -50,6 +50,13 @@ Job = TuneJob | RunJob
 JobResult = float | list[Outcome]
 
 
+def usable_cores() -> int:
+    """Returns the number of cores that this process may use, which can be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def work(
     backend: Backend, jobs: Sequence[Job], workers: int, done: Callable[[Job, JobResult], None]
 ) -> None:

@@ -64,8 +64,6 @@ def head_options(config: TrainConfig, head: str) -> dict[str, Any]:
         "query": ("hidden", "heads", "dropout"),
     }
     options = {name: getattr(config, name) for name in own[head]}
-    if not config.dropout:  # query has a dropout of its own
-        options.pop("dropout", None)
     return {name: value for name, value in options.items() if value is not None}
 
 

@@ -90,7 +90,8 @@ class TrainConfig:
         layers: Number of graph-attention layers with base nodes.
         conv: pyg: name of a class of torch_geometric.nn.conv, such as SAGEConv.
         steps: conditioned: how often evidence passes along the edges; 0 sends none.
-        dropout: Probability of dropping an attention weight in training.
+        dropout: Probability of dropping an attention weight in training; none leaves it to the
+            head (query: 0.1 of its units too, others 0).
         graph: Label graph: a variant (conditional, npmi, lift, knn, mlgcn_code, mlgcn_paper,
             random, complete, identity) or the file of a graph (graph.json, or an edge list in csv).
         graph_base: random: the variant whose edges are rewired.
@@ -183,7 +184,7 @@ class TrainConfig:
     layers: int = 2
     conv: str = "TransformerConv"
     steps: int = 2
-    dropout: float = 0.0
+    dropout: float | None = None
     graph: str = "conditional"
     graph_base: str = "conditional"
     graph_given: Literal["source", "target"] | None = None

@@ -45,8 +45,9 @@ def check_options(config: TrainConfig) -> None:
     if config.workers is not None and config.workers < 0:
         raise InputError(f"workers={config.workers}: must be at least 0")
     for name in ("ema", "dropout", "clip", "warmup", "label_noise"):
-        if not 0 <= getattr(config, name) < 1:
-            raise InputError(f"{name}={getattr(config, name)}: must be at least 0 and below 1")
+        value = getattr(config, name)
+        if value is not None and not 0 <= value < 1:
+            raise InputError(f"{name}={value}: must be at least 0 and below 1")
     if config.hide_labels != "single" and not 0 <= config.hide_labels < 1:
         raise InputError(
             f"hide_labels={config.hide_labels}: must be at least 0 and below 1, or single"

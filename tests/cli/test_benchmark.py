@@ -106,6 +106,7 @@ def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
         (["heads", "--heads", "gat,gta"], "did you mean 'gat'"),
         (["graphs", "--sedes", "3"], "did you mean '--seeds'"),
         (["graphs", "--seeds", "0"], "seeds=0: must be at least 1"),
+        (["graphs", "--trials", "40"], "trials=40: there are 27 settings"),
         (["graphs", "--seeds", "many"], "option --seeds"),
         (["graphs", "--train-fractions", "0.5,x"], "'x' is no number"),
         (["graphs", "--train-fractions", "2"], "at most 1"),

@@ -6,7 +6,7 @@ from gatlabel.errors import InputError
 from gatlabel.experiments.comparisons import pairs
 from gatlabel.experiments.contenders import Contender, contenders
 from gatlabel.experiments.graphs import control_is_the_graph, make_graph, parse_graph, with_edges
-from gatlabel.graph import Cooccurrence
+from gatlabel.graph import VARIANTS, Cooccurrence
 from gatlabel.training import TrainConfig
 
 COUNTS = Cooccurrence.from_targets(
@@ -150,3 +150,15 @@ def test_controls_keep_what_they_promise() -> None:
     assert control_is_the_graph(complete, "random", COUNTS)
     assert control_is_the_graph(complete, "permuted", COUNTS)
     assert not control_is_the_graph(graph, "permuted", COUNTS)
+
+
+def test_options_for_all_graphs_reach_those_that_take_them() -> None:
+    train = TrainConfig(graph_top_k=1, graph_given="source", graph_threshold=0.01)
+    for name in ("conditional", "npmi", "complete"):
+        make_graph(name, COUNTS, train)
+    own = {"top_k": 1, "threshold": 0.01}
+    assert make_graph("npmi", COUNTS, train) == VARIANTS["npmi"](COUNTS, **own)
+    # what stands with the graph goes before what stands for all
+    assert make_graph("npmi:top_k=2", COUNTS, train) == VARIANTS["npmi"](
+        COUNTS, **{**own, "top_k": 2}
+    )

@@ -1,6 +1,7 @@
 """Features on disk: what the encoder says, kept, resumed, and made anew when pictures change."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,16 @@ def test_an_interrupted_extraction_goes_on(
     np.testing.assert_allclose(again, whole, atol=2e-3)
     assert seen.count(0) == 1
     assert len(list((tmp_path / "cut").iterdir())) == 1
+
+
+def test_two_at_once_extract_once(model, tiny_csv: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("gatlabel.experiments.features.BATCH", 2)
+    source = read_csv(tiny_csv).train
+    load, seen = source.load_at_least, []
+    monkeypatch.setattr(
+        source, "load_at_least", lambda index, side: (seen.append(index), load(index, side))[1]
+    )
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: extract(model, source, "pooled", tmp_path), range(2)))
+    assert both[0] == both[1]
+    assert sorted(seen) == list(range(len(source)))

@@ -1,10 +1,14 @@
 """The verdict says what the statistics say, and the page holds it."""
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+import gatlabel.report
+from gatlabel.experiments.charts import _colours
 from gatlabel.experiments.comparisons import LINEAR, NO_EDGES, RANDOM, Comparison, pairs
+from gatlabel.experiments.config import HEADS_COMPARED
 from gatlabel.experiments.contenders import Contender, contenders
 from gatlabel.experiments.outcome import METRICS, THIRDS, Setting
 from gatlabel.experiments.report import render
@@ -140,3 +144,12 @@ def test_the_page_is_whole_and_escapes_names() -> None:
     assert result.verdict[0] in text
     assert "gat · <b>&.json · permuted labels" in text
     assert "share of training pictures" in text
+
+
+def test_every_curve_can_be_told_from_the_others() -> None:
+    everyone = [who for who in contenders(HEADS_COMPARED, ["npmi"], ["ignore"])
+                if who.edges in ("own", "none")]  # fmt: skip
+    colours = _colours(everyone)
+    assert len({(colours[who], who.is_control) for who in everyone}) == len(everyone)
+    style = (Path(gatlabel.report.__file__).parent / "assets" / "report.css").read_text()
+    assert all(f".{colour} {{ --c:" in style for colour in colours.values())

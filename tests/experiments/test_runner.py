@@ -20,7 +20,7 @@ from gatlabel.experiments.comparisons import compare
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting, inference_microseconds
 from gatlabel.experiments.runner import run_on
-from gatlabel.experiments.store import Store
+from gatlabel.experiments.store import Run, Store
 from gatlabel.metrics import evaluate_scores
 from tests.experiments.synthetic import NAMES, QUICK, benchmark, config
 
@@ -117,6 +117,13 @@ def test_loading_computes_the_same(finished) -> None:
     loaded = BenchmarkResult.load(options.folder, resamples=options.resamples)
     assert loaded.comparisons == result.comparisons
     assert loaded.document() == result.document()
+
+
+def test_without_scores_there_is_nothing_to_compute_from(finished, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished[0].folder, copy, ignore=shutil.ignore_patterns("scores"))
+    with pytest.raises(InputError, match="no run with its scores"):
+        BenchmarkResult.load(copy)
 
 
 def test_comparisons_are_corrected_over_the_whole_report(finished) -> None:
@@ -249,6 +256,17 @@ def test_inference_is_timed_until_a_gpu_is_done(monkeypatch) -> None:
     assert not waited
     inference_microseconds(Passing(), OnGpu([1, 2]), repeats=3)
     assert len(waited) == 6  # before and after each
+
+
+def test_a_third_is_a_third_when_read_again(tmp_path: Path) -> None:
+    who, where = Contender("linear"), Setting(1 / 3, 0.1)
+    store = Store(tmp_path)
+    store.begin({}, np.eye(2, dtype=np.float32), ("a", "b"), np.ones(2, dtype=np.int64))
+    store.add_run(Run(who, where, 0, {"mAP": 1 / 3}), np.eye(2, dtype=np.float32))
+    again = Store(tmp_path)
+    again.load()
+    assert again.runs[who, where, 0].values["mAP"] == pytest.approx(1 / 3)
+    assert rows_of(store.results)[0]["hidden"] == "0.1"
 
 
 def test_fractions_and_a_cut_tuning_split(tmp_path: Path) -> None:

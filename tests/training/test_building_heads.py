@@ -40,6 +40,11 @@ def test_options_left_open_are_the_heads_own(name: str, counts: Cooccurrence) ->
     assert chosen.config == HEADS[name](6, graph=graph).config
 
 
+def test_no_dropout_is_none_for_every_head() -> None:
+    assert head_options(TrainConfig(head="query", dropout=0.0), "query")["dropout"] == 0
+    assert "dropout" not in head_options(TrainConfig(head="query"), "query")
+
+
 def test_negative_steps_are_refused() -> None:
     with pytest.raises(InputError, match="steps=-1: must be at least 0"):
         dataclasses.replace(TrainConfig(), steps=-1)

@@ -54,7 +54,8 @@ class GATHead(GraphHead):
         dropout: Probability of dropping an attention weight in training.
         bias: Whether labels have a learned bias (their prior).
         complete: With ``base="nodes"``: every label listens to every label, whatever edges the
-            graph has. Costs ``O(L log L + L D)``, not ``O(L²)``; see docs/kernels.md.
+            graph has. Costs ``O(L log L + L D)``, not ``O(L²)``; with dropout in training, and in
+            :class:`GATv2Head`, whose scores are no sums, ``O(L²)``. See docs/kernels.md.
 
     Raises:
         InputError: If ``hidden`` is no multiple of ``heads``, or an option is out of range.
@@ -134,6 +135,19 @@ class GATHead(GraphHead):
         """Removes all edges in place, those of the complete graph too."""
         self.complete = False
         super().drop_edges()
+
+    def keep_edges(self, keep: Tensor) -> None:
+        """Removes the other edges.
+
+        Raises:
+            InputError: If every label listens to every label whatever edges the graph has.
+        """
+        if self.complete:
+            raise InputError(
+                "a head with complete=True uses no edge of its graph, so none can be removed; "
+                "without_edges() removes all"
+            )
+        super().keep_edges(keep)
 
     def _sorted(self) -> Adjacency:
         if self.complete:
