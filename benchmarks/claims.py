@@ -28,7 +28,10 @@ from gatlabel.experiments.preparation import read_task
 from gatlabel.files import write_json
 
 RESULTS = Path(__file__).parent / "results" / "claims"
-KEPT = ("results.csv", "tuning.csv", "table.md", "machine.json", "benchmark.json", "protocol.json")
+KEPT = (
+    *("results.csv", "tuning.csv", "table.md", "comparisons.json", "machine.json"),
+    *("benchmark.json", "protocol.json"),
+)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--heads", nargs="+", default=["gat", "linear"])
     arguments = parser.parse_args()
+    if not arguments.root.is_dir():
+        print(f"no {arguments.root}, left out")
+        return
     config = settings(arguments.root)
     runs: dict[str, list[dict[str, float]]] = {}
     for seed in arguments.seeds:

@@ -1,32 +1,15 @@
 """The scripts on speed run, at sizes of no consequence; a test has no business with figures."""
 
-import importlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 
-from tests.conftest import ROOT
-
-FOLDER = ROOT / "benchmarks"
-Load = Callable[[str], ModuleType]
-
-
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
-    """Imports a script by name, as it sees itself when it is run, and forgets it again."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(FOLDER)):
-            del sys.modules[name]
+from tests.benchmarks.conftest import FOLDER, Load
 
 
 def times(load: Load, *runs: float):

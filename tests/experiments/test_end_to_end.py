@@ -1,0 +1,43 @@
+"""End-to-end runs: trials scale the recipe, and pictures are read once."""
+
+from pathlib import Path
+
+import pytest
+
+from gatlabel.experiments import end_to_end
+from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.outcome import Setting
+from gatlabel.training import TrainConfig
+
+ALL = Setting()
+
+
+@pytest.fixture
+def backend(tiny_csv: Path) -> end_to_end.EndToEndBackend:
+    train = TrainConfig(
+        data="csv", root=tiny_csv, backbone="mobilenet_v3_small", weights="none", image_size=32,
+        hidden=8, heads=2, epochs=1, batch_size=8, augmentation="none", workers=0,
+    )  # fmt: skip
+    return end_to_end.EndToEndBackend(train)
+
+
+def test_trials_are_factors_on_the_recipe_and_judged_on_held_out_pictures(backend) -> None:
+    usual = {"lr": 1.0, "weight_decay": 1.0, "shrinkage": 1.0}
+    config = backend._config(Contender("gat"), ALL, {**usual, "lr": 0.3}, 7)
+    assert config.lr == pytest.approx(0.3 * backend.train.lr)
+    assert (config.seed, config.keep) == (7, "last")
+    first = backend.tune(Contender("gat", "conditional"), ALL, usual, 7)
+    assert 0 < first <= 1
+    assert backend.tune(Contender("gat", "conditional"), ALL, usual, 7) == first
+
+
+def test_pictures_are_read_once_a_process(backend, monkeypatch) -> None:
+    end_to_end._task.cache_clear()
+    read, reads = end_to_end.read_task, []
+    monkeypatch.setattr(end_to_end, "read_task", lambda c: (reads.append(c), read(c))[1])
+    usual = {"lr": 1.0, "weight_decay": 1.0, "shrinkage": 1.0}
+    whole, cut = backend.run(Contender("gat", "conditional"), ALL, usual, 0, True)
+    assert cut.contender.edges == "cut"
+    assert whole.logits.shape == cut.logits.shape
+    backend.tune(Contender("linear"), ALL, usual, 0)
+    assert len(reads) == 1
