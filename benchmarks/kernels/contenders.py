@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gatlabel.graph import LabelGraph
+from gatlabel.losses import BCELoss
 from gatlabel.nn import ConditionedHead, GATHead, LinearHead
 
 BATCH, DEGREE, NODE_WIDTH, HEADS, HIDDEN, WIDTH = 16, 16, 300, 4, 1024, 2048
-MAP_WIDTH = 1024  # of the image-conditioned head
+MAP_WIDTH = 1024  # of the features of the image-conditioned head
+NARROW = 256  # its own width, unless told otherwise
 
 
 def some_edges(labels: int, degree: int) -> Tensor:
@@ -89,19 +91,23 @@ def step(head: nn.Module, features: Tensor) -> Callable[[], Tensor]:
 class ConditionedStep(nn.Module):
     """The image-conditioned head from label features ``(B, L, D)`` on, the beliefs given.
 
-    With ``whole`` it is the whole head, from a map of 7 x 7.
+    With ``whole`` it is the whole head, from a map of 7 x 7; with ``training`` its losses.
     """
 
-    def __init__(self, labels: int, whole: bool = False) -> None:
+    def __init__(
+        self, labels: int, hidden: int, whole: bool = False, training: bool = False
+    ) -> None:
         super().__init__()
-        # as wide as the features: the linear map in it is square, D -> D
-        self.head = ConditionedHead(MAP_WIDTH, some_graph(labels), MAP_WIDTH, HEADS)
+        self.head = ConditionedHead(MAP_WIDTH, some_graph(labels), hidden, HEADS)
         nn.init.normal_(self.head.hearing.out, std=0.03)  # at the start it would hear nothing
-        self.whole = whole
+        self.whole, self.losses = whole, training
         self.register_buffer("news", torch.rand(BATCH, labels) - 0.5)
+        self.register_buffer("targets", (torch.rand(BATCH, labels) < 0.05).float())
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features -> ``(B, L)``."""
+        """Features -> ``(B, L)``, or the losses."""
+        if self.losses:
+            return torch.stack(self.head.training_losses(features, self.targets, BCELoss())[1])
         return self.head(features) if self.whole else self.head.hearing(features, self.news)
 
 
@@ -109,15 +115,18 @@ def conditioned(name: str, labels: int) -> Callable[[], Tensor]:
     """Forward and backward pass, to the parameters and to the features, of a part of the head.
 
     ``conditioned``, ``conditioned-compiled``: graph attention over label features, with the linear
-    map in it; ``conditioned-map``: that map alone; ``conditioned-whole``: the head, from a map.
+    map in it, as wide as the features; ``conditioned-map``: that map alone; the same after
+    ``conditioned-narrow`` with the default width; ``conditioned-whole``: the head, from a map;
+    ``conditioned-training``: its two losses.
     """
-    whole = name == "conditioned-whole"
+    words = set(name.split("-"))
+    whole = bool(words & {"whole", "training"})
     shape = (BATCH, MAP_WIDTH, 7, 7) if whole else (BATCH, labels, MAP_WIDTH)
     features = torch.randn(shape, requires_grad=True)
-    part: nn.Module = ConditionedStep(labels, whole)
-    if name == "conditioned-map":
-        part = part.head.hearing.project
-    run = torch.compile(part) if name == "conditioned-compiled" else part
+    hidden = NARROW if "narrow" in words else MAP_WIDTH
+    step_of = ConditionedStep(labels, hidden, whole, "training" in words)
+    part: nn.Module = step_of.head.hearing.project if "map" in words else step_of
+    run = torch.compile(part) if "compiled" in words else part
     probe = torch.randn(part(features).shape)
     own = [features, *(p for p in part.parameters() if p.requires_grad)]
 

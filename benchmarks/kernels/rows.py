@@ -14,6 +14,8 @@ from gatlabel.nn.kernels import Adjacency, attend, choose_kernel
 from kernels.contenders import (
     BATCH,
     HEADS,
+    MAP_WIDTH,
+    NARROW,
     WIDTH,
     PyGHead,
     check_equal,
@@ -109,33 +111,32 @@ def complete(sizes: Sequence[int] = (2_000, LARGE)) -> list[Row]:
 
 def conditioned(sizes: Sequence[int] = (80,)) -> list[Row]:
     """The image-conditioned head's step against the linear map in it, eager and compiled."""
-    limits: dict[str, float | None] = {"conditioned": 1.3}
-    if shutil.which("g++") or shutil.which("c++"):  # torch.compile needs one
-        limits["conditioned-compiled"] = 1.15
-    limits["conditioned-whole"] = None
-    names = {
-        "conditioned": "eager",
-        "conditioned-compiled": "compiled",
-        "conditioned-whole": "whole head from a map of 7 x 7",
-    }
+    compiles = bool(shutil.which("g++") or shutil.which("c++"))  # torch.compile needs one
     rows = []
     for labels in sizes:
-        contenders = {name: name for name in limits}
-        times = apart({**contenders, "map": "conditioned-map"}, labels, 15)
-        peer = times.pop("map")
-        for name, found in times.items():
-            row = {
-                "row": f"image-conditioned, L={labels}, d=1024, {names[name]}: time of its map",
-                "value": found.median / peer.median,
-                "unit": "x",
-                "limit": limits[name],
-                "against": "its linear map alone",
-                "ours": found.summary(),
-                "peer": peer.summary(),
-            }
-            limit = limits[name]
-            row["ok"] = None if limit is None else row["value"] <= limit * SLACK
-            rows.append(row)
+        for kind, hidden in (("conditioned", MAP_WIDTH), ("conditioned-narrow", NARROW)):
+            limits: dict[str, tuple[str, float | None]] = {kind: ("eager", 1.3)}
+            if compiles:
+                limits[f"{kind}-compiled"] = ("compiled", 1.15)
+            if hidden == MAP_WIDTH:
+                limits[f"{kind}-whole"] = ("whole head from a map of 7 x 7", None)
+                limits[f"{kind}-training"] = ("its training step from a map of 7 x 7", None)
+            times = apart({**{n: n for n in limits}, "map": f"{kind}-map"}, labels, 15)
+            peer = times.pop("map")
+            for name, found in times.items():
+                what, limit = limits[name]
+                row = {
+                    "row": f"image-conditioned, L={labels}, d={MAP_WIDTH}, hidden {hidden}, "
+                    f"{what}: time of its map",
+                    "value": found.median / peer.median,
+                    "unit": "x",
+                    "limit": limit,
+                    "against": "its linear map alone",
+                    "ours": found.summary(),
+                    "peer": peer.summary(),
+                }
+                row["ok"] = None if limit is None else row["value"] <= limit * SLACK
+                rows.append(row)
     return rows
 
 
