@@ -122,7 +122,7 @@ def test_features_are_scaled_by_one_number(shape) -> None:
 def test_trials_are_alike_for_all_and_different_from_each_other() -> None:
     trials = trial_options(FROZEN_SPACE, 9)
     assert trials == trial_options(FROZEN_SPACE, 9)
-    assert trials[0] == {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 0.99}
+    assert trials[0] == {"lr": 5e-3, "weight_decay": 1.0, "shrinkage": 0.99}
     # heads without shrinkage try nine different settings too, but for the middle one
     assert len({(t["lr"], t["weight_decay"]) for t in trials}) == 9
     for general in ("lr", "weight_decay"):  # a Latin square
