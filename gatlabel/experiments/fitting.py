@@ -140,7 +140,8 @@ def fit_head(
                 update(average, current, steps)
             steps += 1
         if completion is not None:
-            completion.update(predict(head, features), (epoch + 1) / epochs)
+            # by sight: what the neighbours say, completion adds itself
+            completion.update(predict(head, features, by_sight=True), (epoch + 1) / epochs)
             head.train()
     if options.ema:
         with torch.no_grad():
@@ -164,9 +165,19 @@ def head_groups(head: Head, options: FitOptions) -> list[dict[str, Any]]:
 
 
 @torch.no_grad()
-def predict(head: Head, features: Features, batch_size: int = 512) -> Tensor:
-    """Returns the logits ``(N, L)`` of all pictures, in evaluation mode."""
+def predict(
+    head: Head, features: Features, batch_size: int = 512, by_sight: bool = False
+) -> Tensor:
+    """Returns the logits ``(N, L)`` of all pictures, in evaluation mode.
+
+    Args:
+        head: The head.
+        features: Of N pictures.
+        batch_size: Pictures at a time; 64 if they are maps.
+        by_sight: The logits of :meth:`Head.sight` rather than of ``forward``.
+    """
     head.eval()
     rows = np.arange(len(features))
     size = batch_size if not head.needs_map else 64
-    return torch.cat([head(features[rows[k : k + size]]) for k in range(0, len(rows), size)])
+    logits_of = head.sight if by_sight else head
+    return torch.cat([logits_of(features[rows[k : k + size]]) for k in range(0, len(rows), size)])

@@ -241,6 +241,7 @@ def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
     targets = torch.tensor([[1, 0, 1, 0, 1, 0], [0, 1, -1, 0, 0.4, 1], [-1, -1, 0, 1, 1, 0]])
     targets = targets.double()
     sight, (by_sight, by_company) = head.training_losses(features, targets, BCELoss())
+    assert torch.equal(head.sight(features), sight)
     torch.testing.assert_close(by_sight, BCELoss()(sight, targets))
     index, attention = head.attention_for(features)
     positions = head.positions(features)

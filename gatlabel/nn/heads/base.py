@@ -98,6 +98,14 @@ class Head(nn.Module, ABC):
         logits: Tensor = self(features)
         return logits, (criterion(logits, targets),)
 
+    def sight(self, features: Tensor) -> Tensor:
+        """Returns the logits ``(B, L)`` that the criterion judges in training.
+
+        Those of ``forward``, but for a head with parts that learn from something else.
+        """
+        logits: Tensor = self(features)
+        return logits
+
     def apart_parameters(self) -> list[nn.Parameter]:
         """Parameters that only a further loss teaches: their gradients are clipped apart.
 

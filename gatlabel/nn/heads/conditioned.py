@@ -192,6 +192,10 @@ class ConditionedHead(TakesGraph, MapHead):
             logits = in_company(sight, company, self.usual, self.unseen)
         return logits
 
+    def sight(self, features: Tensor) -> Tensor:
+        """Returns the log-odds by sight, ``z0 (B, L)``."""
+        return self._see(self.positions(features))[0]
+
     def training_losses(
         self, features: Tensor, targets: Tensor, criterion: Criterion
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
