@@ -8,7 +8,7 @@ Lightning with a module that does the least Lightning allows, which shows what i
 tiny (one convolution, 20 labels, 8 pictures of 32 x 32): the loop is nearly all there is.
 
 Options: ResNet-18 and EfficientNet-Lite0 at 128 pixels, 8 pictures, on the CPU: channels last
-(always on), fused AdamW (on for float32), bfloat16 (--amp on), and torch.compile (not offered; for
+(always on), fused AdamW (on for float32), bfloat16 (--amp on), and torch.compile (--compile; for
 ResNet-18 alone, left out with --quick).
 
 Processor time of one thread, in turn. Writes benchmarks/results/training-step.json.

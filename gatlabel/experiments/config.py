@@ -31,7 +31,7 @@ UNDECIDING = (
 RECIPE = (
     *("freeze", "augmentation", "loss", "gamma_positive", "gamma_negative", "clip", "epochs"),
     *("batch_size", "optimizer", "lr", "encoder_lr", "weight_decay", "shrinkage", "schedule"),
-    *("warmup", "step_epochs", "clip_gradient", "ema", "amp"),
+    *("warmup", "step_epochs", "clip_gradient", "ema", "amp", "compile"),
 )
 
 

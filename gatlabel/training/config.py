@@ -118,6 +118,8 @@ class TrainConfig:
         clip_gradient: Largest norm of the gradient; 0 clips nothing.
         ema: Decay of the moving average of the weights that is evaluated; 0 for none.
         amp: Mixed precision: auto (on CUDA), on or off.
+        compile: Compile the encoder (torch.compile), which takes a while at first. Gains nothing on
+            CPUs, where it needs a C++ compiler.
         patience: Stop when validation mAP has not risen for this many epochs; 0 never stops.
         keep: Which weights become the model: last, or best (by validation mAP).
         device: auto, cpu or cuda.
@@ -208,6 +210,7 @@ class TrainConfig:
     clip_gradient: float = 1.0
     ema: float = 0.99
     amp: Literal["auto", "on", "off"] = "auto"
+    compile: bool = False
     patience: int = 0
     keep: Literal["last", "best"] = "last"
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch import nn
 from torch.utils.data import DataLoader
 
 from gatlabel.data.dataset import Item
@@ -108,7 +110,8 @@ def fit(
         The learning curves, a row an epoch.
 
     Raises:
-        InputError: If the checkpoint does not fit the model, or an extra is missing.
+        InputError: If the checkpoint does not fit the model, an extra is missing, or there is no
+            compiler for ``config.compile``.
     """
     train_loader, val_loader = loaders
     curves = Curves(write_curves)
@@ -150,8 +153,14 @@ def fit(
             log_every_n_steps=1,
         )
         try:
-            trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)
+            with compiled(model.encoder, config.compile):
+                trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)
         except RuntimeError as error:
+            if config.compile and "compiler" in str(error):
+                reason = str(error).splitlines()[0]
+                raise InputError(
+                    f"compile: torch.compile failed ({reason}); leave it out"
+                ) from error
             if resume is not None and "Error(s) in loading state_dict" in str(error):
                 raise InputError(f"the checkpoint {resume} does not fit the run's model") from error
             raise
@@ -161,6 +170,18 @@ def fit(
         _load_averaged(module, Path(best.best_model_path))
     model.cpu().eval()
     return curves.rows
+
+
+@contextmanager
+def compiled(module: nn.Module, wanted: bool) -> Iterator[None]:
+    """Lets a module run compiled; its parameters keep their names, and afterwards it is itself."""
+    if wanted:
+        module.compile()
+    try:
+        yield
+    finally:
+        if wanted:
+            module._compiled_call_impl = None
 
 
 def _load_averaged(module: TrainingModule, path: Path) -> None:
