@@ -18,13 +18,15 @@ from gatlabel.nn import Head
 from gatlabel.training.averaging import warmed_average
 from gatlabel.training.completion import Completion
 
+FASTEST = 3e-3  # rate of what is not linear; faster, heads end far from where they started
+
 
 @dataclass(frozen=True)
 class FitOptions:
     """How a head is trained on features.
 
     Attributes:
-        lr: Largest learning rate.
+        lr: Largest learning rate; of what is not linear, :data:`FASTEST` if that is less.
         weight_decay: Weight decay of weights (not of biases).
         shrinkage: Share s, at least 0 and below 1, of what the head names in
             ``shrunk_parameters`` that a step at the largest rate takes away, the step itself
@@ -152,15 +154,26 @@ def fit_head(
 
 
 def head_groups(head: Head, options: FitOptions) -> list[dict[str, Any]]:
-    """Sorts the parameters by weight decay: weights, biases, and what shrinkage holds."""
-    shrunk = [p for p in head.shrunk_parameters() if p.requires_grad]
-    identities = {id(p) for p in shrunk}
-    groups = parameter_groups(head, options.lr, weight_decay=options.weight_decay)
-    for group in groups:
-        group["params"] = [p for p in group["params"] if id(p) not in identities]
+    """Sorts the parameters by learning rate and weight decay.
+
+    What the head names in ``linear_parameters`` learns at the rate of the options, all else at
+    :data:`FASTEST` at most; biases do not decay, and shrinkage holds ``shrunk_parameters``.
+    """
+    slower = min(options.lr, FASTEST)
+    linear = {id(p) for p in head.linear_parameters()}
+    shrunk = {id(p): p for p in head.shrunk_parameters() if p.requires_grad}
+    groups = []
+    for group in parameter_groups(head, options.lr, weight_decay=options.weight_decay):
+        for rate, at_rate in ((options.lr, True), (slower, False)):
+            chosen = [p for p in group["params"] if (id(p) in linear) == at_rate]
+            groups.append(
+                {**group, "lr": rate, "params": [p for p in chosen if id(p) not in shrunk]}
+            )
     # AdamW does O <- O - rate (decay O + u)
-    rate = options.lr * (1 - options.shrinkage)
-    groups.append({"params": shrunk, "lr": rate, "weight_decay": options.shrinkage / rate})
+    rate = slower * (1 - options.shrinkage)
+    groups.append(
+        {"params": list(shrunk.values()), "lr": rate, "weight_decay": options.shrinkage / rate}
+    )
     return [group for group in groups if group["params"]]
 
 

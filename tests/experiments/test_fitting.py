@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from gatlabel.experiments.fitting import Features, FitOptions, fit_head, head_groups, predict
+from gatlabel.experiments.fitting import (
+    FASTEST,
+    Features,
+    FitOptions,
+    fit_head,
+    head_groups,
+    predict,
+)
 from gatlabel.experiments.tuning import FROZEN_SPACE, best_trial, trial_options
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn import HEADS, LinearHead
@@ -81,14 +88,17 @@ def test_shrinkage_follows_the_step_it_holds() -> None:
     assert len(decay) == len(list(head.parameters()))
     assert decay[id(head.weight)] == 0.5
     assert decay[id(head.bias)] == 0.0
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert rates[id(head.weight)] == rates[id(head.bias)] == 0.1  # convex: as fast as asked for
+    assert rates[id(head.project.weight)] == FASTEST
     with torch.no_grad():
         head.out_edge.fill_(2.0)
     for parameter in head.parameters():
         parameter.grad = torch.ones_like(parameter)
     torch.optim.AdamW(groups).step()  # Adam's first step is the sign of the gradient
-    expected = 0.3 * (2.0 - 0.1)
+    expected = 0.3 * (2.0 - FASTEST)
     torch.testing.assert_close(head.out_edge.detach(), torch.full((4, 6), expected))
-    torch.testing.assert_close(head.out_self.detach(), torch.full((4, 6), -0.3 * 0.1))
+    torch.testing.assert_close(head.out_self.detach(), torch.full((4, 6), -0.3 * FASTEST))
 
 
 def test_completion_gives_the_targets_and_hears_of_every_epoch(data) -> None:

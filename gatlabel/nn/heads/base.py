@@ -52,6 +52,13 @@ class Head(nn.Module, ABC):
         """The parameters whose size a weight decay of their own (shrinkage) should hold."""
         return []
 
+    def linear_parameters(self) -> list[nn.Parameter]:
+        """Those of the linear classifier that the head is, or starts as.
+
+        Alone they are a convex problem, and learn at rates at which other parts would not.
+        """
+        return []
+
     def label_bias(self) -> nn.Parameter | None:
         """The learned biases of the labels ``(L,)``, or ``None`` for a head without."""
         bias = getattr(self, "bias", None)

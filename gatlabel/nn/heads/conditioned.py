@@ -143,6 +143,10 @@ class ConditionedHead(TakesGraph, MapHead):
         """
         return [self.hearing.out]
 
+    def linear_parameters(self) -> list[nn.Parameter]:
+        """``w`` and ``b``."""
+        return list(self.score.parameters())
+
     def label_bias(self) -> nn.Parameter:
         """The biases ``b (L,)``."""
         return self.score.bias

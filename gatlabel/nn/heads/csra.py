@@ -97,6 +97,10 @@ class CSRAHead(MapHead):
             "bias": self.bias is not None,
         }
 
+    def linear_parameters(self) -> list[nn.Parameter]:
+        """All: classifiers whose scores are averaged in two ways."""
+        return list(self.parameters())
+
     def forward(self, features: Tensor) -> Tensor:
         """Map ``(B, D, h, w)`` -> logits ``(B, L)``."""
         weight: Tensor = self.weight

@@ -125,6 +125,11 @@ class GATHead(GraphHead):
         """``O_self`` and ``O_edge``: how far the head may leave the linear classifier."""
         return [self.out_self, self.out_edge] if self.base == "classifiers" else []
 
+    def linear_parameters(self) -> list[nn.Parameter]:
+        """``W0`` and the biases."""
+        own = [self.weight, self.bias] if self.base == "classifiers" else [self.bias]
+        return [p for p in own if isinstance(p, nn.Parameter)]
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Sorts the edges again when they are replaced."""
         super().__setattr__(name, value)

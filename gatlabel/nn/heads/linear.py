@@ -40,6 +40,10 @@ class LinearHead(StaticHead):
         super().__init__(in_features, count_labels("LinearHead", labels, graph))
         self.linear = nn.Linear(in_features, self.out_features)
 
+    def linear_parameters(self) -> list[nn.Parameter]:
+        """All."""
+        return list(self.parameters())
+
     def label_bias(self) -> nn.Parameter:
         """The biases ``b (L,)``."""
         return self.linear.bias

@@ -89,6 +89,10 @@ class PyGHead(GraphHead):
         """``O_self`` and ``O_edge``: how far the head may leave the linear classifier."""
         return [self.out_self, self.out_edge]
 
+    def linear_parameters(self) -> list[nn.Parameter]:
+        """``W0`` and the biases."""
+        return [p for p in (self.weight, self.bias) if isinstance(p, nn.Parameter)]
+
     def keep_edges(self, keep: Tensor) -> None:
         """Removes the other edges, and the edge term of labels that are left without one."""
         super().keep_edges(keep)
