@@ -18,6 +18,7 @@ from gatlabel.report.svg import Scale, dot, drawing, frame, spread, tick_text
 WIDTH, ROW = 940.0, 26.0
 LEFT, RIGHT, TOP, BOTTOM = 320.0, 140.0, 20.0, 48.0
 COLOURS = 8  # that the style sheet has
+LEAST = 0.5  # points that the axis of differences reaches to either side
 
 
 def difference_chart(comparisons: Sequence[Comparison], against: str) -> str:
@@ -31,7 +32,8 @@ def difference_chart(comparisons: Sequence[Comparison], against: str) -> str:
         return ""
     ends = [100 * v for c in comparisons for v in (c.difference.low, c.difference.high)]
     height = TOP + ROW * len(comparisons) + BOTTOM
-    x = Scale(*spread([*ends, 0.0]), LEFT, WIDTH - RIGHT)
+    # half a point to either side at least: hundredths must not look like differences
+    x = Scale(*spread([*ends, -LEAST, LEAST]), LEFT, WIDTH - RIGHT)
     parts = []
     for value in x.ticks():
         at = x(value)

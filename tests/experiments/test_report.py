@@ -1,12 +1,13 @@
 """The verdict says what the statistics say, and the page holds it."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 import gatlabel.report
-from gatlabel.experiments.charts import _colours
+from gatlabel.experiments.charts import LEFT, RIGHT, WIDTH, _colours, difference_chart
 from gatlabel.experiments.comparisons import LINEAR, NO_EDGES, RANDOM, Comparison, pairs
 from gatlabel.experiments.config import HEADS_COMPARED
 from gatlabel.experiments.contenders import Contender, contenders
@@ -153,3 +154,12 @@ def test_every_curve_can_be_told_from_the_others() -> None:
     assert len({(colours[who], who.is_control) for who in everyone}) == len(everyone)
     style = (Path(gatlabel.report.__file__).parent / "assets" / "report.css").read_text()
     assert all(f".{colour} {{ --c:" in style for colour in colours.values())
+
+
+def test_hundredths_do_not_fill_the_chart() -> None:
+    tiny = Difference(0.0001, -0.0001, 0.0002, 0.5)
+    chart = difference_chart([Comparison(ALL, OWN, BARE, NO_EDGES, tiny, 1.0)], "it")
+    drawn = re.search(r'class="interval[^"]*" d="M([\d.]+) [\d.]+H([\d.]+)"', chart)
+    assert drawn is not None
+    start, end = map(float, drawn.groups())
+    assert 0 < end - start < 0.1 * (WIDTH - LEFT - RIGHT)
