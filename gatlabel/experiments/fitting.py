@@ -164,11 +164,9 @@ def head_groups(head: Head, options: FitOptions) -> list[dict[str, Any]]:
     shrunk = {id(p): p for p in head.shrunk_parameters() if p.requires_grad}
     groups = []
     for group in parameter_groups(head, options.lr, weight_decay=options.weight_decay):
-        for rate, at_rate in ((options.lr, True), (slower, False)):
-            chosen = [p for p in group["params"] if (id(p) in linear) == at_rate]
-            groups.append(
-                {**group, "lr": rate, "params": [p for p in chosen if id(p) not in shrunk]}
-            )
+        free = [p for p in group["params"] if id(p) not in shrunk]
+        groups.append({**group, "params": [p for p in free if id(p) in linear]})
+        groups.append({**group, "params": [p for p in free if id(p) not in linear], "lr": slower})
     # AdamW does O <- O - rate (decay O + u)
     rate = slower * (1 - options.shrinkage)
     groups.append(
