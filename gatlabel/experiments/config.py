@@ -11,6 +11,7 @@ from typing import Any, Literal
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.experiments.contenders import takes_graph
 from gatlabel.experiments.graphs import parse_graph
+from gatlabel.experiments.starting import STARTS, Start
 from gatlabel.experiments.tuning import MOST_TRIALS
 from gatlabel.graph import VARIANTS
 from gatlabel.training.building import GRAPH_FILES
@@ -57,6 +58,9 @@ class BenchmarkConfig:
         tuning_seeds: Number of runs that each trial is judged by; none takes 1, and 3 where the
             tuning split is cut from the training pictures, each time another.
         frozen_epochs: frozen: passes over the training features, at least.
+        frozen_start: frozen: what the linear classifiers of pooled features, alone or in heads,
+            start from and are held to: ridge regression, its penalty chosen by leave-one-out, or
+            random, held to zero.
         resamples: Bootstrap resamples of pictures and seeds.
         pretrain_pictures: scenes: pictures that the encoder learns from, which no split has.
         pretrain_epochs: scenes: passes over these.
@@ -78,6 +82,7 @@ class BenchmarkConfig:
     trials: int | None = None
     tuning_seeds: int | None = None
     frozen_epochs: int = 20
+    frozen_start: Start = "ridge"
     resamples: int = 2000
     pretrain_pictures: int = 4000
     pretrain_epochs: int = 4
@@ -95,6 +100,8 @@ class BenchmarkConfig:
                 _at_least(name, getattr(self, name), 1)
         if self.trials_each > MOST_TRIALS:
             raise InputError(f"trials={self.trials}: there are {MOST_TRIALS} settings to try")
+        if self.frozen_start not in STARTS:
+            raise unknown_choice("start", self.frozen_start, STARTS)
         for name in ("graphs", "heads", "train_fractions", "hide_labels", "unknown"):
             if len(set(getattr(self, name))) != len(getattr(self, name)) or not getattr(self, name):
                 raise InputError(f"{name}: give at least one, and each once")

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
-from gatlabel.encoders import parameter_groups
+from gatlabel.experiments.head_groups import head_groups, pull_back
 from gatlabel.losses import BCELoss
 from gatlabel.nn import Head
 from gatlabel.training.averaging import warmed_average
 from gatlabel.training.completion import Completion
-
-FASTEST = 3e-3  # rate of what is not linear; faster, heads end far from where they started
+from gatlabel.training.ridge import LinearStart
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,9 @@ class FitOptions:
     """How a head is trained on features.
 
     Attributes:
-        lr: Largest learning rate; of what is not linear, :data:`FASTEST` if that is less.
-        weight_decay: Weight decay of weights (not of biases).
+        lr: Largest learning rate; of what is not linear, :data:`~gatlabel.experiments.head_groups.FASTEST` if that is less.
+        weight_decay: Weight decay of weights (not of biases); of a linear start, how strongly each
+            step pulls back to it: ``W <- W - lr * decay * (W - start)``.
         shrinkage: Share s, at least 0 and below 1, of what the head names in
             ``shrunk_parameters`` that a step at the largest rate takes away, the step itself
             included: ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a
@@ -88,7 +88,7 @@ class Features:
 
 def fit_head(
     head: Head, features: Features, targets: Tensor, options: FitOptions, seed: int,
-    completion: Completion | None = None,
+    completion: Completion | None = None, start: LinearStart | None = None,
 ) -> float:  # fmt: skip
     """Trains a head in place; afterwards it holds the averaged weights, in evaluation mode.
 
@@ -101,6 +101,7 @@ def fit_head(
         options: How.
         seed: Of the order of the pictures.
         completion: Gives the targets, and is updated after every epoch.
+        start: The linear classifier to start from and to be held to; the head's own if left out.
 
     Returns:
         Seconds that it took.
@@ -109,7 +110,8 @@ def fit_head(
     size = min(options.batch_size, len(features))
     batches = len(features) // size
     epochs = max(options.epochs, -(-options.least_steps // batches))
-    groups = head_groups(head, options)
+    held = [] if start is None else head.start_linear(start.weight, start.bias)
+    groups = head_groups(head, options, held)
     optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
     total = max(epochs * batches, 4)  # torch divides by the length of the rise
     schedule = OneCycleLR(
@@ -136,6 +138,7 @@ def fit_head(
             loss = torch.stack(losses).sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            pull_back(optimizer)
             optimizer.step()
             schedule.step()
             if options.ema and average:
@@ -151,28 +154,6 @@ def fit_head(
                 parameter.copy_(value)
     head.eval()
     return time.perf_counter() - began
-
-
-def head_groups(head: Head, options: FitOptions) -> list[dict[str, Any]]:
-    """Sorts the parameters by learning rate and weight decay.
-
-    What the head names in ``linear_parameters`` learns at the rate of the options, all else at
-    :data:`FASTEST` at most; biases do not decay, and shrinkage holds ``shrunk_parameters``.
-    """
-    slower = min(options.lr, FASTEST)
-    linear = {id(p) for p in head.linear_parameters()}
-    shrunk = {id(p): p for p in head.shrunk_parameters() if p.requires_grad}
-    groups = []
-    for group in parameter_groups(head, options.lr, weight_decay=options.weight_decay):
-        free = [p for p in group["params"] if id(p) not in shrunk]
-        groups.append({**group, "params": [p for p in free if id(p) in linear]})
-        groups.append({**group, "params": [p for p in free if id(p) not in linear], "lr": slower})
-    # AdamW does O <- O - rate (decay O + u)
-    rate = slower * (1 - options.shrinkage)
-    groups.append(
-        {"params": list(shrunk.values()), "lr": rate, "weight_decay": options.shrinkage / rate}
-    )
-    return [group for group in groups if group["params"]]
 
 
 @torch.no_grad()

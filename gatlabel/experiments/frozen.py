@@ -24,6 +24,7 @@ from gatlabel.experiments.outcome import (
 )
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures
 from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
+from gatlabel.experiments.starting import Start, linear_start
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.metrics import mean_average_precision
 from gatlabel.nn import HEADS, Head, TakesGraph
@@ -47,11 +48,13 @@ class FrozenBackend:
         data: Features and targets.
         train: Options of heads and graphs that hold for all.
         fit: How heads are trained; trials change some of it.
+        start: What linear classifiers, and those in other heads, start from.
     """
 
     data: FrozenData
     train: TrainConfig
     fit: FitOptions
+    start: Start = "ridge"
 
     def tune(self, who: Contender, where: Setting, options: dict[str, float], seed: int) -> float:
         """Trains once and returns the mAP on the tuning split."""
@@ -97,15 +100,21 @@ class FrozenBackend:
         counts = Cooccurrence.from_targets(targets, self.data.names)
         own = make_graph(who.graph, counts, self.train) if who.graph else None
         graph = counts.graph("identity") if own is None else own
-        array = _opened(self.data.train.files[_kind(who.head)])
+        file = self.data.train.files[_kind(who.head)]
+        array = _opened(file)
         torch.manual_seed(seed)
         head = self._head(who, with_edges(graph, who.edges, counts, seed), array.shape[1])
         head.start_at(torch.from_numpy(counts.base_rates))  # as training does, for every head
         features = Features(array, rows)
         known = torch.from_numpy(targets)
         completion = complete_targets(who, known, graph, counts, seed)
+        start = None
+        if self.start == "ridge" and not head.needs_map:
+            first = known if completion is None else completion.targets
+            start = linear_start(file, features, first)
         fit = dataclasses.replace(self.fit, **options)  # type: ignore[arg-type]
-        return head, features.scale, fit_head(head, features, known, fit, seed, completion)
+        seconds = fit_head(head, features, known, fit, seed, completion, start)
+        return head, features.scale, seconds
 
     def _head(self, who: Contender, graph: LabelGraph, width: int) -> Head:
         # heads without edges take the names of the labels from the graph

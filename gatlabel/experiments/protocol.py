@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gatlabel.experiments.config import BenchmarkConfig
 from gatlabel.experiments.preparation import Task
+from gatlabel.experiments.starting import STARTS
 
 
 def protocol_of(
@@ -63,7 +64,8 @@ def _mode(config: BenchmarkConfig) -> str:
     if config.mode == "frozen":
         return (
             f"frozen features, heads trained by AdamW for {config.frozen_epochs} passes or 400 "
-            "steps, one-cycle, moving average 0.99; features divided by their root mean square"
+            "steps, one-cycle, moving average 0.99; features divided by their root mean square; "
+            f"{STARTS[config.frozen_start]}"
         )
     return f"end to end, recipe {config.train.recipe}, {config.train.resolved().epochs} epochs"
 

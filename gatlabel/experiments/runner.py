@@ -158,7 +158,7 @@ def make_backend(config: BenchmarkConfig, task: Task, say: Say) -> Backend:
     from gatlabel.experiments.frozen import FrozenBackend
 
     fit = FitOptions(epochs=config.frozen_epochs)
-    return FrozenBackend(prepare(config, task, say), config.train, fit)
+    return FrozenBackend(prepare(config, task, say), config.train, fit, config.frozen_start)
 
 
 def _refuse_other_trials(plan: Plan, store: Store) -> None:

@@ -4,17 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from gatlabel.experiments.fitting import (
-    FASTEST,
-    Features,
-    FitOptions,
-    fit_head,
-    head_groups,
-    predict,
-)
+from gatlabel.errors import InputError
+from gatlabel.experiments.fitting import Features, FitOptions, fit_head, predict
+from gatlabel.experiments.head_groups import FASTEST, head_groups, pull_back
 from gatlabel.experiments.tuning import FROZEN_SPACE, best_trial, trial_options
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn import HEADS, LinearHead
+from gatlabel.training.ridge import LinearStart, ridge_start
 
 QUICK = FitOptions(
     lr=0.05, weight_decay=0.01, shrinkage=0.1, epochs=3, least_steps=40, batch_size=20
@@ -159,3 +155,52 @@ def test_of_trials_that_cannot_be_told_apart_the_most_held_back_is_kept() -> Non
     # the gap of trial 3 is larger than its standard error now: 0.02 in both seeds
     assert best_trial({**alike, 3: [0.28, 0.48]}, SETTINGS) == 2
     assert best_trial({0: [0.4, 0.4], 1: [0.3, 0.3]}, SETTINGS) == 0
+
+
+class TestALinearStart:
+    def start(self, data) -> LinearStart:
+        return ridge_start(Features(data[0])[np.arange(60)], data[1])
+
+    def test_what_is_held_most_stays_there(self, data) -> None:
+        start = self.start(data)
+        distance = {}
+        for decay in (0.0, 1.0, 1000.0):
+            head = LinearHead(6, 4)
+            options = FitOptions(0.05, decay, 0.1, 3, 40, 20, ema=0)
+            fit_head(head, Features(data[0]), data[1], options, 0, None, start)
+            distance[decay] = float((head.linear.weight.detach() - start.weight).norm())
+        assert distance[0.0] > 1.05 * distance[1.0] > 2 * distance[1000.0] > 0
+
+    @pytest.mark.parametrize(("rate", "left"), [(0.1, 0.7), (1.0, 0.0)])
+    def test_a_step_takes_back_rate_times_decay_at_most_all(self, data, rate, left) -> None:
+        start = self.start(data)
+        head = LinearHead(6, 4)
+        groups = head_groups(
+            head, FitOptions(lr=rate, weight_decay=3.0), head.start_linear(start.weight, start.bias)
+        )
+        with torch.no_grad():
+            head.linear.weight.add_(1)
+        pull_back(torch.optim.AdamW(groups))
+        torch.testing.assert_close(
+            head.linear.weight.detach() - start.weight, torch.full((4, 6), left)
+        )
+
+    @pytest.mark.parametrize("kind", ["gat", "gatv2", "pyg", "gcn", "csra"])
+    def test_every_head_takes_it_or_says_that_it_does_not(self, data, kind) -> None:
+        counts = Cooccurrence.from_targets(data[1].numpy(), list("abcd"))
+        head = HEADS[kind](6, graph=counts.graph("complete"))
+        start = self.start(data)
+        held = head.start_linear(start.weight, start.bias)
+        groups = head_groups(head, FitOptions(), held)
+        ids = [id(p) for group in groups for p in group["params"]]
+        assert sorted(ids) == sorted(map(id, head.parameters()))  # each once
+        if kind in ("gcn", "csra"):
+            assert held == []
+        else:
+            features = Features(data[0])[np.arange(60)]
+            expected = features @ start.weight.T + start.bias
+            torch.testing.assert_close(head(features), expected)
+
+    def test_another_shape_is_refused(self) -> None:
+        with pytest.raises(InputError, match=r"weights \(4, 6\)"):
+            LinearHead(6, 4).start_linear(torch.zeros(4, 5), torch.zeros(4))

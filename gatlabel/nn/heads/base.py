@@ -59,6 +59,42 @@ class Head(nn.Module, ABC):
         """
         return []
 
+    @torch.no_grad()
+    def start_linear(self, weight: Tensor, bias: Tensor) -> list[Tensor]:
+        """Starts the linear classifier that the head is, or starts as, at this one.
+
+        Heads on maps do not: they judge positions, and what tells averages apart misleads them.
+
+        Args:
+            weight: ``(L, D)``.
+            bias: ``(L,)``; left where it is in a head without biases.
+
+        Returns:
+            The weights that were set, biases apart; none by a head that starts as no linear
+            classifier of pooled features.
+
+        Raises:
+            InputError: If the shapes are not the head's.
+        """
+        own = self._linear_weights()
+        if weight.shape != (self.out_features, self.in_features) or bias.shape != weight.shape[:1]:
+            raise InputError(
+                f"a linear start of this head has weights ({self.out_features}, "
+                f"{self.in_features}) and as many biases as rows, got {tuple(weight.shape)} and "
+                f"{tuple(bias.shape)}"
+            )
+        if own is None:
+            return []
+        own.copy_(weight)
+        biases = self.label_bias()
+        if biases is not None:
+            biases.copy_(bias)
+        return [own]
+
+    def _linear_weights(self) -> Tensor | None:
+        """``(L, D)`` of the linear classifier that the head starts as, if it does."""
+        return None
+
     def label_bias(self) -> nn.Parameter | None:
         """The learned biases of the labels ``(L,)``, or ``None`` for a head without."""
         bias = getattr(self, "bias", None)

@@ -130,6 +130,9 @@ class GATHead(GraphHead):
         own = [self.weight, self.bias] if self.base == "classifiers" else [self.bias]
         return [p for p in own if isinstance(p, nn.Parameter)]
 
+    def _linear_weights(self) -> Tensor | None:
+        return self.weight if self.base == "classifiers" else None
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Sorts the edges again when they are replaced."""
         super().__setattr__(name, value)

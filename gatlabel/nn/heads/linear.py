@@ -44,6 +44,9 @@ class LinearHead(StaticHead):
         """All."""
         return list(self.parameters())
 
+    def _linear_weights(self) -> Tensor:
+        return self.linear.weight
+
     def label_bias(self) -> nn.Parameter:
         """The biases ``b (L,)``."""
         return self.linear.bias

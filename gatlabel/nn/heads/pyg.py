@@ -93,6 +93,9 @@ class PyGHead(GraphHead):
         """``W0`` and the biases."""
         return [p for p in (self.weight, self.bias) if isinstance(p, nn.Parameter)]
 
+    def _linear_weights(self) -> Tensor:
+        return self.weight
+
     def keep_edges(self, keep: Tensor) -> None:
         """Removes the other edges, and the edge term of labels that are left without one."""
         super().keep_edges(keep)

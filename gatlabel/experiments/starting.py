@@ -1,0 +1,47 @@
+"""What linear classifiers on frozen features start from, found once for all contenders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+
+from gatlabel.experiments.features import FeatureFile
+from gatlabel.experiments.fitting import Features
+from gatlabel.training.ridge import LinearStart, ridge_start
+
+Start = Literal["ridge", "random"]
+#: What a linear classifier starts from, in a sentence of the protocol.
+STARTS: dict[Start, str] = {
+    "ridge": "linear classifiers of pooled features start as, and decay to, ridge regression whose "
+    "penalty leave-one-out chose; others start at random and decay to zero",
+    "random": "linear classifiers start at random and decay to zero",
+}
+MOST_KEPT = 16  # of the classifiers that a process found last
+
+_found: OrderedDict[bytes, LinearStart] = OrderedDict()
+
+
+def linear_start(file: FeatureFile, features: Features, targets: Tensor) -> LinearStart:
+    """Returns :func:`~gatlabel.training.ridge.ridge_start` of these pictures.
+
+    Contenders and trials that learn from the same pictures and targets start at the same
+    classifiers, so they are kept.
+
+    Args:
+        file: Where the features lie.
+        features: Those of the training pictures, pooled.
+        targets: ``(N, L)`` of these, -1 for unknown.
+    """
+    hashed = hashlib.sha256(str(file.path).encode())
+    for part in (features.rows, targets.numpy()):
+        hashed.update(np.ascontiguousarray(part).tobytes())
+    key = hashed.digest()
+    if key not in _found:
+        _found[key] = ridge_start(features[np.arange(len(features))], targets)
+        if len(_found) > MOST_KEPT:
+            _found.popitem(last=False)
+    return _found[key]
