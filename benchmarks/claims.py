@@ -146,8 +146,9 @@ _END_TO_END = {
 
 STUDIES = {
     # superiority is claimed at all of the pictures; all 27 settings, because among nine each rate
-    # and decay stands with one shrinkage only; drawings of seed 3: those of seed 1 showed that
-    "gat-scenes": Study({**_HEADS, **_SCENES, "seed": 3, "trials": 27}, _gat(0.5, better=(1.0,))),
+    # and decay stands with one shrinkage only; drawings of seed 4: those of seed 1 showed that, and
+    # on those of seed 3 the start of the classifiers was chosen
+    "gat-scenes": Study({**_HEADS, **_SCENES, "seed": 4, "trials": 27}, _gat(0.5, better=(1.0,))),
     "gat-voc2007-part": Study({**_HEADS, **_PHOTOGRAPHS, "trials": 27}, _gat(1.0), "voc2007-part"),
     "conditioned-scenes": Study(
         _END_TO_END,

@@ -25,7 +25,7 @@ class FitOptions:
     """How a head is trained on features.
 
     Attributes:
-        lr: Largest learning rate; of what is not linear, :data:`~gatlabel.experiments.head_groups.FASTEST` if that is less.
+        lr: Largest learning rate; see :func:`~gatlabel.experiments.head_groups.head_groups`.
         weight_decay: Weight decay of weights (not of biases); of a linear start, how strongly each
             step pulls back to it: ``W <- W - lr * decay * (W - start)``.
         shrinkage: Share s, at least 0 and below 1, of what the head names in
