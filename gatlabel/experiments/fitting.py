@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
-from gatlabel.experiments.head_groups import head_groups, pull_back
+from gatlabel.experiments.head_groups import head_groups, move_start, pull_back
 from gatlabel.losses import BCELoss
 from gatlabel.nn import Head
 from gatlabel.training.averaging import warmed_average
 from gatlabel.training.completion import Completion
 from gatlabel.training.ridge import LinearStart
+
+#: Targets ``(N, L)``, -1 for unknown, to a linear classifier of the features that are learned from.
+Starter = Callable[[Tensor], LinearStart]
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Features:
 
 def fit_head(
     head: Head, features: Features, targets: Tensor, options: FitOptions, seed: int,
-    completion: Completion | None = None, start: LinearStart | None = None,
+    completion: Completion | None = None, start: Starter | None = None,
 ) -> float:  # fmt: skip
     """Trains a head in place; afterwards it holds the averaged weights, in evaluation mode.
 
@@ -101,7 +105,9 @@ def fit_head(
         options: How.
         seed: Of the order of the pictures.
         completion: Gives the targets, and is updated after every epoch.
-        start: The linear classifier to start from and to be held to; the head's own if left out.
+        start: Finds the linear classifier to start from and to be held to, given targets; it is
+            asked again half way if they are completed, with what is then believed of the unknown
+            ones. If left out, the head starts as it is and is held to zero.
 
     Returns:
         Seconds that it took.
@@ -110,7 +116,10 @@ def fit_head(
     size = min(options.batch_size, len(features))
     batches = len(features) // size
     epochs = max(options.epochs, -(-options.least_steps // batches))
-    held = [] if start is None else head.start_linear(start.weight, start.bias)
+    held: list[Tensor] = []
+    if start is not None:
+        linear = start(targets if completion is None else completion.targets)
+        held = head.start_linear(linear.weight, linear.bias)
     groups = head_groups(head, options, held)
     optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
     total = max(epochs * batches, 4)  # torch divides by the length of the rise
@@ -146,7 +155,10 @@ def fit_head(
             steps += 1
         if completion is not None:
             # by sight: what the neighbours say, completion adds itself
-            completion.update(predict(head, features, by_sight=True), (epoch + 1) / epochs)
+            logits = predict(head, features, by_sight=True)
+            completion.update(logits, (epoch + 1) / epochs)
+            if start is not None and epoch + 1 == epochs // 2:
+                move_start(optimizer, start(completion.beliefs(logits)).weight)
             head.train()
     if options.ema:
         with torch.no_grad():

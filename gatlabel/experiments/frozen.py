@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -108,10 +108,8 @@ class FrozenBackend:
         features = Features(array, rows)
         known = torch.from_numpy(targets)
         completion = complete_targets(who, known, graph, counts, seed)
-        start = None
-        if self.start == "ridge" and not head.needs_map:
-            first = known if completion is None else completion.targets
-            start = linear_start(file, features, first)
+        ridge = self.start == "ridge" and not head.needs_map
+        start = partial(linear_start, file, features) if ridge else None
         fit = dataclasses.replace(self.fit, **options)  # type: ignore[arg-type]
         seconds = fit_head(head, features, known, fit, seed, completion, start)
         return head, features.scale, seconds

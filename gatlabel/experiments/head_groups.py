@@ -57,3 +57,12 @@ def pull_back(optimizer: torch.optim.Optimizer) -> None:
         if "start" in group:
             share = min(1.0, group["lr"] * group["pull"])
             torch._foreach_lerp_(group["params"], group["start"], share)
+
+
+@torch.no_grad()
+def move_start(optimizer: torch.optim.Optimizer, start: Tensor) -> None:
+    """Moves what held parameters decay to, and them by as much: what they learned stays learned."""
+    for group in optimizer.param_groups:
+        for parameter, old in zip(group["params"], group.get("start", ()), strict=False):
+            parameter.add_(start - old)
+            old.copy_(start)

@@ -10,6 +10,7 @@ from gatlabel.experiments.head_groups import FASTEST, head_groups, pull_back
 from gatlabel.experiments.tuning import FROZEN_SPACE, best_trial, trial_options
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn import HEADS, LinearHead
+from gatlabel.training.completion import make_completion
 from gatlabel.training.ridge import LinearStart, ridge_start
 
 QUICK = FitOptions(
@@ -158,8 +159,10 @@ def test_of_trials_that_cannot_be_told_apart_the_most_held_back_is_kept() -> Non
 
 
 class TestALinearStart:
-    def start(self, data) -> LinearStart:
-        return ridge_start(Features(data[0])[np.arange(60)], data[1])
+    def start(self, data, targets: torch.Tensor | None = None) -> LinearStart:
+        return ridge_start(
+            Features(data[0])[np.arange(60)], data[1] if targets is None else targets
+        )
 
     def test_what_is_held_most_stays_there(self, data) -> None:
         start = self.start(data)
@@ -167,7 +170,7 @@ class TestALinearStart:
         for decay in (0.0, 1.0, 1000.0):
             head = LinearHead(6, 4)
             options = FitOptions(0.05, decay, 0.1, 3, 40, 20, ema=0)
-            fit_head(head, Features(data[0]), data[1], options, 0, None, start)
+            fit_head(head, Features(data[0]), data[1], options, 0, None, lambda targets: start)
             distance[decay] = float((head.linear.weight.detach() - start.weight).norm())
         assert distance[0.0] > 1.05 * distance[1.0] > 2 * distance[1000.0] > 0
 
@@ -184,6 +187,31 @@ class TestALinearStart:
         torch.testing.assert_close(
             head.linear.weight.detach() - start.weight, torch.full((4, 6), left)
         )
+
+    def test_what_is_completed_starts_anew_half_way(self, data) -> None:
+        """The second start is found with beliefs, and what is held most ends there."""
+        counts = Cooccurrence.from_targets(data[1].numpy(), list("abcd"))
+        hidden = torch.where(
+            torch.rand(60, 4, generator=torch.Generator().manual_seed(0)) < 0.5, -1.0, data[1]
+        )
+        asked = []
+
+        def start(targets: torch.Tensor) -> LinearStart:
+            asked.append(targets.clone())
+            return self.start(data, targets)
+
+        head = LinearHead(6, 4)
+        options = FitOptions(0.05, 1000.0, 0.1, 4, 1, 20, ema=0)
+        completion = make_completion("complete", hidden, counts.graph("complete"))
+        fit_head(head, Features(data[0]), hidden, options, 0, completion, start)
+        assert len(asked) == 2
+        assert torch.equal(asked[0], hidden)
+        known = hidden >= 0
+        assert torch.equal(asked[1][known], hidden[known])
+        assert ((asked[1] > 0) & (asked[1] < 1))[~known].all()
+        weight = head.linear.weight.detach()
+        distance = [float((weight - self.start(data, t).weight).norm()) for t in asked]
+        assert distance[1] < 0.5 * distance[0]
 
     @pytest.mark.parametrize("kind", ["gat", "gatv2", "pyg", "gcn", "csra"])
     def test_every_head_takes_it_or_says_that_it_does_not(self, data, kind) -> None:

@@ -57,6 +57,17 @@ class Completion:
                 f"{tuple(self.targets.shape)}: one row for every training picture"
             )
 
+    def beliefs(self, logits: Tensor) -> Tensor:
+        """Returns what is believed of every entry, whether or not it is trained on.
+
+        Args:
+            logits: As :meth:`update` takes them.
+
+        Returns:
+            float32 ``(N, L)`` in [0, 1]; known entries as they are, -1 where nothing is believed.
+        """
+        return self.targets
+
     def state_dict(self) -> dict[str, Any]:
         """Returns what a checkpoint must hold to go on alike: tensors only."""
         return {"targets": self.targets.clone()}

@@ -134,6 +134,15 @@ class Complete(Completion):
         now = torch.where(found, torch.sigmoid(self.sharpness * belief), self._unfilled)
         self.targets = torch.where(seen, now, self.targets)
 
+    def beliefs(self, logits: Tensor) -> Tensor:
+        """Returns ``q`` of unknown entries; see :meth:`Completion.beliefs`.
+
+        Of pictures that were not seen (NaN) what is trained on.
+        """
+        belief = self.log_odds(logits)
+        fixed = self.known | belief.isnan()
+        return torch.where(fixed, self.targets, belief.sigmoid())
+
     def _least(self, judged: Tensor) -> Tensor:
         """What the belief of each label must exceed, so that not too many do: ``(L,)``."""
         expected = self.rates * (judged > -torch.inf).sum(0)
