@@ -34,7 +34,7 @@ from gatlabel.metrics import mean_average_precision
 
 RESULTS = Path(__file__).parent / "results" / "static-ceiling.json"
 PICTURES, FRACTIONS, MORE = 2000, (0.1, 0.3, 1.0), (2000, 4000, 10000)
-STRENGTHS = (0.1, 0.3, 0.6, 1.0)
+STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 PENALTIES = tuple(0.01 * 2.0**k for k in range(8))  # of the features' mean square
 SEED = 4  # of the drawings, as in the claim on gat
 Matrix = NDArray[np.float64]
