@@ -165,7 +165,8 @@ STUDIES = {
         "voc2007-part",
         kind="heads",
     ),
-    "completion-scenes": Study({**_MISSING, **_SCENES}, _completion("npmi")),
+    # how completion moves the start of the classifiers was chosen on drawings of seed 3
+    "completion-scenes": Study({**_MISSING, **_SCENES, "seed": 6}, _completion("npmi")),
     "completion-voc2007-part": Study(
         {**_MISSING, **_PHOTOGRAPHS}, _completion("npmi"), "voc2007-part"
     ),

@@ -158,7 +158,10 @@ def fit_head(
             logits = predict(head, features, by_sight=True)
             completion.update(logits, (epoch + 1) / epochs)
             if start is not None and epoch + 1 == epochs // 2:
-                move_start(optimizer, start(completion.beliefs(logits)).weight)
+                completed = start(completion.beliefs(logits)).weight
+                # as far as a label was unknown: what is known needs no belief
+                unknown = 1 - completion.known.float().mean(0)
+                move_start(optimizer, torch.lerp(linear.weight, completed, unknown[:, None]))
             head.train()
     if options.ema:
         with torch.no_grad():
