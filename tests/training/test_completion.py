@@ -222,6 +222,23 @@ def test_pictures_and_labels_in_another_order_complete_alike() -> None:
     torch.testing.assert_close(two.targets, one.targets[rows][:, columns], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_beliefs_are_known_targets_and_what_is_thought_of_the_others(name: str) -> None:
+    targets = hidden(paired(60), 0.5)
+    completion = make_completion(name, targets, graph_of(targets))
+    logits = torch.randn(60, 5, generator=torch.Generator().manual_seed(2))
+    logits[7] = torch.nan
+    believed = completion.beliefs(logits)
+    known = targets >= 0
+    assert torch.equal(believed[known], targets[known])
+    if name == "complete":
+        seen = ~known & ~logits.isnan()
+        assert torch.equal(believed[seen], completion.log_odds(logits).sigmoid()[seen])
+        assert (believed[7][~known[7]] == -1).all()  # nothing is thought of what was not seen
+    else:
+        assert torch.equal(believed, completion.targets)
+
+
 def test_pictures_that_were_not_seen_keep_their_targets() -> None:
     completion = make_completion("complete", TARGETS, graph_of(TARGETS))
     completion.update(LOGITS, 0.5)

@@ -1,0 +1,81 @@
+"""The linear classifiers that frozen runs start from."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gatlabel.errors import InputError
+from gatlabel.experiments import starting
+from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.features import FeatureFile
+from gatlabel.experiments.fitting import Features, FitOptions
+from gatlabel.experiments.frozen import FrozenBackend
+from gatlabel.experiments.outcome import Setting
+from gatlabel.training.ridge import ridge_start
+from tests.experiments.synthetic import benchmark, config
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    calls = []
+
+    def counting(features, targets):
+        calls.append(len(features))
+        return ridge_start(features, targets)
+
+    monkeypatch.setattr(starting, "ridge_start", counting)
+    starting._found.clear()
+    return calls
+
+
+def test_it_is_found_once_for_the_same_pictures_and_targets(counted, tmp_path: Path) -> None:
+    array = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    targets = (torch.rand(30, 2, generator=torch.Generator().manual_seed(0)) < 0.4).float()
+    file = FeatureFile(tmp_path / "a.npy")
+    features = Features(array)
+    first = starting.linear_start(file, features, targets)
+    assert starting.linear_start(file, Features(array), targets.clone()) is first
+    assert counted == [30]
+    torch.testing.assert_close(
+        first.weight, ridge_start(torch.from_numpy(array) / features.scale, targets).weight
+    )
+    other = targets.clone()
+    other[3, 0] = -1
+    rows = np.arange(20)
+    starting.linear_start(file, features, other)
+    starting.linear_start(file, Features(array, rows), targets[:20])
+    starting.linear_start(FeatureFile(tmp_path / "b.npy"), features, targets)
+    assert counted == [30, 30, 20, 30]
+    for k in range(starting.MOST_KEPT):
+        starting.linear_start(FeatureFile(tmp_path / f"{k}.npy"), features, targets)
+    assert len(starting._found) == starting.MOST_KEPT
+
+
+@pytest.mark.parametrize("head", ["linear", "gat", "csra"])
+def test_heads_held_to_it_end_there(counted, tmp_path: Path, head: str) -> None:
+    """Decay that allows no step away leaves ridge regression, of all but heads on maps."""
+    _, backend = benchmark(tmp_path)
+    options = {"lr": 0.001, "weight_decay": 900.0, "shrinkage": 0.999}
+    who = Contender(head, "conditional" if head == "gat" else "")
+    scores = {}
+    for start in ("ridge", "random"):
+        other = FrozenBackend(backend.data, backend.train, FitOptions(0, 0, 0, 2, 12, 16), start)
+        scores[start] = torch.from_numpy(other.run(who, Setting(), options, 0, False)[0].logits)
+    if head == "csra":
+        assert counted == []
+        assert torch.equal(scores["ridge"], scores["random"])
+        return
+    train = Features(backend.data.train.files["pooled"].open())
+    report = Features(backend.data.report.files["pooled"].open(), scale=train.scale)
+    ridge = ridge_start(train[np.arange(80)], torch.from_numpy(backend.data.train.targets))
+    expected = report[np.arange(60)] @ ridge.weight.T
+    difference = (scores["ridge"] - expected).std(0)  # biases are not held
+    assert (difference < 0.05 * expected.std(0)).all()
+    assert (scores["random"].std(0) < 0.5 * expected.std(0)).all()
+
+
+def test_another_start_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="ridge"):
+        config(tmp_path, frozen_start="rigde")
