@@ -149,7 +149,7 @@ STUDIES = {
     # and decay stands with one shrinkage only; drawings of seed 4: those of seed 1 showed that, and
     # on those of seed 3 the start of the classifiers was chosen
     "gat-scenes": Study({**_HEADS, **_SCENES, "seed": 4, "trials": 27}, _gat(0.5, better=(1.0,))),
-    "gat-voc2007-part": Study({**_HEADS, **_PHOTOGRAPHS, "trials": 27}, _gat(1.0), "voc2007-part"),
+    "gat-voc2007-part": Study({**_HEADS, **_PHOTOGRAPHS}, _gat(1.0), "voc2007-part"),
     "conditioned-scenes": Study(
         _END_TO_END,
         (
