@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 Options = dict[str, float]
 
@@ -57,13 +58,13 @@ def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 
 def best_trial(scores: Mapping[int, Sequence[float]], trials: Sequence[Mapping[str, float]]) -> int:
     """Returns the trial that tuning keeps: the most held back of those that may be the best.
 
-    The best is the one with the highest mean mAP. Trials whose mean differs from it by no more than
-    the standard error of that difference, over the tuning seeds, cannot be told from it; of these
-    the one with the largest weight decay is kept, then with the largest shrinkage, then with the
-    lowest rate (the one-standard-error rule: Breiman et al., Classification and Regression Trees,
-    1984, section 3.4.3, here on paired differences). Otherwise contenders that could share their
-    settings get settings that differ by chance, and the chance shows in their difference. With one
-    tuning seed there is no standard error and the best is kept.
+    The best is the one with the highest mean mAP. Trials that a paired one-sided t-test over the
+    tuning seeds does not find worse (p > 0.05) cannot be told from it; of these the one with the
+    largest weight decay is kept, then with the largest shrinkage, then with the lowest rate. This
+    is the one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984,
+    section 3.4.3) on paired differences, for as few as two or three: their standard error is itself
+    hardly known. Otherwise contenders that could share their settings get settings that differ by
+    chance, and the chance shows in their difference. With one tuning seed the best is kept.
 
     Args:
         scores: By trial, mAP on the tuning split, a value a tuning seed.
@@ -71,10 +72,13 @@ def best_trial(scores: Mapping[int, Sequence[float]], trials: Sequence[Mapping[s
     """
     best = max(sorted(scores), key=lambda trial: float(np.mean(scores[trial])))
     behind = {k: np.subtract(scores[best], scores[k]) for k in scores}
-    alike = [k for k, gap in behind.items() if k == best or gap.mean() <= _standard_error(gap)]
+    alike = [k for k, gap in behind.items() if k == best or gap.mean() <= _within_chance(gap)]
     kept = ("weight_decay", 1), ("shrinkage", 1), ("lr", -1)
     return max(sorted(alike), key=lambda k: [sign * trials[k][name] for name, sign in kept])
 
 
-def _standard_error(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
+def _within_chance(values: NDArray[np.float64]) -> float:
+    """The largest mean of these that a t-test at 5 % would not find above zero."""
+    if len(values) == 1:
+        return 0.0
+    return float(stdtrit(len(values) - 1, 0.95) * values.std(ddof=1) / len(values) ** 0.5)

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.stats import ttest_rel
 
 from gatlabel.errors import InputError
 from gatlabel.experiments.fitting import Features, FitOptions, fit_head, predict
@@ -153,9 +156,22 @@ def test_the_best_trial_of_one_seed_has_the_highest_score() -> None:
 def test_of_trials_that_cannot_be_told_apart_the_most_held_back_is_kept() -> None:
     alike = {0: [0.30, 0.50], 1: [0.31, 0.48], 2: [0.29, 0.50], 3: [0.28, 0.51]}
     assert best_trial(alike, SETTINGS) == 3
-    # the gap of trial 3 is larger than its standard error now: 0.02 in both seeds
+    # trial 3 is worse in both seeds, and by the same
     assert best_trial({**alike, 3: [0.28, 0.48]}, SETTINGS) == 2
     assert best_trial({0: [0.4, 0.4], 1: [0.3, 0.3]}, SETTINGS) == 0
+
+
+@given(st.lists(st.floats(-0.1, 0.1), min_size=2, max_size=6), st.integers(0, 2**31))
+def test_what_can_be_told_apart_is_what_a_paired_t_test_says(gaps: list[float], seed: int) -> None:
+    best = np.random.default_rng(seed).uniform(0.3, 0.9, len(gaps))
+    other = best - np.array(gaps)
+    assume(other.mean() < best.mean() - 1e-6)
+    assume(np.std(gaps) > 1e-6)
+    p = ttest_rel(best, other, alternative="greater").pvalue
+    assume(abs(p - 0.05) > 1e-6)
+    settings = [{"lr": 1.0, "weight_decay": d, "shrinkage": 0.1} for d in (1.0, 2.0)]
+    kept = best_trial({0: best.tolist(), 1: other.tolist()}, settings)
+    assert kept == (1 if p > 0.05 else 0)
 
 
 class TestALinearStart:
