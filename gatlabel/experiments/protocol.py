@@ -32,7 +32,11 @@ def protocol_of(
             f"{len(trials)} settings of learning rate, weight decay and shrinkage for every "
             f"contender, the same for all, in every setting of pictures and hidden targets anew; "
             f"judged by the mean mAP of {tuning_seeds} runs each"
-            + (", the most held back of those within a standard error" if tuning_seeds > 1 else "")
+            + (
+                ", the most held back of those that a paired t-test cannot tell from it"
+                if tuning_seeds > 1
+                else ""
+            )
         )
     facts = {
         "data": f"{task.name}: {len(where.train)} training pictures, "

@@ -77,7 +77,7 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
             if control_is_the_graph(graph, edges, counts):
                 unchanged.append((name, edges))
                 notes.append(f"{name}: with {edges} edges it is the same graph: no such control")
-    default_seeds = 3 if task.roles.tune is None else 1
+    default_seeds = _tuning_runs(config, task)
     space = FROZEN_SPACE if config.mode == "frozen" else END_TO_END_SPACE
     return Plan(
         contenders(config.heads, config.graphs, config.unknown, unchanged),
@@ -88,6 +88,13 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
         range(TUNING_SEED, TUNING_SEED + (config.tuning_seeds or default_seeds)),
         notes,
     )  # fmt: skip
+
+
+def _tuning_runs(config: BenchmarkConfig, task: Task) -> int:
+    """How many runs judge a trial: with one alone, the luck of the choice shows in the figures."""
+    if task.roles.tune is None:
+        return 3
+    return 2 if config.mode == "frozen" else 1
 
 
 def run_benchmark(config: BenchmarkConfig, *, say: Say = lambda line: None) -> BenchmarkResult:
