@@ -55,8 +55,8 @@ class BenchmarkConfig:
         unknown: What unknown training targets are treated as: ignore, negative, prior or complete.
         trials: Settings of the optimiser that every contender tries on the tuning split; none
             takes 9, and end to end 1, the recipe itself.
-        tuning_seeds: Number of runs that each trial is judged by; none takes 2, 1 end to end, and 3
-            where the tuning split is cut from the training pictures, each time another.
+        tuning_seeds: Number of runs that each trial is judged by; none takes 3, and end to end 1,
+            unless the tuning split is cut from the training pictures, each time another.
         frozen_epochs: frozen: passes over the training features, at least.
         frozen_start: frozen: what the linear classifiers of pooled features, alone or in heads,
             start from and are held to: ridge regression, its penalty chosen by leave-one-out, or

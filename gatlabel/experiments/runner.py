@@ -91,10 +91,12 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
 
 
 def _tuning_runs(config: BenchmarkConfig, task: Task) -> int:
-    """How many runs judge a trial: with one alone, the luck of the choice shows in the figures."""
-    if task.roles.tune is None:
-        return 3
-    return 2 if config.mode == "frozen" else 1
+    """How many runs judge a trial.
+
+    With one, the luck of the choice shows in the figures; of two, a t-test can tell hardly any
+    apart, and heads would be held back that should not be.
+    """
+    return 1 if config.mode == "end-to-end" and task.roles.tune is not None else 3
 
 
 def run_benchmark(config: BenchmarkConfig, *, say: Say = lambda line: None) -> BenchmarkResult:
