@@ -1,6 +1,6 @@
 """The heads by name."""
 
-from gatlabel.nn.heads.base import GraphHead, Head, MapHead, StaticHead, TakesGraph
+from gatlabel.nn.heads.base import Head, MapHead
 from gatlabel.nn.heads.conditioned import ConditionedHead
 from gatlabel.nn.heads.csra import CSRAHead
 from gatlabel.nn.heads.gat import GATHead, GATv2Head
@@ -8,6 +8,8 @@ from gatlabel.nn.heads.gcn import GCNHead
 from gatlabel.nn.heads.linear import LinearHead
 from gatlabel.nn.heads.pyg import PyGHead
 from gatlabel.nn.heads.query import QueryHead
+from gatlabel.nn.heads.static import StaticHead
+from gatlabel.nn.heads.takes_graph import GraphHead, TakesGraph
 
 HEADS: dict[str, type[Head]] = {
     "linear": LinearHead,

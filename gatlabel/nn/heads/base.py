@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gatlabel.errors import InputError
 
@@ -162,49 +160,6 @@ class Head(nn.Module, ABC):
         return ", ".join(f"{name}={value}" for name, value in options.items())
 
 
-class StaticHead(Head):
-    """A head whose classifiers do not depend on the picture: after training, a linear layer.
-
-    Example:
-        >>> import torch
-        >>> from gatlabel.nn import LinearHead
-        >>> head = LinearHead(16, labels=3)
-        >>> features = torch.randn(5, 16)
-        >>> torch.allclose(head(features), head.fold()(features))
-        True
-    """
-
-    @abstractmethod
-    def classifier(self) -> tuple[Tensor, Tensor]:
-        """Returns the classifiers of all labels: weight ``(L, D)`` and bias ``(L,)``."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Features ``(..., D)`` -> logits ``(..., L)``, as ``nn.Linear`` has it."""
-        return F.linear(features, *self.classifier())
-
-    @torch.no_grad()
-    def fold(self) -> nn.Linear:
-        """Returns a ``torch.nn.Linear`` with the logits this head has in evaluation mode.
-
-        Raises:
-            InputError: If the classifiers are not finite (a diverged training run).
-        """
-        training = self.training
-        self.eval()
-        try:
-            weight, bias = self.classifier()
-        finally:
-            self.train(training)
-        if not (weight.isfinite().all() and bias.isfinite().all()):
-            raise InputError("the head cannot be folded: its classifiers hold NaN or infinity")
-        linear = nn.Linear(
-            self.in_features, self.out_features, device=weight.device, dtype=weight.dtype
-        )
-        linear.weight.copy_(weight)
-        linear.bias.copy_(bias)
-        return linear.train(training)
-
-
 class MapHead(Head):
     """A head that looks at the feature map itself: it decides per label where to look.
 
@@ -227,87 +182,6 @@ class MapHead(Head):
             )
         # a copy where the map is not channels-last: every product below wants rows of channels
         return features.flatten(2).transpose(1, 2).contiguous()
-
-
-class TakesGraph(Head):
-    """A head with a label graph, static or not.
-
-    Args:
-        in_features: Feature width D.
-        graph: The label graph; its label order is the order of the logits.
-
-    Attributes:
-        edge_index: int64 ``(2, E)``, sources above targets.
-        edge_weight: ``(E,)``.
-    """
-
-    edge_index: Tensor
-    edge_weight: Tensor
-
-    def __init__(self, in_features: int, graph: LabelGraph) -> None:
-        super().__init__(in_features, len(graph.names))
-        # The graph is an argument, not something learned: a checkpoint need not repeat it.
-        self.register_buffer("edge_index", graph.edge_index.clone(), persistent=False)
-        weight = graph.edge_weight.to(torch.get_default_dtype()).clone()
-        self.register_buffer("edge_weight", weight, persistent=False)
-
-    def attention(self) -> tuple[Tensor, Tensor] | None:
-        """Returns ``(edge_index, weights)`` of the last attention layer, or ``None``.
-
-        ``edge_index`` is int64 ``(2, E')`` (with self-loops if the layer adds them) and ``weights``
-        ``(E', H)``, summing to 1 over the in-edges of each label. ``None`` where there is no
-        attention over edges, or where it depends on the picture.
-        """
-        return None
-
-    def without_edges(self) -> Self:
-        """Returns a copy with all learned weights and no edges: shows what the edges do.
-
-        Self-loops that a layer adds by itself stay, and so does whatever a label does alone.
-        """
-        alone = copy.deepcopy(self)
-        with torch.no_grad():
-            alone.drop_edges()
-        return alone
-
-    def with_edges(self, keep: Tensor) -> Self:
-        """Returns a copy with all learned weights and some of the edges: shows what one edge does.
-
-        What attention the others got is shared among those that stay.
-
-        Args:
-            keep: bool ``(E,)``, which columns of ``edge_index`` stay.
-
-        Raises:
-            InputError: If ``keep`` is no truth value an edge.
-        """
-        if keep.dtype != torch.bool or keep.shape != self.edge_weight.shape:
-            raise InputError(
-                f"keep is {keep.dtype} {tuple(keep.shape)}: expected bool "
-                f"({len(self.edge_weight)},), one value an edge of the head"
-            )
-        some = copy.deepcopy(self)
-        with torch.no_grad():
-            some.keep_edges(keep)
-        return some
-
-    def drop_edges(self) -> None:
-        """Removes all edges in place."""
-        self.keep_edges(torch.zeros_like(self.edge_weight, dtype=torch.bool))
-
-    def keep_edges(self, keep: Tensor) -> None:
-        """Removes all other edges in place; a head that keeps more per edge extends it."""
-        self.edge_weight = self.edge_weight[keep]
-        self.edge_index = self.edge_index[:, keep]
-
-
-class GraphHead(TakesGraph, StaticHead):
-    """A static head that computes its classifiers over a label graph.
-
-    Args:
-        in_features: Feature width D.
-        graph: The label graph; its label order is the order of the logits.
-    """
 
 
 def count_labels(kind: str, labels: int | Sequence[str] | None, graph: LabelGraph | None) -> int:

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gatlabel.errors import InputError
-from gatlabel.nn.heads.base import Criterion, MapHead, TakesGraph
+from gatlabel.nn.heads.base import Criterion, MapHead
 from gatlabel.nn.heads.company import in_company
 from gatlabel.nn.heads.hearing import Hearing
+from gatlabel.nn.heads.takes_graph import TakesGraph
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph

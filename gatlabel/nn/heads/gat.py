@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.nn.attention import AdditiveAttention, DynamicAttention
-from gatlabel.nn.heads.base import GraphHead
 from gatlabel.nn.heads.features import NodeFeatures
 from gatlabel.nn.heads.stack import GATStack
+from gatlabel.nn.heads.takes_graph import GraphHead
 from gatlabel.nn.kernels import Adjacency
 from gatlabel.nn.layers import GATLayer, GATv2Layer
 

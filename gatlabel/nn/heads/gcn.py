@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from gatlabel.nn.attention import with_self_loops
 from gatlabel.nn.convolution import propagate
-from gatlabel.nn.heads.base import GraphHead
 from gatlabel.nn.heads.features import NodeFeatures
+from gatlabel.nn.heads.takes_graph import GraphHead
 from gatlabel.nn.layers import symmetric_normalisation
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from gatlabel.nn.heads.base import StaticHead, count_labels
+from gatlabel.nn.heads.base import count_labels
+from gatlabel.nn.heads.static import StaticHead
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
-from gatlabel.nn.heads.base import GraphHead
 from gatlabel.nn.heads.pyg_convolution import Convolution
+from gatlabel.nn.heads.takes_graph import GraphHead
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph

@@ -1,0 +1,97 @@
+"""Heads with a label graph, and what can be done to its edges."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor
+
+from gatlabel.errors import InputError
+from gatlabel.nn.heads.base import Head
+from gatlabel.nn.heads.static import StaticHead
+
+if TYPE_CHECKING:
+    from gatlabel.graph import LabelGraph
+
+
+class TakesGraph(Head):
+    """A head with a label graph, static or not.
+
+    Args:
+        in_features: Feature width D.
+        graph: The label graph; its label order is the order of the logits.
+
+    Attributes:
+        edge_index: int64 ``(2, E)``, sources above targets.
+        edge_weight: ``(E,)``.
+    """
+
+    edge_index: Tensor
+    edge_weight: Tensor
+
+    def __init__(self, in_features: int, graph: LabelGraph) -> None:
+        super().__init__(in_features, len(graph.names))
+        # The graph is an argument, not something learned: a checkpoint need not repeat it.
+        self.register_buffer("edge_index", graph.edge_index.clone(), persistent=False)
+        weight = graph.edge_weight.to(torch.get_default_dtype()).clone()
+        self.register_buffer("edge_weight", weight, persistent=False)
+
+    def attention(self) -> tuple[Tensor, Tensor] | None:
+        """Returns ``(edge_index, weights)`` of the last attention layer, or ``None``.
+
+        ``edge_index`` is int64 ``(2, E')`` (with self-loops if the layer adds them) and ``weights``
+        ``(E', H)``, summing to 1 over the in-edges of each label. ``None`` where there is no
+        attention over edges, or where it depends on the picture.
+        """
+        return None
+
+    def without_edges(self) -> Self:
+        """Returns a copy with all learned weights and no edges: shows what the edges do.
+
+        Self-loops that a layer adds by itself stay, and so does whatever a label does alone.
+        """
+        alone = copy.deepcopy(self)
+        with torch.no_grad():
+            alone.drop_edges()
+        return alone
+
+    def with_edges(self, keep: Tensor) -> Self:
+        """Returns a copy with all learned weights and some of the edges: shows what one edge does.
+
+        What attention the others got is shared among those that stay.
+
+        Args:
+            keep: bool ``(E,)``, which columns of ``edge_index`` stay.
+
+        Raises:
+            InputError: If ``keep`` is no truth value an edge.
+        """
+        if keep.dtype != torch.bool or keep.shape != self.edge_weight.shape:
+            raise InputError(
+                f"keep is {keep.dtype} {tuple(keep.shape)}: expected bool "
+                f"({len(self.edge_weight)},), one value an edge of the head"
+            )
+        some = copy.deepcopy(self)
+        with torch.no_grad():
+            some.keep_edges(keep)
+        return some
+
+    def drop_edges(self) -> None:
+        """Removes all edges in place."""
+        self.keep_edges(torch.zeros_like(self.edge_weight, dtype=torch.bool))
+
+    def keep_edges(self, keep: Tensor) -> None:
+        """Removes all other edges in place; a head that keeps more per edge extends it."""
+        self.edge_weight = self.edge_weight[keep]
+        self.edge_index = self.edge_index[:, keep]
+
+
+class GraphHead(TakesGraph, StaticHead):
+    """A static head that computes its classifiers over a label graph.
+
+    Args:
+        in_features: Feature width D.
+        graph: The label graph; its label order is the order of the logits.
+    """
