@@ -32,7 +32,7 @@ lint: $(VENV)/.stamp-lint ## style and types
 	$(BIN)/mypy
 
 # The scripts on speed; benchmarks/table.py puts what they write into one table.
-SPEED := metrics counts pipeline training_step import_time attention
+SPEED := metrics counts pipeline training_step import_time attention gpu
 
 bench: $(VENV)/.stamp-test ## measure speeds, print one table (ARGS=--quick: a trial)
 	@for name in $(SPEED); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py $(ARGS); done

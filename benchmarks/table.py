@@ -18,7 +18,7 @@ from gatlabel.files import write_json, write_text
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "docs" / "speed.md"
-PARTS = ("attention", "metrics", "counts", "pipeline", "training-step", "import-time")
+PARTS = ("attention", "metrics", "counts", "pipeline", "training-step", "import-time", "gpu")
 PEERS = {  # of rows by the beginning of their names
     "plain, complete": "dense kernel",
     "plain": "two PyG GATConv",
@@ -83,7 +83,8 @@ def in_words(machine: Any) -> str:
         return str(machine)
     versions = machine["versions"]
     packages = ", ".join(f"{name} {versions[name]}" for name in ("torch", "numpy", "torchvision"))
-    return f"{machine['processor']}, {machine['cores']} cores, 1 thread used; {packages}"
+    where = f"{machine['gpu']}, " if machine.get("gpu") else ""
+    return f"{where}{machine['processor']}, {machine['cores']} cores, 1 thread used; {packages}"
 
 
 def main() -> None:

@@ -190,6 +190,25 @@ def test_the_choice_is_compared_with_every_kernel(load: Load) -> None:
     assert all(cell["chosen"] in cell["seconds"] for cell in row["cells"])
 
 
+def test_the_script_for_a_gpu_runs_without_one(
+    load: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpu = load("gpu")
+    rows = [
+        *gpu.steps((24,), "cpu", 1, pixels=32),
+        *gpu.heads((24,), "cpu", 1),
+        *gpu.kernels((24,), "cpu", 1, ("triton",)),  # in Triton's interpreter
+    ]
+    assert [row["against"] for row in rows[:3]] == ["linear head", *["two PyG GATConv"] * 2]
+    (cell,) = (c for c in rows[3]["cells"] if c["edges"] == 24 * 4 and c["channels"] == 16)
+    assert set(cell["seconds"]) == {"dense", "csr", "triton"}
+    assert cell["chosen"] == "dense"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    gpu.main()
+    assert "no CUDA device, left out" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["counts", "metrics", "attention"])
 def test_scripts_run_from_the_command_line(script: str) -> None:

@@ -6,6 +6,7 @@
 | *csr* | large sparse graphs | ``O(E C)``, ``O(E + L C)`` |
 | *sorted* | plain GAT on the complete graph | ``O(L log L + L C)``, ``O(L C)`` |
 | *edgewise* | devices without sparse matrices | ``O(E C)``, ``O(E C)`` |
+| *triton* | CUDA, by name only: not measured yet | ``O(E C)``, ``O(E + L C)`` |
 
 :func:`choose_kernel` names the one that :func:`attend` uses; docs/kernels.md has their formulas,
 costs and numeric limits. Whether the classifiers are formed at all is the heads' choice.

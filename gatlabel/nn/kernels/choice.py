@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Kernel = Literal["dense", "csr", "sorted", "edgewise"]
+Kernel = Literal["dense", "csr", "sorted", "edgewise", "triton"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 # Relative costs of one head's forward and backward pass on one CPU core. They are fitted to which
@@ -36,7 +36,7 @@ def choose_kernel(
 
     Returns:
         ``"sorted"``, ``"dense"`` or ``"csr"``; on a device without sparse matrices (neither CPU nor
-        CUDA) ``"edgewise"`` in place of ``"csr"``.
+        CUDA) ``"edgewise"`` in place of ``"csr"``. Never ``"triton"``, which is yet to be measured.
     """
     pairs = nodes * nodes
     costs: dict[Kernel, float] = {

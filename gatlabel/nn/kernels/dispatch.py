@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -77,9 +80,9 @@ def attend(
         if kernel == "edgewise":
             weights = F.dropout(scatter_softmax(scores, target, adjacency.nodes), dropout)
             return scatter_sum(weights, v, source, target).to(values.dtype)
-        csr = adjacency.csr()
-        weights = F.dropout(csr_softmax(scores, csr.offsets, target), dropout)
-        return csr_sum(weights.T.contiguous(), v, csr).to(values.dtype)
+        csr, triton = adjacency.csr(), kernel == "triton"
+        weights = F.dropout(csr_softmax(scores, csr.offsets, target, triton), dropout)
+        return csr_sum(weights.T.contiguous(), v, csr, triton).to(values.dtype)
 
 
 def weighted_sum(
@@ -91,7 +94,7 @@ def weighted_sum(
         adjacency: The graph.
         weights: ``(E, H)``, in the order of :meth:`Adjacency.sorted_edges`.
         values: ``v (H, L, C)``.
-        kernel: ``"dense"``, ``"csr"`` or ``"edgewise"``; chosen when left out.
+        kernel: ``"dense"``, ``"csr"``, ``"triton"`` or ``"edgewise"``; chosen when left out.
 
     Returns:
         ``(H, L, C)`` in the dtype of ``values``, computed in float32 at least; zero for a node
@@ -108,7 +111,8 @@ def weighted_sum(
             return torch.bmm(adjacency.matrix(weights.T), v).to(values.dtype)
         if kernel == "edgewise":
             return scatter_sum(weights, v, *adjacency.sorted_edges()).to(values.dtype)
-        return csr_sum(weights.T.contiguous(), v, adjacency.csr()).to(values.dtype)
+        triton = kernel == "triton"
+        return csr_sum(weights.T.contiguous(), v, adjacency.csr(), triton).to(values.dtype)
 
 
 def _checked(adjacency: Adjacency, values: Tensor, kernel: Kernel | None, sortable: bool) -> Kernel:
@@ -130,4 +134,14 @@ def _checked(adjacency: Adjacency, values: Tensor, kernel: Kernel | None, sortab
         )
     if kernel == "dense" and not adjacency.simple:
         raise InputError("the kernel 'dense' needs edges that stand once: use 'csr'")
+    if kernel == "triton" and not _triton_runs(values):
+        raise InputError(
+            "the kernel 'triton' needs a CUDA device and the package triton (or "
+            "TRITON_INTERPRET=1, to try it on the CPU, slowly): use 'csr'"
+        )
     return kernel
+
+
+def _triton_runs(values: Tensor) -> bool:
+    there = importlib.util.find_spec("triton") is not None
+    return there and (values.is_cuda or os.environ.get("TRITON_INTERPRET") == "1")
