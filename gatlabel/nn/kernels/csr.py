@@ -42,7 +42,7 @@ def csr_sum(weights: Tensor, values: Tensor, csr: CSR, triton: bool = False) -> 
         weights: ``(H, E)``, edges sorted by target.
         values: ``(H, L, C)``.
         csr: The edges.
-        triton: Compute it with the kernels of ``triton_csr``.
+        triton: Compute it with the kernels of ``csr_triton``.
 
     Returns:
         ``(H, L, C)``, in memory node by node, so that to join the heads copies nothing.
@@ -57,7 +57,7 @@ def csr_dots(left: Tensor, right: Tensor, csr: CSR, triton: bool = False) -> Ten
         left: ``(H, L, C)``, at the targets.
         right: ``(H, L, C)``, at the sources.
         csr: The edges.
-        triton: Compute it with the kernels of ``triton_csr``.
+        triton: Compute it with the kernels of ``csr_triton``.
 
     Returns:
         ``(H, E)``, edges sorted by target.
@@ -72,7 +72,7 @@ def csr_softmax(scores: Tensor, offsets: Tensor, targets: Tensor, triton: bool =
         scores: ``(E, H)``.
         offsets: int32 ``(L + 1,)``, where the in-edges of each target begin.
         targets: int64 ``(E,)``.
-        triton: Compute it with the kernels of ``triton_csr``.
+        triton: Compute it with the kernels of ``csr_triton``.
 
     Returns:
         ``(E, H)``, summing to 1 over the in-edges of every node that has one.
