@@ -193,6 +193,7 @@ def test_the_choice_is_compared_with_every_kernel(load: Load) -> None:
 def test_the_script_for_a_gpu_runs_without_one(
     load: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("triton")
     gpu = load("gpu")
     rows = [
         *gpu.steps((24,), "cpu", 1, pixels=32),
