@@ -90,15 +90,21 @@ def _by_node(values: Tensor) -> Tensor:
     return values.new_empty(nodes, heads, channels).transpose(0, 1)
 
 
+def _given(edges: tuple[Any, ...]) -> tuple[CSR, bool]:
+    """The edges, and whether Triton is to compute; the dispatcher leaves that out if not."""
+    count = len(CSR._fields)
+    return CSR(*edges[:count]), edges[count:] == (True,)
+
+
 @torch.library.impl("gatlabel::csr_sum", "default")
 def _sum(weights: Tensor, values: Tensor, *edges: Any) -> Tensor:
-    csr, triton = CSR(*edges[:6]), edges[6:] == (True,)
+    csr, triton = _given(edges)
     return _engine(triton).sums(weights, values, csr.offsets, csr.sources, _by_node(values))
 
 
 @torch.library.impl("gatlabel::csr_dots", "default")
 def _dots(left: Tensor, right: Tensor, *edges: Any) -> Tensor:
-    csr, triton = CSR(*edges[:6]), edges[6:] == (True,)
+    csr, triton = _given(edges)
     return _engine(triton).dots(left, right, csr.offsets, csr.sources)
 
 
