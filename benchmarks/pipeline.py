@@ -21,7 +21,6 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -38,7 +37,6 @@ from gatlabel.data import (
     evaluation_transform,
     training_transform,
 )
-from gatlabel.data.decoding import _jpeg_decoder
 from gatlabel.data.scenes import SceneImages, scene_config
 from gatlabel.encoders import Encoder
 
@@ -97,9 +95,7 @@ def peer(source: FileImages, size: int, train: bool, float_first: bool) -> Calla
     return load
 
 
-def epoch(
-    dataset: ImageDataset, pillow: bool = False, normalise: bool = False
-) -> Callable[[], None]:
+def epoch(dataset: ImageDataset, normalise: bool = False) -> Callable[[], None]:
     encoder = Encoder("none", torch.nn.Identity(), 3, mean=MEAN, std=STD)
 
     def load() -> None:
@@ -108,11 +104,7 @@ def epoch(
             if normalise:
                 encoder.normalize(picture[None])
 
-    def load_with_pillow() -> None:
-        with patch("gatlabel.data.decoding._jpeg_decoder", lambda: None):
-            load()
-
-    return load_with_pillow if pillow else load
+    return load
 
 
 def decode_only(source: FileImages) -> Callable[[], None]:
@@ -133,15 +125,13 @@ def rows_of(source: FileImages, size: int, train: bool, rounds: int, folder: Pat
     runs = {
         "peer": peer(source, size, train, float_first=False),
         "float first": peer(source, size, train, float_first=True),
-        "Pillow": epoch(plain, pillow=True),
+        "files": epoch(plain),
         "memory cache": epoch(memory),
         "disk cache": epoch(disk),
         "normalised": epoch(memory, normalise=True),
-        "file, normalised": epoch(plain, normalise=True),
+        "files, normalised": epoch(plain, normalise=True),
         "decoding": decode_only(source),
     }
-    if _jpeg_decoder() is not None:
-        runs["torchcodec"] = epoch(plain)
     for cached in (memory, disk):
         cached.fill_cache()
     times = timed(runs, rounds)
@@ -150,21 +140,16 @@ def rows_of(source: FileImages, size: int, train: bool, rounds: int, folder: Pat
     }
     kind = "training" if train else "evaluation"
     rows = []
-    codec = "torchcodec" if "torchcodec" in times else "Pillow"
-    groups = {"torchcodec": "file", "Pillow": "file", "memory cache": "cached"}
-    groups["disk cache"] = "cached"
+    groups = {"files": "file", "memory cache": "cached", "disk cache": "cached"}
     words = {
-        "torchcodec": "decoded by torchcodec",
-        "Pillow": "decoded by Pillow",
+        "files": "files",
         "memory cache": "memory cache",
         "disk cache": "disk cache",
         "normalised": "memory cache, normalised on the CPU",
-        "file, normalised": f"decoded by {codec}, normalised on the CPU",
-        "decoding": f"decoding alone, by {codec} (the bound)",
+        "files, normalised": "files, normalised on the CPU",
+        "decoding": "decoding alone (the bound)",
     }
     for name, what in words.items():
-        if name not in times:
-            continue
         target = TARGETS[groups[name]][size] if train and name in groups else None
         row = against(
             f"{kind} picture {WIDTH}x{HEIGHT} -> {size}, {what}", times[name], times["peer"], target

@@ -1,13 +1,13 @@
 import io
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+import simplejpeg
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
-from gatlabel.data import decoding
 from gatlabel.data.decoding import decode_image
 from gatlabel.errors import InputError
 from tests.data.pictures import mosaic
@@ -162,32 +162,30 @@ def test_a_jpeg_decoded_smaller_shows_the_same_and_keeps_the_side_asked_for() ->
     ids=str,
 )
 @pytest.mark.parametrize("orientation", [1, 6, 99])
-def test_torchcodec_and_pillow_decode_to_the_same_pixels(
-    options: dict[str, int], orientation: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("at_least", [None, 45, 11])
+@pytest.mark.parametrize("kind", ["JPEG", "MPO"])
+def test_simplejpeg_and_pillow_decode_to_the_same_pixels(
+    options: dict[str, int], orientation: int, at_least: int | None, kind: str
 ) -> None:
-    decoder = decoding._jpeg_decoder()
-    if decoder is None:
-        pytest.skip("torchcodec is not installed")
-    spy = Mock(side_effect=decoder)
-    monkeypatch.setattr(decoding, "_jpeg_decoder", lambda: spy)
     noise = np.random.default_rng(0).integers(0, 255, (37, 50, 3), dtype=np.uint8)
-    image = Image.fromarray(noise).resize((120, 90))
+    image = Image.fromarray(noise).resize((123, 91))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encoded(image, "JPEG", exif=exif, **options)
-    ours = decode_image(data)
+    data = encoded(image, kind, exif=exif, **options)
+    with Image.open(io.BytesIO(data)) as opened:
+        if at_least is not None:
+            opened.draft(None, (at_least, at_least))
+        expected = np.array(ImageOps.exif_transpose(opened)).transpose(2, 0, 1)
+    with patch("simplejpeg.decode_jpeg", wraps=simplejpeg.decode_jpeg) as spy:
+        ours = decode_image(data, at_least=at_least)
     spy.assert_called_once()
-    monkeypatch.setattr(decoding, "_jpeg_decoder", lambda: None)
-    assert torch.equal(ours, decode_image(data))
+    np.testing.assert_array_equal(ours.numpy(), expected)
 
 
-def test_what_torchcodec_cannot_decode_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(data: bytes) -> torch.Tensor:
-        raise RuntimeError("no")
-
-    monkeypatch.setattr(decoding, "_jpeg_decoder", lambda: fails)
+def test_what_simplejpeg_cannot_decode_is_left_to_pillow() -> None:
     data = encoded(Image.new("RGB", (16, 8), (200, 0, 0)), "JPEG")
-    assert decode_image(data).shape == (3, 8, 16)
+    with patch("simplejpeg.decode_jpeg", side_effect=ValueError("no")):
+        assert decode_image(data).shape == (3, 8, 16)
 
 
 @pytest.mark.parametrize("at_least", [None, 8])
