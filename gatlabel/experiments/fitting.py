@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
-from gatlabel.experiments.head_groups import head_groups, move_start, pull_back
+from gatlabel.experiments.head_groups import head_groups, pull_back
 from gatlabel.losses import BCELoss
 from gatlabel.nn import Head
 from gatlabel.training.averaging import warmed_average
@@ -30,8 +30,9 @@ class FitOptions:
 
     Attributes:
         lr: Largest learning rate; see :func:`~gatlabel.experiments.head_groups.head_groups`.
-        weight_decay: Weight decay of weights (not of biases); of a linear start, how strongly each
-            step pulls back to it: ``W <- W - lr * decay * (W - start)``.
+        weight_decay: Weight decay of weights (not of biases). Of a linear start: it may be left by
+            about ``1 / weight_decay`` of the root mean square of its weights
+            (:func:`~gatlabel.experiments.head_groups.pull_back`).
         shrinkage: Share s, at least 0 and below 1, of what the head names in
             ``shrunk_parameters`` that a step at the largest rate takes away, the step itself
             included: ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a
@@ -105,9 +106,9 @@ def fit_head(
         options: How.
         seed: Of the order of the pictures.
         completion: Gives the targets, and is updated after every epoch.
-        start: Finds the linear classifier to start from and to be held to, given targets; it is
-            asked again half way if they are completed, with what is then believed of the unknown
-            ones. If left out, the head starts as it is and is held to zero.
+        start: Finds the linear classifier to start from and to be held to, given targets; if they
+            are completed, it is asked again, with what the first one believes of the unknown ones
+            (:func:`completed_start`). If left out, the head starts as it is and is held to zero.
 
     Returns:
         Seconds that it took, the start apart.
@@ -117,7 +118,9 @@ def fit_head(
     epochs = max(options.epochs, -(-options.least_steps // batches))
     held: list[Tensor] = []
     if start is not None:
-        linear = start(targets if completion is None else completion.targets)
+        linear = (
+            start(targets) if completion is None else completed_start(start, completion, features)
+        )
         held = head.start_linear(linear.weight, linear.bias)
     began = time.perf_counter()  # the start is found once for many contenders
     groups = head_groups(head, options, held)
@@ -147,21 +150,15 @@ def fit_head(
             loss = torch.stack(losses).sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            pull_back(optimizer)
             optimizer.step()
+            pull_back(optimizer)
             schedule.step()
             if options.ema and average:
                 update(average, current, steps)
             steps += 1
         if completion is not None:
             # by sight: what the neighbours say, completion adds itself
-            logits = predict(head, features, by_sight=True)
-            completion.update(logits, (epoch + 1) / epochs)
-            if start is not None and epoch + 1 == epochs // 2:
-                completed = start(completion.beliefs(logits)).weight
-                # as far as a label was unknown: what is known needs no belief
-                unknown = 1 - completion.known.float().mean(0)
-                move_start(optimizer, torch.lerp(linear.weight, completed, unknown[:, None]))
+            completion.update(predict(head, features, by_sight=True), (epoch + 1) / epochs)
             head.train()
     if options.ema:
         with torch.no_grad():
@@ -169,6 +166,29 @@ def fit_head(
                 parameter.copy_(value)
     head.eval()
     return time.perf_counter() - began
+
+
+def completed_start(start: Starter, completion: Completion, features: Features) -> LinearStart:
+    """Finds a linear classifier with what is believed of unknown targets in their place.
+
+    The first is learned from the known targets. What it and the label graph believe of the unknown
+    ones, as probabilities, completes the targets that the second is learned from. The result lies
+    between them, the nearer to the second the more of a label is unknown: by the square root of
+    that share.
+
+    Args:
+        start: Finds classifiers, given targets.
+        completion: Has the targets, and what the graph says.
+        features: Of the N training pictures, pooled.
+    """
+    first = start(completion.targets)
+    unknown = (~completion.known).float().mean(0).sqrt()
+    if not unknown.any():
+        return first
+    logits = features[np.arange(len(features))] @ first.weight.T + first.bias
+    second = start(completion.beliefs(logits))
+    weight = torch.lerp(first.weight, second.weight, unknown[:, None])
+    return LinearStart(weight, torch.lerp(first.bias, second.bias, unknown), second.penalty)
 
 
 @torch.no_grad()

@@ -25,7 +25,8 @@ def head_groups(
     What the head names in ``linear_parameters`` learns at the rate of the options, all else at
     :data:`FASTEST` at most; biases do not decay, and shrinkage holds ``shrunk_parameters``. Those
     that are ``held`` decay to where they are now instead of to zero (L2-SP: Li et al., ICML 2018,
-    arXiv:1802.01483).
+    arXiv:1802.01483), in units of their own root mean square: Adam's steps are as long whatever the
+    features, while ridge regression of few pictures in many features is very small.
     """
     slower = min(options.lr, FASTEST)
     linear = {id(p) for p in head.linear_parameters()}
@@ -41,28 +42,27 @@ def head_groups(
     groups.append(
         {"params": list(shrunk.values()), "lr": rate, "weight_decay": options.shrinkage / rate}
     )
-    groups.append(
-        {
-            **{"params": list(held), "lr": options.lr, "weight_decay": 0.0},
-            **{"start": [p.detach().clone() for p in held], "pull": options.weight_decay},
-        }
-    )
+    for weight in held:
+        size = weight.detach().square().mean().sqrt().item()
+        pull = options.weight_decay / size if size else 0.0
+        groups.append(
+            {
+                **{"params": [weight], "lr": options.lr, "weight_decay": 0.0},
+                **{"start": weight.detach().clone(), "pull": pull},
+            }
+        )
     return [group for group in groups if group["params"]]
 
 
 @torch.no_grad()
 def pull_back(optimizer: torch.optim.Optimizer) -> None:
-    """Takes held parameters back towards their start by rate times decay, as a step begins."""
+    """Takes held parameters back towards their start, after a step and the step included.
+
+    The proximal step of ``pull / 2 * |W - start|²``: ``W <- start + (W - start) / (1 + rate *
+    pull)``. So steps of Adam, at most the rate long, lead no further away than ``1 / pull``, at any
+    rate.
+    """
     for group in optimizer.param_groups:
         if "start" in group:
-            share = min(1.0, group["lr"] * group["pull"])
-            torch._foreach_lerp_(group["params"], group["start"], share)
-
-
-@torch.no_grad()
-def move_start(optimizer: torch.optim.Optimizer, start: Tensor) -> None:
-    """Moves what held parameters decay to, and them by as much: what they learned stays learned."""
-    for group in optimizer.param_groups:
-        for parameter, old in zip(group["params"], group.get("start", ()), strict=False):
-            parameter.add_(start - old)
-            old.copy_(start)
+            pull = group["lr"] * group["pull"]
+            group["params"][0].lerp_(group["start"], pull / (1 + pull))

@@ -17,7 +17,7 @@ Options = dict[str, float]
 #: lend outweigh a label's own classifier where it had two positives in 1,280 features.
 FROZEN_SPACE: dict[str, tuple[float, ...]] = {
     "lr": (1e-3, 5e-3, 3e-2),
-    "weight_decay": (0.1, 1.0, 10.0),
+    "weight_decay": (0.1, 3.0, 30.0),
     "shrinkage": (0.9, 0.99, 0.9999),
 }
 #: End to end, as factors on the recipe's own options.
