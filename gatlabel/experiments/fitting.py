@@ -123,16 +123,7 @@ def fit_head(
         )
         held = head.start_linear(linear.weight, linear.bias)
     began = time.perf_counter()  # the start is found once for many contenders
-    groups = head_groups(head, options, held)
-    optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
-    total = max(epochs * batches, 4)  # torch divides by the length of the rise
-    schedule = OneCycleLR(
-        optimizer,
-        max_lr=[group["lr"] for group in groups],
-        total_steps=total + 1,
-        pct_start=max(options.warmup, 2 / total),
-        cycle_momentum=False,
-    )
+    optimizer, schedule = _optimizer(head, options, held, epochs * batches)
     loss_of = BCELoss()
     current = [p.detach() for p in head.parameters()]
     average = [p.clone() for p in current]
@@ -166,6 +157,22 @@ def fit_head(
                 parameter.copy_(value)
     head.eval()
     return time.perf_counter() - began
+
+
+def _optimizer(
+    head: Head, options: FitOptions, held: list[Tensor], steps: int
+) -> tuple[torch.optim.AdamW, OneCycleLR]:
+    groups = head_groups(head, options, held)
+    optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
+    total = max(steps, 4)  # torch divides by the length of the rise
+    schedule = OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in groups],
+        total_steps=total + 1,
+        pct_start=max(options.warmup, 2 / total),
+        cycle_momentum=False,
+    )
+    return optimizer, schedule
 
 
 def completed_start(start: Starter, completion: Completion, features: Features) -> LinearStart:
