@@ -64,7 +64,7 @@ def study(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, Any]
             spread = np.stack([resampled_map(s, targets, weights) for s in scores])
             spreads[start] = seed_means(spread, drawn)
             values = store.runs[runs[0]].values
-            chosen[start] = {n: values[n] for n in ("lr", "weight_decay")}
+            chosen[start] = {n: values[n] for n in ("lr", "weight_decay", "hold")}
         d = paired_difference(
             points["ridge"], points["random"], spreads["ridge"], spreads["random"]
         )

@@ -30,9 +30,7 @@ class FitOptions:
 
     Attributes:
         lr: Largest learning rate; see :func:`~gatlabel.experiments.head_groups.head_groups`.
-        weight_decay: Weight decay of weights (not of biases). Of a linear start: it may be left by
-            about ``1 / weight_decay`` of the root mean square of its weights
-            (:func:`~gatlabel.experiments.head_groups.pull_back`).
+        weight_decay: Weight decay of weights, to zero; not of biases.
         shrinkage: Share s, at least 0 and below 1, of what the head names in
             ``shrunk_parameters`` that a step at the largest rate takes away, the step itself
             included: ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a
@@ -43,6 +41,9 @@ class FitOptions:
         batch_size: Pictures in a step.
         warmup: Share of the steps in which the rate rises.
         ema: Final decay of the moving average that is evaluated; 0 for none.
+        hold: How firmly a linear start is held to, which has no weight decay: its weights stay
+            within ``1 / hold`` of their root mean square of it
+            (:func:`~gatlabel.experiments.head_groups.pull_back`); 0 for not at all.
     """
 
     lr: float = 1e-3
@@ -53,6 +54,7 @@ class FitOptions:
     batch_size: int = 128
     warmup: float = 0.2
     ema: float = 0.99
+    hold: float = 3.0
 
 
 class Features:

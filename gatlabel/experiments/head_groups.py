@@ -44,7 +44,7 @@ def head_groups(
     )
     for weight in held:
         size = weight.detach().square().mean().sqrt().item()
-        pull = options.weight_decay / size if size else 0.0
+        pull = options.hold / size if size else 0.0
         groups.append(
             {
                 **{"params": [weight], "lr": options.lr, "weight_decay": 0.0},

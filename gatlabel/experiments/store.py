@@ -20,7 +20,7 @@ from gatlabel.files import atomic_path, read_json, write_json
 
 IDENTITY = ("head", "graph", "edges", "unknown", "completion", "fraction", "hidden", "seed")
 COSTS = ("parameters", "train_seconds", "inference_us")
-CHOSEN = ("lr", "weight_decay", "shrinkage")
+CHOSEN = ("lr", "weight_decay", "hold", "shrinkage")  # no hold end to end
 RUN_COLUMNS = (*IDENTITY, *METRICS, *THIRDS, *COSTS, *CHOSEN)
 TUNING_COLUMNS = (*IDENTITY, "trial", *CHOSEN, "mAP")
 
@@ -169,14 +169,14 @@ class Store:
     def _read(self) -> None:
         for row in _read_rows(self.results):
             key = parse_identity(row, self.results)
-            values = {c: _number(row[c]) for c in RUN_COLUMNS if c not in IDENTITY}
+            values = {c: _number(row.get(c, "")) for c in RUN_COLUMNS if c not in IDENTITY}
             if self.scores_path(key).is_file():
                 self.runs[key] = Run(*key, values)
         for row in _read_rows(self.tuning):
             who, where, seed = parse_identity(row, self.tuning)
             trial = int(row["trial"])
             self.trials[who, where, seed, trial] = _number(row["mAP"])
-            self.tried[trial] = {name: _number(row[name]) for name in CHOSEN}
+            self.tried[trial] = {name: _number(row.get(name, "")) for name in CHOSEN}
             self._trial_rows.append(row)
 
     def load(self) -> None:

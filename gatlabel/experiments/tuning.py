@@ -17,7 +17,8 @@ Options = dict[str, float]
 #: lend outweigh a label's own classifier where it had two positives in 1,280 features.
 FROZEN_SPACE: dict[str, tuple[float, ...]] = {
     "lr": (1e-3, 5e-3, 3e-2),
-    "weight_decay": (0.1, 3.0, 30.0),
+    "weight_decay": (0.1, 1.0, 10.0),
+    "hold": (0.1, 3.0, 30.0),
     "shrinkage": (0.9, 0.99, 0.9999),
 }
 #: End to end, as factors on the recipe's own options.
@@ -33,13 +34,15 @@ MOST_TRIALS = 27
 def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 0) -> list[Options]:
     """Lists the settings to try, the same for every contender.
 
-    The first is the middle of every range. Pairs of learning rate and weight decay, which concern
+    The first is the middle of every range. Hold goes with weight decay: a weight has one or the
+    other. Pairs of learning rate and weight decay, which concern
     every head, are gone through once in random order before any comes again, with shrinkages in a
     Latin square: each meets every rate and every decay once. So heads with nothing to shrink try
     as many different settings as others.
 
     Args:
-        space: Three values each of ``lr``, ``weight_decay`` and ``shrinkage``, ascending.
+        space: Three values each of ``lr``, ``weight_decay``, ``shrinkage`` and, on frozen features,
+            ``hold``, ascending.
         count: How many.
         seed: Seed of the order.
 
@@ -52,8 +55,9 @@ def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 
     for turn in range(3):
         for cell in cells:
             rate, decay = divmod(cell, 3)
-            place = {"lr": rate, "weight_decay": decay, "shrinkage": (decay - rate + 1 + turn) % 3}
-            found.append({name: space[name][k] for name, k in place.items()})
+            shrinkage = (decay - rate + 1 + turn) % 3
+            place = {"lr": rate, "weight_decay": decay, "hold": decay, "shrinkage": shrinkage}
+            found.append({name: values[place[name]] for name, values in space.items()})
     return found[:count]
 
 

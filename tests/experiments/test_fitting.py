@@ -138,7 +138,7 @@ def test_features_are_scaled_by_one_number(shape) -> None:
 def test_trials_are_alike_for_all_and_different_from_each_other() -> None:
     trials = trial_options(FROZEN_SPACE, 9)
     assert trials == trial_options(FROZEN_SPACE, 9)
-    assert trials[0] == {"lr": 5e-3, "weight_decay": 3.0, "shrinkage": 0.99}
+    assert trials[0] == {"lr": 5e-3, "weight_decay": 1.0, "hold": 3.0, "shrinkage": 0.99}
     # heads without shrinkage try nine different settings too, but for the middle one
     assert len({(t["lr"], t["weight_decay"]) for t in trials}) == 9
     for general in ("lr", "weight_decay"):  # a Latin square
@@ -188,18 +188,18 @@ class TestALinearStart:
 
     @pytest.mark.parametrize("scale", [0.01, 1.0])
     @pytest.mark.parametrize("rate", [0.001, 0.05])
-    def test_it_is_left_by_its_size_over_the_decay(self, data, rate, scale) -> None:
+    def test_it_is_left_by_its_size_over_the_hold(self, data, rate, scale) -> None:
         """Whatever the size of features, and so of the weights, and whatever the rate."""
         start = self.start(data)
         start = LinearStart(scale * start.weight, start.bias, start.penalty)
         size = float(start.weight.square().mean().sqrt())
-        for decay in (3.0, 30.0, 1000.0):
+        for hold in (3.0, 30.0, 1000.0):
             head = LinearHead(6, 4)
-            options = FitOptions(rate, decay, 0.1, 3, 400, 20, ema=0)
+            options = FitOptions(rate, 0.0, 0.1, 3, 400, 20, ema=0, hold=hold)
             fit_head(head, Features(data[0]), data[1], options, 0, None, lambda targets: start)
             away = (head.linear.weight.detach() - start.weight).abs()
-            assert 0 < float(away.max()) < 1.1 * size / decay
-            assert decay < 1000 or float(away.mean()) > 0.01 * size / decay
+            assert 0 < float(away.max()) < 1.1 * size / hold
+            assert hold < 1000 or float(away.mean()) > 0.01 * size / hold
 
     @pytest.mark.parametrize(("rate", "left"), [(0.1, 1 / 1.3), (1.0, 0.25)])
     def test_a_step_takes_back_what_a_squared_penalty_asks(self, data, rate, left) -> None:
@@ -207,7 +207,7 @@ class TestALinearStart:
         size = float(start.weight.square().mean().sqrt())
         head = LinearHead(6, 4)
         held = head.start_linear(start.weight, start.bias)
-        groups = head_groups(head, FitOptions(lr=rate, weight_decay=3 * size), held)
+        groups = head_groups(head, FitOptions(lr=rate, hold=3 * size), held)
         with torch.no_grad():
             head.linear.weight.add_(1)
         pull_back(torch.optim.AdamW(groups))
@@ -218,7 +218,7 @@ class TestALinearStart:
     def test_a_start_of_zeros_is_held_by_nothing(self, data) -> None:
         nothing = LinearStart(torch.zeros(4, 6), torch.zeros(4), 1.0)
         head = LinearHead(6, 4)
-        options = FitOptions(0.05, 30.0, 0.1, 3, 40, 20, ema=0)
+        options = FitOptions(0.05, 0.0, 0.1, 3, 40, 20, ema=0, hold=30.0)
         fit_head(head, Features(data[0]), data[1], options, 0, None, lambda targets: nothing)
         assert float(head.linear.weight.detach().abs().mean()) > 0.1
 
@@ -235,7 +235,7 @@ class TestALinearStart:
             return self.start(data, targets)
 
         head = LinearHead(6, 4)
-        options = FitOptions(0.05, 1000.0, 0.1, 4, 1, 20, ema=0)
+        options = FitOptions(0.05, 1.0, 0.1, 4, 1, 20, ema=0, hold=1000.0)
         completion = make_completion("complete", hidden, counts.graph("complete"))
         features = Features(data[0])
         fit_head(head, features, hidden, options, 0, completion, start)

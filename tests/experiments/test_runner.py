@@ -69,7 +69,7 @@ def test_a_run_can_be_repeated_by_hand(finished) -> None:
     run = next(
         r for r in result.runs if r.contender == Contender("gat", "complete") and r.seed == 1
     )
-    chosen = {name: run.values[name] for name in ("lr", "weight_decay", "shrinkage")}
+    chosen = {name: run.values[name] for name in ("lr", "weight_decay", "hold", "shrinkage")}
     outcomes = backend.run(run.contender, run.setting, chosen, 1, True)
     store = Store(options.folder)
     for outcome in outcomes:

@@ -57,7 +57,7 @@ def test_it_is_found_once_for_the_same_pictures_and_targets(counted, tmp_path: P
 def test_heads_held_to_it_end_there(counted, tmp_path: Path, head: str) -> None:
     """Decay that allows no step away leaves ridge regression, of all but heads on maps."""
     _, backend = benchmark(tmp_path)
-    options = {"lr": 0.001, "weight_decay": 900.0, "shrinkage": 0.999}
+    options = {"lr": 0.001, "weight_decay": 900.0, "hold": 900.0, "shrinkage": 0.999}
     who = Contender(head, "conditional" if head == "gat" else "")
     scores = {}
     for start in ("ridge", "random"):
