@@ -20,7 +20,7 @@ from gatlabel.files import atomic_path, read_json, write_json
 
 IDENTITY = ("head", "graph", "edges", "unknown", "completion", "fraction", "hidden", "seed")
 COSTS = ("parameters", "train_seconds", "inference_us")
-CHOSEN = ("lr", "weight_decay", "hold", "shrinkage")  # no hold end to end
+CHOSEN = ("lr", "weight_decay", "hold", "shrinkage")  # end to end without hold
 RUN_COLUMNS = (*IDENTITY, *METRICS, *THIRDS, *COSTS, *CHOSEN)
 TUNING_COLUMNS = (*IDENTITY, "trial", *CHOSEN, "mAP")
 

@@ -34,11 +34,10 @@ MOST_TRIALS = 27
 def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 0) -> list[Options]:
     """Lists the settings to try, the same for every contender.
 
-    The first is the middle of every range. Hold goes with weight decay: a weight has one or the
-    other. Pairs of learning rate and weight decay, which concern
+    The first is the middle of every range. Pairs of learning rate and weight decay, which concern
     every head, are gone through once in random order before any comes again, with shrinkages in a
     Latin square: each meets every rate and every decay once. So heads with nothing to shrink try
-    as many different settings as others.
+    as many different settings as others. Hold goes with weight decay: a weight has one of them.
 
     Args:
         space: Three values each of ``lr``, ``weight_decay``, ``shrinkage`` and, on frozen features,

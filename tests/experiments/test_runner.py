@@ -182,6 +182,26 @@ def test_more_seeds_add_runs_to_the_old(finished, tmp_path: Path) -> None:
     ]
 
 
+def test_results_older_than_an_option_can_be_read_but_not_gone_on_with(finished, tmp_path) -> None:
+    options, task, backend, result = finished
+    folder = shutil.copytree(options.folder, tmp_path / "old")
+    for file in ("tuning.csv", "results.csv"):
+        rows = rows_of(folder / file)
+        with (folder / file).open("w", newline="") as written:
+            columns = [name for name in rows[0] if name != "hold"]
+            writer = csv.DictWriter(written, columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+    read = BenchmarkResult.load(folder)
+    figures = [(run.key, run.values["mAP"]) for run in result.runs]
+    assert [(run.key, run.values["mAP"]) for run in read.runs] == [
+        (key, pytest.approx(value, abs=1e-6)) for key, value in figures
+    ]
+    old = dataclasses.replace(options, output=folder, seeds=3)
+    with pytest.raises(InputError, match=r"another version, .*hold=nan"):
+        run_on(old, task, lambda: backend, lambda line: None)
+
+
 @pytest.mark.parametrize(("file", "column"), [("tuning.csv", "lr"), ("results.csv", "shrinkage")])
 def test_settings_of_another_version_are_refused(finished, tmp_path: Path, file, column) -> None:
     options, task, backend, result = finished
