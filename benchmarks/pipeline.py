@@ -10,7 +10,10 @@ normalises it; rows of their own count the model's normalisation too, on the sam
 end at the same floats. "cached" is from the second epoch on. "decoding alone" is what would
 remain of ours if all else took no time.
 
-Each round loads every picture once by every contender in turn: processor time, one thread.
+Each round loads every picture once by every contender in turn, each in a process of its own, as the
+workers of a loader are: processor time, one thread. (In one process they share a memory allocator,
+and what the others keep saves a contender the cost of fresh memory: "float first" then takes three
+quarters of its time.)
 Pictures are mosaics of nine photographs of ../shared/data if they are there (GATLABEL_SHARED says
 where), else drawn scenes; JPEG quality 90. Writes benchmarks/results/pipeline.json.
 """
@@ -24,8 +27,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from kernels.timing import serve, served
 from PIL import Image
-from speed.measuring import Row, against, arguments, finish, timed
+from speed.measuring import Row, against, arguments, finish
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -71,6 +75,12 @@ def write_pictures(folder: Path, count: int) -> FileImages:
             pixels = drawn.load(number).permute(1, 2, 0).contiguous().numpy()
             picture = Image.fromarray(pixels).resize((WIDTH, HEIGHT))
         picture.save(folder / name, "JPEG", quality=90)
+    return pictures(folder, count)
+
+
+def pictures(folder: Path, count: int) -> FileImages:
+    """What :func:`write_pictures` has written there."""
+    names = [f"{number}.jpg" for number in range(count)]
     return FileImages(folder, LabelSet(["any"]), names, np.ones((count, 1), np.float32))
 
 
@@ -117,30 +127,20 @@ def decode_only(source: FileImages) -> Callable[[], None]:
     return load
 
 
-def rows_of(source: FileImages, size: int, train: bool, rounds: int, folder: Path) -> list[Row]:
+def contender(name: str, source: FileImages, size: int, train: bool) -> Callable[[], None]:
+    """One epoch of a contender, by its name; caches are full."""
+    if name in ("peer", "float first"):
+        return peer(source, size, train, float_first=name == "float first")
+    if name == "decoding":
+        return decode_only(source)
     transform = training_transform(size, CROP) if train else evaluation_transform(size)
-    plain = ImageDataset(source, transform)
-    memory = ImageDataset(source, transform, "memory")
-    disk = ImageDataset(source, transform, "disk", folder)
-    runs = {
-        "peer": peer(source, size, train, float_first=False),
-        "float first": peer(source, size, train, float_first=True),
-        "files": epoch(plain),
-        "memory cache": epoch(memory),
-        "disk cache": epoch(disk),
-        "normalised": epoch(memory, normalise=True),
-        "files, normalised": epoch(plain, normalise=True),
-        "decoding": decode_only(source),
-    }
-    for cached in (memory, disk):
-        cached.fill_cache()
-    times = timed(runs, rounds)
-    per_picture = {
-        name: f"{1000 * found.median / len(source):.2f} ms" for name, found in times.items()
-    }
-    kind = "training" if train else "evaluation"
-    rows = []
-    groups = {"files": "file", "memory cache": "cached", "disk cache": "cached"}
+    cache = {"memory cache": "memory", "disk cache": "disk", "normalised": "memory"}.get(name)
+    dataset = ImageDataset(source, transform, cache or "none", source.root)
+    dataset.fill_cache()
+    return epoch(dataset, normalise="normalised" in name)
+
+
+def rows_of(source: FileImages, size: int, train: bool, rounds: int) -> list[Row]:
     words = {
         "files": "files",
         "memory cache": "memory cache",
@@ -149,6 +149,15 @@ def rows_of(source: FileImages, size: int, train: bool, rounds: int, folder: Pat
         "files, normalised": "files, normalised on the CPU",
         "decoding": "decoding alone (the bound)",
     }
+    names = ("peer", "float first", *words)
+    told = (source.root, len(source), size, int(train))
+    times = served({name: (__file__, name, *told) for name in names}, rounds)
+    per_picture = {
+        name: f"{1000 * found.median / len(source):.2f} ms" for name, found in times.items()
+    }
+    kind = "training" if train else "evaluation"
+    rows = []
+    groups = {"files": "file", "memory cache": "cached", "disk cache": "cached"}
     for name, what in words.items():
         target = TARGETS[groups[name]][size] if train and name in groups else None
         row = against(
@@ -164,6 +173,11 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     asked = arguments(__doc__)
+    if asked.serve:
+        name, folder, count, size, train = asked.serve
+        source = pictures(Path(folder), int(count))
+        serve(contender(name, source, int(size), train == "1"))
+        return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         source = write_pictures(Path(folder), 12 if asked.quick else 48)
@@ -171,7 +185,7 @@ def main() -> None:
         for train in (True, False):
             for side in (224, 448):
                 rounds = 3 if asked.quick else 9
-                rows += rows_of(source, side, train, rounds, Path(folder))
+                rows += rows_of(source, side, train, rounds)
     kind = "mosaics of photographs" if photographs() else "drawn scenes"
     finish("pipeline", rows, asked.quick, pictures=f"{kind}, {size / 1000:.0f} kB on average")
 

@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,15 +61,25 @@ def one_run(run: Callable[[], object]) -> tuple[float, float]:
 
 
 def apart(contenders: Mapping[str, str], labels: int, repeats: int) -> dict[str, Times]:
-    """As :func:`interleaved`, each contender (by its name) in a process of its own.
+    """As :func:`interleaved`, each contender (by its name) in a process of its own."""
+    return served({role: (SCRIPT, name, labels) for role, name in contenders.items()}, repeats)
+
+
+def served(commands: Mapping[str, Sequence[object]], repeats: int) -> dict[str, Times]:
+    """As :func:`interleaved`, each contender in a process of its own.
 
     In one process they share a memory allocator, and what gigabytes of a peer's temporaries do to
-    it slows the other down by up to a half.
+    it slows the other down by up to a half, or saves it the return of its own.
+
+    Args:
+        commands: By contender a script, and what it takes after ``--serve``; it then
+            calls :func:`serve`.
+        repeats: Rounds, after two to warm up.
     """
     with ExitStack() as stack:
         workers = {}
-        for role, contender in contenders.items():
-            command = [sys.executable, str(SCRIPT), "--serve", contender, str(labels)]
+        for role, (script, *words) in commands.items():
+            command = [sys.executable, str(script), "--serve", *map(str, words)]
             worker = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
@@ -89,7 +99,7 @@ def apart(contenders: Mapping[str, str], labels: int, repeats: int) -> dict[str,
 
 
 def serve(run: Callable[[], object]) -> None:
-    """The other side of :func:`apart`: one run for every line that comes in."""
+    """The other side of :func:`served`: one run for every line that comes in."""
     for _ in sys.stdin:
         print(*one_run(run), flush=True)
 

@@ -25,6 +25,7 @@ def arguments(document: str, **options: Any) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few rounds; nothing is written")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     parser.add_argument("--alone", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

@@ -121,7 +121,7 @@ def test_pictures_are_loaded_by_every_contender(
     monkeypatch.setattr(pipeline, "TARGETS", {"file": {32: 2}, "cached": {32: 7}})
     source = pipeline.write_pictures(tmp_path, 2)
     assert source.load(0).shape == (3, 375, 500)
-    rows = pipeline.rows_of(source, 32, True, 1, tmp_path)
+    rows = pipeline.rows_of(source, 32, True, 1)
     targets = {row["row"].partition(", ")[2]: row["target"] for row in rows}
     assert targets["files"] == 2
     assert targets["memory cache"] == targets["disk cache"] == 7
