@@ -36,7 +36,7 @@ from gatlabel.data.decoding import decode_image
 from gatlabel.data.file_images import FileImages
 from gatlabel.data.hiding import hide_labels, move_labels, single_positive
 from gatlabel.data.json_reader import read_json
-from gatlabel.data.loader import SeededSampler, loader
+from gatlabel.data.loader import SeededSampler, loader, stack_pictures
 from gatlabel.data.readers import READERS
 from gatlabel.data.source import DataSplits, ImageSource
 from gatlabel.data.splits import complete_splits, split
@@ -77,6 +77,7 @@ __all__ = [
     "read_voc",
     "single_positive",
     "split",
+    "stack_pictures",
     "stratify",
     "training_transform",
 ]

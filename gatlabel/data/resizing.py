@@ -30,7 +30,9 @@ def resize_part(image: Tensor, box: Box, size: tuple[int, int], mirror: bool = F
         part = part.flip(-1)
     if (height, width) == size:
         return part
-    batch = part[None].contiguous(memory_format=torch.channels_last)
+    # colours first come last before the batch is made: torch asks the stride of a batch of one as
+    # well, and takes twice as long where that is not the size of a picture
+    batch = part.permute(1, 2, 0).contiguous()[None].permute(0, 3, 1, 2)
     resized = nn.functional.interpolate(batch, size, mode="bilinear", antialias=True)
     return resized[0]
 

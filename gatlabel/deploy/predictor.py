@@ -10,7 +10,7 @@ from typing import Literal, Self, overload
 import torch
 from torch import Tensor
 
-from gatlabel.data.transforms import evaluation_transform
+from gatlabel.data import evaluation_transform, stack_pictures
 from gatlabel.deploy.inputs import ImageInput, image_name, read_image
 from gatlabel.deploy.prediction import Prediction
 from gatlabel.encoders import Encoder
@@ -139,7 +139,7 @@ class Predictor:
                 errors[k] = str(error)
             else:
                 pictures.append(self.transform(picture))
-        rows = iter(self.probabilities(torch.stack(pictures)) if pictures else ())
+        rows = iter(self.probabilities(stack_pictures(pictures)) if pictures else ())
         return [
             Prediction(name, error=errors[k]) if k in errors else self._prediction(name, next(rows))
             for k, name in enumerate(names)

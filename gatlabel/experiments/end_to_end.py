@@ -112,12 +112,12 @@ class EndToEndBackend:
         )
 
     def _head_microseconds(self, model: MultiLabelClassifier, source: ImageSource) -> float:
-        from gatlabel.data import ImageDataset, evaluation_transform
+        from gatlabel.data import ImageDataset, evaluation_transform, stack_pictures
 
         transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
         dataset = ImageDataset(source, transform)
         rows = np.arange(min(TIMED, len(dataset)))
-        images = torch.stack([dataset[int(row)][0] for row in rows])
+        images = stack_pictures([dataset[int(row)][0] for row in rows])
         with torch.inference_mode():
             features = model.features(images.to(next(model.parameters()).device))
         return inference_microseconds(model.head, features)

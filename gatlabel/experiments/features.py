@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatlabel import data
-from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.data import ImageDataset, ImageSource, stack_pictures
 from gatlabel.errors import InputError
 from gatlabel.files import write_json
 from gatlabel.model import MultiLabelClassifier
@@ -132,7 +132,7 @@ def _features(
 ) -> NDArray[Any]:
     transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
     dataset = ImageDataset(source, transform)
-    images = torch.stack([dataset[row][0] for row in rows])
+    images = stack_pictures([dataset[row][0] for row in rows])
     pixels = model.encoder.normalize(images.to(next(model.parameters()).device))
     maps: Tensor = model.encoder(pixels.contiguous(memory_format=torch.channels_last))
     values = maps.half() if kind == "map" else model.pool(maps).float()

@@ -15,6 +15,7 @@ from gatlabel.data import (
     PictureCache,
     evaluation_transform,
     loader,
+    stack_pictures,
     training_transform,
 )
 from gatlabel.data.cache import shrink
@@ -51,6 +52,25 @@ def test_large_jpegs_are_decoded_smaller_but_the_result_is_the_same(tmp_path: Pa
     small = ImageDataset(source, watched)[0][0]
     assert sizes == [(512, 640), (128, 160)]
     assert (full.float() - small.float()).abs().mean() < 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_have_the_colours_side_by_side(workers: int) -> None:
+    dataset = ImageDataset(drawn(), evaluation_transform(16))
+    images, targets, indices = next(iter(loader(dataset, 4, train=False, workers=workers)))
+    assert images.shape == (4, 3, 16, 16)
+    assert images.stride() == (3 * 16 * 16, 1, 3 * 16, 3)
+    assert torch.equal(images, torch.stack([dataset[k][0] for k in range(4)]))
+    assert torch.equal(targets, dataset.targets[:4])
+    assert indices.tolist() == [0, 1, 2, 3]
+    assert indices.dtype == torch.int64
+
+
+def test_pictures_in_planes_are_stacked_too() -> None:
+    pictures = [torch.randint(256, (3, 5, 7), dtype=torch.uint8) for _ in range(2)]
+    batch = stack_pictures(pictures)
+    assert torch.equal(batch, torch.stack(pictures))
+    assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_cached_items_equal_uncached_ones_and_decode_once() -> None:

@@ -66,6 +66,25 @@ def test_a_part_is_what_torchvision_crops_and_resizes_in_float(
     assert float(difference.max()) <= 1.5
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("box", [(0, 0, 40, 64), (3, 5, 20, 30)])
+def test_torch_resizes_what_it_can_see_is_side_by_side(
+    box: tuple[int, int, int, int], mirror: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # with another stride of the batch, though it is one picture, torch takes twice as long
+    image, strides = decoded(40, 64), []
+    interpolate = torch.nn.functional.interpolate
+
+    def watched(batch: torch.Tensor, *rest: object, **options: object) -> torch.Tensor:
+        strides.append(batch.stride())
+        return interpolate(batch, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.nn.functional, "interpolate", watched)
+    resize_part(image, box, (24, 24), mirror)
+    _, _, height, width = box
+    assert strides == [(3 * height * width, 1, 3 * width, 3)]
+
+
 def test_random_parts_and_mirrors_are_drawn_as_torchvision_does() -> None:
     from torchvision.transforms import v2
 
