@@ -13,7 +13,8 @@ remain of ours if all else took no time.
 Each round loads every picture once by every contender in turn, each in a process of its own, as the
 workers of a loader are: processor time, one thread. (In one process they share a memory allocator,
 and what the others keep saves a contender the cost of fresh memory: "float first" then takes three
-quarters of its time.)
+quarters of its time.) Last, what it takes to make of 16 such pictures a batch as the model computes
+with it, normalised and channels last, stacked by our loader and by torch's.
 Pictures are mosaics of nine photographs of ../shared/data if they are there (GATLABEL_SHARED says
 where), else drawn scenes; JPEG quality 90. Writes benchmarks/results/pipeline.json.
 """
@@ -31,6 +32,7 @@ from kernels.timing import serve, served
 from PIL import Image
 from speed.measuring import Row, against, arguments, finish
 from torch import Tensor
+from torch.utils.data import default_collate
 from torchvision.transforms import v2
 
 from gatlabel import LabelSet
@@ -39,6 +41,7 @@ from gatlabel.data import (
     FileImages,
     ImageDataset,
     evaluation_transform,
+    stack_pictures,
     training_transform,
 )
 from gatlabel.data.scenes import SceneImages, scene_config
@@ -47,6 +50,7 @@ from gatlabel.encoders import Encoder
 HEIGHT, WIDTH = 375, 500
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 TARGETS = {"file": {224: 2, 448: 4}, "cached": {224: 7, 448: 8}}
+BATCH = 16
 CROP = Augmentation(area=(0.08, 1.0), flip=0.5)  # torchvision's own choice of crops
 
 
@@ -127,12 +131,27 @@ def decode_only(source: FileImages) -> Callable[[], None]:
     return load
 
 
+def batching(source: FileImages, size: int, ours: bool) -> Callable[[], None]:
+    """From pictures to what the model computes with."""
+    transform = training_transform(size, CROP)
+    pictures_ = [transform(source.load(index % len(source))) for index in range(BATCH)]
+    encoder = Encoder("none", torch.nn.Identity(), 3, mean=MEAN, std=STD)
+
+    def make() -> None:
+        batch = stack_pictures(pictures_) if ours else default_collate(pictures_)
+        encoder.normalize(batch).contiguous(memory_format=torch.channels_last)
+
+    return make
+
+
 def contender(name: str, source: FileImages, size: int, train: bool) -> Callable[[], None]:
     """One epoch of a contender, by its name; caches are full."""
     if name in ("peer", "float first"):
         return peer(source, size, train, float_first=name == "float first")
     if name == "decoding":
         return decode_only(source)
+    if name in ("batch", "torch's batch"):
+        return batching(source, size, ours=name == "batch")
     transform = training_transform(size, CROP) if train else evaluation_transform(size)
     cache = {"memory cache": "memory", "disk cache": "disk", "normalised": "memory"}.get(name)
     dataset = ImageDataset(source, transform, cache or "none", source.root)
@@ -169,6 +188,15 @@ def rows_of(source: FileImages, size: int, train: bool, rounds: int) -> list[Row
     return rows
 
 
+def batch_row(source: FileImages, size: int, rounds: int) -> Row:
+    told = (source.root, len(source), size, 1)
+    names = ("batch", "torch's batch")
+    ours, theirs = served({name: (__file__, name, *told) for name in names}, rounds).values()
+    return against(
+        f"{BATCH} pictures of {size} -> a normalised batch, channels last", ours, theirs, None
+    )
+
+
 def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -186,6 +214,7 @@ def main() -> None:
             for side in (224, 448):
                 rounds = 3 if asked.quick else 9
                 rows += rows_of(source, side, train, rounds)
+        rows += [batch_row(source, side, rounds) for side in (224, 448)]
     kind = "mosaics of photographs" if photographs() else "drawn scenes"
     finish("pipeline", rows, asked.quick, pictures=f"{kind}, {size / 1000:.0f} kB on average")
 
