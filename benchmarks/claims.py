@@ -150,16 +150,6 @@ STUDIES = {
     # and decay stands with one shrinkage only; drawings of seed 4: those of seed 1 showed that, and
     # on those of seed 3 the start of the classifiers was chosen
     "gat-scenes": Study({**_HEADS, **_SCENES, "seed": 4, "trials": 27}, _gat(0.5, better=(1.0,))),
-    # with the encoder trained along, gat led by a point on drawings of seed 3, and so did gat
-    # without edges; claimed of others, with a slower and a faster rate for all
-    "gat-scenes-end-to-end": Study(
-        {
-            **{"data": "scenes", "seed": 12, "mode": "end-to-end", "trials": 4},
-            **{"test_pictures": 3000, "heads": ("gat",), "graphs": ("conditional",)},
-        },
-        (Claim(GAT, "linear", "not worse", 0.5), Claim(GAT, "linear", "better", 0.0)),
-        seeds=16,
-    ),
     "gat-voc2007-part": Study({**_HEADS, **_PHOTOGRAPHS}, _gat(1.0), "voc2007-part"),
     "conditioned-scenes": Study(
         _END_TO_END,
