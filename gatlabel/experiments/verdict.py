@@ -84,10 +84,10 @@ def _graphs(here: Sequence[Comparison], begin: str) -> list[str]:
     elif over_bare:
         best_one = max(over_bare, key=lambda c: c.difference.value)
         sentences = [f"{begin} {best_one.ours.title} gains {stated(best_one)} to no edges."]
-    worse = [f[NO_EDGES] for f in by_contender.values() if NO_EDGES in f and f[NO_EDGES].worse]
-    if worse:
-        names = "; ".join(f"{c.ours.title} {stated(c)}" for c in worse)
-        sentences.append(f"Worse than its own form without edges: {names}.")
+    for against, words in ((NO_EDGES, "its own form without edges"), (RANDOM, "random edges")):
+        worse = [f[against] for f in by_contender.values() if against in f and f[against].worse]
+        if worse:
+            sentences.append(f"Worse than {words}: {_listed(worse)}.")
     return sentences
 
 
@@ -109,8 +109,7 @@ def _linear(here: Sequence[Comparison]) -> list[str]:
     else:
         sentences.append("No contender is better than the tuned linear head.")
     if worse:
-        names = "; ".join(f"{c.ours.title} {stated(c)}" for c in worse)
-        sentences.append(f"Worse than linear: {names}.")
+        sentences.append(f"Worse than linear: {_listed(worse)}.")
     return sentences
 
 
@@ -123,8 +122,19 @@ def _treatments(here: Sequence[Comparison]) -> list[str]:
         sentences.append(f"{c.ours.title} is {how} {c.against}: {stated(c)}.")
     for against in (COMPLETED_RANDOM, COMPLETED_WITHOUT):
         those = [c for c in here if c.against == against]
-        if those:
+        gain, lose = [c for c in those if c.better], [c for c in those if c.worse]
+        if gain:
+            sentences.append(f"Better than {against}: {_listed(gain)}.")
+        if lose:
+            sentences.append(f"Worse than {against}: {_listed(lose)}.")
+        if those and not gain and not lose:
             best = max(those, key=lambda c: c.difference.value)
-            how = "gains" if best.better else "gains nothing beyond chance:"
-            sentences.append(f"Against {against}, {best.ours.title} {how} {stated(best)}.")
+            sentences.append(
+                f"Nothing is better or worse than {against} beyond chance; the most is "
+                f"{_listed([best])}."
+            )
     return sentences
+
+
+def _listed(comparisons: Sequence[Comparison]) -> str:
+    return "; ".join(f"{c.ours.title} {stated(c)}" for c in comparisons)

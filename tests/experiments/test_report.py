@@ -8,7 +8,15 @@ import pytest
 
 import gatlabel.report
 from gatlabel.experiments.charts import LEFT, RIGHT, WIDTH, _colours, difference_chart
-from gatlabel.experiments.comparisons import LINEAR, NO_EDGES, RANDOM, Comparison, pairs
+from gatlabel.experiments.comparisons import (
+    COMPLETED_RANDOM,
+    COMPLETED_WITHOUT,
+    LINEAR,
+    NO_EDGES,
+    RANDOM,
+    Comparison,
+    pairs,
+)
 from gatlabel.experiments.config import HEADS_COMPARED
 from gatlabel.experiments.contenders import Contender, contenders
 from gatlabel.experiments.outcome import METRICS, THIRDS, Setting
@@ -72,6 +80,28 @@ def test_nothing_helps() -> None:
     assert "Worse than its own form without edges: gat · npmi −2.0 points" in text
     assert "No contender is better than the tuned linear head." in text
     assert "Worse than linear: gat · npmi −3.0 points" in text
+
+
+def test_a_graph_that_is_worse_than_random_edges_is_named() -> None:
+    text = said(comparison(OWN, RANDOM, -0.02), comparison(OWN, NO_EDGES, 0.0, 1.0))
+    assert "Worse than random edges: gat · npmi −2.0 points" in text
+
+
+def test_completion_against_its_controls() -> None:
+    npmi, complete = (Contender("linear", g, unknown="complete") for g in ("npmi", "complete"))
+    assert "better than completion without edges: linear · npmi" in said(
+        comparison(npmi, COMPLETED_WITHOUT, 0.01), comparison(complete, COMPLETED_WITHOUT, 0.0, 0.9)
+    )
+    text = said(
+        comparison(npmi, COMPLETED_RANDOM, -0.002),
+        comparison(complete, COMPLETED_RANDOM, 0.004, 0.8),
+    )
+    assert text.startswith("On this data: worse than completion with random edges: linear · npmi")
+    assert "linear · complete" not in text
+    assert said(comparison(npmi, COMPLETED_WITHOUT, 0.001, 0.7)).startswith(
+        "On this data: nothing is better or worse than completion without edges beyond chance; "
+        "the most is linear · npmi"
+    )
 
 
 def test_settings_are_told_apart() -> None:
