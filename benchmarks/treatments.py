@@ -1,0 +1,97 @@
+"""Every treatment of unknown labels, at every share of labels hidden.
+
+    python benchmarks/treatments.py --shared ../shared    # about ten minutes on two cores
+
+``gatlabel benchmark`` with a linear head on frozen features, graph ``npmi``, one setting of the
+optimiser for all (the middle of what tuning tries: claims.py has the tuned comparison of
+``complete`` with ``ignore``), five seeds. Scenes of both presets, and the photographs if they are
+there. Writes benchmarks/results/treatments.json: mAP of every seed in per cent, and the differences
+to ``ignore`` (of ``complete`` also to its controls) with intervals and corrected p-values.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from gatlabel.experiments import BenchmarkResult, make_config, run_benchmark
+from gatlabel.experiments.machine import machine
+from gatlabel.files import write_json
+
+RESULTS = Path(__file__).parent / "results" / "treatments.json"
+HIDDEN = (0.1, 0.5, 0.8, 0.9, "single")
+OPTIONS: dict[str, Any] = {
+    **{"heads": ("linear",), "graphs": ("npmi",), "trials": 1, "hide_labels": HIDDEN},
+    "unknown": ("ignore", "negative", "prior", "complete"),
+}
+PHOTOGRAPHS = {"data": "csv", "backbone": "efficientnet_lite0", "image_size": 224}
+#: Name, options.
+DATA: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("scenes, voc", {"data": "scenes", "preset": "voc", "seed": 13}),
+    ("scenes, coco", {"data": "scenes", "preset": "coco", "seed": 13}),
+    ("voc2007-part", PHOTOGRAPHS),
+    ("coco-part", PHOTOGRAPHS),
+)
+
+
+def rows_of(name: str, result: BenchmarkResult) -> list[dict[str, Any]]:
+    """Every contender in every setting, as JSON values."""
+    rows = []
+    for where in result.settings:
+        for who in result.contenders:
+            runs = [r for r in result.runs if (r.contender, r.setting) == (who, where)]
+            differences = {
+                c.against: {
+                    "points": round(100 * c.difference.value, 2),
+                    "interval": [
+                        round(100 * end, 2) for end in (c.difference.low, c.difference.high)
+                    ],
+                    "p_holm": c.corrected,
+                }
+                for c in result.comparisons
+                if (c.ours, c.setting) == (who, where)
+            }
+            completed = f", completed with {who.completion} edges" if who.completion else ""
+            rows.append(
+                {
+                    **{"data": name, "hidden": where.hidden, "unknown": who.unknown + completed},
+                    "mAP": [round(100 * run.values["mAP"], 3) for run in runs],
+                    "differences": differences,
+                }
+            )
+    return rows
+
+
+def main() -> None:
+    """Runs what data there is for, prints and writes."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--shared", type=Path, default=Path("..") / "shared")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int)
+    given = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    for name, options in DATA:
+        root = {"root": given.shared / "data" / name} if options["data"] == "csv" else {}
+        if root and not root["root"].is_dir():
+            print(f"{name}: not there, left out")
+            continue
+        output = Path("runs") / "treatments" / name.replace(", ", "-")
+        config = make_config(
+            "graphs", **OPTIONS, **options, **root,
+            seeds=given.seeds, workers=given.workers, output=output,
+        )  # fmt: skip
+        rows += rows_of(name, run_benchmark(config))
+    for row in rows:
+        shown = "; ".join(
+            f"{d['points']:+.2f} {d['interval']} to {against}, p {d['p_holm']}"
+            for against, d in row["differences"].items()
+        )
+        print(f"{row['data']}, {row['hidden']}, {row['unknown']}: {row['mAP']} {shown}")
+    write_json(
+        RESULTS, {"seeds": given.seeds, "rows": rows, "machine": machine(given.workers or 0)}
+    )
+
+
+if __name__ == "__main__":
+    main()
