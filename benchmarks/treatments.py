@@ -5,8 +5,7 @@
 ``gatlabel benchmark`` with a linear head on frozen features, graph ``npmi``, one setting of the
 optimiser for all (the middle of what tuning tries: claims.py has the tuned comparison of
 ``complete`` with ``ignore``), five seeds. Scenes of both presets, and the photographs if they are
-there. Writes benchmarks/results/treatments.json: mAP of every seed in per cent, and the differences
-to ``ignore`` (of ``complete`` also to its controls) with intervals and corrected p-values.
+there. Writes benchmarks/results/treatments.json: mAP, CF1 and OF1 of every seed in per cent, and the differences of mAP to ``ignore`` (of ``complete`` also to its controls) with intervals and corrected p-values.
 """
 
 from __future__ import annotations
@@ -56,7 +55,10 @@ def rows_of(name: str, result: BenchmarkResult) -> list[dict[str, Any]]:
             rows.append(
                 {
                     **{"data": name, "hidden": where.hidden, "unknown": who.unknown + completed},
-                    "mAP": [round(100 * run.values["mAP"], 3) for run in runs],
+                    **{
+                        name: [round(100 * run.values[name], 3) for run in runs]
+                        for name in ("mAP", "CF1", "OF1")
+                    },
                     "differences": differences,
                 }
             )
