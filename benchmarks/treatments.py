@@ -5,7 +5,9 @@
 ``gatlabel benchmark`` with a linear head on frozen features, graph ``npmi``, one setting of the
 optimiser for all (the middle of what tuning tries: claims.py has the tuned comparison of
 ``complete`` with ``ignore``), five seeds. Scenes of both presets, and the photographs if they are
-there. Writes benchmarks/results/treatments.json: mAP, CF1 and OF1 of every seed in per cent, and the differences of mAP to ``ignore`` (of ``complete`` also to its controls) with intervals and corrected p-values.
+there. Writes benchmarks/results/treatments.json: mAP, CF1 and OF1 of every seed in per cent, and
+the differences of mAP to ``ignore`` (of ``complete`` also to its controls) with intervals and
+corrected p-values.
 """
 
 from __future__ import annotations
