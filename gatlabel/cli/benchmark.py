@@ -1,4 +1,4 @@
-"""``gatlabel benchmark graphs | heads``."""
+"""``gatlabel benchmark graphs | heads | summary``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.summary import summary_command
 from gatlabel.errors import InputError, unknown_choice
 
 if TYPE_CHECKING:
@@ -22,9 +23,16 @@ usage: gatlabel benchmark COMMAND [options]
 
   graphs     compare label graphs under one head: does the graph help, and which one?
   heads      compare heads on one label graph
+  summary    put finished benchmarks of several data sets into one report
 
-Both tune every contender alike, bring controls (no edges, random edges, permuted labels, the graph
-cut at evaluation) and say what is more than chance. Run again to go on after an interruption.
+graphs and heads tune every contender alike, bring controls (no edges, random edges, permuted
+labels, the graph cut at evaluation) and say what is more than chance. Run again to go on after an
+interruption. Each takes one data set:
+
+  gatlabel benchmark graphs --data voc --root voc2007 --output runs/voc
+  gatlabel benchmark graphs --data csv --root photos --output runs/photos
+  gatlabel benchmark summary runs/voc runs/photos
+
 gatlabel benchmark COMMAND --help lists the options of a command.
 """
 DESCRIPTIONS = {
@@ -50,14 +58,16 @@ LISTS = ("graphs", "heads", "train_fractions", "hide_labels", "unknown")
 
 
 def benchmark_command(words: list[str]) -> None:
-    """Runs one of the two benchmarks and prints what it found."""
+    """Runs one of the two benchmarks, or their summary, and prints what it found."""
     if not words or words[0] in ("-h", "--help"):
         print(USAGE, end="")
         if words:
             raise SystemExit(0)
         return
+    if words[0] == "summary":
+        return summary_command(words[1:])
     if words[0] not in DESCRIPTIONS:
-        raise unknown_choice("benchmark", words[0], DESCRIPTIONS)
+        raise unknown_choice("benchmark", words[0], [*DESCRIPTIONS, "summary"])
     kind: Literal["graphs", "heads"] = "heads" if words[0] == "heads" else "graphs"
     from gatlabel.experiments import make_config, run_benchmark
 

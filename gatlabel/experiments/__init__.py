@@ -10,6 +10,7 @@ Every head on every graph is tuned alike on pictures that are not reported, run 
 and compared by a paired bootstrap over pictures and seeds with the tuned linear head and with its
 own controls: no edges, random edges of the same degrees, permuted labels, and the trained head
 with its graph cut. Results lie in a folder; an interrupted benchmark goes on where it stopped.
+Those of several data sets go into one report with :func:`summarize`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from typing import Any
 from gatlabel.experiments.config import BenchmarkConfig, make_config
 from gatlabel.experiments.result import BenchmarkResult
 from gatlabel.experiments.runner import run_benchmark
+from gatlabel.experiments.summary import Summary, summarize
 
 __all__ = [
     "BenchmarkConfig",
     "BenchmarkResult",
+    "Summary",
     "benchmark_graphs",
     "benchmark_heads",
     "make_config",
     "run_benchmark",
+    "summarize",
 ]
 
 

@@ -34,6 +34,19 @@ def difference_chart(comparisons: Sequence[Comparison], against: str) -> str:
     height = TOP + ROW * len(comparisons) + BOTTOM
     # half a point to either side at least: hundredths must not look like differences
     x = Scale(*spread([*ends, -LEAST, LEAST]), LEFT, WIDTH - RIGHT)
+    parts = [difference_axis(x, height, against)]
+    for k, c in enumerate(comparisons):
+        parts.append(interval_row(c, x, TOP + ROW * (k + 0.5), c.ours.title))
+    alt = "; ".join(f"{c.ours.title}: {stated(c)}" for c in comparisons)
+    caption = (
+        f"Difference of mAP to {against}, with 95 % interval. Filled: a contender; hollow: a "
+        "control. Green and red: beyond chance after Holm's correction."
+    )
+    return figure(drawing(WIDTH, height, alt, "".join(parts)), caption, "wide")
+
+
+def difference_axis(x: Scale, height: float, against: str) -> str:
+    """Returns the grid of a chart of differences, its line at zero and the axis below."""
     parts = []
     for value in x.ticks():
         at = x(value)
@@ -47,24 +60,18 @@ def difference_chart(comparisons: Sequence[Comparison], against: str) -> str:
         f'<text class="axis" x="{(x.start + x.end) / 2:.1f}" y="{height - 10:.1f}" '
         f'text-anchor="middle">mAP minus that of {text(against)}, points</text>'
     )
-    for k, c in enumerate(comparisons):
-        parts.append(_row(c, x, TOP + ROW * (k + 0.5)))
-    alt = "; ".join(f"{c.ours.title}: {stated(c)}" for c in comparisons)
-    caption = (
-        f"Difference of mAP to {against}, with 95 % interval. Filled: a contender; hollow: a "
-        "control. Green and red: beyond chance after Holm's correction."
-    )
-    return figure(drawing(WIDTH, height, alt, "".join(parts)), caption, "wide")
+    return "".join(parts)
 
 
-def _row(c: Comparison, x: Scale, y: float) -> str:
+def interval_row(c: Comparison, x: Scale, y: float, label: str) -> str:
+    """Returns one difference with its interval, drawn at height ``y``, named on its left."""
     kind = "better" if c.better else "worse" if c.worse else "even"
     d = c.difference
     low, at, high = (x(100 * v) for v in (d.low, d.value, d.high))
     hollow = " hollow" if c.ours.is_control else ""
     return (
         f'<text class="who" x="{LEFT - 12:.1f}" y="{y + 4:.1f}" text-anchor="end">'
-        f"{text(c.ours.title)}</text>"
+        f"{text(label)}</text>"
         f'<path class="interval {kind}" d="M{low:.1f} {y:.1f}H{high:.1f}"/>'
         + dot(at, y, 5, f"estimate {kind}{hollow}", f"{c.ours.title}: {stated(c)}")
         + f'<text class="tick" x="{x.end + 12:.1f}" y="{y + 4:.1f}">{points(d.value)} '

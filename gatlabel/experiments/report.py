@@ -98,7 +98,7 @@ def _result_tables(result: BenchmarkResult) -> list[str]:
     parts = []
     for where in result.settings:
         head, rows = result_rows(result.runs, result.comparisons, result.contenders, where)
-        parts += [_subtitle(where), _table(head, rows, "Results by contender")]
+        parts += [_subtitle(where), cell_table(head, rows, "Results by contender")]
     return parts
 
 
@@ -107,11 +107,12 @@ def _comparison_tables(result: BenchmarkResult) -> list[str]:
     for where in result.settings:
         head, rows = comparison_rows(result.comparisons, where)
         if rows:
-            parts += [_subtitle(where), _table(head, rows, "Tested differences of mAP, points")]
+            parts += [_subtitle(where), cell_table(head, rows, "Tested differences of mAP, points")]
     return parts
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+def cell_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+    """Returns a table of texts; columns of figures sort by them."""
     return table(head, [[_cell(value) for value in row] for row in rows], caption=caption)
 
 

@@ -90,8 +90,18 @@ class BenchmarkResult:
         write_text(store.report, render(self))
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], resamples: int = 2000) -> BenchmarkResult:
+    def load(
+        cls,
+        folder: str | os.PathLike[str],
+        resamples: int = 2000,
+        advance: Callable[[int], None] = lambda count: None,
+    ) -> BenchmarkResult:
         """Reads a benchmark's folder and computes the statistics anew from the saved scores.
+
+        Args:
+            folder: The folder.
+            resamples: Of the bootstrap; more are taken where many comparisons are made.
+            advance: Called with 1 whenever a contender is resampled.
 
         Raises:
             InputError: If this is no folder of a benchmark, or runs are missing.
@@ -106,15 +116,17 @@ class BenchmarkResult:
         about = read_json(store.protocol, "benchmark protocol")
         contenders = list(dict.fromkeys(run.contender for run in store.runs.values()))
         settings = list(dict.fromkeys(run.setting for run in store.runs.values()))
+        found = sorted({run.seed for run in store.runs.values()})
         return summarise(
             store,
             [Contender(*parts) for parts in about["contenders"]] or contenders,
             settings,
-            sorted({run.seed for run in store.runs.values()}),
+            range(about["seeds"]) if "seeds" in about else found,
             about["title"],
             about["protocol"],
             read_json(store.machine, "description of the machine"),
             resamples,
+            advance,
         )
 
 

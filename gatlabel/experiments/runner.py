@@ -140,7 +140,7 @@ def run_on(
         say(f"{len(store.runs)} runs are there already and are kept")
     workers = config.workers or usable_cores()
     title = f"Benchmark of {config.kind} on {task.name}"
-    about = {"title": title, "protocol": protocol}
+    about = {"title": title, "protocol": protocol, "seeds": len(plan.seeds)}
     write_json(store.protocol, {**about, "contenders": [_parts(c) for c in plan.contenders]})
     if _open_runs(plan, store):
         _refuse_other_trials(plan, store)

@@ -64,7 +64,7 @@ class Store:
         self.table, self.report = folder / "table.md", folder / "report.html"
         self.comparisons, self.machine = folder / "comparisons.json", folder / "machine.json"
         self.protocol = folder / "protocol.json"
-        self._config, self._targets = folder / "benchmark.json", folder / "targets.npz"
+        self.options, self._targets = folder / "benchmark.json", folder / "targets.npz"
         self.runs: dict[RunKey, Run] = {}
         self.trials: dict[tuple[Contender, Setting, int, int], float] = {}
         self.tried: dict[int, dict[str, float]] = {}  # what each trial's settings were
@@ -83,7 +83,7 @@ class Store:
         Raises:
             InputError: If the folder holds results of other options or data, or other files.
         """
-        if self._config.is_file():
+        if self.options.is_file():
             self._read()
             if self.runs or self.trials:  # else there is nothing that other options would spoil
                 self._refuse_others(fixed, targets, names)
@@ -96,7 +96,7 @@ class Store:
             np.savez_compressed(
                 temporary, targets=targets, names=np.array(names), train_counts=train_counts
             )
-        write_json(self._config, fixed)
+        write_json(self.options, fixed)
 
     def _refuse_others(
         self, fixed: Mapping[str, Any], targets: NDArray[np.float32], names: Sequence[str]
@@ -111,7 +111,7 @@ class Store:
 
     def _holds_other_things(self) -> bool:
         """Whether there is more than an interruption before the first run leaves behind."""
-        left = (self._targets.name, f".{self._targets.stem}-", f".{self._config.stem}-")
+        left = (self._targets.name, f".{self._targets.stem}-", f".{self.options.stem}-")
         return any(not path.name.startswith(left) for path in self.folder.iterdir())
 
     def read_config(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class Store:
         Raises:
             InputError: If there are none.
         """
-        found: dict[str, Any] = read_json(self._config, "benchmark description")
+        found: dict[str, Any] = read_json(self.options, "benchmark description")
         return found
 
     def read_targets(self) -> tuple[NDArray[np.float32], tuple[str, ...], NDArray[np.int64]]:
@@ -139,7 +139,7 @@ class Store:
             np.savez_compressed(temporary, logits=logits.astype(np.float32))
         self.runs[run.key] = run
         rows = [{**identity(*run.key), **run.values} for run in self.runs.values()]
-        _write_rows(self.results, RUN_COLUMNS, rows)
+        write_rows(self.results, RUN_COLUMNS, rows)
 
     def add_trial(
         self, who: Contender, where: Setting, seed: int, trial: int,
@@ -149,7 +149,7 @@ class Store:
         self.trials[who, where, seed, trial] = value
         row = {**identity(who, where, seed), "trial": trial, **options, "mAP": value}
         self._trial_rows.append(row)
-        _write_rows(self.tuning, TUNING_COLUMNS, self._trial_rows)
+        write_rows(self.tuning, TUNING_COLUMNS, self._trial_rows)
 
     def scores_path(self, key: RunKey) -> Path:
         """Where the logits of a run lie."""
@@ -232,7 +232,8 @@ def _number(text: str) -> float:
     return float(text) if text else math.nan
 
 
-def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes a CSV file as a whole; NaN as nothing, what names a run exactly, else nine digits."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()

@@ -1,0 +1,53 @@
+"""``gatlabel benchmark summary``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gatlabel.cli.parsing import at_least_one, make_parser, parse
+from gatlabel.errors import InputError
+
+
+def summary_command(words: list[str]) -> None:
+    """Puts finished benchmarks side by side, prints what they come to and writes the report."""
+    parser = make_parser(
+        "benchmark summary",
+        "Puts finished benchmarks of several data sets into one report: contenders by data set, "
+        "p-values corrected over all of them.",
+    )
+    parser.add_argument(
+        "folders", metavar="FOLDER", nargs="+", type=Path,
+        help="Folders that gatlabel benchmark graphs or heads wrote.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs") / "summary", help="Folder of the summary."
+    )
+    parser.add_argument("--resamples", type=int, default=2000,
+                        help="Bootstrap resamples, at least 100 a test.")  # fmt: skip
+    parser.add_argument("--progress", type=bool, default=True, help="Show a progress bar.")
+    options = parse(parser, words)
+    at_least_one(options, "resamples")
+    from gatlabel.experiments import summarize
+    from gatlabel.experiments.summary_tables import tables
+
+    folder: Path = options.output
+    if folder.exists() and not folder.is_dir():  # better now than after the bootstrap
+        raise InputError(f"option --output: {folder} is no folder: give another")
+    summary = summarize(options.folders, resamples=options.resamples, progress=options.progress)
+    summary.write(folder)
+    console = Console()
+    for where in summary.settings:
+        for title, head, rows in tables(summary.results, where, controls=False):
+            table = Table(title=escape(title))
+            for k, name in enumerate(head):
+                table.add_column(escape(name), justify="right" if k else "left", overflow="fold")
+            for row in rows:
+                table.add_row(*map(escape, row))
+            console.print(table)
+    print("Per cent and points; * beyond chance after Holm's correction over all folders.")
+    print("\n".join(summary.verdict))
+    print(f"report: {folder / 'summary.html'}")

@@ -1,0 +1,120 @@
+"""Which folders hold a finished benchmark, and how an unfinished one goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatlabel.errors import InputError
+from gatlabel.experiments.comparisons import pairs
+from gatlabel.experiments.config import BenchmarkConfig, make_config
+from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.store import Store
+from gatlabel.files import read_json
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.options import flag
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A folder that holds every run of its benchmark.
+
+    Attributes:
+        folder: The folder.
+        data: What the data set is called.
+        config: The options that decided the results.
+        contenders: All of them, ``linear`` first.
+        settings: Shares of pictures and of hidden targets.
+    """
+
+    folder: Path
+    data: str
+    config: Mapping[str, Any]
+    contenders: Sequence[Contender]
+    settings: Sequence[Setting]
+
+    @property
+    def tests(self) -> int:
+        """How many comparisons of it are tested."""
+        return sum(tested for *_, tested in pairs(self.contenders)) * len(self.settings)
+
+
+def read_finished(folder: Path) -> Finished:
+    """Reads what a benchmark compared, and makes sure that all of it was run.
+
+    Raises:
+        InputError: If the folder holds no benchmark, or runs or their scores are missing.
+    """
+    store = Store(folder)
+    if not store.options.is_file():
+        raise InputError(
+            f"{folder} is no folder of a benchmark (it has no {store.options.name}): give folders "
+            "that gatlabel benchmark graphs or heads wrote"
+        )
+    store.load()
+    fixed = store.read_config()
+    if not store.protocol.is_file():  # stopped before its first run
+        raise InputError(f"{folder} is not finished: go on with: {command_of(fixed, folder)}")
+    about = read_json(store.protocol, "benchmark protocol")
+    if store.results.is_file() and not store.runs:
+        raise InputError(
+            f"{folder} holds no run with its scores (the folder scores/), which the statistics "
+            "are computed from: copy it with them"
+        )
+    found = list(dict.fromkeys(run.contender for run in store.runs.values()))
+    contenders = [Contender(*parts) for parts in about["contenders"]] or found
+    settings = [
+        Setting(fraction, hidden)
+        for fraction in sorted(fixed["train_fractions"], reverse=True)
+        for hidden in fixed["hide_labels"]
+    ]
+    # folders of earlier versions do not say how many seeds were asked for
+    seeds = about.get("seeds") or 1 + max((seed for *_, seed in store.runs), default=0)
+    wanted = [(who, where, k) for who in contenders for where in settings for k in range(seeds)]
+    missing = sum(key not in store.runs for key in wanted)
+    if missing:
+        raise InputError(
+            f"{folder} is not finished: {missing} of {len(wanted)} runs are missing; go on with: "
+            f"{command_of(fixed, folder, seeds)}"
+        )
+    data = about["title"].removeprefix(f"Benchmark of {fixed['kind']} on ")
+    return Finished(folder, data, fixed, contenders, settings)
+
+
+def command_of(fixed: Mapping[str, Any], folder: Path, seeds: int | None = None) -> str:
+    """Returns the command that goes on with a benchmark.
+
+    Args:
+        fixed: From :meth:`BenchmarkConfig.fixed`.
+        folder: Where its results lie.
+        seeds: How many it is to have, if not the default.
+    """
+    usual = make_config(fixed["kind"]).fixed()
+    usual["trials"] = make_config(fixed["kind"], mode=fixed["mode"]).trials_each
+    own = {name: value for name, value in fixed.items() if name not in ("kind", "train")}
+    words = [word for name in own if own[name] != usual.get(name) for word in _words(name, own)]
+    taken = {f.name for f in dataclasses.fields(BenchmarkConfig)} | {"head", "graph"}
+    known = {f.name for f in dataclasses.fields(TrainConfig)} - taken
+    train = {name: value for name, value in fixed["train"].items() if name in known}
+    words += [w for n in train if train[n] != usual["train"].get(n) for w in _words(n, train)]
+    if seeds is not None and seeds != BenchmarkConfig.seeds:
+        words += ["--seeds", str(seeds)]
+    return shlex.join(["gatlabel", "benchmark", fixed["kind"], *words, "--output", str(folder)])
+
+
+def _words(name: str, options: Mapping[str, Any]) -> list[str]:
+    value = options[name]
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return [flag(name) if value else flag(f"no_{name}")]
+    if isinstance(value, list | tuple):  # those of training are read as YAML, which JSON is
+        listed = name in {f.name for f in dataclasses.fields(BenchmarkConfig)}
+        return [flag(name), ",".join(map(str, value)) if listed else json.dumps(value)]
+    return [flag(name), str(value)]
