@@ -232,3 +232,49 @@ def test_the_softmax_of_a_node_is_its_own() -> None:
         torch.testing.assert_close(out[0, 0], (v[0, 0] + v[0, 2]) / 2)
         torch.testing.assert_close(out[0, 2], v[0, 1])
         assert F.mse_loss(out[0, 1], torch.zeros(2)) == 0
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        ([[0, 5], [1, 1]], "names node 5, but of 3 nodes"),
+        ([[0, 1], [1, 3]], "names node 3, but of 3 nodes"),
+        ([[0, -1], [1, 1]], "names node -1, but of 3 nodes"),
+        ([[0, 1, 2]], r"int64 \(1, 3\): give it as int64 \(2, E\)"),
+        ([[0.0, 1.0], [1.0, 2.0]], r"float32 \(2, 2\): give it as int64"),
+    ],
+)
+def test_edges_between_nodes_that_are_not_there(edges: list[list[int]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Adjacency(torch.tensor(edges), 3)
+
+
+@pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise"])
+def test_shapes_that_do_not_fit_the_graph(kernel: str) -> None:
+    """The sparse kernels would read beyond the end of short values."""
+    s, t, v = inputs(NODES, 3)
+    for own, name in (
+        ((s[:, 1:], t, v), "source_scores"),
+        ((s, t[:1], v), "target_scores"),
+        ((s[:, 1:], t[:, 1:], v[:, 1:]), "values"),
+        (inputs(NODES + 1, 3), "values"),
+    ):
+        with pytest.raises(InputError, match=f"^{name} has the shape"):
+            attend(adjacency(), *own, kernel=kernel)
+    weights = torch.rand(len(EDGES), 2)
+    with pytest.raises(InputError, match=r"^weights .* \(E, H\) = \(8, 2\)"):
+        weighted_sum(adjacency(), weights[1:], v, kernel=kernel)
+    with pytest.raises(InputError, match="L = 5, the nodes of the graph"):
+        weighted_sum(adjacency(), weights, v[:, 1:], kernel=kernel)
+
+
+def test_a_prior_goes_with_its_weight() -> None:
+    own, prior, weight = inputs(NODES, 3), torch.rand(len(EDGES)), torch.rand(2)
+    with pytest.raises(InputError, match="prior_weight is missing"):
+        attend(adjacency(), *own, prior=prior)
+    with pytest.raises(InputError, match="prior is missing"):
+        attend(adjacency(), *own, prior_weight=weight)
+    with pytest.raises(InputError, match=r"prior has the shape \(9,\), .* \(E,\) = \(8,\)"):
+        attend(adjacency(), *own, prior=torch.rand(9), prior_weight=weight)
+    with pytest.raises(InputError, match=r"prior_weight .* \(H,\) = \(2,\)"):
+        attend(adjacency(), *own, prior=prior, prior_weight=weight[:1])

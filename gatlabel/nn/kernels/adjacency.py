@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gatlabel.errors import InputError
+
 # Up to this many pairs (a byte each) the mask of those without an edge is kept.
 KEPT_PAIRS = 1 << 22
 
@@ -59,6 +61,10 @@ class Adjacency(nn.Module):
         complete: Whether every ordered pair, ``j = i`` included, is an edge exactly once.
         simple: Whether no edge stands twice.
         isolated: Whether some node has no in-edge.
+
+    Raises:
+        InputError: If ``edge_index`` is not int64 ``(2, E)``, or names a node below 0 or from
+            ``nodes`` on.
     """
 
     absent: Tensor
@@ -80,6 +86,7 @@ class Adjacency(nn.Module):
             self.edges, self.complete, self.simple, self.isolated = nodes * nodes, True, True, False
             position = source = target = torch.zeros(0, dtype=torch.long)
         else:
+            _check_edges(edge_index, nodes)
             device = edge_index.device
             key, position = (edge_index[1] * nodes + edge_index[0]).sort(stable=True)
             source, target = edge_index[0][position], edge_index[1][position]
@@ -152,6 +159,21 @@ class Adjacency(nn.Module):
     def extra_repr(self) -> str:
         """What ``repr`` prints."""
         return f"nodes={self.nodes}, edges={self.edges}"
+
+
+def _check_edges(edge_index: Tensor, nodes: int) -> None:
+    # The kernels index memory by these numbers, and some of them without looking.
+    if edge_index.dtype != torch.int64 or edge_index.ndim != 2 or len(edge_index) != 2:
+        raise InputError(
+            f"edge_index is {str(edge_index.dtype).removeprefix('torch.')} "
+            f"{tuple(edge_index.shape)}: give it as int64 (2, E), sources above targets"
+        )
+    strange = (edge_index < 0) | (edge_index >= nodes)
+    if bool(strange.any()):
+        raise InputError(
+            f"edge_index names node {int(edge_index[strange][0])}, but of {nodes} nodes the first "
+            f"is 0 and the last {nodes - 1}: correct the edges or the number of nodes"
+        )
 
 
 def _csr(source: Tensor, target: Tensor, nodes: int) -> CSR:

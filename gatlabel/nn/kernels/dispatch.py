@@ -43,7 +43,7 @@ def attend(
         values: ``v (H, L, C)``.
         prior: ``(E,)``, one value an edge in the order of the ``edge_index`` that the adjacency was
             made from.
-        prior_weight: ``λ (H,)``; needed with a prior.
+        prior_weight: ``λ (H,)``; needed with a prior, and only then.
         negative_slope: Slope of the LeakyReLU below zero.
         dropout: Probability of dropping a weight after the softmax (pass 0 in evaluation).
         kernel: A kernel by name; the one :func:`choose_kernel` names when left out.
@@ -53,8 +53,10 @@ def attend(
         without an in-edge.
 
     Raises:
-        InputError: If the kernel does not exist or cannot compute this attention.
+        InputError: If the kernel does not exist or cannot compute this attention, a shape does not
+            fit the graph or the values, or of prior and prior weight one is missing.
     """
+    _check_shapes(adjacency, source_scores, target_scores, values, prior, prior_weight)
     sortable = (
         adjacency.complete and prior is None and dropout == 0 and 0 <= negative_slope <= 1
     )  # fmt: skip
@@ -101,8 +103,11 @@ def weighted_sum(
         without an in-edge.
 
     Raises:
-        InputError: If the kernel does not exist or cannot compute this sum.
+        InputError: If the kernel does not exist or cannot compute this sum, or a shape does not fit
+            the graph or the values.
     """
+    _check_values(adjacency, values)
+    _check_shape("weights", weights, (adjacency.edges, values.shape[0]), "(E, H)")
     kernel = _checked(adjacency, values, kernel, False)
     dtype = values.dtype if values.dtype == torch.float64 else torch.float32
     with torch.autocast(values.device.type, enabled=False):
@@ -140,6 +145,43 @@ def _checked(adjacency: Adjacency, values: Tensor, kernel: Kernel | None, sortab
             "TRITON_INTERPRET=1, to try it on the CPU, slowly): use 'csr'"
         )
     return kernel
+
+
+def _check_shapes(
+    adjacency: Adjacency,
+    source_scores: Tensor,
+    target_scores: Tensor,
+    values: Tensor,
+    prior: Tensor | None,
+    prior_weight: Tensor | None,
+) -> None:
+    _check_values(adjacency, values)
+    _check_shape("source_scores", source_scores, values.shape[:2], "(H, L)")
+    _check_shape("target_scores", target_scores, values.shape[:2], "(H, L)")
+    if prior is None and prior_weight is None:
+        return
+    if prior is None or prior_weight is None:
+        missing = "prior" if prior is None else "prior_weight"
+        raise InputError(f"{missing} is missing: prior and prior_weight go together, or neither")
+    _check_shape("prior", prior, (adjacency.edges,), "(E,)")
+    _check_shape("prior_weight", prior_weight, values.shape[:1], "(H,)")
+
+
+def _check_values(adjacency: Adjacency, values: Tensor) -> None:
+    # The sparse kernels read memory by the graph's numbers: values too short would be a crash.
+    if values.ndim != 3 or values.shape[1] != adjacency.nodes:
+        raise InputError(
+            f"values has the shape {tuple(values.shape)}, but must be (H, L, C) with "
+            f"L = {adjacency.nodes}, the nodes of the graph"
+        )
+
+
+def _check_shape(name: str, tensor: Tensor, wanted: tuple[int, ...], letters: str) -> None:
+    if tensor.shape != wanted:
+        raise InputError(
+            f"{name} has the shape {tuple(tensor.shape)}, but must be {letters} = {tuple(wanted)} "
+            "for this graph and these values"
+        )
 
 
 def _triton_runs(values: Tensor) -> bool:
