@@ -19,7 +19,7 @@ from gatlabel.experiments.outcome import Backend, Outcome, Setting, figures
 from gatlabel.experiments.preparation import Say, Task, prepare, progress_bar, read_task
 from gatlabel.experiments.protocol import protocol_of
 from gatlabel.experiments.result import BenchmarkResult, summarise
-from gatlabel.experiments.splits import frequency_thirds
+from gatlabel.experiments.splits import frequency_thirds, require_cuttable
 from gatlabel.experiments.store import CHOSEN, Run, Store
 from gatlabel.experiments.tuning import (
     END_TO_END_SPACE,
@@ -66,8 +66,11 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
     """Decides what is to be run.
 
     Raises:
-        InputError: If a graph cannot be built from the training pictures.
+        InputError: If a graph cannot be built from the training pictures, or there is nothing to
+            choose options by.
     """
+    if config.trials_each > 1 and task.roles.tune is None:
+        require_cuttable(task.roles.train.targets)  # here, before features are extracted
     counts = Cooccurrence.from_targets(task.roles.train.targets, task.names)
     unchanged, notes = [], []
     for name in config.graphs:
@@ -131,6 +134,7 @@ def run_on(
     store = Store(config.folder)
     positives = (task.roles.train.targets == PRESENT).sum(axis=0)
     store.begin(config.fixed(), task.roles.report.targets, task.names, positives)
+    _refuse_unjudged_trials(store)
     protocol = protocol_of(config, task, plan.trials, len(plan.tuning_seeds), plan.notes)
     for note in (protocol["splits"], *plan.notes):
         say(note)
@@ -181,6 +185,15 @@ def _refuse_other_trials(plan: Plan, store: Store) -> None:
                 f"{store.folder} holds results of another version, which tried other settings of "
                 f"the optimiser ({settings}): give another output"
             )
+
+
+def _refuse_unjudged_trials(store: Store) -> None:
+    """Options that were chosen by no score, by an older version, were not chosen at all."""
+    if any(math.isnan(score) for score in store.trials.values()):
+        raise InputError(
+            f"{store.tuning} holds trials without an mAP: an older version tuned where no picture "
+            "has a label, so that nothing was chosen; give another output"
+        )
 
 
 def _tune(

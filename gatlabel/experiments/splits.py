@@ -14,6 +14,11 @@ from gatlabel.labels import PRESENT
 Targets = NDArray[np.float32]
 Rows = NDArray[np.int64]
 TUNING_SHARE = 0.2
+#: What is done where no split is there to choose options by, in words.
+CUT = (
+    f"options chosen on {TUNING_SHARE:.0%} of the training pictures, stratified by label and cut "
+    "anew for every tuning seed; then trained on all training pictures"
+)
 
 
 @dataclass(frozen=True)
@@ -41,33 +46,59 @@ def roles(splits: DataSplits) -> Roles:
     Raises:
         InputError: If the reported split has no positive.
     """
-    if splits.test is not None and len(splits.test):
-        chosen = Roles(
-            splits.train,
-            splits.val,
-            splits.test,
-            "test",
-            "options chosen on val, figures of test, which nothing was chosen by",
-        )
+    val_has_labels = bool((splits.val.targets == PRESENT).any())
+    if splits.test is None or not len(splits.test):
+        note = f"no test split: {CUT}; figures of val, which nothing was chosen by"
+        chosen = Roles(splits.train, None, splits.val, "val", note)
+    elif val_has_labels:
+        note = "options chosen on val, figures of test, which nothing was chosen by"
+        chosen = Roles(splits.train, splits.val, splits.test, "test", note)
     else:
-        chosen = Roles(
-            splits.train,
-            None,
-            splits.val,
-            "val",
-            f"no test split: options chosen on {TUNING_SHARE:.0%} of the training pictures, "
-            "stratified by label and cut anew for every tuning seed; then trained on all training "
-            "pictures; figures of val, which nothing was chosen by",
+        note = (
+            f"no picture of val has a label, so val is not used: {CUT}; figures of test, which "
+            "nothing was chosen by"
         )
+        chosen = Roles(splits.train, None, splits.test, "test", note)
     if not (chosen.report.targets == PRESENT).any():
         raise InputError(f"no picture of {chosen.report_name} has a label: nothing to report on")
     return chosen
 
 
+def require_cuttable(targets: Targets) -> None:
+    """Refuses training pictures of which no part can be judged by what the rest taught.
+
+    Raises:
+        InputError: If no label is present in two pictures.
+    """
+    if not ((targets == PRESENT).sum(axis=0) >= 2).any():
+        raise InputError(
+            "options cannot be chosen on a part of the training pictures: no label is present in "
+            "two of them; give val and test pictures with labels, or trials=1 to choose nothing"
+        )
+
+
 def cut_for_tuning(targets: Targets, seed: int) -> tuple[Rows, Rows]:
-    """Divides training pictures into those to learn from and those to choose options by."""
-    learn, tune = stratify(targets == PRESENT, (1 - TUNING_SHARE, TUNING_SHARE), seed)
-    return learn, tune
+    """Divides training pictures into those to learn from and those to choose options by.
+
+    Where labels are so rare that the share to choose by would have none, a picture of a label that
+    others have too changes places with one of that share.
+
+    Raises:
+        InputError: If no label is present in two pictures, or there are too few pictures.
+    """
+    require_cuttable(targets)
+    present = targets == PRESENT
+    learn, tune = stratify(present, (1 - TUNING_SHARE, TUNING_SHARE), seed)
+    if present[tune].any():
+        return learn, tune
+    rng = np.random.default_rng(seed)
+    shared = present.sum(axis=0) >= 2
+    given = rng.choice(np.flatnonzero(present[:, shared].any(axis=1)))  # all of these are in learn
+    taken = rng.choice(tune)
+    return (
+        np.sort(np.where(learn == given, taken, learn)),
+        np.sort(np.where(tune == taken, given, tune)),
+    )
 
 
 def share_of(targets: Targets, share: float, seed: int) -> Rows:

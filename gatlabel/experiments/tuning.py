@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from gatlabel.errors import InputError
+
 Options = dict[str, float]
 
 #: What is chosen from on frozen features. ``shrinkage`` does nothing to heads that have nothing
@@ -74,7 +76,16 @@ def best_trial(scores: Mapping[int, Sequence[float]], trials: Sequence[Mapping[s
     Args:
         scores: By trial, mAP on the tuning split, a value a tuning seed.
         trials: The settings, by number.
+
+    Raises:
+        InputError: If a score is NaN: it was taken where no picture has a label.
     """
+    unjudged = [k for k in sorted(scores) if np.isnan(scores[k]).any()]
+    if unjudged:
+        raise InputError(
+            f"trial {unjudged[0]} has no mAP on the tuning split, where no picture had a label: "
+            "tune on pictures with labels, into another output"
+        )
     best = max(sorted(scores), key=lambda trial: float(np.mean(scores[trial])))
     behind = {k: np.subtract(scores[best], scores[k]) for k in scores}
     alike = [k for k, gap in behind.items() if k == best or gap.mean() <= _within_chance(gap)]

@@ -147,6 +147,7 @@ def test_trials_are_alike_for_all_and_different_from_each_other() -> None:
     assert len({tuple(sorted(t.items())) for t in everything}) == len(everything) == 27
 
 
+NAN = float("nan")
 SETTINGS = [
     {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 0.9},
     {"lr": 1e-3, "weight_decay": 10.0, "shrinkage": 0.3},
@@ -165,6 +166,12 @@ def test_of_trials_that_cannot_be_told_apart_the_most_held_back_is_kept() -> Non
     # trial 3 is worse in both seeds, and by the same
     assert best_trial({**alike, 3: [0.28, 0.48]}, SETTINGS) == 2
     assert best_trial({0: [0.4, 0.4], 1: [0.3, 0.3]}, SETTINGS) == 0
+
+
+@pytest.mark.parametrize("scores", [{0: [NAN], 1: [NAN]}, {0: [0.3, 0.3], 1: [0.4, NAN]}])
+def test_no_trial_is_the_best_of_those_that_have_no_score(scores) -> None:
+    with pytest.raises(InputError, match="has no mAP on the tuning split"):
+        best_trial(scores, SETTINGS)
 
 
 @given(st.lists(st.floats(-0.1, 0.1), min_size=2, max_size=6), st.integers(0, 2**31))
