@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from gatlabel.errors import InputError, unknown_choice
-from gatlabel.experiments.contenders import takes_graph
-from gatlabel.experiments.graphs import parse_graph
-from gatlabel.experiments.starting import STARTS, Start
-from gatlabel.experiments.tuning import MOST_TRIALS
-from gatlabel.graph import VARIANTS
-from gatlabel.training.building import GRAPH_FILES
-from gatlabel.training.completion import UNKNOWN
+from gatlabel.errors import unknown_choice
+from gatlabel.experiments.option_checks import NUMBERS, WORDS, check_options, items_of
+from gatlabel.experiments.starting import Start
 from gatlabel.training.config import TrainConfig
 
 Mode = Literal["frozen", "end-to-end"]
@@ -92,34 +86,9 @@ class BenchmarkConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "frozen_epochs", "pretrain_pictures", "pretrain_epochs"):
-            _at_least(name, getattr(self, name), 1)
-        _at_least("resamples", self.resamples, 100)
-        for name in ("trials", "tuning_seeds", "workers"):
-            if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), 1)
-        if self.trials_each > MOST_TRIALS:
-            raise InputError(f"trials={self.trials}: there are {MOST_TRIALS} settings to try")
-        if self.frozen_start not in STARTS:
-            raise unknown_choice("start", self.frozen_start, STARTS)
-        for name in ("graphs", "heads", "train_fractions", "hide_labels", "unknown"):
-            if len(set(getattr(self, name))) != len(getattr(self, name)) or not getattr(self, name):
-                raise InputError(f"{name}: give at least one, and each once")
-        for share in self.train_fractions:
-            if not 0 < share <= 1:
-                raise InputError(f"train_fractions={share}: must be above 0 and at most 1")
-        for hidden in self.hide_labels:
-            if hidden != "single" and not 0 <= hidden < 1:
-                raise InputError(f"hide_labels={hidden}: must be at least 0 and below 1, or single")
-        for treatment in self.unknown:
-            if treatment not in UNKNOWN:
-                raise unknown_choice("treatment of unknown labels", treatment, UNKNOWN)
-        for head in self.heads:
-            takes_graph(head)
-        for graph in self.graphs:
-            name, _ = parse_graph(graph)
-            if name not in VARIANTS and Path(graph).suffix not in GRAPH_FILES:
-                raise unknown_choice("graph variant", name, VARIANTS)
+        for name in (*WORDS, *NUMBERS):
+            object.__setattr__(self, name, items_of(name, getattr(self, name)))
+        check_options(self)
 
     @property
     def trials_each(self) -> int:
@@ -173,8 +142,7 @@ def make_config(kind: Literal["graphs", "heads"], **options: Any) -> BenchmarkCo
         if name not in own | theirs:
             raise unknown_choice("option of a benchmark", name, own | theirs)
         if name in own:
-            listed = isinstance(value, Sequence) and not isinstance(value, str)
-            given[name] = tuple(value) if listed else value
+            given[name] = value
         else:
             path = name in ("root", "annotations", "classes") and value is not None
             training[name] = Path(value) if path else value
@@ -194,8 +162,3 @@ def make_config(kind: Literal["graphs", "heads"], **options: Any) -> BenchmarkCo
 
 #: What ``benchmark heads`` compares unless told otherwise.
 HEADS_COMPARED = ("linear", "gcn", "gat", "gatv2", "csra", "query", "conditioned")
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if value < least:
-        raise InputError(f"{name}={value}: must be at least {least:g}")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS, Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted
-from gatlabel.training.building import build_graph
+from gatlabel.training.building import GRAPH_FILES, build_graph
 from gatlabel.training.config import TrainConfig
 
 CONTROLS = ("identity", "random")
@@ -20,9 +22,13 @@ CONTROLS = ("identity", "random")
 def parse_graph(text: str) -> tuple[str, dict[str, Any]]:
     """Splits ``conditional:given=source:top_k=3`` into the variant and its options.
 
+    The file of a graph, which may have a colon in its path, comes back whole.
+
     Raises:
         InputError: If an option has no value, or the graph is one of the controls.
     """
+    if _is_file_name(text):
+        return text, {}
     name, *parts = text.split(":")
     if name in CONTROLS:
         raise InputError(f"graph {name!r} is a control and always in: leave it out")
@@ -36,6 +42,13 @@ def parse_graph(text: str) -> tuple[str, dict[str, Any]]:
         except yaml.YAMLError:
             raise InputError(f"graph {text!r}: {value!r} is no value of {key.strip()}") from None
     return name, options
+
+
+def _is_file_name(text: str) -> bool:
+    """Tells ``C:/graphs/pets.json`` from ``knn:vectors=words.txt``, which ends like a file too."""
+    name, _, rest = text.partition(":")
+    variant = name in VARIANTS or re.match(r"\w+=", rest)
+    return not variant and Path(text).suffix in GRAPH_FILES
 
 
 def make_graph(text: str, counts: Cooccurrence, train: TrainConfig) -> LabelGraph:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gatlabel.errors import InputError
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import METRICS, THIRDS, Setting
+from gatlabel.experiments.score_names import old_score_name, score_name
 from gatlabel.files import atomic_path, read_json, write_json
 
 IDENTITY = ("head", "graph", "edges", "unknown", "completion", "fraction", "hidden", "seed")
@@ -65,6 +66,7 @@ class Store:
         self.comparisons, self.machine = folder / "comparisons.json", folder / "machine.json"
         self.protocol = folder / "protocol.json"
         self.options, self._targets = folder / "benchmark.json", folder / "targets.npz"
+        self._scores = folder / "scores"
         self.runs: dict[RunKey, Run] = {}
         self.trials: dict[tuple[Contender, Setting, int, int], float] = {}
         self.tried: dict[int, dict[str, float]] = {}  # what each trial's settings were
@@ -135,7 +137,7 @@ class Store:
 
     def add_run(self, run: Run, logits: NDArray[np.float32]) -> None:
         """Keeps a run: first its scores, then its row."""
-        with atomic_path(self.scores_path(run.key)) as temporary:
+        with atomic_path(self._scores / score_name(*run.key)) as temporary:
             np.savez_compressed(temporary, logits=logits.astype(np.float32))
         self.runs[run.key] = run
         rows = [{**identity(*run.key), **run.values} for run in self.runs.values()]
@@ -152,10 +154,9 @@ class Store:
         write_rows(self.tuning, TUNING_COLUMNS, self._trial_rows)
 
     def scores_path(self, key: RunKey) -> Path:
-        """Where the logits of a run lie."""
-        who, where, seed = key
-        name = "".join(c if c.isalnum() or c in "~.-_" else "+" for c in who.key)
-        return self.folder / "scores" / f"{name}~{where.key}~{seed}.npz"
+        """Where the logits of a run lie, also under the name that older versions gave them."""
+        path, old = self._scores / score_name(*key), self._scores / old_score_name(*key)
+        return old if not path.is_file() and _is_there(old) else path
 
     def read_scores(self, key: RunKey) -> NDArray[np.float32]:
         """Reads the logits ``(N, L)`` of a run.
@@ -167,11 +168,21 @@ class Store:
         return logits
 
     def _read(self) -> None:
+        found: dict[Path, RunKey] = {}
         for row in _read_rows(self.results):
             key = parse_identity(row, self.results)
             values = {c: _number(row.get(c, "")) for c in RUN_COLUMNS if c not in IDENTITY}
-            if self.scores_path(key).is_file():
-                self.runs[key] = Run(*key, values)
+            path = self.scores_path(key)
+            if not path.is_file():
+                continue
+            other = found.setdefault(path, key)
+            if other != key:
+                raise InputError(
+                    f"{path} would be the scores of two runs ({other[0].title} and "
+                    f"{key[0].title}): an older version wrote one over the other; give another "
+                    "output"
+                )
+            self.runs[key] = Run(*key, values)
         for row in _read_rows(self.tuning):
             who, where, seed = parse_identity(row, self.tuning)
             trial = int(row["trial"])
@@ -226,6 +237,13 @@ def _refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path
             f"{folder} holds results of other options ({'; '.join(changed[:5])}): repeat those to "
             "go on, or give another output"
         )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is longer than the file system allows: nobody wrote it
+        return False
 
 
 def _number(text: str) -> float:

@@ -1,8 +1,13 @@
 """The options of a benchmark, and which of them make another one."""
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from gatlabel.experiments import make_config
+from gatlabel.errors import InputError
+from gatlabel.experiments import BenchmarkConfig, make_config
 from gatlabel.experiments.protocol import protocol_of
 from gatlabel.training import TrainConfig, resolving
 from tests.experiments.synthetic import benchmark, config
@@ -50,3 +55,50 @@ def test_an_untuned_benchmark_names_its_one_setting(tmp_path) -> None:
     whole = protocol_of(config(tmp_path, mode="end-to-end"), task, one, 1, [])
     assert whole["tuning"] == "none, the recipe's own options for all"
     assert "not used on frozen features" not in whole
+
+
+def test_a_lone_word_or_number_is_a_list_of_one() -> None:
+    found = make_config(
+        "graphs", graphs="npmi", heads="gcn", hide_labels=0.5, train_fractions=1, unknown="prior"
+    )
+    assert (found.graphs, found.heads, found.unknown) == (("npmi",), ("gcn",), ("prior",))
+    assert (found.hide_labels, found.train_fractions) == ((0.5,), (1.0,))
+    assert make_config("graphs", hide_labels="single").hide_labels == ("single",)
+    assert BenchmarkConfig(graphs="npmi") == BenchmarkConfig(graphs=("npmi",))
+    assert make_config("graphs", graphs=Path("pets.json")).graphs == ("pets.json",)
+
+
+def test_numbers_may_come_from_numpy() -> None:
+    found = make_config("graphs", train_fractions=np.array([0.1, 1]), seeds=np.int64(2))
+    assert found == make_config("graphs", train_fractions=[0.1, 1.0], seeds=2)
+    json.dumps(found.fixed())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"graphs": 3}, "graphs=3: give a name, or a list of names"),
+        ({"graphs": None}, "graphs=None: give a name"),
+        ({"heads": ["gat", 2]}, "heads=2: give a name"),
+        ({"heads": "gta"}, "unknown head 'gta'; did you mean 'gat'"),
+        ({"unknown": [True]}, "unknown=True: give a name"),
+        ({"hide_labels": ["0.5"]}, "hide_labels='0.5': give a number, .*, or single"),
+        ({"hide_labels": [[0.5]]}, r"hide_labels=\[0.5\]: give a number"),
+        ({"train_fractions": "0.3"}, "train_fractions='0.3': give a number"),
+        ({"train_fractions": True}, "train_fractions=True: give a number"),
+        ({"train_fractions": []}, "train_fractions: give at least one"),
+        ({"seeds": "3"}, "seeds='3': give a whole number"),
+        ({"resamples": 200.5}, "resamples=200.5: give a whole number"),
+        ({"seeds": None}, "seeds=None: give a whole number"),
+        ({"trials": True}, "trials=True: give a whole number"),
+        ({"mode": "forzen"}, "unknown mode 'forzen'; did you mean 'frozen'"),
+    ],
+)
+def test_values_of_the_wrong_type_are_named(given, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_config("graphs", **given)
+
+
+def test_another_kind_is_refused() -> None:
+    with pytest.raises(InputError, match="unknown kind 'graph'; did you mean 'graphs'"):
+        make_config("graph")

@@ -1,8 +1,11 @@
 """Who competes, and with whom each is compared."""
 
+import os
+
 import pytest
 
 from gatlabel.errors import InputError
+from gatlabel.experiments import make_config
 from gatlabel.experiments.comparisons import pairs
 from gatlabel.experiments.contenders import Contender, contenders
 from gatlabel.experiments.graphs import control_is_the_graph, make_graph, parse_graph, with_edges
@@ -119,6 +122,29 @@ def test_graphs_take_options() -> None:
     built = make_graph("conditional:given=source:top_k=1", COUNTS, config)
     assert built == COUNTS.graph("conditional", given="source", top_k=1)
     assert make_graph("complete", COUNTS, config) == COUNTS.graph("complete")
+
+
+@pytest.mark.parametrize(
+    "path", [r"C:\graphs\pets.json", "C:/graphs/a=b.csv", "runs/12:30/graph.json", "random.json"]
+)
+def test_files_of_graphs_may_have_a_colon_in_their_path(path: str) -> None:
+    assert parse_graph(path) == (path, {})
+    assert make_config("graphs", graphs=path).graphs == (path,)
+
+
+def test_the_file_of_an_option_is_not_that_of_a_graph() -> None:
+    assert parse_graph("knn:vectors=words.txt") == ("knn", {"vectors": "words.txt"})
+    with pytest.raises(InputError, match="unknown graph variant 'knnn'; did you mean 'knn'"):
+        make_config("graphs", graphs="knnn:vectors=words.txt")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no colon in names of files")
+def test_a_graph_is_read_from_a_path_with_a_colon(tmp_path) -> None:
+    path = tmp_path / "12:30" / "pets.json"
+    path.parent.mkdir()
+    graph = COUNTS.graph("complete")
+    graph.save(path)
+    assert make_graph(str(path), COUNTS, TrainConfig()).to_dense().equal(graph.to_dense())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""Whether the options of a benchmark are of their types, in range and go together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.experiments.contenders import takes_graph
+from gatlabel.experiments.graphs import parse_graph
+from gatlabel.experiments.starting import STARTS
+from gatlabel.experiments.tuning import MOST_TRIALS
+from gatlabel.graph import VARIANTS
+from gatlabel.training.building import GRAPH_FILES
+from gatlabel.training.completion import UNKNOWN
+
+if TYPE_CHECKING:
+    from gatlabel.experiments.config import BenchmarkConfig
+
+KINDS = ("graphs", "heads")
+MODES = ("frozen", "end-to-end")
+#: Options that are lists: of words, and of numbers.
+WORDS = ("graphs", "heads", "unknown")
+NUMBERS = ("train_fractions", "hide_labels")
+#: Whole numbers, and the least they may be; ``None`` is for the benchmark to choose.
+LEAST = {
+    **{"seeds": 1, "frozen_epochs": 1, "pretrain_pictures": 1, "pretrain_epochs": 1},
+    **{"resamples": 100, "trials": 1, "tuning_seeds": 1, "workers": 1},
+}
+MAY_BE_NONE = ("trials", "tuning_seeds", "workers")
+
+
+def items_of(name: str, value: Any) -> tuple[Any, ...]:
+    """Returns the items of an option that is a list; a lone word or number is a list of one.
+
+    Raises:
+        InputError: If an item is no word or no number, whichever the option takes.
+    """
+    alone = isinstance(value, str | os.PathLike) or not isinstance(value, Iterable)
+    items = (value,) if alone else tuple(value)
+    return tuple(_word(name, v) if name in WORDS else _number(name, v) for v in items)
+
+
+def _word(name: str, value: Any) -> str:
+    if isinstance(value, str | os.PathLike):
+        return str(value)
+    raise InputError(f"{name}={value!r}: give a name, or a list of names")
+
+
+def _number(name: str, value: Any) -> float | str:
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    if name == "hide_labels" and isinstance(value, str) and value == "single":
+        return value
+    single = ", or single" if name == "hide_labels" else ""
+    raise InputError(f"{name}={value!r}: give a number, or a list of numbers{single}")
+
+
+def check_options(config: BenchmarkConfig) -> None:
+    """Checks all options but those of training, which checks its own.
+
+    Raises:
+        InputError: If a value is of the wrong type, out of range or unknown; it is named.
+    """
+    for name, least in LEAST.items():
+        value = getattr(config, name)
+        if value is None and name in MAY_BE_NONE:
+            continue
+        if not isinstance(value, Integral) or isinstance(value, bool):
+            raise InputError(f"{name}={value!r}: give a whole number")
+        if value < least:
+            raise InputError(f"{name}={value}: must be at least {least}")
+    for name, known in (("kind", KINDS), ("mode", MODES)):
+        if getattr(config, name) not in known:
+            raise unknown_choice(name, str(getattr(config, name)), known)
+    if config.trials_each > MOST_TRIALS:
+        raise InputError(f"trials={config.trials}: there are {MOST_TRIALS} settings to try")
+    if config.frozen_start not in STARTS:
+        raise unknown_choice("start", config.frozen_start, STARTS)
+    for name in (*WORDS, *NUMBERS):
+        items = getattr(config, name)
+        if len(set(items)) != len(items) or not items:
+            raise InputError(f"{name}: give at least one, and each once")
+    _check_items(config)
+
+
+def _check_items(config: BenchmarkConfig) -> None:
+    for share in config.train_fractions:
+        if not 0 < share <= 1:
+            raise InputError(f"train_fractions={share}: must be above 0 and at most 1")
+    for hidden in config.hide_labels:
+        if hidden != "single" and not 0 <= hidden < 1:
+            raise InputError(f"hide_labels={hidden}: must be at least 0 and below 1, or single")
+    for treatment in config.unknown:
+        if treatment not in UNKNOWN:
+            raise unknown_choice("treatment of unknown labels", treatment, UNKNOWN)
+    for head in config.heads:
+        takes_graph(head)
+    for graph in config.graphs:
+        name, _ = parse_graph(graph)
+        if name not in VARIANTS and Path(name).suffix not in GRAPH_FILES:
+            raise unknown_choice("graph variant", name, VARIANTS)
