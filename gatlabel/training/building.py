@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
@@ -67,22 +67,28 @@ def head_options(config: TrainConfig, head: str) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def build_model(config: TrainConfig, graph: LabelGraph, head: str) -> MultiLabelClassifier:
+def build_model(
+    config: TrainConfig, graph: LabelGraph, head: str, *, vectors: Tensor | None = None
+) -> MultiLabelClassifier:
     """Builds encoder, pooling and head.
 
     Args:
         config: The options of the run.
         graph: The label graph, which also gives the labels.
         head: Name of the head (the run's own, or the one to compare with).
+        vectors: Label vectors ``(L, F)`` to take instead of those that the options name.
     """
     from gatlabel.encoders import freeze
 
+    options = head_options(config, head)
+    if vectors is not None:
+        options["node_features"] = vectors
     model = MultiLabelClassifier.create(
         config.backbone,
         head,
         graph=graph,
         weights=config.weights,
-        head_options=head_options(config, head),
+        head_options=options,
         pooling=config.pooling or "average",
         resize=config.resize,
         image_size=config.image_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,11 @@ from gatlabel import data
 from gatlabel.data import ImageDataset, ImageSource
 from gatlabel.errors import InputError
 from gatlabel.explain import GraphExplanation, explain_graph
-from gatlabel.graph import Cooccurrence
+from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import TakesGraph
-from gatlabel.training.building import build_graph, build_model
+from gatlabel.nn.heads.features import NodeFeatures
+from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import aligned_targets
@@ -29,7 +31,8 @@ def explain_run(
 ) -> GraphExplanation:
     """Explains the edges of a run's head, as it was before training and as it is after.
 
-    The head before training is made again from the run's options and seed.
+    The head before training is made again from options, seed and graph in the run folder. Of what
+    the run was given only the pictures must still be there.
 
     Args:
         folder: The run folder.
@@ -46,6 +49,7 @@ def explain_run(
     head = model.head
     if not isinstance(head, TakesGraph):
         raise InputError(f"the head {head.kind!r} of {folder} has no label graph to explain")
+    edges = head.edge_weight.argsort(descending=True, stable=True)[:most].sort().values.tolist()
     splits = dict(read_data(config, evaluate_only=True).items())
     available = [name for name, source in splits.items() if len(source)]
     split = split or available[-1]
@@ -54,17 +58,23 @@ def explain_run(
     device = device_of(config)
     features = predict_features(model.to(device), splits[split])
     targets = aligned_targets(splits[split], model.labels)
-    edges = head.edge_weight.argsort(descending=True, stable=True)[:most].sort().values
-    before = _before_training(config, Cooccurrence.load(run.counts))
-    return explain_graph(
-        head.cpu().eval(), model.labels, features, targets, before=before, edges=edges.tolist()
-    )
+    head = head.cpu().eval()
+    before = _before_training(run, config, head)
+    return explain_graph(head, model.labels, features, targets, before=before, edges=edges)
 
 
-def _before_training(config: TrainConfig, counts: Cooccurrence) -> TakesGraph:
-    graph = build_graph(config, counts)
+def _before_training(run: RunFolder, config: TrainConfig, trained: TakesGraph) -> TakesGraph:
+    """Makes the head again as it began, without the files that the run was given."""
+    graph = LabelGraph.load(run.graph)
+    graph.counts = Cooccurrence.load(run.counts)  # a graph is saved without them
+    nodes, vectors = getattr(trained, "nodes", None), None
+    if isinstance(nodes, NodeFeatures) and not nodes.trainable:
+        vectors = nodes.vectors  # as they were, and perhaps from a file
+    if Path(config.weights or "").is_absolute():
+        # weights of a file replace random ones: what is drawn for the head after them is the same
+        config = dataclasses.replace(config, weights=None)
     torch.manual_seed(config.seed)
-    head = build_model(config, graph, config.head).head.eval()
+    head = build_model(config, graph, config.head, vectors=vectors).head.eval()
     assert isinstance(head, TakesGraph)
     return head
 

@@ -1,0 +1,63 @@
+"""A run is explained from its folder: what it was given may be gone."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gatlabel.encoders import create_encoder
+from gatlabel.graph import Cooccurrence
+from gatlabel.nn import GATHead
+from gatlabel.training import TrainConfig, train
+from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.explaining import explain_run
+from gatlabel.training.run_folder import RunFolder
+
+NAMES = ["blue", "green", "red"]
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> dict[str, Path]:
+    """Files that a run is given."""
+    files = {
+        "graph": tmp_path / "edges.csv",
+        "node_features": tmp_path / "vectors.txt",
+        "weights": tmp_path / "encoder.pth",
+    }
+    files["graph"].write_text("blue,red,0.9\ngreen,red,0.2\nred,blue,0.4\ngreen,blue,0.3\n")
+    files["node_features"].write_text("red 1 .2 .1\ngreen .1 1 0\nblue .3 .2 1\n")
+    torch.save(create_encoder("mobilenet_v3_small").trunk.state_dict(), files["weights"])
+    return files
+
+
+@pytest.fixture
+def run(tiny_csv: Path, tmp_path: Path, given: dict[str, Path]) -> Path:
+    options = {name: str(path) for name, path in given.items()}
+    config = TrainConfig(
+        data="csv", root=tiny_csv, output=tmp_path / "run", backbone="mobilenet_v3_small",
+        image_size=32, epochs=1, batch_size=8, hidden=16, heads=2, seed=3, progress=False,
+        device="cpu", **options,
+    )  # fmt: skip
+    train(config)
+    return tmp_path / "run"
+
+
+def test_the_start_is_that_of_the_run_without_the_files_it_was_given(
+    run: Path, given: dict[str, Path]
+) -> None:
+    folder = RunFolder(run)
+    config, counts = folder.read_config(), Cooccurrence.load(folder.counts)
+    torch.manual_seed(config.seed)  # as train() makes it, from the files
+    start = build_model(config, build_graph(config, counts), "gat").head.eval()
+    assert isinstance(start, GATHead)
+    _, attention = start.attention()
+    with_files = explain_run(run)
+    for path in given.values():
+        path.unlink()
+    found = explain_run(run)
+    assert found == with_files
+    ends = [(NAMES[j], NAMES[i]) for j, i in start.edge_index.T.tolist()]
+    assert [(edge.source, edge.target) for edge in found.edges] == ends
+    before = torch.tensor([edge.attention_before for edge in found.edges])
+    assert torch.equal(before, attention.detach().mean(1))
+    assert any(edge.attention != edge.attention_before for edge in found.edges)
