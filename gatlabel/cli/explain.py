@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from gatlabel.cli.parsing import at_least_one, make_parser, parse
+
+if TYPE_CHECKING:
+    from gatlabel.explain import GraphExplanation
 
 
 def explain_command(words: list[str]) -> None:
@@ -22,7 +26,10 @@ def explain_command(words: list[str]) -> None:
     parser.add_argument("--label", type=str | None, help="Show the in-edges of this label only.")
     parser.add_argument("--rows", type=int, default=25, help="Rows of the table.")
     parser.add_argument(
-        "--edges", type=int, default=200, help="Explain this many edges, the heaviest."
+        "--edges",
+        type=int,
+        default=200,
+        help="Explain at most this many edges: those of --label first, then the heaviest.",
     )
     parser.add_argument("--output", type=Path | None, help="Write all rows to this csv file.")
     parser.add_argument("--draw", type=Path | None, help="Draw before and after (png, svg, pdf).")
@@ -30,7 +37,9 @@ def explain_command(words: list[str]) -> None:
     at_least_one(options, "edges", "rows")
     from gatlabel.training.explaining import explain_run
 
-    explanation = explain_run(options.run, split=options.split, most=options.edges)
+    explanation = explain_run(
+        options.run, split=options.split, most=options.edges, label=options.label
+    )
     if options.label is None:
         shown = explanation.strongest(options.rows)
     else:
@@ -49,10 +58,29 @@ def explain_command(words: list[str]) -> None:
         cells = [_number(value) for value in values] + [_number(edge.ap_change, sign=True)]
         table.add_row(escape(edge.source), escape(edge.target), *cells)
     Console().print(table)
+    for note in _notes(explanation, options.label):
+        print(note)
     if options.output is not None:
         explanation.save(options.output)
     if options.draw is not None:
         explanation.draw(options.draw)
+
+
+def _notes(explanation: GraphExplanation, label: str | None) -> list[str]:
+    """Says what the table cannot: that edges were left out, or that there are none."""
+    notes = []
+    explained, total = len(explanation.edges), explanation.total
+    lenders = 0 if label is None else len(explanation.lenders(label))
+    if total is not None and explained < total:
+        which = "the heaviest"
+        if lenders == explained:
+            which += f" into {label!r}"
+        elif lenders:
+            which = f"those into {label!r}, then {which}"
+        notes.append(f"{explained} of {total} edges: {which}; --edges {total} explains all")
+    if label is not None and not lenders:
+        notes.append(f"no edge leads to {label!r}")
+    return notes
 
 
 def _number(value: float, *, sign: bool = False) -> str:

@@ -54,10 +54,12 @@ class GraphExplanation:
     Attributes:
         names: The L label names.
         edges: A row an edge, in the order of the head's edges.
+        total: Number of edges of the head, explained or not; ``None`` if not known.
     """
 
     names: tuple[str, ...]
     edges: tuple[EdgeExplanation, ...]
+    total: int | None = None
 
     def strongest(self, most: int | None = None) -> tuple[EdgeExplanation, ...]:
         """Returns the edges that lent most first, at most so many."""
@@ -167,7 +169,7 @@ def explain_graph(
     for row, edge in enumerate(chosen):
         source, target = (names[int(k)] for k in head.edge_index[:, edge])
         rows.append(EdgeExplanation(source, target, **{k: v[row] for k, v in values.items()}))
-    return GraphExplanation(tuple(names), tuple(rows))
+    return GraphExplanation(tuple(names), tuple(rows), head.edge_index.shape[1])
 
 
 def _lent_before(

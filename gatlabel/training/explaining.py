@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gatlabel import data
 from gatlabel.data import ImageDataset, ImageSource
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, unknown_choice
 from gatlabel.explain import GraphExplanation, explain_graph
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
@@ -27,7 +27,11 @@ from gatlabel.training.run_folder import RunFolder
 
 
 def explain_run(
-    folder: str | os.PathLike[str], *, split: str | None = None, most: int = 200
+    folder: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    most: int = 200,
+    label: str | None = None,
 ) -> GraphExplanation:
     """Explains the edges of a run's head, as it was before training and as it is after.
 
@@ -39,9 +43,11 @@ def explain_run(
         split: The pictures by which edges are judged; default: test, else val.
         most: At most so many edges, those of the heaviest weight: each costs one evaluation of the
             head.
+        label: Take the in-edges of this label before any other.
 
     Raises:
-        InputError: If this is no run folder, its head has no graph, or the data is not there.
+        InputError: If this is no run folder, its head has no graph, there is no such label, or the
+            data is not there.
     """
     run = RunFolder(Path(folder))
     config = run.read_config()
@@ -49,7 +55,9 @@ def explain_run(
     head = model.head
     if not isinstance(head, TakesGraph):
         raise InputError(f"the head {head.kind!r} of {folder} has no label graph to explain")
-    edges = head.edge_weight.argsort(descending=True, stable=True)[:most].sort().values.tolist()
+    if label is not None and label not in model.labels:
+        raise unknown_choice("label", label, model.labels)
+    edges = _edges_to_explain(head, most, None if label is None else model.labels.index(label))
     splits = dict(read_data(config, evaluate_only=True).items())
     available = [name for name, source in splits.items() if len(source)]
     split = split or available[-1]
@@ -61,6 +69,16 @@ def explain_run(
     head = head.cpu().eval()
     before = _before_training(run, config, head)
     return explain_graph(head, model.labels, features, targets, before=before, edges=edges)
+
+
+def _edges_to_explain(head: TakesGraph, most: int, target: int | None) -> list[int]:
+    """Chooses the heaviest edges, before them those into ``target``; positions in order."""
+    edges = head.edge_weight.argsort(descending=True, stable=True)
+    if target is not None:
+        wanted = head.edge_index[1, edges] == target
+        edges = torch.cat([edges[wanted], edges[~wanted]])
+    chosen: list[int] = edges[:most].sort().values.tolist()
+    return chosen
 
 
 def _before_training(run: RunFolder, config: TrainConfig, trained: TakesGraph) -> TakesGraph:

@@ -281,6 +281,37 @@ def test_explain_shows_what_edges_lent(run: Path, tmp_path: Path, capsys) -> Non
     assert "--rows -3: must be at least 1" in error_of(capsys)
 
 
+def test_explain_shows_all_lenders_of_a_label_before_others(
+    tiny_csv: Path, tmp_path: Path, capsys
+) -> None:
+    edges = tmp_path / "edges.csv"
+    edges.write_text("red,green,0.7\nblue,green,0.6\ngreen,red,0.1\n")
+    run, rows = tmp_path / "run", tmp_path / "rows.csv"
+    assert train(tiny_csv, run, "--graph", str(edges), "--epochs", "1") == 0
+
+    def explained(*words: str) -> tuple[set[tuple[str, str]], str]:
+        capsys.readouterr()
+        assert main(["explain", str(run), "--output", str(rows), *words]) == 0
+        with rows.open() as file:
+            found = {(row["source"], row["target"]) for row in csv.DictReader(file)}
+        return found, capsys.readouterr().out
+
+    found, printed = explained("--edges", "2")
+    assert found == {("red", "green"), ("blue", "green")}
+    assert "2 of 3 edges: the heaviest; --edges 3 explains all" in printed
+    found, printed = explained("--edges", "2", "--label", "red")
+    assert found == {("green", "red"), ("red", "green")}
+    assert "0.100" in printed
+    assert "2 of 3 edges: those into 'red', then the heaviest" in printed
+    found, printed = explained("--edges", "1", "--label", "green")
+    assert found == {("red", "green")}
+    assert "1 of 3 edges: the heaviest into 'green'" in printed
+    found, printed = explained("--edges", "3", "--label", "blue")
+    assert len(found) == 3
+    assert "no edge leads to 'blue'" in printed
+    assert "of 3 edges" not in printed
+
+
 def test_explain_needs_a_graph(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     assert train(tiny_csv, tmp_path / "run", "--head", "linear") == 0
     capsys.readouterr()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gatlabel.encoders import create_encoder
+from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn import GATHead
 from gatlabel.training import TrainConfig, train
@@ -61,3 +62,18 @@ def test_the_start_is_that_of_the_run_without_the_files_it_was_given(
     before = torch.tensor([edge.attention_before for edge in found.edges])
     assert torch.equal(before, attention.detach().mean(1))
     assert any(edge.attention != edge.attention_before for edge in found.edges)
+
+
+def test_the_edges_of_a_label_come_before_heavier_ones(run: Path) -> None:
+    def explained(most: int, label: str | None = None) -> list[tuple[str, str]]:
+        explanation = explain_run(run, most=most, label=label)
+        assert explanation.total == 4
+        return [(edge.source, edge.target) for edge in explanation.edges]
+
+    assert explained(2) == [("red", "blue"), ("blue", "red")]
+    assert explained(2, "red") == [("blue", "red"), ("green", "red")]
+    assert explained(3, "blue") == [("green", "blue"), ("red", "blue"), ("blue", "red")]
+    assert explained(1, "blue") == [("red", "blue")]
+    assert explained(9, "green") == explained(9)
+    with pytest.raises(InputError, match=r"unknown label 'redd'; did you mean 'red'"):
+        explain_run(run, label="redd")
