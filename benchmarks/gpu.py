@@ -3,12 +3,14 @@
     python benchmarks/gpu.py                        # a few minutes on a CUDA device
     python benchmarks/gpu.py --device cpu --quick   # a trial of the script without one
 
-Training step: ResNet-18 at 224 pixels, 16 pictures, bfloat16, fused AdamW, with the default head
-and with the linear head, at 80 and 10,000 labels. Heads alone: forward and backward pass at the
-widths of benchmarks/attention.py, plain and default against two of PyG's ``GATConv``. Kernels:
-forward and backward pass of one attention over a grid of sizes, densities and widths, with the
-kernel that the automatic choice takes, and *triton*, which it does not take before this has shown
-that it pays.
+Training step: ResNet-18 at 224 pixels, 16 pictures, as `gatlabel train` takes it (bfloat16, AdamW
+not fused), with the default head and with the linear head at 80 and 10,000 labels, with the
+image-conditioned head at 80; then what --amp, --compile, channels last and the fused optimiser do.
+Heads alone: forward and backward pass at the widths of benchmarks/attention.py, plain and default
+against two of PyG's ``GATConv``, image-conditioned against the linear map in it. Kernels: forward
+and backward pass of one attention over a grid of sizes, widths and densities (up to a quarter of
+all pairs, and complete), with the kernel that the automatic choice takes, and *triton*, which it
+does not take before this has shown that it pays. --quick is small and compiles nothing.
 
 Contenders take turns; seconds of the clock, each step awaited; the median counts. Writes
 benchmarks/results/gpu.json. Without a CUDA device it says so and ends.
@@ -25,19 +27,25 @@ import torch
 from kernels.contenders import (
     BATCH,
     HEADS,
+    MAP_WIDTH,
+    NARROW,
     WIDTH,
+    ConditionedStep,
     PyGHead,
     default_head,
     plain_head,
     some_edges,
+    some_graph,
     step,
-)  # fmt: skip
+)
 from kernels.timing import Times
 from speed.measuring import Row, against, finish, limited
 from torch import Tensor, nn
+from training_step import has_compiler, stepper
 
-from gatlabel.losses import BCELoss
-from gatlabel.nn import LinearHead
+from gatlabel import MultiLabelClassifier
+from gatlabel.encoders import create_encoder
+from gatlabel.nn import ConditionedHead, Head, LinearHead
 from gatlabel.nn.kernels import Adjacency, attend, choose_kernel
 
 LABELS = (80, 10_000)
@@ -61,46 +69,56 @@ def clocked(
     return {name: Times(tuple(runs), tuple(runs)) for name, runs in seconds.items()}
 
 
-def training_step(head: nn.Module, device: str, pixels: int) -> Callable[[], None]:
-    """One step of ResNet-18 with a head: both passes and the optimiser."""
-    from torchvision.models import resnet18
-
-    encoder = resnet18(weights=None)
-    encoder.fc = nn.Identity()
-    encoder.to(device, memory_format=torch.channels_last)
-    head.to(device)
-    parameters = [*encoder.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
-    images = torch.randn(BATCH, 3, pixels, pixels, device=device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    labels = len(head(torch.randn(1, 512, device=device))[0])
-    targets = (torch.rand(BATCH, labels, device=device) < 0.05).float()
-    loss = BCELoss()
-
-    def run() -> None:
-        optimizer.zero_grad()
-        with torch.autocast(device, torch.bfloat16):
-            logits = head(encoder(images))
-        loss(logits.float(), targets).backward()
-        optimizer.step()
-
-    return run
+def model_of(head: Head) -> MultiLabelClassifier:
+    """ResNet-18 with a head."""
+    names = [f"label {k}" for k in range(head.out_features)]
+    return MultiLabelClassifier(create_encoder("resnet18", weights=None), head, names)
 
 
 def steps(sizes: Sequence[int], device: str, rounds: int, pixels: int = 224) -> list[Row]:
-    """Whole training steps: the default head in times of the linear head's."""
+    """Whole training steps, each head's in times of the linear head's."""
     rows = []
     for labels in sizes:
-        runs = {
-            "ours": training_step(default_head(labels, 512), device, pixels),
-            "linear": training_step(LinearHead(512, labels), device, pixels),
+        made: dict[str, Head] = {
+            "linear": LinearHead(512, labels),
+            "default": default_head(labels, 512),
         }
+        if labels < 1_000:
+            made["conditioned"] = ConditionedHead(512, some_graph(labels))
+        where = {"device": device, "batch": BATCH, "pixels": pixels, "amp": device == "cuda"}
+        runs = {name: stepper(model_of(head), **where)[0] for name, head in made.items()}
         times = clocked(runs, rounds, device)
-        ratios = [
-            a / b for a, b in zip(times["ours"].runs, times["linear"].runs, strict=True)
-        ]  # fmt: skip
-        name = f"{device}: training step, ResNet-18 {pixels} px, L={labels}: time of linear"
-        rows.append(limited(name, ratios, "x", 1.02, against="linear head"))
+        linear = times.pop("linear")
+        for name, found in times.items():
+            ratios = [a / b for a, b in zip(found.runs, linear.runs, strict=True)]
+            what = f"{device}: training step, {name} head, ResNet-18 {pixels} px, L={labels}"
+            limit = 1.02 if name == "default" else None
+            peer = {"against": "linear head"}
+            rows.append(limited(f"{what}: time of linear", ratios, "x", limit, **peer))
+    return rows
+
+
+def options(device: str, rounds: int, pixels: int = 224, compiles: bool = True) -> list[Row]:
+    """What each option does for a step of ResNet-18 with the linear head at 80 labels."""
+    amp = device == "cuda"  # as --amp auto has it
+    kinds: dict[str, dict[str, bool]] = {
+        "as it is": {},
+        "not channels last": {"last": False},
+        f"--amp {'off' if amp else 'on'}": {"amp": not amp},
+        "--amp off, AdamW not fused": {"amp": False, "fused": False},
+    }
+    if compiles:
+        kinds["--compile"] = {"compiled": True}
+    made = {}
+    for name, kind in kinds.items():
+        model = model_of(LinearHead(512, LABELS[0]))
+        chosen = {"amp": amp, **kind}
+        made[name] = stepper(model, device=device, batch=BATCH, pixels=pixels, **chosen)
+    times = clocked({name: step for name, (step, _) in made.items()}, rounds, device)
+    peer, rows = times.pop("as it is"), []
+    for name, found in times.items():
+        what = f"{device}: ResNet-18 {pixels} px step, {name} (peer: as it is)"
+        rows.append(against(what, found, peer, None, first_step_s=made[name][1]))
     return rows
 
 
@@ -124,14 +142,40 @@ def heads(sizes: Sequence[int], device: str, rounds: int) -> list[Row]:
     return rows
 
 
+def conditioned(labels: int, device: str, rounds: int, compiles: bool = True) -> list[Row]:
+    """The image-conditioned head's step in times of the linear map in it, both passes."""
+    features = torch.randn(BATCH, labels, MAP_WIDTH, device=device, requires_grad=True)
+
+    def run(part: nn.Module, called: nn.Module) -> Callable[[], object]:
+        """Both passes, to the features and to what a part of the head learns."""
+        probe, own = torch.randn_like(called(features)), [features, *part.parameters()]
+        return lambda: torch.autograd.grad(called(features), own, probe)
+
+    rows = []
+    for hidden in (MAP_WIDTH, NARROW):
+        whole = ConditionedStep(labels, hidden).to(device)
+        hearing = whole.head.hearing
+        runs = {"map": run(hearing.project, hearing.project), "eager": run(hearing, whole)}
+        if compiles:
+            runs["compiled"] = run(hearing, torch.compile(whole))
+        times = clocked(runs, rounds, device)
+        peer = times.pop("map")
+        for name, found in times.items():
+            ratios = [a / b for a, b in zip(found.runs, peer.runs, strict=True)]
+            what = f"{device}: image-conditioned, L={labels}, hidden {hidden}, {name}"
+            rows.append(limited(f"{what}: time of its map", ratios, "x", None))
+    return rows
+
+
 def kernels(sizes: Sequence[int], device: str, rounds: int, others: Sequence[str]) -> list[Row]:
     """The chosen kernel's time in times of the best one's, at the worst point of the grid."""
     cells = []
     for labels in sizes:
-        for degree in GRID_DEGREES:
-            if degree > labels / 2:
-                continue
-            graph = Adjacency(some_edges(labels, degree), labels).to(device)
+        degrees = [degree for degree in GRID_DEGREES if degree <= labels / 2]
+        graphs = [some_edges(labels, degree) for degree in (*degrees, labels // 4)]
+        whole = [None] if labels**2 <= DENSE_PAIRS else []  # above, sorted alone could run
+        for edges in (*graphs, *whole):
+            graph = Adjacency(edges, labels).to(device)
             for channels in GRID_CHANNELS:
                 cells.append(cell(graph, channels, device, rounds, others))
     losses = [c["seconds"][c["chosen"]] / min(c["seconds"].values()) for c in cells]
@@ -152,14 +196,16 @@ def cell(
     def run(kernel: str) -> Callable[[], tuple[Tensor, ...]]:
         return lambda: torch.autograd.grad(attend(graph, *own, kernel=kernel), own, probe)
 
-    names = ["csr", *others] + ["dense"] * (graph.nodes**2 <= DENSE_PAIRS)
+    names = ["sorted"] if graph.complete else ["csr", *others]
+    names += ["dense"] * (graph.nodes**2 <= DENSE_PAIRS)
     times = clocked({name: run(name) for name in names}, rounds, device)
+    size, complete = (graph.nodes, graph.edges, channels), graph.complete
     return {
         "labels": graph.nodes,
         "edges": graph.edges,
         "channels": channels,
         "seconds": {name: statistics.median(found.runs) for name, found in times.items()},
-        "chosen": choose_kernel(graph.nodes, graph.edges, channels, device=device),
+        "chosen": choose_kernel(*size, device=device, sortable=complete),
     }
 
 
@@ -167,7 +213,7 @@ def main() -> None:
     """Measures, prints and writes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
-    parser.add_argument("--quick", action="store_true", help="80 labels; nothing is written")
+    parser.add_argument("--quick", action="store_true", help="little of it; nothing is written")
     asked = parser.parse_args()
     if asked.device == "cuda" and not torch.cuda.is_available():
         print("no CUDA device, left out (--device cpu --quick tries the script without one)")
@@ -176,9 +222,13 @@ def main() -> None:
     sizes, rounds = (LABELS[:1], 3) if asked.quick else (LABELS, 30)
     grid = GRID_LABELS[:1] if asked.quick else GRID_LABELS
     others = ("triton",) if asked.device == "cuda" else ()
+    compiles = has_compiler() and not asked.quick
+    pixels = 64 if asked.quick else 224
     rows = [
-        *steps(sizes, asked.device, rounds),
+        *steps(sizes, asked.device, rounds, pixels),
+        *options(asked.device, rounds, pixels, compiles),
         *heads(sizes, asked.device, rounds),
+        *conditioned(LABELS[0], asked.device, rounds, compiles),
         *kernels(grid, asked.device, rounds, others),
     ]
     finish("gpu", rows, asked.quick or asked.device == "cpu")

@@ -146,6 +146,32 @@ def test_training_steps_run(load: Load, monkeypatch: pytest.MonkeyPatch) -> None
         assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+@pytest.mark.parametrize("amp", [False, True])
+def test_a_step_is_what_the_package_does(
+    load: Load, monkeypatch: pytest.MonkeyPatch, amp: bool
+) -> None:
+    """The encoder alone is compiled, and AdamW is fused in float32 only."""
+    script = load("training_step")
+    compiled: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
+    fused: list[bool] = []
+    original = torch.optim.AdamW.step
+    monkeypatch.setattr(
+        torch.optim.AdamW,
+        "step",
+        lambda self: (fused.extend(g["fused"] for g in self.param_groups), original(self))[1],
+    )
+    model = script.tiny()
+    before = [p.detach().clone() for p in model.parameters()]
+    script.stepper(model, pixels=32, amp=amp, compiled=True)
+    assert compiled == [model.encoder]
+    assert set(fused) == {not amp}
+    assert not any(map(torch.equal, before, model.parameters()))
+    fused.clear()
+    script.stepper(model, pixels=32, amp=amp, fused=False, last=False)
+    assert set(fused) == {False}
+
+
 NAMES = ("plain", "complete", "complete-dense", "default", "pyg", "linear")
 PARTS = {
     "conditioned": (16, 24),
@@ -201,10 +227,22 @@ def test_the_script_for_a_gpu_runs_without_one(
         *gpu.heads((24,), "cpu", 1),
         *gpu.kernels((10,), "cpu", 1, ("triton",)),  # in Triton's interpreter
     ]
-    assert [row["against"] for row in rows[:3]] == ["linear head", *["two PyG GATConv"] * 2]
-    (cell,) = rows[3]["cells"]
-    assert set(cell["seconds"]) == {"dense", "csr", "triton"}
-    assert cell["chosen"] == "dense"
+    peers = ["linear head"] * 2 + ["two PyG GATConv"] * 2
+    assert [row["against"] for row in rows[:4]] == peers
+    sparse, quarter, complete = rows[4]["cells"]
+    assert [cell["edges"] for cell in rows[4]["cells"]] == [40, 20, 100]
+    for cell in (sparse, quarter):
+        assert set(cell["seconds"]) == {"dense", "csr", "triton"}
+    assert set(complete["seconds"]) == {"dense", "sorted"}
+    assert sparse["chosen"] == "dense"
+    named = [row["row"] for row in gpu.options("cpu", 1, pixels=32, compiles=False)]
+    assert [name.split("step, ")[1].removesuffix(" (peer: as it is)") for name in named] == [
+        "not channels last",
+        "--amp on",
+        "--amp off, AdamW not fused",
+    ]
+    heard = gpu.conditioned(24, "cpu", 1, compiles=False)
+    assert all(row["value"] > 0 and "eager: time of its map" in row["row"] for row in heard)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", ["gpu.py"])
     gpu.main()
