@@ -11,6 +11,7 @@ from gatlabel.errors import unknown_choice
 from gatlabel.experiments.option_checks import NUMBERS, WORDS, check_options, items_of
 from gatlabel.experiments.starting import Start
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.head_options import untaken_options
 
 Mode = Literal["frozen", "end-to-end"]
 
@@ -110,6 +111,10 @@ class BenchmarkConfig:
             return ""
         scenes = ", but to train the encoder of the scenes" if self.train.data == "scenes" else ""
         return f"{', '.join(given)}{scenes}; mode end-to-end uses them"
+
+    def untaken(self) -> str:
+        """Names the given options of single heads that no head of the benchmark takes."""
+        return ", ".join(untaken_options(self.train, self.heads))
 
     def fixed(self) -> dict[str, Any]:
         """Returns the options that decide the results, as JSON values."""

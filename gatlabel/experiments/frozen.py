@@ -28,8 +28,8 @@ from gatlabel.experiments.starting import Start, linear_start
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.metrics import mean_average_precision
 from gatlabel.nn import HEADS, Head, TakesGraph
-from gatlabel.training.building import head_options
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.head_options import head_options
 
 Rows = NDArray[np.int64]
 TIMED = 256  # pictures in the batch that inference is timed on

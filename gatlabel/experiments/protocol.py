@@ -60,6 +60,8 @@ def protocol_of(
     unused = config.unused()
     if unused:
         facts["not used on frozen features"] = unused
+    if config.untaken():
+        facts["not taken by any head"] = config.untaken()
     facts |= {f"note {k}": note for k, note in enumerate([*task.notes, *notes], 1)}
     return facts
 

@@ -140,6 +140,8 @@ def run_on(
         say(note)
     if config.unused():
         say(f"not used on frozen features: {config.unused()}")
+    if config.untaken():
+        say(f"not taken by any of these heads: {config.untaken()}")
     if store.runs:
         say(f"{len(store.runs)} runs are there already and are kept")
     workers = config.workers or usable_cores()

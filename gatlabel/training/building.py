@@ -12,6 +12,7 @@ from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.head_options import head_options
 
 GRAPH_FILES = (".json", ".csv", ".tsv", ".txt")
 
@@ -49,22 +50,6 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
     if config.graph == "random":
         options |= {"base": config.graph_base, "seed": config.seed}
     return counts.graph(config.graph, **options)
-
-
-def head_options(config: TrainConfig, head: str) -> dict[str, Any]:
-    """Returns the options of a head that the run sets, leaving the head's own defaults."""
-    own: dict[str, tuple[str, ...]] = {
-        "linear": (),
-        "gcn": ("node_features", "hidden"),
-        "gat": ("node_features", "hidden", "heads", "base", "layers", "dropout"),
-        "gatv2": ("node_features", "hidden", "heads", "base", "layers", "dropout"),
-        "pyg": ("conv", "hidden"),
-        "conditioned": ("hidden", "heads", "steps", "dropout"),
-        "csra": ("heads",),
-        "query": ("hidden", "heads", "dropout"),
-    }
-    options = {name: getattr(config, name) for name in own[head]}
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def build_model(

@@ -88,6 +88,10 @@ class TrainConfig:
         heads: Number of attention heads; none takes the head's own default.
         base: What a gat head starts from: classifiers or nodes.
         layers: Number of graph-attention layers with base nodes.
+        decoder_layers: query: number of decoder layers; none takes the head's own default.
+        self_attention: query: labels also attend to each other, as in Query2Label.
+        lam: csra: weight of the attended score beside the average; none takes the head's own
+            default.
         conv: pyg: name of a class of torch_geometric.nn.conv, such as SAGEConv.
         steps: conditioned: how often evidence passes along the edges; 0 sends none.
         dropout: Probability of dropping an attention weight in training; none leaves it to the
@@ -184,6 +188,9 @@ class TrainConfig:
     heads: int | None = None
     base: Literal["classifiers", "nodes"] = "classifiers"
     layers: int = 2
+    decoder_layers: int | None = None
+    self_attention: bool | None = None
+    lam: float | None = None
     conv: str = "TransformerConv"
     steps: int = 2
     dropout: float | None = None

@@ -31,12 +31,12 @@ def check_options(config: TrainConfig) -> None:
         "gamma_negative": 0,
         "seed": 0,
     }
-    if config.encoder_lr is not None:
-        at_least["encoder_lr"] = 0
+    at_least |= {name: 0 for name in ("encoder_lr", "lam") if getattr(config, name) is not None}
     for name, least in at_least.items():
         if getattr(config, name) < least:
             raise InputError(f"{name}={getattr(config, name)}: must be at least {least}")
-    for name in ("image_size", "stride", "hidden", "heads", "graph_top_k", "epochs"):
+    sizes = ("image_size", "stride", "hidden", "heads", "decoder_layers", "graph_top_k", "epochs")
+    for name in sizes:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise InputError(f"{name}={value}: must be at least 1")

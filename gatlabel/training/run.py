@@ -25,6 +25,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.head_options import refuse_untaken_options
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 
@@ -62,6 +63,7 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
     Raises:
         InputError: If data, graph or options are wrong; nothing is written then.
     """
+    refuse_untaken_options(config)
     return _run(config, RunFolder.choose(config), None, say)
 
 

@@ -8,7 +8,10 @@ import pytest
 import torch
 import yaml
 
+from gatlabel import MultiLabelClassifier
 from gatlabel.cli import main
+from gatlabel.training.options import read_config
+from gatlabel.training.run_folder import RunFolder
 
 QUICK = [
     *("--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"),
@@ -166,6 +169,23 @@ def test_every_head_trains(head: str, tiny_csv: Path, tmp_path: Path) -> None:
     assert train(tiny_csv, tmp_path / "run", "--head", head) == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["query", "--decoder-layers", "2", "--self-attention"], {"layers": 2}),
+        (["csra", "--heads", "2", "--lam", "0.3"], {"lam": 0.3}),
+    ],
+)
+def test_options_of_a_head_reach_the_model(words, options, tiny_csv: Path, tmp_path: Path) -> None:
+    assert train(tiny_csv, tmp_path / "run", "--head", *words, "--epochs", "1") == 0
+    head = MultiLabelClassifier.from_pretrained(tmp_path / "run").head
+    assert options.items() <= head.config.items()
+    assert head.config.get("self_attention", True) is True
+    repeated = read_config(tmp_path / "run" / "config.yaml")
+    assert repeated == RunFolder(tmp_path / "run").read_config()
+    assert (repeated.lam, repeated.decoder_layers) == (options.get("lam"), options.get("layers"))
+
+
 def test_frozen_best_asl_sgd_step(tiny_csv: Path, tmp_path: Path) -> None:
     more = ["--freeze", "encoder", "--keep", "best", "--loss", "asl", "--optimizer", "sgd"]
     assert train(tiny_csv, tmp_path / "run", *more, "--schedule", "step", "--patience", "3") == 0
@@ -190,6 +210,8 @@ class TestMistakes:
             (["--recipe", "aslr"], "'asl'"),
             (["--config", "nowhere.yaml"], "nowhere.yaml"),
             (["--node-features", "nowhere.npz"], "nowhere.npz"),
+            (["--lam", "0.3"], "lam=0.3: not for head=gat, only for csra"),
+            (["--head", "query", "--layers", "3"], "its layers are decoder_layers"),
         ],
     )
     def test_options(self, words, part, tiny_csv: Path, tmp_path: Path, capsys) -> None:

@@ -18,11 +18,13 @@ from gatlabel.errors import InputError
 from gatlabel.experiments import BenchmarkResult
 from gatlabel.experiments.comparisons import compare
 from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting, inference_microseconds
+from gatlabel.experiments.outcome import Setting, inference_microseconds, parameter_count
 from gatlabel.experiments.runner import run_on
 from gatlabel.experiments.store import Run, Store
 from gatlabel.metrics import evaluate_scores
-from tests.experiments.synthetic import NAMES, QUICK, benchmark, config
+from gatlabel.nn import QueryHead
+from gatlabel.training import TrainConfig
+from tests.experiments.synthetic import NAMES, QUICK, WIDTH, benchmark, config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -200,6 +202,34 @@ def test_results_older_than_an_option_can_be_read_but_not_gone_on_with(finished,
     old = dataclasses.replace(options, output=folder, seeds=3)
     with pytest.raises(InputError, match=r"another version, .*hold=nan"):
         run_on(old, task, lambda: backend, lambda line: None)
+
+
+def test_results_older_than_an_option_of_a_head_are_gone_on_with(finished, tmp_path) -> None:
+    options, task, _, result = finished
+    folder = shutil.copytree(options.folder, tmp_path / "old")
+    fixed = json.loads((folder / "benchmark.json").read_text())
+    for name in ("decoder_layers", "self_attention", "lam"):
+        del fixed["train"][name]
+    (folder / "benchmark.json").write_text(json.dumps(fixed))
+    old = dataclasses.replace(options, output=folder)
+    again = run_on(old, task, lambda: pytest.fail("nothing is left to run"), lambda line: None)
+    assert again.table() == result.table()
+
+
+def test_heads_take_their_options_from_training(tmp_path: Path) -> None:
+    task, backend = benchmark(tmp_path / "data")
+    heads = TrainConfig(hidden=8, heads=2, decoder_layers=2, self_attention=True, lam=0.0, steps=1)
+    options = config(
+        tmp_path / "out", kind="heads", heads=("csra", "query"), graphs=("complete",), trials=1,
+        seeds=1, train=heads,
+    )  # fmt: skip
+    said: list[str] = []
+    backend = dataclasses.replace(backend, train=heads)
+    result = run_on(options, task, lambda: backend, said.append)
+    assert "not taken by any of these heads: steps" in said
+    own = QueryHead(WIDTH, 6, hidden=8, heads=2, layers=2, self_attention=True)
+    parameters = {run.contender.head: run.values["parameters"] for run in result.runs}
+    assert parameters["query"] == parameter_count(own)
 
 
 @pytest.mark.parametrize(("file", "column"), [("tuning.csv", "lr"), ("results.csv", "shrinkage")])

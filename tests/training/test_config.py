@@ -94,5 +94,14 @@ def test_yaml_may_say_that_there_is_no_validation_set(tmp_path: Path) -> None:
     assert config_from(read_options(tmp_path / "run.yaml")).val_set == "no"
 
 
+def test_a_file_older_than_an_option_can_be_read(tmp_path: Path) -> None:
+    config = default(head="query")
+    older = config.to_dict()
+    for name in ("decoder_layers", "self_attention", "lam"):
+        del older[name]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**older, "layers": 5}))
+    assert config_from(read_options(tmp_path / "config.yaml")) == default(head="query", layers=5)
+
+
 def test_every_option_is_a_primitive_in_yaml() -> None:
     assert set(yaml.safe_load(yaml.safe_dump(TrainConfig().to_dict()))) == set(OPTIONS)

@@ -1,0 +1,64 @@
+"""Which options of a run each head takes, and what is said of those that it does not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from gatlabel.errors import InputError
+from gatlabel.training.config import TrainConfig
+
+_GAT = ("node_features", "hidden", "heads", "base", "layers", "dropout")
+#: By head, its options as a run calls them.
+HEAD_OPTIONS: dict[str, tuple[str, ...]] = {
+    "linear": (),
+    "gcn": ("node_features", "hidden"),
+    "gat": _GAT,
+    "gatv2": _GAT,
+    "pyg": ("conv", "hidden"),
+    "conditioned": ("hidden", "heads", "steps", "dropout"),
+    "csra": ("heads", "lam"),
+    "query": ("hidden", "heads", "decoder_layers", "self_attention", "dropout"),
+}
+#: What a head itself calls an option, where a run calls it otherwise.
+OWN_NAMES = {"decoder_layers": "layers"}
+#: Options that mean the same to all heads that take them; a series of runs may give them to all.
+SHARED = ("node_features", "hidden", "heads", "dropout")
+
+
+def head_options(config: TrainConfig, head: str) -> dict[str, Any]:
+    """Returns the options of a head that the run sets, leaving the head's own defaults."""
+    options = {OWN_NAMES.get(name, name): getattr(config, name) for name in HEAD_OPTIONS[head]}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def untaken_options(config: TrainConfig, heads: Sequence[str]) -> list[str]:
+    """Lists the options that were given, are for particular heads, and that none of these takes."""
+    usual = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    particular = dict.fromkeys(name for names in HEAD_OPTIONS.values() for name in names)
+    taken = {name for head in heads for name in HEAD_OPTIONS[head]}
+    if config.base != "nodes":  # classifiers have no layers
+        taken -= {"layers"}
+    return [
+        name
+        for name in particular
+        if name not in SHARED and name not in taken and getattr(config, name) != usual[name]
+    ]
+
+
+def refuse_untaken_options(config: TrainConfig) -> None:
+    """Refuses options of other heads than the run's own.
+
+    Raises:
+        InputError: If such an option is not at its default; the message says whose it is.
+    """
+    for name in untaken_options(config, [config.head]):
+        takers = [head for head, names in HEAD_OPTIONS.items() if name in names]
+        given = f"{name}={getattr(config, name)}"
+        if config.head in takers:
+            raise InputError(f"{given}: not for base={config.base}, only for base=nodes")
+        hint = (
+            "; its layers are decoder_layers" if (config.head, name) == ("query", "layers") else ""
+        )
+        raise InputError(f"{given}: not for head={config.head}, only for {', '.join(takers)}{hint}")
