@@ -5,7 +5,13 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from gatlabel.errors import InputError
-from gatlabel.experiments.resampling import resample_weights, resampled_map, weighted_ap
+from gatlabel.experiments.resampling import (
+    map_of_blocks,
+    resample_weights,
+    resampled_map,
+    weight_blocks,
+    weighted_ap,
+)
 from gatlabel.experiments.statistics import draw_seeds, holm, paired_difference, seed_means
 from gatlabel.metrics import mean_average_precision
 from tests.reference import bootstrap as reference
@@ -23,6 +29,32 @@ def test_weights_are_resamples_with_replacement() -> None:
     assert abs((weights == 0).mean() - (1 - 1 / 40) ** 40) < 0.01
     np.testing.assert_array_equal(weights, resample_weights(40, 300, seed=1))
     assert (weights != resample_weights(40, 300, seed=2)).any()
+
+
+@pytest.mark.parametrize("n", [1, 2, 37, 400, 65_536])
+def test_weights_are_those_of_the_slow_definition(n: int) -> None:
+    count = 7 if n > 1000 else 40
+    slow = reference.resample_weights(n, count, seed=5)
+    np.testing.assert_array_equal(resample_weights(n, count, seed=5), slow)
+    blocks = list(weight_blocks(n, count, seed=5, block=3))
+    assert [b.shape[1] for b in blocks] == [3] * (count // 3) + [1]
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), slow)
+    # of the smallest type that holds the sum of a column
+    assert {b.dtype for b in blocks} == {np.dtype(np.int32 if n > 65_535 else np.uint16)}
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("n", [3, 60, 900])
+def test_map_of_resamples_is_the_slow_definition_to_the_last_bit(n: int, ties: bool) -> None:
+    rng = np.random.default_rng(n)
+    scores, targets = predictions(rng, n, 4, ties)
+    targets[:, 3] = np.where(np.arange(n) == n // 2, 1, 0)  # in a third of the resamples none
+    slow = reference.resampled_map(scores, targets, reference.resample_weights(n, 40, seed=1))
+    blocks = weight_blocks(n, 40, seed=1, block=8)
+    np.testing.assert_array_equal(map_of_blocks(scores, targets, blocks), slow)
+    weights = resample_weights(n, 40, seed=1)
+    np.testing.assert_array_equal(resampled_map(scores, targets, weights, block=9), slow)
+    np.testing.assert_array_equal(resampled_map(scores, targets, weights.astype(np.int64)), slow)
 
 
 @pytest.mark.parametrize("ties", [False, True])

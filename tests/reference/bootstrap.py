@@ -14,6 +14,37 @@ def mean_ap(scores, targets):
     return np.mean(found)
 
 
+def resample_weights(pictures, resamples, seed):
+    """How often each picture is in each resample, (N, R): one draw after the other."""
+    rng = np.random.default_rng(seed)
+    drawn = [rng.integers(0, pictures, pictures) for _ in range(resamples)]
+    return np.stack([np.bincount(rows, minlength=pictures) for rows in drawn], axis=1)
+
+
+def weighted_ap(scores, targets, w):
+    """AP of one label when pictures count w times, all resamples and thresholds in one table."""
+    known = np.flatnonzero(targets != -1)
+    order = known[np.argsort(-scores[known], kind="stable")]
+    positive = targets[order] == 1
+    if not positive.any():
+        return np.full(w.shape[1], np.nan)
+    ranked = -scores[order]
+    ends = np.unique(np.searchsorted(ranked, ranked[positive], side="right"))
+    seen = np.cumsum(w[order], axis=0)[ends - 1]
+    found = np.cumsum(w[order] * positive[:, None], axis=0)[ends - 1]
+    hits = np.diff(found, axis=0, prepend=0)
+    with np.errstate(invalid="ignore"):
+        return (hits * (found / np.maximum(seen, 1))).sum(axis=0) / found[-1]
+
+
+def resampled_map(scores, targets, w):
+    """Mean over the labels with a positive, for every resample."""
+    ap = np.stack([weighted_ap(s, t, w) for s, t in zip(scores.T, targets.T, strict=True)])
+    there = ~np.isnan(ap)
+    with np.errstate(invalid="ignore"):
+        return np.where(there, ap, 0).sum(axis=0) / there.sum(axis=0)
+
+
 def resampled_differences(ours, theirs, targets, pictures, seeds):
     """Differences of mAP, one a resample.
 
