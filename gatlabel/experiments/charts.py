@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +11,8 @@ from gatlabel.experiments.comparisons import Comparison
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting
 from gatlabel.experiments.store import Run
-from gatlabel.experiments.tables import values_of
-from gatlabel.experiments.verdict import points, stated
+from gatlabel.experiments.tables import values_of, with_ends
+from gatlabel.experiments.verdict import stated
 from gatlabel.report.markup import figure, text
 from gatlabel.report.svg import Scale, dot, drawing, frame, spread, tick_text
 
@@ -28,9 +29,10 @@ def difference_chart(comparisons: Sequence[Comparison], against: str) -> str:
         comparisons: Of one setting, all against the same.
         against: What they are against, in words.
     """
+    comparisons = [c for c in comparisons if not math.isnan(c.difference.value)]
     if not comparisons:
         return ""
-    ends = [100 * v for c in comparisons for v in (c.difference.low, c.difference.high)]
+    ends = [100 * v for c in comparisons for v in _reach(c)]
     height = TOP + ROW * len(comparisons) + BOTTOM
     # half a point to either side at least: hundredths must not look like differences
     x = Scale(*spread([*ends, -LEAST, LEAST]), LEFT, WIDTH - RIGHT)
@@ -63,19 +65,25 @@ def difference_axis(x: Scale, height: float, against: str) -> str:
     return "".join(parts)
 
 
+def _reach(c: Comparison) -> tuple[float, float]:
+    """The ends of the interval, without one those of the difference itself."""
+    d = c.difference
+    return (d.value, d.value) if d.low is None or d.high is None else (d.low, d.high)
+
+
 def interval_row(c: Comparison, x: Scale, y: float, label: str) -> str:
     """Returns one difference with its interval, drawn at height ``y``, named on its left."""
     kind = "better" if c.better else "worse" if c.worse else "even"
-    d = c.difference
-    low, at, high = (x(100 * v) for v in (d.low, d.value, d.high))
+    low, high = (x(100 * v) for v in _reach(c))
+    at = x(100 * c.difference.value)
     hollow = " hollow" if c.ours.is_control else ""
     return (
         f'<text class="who" x="{LEFT - 12:.1f}" y="{y + 4:.1f}" text-anchor="end">'
         f"{text(label)}</text>"
         f'<path class="interval {kind}" d="M{low:.1f} {y:.1f}H{high:.1f}"/>'
         + dot(at, y, 5, f"estimate {kind}{hollow}", f"{c.ours.title}: {stated(c)}")
-        + f'<text class="tick" x="{x.end + 12:.1f}" y="{y + 4:.1f}">{points(d.value)} '
-        f"[{points(d.low)}, {points(d.high)}]</text>"
+        + f'<text class="tick" x="{x.end + 12:.1f}" y="{y + 4:.1f}">'
+        f"{with_ends(c.difference)}</text>"
     )
 
 
@@ -108,11 +116,12 @@ def curve_chart(
     colours = _colours(list(lines))
     keys = []
     for who, values in lines.items():
-        both = list(zip(positions, values, strict=True))
+        both = [(a, b) for a, b in zip(positions, values, strict=True) if not math.isnan(b)]
         path = "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in both)
         dash = ' stroke-dasharray="5 4"' if who.is_control else ""
         colour = colours[who]
-        parts.append(f'<path class="line {colour}" d="{path}"{dash}/>')
+        if both:
+            parts.append(f'<path class="line {colour}" d="{path}"{dash}/>')
         parts += [
             dot(x(a), y(b), 3, f"mark {colour}", f"{who.title}: {b:.1f} at {100 * a:g} %")
             for a, b in both

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatlabel.experiments.bootstrap import Bootstrap, Kept, Scores, resample_runs
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting
-from gatlabel.experiments.resampling import resample_weights, resampled_map
 from gatlabel.experiments.statistics import (
     Difference,
     draw_seeds,
@@ -20,15 +21,12 @@ from gatlabel.experiments.statistics import (
     paired_difference,
     seed_means,
 )
-from gatlabel.metrics import mean_average_precision
 
 SIGNIFICANT = 0.05
 #: What a contender is compared with.
 LINEAR, NO_EDGES = "linear", "no edges"
 RANDOM, PERMUTED, CUT = "random edges", "permuted labels", "graph cut at evaluation"
 COMPLETED_WITHOUT, COMPLETED_RANDOM = "completion without edges", "completion with random edges"
-
-Scores = Callable[[Contender, Setting, int], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,8 @@ class Comparison:
         against: What the other stands for (``"linear"``, ``"random edges"``, …).
         difference: Of mAP, ours minus theirs.
         corrected: p-value after Holm's correction over all that is tested; ``None`` for
-            differences of controls, which are shown but not tested.
+            differences of controls, which are shown but not tested, and where there is no test
+            for want of positives.
     """
 
     setting: Setting
@@ -55,12 +54,14 @@ class Comparison:
     @property
     def better(self) -> bool:
         """Whether ours is better beyond chance."""
-        return self._significant and self.difference.low > 0
+        low = self.difference.low
+        return self._significant and low is not None and low > 0
 
     @property
     def worse(self) -> bool:
         """Whether ours is worse beyond chance."""
-        return self._significant and self.difference.high < 0
+        high = self.difference.high
+        return self._significant and high is not None and high < 0
 
     @property
     def _significant(self) -> bool:
@@ -69,7 +70,9 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON values."""
         own = dataclasses.asdict(self)
-        return {**own, "difference": dataclasses.asdict(self.difference)}
+        if math.isnan(self.difference.value):  # which JSON has not
+            own["difference"]["value"] = None
+        return own
 
 
 def pairs(contenders: Sequence[Contender]) -> list[tuple[Contender, Contender, str, bool]]:
@@ -122,6 +125,14 @@ def _completion_graph(who: Contender) -> str:
     return who.graph if who.completion else ""
 
 
+def resample_count(
+    contenders: Sequence[Contender], settings: Sequence[Setting], resamples: int
+) -> int:
+    """Returns R: more than asked for where R could not show any of so many comparisons."""
+    family = sum(tested for *_, tested in pairs(contenders)) * len(settings)
+    return max(resamples, 100 * family)
+
+
 def compare(
     contenders: Sequence[Contender],
     settings: Sequence[Setting],
@@ -130,6 +141,9 @@ def compare(
     scores: Scores,
     resamples: int,
     advance: Callable[[int], None] = lambda count: None,
+    *,
+    kept: Kept | None = None,
+    workers: int = 1,
 ) -> list[Comparison]:
     """Computes all differences with intervals and corrected p-values.
 
@@ -138,34 +152,38 @@ def compare(
         settings: In which circumstances.
         seeds: The seeds that every contender has.
         targets: Of the reported pictures ``(N, L)``.
-        scores: Gives the logits ``(N, L)`` of a run.
-        resamples: R; more are taken where so many comparisons are made that R could not show
-            any of them.
-        advance: Called with 1 whenever a contender is resampled.
+        scores: Gives the logits ``(N, L)`` of a run; can be pickled where processes are to work.
+        resamples: R, or more, see :func:`resample_count`.
+        advance: Called with 1 whenever a run is resampled.
+        kept: Where resampled runs are kept for the next time.
+        workers: Number of processes.
 
     Returns:
         The comparisons, by setting.
+
+    Raises:
+        InputError: If the scores of a run cannot be read.
     """
     wanted = pairs(contenders)
-    family = sum(tested for *_, tested in wanted) * len(settings)
-    resamples = max(resamples, 100 * family)
-    weights = resample_weights(len(targets), resamples, seed=0)
+    resamples = resample_count(contenders, settings, resamples)
     drawn = draw_seeds(len(seeds), resamples, seed=0)
+    keys = [(who, where, seed) for where in settings for who in contenders for seed in seeds]
+    bootstrap = Bootstrap(targets, scores, resamples)
+    runs = resample_runs(bootstrap, keys, kept, workers, advance)
     found: list[Comparison] = []
     for where in settings:
         point, spread = {}, {}
         for who in contenders:
-            logits = [scores(who, where, seed) for seed in seeds]
-            point[who] = np.array([mean_average_precision(s, targets).value for s in logits])
-            spread[who] = seed_means(
-                np.stack([resampled_map(s, targets, weights) for s in logits]), drawn
-            )
-            advance(1)
+            own = [runs[who, where, seed] for seed in seeds]
+            point[who] = np.array([run.value for run in own])
+            spread[who] = seed_means(np.stack([run.maps for run in own]), drawn)
         for ours, theirs, against, tested in wanted:
             difference = paired_difference(point[ours], point[theirs], spread[ours], spread[theirs])
             corrected = difference.p if tested else None
             found.append(Comparison(where, ours, theirs, against, difference, corrected))
-    tested_ones = [k for k, c in enumerate(found) if c.corrected is not None]
-    for k, p in zip(tested_ones, holm([found[k].difference.p for k in tested_ones]), strict=True):
-        found[k] = dataclasses.replace(found[k], corrected=p)
-    return found
+    values = [c.corrected for c in found if c.corrected is not None]
+    corrected_values = iter(holm(values))
+    return [
+        c if c.corrected is None else dataclasses.replace(c, corrected=next(corrected_values))
+        for c in found
+    ]

@@ -31,6 +31,7 @@ class Finished:
         config: The options that decided the results.
         contenders: All of them, ``linear`` first.
         settings: Shares of pictures and of hidden targets.
+        runs: How many there are.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class Finished:
     config: Mapping[str, Any]
     contenders: Sequence[Contender]
     settings: Sequence[Setting]
+    runs: int
 
     @property
     def tests(self) -> int:
@@ -84,7 +86,7 @@ def read_finished(folder: Path) -> Finished:
             f"{command_of(fixed, folder, seeds)}"
         )
     data = about["title"].removeprefix(f"Benchmark of {fixed['kind']} on ")
-    return Finished(folder, data, fixed, contenders, settings)
+    return Finished(folder, data, fixed, contenders, settings, len(wanted))
 
 
 def command_of(fixed: Mapping[str, Any], folder: Path, seeds: int | None = None) -> str:

@@ -108,7 +108,7 @@ def _comparison_tables(result: BenchmarkResult) -> list[str]:
         head, rows = comparison_rows(result.comparisons, where)
         if rows:
             parts += [_subtitle(where), cell_table(head, rows, "Tested differences of mAP, points")]
-    return parts
+    return parts or ["<p>Nothing was tested.</p>"]
 
 
 def cell_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:

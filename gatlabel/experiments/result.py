@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gatlabel.errors import InputError
-from gatlabel.experiments.comparisons import Comparison, compare
+from gatlabel.experiments.bootstrap import Kept
+from gatlabel.experiments.comparisons import Comparison, compare, resample_count
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.statistics import LEFT_OUT_AT_MOST
 from gatlabel.experiments.store import Run, Store
 from gatlabel.experiments.tables import comparison_rows, markdown, result_rows
 from gatlabel.experiments.verdict import verdict
+from gatlabel.experiments.workers import usable_cores
 from gatlabel.files import read_json, write_json, write_text
 
 
@@ -66,7 +73,8 @@ class BenchmarkResult:
         for where in self.settings:
             if where.title:
                 parts.append(f"### {where.title}")
-            parts.append(markdown(*comparison_rows(self.comparisons, where)))
+            head, rows = comparison_rows(self.comparisons, where)
+            parts.append(markdown(head, rows) if rows else "Nothing was tested.")
         facts = [f"- {name}: {text}" for name, text in self.protocol.items()]
         parts += ["## Protocol", "\n".join(facts), "## Machine"]
         versions = ", ".join(f"{name} {v}" for name, v in self.machine["versions"].items())
@@ -95,13 +103,17 @@ class BenchmarkResult:
         folder: str | os.PathLike[str],
         resamples: int = 2000,
         advance: Callable[[int], None] = lambda count: None,
+        workers: int = 0,
     ) -> BenchmarkResult:
         """Reads a benchmark's folder and computes the statistics anew from the saved scores.
+
+        Runs that were resampled before are kept in the folder, and not resampled again.
 
         Args:
             folder: The folder.
             resamples: Of the bootstrap; more are taken where many comparisons are made.
-            advance: Called with 1 whenever a contender is resampled.
+            advance: Called with 1 whenever a run is resampled.
+            workers: Processes, where there is enough to compute; 0 takes one a core.
 
         Raises:
             InputError: If this is no folder of a benchmark, or runs are missing.
@@ -127,6 +139,7 @@ class BenchmarkResult:
             read_json(store.machine, "description of the machine"),
             resamples,
             advance,
+            workers,
         )
 
 
@@ -140,8 +153,21 @@ def summarise(
     machine: Mapping[str, Any],
     resamples: int,
     advance: Callable[[int], None] = lambda count: None,
+    workers: int = 0,
 ) -> BenchmarkResult:
     """Computes the statistics of the runs in a store.
+
+    Args:
+        store: Runs and their scores.
+        contenders: All of them, ``linear`` first.
+        settings: All of them.
+        seeds: Of every contender.
+        title: What was compared on which data.
+        protocol: What was done and how.
+        machine: Versions and machine.
+        resamples: Bootstrap resamples, at least.
+        advance: Called with 1 whenever a run is resampled.
+        workers: Processes; 0 takes one a core.
 
     Raises:
         InputError: If a run is missing.
@@ -159,14 +185,33 @@ def summarise(
         settings,
         seeds,
         targets,
-        lambda *key: store.read_scores(key),
+        partial(_scores, store),
         resamples,
         advance,
+        kept=Kept(store, targets),
+        workers=workers or usable_cores(),
     )
+    left_out = max((c.difference.left_out for c in comparisons), default=0)
+    if left_out:
+        total = resample_count(contenders, settings, resamples)
+        protocol = {**protocol, "left out": _left_out(left_out, total)}
     runs = [store.runs[key] for key in wanted]
     return BenchmarkResult(
         store.folder, title, contenders, settings, seeds, runs, comparisons, protocol, machine
     )
+
+
+def _scores(
+    store: Store, who: Contender, where: Setting, seed: int
+) -> NDArray[np.float32]:  # of a module, so that it can be sent to other processes
+    return store.read_scores((who, where, seed))
+
+
+def _left_out(count: int, total: int) -> str:
+    share = f"{count} of {total} resamples of the pictures had no positive of any label"
+    if count > LEFT_OUT_AT_MOST * total:
+        return f"{share}: too many for intervals and tests, so there are none"
+    return f"{share}: they are left out of intervals and p-values"
 
 
 EXPLANATION = (

@@ -154,11 +154,12 @@ def run_on(
         prepared = backend()
         _tune(config, plan, store, prepared, workers)
         _run(config, task, plan, store, prepared, workers)
-    total = len(plan.contenders) * len(plan.settings)
+    total = len(plan.contenders) * len(plan.settings) * len(plan.seeds)
     with progress_bar("bootstrap", total, config.progress) as advance:
         result = summarise(
             store, plan.contenders, plan.settings, plan.seeds, title, protocol,
             read_json(store.machine, "description of the machine"), config.resamples, advance,
+            workers,
         )  # fmt: skip
     result.write()
     return result

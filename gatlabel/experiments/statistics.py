@@ -17,6 +17,8 @@ from gatlabel.errors import InputError
 
 Array = NDArray[np.float64]
 
+LEFT_OUT_AT_MOST = 0.05  # of the resamples; the others are then no picture of chance any more
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -24,15 +26,17 @@ class Difference:
 
     Attributes:
         value: The mean over seeds on the pictures as they are (-1 to 1).
-        low: Lower end of the percentile interval.
-        high: Upper end of it.
-        p: Two-sided p-value of "no difference".
+        low: Lower end of the percentile interval; ``None`` without enough positives.
+        high: Upper end of it, or ``None``.
+        p: Two-sided p-value of "no difference", or ``None``.
+        left_out: Resamples without any positive, which have no mAP and are left out.
     """
 
     value: float
-    low: float
-    high: float
-    p: float
+    low: float | None
+    high: float | None
+    p: float | None
+    left_out: int = 0
 
 
 def draw_seeds(seeds: int, resamples: int, seed: int) -> NDArray[np.int64]:
@@ -67,6 +71,8 @@ def paired_difference(
 
     The interval is the percentile interval of the resampled differences. The p-value counts
     resamples on the wrong side of zero: ``p = min(1, 2 (1 + min(#{d ≤ 0}, #{d ≥ 0})) / (R + 1))``.
+    Resamples without any positive have no mAP and are left out of both, and of R; where they are
+    more than 5 %, there is no interval and no p-value.
 
     Args:
         ours: ``(S,)``: mAP by seed on the pictures as they are.
@@ -76,18 +82,21 @@ def paired_difference(
         level: Coverage of the interval, in (0, 1).
 
     Raises:
-        InputError: If there are no resamples, or a resample has no positive at all.
+        InputError: If there are no resamples.
     """
-    differences = our_resamples - their_resamples
-    if len(differences) == 0 or np.isnan(differences).any():
-        raise InputError(
-            "the reported split has too few positives for a bootstrap: give more pictures"
-        )
+    every = our_resamples - their_resamples
+    if len(every) == 0:
+        raise InputError("a bootstrap needs resamples: give 1 or more")
+    value = float((ours - theirs).mean())
+    differences = every[~np.isnan(every)]
+    left_out = len(every) - len(differences)
+    if left_out > LEFT_OUT_AT_MOST * len(every):
+        return Difference(value, None, None, None, left_out)
     tail = 50 * (1 - level)
     low, high = np.percentile(differences, [tail, 100 - tail])
     wrong = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     p = min(1.0, 2 * (1 + wrong) / (len(differences) + 1))
-    return Difference(float((ours - theirs).mean()), float(low), float(high), p)
+    return Difference(value, float(low), float(high), p, left_out)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -24,6 +24,7 @@ from gatlabel.experiments.summary_tables import (
     comparison_table,
     contenders_of,
     csv_rows,
+    found_of,
     has_interval,
     settings_of,
     source_table,
@@ -151,7 +152,7 @@ def summarize(
     finished = [read_finished(path) for path in paths]
     tests = sum(one.tests for one in finished)
     resamples = max(resamples, 100 * tests)  # fewer could not show anything after the correction
-    steps = sum(len(one.contenders) * len(one.settings) for one in finished)
+    steps = sum(one.runs for one in finished)
     with progress_bar("bootstrap", steps, progress) as advance:
         results = [BenchmarkResult.load(one.folder, resamples, advance) for one in finished]
     named = dict(zip(_names(finished), results, strict=True))
@@ -169,7 +170,7 @@ def corrected_together(results: Results) -> dict[str, BenchmarkResult]:
         for k, c in enumerate(result.comparisons)
         if c.corrected is not None and has_interval(c)
     ]
-    raw = [results[name].comparisons[k].difference.p for name, k in tested]
+    raw = [found_of(results[name].comparisons[k])[-1] for name, k in tested]
     corrected = dict(zip(tested, holm(raw), strict=True))
     return {
         name: dataclasses.replace(

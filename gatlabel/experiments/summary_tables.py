@@ -40,10 +40,14 @@ WORDS = {
 
 def has_interval(c: Comparison) -> bool:
     """Whether the bootstrap could say something: there may be too few positives for it."""
+    return bool(found_of(c))
+
+
+def found_of(c: Comparison) -> tuple[float, ...]:
+    """Returns difference, lower and upper end and p-value; nothing where there is no interval."""
     d = c.difference
-    if d is None:
-        return False
-    return all(v is not None and math.isfinite(v) for v in (d.value, d.low, d.high, d.p))
+    found = tuple(v for v in (d.value, d.low, d.high, d.p) if v is not None and math.isfinite(v))
+    return found if len(found) == 4 else ()
 
 
 def shown_at_all(c: Comparison) -> bool:
@@ -174,6 +178,6 @@ def csv_rows(results: Results) -> list[dict[str, Any]]:
 def _numbers(c: Comparison) -> list[str]:
     if not has_interval(c):
         return [""] * 5
-    d = c.difference
+    *difference, p = found_of(c)
     corrected = "" if c.corrected is None else f"{c.corrected:.6g}"
-    return [*(f"{100 * v:.6g}" for v in (d.value, d.low, d.high)), f"{d.p:.6g}", corrected]
+    return [*(f"{100 * v:.6g}" for v in difference), f"{p:.6g}", corrected]

@@ -10,6 +10,7 @@ import numpy as np
 from gatlabel.experiments.comparisons import LINEAR, NO_EDGES, Comparison
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.statistics import Difference
 from gatlabel.experiments.store import Run
 from gatlabel.experiments.verdict import points
 
@@ -37,12 +38,17 @@ def mean_and_deviation(values: Sequence[float]) -> str:
 
 
 def interval(comparison: Comparison | None) -> str:
-    """Returns ``+0.5 [−0.1, +1.1]``, with a star where it is beyond chance."""
+    """Returns ``+0.5 [−0.1, +1.1]``, with a star where beyond chance; ``+0.5 [–]`` without."""
     if comparison is None:
         return ""
-    d = comparison.difference
     star = " *" if comparison.better or comparison.worse else ""
-    return f"{points(d.value)} [{points(d.low)}, {points(d.high)}]{star}"
+    return with_ends(comparison.difference) + star
+
+
+def with_ends(d: Difference) -> str:
+    """Returns ``+0.5 [−0.1, +1.1]``, or ``+0.5 [–]`` where there is no interval."""
+    ends = "–" if d.low is None else f"{points(d.low)}, {points(d.high)}"
+    return f"{points(d.value)} [{ends}]"
 
 
 def result_rows(

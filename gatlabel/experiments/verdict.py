@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from gatlabel.experiments.comparisons import (
@@ -19,6 +20,12 @@ PLACES = (LINEAR, NO_EDGES, RANDOM, "permuted labels", "graph cut at evaluation"
           COMPLETED_RANDOM, COMPLETED_WITHOUT)  # fmt: skip
 
 
+UNTESTED = (
+    "The reported split has too few positives for intervals and tests: give more pictures to tell "
+    "differences from chance."
+)
+
+
 def verdict(comparisons: Sequence[Comparison], settings: Sequence[Setting]) -> list[str]:
     """Returns sentences about every setting, the main one (all pictures) first.
 
@@ -29,6 +36,8 @@ def verdict(comparisons: Sequence[Comparison], settings: Sequence[Setting]) -> l
         comparisons: From :func:`~gatlabel.experiments.comparisons.compare`.
         settings: In the order to speak of them.
     """
+    if comparisons and all(c.difference.p is None for c in comparisons):
+        return [UNTESTED]
     found = []
     for where in sorted(settings, key=lambda s: -s.fraction):
         here = [c for c in comparisons if c.setting == where]
@@ -41,14 +50,18 @@ def verdict(comparisons: Sequence[Comparison], settings: Sequence[Setting]) -> l
     return found
 
 
-def points(value: float) -> str:
-    """Returns a difference in points of mAP with its sign: ``+1.2``."""
+def points(value: float | None) -> str:
+    """Returns a difference in points of mAP with its sign, ``+1.2``, or ``–`` for none."""
+    if value is None or math.isnan(value):
+        return "–"
     return f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")  # no minus zero
 
 
 def stated(comparison: Comparison) -> str:
-    """Returns ``+1.2 points (95 % interval +0.3 to +2.1)``."""
+    """Returns ``+1.2 points (95 % interval +0.3 to +2.1)``, or ``+1.2 points (no interval)``."""
     d = comparison.difference
+    if d.low is None:
+        return f"{points(d.value)} points (no interval)"
     return f"{points(d.value)} points (95 % interval {points(d.low)} to {points(d.high)})"
 
 
@@ -121,7 +134,7 @@ def _treatments(here: Sequence[Comparison]) -> list[str]:
         how = "better than" if c.better else "worse than" if c.worse else "not different from"
         sentences.append(f"{c.ours.title} is {how} {c.against}: {stated(c)}.")
     for against in (COMPLETED_RANDOM, COMPLETED_WITHOUT):
-        those = [c for c in here if c.against == against]
+        those = [c for c in here if c.against == against and c.corrected is not None]
         gain, lose = [c for c in those if c.better], [c for c in those if c.worse]
         if gain:
             sentences.append(f"Better than {against}: {_listed(gain)}.")

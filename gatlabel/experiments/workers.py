@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Backend, Outcome, Setting
@@ -49,6 +50,10 @@ class RunJob:
 Job = TuneJob | RunJob
 JobResult = float | list[Outcome]
 
+# any job: called with what all jobs share
+AnyJob = TypeVar("AnyJob", bound=Callable[[Any], Any])
+Result = TypeVar("Result")
+
 
 def usable_cores() -> int:
     """Returns the number of cores that this process may use, which can be fewer than there are."""
@@ -58,12 +63,12 @@ def usable_cores() -> int:
 
 
 def work(
-    backend: Backend, jobs: Sequence[Job], workers: int, done: Callable[[Job, JobResult], None]
+    backend: Any, jobs: Sequence[AnyJob], workers: int, done: Callable[[AnyJob, Result], None]
 ) -> None:
     """Does all jobs, in this process or in several, and hands over each result as it comes.
 
     Args:
-        backend: What does a job; sent to every process once.
+        backend: What jobs are called with; sent to every process once.
         jobs: In the order to begin them.
         workers: Number of processes; 1 works here.
         done: Called in this process.
@@ -81,7 +86,7 @@ def work(
         min(workers, len(jobs)), mp_context=context, initializer=_begin, initargs=(backend,)
     )
     waiting = list(reversed(jobs))
-    running: dict[Future[JobResult], Job] = {}
+    running: dict[Future[Any], AnyJob] = {}
     try:
         while waiting or running:
             # a few ahead, not all: finished results take memory until they are written
@@ -100,10 +105,10 @@ def work(
     pool.shutdown()
 
 
-_backend: Backend | None = None
+_backend: Any = None
 
 
-def _begin(backend: Backend) -> None:
+def _begin(backend: Any) -> None:
     global _backend
     import torch
 
@@ -120,7 +125,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _do(job: Job) -> JobResult:
+def _do(job: Callable[[Any], Result]) -> Result:
     assert _backend is not None
     return job(_backend)
 

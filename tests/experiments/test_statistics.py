@@ -1,5 +1,7 @@
 """Bootstrap and Holm's correction against slow definitions and scikit-learn."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
@@ -12,7 +14,13 @@ from gatlabel.experiments.resampling import (
     weight_blocks,
     weighted_ap,
 )
-from gatlabel.experiments.statistics import draw_seeds, holm, paired_difference, seed_means
+from gatlabel.experiments.statistics import (
+    Difference,
+    draw_seeds,
+    holm,
+    paired_difference,
+    seed_means,
+)
 from gatlabel.metrics import mean_average_precision
 from tests.reference import bootstrap as reference
 
@@ -135,9 +143,26 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 50 <= covered <= 60
 
 
-def test_too_few_positives_are_refused() -> None:
-    with pytest.raises(InputError, match="too few positives"):
-        paired_difference(np.ones(1), np.ones(1), np.array([np.nan]), np.array([0.5]))
+def test_resamples_without_a_positive_are_left_out() -> None:
+    rng = np.random.default_rng(2)
+    ours, theirs = rng.normal(0.51, 0.01, 200), rng.normal(0.5, 0.01, 200)
+    whole = paired_difference(np.ones(1), np.zeros(1), ours, theirs)
+    assert whole.left_out == 0
+    holes = np.insert(ours, 7 + np.zeros(10, int), np.nan)  # 10 of 210 are fewer than 5 %
+    others = np.insert(theirs, 7 + np.zeros(10, int), np.nan)
+    found = paired_difference(np.ones(1), np.zeros(1), holes, others)
+    assert found == dataclasses.replace(whole, left_out=10)
+
+
+def test_with_more_than_5_percent_left_out_there_is_no_interval_and_no_test() -> None:
+    ours = np.where(np.arange(200) < 11, np.nan, 0.5)
+    found = paired_difference(np.ones(1), np.zeros(1), ours, ours)
+    assert found == Difference(1.0, None, None, None, 11)
+
+
+def test_no_resamples_are_refused() -> None:
+    with pytest.raises(InputError, match="needs resamples"):
+        paired_difference(np.ones(1), np.ones(1), np.zeros(0), np.zeros(0))
 
 
 @pytest.mark.parametrize("seed", range(4))
