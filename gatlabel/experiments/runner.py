@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -150,10 +151,13 @@ def run_on(
     write_json(store.protocol, {**about, "contenders": [_parts(c) for c in plan.contenders]})
     if _open_runs(plan, store):
         _refuse_other_trials(plan, store)
-        write_json(store.machine, machine(workers))
+        about_machine, before, began = machine(workers), len(store.runs), time.perf_counter()
+        write_json(store.machine, about_machine)
         prepared = backend()
         _tune(config, plan, store, prepared, workers)
         _run(config, task, plan, store, prepared, workers)
+        took = {"runs": len(store.runs) - before, "seconds": round(time.perf_counter() - began, 1)}
+        write_json(store.machine, {**about_machine, **took})
     total = len(plan.contenders) * len(plan.settings) * len(plan.seeds)
     with progress_bar("bootstrap", total, config.progress) as advance:
         result = summarise(

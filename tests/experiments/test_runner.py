@@ -42,6 +42,9 @@ def test_everything_is_written(finished) -> None:
     files = {path.name for path in options.folder.iterdir()}
     assert {"results.csv", "tuning.csv", "table.md", "report.html", "comparisons.json"} <= files
     assert {"machine.json", "protocol.json", "benchmark.json", "targets.npz", "scores"} <= files
+    about = json.loads((options.folder / "machine.json").read_text())
+    assert about["runs"] == len(result.runs)
+    assert about["seconds"] > 0
     with (options.folder / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     # linear, no edges, conditional with three controls, complete cut: eight, two seeds
