@@ -1,13 +1,14 @@
 """Attention kernels and heads against PyG, the linear head and each other.
 
-    python benchmarks/attention.py                        # the whole table, about 20 minutes
+    python benchmarks/attention.py                        # the whole table, about 40 minutes
     python benchmarks/attention.py --rows plain,default --labels 80,500
-    python benchmarks/attention.py --curves               # docs/images/kernels-*.png
+    python benchmarks/attention.py --curves               # docs/images/kernels-*.png, 5 minutes
 
 Widths: node features 300, 4 x 256, ELU, 4 x 512 = 2,048 = D, 16 images, 16 neighbours a label. One
-thread, its processor time; contenders take turns, each in a process of its own; the median counts,
-15 % slack for noise. Peak memory is above parameters and inputs. Writes
-benchmarks/results/attention.json.
+thread, its processor time; contenders take turns, each in a process of its own (those of the part
+overhead in one); the median counts, 15 % slack for noise. Peak memory is above parameters and
+inputs. Writes benchmarks/results/attention.json, with load, machine and versions of each part;
+--curves writes kernel-curves.json beside it.
 """
 
 from __future__ import annotations
@@ -15,42 +16,45 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from kernels import curves, rows
+from kernels import curves, grid, rows
 from kernels.contenders import contender
 from kernels.timing import print_peak, serve
+from speed.measuring import RESULTS
 
+from gatlabel.experiments.machine import machine
 from gatlabel.files import write_json
 
-RESULTS = Path(__file__).parent / "results" / "attention.json"
+OUTPUT = RESULTS / "attention.json"
 SIZED: dict[str, Callable[..., list[rows.Row]]] = {
     "plain": rows.plain,
     "default": rows.default,
     "complete": rows.complete,
     "conditioned": rows.conditioned,
-    "choice": rows.choice,
+    "sparse": rows.sparse,
+    "choice": grid.choice,
 }
 
 
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", default="plain,default,complete,conditioned,overhead,choice")
+    parser.add_argument("--rows", default=",".join([*SIZED, "overhead"]))
     parser.add_argument("--labels", help="numbers of labels instead of the table's, with commas")
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--quick", action="store_true", help="80 labels; nothing is written")
-    parser.add_argument("--curves", action="store_true", help="draw the growth curves instead")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--quick", action="store_true", help="few labels; nothing is written")
+    parser.add_argument("--curves", action="store_true", help="the growth curves instead")
     parser.add_argument("--peak", nargs=2, metavar=("CONTENDER", "LABELS"), help=argparse.SUPPRESS)
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def table(measured: Sequence[rows.Row]) -> str:
-    """One line a row: what, measured, target, reached."""
+    """One line a row: what, measured, spread, target, reached."""
     lines = []
     for row in measured:
         if "ratio" in row:
@@ -60,18 +64,35 @@ def table(measured: Sequence[rows.Row]) -> str:
             target = "" if row["limit"] is None else f"<= {row['limit']}"
             value = f"{row['value']:.3f} {row['unit']}"
         verdict = {True: "ok", False: "MISSED", None: ""}[row["ok"]]
-        lines.append(f"{row['row']:68s} {value:>12s} {target:>8s} {verdict}")
+        low, high = row["spread"]
+        spread = f"{low:.4g} to {high:.4g}"
+        lines.append(f"{row['row']:68s} {value:>12s} {spread:>16s} {target:>8s} {verdict}")
     return "\n".join(lines)
 
 
-def versions() -> dict[str, str]:
-    """Of everything that was timed."""
+def circumstances() -> dict[str, Any]:
+    """Load, machine and versions of everything that is timed, at this moment."""
     import torch_geometric
-    import torchvision
 
-    modules = {"torch": torch, "torchvision": torchvision, "torch_geometric": torch_geometric}
-    found = {name: module.__version__ for name, module in modules.items()}
-    return {"python": platform.python_version(), **found}
+    found = {**machine(workers=1), "threads": 1}
+    found["versions"]["torch_geometric"] = torch_geometric.__version__
+    load = f"{os.getloadavg()[1]:.1f} processes wanted a core in the last five minutes"
+    return {"load": load, "machine": found}
+
+
+def joined(before: dict[str, Any], measured: Sequence[rows.Row], parts: dict[str, Any]) -> Any:
+    """The whole result: parts that were not measured keep their rows and their circumstances.
+
+    Args:
+        before: What the file held, in this form or in the one with one machine for all rows.
+        measured: The new rows.
+        parts: Of each part measured its circumstances.
+    """
+    kept = [row for row in before.get("rows", []) if row["part"] not in parts]
+    shared = {key: before[key] for key in ("load", "machine", "versions") if key in before}
+    older = before.get("parts", {})
+    stay = {row["part"]: older.get(row["part"], shared) for row in kept}
+    return {"rows": [*kept, *measured], "parts": {**stay, **parts}}
 
 
 def main() -> None:
@@ -85,12 +106,15 @@ def main() -> None:
         serve(contender(asked.serve[0], int(asked.serve[1])))
         return
     if asked.curves:
-        curves.draw()
+        curves.measure_all(asked.quick, circumstances())
+        if not asked.quick:
+            curves.draw(json.loads(curves.OUTPUT.read_text("utf-8")))
         return
     if asked.quick:
         asked.rows, asked.labels = "plain,default,conditioned", "80"
     sizes = [int(size) for size in asked.labels.split(",")] if asked.labels else None
     measured: list[rows.Row] = []
+    parts: dict[str, Any] = {}
     for name in asked.rows.split(","):
         if name == "overhead":
             found = rows.overhead()
@@ -100,19 +124,11 @@ def main() -> None:
             raise SystemExit(f"no rows {name!r}: {', '.join(SIZED)}, overhead")
         print(table(found), flush=True)
         measured += [{"part": name, **row} for row in found]
+        parts[name] = circumstances()
     if asked.quick:
         return
-    parts = {row["part"] for row in measured}
-    if asked.output.exists():  # the parts that were not asked for keep their rows
-        before = json.loads(asked.output.read_text(encoding="utf-8"))["rows"]
-        measured = [row for row in before if row["part"] not in parts] + measured
-    content = {
-        "rows": measured,
-        "load": f"{os.getloadavg()[1]:.1f} processes wanted a core in the last five minutes",
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, one thread used",
-        "versions": versions(),
-    }
-    write_json(asked.output, content)
+    before = json.loads(asked.output.read_text("utf-8")) if asked.output.exists() else {}
+    write_json(asked.output, joined(before, measured, parts))
 
 
 if __name__ == "__main__":

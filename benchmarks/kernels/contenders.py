@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from unittest import mock
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from gatlabel.graph import LabelGraph
 from gatlabel.losses import BCELoss
 from gatlabel.nn import ConditionedHead, GATHead, LinearHead
+from gatlabel.nn.kernels import Adjacency, attend
 
 BATCH, DEGREE, NODE_WIDTH, HEADS, HIDDEN, WIDTH = 16, 16, 300, 4, 1024, 2048
 MAP_WIDTH = 1024  # of the features of the image-conditioned head
@@ -91,14 +92,21 @@ def step(head: nn.Module, features: Tensor) -> Callable[[], Tensor]:
 class ConditionedStep(nn.Module):
     """The image-conditioned head from label features ``(B, L, D)`` on, the beliefs given.
 
-    With ``whole`` it is the whole head, from a map of 7 x 7; with ``training`` its losses.
+    With ``whole`` it is the whole head, from a map of 7 x 7; with ``training`` its losses; with
+    ``dense`` it takes the dense form whatever the graph.
     """
 
     def __init__(
-        self, labels: int, hidden: int, whole: bool = False, training: bool = False
+        self,
+        labels: int,
+        hidden: int,
+        whole: bool = False,
+        training: bool = False,
+        dense: bool = False,
     ) -> None:
         super().__init__()
-        self.head = ConditionedHead(MAP_WIDTH, some_graph(labels), hidden, HEADS)
+        with only_dense() if dense else nullcontext():
+            self.head = ConditionedHead(MAP_WIDTH, some_graph(labels), hidden, HEADS)
         nn.init.normal_(self.head.hearing.out, std=0.03)  # at the start it would hear nothing
         self.whole, self.losses = whole, training
         self.register_buffer("news", torch.rand(BATCH, labels) - 0.5)
@@ -117,14 +125,14 @@ def conditioned(name: str, labels: int) -> Callable[[], Tensor]:
     ``conditioned``, ``conditioned-compiled``: graph attention over label features, with the linear
     map in it, as wide as the features; ``conditioned-map``: that map alone; the same after
     ``conditioned-narrow`` with the default width; ``conditioned-whole``: the head, from a map;
-    ``conditioned-training``: its two losses.
+    ``conditioned-training``: its two losses; ``conditioned-narrow-dense``: in the dense form.
     """
     words = set(name.split("-"))
     whole = bool(words & {"whole", "training"})
     shape = (BATCH, MAP_WIDTH, 7, 7) if whole else (BATCH, labels, MAP_WIDTH)
     features = torch.randn(shape, requires_grad=True)
     hidden = NARROW if "narrow" in words else MAP_WIDTH
-    step_of = ConditionedStep(labels, hidden, whole, "training" in words)
+    step_of = ConditionedStep(labels, hidden, whole, "training" in words, "dense" in words)
     part: nn.Module = step_of.head.hearing.project if "map" in words else step_of
     run = torch.compile(part) if "compiled" in words else part
     probe = torch.randn(part(features).shape)
@@ -140,8 +148,23 @@ def conditioned(name: str, labels: int) -> Callable[[], Tensor]:
     return once
 
 
+def attention(kernel: str, labels: int, degree: int, channels: int) -> Callable[[], Tensor]:
+    """Forward and backward pass of one attention by a kernel; all labels: the complete graph."""
+    graph = Adjacency(None if degree == labels else some_edges(labels, degree), labels)
+    shapes = [(HEADS, labels), (HEADS, labels), (HEADS, labels, channels)]
+    own = [torch.randn(shape, requires_grad=True) for shape in shapes]
+    probe = torch.randn(shapes[2])
+    return lambda: torch.autograd.grad(attend(graph, *own, kernel=kernel), own, probe)[2]
+
+
 def contender(name: str, labels: int) -> Callable[[], Tensor]:
-    """The step of a head by name; ``complete-dense`` is ``complete`` with the dense kernel."""
+    """The step of a head by name; ``complete-dense`` is ``complete`` with the dense kernel.
+
+    ``attention-KERNEL-DEGREE-CHANNELS`` is one attention alone.
+    """
+    if name.startswith("attention-"):
+        _, kernel, degree, channels = name.split("-")
+        return attention(kernel, labels, int(degree), int(channels))
     if name.startswith("conditioned"):
         return conditioned(name, labels)
     if name == "complete-dense":
@@ -175,4 +198,11 @@ def check_equal(ours: GATHead, theirs: PyGHead, features: Tensor) -> float:
 def only_kernel(name: str) -> Iterator[None]:
     """Overrides the automatic choice."""
     with mock.patch("gatlabel.nn.kernels.dispatch.choose_kernel", return_value=name):
+        yield
+
+
+@contextmanager
+def only_dense() -> Iterator[None]:
+    """Conditioned heads made here take the dense form."""
+    with mock.patch("gatlabel.nn.heads.picture_attention.dense_pays", return_value=True):
         yield

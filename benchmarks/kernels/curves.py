@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import torch
+from speed.measuring import RESULTS
 
-from gatlabel.nn.kernels import Adjacency, attend
-from kernels.contenders import DEGREE, HEADS, some_edges
+from gatlabel.files import write_json
+from kernels.contenders import DEGREE, HEADS, attention
 from kernels.timing import highest_bytes, interleaved, resident_bytes
 
+OUTPUT = RESULTS / "kernel-curves.json"
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 CHANNELS = 64
 SIZES = {
@@ -29,22 +30,14 @@ DENSITIES = (0.004, 0.01, 0.03, 0.1, 0.3, 0.6)
 DENSITY_LABELS = 1_000
 
 
-def attention(kernel: str, labels: int, degree: int) -> Callable[[], object]:
-    """Forward and backward pass of one kernel."""
-    complete = kernel == "sorted"
-    graph = Adjacency(None if complete else some_edges(labels, degree), labels)
-    shapes = [(HEADS, labels), (HEADS, labels), (HEADS, labels, CHANNELS)]
-    own = [torch.randn(shape, requires_grad=True) for shape in shapes]
-    probe = torch.randn(shapes[2])
-    return lambda: torch.autograd.grad(attend(graph, *own, kernel=kernel), own, probe)
-
-
 def point(kernel: str, labels: int, degree: int) -> None:
-    """Prints seconds and peak bytes of one point; run in a process of its own."""
-    run = attention(kernel, labels, degree)
-    attention(kernel, 20, 4)()  # what is loaded at the first call is not the kernel's
+    """Prints the median seconds and the bytes of one point; run in a process of its own."""
+    run = attention(kernel, labels, labels if kernel == "sorted" else degree, CHANNELS)
+    attention(
+        kernel, 20, 20 if kernel == "sorted" else 4, CHANNELS
+    )()  # what is loaded at the first call is not the kernel's
     before = resident_bytes()
-    seconds = min(interleaved({"run": run}, 5 if labels <= 1_000 else 2)["run"].runs)
+    seconds = interleaved({"run": run}, 5 if labels <= 1_000 else 3)["run"].median
     print(seconds, max(0, highest_bytes() - before))
 
 
@@ -59,23 +52,46 @@ def measure(kernel: str, labels: int, degree: int) -> tuple[float, float]:
     return float(answer[0]), float(answer[1]) / 1e6
 
 
-def draw() -> None:
-    """Writes docs/images/kernels-labels.png and kernels-density.png."""
-    by_labels = {
-        kernel: [(size, *measure(kernel, size, DEGREE)) for size in sizes]
-        for kernel, sizes in SIZES.items()
+def measure_all(quick: bool, circumstances: dict[str, Any]) -> None:
+    """Measures all points ``(x, seconds, megabytes)``, and writes them to kernel-curves.json.
+
+    Args:
+        quick: The two smallest points of every line; nothing is written.
+        circumstances: Load, machine and versions.
+    """
+    few = 2 if quick else None
+    content: dict[str, Any] = {
+        **circumstances,
+        "heads": HEADS,
+        "channels": CHANNELS,
+        "neighbours": DEGREE,
+        "density_labels": DENSITY_LABELS,
+        "labels": {
+            kernel: [(size, *measure(kernel, size, DEGREE)) for size in sizes[:few]]
+            for kernel, sizes in SIZES.items()
+        },
+        "density": {
+            kernel: [
+                (share, *measure(kernel, DENSITY_LABELS, round(share * DENSITY_LABELS)))
+                for share in DENSITIES[:few]
+            ]
+            for kernel in ("dense", "csr", "edgewise")
+        },
     }
-    shares = {
-        kernel: [
-            (share, *measure(kernel, DENSITY_LABELS, round(share * DENSITY_LABELS)))
-            for share in DENSITIES
-        ]
-        for kernel in ("dense", "csr", "edgewise")
-    }
-    picture(by_labels, "labels L (16 neighbours each; sorted: all)", "kernels-labels.png")
-    picture(
-        shares, f"share of the pairs that are edges, L = {DENSITY_LABELS}", "kernels-density.png"
-    )
+    for axis in ("labels", "density"):
+        for kernel, points in content[axis].items():
+            print(axis, kernel, *(f"{x:g}: {1e3 * s:.2f} ms, {m:.1f} MB;" for x, s, m in points))
+    if not quick:
+        write_json(OUTPUT, content)
+
+
+def draw(content: dict[str, Any]) -> None:
+    """Draws what :func:`measure_all` has written as kernels-labels.png and kernels-density.png."""
+    neighbours, size = content["neighbours"], content["density_labels"]
+    axis = f"labels L ({neighbours} neighbours each; sorted: all)"
+    picture(content["labels"], axis, "kernels-labels.png")
+    axis = f"share of the pairs that are edges, L = {size}"
+    picture(content["density"], axis, "kernels-density.png")
 
 
 def picture(lines: dict[str, list[tuple[float, float, float]]], axis: str, name: str) -> None:
