@@ -14,7 +14,9 @@ Each round loads every picture once by every contender in turn, each in a proces
 workers of a loader are: processor time, one thread. (In one process they share a memory allocator,
 and what the others keep saves a contender the cost of fresh memory: "float first" then takes three
 quarters of its time.) Last, what it takes to make of 16 such pictures a batch as the model computes
-with it, normalised and channels last, stacked by our loader and by torch's.
+with it, normalised and channels last, stacked by our loader and by torch's; and brightness,
+contrast and saturation of 16 cropped pictures in uint8 (ColourJitter), with colours side by side as
+our crop leaves them, against torchvision's ColorJitter on planes, as its own crop leaves them.
 Pictures are mosaics of nine photographs of ../shared/data if they are there (GATLABEL_SHARED says
 where), else drawn scenes; JPEG quality 90. Writes benchmarks/results/pipeline.json.
 """
@@ -25,6 +27,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +47,7 @@ from gatlabel.data import (
     stack_pictures,
     training_transform,
 )
+from gatlabel.data.colours import ColourJitter
 from gatlabel.data.scenes import SceneImages, scene_config
 from gatlabel.encoders import Encoder
 
@@ -144,6 +148,20 @@ def batching(source: FileImages, size: int, ours: bool) -> Callable[[], None]:
     return make
 
 
+def jitter(source: FileImages, size: int, ours: bool) -> Callable[[], None]:
+    """Brightness, contrast and saturation of cropped pictures."""
+    transform = training_transform(size, CROP)
+    cropped = [transform(source.load(index % len(source))) for index in range(BATCH)]
+    change = ColourJitter(0.2) if ours else v2.ColorJitter(0.2, 0.2, 0.2)
+    cropped = cropped if ours else [picture.contiguous() for picture in cropped]
+
+    def run() -> None:
+        for picture in cropped:
+            change(picture)
+
+    return run
+
+
 def contender(name: str, source: FileImages, size: int, train: bool) -> Callable[[], None]:
     """One epoch of a contender, by its name; caches are full."""
     if name in ("peer", "float first"):
@@ -152,6 +170,8 @@ def contender(name: str, source: FileImages, size: int, train: bool) -> Callable
         return decode_only(source)
     if name in ("batch", "torch's batch"):
         return batching(source, size, ours=name == "batch")
+    if name in ("jitter", "torchvision's jitter"):
+        return jitter(source, size, ours=name == "jitter")
     transform = training_transform(size, CROP) if train else evaluation_transform(size)
     cache = {"memory cache": "memory", "disk cache": "disk", "normalised": "memory"}.get(name)
     dataset = ImageDataset(source, transform, cache or "none", source.root)
@@ -182,19 +202,31 @@ def rows_of(source: FileImages, size: int, train: bool, rounds: int) -> list[Row
         row = against(
             f"{kind} picture {WIDTH}x{HEIGHT} -> {size}, {what}", times[name], times["peer"], target
         )
-        row["against_float_first"] = times["float first"].median / times[name].median
+        first = against("", times[name], times["float first"], None)
+        row["against_float_first"], row["spread_float_first"] = first["ratio"], first["spread"]
         row["per_picture"] = per_picture
         rows.append(row)
     return rows
 
 
-def batch_row(source: FileImages, size: int, rounds: int) -> Row:
+def pair(
+    what: str, source: FileImages, size: int, rounds: int, names: tuple[str, str], **more: Any
+) -> Row:
+    """One contender of ours against one of theirs, on training pictures."""
     told = (source.root, len(source), size, 1)
-    names = ("batch", "torch's batch")
     ours, theirs = served({name: (__file__, name, *told) for name in names}, rounds).values()
-    return against(
-        f"{BATCH} pictures of {size} -> a normalised batch, channels last", ours, theirs, None
-    )
+    return against(what, ours, theirs, None, **more)
+
+
+def batch_row(source: FileImages, size: int, rounds: int) -> Row:
+    what = f"{BATCH} pictures of {size} -> a normalised batch, channels last"
+    return pair(what, source, size, rounds, ("batch", "torch's batch"))
+
+
+def jitter_row(source: FileImages, size: int, rounds: int) -> Row:
+    what = f"brightness, contrast and saturation of {BATCH} pictures of {size}, uint8"
+    names = ("jitter", "torchvision's jitter")
+    return pair(what, source, size, rounds, names, against="transforms.v2.ColorJitter")
 
 
 def main() -> None:
@@ -214,7 +246,9 @@ def main() -> None:
             for side in (224, 448):
                 rounds = 3 if asked.quick else 9
                 rows += rows_of(source, side, train, rounds)
-        rows += [batch_row(source, side, rounds) for side in (224, 448)]
+        rows += [
+            make(source, side, rounds) for make in (batch_row, jitter_row) for side in (224, 448)
+        ]
     kind = "mosaics of photographs" if photographs() else "drawn scenes"
     finish("pipeline", rows, asked.quick, pictures=f"{kind}, {size / 1000:.0f} kB on average")
 
