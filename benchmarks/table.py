@@ -44,15 +44,17 @@ def peer_of(row: dict[str, Any]) -> str:
     return next((peer for kind, peer in PEERS.items() if name.startswith(kind)), "")
 
 
+def figure(value: float, unit: str) -> str:
+    """Three digits; of a ratio near 1 what it is off 1 is what counts, so three decimals."""
+    return f"{value:.3f}" if unit in ("×", "x") and 0.9 <= value < 1.1 else f"{value:.3g}"
+
+
 def line(row: dict[str, Any]) -> dict[str, Any]:
     """What the table says of one row, in words."""
     at_least = "ratio" in row
     value = row["ratio"] if at_least else row["value"]
     wanted = row.get("target" if at_least else "limit")
-    spread = row.get("spread")
-    if spread is None and at_least and row.get("ours"):
-        ours, peer = row["ours"], row["peer"]
-        spread = [peer["min_s"] / ours["median_s"], peer["max_s"] / ours["median_s"]]
+    spread = row.get("spread")  # of the rounds; results older than it have none
     reached = ""
     if wanted is not None:
         reached = "yes" if (value >= wanted if at_least else value <= wanted) else "no"
@@ -63,8 +65,8 @@ def line(row: dict[str, Any]) -> dict[str, Any]:
         "what": row["row"].strip(),
         "peer": peer_of(row),
         "target": "" if wanted is None else f"{'≥' if at_least else '≤'} {wanted:g} {unit}".strip(),
-        "measured": f"{value:.3g} {unit}".strip(),
-        "spread": "" if spread is None else f"{spread[0]:.3g} – {spread[1]:.3g}",
+        "measured": f"{figure(value, unit)} {unit}".strip(),
+        "spread": "" if spread is None else " – ".join(figure(end, unit) for end in spread),
         "reached": reached,
     }
 
@@ -101,8 +103,12 @@ def main() -> None:
             lines.append(line(row))
             if "against_float_first" in row:
                 second = {**row, "ratio": row["against_float_first"], "against": FLOAT_FIRST}
-                lines.append(line({**second, "spread": None, "ours": None}))
-        machines[part] = in_words(content["machine"])
+                lines.append(line({**second, "spread": row.get("spread_float_first")}))
+        if "parts" in content:
+            for name, found in content["parts"].items():
+                machines[f"{part} ({name})"] = in_words(found["machine"])
+        else:
+            machines[part] = in_words(content["machine"])
     columns = ("what", "peer", "target", "measured", "spread", "reached")
     table = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     table += ["| " + " | ".join(str(found[name]) for name in columns) + " |" for found in lines]
