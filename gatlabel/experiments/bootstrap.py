@@ -33,7 +33,7 @@ Scores = Callable[[Contender, Setting, int], NDArray[np.float32]]
 
 WORTH = 30_000_000_000  # cells N L R; half a minute on one core, a process takes seconds to start
 KEPT_WEIGHTS = 100_000_000  # bytes of weights that a process keeps from run to run
-WAY = "1"  # to be changed with the way of computing: what was kept before is computed again
+VERSION = "1"  # of the way of computing: with another, what was kept is computed again
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Kept:
         self._store = store
         # the first resample stands for all: should NumPy draw others one day, none are mixed
         first = resample_weights(len(targets), 1, seed)
-        about = f"{WAY} {seed} {targets.shape} {targets.dtype}".encode()
+        about = f"{VERSION} {seed} {targets.shape} {targets.dtype}".encode()
         self._base = hashlib.sha256(about + targets.tobytes() + first.tobytes())
 
     def path(self, key: RunKey) -> Path:

@@ -125,12 +125,16 @@ def _completion_graph(who: Contender) -> str:
     return who.graph if who.completion else ""
 
 
+def count_tests(contenders: Sequence[Contender], settings: Sequence[Setting]) -> int:
+    """Returns how many comparisons are tested: what Holm's correction is over."""
+    return sum(tested for *_, tested in pairs(contenders)) * len(settings)
+
+
 def resample_count(
     contenders: Sequence[Contender], settings: Sequence[Setting], resamples: int
 ) -> int:
     """Returns R: more than asked for where R could not show any of so many comparisons."""
-    family = sum(tested for *_, tested in pairs(contenders)) * len(settings)
-    return max(resamples, 100 * family)
+    return max(resamples, 100 * count_tests(contenders, settings))
 
 
 def compare(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gatlabel.errors import InputError
-from gatlabel.experiments.comparisons import pairs
+from gatlabel.experiments.comparisons import count_tests
 from gatlabel.experiments.config import BenchmarkConfig, make_config
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting
@@ -44,7 +44,7 @@ class Finished:
     @property
     def tests(self) -> int:
         """How many comparisons of it are tested."""
-        return sum(tested for *_, tested in pairs(self.contenders)) * len(self.settings)
+        return count_tests(self.contenders, self.settings)
 
 
 def read_finished(folder: Path) -> Finished:

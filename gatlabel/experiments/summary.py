@@ -24,7 +24,7 @@ from gatlabel.experiments.summary_tables import (
     comparison_table,
     contenders_of,
     csv_rows,
-    found_of,
+    difference_and_p,
     has_interval,
     settings_of,
     source_table,
@@ -170,7 +170,7 @@ def corrected_together(results: Results) -> dict[str, BenchmarkResult]:
         for k, c in enumerate(result.comparisons)
         if c.corrected is not None and has_interval(c)
     ]
-    raw = [found_of(results[name].comparisons[k])[-1] for name, k in tested]
+    raw = [difference_and_p(results[name].comparisons[k])[-1] for name, k in tested]
     corrected = dict(zip(tested, holm(raw), strict=True))
     return {
         name: dataclasses.replace(

@@ -20,7 +20,7 @@ from gatlabel.experiments.comparisons import Comparison
 from gatlabel.experiments.report import STYLE, cell_table
 from gatlabel.experiments.summary_tables import (
     comparison_table,
-    found_of,
+    difference_and_p,
     has_interval,
     references,
     shown_at_all,
@@ -90,7 +90,7 @@ def summary_chart(found: Sequence[Named], against: str) -> str:
     sure = [(name, c) for name, c in found if has_interval(c)]
     if not sure:
         return ""
-    ends = [100 * v for _, c in sure for v in found_of(c)[1:3]]
+    ends = [100 * v for _, c in sure for v in difference_and_p(c)[1:3]]
     x = Scale(*spread([*ends, -LEAST, LEAST]), LEFT, WIDTH - RIGHT)
     everyone = list(dict.fromkeys(c.ours for _, c in found))
     height = TOP + ROW * (len(found) + len(everyone)) + BOTTOM

@@ -40,10 +40,10 @@ WORDS = {
 
 def has_interval(c: Comparison) -> bool:
     """Whether the bootstrap could say something: there may be too few positives for it."""
-    return bool(found_of(c))
+    return bool(difference_and_p(c))
 
 
-def found_of(c: Comparison) -> tuple[float, ...]:
+def difference_and_p(c: Comparison) -> tuple[float, ...]:
     """Returns difference, lower and upper end and p-value; nothing where there is no interval."""
     d = c.difference
     found = tuple(v for v in (d.value, d.low, d.high, d.p) if v is not None and math.isfinite(v))
@@ -178,6 +178,6 @@ def csv_rows(results: Results) -> list[dict[str, Any]]:
 def _numbers(c: Comparison) -> list[str]:
     if not has_interval(c):
         return [""] * 5
-    *difference, p = found_of(c)
+    *difference, p = difference_and_p(c)
     corrected = "" if c.corrected is None else f"{c.corrected:.6g}"
     return [*(f"{100 * v:.6g}" for v in difference), f"{p:.6g}", corrected]

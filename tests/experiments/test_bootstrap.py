@@ -102,7 +102,7 @@ def test_other_circumstances_are_not_mixed_up(store: Store, change: str, monkeyp
     seed += change == "seed"
     count += change == "resamples"
     if change == "way":
-        monkeypatch.setattr(bootstrap, "WAY", "another")
+        monkeypatch.setattr(bootstrap, "VERSION", "another")
     assert Kept(store, targets, seed).read(KEYS[0], count) is None
 
 
