@@ -158,7 +158,7 @@ def attention(kernel: str, labels: int, degree: int, channels: int) -> Callable[
 
 
 def contender(name: str, labels: int) -> Callable[[], Tensor]:
-    """The step of a head by name; ``complete-dense`` is ``complete`` with the dense kernel.
+    """The step of a head by name; ``complete-KERNEL`` is ``complete`` with that kernel.
 
     ``attention-KERNEL-DEGREE-CHANNELS`` is one attention alone.
     """
@@ -167,14 +167,14 @@ def contender(name: str, labels: int) -> Callable[[], Tensor]:
         return attention(kernel, labels, int(degree), int(channels))
     if name.startswith("conditioned"):
         return conditioned(name, labels)
-    if name == "complete-dense":
+    if name.startswith("complete-"):
         run = contender("complete", labels)
 
-        def dense() -> Tensor:
-            with only_kernel("dense"):
+        def told() -> Tensor:
+            with only_kernel(name.removeprefix("complete-")):
                 return run()
 
-        return dense
+        return told
     heads: dict[str, Callable[[], nn.Module]] = {
         "plain": lambda: plain_head(labels),
         "complete": lambda: plain_head(labels, complete=True),

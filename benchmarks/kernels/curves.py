@@ -22,6 +22,7 @@ IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 CHANNELS = 64
 SIZES = {
     "dense": (50, 100, 200, 500, 1_000, 2_000),
+    "blocked": (50, 100, 200, 500, 1_000, 2_000, 5_000),
     "csr": (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000),
     "edgewise": (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000),
     "sorted": (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000),
@@ -75,7 +76,7 @@ def measure_all(quick: bool, circumstances: dict[str, Any]) -> None:
                 (share, *measure(kernel, DENSITY_LABELS, round(share * DENSITY_LABELS)))
                 for share in DENSITIES[:few]
             ]
-            for kernel in ("dense", "csr", "edgewise")
+            for kernel in ("dense", "blocked", "csr", "edgewise")
         },
     }
     for axis in ("labels", "density"):

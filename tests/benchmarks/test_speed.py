@@ -264,7 +264,7 @@ def test_a_step_is_what_the_package_does(
     assert set(fused) == {False}
 
 
-NAMES = ("plain", "complete", "complete-dense", "default", "pyg", "linear")
+NAMES = ("plain", "complete", "complete-dense", "complete-blocked", "default", "pyg", "linear")
 PARTS = {
     "attention-csr-5-8": (4, 24, 8),
     "attention-sorted-24-8": (4, 24, 8),
@@ -327,6 +327,7 @@ def test_the_choice_is_compared_with_every_kernel(
     assert row["limit"] == 1.1
     assert {kernel for cell in row["cells"] for kernel in cell["seconds"]} == {
         "dense",
+        "blocked",
         "csr",
         "sorted",
     }

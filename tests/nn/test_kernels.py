@@ -32,7 +32,7 @@ def relative(ours: Tensor, reference: Tensor) -> float:
     return float((ours - reference).abs().max() / reference.abs().max())
 
 
-@pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise"])
+@pytest.mark.parametrize("kernel", ["dense", "blocked", "csr", "edgewise"])
 def test_gradcheck(kernel: str) -> None:
     prior = torch.rand(len(EDGES), dtype=torch.float64, requires_grad=True)
     weight = torch.randn(2, dtype=torch.float64, requires_grad=True)
@@ -52,7 +52,7 @@ def test_second_gradients_of_the_csr_torch() -> None:
     assert torch.autograd.gradgradcheck(function, tuple(inputs(NODES, 2)))
 
 
-@pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise"])
+@pytest.mark.parametrize("kernel", ["dense", "blocked", "csr", "edgewise"])
 def test_low_precision_is_computed_in_float32(kernel: str) -> None:
     s, t, v = (x.detach().bfloat16() for x in inputs(NODES, 4))
     out = attend(adjacency(), s, t, v, kernel=kernel)
@@ -73,8 +73,9 @@ def test_parallel_edges_each_count(kernel: str) -> None:
     out = attend(graph, s, t, v, prior=prior, prior_weight=weight, kernel=kernel)
     torch.testing.assert_close(out, attention(edges, s, t, v, prior, weight))
     assert attend(graph, s, t, v).shape == out.shape  # and the choice passes dense over
-    with pytest.raises(InputError, match="stand once"):
-        attend(graph, s, t, v, kernel="dense")
+    for passed_over in ("dense", "blocked"):
+        with pytest.raises(InputError, match=f"'{passed_over}' needs edges that stand once"):
+            attend(graph, s, t, v, kernel=passed_over)
 
 
 @pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise"])
@@ -116,7 +117,7 @@ def test_csr_without_mkl(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise", "sorted"])
+@pytest.mark.parametrize("kernel", ["dense", "blocked", "csr", "edgewise", "sorted"])
 def test_compiles_and_exports(kernel: str) -> None:
     graph = Adjacency(None, 6) if kernel == "sorted" else adjacency()
     s, t, v = inputs(graph.nodes, 3)
@@ -157,6 +158,7 @@ def test_operators_are_registered_rightly() -> None:
         (ops.csr_dots.default, (v, v, *structure)),
         (ops.csr_softmax.default, (scores, structure.offsets, graph.sorted_edges()[1])),
         (ops.complete_attention.default, (s, s, v, 0.2)),
+        (ops.blocked_attention.default, (s, s, v, graph.no_edge(), None, None, 0.2)),
     ]
     for operator, arguments in cases:
         torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
@@ -191,6 +193,9 @@ def test_choice() -> None:
     assert choose_kernel(50, 2500, 64, simple=False) == "csr"
     assert choose_kernel(20_000, 400_000_000, 64, sortable=True) == "sorted"
     assert choose_kernel(20, 400, 64, sortable=True) == "dense"
+    assert choose_kernel(1_000, 500_000, 16) == "blocked"
+    assert choose_kernel(1_000, 500_000, 16, blockable=False) == "dense"
+    assert choose_kernel(1_000, 500_000, 16, device="cuda") == "dense"
 
 
 def test_wrong_kernels_are_named() -> None:
@@ -201,6 +206,10 @@ def test_wrong_kernels_are_named() -> None:
         attend(adjacency(), *own, kernel="sorted")
     with pytest.raises(InputError, match="no dropout"):
         attend(Adjacency(None, NODES), *own, dropout=0.1, kernel="sorted")
+    with pytest.raises(InputError, match="drops none of them: use 'dense' or 'csr'"):
+        attend(adjacency(), *own, dropout=0.1, kernel="blocked")
+    with pytest.raises(InputError, match="'blocked' makes its weights itself"):
+        weighted_sum(adjacency(), torch.rand(len(EDGES), 2), own[2], kernel="blocked")
 
 
 def test_the_softmax_of_a_node_is_its_own() -> None:
@@ -208,7 +217,7 @@ def test_the_softmax_of_a_node_is_its_own() -> None:
     s = torch.tensor([[0.0, 500.0, 0.0]])
     graph = Adjacency(torch.tensor([[0, 2, 1], [0, 0, 2]]), 3)
     v = torch.randn(1, 3, 2)
-    for kernel in ("dense", "csr", "edgewise"):
+    for kernel in ("dense", "blocked", "csr", "edgewise"):
         out = attend(graph, s, torch.zeros(1, 3), v, kernel=kernel)
         torch.testing.assert_close(out[0, 0], (v[0, 0] + v[0, 2]) / 2)
         torch.testing.assert_close(out[0, 2], v[0, 1])

@@ -48,7 +48,7 @@ def leaves(*tensors: Tensor) -> list[Tensor]:
     return [x.detach().double().requires_grad_() for x in tensors]
 
 
-@pytest.mark.parametrize("kernel", ["dense", "csr", "edgewise"])
+@pytest.mark.parametrize("kernel", ["dense", "blocked", "csr", "edgewise"])
 def test_kernels(kernel: str) -> None:
     graph = random_graph(150, 0.2)
     s, t = torch.randn(2, 2, 150, dtype=torch.float64)
@@ -102,7 +102,7 @@ LAZY: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize(
     ("case", "kernel"),
-    [(case, kernel) for case in list(LAZY)[:3] for kernel in ("dense", "csr")]
+    [(case, kernel) for case in list(LAZY)[:3] for kernel in ("dense", "blocked", "csr")]
     + [("complete", "sorted")],
 )
 def test_lazy(case: str, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:

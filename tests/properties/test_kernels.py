@@ -1,11 +1,13 @@
 """All kernels compute the same function, whatever the graph."""
 
+from unittest import mock
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gatlabel.nn.kernels import KERNELS, Adjacency, attend
+from gatlabel.nn.kernels import KERNELS, Adjacency, attend, blocked
 from tests.reference.attention import attention
 
 
@@ -35,8 +37,9 @@ def draw_inputs(nodes: int, edges: int, seed: int, scale: float) -> list[Tensor]
     seed=st.integers(0, 1000),
     scale=st.sampled_from([0.0, 1.0, 3.0, 30.0]),
     with_prior=st.booleans(),
+    block=st.sampled_from([1, 10, 30, 1000]),
 )
-def test_kernels_agree_with_the_definition(graph, seed, scale, with_prior) -> None:
+def test_kernels_agree_with_the_definition(graph, seed, scale, with_prior, block) -> None:
     nodes, edges = graph
     adjacency = Adjacency(torch.tensor(edges, dtype=torch.long).view(-1, 2).T, nodes)
     s, t, v, prior, weight = draw_inputs(nodes, len(edges), seed, scale)
@@ -46,13 +49,14 @@ def test_kernels_agree_with_the_definition(graph, seed, scale, with_prior) -> No
     expected = attention(edges, s, t, v, *extra.values())
     gradients = torch.autograd.grad((expected * probe).sum(), wanted, allow_unused=True)
     for kernel in KERNELS:
-        if kernel == "dense" and not adjacency.simple:
+        if kernel in ("dense", "blocked") and not adjacency.simple:
             continue
         if kernel == "sorted" and (with_prior or not adjacency.complete):
             continue
-        out = attend(adjacency, s, t, v, kernel=kernel, **extra)
+        with mock.patch.object(blocked, "BLOCK", block):
+            out = attend(adjacency, s, t, v, kernel=kernel, **extra)
+            found = torch.autograd.grad((out * probe).sum(), wanted, allow_unused=True)
         torch.testing.assert_close(out, expected, rtol=1e-11, atol=1e-12)
-        found = torch.autograd.grad((out * probe).sum(), wanted, allow_unused=True)
         for ours, reference in zip(found, gradients, strict=True):
             if reference is None:
                 reference = torch.zeros(())

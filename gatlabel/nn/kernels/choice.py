@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Kernel = Literal["dense", "csr", "sorted", "edgewise", "triton"]
+Kernel = Literal["dense", "blocked", "csr", "sorted", "edgewise", "triton"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 # Relative costs of one head's forward and backward pass on one CPU core. They are fitted to which
-# kernel was fastest at every point of the grid that benchmarks/attention.py measures, not to times.
-DENSE_PAIR, DENSE_PAIR_CHANNEL = 8.5, 0.03
-CSR_CALL, CSR_EDGE, CSR_EDGE_CHANNEL = 430_000.0, 32.0, 0.14
-SORTED_CALL, SORTED_NODE, SORTED_NODE_CHANNEL = 130_000.0, 3_400.0, 4.0
+# kernel was fastest, and by how much, at 30 to 4,000 nodes, 2 to 30 % of the pairs and 16 to 256
+# channels; benchmarks/attention.py measures what the choice costs, on another grid.
+DENSE_PAIR, DENSE_PAIR_CHANNEL = 8.5, 0.108
+BLOCKED_CALL, BLOCKED_PAIR, BLOCKED_PAIR_CHANNEL = 547_000.0, 7.11, 0.0807
+CSR_CALL, CSR_EDGE, CSR_EDGE_CHANNEL = 374_000.0, 49.8, 0.503
+SORTED_CALL, SORTED_NODE, SORTED_NODE_CHANNEL = 1_400_000.0, 122.0, 13.3
 
 
 def choose_kernel(
@@ -22,6 +24,7 @@ def choose_kernel(
     device: str = "cpu",
     simple: bool = True,
     sortable: bool = False,
+    blockable: bool = True,
 ) -> Kernel:
     """Names the kernel that should be fastest; all of them compute the same function.
 
@@ -30,13 +33,15 @@ def choose_kernel(
         edges: Number of edges E.
         channels: Width C of one head's values.
         device: Type of the device, as ``tensor.device.type``.
-        simple: Whether no edge stands twice (*dense* needs that).
+        simple: Whether no edge stands twice (*dense* and *blocked* need that).
         sortable: Whether *sorted* computes this function: complete graph with "self", additive
             scores, no prior, no dropout, slope in [0, 1].
+        blockable: Whether *blocked* computes it: additive scores, no dropout.
 
     Returns:
-        ``"sorted"``, ``"dense"`` or ``"csr"``; on a device without sparse matrices (neither CPU nor
-        CUDA) ``"edgewise"`` in place of ``"csr"``. Never ``"triton"``, which is yet to be measured.
+        ``"sorted"``, ``"dense"``, ``"csr"`` or, on a CPU only, ``"blocked"``; on a device without
+        sparse matrices (neither CPU nor CUDA) ``"edgewise"`` in place of ``"csr"``. Never
+        ``"triton"``, which is yet to be measured.
     """
     pairs = nodes * nodes
     costs: dict[Kernel, float] = {
@@ -44,6 +49,10 @@ def choose_kernel(
     }
     if simple:
         costs["dense"] = pairs * (DENSE_PAIR + DENSE_PAIR_CHANNEL * channels)
+        if blockable and device == "cpu":
+            costs["blocked"] = BLOCKED_CALL + pairs * (
+                BLOCKED_PAIR + BLOCKED_PAIR_CHANNEL * channels
+            )
     if sortable:
         costs["sorted"] = SORTED_CALL + nodes * (SORTED_NODE + SORTED_NODE_CHANNEL * channels)
     best = min(costs, key=costs.__getitem__)

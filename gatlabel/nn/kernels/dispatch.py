@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.nn.kernels.adjacency import Adjacency
+from gatlabel.nn.kernels.blocked import blocked_attention
 from gatlabel.nn.kernels.choice import KERNELS, Kernel, choose_kernel
 from gatlabel.nn.kernels.complete import complete_attention
 from gatlabel.nn.kernels.csr import csr_softmax, csr_sum
-from gatlabel.nn.kernels.dense import dense_sum, dense_weights
+from gatlabel.nn.kernels.dense import dense_attention, zero_isolated
 from gatlabel.nn.kernels.edgewise import scatter_softmax, scatter_sum
 
 
@@ -60,7 +61,7 @@ def attend(
     sortable = (
         adjacency.complete and prior is None and dropout == 0 and 0 <= negative_slope <= 1
     )  # fmt: skip
-    kernel = _checked(adjacency, values, kernel, sortable)
+    kernel = _checked(adjacency, values, kernel, sortable, dropout == 0)
     dtype = values.dtype if values.dtype == torch.float64 else torch.float32
     with torch.autocast(values.device.type, enabled=False):
         s, t, v = (x.to(dtype) for x in (source_scores, target_scores, values))
@@ -71,9 +72,13 @@ def attend(
         if prior is not None and prior_weight is not None:
             prior, prior_weight = adjacency.in_order(prior).to(dtype), prior_weight.to(dtype)
         if kernel == "dense":
-            weights = dense_weights(adjacency, s, t, prior, prior_weight, negative_slope)
-            weights = F.dropout(weights, dropout)
-            return dense_sum(adjacency, weights, v).to(values.dtype)
+            absent = None if adjacency.complete else adjacency.no_edge()
+            matrix = None if prior is None else adjacency.matrix(prior)
+            out = dense_attention(s, t, v, absent, matrix, prior_weight, negative_slope, dropout)
+            return zero_isolated(adjacency, out).to(values.dtype)
+        if kernel == "blocked":
+            out = blocked_attention(adjacency, s, t, v, prior, prior_weight, negative_slope)
+            return out.to(values.dtype)
         source, target = adjacency.sorted_edges()
         scores = s.T.contiguous().index_select(0, source) + t.T.contiguous().index_select(0, target)
         scores = F.leaky_relu(scores, negative_slope)  # (E, H)
@@ -108,7 +113,7 @@ def weighted_sum(
     """
     _check_values(adjacency, values)
     _check_shape("weights", weights, (adjacency.edges, values.shape[0]), "(E, H)")
-    kernel = _checked(adjacency, values, kernel, False)
+    kernel = _checked(adjacency, values, kernel, False, False)
     dtype = values.dtype if values.dtype == torch.float64 else torch.float32
     with torch.autocast(values.device.type, enabled=False):
         weights, v = weights.to(dtype), values.to(dtype)
@@ -120,7 +125,9 @@ def weighted_sum(
         return csr_sum(weights.T.contiguous(), v, adjacency.csr(), triton).to(values.dtype)
 
 
-def _checked(adjacency: Adjacency, values: Tensor, kernel: Kernel | None, sortable: bool) -> Kernel:
+def _checked(
+    adjacency: Adjacency, values: Tensor, kernel: Kernel | None, sortable: bool, blockable: bool
+) -> Kernel:
     if kernel is None:
         return choose_kernel(
             adjacency.nodes,
@@ -129,6 +136,8 @@ def _checked(adjacency: Adjacency, values: Tensor, kernel: Kernel | None, sortab
             device=values.device.type,
             simple=adjacency.simple,
             sortable=sortable,
+            # what is exported consists of operators that other runtimes know, where it can
+            blockable=blockable and not torch.compiler.is_exporting(),
         )
     if kernel not in KERNELS:
         raise unknown_choice("kernel", kernel, KERNELS)
@@ -137,8 +146,13 @@ def _checked(adjacency: Adjacency, values: Tensor, kernel: Kernel | None, sortab
             "the kernel 'sorted' needs the complete graph with self-loops, no prior, no dropout "
             "and a slope in [0, 1]: use 'dense' or 'csr'"
         )
-    if kernel == "dense" and not adjacency.simple:
-        raise InputError("the kernel 'dense' needs edges that stand once: use 'csr'")
+    if kernel == "blocked" and not blockable:
+        raise InputError(
+            "the kernel 'blocked' makes its weights itself, and drops none of them: use 'dense' or "
+            "'csr' with dropout or with weights of your own"
+        )
+    if kernel in ("dense", "blocked") and not adjacency.simple:
+        raise InputError(f"the kernel {kernel!r} needs edges that stand once: use 'csr'")
     if kernel == "triton" and not _triton_runs(values):
         raise InputError(
             "the kernel 'triton' needs a CUDA device and the package triton (or "
