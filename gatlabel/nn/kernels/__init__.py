@@ -3,6 +3,7 @@
 | kernel | for | time, memory a head |
 |---|---|---|
 | *dense* | small or dense graphs | ``O(L² C)``, ``O(L²)`` |
+| *blocked* | the same, from a few hundred labels on, on a CPU | ``O(L² C)``, ``O(L C)`` |
 | *csr* | large sparse graphs | ``O(E C)``, ``O(E + L C)`` |
 | *sorted* | plain GAT on the complete graph | ``O(L log L + L C)``, ``O(L C)`` |
 | *edgewise* | devices without sparse matrices | ``O(E C)``, ``O(E C)`` |

@@ -3,10 +3,10 @@ r"""Kernel *blocked*: attention over all pairs, in blocks that a processor's cac
 The function and the time of *dense*, ``O(H L² C)``, without its arrays of ``H L²`` numbers: scores
 are made, bent, normalised and used a block at a time, and made again in the backward pass, as
 FlashAttention does (Dao et al., NeurIPS 2022, arXiv:2205.14135; here a block has whole rows, so
-that nothing is rescaled). Memory is ``O(H L C)`` and a few times :data:`BLOCK`. *Dense* spends most
-of its time, once it is large, in bringing its arrays from memory and back and in asking the system
-for them anew at every step. With ``A`` the weights and ``e = LeakyReLU(x) + λ prior``,
-``x_h(i,j) = t_h(i) + s_h(j)``,
+that nothing is rescaled). Memory is ``O(H L C)``, a few times :data:`BLOCK`, and mask and prior
+``(L, L)``, once for all heads. *Dense* spends most of its time, once it is large, in bringing its
+arrays from memory and back and in asking the system for them anew at every step. With ``A`` the
+weights, ``x_h(i,j) = t_h(i) + s_h(j)`` and ``e = LeakyReLU(x) + λ prior``,
 
     ``∂v = Aᵀ ∂out``,  ``∂A = ∂out vᵀ``,  ``∂e = A ∘ (∂A − rowsum(A ∘ ∂A))``,
     ``∂x = ∂e ∘ LeakyReLU'(x)``,  ``∂t = rowsum(∂x)``,  ``∂s = colsum(∂x)``,
@@ -154,7 +154,8 @@ def _attend_backward(grad: Tensor, *rest: Any) -> tuple[Tensor, ...]:
     attention = _Attention(*inputs)
     values, prior, prior_weight = attention.values, attention.prior, attention.prior_weight
     d_s, d_t, d_v, d_prior, d_weight = _gradient_rooms(attention, of_prior)
-    d_s.zero_(), d_v.zero_(), d_prior.zero_(), d_weight.zero_()
+    for sums in (d_s, d_v, d_prior, d_weight):
+        sums.zero_()
     for block in attention.blocks(3):
         weights = attention.weights(block)
         _, raw, d = block.room
