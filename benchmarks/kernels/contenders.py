@@ -170,11 +170,11 @@ def contender(name: str, labels: int) -> Callable[[], Tensor]:
     if name.startswith("complete-"):
         run = contender("complete", labels)
 
-        def told() -> Tensor:
+        def by_kernel() -> Tensor:
             with only_kernel(name.removeprefix("complete-")):
                 return run()
 
-        return told
+        return by_kernel
     heads: dict[str, Callable[[], nn.Module]] = {
         "plain": lambda: plain_head(labels),
         "complete": lambda: plain_head(labels, complete=True),

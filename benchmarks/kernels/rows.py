@@ -107,10 +107,10 @@ def complete(sizes: Sequence[int] = (2_000, LARGE)) -> list[Row]:
             "blocked": "complete-blocked",
         }
         times = apart(contenders, labels, _repeats(labels))
-        ours, blocked, own = times["ours"], times.pop("blocked"), f"{name}: times faster than the"
+        ours, blocked, what = times["ours"], times.pop("blocked"), f"{name}: times faster than the"
         target = 10 if labels == 2_000 else None
-        rows.append(_speed(f"{own} dense kernel", **times, target=target, difference=difference))
-        rows.append(_speed(f"{own} blocked kernel", ours, blocked, None, against="blocked kernel"))
+        rows.append(_speed(f"{what} dense kernel", **times, target=target, difference=difference))
+        rows.append(_speed(f"{what} blocked kernel", ours, blocked, None, against="blocked kernel"))
     return rows
 
 

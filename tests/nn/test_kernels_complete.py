@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.nn import GATLayer
-from gatlabel.nn.kernels import Adjacency, attend, complete_attention, spread
+from gatlabel.nn.kernels import Adjacency, attend, blocked, complete_attention, spread
 from gatlabel.nn.kernels import complete as kernel_file
 from gatlabel.nn.kernels.prefix import Ranking, remaining_sums, running_sums
 
@@ -68,7 +68,7 @@ def test_precision_against_the_dense_kernel(width: float) -> None:
 @pytest.mark.parametrize("width", [150.0, 5000.0])
 def test_wide_scores_fall_back(width: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the float32 limit float64 computes; above that one's, rows of the definition do."""
-    monkeypatch.setattr(kernel_file, "BLOCK", 1 << 12)  # several blocks of rows
+    monkeypatch.setattr(blocked, "BLOCK", 1 << 12)  # several blocks of rows
     own = [x.detach().float().requires_grad_() for x in inputs(200, width)]
     exact = [x.detach().double().requires_grad_() for x in own]
     probe = torch.randn_like(own[2])

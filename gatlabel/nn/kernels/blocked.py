@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from gatlabel.nn.kernels.adjacency import Adjacency
 from gatlabel.nn.kernels.dense import NO_EDGE, dense_attention, zero_isolated
+from gatlabel.nn.kernels.layout import room_by_node
 
 # Numbers of a block of scores: two or three of them should fit into a processor's cache.
 BLOCK = 1 << 19
@@ -130,16 +131,10 @@ class _Attention(NamedTuple):
         return torch.softmax(scores, -1, out=weights)
 
 
-def _room(values: Tensor) -> Tensor:
-    """Room for ``(H, L, C)`` in memory node by node."""
-    heads, nodes, channels = values.shape
-    return values.new_empty(nodes, heads, channels).transpose(0, 1)
-
-
 @torch.library.impl("gatlabel::blocked_attention", "default")
 def _attend(*inputs: Any) -> Tensor:
     attention = _Attention(*inputs)
-    out = _room(attention.values)
+    out = room_by_node(attention.values)
     for block in attention.blocks(2):
         weights = attention.weights(block)
         for own, head in zip(weights, range(block.heads.start, block.heads.stop), strict=True):
@@ -181,7 +176,7 @@ def _gradient_rooms(attention: _Attention, of_prior: bool) -> tuple[Tensor, ...]
     return (
         values.new_empty(heads, nodes),
         values.new_empty(heads, nodes),
-        _room(values),
+        room_by_node(values),
         values.new_empty((nodes, nodes) if of_prior else 0),
         values.new_empty(heads if prior is not None else 0),
     )
@@ -189,7 +184,7 @@ def _gradient_rooms(attention: _Attention, of_prior: bool) -> tuple[Tensor, ...]
 
 @torch.library.register_fake("gatlabel::blocked_attention")
 def _fake_attend(*inputs: Any) -> Tensor:
-    return _room(_Attention(*inputs).values)
+    return room_by_node(_Attention(*inputs).values)
 
 
 @torch.library.register_fake("gatlabel::blocked_attention_backward")

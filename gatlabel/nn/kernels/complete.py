@@ -17,8 +17,8 @@ target too, since LeakyReLU is monotone: no exponential overflows.
 **Numeric limits.** Sums over ``L`` terms are kept per side and cancel nowhere in the values. The
 gradients of the scores are differences of such sums: where the softmax saturates, they shrink and
 the rounding does not. So the kernel computes in the given precision up to a *spread* (range of
-``s`` plus range of ``t``) of :data:`SPREAD_LIMIT`, in float64 above that, and row by row, with
-``O(L²)`` time but bounded memory, above float64's limit.
+``s`` plus range of ``t``) of :data:`SPREAD_LIMIT`, in float64 above that, and above float64's limit
+as *blocked* does, with ``O(L²)`` time but bounded memory.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from gatlabel.nn.kernels import blocked  # noqa: F401  (registers its operators)
+from gatlabel.nn.kernels.layout import room_by_node
 from gatlabel.nn.kernels.prefix import Ranking, remaining_sums, running_sums
 
 SPREAD_LIMIT = {torch.float32: 100.0, torch.float64: 600.0}
 
-# Elements of the (L, chunk) arrays worked on at a time, and of a block of rows in the fallback.
+# Elements of the (L, chunk) arrays worked on at a time.
 CHUNK = 1 << 18
-BLOCK = 1 << 22
 
 
 class _Order(NamedTuple):
@@ -146,34 +146,6 @@ def _backward(
     return d_s.gather(1, sources.slot), (1 - slope) * d_t
 
 
-def _row_blocks(nodes: int) -> list[slice]:
-    step = max(1, BLOCK // nodes)
-    return [slice(begin, begin + step) for begin in range(0, nodes, step)]
-
-
-def _forward_by_rows(s: Tensor, t: Tensor, v: Tensor, slope: float, out: Tensor) -> None:
-    for rows in _row_blocks(len(s)):
-        scores = F.leaky_relu(t[rows, None] + s, slope)
-        out[rows] = scores.softmax(1) @ v
-
-
-def _backward_by_rows(
-    s: Tensor, t: Tensor, v: Tensor, out: Tensor, grad: Tensor, slope: float, d_v: Tensor
-) -> tuple[Tensor, Tensor]:
-    d_s, d_t = torch.zeros_like(s), torch.empty_like(t)
-    d_v.zero_()
-    for rows in _row_blocks(len(s)):
-        raw = t[rows, None] + s
-        weights = F.leaky_relu(raw, slope).softmax(1)
-        g = grad[rows]
-        d_v += weights.T @ g
-        d_raw = weights.mul_(g @ v.T - (g * out[rows]).sum(1, keepdim=True))
-        d_raw = torch.where(raw > 0, d_raw, slope * d_raw)
-        d_s += d_raw.sum(0)
-        d_t[rows] = d_raw.sum(1)
-    return d_s, d_t
-
-
 def spread(source_scores: Tensor, target_scores: Tensor) -> float:
     """Range of the source scores plus range of the target scores, of the widest head.
 
@@ -186,7 +158,7 @@ def spread(source_scores: Tensor, target_scores: Tensor) -> float:
 
 
 def _precision(s: Tensor, t: Tensor) -> torch.dtype | None:
-    """The dtype to compute in, or ``None``: by rows."""
+    """The dtype to compute in, or ``None``: as *blocked* does."""
     width = spread(s, t)
     if width <= SPREAD_LIMIT[s.dtype]:
         return s.dtype
@@ -223,25 +195,15 @@ def complete_attention(
     )
 
 
-def _like(tensor: Tensor) -> Tensor:
-    """Room for scores ``(H, L)``, or for ``(H, L, C)`` in memory node by node."""
-    if tensor.ndim == 2:
-        return tensor.new_empty(tensor.shape)
-    heads, nodes, channels = tensor.shape
-    return tensor.new_empty(nodes, heads, channels).transpose(0, 1)
-
-
 @torch.library.impl("gatlabel::complete_attention", "default")
 def _attend(source_scores: Tensor, target_scores: Tensor, values: Tensor, slope: float) -> Tensor:
     source_scores, target_scores = source_scores.contiguous(), target_scores.contiguous()
     dtype = _precision(source_scores, target_scores)
-    out = _like(values)
-    if dtype is not None:
-        _forward(source_scores, target_scores, values, slope, dtype, out)
-        return out
-    for head in range(len(values)):
-        s, t, v = source_scores[head], target_scores[head], values[head]
-        _forward_by_rows(s, t, v, slope, out[head])
+    if dtype is None:
+        everything = (source_scores, target_scores, values, None, None, None, slope)
+        return torch.ops.gatlabel.blocked_attention.default(*everything)
+    out = room_by_node(values)
+    _forward(source_scores, target_scores, values, slope, dtype, out)
     return out
 
 
@@ -256,23 +218,22 @@ def _attend_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     source_scores, target_scores = source_scores.contiguous(), target_scores.contiguous()
     dtype = _precision(source_scores, target_scores)
-    d_v = _like(values)
-    if dtype is not None:
-        tensors = (source_scores, target_scores, values, out, grad)
-        d_s, d_t = _backward(*tensors, slope, dtype, d_v)
-        return d_s.to(source_scores.dtype), d_t.to(target_scores.dtype), d_v
-    d_s, d_t = _like(source_scores), _like(target_scores)
-    for head in range(len(values)):
-        s, t, v, o, g = (x[head] for x in (source_scores, target_scores, values, out, grad))
-        d_s[head], d_t[head] = _backward_by_rows(s, t, v, o, g, slope, d_v[head])
-    return d_s, d_t, d_v
+    if dtype is None:
+        everything = (source_scores, target_scores, values, None, None, None, slope)
+        backward = torch.ops.gatlabel.blocked_attention_backward.default
+        d_s, d_t, d_v, *_ = backward(grad, *everything, False)
+        return d_s, d_t, d_v
+    d_v = room_by_node(values)
+    tensors = (source_scores, target_scores, values, out, grad)
+    d_s, d_t = _backward(*tensors, slope, dtype, d_v)
+    return d_s.to(source_scores.dtype), d_t.to(target_scores.dtype), d_v
 
 
 @torch.library.register_fake("gatlabel::complete_attention")
 def _fake_attend(
     source_scores: Tensor, target_scores: Tensor, values: Tensor, slope: float
 ) -> Tensor:
-    return _like(values)
+    return room_by_node(values)
 
 
 @torch.library.register_fake("gatlabel::complete_attention_backward")
@@ -284,7 +245,8 @@ def _fake_backward(
     grad: Tensor,
     slope: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return _like(source_scores), _like(target_scores), _like(values)
+    d_s, d_t = (x.new_empty(x.shape) for x in (source_scores, target_scores))
+    return d_s, d_t, room_by_node(values)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.nn.kernels.adjacency import CSR
+from gatlabel.nn.kernels.layout import room_by_node
 
 _STRUCTURE = (
     "Tensor offsets, Tensor sources, Tensor transposed_offsets, Tensor transposed_targets, "
@@ -85,11 +86,6 @@ def _engine(triton: bool) -> ModuleType:
     return importlib.import_module(f"gatlabel.nn.kernels.csr_{'triton' if triton else 'torch'}")
 
 
-def _by_node(values: Tensor) -> Tensor:
-    heads, nodes, channels = values.shape
-    return values.new_empty(nodes, heads, channels).transpose(0, 1)
-
-
 def _given(edges: tuple[Any, ...]) -> tuple[CSR, bool]:
     """The edges, and whether Triton is to compute; the dispatcher leaves that out if not."""
     count = len(CSR._fields)
@@ -99,7 +95,7 @@ def _given(edges: tuple[Any, ...]) -> tuple[CSR, bool]:
 @torch.library.impl("gatlabel::csr_sum", "default")
 def _sum(weights: Tensor, values: Tensor, *edges: Any) -> Tensor:
     csr, triton = _given(edges)
-    return _engine(triton).sums(weights, values, csr.offsets, csr.sources, _by_node(values))
+    return _engine(triton).sums(weights, values, csr.offsets, csr.sources, room_by_node(values))
 
 
 @torch.library.impl("gatlabel::csr_dots", "default")
@@ -115,7 +111,7 @@ def _softmax(scores: Tensor, offsets: Tensor, targets: Tensor, triton: bool = Fa
 
 @torch.library.register_fake("gatlabel::csr_sum")
 def _fake_sum(weights: Tensor, values: Tensor, *edges: Any) -> Tensor:
-    return _by_node(values)
+    return room_by_node(values)
 
 
 @torch.library.register_fake("gatlabel::csr_dots")

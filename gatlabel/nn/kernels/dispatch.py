@@ -61,7 +61,7 @@ def attend(
     sortable = (
         adjacency.complete and prior is None and dropout == 0 and 0 <= negative_slope <= 1
     )  # fmt: skip
-    kernel = _checked(adjacency, values, kernel, sortable, dropout == 0)
+    kernel = _checked(adjacency, values, kernel, sortable=sortable, blockable=dropout == 0)
     dtype = values.dtype if values.dtype == torch.float64 else torch.float32
     with torch.autocast(values.device.type, enabled=False):
         s, t, v = (x.to(dtype) for x in (source_scores, target_scores, values))
@@ -113,7 +113,7 @@ def weighted_sum(
     """
     _check_values(adjacency, values)
     _check_shape("weights", weights, (adjacency.edges, values.shape[0]), "(E, H)")
-    kernel = _checked(adjacency, values, kernel, False, False)
+    kernel = _checked(adjacency, values, kernel, sortable=False, blockable=False)
     dtype = values.dtype if values.dtype == torch.float64 else torch.float32
     with torch.autocast(values.device.type, enabled=False):
         weights, v = weights.to(dtype), values.to(dtype)
@@ -126,7 +126,12 @@ def weighted_sum(
 
 
 def _checked(
-    adjacency: Adjacency, values: Tensor, kernel: Kernel | None, sortable: bool, blockable: bool
+    adjacency: Adjacency,
+    values: Tensor,
+    kernel: Kernel | None,
+    *,
+    sortable: bool,
+    blockable: bool,
 ) -> Kernel:
     if kernel is None:
         return choose_kernel(
