@@ -38,6 +38,11 @@ def unknown_choice(kind: str, name: str, choices: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}{hint}")
 
 
+def first_line(error: Exception) -> str:
+    """Returns the first line of another library's message, or the error's name if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def require_extra(module: str, extra: str) -> ModuleType:
     """Imports an optional dependency.
 

