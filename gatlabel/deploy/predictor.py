@@ -11,8 +11,12 @@ import torch
 from torch import Tensor
 
 from gatlabel.data import evaluation_transform, stack_pictures
+from gatlabel.deploy.description import FILE
+from gatlabel.deploy.devices import choose_device
+from gatlabel.deploy.exported_model import ExportedModel
 from gatlabel.deploy.inputs import ImageInput, image_name, read_image
 from gatlabel.deploy.prediction import Prediction
+from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
 from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
@@ -22,13 +26,14 @@ OnError = Literal["stop", "skip"]
 
 
 class Predictor:
-    """Labels pictures with a trained model.
+    """Labels pictures with a trained model, or with one that was exported.
 
     Pictures are decoded, brought to the model's size as in evaluation, and run in batches. A
     graph head that can be folded is: the graph costs nothing here.
 
     Args:
-        model: The model; it is put in evaluation mode and on the device.
+        model: The model; it is put in evaluation mode and on the device. An exported one stays
+            on the device that it was loaded for.
         threshold: Probability from which a label counts as present, 0 to 1: one for all, or one
             for each label by name.
         device: ``"auto"`` (a GPU if there is one), or a torch device.
@@ -46,19 +51,30 @@ class Predictor:
 
     def __init__(
         self,
-        model: MultiLabelClassifier,
+        model: MultiLabelClassifier | ExportedModel,
         *,
-        threshold: float | Mapping[str, float] = 0.5,
+        threshold: float | Mapping[str, float] = DEFAULT,
         device: str | torch.device = "auto",
         batch_size: int = 32,
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch size {batch_size}: expected at least 1")
         self.labels: LabelSet = model.labels
-        self.thresholds = _thresholds(threshold, self.labels)  # float64 (L,)
-        self.device = _device(device)
+        values = list(threshold_of_each(threshold, self.labels).values())
+        self.thresholds = torch.tensor(values, dtype=torch.float64)  # (L,)
         self.batch_size = batch_size
-        self.model = model.fold().eval().to(self.device)
+        # What is asked of it from here on: labels, image_size, resize, and logits for pictures.
+        self.model: MultiLabelClassifier | ExportedModel
+        if isinstance(model, ExportedModel):
+            if device != "auto" and torch.device(device).type != model.device.type:
+                raise InputError(
+                    f"the exported model was loaded for the device {str(model.device)!r}, not for "
+                    f"{str(device)!r}: give the device to ExportedModel.load"
+                )
+            self.device, self.model = model.device, model
+        else:
+            self.device = choose_device(device)
+            self.model = model.fold().eval().to(self.device)
         self.transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
 
     @classmethod
@@ -66,26 +82,35 @@ class Predictor:
         cls,
         folder: str | os.PathLike[str],
         *,
-        threshold: float | Mapping[str, float] = 0.5,
+        threshold: float | Mapping[str, float] | None = None,
         device: str | torch.device = "auto",
         batch_size: int = 32,
         encoder: Encoder | None = None,
     ) -> Self:
-        """Loads a run folder, or any folder that ``save_pretrained`` wrote.
+        """Loads a run folder, any folder that ``save_pretrained`` wrote, or an exported bundle.
 
         Args:
             folder: The folder.
-            threshold: See the class.
-            device: See the class.
+            threshold: See the class; default: those of the bundle, 0.5 for a run.
+            device: See the class; a bundle of format ``onnx`` runs on the CPU.
             batch_size: See the class.
-            encoder: The encoder, where it was a network of one's own.
+            encoder: The encoder, where it was a network of one's own; a bundle holds it.
 
         Raises:
             InputError: If the folder or a file in it is missing or damaged.
+            MissingExtraError: If a bundle needs the extra ``onnx``, and it is not installed.
         """
         if not Path(folder).is_dir():
             raise InputError(f"there is no run folder {os.fspath(folder)}")
-        model = MultiLabelClassifier.from_pretrained(folder, encoder=encoder)
+        model: MultiLabelClassifier | ExportedModel
+        if (Path(folder) / FILE).is_file():
+            if encoder is not None:
+                raise InputError(f"{os.fspath(folder)} is a bundle with its encoder: give none")
+            model = ExportedModel.load(folder, device=device)
+            threshold = model.description.thresholds if threshold is None else threshold
+        else:
+            model = MultiLabelClassifier.from_pretrained(folder, encoder=encoder)
+        threshold = DEFAULT if threshold is None else threshold
         return cls(model, threshold=threshold, device=device, batch_size=batch_size)
 
     @overload  # a str is a sequence of str to the type checker; here it is one path
@@ -174,31 +199,12 @@ class Predictor:
         )
 
     def __repr__(self) -> str:
+        model = self.model
+        if isinstance(model, ExportedModel):
+            encoder = model.description.encoder
+        else:
+            encoder = model.encoder.name
         return (
-            f"Predictor({len(self.labels)} labels, {self.model.encoder.name}, "
-            f"{self.transform.size} px, {self.device})"
+            f"Predictor({len(self.labels)} labels, {encoder}, {self.transform.size} px, "
+            f"{self.device})"
         )
-
-
-def _thresholds(threshold: float | Mapping[str, float], labels: LabelSet) -> Tensor:
-    if isinstance(threshold, Mapping):
-        labels.require_same_names(threshold, "the thresholds")
-        values = [float(threshold[name]) for name in labels]
-    else:
-        values = [float(threshold)] * len(labels)
-    for name, value in zip(labels, values, strict=True):
-        if not 0 <= value <= 1:
-            where = f" of label {name!r}" if isinstance(threshold, Mapping) else ""
-            raise InputError(f"threshold {value}{where}: expected a probability, 0 to 1")
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def _device(device: str | torch.device) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)  # names of devices parse whether there is one or not
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"cannot use the device {str(device)!r}; say auto or cpu") from error
-    return chosen

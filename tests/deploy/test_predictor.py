@@ -126,8 +126,10 @@ def test_a_bad_picture_is_named(pictures: list[Path], tmp_path: Path) -> None:
     for prediction, part in zip(found, parts, strict=True):
         assert part in (prediction.error or "")
         assert prediction.ok == bool(prediction.probabilities)
-    good = predictor([pictures[0], pictures[1]])
-    assert [found[2], found[4]] == good
+    for one, other in zip([found[2], found[4]], predictor(pictures[:2]), strict=True):
+        assert (one.source, one.labels) == (other.source, other.labels)
+        # a picture's last digits depend on how many others are in its batch
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
 
 
 def test_truncated_pillow_images_are_named(pictures: list[Path]) -> None:

@@ -1,0 +1,27 @@
+"""Where a model runs."""
+
+from __future__ import annotations
+
+import torch
+
+from gatlabel.errors import InputError
+
+
+def choose_device(device: str | torch.device, *, gpu: bool = True) -> torch.device:
+    """Returns a device that is there.
+
+    Args:
+        device: ``"auto"`` (a GPU if there is one), or a torch device.
+        gpu: Whether ``"auto"`` may be a GPU.
+
+    Raises:
+        InputError: If there is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)  # names of devices parse whether there is one or not
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"cannot use the device {str(device)!r}; say auto or cpu") from error
+    return chosen

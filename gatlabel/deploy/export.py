@@ -1,0 +1,137 @@
+"""From a trained model to a bundle that runs without gatlabel."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gatlabel.deploy.description import FILE, Description, Parity, write_description
+from gatlabel.deploy.formats import Format, find_format
+from gatlabel.deploy.parity import TOLERANCE, compare
+from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
+from gatlabel.deploy.tracing import cpu_copy, trace
+from gatlabel.errors import InputError
+from gatlabel.files import atomic_folder
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import LinearHead
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        file: The model file, in the bundle.
+        size: Its bytes.
+        folded: Whether the head is one linear layer in it.
+        parity: How well it agrees with the model that it was made from.
+    """
+
+    file: Path
+    size: int
+    folded: bool
+    parity: Parity
+
+
+def export_model(
+    model: MultiLabelClassifier | str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    format: str = "onnx",
+    threshold: float | Mapping[str, float] = DEFAULT,
+    tolerance: float = TOLERANCE,
+    overwrite: bool = False,
+) -> Export:
+    """Writes a bundle: the model as one file, and ``bundle.json`` with all one must know of it.
+
+    A head whose classifiers do not depend on the picture is folded: what is exported has one
+    linear layer after pooling, whatever graph it was trained with. Heads on maps are exported as
+    they are. The exported file is run on pictures in batches of several sizes and compared with
+    the model as it was before folding; only if the logits agree does the bundle appear, all of it
+    at once.
+
+    Args:
+        model: The model, which stays as it is, or a run folder.
+        folder: The bundle to write.
+        format: A name of :data:`~gatlabel.deploy.FORMATS`: ``"onnx"`` or ``"pt2"``.
+        threshold: Probability from which a label counts as present, for all or by label; the
+            bundle keeps it for whoever loads it.
+        tolerance: Allowed difference of a logit, as a share of the largest (at least of 1).
+        overwrite: Whether a bundle that stands there is replaced.
+
+    Raises:
+        InputError: If the model cannot be loaded or exported, the folder is taken, or the logits
+            differ; nothing is left behind then.
+        MissingExtraError: If the extra that the format needs is not installed.
+
+    Example:
+        >>> export_model("runs/demo", "demo-onnx")  # doctest: +SKIP
+        >>> Predictor.load("demo-onnx")("photo.jpg").labels  # doctest: +SKIP
+        ('person', 'dog')
+    """
+    form = find_format(format)
+    place = Path(folder)
+    _check_place(place, overwrite)
+    if not isinstance(model, MultiLabelClassifier):
+        model = _load(Path(model))
+    original = cpu_copy(model)
+    folded = original.fold().eval()
+    description = Description(
+        labels=original.labels,
+        thresholds=threshold_of_each(threshold, original.labels),
+        image_size=original.image_size,
+        resize=original.resize,
+        mean=original.encoder.mean,
+        std=original.encoder.std,
+        encoder=original.encoder.name,
+        head=original.head.kind,
+        folded=isinstance(folded.head, LinearHead),
+    )
+    with atomic_folder(place) as temporary:
+        file = temporary / form.file
+        form.write(trace(folded), description, file)
+        parity = _checked(form, file, original, tolerance)
+        write_description(temporary, format, file.name, description, parity, form.versions())
+        size = file.stat().st_size
+    return Export(place / form.file, size, description.folded, parity)
+
+
+def _check_place(place: Path, overwrite: bool) -> None:
+    if place.exists() and not place.is_dir():
+        raise InputError(f"the output {place} is a file: give a folder")
+    if place.is_dir() and any(place.iterdir()):
+        if not overwrite:
+            raise InputError(
+                f"the folder {place} is not empty: give another output, or replace the bundle in "
+                "it with --overwrite (overwrite=True)"
+            )
+        if not (place / FILE).is_file():
+            raise InputError(f"{place} is no bundle: --overwrite leaves it alone")
+
+
+def _load(run: Path) -> MultiLabelClassifier:
+    if not run.is_dir():
+        raise InputError(f"there is no run folder {run}")
+    if (run / FILE).exists():
+        raise InputError(f"{run} is an exported bundle already: export the run that it came from")
+    return MultiLabelClassifier.from_pretrained(run)
+
+
+def _checked(form: Format, file: Path, original: MultiLabelClassifier, tolerance: float) -> Parity:
+    """Compares the file, as whoever uses it will read it, with the model."""
+    exported = form.load(file, torch.device("cpu"))
+    parity = compare(exported, original, original.image_size, tolerance)
+    if math.isnan(parity.greatest_logit):
+        raise InputError("the model gives NaN: its training has diverged; nothing is exported")
+    if not parity.ok:
+        raise InputError(
+            f"the exported model gives other logits than the model: they differ by up to "
+            f"{parity.greatest_difference:.2g}, allowed is {tolerance:g} of the largest logit, "
+            f"{parity.greatest_logit:.3g}, or of 1; nothing is exported"
+        )
+    return parity

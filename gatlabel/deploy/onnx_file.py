@@ -1,0 +1,118 @@
+"""Format ``onnx``: written by torch's exporter, run by onnxruntime, of use without either."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gatlabel.deploy.description import INPUT, OUTPUT, Description
+from gatlabel.errors import InputError, first_line, require_extra
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+EXTRA = "onnx"
+MOST_BYTES = 2**31 - 2**20  # of a protobuf message, less a share for all that is no weight
+
+
+def write_onnx(program: ExportedProgram, description: Description, path: Path) -> None:
+    """Writes one file with weights, labels and preprocessing.
+
+    Args:
+        program: From uint8 pictures to logits.
+        description: Goes into the file's ``metadata_props``, each value as JSON.
+        path: The file.
+
+    Raises:
+        MissingExtraError: If the extra ``onnx`` is not installed.
+        InputError: If the program has an operator that ONNX lacks, or weights above 2 GiB.
+    """
+    onnx = require_extra("onnx", EXTRA)
+    for module in ("onnxscript", "onnxruntime"):  # the second checks what the first wrote
+        require_extra(module, EXTRA)
+    if sum(value.nbytes for value in program.state_dict.values()) > MOST_BYTES:
+        raise InputError("an ONNX file holds at most 2 GiB of weights: export with format pt2")
+    try:
+        with _quiet():
+            exported = torch.onnx.export(
+                program,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: "batch"},),
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter's errors are of many classes
+        raise InputError(
+            f"the model cannot be written as ONNX ({first_line(error)}); format pt2 takes every "
+            "operator of torch"
+        ) from error
+    assert exported is not None
+    model = exported.model_proto
+    _strip(model.graph)
+    values = {key: json.dumps(value) for key, value in description.to_dict().items()}
+    onnx.helper.set_model_props(model, values)
+    onnx.save(model, path)
+
+
+def load_onnx(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Opens a file in onnxruntime, on the CPU.
+
+    Args:
+        path: The file.
+        device: The CPU.
+
+    Returns:
+        A function from uint8 pictures to logits, both tensors on the CPU.
+
+    Raises:
+        MissingExtraError: If the extra ``onnx`` is not installed.
+        InputError: If onnxruntime cannot read the file.
+    """
+    runtime = require_extra("onnxruntime", EXTRA)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # errors; it warns of devices that are not there
+    try:
+        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise InputError(f"onnxruntime cannot read {path}: {first_line(error)}") from error
+
+    def run(pictures: Tensor) -> Tensor:
+        (logits,) = session.run([OUTPUT], {INPUT: pictures.contiguous().numpy()})
+        return torch.from_numpy(logits)
+
+    return run
+
+
+def _strip(graph: Any) -> None:
+    """Takes out what the exporter notes about the source code, with its paths."""
+    for part in (graph.node, graph.input, graph.output, graph.value_info, graph.initializer):
+        for item in part:
+            item.ClearField("metadata_props")
+            item.ClearField("doc_string")
+    graph.ClearField("metadata_props")
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _strip(attribute.g)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences the exporter's log, which is for its own developers; errors are raised anyway."""
+    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir", "torch.onnx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,73 @@
+"""Format ``pt2``: a program of torch's operators, run by torch without our code."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gatlabel.deploy.description import FILE, Description
+from gatlabel.deploy.pt2_vetting import vet
+from gatlabel.errors import InputError, first_line
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+
+def write_pt2(program: ExportedProgram, description: Description, path: Path) -> None:
+    """Writes one archive with program, weights, labels and preprocessing.
+
+    Args:
+        program: From uint8 pictures to logits.
+        description: Goes into the archive as the extra file ``bundle.json``.
+        path: The file.
+    """
+    from torch.export import save
+
+    program.example_inputs = None  # torch would pickle them
+    content = json.dumps(description.to_dict())
+    with warnings.catch_warnings():
+        # weights that lie channels-last are no "complete tensors" to torch; it saves them well
+        warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)
+        save(program, path, extra_files={FILE: content})
+
+
+def load_pt2(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Reads an archive, after it was vetted.
+
+    Args:
+        path: The file.
+        device: Where the program is to run.
+
+    Returns:
+        A function from uint8 pictures to logits, both tensors on the device.
+
+    Raises:
+        InputError: If torch cannot read the file, or it holds what :func:`vet` refuses.
+    """
+    from torch.export import load
+
+    vet(path)
+    try:
+        with warnings.catch_warnings():
+            # torch 2.11 reads weights into memory that it may not write, and does not mean to
+            warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+            program = load(path)
+        if device.type != "cpu":
+            from torch.export.passes import move_to_device_pass
+
+            program = move_to_device_pass(program, device)
+        module = program.module()
+    except Exception as error:  # a program of another version fails in many ways
+        raise InputError(f"torch cannot read {path}: {first_line(error)}") from error
+
+    def run(pictures: Tensor) -> Tensor:
+        logits: Tensor = module(pictures.to(device))
+        return logits
+
+    return run

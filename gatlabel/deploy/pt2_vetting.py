@@ -1,0 +1,112 @@
+"""A look into a pt2 archive before torch reads it.
+
+``torch.export.load`` unpickles what an archive asks it to, evaluates its size expressions and
+guards as Python, looks up any operator by name and loads compiled libraries: its documentation
+says never to load what one does not trust. What we write needs none of that, so a file is read
+only if it has none of it. This is a guard, not a proof: the operators that are left, and torch's
+reader itself, are native code that was not made for hostile input.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gatlabel.errors import InputError
+
+PROGRAM = "models/model.json"
+TABLES = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
+EXAMPLE = "data/sample_inputs/model.pt"
+_FILES = re.compile(
+    r"data/weights/weight_\d+|data/constants/tensor_\d+|extra/bundle\.json|byteorder"
+    r"|archive_format|archive_version|\.data/version|\.data/serialization_id|version"
+    r"|\.format_version|\.storage_alignment"
+)
+_OPERATOR = re.compile(
+    r"torch\.ops\.aten\.(\w+)\.\w+|torch\.sym_[a-z]+|_operator\.(?!attr|item|method|call)[a-z]+"
+)
+_TOUCH_FILES = {"from_file", "save"}  # the operators of aten that open files by name
+_NAMES = r"Symbol|Integer|Rational|Add|Mul|Pow|Max|Min|Mod|FloorDiv|CleanDiv|Eq|Ne|Ge|Gt|Le|Lt"
+_SIZE = re.compile(
+    rf"(?:[\s()=,+*/-]|\d+|'[su]\d+'|\b(?:[su]\d+|{_NAMES}|positive|nonnegative|integer|True|False)\b)*"
+)
+_TREE = re.compile(
+    r'(?:[\s\[\]{},:\d]|"(?:type|context|children_spec|null|\[\]|builtins\.\w+)"|null)*'
+)
+_WORD = re.compile(r"[\w.:+-]*")
+_TEXT = re.compile(r"[\w\s.,>+-]*")  # of an operator: a mode, or the equation of an einsum
+_ALLOWED = {
+    "expr_str": _SIZE,
+    "in_spec": _TREE,
+    "out_spec": _TREE,
+    "as_string": _TEXT,
+    "as_strings": _TEXT,
+}
+# arguments that are programs, objects or functions
+_REFUSED = {"as_graph", "as_custom_obj", "as_operator"}
+
+
+def vet(path: Path) -> None:
+    """Refuses an archive that would make torch run more than tensor operators.
+
+    Raises:
+        InputError: If the file is no such archive, or holds anything else than weights, sizes and
+            operators of torch on tensors.
+    """
+    try:
+        reason = next(_findings(path), None)
+    except Exception as error:  # torch's reader and json fail in many ways on a foreign file
+        raise InputError(f"{path} is no pt2 archive that can be read") from error
+    if reason is not None:
+        raise InputError(f"{path} is not read: {reason}, which no bundle of gatlabel has")
+
+
+def _findings(path: Path) -> Iterator[str]:
+    from torch.export.pt2_archive import PT2ArchiveReader
+
+    with zipfile.ZipFile(path) as archive, PT2ArchiveReader(str(path)) as reader:
+        names = reader.get_file_names()
+        listed = [name.partition("/")[2] for name in archive.namelist()]
+        if len(set(listed)) != len(listed):
+            yield "it holds two parts of one name"
+        if sorted(names) != sorted(listed):
+            yield "two readers find different parts in it"
+        for name in names:
+            if name not in (PROGRAM, *TABLES, EXAMPLE) and not _FILES.fullmatch(name):
+                yield f"it holds {name}"
+        if reader.read_bytes(EXAMPLE):
+            yield "it holds pickled example inputs"
+        for table in TABLES:
+            for key, entry in json.loads(reader.read_string(table))["config"].items():
+                if entry["use_pickle"] is not False or not _WORD.fullmatch(entry["path_name"]):
+                    yield f"it holds {key} pickled"
+        program = json.loads(reader.read_string(PROGRAM))
+    if program.get("guards_code"):
+        yield "it holds Python code"
+    for key, value in _leaves(program):
+        if key in _REFUSED:
+            yield f"it holds an argument {key}"
+        if key == "target" and isinstance(value, str):
+            operator = _OPERATOR.fullmatch(value)
+            if operator is None or operator[1] in _TOUCH_FILES:
+                yield f"it calls {value}"
+        elif isinstance(value, str) and not _ALLOWED.get(key, _WORD).fullmatch(value):
+            yield f"it holds the text {value[:40]!r} as {key}"
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a tree of JSON with the key that it stands under, and every key."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield "key", name
+            yield name, None
+            yield from _leaves(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner, key)
+    else:
+        yield key, value

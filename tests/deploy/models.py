@@ -1,0 +1,53 @@
+"""Small models to export, one of each head."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from gatlabel.encoders import Encoder
+from gatlabel.graph import LabelGraph
+from gatlabel.model import MultiLabelClassifier
+from tests.nn.head_cases import CASES, D, label_graph, perturbed
+
+SIZE = 24
+LABELS = ["chat noir", 'a "quoted" name', "猫", "ﬁ, ligature", "emoji 🐈", "[markup]"]
+
+
+def encoder() -> Encoder:
+    trunk = nn.Sequential(nn.Conv2d(3, D, 4, stride=4), nn.BatchNorm2d(D), nn.ReLU())
+    return Encoder.from_module(trunk, out_features=D, image_size=SIZE)
+
+
+def make(kind: str, own: Encoder | None = None, **options: object) -> MultiLabelClassifier:
+    """A model of six labels whose head has left its start, with statistics of its own."""
+    graph = label_graph()
+    graph = LabelGraph(LABELS, graph.edge_index, graph.edge_weight)
+    head_options = dict(CASES[kind][1])
+    model = MultiLabelClassifier.create(
+        own or encoder(), kind, graph=graph, head_options=head_options, **options
+    )
+    perturbed(model.head)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(std=0.1)
+                module.running_var.uniform_(0.5, 2)
+    return model.eval()
+
+
+def pictures(count: int, size: int = SIZE) -> Tensor:
+    return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
+
+
+def photos(folder: Path) -> list[Path]:
+    """Five picture files of other sizes than the model's."""
+    rng = np.random.default_rng(0)
+    paths = []
+    for k, suffix in enumerate(["jpg", "png", "jpg", "png", "jpg"]):
+        pixels = rng.integers(0, 255, (2, 3, 3), dtype=np.uint8).repeat(40, 0).repeat(30, 1)
+        paths.append(folder / f"{k}.{suffix}")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths

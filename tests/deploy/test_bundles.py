@@ -1,0 +1,201 @@
+"""A bundle predicts as its run does, and a damaged one is one clear error."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gatlabel.deploy import FORMATS, ExportedModel, Predictor, export_model
+from gatlabel.errors import InputError
+from tests.deploy.models import LABELS, encoder, make, photos, pictures
+
+THRESHOLDS = dict(zip(LABELS, (0.1, 0.3, 0.5, 0.7, 0.9, 0.45), strict=True))
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of each format, made from a run folder's model; not to be changed."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("bundle") / "bundle"
+    export_model(make("gat"), folder, format=request.param, threshold=THRESHOLDS)
+    return folder
+
+
+def model() -> Any:
+    """The model that ``bundle`` was made from."""
+    torch.manual_seed(0)
+    return make("gat")
+
+
+def test_predictions_are_those_of_the_run(bundle: Path, tmp_path: Path) -> None:
+    paths = photos(tmp_path)
+    ours = Predictor.load(bundle, batch_size=2)
+    theirs = Predictor(model(), threshold=THRESHOLDS, batch_size=2)
+    for one, other in zip(ours(paths), theirs(paths), strict=True):
+        assert (one.source, one.labels, one.thresholds) == (
+            other.source,
+            other.labels,
+            other.thresholds,
+        )
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+    assert len({prediction.labels for prediction in ours(paths)}) > 1
+    assert repr(ours) == f"Predictor(6 labels, module, 24 px, {ours.device})"
+
+
+def test_a_threshold_of_ones_own_goes_before_the_bundle_s(bundle: Path, tmp_path: Path) -> None:
+    path = photos(tmp_path)[0]
+    assert set(Predictor.load(bundle)(path).thresholds.values()) == set(THRESHOLDS.values())
+    assert set(Predictor.load(bundle, threshold=0.0)(path).labels) == set(LABELS)
+
+
+def test_bad_pictures_are_named_as_ever(bundle: Path, tmp_path: Path) -> None:
+    mixed = [tmp_path / "gone.jpg", *photos(tmp_path)[:2], b"no picture"]
+    found = Predictor.load(bundle)(mixed, on_error="skip")
+    assert [prediction.ok for prediction in found] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_ties_and_extreme_logits_come_out_alike(form: str, tmp_path: Path) -> None:
+    tied = make("linear", resize="pad")
+    with torch.no_grad():
+        tied.head.linear.weight[1:4] = tied.head.linear.weight[0]
+        tied.head.linear.bias[1:4] = tied.head.linear.bias[0]
+        tied.head.linear.bias[4:] = torch.tensor([300.0, -300.0])
+    export_model(tied, tmp_path / "bundle", format=form)
+    paths = photos(tmp_path)
+    for one, other in zip(
+        Predictor.load(tmp_path / "bundle", threshold=0.0)(paths),
+        Predictor(tied, threshold=0.0)(paths),
+        strict=True,
+    ):
+        assert one.labels == other.labels  # in the order of the labels where they tie
+        assert one.labels[:2] == (LABELS[4], LABELS[0])
+        assert one.probabilities[LABELS[0]] == one.probabilities[LABELS[3]]
+
+
+def test_a_run_folder_is_exported_like_its_model(tmp_path: Path) -> None:
+    from gatlabel.model import MultiLabelClassifier
+
+    named = MultiLabelClassifier.create(
+        "mobilenet_v3_small", "linear", labels=LABELS, image_size=32, resize="crop"
+    ).eval()
+    named.save_pretrained(tmp_path / "run")
+    export_model(tmp_path / "run", tmp_path / "run" / "pt2", format="pt2")
+    loaded = ExportedModel.load(tmp_path / "run" / "pt2")
+    images = pictures(2, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(images), named(images), rtol=1e-5, atol=1e-5)
+    assert (loaded.resize, loaded.image_size) == ("crop", 32)
+    assert isinstance(Predictor.load(tmp_path / "run").model, MultiLabelClassifier)
+
+
+def edited(**changes: Any) -> Callable[[Path], None]:
+    """Replaces values of ``bundle.json``."""
+
+    def damage(folder: Path) -> None:
+        path = folder / "bundle.json"
+        content = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**content, **changes}), encoding="utf-8")
+
+    return damage
+
+
+def fewer_labels(folder: Path) -> None:
+    edited(labels=LABELS[:5], thresholds=dict.fromkeys(LABELS[:5], 0.5))(folder)
+
+
+def truncate(folder: Path) -> None:
+    (file,) = folder.glob("model.*")
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def truncate_and_hide_it(folder: Path) -> None:
+    import hashlib
+
+    truncate(folder)
+    (file,) = folder.glob("model.*")
+    kind = file.suffix[1:]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    edited(model={"kind": kind, "file": file.name, "sha256": digest})(folder)
+
+
+def remove_model(folder: Path) -> None:
+    next(folder.glob("model.*")).unlink()
+
+
+def no_json(folder: Path) -> None:
+    (folder / "bundle.json").write_text("{")
+
+
+OUTSIDE = {"kind": "onnx", "file": "../model.onnx", "sha256": ""}
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "model file gone": (remove_model, "lacks its model file model"),
+    "model file cut off": (truncate, r"model\.\w+ is not the file that bundle\.json describes"),
+    "cut off, sum adjusted": (truncate_and_hide_it, r"model\.\w+.*\(written with gatlabel"),
+    "no json": (no_json, r"bundle\.json is not JSON: line 1"),
+    "other format": (
+        edited(format="gatlabel-bundle-9"),
+        "is not of the format 'gatlabel-bundle-1'",
+    ),
+    "no list": (edited(labels=None), r"bundle\.json is damaged"),
+    "label too few": (
+        fewer_labels,
+        r"names 5 labels, but the model gives logits of shape \(1, 6\)",
+    ),
+    "label twice": (edited(labels=LABELS[:5] * 2), "stands twice"),
+    "thresholds of others": (edited(labels=[*LABELS[:5], "dog"]), "missing: 'dog'"),
+    "threshold too large": (edited(thresholds=dict.fromkeys(LABELS, 3)), "a threshold is not"),
+    "no size": (edited(image_size=0), "image_size is 0"),
+    "other size": (edited(image_size=32), "does not take pictures of 32 pixels"),
+    "no way to resize": (edited(resize="squish"), "did you mean 'squash'"),
+    "no model": (edited(model=None), r"bundle\.json is damaged"),
+    "unknown kind": (
+        edited(model={"kind": "tflite", "file": "x", "sha256": ""}),
+        "lacks its model",
+    ),
+    "a way out": (edited(model=OUTSIDE), "lacks its model file"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_bundles(damage: str, bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(bundle, folder)
+    change, message = DAMAGES[damage]
+    change(folder)
+    with pytest.raises(InputError, match=message):
+        Predictor.load(folder)
+
+
+def test_wrong_calls(bundle: Path) -> None:
+    with pytest.raises(InputError, match="is a bundle with its encoder: give none"):
+        Predictor.load(bundle, encoder=encoder())
+    with pytest.raises(InputError, match="cannot use the device 'gpu'"):
+        Predictor.load(bundle, device="gpu")
+    loaded = ExportedModel.load(bundle, device="cpu")
+    for wrong in (pictures(1, 32), pictures(1)[0], pictures(1).float()):
+        with pytest.raises(InputError, match=r"takes uint8 pictures \(B, 3, 24, 24\), got"):
+            loaded(wrong)
+    with pytest.raises(InputError, match="was loaded for the device 'cpu', not for 'meta'"):
+        Predictor(loaded, device="meta")
+
+
+def test_onnx_runs_on_the_cpu_only(bundle: Path) -> None:
+    if (bundle / "model.onnx").exists():
+        with pytest.raises(InputError, match="format onnx runs on the CPU, not on 'meta'"):
+            Predictor.load(bundle, device="meta")
+
+
+@pytest.mark.gpu
+def test_pt2_runs_on_the_gpu(tmp_path: Path) -> None:
+    for kind in ("gat", "csra", "query", "conditioned"):
+        export_model(make(kind), tmp_path / kind, format="pt2")
+        on_cpu = ExportedModel.load(tmp_path / kind, device="cpu")
+        on_gpu = ExportedModel.load(tmp_path / kind, device="cuda")
+        for batch in (1, 5):
+            images = pictures(batch)
+            torch.testing.assert_close(on_gpu(images).cpu(), on_cpu(images), rtol=1e-3, atol=1e-3)
