@@ -1,4 +1,4 @@
-"""The command line: ``gatlabel train | evaluate | predict | graph | explain | benchmark``.
+"""The command line: ``gatlabel train | evaluate | predict | export | graph | explain | benchmark``.
 
 Exit codes: 0 done, 2 the caller's mistake (one line, no traceback), 1 anything else.
 """
@@ -15,7 +15,8 @@ usage: gatlabel COMMAND [options]
 
   train      train a model; without options, on the built-in scenes
   evaluate   evaluate a trained run on a split or on other data
-  predict    label pictures with a trained run
+  predict    label pictures with a trained run or an exported bundle
+  export     write a trained run as ONNX or as a program of torch.export
   graph      build, show or compare label graphs
   explain    what each edge of a trained run's label graph lent and did
   benchmark  compare label graphs or heads, with controls and statistics
@@ -68,6 +69,7 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
     from gatlabel.cli.benchmark import benchmark_command
     from gatlabel.cli.evaluate import evaluate_command
     from gatlabel.cli.explain import explain_command
+    from gatlabel.cli.export import export_command
     from gatlabel.cli.graph import graph_command
     from gatlabel.cli.predict import predict_command
     from gatlabel.cli.train import train_command
@@ -76,6 +78,7 @@ def _commands() -> dict[str, Callable[[list[str]], None]]:
         "train": train_command,
         "evaluate": evaluate_command,
         "predict": predict_command,
+        "export": export_command,
         "graph": graph_command,
         "explain": explain_command,
         "benchmark": benchmark_command,

@@ -19,12 +19,16 @@ def predict_command(words: list[str]) -> None:
     """Labels pictures, or all pictures of folders."""
     from gatlabel.deploy import Predictor
 
-    parser = make_parser("predict", "Labels pictures with a trained run.")
-    parser.add_argument("run", type=Path, help="The run folder.")
+    parser = make_parser("predict", "Labels pictures with a trained run or a bundle.")
+    parser.add_argument(
+        "run", type=Path, help="The run folder, or a bundle that gatlabel export wrote."
+    )
     parser.add_argument("images", nargs="+", type=Path, help="Pictures, or folders of pictures.")
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
     parser.add_argument(
-        "--threshold", type=float, default=0.5, help="Probability from which a label is present."
+        "--threshold",
+        type=float | None,
+        help="Probability from which a label is present; default: the bundle's, 0.5 for a run.",
     )
     parser.add_argument(
         "--on-error", type=str, default="stop", help="At a picture that cannot be read: stop, skip."

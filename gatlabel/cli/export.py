@@ -1,0 +1,54 @@
+"""``gatlabel export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatlabel.cli.parsing import make_parser, parse
+
+DESCRIPTION = (
+    "Exports a trained run as a bundle: a folder with the model as one file, which runs without "
+    "gatlabel, and bundle.json, which says how to use it. The file takes RGB bytes and gives "
+    "logits; a graph head that can be is folded into one linear layer. The bundle appears only if "
+    "its logits agree with the run's. gatlabel predict takes bundles too."
+)
+
+
+def export_command(words: list[str]) -> None:
+    """Exports a run, and says how well the file agrees with it."""
+    from gatlabel.deploy import export_model
+
+    parser = make_parser("export", DESCRIPTION)
+    parser.add_argument("run", type=Path, help="The run folder.")
+    parser.add_argument(
+        "--format",
+        type=str,
+        default="onnx",
+        help="onnx (needs the extra onnx), or pt2: a program for torch.export.load.",
+    )
+    parser.add_argument(
+        "--output", type=Path | None, help="The bundle to write; default: RUN/FORMAT."
+    )
+    parser.add_argument(
+        "--overwrite", type=bool, default=False, help="Replace a bundle that stands there."
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        help="Probability from which a label is present, for whoever loads the bundle.",
+    )
+    options = parse(parser, words)
+    output = options.output or options.run / options.format
+    export = export_model(
+        options.run,
+        output,
+        format=options.format,
+        threshold=options.threshold,
+        overwrite=options.overwrite,
+    )
+    head = "head folded" if export.folded else "head as it is"
+    print(
+        f"{export.file}: {export.size / 1e6:.1f} MB, {head}; logits differ from the run's by up to "
+        f"{export.parity.greatest_difference:.1e} (largest {export.parity.greatest_logit:.1f})"
+    )
