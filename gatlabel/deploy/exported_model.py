@@ -13,7 +13,7 @@ from torch import Tensor
 from gatlabel.deploy.description import FILE, Description, read_description
 from gatlabel.deploy.devices import choose_device
 from gatlabel.deploy.formats import find_format
-from gatlabel.errors import InputError, first_line
+from gatlabel.errors import InputError, MissingExtraError, first_line
 from gatlabel.labels import LabelSet
 
 
@@ -70,9 +70,11 @@ class ExportedModel:
             )
         try:
             run = form.load(file, place)
+        except MissingExtraError:
+            raise
         except InputError as error:
             written = ", ".join(f"{name} {version}" for name, version in versions.items())
-            raise type(error)(f"{error} (written with {written})") from error
+            raise InputError(f"{error} (written with {written})") from error
         model = cls(run, description, place)
         model._try(Path(folder))
         return model

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.deploy.description import INPUT, OUTPUT, Description
+from gatlabel.deploy.onnx_operators import translations
 from gatlabel.errors import InputError, first_line, require_extra
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 dynamic_shapes=({0: "batch"},),
+                custom_translation_table=translations(),
                 dynamo=True,
                 verbose=False,
             )

@@ -182,6 +182,8 @@ def test_wrong_calls(bundle: Path) -> None:
             loaded(wrong)
     with pytest.raises(InputError, match="was loaded for the device 'cpu', not for 'meta'"):
         Predictor(loaded, device="meta")
+    with pytest.raises(InputError, match="cannot use the device 'gpu'"):
+        Predictor(loaded, device="gpu")
 
 
 def test_onnx_runs_on_the_cpu_only(bundle: Path) -> None:

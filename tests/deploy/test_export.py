@@ -17,9 +17,11 @@ from gatlabel.deploy import FORMATS, Export, ExportedModel, export_model
 from gatlabel.deploy.parity import compare, sample_pictures
 from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.errors import InputError, MissingExtraError
+from gatlabel.graph import LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS, LinearHead, StaticHead
 from tests.deploy.models import LABELS, SIZE, encoder, make, pictures
+from tests.nn.head_cases import perturbed
 
 STATIC = [kind for kind, head in HEADS.items() if issubclass(head, StaticHead)]
 
@@ -139,7 +141,7 @@ def test_a_lone_pt2_file_can_be_used(exported) -> None:
     [
         ("resnet18", "onnx"),
         ("resnet18", "pt2"),
-        ("efficientnet_lite0", "pt2"),
+        pytest.param("efficientnet_lite0", "pt2", marks=pytest.mark.slow),
         pytest.param("efficientnet_lite0", "onnx", marks=pytest.mark.slow),
     ],
 )
@@ -152,6 +154,25 @@ def test_networks_of_every_day(name: str, form: str, tmp_path: Path) -> None:
         with torch.no_grad():
             torch.testing.assert_close(loaded(images), model(images), rtol=1e-4, atol=1e-4)
     assert repr(loaded) == f"ExportedModel(6 labels, {name}, 64 px, {loaded.device})"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_large_sparse_graph_with_labels_not_seen(form: str, tmp_path: Path) -> None:
+    """Another form of attention than in small graphs, in operators that other runtimes have."""
+    names = [f"label {k}" for k in range(150)]
+    edges = [(names[k - step], names[k], 0.5) for k in range(150) for step in (1, 7)]
+    model = MultiLabelClassifier.create(
+        encoder(), "conditioned", graph=LabelGraph.from_edges(edges, names=names)
+    )
+    with torch.no_grad():
+        perturbed(model.head)
+        model.head.label_bias()[::2] = -12
+    assert not model.head.hearing.attend.dense
+    export_model(model.eval(), tmp_path / "bundle", format=form)
+    images = pictures(2)
+    logits = ExportedModel.load(tmp_path / "bundle")(images)
+    with torch.no_grad():
+        torch.testing.assert_close(logits, model(images), rtol=1e-4, atol=1e-4)
 
 
 def test_the_model_stays_as_it_is(tmp_path: Path) -> None:
