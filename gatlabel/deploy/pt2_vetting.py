@@ -32,7 +32,7 @@ _OPERATOR = re.compile(
 _TOUCH_FILES = {"from_file", "save"}  # the operators of aten that open files by name
 _NAMES = r"Symbol|Integer|Rational|Add|Mul|Pow|Max|Min|Mod|FloorDiv|CleanDiv|Eq|Ne|Ge|Gt|Le|Lt"
 _SIZE = re.compile(
-    rf"(?:[\s()=,+*/-]|\d+|'[su]\d+'|\b(?:[su]\d+|{_NAMES}|positive|nonnegative|integer|True|False)\b)*"
+    rf"(?:[\s\d()=,+*/-]|'[su]\d+'|\b(?:[su]\d+|{_NAMES}|positive|nonnegative|integer|True|False)\b)*"
 )
 _TREE = re.compile(
     r'(?:[\s\[\]{},:\d]|"(?:type|context|children_spec|null|\[\]|builtins\.\w+)"|null)*'

@@ -93,6 +93,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
         in_json(PROGRAM, *NODE, "x", value={"expr_str": "Symbol('s1').__class__"}),
         "as expr_str",
     ),
+    "long size": (in_json(PROGRAM, *NODE, "x", value={"expr_str": "1" * 60 + "!"}), "as expr_str"),
     "call": (in_json(PROGRAM, *NODE, "x", value={"expr_str": "eval('1')"}), "as expr_str"),
     "tree": (
         in_json(PROGRAM, *NODE, "x", value={"in_spec": '[1, {"type": "os.x"}]'}),
