@@ -59,7 +59,9 @@ def _build(words: list[str]) -> None:
     parser.add_argument("--top-k", type=int | None, help="Most in-neighbours of a label.")
     parser.add_argument("--smoothing", type=float | None, help="conditional: pictures to add.")
     parser.add_argument("--min-support", type=int | None, help="Least pictures with the pair.")
-    parser.add_argument("--vectors", type=Path | None, help="knn: file of label vectors.")
+    parser.add_argument(
+        "--vectors", type=str | None, help="knn: file of label vectors, names, or svd."
+    )
     parser.add_argument("--base", type=str | None, help="random: the variant to rewire.")
     parser.add_argument("--seed", type=int | None, help="random: seed.")
     options = parse(parser, words)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gatlabel.errors import InputError
 from gatlabel.files import read_json, read_text, write_json
-from gatlabel.graph.label_graph import LabelGraph
+from gatlabel.graph.label_graph import LabelGraph, Relation
 from gatlabel.labels import LabelSet
 
 FORMAT = "gatlabel.label-graph/1"
@@ -24,6 +24,7 @@ def save_graph(graph: LabelGraph, path: str | os.PathLike[str]) -> None:
         "format": FORMAT,
         "variant": graph.variant,
         "options": graph.options,
+        "relation": graph.relation,
         "self_loops": graph.has_self_loops,
         "names": list(graph.names),
         "edges": [list(edge) for edge in zip(sources, targets, weights, strict=True)],
@@ -49,6 +50,7 @@ def load_graph(path: str | os.PathLike[str]) -> LabelGraph:
             self_loops=bool(content["self_loops"]),
             variant=content["variant"],
             options=content["options"],
+            relation=content.get("relation", "company"),  # files of before there were kin
         )
     except KeyError as error:
         raise InputError(f"the label graph {os.fspath(path)} lacks {error}") from error
@@ -98,7 +100,10 @@ def _number(text: str, where: str) -> float:
 
 
 def graph_from_edge_file(
-    path: str | os.PathLike[str], names: Iterable[str] | None, undirected: bool
+    path: str | os.PathLike[str],
+    names: Iterable[str] | None,
+    undirected: bool,
+    relation: Relation = "company",
 ) -> LabelGraph:
     """Reads a graph of one's own; see :meth:`LabelGraph.from_edge_file`."""
     edges = read_edges(path)
@@ -119,6 +124,7 @@ def graph_from_edge_file(
             undirected=undirected,
             variant="edges",
             options={"file": Path(path).name},
+            relation=relation,
         )
     except InputError as error:
         raise InputError(f"{os.fspath(path)}: {error}") from error

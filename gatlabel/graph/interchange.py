@@ -19,11 +19,14 @@ def to_networkx(graph: LabelGraph) -> networkx.DiGraph:
 
     Returns:
         Nodes are the label names in label order, the edge attribute ``weight`` is the weight of
-        source -> target, and the graph attributes ``variant``, ``options`` and ``self_loops``
-        say where it comes from.
+        source -> target, and the graph attributes ``variant``, ``options``, ``relation`` and
+        ``self_loops`` say where it comes from.
     """
     converted = networkx.DiGraph(
-        variant=graph.variant, options=dict(graph.options), self_loops=graph.has_self_loops
+        variant=graph.variant,
+        options=dict(graph.options),
+        relation=graph.relation,
+        self_loops=graph.has_self_loops,
     )
     converted.add_nodes_from(graph.names)
     sources, targets = graph.edge_index.tolist()
@@ -54,6 +57,7 @@ def from_networkx(graph: networkx.Graph, names: Iterable[str] | None = None) -> 
         self_loops=bool(graph.graph.get("self_loops", False)),
         variant=graph.graph.get("variant"),
         options=graph.graph.get("options"),
+        relation=graph.graph.get("relation", "company"),
     )
 
 
@@ -78,6 +82,7 @@ def to_pyg(graph: LabelGraph) -> Any:
         num_nodes=len(graph.names),
         names=list(graph.names),
         self_loops=graph.has_self_loops,
+        relation=graph.relation,
     )
 
 
@@ -96,5 +101,6 @@ def from_pyg(data: Any, names: Iterable[str] | None = None) -> LabelGraph:
         torch.zeros(2, 0, dtype=torch.int64) if index is None else index,
         getattr(data, "edge_weight", None),
         self_loops=bool(getattr(data, "self_loops", False)),
+        relation=getattr(data, "relation", None) or "company",
         node_features=getattr(data, "x", None),
     )

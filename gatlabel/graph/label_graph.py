@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, unknown_choice
 from gatlabel.graph.edge_checks import check_edges
 from gatlabel.labels import LabelSet
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import networkx
 
     from gatlabel.graph.cooccurrence import Cooccurrence
+
+#: What an edge says: that two labels occur together, or that they are alike.
+Relation = Literal["company", "kin"]
 
 
 class LabelGraph:
@@ -35,13 +38,17 @@ class LabelGraph:
             explicitly, so only the two ML-GCN variants, whose matrix has them, say so.
         variant: Name of the variant the graph was built with, kept for tables and files.
         options: Options of the variant, as JSON values.
+        relation: What an edge says. ``"company"``: its labels occur together, so one is evidence
+            for the other. ``"kin"``: its labels are alike (by the meaning of their names, by a
+            hierarchy), so their classifiers should be; heads that can, start from that.
         counts: The counts the graph was built from; not saved with it. Node features such as
             ``"svd"`` are computed from them.
         node_features: Label vectors ``(L, F)`` that belong to the graph; not saved with it.
 
     Raises:
         InputError: If shapes do not fit, an edge is out of range, stands twice or is an
-            unexpected self-loop, or a weight is not finite; the message names the labels.
+            unexpected self-loop, a weight is not finite, or there is no such relation; the message
+            names the labels.
 
     Example:
         >>> graph = LabelGraph.from_edges([("fork", "knife", 0.5)], ["fork", "knife", "cow"])
@@ -58,9 +65,12 @@ class LabelGraph:
         self_loops: bool = False,
         variant: str | None = None,
         options: Mapping[str, Any] | None = None,
+        relation: Relation = "company",
         counts: Cooccurrence | None = None,
         node_features: Tensor | None = None,
     ) -> None:
+        if relation not in get_args(Relation):
+            raise unknown_choice("relation of a label graph", relation, get_args(Relation))
         self.labels = names if isinstance(names, LabelSet) else LabelSet(names)
         index = torch.as_tensor(edge_index).detach().cpu()
         if index.numel() == 0:
@@ -74,6 +84,7 @@ class LabelGraph:
         self.edge_weight = weight[order]
         self.variant = variant
         self.options = dict(options or {})
+        self.relation: Relation = relation
         self.counts = counts
         if node_features is not None and len(node_features) != len(self.labels):
             raise InputError(
@@ -144,18 +155,19 @@ class LabelGraph:
         names: Iterable[str] | None = None,
         *,
         undirected: bool = False,
+        relation: Relation = "company",
     ) -> LabelGraph:
         """Reads a csv or tsv file with the columns source, target and, optionally, weight.
 
-        For a hierarchy with nodes that are no labels see
-        :func:`gatlabel.graph.hierarchy_graph`.
+        ``relation`` is what its edges say; see the class. For a hierarchy with nodes that are no
+        labels see :func:`gatlabel.graph.hierarchy_graph`.
 
         Raises:
             InputError: If the file cannot be read or an edge is wrong; the message names the row.
         """
         from gatlabel.graph.edge_files import graph_from_edge_file
 
-        return graph_from_edge_file(path, names, undirected)
+        return graph_from_edge_file(path, names, undirected, relation)
 
     @classmethod
     def from_networkx(cls, graph: networkx.Graph, names: Iterable[str] | None = None) -> LabelGraph:
@@ -276,6 +288,7 @@ class LabelGraph:
             self_loops=True,
             variant=self.variant,
             options=self.options,
+            relation=self.relation,
             counts=None if self.counts is None else self.counts.reorder(labels),
             node_features=None if features is None else features[order],
         )
@@ -314,4 +327,6 @@ class LabelGraph:
             set_ = {name: value for name, value in self.options.items() if value is not None}
             options = "".join(f", {name}={value!r}" for name, value in set_.items())
             parts.append(f"{self.variant}{options}")
+        if self.relation == "kin":
+            parts.append("kin")
         return f"LabelGraph({', '.join(parts)})"

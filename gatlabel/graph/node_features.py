@@ -15,6 +15,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError, nearest
+from gatlabel.graph.name_vectors import name_vectors
 from gatlabel.graph.vectors import load_vectors, vectors_by_name
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def resolve(
 
             - ``"svd"``: :func:`ppmi_svd` of the graph's counts, or :func:`adjacency_svd` of the
               graph itself if it carries none (a graph from a file);
+            - ``"names"``: :func:`~gatlabel.graph.name_vectors.name_vectors`, what the labels' names
+              mean (extra ``names``);
             - ``"learned"``: random normal vectors of about unit length, to be trained;
             - the path of a text or npz file with vectors (:func:`load_vectors`);
             - a mapping from names to vectors;
@@ -53,7 +56,8 @@ def resolve(
         float32 ``(L, F)`` (a tensor keeps its type) and whether it is meant to be trained.
 
     Raises:
-        InputError: If shape, names or file do not fit; the message says what.
+        InputError: If shape, names or file do not fit, or an extra is missing; the message says
+            what.
 
     Warns:
         MissingVectorsWarning: If a file or mapping lacks some of the labels.
@@ -71,14 +75,16 @@ def resolve(
         if graph.counts is None:
             return torch.from_numpy(adjacency_svd(graph, width)), False
         return torch.from_numpy(ppmi_svd(graph.counts, width)), False
+    if isinstance(node_features, str) and node_features == "names":
+        return torch.from_numpy(name_vectors(graph.labels)), False
     if isinstance(node_features, Mapping):
         vectors, report = vectors_by_name(node_features, graph.labels)
     elif isinstance(node_features, str | os.PathLike):
         if not Path(node_features).exists():
-            hint = nearest(os.fspath(node_features), ["svd", "learned"])
+            hint = nearest(os.fspath(node_features), ["svd", "names", "learned"])
             raise InputError(
-                f"node features {os.fspath(node_features)!r}: neither svd, learned, nor a file "
-                f"that exists{hint}"
+                f"node features {os.fspath(node_features)!r}: neither svd, names, learned, nor a "
+                f"file that exists{hint}"
             )
         vectors, report = load_vectors(node_features, graph.labels)
     else:

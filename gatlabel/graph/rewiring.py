@@ -71,6 +71,7 @@ def permuted(graph: LabelGraph, seed: int = 0) -> LabelGraph:
         self_loops=graph.has_self_loops,
         variant="permuted",
         options={"base": graph.variant, "seed": seed, **graph.options},
+        relation=graph.relation,
         counts=graph.counts,
         node_features=graph.node_features,
     )

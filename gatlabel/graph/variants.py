@@ -77,6 +77,7 @@ def random(
         self_loops=built.has_self_loops,
         variant="random",
         options={"base": name, "seed": seed, **built.options},
+        relation=built.relation,
         counts=counts,
     )
 
@@ -90,11 +91,14 @@ def knn(
     """Connects every label to the k labels whose vectors are nearest by cosine.
 
     ``w(j -> i) = cos(x_i, x_j)``, where positive. A label without a vector (all zeros) has no
-    edges.
+    edges. With vectors that come from elsewhere, such as those of the labels' names, the edges are
+    ``kin``: they say that labels are alike. With ``"svd"``, which is made of these counts, they say
+    who keeps the same company.
 
     Args:
         counts: The counts; only their labels matter, unless ``vectors`` is ``"svd"``.
-        vectors: ``(L, F)``, a mapping or file of vectors by name, or ``"svd"``; see
+        vectors: ``(L, F)``, a mapping or file of vectors by name, ``"names"`` (what the names mean;
+            extra ``names``), or ``"svd"``; see
             :func:`gatlabel.graph.node_features.resolve`.
         k: In-neighbours of every label.
 
@@ -112,6 +116,7 @@ def knn(
         weight,
         variant="knn",
         options={"vectors": where, "k": k},
+        relation="company" if isinstance(vectors, str) and vectors == "svd" else "kin",
         counts=counts,
     )
 

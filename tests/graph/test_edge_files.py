@@ -105,6 +105,11 @@ def test_hierarchy_connects_through_nodes_that_are_no_labels() -> None:
     assert hierarchy_graph(IS_A, ["cat", "dog", "cow"], max_distance=5).isolated == ()
 
 
+def test_neighbours_in_a_hierarchy_are_kin() -> None:
+    graph = hierarchy_graph([("dog", "animal"), ("cat", "animal")], ["dog", "cat"])
+    assert graph.relation == "kin"
+
+
 def test_hierarchy_keeps_the_nearest_and_equals_networkx() -> None:
     tree = networkx.balanced_tree(3, 3)
     names = [str(node) for node in tree if node % 2]

@@ -1,3 +1,5 @@
+import json
+
 import networkx
 import numpy as np
 import pytest
@@ -56,7 +58,11 @@ def test_no_edges() -> None:
     assert LabelGraph(NAMES, []) == graph == LabelGraph.from_dense(np.zeros((4, 4)), NAMES)
 
 
-@pytest.mark.parametrize("make", [a_graph, with_self_loops])
+def of_kin() -> LabelGraph:
+    return a_graph(relation="kin")
+
+
+@pytest.mark.parametrize("make", [a_graph, with_self_loops, of_kin])
 def test_round_trips(make, tmp_path) -> None:
     graph = make()
     graph.save(tmp_path / "graph.json")
@@ -66,8 +72,28 @@ def test_round_trips(make, tmp_path) -> None:
     ):
         assert again == graph
         assert (again.variant, again.options) == (graph.variant, graph.options)
+        assert again.relation == graph.relation
     assert LabelGraph.from_pyg(graph.to_pyg()) == graph
+    assert LabelGraph.from_pyg(graph.to_pyg()).relation == graph.relation
+    assert graph.reorder(NAMES[::-1]).relation == graph.relation
     assert LabelGraph.from_pyg(graph.to_pyg(), NAMES) == graph
+
+
+def test_what_edges_say_is_company_unless_they_are_of_kin(tmp_path) -> None:
+    assert a_graph().relation == "company"
+    assert "kin" in repr(of_kin())
+    assert "kin" not in repr(a_graph())
+    with pytest.raises(InputError, match=r"relation of a label graph 'kind'; did you mean 'kin'"):
+        a_graph(relation="kind")
+    # files of before there were kin do not say
+    a_graph().save(tmp_path / "old.json")
+    content = json.loads((tmp_path / "old.json").read_text())
+    del content["relation"]
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    assert LabelGraph.load(tmp_path / "old.json").relation == "company"
+    (tmp_path / "edges.csv").write_text("fork,knife\n")
+    read = LabelGraph.from_edge_file(tmp_path / "edges.csv", relation="kin")
+    assert read.relation == "kin"
 
 
 def test_odd_weights_survive_the_file(tmp_path) -> None:

@@ -115,7 +115,7 @@ def test_tensors_pass_through() -> None:
         (torch.rand(3), r"shape \(3,\)"),
         (torch.rand(3, 0), r"shape \(3, 0\)"),
         (torch.tensor([[np.nan]] * 3), "NaN"),
-        ("svg", "neither svd, learned, nor a file that exists; did you mean 'svd'"),
+        ("svg", "neither svd, names, learned, nor a file that exists; did you mean 'svd'"),
         (7, "cannot be a int"),
         ({"horse": [1.0]}, "no vector for any of the 3 labels"),
         ({"cow": [1.0], "horse": [1.0, 2.0]}, "differ in shape"),

@@ -12,6 +12,7 @@ from gatlabel.graph import (
     IsolatedLabelsWarning,
     LabelGraph,
     default_graph,
+    permuted,
 )
 from gatlabel.graph.variants import conditional, knn, lift, mlgcn_code, mlgcn_paper, npmi, random
 from tests.reference import label_graphs as reference
@@ -237,6 +238,18 @@ def test_knn_takes_vectors_by_name_and_svd() -> None:
     assert knn(COUNTS, k=1).num_edges > 0
     with pytest.raises(InputError, match="learned"):
         knn(COUNTS, vectors="learned")
+
+
+def test_edges_are_of_kin_where_vectors_say_what_labels_are() -> None:
+    vectors = np.random.default_rng(0).normal(size=(4, 3))
+    kin = knn(COUNTS, vectors=vectors, k=2)
+    assert kin.relation == "kin"
+    assert random(COUNTS, base=kin).relation == "kin"
+    assert permuted(kin).relation == "kin"
+    assert knn(COUNTS, k=2).relation == "company"  # svd of the counts: who keeps the same company
+    others = ("conditional", "npmi", "lift", "complete", "mlgcn_paper")
+    for name in others:
+        assert VARIANTS[name](COUNTS).relation == "company"
 
 
 def test_real_word_vectors_find_kin(shared_data) -> None:
