@@ -20,8 +20,9 @@ from gatlabel.training.averaging import warmed_average
 from gatlabel.training.completion import Completion
 from gatlabel.training.ridge import LinearStart
 
-#: Targets ``(N, L)``, -1 for unknown, to a linear classifier of the features that are learned from.
-Starter = Callable[[Tensor], LinearStart]
+#: Targets ``(N, L)``, -1 for unknown, and how labels share classifiers (``(L, L)`` or ``None``), to
+#: a linear classifier of the features that are learned from.
+Starter = Callable[[Tensor, Tensor | None], LinearStart]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ def fit_head(
         completion: Gives the targets, and is updated after every epoch.
         start: Finds the linear classifier to start from and to be held to, given targets; if they
             are completed, it is asked again, with what the first one believes of the unknown ones
-            (:func:`completed_start`). If left out, the head starts as it is and is held to zero.
+            (:func:`completed_start`). Labels share as in the head (:meth:`Head.sharing`), else as
+            in the completion's graph. If left out, the head starts as it is and is held to zero.
 
     Returns:
         Seconds that it took, the start apart.
@@ -120,8 +122,11 @@ def fit_head(
     epochs = max(options.epochs, -(-options.least_steps // batches))
     held: list[Tensor] = []
     if start is not None:
+        sharing = head.sharing()
         linear = (
-            start(targets) if completion is None else completed_start(start, completion, features)
+            start(targets, sharing)
+            if completion is None
+            else completed_start(start, completion, features, sharing)
         )
         held = head.start_linear(linear.weight, linear.bias)
     began = time.perf_counter()  # the start is found once for many contenders
@@ -177,7 +182,9 @@ def _optimizer(
     return optimizer, schedule
 
 
-def completed_start(start: Starter, completion: Completion, features: Features) -> LinearStart:
+def completed_start(
+    start: Starter, completion: Completion, features: Features, sharing: Tensor | None = None
+) -> LinearStart:
     """Finds a linear classifier with what is believed of unknown targets in their place.
 
     The first is learned from the known targets. What it and the label graph believe of the unknown
@@ -189,13 +196,15 @@ def completed_start(start: Starter, completion: Completion, features: Features) 
         start: Finds classifiers, given targets.
         completion: Has the targets, and what the graph says.
         features: Of the N training pictures, pooled.
+        sharing: How labels share classifiers; if left out, as the completion's graph says.
     """
-    first = start(completion.targets)
+    sharing = completion.sharing if sharing is None else sharing
+    first = start(completion.targets, sharing)
     unknown = (~completion.known).float().mean(0).sqrt()
     if not unknown.any():
         return first
     logits = features[np.arange(len(features))] @ first.weight.T + first.bias
-    second = start(completion.beliefs(logits))
+    second = start(completion.beliefs(logits), sharing)
     weight = torch.lerp(first.weight, second.weight, unknown[:, None])
     return LinearStart(weight, torch.lerp(first.bias, second.bias, unknown), second.penalty)
 

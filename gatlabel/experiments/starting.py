@@ -17,7 +17,8 @@ Start = Literal["ridge", "random"]
 #: What a linear classifier starts from, in a sentence of the protocol.
 STARTS: dict[Start, str] = {
     "ridge": "linear classifiers of pooled features start as, and decay to, ridge regression whose "
-    "penalty leave-one-out chose; others start at random and decay to zero",
+    "penalty leave-one-out chose, along the edges of a graph of kin; others start at random and "
+    "decay to zero",
     "random": "linear classifiers start at random and decay to zero",
 }
 MOST_KEPT = 16  # of the classifiers that a process found last
@@ -25,7 +26,9 @@ MOST_KEPT = 16  # of the classifiers that a process found last
 _found: OrderedDict[bytes, LinearStart] = OrderedDict()
 
 
-def linear_start(file: FeatureFile, features: Features, targets: Tensor) -> LinearStart:
+def linear_start(
+    file: FeatureFile, features: Features, targets: Tensor, sharing: Tensor | None = None
+) -> LinearStart:
     """Returns :func:`~gatlabel.training.ridge.ridge_start` of these pictures.
 
     Contenders and trials that learn from the same pictures and targets start at the same
@@ -35,13 +38,15 @@ def linear_start(file: FeatureFile, features: Features, targets: Tensor) -> Line
         file: Where the features lie.
         features: Those of the training pictures, pooled.
         targets: ``(N, L)`` of these, -1 for unknown.
+        sharing: ``(L, L)``, how labels share classifiers; none: each has its own.
     """
     hashed = hashlib.sha256(str(file.path).encode())
-    for part in (features.rows, targets.numpy()):
+    parts = [features.rows, targets.numpy()]
+    for part in parts if sharing is None else [*parts, sharing.numpy()]:
         hashed.update(np.ascontiguousarray(part).tobytes())
     key = hashed.digest()
     if key not in _found:
-        _found[key] = ridge_start(features[np.arange(len(features))], targets)
+        _found[key] = ridge_start(features[np.arange(len(features))], targets, sharing)
         if len(_found) > MOST_KEPT:
             _found.popitem(last=False)
     return _found[key]

@@ -34,15 +34,20 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
         if options:
             named = ", ".join(f"graph_{name}" for name in options)
             raise InputError(f"{named}: only for graph variants, not for the file {path}")
-        if path.suffix == ".json":
+        if path.suffix != ".json":
+            relation = config.graph_relation or "company"
+            graph = LabelGraph.from_edge_file(path, counts.names, relation=relation)
+        elif config.graph_relation is None:
             graph = LabelGraph.load(path)
         else:
-            graph = LabelGraph.from_edge_file(path, counts.names)
+            raise InputError(f"graph_relation: {path} says itself what its edges mean")
         counts.labels.require_same_names(graph.names, f"the graph {path}")
         graph = graph.reorder(counts.names)
         # heads take base rates and label vectors from the counts, whatever the edges come from
         graph.counts = graph.counts or counts
         return graph
+    if config.graph_relation is not None:
+        raise InputError(f"graph_relation: only for a graph file in csv, not for {config.graph!r}")
     if config.graph == "knn":
         options["vectors"] = config.node_features
         if "top_k" in options:

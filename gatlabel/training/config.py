@@ -83,7 +83,8 @@ class TrainConfig:
         workers: Processes that load pictures; none takes what suits the machine.
         head: Head: gat, gatv2, gcn or pyg (over the label graph), conditioned (over the graph, by
             what each picture shows), csra or query (attention to the picture, no graph), or linear.
-        node_features: Label vectors for the graph: svd, learned, or a file (npz or GloVe text).
+        node_features: Label vectors for the graph: svd (of the counts), names (what the labels'
+            names mean; extra names), learned, or a file (npz or GloVe text).
         hidden: Total width of the head's inner layer; none takes the head's own default.
         heads: Number of attention heads; none takes the head's own default.
         base: What a gat head starts from: classifiers or nodes.
@@ -94,6 +95,8 @@ class TrainConfig:
             default.
         conv: pyg: name of a class of torch_geometric.nn.conv, such as SAGEConv.
         steps: conditioned: how often evidence passes along the edges; 0 sends none.
+        kinship: gat, gatv2, pyg: share that the kin of a label have in its classifier; none takes
+            0.5 on a graph of kin (knn of vectors that say what labels are), else 0.
         dropout: Probability of dropping an attention weight in training; none leaves it to the
             head (query: 0.1 of its units too, others 0).
         graph: Label graph: a variant (conditional, npmi, lift, knn, mlgcn_code, mlgcn_paper,
@@ -102,6 +105,8 @@ class TrainConfig:
         graph_given: conditional: source (weight P(i|j)) or target (weight P(j|i)).
         graph_threshold: Keep edges with at least this weight.
         graph_top_k: Keep this many in-neighbours a label.
+        graph_relation: What the edges of a graph file in csv say: company (labels occur together)
+            or kin (they are alike).
         loss: Loss: bce, focal or asl.
         gamma_positive: asl and focal: focusing exponent of positives.
         gamma_negative: asl: focusing exponent of negatives.
@@ -193,12 +198,14 @@ class TrainConfig:
     lam: float | None = None
     conv: str = "TransformerConv"
     steps: int = 2
+    kinship: float | None = None
     dropout: float | None = None
     graph: str = "conditional"
     graph_base: str = "conditional"
     graph_given: Literal["source", "target"] | None = None
     graph_threshold: float | None = None
     graph_top_k: int | None = None
+    graph_relation: Literal["company", "kin"] | None = None
     loss: Literal["bce", "focal", "asl"] = "bce"
     gamma_positive: float = 0.0
     gamma_negative: float = 4.0

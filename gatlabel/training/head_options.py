@@ -9,14 +9,14 @@ from typing import Any
 from gatlabel.errors import InputError
 from gatlabel.training.config import TrainConfig
 
-_GAT = ("node_features", "hidden", "heads", "base", "layers", "dropout")
+_GAT = ("node_features", "hidden", "heads", "base", "layers", "kinship", "dropout")
 #: By head, its options as a run calls them.
 HEAD_OPTIONS: dict[str, tuple[str, ...]] = {
     "linear": (),
     "gcn": ("node_features", "hidden"),
     "gat": _GAT,
     "gatv2": _GAT,
-    "pyg": ("conv", "hidden"),
+    "pyg": ("conv", "hidden", "kinship"),
     "conditioned": ("hidden", "heads", "steps", "dropout"),
     "csra": ("heads", "lam"),
     "query": ("hidden", "heads", "decoder_layers", "self_attention", "dropout"),

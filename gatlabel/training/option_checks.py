@@ -44,7 +44,7 @@ def check_options(config: TrainConfig) -> None:
         raise InputError(f"fractions={list(config.fractions)}: three shares that add up to 1")
     if config.workers is not None and config.workers < 0:
         raise InputError(f"workers={config.workers}: must be at least 0")
-    for name in ("ema", "dropout", "clip", "warmup", "label_noise"):
+    for name in ("ema", "dropout", "kinship", "clip", "warmup", "label_noise"):
         value = getattr(config, name)
         if value is not None and not 0 <= value < 1:
             raise InputError(f"{name}={value}: must be at least 0 and below 1")

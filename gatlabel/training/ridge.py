@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gatlabel.errors import InputError
+
 #: Penalties that are tried, as multiples of the features' mean square about their mean.
 PENALTIES = tuple(10.0 ** (k / 4) for k in range(-12, 11))
 LABELS_AT_ONCE = 256
@@ -29,7 +31,7 @@ class LinearStart:
 
 
 @torch.no_grad()
-def ridge_start(features: Tensor, targets: Tensor) -> LinearStart:
+def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None) -> LinearStart:
     r"""Ridge regression of the labels on the features, its penalty chosen without another split.
 
     With centred features ``X (N, D)``, the share ``p_i`` of a label among its known targets, and
@@ -47,14 +49,28 @@ def ridge_start(features: Tensor, targets: Tensor) -> LinearStart:
     makes of the regression the log-odds of two Gaussians with one covariance (Fisher's
     discriminant, ibid., section 4.3 and exercise 4.2).
 
-    Costs ``O(N D min(N, D))`` and a pass over ``(N, L)`` a penalty.
+    **Kin.** With ``sharing`` C the classifiers are those of ``W = C V`` with independent rows of V,
+    that is, with the prior covariance ``K = C Cᵀ`` between labels, of the regression in units of
+    each label's own spread, ``t_i / √(p_i (1 − p_i))``. In the basis in which ``K = A diag(k) Aᵀ``
+    labels are independent with penalties ``λ / k`` (Bonilla, Chai & Williams, *Multi-task Gaussian
+    Process Prediction*, NeurIPS 2007, eq. 1-2, in its weight-space form), so leave-one-out stays
+    closed. A label of which nothing is known then has the classifier that its kin suggest (a little
+    less of it, as for the regression an unknown target is an average one).
+
+    Costs ``O(N D min(N, D))`` and a pass over ``(N, L)`` a penalty; with ``sharing``, ``O(L³)`` and
+    a product ``(N, L) x (L, L)`` a penalty besides.
 
     Args:
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
+        sharing: C ``(L, L)``, or none: labels on their own. It must hold nothing that was learned
+            from these targets, or leave-one-out is not one.
 
     Returns:
-        Classifiers; of labels whose known targets are all alike, only a bias.
+        Classifiers; of labels whose known targets are all alike, only a bias, unless they share.
+
+    Raises:
+        InputError: If ``sharing`` is not ``(L, L)``.
     """
     x, y = features.double(), targets.double()
     known = y >= 0
@@ -66,23 +82,33 @@ def ridge_start(features: Tensor, targets: Tensor) -> LinearStart:
     bias = smooth.logit()
     if not usable.any():
         return LinearStart(weight.float(), bias.float(), float("nan"))
-    known, rate, y = known[:, usable], rate[usable], y[:, usable]
-    deviation = torch.where(known, y - rate, 0.0)
-    regression = _Regression(x, deviation / known.double().mean(0))
-    variance = (rate * (1 - rate)).clamp(min=1e-6)
+    # labels on their own that say nothing need no regression
+    part = usable if sharing is None else torch.ones_like(usable)
+    spread = torch.where(usable, rate * (1 - rate), smooth * (1 - smooth)).clamp(min=1e-6).sqrt()
+    known, rate, y, spread = known[:, part], rate[part], y[:, part], spread[part]
+    deviation = torch.where(known, y - rate, 0.0) / spread
+    wanted = deviation / known.double().mean(0).clamp(min=1 / len(x))
+    regression = (
+        _Regression(x, wanted) if sharing is None else _KinRegression(x, wanted, sharing.double())
+    )
+    judged = usable[part]
     penalty = min(
         (float(regression.mean_square) * share for share in PENALTIES),
-        key=lambda value: regression.error(value, deviation, known, variance),
+        key=lambda value: regression.error(value, deviation, known, judged),
     )
-    scale, offset = _calibrated(regression.held_out(penalty) / variance, y, known, rate)
-    found = scale * regression.weight(penalty) / variance[:, None]
-    weight[usable] = found
-    bias[usable] = offset - found @ regression.mean
+    held_out = regression.held_out(penalty)[:, judged] / spread[judged]
+    scale, offset = _calibrated(held_out, y[:, judged], known[:, judged], rate[judged])
+    found = scale * regression.weight(penalty) / spread[:, None]
+    weight[part] = found
+    bias[usable] = offset
+    bias[part] -= found @ regression.mean
     return LinearStart(weight.float(), bias.float(), penalty)
 
 
 class _Regression:
     """Ridge regression for all penalties at once, from one decomposition ``X = √N U √w Vᵀ``."""
+
+    at_once: int | None = LABELS_AT_ONCE
 
     def __init__(self, x: Tensor, t: Tensor) -> None:
         self.mean = x.mean(0)
@@ -103,21 +129,53 @@ class _Regression:
         """``W_λ``, ``(L, D)``."""
         return self.ut.T / (self.n * (self.w + penalty)) @ self.ux
 
-    def held_out(self, penalty: float, labels: slice = slice(None)) -> Tensor:
+    def held_out(self, penalty: float, labels: slice | Tensor = slice(None)) -> Tensor:
         """``ŷ``, ``(N, labels)``."""
         shrunk = self.w / (self.w + penalty)
         h = (self.squares @ shrunk + 1 / self.n)[:, None]
         fitted = self.u @ (shrunk[:, None] * self.ut[:, labels])
         return (fitted - h * self.t[:, labels]) / (1 - h).clamp(min=1e-6)
 
-    def error(self, penalty: float, deviation: Tensor, known: Tensor, variance: Tensor) -> float:
-        """The mean over labels of the squared errors of ``ŷ``, in units of the variance."""
+    def error(self, penalty: float, deviation: Tensor, known: Tensor, judged: Tensor) -> float:
+        """The mean over the labels that are judged of the squared errors of ``ŷ``."""
         total = 0.0
-        for first in range(0, known.shape[1], LABELS_AT_ONCE):
-            part = slice(first, first + LABELS_AT_ONCE)
-            off = (deviation[:, part] - self.held_out(penalty, part)).square() * known[:, part]
-            total += float((off.sum(0) / known[:, part].sum(0) / variance[part]).sum())
+        every = torch.arange(known.shape[1])[judged]
+        for labels in every.split(self.at_once or len(every)):
+            seen = known[:, labels]
+            off = (deviation[:, labels] - self.held_out(penalty, labels)).square() * seen
+            total += float((off.sum(0) / seen.sum(0)).sum())
         return total
+
+
+class _KinRegression(_Regression):
+    """The same for weights ``C V``: in the basis of ``C Cᵀ`` labels are on their own again."""
+
+    at_once = None  # what is held out of one label is computed from all of them
+
+    def __init__(self, x: Tensor, t: Tensor, sharing: Tensor) -> None:
+        if sharing.shape != (t.shape[1], t.shape[1]):
+            raise InputError(
+                f"the labels' sharing is {tuple(sharing.shape)} for {t.shape[1]} labels: "
+                f"expected ({t.shape[1]}, {t.shape[1]})"
+            )
+        shares, self.turn = torch.linalg.eigh(sharing @ sharing.T)
+        self.shares = shares.clamp(min=1e-9 * float(shares.max()))
+        super().__init__(x, t @ self.turn)
+
+    def _shrunk(self, penalty: float) -> Tensor:
+        return self.w[:, None] / (self.w[:, None] + penalty / self.shares)  # (r, L)
+
+    def weight(self, penalty: float) -> Tensor:
+        """``W_λ``, ``(L, D)``."""
+        factor = self._shrunk(penalty) / (self.n * self.w[:, None])
+        return self.turn @ ((factor * self.ut).T @ self.ux)
+
+    def held_out(self, penalty: float, labels: slice | Tensor = slice(None)) -> Tensor:
+        """``ŷ``, ``(N, labels)``."""
+        shrunk = self._shrunk(penalty)
+        h = self.squares @ shrunk + 1 / self.n  # (N, L)
+        turned = (self.u @ (shrunk * self.ut) - h * self.t) / (1 - h).clamp(min=1e-6)
+        return turned @ self.turn.T[:, labels]
 
 
 @torch.enable_grad()

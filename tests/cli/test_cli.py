@@ -54,6 +54,48 @@ def test_a_run_folder_is_self_contained(run: Path, capsys: pytest.CaptureFixture
     assert not list(run.rglob(".*"))
 
 
+def test_a_run_on_kin_by_name(tiny_csv: Path, tmp_path: Path, capsys) -> None:
+    """Names of labels are all it takes, and the run keeps what its edges say."""
+    run = tmp_path / "kin"
+    assert train(tiny_csv, run, "--graph", "knn", "--node-features", "names") == 0
+    assert json.loads((run / "graph.json").read_text())["relation"] == "kin"
+    head = MultiLabelClassifier.from_pretrained(run).head
+    assert head.kinship == 0.5
+    assert head.sharing() is not None
+    weight = head.fold().weight
+    assert not torch.allclose(head.without_edges().fold().weight, weight)
+    assert main(["evaluate", str(run)]) == 0
+    picture = next((tiny_csv / "images").glob("*.png"))
+    assert main(["predict", str(run), str(picture), "--json"]) == 0
+    capsys.readouterr()
+    assert main(["graph", "show", str(run)]) == 0
+    assert "kin" in capsys.readouterr().out
+    built = tmp_path / "graph.json"
+    words = ["graph", "build", str(run), str(built), "--variant", "knn", "--vectors", "names"]
+    assert main(words) == 0
+    assert (
+        json.loads(built.read_text())["edges"]
+        == json.loads((run / "graph.json").read_text())["edges"]
+    )
+
+
+def test_a_graph_file_of_kin(tiny_csv: Path, tmp_path: Path, capsys) -> None:
+    edges = tmp_path / "alike.csv"
+    edges.write_text("red,green\ngreen,red\n")
+    run = tmp_path / "kin"
+    assert train(tiny_csv, run, "--graph", str(edges), "--graph-relation", "kin") == 0
+    assert MultiLabelClassifier.from_pretrained(run).head.kinship == 0.5
+    capsys.readouterr()
+    assert train(tiny_csv, tmp_path / "other", "--graph-relation", "kin") == 2
+    assert "graph_relation: only for a graph file in csv" in error_of(capsys)
+    saved = str(run / "graph.json")
+    words = ("--graph", saved, "--graph-relation", "company")
+    assert train(tiny_csv, tmp_path / "other", *words) == 2
+    assert "says itself what its edges mean" in error_of(capsys)
+    assert train(tiny_csv, tmp_path / "other", "--kinship", "1.5") == 2
+    assert "kinship=1.5" in error_of(capsys)
+
+
 def test_the_saved_config_runs_again_alike(run: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     words = ["train", "--config", str(run / "config.yaml"), "--output", str(again)]

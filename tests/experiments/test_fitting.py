@@ -17,7 +17,7 @@ from gatlabel.experiments.fitting import (
 )
 from gatlabel.experiments.head_groups import FASTEST, head_groups, pull_back
 from gatlabel.experiments.tuning import FROZEN_SPACE, best_trial, trial_options
-from gatlabel.graph import Cooccurrence
+from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.nn import HEADS, LinearHead
 from gatlabel.training.completion import make_completion
 from gatlabel.training.ridge import LinearStart, ridge_start
@@ -203,7 +203,7 @@ class TestALinearStart:
         for hold in (3.0, 30.0, 1000.0):
             head = LinearHead(6, 4)
             options = FitOptions(rate, 0.0, 0.1, 3, 400, 20, ema=0, hold=hold)
-            fit_head(head, Features(data[0]), data[1], options, 0, None, lambda targets: start)
+            fit_head(head, Features(data[0]), data[1], options, 0, None, lambda *_: start)
             away = (head.linear.weight.detach() - start.weight).abs()
             assert 0 < float(away.max()) < 1.1 * size / hold
             assert hold < 1000 or float(away.mean()) > 0.01 * size / hold
@@ -226,7 +226,7 @@ class TestALinearStart:
         nothing = LinearStart(torch.zeros(4, 6), torch.zeros(4), 1.0)
         head = LinearHead(6, 4)
         options = FitOptions(0.05, 0.0, 0.1, 3, 40, 20, ema=0, hold=30.0)
-        fit_head(head, Features(data[0]), data[1], options, 0, None, lambda targets: nothing)
+        fit_head(head, Features(data[0]), data[1], options, 0, None, lambda *_: nothing)
         assert float(head.linear.weight.detach().abs().mean()) > 0.1
 
     def test_what_is_completed_starts_where_beliefs_complete_it(self, data) -> None:
@@ -237,7 +237,8 @@ class TestALinearStart:
         hidden[:, 3] = data[1][:, 3]  # of which nothing is unknown
         asked = []
 
-        def start(targets: torch.Tensor) -> LinearStart:
+        def start(targets: torch.Tensor, sharing: torch.Tensor | None) -> LinearStart:
+            assert sharing is None
             asked.append(targets.clone())
             return self.start(data, targets)
 
@@ -264,13 +265,45 @@ class TestALinearStart:
         completion = make_completion("complete", data[1], counts.graph("complete"))
         asked = []
 
-        def start(targets: torch.Tensor) -> LinearStart:
+        def start(targets: torch.Tensor, sharing: torch.Tensor | None) -> LinearStart:
             asked.append(targets)
             return self.start(data, targets)
 
         found = completed_start(start, completion, Features(data[0]))
         assert len(asked) == 1
         assert torch.equal(found.weight, self.start(data).weight)
+
+    @pytest.mark.parametrize("kind", ["linear", "gat", "pyg"])
+    @pytest.mark.parametrize("completed", [False, True])
+    def test_labels_share_as_the_heads_graph_says_or_else_the_completions(
+        self, data, kind, completed
+    ) -> None:
+        """A head on kin starts from a regression with that prior, and so do completed targets."""
+        edges = [("a", "b", 1.0), ("b", "a", 1.0), ("c", "b", 0.5)]
+        graph = LabelGraph.from_edges(edges, list("abcd"), relation="kin")
+        sharing = torch.eye(4).double()
+        sharing[1, 0], sharing[1, 2], sharing[0, 1] = 0.5 / 1.5, 0.25 / 1.5, 0.5
+        hidden = data[1].clone()
+        hidden[::3, 1] = -1
+        asked = []
+
+        def start(targets: torch.Tensor, given: torch.Tensor | None) -> LinearStart:
+            asked.append(given)
+            return ridge_start(Features(data[0])[np.arange(60)], targets, given)
+
+        head = HEADS[kind](6, graph=graph, **({} if kind == "linear" else {"hidden": 8}))
+        completion = make_completion("complete", hidden, graph) if completed else None
+        options = FitOptions(1e-5, 0.0, 0.999, 1, 1, 20, ema=0, hold=1e6)
+        fit_head(head, Features(data[0]), hidden, options, 0, completion, start)
+        assert len(asked) == 1 + completed
+        if kind == "linear" and not completed:
+            assert asked == [None]
+            return
+        for asked_for in asked:
+            torch.testing.assert_close(asked_for, sharing)
+        if not completed:  # what it starts as is what it is after a step that is held back
+            expected = ridge_start(Features(data[0])[np.arange(60)], hidden, sharing).weight
+            torch.testing.assert_close(head.fold().weight.detach(), expected, atol=1e-3, rtol=1e-3)
 
     @pytest.mark.parametrize("kind", ["gat", "gatv2", "pyg", "gcn", "csra"])
     def test_every_head_takes_it_or_says_that_it_does_not(self, data, kind) -> None:

@@ -21,9 +21,9 @@ from tests.experiments.synthetic import benchmark, config
 def counted(monkeypatch):
     calls = []
 
-    def counting(features, targets):
+    def counting(features, targets, sharing=None):
         calls.append(len(features))
-        return ridge_start(features, targets)
+        return ridge_start(features, targets, sharing)
 
     monkeypatch.setattr(starting, "ridge_start", counting)
     starting._found.clear()
@@ -48,6 +48,12 @@ def test_it_is_found_once_for_the_same_pictures_and_targets(counted, tmp_path: P
     starting.linear_start(file, Features(array, rows), targets[:20])
     starting.linear_start(FeatureFile(tmp_path / "b.npy"), features, targets)
     assert counted == [30, 30, 20, 30]
+    counted.clear()
+    for share in (0.5, 0.2, 0.5):
+        sharing = torch.tensor([[1.0, share], [share, 1.0]]).double()
+        shared = starting.linear_start(file, features, targets, sharing)
+        assert not torch.allclose(shared.weight, first.weight)
+    assert counted == [30, 30]  # each share once
     for k in range(starting.MOST_KEPT):
         starting.linear_start(FeatureFile(tmp_path / f"{k}.npy"), features, targets)
     assert len(starting._found) == starting.MOST_KEPT

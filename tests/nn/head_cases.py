@@ -27,11 +27,13 @@ CASES: dict[str, tuple[type[Head], dict[str, Any]]] = {
     "gcn": (GCNHead, {"hidden": 16}),
     "gat": (GATHead, {"hidden": 16}),
     "gat-learned": (GATHead, {"hidden": 16, "node_features": "learned", "bias": False}),
+    "gat-kin": (GATHead, {"hidden": 16, "kinship": 0.4}),
     "gat-nodes": (GATHead, {"hidden": 16, "base": "nodes"}),
     "gat-nodes-averaged": (GATHead, {"hidden": 10, "heads": 5, "base": "nodes", "layers": 3}),
     "gatv2": (GATv2Head, {"hidden": 16}),
     "gatv2-nodes": (GATv2Head, {"hidden": 16, "base": "nodes"}),
     "pyg": (PyGHead, {"hidden": 8}),
+    "pyg-kin": (PyGHead, {"hidden": 8, "kinship": 0.4}),
     "pyg-heads": (
         PyGHead,
         {"hidden": 8, "conv": "GATv2Conv", "conv_options": {"heads": 2}, "bias": False},

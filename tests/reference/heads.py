@@ -138,3 +138,19 @@ def csra(features: Array, weight: Array, lam: float, temperature: float) -> Arra
         attended = (alpha * s).sum()
         logits[i] = s.mean() + lam * attended
     return logits
+
+
+def shared_classifiers(
+    own: list[list[float]], edges: list[tuple[str, str, float]], names: list[str], share: float
+) -> list[list[float]]:
+    """``W_i = V_i + share * (mean of V_j over the in-neighbours, weighted by the edges)``."""
+    found = []
+    for i, name in enumerate(names):
+        into = [(names.index(source), weight) for source, target, weight in edges if target == name]
+        total = sum(weight for _, weight in into)
+        row = []
+        for column in range(len(own[0])):
+            lent = sum(weight * own[j][column] for j, weight in into) / total if into else 0.0
+            row.append(own[i][column] + share * lent)
+        found.append(row)
+    return found

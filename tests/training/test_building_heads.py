@@ -94,6 +94,10 @@ def test_a_csra_head_gets_its_weight(counts: Cooccurrence) -> None:
             "conv=SAGEConv: not for head=linear, only for pyg",
         ),
         ({"steps": 1}, "steps=1: not for head=gat, only for conditioned"),
+        (
+            {"head": "linear", "kinship": 0.5},
+            "kinship=0.5: not for head=linear, only for gat, gatv2, pyg",
+        ),
     ],
 )
 def test_options_of_another_head_are_refused(options, message: str) -> None:

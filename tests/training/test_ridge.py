@@ -9,7 +9,9 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.metrics import average_precision_score
 
+from gatlabel.errors import InputError
 from gatlabel.training.ridge import PENALTIES, ridge_start
+from tests.reference.ridge import kin_ridge
 
 
 def sample(n: int, width: int, labels: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -146,3 +148,103 @@ def test_few_pictures_in_a_wide_space_are_ranked_better_than_by_the_difference_o
     ours = average_precision_score(present[:, 0], test @ start.weight.numpy()[0])
     means = x[y[:, 0] == 1].mean(0) - x[y[:, 0] == 0].mean(0)
     assert ours > average_precision_score(present[:, 0], test @ means) + 0.05
+
+
+class TestSharing:
+    """Labels whose classifiers are ``C V``."""
+
+    SHARING = torch.tensor([[1.0, 0.5, 0.0], [0.2, 1.0, 0.0], [0.0, 0.3, 1.0]]).double()
+
+    @pytest.mark.parametrize(("n", "width"), [(40, 6), (20, 30)], ids=["long", "wide"])
+    @pytest.mark.parametrize("hidden", [0.0, 0.3])
+    def test_it_is_the_posterior_of_that_prior(self, n: int, width: int, hidden: float) -> None:
+        """Against one system of equations over all weights of all labels."""
+        x, y = sample(n, width, seed=1)
+        mask = torch.rand(y.shape, generator=torch.Generator().manual_seed(0)) < hidden
+        y = torch.where(mask, -1.0, y)
+        start = ridge_start(x, y, self.SHARING)
+        expected = kin_ridge(x.numpy(), y.numpy(), self.SHARING.numpy(), start.penalty)
+        # up to the one scale of all logits, which calibration chooses
+        found = start.weight.double().numpy()
+        scale = float((found * expected).sum() / np.square(expected).sum())
+        assert scale > 0
+        np.testing.assert_allclose(found, scale * expected, rtol=1e-4, atol=1e-6 * scale)
+
+    def test_the_penalty_is_that_of_leaving_pictures_out_one_by_one(self) -> None:
+        x, y = sample(24, 40, seed=2)
+        start = ridge_start(x, y, self.SHARING)
+        spread = (y.mean(0) * (1 - y.mean(0))).sqrt().numpy()
+        unit = float((x - x.mean(0)).square().mean())
+        errors = []
+        for share in PENALTIES:
+            total = 0.0
+            for row in range(len(x)):
+                rest = [k for k in range(len(x)) if k != row]
+                # as in the closed form: the same targets, penalty and mean, a row less
+                w = kin_ridge(
+                    x[rest].numpy(), y[rest].numpy(), self.SHARING.numpy(),
+                    share * unit * len(x) / len(rest), rate=y.mean(0).numpy(), standardised=True,
+                )  # fmt: skip
+                guess = w @ (x[row] - x[rest].mean(0)).numpy()
+                # the mean of the others' targets, which are centred on that of all
+                guess = guess + ((y[rest].mean(0) - y.mean(0)).numpy() / spread)
+                total += float(np.square((y[row] - y.mean(0)).numpy() / spread - guess).sum())
+            errors.append(total)
+        assert start.penalty == pytest.approx(PENALTIES[int(np.argmin(errors))] * unit)
+
+    def test_on_their_own_labels_are_as_without(self) -> None:
+        x, y = sample(50, 8, seed=3)
+        alone, shared = ridge_start(x, y), ridge_start(x, y, torch.eye(3))
+        torch.testing.assert_close(shared.weight, alone.weight)
+        torch.testing.assert_close(shared.bias, alone.bias)
+        assert shared.penalty == alone.penalty
+
+    def test_a_label_without_a_known_presence_has_its_kins_classifier(self) -> None:
+        x, y = sample(60, 8, seed=4)
+        truth = y[:, 0].clone()
+        y[:, 0] = -1  # never known; label 1 is alike
+        y[:, 1] = torch.where(torch.rand(60) < 0.9, truth, 1 - truth)
+        sharing = torch.eye(3).double()
+        sharing[0, 1] = 0.5
+        start = ridge_start(x, y, sharing)
+        assert float(cosine(start.weight[:1], start.weight[1:2].double().numpy())) > 0.98
+        never = y.clone()
+        never[:, 0] = 0  # known to be absent, of every picture
+        assert float(cosine(ridge_start(x, never, sharing).weight[:1],
+                            start.weight[1:2].double().numpy())) > 0.9  # fmt: skip
+        assert ridge_start(x, never).weight[0].abs().max() == 0
+
+    def test_labels_in_another_order_have_the_same_classifiers(self) -> None:
+        x, y = sample(40, 8, seed=5)
+        order = [2, 0, 1]
+        one = ridge_start(x, y, self.SHARING)
+        other = ridge_start(x, y[:, order], self.SHARING[order][:, order])
+        torch.testing.assert_close(other.weight, one.weight[order])
+        torch.testing.assert_close(other.bias, one.bias[order])
+
+    def test_what_labels_share_is_worth_pictures(self) -> None:
+        """Where labels are alike and pictures few, the prior ranks new pictures better."""
+        rng = np.random.default_rng(0)
+        common = rng.normal(size=30)
+        directions = np.stack([common + 0.3 * rng.normal(size=30) for _ in range(6)])
+        sharing = torch.eye(6).double() + 0.1 * (1 - torch.eye(6).double())
+
+        def draw(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+            x = rng.normal(size=(n, 30))
+            y = (x @ directions.T + rng.normal(0, 3, (n, 6)) > 7).astype(np.float64)
+            return torch.from_numpy(x), torch.from_numpy(y)
+
+        x, y = draw(60)
+        test, present = draw(3000)
+        scores = []
+        for how in (None, sharing):
+            logits = test @ ridge_start(x, y, how).weight.double().T
+            scores.append(
+                np.mean([average_precision_score(present[:, k], logits[:, k]) for k in range(6)])
+            )
+        assert scores[1] > scores[0] + 0.03
+
+    def test_another_shape_is_refused(self) -> None:
+        x, y = sample(20, 5)
+        with pytest.raises(InputError, match=r"\(2, 2\) for 3 labels"):
+            ridge_start(x, y, torch.eye(2))

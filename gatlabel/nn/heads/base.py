@@ -69,7 +69,8 @@ class Head(nn.Module, ABC):
 
         Returns:
             The weights that were set, biases apart; none by a head that starts as no linear
-            classifier of pooled features.
+            classifier of pooled features. Where labels share (:meth:`sharing`), those are the
+            free ones of which these classifiers are made.
 
         Raises:
             InputError: If the shapes are not the head's.
@@ -83,11 +84,21 @@ class Head(nn.Module, ABC):
             )
         if own is None:
             return []
+        sharing = self.sharing()
+        if sharing is not None:
+            weight = torch.linalg.solve(sharing, weight.to(sharing))
         own.copy_(weight)
         biases = self.label_bias()
         if biases is not None:
             biases.copy_(bias)
         return [own]
+
+    def sharing(self) -> Tensor | None:
+        """Returns C, float64 ``(L, L)``, where the linear classifier is ``C V`` with V free.
+
+        ``None`` where labels are on their own, each with a free classifier.
+        """
+        return None
 
     def _linear_weights(self) -> Tensor | None:
         """``(L, D)`` of the linear classifier that the head starts as, if it does."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.nn.attention import AdditiveAttention, DynamicAttention
 from gatlabel.nn.heads.features import NodeFeatures
+from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.nn.heads.stack import GATStack
-from gatlabel.nn.heads.takes_graph import GraphHead
 from gatlabel.nn.kernels import Adjacency
 from gatlabel.nn.layers import GATLayer, GATv2Layer
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Base = Literal["classifiers", "nodes"]
 
 
-class GATHead(GraphHead):
+class GATHead(SharesWithKin):
     r"""A graph-attention head that starts as a linear classifier and folds into one.
 
     With node features ``x (L, F)`` and free classifiers ``W0 (L, D)`` (``base="classifiers"``)::
@@ -35,7 +35,12 @@ class GATHead(GraphHead):
 
     ``prior`` is the weight of the edge. ``O_self`` and ``O_edge`` are zero at the start, so the
     head starts as a linear layer, a label is never diluted by its neighbours, and a label without
-    in-edges has no edge term. The attention is GAT's (Veličković et al., ICLR 2018,
+    in-edges has no edge term. On a graph of kin (:class:`gatlabel.LabelGraph`), or with
+    ``kinship`` κ above 0, the first term of ``W_i`` is not ``W0_i`` but
+    ``W0_i + κ Σ_j w(j→i) W0_j / Σ_k w(k→i)``: what is learned of a label is learned in part of
+    those that are like it.
+
+    The attention is GAT's (Veličković et al., ICLR 2018,
     arXiv:1710.10903, eq. 1-6); the residual form is this package's own, because a plain stack
     averages classifiers until they look alike.
 
@@ -56,6 +61,8 @@ class GATHead(GraphHead):
         complete: With ``base="nodes"``: every label listens to every label, whatever edges the
             graph has. Costs ``O(L log L + L D)``, not ``O(L²)``; with dropout in training, and in
             :class:`GATv2Head`, whose scores are no sums, ``O(L²)``. See docs/kernels.md.
+        kinship: κ, at least 0 and below 1, with ``base="classifiers"``: how much the kin of a label
+            lend to its classifier. By default 0.5 on a graph of kin, else 0.
 
     Raises:
         InputError: If ``hidden`` is no multiple of ``heads``, or an option is out of range.
@@ -80,6 +87,7 @@ class GATHead(GraphHead):
         dropout: float = 0.0,
         bias: bool = True,
         complete: bool = False,
+        kinship: float | None = None,
     ) -> None:
         super().__init__(in_features, graph)
         if heads < 1 or hidden < heads or hidden % heads:
@@ -94,6 +102,8 @@ class GATHead(GraphHead):
             raise InputError(f"dropout={dropout} is a probability: at least 0, below 1")
         if complete and base != "nodes":
             raise InputError(f'complete=True needs base="nodes", not base={base!r}')
+        if kinship and base != "classifiers":
+            raise InputError(f'kinship={kinship} needs base="classifiers", not base={base!r}')
         self.hidden, self.heads, self.base = hidden, heads, base
         self.layers, self.dropout, self.complete = layers, dropout, complete
         self.nodes = NodeFeatures(node_features, graph)
@@ -113,6 +123,7 @@ class GATHead(GraphHead):
                 self.stack_layer, self.nodes.width, hidden, in_features, heads, layers, dropout
             )
         self.adjacency = self._sorted()
+        self._set_kinship(kinship if base == "classifiers" else 0.0, graph)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -178,7 +189,7 @@ class GATHead(GraphHead):
         else:
             z = self.project(self.weight)  # (L, hidden)
             borrowed = self._combine(z.view(-1, self.heads, self.hidden // self.heads))
-            weight = torch.addmm(self.weight, z, self.out_self)
+            weight = torch.addmm(self._with_kin(self.weight), z, self.out_self)
             weight = torch.addmm(weight, borrowed.transpose(0, 1).flatten(1), self.out_edge)
         return weight, weight.new_zeros(len(weight)) if self.bias is None else self.bias
 
@@ -213,7 +224,7 @@ class GATHead(GraphHead):
         formed = labels * width * (3 * self.hidden + batch) + reach * self.hidden
         lazy = (
             4 * batch * width * self.hidden
-            + (1 + self.heads) * batch * labels * width
+            + (1 + self.heads + (self.kin is not None)) * batch * labels * width
             + reach * self.heads * batch
         )
         return lazy < formed
@@ -222,16 +233,23 @@ class GATHead(GraphHead):
         return self.stack.products(self.nodes(), self.adjacency, features)
 
     def _products(self, features: Tensor) -> Tensor:
-        """``W fᵀ (L, B)`` from the right, ``W0 (f + V O_self f) + Σ_h α_h W0 V_h O_edge,h f``."""
+        """``W fᵀ (L, B)`` from the right, ``W0 (f + V O_self f) + Σ_h α_h W0 V_h O_edge,h f``.
+
+        Kin lend ``κ s (W0 f)``, so they need ``W0 f`` by itself.
+        """
         batch, heads, part = len(features), self.heads, self.hidden // self.heads
         narrow = torch.stack([features @ self.out_self.T, features @ self.out_edge.T])
         narrow = narrow.view(2 * batch, heads, part).transpose(0, 1)  # (H, 2 B, hidden / H)
         wide = torch.bmm(narrow, self.project.weight.view(heads, part, -1))  # (H, 2 B, D)
         own, lent = features + wide[:, :batch].sum(0), wide[:, batch:]
-        columns = torch.cat([own, lent.reshape(-1, self.in_features)])  # ((1 + H) B, D)
-        products = self.weight @ columns.T  # (L, (1 + H) B)
-        borrowed = self._combine(products[:, batch:].view(len(products), heads, batch))
-        return products[:, :batch] + borrowed.sum(0)
+        columns = torch.cat([lent.reshape(-1, self.in_features), own])  # ((H + 1) B, D)
+        if self.kin is not None:
+            columns = torch.cat([columns, features])
+        products = self.weight @ columns.T  # (L, (H + 1) B), or one B more
+        edge, rest = products[:, : heads * batch], products[:, heads * batch :]
+        borrowed = self._combine(edge.view(len(products), heads, batch)).sum(0)
+        logits = rest[:, :batch] + borrowed
+        return logits if self.kin is None else logits + self.kin(rest[:, batch:])
 
 
 class GATv2Head(GATHead):

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
+from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.nn.heads.pyg_convolution import Convolution
-from gatlabel.nn.heads.takes_graph import GraphHead
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-class PyGHead(GraphHead):
+class PyGHead(SharesWithKin):
     r"""The form of :class:`GATHead` around any convolution of PyG.
 
     ``W = W0 + Z O_self + conv(Z, edges) O_edge`` with ``Z = W0 V``; the edge term of a label
@@ -35,6 +35,7 @@ class PyGHead(GraphHead):
         hidden: Width of ``Z``, and of the convolution's output unless ``conv_options`` set
             ``out_channels``.
         bias: Whether labels have a learned bias (their prior).
+        kinship: As in :class:`GATHead`: what the kin of a label lend to its classifier.
 
     Raises:
         InputError: If the convolution is unknown, its options are wrong, or it cannot run on
@@ -55,6 +56,7 @@ class PyGHead(GraphHead):
         conv_options: Mapping[str, Any] | None = None,
         hidden: int = 256,
         bias: bool = True,
+        kinship: float | None = None,
     ) -> None:
         super().__init__(in_features, graph)
         if hidden < 1:
@@ -73,6 +75,7 @@ class PyGHead(GraphHead):
         self.register_buffer("listens", listens, persistent=False)
         self.out_self = nn.Parameter(torch.zeros(hidden, in_features))
         self.out_edge = nn.Parameter(torch.zeros(width, in_features))
+        self._set_kinship(kinship, graph)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -104,7 +107,7 @@ class PyGHead(GraphHead):
     def classifier(self) -> tuple[Tensor, Tensor]:
         """Returns weight ``(L, D)`` and bias ``(L,)``."""
         z = self.project(self.weight)  # (L, hidden)
-        weight = self.weight + z @ self.out_self
+        weight = self._with_kin(self.weight) + z @ self.out_self
         if self.edge_index.shape[1]:  # some convolutions cannot run without edges
             borrowed = self.convolution(z, self.edge_index, self.edge_weight) * self.listens
             weight = weight + borrowed @ self.out_edge

@@ -22,6 +22,8 @@ class Completion:
     Attributes:
         known: bool ``(N, L)``: which targets are known from the start.
         targets: float32 ``(N, L)``, on the CPU: what to train on now; -1 is left out of the loss.
+        sharing: float64 ``(L, L)`` where the graph says that labels are alike, else ``None``: the
+            prior of the classifiers that beliefs should come from (:meth:`Head.sharing`).
 
     Raises:
         InputError: If the targets do not follow the convention or do not fit the graph.
@@ -38,6 +40,7 @@ class Completion:
                 f"the label graph has {len(graph.names)} labels, the targets {given.shape[1]}: "
                 "they must be the same, in the same order"
             )
+        self.sharing: Tensor | None = None
         self.known = given != UNKNOWN
         self.targets = given
 

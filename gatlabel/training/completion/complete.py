@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
+from gatlabel.nn.heads.kin import KINSHIP, Kin
 from gatlabel.training.completion.base import Completion, label_rates
 from gatlabel.training.completion.evidence import neighbour_evidence, neighbour_weights
 
@@ -35,6 +36,10 @@ class Complete(Completion):
     Without edges this is self-training by the picture alone. With every label known it is
     ``ignore``.
 
+    On a graph of **kin** (``graph.relation``) edges also say whose classifiers are alike: a linear
+    classifier that is found from these targets, and its beliefs, then have the prior ``sharing``
+    (:func:`~gatlabel.training.ridge.ridge_start`).
+
     **Only presences known** (single positive labels): where no entry is known to be absent, nothing
     says how frequent a label is, and ignoring the unknown entries makes every label true of every
     picture. Then the labels are assumed to be ``positives`` a picture in the mean, divided among
@@ -52,6 +57,8 @@ class Complete(Completion):
         shrinkage: Of the weights w, above 0; see :func:`neighbour_weights`.
         neighbours: In-neighbours a label uses at most, at least 1.
         positives: Labels that a picture has in the mean, where only presences are known: above 0.
+        kinship: Share that the kin of a label have in its classifier, on a graph of kin: at least 0
+            and below 1.
 
     Raises:
         InputError: As :class:`Completion`, or if an option is out of range.
@@ -69,6 +76,7 @@ class Complete(Completion):
         shrinkage: float = 1.0,
         neighbours: int = 16,
         positives: float = 2.0,
+        kinship: float = KINSHIP,
     ) -> None:
         super().__init__(targets, graph)
         for name, value, fits, range_ in (
@@ -79,6 +87,7 @@ class Complete(Completion):
             ("shrinkage", shrinkage, shrinkage > 0, "above 0"),
             ("neighbours", neighbours, neighbours >= 1, "at least 1"),
             ("positives", positives, positives > 0, "above 0"),
+            ("kinship", kinship, 0 <= kinship < 1, "at least 0 and below 1"),
         ):
             if not fits:
                 raise InputError(f"completion: {name}={value}: must be {range_}")
@@ -94,6 +103,10 @@ class Complete(Completion):
             self.rates = rates.clamp(LEAST_RATE, 1 - LEAST_RATE)
             self.evidence = self._evidence(graph, shrinkage, neighbours)
         self._unfilled = self.targets
+        if graph is not None and graph.relation == "kin" and graph.num_edges:
+            others = graph.edge_index[0] != graph.edge_index[1]
+            edges, weight = graph.edge_index[:, others], graph.edge_weight[others]
+            self.sharing = Kin(edges, weight, len(graph.names), kinship).matrix()
 
     def _evidence(self, graph: LabelGraph | None, shrinkage: float, neighbours: int) -> Tensor:
         if graph is None or graph.num_edges == 0 or bool(self.known.all()):

@@ -1,0 +1,114 @@
+"""Classifiers of labels that are alike: each holds a share of its kin's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from gatlabel.errors import InputError
+from gatlabel.nn.heads.takes_graph import GraphHead
+from gatlabel.nn.kernels import Adjacency, weighted_sum
+
+if TYPE_CHECKING:
+    from gatlabel.graph import LabelGraph
+
+#: Of a head on a graph of kin, unless it is told otherwise.
+KINSHIP = 0.5
+
+
+class Kin(nn.Module):
+    r"""What the kin of labels lend: ``κ Σ_j s_ij V_j`` with ``s_ij = w(j→i) / Σ_k w(k→i)``.
+
+    A label without an in-edge of positive weight is lent nothing.
+
+    Args:
+        edge_index: int64 ``(2, E)``, no self-loops.
+        edge_weight: ``(E,)``; negative weights count as zero.
+        labels: Number of labels L.
+        kinship: κ, at least 0 and below 1.
+
+    Shapes:
+        ``(L, C)`` -> ``(L, C)``.
+    """
+
+    shares: Tensor
+
+    def __init__(
+        self, edge_index: Tensor, edge_weight: Tensor, labels: int, kinship: float
+    ) -> None:
+        super().__init__()
+        self.kinship = kinship
+        self.adjacency = Adjacency(edge_index, labels)
+        weight = self.adjacency.in_order(edge_weight).clamp(min=0)
+        target = self.adjacency.sorted_edges()[1]
+        total = weight.new_zeros(labels).index_add(0, target, weight)[target]
+        shares = torch.where(total > 0, weight / total.clamp(min=1e-30), 0.0)
+        self.register_buffer("shares", shares, persistent=False)  # follows from the edges
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Returns what is lent to every label."""
+        shares = self.shares.to(values.dtype)[:, None]
+        return self.kinship * weighted_sum(self.adjacency, shares, values[None])[0]
+
+    def matrix(self) -> Tensor:
+        """Returns C ``(L, L)``, float64: with it, classifiers V become ``C V = V + κ s V``."""
+        own = torch.eye(self.adjacency.nodes, dtype=torch.float64, device=self.shares.device)
+        return own + self.kinship * self.adjacency.matrix(self.shares.double())
+
+    def extra_repr(self) -> str:
+        """What ``repr`` prints."""
+        return f"kinship={self.kinship}"
+
+
+class SharesWithKin(GraphHead):
+    """A static head around free classifiers ``W0``, of which a label's kin lend it a share.
+
+    The share is a prior, not something learned: if V are independent, labels that are kin have
+    classifiers ``C V`` that are alike (:class:`Kin`), and what is learned of one moves the other.
+
+    Attributes:
+        kin: What lends, or ``None`` where labels are on their own.
+    """
+
+    kin: Kin | None
+
+    def _set_kinship(self, kinship: float | None, graph: LabelGraph) -> None:
+        """Takes the option; call it when the edges are final.
+
+        Raises:
+            InputError: If it is out of range.
+        """
+        if kinship is None:
+            kinship = KINSHIP if graph.relation == "kin" else 0.0
+        if not 0 <= kinship < 1:
+            raise InputError(
+                f"kinship={kinship}: the share of its kin in a label's classifier is at least 0 "
+                "and below 1"
+            )
+        self.kinship = float(kinship)
+        self._find_kin()
+
+    def _find_kin(self) -> None:
+        self.kin = None
+        if self.kinship and self.edge_index.shape[1]:
+            self.kin = Kin(self.edge_index, self.edge_weight, self.out_features, self.kinship)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options that make a head of the same shape."""
+        return {**super().config, "kinship": self.kinship}
+
+    def keep_edges(self, keep: Tensor) -> None:
+        """Removes the other edges; what a label's kin lent is shared among those that stay."""
+        super().keep_edges(keep)
+        self._find_kin()
+
+    def sharing(self) -> Tensor | None:
+        """C ``(L, L)``, or ``None``; see :meth:`Head.sharing`."""
+        return None if self.kin is None else self.kin.matrix()
+
+    def _with_kin(self, classifiers: Tensor) -> Tensor:
+        """``W0 -> C W0``, ``(L, D)``."""
+        return classifiers if self.kin is None else classifiers + self.kin(classifiers)
