@@ -92,7 +92,7 @@ def one_seed(
         for name, s in starts.items()
     }
 
-    def same(_: Tensor) -> LinearStart:
+    def same(*_: Tensor | None) -> LinearStart:
         return ignore
 
     for hold in HOLDS:
