@@ -32,7 +32,7 @@ from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import predict_logits
 from gatlabel.training.fitting import device_of, fit
 
-TIMED = 32  # pictures whose features inference is timed on
+TIMED = 32  # pictures whose features inference is timed on, and that training validates on
 
 
 @functools.lru_cache(maxsize=1)
@@ -58,7 +58,7 @@ class EndToEndBackend:
         if judged is None:
             rows, held = cut_for_tuning(task.roles.train.targets, seed)
             learn, judged = learn.subset(rows.tolist()), learn.subset(held.tolist())
-        model, _ = self._trained(who, where, options, seed, learn, judged)
+        model, _ = self._trained(who, where, options, seed, learn)
         return mean_average_precision(predict_logits(model, judged), judged.targets).value
 
     def run(
@@ -67,9 +67,7 @@ class EndToEndBackend:
         """Trains once and scores the reported split, with ``cut`` also without the edges."""
         task = _task(self.train)
         learn = task.roles.train
-        # training wants something to validate on; where nothing is left for it, a few pictures do
-        shown = task.roles.tune or learn.subset(range(min(TIMED, len(learn))))
-        model, seconds = self._trained(who, where, options, seed, learn, shown)
+        model, seconds = self._trained(who, where, options, seed, learn)
         heads = {who: model.head}
         if cut and isinstance(model.head, TakesGraph):
             heads[dataclasses.replace(who, edges="cut")] = model.head.without_edges().eval()
@@ -83,9 +81,13 @@ class EndToEndBackend:
         return found
 
     def _trained(
-        self, who: Contender, where: Setting, options: dict[str, float], seed: int,
-        learn: ImageSource, shown: ImageSource,
-    ) -> tuple[MultiLabelClassifier, float]:  # fmt: skip
+        self,
+        who: Contender,
+        where: Setting,
+        options: dict[str, float],
+        seed: int,
+        learn: ImageSource,
+    ) -> tuple[MultiLabelClassifier, float]:
         """Returns the trained model and the seconds it took."""
         config = self._config(who, where, options, seed)
         learn = learn.subset(share_of(learn.targets, where.fraction, seed).tolist())
@@ -96,7 +98,8 @@ class EndToEndBackend:
         learn = learn.with_targets(targets)
         torch.manual_seed(seed)
         model = build_model(config, with_edges(own, who.edges, counts, seed), who.head)
-        splits = DataSplits("benchmark", learn, shown)
+        # training wants something to validate on; what it says is not used, so a few pictures do
+        splits = DataSplits("benchmark", learn, learn.subset(range(min(TIMED, len(learn)))))
         began = time.perf_counter()
         fit(model, config, loaders(splits, model, config), None, completion=completion)
         seconds = time.perf_counter() - began
