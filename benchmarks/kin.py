@@ -12,7 +12,9 @@ to labels on their own, in points, a number a draw:
 - ``names 5, share s``: other shares;
 - ``random``, ``permuted``: the edges of ``names 5`` rewired, or between other labels;
 - ``conditional``, ``npmi``, ``svd 5``: the same share from labels in company, counted on what is
-  learned from.
+  learned from;
+- ``names 5: 1-2 known`` and so on: the same as ``names 5``, over labels of which so many presences
+  are known to learn from (none where there is no such label).
 
 Writes benchmarks/results/kin.json.
 """
@@ -33,7 +35,7 @@ from gatlabel.experiments.preparation import SplitFeatures, prepare, read_task
 from gatlabel.experiments.splits import hide, share_of
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted
-from gatlabel.metrics import mean_average_precision
+from gatlabel.metrics import average_precision
 from gatlabel.nn.heads.kin import Kin
 from gatlabel.training.ridge import ridge_start
 
@@ -41,6 +43,10 @@ RESULTS = Path(__file__).parent / "results" / "kin.json"
 DATA = {"voc2007-part": "voc", "coco-part": "coco"}
 #: Share of the training pictures, share of their labels hidden.
 CIRCUMSTANCES = ((0.1, 0.0), (0.3, 0.0), (1.0, 0.0), (1.0, 0.5), (1.0, 0.8))
+
+
+#: Known presences of a label, from and up to.
+GROUPS = {"none": (0, 0), "1-2": (1, 2), "3-9": (3, 9), "10 and more": (10, 10**9)}
 
 
 def graphs(counts: Cooccurrence, words: Path, seed: int) -> dict[str, tuple[LabelGraph, float]]:
@@ -63,7 +69,7 @@ def graphs(counts: Cooccurrence, words: Path, seed: int) -> dict[str, tuple[Labe
 def one_draw(
     learned: SplitFeatures, reported: SplitFeatures, names: tuple[str, ...],
     words: Path, circumstance: tuple[float, float], seed: int,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float | None]:  # fmt: skip
     """MAP in per cent of labels on their own, and of all graphs the difference to it."""
     fraction, hidden = circumstance
     rows = share_of(learned.targets, fraction, seed)
@@ -74,16 +80,26 @@ def one_draw(
     )  # fmt: skip
     wanted = torch.from_numpy(reported.targets)
 
-    def points(sharing: torch.Tensor | None) -> float:
+    def points(sharing: torch.Tensor | None) -> torch.Tensor:
         start = ridge_start(x, targets, sharing)
-        return 100 * mean_average_precision(test @ start.weight.T + start.bias, wanted).value
+        return 100 * average_precision(test @ start.weight.T + start.bias, wanted)
 
-    found = {"alone": points(None)}
+    def mean(of_labels: torch.Tensor) -> float | None:
+        there = of_labels[~of_labels.isnan()]
+        return round(float(there.mean()), 3) if len(there) else None
+
+    alone = points(None)
+    found = {"alone": mean(alone)}
+    known = (targets == 1).sum(0)
     counts = Cooccurrence.from_targets(targets.numpy(), names)
     for name, (graph, share) in graphs(counts, words, seed).items():
         kin = Kin(graph.edge_index, graph.edge_weight, len(names), share)
-        found[name] = points(kin.matrix()) - found["alone"]
-    return {name: round(value, 3) for name, value in found.items()}
+        gained = points(kin.matrix()) - alone
+        found[name] = mean(gained)
+        if name == "names 5":
+            for group, (low, high) in GROUPS.items():
+                found[f"{name}: {group} known"] = mean(gained[(known >= low) & (known <= high)])
+    return found
 
 
 def main() -> None:
@@ -119,10 +135,8 @@ def main() -> None:
                     {"data": name, "exchanged": exchanged, "fraction": fraction,
                      "hidden": hidden, "points": found}
                 )  # fmt: skip
-                shown = ", ".join(
-                    f"{k} {np.mean(v):+.2f}" if k != "alone" else f"{np.mean(v):.1f}"
-                    for k, v in found.items()
-                )
+                values = {k: [x for x in v if x is not None] for k, v in found.items()}
+                shown = ", ".join(f"{k} {np.mean(v):+.2f}" for k, v in values.items() if v)
                 way = ", exchanged" if exchanged else ""
                 print(f"{name}{way}, {fraction:.0%}, {hidden:.0%} hidden: {shown}", flush=True)
     write_json(RESULTS, {"draws": given.draws, "rows": rows, "machine": machine(1)})
