@@ -7,11 +7,18 @@ from torch import Tensor
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.graphs import with_edges
 from gatlabel.graph import Cooccurrence, LabelGraph
-from gatlabel.training.completion import Completion, make_completion
+from gatlabel.training.building import build_completion
+from gatlabel.training.completion import Completion
+from gatlabel.training.config import TrainConfig
 
 
 def complete_targets(
-    who: Contender, targets: Tensor, graph: LabelGraph, counts: Cooccurrence, seed: int
+    who: Contender,
+    targets: Tensor,
+    graph: LabelGraph,
+    counts: Cooccurrence,
+    train: TrainConfig,
+    seed: int,
 ) -> Completion | None:
     """Makes what replaces unknown targets during training; ``None`` where they are ignored.
 
@@ -20,9 +27,8 @@ def complete_targets(
         targets: ``(N, L)``, -1 for unknown.
         graph: The contender's label graph.
         counts: Of the same targets.
+        train: Options that hold for all contenders.
         seed: Of random edges.
     """
-    if who.unknown == "ignore":
-        return None
     edges = with_edges(graph, who.completion or "own", counts, seed)
-    return make_completion(who.unknown, targets, edges)
+    return build_completion(train, who.unknown, targets, edges)

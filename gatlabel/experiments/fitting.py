@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from gatlabel.experiments.head_groups import head_groups, pull_back
 from gatlabel.losses import BCELoss
 from gatlabel.nn import Head
+from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.averaging import warmed_average
 from gatlabel.training.completion import Completion
 from gatlabel.training.ridge import LinearStart
@@ -111,8 +112,9 @@ def fit_head(
         completion: Gives the targets, and is updated after every epoch.
         start: Finds the linear classifier to start from and to be held to, given targets; if they
             are completed, it is asked again, with what the first one believes of the unknown ones
-            (:func:`completed_start`). Labels share as in the head (:meth:`Head.sharing`), else as
-            in the completion's graph. If left out, the head starts as it is and is held to zero.
+            (:func:`completed_start`). Labels share as in the head (:meth:`Head.sharing`); in one
+            that cannot, as the graph says that unknown targets are completed by. If left out, the
+            head starts as it is and is held to zero.
 
     Returns:
         Seconds that it took, the start apart.
@@ -122,12 +124,12 @@ def fit_head(
     epochs = max(options.epochs, -(-options.least_steps // batches))
     held: list[Tensor] = []
     if start is not None:
-        sharing = head.sharing()
-        linear = (
-            start(targets, sharing)
-            if completion is None
-            else completed_start(start, completion, features, sharing)
-        )
+        if completion is None or bool(completion.known.all()):
+            linear = start(targets, head.sharing())
+        else:
+            own = isinstance(head, SharesWithKin)
+            sharing = head.sharing() if own else completion.sharing()
+            linear = completed_start(start, completion, features, sharing)
         held = head.start_linear(linear.weight, linear.bias)
     began = time.perf_counter()  # the start is found once for many contenders
     optimizer, schedule = _optimizer(head, options, held, epochs * batches)
@@ -196,9 +198,8 @@ def completed_start(
         start: Finds classifiers, given targets.
         completion: Has the targets, and what the graph says.
         features: Of the N training pictures, pooled.
-        sharing: How labels share classifiers; if left out, as the completion's graph says.
+        sharing: How labels share classifiers; ``None`` for not at all.
     """
-    sharing = completion.sharing if sharing is None else sharing
     first = start(completion.targets, sharing)
     unknown = (~completion.known).float().mean(0).sqrt()
     if not unknown.any():

@@ -107,7 +107,7 @@ class FrozenBackend:
         head.start_at(torch.from_numpy(counts.base_rates))  # as training does, for every head
         features = Features(array, rows)
         known = torch.from_numpy(targets)
-        completion = complete_targets(who, known, graph, counts, seed)
+        completion = complete_targets(who, known, graph, counts, self.train, seed)
         ridge = self.start == "ridge" and not head.needs_map
         start = partial(linear_start, file, features) if ridge else None
         fit = dataclasses.replace(self.fit, **options)  # type: ignore[arg-type]

@@ -103,3 +103,8 @@ def _check_items(config: BenchmarkConfig) -> None:
         name, _ = parse_graph(graph)
         if name not in VARIANTS and Path(name).suffix not in GRAPH_FILES:
             raise unknown_choice("graph variant", name, VARIANTS)
+    lists = [g for g in config.graphs if Path(g).suffix in GRAPH_FILES and not g.endswith(".json")]
+    if config.train.graph_relation is not None and not lists:
+        raise InputError(
+            "graph_relation: only for graph files in csv, and none is among the graphs"
+        )

@@ -33,6 +33,7 @@ from gatlabel.experiments.workers import Job, JobResult, RunJob, TuneJob, usable
 from gatlabel.files import read_json, write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.labels import PRESENT
+from gatlabel.training.head_options import KIN_FOR_COMPANY, takes_kin_for_company
 
 TUNING_SEED = 1000  # tuning runs have seeds of their own, from here
 
@@ -77,6 +78,10 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
     for name in config.graphs:
         graph = make_graph(name, counts, config.train)
         notes.append(f"{name}: {graph!r}")
+        if graph.relation == "kin":
+            base = config.train.base
+            alone = [head for head in config.heads if takes_kin_for_company(head, base)]
+            notes += [f"{name}: {KIN_FOR_COMPANY.format(head)}" for head in alone]
         for edges in ("random", "permuted"):
             if control_is_the_graph(graph, edges, counts):
                 unchanged.append((name, edges))

@@ -17,7 +17,7 @@ FORMAT = "gatlabel.label-graph/1"
 
 
 def save_graph(graph: LabelGraph, path: str | os.PathLike[str]) -> None:
-    """Writes a graph as JSON: ``names``, ``edges`` as ``[source, target, weight]`` by position."""
+    """Writes a graph as JSON: names, relation, edges ``[source, target, weight]`` by position."""
     sources, targets = graph.edge_index.tolist()
     weights = graph.edge_weight.tolist()
     content = {

@@ -10,7 +10,7 @@ import networkx
 import torch
 
 from gatlabel.errors import InputError
-from gatlabel.graph.label_graph import LabelGraph
+from gatlabel.graph.label_graph import LabelGraph, Relation
 from gatlabel.labels import LabelSet
 
 
@@ -57,8 +57,13 @@ def from_networkx(graph: networkx.Graph, names: Iterable[str] | None = None) -> 
         self_loops=bool(graph.graph.get("self_loops", False)),
         variant=graph.graph.get("variant"),
         options=graph.graph.get("options"),
-        relation=graph.graph.get("relation", "company"),
+        relation=_relation(graph.graph.get("relation")),
     )
+
+
+def _relation(value: Any) -> Relation:
+    """What edges say, if that is what the attribute of a foreign object is about."""
+    return "kin" if isinstance(value, str) and value == "kin" else "company"
 
 
 def _weight(one: Any, two: Any, data: dict[str, Any]) -> float:
@@ -101,6 +106,6 @@ def from_pyg(data: Any, names: Iterable[str] | None = None) -> LabelGraph:
         torch.zeros(2, 0, dtype=torch.int64) if index is None else index,
         getattr(data, "edge_weight", None),
         self_loops=bool(getattr(data, "self_loops", False)),
-        relation=getattr(data, "relation", None) or "company",
+        relation=_relation(getattr(data, "relation", None)),
         node_features=getattr(data, "x", None),
     )

@@ -70,7 +70,7 @@ class LabelGraph:
         node_features: Tensor | None = None,
     ) -> None:
         if relation not in get_args(Relation):
-            raise unknown_choice("relation of a label graph", relation, get_args(Relation))
+            raise unknown_choice("relation of a label graph", str(relation), get_args(Relation))
         self.labels = names if isinstance(names, LabelSet) else LabelSet(names)
         index = torch.as_tensor(edge_index).detach().cpu()
         if index.numel() == 0:
@@ -308,6 +308,7 @@ class LabelGraph:
             return NotImplemented
         return (
             self.labels == other.labels
+            and self.relation == other.relation
             and torch.equal(self.edge_index, other.edge_index)
             and torch.equal(self.edge_weight, other.edge_weight)
         )

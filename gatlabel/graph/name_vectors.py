@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -48,15 +49,22 @@ def _encoder() -> Any:
     with warnings.catch_warnings():
         # of the libraries that it brings in, on import; nothing of ours can change them
         warnings.simplefilter("ignore")
-        transformers = require_extra("sentence_transformers", EXTRA)
-        _hush_bars()
-        return transformers.SentenceTransformer(
-            str(package.get_model_path()), device="cpu", local_files_only=True
-        )
+        library = require_extra("sentence_transformers", EXTRA)
+        with _no_bars():
+            return library.SentenceTransformer(
+                str(package.get_model_path()), device="cpu", local_files_only=True
+            )
 
 
-def _hush_bars() -> None:
+@contextmanager
+def _no_bars() -> Iterator[None]:
     """No bar for the weights: they are there in a blink."""
     from transformers.utils import logging
 
+    shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -87,35 +87,45 @@ def knn(
     *,
     vectors: str | Path | Tensor | np.ndarray[Any, Any] | Mapping[str, Any] = "svd",
     k: int = 5,
+    threshold: float | None = None,
 ) -> LabelGraph:
     """Connects every label to the k labels whose vectors are nearest by cosine.
 
     ``w(j -> i) = cos(x_i, x_j)``, where positive. A label without a vector (all zeros) has no
     edges. With vectors that come from elsewhere, such as those of the labels' names, the edges are
     ``kin``: they say that labels are alike. With ``"svd"``, which is made of these counts, they say
-    who keeps the same company.
+    who keeps the same company. There are k nearest labels even where none is near: ``threshold``
+    leaves out those that are too far.
 
     Args:
         counts: The counts; only their labels matter, unless ``vectors`` is ``"svd"``.
         vectors: ``(L, F)``, a mapping or file of vectors by name, ``"names"`` (what the names mean;
             extra ``names``), or ``"svd"``; see
             :func:`gatlabel.graph.node_features.resolve`.
-        k: In-neighbours of every label.
+        k: In-neighbours of every label, at most.
+        threshold: Least cosine of an edge, if any: at most 1.
 
     Raises:
-        InputError: If ``k`` is less than 1 or the vectors do not fit the labels.
+        InputError: If ``k`` is less than 1, the threshold above 1, or the vectors do not fit the
+            labels.
     """
     features, learned = resolve(vectors, identity(counts))
     if learned:
         raise InputError("knn needs label vectors: learned ones are not there yet")
     edges, weight = nearest_neighbours(features.numpy(), counts.labels, k)
+    options: dict[str, Any] = {"k": k}
+    if threshold is not None:
+        if threshold > 1:
+            raise InputError(f"threshold={threshold}: a cosine is at most 1")
+        edges, weight = edges[:, weight >= threshold], weight[weight >= threshold]
+        options["threshold"] = threshold
     where = Path(vectors).name if isinstance(vectors, str | Path) else "given"
     return LabelGraph(
         counts.labels,
         edges,
         weight,
         variant="knn",
-        options={"vectors": where, "k": k},
+        options={"vectors": where, **options},
         relation="company" if isinstance(vectors, str) and vectors == "svd" else "kin",
         counts=counts,
     )

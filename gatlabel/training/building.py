@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.completion import Completion, make_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.head_options import head_options
 
@@ -48,13 +49,32 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
         return graph
     if config.graph_relation is not None:
         raise InputError(f"graph_relation: only for a graph file in csv, not for {config.graph!r}")
-    if config.graph == "knn":
+    if "knn" in (config.graph, config.graph == "random" and config.graph_base):
         options["vectors"] = config.node_features
         if "top_k" in options:
             options["k"] = options.pop("top_k")
     if config.graph == "random":
         options |= {"base": config.graph_base, "seed": config.seed}
     return counts.graph(config.graph, **options)
+
+
+def build_completion(
+    config: TrainConfig, unknown: str, targets: Tensor, graph: LabelGraph
+) -> Completion | None:
+    """Makes what becomes of unknown training targets; ``None`` where they are ignored.
+
+    Args:
+        config: The options of the run.
+        unknown: The treatment, a key of :data:`~gatlabel.training.completion.UNKNOWN`.
+        targets: ``(N, L)``, -1 for unknown.
+        graph: The label graph that completion may use.
+    """
+    if unknown == "ignore":
+        return None
+    options = {}
+    if unknown == "complete" and config.kinship is not None:
+        options["kinship"] = config.kinship
+    return make_completion(unknown, targets, graph, **options)
 
 
 def build_model(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatlabel.errors import InputError
+from gatlabel.nn import HEADS, TakesGraph
+from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.config import TrainConfig
 
 _GAT = ("node_features", "hidden", "heads", "base", "layers", "kinship", "dropout")
@@ -25,6 +27,25 @@ HEAD_OPTIONS: dict[str, tuple[str, ...]] = {
 OWN_NAMES = {"decoder_layers": "layers"}
 #: Options that mean the same to all heads that take them; a series of runs may give them to all.
 SHARED = ("node_features", "hidden", "heads", "dropout")
+
+
+#: What is said of them.
+KIN_FOR_COMPANY = (
+    "the head {} cannot let kin share classifiers (gat, gatv2 and pyg can); it takes the edges of "
+    "kin for company"
+)
+
+
+def takes_kin_for_company(head: str, base: str) -> bool:
+    """Whether a head has a graph, but does not let kin share classifiers.
+
+    Args:
+        head: Name of the head.
+        base: What a gat head starts from.
+    """
+    kind = HEADS[head]
+    plain = base == "nodes" and "base" in HEAD_OPTIONS[head]
+    return issubclass(kind, TakesGraph) and (plain or not issubclass(kind, SharesWithKin))
 
 
 def head_options(config: TrainConfig, head: str) -> dict[str, Any]:

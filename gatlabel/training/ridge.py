@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gatlabel.errors import InputError
+from gatlabel.training.regression import KinRegression, Regression, borrowed_spread
 
 #: Penalties that are tried, as multiples of the features' mean square about their mean.
 PENALTIES = tuple(10.0 ** (k / 4) for k in range(-12, 11))
-LABELS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,12 @@ def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None
     each label's own spread, ``t_i / √(p_i (1 − p_i))``. In the basis in which ``K = A diag(k) Aᵀ``
     labels are independent with penalties ``λ / k`` (Bonilla, Chai & Williams, *Multi-task Gaussian
     Process Prediction*, NeurIPS 2007, eq. 1-2, in its weight-space form), so leave-one-out stays
-    closed. A label of which nothing is known then has the classifier that its kin suggest (a little
-    less of it, as for the regression an unknown target is an average one).
+    closed. A label whose known targets are all alike, or that has none, then has the classifier
+    that its kin suggest (a little less of it, as for the regression an unknown target is an average
+    one), in the mean of their units, for its own spread is not known.
 
     Costs ``O(N D min(N, D))`` and a pass over ``(N, L)`` a penalty; with ``sharing``, ``O(L³)`` and
-    a product ``(N, L) x (L, L)`` a penalty besides.
+    a product ``(N, L) x (L, L)`` a penalty besides: some minutes at 10,000 labels.
 
     Args:
         features: ``(N, D)``.
@@ -68,28 +69,38 @@ def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None
 
     Returns:
         Classifiers; of labels whose known targets are all alike, only a bias, unless they share.
+        Without any known target the bias is that of the frequency of labels in general.
 
     Raises:
         InputError: If ``sharing`` is not ``(L, L)``.
     """
     x, y = features.double(), targets.double()
+    if sharing is not None and sharing.shape != (y.shape[1], y.shape[1]):
+        raise InputError(
+            f"the labels' sharing is {tuple(sharing.shape)} for {y.shape[1]} labels: "
+            f"expected ({y.shape[1]}, {y.shape[1]})"
+        )
     known = y >= 0
     count = known.sum(0)
     rate = y.clamp(min=0).sum(0) / count.clamp(min=1)
     usable = (rate > 0) & (rate < 1)
-    smooth = ((rate * count + 0.5) / (count + 1)).clamp(1e-6, 1 - 1e-6)
+    smooth = (rate * count + 0.5) / (count + 1)
+    overall = ((rate * count).sum() + 0.5) / (count.sum() + 1)
+    smooth = torch.where(count > 0, smooth, overall).clamp(1e-6, 1 - 1e-6)
     weight = x.new_zeros(y.shape[1], x.shape[1])
     bias = smooth.logit()
     if not usable.any():
         return LinearStart(weight.float(), bias.float(), float("nan"))
     # labels on their own that say nothing need no regression
     part = usable if sharing is None else torch.ones_like(usable)
-    spread = torch.where(usable, rate * (1 - rate), smooth * (1 - smooth)).clamp(min=1e-6).sqrt()
+    spread = (rate * (1 - rate)).clamp(min=1e-6).sqrt()
+    if sharing is not None:
+        spread = torch.where(usable, spread, borrowed_spread(spread, sharing.double(), usable))
     known, rate, y, spread = known[:, part], rate[part], y[:, part], spread[part]
     deviation = torch.where(known, y - rate, 0.0) / spread
     wanted = deviation / known.double().mean(0).clamp(min=1 / len(x))
     regression = (
-        _Regression(x, wanted) if sharing is None else _KinRegression(x, wanted, sharing.double())
+        Regression(x, wanted) if sharing is None else KinRegression(x, wanted, sharing.double())
     )
     judged = usable[part]
     penalty = min(
@@ -103,79 +114,6 @@ def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None
     bias[usable] = offset
     bias[part] -= found @ regression.mean
     return LinearStart(weight.float(), bias.float(), penalty)
-
-
-class _Regression:
-    """Ridge regression for all penalties at once, from one decomposition ``X = √N U √w Vᵀ``."""
-
-    at_once: int | None = LABELS_AT_ONCE
-
-    def __init__(self, x: Tensor, t: Tensor) -> None:
-        self.mean = x.mean(0)
-        x = x - self.mean
-        self.n, width = x.shape
-        self.mean_square = x.square().mean().clamp(min=torch.finfo(x.dtype).tiny)
-        if self.n <= width:
-            w, u = torch.linalg.eigh(x @ x.T / self.n)
-        else:
-            w, v = torch.linalg.eigh(x.T @ x / self.n)
-            u = x @ v / (self.n * w.clamp(min=torch.finfo(x.dtype).tiny)).sqrt()
-        kept = w > 1e-10 * w.max()  # the rest is rounding
-        self.w, self.u = w[kept], u[:, kept]
-        self.t, self.ut, self.ux = t, self.u.T @ t, self.u.T @ x
-        self.squares = self.u.square()
-
-    def weight(self, penalty: float) -> Tensor:
-        """``W_λ``, ``(L, D)``."""
-        return self.ut.T / (self.n * (self.w + penalty)) @ self.ux
-
-    def held_out(self, penalty: float, labels: slice | Tensor = slice(None)) -> Tensor:
-        """``ŷ``, ``(N, labels)``."""
-        shrunk = self.w / (self.w + penalty)
-        h = (self.squares @ shrunk + 1 / self.n)[:, None]
-        fitted = self.u @ (shrunk[:, None] * self.ut[:, labels])
-        return (fitted - h * self.t[:, labels]) / (1 - h).clamp(min=1e-6)
-
-    def error(self, penalty: float, deviation: Tensor, known: Tensor, judged: Tensor) -> float:
-        """The mean over the labels that are judged of the squared errors of ``ŷ``."""
-        total = 0.0
-        every = torch.arange(known.shape[1])[judged]
-        for labels in every.split(self.at_once or len(every)):
-            seen = known[:, labels]
-            off = (deviation[:, labels] - self.held_out(penalty, labels)).square() * seen
-            total += float((off.sum(0) / seen.sum(0)).sum())
-        return total
-
-
-class _KinRegression(_Regression):
-    """The same for weights ``C V``: in the basis of ``C Cᵀ`` labels are on their own again."""
-
-    at_once = None  # what is held out of one label is computed from all of them
-
-    def __init__(self, x: Tensor, t: Tensor, sharing: Tensor) -> None:
-        if sharing.shape != (t.shape[1], t.shape[1]):
-            raise InputError(
-                f"the labels' sharing is {tuple(sharing.shape)} for {t.shape[1]} labels: "
-                f"expected ({t.shape[1]}, {t.shape[1]})"
-            )
-        shares, self.turn = torch.linalg.eigh(sharing @ sharing.T)
-        self.shares = shares.clamp(min=1e-9 * float(shares.max()))
-        super().__init__(x, t @ self.turn)
-
-    def _shrunk(self, penalty: float) -> Tensor:
-        return self.w[:, None] / (self.w[:, None] + penalty / self.shares)  # (r, L)
-
-    def weight(self, penalty: float) -> Tensor:
-        """``W_λ``, ``(L, D)``."""
-        factor = self._shrunk(penalty) / (self.n * self.w[:, None])
-        return self.turn @ ((factor * self.ut).T @ self.ux)
-
-    def held_out(self, penalty: float, labels: slice | Tensor = slice(None)) -> Tensor:
-        """``ŷ``, ``(N, labels)``."""
-        shrunk = self._shrunk(penalty)
-        h = self.squares @ shrunk + 1 / self.n  # (N, L)
-        turned = (self.u @ (shrunk * self.ut) - h * self.t) / (1 - h).clamp(min=1e-6)
-        return turned @ self.turn.T[:, labels]
 
 
 @torch.enable_grad()

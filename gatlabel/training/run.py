@@ -19,13 +19,17 @@ from gatlabel.files import read_json, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
-from gatlabel.training.building import build_graph, build_model
-from gatlabel.training.completion import Completion, make_completion
+from gatlabel.training.building import build_completion, build_graph, build_model
+from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import device_of, fit
-from gatlabel.training.head_options import refuse_untaken_options
+from gatlabel.training.head_options import (
+    KIN_FOR_COMPANY,
+    refuse_untaken_options,
+    takes_kin_for_company,
+)
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 
@@ -104,6 +108,8 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         torch.manual_seed(config.seed)
         model = build_model(config, graph, config.head)
     say(f"graph: {graph!r}")
+    if graph.relation == "kin" and takes_kin_for_company(config.head, config.base):
+        say(f"note: {KIN_FOR_COMPANY.format(config.head)}")
     batches = loaders(splits, model, config)
     if checkpoint is None:
         folder.begin(config, counts, graph)
@@ -137,10 +143,8 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
 
 
 def _completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
-    """Makes what becomes of unknown training targets; none where they are ignored."""
-    if config.unknown == "ignore":
-        return None
-    return make_completion(config.unknown, torch.from_numpy(splits.train.targets), graph)
+    targets = torch.from_numpy(splits.train.targets)
+    return build_completion(config, config.unknown, targets, graph)
 
 
 @contextmanager

@@ -305,6 +305,28 @@ class TestALinearStart:
             expected = ridge_start(Features(data[0])[np.arange(60)], hidden, sharing).weight
             torch.testing.assert_close(head.fold().weight.detach(), expected, atol=1e-3, rtol=1e-3)
 
+    @pytest.mark.parametrize("kind", ["linear", "gat"])
+    def test_kin_share_nothing_where_they_are_told_not_to(self, data, kind) -> None:
+        """In a head that can share, its own word counts; and with nothing unknown, none else's."""
+        graph = LabelGraph.from_edges([("a", "b", 1.0)], list("abcd"), relation="kin")
+        hidden = data[1].clone()
+        hidden[::3, 1] = -1
+        options = {"hidden": 8, "kinship": 0.0} if kind == "gat" else {}
+        for targets in (data[1], hidden):
+            asked = []
+
+            def start(known, sharing, asked=asked) -> LinearStart:
+                asked.append(sharing)
+                return ridge_start(Features(data[0])[np.arange(60)], known, sharing)
+
+            head = HEADS[kind](6, graph=graph, **options)
+            completion = make_completion("complete", targets, graph)
+            fit_head(head, Features(data[0]), targets, QUICK, 0, completion, start)
+            if kind == "linear" and targets is hidden:
+                assert all(sharing is not None for sharing in asked)
+            else:
+                assert all(sharing is None for sharing in asked)
+
     @pytest.mark.parametrize("kind", ["gat", "gatv2", "pyg", "gcn", "csra"])
     def test_every_head_takes_it_or_says_that_it_does_not(self, data, kind) -> None:
         counts = Cooccurrence.from_targets(data[1].numpy(), list("abcd"))

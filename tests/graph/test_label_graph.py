@@ -85,6 +85,16 @@ def test_what_edges_say_is_company_unless_they_are_of_kin(tmp_path) -> None:
     assert "kin" not in repr(a_graph())
     with pytest.raises(InputError, match=r"relation of a label graph 'kind'; did you mean 'kin'"):
         a_graph(relation="kind")
+    assert of_kin() != a_graph()
+    with pytest.raises(InputError, match="relation of a label graph '3'"):
+        a_graph(relation=3)
+    # what others call a relation is another thing
+    foreign = a_graph().to_networkx()
+    foreign.graph["relation"] = "hypernym"
+    assert LabelGraph.from_networkx(foreign) == a_graph()
+    data = a_graph().to_pyg()
+    data.relation = torch.tensor([1, 2])
+    assert LabelGraph.from_pyg(data) == a_graph()
     # files of before there were kin do not say
     a_graph().save(tmp_path / "old.json")
     content = json.loads((tmp_path / "old.json").read_text())

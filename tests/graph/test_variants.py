@@ -240,6 +240,18 @@ def test_knn_takes_vectors_by_name_and_svd() -> None:
         knn(COUNTS, vectors="learned")
 
 
+def test_a_threshold_leaves_out_neighbours_that_are_not_near() -> None:
+    vectors = np.random.default_rng(0).normal(size=(12, 3))
+    _, counts = some_counts()
+    every, near = knn(counts, vectors=vectors), knn(counts, vectors=vectors, threshold=0.8)
+    assert 0 < near.num_edges < every.num_edges
+    assert near.edge_weight.min() >= 0.8
+    assert near.num_edges == int((every.edge_weight >= 0.8).sum())
+    assert near.options["threshold"] == 0.8
+    with pytest.raises(InputError, match="a cosine is at most 1"):
+        knn(counts, vectors=vectors, threshold=1.5)
+
+
 def test_edges_are_of_kin_where_vectors_say_what_labels_are() -> None:
     vectors = np.random.default_rng(0).normal(size=(4, 3))
     kin = knn(COUNTS, vectors=vectors, k=2)

@@ -116,15 +116,16 @@ def test_only_edges_of_the_graph_lend_evidence() -> None:
 def test_kin_share_classifiers_and_company_does_not() -> None:
     edges = [("fork", "knife", 2.0), ("knife", "fork", 1.0), ("cow", "knife", 6.0)]
     kin = LabelGraph.from_edges(edges, NAMES, relation="kin")
-    sharing = make_completion("complete", TARGETS, kin, kinship=0.4).sharing
+    sharing = make_completion("complete", TARGETS, kin, kinship=0.4).sharing()
     expected = torch.eye(5).double()
     expected[0, 1], expected[1, 0], expected[1, 2] = 0.4, 0.1, 0.3
     torch.testing.assert_close(sharing, expected)
     company = LabelGraph.from_edges(edges, NAMES)
-    assert make_completion("complete", TARGETS, company).sharing is None
-    assert make_completion("ignore", TARGETS, kin).sharing is None
+    assert make_completion("complete", TARGETS, company).sharing() is None
+    assert make_completion("ignore", TARGETS, kin).sharing() is None
+    assert make_completion("complete", TARGETS, kin, kinship=0.0).sharing() is None
     none = LabelGraph.from_edges([], NAMES, relation="kin")
-    assert make_completion("complete", TARGETS, none).sharing is None
+    assert make_completion("complete", TARGETS, none).sharing() is None
 
 
 def test_weights_of_edges_and_loops_do_not_matter() -> None:

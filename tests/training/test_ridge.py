@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.metrics import average_precision_score
 
 from gatlabel.errors import InputError
+from gatlabel.training import regression
 from gatlabel.training.ridge import PENALTIES, ridge_start
 from tests.reference.ridge import kin_ridge
 
@@ -114,9 +115,10 @@ def test_labels_of_which_nothing_is_known_get_a_bias_only() -> None:
     assert start.weight[:2].abs().max() == 0
     assert start.weight[2].abs().max() > 0
     assert start.bias[0] == pytest.approx(np.log(30.5 / 0.5), rel=1e-5)
-    assert start.bias[1] == 0
+    rate = (30 + float(y[:, 2].sum()) + 0.5) / 61  # of any label that is known
+    assert start.bias[1] == pytest.approx(np.log(rate / (1 - rate)), rel=1e-5)
     alone = ridge_start(x, y[:, :2])
-    torch.testing.assert_close(alone.bias, start.bias[:2])
+    torch.testing.assert_close(alone.bias[0], start.bias[0])
     assert alone.weight.abs().max() == 0
     assert np.isnan(alone.penalty)
 
@@ -213,6 +215,29 @@ class TestSharing:
         assert float(cosine(ridge_start(x, never, sharing).weight[:1],
                             start.weight[1:2].double().numpy())) > 0.9  # fmt: skip
         assert ridge_start(x, never).weight[0].abs().max() == 0
+
+    @pytest.mark.parametrize("n", [100, 1000])
+    @pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
+    def test_what_kin_lend_does_not_make_a_label_frequent(self, n: int, value: float) -> None:
+        """Probabilities stay about what is known of how frequent the label is."""
+        x, y = sample(n, 8, seed=6)
+        y[:, 0] = value
+        sharing = torch.eye(3).double()
+        sharing[0, 1:] = 0.25
+        start = ridge_start(x, y, sharing)
+        chance = (x.float() @ start.weight.T + start.bias).sigmoid()[:, 0]
+        others = (y[:, 1:].sum() + 0.5 + max(value, 0) * n) / ((2 + (value >= 0)) * n + 1)
+        rate = {0.0: 0.5 / (n + 1), 1.0: (n + 0.5) / (n + 1), -1.0: float(others)}[value]
+        assert abs(float(chance.mean()) - rate) < 0.05
+        assert float(start.weight[0].abs().max()) > 1e-3  # and yet it tells pictures apart
+
+    def test_blocks_of_pictures_make_no_difference(self, monkeypatch) -> None:
+        x, y = sample(40, 8, seed=7)
+        whole = ridge_start(x, y, self.SHARING)
+        monkeypatch.setattr(regression, "LABELS_AT_ONCE", 1)  # 13 pictures of 3 labels
+        parts = ridge_start(x, y, self.SHARING)
+        assert parts.penalty == whole.penalty
+        torch.testing.assert_close(parts.weight, whole.weight)
 
     def test_labels_in_another_order_have_the_same_classifiers(self) -> None:
         x, y = sample(40, 8, seed=5)

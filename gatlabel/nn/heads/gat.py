@@ -50,8 +50,9 @@ class GATHead(SharesWithKin):
     Args:
         in_features: Feature width D.
         graph: The label graph.
-        node_features: Label vectors: ``"svd"``, ``"learned"``, a file, a mapping from name to
-            vector, or a tensor ``(L, F)``; see :func:`gatlabel.graph.node_features.resolve`.
+        node_features: Label vectors: ``"svd"``, ``"names"``, ``"learned"``, a file, a mapping from
+            name to vector, or a tensor ``(L, F)``; see
+            :func:`gatlabel.graph.node_features.resolve`.
         hidden: Total width over the heads; a multiple of ``heads``.
         heads: Number of attention heads H.
         base: ``"classifiers"`` or ``"nodes"``.

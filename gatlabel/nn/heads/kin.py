@@ -21,10 +21,10 @@ KINSHIP = 0.5
 class Kin(nn.Module):
     r"""What the kin of labels lend: ``κ Σ_j s_ij V_j`` with ``s_ij = w(j→i) / Σ_k w(k→i)``.
 
-    A label without an in-edge of positive weight is lent nothing.
+    A label without an in-edge of positive weight is lent nothing, and none lends to itself.
 
     Args:
-        edge_index: int64 ``(2, E)``, no self-loops.
+        edge_index: int64 ``(2, E)``.
         edge_weight: ``(E,)``; negative weights count as zero.
         labels: Number of labels L.
         kinship: κ, at least 0 and below 1.
@@ -40,8 +40,9 @@ class Kin(nn.Module):
     ) -> None:
         super().__init__()
         self.kinship = kinship
-        self.adjacency = Adjacency(edge_index, labels)
-        weight = self.adjacency.in_order(edge_weight).clamp(min=0)
+        others = edge_index[0] != edge_index[1]
+        self.adjacency = Adjacency(edge_index[:, others], labels)
+        weight = self.adjacency.in_order(edge_weight[others]).clamp(min=0)
         target = self.adjacency.sorted_edges()[1]
         total = weight.new_zeros(labels).index_add(0, target, weight)[target]
         shares = torch.where(total > 0, weight / total.clamp(min=1e-30), 0.0)
@@ -54,8 +55,9 @@ class Kin(nn.Module):
 
     def matrix(self) -> Tensor:
         """Returns C ``(L, L)``, float64: with it, classifiers V become ``C V = V + κ s V``."""
-        own = torch.eye(self.adjacency.nodes, dtype=torch.float64, device=self.shares.device)
-        return own + self.kinship * self.adjacency.matrix(self.shares.double())
+        matrix = self.adjacency.matrix(self.kinship * self.shares.double())
+        matrix.diagonal().add_(1)
+        return matrix
 
     def extra_repr(self) -> str:
         """What ``repr`` prints."""

@@ -22,8 +22,6 @@ class Completion:
     Attributes:
         known: bool ``(N, L)``: which targets are known from the start.
         targets: float32 ``(N, L)``, on the CPU: what to train on now; -1 is left out of the loss.
-        sharing: float64 ``(L, L)`` where the graph says that labels are alike, else ``None``: the
-            prior of the classifiers that beliefs should come from (:meth:`Head.sharing`).
 
     Raises:
         InputError: If the targets do not follow the convention or do not fit the graph.
@@ -40,9 +38,16 @@ class Completion:
                 f"the label graph has {len(graph.names)} labels, the targets {given.shape[1]}: "
                 "they must be the same, in the same order"
             )
-        self.sharing: Tensor | None = None
         self.known = given != UNKNOWN
         self.targets = given
+
+    def sharing(self) -> Tensor | None:
+        """Returns the prior that the classifiers should have from which beliefs come.
+
+        float64 ``(L, L)`` where the graph says that labels are alike (:meth:`Head.sharing`), else
+        ``None``.
+        """
+        return None
 
     def update(self, logits: Tensor, progress: float) -> None:
         """Takes what the model says now; called after an epoch, or every few steps.

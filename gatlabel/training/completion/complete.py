@@ -37,8 +37,8 @@ class Complete(Completion):
     ``ignore``.
 
     On a graph of **kin** (``graph.relation``) edges also say whose classifiers are alike: a linear
-    classifier that is found from these targets, and its beliefs, then have the prior ``sharing``
-    (:func:`~gatlabel.training.ridge.ridge_start`).
+    classifier that is found from these targets, and its beliefs, then have the prior
+    :meth:`sharing` (:func:`~gatlabel.training.ridge.ridge_start`).
 
     **Only presences known** (single positive labels): where no entry is known to be absent, nothing
     says how frequent a label is, and ignoring the unknown entries makes every label true of every
@@ -103,10 +103,13 @@ class Complete(Completion):
             self.rates = rates.clamp(LEAST_RATE, 1 - LEAST_RATE)
             self.evidence = self._evidence(graph, shrinkage, neighbours)
         self._unfilled = self.targets
-        if graph is not None and graph.relation == "kin" and graph.num_edges:
-            others = graph.edge_index[0] != graph.edge_index[1]
-            edges, weight = graph.edge_index[:, others], graph.edge_weight[others]
-            self.sharing = Kin(edges, weight, len(graph.names), kinship).matrix()
+        self._kin = None
+        if graph is not None and graph.relation == "kin" and graph.num_edges and kinship:
+            self._kin = Kin(graph.edge_index, graph.edge_weight, len(graph.names), kinship)
+
+    def sharing(self) -> Tensor | None:
+        """Returns how kin share classifiers; see :meth:`Completion.sharing`."""
+        return None if self._kin is None else self._kin.matrix()
 
     def _evidence(self, graph: LabelGraph | None, shrinkage: float, neighbours: int) -> Tensor:
         if graph is None or graph.num_edges == 0 or bool(self.known.all()):
