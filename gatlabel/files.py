@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,43 +50,92 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary folder beside ``path`` and renames it into place on success.
+def atomic_folder(
+    path: str | os.PathLike[str], *, last: str, replaces: Collection[str] = ()
+) -> Iterator[Path]:
+    """Yields a temporary folder and moves what was written there into place on success.
 
-    If the block raises, the temporary folder is removed and ``path`` is left as it was. A folder
-    that stands there already is replaced as a whole; whether it may be is the caller's to ask.
+    A new folder appears in one step. One that stands there stays, as the working directory or
+    mount point that it may be: files are moved out of it and into it, ``last`` being the first to
+    go and the last to come, so that the folder is complete whenever it has that file. If the block
+    raises, or the moving is interrupted, all is as it was.
 
     Args:
-        path: Where the finished folder is to stand; missing parent folders are made.
+        path: Where the files are to stand; missing folders are made.
+        last: Name of the file that makes the folder complete.
+        replaces: Names of files that may be replaced; the folder may hold no others.
 
     Raises:
-        InputError: If a file stands there, or the folder cannot be made or moved into place.
+        InputError: If a file stands there, the folder holds anything else than ``replaces``, or it
+            cannot be made or written to.
     """
     target = Path(os.path.realpath(path))  # a link stays a link, to a folder that is new
     if target.exists() and not target.is_dir():
         raise InputError(f"cannot write the folder {target}: there is a file of that name")
+    stands = target.is_dir()
+    if stands:
+        require_only(target, replaces)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        above = target if stands else target.parent  # a mount point is a file system of its own
+        place = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=above))
     except OSError as error:
         raise InputError(f"cannot write the folder {target}: {error.strerror}") from error
     new, old = place / "new", place / "old"
     try:
         new.mkdir()  # with the ordinary rights of folders; mkdtemp's are private
+        old.mkdir()
         yield new
         try:
-            if target.exists():
-                target.rename(old)
-            try:
+            if stands:
+                require_only(target, replaces, besides=place)  # a while has passed
+                _exchange(target, new, old, replaces, last)
+            else:
                 new.rename(target)
-            except OSError:
-                if old.exists():
-                    old.rename(target)
-                raise
         except OSError as error:
-            raise InputError(f"cannot write the folder {target}: {error.strerror}") from error
+            kept = f"; what stood there is in {old}" if _holds_any(old) else ""
+            raise InputError(f"cannot write the folder {target}: {error.strerror}{kept}") from error
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        if not (_holds_any(new) and _holds_any(old)):  # half-way, and no way back
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def require_only(folder: Path, names: Collection[str], besides: Path | None = None) -> None:
+    """Checks that a folder holds no other things than files of these names.
+
+    Raises:
+        InputError: If it does; the message names the first.
+    """
+    for entry in sorted(folder.iterdir()):
+        if entry != besides and not (entry.name in names and entry.is_file()):
+            raise InputError(
+                f"{folder} also holds {entry.name}, which is not replaced: move it away, or give "
+                "another folder"
+            )
+
+
+def _exchange(target: Path, new: Path, old: Path, replaces: Collection[str], last: str) -> None:
+    """Moves the files ``replaces`` of ``target`` into ``old``, then those of ``new`` into it."""
+    there = os.path.lexists
+    goes = sorted((n for n in replaces if there(target / n)), key=lambda name: name != last)
+    comes = sorted((entry.name for entry in new.iterdir()), key=lambda name: name == last)
+    try:
+        for name in goes:
+            (target / name).rename(old / name)
+        for name in comes:
+            (new / name).rename(target / name)
+    except BaseException:  # an interrupt too; where a file lies says whether it was moved
+        for name in reversed(comes):
+            if not there(new / name):
+                (target / name).rename(new / name)
+        for name in reversed(goes):
+            if there(old / name):
+                (old / name).rename(target / name)
+        raise
+
+
+def _holds_any(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

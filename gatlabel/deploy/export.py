@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 
 from gatlabel.deploy.description import FILE, Description, Parity, write_description
-from gatlabel.deploy.formats import Format, find_format
+from gatlabel.deploy.formats import FORMATS, Format, find_format
 from gatlabel.deploy.parity import TOLERANCE, compare
 from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
 from gatlabel.deploy.tracing import cpu_copy, trace
 from gatlabel.errors import InputError
-from gatlabel.files import atomic_folder
+from gatlabel.files import atomic_folder, require_only
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 
@@ -52,8 +52,8 @@ def export_model(
     A head whose classifiers do not depend on the picture is folded: what is exported has one
     linear layer after pooling, whatever graph it was trained with. Heads on maps are exported as
     they are. The exported file is run on pictures in batches of several sizes and compared with
-    the model as it was before folding; only if the logits agree does the bundle appear, all of it
-    at once.
+    the model as it was before folding; only if the logits agree does the bundle appear, and it
+    appears whole.
 
     Args:
         model: The model, which stays as it is, or a run folder.
@@ -62,7 +62,8 @@ def export_model(
         threshold: Probability from which a label counts as present, for all or by label; the
             bundle keeps it for whoever loads it.
         tolerance: Allowed difference of a logit, as a share of the largest (at least of 1).
-        overwrite: Whether a bundle that stands there is replaced.
+        overwrite: Whether a bundle that stands there is replaced. A folder that holds anything
+            else than its files is left alone.
 
     Raises:
         InputError: If the model cannot be loaded or exported, the folder is taken, or the logits
@@ -92,7 +93,7 @@ def export_model(
         head=original.head.kind,
         folded=isinstance(folded.head, LinearHead),
     )
-    with atomic_folder(place) as temporary:
+    with atomic_folder(place, last=FILE, replaces=_files() if overwrite else ()) as temporary:
         file = temporary / form.file
         form.write(trace(folded), description, file)
         parity = _checked(form, file, original, tolerance)
@@ -112,6 +113,12 @@ def _check_place(place: Path, overwrite: bool) -> None:
             )
         if not (place / FILE).is_file():
             raise InputError(f"{place} is no bundle: --overwrite leaves it alone")
+        require_only(place, _files())
+
+
+def _files() -> set[str]:
+    """The files that a bundle may have."""
+    return {FILE, *(form.file for form in FORMATS.values())}
 
 
 def _load(run: Path) -> MultiLabelClassifier:

@@ -327,14 +327,37 @@ class TestMistakes:
     def test_a_bundle_is_replaced_as_a_whole_or_stays(self, tmp_path: Path, monkeypatch) -> None:
         model, folder = make("linear"), tmp_path / "bundle"
         export_model(model, folder, format="pt2", threshold=0.3)
-        (folder / "note.txt").write_text("of the old one")
-        with pytest.raises(InputError, match="other logits"):
-            export_model(model, folder, format="pt2", overwrite=True, tolerance=-1)
+        (folder / "model.onnx").write_text("of another format")
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise RuntimeError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.export, "save", fail)
+            with pytest.raises(RuntimeError, match="the disk is full"):
+                export_model(model, folder, format="pt2", overwrite=True)
         assert ExportedModel.load(folder).description.thresholds["猫"] == 0.3
         export_model(model, folder, format="pt2", overwrite=True)
         assert ExportedModel.load(folder).description.thresholds["猫"] == 0.5
         assert {path.name for path in folder.iterdir()} == {"bundle.json", "model.pt2"}
         assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+    @pytest.mark.parametrize("foreign", ["note.txt", "photos/a.jpg", "model.onnx/a.jpg"])
+    def test_a_bundle_among_other_files_is_left_alone(self, foreign: str, tmp_path: Path) -> None:
+        model, mine = make("linear"), tmp_path / foreign
+        export_model(model, tmp_path, format="pt2", threshold=0.3)
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_text("mine")
+        first = foreign.partition("/")[0]
+        with pytest.raises(InputError, match=f"also holds {first}, which is not replaced"):
+            export_model(tmp_path / "no run", tmp_path, format="pt2", overwrite=True)  # at once
+        assert mine.read_text() == "mine"
+        assert ExportedModel.load(tmp_path).description.thresholds["猫"] == 0.3
+
+    def test_an_empty_folder_is_filled(self, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        export_model(make("linear"), ".", format="pt2")
+        assert {path.name for path in Path().iterdir()} == {"bundle.json", "model.pt2"}
 
     def test_other_things_than_runs(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="there is no run folder"):
