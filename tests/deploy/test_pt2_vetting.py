@@ -95,6 +95,15 @@ CHANGES: dict[str, tuple[Change, str]] = {
     ),
     "long size": (in_json(PROGRAM, *NODE, "x", value={"expr_str": "1" * 60 + "!"}), "as expr_str"),
     "call": (in_json(PROGRAM, *NODE, "x", value={"expr_str": "eval('1')"}), "as expr_str"),
+    "power": (
+        in_json(PROGRAM, *NODE, "x", value={"expr_str": "Pow(Integer(9), Pow(Integer(9), 9))"}),
+        "as expr_str",
+    ),
+    "power of Python": (in_json(PROGRAM, *NODE, "x", value={"expr_str": "9**9**9"}), "as expr_str"),
+    "endless size": (
+        in_json(PROGRAM, *NODE, "x", value={"expr_str": "Mul(9, " * 200 + "9" + ")" * 200}),
+        "as expr_str",
+    ),
     "tree": (
         in_json(PROGRAM, *NODE, "x", value={"in_spec": '[1, {"type": "os.x"}]'}),
         "as in_spec",
