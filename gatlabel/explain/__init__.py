@@ -13,7 +13,8 @@ away in turn, with all learned weights in place, and the difference is measured:
     >>> [(edge.source, edge.target, edge.lent) for edge in explanation.edges]
     [('fork', 'knife', 0.0), ('cow', 'knife', 0.0)]
 
-A head that starts as a linear classifier has been lent nothing before it is trained.
+A head that starts as a linear classifier has been lent nothing before it is trained, unless the
+edges are of kin: these share their classifiers from the start.
 """
 
 from gatlabel.explain.edges import EdgeExplanation, GraphExplanation, explain_graph

@@ -24,7 +24,7 @@ from gatlabel.experiments.store import Run, Store
 from gatlabel.metrics import evaluate_scores
 from gatlabel.nn import QueryHead
 from gatlabel.training import TrainConfig
-from tests.experiments.synthetic import NAMES, QUICK, WIDTH, benchmark, config, train_config
+from tests.experiments.synthetic import NAMES, QUICK, WIDTH, benchmark, config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -425,34 +425,6 @@ def test_processes_do_the_same(finished, tmp_path: Path) -> None:
     for run in result.runs:
         ours, theirs = (store.read_scores(run.key) for store in both)
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-
-
-def test_kin_are_told_from_company(tmp_path: Path) -> None:
-    """Edges of kin change where heads start; random ones change it otherwise."""
-    task, backend = benchmark(tmp_path / "data")
-    vectors = tmp_path / "vectors.npz"
-    turned = np.random.default_rng(0).normal(size=(3, 4))
-    alike = [turned[k // 2] + 0.1 * turned[(k + 1) // 2 % 3] for k in range(6)]
-    np.savez(vectors, names=np.array(NAMES), vectors=np.array(alike))
-    train = dataclasses.replace(train_config(), node_features=str(vectors))
-    backend = dataclasses.replace(
-        backend, train=train, fit=dataclasses.replace(backend.fit, shrinkage=0.999, hold=1e6)
-    )
-    options = config(
-        tmp_path / "out", heads=("gat",), graphs=("knn:k=1",), seeds=1, trials=1, train=train
-    )
-    result = run_on(options, task, lambda: backend, lambda line: None)
-    own, none = (
-        next(r for r in result.runs if r.contender == Contender("gat", graph, edges))
-        for graph, edges in (("knn:k=1", "own"), ("", "none"))
-    )
-    store = Store(options.folder)
-    scores = {who.title: store.read_scores((who, own.setting, 0)) for who in result.contenders}
-    cut = scores["gat · knn:k=1 · graph cut at evaluation"]
-    others = [scores["gat · no edges"], scores["gat · knn:k=1 · random edges"], cut]
-    for other in others:
-        assert np.abs(other - scores["gat · knn:k=1"]).max() > 0.01
-    assert own.values["mAP"] != none.values["mAP"]
 
 
 def test_hidden_labels_and_their_treatments(tmp_path: Path) -> None:

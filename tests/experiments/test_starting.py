@@ -1,5 +1,6 @@
 """The linear classifiers that frozen runs start from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.features import FeatureFile
 from gatlabel.experiments.fitting import Features, FitOptions
 from gatlabel.experiments.frozen import FrozenBackend
+from gatlabel.experiments.graphs import with_edges
 from gatlabel.experiments.outcome import Setting
+from gatlabel.graph import Cooccurrence
+from gatlabel.nn.heads.kin import Kin
 from gatlabel.training.ridge import ridge_start
-from tests.experiments.synthetic import benchmark, config
+from tests.experiments.synthetic import NAMES, benchmark, config, train_config
 
 
 @pytest.fixture
@@ -85,3 +89,31 @@ def test_heads_held_to_it_end_there(counted, tmp_path: Path, head: str) -> None:
 def test_another_start_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ridge"):
         config(tmp_path, frozen_start="rigde")
+
+
+def test_contenders_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
+    """Own, random and no edges: each is ridge regression with that prior, as it is held there."""
+    _, backend = benchmark(tmp_path)
+    vectors = np.random.default_rng(0).random((6, 3))
+    np.savez(tmp_path / "vectors.npz", names=np.array(NAMES), vectors=vectors)
+    train = replace(train_config(), node_features=str(tmp_path / "vectors.npz"))
+    backend = replace(backend, train=train)
+    held = {"lr": 1e-6, "weight_decay": 0.0, "hold": 1e9, "shrinkage": 0.9999}
+    learned, reported = (
+        Features(split.files["pooled"].open(), scale=1.0)[np.arange(len(split.targets))]
+        for split in (backend.data.train, backend.data.report)
+    )
+    targets = torch.from_numpy(backend.data.train.targets)
+    counts = Cooccurrence.from_targets(targets.numpy(), NAMES)
+    graph = counts.graph("knn", vectors=vectors, k=2)
+    for who in (
+        Contender("gat", "knn:k=2"),
+        Contender("gat", "knn:k=2", "random"),
+        Contender("gat", edges="none"),
+    ):
+        edges = with_edges(graph, who.edges, counts, seed=3)
+        kin = Kin(edges.edge_index, edges.edge_weight, 6, 0.5 if edges.relation == "kin" else 0.0)
+        start = ridge_start(learned, targets, kin.matrix())
+        (outcome,) = backend.run(who, Setting(), held, 3, False)
+        expected = reported @ start.weight.T + start.bias
+        torch.testing.assert_close(torch.from_numpy(outcome.logits), expected, atol=2e-3, rtol=1e-3)
