@@ -76,6 +76,7 @@ def export_model(
         ('person', 'dog')
     """
     form = find_format(format)
+    versions = form.versions()  # fails where the extra is missing, before anything takes time
     place = Path(folder)
     _check_place(place, overwrite)
     if not isinstance(model, MultiLabelClassifier):
@@ -97,7 +98,7 @@ def export_model(
         file = temporary / form.file
         form.write(trace(folded), description, file)
         parity = _checked(form, file, original, tolerance)
-        write_description(temporary, format, file.name, description, parity, form.versions())
+        write_description(temporary, format, file.name, description, parity, versions)
         size = file.stat().st_size
     return Export(place / form.file, size, description.folded, parity)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ import torch
 from torch import Tensor
 
 from gatlabel.deploy.description import Description
-from gatlabel.deploy.onnx_file import load_onnx, write_onnx
+from gatlabel.deploy.onnx_file import EXTRA, load_onnx, write_onnx
 from gatlabel.deploy.pt2_file import load_pt2, write_pt2
-from gatlabel.errors import unknown_choice
+from gatlabel.errors import require_extra, unknown_choice
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -28,22 +27,29 @@ class Format:
         file: Name of the model file in a bundle.
         write: Takes program, description and path.
         load: Takes path and device; returns what turns uint8 ``(B, 3, S, S)`` into ``(B, L)``.
-        libraries: The distributions whose versions a bundle notes.
         on_gpu: Whether ``load`` takes GPUs.
+        libraries: The modules, beside torch, that write and check a file.
+        extra: The extra of gatlabel that installs them.
     """
 
     file: str
     write: Callable[[ExportedProgram, Description, Path], None]
     load: Callable[[Path, torch.device], Callable[[Tensor], Tensor]]
-    libraries: tuple[str, ...]
     on_gpu: bool
+    libraries: tuple[str, ...] = ()
+    extra: str = ""
 
     def versions(self) -> dict[str, str]:
-        """Returns the versions of gatlabel and of the libraries that write the file."""
+        """Returns the versions of gatlabel, torch and the libraries, all of which it imports.
+
+        Raises:
+            MissingExtraError: If one is not installed.
+        """
         from gatlabel import __version__
 
-        found = {name: importlib.metadata.version(name) for name in self.libraries}
-        return {"gatlabel": __version__, **found}
+        # of the modules: onnxruntime comes in distributions of several names
+        found = {name: require_extra(name, self.extra).__version__ for name in self.libraries}
+        return {"gatlabel": __version__, "torch": str(torch.__version__), **found}
 
 
 FORMATS: dict[str, Format] = {
@@ -51,10 +57,11 @@ FORMATS: dict[str, Format] = {
         "model.onnx",
         write_onnx,
         load_onnx,
-        ("torch", "onnx", "onnxscript", "onnxruntime"),
         on_gpu=False,
+        libraries=("onnx", "onnxscript", "onnxruntime"),
+        extra=EXTRA,
     ),
-    "pt2": Format("model.pt2", write_pt2, load_pt2, ("torch",), on_gpu=True),
+    "pt2": Format("model.pt2", write_pt2, load_pt2, on_gpu=True),
 }
 
 

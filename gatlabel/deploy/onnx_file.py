@@ -36,8 +36,6 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
         InputError: If the program has an operator that ONNX lacks, or weights above 2 GiB.
     """
     onnx = require_extra("onnx", EXTRA)
-    for module in ("onnxscript", "onnxruntime"):  # the second checks what the first wrote
-        require_extra(module, EXTRA)
     if sum(value.nbytes for value in program.state_dict.values()) > MOST_BYTES:
         raise InputError("an ONNX file holds at most 2 GiB of weights: export with format pt2")
     try:

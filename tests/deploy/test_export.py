@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import importlib.metadata
 import json
 import zipfile
 from collections import Counter
@@ -66,7 +67,9 @@ class TestEveryHead:
         assert content["output"]["shape"] == ["batch", len(LABELS)]
         assert (content["head"], content["folded"]) == (kind, kind in STATIC)
         assert content["parity"]["greatest_difference"] == export.parity.greatest_difference < 1e-5
-        assert content["versions"]["torch"] == torch.__version__.partition("+")[0]
+        assert content["versions"]["gatlabel"] == gatlabel.__version__
+        for name in ("torch", *FORMATS[form].libraries):
+            assert content["versions"][name] == str(importlib.import_module(name).__version__)
         assert content["model"]["bytes"] == export.file.stat().st_size == export.size
 
     def test_tells_nothing_of_the_machine(self, kind, form, exported) -> None:
@@ -303,12 +306,26 @@ class TestMistakes:
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
             return find(name, package)
 
-        model = make("linear")
         monkeypatch.setattr(importlib, "import_module", without)
         message = rf"{missing} is not installed; install it with: pip install 'gatlabel\[onnx\]'"
         with pytest.raises(MissingExtraError, match=message):
-            export_model(model, tmp_path / "bundle", format="onnx")
+            export_model(tmp_path / "run", tmp_path / "bundle", format="onnx")  # first of all
         assert not list(tmp_path.iterdir())
+
+    def test_libraries_are_known_by_module_not_by_distribution(self, monkeypatch) -> None:
+        """``onnxruntime-gpu`` and others install the module too."""
+
+        def version(name: str) -> str:
+            raise importlib.metadata.PackageNotFoundError(name)
+
+        monkeypatch.setattr(importlib.metadata, "version", version)
+        assert set(FORMATS["onnx"].versions()) == {
+            "gatlabel",
+            "torch",
+            "onnx",
+            "onnxscript",
+            "onnxruntime",
+        }
 
     def test_taken_places(self, tmp_path: Path) -> None:
         model, folder = make("linear"), tmp_path / "taken"
