@@ -7,9 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
-from gatlabel.errors import InputError
+from gatlabel.data.transforms import Resize
+from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import read_json, write_json
 from gatlabel.labels import LabelSet
 
@@ -86,10 +87,14 @@ class Description:
         """
         try:
             labels = LabelSet(content["labels"])
-            labels.require_same_names(content["thresholds"], f"the thresholds in {path}")
+            if not isinstance(content["thresholds"], dict):
+                raise ValueError("thresholds has no value for each label by name")
+            labels.require_same_names(content["thresholds"], "the thresholds")
             thresholds = {name: float(content["thresholds"][name]) for name in labels}
             if not all(0 <= value <= 1 for value in thresholds.values()):
                 raise ValueError("a threshold is not between 0 and 1")
+            if content["resize"] not in get_args(Resize):
+                raise unknown_choice("resize", str(content["resize"]), get_args(Resize))
             size = content["image_size"]
             if not isinstance(size, int) or size < 1:
                 raise ValueError(f"image_size is {size!r}")
@@ -98,16 +103,14 @@ class Description:
                 labels,
                 thresholds,
                 size,
-                str(content["resize"]),
+                content["resize"],
                 tuple(float(value) for value in normalisation["mean"]),
                 tuple(float(value) for value in normalisation["std"]),
                 str(content["encoder"]),
                 str(content["head"]),
                 bool(content["folded"]),
             )
-        except InputError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(f"{path} is damaged ({reason}): export the model again") from error
 

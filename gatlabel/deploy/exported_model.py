@@ -61,7 +61,10 @@ class ExportedModel:
             MissingExtraError: If the extra ``onnx`` is needed and not installed.
         """
         description, kind, file, versions = read_description(Path(folder))
-        form = find_format(kind)
+        try:
+            form = find_format(kind)
+        except InputError as error:
+            raise InputError(f"{Path(folder) / FILE}: {error}") from error
         place = choose_device(device, gpu=form.on_gpu)
         if place.type != "cpu" and not form.on_gpu:
             raise InputError(
@@ -96,13 +99,13 @@ class ExportedModel:
 
     def _try(self, folder: Path) -> None:
         """Runs one black picture: labels and model may come from two bundles."""
-        blank = torch.zeros(1, 3, self.image_size, self.image_size, dtype=torch.uint8)
+        size = self.image_size
         try:
-            shape = tuple(self(blank).shape)
-        except Exception as error:  # of whichever library runs the model
+            shape = tuple(self(torch.zeros(1, 3, size, size, dtype=torch.uint8)).shape)
+        except Exception as error:  # of whichever library runs the model, or of too large a size
             raise InputError(
-                f"the model in {folder} does not take pictures of {self.image_size} pixels as "
-                f"its {FILE} says: {first_line(error)}"
+                f"{folder / FILE} says image_size {size}, but the model does not take pictures of "
+                f"{size} pixels: {first_line(error)}"
             ) from error
         if shape != (1, len(self.labels)):
             raise InputError(

@@ -123,6 +123,11 @@ def truncate_and_hide_it(folder: Path) -> None:
     edited(model={"kind": kind, "file": file.name, "sha256": digest})(folder)
 
 
+def other_kind(folder: Path) -> None:
+    content = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    edited(model=content["model"] | {"kind": "onyx"})(folder)
+
+
 def remove_model(folder: Path) -> None:
     next(folder.glob("model.*")).unlink()
 
@@ -142,6 +147,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         "is not of the format 'gatlabel-bundle-1'",
     ),
     "no list": (edited(labels=None), r"bundle\.json is damaged"),
+    "a text": (edited(labels="abcdef"), r"bundle\.json is damaged .*not the string 'abcdef'"),
+    "a number": (edited(labels=[*LABELS[:5], 6]), r"bundle\.json is damaged .label 5 is 6"),
+    "thresholds in a list": (edited(thresholds=[0.5] * 6), "thresholds has no value for each"),
     "label too few": (
         fewer_labels,
         r"names 5 labels, but the model gives logits of shape \(1, 6\)",
@@ -151,12 +159,14 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "threshold too large": (edited(thresholds=dict.fromkeys(LABELS, 3)), "a threshold is not"),
     "no size": (edited(image_size=0), "image_size is 0"),
     "other size": (edited(image_size=32), "does not take pictures of 32 pixels"),
+    "size beyond all memory": (edited(image_size=1_000_000), "says image_size 1000000, but"),
     "no way to resize": (edited(resize="squish"), "did you mean 'squash'"),
     "no model": (edited(model=None), r"bundle\.json is damaged"),
     "unknown kind": (
         edited(model={"kind": "tflite", "file": "x", "sha256": ""}),
         "lacks its model",
     ),
+    "other kind": (other_kind, r"bundle\.json: unknown export format 'onyx'; did you mean 'onnx'"),
     "a way out": (edited(model=OUTSIDE), "lacks its model file"),
 }
 
@@ -167,8 +177,10 @@ def test_damaged_bundles(damage: str, bundle: Path, tmp_path: Path) -> None:
     shutil.copytree(bundle, folder)
     change, message = DAMAGES[damage]
     change(folder)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         Predictor.load(folder)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_wrong_calls(bundle: Path) -> None:
