@@ -12,7 +12,7 @@ import torch
 
 from gatlabel.deploy.description import FILE, Description, Parity, write_description
 from gatlabel.deploy.formats import FORMATS, Format, find_format
-from gatlabel.deploy.parity import TOLERANCE, compare
+from gatlabel.deploy.parity import TOLERANCE, check_tolerance, compare
 from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
 from gatlabel.deploy.tracing import cpu_copy, trace
 from gatlabel.errors import InputError
@@ -77,6 +77,7 @@ def export_model(
     """
     form = find_format(format)
     versions = form.versions()  # fails where the extra is missing, before anything takes time
+    check_tolerance(tolerance)
     place = Path(folder)
     _check_place(place, overwrite)
     if not isinstance(model, MultiLabelClassifier):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,12 +10,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gatlabel.deploy.description import Parity
+from gatlabel.errors import InputError
 
 #: Allowed difference of a logit, as a share of the largest one (at least of 1). Runtimes add up in
 #: another order, and batch norms are merged into convolutions: float32 differs by 1e-6 to 1e-5.
 TOLERANCE = 1e-4
 #: One and several: a model that has grown fast to the size of its example fails at one of them.
 BATCH_SIZES = (1, 3)
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Refuses a tolerance with which no comparison would fail, or none pass.
+
+    Raises:
+        InputError: If it is negative, infinite or NaN.
+    """
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise InputError(f"tolerance {tolerance}: expected a finite number, at least 0")
 
 
 @torch.inference_mode()

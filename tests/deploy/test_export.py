@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import json
+import math
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -270,6 +271,9 @@ class TestMistakes:
         ("options", "message"),
         [
             ({"format": "onx"}, "unknown export format 'onx'; did you mean 'onnx'"),
+            ({"tolerance": math.inf}, "tolerance inf: expected a finite number, at least 0"),
+            ({"tolerance": math.nan}, "tolerance nan: expected"),
+            ({"tolerance": -1e-9}, "tolerance -1e-09: expected"),
             ({"threshold": 2}, "threshold 2.0: expected a probability"),
             ({"threshold": {"chat noir": 0.5}}, "labels of the thresholds do not match; missing"),
         ],
