@@ -8,7 +8,7 @@ from gatlabel.errors import InputError
 
 
 def choose_device(device: str | torch.device, *, gpu: bool = True) -> torch.device:
-    """Returns a device that is there.
+    """Returns a device that is there, with its index: the current one for ``"cuda"``.
 
     Args:
         device: ``"auto"`` (a GPU if there is one), or a torch device.
@@ -18,10 +18,9 @@ def choose_device(device: str | torch.device, *, gpu: bool = True) -> torch.devi
         InputError: If there is no such device.
     """
     if device == "auto":
-        return torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
+        device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
     try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)  # names of devices parse whether there is one or not
+        # names of devices parse whether there is one or not
+        return torch.empty(0, device=torch.device(device)).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"cannot use the device {str(device)!r}; say auto or cpu") from error
-    return chosen

@@ -66,7 +66,7 @@ class Predictor:
         # What is asked of it from here on: labels, image_size, resize, and logits for pictures.
         self.model: MultiLabelClassifier | ExportedModel
         if isinstance(model, ExportedModel):
-            if device != "auto" and choose_device(device).type != model.device.type:
+            if device != "auto" and choose_device(device) != choose_device(model.device):
                 raise InputError(
                     f"the exported model was loaded for the device {str(model.device)!r}, not for "
                     f"{str(device)!r}: give the device to ExportedModel.load"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,29 @@ def test_wrong_calls(bundle: Path) -> None:
         Predictor(loaded, device="gpu")
 
 
+def test_an_exported_model_is_not_taken_for_one_on_another_gpu(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine with two, of which the second is the current one."""
+    empty = torch.empty
+
+    def allocate(*size: int, device: torch.device) -> Any:
+        if device.type != "cuda":
+            return empty(*size, device=device)
+        index = 1 if device.index is None else device.index
+        return types.SimpleNamespace(device=torch.device("cuda", index))
+
+    loaded = ExportedModel.load(bundle, device="cpu")
+    on_first, on_second = (
+        ExportedModel(loaded, loaded.description, torch.device(f"cuda:{k}")) for k in (0, 1)
+    )
+    monkeypatch.setattr(torch, "empty", allocate)
+    for device in ("cuda:1", "cuda"):
+        assert Predictor(on_second, device=device).device == torch.device("cuda:1")
+        with pytest.raises(InputError, match=f"loaded for the device 'cuda:0', not for '{device}'"):
+            Predictor(on_first, device=device)
+
+
 def test_onnx_runs_on_the_cpu_only(bundle: Path) -> None:
     if (bundle / "model.onnx").exists():
         with pytest.raises(InputError, match="format onnx runs on the CPU, not on 'meta'"):
@@ -213,3 +237,5 @@ def test_pt2_runs_on_the_gpu(tmp_path: Path) -> None:
         for batch in (1, 5):
             images = pictures(batch)
             torch.testing.assert_close(on_gpu(images).cpu(), on_cpu(images), rtol=1e-3, atol=1e-3)
+        for device in ("cuda", "cuda:0", "auto"):
+            assert Predictor(on_gpu, device=device).device == torch.device("cuda:0")
