@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder
-from gatlabel.graph import LabelGraph
+from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from tests.nn.head_cases import CASES, D, label_graph, perturbed
 
@@ -21,10 +21,23 @@ def encoder() -> Encoder:
     return Encoder.from_module(trunk, out_features=D, image_size=SIZE)
 
 
-def make(kind: str, own: Encoder | None = None, **options: object) -> MultiLabelClassifier:
-    """A model of six labels whose head has left its start, with statistics of its own."""
+def company_graph() -> LabelGraph:
     graph = label_graph()
-    graph = LabelGraph(LABELS, graph.edge_index, graph.edge_weight)
+    return LabelGraph(LABELS, graph.edge_index, graph.edge_weight)
+
+
+def kin_graph() -> LabelGraph:
+    """Its heads share classifiers."""
+    rng = np.random.default_rng(0)
+    counts = Cooccurrence.from_targets(rng.integers(0, 2, (60, len(LABELS))), LABELS)
+    return counts.graph("knn", vectors=rng.normal(size=(len(LABELS), 5)), k=2)
+
+
+def make(
+    kind: str, own: Encoder | None = None, graph: LabelGraph | None = None, **options: object
+) -> MultiLabelClassifier:
+    """A model of six labels whose head has left its start, with statistics of its own."""
+    graph = graph or company_graph()
     head_options = dict(CASES[kind][1])
     model = MultiLabelClassifier.create(
         own or encoder(), kind, graph=graph, head_options=head_options, **options

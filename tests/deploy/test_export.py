@@ -1,5 +1,6 @@
 """Exported files give the logits of the model, hold what they should, and nothing appears else."""
 
+import copy
 import dataclasses
 import importlib
 import importlib.metadata
@@ -22,10 +23,11 @@ from gatlabel.errors import InputError, MissingExtraError
 from gatlabel.graph import LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS, LinearHead, StaticHead
-from tests.deploy.models import LABELS, SIZE, encoder, make, pictures
+from tests.deploy.models import LABELS, SIZE, encoder, kin_graph, make, pictures
 from tests.nn.head_cases import perturbed
 
-STATIC = [kind for kind, head in HEADS.items() if issubclass(head, StaticHead)]
+KIN = ["gat of kin", "pyg of kin"]
+STATIC = [*(kind for kind, head in HEADS.items() if issubclass(head, StaticHead)), *KIN]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     def get(kind: str, form: str) -> tuple[MultiLabelClassifier, Path, Export]:
         if (kind, form) not in found:
             torch.manual_seed(0)
-            model, folder = make(kind), root / f"{kind}-{form}"
+            head, _, kin = kind.partition(" of ")
+            model = make(head, graph=kin_graph() if kin else None)
+            folder = root / f"{kind}-{form}"
             found[kind, form] = model, folder, export_model(model, folder, format=form)
         return found[kind, form]
 
@@ -45,7 +49,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("kind", [*HEADS, *KIN])
 class TestEveryHead:
     def test_gives_the_logits_of_the_model_for_any_batch(self, kind, form, exported) -> None:
         model, folder, _ = exported(kind, form)
@@ -66,7 +70,7 @@ class TestEveryHead:
         assert content["labels"] == list(content["thresholds"]) == LABELS
         assert content["input"]["shape"] == ["batch", 3, SIZE, SIZE]
         assert content["output"]["shape"] == ["batch", len(LABELS)]
-        assert (content["head"], content["folded"]) == (kind, kind in STATIC)
+        assert (content["head"], content["folded"]) == (kind.split()[0], kind in STATIC)
         assert content["parity"]["greatest_difference"] == export.parity.greatest_difference < 1e-5
         assert content["versions"]["gatlabel"] == gatlabel.__version__
         for name in ("torch", *FORMATS[form].libraries):
@@ -110,6 +114,20 @@ class TestStaticHeads:
         assert ours[-2:] == ["ReduceMean", "Gemm"]
         assert Counter(ours)["Gemm"] == 1
         assert "MatMul" not in ours
+
+
+@pytest.mark.parametrize("kind", KIN)
+def test_what_kin_lend_is_in_the_file(kind: str, exported) -> None:
+    model, folder, _ = exported(kind, "pt2")
+    assert model.head.kin is not None
+    alone = copy.deepcopy(model)
+    alone.head.kin = None
+    images = pictures(3)
+    with torch.no_grad():
+        lent = model(images) - alone(images)
+        found = ExportedModel.load(folder)(images) - alone(images)
+    assert lent.abs().max() > 0.05
+    torch.testing.assert_close(found, lent, rtol=1e-3, atol=1e-4)
 
 
 def test_a_lone_onnx_file_can_be_used(exported) -> None:
