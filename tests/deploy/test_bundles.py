@@ -82,7 +82,7 @@ def test_a_run_folder_is_exported_like_its_model(tmp_path: Path) -> None:
     from gatlabel.model import MultiLabelClassifier
 
     named = MultiLabelClassifier.create(
-        "mobilenet_v3_small", "linear", labels=LABELS, image_size=32, resize="crop"
+        "resnet18", "linear", labels=LABELS, image_size=32, resize="crop", pooling="gem"
     ).eval()
     named.save_pretrained(tmp_path / "run")
     export_model(tmp_path / "run", tmp_path / "run" / "pt2", format="pt2")
