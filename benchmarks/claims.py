@@ -196,11 +196,11 @@ STUDIES = {
     # kin by the meaning of the labels' names (extra names); that it helps to share classifiers with
     # kin was found on these photographs, both ways round, so other sets have to confirm it
     "kin-voc2007-part": Study(
-        {**_PHOTOGRAPHS, **_KIN, "heads": ("gat",), "train_fractions": SIZES},
+        {**_PHOTOGRAPHS, **_KIN, "heads": ("gat",), "train_fractions": (0.3, 1.0)},
         _kin(),
         "voc2007-part",
     ),
-    "kin-coco-part": Study(  # a tenth of its 126 training pictures would be thirteen
+    "kin-coco-part": Study(
         {**_PHOTOGRAPHS, **_KIN, "heads": ("gat",), "train_fractions": (0.3, 1.0)},
         _kin(),
         "coco-part",
