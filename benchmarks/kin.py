@@ -8,8 +8,9 @@ and the other way round; shares of the pictures, and shares of the labels hidden
 to labels on their own, in points, a number a draw:
 
 - ``names k``, ``words k``: k neighbours by the vectors of the labels' names (extra ``names``), or
-  by the GloVe vectors that lie beside the photographs; a share of 0.5;
-- ``names 5, share s``: other shares;
+  by the GloVe vectors that lie beside the photographs; a share of 0.5 for labels without known
+  presences, less for others (``kinship_of``);
+- ``names 5, share s``: other shares; ``names 5, for all``: 0.5 for labels with many presences too;
 - ``random``, ``permuted``: the edges of ``names 5`` rewired, or between other labels;
 - ``conditional``, ``npmi``, ``svd 5``: the same share from labels in company, counted on what is
   learned from;
@@ -36,7 +37,7 @@ from gatlabel.experiments.splits import hide, share_of
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted
 from gatlabel.metrics import average_precision
-from gatlabel.nn.heads.kin import Kin
+from gatlabel.nn.heads.kin import Kin, kinship_of
 from gatlabel.training.ridge import ridge_start
 
 RESULTS = Path(__file__).parent / "results" / "kin.json"
@@ -47,11 +48,15 @@ CIRCUMSTANCES = ((0.1, 0.0), (0.3, 0.0), (1.0, 0.0), (1.0, 0.5), (1.0, 0.8))
 
 #: Known presences of a label, from and up to.
 GROUPS = {"none": (0, 0), "1-2": (1, 2), "3-9": (3, 9), "10 and more": (10, 10**9)}
+ALIKE = "names 5, for all"
 
 
-def graphs(counts: Cooccurrence, words: Path, seed: int) -> dict[str, tuple[LabelGraph, float]]:
+Share = float | torch.Tensor
+
+
+def graphs(counts: Cooccurrence, words: Path, seed: int) -> dict[str, tuple[LabelGraph, Share]]:
     """Every graph that is tried, with the share that neighbours have in a classifier."""
-    found: dict[str, tuple[LabelGraph, float]] = {}
+    found: dict[str, tuple[LabelGraph, Share]] = {}
     for k in (3, 5, 10):
         found[f"names {k}"] = counts.graph("knn", vectors="names", k=k), 0.5
         found[f"words {k}"] = counts.graph("knn", vectors=words, k=k), 0.5
@@ -63,6 +68,9 @@ def graphs(counts: Cooccurrence, words: Path, seed: int) -> dict[str, tuple[Labe
     for company in ("conditional", "npmi"):
         found[company] = counts.graph(company), 0.5
     found["svd 5"] = counts.graph("knn", vectors="svd", k=5), 0.5
+    presences = torch.from_numpy(counts.label_counts)
+    found = {name: (graph, kinship_of(share, presences)) for name, (graph, share) in found.items()}
+    found[ALIKE] = names, 0.5
     return found
 
 
@@ -96,7 +104,7 @@ def one_draw(
         kin = Kin(graph.edge_index, graph.edge_weight, len(names), share)
         gained = points(kin.matrix()) - alone
         found[name] = mean(gained)
-        if name == "names 5":
+        if name in ("names 5", ALIKE):
             for group, (low, high) in GROUPS.items():
                 found[f"{name}: {group} known"] = mean(gained[(known >= low) & (known <= high)])
     return found

@@ -64,6 +64,7 @@ LABEL_DIMENSION = {
     "usual": 0,
     "hearing.out": 0,
     "base_rates": 0,
+    "kin.kinship": 0,
 }
 
 

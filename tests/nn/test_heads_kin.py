@@ -1,5 +1,7 @@
 """Heads on graphs of kin: a label's classifier holds a share of those of labels like it."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gatlabel.errors import InputError
-from gatlabel.graph import LabelGraph
+from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.nn import GATHead, GATv2Head, LinearHead, PyGHead
 from gatlabel.nn.heads.kin import Kin
 from tests.reference.heads import shared_classifiers
@@ -71,6 +73,27 @@ class TestEveryHeadWithKin:
     def test_a_share_out_of_range_is_refused(self, kind, kinship) -> None:
         with pytest.raises(InputError, match="at least 0 and below 1"):
             kind(D, kin_graph(), hidden=8, kinship=kinship)
+
+    def test_the_more_pictures_a_label_has_the_less_it_takes(self, kind, tmp_path) -> None:
+        counts = Cooccurrence.from_counts([9, 0, 3, 1, 1, 1], [], 20, NAMES)
+        graph = kin_graph(counts=counts)
+        head = kind(D, graph, node_features="learned", hidden=8) if kind is not PyGHead else kind(
+            D, graph, hidden=8
+        )  # fmt: skip
+        cat, dog, cow = (NAMES.index(name) for name in ("cat", "dog", "cow"))
+        assert head.kin.kinship[[cat, dog, cow]].tolist() == [0.125, 0.5, 0.25]
+        expected = free(head)[cat] + 0.125 * free(head)[dog]
+        torch.testing.assert_close(head.classifier()[0][cat], expected)
+        # it goes with the weights: who loads them need not know how many pictures there were
+        again = kind(D, kin_graph(), hidden=8) if kind is PyGHead else kind(
+            D, kin_graph(), node_features="learned", hidden=8
+        )  # fmt: skip
+        if kind is not PyGHead:
+            again.nodes = copy.deepcopy(head.nodes)
+        again.load_state_dict(head.state_dict())
+        torch.testing.assert_close(again.classifier(), head.classifier())
+        some = head.with_edges(torch.ones_like(head.edge_weight, dtype=torch.bool))
+        assert torch.equal(some.kin.kinship, head.kin.kinship)
 
     def test_learning_of_a_label_moves_those_that_are_like_it(self, kind) -> None:
         head = kind(D, kin_graph(), hidden=8)

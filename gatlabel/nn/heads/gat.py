@@ -37,8 +37,9 @@ class GATHead(SharesWithKin):
     head starts as a linear layer, a label is never diluted by its neighbours, and a label without
     in-edges has no edge term. On a graph of kin (:class:`gatlabel.LabelGraph`), or with
     ``kinship`` κ above 0, the first term of ``W_i`` is not ``W0_i`` but
-    ``W0_i + κ Σ_j w(j→i) W0_j / Σ_k w(k→i)``: what is learned of a label is learned in part of
-    those that are like it.
+    ``W0_i + κ_i Σ_j w(j→i) W0_j / Σ_k w(k→i)``: what is learned of a label is learned in part of
+    those that are like it, and the more so the fewer pictures it has: ``κ_i = κ · 3 / (3 + n_i)``
+    where the graph's counts say how many.
 
     The attention is GAT's (Veličković et al., ICLR 2018,
     arXiv:1710.10903, eq. 1-6); the residual form is this package's own, because a plain stack

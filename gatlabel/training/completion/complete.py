@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
-from gatlabel.nn.heads.kin import KINSHIP, Kin
+from gatlabel.nn.heads.kin import KINSHIP, Kin, kinship_of
 from gatlabel.training.completion.base import Completion, label_rates
 from gatlabel.training.completion.evidence import neighbour_evidence, neighbour_weights
 
@@ -58,7 +58,7 @@ class Complete(Completion):
         neighbours: In-neighbours a label uses at most, at least 1.
         positives: Labels that a picture has in the mean, where only presences are known: above 0.
         kinship: Share that the kin of a label have in its classifier, on a graph of kin: at least 0
-            and below 1.
+            and below 1; of labels with known presences less (:func:`kinship_of`).
 
     Raises:
         InputError: As :class:`Completion`, or if an option is out of range.
@@ -105,7 +105,9 @@ class Complete(Completion):
         self._unfilled = self.targets
         self._kin = None
         if graph is not None and graph.relation == "kin" and graph.num_edges and kinship:
-            self._kin = Kin(graph.edge_index, graph.edge_weight, len(graph.names), kinship)
+            shown = torch.where(self.known, self.targets, 0.0).sum(0)
+            each = kinship_of(kinship, shown)
+            self._kin = Kin(graph.edge_index, graph.edge_weight, len(graph.names), each)
 
     def sharing(self) -> Tensor | None:
         """Returns how kin share classifiers; see :meth:`Completion.sharing`."""
