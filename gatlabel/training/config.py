@@ -96,7 +96,8 @@ class TrainConfig:
         conv: pyg: name of a class of torch_geometric.nn.conv, such as SAGEConv.
         steps: conditioned: how often evidence passes along the edges; 0 sends none.
         kinship: gat, gatv2, pyg: share that the kin of a label have in its classifier; none takes
-            0.5 on a graph of kin (knn of vectors that say what labels are), else 0.
+            0.5 on a graph of kin (knn of vectors that say what labels are), else 0. Labels with
+            many pictures take less.
         dropout: Probability of dropping an attention weight in training; none leaves it to the
             head (query: 0.1 of its units too, others 0).
         graph: Label graph: a variant (conditional, npmi, lift, knn, mlgcn_code, mlgcn_paper,
