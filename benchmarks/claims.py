@@ -93,7 +93,6 @@ class Claim:
 
 
 GAT, COMPLETED = "gat · conditional", "linear · {} · unknown: complete"
-KIN = "gat · knn"
 SIZES, HIDDEN = (0.1, 0.3, 1.0), (0.1, 0.5, 0.8, 0.9)
 
 
@@ -106,12 +105,6 @@ def _completion(graph: str) -> tuple[Claim, ...]:
     ours = COMPLETED.format(graph)
     not_worse = tuple(Claim(ours, "ignore", "not worse", 0.5, hidden=h) for h in HIDDEN)
     return (*not_worse, Claim(ours, "ignore", "better", 1.0, hidden=0.5))
-
-
-def _kin() -> tuple[Claim, ...]:
-    """With few pictures: better than on its own, than with random kin, and than linear."""
-    others = ("no edges", "random edges", "linear")
-    return tuple(Claim(KIN, against, "better", 0.0, fraction=0.3) for against in others)
 
 
 def _kin_completion() -> tuple[Claim, ...]:
@@ -195,16 +188,6 @@ STUDIES = {
     ),
     # kin by the meaning of the labels' names (extra names); that it helps to share classifiers with
     # kin was found on these photographs, both ways round, so other sets have to confirm it
-    "kin-voc2007-part": Study(
-        {**_PHOTOGRAPHS, **_KIN, "heads": ("gat",), "train_fractions": (0.3,)},
-        _kin(),
-        "voc2007-part",
-    ),
-    "kin-coco-part": Study(
-        {**_PHOTOGRAPHS, **_KIN, "heads": ("gat",), "train_fractions": (0.3,)},
-        _kin(),
-        "coco-part",
-    ),
     "kin-completion-voc2007-part": Study(
         {**_MISSING, **_PHOTOGRAPHS, **_KIN}, _kin_completion(), "voc2007-part", seeds=20
     ),
