@@ -67,9 +67,9 @@ def _place(who: Contender, seed: int) -> Path:
     return KEPT / f"{who.key}~{seed}.npy"
 
 
-def read_scores(key: tuple[Contender, Setting, int]) -> NDArray[np.float32]:
-    """Reads the logits ``(N, L)`` of one run."""
-    array: NDArray[np.float32] = np.load(_place(key[0], key[2]), allow_pickle=False)
+def read_scores(who: Contender, where: Setting, seed: int) -> NDArray[np.float32]:
+    """Reads the logits ``(N, L)`` of one run; there is one setting."""
+    array: NDArray[np.float32] = np.load(_place(who, seed), allow_pickle=False)
     return array
 
 
@@ -114,7 +114,7 @@ def main() -> None:
         "tuning": {"trials": trials, "mAP": scores},
         "chosen": {who.title: options for who, options in chosen.items()},
         "mAP": {
-            who.title: [point(read_scores((who, ALL, seed))) for seed in seeds]
+            who.title: [point(read_scores(who, ALL, seed)) for seed in seeds]
             for who in (LINEAR, GAT, CUT)
         },
         "comparisons": [
