@@ -49,7 +49,8 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
         return graph
     if config.graph_relation is not None:
         raise InputError(f"graph_relation: only for a graph file in csv, not for {config.graph!r}")
-    if "knn" in (config.graph, config.graph == "random" and config.graph_base):
+    built = config.graph_base if config.graph == "random" else config.graph
+    if built == "knn":
         options["vectors"] = config.node_features
         if "top_k" in options:
             options["k"] = options.pop("top_k")

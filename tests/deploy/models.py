@@ -55,12 +55,13 @@ def pictures(count: int, size: int = SIZE) -> Tensor:
     return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
 
 
-def photos(folder: Path) -> list[Path]:
-    """Five picture files of other sizes than the model's."""
+def photos(folder: Path, height: int = 80, width: int = 90) -> list[Path]:
+    """Five picture files of six patches of colour, of another size than the model's."""
     rng = np.random.default_rng(0)
     paths = []
     for k, suffix in enumerate(["jpg", "png", "jpg", "png", "jpg"]):
-        pixels = rng.integers(0, 255, (2, 3, 3), dtype=np.uint8).repeat(40, 0).repeat(30, 1)
+        pixels = rng.integers(0, 255, (2, 3, 3), dtype=np.uint8).repeat(height // 2, 0)
+        pixels = pixels.repeat(width // 3, 1)
         paths.append(folder / f"{k}.{suffix}")
         Image.fromarray(pixels).save(paths[-1])
     return paths

@@ -17,6 +17,7 @@ from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 from gatlabel.training.evaluation import predict_logits
+from tests.deploy.models import photos
 
 NAMES = ["cat", "dog", "sofa", "猫"]
 
@@ -44,13 +45,7 @@ def make_model(head: str = "gat") -> MultiLabelClassifier:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
-    rng = np.random.default_rng(0)
-    paths = []
-    for k, suffix in enumerate(["jpg", "png", "jpg", "png", "jpg"]):
-        pixels = rng.integers(0, 255, (2, 3, 3), dtype=np.uint8).repeat(200, 0).repeat(150, 1)
-        paths.append(tmp_path / f"{k}.{suffix}")
-        Image.fromarray(pixels).save(paths[-1])
-    return paths
+    return photos(tmp_path, 400, 450)
 
 
 def test_the_same_answers_as_evaluation(pictures: list[Path]) -> None:

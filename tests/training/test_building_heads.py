@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 from typing import get_args, get_type_hints
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ from gatlabel.training.head_options import (
     OWN_NAMES,
     SHARED,
     refuse_untaken_options,
+    takes_kin_for_company,
     untaken_options,
 )
 
@@ -145,3 +147,20 @@ def test_a_graph_from_a_file_has_the_base_rates_of_the_data(tmp_path, counts) ->
     head = ConditionedHead(6, graph)
     expected = (TARGETS.sum(0) + 0.5) / (len(TARGETS) + 1)
     torch.testing.assert_close(head.base_rates, expected)
+
+
+def test_the_random_control_of_kin_is_kin(tmp_path, counts: Cooccurrence) -> None:
+    vectors = np.random.default_rng(0).random((len(counts.names), 3))
+    np.savez(tmp_path / "vectors.npz", names=np.array(counts.names), vectors=vectors)
+    options = {"node_features": str(tmp_path / "vectors.npz"), "graph_top_k": 2}
+    own = build_graph(TrainConfig(graph="knn", **options), counts)
+    control = build_graph(TrainConfig(graph="random", graph_base="knn", **options), counts)
+    assert own.relation == control.relation == "kin"
+    assert torch.equal(own.in_degree, control.in_degree)
+
+
+def test_heads_that_cannot_let_kin_share_are_known() -> None:
+    told = {head for head in HEADS if takes_kin_for_company(head, "classifiers")}
+    assert told == {"gcn", "conditioned"}
+    assert takes_kin_for_company("gat", "nodes")
+    assert not takes_kin_for_company("pyg", "nodes")
