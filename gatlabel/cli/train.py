@@ -8,7 +8,7 @@ from rich.console import Console
 
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.cli.tables import result_table
-from gatlabel.errors import InputError
+from gatlabel.training.config import OPTIONS
 from gatlabel.training.options import add_options, config_from, set_defaults
 
 DESCRIPTION = (
@@ -23,7 +23,9 @@ def train_command(words: list[str]) -> None:
     parser = make_parser("train", DESCRIPTION)
     parser.add_argument("--config", type=Path | None, help="YAML file of options.")
     parser.add_argument(
-        "--resume", type=Path | None, help="Run folder to go on with; takes no other option."
+        "--resume",
+        type=Path | None,
+        help="Run folder to go on with; of other options it takes those of the machine only.",
     )
     add_options(parser)
     first = _given(words, "--recipe"), _given(words, "--config")
@@ -35,11 +37,12 @@ def train_command(words: list[str]) -> None:
         console.print(line, highlight=False, markup=False)
 
     if options.resume is not None:
-        if any(w.startswith("--") and not w.startswith("--resume") for w in words):
-            raise InputError("--resume goes on with the run's own options: give no others")
         from gatlabel.training import resume
 
-        result = resume(options.resume, say=say)
+        names = [name for name in _given_names(words) if name != "resume"]
+        # the config file is no option of the run: refused like one that is unknown to a resumed run
+        machine = {name: options[name] for name in names if name in options}
+        result = resume(options.resume, say=say, **machine)
     else:
         config = config_from(options)
         from gatlabel.training import train
@@ -48,6 +51,12 @@ def train_command(words: list[str]) -> None:
     Console().print(result_table(result))
     print("\n".join(result.evaluations[-1].report.protocol))
     print(f"report: {result.folder / 'report.html'}")
+
+
+def _given_names(words: list[str]) -> list[str]:
+    """Returns the options that stand on the command line, as the config calls them."""
+    names = [word[2:].partition("=")[0].replace("-", "_") for word in words if word[:2] == "--"]
+    return [name.removeprefix("no_") if name not in OPTIONS else name for name in names]
 
 
 def _given(words: list[str], flag: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -9,15 +10,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
 
 from gatlabel.data.dataset import ImageDataset, Item
+from gatlabel.data.seeds import image_seeds, mixed
 from gatlabel.errors import InputError
 
 
 class SeededSampler(Sampler[tuple[int, int]]):
-    """Yields every position once an epoch, in random order, each with a seed for its transform.
+    """Yields every position once per epoch, in random order, each with a seed for its transform.
 
-    Order and seeds depend on ``(seed, epoch)`` only: the number of workers changes nothing, and
-    a resumed run sees in epoch k what an unbroken one sees. Lightning sets the epoch by itself;
-    otherwise each pass is the next epoch.
+    The order is a function of ``(seed, epoch)``, the seed of an image one of ``(seed, epoch,
+    position)``: the number of workers changes nothing, and a resumed run sees in epoch k what an
+    uninterrupted one sees. Lightning sets the epoch; otherwise each pass is the next epoch.
 
     Args:
         count: Number of pictures.
@@ -37,11 +39,11 @@ class SeededSampler(Sampler[tuple[int, int]]):
         return self.count
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        generator = torch.Generator().manual_seed(mixed(self.seed, self.epoch))
+        seeds = image_seeds(self.seed, self.epoch, self.count)
         self.epoch += 1
-        order = torch.randperm(self.count, generator=generator)
-        seeds = torch.randint(2**62, (self.count,), generator=generator)
-        yield from zip(order.tolist(), seeds.tolist(), strict=True)
+        order = torch.randperm(self.count, generator=generator).numpy()
+        yield from zip(order.tolist(), seeds[order].tolist(), strict=True)
 
 
 def stack_pictures(pictures: Sequence[Tensor]) -> Tensor:
@@ -64,6 +66,15 @@ def stack_pictures(pictures: Sequence[Tensor]) -> Tensor:
 def _collate(items: Sequence[Item]) -> tuple[Tensor, Tensor, Tensor]:
     pictures, targets, indices = map(list, zip(*items, strict=True))
     return stack_pictures(pictures), default_collate(targets), default_collate(indices)
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    """Lets Ctrl-C, which reaches every process of a terminal, end the parent only.
+
+    The parent ends its workers; a handler for SIGTERM that they inherited is none of theirs.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def loader(
@@ -104,5 +115,6 @@ def loader(
         num_workers=workers,
         collate_fn=_collate,
         persistent_workers=workers > 0,
+        worker_init_fn=_leave_interrupts_to_the_parent,
         pin_memory=torch.cuda.is_available(),
     )

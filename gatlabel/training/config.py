@@ -65,6 +65,8 @@ class TrainConfig:
             efficientnet_lite0 if the extra lite is installed, else resnet18 from random weights.
         weights: Encoder weights: default (ImageNet), a torchvision weight name, a file, or none
             (random).
+        init: Run folder whose model to start from, with a new schedule: the encoder is taken whole,
+            of the head the classifiers of labels with the same names.
         stride: Pixels a cell of the encoder's map: 16 or 8 end the encoder earlier, for small
             objects and small pictures; none keeps it whole (mostly 32), and takes 16 for scenes
             with backbone auto.
@@ -130,6 +132,8 @@ class TrainConfig:
         amp: Mixed precision: auto (on CUDA), on or off.
         compile: Compile the encoder (torch.compile), which takes a while at first. Gains nothing on
             CPUs, where it needs a C++ compiler.
+        on_nan: What to do with a batch whose loss or gradient is not finite: stop (the batch is
+            saved in the run folder) or skip it.
         patience: Stop when validation mAP has not risen for this many epochs; 0 never stops.
         keep: Which weights become the model: last, or best (by validation mAP).
         device: auto, cpu or cuda.
@@ -177,6 +181,7 @@ class TrainConfig:
     test_pictures: int = 600
     backbone: str = "auto"
     weights: str | None = "default"
+    init: Path | None = None
     stride: int | None = None
     freeze: Literal["none", "norms", "encoder"] = "none"
     pooling: Literal["average", "max", "gem"] | None = None
@@ -226,6 +231,7 @@ class TrainConfig:
     ema: float = 0.99
     amp: Literal["auto", "on", "off"] = "auto"
     compile: bool = False
+    on_nan: Literal["stop", "skip"] = "stop"
     patience: int = 0
     keep: Literal["last", "best"] = "last"
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from gatlabel.data import DataSplits
-from gatlabel.errors import InputError, require_extra
+from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
 from gatlabel.training.building import build_completion, build_graph, build_model
+from gatlabel.training.changes import compare_records, machine_options, run_record
+from gatlabel.training.checkpoints import newest_checkpoint
 from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
@@ -30,6 +34,8 @@ from gatlabel.training.head_options import (
     refuse_untaken_options,
     takes_kin_for_company,
 )
+from gatlabel.training.initialising import start_from
+from gatlabel.training.interruptions import Signals, Stopped
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 
@@ -65,53 +71,91 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
         say: Called with plain sentences about what is going on.
 
     Raises:
-        InputError: If data, graph or options are wrong; nothing is written then.
+        InputError: If data, graph or options are wrong; nothing is written then. If training
+            diverges or a file cannot be written, the last finished epoch stays.
+        Interrupted: On Ctrl-C or SIGTERM; :func:`resume` goes on from the last finished epoch.
     """
     refuse_untaken_options(config)
-    return _run(config, RunFolder.choose(config), None, say)
+    return _interruptible(config, RunFolder.choose(config), say, resumed=False)
 
 
-def resume(folder: str | os.PathLike[str], *, say: Say = lambda line: None) -> RunResult:
-    """Goes on with an interrupted run from its last checkpoint, with the same options.
+def resume(
+    folder: str | os.PathLike[str], *, say: Say = lambda line: None, **options: Any
+) -> RunResult:
+    """Goes on with an interrupted run after its last finished epoch, with the same options.
+
+    Args:
+        folder: The run folder.
+        say: Called with plain sentences about what is going on.
+        **options: Options of the machine (workers, device, cache, cache_folder, progress,
+            tensorboard) and ``on_nan``, where they shall be others than the run began with.
 
     Raises:
-        InputError: If this is no run folder, or it has no checkpoint.
+        InputError: If this is no run folder, all its checkpoints are damaged, or data or options
+            have changed so that the plan cannot be repeated.
+        Interrupted: As :func:`train`.
     """
     run_folder = RunFolder(Path(folder))
-    config = run_folder.read_config()
-    if not run_folder.last.is_file():
-        raise InputError(f"{folder} has no checkpoints/last.ckpt to go on from: train it anew")
-    return _run(config, run_folder, run_folder.last, say)
+    config = dataclasses.replace(run_folder.read_config(), **machine_options(options))
+    return _interruptible(config, run_folder, say, resumed=True)
 
 
-def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: Say) -> RunResult:
+def _interruptible(config: TrainConfig, folder: RunFolder, say: Say, *, resumed: bool) -> RunResult:
+    try:
+        with Signals() as signals:
+            return _run(config, folder, say, signals, resumed=resumed)
+    except Stopped as stop:
+        raise _interrupted(stop, folder, config) from None
+
+
+def _interrupted(stop: Stopped, folder: RunFolder, config: TrainConfig) -> Interrupted:
+    """Returns the message of an interrupted run: what is kept, and how to go on."""
+    checkpoint = newest_checkpoint(folder.checkpoints) if folder.checkpoints.is_dir() else None
+    if checkpoint is None:
+        return Interrupted(f"{stop} before training began: nothing was written", stop.exit_code)
+    finished = checkpoint.epoch + 1
+    total = checkpoint.state["run"]["options"].get("epochs", config.epochs)
+    return Interrupted(
+        f"{stop} with {finished} of {total} epochs finished; go on with: "
+        f"gatlabel train --resume {shlex.quote(str(folder.path))}",
+        stop.exit_code,
+    )
+
+
+def _run(
+    config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
+) -> RunResult:
     config = config.resolved()
-    device_of(config)  # complains before anything is read or written
+    device = device_of(config)  # complains before anything is read or written
     if config.tensorboard:
         require_extra("tensorboard", "tensorboard")
+    checkpoint = newest_checkpoint(folder.checkpoints, say) if resumed else None
     say(f"encoder: {config.encoder_text}, weights {config.weights or 'none'}")
-    if config.weights in (None, "none"):
+    if config.weights in (None, "none") and config.init is None:
         say("note: random weights to start from; gatlabel[lite] installs ImageNet's, offline")
     splits = read_data(config)
     for name, source in splits.items():
         say(f"{name}: {len(source)} pictures, {len(source.labels)} labels")
     for note in splits.notes:
         say(note)
-    if checkpoint is not None and read_json(folder.labels, "label file") != list(splits.labels):
-        raise InputError(
-            f"the labels of the data are not those of {folder.labels}, or in another order: "
-            "the data has changed since the run began; train anew"
-        )
+    record = run_record(config, splits, device)
+    if checkpoint is not None:
+        _require_same_labels(folder, splits)
+        for note in compare_records(checkpoint.state["run"], record):
+            say(note)
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
     with spoken_warnings(say):
         graph = build_graph(config, counts)
         torch.manual_seed(config.seed)
         model = build_model(config, graph, config.head)
+    if config.init is not None and checkpoint is None:
+        for line in start_from(model, config.init):
+            say(line)
     say(f"graph: {graph!r}")
     if graph.relation == "kin" and takes_kin_for_company(config.head, config.base):
         say(f"note: {KIN_FOR_COMPANY.format(config.head)}")
     batches = loaders(splits, model, config)
-    if checkpoint is None:
+    if not resumed:
         folder.begin(config, counts, graph)
     began = time.perf_counter()
     curves = fit(
@@ -119,15 +163,18 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         config,
         batches,
         folder.checkpoints,
+        record=record,
         resume=checkpoint,
         logs=folder.path if config.tensorboard else None,
         write_curves=folder.write_curves,
         completion=_completion(config, splits, graph),
+        signals=signals,
+        log=say,
     )
     seconds = time.perf_counter() - began
     model.save_pretrained(folder.path)
     evaluations = [
-        evaluate(model.to(device_of(config)), source, name)
+        evaluate(model.to(device), source, name)
         for name, source in splits.items()
         if name != "train"
     ]
@@ -140,6 +187,15 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         folder.report,
     )
     return RunResult(folder.path, model, evaluations, baselines, curves, seconds)
+
+
+def _require_same_labels(folder: RunFolder, splits: DataSplits) -> None:
+    if read_json(folder.labels, "label file") != list(splits.labels):
+        raise InputError(
+            f"the labels of the data are not those of {folder.labels}, or in another order: "
+            "the data has changed since the run began; train anew, or start from this model "
+            "with --init"
+        )
 
 
 def _completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
