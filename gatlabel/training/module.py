@@ -92,8 +92,9 @@ class TrainingModule(pl.LightningModule):
             self._keep_logits(logits, indices)
         self._losses.append(losses[0].detach())
         self._sizes.append(len(images))
-        self._batch, self._loss = batch, torch.stack(losses).sum()
-        return self._loss
+        loss = torch.stack(losses).sum()
+        self._batch, self._loss = batch, loss.detach()
+        return loss
 
     def configure_gradient_clipping(
         self,

@@ -75,9 +75,10 @@ class NonFiniteGuard:
         Raises:
             DivergedError: With ``on_nan="stop"``.
         """
-        if bool(torch.isfinite(torch.stack([v.detach().float() for v in values.values()])).all()):
+        figures = torch.stack([value.detach().float() for value in values.values()])
+        if bool(torch.isfinite(figures).all()):
             return True
-        found = ", ".join(f"{name} {float(value):g}" for name, value in values.items())
+        found = ", ".join(f"{n} {v:g}" for n, v in zip(values, figures.tolist(), strict=True))
         where = f"epoch {epoch}, step {step}, learning rate {rate:.3g}: {found}"
         images = self._images(batch[2])
         if self.on_nan == "stop":
