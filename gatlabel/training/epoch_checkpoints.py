@@ -72,9 +72,10 @@ def resume_from(trainer: pl.Trainer, checkpoint: Checkpoint) -> None:
     skips hooks, and takes the order of epoch 0 where workers fetch ahead.
     """
     loop = trainer.fit_loop
+    epochs = {"ready": checkpoint.epoch + 1, "completed": checkpoint.epoch + 1}
+    epochs |= {"started": checkpoint.epoch + 1, "processed": checkpoint.epoch + 1}
     for progress in (loop.epoch_progress.current, loop.epoch_progress.total):
-        progress.ready = progress.started = checkpoint.epoch + 1
-        progress.processed = progress.completed = checkpoint.epoch + 1
+        progress.load_state_dict(epochs)
     steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step
     steps.total.ready = steps.total.completed = checkpoint.global_step
     loop.epoch_loop._batches_that_stepped = checkpoint.global_step
