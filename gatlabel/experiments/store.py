@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatlabel.csv_files import read_rows, write_csv
 from gatlabel.errors import InputError
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import METRICS, THIRDS, Setting
@@ -252,10 +252,7 @@ def _number(text: str) -> float:
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes a CSV file as a whole; NaN as nothing, what names a run exactly, else nine digits."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows({k: _shown(v, k in IDENTITY) for k, v in row.items()} for row in rows)
+    write_csv(path, columns, [{k: _shown(v, k in IDENTITY) for k, v in r.items()} for r in rows])
 
 
 def _shown(value: Any, exactly: bool) -> Any:
@@ -268,10 +265,7 @@ def _shown(value: Any, exactly: bool) -> Any:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_rows(path, "table of results") if path.is_file() else []
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
