@@ -35,9 +35,9 @@ def parse_yaml(text: str, where: str) -> Any:
             if node is None:
                 return None
             _count(node, {}, where, 0)
-            return loader.construct_document(node)  # type: ignore[no-untyped-call]
+            return loader.construct_document(node)
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
     except (InputError, MemoryError):
         raise
     except RecursionError:

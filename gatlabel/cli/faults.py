@@ -67,7 +67,7 @@ _MESSAGES = re.compile(
 _IN_WORKER = re.compile(r"Caught (\w+) in .*?Original Traceback.*\n[\w.]*\1: (.+)", re.DOTALL)
 
 
-def fault_of(error: BaseException) -> str | None:
+def fault_of(error: Exception) -> str | None:
     """Returns the line that says what is wrong, or ``None`` for a bug."""
     from_worker = _IN_WORKER.search(str(error))  # DataLoader puts the traceback into the message
     message = from_worker[2].strip() if from_worker else None

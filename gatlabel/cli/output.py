@@ -7,7 +7,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gatlabel.errors import InputError
@@ -80,11 +80,9 @@ def add_row(table: Table, *cells: str, style: str | None = None) -> None:
 def note(line: object) -> None:
     """Prints one cleaned line to the error output; a terminal that is gone stops no work."""
     if sys.stderr is not None:
-        try:
+        with suppress(OSError, ValueError):  # ValueError: closed
             sys.stderr.write(f"{clean(line)}\n")
             sys.stderr.flush()
-        except (OSError, ValueError):  # ValueError: closed
-            pass
 
 
 def note_traceback(error: BaseException) -> None:
@@ -125,14 +123,12 @@ def _lost(error: OSError) -> Exception:
     return InputError(f"cannot write to the standard output: {error.strerror or error}")
 
 
-def _discard(stream: TextIO | None) -> None:
+def _discard(stream: TextIO) -> None:
     """Lets a stream end nowhere, so that its buffer does not fail again when Python exits."""
-    try:
+    with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
-    except (OSError, ValueError, AttributeError):
-        pass
 
 
 class _Steady:
@@ -147,14 +143,18 @@ class _Steady:
     def write(self, text: str) -> int:
         try:
             return self._stream.write(text)
-        except OSError:
-            _discard(self._stream)
+        except OSError as error:
+            self._lose(error)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except OSError:
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError):  # a full pipe is read again
             _discard(self._stream)
 
 
@@ -168,14 +168,19 @@ def prepared_streams() -> Iterator[None]:
     _open_closed_descriptors()
     with ExitStack() as undo, warnings.catch_warnings():
         for stream in (sys.stdout, sys.stderr):
-            if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-                undo.callback(reconfigure, errors=stream.errors)
-                reconfigure(errors="backslashreplace")
+            if hasattr(stream, "reconfigure"):
+                undo.callback(_set_errors, stream, stream.errors or "strict")
+                _set_errors(stream, "backslashreplace")
         if sys.stderr is not None:
             undo.callback(setattr, sys, "stderr", sys.stderr)
-            sys.stderr = _Steady(sys.stderr)  # type: ignore[assignment]
+            sys.stderr = _Steady(sys.stderr)
         warnings.showwarning = _show_warning
         yield
+
+
+def _set_errors(stream: Any, errors: str) -> None:
+    with suppress(OSError, ValueError):  # it flushes, and the stream may be gone
+        stream.reconfigure(errors=errors)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
