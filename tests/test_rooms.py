@@ -12,7 +12,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
 # Each room may import itself and the rooms before it.
 ROOMS = [
     ["errors"],
-    ["files"],
+    ["printing", "reading"],
+    ["yaml_reading", "files"],
+    ["csv_files"],
     ["labels"],
     ["graph"],
     ["nn"],
