@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
 
 # Each room may import itself and the rooms before it.
 ROOMS = [
-    ["errors"],
+    ["errors", "interruptions"],
     ["printing", "reading"],
     ["yaml_reading", "files"],
     ["csv_files"],

@@ -8,7 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from gatlabel.training.interruptions import Signals
+from gatlabel.interruptions import Signals
 
 WriteRows = Callable[[list[dict[str, float]]], None]
 

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from gatlabel.data.dataset import Item
 from gatlabel.errors import InputError, first_line, require_extra
+from gatlabel.interruptions import Signals
 from gatlabel.labels import ABSENT, PRESENT
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.averaging import MovingAverage
@@ -25,7 +26,6 @@ from gatlabel.training.checkpoints import BEST, Checkpoint, Log, read_checkpoint
 from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.epoch_checkpoints import EpochCheckpoints, resume_from
-from gatlabel.training.interruptions import Signals
 from gatlabel.training.module import TrainingModule
 from gatlabel.training.nonfinite import NonFiniteGuard
 

@@ -19,6 +19,7 @@ from gatlabel.data import DataSplits
 from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.interruptions import Signals, Stopped
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
 from gatlabel.training.building import build_completion, build_graph, build_model
@@ -35,7 +36,6 @@ from gatlabel.training.head_options import (
     takes_kin_for_company,
 )
 from gatlabel.training.initialising import start_from
-from gatlabel.training.interruptions import Signals, Stopped
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 

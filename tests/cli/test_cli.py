@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from gatlabel import MultiLabelClassifier
 from gatlabel.cli import main
@@ -130,19 +129,17 @@ def test_evaluate_names_labels_the_model_does_not_know(run: Path, tiny_csv: Path
     assert "'okapi'" in error_of(capsys)
 
 
-def test_resume_goes_on_where_training_stopped(tiny_csv: Path, tmp_path: Path) -> None:
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert train(tiny_csv, whole, "--epochs", "4", "--schedule", "constant") == 0
-    assert train(tiny_csv, cut, "--epochs", "2", "--schedule", "constant") == 0
-    config = yaml.safe_load((cut / "config.yaml").read_text())
-    (cut / "config.yaml").write_text(yaml.safe_dump({**config, "epochs": 4}))
-    assert main(["train", "--resume", str(cut)]) == 0
-    curves = [(folder / "metrics.csv").read_text().splitlines() for folder in (whole, cut)]
-    assert len(curves[0]) == len(curves[1]) == 5
-    figures = [
-        json.loads((folder / "metrics.json").read_text())["splits"] for folder in (whole, cut)
-    ]
-    assert figures[0] == figures[1]
+def test_init_goes_on_longer_where_resume_repeats_the_plan(
+    tiny_csv: Path, tmp_path: Path, capsys
+) -> None:
+    first, longer = tmp_path / "first", tmp_path / "longer"
+    assert train(tiny_csv, first, "--epochs", "1") == 0
+    capsys.readouterr()
+    assert main(["train", "--resume", str(first), "--epochs", "4"]) == 2
+    assert "takes none but --workers" in error_of(capsys)
+    assert train(tiny_csv, longer, "--epochs", "2", "--init", str(first)) == 0
+    assert "all 3 labels" in capsys.readouterr().err
+    assert len((longer / "metrics.csv").read_text().splitlines()) == 3
 
 
 def test_resume_of_a_finished_run_keeps_its_weights(run: Path) -> None:

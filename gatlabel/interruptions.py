@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: training ends where it is, and nothing that was finished is lost."""
+"""SIGTERM and Ctrl-C end a command where it is, with a line; what was finished is kept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stopped(BaseException):
 class Signals:
     """While this context is open, SIGINT and SIGTERM raise :class:`Stopped`.
 
-    It is raised at once, in the midst of an epoch; files are written so that this harms none.
+    It is raised at once, in the midst of anything; files are written so that this harms none.
     Where another library swallows it, :meth:`check` raises it again. In other threads than the
     main one signals keep their handlers.
     """
