@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
 # Each room may import itself and the rooms before it.
 ROOMS = [
     ["errors"],
-    ["files"],
+    ["atomic"],
+    ["files", "folder_lock"],
     ["labels"],
     ["graph"],
     ["nn"],

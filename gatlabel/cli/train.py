@@ -37,9 +37,13 @@ def train_command(words: list[str]) -> None:
     if options.resume is not None:
         if any(w.startswith("--") and not w.startswith("--resume") for w in words):
             raise InputError("--resume goes on with the run's own options: give no others")
-        from gatlabel.training import resume
+        from gatlabel.training import RunFinishedError, resume
 
-        result = resume(options.resume, say=say)
+        try:
+            result = resume(options.resume, say=say)
+        except RunFinishedError as finished:  # what was asked for is there
+            print(finished)
+            return
     else:
         config = config_from(options)
         from gatlabel.training import train

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from gatlabel.atomic import disk_fault
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError, require_extra
 from gatlabel.files import read_json, write_json
@@ -30,8 +31,10 @@ from gatlabel.training.head_options import (
     refuse_untaken_options,
     takes_kin_for_company,
 )
+from gatlabel.training.processes import refuse_several_processes
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
+from gatlabel.training.run_opening import new_run, unfinished_run
 
 Say = Callable[[str], None]
 
@@ -65,28 +68,61 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
         say: Called with plain sentences about what is going on.
 
     Raises:
-        InputError: If data, graph or options are wrong; nothing is written then.
+        InputError: If data, graph or options are wrong; nothing is written then. If a file cannot
+            be written; a run that stood there is as it was.
     """
+    refuse_several_processes()
     refuse_untaken_options(config)
-    return _run(config, RunFolder.choose(config), None, say)
+    config = config.resolved()
+    device_of(config)  # complains before anything is read or written
+    with new_run(config, say) as folder, disk_errors(folder.path):
+        return _run(config, folder, None, say)
 
 
 def resume(folder: str | os.PathLike[str], *, say: Say = lambda line: None) -> RunResult:
     """Goes on with an interrupted run from its last checkpoint, with the same options.
 
+    A run that was to replace the one in the folder, and was interrupted, is what goes on.
+
     Raises:
-        InputError: If this is no run folder, or it has no checkpoint.
+        InputError: If this is no run folder, it is in use, or its checkpoint is gone.
+        RunFinishedError: If the run is finished; nothing is touched then.
     """
-    run_folder = RunFolder(Path(folder))
-    config = run_folder.read_config()
-    if not run_folder.last.is_file():
-        raise InputError(f"{folder} has no checkpoints/last.ckpt to go on from: train it anew")
-    return _run(config, run_folder, run_folder.last, say)
+    refuse_several_processes()
+    with unfinished_run(Path(folder), say) as run_folder, disk_errors(run_folder.path):
+        config = run_folder.read_config().resolved()
+        device_of(config)
+        return _run(config, run_folder, _checkpoint_of(run_folder, say), say)
+
+
+def _checkpoint_of(folder: RunFolder, say: Say) -> Path | None:
+    if folder.last.is_file() or folder.previous.is_file():
+        return folder.last
+    if folder.epochs():
+        raise InputError(f"{folder.path} has no checkpoints/last.ckpt to go on from: train it anew")
+    say(f"{folder.path} has no checkpoint yet: the run starts from its beginning")
+    return None
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turns a full disk into one line, whichever library met it (TensorBoard's, for example).
+
+    Raises:
+        InputError: If the block raises what a disk is the cause of.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = disk_fault(error)
+        if reason is None:
+            raise
+        raise InputError(f"cannot write the run folder {folder}: {reason}") from error
 
 
 def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: Say) -> RunResult:
-    config = config.resolved()
-    device_of(config)  # complains before anything is read or written
     if config.tensorboard:
         require_extra("tensorboard", "tensorboard")
     say(f"encoder: {config.encoder_text}, weights {config.weights or 'none'}")
@@ -125,6 +161,7 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         completion=_completion(config, splits, graph),
     )
     seconds = time.perf_counter() - began
+    folder.require()
     model.save_pretrained(folder.path)
     evaluations = [
         evaluate(model.to(device_of(config)), source, name)
@@ -139,7 +176,8 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         report_content(config, splits, counts, model, evaluations, curves, baselines),
         folder.report,
     )
-    return RunResult(folder.path, model, evaluations, baselines, curves, seconds)
+    folder.finish()
+    return RunResult(folder.target, model, evaluations, baselines, curves, seconds)
 
 
 def _completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
