@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.files import read_json, write_json
+from gatlabel.files import atomic_folder, read_json, write_json
 from gatlabel.labels import LabelSet
 from gatlabel.nn import HEADS, Head, LinearHead, StaticHead, TakesGraph
 from gatlabel.nn.pooling import POOLINGS
@@ -198,14 +198,18 @@ class MultiLabelClassifier(nn.Module):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Writes ``model.json``, ``model.safetensors`` and ``graph.json`` if the head has a graph.
 
-        Each file appears whole or not at all; the weights come last.
+        All appear together, ``model.json`` last, and replace those of another model; other files in
+        the folder stay.
+
+        Raises:
+            InputError: If they cannot be written; what was there stays.
         """
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        if self.graph is not None:
-            self.graph.save(place / "graph.json")
-        write_json(place / "model.json", self.config)
-        write_state(self, place / "model.safetensors")
+        names = ["model.json", "model.safetensors"] + ["graph.json"] * (self.graph is not None)
+        with atomic_folder(folder, last="model.json", replaces=names, others=True) as place:
+            if self.graph is not None:
+                self.graph.save(place / "graph.json")
+            write_state(self, place / "model.safetensors")
+            write_json(place / "model.json", self.config)
 
     @classmethod
     def from_pretrained(
@@ -223,6 +227,7 @@ class MultiLabelClassifier(nn.Module):
         from gatlabel.graph import LabelGraph
 
         place = Path(folder)
+        _require_finished(place)
         config = read_json(place / "model.json", "model description")
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise InputError(
@@ -258,6 +263,17 @@ class MultiLabelClassifier(nn.Module):
             raise InputError(f"{place / 'model.json'} is damaged: {error}") from error
         read_state(model, place / "model.safetensors")
         return model.eval()
+
+
+def _require_finished(place: Path) -> None:
+    """Says how to go on with a run that was interrupted before it had a model."""
+    description, options = place / "model.json", place / "config.yaml"
+    runs = (options, place / ".new-run-ready", place / ".new-run-moving")
+    if not os.path.exists(description) and any(os.path.exists(part) for part in runs):  # noqa: PTH110
+        raise InputError(
+            f"{place} has no model yet, its run is not finished: go on with gatlabel train "
+            f"--resume {place}"
+        )
 
 
 def _build_head(

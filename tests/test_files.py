@@ -118,7 +118,7 @@ def test_what_cannot_be_put_back_is_kept_and_named(
     monkeypatch.setattr(Path, "rename", out_only)
     with pytest.raises(InputError, match=r"folder: Input/output error; what stood there is in "):
         write_folder(target, "2", "a.txt")
-    (old,) = target.glob(".folder-*/old")
+    (old,) = target.glob(".gatlabel-*/old")
     assert contents(old) == {"a.txt": "1", "last.txt": "1"}
 
 

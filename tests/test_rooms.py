@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
 # Each room may import itself and the rooms before it.
 ROOMS = [
     ["errors", "interruptions"],
-    ["printing", "reading"],
+    ["atomic", "printing", "reading"],
     ["yaml_reading", "files"],
-    ["csv_files"],
+    ["csv_files", "folder_lock"],
     ["labels"],
     ["graph"],
     ["nn"],

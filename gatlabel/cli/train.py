@@ -31,12 +31,16 @@ def train_command(words: list[str]) -> None:
     set_defaults(parser, first[0] or "default", Path(first[1]) if first[1] else None)
     options = parse(parser, words)
     if options.resume is not None:
-        from gatlabel.training import resume
+        from gatlabel.training import RunFinishedError, resume
 
         names = [name for name in _given_names(words) if name != "resume"]
         # the config file is no option of the run: refused like one that is unknown to a resumed run
         machine = {name: options[name] for name in names if name in options}
-        result = resume(options.resume, say=note, **machine)
+        try:
+            result = resume(options.resume, say=note, **machine)
+        except RunFinishedError as finished:  # what was asked for is there
+            show(finished)
+            return
     else:
         config = config_from(options)
         from gatlabel.training import train

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gatlabel.atomic import atomic_path, temporary_folder
 from gatlabel.errors import InputError, first_line
-from gatlabel.files import atomic_path
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 Log = Callable[[str], None]
@@ -50,7 +48,7 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any], *, best: bool = Fals
     any moment leaves at least one whole checkpoint.
 
     Args:
-        folder: The folder of checkpoints; made if it is missing.
+        folder: The folder of checkpoints.
         state: What to save: tensors and primitives, in dictionaries and lists.
         best: Whether the same state becomes ``best.ckpt`` too. It does so first: a kill between
             the two is mended when the epoch is repeated.
@@ -59,7 +57,7 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any], *, best: bool = Fals
         InputError: If a file cannot be written, or is read back damaged.
     """
     last = folder / LAST
-    with atomic_path(last) as temporary:
+    with atomic_path(last, make_folder=False) as temporary:
         torch.save(dict(state), temporary)
         damage = _damage(temporary)
         if damage:
@@ -148,19 +146,10 @@ def _loaded(path: Path) -> Mapping[str, Any]:
 
 def _link(source: Path, target: Path) -> None:
     """Gives the file another name, in place of what had it; where links are missing, a copy."""
-    with _name_beside(target) as temporary:
+    with temporary_folder(target.parent) as place:
+        temporary = place / target.name
         try:
             os.link(source, temporary)
         except OSError:
             shutil.copyfile(source, temporary)
         temporary.replace(target)
-
-
-@contextmanager
-def _name_beside(target: Path) -> Iterator[Path]:
-    """Yields the name of a file that does not exist, in a folder that goes afterwards."""
-    place = Path(tempfile.mkdtemp(prefix=".gatlabel-", dir=target.parent))
-    try:
-        yield place / target.name
-    finally:
-        shutil.rmtree(place, ignore_errors=True)

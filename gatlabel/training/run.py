@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from gatlabel.atomic import disk_fault
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_json
@@ -24,7 +25,7 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
 from gatlabel.training.building import build_completion, build_graph, build_model
 from gatlabel.training.changes import compare_records, machine_options, run_record
-from gatlabel.training.checkpoints import newest_checkpoint
+from gatlabel.training.checkpoints import Checkpoint, newest_checkpoint
 from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
@@ -36,8 +37,10 @@ from gatlabel.training.head_options import (
     takes_kin_for_company,
 )
 from gatlabel.training.initialising import start_from
+from gatlabel.training.processes import refuse_several_processes
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
+from gatlabel.training.run_opening import new_run, unfinished_run
 
 Say = Callable[[str], None]
 
@@ -72,17 +75,24 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
 
     Raises:
         InputError: If data, graph or options are wrong; nothing is written then. If training
-            diverges or a file cannot be written, the last finished epoch stays.
+            diverges or a file cannot be written: the last finished epoch stays, and so does a run
+            that was to be replaced.
         Interrupted: On Ctrl-C or SIGTERM; :func:`resume` goes on from the last finished epoch.
     """
+    refuse_several_processes()
     refuse_untaken_options(config)
-    return _interruptible(config, RunFolder.choose(config), say, resumed=False)
+    config = config.resolved()
+    device_of(config)  # complains before anything is read or written
+    with _stoppable() as signals, new_run(config, say) as folder:
+        return _guarded(config, folder, say, signals, resumed=False)
 
 
 def resume(
     folder: str | os.PathLike[str], *, say: Say = lambda line: None, **options: Any
 ) -> RunResult:
     """Goes on with an interrupted run after its last finished epoch, with the same options.
+
+    A run that was to replace the one in the folder, and was interrupted, is what goes on.
 
     Args:
         folder: The run folder.
@@ -91,45 +101,88 @@ def resume(
             tensorboard) and ``on_nan``, where they shall be others than the run began with.
 
     Raises:
-        InputError: If this is no run folder, all its checkpoints are damaged, or data or options
-            have changed so that the plan cannot be repeated.
+        InputError: If this is no run folder, it is in use, all its checkpoints are damaged, or data
+            or options have changed so that the plan cannot be repeated.
+        RunFinishedError: If the run is finished; nothing is touched then.
         Interrupted: As :func:`train`.
     """
-    run_folder = RunFolder(Path(folder))
-    config = dataclasses.replace(run_folder.read_config(), **machine_options(options))
-    return _interruptible(config, run_folder, say, resumed=True)
+    refuse_several_processes()
+    given = machine_options(options)
+    with _stoppable() as signals, unfinished_run(Path(folder), say) as run_folder:
+        config = dataclasses.replace(run_folder.read_config(), **given).resolved()
+        device_of(config)
+        return _guarded(config, run_folder, say, signals, resumed=True)
 
 
-def _interruptible(config: TrainConfig, folder: RunFolder, say: Say, *, resumed: bool) -> RunResult:
+@contextmanager
+def _stoppable() -> Iterator[Signals]:
     try:
         with Signals() as signals:
+            yield signals
+    except Stopped as stop:
+        line = f"{stop} before training began: nothing was written"
+        raise Interrupted(line, stop.exit_code) from None
+
+
+def _guarded(
+    config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
+) -> RunResult:
+    """Runs; a signal ends it with a line on how to go on, a full disk with one that names it."""
+    try:
+        with disk_errors(folder.path):
             return _run(config, folder, say, signals, resumed=resumed)
     except Stopped as stop:
-        raise _interrupted(stop, folder, config) from None
+        checkpoint = newest_checkpoint(folder.checkpoints) if folder.has_begun else None
+        if checkpoint is None:
+            raise
+        raise Interrupted(
+            f"{stop} with {checkpoint.epoch + 1} of {config.epochs} epochs finished; go on with: "
+            f"gatlabel train --resume {shlex.quote(str(folder.target))}",
+            stop.exit_code,
+        ) from None
 
 
-def _interrupted(stop: Stopped, folder: RunFolder, config: TrainConfig) -> Interrupted:
-    """Returns the message of an interrupted run: what is kept, and how to go on."""
-    checkpoint = newest_checkpoint(folder.checkpoints) if folder.checkpoints.is_dir() else None
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turns a full disk into one line, whichever library met it (TensorBoard's, for example).
+
+    Raises:
+        InputError: If the block raises what a disk is the cause of.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = disk_fault(error)
+        if reason is None:
+            raise
+        raise InputError(f"cannot write the run folder {folder}: {reason}") from error
+
+
+def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
+    """Returns the checkpoint to go on from; ``None`` for a run that was ended before its first.
+
+    Raises:
+        InputError: If all are damaged, or those of a run that has trained are gone.
+    """
+    checkpoint = newest_checkpoint(folder.checkpoints, say)
     if checkpoint is None:
-        return Interrupted(f"{stop} before training began: nothing was written", stop.exit_code)
-    finished = checkpoint.epoch + 1
-    total = checkpoint.state["run"]["options"].get("epochs", config.epochs)
-    return Interrupted(
-        f"{stop} with {finished} of {total} epochs finished; go on with: "
-        f"gatlabel train --resume {shlex.quote(str(folder.path))}",
-        stop.exit_code,
-    )
+        if folder.epochs():
+            raise InputError(
+                f"{folder.path} has no checkpoints/last.ckpt to go on from: train it anew"
+            )
+        say(f"{folder.path} has no checkpoint yet: the run starts from its beginning")
+    return checkpoint
 
 
 def _run(
     config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
 ) -> RunResult:
-    config = config.resolved()
-    device = device_of(config)  # complains before anything is read or written
+    device = device_of(config)
     if config.tensorboard:
         require_extra("tensorboard", "tensorboard")
-    checkpoint = newest_checkpoint(folder.checkpoints, say) if resumed else None
+    checkpoint = _begun_checkpoint(folder, say) if resumed else None
     say(f"encoder: {config.encoder_text}, weights {config.weights or 'none'}")
     if config.weights in (None, "none") and config.init is None:
         say("note: random weights to start from; gatlabel[lite] installs ImageNet's, offline")
@@ -172,6 +225,7 @@ def _run(
         log=say,
     )
     seconds = time.perf_counter() - began
+    folder.require()
     model.save_pretrained(folder.path)
     evaluations = [
         evaluate(model.to(device), source, name)
@@ -186,7 +240,8 @@ def _run(
         report_content(config, splits, counts, model, evaluations, curves, baselines),
         folder.report,
     )
-    return RunResult(folder.path, model, evaluations, baselines, curves, seconds)
+    folder.finish()
+    return RunResult(folder.target, model, evaluations, baselines, curves, seconds)
 
 
 def _require_same_labels(folder: RunFolder, splits: DataSplits) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from gatlabel import MultiLabelClassifier
 from gatlabel.cli import main
+from gatlabel.errors import InputError
 from gatlabel.training.options import read_config
 from gatlabel.training.run_folder import RunFolder
 
@@ -142,6 +143,35 @@ def test_init_goes_on_longer_where_resume_repeats_the_plan(
     assert len((longer / "metrics.csv").read_text().splitlines()) == 3
 
 
+def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Lets training end in the epoch after this one, which is given up."""
+    written = RunFolder.write_curves
+
+    def stop(self: RunFolder, rows: list[dict[str, float]]) -> None:
+        if len(rows) == after + 2:
+            raise InputError("interrupted")
+        written(self, rows)
+
+    monkeypatch.setattr(RunFolder, "write_curves", stop)
+
+
+def test_resume_goes_on_where_training_stopped(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert train(tiny_csv, whole, "--epochs", "4", "--schedule", "constant") == 0
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=1)
+        assert train(tiny_csv, cut, "--epochs", "4", "--schedule", "constant") == 2
+    assert main(["train", "--resume", str(cut)]) == 0
+    curves = [(folder / "metrics.csv").read_text().splitlines() for folder in (whole, cut)]
+    assert len(curves[0]) == len(curves[1]) == 5
+    figures = [
+        json.loads((folder / "metrics.json").read_text())["splits"] for folder in (whole, cut)
+    ]
+    assert figures[0] == figures[1]
+
+
 def test_resume_of_a_finished_run_keeps_its_weights(run: Path) -> None:
     from safetensors.torch import load_file
 
@@ -155,6 +185,7 @@ def test_resume_of_a_finished_run_keeps_its_weights(run: Path) -> None:
 
 def test_resume_refuses_data_whose_labels_changed(run: Path, tiny_csv: Path, capsys) -> None:
     (tiny_csv / "classes.txt").write_text("red\ngreen\nblue\n")
+    (run / "report.html").unlink()  # as if the run had died before it
     capsys.readouterr()
     assert main(["train", "--resume", str(run)]) == 2
     assert "labels.json" in error_of(capsys)
