@@ -62,7 +62,8 @@ def split(
         InputError: If a split would be empty.
     """
     wanted = [share for share in fractions if share > 0]
-    if len(fractions) != 3 or min(fractions[:2]) <= 0 or fractions[2] < 0:
+    ranges = len(fractions) == 3 and min(fractions[:2]) > 0 and fractions[2] >= 0
+    if not ranges or not np.isfinite(fractions).all():
         raise InputError(
             f"fractions are the shares of train, val and test, got {tuple(fractions)}: the first "
             "two must be positive"
@@ -107,6 +108,11 @@ def complete_splits(
             raise InputError(f"the split {part!r} of {name} is empty")
     if not given:
         raise InputError(f"{name} has no pictures")
+    if "all" in given and len(given) > 1:
+        others = " and ".join(part for part in given if part != "all")
+        raise InputError(
+            f"some pictures of {name} have a split ({others}), others none: give every one a split"
+        )
     if evaluate_only:
         everything = given.pop("all", None)
         if everything is not None:
