@@ -38,7 +38,9 @@ def whole_number(value: Any, what: str, least: int, most: int) -> int:
     return int(_in_range(int(value), what, least, most))
 
 
-def finite_number(value: Any, what: str, least: float = -math.inf, most: float = math.inf) -> float:
+def finite_number(
+    value: Any, what: str, least: float = -math.inf, most: float = math.inf
+) -> float:
     """Returns a finite number; no truth value or text is one.
 
     Args:

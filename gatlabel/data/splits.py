@@ -147,7 +147,7 @@ def complete_splits(
 
 
 def absent_labels(splits: DataSplits) -> list[str]:
-    """Says which labels no picture has, and which only pictures outside train have."""
+    """Lists labels that no image has, that only images outside train have, or that all have."""
     has = {part: (source.targets == PRESENT).any(axis=0) for part, source in splits.items()}
     anywhere = np.logical_or.reduce(list(has.values()))
     names = splits.labels.names
@@ -162,4 +162,12 @@ def absent_labels(splits: DataSplits) -> list[str]:
         said.append(f"{len(never)} of {len(names)} labels are never present: {', '.join(never)}")
     if held_out and len(splits.train):
         said.append(f"{len(held_out)} labels are never present in train: {', '.join(held_out)}")
+    for part, source in splits.items():
+        one_sided = has[part] & ~((source.targets >= 0) & (source.targets < PRESENT)).any(axis=0)
+        if one_sided.any():
+            listed = [label for label, only in zip(names, one_sided, strict=True) if only]
+            shown = ", ".join(listed[:10]) + (" …" if len(listed) > 10 else "")
+            said.append(
+                f"{len(listed)} labels are present and never known to be absent in {part}: {shown}"
+            )
     return said
