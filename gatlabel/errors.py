@@ -19,6 +19,22 @@ class MissingExtraError(InputError, ImportError):
     """An optional dependency is not installed; the message names the extra to install."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A command that was stopped from outside and has put its work in order.
+
+    A :class:`KeyboardInterrupt`, so that no ``except Exception`` keeps it. The command line prints
+    the message as one line and exits with the code.
+
+    Args:
+        message: What was interrupted, and how to go on.
+        exit_code: 130 after an interrupt from the keyboard, 143 after SIGTERM.
+    """
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Returns ``"; did you mean 'x'?"`` for the closest choice, or an empty string."""
     close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)

@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing is ever half-written and errors name the file."""
+"""Writing files so that nothing is ever half-written and errors name the file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gatlabel.errors import InputError
+from gatlabel.reading import read_json as read_json
+from gatlabel.reading import read_text as read_text
 
 
 @contextmanager
@@ -148,38 +150,3 @@ def write_json(path: str | os.PathLike[str], value: Any, *, indent: int | None =
     """Writes a JSON file atomically; NaN and infinity are refused, as JSON has neither."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
-
-
-def read_text(path: str | os.PathLike[str], what: str) -> str:
-    """Reads a UTF-8 text file.
-
-    Args:
-        path: The file.
-        what: What the file should be, in words, for the error message (``"label file"``).
-
-    Raises:
-        InputError: If the file is missing, is no file, or is not UTF-8.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise InputError(f"cannot read the {what} {os.fspath(path)}: {reason}") from error
-
-
-def read_json(path: str | os.PathLike[str], what: str) -> Any:
-    """Reads a JSON file.
-
-    Args:
-        path: The file.
-        what: What the file should be, in words, for the error message.
-
-    Raises:
-        InputError: If the file is missing or is not JSON; the message names file and line.
-    """
-    try:
-        return json.loads(read_text(path, what))
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"the {what} {os.fspath(path)} is not JSON: line {error.lineno}: {error.msg}"
-        ) from error

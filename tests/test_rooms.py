@@ -13,7 +13,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
 ROOMS = [
     ["errors"],
     ["values"],
-    ["files"],
+    ["printing", "reading"],
+    ["yaml_reading", "files"],
+    ["csv_files"],
     ["labels"],
     ["graph"],
     ["nn"],

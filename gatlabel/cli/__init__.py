@@ -1,14 +1,28 @@
 """The command line: ``gatlabel train | evaluate | predict | export | graph | explain | benchmark``.
 
-Exit codes: 0 done, 2 the caller's mistake (one line, no traceback), 1 anything else.
+Exit codes: 0 done, 2 a mistake of the caller or a fault of a file, device or terminal (one line, no
+traceback), 130 and 143 interrupted or terminated, 1 anything else. ``--debug``, anywhere among the
+words, also shows where an error comes from.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from gatlabel.errors import InputError, unknown_choice
+from gatlabel.cli.faults import fault_of
+from gatlabel.cli.output import (
+    ReaderGone,
+    finish,
+    note,
+    note_traceback,
+    prepared_streams,
+    show,
+    show_block,
+)
+from gatlabel.errors import InputError, Interrupted, unknown_choice
+from gatlabel.printing import clipped
 
 USAGE = """\
 usage: gatlabel COMMAND [options]
@@ -22,7 +36,9 @@ usage: gatlabel COMMAND [options]
   benchmark  compare label graphs or heads, with controls and statistics
 
 gatlabel COMMAND --help lists the options of a command; gatlabel --version prints the version.
+With --debug, any command shows where an error comes from.
 """
+DEBUG = "--debug"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,33 +51,52 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _dispatch(words)
-    except InputError as error:
-        print(f"gatlabel: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader of our output has had enough
-        sys.stderr.close()
-        return 1
-    except KeyboardInterrupt:
-        print("gatlabel: interrupted", file=sys.stderr)
-        return 1
+    debug = DEBUG in words
+    with prepared_streams():
+        try:
+            try:
+                _dispatch([word for word in words if word != DEBUG])
+            except SystemExit:  # --help has been printed
+                finish()
+                raise
+            finish()
+        except ReaderGone:
+            return 1
+        except KeyboardInterrupt as error:
+            code = error.exit_code if isinstance(error, Interrupted) else 130
+            return _end(error, str(error) or "interrupted", code, debug)
+        except Exception as error:
+            line = fault_of(error)
+            if line is None:
+                note_traceback(error)
+                return 1
+            return _end(error, line, 2, debug)
+        finally:
+            with suppress(InputError, ReaderGone):  # what was found before an error is shown too
+                finish()
+    return 0
 
 
-def _dispatch(words: list[str]) -> int:
+def _end(error: BaseException, line: str, code: int, debug: bool) -> int:
+    if debug:
+        note_traceback(error)
+    note(f"gatlabel: {clipped(line)}")
+    return code
+
+
+def _dispatch(words: list[str]) -> None:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(USAGE, end="")
-        return 0
+        show_block(USAGE)
+        return
     if words[0] == "--version":
         from gatlabel import __version__
 
-        print(f"gatlabel {__version__}")
-        return 0
+        show(f"gatlabel {__version__}")
+        return
     commands = _commands()
     if words[0] not in commands:
         raise unknown_choice("command", words[0], commands)
     commands[words[0]](words[1:])
-    return 0
 
 
 def _commands() -> dict[str, Callable[[list[str]], None]]:

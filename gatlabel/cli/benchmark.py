@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from gatlabel.cli.output import add_row, make_table, note, show, show_block, show_table
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.cli.summary import summary_command
 from gatlabel.errors import InputError, unknown_choice
@@ -60,7 +58,7 @@ LISTS = ("graphs", "heads", "train_fractions", "hide_labels", "unknown")
 def benchmark_command(words: list[str]) -> None:
     """Runs one of the two benchmarks, or their summary, and prints what it found."""
     if not words or words[0] in ("-h", "--help"):
-        print(USAGE, end="")
+        show_block(USAGE)
         if words:
             raise SystemExit(0)
         return
@@ -73,15 +71,11 @@ def benchmark_command(words: list[str]) -> None:
 
     parser = _parser(kind)
     options = parse(parser, words[1:])
-    console = Console(stderr=True)
     config = make_config(kind, **_given(options))
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
-
     for line in _passed_over(config.train):
-        say(line)
-    _print(run_benchmark(config, say=say))
+        note(line)
+    _print(run_benchmark(config, say=note))
 
 
 def _parser(kind: str) -> ArgumentParser:
@@ -147,20 +141,21 @@ def _print(result: Any) -> None:
     from gatlabel.experiments.comparisons import LINEAR, NO_EDGES
     from gatlabel.experiments.tables import interval, mean_and_deviation, values_of
 
-    console = Console()
     for where in result.settings:
         by_pair = {(c.ours, c.against): c for c in result.comparisons if c.setting == where}
-        table = Table(title=escape(where.title or result.title))
-        table.add_column("contender")
-        for name in ("mAP", "Δ linear", "Δ no edges"):
-            table.add_column(name, justify="right")
+        table = make_table(
+            ("contender", "mAP", "Δ linear", "Δ no edges"), where.title or result.title
+        )
         for who in result.contenders:
-            table.add_row(
-                escape(who.title),
+            add_row(
+                table,
+                who.title,
                 mean_and_deviation(values_of(result.runs, who, where, "mAP")),
-                *(escape(interval(by_pair.get((who, a)))) for a in (LINEAR, NO_EDGES)),
+                *(interval(by_pair.get((who, a))) for a in (LINEAR, NO_EDGES)),
             )
-        console.print(table)
-    print("Per cent and points; * beyond chance after Holm's correction.")
-    print("\n".join(result.verdict))
-    print(f"report: {result.folder / 'report.html'}")
+        show_table(table)
+    show(
+        "Per cent and points; * beyond chance after Holm's correction.",
+        *result.verdict,
+        f"report: {result.folder / 'report.html'}",
+    )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import torch
-from rich.console import Console
-from rich.markup import escape
 
+from gatlabel.cli.output import show, show_json, show_table
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.cli.tables import metrics_table
 from gatlabel.errors import InputError
@@ -61,10 +59,10 @@ def evaluate_command(words: list[str]) -> None:
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     result = evaluate(model, splits[split], split, workers=default_workers())
     content = {"run": str(options.run), "split": split, **result.report.to_dict()}
-    if options.output is not None:
-        write_json(options.output, content)
     if options.json:
-        print(json.dumps(content, ensure_ascii=False, indent=1))
+        show_json(content)
     else:
-        Console().print(metrics_table([result], escape(f"{options.run} on {split}")))
-        print("\n".join(result.report.protocol))
+        show_table(metrics_table([result], f"{options.run} on {split}"))
+        show(*result.report.protocol)
+    if options.output is not None:  # last: where it cannot be written, the figures were printed
+        write_json(options.output, content)

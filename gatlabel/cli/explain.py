@@ -6,10 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from gatlabel.cli.output import add_row, make_table, show, show_table
 from gatlabel.cli.parsing import at_least_one, make_parser, parse
 
 if TYPE_CHECKING:
@@ -44,22 +41,18 @@ def explain_command(words: list[str]) -> None:
         shown = explanation.strongest(options.rows)
     else:
         shown = explanation.lenders(options.label)[: options.rows]
-    table = Table(
-        title=escape(f"what the edges of {options.run} lent"),
-        caption="lent: share of the target's classifier; ΔAP: with the edge minus without it",
+    table = make_table(
+        ("source", "target", "weight", "attention", "(start)", "lent", "(start)", "ΔAP"),
+        f"what the edges of {options.run} lent",
+        "lent: share of the target's classifier; ΔAP: with the edge minus without it",
+        left=2,
     )
-    for column in ("source", "target"):
-        table.add_column(column)
-    columns = ("weight", "attention", "(start)", "lent", "(start)", "ΔAP")
-    for column in columns:
-        table.add_column(column, justify="right")
     for edge in shown:
         values = (edge.weight, edge.attention, edge.attention_before, edge.lent, edge.lent_before)
         cells = [_number(value) for value in values] + [_number(edge.ap_change, sign=True)]
-        table.add_row(escape(edge.source), escape(edge.target), *cells)
-    Console().print(table)
-    for note in _notes(explanation, options.label):
-        print(note)
+        add_row(table, edge.source, edge.target, *cells)
+    show_table(table)
+    show(*_notes(explanation, options.label))
     if options.output is not None:
         explanation.save(options.output)
     if options.draw is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gatlabel.cli.output import show
 from gatlabel.cli.parsing import make_parser, parse
 
 DESCRIPTION = (
@@ -48,7 +49,7 @@ def export_command(words: list[str]) -> None:
         overwrite=options.overwrite,
     )
     head = "head folded" if export.folded else "head as it is"
-    print(
+    show(
         f"{export.file}: {export.size / 1e6:.1f} MB, {head}; logits differ from the run's by up to "
         f"{export.parity.greatest_difference:.1e} (largest {export.parity.greatest_logit:.1f})"
     )

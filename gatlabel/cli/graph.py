@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from gatlabel.cli.output import show, show_block
 from gatlabel.cli.parsing import at_least_one, make_parser, parse
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.graph import (
@@ -38,7 +39,7 @@ def graph_command(words: list[str]) -> None:
         "compare": _compare,
     }
     if not words or words[0] in ("-h", "--help"):
-        print(USAGE, end="")
+        show_block(USAGE)
         if words:
             raise SystemExit(0)
         return
@@ -71,7 +72,7 @@ def _build(words: list[str]) -> None:
         given["k"] = given.pop("top_k")
     graph = _variant(_counts(options.counts), options.variant, given)
     graph.save(options.output)
-    print(graph)
+    show(graph)
 
 
 def _show(words: list[str]) -> None:
@@ -82,13 +83,13 @@ def _show(words: list[str]) -> None:
     options = parse(parser, words)
     at_least_one(options, "edges")
     graph = LabelGraph.load(_below(options.graph, "graph.json"))
-    print(graph)
+    show(graph)
     if graph.isolated:
-        print(f"without a neighbour: {', '.join(graph.isolated)}")
+        show(f"without a neighbour: {', '.join(graph.isolated)}")
     order = graph.edge_weight.argsort(descending=True, stable=True)[: options.edges]
     for edge in order.tolist():
         source, target = (graph.names[int(k)] for k in graph.edge_index[:, edge])
-        print(f"{float(graph.edge_weight[edge]):8.4f}  {source} -> {target}")
+        show(f"{float(graph.edge_weight[edge]):8.4f}  {source} -> {target}")
     if options.draw is not None:
         graph.draw(options.draw)
 
@@ -104,7 +105,7 @@ def _compare(words: list[str]) -> None:
     parser.add_argument("--draw", type=Path | None, help="Picture to draw (png, svg or pdf).")
     options = parse(parser, words)
     graphs = _graphs(options.sources, options.variants)
-    print(compare(graphs).table())
+    show_block(compare(graphs).table())
     if options.draw is not None:
         draw_comparison(graphs, options.draw)
 

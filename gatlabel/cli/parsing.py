@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from jsonargparse import ArgumentParser, Namespace
 
 from gatlabel.errors import InputError, nearest
-from gatlabel.training.options import plain_message
+from gatlabel.printing import clipped
+from gatlabel.training.odd_names import hidden, shown
+from gatlabel.training.options import plain_message, refuse_odd_numbers
 
 
 def make_parser(command: str, description: str) -> ArgumentParser:
@@ -26,11 +28,25 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     Raises:
         InputError: If an option is unknown, lacks its value, or has one of the wrong type.
     """
+    _refuse_nul(words)
     words = normalised(parser, words)
     try:
-        return parser.parse_args(words)
-    except (argparse.ArgumentError, TypeError, ValueError, KeyError) as error:
-        raise InputError(plain_message(str(error))) from error
+        parsed = parser.parse_args(hidden(words))
+    except Exception as error:  # whatever kind it is of: it is about the words
+        arguments = [action.dest for action in parser._actions if not action.option_strings]
+        reason = shown(plain_message(str(error) or type(error).__name__, arguments))
+        if not isinstance(error, argparse.ArgumentError):
+            reason = f"the arguments cannot be read: {reason}"
+        raise InputError(reason) from error
+    options = Namespace(**shown(parsed.as_dict()))
+    refuse_odd_numbers(options.as_dict())
+    return options
+
+
+def _refuse_nul(words: Iterable[str]) -> None:
+    for word in words:
+        if "\0" in word:
+            raise InputError(f"the argument {clipped(repr(word), 200)} has a NUL character")
 
 
 def normalised(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
@@ -39,6 +55,9 @@ def normalised(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
     result: list[str] = []
     for position, word in enumerate(words):
         if not word.startswith("--") or word == "--":
+            if not word:
+                before = words[position - 1] if position else ""
+                raise InputError(_empty(before if before.startswith("--") else "an argument"))
             result.append(word)
             continue
         name, equals, value = word.partition("=")
@@ -49,15 +68,21 @@ def normalised(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
             continue
         if flag not in actions:
             raise InputError(
-                f"unknown option {name}{nearest(flag, actions)} (gatlabel "
-                f"{parser.prog.split()[-1]} --help lists them)"
+                f"unknown option {name}{nearest(flag, actions)} ({parser.prog} --help lists them)"
             )
+        if equals and not value:
+            raise InputError(_empty(flag))
         following = words[position + 1] if position + 1 < len(words) else ""
         if _is_switch(actions[flag]) and not equals and following not in ("true", "false"):
             result.append(f"{flag}=true")
         else:
             result.append(flag + equals + value)
     return result
+
+
+def _empty(what: str) -> str:
+    option = "option " if what.startswith("--") else ""
+    return f"{option}{what}: the value is empty; leave it out, or give one"
 
 
 def _is_switch(action: argparse.Action | None) -> bool:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from gatlabel.cli.output import add_row, make_table, show_json, show_table
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.errors import InputError
 
@@ -39,20 +35,18 @@ def predict_command(words: list[str]) -> None:
     predictor = Predictor.load(options.run, threshold=options.threshold, device=options.device)
     predictions = predictor([str(path) for path in paths], on_error=options.on_error)
     if options.json:
-        found = [prediction.to_dict() for prediction in predictions]
-        print(json.dumps(found, ensure_ascii=False, indent=1))
+        show_json([prediction.to_dict() for prediction in predictions])
         return
-    table = Table("picture", "labels", "next best")
+    table = make_table(("picture", "labels", "next best"), left=3)
     for prediction in predictions:
         if not prediction.ok:
-            table.add_row(escape(prediction.source), f"[red]{escape(prediction.error or '')}[/red]")
+            add_row(table, prediction.source, prediction.error or "", "", style="red")
             continue
         shown = [f"{name} {prediction.probabilities[name]:.2f}" for name in prediction.labels]
         others = [(n, p) for n, p in prediction.top(len(shown) + 2) if n not in prediction.labels]
         rest = [f"{name} {probability:.2f}" for name, probability in others]
-        cells = (prediction.source, ", ".join(shown) or "–", ", ".join(rest))
-        table.add_row(*(escape(cell) for cell in cells))
-    Console().print(table)
+        add_row(table, prediction.source, ", ".join(shown) or "–", ", ".join(rest))
+    show_table(table)
 
 
 def _pictures(path: Path) -> list[Path]:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from gatlabel.cli.output import add_row, make_table, show, show_table
 from gatlabel.cli.parsing import at_least_one, make_parser, parse
 from gatlabel.errors import InputError
 
@@ -39,15 +36,14 @@ def summary_command(words: list[str]) -> None:
         raise InputError(f"option --output: {folder} is no folder: give another")
     summary = summarize(options.folders, resamples=options.resamples, progress=options.progress)
     summary.write(folder)
-    console = Console()
     for where in summary.settings:
         for title, head, rows in tables(summary.results, where, controls=False):
-            table = Table(title=escape(title))
-            for k, name in enumerate(head):
-                table.add_column(escape(name), justify="right" if k else "left", overflow="fold")
+            table = make_table(head, title)
             for row in rows:
-                table.add_row(*map(escape, row))
-            console.print(table)
-    print("Per cent and points; * beyond chance after Holm's correction over all folders.")
-    print("\n".join(summary.verdict))
-    print(f"report: {folder / 'summary.html'}")
+                add_row(table, *row)
+            show_table(table)
+    show(
+        "Per cent and points; * beyond chance after Holm's correction over all folders.",
+        *summary.verdict,
+        f"report: {folder / 'summary.html'}",
+    )

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-
+from gatlabel.cli.output import add_row, make_table
 from gatlabel.training.evaluation import Evaluation
 from gatlabel.training.run import RunResult
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 SHOWN = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1", "mean_frequency")
 
 
 def metrics_table(evaluations: Sequence[Evaluation], title: str) -> Table:
     """Returns a table of the main metrics, a column a split."""
-    table = Table(title=title)
-    table.add_column("metric")
-    for evaluation in evaluations:
-        table.add_column(evaluation.split, justify="right")
+    table = make_table(["metric", *(evaluation.split for evaluation in evaluations)], title)
     for name in SHOWN:
         values = [evaluation.report.metrics[name] for evaluation in evaluations]
-        table.add_row(name, *(_number(value) for value in values))
+        add_row(table, name, *(_number(value) for value in values))
     return table
 
 
@@ -34,7 +34,7 @@ def result_table(result: RunResult) -> Table:
     if result.baselines:
         table.add_section()
     for baseline in result.baselines:
-        table.add_row(f"mAP of {baseline.name}", *empty, _number(baseline.value))
+        add_row(table, f"mAP of {baseline.name}", *empty, _number(baseline.value))
     return table
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
+from gatlabel.cli.output import note, show, show_table
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.cli.tables import result_table
 from gatlabel.errors import InputError
@@ -29,25 +28,19 @@ def train_command(words: list[str]) -> None:
     first = _given(words, "--recipe"), _given(words, "--config")
     set_defaults(parser, first[0] or "default", Path(first[1]) if first[1] else None)
     options = parse(parser, words)
-    console = Console(stderr=True)
-
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
-
     if options.resume is not None:
         if any(w.startswith("--") and not w.startswith("--resume") for w in words):
             raise InputError("--resume goes on with the run's own options: give no others")
         from gatlabel.training import resume
 
-        result = resume(options.resume, say=say)
+        result = resume(options.resume, say=note)
     else:
         config = config_from(options)
         from gatlabel.training import train
 
-        result = train(config, say=say)
-    Console().print(result_table(result))
-    print("\n".join(result.evaluations[-1].report.protocol))
-    print(f"report: {result.folder / 'report.html'}")
+        result = train(config, say=note)
+    show_table(result_table(result))
+    show(*result.evaluations[-1].report.protocol, f"report: {result.folder / 'report.html'}")
 
 
 def _given(words: list[str], flag: str) -> str | None:

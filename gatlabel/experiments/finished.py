@@ -15,8 +15,7 @@ from gatlabel.experiments.comparisons import count_tests
 from gatlabel.experiments.config import BenchmarkConfig, make_config
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting
-from gatlabel.experiments.store import Store
-from gatlabel.files import read_json
+from gatlabel.experiments.store import Store, damaged
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.options import flag
 
@@ -62,20 +61,21 @@ def read_finished(folder: Path) -> Finished:
     store.load()
     fixed = store.read_config()
     if not store.protocol.is_file():  # stopped before its first run
-        raise InputError(f"{folder} is not finished: go on with: {command_of(fixed, folder)}")
-    about = read_json(store.protocol, "benchmark protocol")
+        raise InputError(f"{folder} is not finished: go on with: {_command(store, fixed)}")
+    about = store.read_protocol()
     if store.results.is_file() and not store.runs:
         raise InputError(
             f"{folder} holds no run with its scores (the folder scores/), which the statistics "
             "are computed from: copy it with them"
         )
     found = list(dict.fromkeys(run.contender for run in store.runs.values()))
-    contenders = [Contender(*parts) for parts in about["contenders"]] or found
-    settings = [
-        Setting(fraction, hidden)
-        for fraction in sorted(fixed["train_fractions"], reverse=True)
-        for hidden in fixed["hide_labels"]
-    ]
+    contenders = about["contenders"] or found
+    with damaged(store.options):
+        settings = [
+            Setting(float(fraction), hidden if hidden == "single" else float(hidden))
+            for fraction in sorted(fixed["train_fractions"], reverse=True)
+            for hidden in fixed["hide_labels"]
+        ]
     # folders of earlier versions do not say how many seeds were asked for
     seeds = about.get("seeds") or 1 + max((seed for *_, seed in store.runs), default=0)
     wanted = [(who, where, k) for who in contenders for where in settings for k in range(seeds)]
@@ -83,10 +83,15 @@ def read_finished(folder: Path) -> Finished:
     if missing:
         raise InputError(
             f"{folder} is not finished: {missing} of {len(wanted)} runs are missing; go on with: "
-            f"{command_of(fixed, folder, seeds)}"
+            f"{_command(store, fixed, seeds)}"
         )
-    data = about["title"].removeprefix(f"Benchmark of {fixed['kind']} on ")
+    data = about["title"].removeprefix(f"Benchmark of {fixed.get('kind')} on ")
     return Finished(folder, data, fixed, contenders, settings, len(wanted))
+
+
+def _command(store: Store, fixed: Mapping[str, Any], seeds: int | None = None) -> str:
+    with damaged(store.options):
+        return command_of(fixed, store.folder, seeds)
 
 
 def command_of(fixed: Mapping[str, Any], folder: Path, seeds: int | None = None) -> str:

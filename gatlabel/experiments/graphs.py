@@ -9,12 +9,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS, Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted
 from gatlabel.training.building import GRAPH_FILES, build_graph
 from gatlabel.training.config import TrainConfig
+from gatlabel.yaml_reading import parse_yaml
 
 CONTROLS = ("identity", "random")
 
@@ -38,8 +37,8 @@ def parse_graph(text: str) -> tuple[str, dict[str, Any]]:
         if not equals or not key.strip():
             raise InputError(f"graph {text!r}: write options as variant:name=value, got {part!r}")
         try:
-            options[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            options[key.strip()] = parse_yaml(value, "the value")
+        except InputError:
             raise InputError(f"graph {text!r}: {value!r} is no value of {key.strip()}") from None
     return name, options
 

@@ -12,6 +12,7 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.experiments.contenders import takes_graph
 from gatlabel.experiments.graphs import parse_graph
 from gatlabel.experiments.starting import STARTS
+from gatlabel.experiments.store import MOST_SEEDS
 from gatlabel.experiments.tuning import MOST_TRIALS
 from gatlabel.graph import VARIANTS
 from gatlabel.training.building import GRAPH_FILES
@@ -29,6 +30,12 @@ NUMBERS = ("train_fractions", "hide_labels")
 LEAST = {
     **{"seeds": 1, "frozen_epochs": 1, "pretrain_pictures": 1, "pretrain_epochs": 1},
     **{"resamples": 100, "trials": 1, "tuning_seeds": 1, "workers": 1},
+}
+#: The most: beyond, the plan alone would fill the memory, or starting processes would not end.
+MOST = {
+    **{"seeds": MOST_SEEDS, "tuning_seeds": MOST_SEEDS, "trials": MOST_SEEDS, "workers": 512},
+    **dict.fromkeys(("frozen_epochs", "pretrain_pictures", "pretrain_epochs"), 10**7),
+    "resamples": 10**7,
 }
 MAY_BE_NONE = ("trials", "tuning_seeds", "workers")
 
@@ -71,8 +78,9 @@ def check_options(config: BenchmarkConfig) -> None:
             continue
         if not isinstance(value, Integral) or isinstance(value, bool):
             raise InputError(f"{name}={value!r}: give a whole number")
-        if value < least:
-            raise InputError(f"{name}={value}: must be at least {least}")
+        if not least <= int(value) <= MOST[name]:
+            bound = f"at least {least}" if int(value) < least else f"at most {MOST[name]}"
+            raise InputError(f"{name}={value}: must be {bound}")
     for name, known in (("kind", KINDS), ("mode", MODES)):
         if getattr(config, name) not in known:
             raise unknown_choice(name, str(getattr(config, name)), known)

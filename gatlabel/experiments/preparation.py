@@ -17,6 +17,7 @@ from gatlabel.experiments.splits import Roles, roles
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
+from gatlabel.printing import console
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
@@ -123,7 +124,6 @@ def progress_bar(title: str, total: int, shown: bool) -> Iterator[Callable[[int]
     if not shown:
         yield lambda count: None
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -140,6 +140,6 @@ def progress_bar(title: str, total: int, shown: bool) -> Iterator[Callable[[int]
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         bar = progress.add_task(title, total=total)
         yield lambda count: progress.advance(bar, count)

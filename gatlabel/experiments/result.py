@@ -22,7 +22,7 @@ from gatlabel.experiments.store import Run, Store
 from gatlabel.experiments.tables import comparison_rows, markdown, result_rows
 from gatlabel.experiments.verdict import verdict
 from gatlabel.experiments.workers import usable_cores
-from gatlabel.files import read_json, write_json, write_text
+from gatlabel.files import write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -125,18 +125,18 @@ class BenchmarkResult:
                 f"{folder} holds no run with its scores (the folder scores/), which the "
                 "statistics are computed from; what was written stands in results.csv and table.md"
             )
-        about = read_json(store.protocol, "benchmark protocol")
+        about = store.read_protocol()
         contenders = list(dict.fromkeys(run.contender for run in store.runs.values()))
         settings = list(dict.fromkeys(run.setting for run in store.runs.values()))
         found = sorted({run.seed for run in store.runs.values()})
         return summarise(
             store,
-            [Contender(*parts) for parts in about["contenders"]] or contenders,
+            about["contenders"] or contenders,
             settings,
             range(about["seeds"]) if "seeds" in about else found,
             about["title"],
             about["protocol"],
-            read_json(store.machine, "description of the machine"),
+            store.read_machine(),
             resamples,
             advance,
             workers,

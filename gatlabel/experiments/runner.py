@@ -30,7 +30,7 @@ from gatlabel.experiments.tuning import (
     trial_options,
 )
 from gatlabel.experiments.workers import Job, JobResult, RunJob, TuneJob, usable_cores, work
-from gatlabel.files import read_json, write_json
+from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.labels import PRESENT
 from gatlabel.training.head_options import KIN_FOR_COMPANY, takes_kin_for_company
@@ -167,8 +167,7 @@ def run_on(
     with progress_bar("bootstrap", total, config.progress) as advance:
         result = summarise(
             store, plan.contenders, plan.settings, plan.seeds, title, protocol,
-            read_json(store.machine, "description of the machine"), config.resamples, advance,
-            workers,
+            store.read_machine(), config.resamples, advance, workers,
         )  # fmt: skip
     result.write()
     return result

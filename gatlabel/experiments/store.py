@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.errors import InputError
-from gatlabel.experiments.contenders import Contender
+from gatlabel.csv_files import read_rows, write_csv
+from gatlabel.errors import InputError, first_line
+from gatlabel.experiments.contenders import EDGES, Contender
 from gatlabel.experiments.outcome import METRICS, THIRDS, Setting
 from gatlabel.experiments.score_names import old_score_name, score_name
 from gatlabel.files import atomic_path, read_json, write_json
@@ -24,6 +24,8 @@ COSTS = ("parameters", "train_seconds", "inference_us")
 CHOSEN = ("lr", "weight_decay", "hold", "shrinkage")  # end to end without hold
 RUN_COLUMNS = (*IDENTITY, *METRICS, *THIRDS, *COSTS, *CHOSEN)
 TUNING_COLUMNS = (*IDENTITY, "trial", *CHOSEN, "mAP")
+
+MOST_SEEDS = 10_000
 
 RunKey = tuple[Contender, Setting, int]
 
@@ -123,7 +125,35 @@ class Store:
             InputError: If there are none.
         """
         found: dict[str, Any] = read_json(self.options, "benchmark description")
-        return found
+        with damaged(self.options):
+            return {"train": {}, **found}
+
+    def read_protocol(self) -> dict[str, Any]:
+        """Reads what is compared: ``title``, ``protocol``, ``contenders``, and ``seeds`` if given.
+
+        Raises:
+            InputError: If the file is missing or damaged.
+        """
+        about = read_json(self.protocol, "benchmark protocol")
+        with damaged(self.protocol):
+            facts = {str(name): str(text) for name, text in about["protocol"].items()}
+            found: dict[str, Any] = {"title": str(about["title"]), "protocol": facts}
+            found["contenders"] = [_contender(*parts) for parts in about["contenders"]]
+            if "seeds" in about:
+                if not 1 <= int(about["seeds"]) <= MOST_SEEDS:
+                    raise ValueError(f"{about['seeds']} seeds")
+                found["seeds"] = int(about["seeds"])
+            return found
+
+    def read_machine(self) -> dict[str, Any]:
+        """Reads on what machine and with which versions the runs were made.
+
+        Raises:
+            InputError: If the file is missing or damaged.
+        """
+        found = read_json(self.machine, "description of the machine")
+        with damaged(self.machine):
+            return {**found, "versions": dict(found["versions"])}
 
     def read_targets(self) -> tuple[NDArray[np.float32], tuple[str, ...], NDArray[np.int64]]:
         """Reads reported targets ``(N, L)``, label names, and training positives ``(L,)``.
@@ -132,8 +162,12 @@ class Store:
             InputError: If the file is missing or damaged.
         """
         content = _read_arrays(self._targets)
-        names = tuple(str(name) for name in content["names"])
-        return content["targets"], names, content["train_counts"]
+        with damaged(self._targets):
+            names = tuple(str(name) for name in content["names"])
+            targets, counts = content["targets"], content["train_counts"]
+            if targets.ndim != 2 or targets.shape[1] != len(names) or counts.shape != (len(names),):
+                raise ValueError(f"targets {targets.shape} for {len(names)} labels")
+            return targets.astype(np.float32, copy=False), names, counts
 
     def add_run(self, run: Run, logits: NDArray[np.float32]) -> None:
         """Keeps a run: first its scores, then its row."""
@@ -164,14 +198,20 @@ class Store:
         Raises:
             InputError: If the file is missing or damaged.
         """
-        logits: NDArray[np.float32] = _read_arrays(self.scores_path(key))["logits"]
-        return logits
+        path = self.scores_path(key)
+        content = _read_arrays(path)
+        with damaged(path):
+            logits = content["logits"]
+            if logits.ndim != 2 or logits.dtype.kind != "f":
+                raise ValueError(f"scores {logits.shape} of type {logits.dtype}")
+            return logits
 
     def _read(self) -> None:
         found: dict[Path, RunKey] = {}
         for row in _read_rows(self.results):
             key = parse_identity(row, self.results)
-            values = {c: _number(row.get(c, "")) for c in RUN_COLUMNS if c not in IDENTITY}
+            with damaged(self.results):
+                values = {c: _number(row.get(c, "")) for c in RUN_COLUMNS if c not in IDENTITY}
             path = self.scores_path(key)
             if not path.is_file():
                 continue
@@ -185,9 +225,10 @@ class Store:
             self.runs[key] = Run(*key, values)
         for row in _read_rows(self.tuning):
             who, where, seed = parse_identity(row, self.tuning)
-            trial = int(row["trial"])
-            self.trials[who, where, seed, trial] = _number(row["mAP"])
-            self.tried[trial] = {name: _number(row.get(name, "")) for name in CHOSEN}
+            with damaged(self.tuning):
+                trial = int(row["trial"])
+                self.trials[who, where, seed, trial] = _number(row["mAP"])
+                self.tried[trial] = {name: _number(row.get(name, "")) for name in CHOSEN}
             self._trial_rows.append(row)
 
     def load(self) -> None:
@@ -212,12 +253,34 @@ def parse_identity(row: Mapping[str, str], path: Path) -> RunKey:
     Raises:
         InputError: If one is missing or no number.
     """
-    try:
-        who = Contender(*(row[name] for name in IDENTITY[:5]))
+    with damaged(path):
+        who = _contender(*(row[name] for name in IDENTITY[:5]))
         hidden = row["hidden"] if row["hidden"] == "single" else float(row["hidden"])
         return who, Setting(float(row["fraction"]), hidden), int(row["seed"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path} is damaged: {error}; give another output") from error
+
+
+def _contender(*parts: str) -> Contender:
+    """A contender from the parts that a file holds."""
+    who = Contender(*map(str, parts))
+    if who.edges not in EDGES or who.completion not in ("", *EDGES):
+        raise ValueError(f"unknown edges {who.edges!r}, {who.completion!r}")
+    return who
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Says of what cannot be made sense of that the file is damaged.
+
+    Raises:
+        InputError: If the block raises what values of the wrong kind raise.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(f"{path} is damaged ({reason}): give another output") from error
 
 
 def _refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path) -> None:
@@ -252,10 +315,7 @@ def _number(text: str) -> float:
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes a CSV file as a whole; NaN as nothing, what names a run exactly, else nine digits."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows({k: _shown(v, k in IDENTITY) for k, v in row.items()} for row in rows)
+    write_csv(path, columns, [{k: _shown(v, k in IDENTITY) for k, v in r.items()} for r in rows])
 
 
 def _shown(value: Any, exactly: bool) -> Any:
@@ -268,10 +328,7 @@ def _shown(value: Any, exactly: bool) -> Any:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_rows(path, "table of results") if path.is_file() else []
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -279,5 +336,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         # opened here: NumPy leaves damaged files open
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return dict(content)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # zip, zlib and NumPy's headers have many ways to be wrong
+        raise InputError(f"cannot read {path}: it is damaged ({first_line(error)})") from error

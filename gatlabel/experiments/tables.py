@@ -13,6 +13,7 @@ from gatlabel.experiments.outcome import Setting
 from gatlabel.experiments.statistics import Difference
 from gatlabel.experiments.store import Run
 from gatlabel.experiments.verdict import points
+from gatlabel.printing import clean
 
 SHARES = ("mAP", "CF1", "OF1", "top3_OF1", "mAP_head", "mAP_middle", "mAP_tail")
 HEADINGS = {
@@ -101,7 +102,7 @@ def comparison_rows(
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns a Markdown table, its columns aligned in the text too."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in [head, *rows]]
+    cells = [[clean(cell).replace("|", "\\|") for cell in row] for row in [head, *rows]]
     widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
     lines = [
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 import os
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gatlabel.csv_files import write_csv
 from gatlabel.errors import InputError
 from gatlabel.explain.removal import lent_share, removal_effect
-from gatlabel.files import atomic_path
 from gatlabel.graph import LabelGraph
 from gatlabel.nn import StaticHead, TakesGraph
 
@@ -78,17 +77,19 @@ class GraphExplanation:
         return tuple(edge for edge in self.strongest() if edge.target == target)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a CSV file with a row an edge; what is not known is left empty."""
+        """Writes a CSV file with one row per edge; what is not known is left empty.
+
+        Names that a spreadsheet would execute get an apostrophe; see :mod:`gatlabel.csv_files`.
+
+        Raises:
+            InputError: If the file cannot be written.
+        """
         columns = [field.name for field in dataclasses.fields(EdgeExplanation)]
-        with (
-            atomic_path(path) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            for edge in self.edges:
-                values = dataclasses.astuple(edge)
-                writer.writerow("" if _is_nan(value) else value for value in values)
+        rows = [
+            {name: "" if _is_nan(value) else value for name, value in vars(edge).items()}
+            for edge in self.edges
+        ]
+        write_csv(path, columns, rows)
 
     def graph(self, *, before: bool = False) -> LabelGraph:
         """Returns the label graph with what was lent as weights; edges that lent nothing go."""

@@ -10,6 +10,7 @@ import networkx
 
 from gatlabel.errors import InputError
 from gatlabel.graph.label_graph import LabelGraph
+from gatlabel.printing import clean
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ def _jaccard(one: set[tuple[str, str]], two: set[tuple[str, str]]) -> float:
 
 
 def _markdown(rows: list[tuple[str, ...]]) -> str:
+    rows = [tuple(clean(cell).replace("|", "\\|") for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"

@@ -13,6 +13,7 @@ from gatlabel.errors import InputError
 from gatlabel.files import atomic_path
 from gatlabel.graph.label_graph import LabelGraph
 from gatlabel.graph.layout import communities, placed
+from gatlabel.printing import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +74,7 @@ def _size(graph: LabelGraph) -> tuple[float, float]:
 
 
 def _wrapped(title: str, inches: float) -> str:
-    return "\n".join(textwrap.wrap(title, int(inches * 13)))
+    return "\n".join(textwrap.wrap(clean(title), int(inches * 13)))
 
 
 def _draw_node_link(axis: Axes, figure: Figure, graph: LabelGraph) -> None:
@@ -200,4 +201,5 @@ def _blocks(
 
 
 def _short(name: str, most: int = 24) -> str:
+    name = clean(name)  # a line break would widen the box, half a character stop the drawing
     return name if len(name) <= most else name[: most - 1] + "…"

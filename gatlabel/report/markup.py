@@ -7,20 +7,17 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gatlabel.printing import clean
+
 
 def text(value: object) -> str:
     """Returns text as it may stand in HTML, between tags or in a quoted attribute.
 
-    Surrogates (file names that are not UTF-8) and control characters become the replacement
-    sign, since UTF-8 has no form for the former and HTML forbids the latter.
+    Invisible characters but tabs and line breaks become the replacement sign: UTF-8 has no form for
+    halves of surrogate pairs (file names that are not UTF-8), HTML forbids control characters, and
+    marks of the writing direction would turn round the text after a name.
     """
-    plain = "".join(
-        "\N{REPLACEMENT CHARACTER}"
-        if "\ud800" <= c <= "\udfff" or (c < " " and c not in "\t\n") or c == "\x7f"
-        else c
-        for c in str(value)
-    )
-    return html.escape(plain, quote=True)
+    return html.escape(clean(value, replacement="\N{REPLACEMENT CHARACTER}", keep="\t\n"))
 
 
 def number(value: float, digits: int = 3) -> str:

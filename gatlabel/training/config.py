@@ -13,9 +13,12 @@ from typing import Any, Literal
 import yaml
 
 from gatlabel.errors import InputError, nearest
-from gatlabel.files import read_text, write_text
+from gatlabel.files import write_text
+from gatlabel.reading import read_text
 from gatlabel.training.option_checks import check_options
+from gatlabel.yaml_reading import parse_yaml
 
+LARGEST_CONFIG = 1 << 20  # bytes; one with every option has four thousand
 SCENE_SIZE = 96  # side in pixels of the pictures that the presets of scenes draw
 
 
@@ -278,11 +281,9 @@ def read_options(path: Path) -> dict[str, Any]:
         InputError: If the file cannot be read, is no mapping, or names an unknown option (the
             message gives the nearest one).
     """
-    try:
-        options = yaml.safe_load(read_text(path, "config file")) or {}
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"the config file {path} is not YAML: {reason}") from error
+    text = read_text(path, "config file", LARGEST_CONFIG)
+    options = parse_yaml(text, f"the config file {path}")
+    options = {} if options is None else options
     if not isinstance(options, dict):
         raise InputError(f"the config file {path} holds no options: expected lines 'name: value'")
     for name in options:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
 from gatlabel.errors import InputError, unknown_choice
+from gatlabel.printing import clipped
 from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.odd_names import hidden, shown
 from gatlabel.training.recipes import RECIPES
 
 # The first option of each group of the help text.
@@ -59,7 +62,11 @@ def set_defaults(parser: ArgumentParser, recipe: str, config: Path | None) -> No
     Raises:
         InputError: If there is no such recipe, or the file is wrong.
     """
-    parser.set_defaults(_file_over_recipe(recipe, config))
+    defaults = _file_over_recipe(recipe, config)
+    try:
+        parser.set_defaults(hidden(defaults))
+    except Exception as error:  # as for values on the command line
+        raise InputError(f"{config}: {plain_message(str(error))}") from error
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -91,19 +98,63 @@ def config_from(options: Mapping[str, Any] | Namespace) -> TrainConfig:
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     given = {name: value for name, value in given.items() if name in known}
     try:
-        parsed = parser.parse_object(given)
+        parsed = parser.parse_object(hidden(given))
     except Exception as error:  # jsonargparse raises several kinds, all about a value
         raise InputError(plain_message(str(error))) from error
-    values = parsed.as_dict()
+    values = shown(parsed.as_dict())
+    refuse_odd_numbers(values)
     return TrainConfig(**{name: values[name] for name in known})
 
 
-def plain_message(message: str) -> str:
-    """Turns a message of the parser into one line that names the option and what it takes."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    text = " ".join(lines)
+def refuse_odd_numbers(options: Mapping[str, Any]) -> None:
+    """Checks that every number is finite and fits 64 bits, as torch and NumPy need it.
+
+    Raises:
+        InputError: If one is not or does not; the message names the option.
+    """
+    for name, value in options.items():
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int) and not -(2**63) <= number < 2**63:
+                raise InputError(f"option {flag(name)}: a number beyond 64 bits")
+            if isinstance(number, float) and not math.isfinite(number):
+                raise InputError(f"option {flag(name)}: {number} is no finite number")
+
+
+_EXPECTED = re.compile(
+    r"Expected an? (<class '\w+'>|typing\.Literal\[[^]]*\]|[^.<]+?)(?=\.| - | Given|$)"
+)
+_FOUND = re.compile(r"(?:Got value|Given value): ?(.*)$")
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+_KINDS |= {"NoneType": "none", "Path": "a path", "tuple": "a list", "list": "a list"}
+
+
+def plain_message(message: str, arguments: Collection[str] = ()) -> str:
+    """Turns a message of the parser into one line that names the option and what it takes.
+
+    Args:
+        message: The parser's.
+        arguments: Names of those arguments that are no options.
+    """
+    text = " ".join(message.split())
     found = re.search(r'(?:key|Key|argument|Argument) "?(-*[\w.-]+)"?', text)
+    name = ""
+    if found:
+        bare = found[1].lstrip("-")
+        name = f"{bare}: " if bare in arguments else f"option {flag(bare)}: "
+    if "integer string conversion" in text:
+        return f"{name}a number of too many digits"
+    wanted = list(dict.fromkeys(map(_in_words, _EXPECTED.findall(text))))
+    value = _FOUND.search(text)
+    if wanted and value:
+        return f"{name}expected {' or '.join(wanted)}, found {clipped(value[1], 200) or 'nothing'}"
     reason = re.sub(r"^.*?Problem with given value[^:]*:\s*", "", text)
     reason = re.sub(r"^Parser key \"[\w.-]+\":\s*", "", reason)
-    name = f"option {flag(found.group(1).lstrip('-'))}: " if found else ""
-    return name + re.sub(r"\s+", " ", reason)
+    return name + clipped(
+        re.sub(rf"^argument -*{re.escape(bare)}: ", "", reason) if found else reason, 400
+    )
+
+
+def _in_words(kind: str) -> str:
+    if kind.startswith("typing.Literal"):
+        return ", ".join(re.findall(r"'([^']*)'", kind)) or kind
+    return _KINDS.get(kind.removeprefix("<class '").removesuffix("'>"), f"a {kind}")

@@ -1,0 +1,196 @@
+"""What commands print: results to the standard output, notes to the error output, all cleaned."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO
+
+from gatlabel.errors import InputError
+from gatlabel.printing import clean, clean_lines, console, json_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class ReaderGone(Exception):  # noqa: N818 - no error: whoever read our output has had enough
+    """The standard output is a pipe that nobody reads any more."""
+
+
+def show(*lines: object) -> None:
+    """Prints results, one cleaned line each."""
+    _write("".join(f"{clean(line)}\n" for line in lines))
+
+
+def show_block(text: str) -> None:
+    """Prints text of several lines whose line breaks are our own."""
+    _write(clean_lines(text.rstrip("\n")) + "\n")
+
+
+def show_json(value: Any) -> None:
+    """Prints a value as JSON that any terminal can show and any reader can parse."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    ascii_only = not encoding.lower().replace("-", "").startswith("utf")
+    _write(json_text(value, ascii_only=ascii_only) + "\n")
+
+
+def show_table(table: Table) -> None:
+    """Prints a table that :func:`make_table` made."""
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(table)
+    _write(captured.get())
+
+
+def make_table(
+    head: Sequence[str], title: str | None = None, caption: str | None = None, left: int = 1
+) -> Table:
+    """Returns an empty table for :func:`add_row`.
+
+    Args:
+        head: Names of the columns.
+        title: Stands above, if given.
+        caption: Stands below, if given.
+        left: Columns of text, at the left; those after them are figures, set to the right.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=None if title is None else Text(clean(title)),
+        caption=None if caption is None else Text(clean(caption)),
+    )
+    for place, name in enumerate(head):
+        justify = "left" if place < left else "right"
+        table.add_column(Text(clean(name)), justify=justify, overflow="fold")  # type: ignore[arg-type]
+    return table
+
+
+def add_row(table: Table, *cells: str, style: str | None = None) -> None:
+    """Adds a row of cleaned cells."""
+    from rich.text import Text
+
+    table.add_row(*(Text(clean(cell)) for cell in cells), style=style)
+
+
+def note(line: object) -> None:
+    """Prints one cleaned line to the error output; a terminal that is gone stops no work."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):  # ValueError: closed
+            sys.stderr.write(f"{clean(line)}\n")
+            sys.stderr.flush()
+
+
+def note_traceback(error: BaseException) -> None:
+    """Prints the traceback of an exception to the error output, cleaned."""
+    for block in traceback.format_exception(error):
+        for line in block.rstrip("\n").split("\n"):
+            note(line)
+
+
+def _write(text: str) -> None:
+    if sys.stdout is None:
+        raise InputError("cannot write to the standard output: it is closed")
+    try:
+        sys.stdout.write(text)
+    except OSError as error:
+        raise _lost(error) from error
+
+
+def finish() -> None:
+    """Writes out what is left in the buffer of the standard output.
+
+    Raises:
+        InputError: If that cannot be written, as on a full disk.
+        ReaderGone: If nobody reads it any more.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise _lost(error) from error
+
+
+def _lost(error: OSError) -> Exception:
+    _discard(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return ReaderGone()
+    return InputError(f"cannot write to the standard output: {error.strerror or error}")
+
+
+def _discard(stream: TextIO) -> None:
+    """Lets a stream end nowhere, so that its buffer does not fail again when Python exits."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+class _Steady:
+    """An error output that may go away: what cannot be written is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError):  # a full pipe is read again
+            _discard(self._stream)
+
+
+@contextmanager
+def prepared_streams() -> Iterator[None]:
+    """Makes both outputs and the warnings fit for any locale, terminal and text.
+
+    Characters that the output's encoding lacks are written as escapes. Progress bars, notes and
+    warnings, ours and those of libraries, do not end a command because the terminal is gone.
+    """
+    _open_closed_descriptors()
+    with ExitStack() as undo, warnings.catch_warnings():
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                undo.callback(_set_errors, stream, stream.errors or "strict")
+                _set_errors(stream, "backslashreplace")
+        if sys.stderr is not None:
+            undo.callback(setattr, sys, "stderr", sys.stderr)
+            sys.stderr = _Steady(sys.stderr)
+        warnings.showwarning = _show_warning
+        yield
+
+
+def _set_errors(stream: Any, errors: str) -> None:
+    with suppress(OSError, ValueError):  # it flushes, and the stream may be gone
+        stream.reconfigure(errors=errors)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    note(f"warning: {' '.join(str(message).split())}")
+
+
+def _open_closed_descriptors() -> None:
+    """Keeps the numbers of closed standard streams from files that are opened later."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number

@@ -1,0 +1,107 @@
+"""What may reach a terminal, a page or a table: names without control characters.
+
+Names of labels, files and data sets are foreign text. An escape sequence in one of them would move
+the cursor, recolour or retitle the terminal; a bidirectional override would show another name than
+the one that is there. :func:`clean` makes both visible. Everything that is printed passes it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# C0 and C1 controls and DEL; soft hyphen and other characters without a shape; marks, overrides
+# and isolates of the writing direction; line and paragraph separators; byte order mark,
+# interlinear annotations, tags; halves of surrogate pairs (names of files that are not UTF-8).
+_UNSAFE = (
+    "\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
+)
+_unsafe = re.compile(f"[{_UNSAFE}]")
+
+NARROWEST, WIDEST = 40, 1000
+"""Columns that tables are laid out for, whatever the terminal claims to have."""
+
+
+def clean(value: object, *, replacement: str | None = None, keep: str = "") -> str:
+    r"""Returns text on one line whose invisible characters are written as escapes.
+
+    Args:
+        value: Any text, or what ``str`` makes text of.
+        replacement: What to write instead of escapes.
+        keep: Characters that stay.
+
+    Returns:
+        The text with every control character, line break, mark of the writing direction, character
+        without width and unpaired surrogate as ``\x1b``, ``\n`` or ``\u202e``.
+
+    Example:
+        >>> clean("cat\x1b[31m")
+        'cat\\x1b[31m'
+    """
+
+    def visible(found: re.Match[str]) -> str:
+        if found[0] in keep:
+            return found[0]
+        escape = found[0].encode("unicode_escape").decode("ascii")
+        return escape if replacement is None else replacement
+
+    return _unsafe.sub(visible, str(value))
+
+
+def clean_lines(text: str) -> str:
+    """Returns text of several lines, each cleaned; for text whose line breaks are our own."""
+    return "\n".join(clean(line) for line in text.split("\n"))
+
+
+def clipped(text: str, most: int = 2000) -> str:
+    """Returns text without its middle if it is longer than ``most``: a message stays a message."""
+    if len(text) <= most:
+        return text
+    end = most // 5
+    return f"{text[: most - end - 3]} … {text[-end:]}"
+
+
+def json_text(value: Any, *, indent: int | None = 1, ascii_only: bool = False) -> str:
+    """Returns JSON that is safe to print: invisible characters stand as JSON's own escapes.
+
+    Args:
+        value: What JSON can hold; NaN and infinity become ``null``, as JSON has neither.
+        indent: Spaces of indentation; ``None`` writes one line.
+        ascii_only: Write every other character as an escape too, for a terminal without UTF-8.
+    """
+    text = json.dumps(_finite(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+    return "\n".join(_unsafe.sub(_json_escape, line) for line in text.split("\n"))
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Returns a console that takes text as it is: no markup, no emoji names, a sane width."""
+    from rich.console import Console
+
+    columns, lines = shutil.get_terminal_size()
+    return Console(
+        stderr=stderr,
+        width=min(max(columns, NARROWEST), WIDEST),
+        height=max(lines, 1),
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )

@@ -1,0 +1,178 @@
+"""Reading text and JSON files of others: every fault is one error that names the file."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+from typing import Any
+
+from gatlabel.errors import InputError
+
+LARGEST = 4 << 30
+"""Largest text file in bytes: the annotations of the largest public data sets are below."""
+
+DEEPEST = 100
+"""How many lists and mappings may stand inside each other; our own files have at most six."""
+
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_DIGITS_AS_ZERO = bytes(ord("0") if byte in b"123456789" else byte for byte in range(256))
+
+
+def read_bytes(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -> bytes:
+    """Reads a whole regular file; pipes and devices, which may never end, are refused.
+
+    Args:
+        path: The file.
+        what: What the file should be, in words, for the error message (``"label file"``).
+        largest: Most bytes that such a file may have.
+
+    Raises:
+        InputError: If there is no such file, it is a folder, a pipe or a device, it cannot be read,
+            or it is larger than ``largest``; the message names it.
+    """
+    name = os.fspath(path)
+    try:
+        # without waiting: to open a pipe that nobody writes to would take for ever
+        handle = os.open(path, os.O_RDONLY | _NO_WAITING)
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"cannot read the {what} {name}: {_kind(status)}")
+            with open(handle, "rb", closefd=False) as file:
+                data = file.read(largest + 1) if status.st_size <= largest else None
+        finally:
+            os.close(handle)
+    except InputError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot read the {what} {name}: {reason}") from error
+    except ValueError as error:  # NUL, or a character that the file system cannot name
+        raise InputError(f"cannot read the {what} {name}: no file can have this name") from error
+    if data is None or len(data) > largest:
+        raise InputError(f"cannot read the {what} {name}: it is larger than {_size(largest)}")
+    return data
+
+
+def _kind(status: os.stat_result) -> str:
+    if stat.S_ISDIR(status.st_mode):
+        return "Is a directory"
+    return "it is a pipe, a socket or a device: give a regular file"
+
+
+def _size(count: int) -> str:
+    return f"{count >> 30} GiB" if count >= 1 << 30 else f"{count >> 10} KiB"
+
+
+def read_text(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -> str:
+    """Reads a UTF-8 text file; line breaks of all systems become newlines.
+
+    Args:
+        path: The file.
+        what: What the file should be, in words, for the error message (``"label file"``).
+        largest: Most bytes that such a file may have.
+
+    Raises:
+        InputError: If the file cannot be read (see :func:`read_bytes`), or is not UTF-8.
+    """
+    return _decoded(read_bytes(path, what, largest), path, what)
+
+
+def _decoded(data: bytes, path: str | os.PathLike[str], what: str) -> str:
+    try:
+        return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
+    except UnicodeDecodeError:
+        line = _first_bad_line(data)
+        raise InputError(
+            f"cannot read the {what} {os.fspath(path)}: line {line} is not UTF-8 text"
+        ) from None
+
+
+def _first_bad_line(data: bytes) -> int:
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:  # the stream's own error counts from its last block
+        return data.count(b"\n", 0, error.start) + 1
+    return 1
+
+
+def read_json(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -> Any:
+    """Reads a JSON file.
+
+    Args:
+        path: The file.
+        what: What the file should be, in words, for the error message.
+        largest: Most bytes that such a file may have.
+
+    Raises:
+        InputError: If the file cannot be read (see :func:`read_bytes`), is not JSON, names a key
+            twice in one object, is nested more than 100 deep, or has a whole number beyond 64 bits;
+            the message names the file and, where it is known, the line.
+    """
+    data = read_bytes(path, what, largest)
+    text = _decoded(data, path, what)
+    name = os.fspath(path)
+    # a number of 19 digits may be too large; few files have one, so few pay for the closer look
+    long_numbers = b"0" * 19 in data.translate(_DIGITS_AS_ZERO)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_without_repeats,
+            parse_int=_int64 if long_numbers else None,
+        )
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"the {what} {name} is not JSON: line {error.lineno}: {error.msg}"
+        ) from error
+    except RecursionError:
+        raise InputError(f"the {what} {name} is nested more than {DEEPEST} deep") from None
+    except ValueError as error:
+        raise InputError(f"the {what} {name}: {error}") from error
+    if _may_be_deep(data) and _depth_exceeds(value, DEEPEST):
+        raise InputError(f"the {what} {name} is nested more than {DEEPEST} deep")
+    return value
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"the key {twice!r} stands twice in one object: leave one")
+    return found
+
+
+def _int64(digits: str) -> int:
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+        shown = digits if len(digits) <= 24 else f"{digits[:20]}…"
+        raise InputError(f"the number {shown} is beyond 64 bits")
+    return int(digits)
+
+
+def _may_be_deep(data: bytes) -> bool:
+    """Whether brackets are left after as many rounds of removing the innermost pairs.
+
+    Brackets in strings may be left too: what is left calls for a look at the values themselves.
+    """
+    left = data.translate(None, _ALL_BUT_BRACKETS)
+    for _ in range(DEEPEST):
+        shorter = left.replace(b"[]", b"").replace(b"{}", b"")
+        if len(shorter) == len(left):
+            break
+        left = shorter
+    return len(left) > DEEPEST
+
+
+def _depth_exceeds(value: Any, most: int) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(most + 1):
+        inner: list[Any] = []
+        for each in level:
+            inner += each.values() if isinstance(each, dict) else each
+        level = [each for each in inner if isinstance(each, dict | list)]
+        if not level:
+            return False
+    return True
