@@ -33,7 +33,7 @@ Scores = Callable[[Contender, Setting, int], NDArray[np.float32]]
 
 WORTH = 30_000_000_000  # cells N L R; half a minute on one core, a process takes seconds to start
 KEPT_WEIGHTS = 100_000_000  # bytes of weights that a process keeps from run to run
-VERSION = "1"  # of the way of computing: with another, what was kept is computed again
+VERSION = "2"  # of the way of computing: with another, what was kept is computed again
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Resampled:
     """mAP of one run.
 
     Attributes:
-        value: On the pictures as they are; NaN where no label has a positive.
+        value: On the pictures as they are; NaN where no label has a positive and a known absence.
         maps: float64 ``(R,)``: in every resample of the pictures.
     """
 

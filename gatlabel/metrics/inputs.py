@@ -99,3 +99,18 @@ def harden(targets: Array, present_at: float = 0.5) -> Tensor:
         )
     hard = (targets >= present_at).to(torch.int8)
     return torch.where(targets == -1, torch.full_like(hard, -1), hard)
+
+
+def without_absence(targets: Tensor) -> Tensor:
+    """Finds labels that are present and never known to be absent.
+
+    No scores rank such a label wrongly and no decision for it is a false alarm: its average
+    precision is 1 and its precision 1, whatever a model does. Neither belongs in a mean.
+
+    Args:
+        targets: ``(N, L)`` of 1, 0 and -1.
+
+    Returns:
+        bool ``(L,)``.
+    """
+    return (targets == 1).any(0) & ~(targets == 0).any(0)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.metrics.f1 import decide, f1_scores
-from gatlabel.metrics.inputs import Array, check_scores, harden
+from gatlabel.metrics.inputs import Array, check_scores, harden, without_absence
 from gatlabel.metrics.ranking import AP_PROTOCOLS, mean_average_precision
 
 
@@ -26,13 +26,16 @@ class MetricsReport:
             ``top3_CF1`` and its like (three best that reach the threshold), ``top3_plain_CF1``
             and its like (three best); ``subset_accuracy`` (share of pictures whose known labels
             are all decided right); ``hamming_loss`` (share of known entries decided wrong);
-            ``mean_frequency`` (of the scored labels: the mAP of guessing).
-        ap: float64 ``(L,)``, uninterpolated; NaN without a positive.
-        f1: float64 ``(L,)`` at the threshold; NaN without a positive.
-        frequency: float64 ``(L,)``: positives among the known; NaN where none is known.
+            ``mean_frequency`` (of the scored labels: the mAP of guessing). Labels that are present
+            and never known to be absent are in the two about entries only, which are NaN where
+            nothing is known to be absent.
+        ap: float64 ``(L,)``, uninterpolated; NaN without a positive or a known absence.
+        f1: float64 ``(L,)`` at the threshold; NaN without a positive or a known absence.
+        frequency: float64 ``(L,)``: positives among the known; NaN where none is known, or only
+            presences are.
         positives: int64 ``(L,)``.
         known: int64 ``(L,)``: entries that are not unknown.
-        left_out: Names of labels without a positive, in no mean over labels.
+        left_out: Names of labels without a positive or a known absence, in no mean over labels.
         protocol: Sentences that say how the numbers came about.
     """
 
@@ -104,6 +107,8 @@ def evaluate_scores(
     """
     hard = harden(targets)
     score, target = check_scores(logits, hard, labels)
+    one_sided = without_absence(target)
+    given, target = target, target.masked_fill(one_sided, -1)  # its precision is 1 anyway
     soft = int((hard != torch.as_tensor(targets).to(hard.device)).sum())
     ap = mean_average_precision(score, target, labels=labels)
     metrics = {"mAP": ap.value}
@@ -116,27 +121,37 @@ def evaluate_scores(
     for prefix, result in (("", plain), (f"top{k}_", thresholded), (f"top{k}_plain_", best)):
         metrics |= {f"{prefix}{name}": value for name, value in result.as_dict().items()}
     metrics["macro_F1"] = plain.macro_f1
-    known = target != -1
-    wrong = (decide(score, target, threshold, logits=True) != (target == 1)) & known
+    known = given != -1
+    wrong = (decide(score, given, threshold, logits=True) != (given == 1)) & known
     seen = known.any(1)
-    metrics["subset_accuracy"] = float((~wrong.any(1))[seen].double().mean())
-    metrics["hamming_loss"] = float(wrong[known].double().mean())
-    positives, counts = (target == 1).sum(0), known.sum(0)
-    frequency = positives.double() / counts
-    metrics["mean_frequency"] = float(frequency[positives > 0].mean())
+    any_absent = bool((given == 0).any())  # else to call everything present would be right
+    subset, hamming = (~wrong.any(1))[seen].double().mean(), wrong[known].double().mean()
+    metrics["subset_accuracy"] = float(subset) if any_absent else math.nan
+    metrics["hamming_loss"] = float(hamming) if any_absent else math.nan
+    positives, counts = (given == 1).sum(0), known.sum(0)
+    frequency = (positives.double() / counts).masked_fill(one_sided, math.nan)
+    metrics["mean_frequency"] = float(frequency[(positives > 0) & ~one_sided].mean())
     protocol = [
         f"{len(score)} pictures, {len(labels)} labels, {int(counts.sum())} known entries of "
         f"{known.numel()}; unknown entries count nowhere",
         f"mAP: uninterpolated AP in float64 on logits, ties one threshold, mean over the "
-        f"{len(labels) - len(ap.left_out)} labels with a positive",
+        f"{len(labels) - len(ap.left_out)} labels with a positive and a known absence",
         f"CP to OF1: {plain.rule}; CP and CR averaged over labels with a positive, CF1 their "
         "harmonic mean; O* pooled",
         f"top{k}: {thresholded.rule}; top{k}_plain: {best.rule}",
     ]
     if soft:
         protocol.append(f"{soft} soft targets: present from 0.5 upwards")
-    if ap.left_out:
-        protocol.append(f"without positives, left out: {', '.join(ap.left_out)}")
+    sides = one_sided.tolist()
+    never_absent = [name for name, only in zip(labels, sides, strict=True) if only]
+    without = [name for name in ap.left_out if name not in never_absent]
+    if without:
+        protocol.append(f"without positives, left out: {', '.join(without)}")
+    if never_absent:
+        protocol.append(
+            f"present and never known to be absent, left out of AP, precision, recall and F1: "
+            f"{', '.join(never_absent)}"
+        )
     return MetricsReport(
         labels=tuple(labels),
         metrics=metrics,
