@@ -129,6 +129,10 @@ def _known_formats() -> tuple[str, ...]:
     for name in _PLUGINS:
         with suppress(ImportError):
             importlib.import_module(f"PIL.{name}ImagePlugin")
+    with suppress(AttributeError):
+        # Blocks of less than 32 MB come from memory that glibc keeps for each thread: after 16
+        # threads have decoded a large image each, all that they needed would still be taken.
+        Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its warnings are printed
     return tuple(name for name in FORMATS if name in Image.OPEN)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BACKGROUND = (255, 255, 255)
 
-_STRIP = 1 << 22  # pixels converted at a time: intermediate copies of a large image stay small
+_STRIP = 1 << 16  # pixels converted at a time: copies in between stay in the processor's cache
 
 
 def image_to_tensor(image: Image.Image) -> Tensor:

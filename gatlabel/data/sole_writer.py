@@ -31,7 +31,7 @@ def sole_writer(path: Path, made: Callable[[], bool]) -> Iterator[BinaryIO | Non
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
-    file = _locked(partial)
+    file = open_locked(partial)
     try:
         if made():
             partial.unlink()
@@ -63,11 +63,18 @@ def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
-def _locked(partial: Path) -> BinaryIO:
+def open_locked(path: Path) -> BinaryIO:
+    """Opens a file for appending and locks it until it is closed; waits while another has it.
+
+    Whoever has it locked may rename or remove it: those that wait then open another.
+
+    Raises:
+        OSError: If the file cannot be opened.
+    """
     while True:
-        file = partial.open("ab")  # does not empty what another process is writing
+        file = path.open("ab")  # does not empty what another process is writing
         try:
-            if _lock(file, wait=True) and _is_at(file, partial):
+            if _lock(file, wait=True) and _is_at(file, path):
                 return file
         except BaseException:
             file.close()
