@@ -36,7 +36,7 @@ def evaluate_command(words: list[str]) -> None:
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
     texts = option_texts()
     types = get_type_hints(TrainConfig)
-    data_options = (*ONLY_FOR, "on_error")
+    data_options = (*ONLY_FOR, "on_error", "max_pixels")
     for name in ("data", *data_options):
         parser.add_argument(flag(name), type=types[name] | None, help=texts[name])
     options = parse(parser, words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,7 +64,24 @@ def stack_pictures(pictures: Sequence[Tensor]) -> Tensor:
     return batch.permute(0, 3, 1, 2)
 
 
-def _collate(items: Sequence[Item]) -> tuple[Tensor, Tensor, Tensor]:
+class ImageLoader(DataLoader[Item]):
+    """Raises the errors that its workers met as they are, without the workers' tracebacks."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yields batches.
+
+        Raises:
+            InputError: If an image cannot be read.
+        """
+        for batch in super().__iter__():
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
+
+
+def _collate(items: Sequence[Item] | InputError) -> tuple[Tensor, Tensor, Tensor] | InputError:
+    if isinstance(items, InputError):
+        return items
     pictures, targets, indices = map(list, zip(*items, strict=True))
     return stack_pictures(pictures), default_collate(targets), default_collate(indices)
 
@@ -107,7 +125,7 @@ def loader(
     if batch_size < 1 or workers < 0:
         raise InputError(f"batch size {batch_size} and workers {workers}: expected >= 1 and >= 0")
     dataset.fill_cache(threads=max(1, workers))
-    return DataLoader(
+    return ImageLoader(
         dataset,
         batch_size=batch_size,
         sampler=SeededSampler(len(dataset), seed) if train else None,

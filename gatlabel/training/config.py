@@ -52,6 +52,8 @@ class TrainConfig:
         download: voc and coco: download what is missing.
         difficult: What difficult objects are read as: unknown, positive or negative.
         on_error: What to do with a picture that cannot be decoded: stop or skip.
+        max_pixels: Most pixels (width times height) that an image file may say that it has; a
+            larger one is not decoded, and counts as one that cannot be.
         preset: scenes: voc or coco.
         scene_size: scenes: side of the drawn pictures in pixels; none takes the preset's, as for
             the options that follow.
@@ -172,6 +174,7 @@ class TrainConfig:
     download: bool = False
     difficult: Literal["unknown", "positive", "negative"] = "unknown"
     on_error: Literal["stop", "skip"] = "stop"
+    max_pixels: int = 128_000_000
     preset: Literal["voc", "coco"] = "voc"
     scene_size: int | None = None
     scene_hidden: float | None = None

@@ -50,7 +50,8 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
         **_reader_options(config),
     }
     splits = data.READERS[config.data](config.root, **options)
-    return _spoilt(data.check_splits(splits, config.on_error), config)
+    checked = data.check_splits(splits, config.on_error, max_pixels=config.max_pixels)
+    return _spoilt(checked, config)
 
 
 def scene_options(config: TrainConfig) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def check_options(config: TrainConfig) -> None:
         "gamma_positive": 0,
         "gamma_negative": 0,
         "seed": 0,
+        "max_pixels": 1,
     }
     at_least |= {name: 0 for name in ("encoder_lr", "lam") if getattr(config, name) is not None}
     for name, least in at_least.items():

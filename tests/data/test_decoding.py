@@ -201,10 +201,10 @@ def test_broken_files_are_named(tmp_path: Path, at_least: int | None) -> None:
 
 
 def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"there is no picture .*gone\.png"):
+    with pytest.raises(InputError, match=r"there is no image .*gone\.png"):
         decode_image(tmp_path / "gone.png")
     (tmp_path / "text.jpg").write_text("not a picture")
-    with pytest.raises(InputError, match=r"text\.jpg: not a picture in a known format"):
+    with pytest.raises(InputError, match=r"text\.jpg: not an image in a known format"):
         decode_image(tmp_path / "text.jpg")
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(InputError, match=r"empty\.jpg"):
