@@ -57,7 +57,7 @@ class GCNHead(GraphHead):
         self.nodes = NodeFeatures(node_features, graph)
         self.normalised = (graph.variant or "").startswith("mlgcn")
         for name in ("operator_edges", "operator"):
-            self.register_buffer(name, None, persistent=False)
+            self.constant(name, torch.empty(0, device="cpu"))
         self._set_operator()
         self.first = nn.Parameter(torch.empty(self.nodes.width, hidden))
         self.second = nn.Parameter(torch.empty(hidden, in_features))

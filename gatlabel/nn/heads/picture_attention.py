@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gatlabel.nn.constants import HoldsConstants
 from gatlabel.nn.kernels import Adjacency
 from gatlabel.nn.kernels.csr import csr_dots
 
@@ -25,7 +26,7 @@ def dense_pays(nodes: int, edges: int) -> bool:
     return nodes <= 100 or edges >= min(nodes / 1000, 1 / 3) * nodes * nodes
 
 
-class PictureAttention(nn.Module):
+class PictureAttention(HoldsConstants):
     r"""Additive attention over in-neighbours, batched over pictures.
 
     ``e_h(i,j) = LeakyReLU(a_h·v_j,h + b_h·v_i,h) + λ_h·prior(j→i)``,
@@ -72,7 +73,7 @@ class PictureAttention(nn.Module):
         self.nodes, self.heads, self.dropout = nodes, heads, dropout
         self.negative_slope = negative_slope
         for name in ("edge_index", "prior", "mask", "dense_prior", "listens", "place"):
-            self.register_buffer(name, None, persistent=False)
+            self.constant(name, prior)  # until set_edges
         self.set_edges(edge_index, prior)
         self.directions = nn.Parameter(torch.empty(heads, hidden // heads, 2))  # a_h, b_h
         nn.init.xavier_uniform_(self.directions.view(heads, -1))

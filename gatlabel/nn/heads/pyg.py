@@ -72,7 +72,7 @@ class PyGHead(SharesWithKin):
             self.edge_index, self.edge_weight, self.out_features, hidden
         )
         listens = torch.zeros(self.out_features, 1).index_fill(0, self.edge_index[1], 1.0)
-        self.register_buffer("listens", listens, persistent=False)
+        self.constant("listens", listens)
         self.out_self = nn.Parameter(torch.zeros(hidden, in_features))
         self.out_edge = nn.Parameter(torch.zeros(width, in_features))
         self._set_kinship(kinship, graph)

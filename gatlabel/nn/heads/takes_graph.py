@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.errors import InputError
+from gatlabel.nn.constants import HoldsConstants
 from gatlabel.nn.heads.base import Head
 from gatlabel.nn.heads.static import StaticHead
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-class TakesGraph(Head):
+class TakesGraph(HoldsConstants, Head):
     """A head with a label graph, static or not.
 
     Args:
@@ -34,9 +35,9 @@ class TakesGraph(Head):
     def __init__(self, in_features: int, graph: LabelGraph) -> None:
         super().__init__(in_features, len(graph.names))
         # The graph is an argument, not something learned: a checkpoint need not repeat it.
-        self.register_buffer("edge_index", graph.edge_index.clone(), persistent=False)
+        self.constant("edge_index", graph.edge_index.clone())
         weight = graph.edge_weight.to(torch.get_default_dtype()).clone()
-        self.register_buffer("edge_weight", weight, persistent=False)
+        self.constant("edge_weight", weight)
 
     def attention(self) -> tuple[Tensor, Tensor] | None:
         """Returns ``(edge_index, weights)`` of the last attention layer, or ``None``.
