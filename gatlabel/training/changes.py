@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
-from gatlabel.data import DataSplits, ImageSource
+from gatlabel.data import DataSplits, FileImages, ImageSource
 from gatlabel.errors import InputError
 from gatlabel.training.config import TrainConfig
 
@@ -88,20 +89,21 @@ def _require_same_plan(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _digests(source: ImageSource) -> dict[str, str]:
-    """Digests of what is trained on: names and targets; and of the image files, where they tell."""
+    """Digests of names and targets, and of sizes and times of the image files.
+
+    Not of what is in the files: to read them all before every run would take long for large sets.
+    """
     digest = hashlib.sha256()
     for text in (*source.labels, "", *source.ids):
         digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     digest.update(source.targets.tobytes())
-    try:
-        files = source.fingerprint()
-    except InputError:  # this kind of source cannot tell
-        files = ""
-    return {"targets": digest.hexdigest(), "files": _short(files)}
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    files = hashlib.sha256()
+    if isinstance(source, FileImages):
+        for index in range(len(source)):
+            with suppress(OSError):  # what is missing is found when it is decoded
+                found = source.path(index).stat()
+                files.update(f"{index} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return {"targets": digest.hexdigest(), "files": files.hexdigest()}
 
 
 def _version(package: str) -> str:

@@ -86,18 +86,21 @@ def test_killed_runs_end_as_undisturbed_ones(name: str, tiny_csv: Path, tmp_path
     chance = random.Random(name)
     folder = tmp_path / "part"
     command = [*words, "--output", str(folder)]
-    for attempt in range(KILLS):
+    kills = 0
+    while kills < KILLS:
         number = chance.choice([signal.SIGKILL, signal.SIGTERM])
         given = list(command)
-        if name == "workers" and attempt % 2:
+        if name == "workers" and kills % 2:
             given += ["--workers", "2"]
-        code = finished(launched(given, log), chance.uniform(0.1, 0.8) * duration, number)
+        code = finished(launched(given, log), chance.uniform(0.05, 0.8) * duration, number)
         text = log.read_text()
-        print(f"{name}, kill {attempt}: {signal.Signals(number).name}, code {code}, {last(text)}")
+        print(f"{name}, kill {kills}: {signal.Signals(number).name}, code {code}, {last(text)}")
         if code == 0:  # it was faster than the signal: finished, so the next starts anew
             assert outcome(folder) == outcome(tmp_path / "whole")
             command, folder = anew(words, folder)
+            duration *= 0.9  # it was measured on a busier machine
             continue
+        kills += 1
         assert code == (-signal.SIGKILL if number == signal.SIGKILL else 143), text
         assert "Traceback" not in text
         if number == signal.SIGTERM:
