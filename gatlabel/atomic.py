@@ -23,9 +23,12 @@ _DISK = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENAMETOOLONG,
 }  # fmt: skip
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EBADF}
-# what torch says where a file of its own could not be written; it does not say why
-_TORCH = re.compile(r"PytorchStreamWriter failed|unexpected pos \d+ vs|Parent directory .* exist")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")  # libraries written in Rust
+# what torch and Pillow say where a file of theirs could not be written; they do not say why
+_UNEXPLAINED = re.compile(
+    r"PytorchStreamWriter failed|unexpected pos \d+ vs|Parent directory .* does not exist"
+    r"|error -?\d+ when writing image file"
+)
 
 
 @contextmanager
@@ -103,20 +106,18 @@ def disk_fault(error: BaseException) -> str | None:
     Args:
         error: Of any library; what it was raised from or during counts too.
     """
-    seen: set[int] = set()
+    parts: list[BaseException] = []
     part: BaseException | None = error
-    while part is not None and id(part) not in seen:
-        seen.add(id(part))
-        if isinstance(part, OSError) and part.errno in _DISK:
-            return part.strerror or os.strerror(part.errno)
-        found = _OS_ERROR.search(str(part))
-        if found and int(found[1]) in _DISK:
-            return os.strerror(int(found[1]))
-        if isinstance(part, RuntimeError) and _TORCH.search(str(part)):
-            return "it was not written to its end; is the disk full?"
-        if "writing image file" in str(part):  # Pillow keeps no number of the error
-            return "the image was not written to its end; is the disk full?"
+    while part is not None and part not in parts:
+        parts.append(part)
         part = part.__cause__ or part.__context__
+    for part in parts:
+        found = _OS_ERROR.search(str(part))
+        number = int(found[1]) if found else getattr(part, "errno", None)
+        if number in _DISK:
+            return os.strerror(number)
+    if any(_UNEXPLAINED.search(str(part)) for part in parts):
+        return "it was not written to its end; is the disk full?"
     return None
 
 
