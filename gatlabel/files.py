@@ -11,6 +11,7 @@ from typing import Any
 
 from gatlabel.atomic import (
     PREFIX,
+    WriteError,
     atomic_path,
     remove_leftovers,
     sync,
@@ -20,6 +21,7 @@ from gatlabel.atomic import (
 from gatlabel.errors import InputError
 
 __all__ = [
+    "WriteError",
     "atomic_folder",
     "atomic_path",
     "read_json",

@@ -19,7 +19,7 @@ from torch import Tensor
 from gatlabel.data.cache import shrink
 from gatlabel.data.source import ImageSource
 from gatlabel.errors import InputError
-from gatlabel.files import atomic_path
+from gatlabel.files import WriteError, atomic_path, remove_leftovers
 
 VERSION = 1
 """Of the file format and of how pictures are shrunk: raise it when either changes."""
@@ -96,6 +96,7 @@ class DiskCache:
         """
         if self.filled:
             return
+        remove_leftovers(self.pixels.parent)
         shapes: list[tuple[int, int]] = []
         try:
             with (
@@ -110,10 +111,9 @@ class DiskCache:
                         file.write(picture.permute(1, 2, 0).contiguous().numpy().data)
             with atomic_path(self.index) as temporary:
                 np.savez(temporary, shapes=np.array(shapes, np.int64).reshape(-1, 2))
-        except OSError as error:
+        except WriteError as error:
             raise InputError(
-                f"cannot write the picture cache {self.pixels}: {error.strerror}; give another "
-                "cache folder, or cache=none"
+                f"the picture cache: {error}; give another cache folder, or cache=none"
             ) from error
         if not self.filled:
             raise InputError(f"the picture cache {self.pixels} was removed while it was written")
