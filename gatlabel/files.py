@@ -78,7 +78,10 @@ def atomic_folder(
             new, old = place / "new", place / "old"
             new.mkdir()
             old.mkdir()
-            yield new
+            try:
+                yield new
+            except WriteError as error:  # of a file that will not stay where it was written
+                raise WriteError(str(error).replace(os.fspath(new), os.fspath(target))) from error
             _sync_all(new)
             check()  # a while has passed
             if not stands:

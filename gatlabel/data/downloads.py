@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
+from gatlabel.atomic import disk_fault
 from gatlabel.errors import InputError
+from gatlabel.files import WriteError, sync, write_errors
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60.0  # seconds without any byte
@@ -58,7 +60,8 @@ def fetch_and_unpack(
         unpacking = target / f".unpacking-{file.name}"  # there until unpacking has succeeded
         if (target / archive.holds).exists() and not unpacking.exists():
             continue
-        target.mkdir(parents=True, exist_ok=True)
+        with write_errors(target, "the folder "):
+            target.mkdir(parents=True, exist_ok=True)
         brought = file.exists()
         if not brought:
             download(f"{base_url.rstrip('/')}/{archive.path}", file)
@@ -70,7 +73,8 @@ def fetch_and_unpack(
                 f"{file} is not what was published: its MD5 is not {archive.md5}; {advice}, "
                 "try again"
             )
-        _unpack(file, unpacking, target)
+        with write_errors(target, "the folder "):
+            _unpack(file, unpacking, target)
         if not (target / archive.holds).exists():
             raise InputError(f"{file} does not hold {archive.holds}")
         if not brought:
@@ -109,12 +113,16 @@ def download(url: str, file: Path) -> None:
             return
         raise InputError(f"cannot download {url}: {error.code} {error.reason}") from error
     except (OSError, HTTPException, ValueError) as error:
+        if fault := disk_fault(error):
+            raise WriteError(f"cannot write {part}: {fault}; make room and try again") from error
         reason = getattr(error, "reason", None) or error
         raise InputError(
             f"cannot download {url}: {reason}; try again to continue, or bring the file to {file} "
             "by other means"
         ) from error
-    part.replace(file)
+    with write_errors(file):
+        sync(part)
+        part.replace(file)
 
 
 def _md5(file: Path) -> str:
@@ -135,6 +143,8 @@ def _unpack(file: Path, unpacking: Path, target: Path) -> None:
                 _unpack_tar(packed_tar, inside)
     except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
         shutil.rmtree(unpacking, ignore_errors=True)
+        if disk_fault(error):
+            raise
         raise InputError(f"cannot unpack {file}: {error}") from error
     _merge(inside, target)
     shutil.rmtree(unpacking)
