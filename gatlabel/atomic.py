@@ -22,10 +22,17 @@ _LONGEST_SUFFIX = 32  # bytes; a longer "suffix" is no format that a library wou
 _DISK = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENAMETOOLONG,
 }  # fmt: skip
-_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EBADF}
-# what torch says where a file of its own could not be written; it does not say why
-_TORCH = re.compile(r"PytorchStreamWriter failed|unexpected pos \d+ vs|Parent directory .* exist")
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}  # of file systems that cannot
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")  # libraries written in Rust
+# what torch and Pillow say where a file of theirs could not be written; they do not say why
+_UNEXPLAINED = re.compile(
+    r"PytorchStreamWriter failed|unexpected pos \d+ vs|Parent directory .* does not exist"
+    r"|error -?\d+ when writing image file"
+)
+
+
+class WriteError(InputError):
+    """A file cannot be written; the message names it and the reason."""
 
 
 @contextmanager
@@ -43,7 +50,7 @@ def atomic_path(path: str | os.PathLike[str], *, make_folder: bool = True) -> It
             that was deleted meanwhile shall not come back with one file in it.
 
     Raises:
-        InputError: If the file cannot be written, by this function or in the block; the message
+        WriteError: If the file cannot be written, by this function or in the block; the message
             names ``path`` and the reason.
     """
     target = Path(path)
@@ -84,7 +91,7 @@ def write_errors(target: str | os.PathLike[str], what: str = "") -> Iterator[Non
         what: What it is, in words, where it is no file (``"the folder "``).
 
     Raises:
-        InputError: If the block raises one of these.
+        WriteError: If the block raises one of these.
     """
     try:
         yield
@@ -94,7 +101,7 @@ def write_errors(target: str | os.PathLike[str], what: str = "") -> Iterator[Non
         reason = _own_fault(error, Path(target)) or disk_fault(error)
         if reason is None:
             raise
-        raise InputError(f"cannot write {what}{os.fspath(target)}: {reason}") from error
+        raise WriteError(f"cannot write {what}{os.fspath(target)}: {reason}") from error
 
 
 def disk_fault(error: BaseException) -> str | None:
@@ -103,20 +110,18 @@ def disk_fault(error: BaseException) -> str | None:
     Args:
         error: Of any library; what it was raised from or during counts too.
     """
-    seen: set[int] = set()
+    parts: list[BaseException] = []
     part: BaseException | None = error
-    while part is not None and id(part) not in seen:
-        seen.add(id(part))
-        if isinstance(part, OSError) and part.errno in _DISK:
-            return part.strerror or os.strerror(part.errno)
-        found = _OS_ERROR.search(str(part))
-        if found and int(found[1]) in _DISK:
-            return os.strerror(int(found[1]))
-        if isinstance(part, RuntimeError) and _TORCH.search(str(part)):
-            return "it was not written to its end; is the disk full?"
-        if "writing image file" in str(part):  # Pillow keeps no number of the error
-            return "the image was not written to its end; is the disk full?"
+    while part is not None and part not in parts:
+        parts.append(part)
         part = part.__cause__ or part.__context__
+    for part in parts:
+        found = _OS_ERROR.search(str(part))
+        number = int(found[1]) if found else getattr(part, "errno", None)
+        if number in _DISK:
+            return os.strerror(number)
+    if any(_UNEXPLAINED.search(str(part)) for part in parts):
+        return "it was not written to its end; is the disk full?"
     return None
 
 
@@ -142,7 +147,8 @@ def sync(path: Path) -> None:
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError as error:
-        if path.is_dir() and error.errno in _NO_SYNC:  # Windows opens no folders
+        # Windows opens no folders, and one may be written to without the right to list it
+        if path.is_dir() and error.errno in (errno.EACCES, errno.EPERM):
             return
         raise
     try:
@@ -161,9 +167,9 @@ def _rights(target: Path) -> int | None:
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(found.st_mode):
-        raise InputError(f"cannot write {target}: it is a folder, give the name of a file")
+        raise WriteError(f"cannot write {target}: it is a folder, give the name of a file")
     if not stat.S_ISREG(found.st_mode):  # to rename over a device would destroy it
-        raise InputError(f"cannot write {target}: it is no ordinary file")
+        raise WriteError(f"cannot write {target}: it is no ordinary file")
     return stat.S_IMODE(found.st_mode)
 
 
@@ -228,6 +234,7 @@ def _own_fault(error: Exception, target: Path) -> str | None:
 def _is_ours(named: Path, target: Path) -> bool:
     return (
         any(part.startswith(PREFIX) for part in named.parts)
+        or (named.parent == target.parent and named.name.startswith(target.stem))
         or target.is_relative_to(named)
         or named == Path(os.path.realpath(target))
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from gatlabel.atomic import (
     PREFIX,
+    WriteError,
     atomic_path,
     remove_leftovers,
     sync,
@@ -22,6 +23,7 @@ from gatlabel.reading import read_json as read_json
 from gatlabel.reading import read_text as read_text
 
 __all__ = [
+    "WriteError",
     "atomic_folder",
     "atomic_path",
     "read_json",
@@ -78,7 +80,10 @@ def atomic_folder(
             new, old = place / "new", place / "old"
             new.mkdir()
             old.mkdir()
-            yield new
+            try:
+                yield new
+            except WriteError as error:  # of a file that will not stay where it was written
+                raise WriteError(str(error).replace(os.fspath(new), os.fspath(target))) from error
             _sync_all(new)
             check()  # a while has passed
             if not stands:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
+from gatlabel.atomic import disk_fault
 from gatlabel.data.sole_writer import open_locked
 from gatlabel.errors import InputError, first_line
 
@@ -150,6 +151,8 @@ def download(url: str, file: Path) -> None:
             return
         raise InputError(f"cannot download {url}: {error.code} {error.reason}") from error
     except (OSError, HTTPException, ValueError) as error:
+        if fault := disk_fault(error):
+            raise InputError(f"cannot write {part}: {fault}; make room, then try again") from error
         reason = getattr(error, "reason", None) or error
         raise InputError(
             f"cannot download {url}: {reason}; try again to continue, or bring the file to {file} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Callable
@@ -31,10 +32,12 @@ def write_pt2(program: ExportedProgram, description: Description, path: Path) ->
 
     program.example_inputs = None  # torch would pickle them
     content = json.dumps(description.to_dict())
+    buffer = io.BytesIO()  # torch's own writer ends the process where the disk is full
     with warnings.catch_warnings():
         # weights that lie channels-last are no "complete tensors" to torch; it saves them well
         warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)
-        save(program, path, extra_files={FILE: content})
+        save(program, buffer, extra_files={FILE: content})
+    path.write_bytes(buffer.getbuffer())
 
 
 def load_pt2(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:

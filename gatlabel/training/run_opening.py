@@ -166,25 +166,27 @@ def _require_run(target: Path) -> None:
     Raises:
         InputError: If it does not.
     """
-    folder = RunFolder(target)
-    reason = ""
-    try:
-        options = read_options(folder.config)
-        labels = read_json(folder.labels, "label file")
-        if not options.keys() >= _KEYS:
-            reason = "its config.yaml is not that of a run"
-        elif not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
-            reason = "its labels.json holds no labels"
-        for path in (folder.counts, folder.graph):
-            if not path.is_file():
-                reason = f"it has no {path.name}"
-        for name in FILES:
-            if (target / name).is_dir():
-                reason = f"its {name} is a folder"
-    except InputError as error:
-        reason = str(error)
+    reason = _why_no_run(RunFolder(target))
     if reason:
         raise InputError(f"{target} is no run folder: --overwrite leaves it alone ({reason})")
+
+
+def _why_no_run(folder: RunFolder) -> str:
+    try:
+        if not read_options(folder.config).keys() >= _KEYS:
+            return f"{folder.config} is not that of a run"
+        labels = read_json(folder.labels, "label file")
+    except InputError as error:
+        return str(error)
+    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+        return f"{folder.labels} holds no labels"
+    for path in (folder.counts, folder.graph):
+        if not path.is_file():
+            return f"it has no {path.name}"
+    for name in FILES:
+        if (folder.path / name).is_dir():
+            return f"its {name} is a folder"
+    return ""
 
 
 def _say_what_goes(folder: RunFolder, say: Say) -> None:
