@@ -93,7 +93,7 @@ def open_image(file: IO[bytes], max_pixels: int) -> ImageFile:
         Image.MAX_IMAGE_PIXELS = max_pixels
     try:
         image = Image.open(file, formats=formats)
-    except Image.DecompressionBombError as error:  # of more than twice Pillow's limit
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(_too_large("it", max_pixels)) from error
     width, height = image.size
     if width * height > max_pixels:
