@@ -42,8 +42,8 @@ def decode_image(
     Both give the same pixels; simplejpeg takes about a quarter less time. The formats are those of
     :data:`~gatlabel.data.image_files.FORMATS`. The modes:
 
-    - grey, 1-bit, palette, YCbCr: converted to RGB; CMYK: converted, with the inverted inks
-      that JPEG files of this mode have by Adobe's convention; CIELAB: refused;
+    - grey, 1-bit, palette, YCbCr, CIELAB: converted to RGB; CMYK: converted, with the inverted inks
+      that JPEG files of this mode have by Adobe's convention;
     - alpha channel, transparent palette entry or transparent colour: laid on white;
     - 16 bits a channel: scaled (65535 becomes 255), not clipped; 32-bit integers are read as 16
       bits and refused if they hold more; floats as 0 to 1, or as 0 to 255, or refused;

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from io import BufferedReader
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,7 +51,9 @@ def regular_file(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Buff
         OSError: If the file cannot be opened.
         ValueError: If it is no regular file, too large, or no file can have this name.
     """
-    _require_regular(Path(path).stat())  # first: opening a device may already do something
+    path = os.fsdecode(path)
+    # First: opening a device may already do something. Not by Path: that of "" is the folder.
+    _require_regular(os.stat(path))  # noqa: PTH116
     # a path that is swapped for a pipe after the check does not block either
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAITING)) as file:
         status = os.fstat(file.fileno())
@@ -93,7 +94,7 @@ def open_image(file: IO[bytes], max_pixels: int) -> ImageFile:
         Image.MAX_IMAGE_PIXELS = max_pixels
     try:
         image = Image.open(file, formats=formats)
-    except Image.DecompressionBombError as error:  # of more than twice Pillow's limit
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(_too_large("it", max_pixels)) from error
     width, height = image.size
     if width * height > max_pixels:
