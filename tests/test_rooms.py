@@ -12,12 +12,13 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
 # Each room may import itself and the rooms before it.
 ROOMS = [
     ["errors"],
+    ["values"],
     ["files"],
     ["labels"],
     ["graph"],
     ["nn"],
     ["losses", "metrics"],
-    ["encoders", "saving", "model"],
+    ["encoders", "saving", "model_file", "model"],
     ["data"],
     ["decisions"],
     ["deploy"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -77,9 +78,9 @@ def create_encoder(
         name,
         trunk,
         width,
-        image_size=image_size or encoder.image_size,
-        mean=mean or encoder.mean,
-        std=std or encoder.std,
+        image_size=encoder.image_size if image_size is None else image_size,
+        mean=encoder.mean if mean is None else mean,
+        std=encoder.std if std is None else std,
         stride=stride,
     )
 
@@ -166,7 +167,8 @@ def _lite_encoder(name: str, weights: str | None) -> Encoder:
 def _timm_encoder(name: str, weights: str | None) -> Encoder:
     timm = require_extra("timm", "timm")
     model_name = name.removeprefix(TIMM_PREFIX)
-    if not timm.is_model(model_name):
+    # a name, and no address: timm would follow hf-hub:… and local-dir:…
+    if not re.fullmatch(r"[\w.-]+", model_name) or not timm.is_model(model_name):
         raise unknown_choice("timm model", model_name, timm.list_models())
     if weights not in (None, "default"):
         raise unknown_choice(f"weights of {name}", weights or "", ["default"])
