@@ -152,7 +152,7 @@ def _head_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _option(name: str, value: Any, annotation: str) -> Any:
     """Checks one value of JSON by an annotation as it is written in the source."""
-    kinds = [_KINDS.get(part.strip(), None) for part in annotation.split("|")]
+    kinds = [_KINDS.get(part.strip()) for part in annotation.split("|")]
     if value is None and type(None) in kinds:
         return None
     if bool in kinds:

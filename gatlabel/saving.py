@@ -45,7 +45,7 @@ def read_shapes(path: Path) -> Shapes:
     """
     from safetensors import safe_open
 
-    _require_file(path)
+    require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
@@ -53,25 +53,35 @@ def read_shapes(path: Path) -> Shapes:
         raise InputError(f"cannot read the weights {path}: {first_line(error)}") from error
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, what: str = "weights") -> dict[str, Tensor]:
     """Reads all tensors of a safetensors file.
+
+    Args:
+        path: The file.
+        what: What it is, for the error message.
 
     Raises:
         InputError: If the file is missing or damaged.
     """
     from safetensors.torch import load_file
 
-    _require_file(path)
+    require_file(path, what)
     try:
         return load_file(path)
     except Exception as error:  # a damaged file fails in many ways
-        raise InputError(f"cannot read the weights {path}: {first_line(error)}") from error
+        raise InputError(f"cannot read the {what} {path}: {first_line(error)}") from error
 
 
-def _require_file(path: Path) -> None:
-    if not os.path.isfile(path):  # a folder; or a pipe, which would wait for a writer
+def require_file(path: Path, what: str = "weights") -> None:
+    """Refuses what is no ordinary file.
+
+    Raises:
+        InputError: If it is a folder, a pipe, or not there.
+    """
+    # a folder, or a pipe, which would wait for a writer; Path.is_file raises where a name is too long
+    if not os.path.isfile(path):  # noqa: PTH113
         reason = "it is no file" if os.path.lexists(path) else "there is no such file"
-        raise InputError(f"cannot read the weights {path}: {reason}")
+        raise InputError(f"cannot read the {what} {path}: {reason}")
 
 
 def read_state(model: nn.Module, path: Path) -> None:
@@ -109,8 +119,8 @@ def check_tensor(value: Tensor, expected: Tensor, name: str, path: Path) -> None
         raise InputError(f"{path}: {name!r} has the shape {have}, not {want}")
     floating = expected.is_floating_point()
     if value.is_floating_point() != floating or not (floating or value.dtype == expected.dtype):
-        have, want = (str(t.dtype).removeprefix("torch.") for t in (value, expected))
-        raise InputError(f"{path}: {name!r} holds {have}, not {want}")
+        kind, kinds = (str(t.dtype).removeprefix("torch.") for t in (value, expected))
+        raise InputError(f"{path}: {name!r} holds {kind}, not {kinds}")
     if floating and not bool(torch.isfinite(value).all()):
         raise InputError(
             f"{path}: {name!r} holds NaN or infinity: its training has diverged, or it is damaged"

@@ -18,7 +18,7 @@ ROOMS = [
     ["graph"],
     ["nn"],
     ["losses", "metrics"],
-    ["encoders", "saving", "model_file", "model"],
+    ["saving", "encoders", "model_file", "model"],
     ["data"],
     ["decisions"],
     ["deploy"],

@@ -249,7 +249,8 @@ def read_description(folder: Path) -> tuple[Description, str, Path, dict[str, st
     inside = Path(name).name == name and os.path.realpath(file) == str(
         Path(os.path.realpath(folder)) / name
     )
-    if not inside or not os.path.isfile(file):
+    # Path.is_file raises where a name is too long
+    if not inside or not os.path.isfile(file):  # noqa: PTH113
         raise InputError(f"the bundle {folder} lacks its model file {shown(name)}: export it again")
     if _sha256(file) != digest:
         raise InputError(
@@ -267,7 +268,12 @@ def _model_entry(content: Mapping[str, Any]) -> tuple[str, str, str, dict[str, s
     kind, name, digest = (
         line_of_text(model.get(key), f"model.{key}") for key in ("kind", "file", "sha256")
     )
-    return kind, name, digest, {shown(k).strip("'"): shown(v).strip("'") for k, v in versions.items()}
+    return (
+        kind,
+        name,
+        digest,
+        {shown(k).strip("'"): shown(v).strip("'") for k, v in versions.items()},
+    )
 
 
 def _sha256(path: Path) -> str:

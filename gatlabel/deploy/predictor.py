@@ -21,8 +21,10 @@ from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.values import whole_number
 
 OnError = Literal["stop", "skip"]
+MOST_AT_ONCE = 2**20
 
 
 class Predictor:
@@ -57,8 +59,7 @@ class Predictor:
         device: str | torch.device = "auto",
         batch_size: int = 32,
     ) -> None:
-        if batch_size < 1:
-            raise InputError(f"batch size {batch_size}: expected at least 1")
+        batch_size = whole_number(batch_size, "batch size", 1, MOST_AT_ONCE)
         self.labels: LabelSet = model.labels
         values = list(threshold_of_each(threshold, self.labels).values())
         self.thresholds = torch.tensor(values, dtype=torch.float64)  # (L,)

@@ -16,6 +16,13 @@ from gatlabel.experiments.tuning import MOST_TRIALS
 from gatlabel.graph import VARIANTS
 from gatlabel.training.building import GRAPH_FILES
 from gatlabel.training.completion import UNKNOWN
+from gatlabel.training.option_effects import (
+    HEADS_OVER_GRAPH,
+    SEVERAL,
+    Choices,
+    refuse,
+    refuse_without_effect,
+)
 
 if TYPE_CHECKING:
     from gatlabel.experiments.config import BenchmarkConfig
@@ -29,6 +36,18 @@ NUMBERS = ("train_fractions", "hide_labels")
 LEAST = {
     **{"seeds": 1, "frozen_epochs": 1, "pretrain_pictures": 1, "pretrain_epochs": 1},
     **{"resamples": 100, "trials": 1, "tuning_seeds": 1, "workers": 1},
+}
+#: Options of training that a benchmark takes from its own.
+DECIDED = ("head", "graph", "unknown", "output", "overwrite", "cache", "cache_folder")
+#: As of training: beside which choices an option of a benchmark does something.
+EFFECTS: dict[str, tuple[Choices, ...]] = {
+    **dict.fromkeys(("frozen_epochs", "frozen_start"), ({"mode": ("frozen",)},)),
+    **dict.fromkeys(
+        ("pretrain_pictures", "pretrain_epochs"),
+        ({"mode": ("frozen",), "train.data": ("scenes",)},),
+    ),
+    "tuning_seeds": ({"trials_each": SEVERAL},),
+    "graphs": ({"heads": HEADS_OVER_GRAPH}, {"unknown": ("complete",)}),
 }
 MAY_BE_NONE = ("trials", "tuning_seeds", "workers")
 
@@ -85,6 +104,16 @@ def check_options(config: BenchmarkConfig) -> None:
         if len(set(items)) != len(items) or not items:
             raise InputError(f"{name}: give at least one, and each once")
     _check_items(config)
+    refuse_without_effect(config.train, DECIDED)
+    refuse(config, EFFECTS, _usual(config))
+
+
+def _usual(config: BenchmarkConfig) -> dict[str, list[Any]]:
+    """By option, its default; that of graphs depends on what is compared, and one seed is least."""
+    usual = {name: [type(config).__dataclass_fields__[name].default] for name in EFFECTS}
+    usual["graphs"].append(("conditional",))
+    usual["tuning_seeds"].append(1)
+    return usual
 
 
 def _check_items(config: BenchmarkConfig) -> None:

@@ -63,7 +63,7 @@ class HasIdentity(nn.Module):
             ours = read_identity(self.get_extra_state(), key)  # as JSON has it
             refuse_other(read_identity(state_dict[key], key), ours, key)
         super()._load_from_state_dict(
-            state_dict,  # type: ignore[arg-type]
+            state_dict,
             prefix,
             local_metadata,
             strict,

@@ -199,7 +199,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "label too few": (fewer_labels, "other labels than .*they are for 6, and here are 5"),
     "label twice": (edited(labels=LABELS[:5] * 2), "stands twice"),
     "thresholds of others": (edited(labels=[*LABELS[:5], "dog"]), "missing: 'dog'"),
-    "threshold too large": (edited(thresholds=dict.fromkeys(LABELS, 3)), "threshold 3 of label 'chat noir'"),
+    "threshold too large": (
+        edited(thresholds=dict.fromkeys(LABELS, 3)),
+        "threshold 3 of label 'chat noir'",
+    ),
     "no size": (edited(image_size=0), "image_size=0: must be at least 1"),
     "other size": (resized(32), "says image_size=32, but .* says 24"),
     "size beyond all memory": (resized(1_000_000), "image_size=1000000: must be at most 8192"),
@@ -213,7 +216,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a way out": (edited(model=OUTSIDE), "lacks its model file"),
     "a way out by a link": (link_out, "lacks its model file"),
     "an absolute way": (
-        edited(model=OUTSIDE | {"file": "/dev/zero"}), "lacks its model file '/dev/zero'"
+        edited(model=OUTSIDE | {"file": "/dev/zero"}),
+        "lacks its model file '/dev/zero'",
     ),
     "a pipe for a model": (pipe, "lacks its model file"),
     "a folder for a model": (as_folder, "lacks its model file"),
@@ -224,9 +228,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         "here, the same in another order",
     ),
     "another label": (
-        edited(
-            labels=["dog", *LABELS[1:]], thresholds=dict.fromkeys(["dog", *LABELS[1:]], 0.5)
-        ),
+        edited(labels=["dog", *LABELS[1:]], thresholds=dict.fromkeys(["dog", *LABELS[1:]], 0.5)),
         "number 0 is 'chat noir' there and 'dog' here;",
     ),
     "another way to resize": (edited(resize="pad"), "says resize='pad', but .* says 'squash'"),
@@ -236,7 +238,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a truth value for a size": (edited(image_size=True), "image_size=True: give a whole number"),
     "a text for a truth value": (edited(folded="no"), "folded='no': give true or false"),
     "a text for a threshold": (
-        edited(thresholds=dict.fromkeys(LABELS, "0.5")), "threshold '0.5' of label 'chat noir'"
+        edited(thresholds=dict.fromkeys(LABELS, "0.5")),
+        "threshold '0.5' of label 'chat noir'",
     ),
     "a huge size": (resized(10**40), "image_size=10000.*: must be at most 8192"),
     "an input of its own": (edited(input={"name": "pictures"}), "input does not go with its"),

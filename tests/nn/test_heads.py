@@ -13,8 +13,8 @@ from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn.identity import KEY
 from gatlabel.nn import HEADS, GATHead, GATLayer, GATv2Head, GCNHead, LinearHead, TakesGraph
+from gatlabel.nn.identity import KEY
 from tests.nn.head_cases import (
     CASES,
     KINDS,

@@ -110,11 +110,18 @@ def test_options_of_another_head_are_refused(options, message: str) -> None:
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_shared_options_and_defaults_are_for_all_heads(head: str) -> None:
+def test_shared_options_are_for_a_series_of_heads(head: str) -> None:
     shared = {"node_features": "learned", "hidden": 8, "heads": 2, "dropout": 0.1}
     assert set(shared) == set(SHARED)
     refuse_untaken_options(TrainConfig(head=head))
-    refuse_untaken_options(TrainConfig(head=head, **shared))
+    for name, value in shared.items():
+        config = TrainConfig(head=head, **{name: value})
+        assert untaken_options(config, [head]) == []
+        if name in HEAD_OPTIONS[head]:
+            refuse_untaken_options(config)
+        else:
+            with pytest.raises(InputError, match=f"{name}={value}: not for head={head}, only for"):
+                refuse_untaken_options(config)
 
 
 def test_one_of_several_heads_takes_an_option() -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gatlabel.errors import InputError
 from gatlabel.nn.heads.base import Head
-from gatlabel.nn.identity import Identity
 from gatlabel.nn.heads.static import StaticHead
+from gatlabel.nn.identity import Identity
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
