@@ -78,7 +78,7 @@ def require_file(path: Path, what: str = "weights") -> None:
     Raises:
         InputError: If it is a folder, a pipe, or not there.
     """
-    # a folder, or a pipe, which would wait for a writer; Path.is_file raises where a name is too long
+    # a folder, or a pipe, which would wait for a writer; Path.is_file raises for too long a name
     if not os.path.isfile(path):  # noqa: PTH113
         reason = "it is no file" if os.path.lexists(path) else "there is no such file"
         raise InputError(f"cannot read the {what} {path}: {reason}")

@@ -85,10 +85,12 @@ def _untaken(config: TrainConfig, heads: Sequence[str]) -> list[str]:
 def refuse_untaken_options(config: TrainConfig) -> None:
     """Refuses options that do nothing: those of other heads than the run's own, and all others.
 
+    Not those that a series of runs gives to all heads: see :func:`notes_on_options`.
+
     Raises:
         InputError: If such an option was given; the message says what it is for.
     """
-    for name in _untaken(config, [config.head]):
+    for name in untaken_options(config, [config.head]):
         takers = [head for head, names in HEAD_OPTIONS.items() if name in names]
         given = f"{name}={getattr(config, name)}"
         if config.head in takers:
@@ -98,3 +100,12 @@ def refuse_untaken_options(config: TrainConfig) -> None:
         )
         raise InputError(f"{given}: not for head={config.head}, only for {', '.join(takers)}{hint}")
     refuse_without_effect(config)
+
+
+def notes_on_options(config: TrainConfig) -> list[str]:
+    """Says which of the options that a series of runs shares do nothing in this one."""
+    shared = [name for name in _untaken(config, [config.head]) if name in SHARED]
+    return [
+        f"note: {name}={getattr(config, name)} is not used: the head {config.head} does not take it"
+        for name in shared
+    ]

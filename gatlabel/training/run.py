@@ -27,6 +27,7 @@ from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import device_of, fit
 from gatlabel.training.head_options import (
     KIN_FOR_COMPANY,
+    notes_on_options,
     refuse_untaken_options,
     takes_kin_for_company,
 )
@@ -68,6 +69,8 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
         InputError: If data, graph or options are wrong; nothing is written then.
     """
     refuse_untaken_options(config)
+    for note in notes_on_options(config):
+        say(note)
     return _run(config, RunFolder.choose(config), None, say)
 
 
