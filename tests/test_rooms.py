@@ -20,7 +20,7 @@ ROOMS = [
     ["graph"],
     ["nn"],
     ["losses", "metrics"],
-    ["encoders", "saving", "model"],
+    ["saving", "encoders", "model_file", "model"],
     ["data"],
     ["decisions"],
     ["deploy"],

@@ -21,8 +21,8 @@ def evaluate_command(words: list[str]) -> None:
     from gatlabel.training import evaluate
     from gatlabel.training.config import TrainConfig
     from gatlabel.training.data import ONLY_FOR, SET_OPTIONS, default_workers, read_data
+    from gatlabel.training.finished_runs import options_of_run
     from gatlabel.training.options import flag, option_texts
-    from gatlabel.training.run_folder import RunFolder
 
     parser = make_parser(
         "evaluate",
@@ -41,7 +41,8 @@ def evaluate_command(words: list[str]) -> None:
         parser.add_argument(flag(name), type=types[name] | None, help=texts[name])
     options = parse(parser, words)
     given = {n: options[n] for n in ("data", *data_options) if options[n] is not None}
-    config = RunFolder(options.run).read_config()
+    model = MultiLabelClassifier.from_pretrained(options.run)
+    config = options_of_run(options.run, model)
     names = ("data", "root", "annotations", "year", "split_column", *SET_OPTIONS)
     other_data = any(n in given and given[n] != getattr(config, n) for n in names)
     if options.data is not None and options.data != config.data:
@@ -50,7 +51,6 @@ def evaluate_command(words: list[str]) -> None:
         config = dataclasses.replace(config, **options_of_data)
     else:
         config = dataclasses.replace(config, **given)
-    model = MultiLabelClassifier.from_pretrained(options.run)
     splits = dict(read_data(config, evaluate_only=other_data).items())
     available = [name for name, source in splits.items() if len(source)]
     split = options.split or ("test" if "test" in available else available[-1])

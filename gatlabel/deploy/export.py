@@ -133,7 +133,7 @@ def _load(run: Path) -> MultiLabelClassifier:
 
 def _checked(form: Format, file: Path, original: MultiLabelClassifier, tolerance: float) -> Parity:
     """Compares the file, as whoever uses it will read it, with the model."""
-    exported = form.load(file, torch.device("cpu"))
+    exported = form.load(file, torch.device("cpu")).run
     parity = compare(exported, original, original.image_size, tolerance)
     if math.isnan(parity.greatest_logit):
         raise InputError("the model gives NaN: its training has diverged; nothing is exported")

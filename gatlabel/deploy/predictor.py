@@ -22,8 +22,10 @@ from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.values import whole_number
 
 OnError = Literal["stop", "skip"]
+MOST_AT_ONCE = 2**20
 
 
 class Predictor:
@@ -60,11 +62,8 @@ class Predictor:
         batch_size: int = 32,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        if batch_size < 1:
-            raise InputError(f"batch size {batch_size}: expected at least 1")
-        if max_pixels < 1:
-            raise InputError(f"max_pixels {max_pixels}: expected at least 1")
-        self.max_pixels = max_pixels
+        batch_size = whole_number(batch_size, "batch size", 1, MOST_AT_ONCE)
+        self.max_pixels = whole_number(max_pixels, "max_pixels", 1)
         self.labels: LabelSet = model.labels
         values = list(threshold_of_each(threshold, self.labels).values())
         self.thresholds = torch.tensor(values, dtype=torch.float64)  # (L,)

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
+from gatlabel.values import finite_number, shown, whole_number
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 OWN_MODULE = "module"
+MOST_PIXELS = 8192  # side of a picture
 
 
 class Encoder(nn.Module):
@@ -54,18 +56,20 @@ class Encoder(nn.Module):
         stride: int | None = None,
     ) -> None:
         super().__init__()
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        mean, std = (v.tolist() if isinstance(v, Tensor) else v for v in (mean, std))
+        if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
             raise InputError(
                 f"encoder {name!r}: mean and std are three numbers each (RGB, pixels scaled to "
-                f"0..1), std above 0; got {tuple(mean)} and {tuple(std)}"
+                f"0..1), std above 0; got {shown(tuple(mean))} and {shown(tuple(std))}"
             )
+        what = f"encoder {name!r}: "
         self.name = name
         self.trunk = trunk
         self.out_features = out_features
-        self.image_size = image_size
+        self.image_size = whole_number(image_size, f"{what}image_size", 1, MOST_PIXELS)
         self.stride = stride
-        self.mean = tuple(float(value) for value in mean)
-        self.std = tuple(float(value) for value in std)
+        self.mean = tuple(finite_number(value, f"{what}mean") for value in mean)
+        self.std = tuple(finite_number(value, f"{what}std") for value in std)
         self.frozen = False
         # in units of bytes, so that normalising is one subtraction and one division; not saved
         # with the weights, since the config holds them

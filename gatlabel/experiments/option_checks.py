@@ -17,6 +17,13 @@ from gatlabel.experiments.tuning import MOST_TRIALS
 from gatlabel.graph import VARIANTS
 from gatlabel.training.building import GRAPH_FILES
 from gatlabel.training.completion import UNKNOWN
+from gatlabel.training.option_effects import (
+    HEADS_OVER_GRAPH,
+    SEVERAL,
+    Choices,
+    refuse,
+    refuse_without_effect,
+)
 
 if TYPE_CHECKING:
     from gatlabel.experiments.config import BenchmarkConfig
@@ -36,6 +43,18 @@ MOST = {
     **{"seeds": MOST_SEEDS, "tuning_seeds": MOST_SEEDS, "trials": MOST_SEEDS, "workers": 512},
     **dict.fromkeys(("frozen_epochs", "pretrain_pictures", "pretrain_epochs"), 10**7),
     "resamples": 10**7,
+}
+#: Options of training that a benchmark takes from its own.
+DECIDED = ("head", "graph", "unknown", "output", "overwrite", "cache", "cache_folder")
+#: As of training: beside which choices an option of a benchmark does something.
+EFFECTS: dict[str, tuple[Choices, ...]] = {
+    **dict.fromkeys(("frozen_epochs", "frozen_start"), ({"mode": ("frozen",)},)),
+    **dict.fromkeys(
+        ("pretrain_pictures", "pretrain_epochs"),
+        ({"mode": ("frozen",), "train.data": ("scenes",)},),
+    ),
+    "tuning_seeds": ({"trials_each": SEVERAL},),
+    "graphs": ({"heads": HEADS_OVER_GRAPH}, {"unknown": ("complete",)}),
 }
 MAY_BE_NONE = ("trials", "tuning_seeds", "workers")
 
@@ -93,6 +112,16 @@ def check_options(config: BenchmarkConfig) -> None:
         if len(set(items)) != len(items) or not items:
             raise InputError(f"{name}: give at least one, and each once")
     _check_items(config)
+    refuse_without_effect(config.train, DECIDED)
+    refuse(config, EFFECTS, _usual(config))
+
+
+def _usual(config: BenchmarkConfig) -> dict[str, list[Any]]:
+    """By option, its default; that of graphs depends on what is compared, and one seed is least."""
+    usual = {name: [type(config).__dataclass_fields__[name].default] for name in EFFECTS}
+    usual["graphs"].append(("conditional",))
+    usual["tuning_seeds"].append(1)
+    return usual
 
 
 def _check_items(config: BenchmarkConfig) -> None:

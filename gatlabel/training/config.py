@@ -116,9 +116,10 @@ class TrainConfig:
         graph_relation: What the edges of a graph file in csv say: company (labels occur together)
             or kin (they are alike).
         loss: Loss: bce, focal or asl.
-        gamma_positive: asl and focal: focusing exponent of positives.
-        gamma_negative: asl: focusing exponent of negatives.
-        clip: asl: probability by which negatives are shifted.
+        gamma_positive: asl and focal: focusing exponent of positives; none takes the loss's own,
+            0 for asl and 2 for focal.
+        gamma_negative: asl: focusing exponent of negatives; none takes 4.
+        clip: asl: probability by which negatives are shifted; none takes 0.05.
         unknown: What unknown training labels are treated as: ignore, negative, prior, or complete
             (by picture and label graph).
         epochs: Passes over the training pictures; none takes 12, and 4 for scenes.
@@ -219,9 +220,9 @@ class TrainConfig:
     graph_top_k: int | None = None
     graph_relation: Literal["company", "kin"] | None = None
     loss: Literal["bce", "focal", "asl"] = "bce"
-    gamma_positive: float = 0.0
-    gamma_negative: float = 4.0
-    clip: float = 0.05
+    gamma_positive: float | None = None
+    gamma_negative: float | None = None
+    clip: float | None = None
     unknown: Literal["ignore", "negative", "prior", "complete"] = "ignore"
     epochs: int | None = None
     batch_size: int = 32
@@ -280,6 +281,8 @@ class TrainConfig:
         write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
 
 
+#: Defaults of versions that wrote these options into every config, whatever the loss.
+FORMER = {"gamma_positive": 0.0, "gamma_negative": 4.0, "clip": 0.05}
 OPTIONS = tuple(field.name for field in dataclasses.fields(TrainConfig))
 
 
@@ -305,4 +308,7 @@ def read_options(path: Path) -> dict[str, Any]:
             options[name] = words[options[name]]
     if isinstance(options.get("year"), int):
         options["year"] = str(options["year"])
+    if options.get("loss") != "asl" and all(options.get(name) is not None for name in FORMER):
+        # written before these could be left open; then 0.0 was focal's own gamma as well
+        options |= {name: None for name, value in FORMER.items() if options[name] == value}
     return options

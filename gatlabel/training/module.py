@@ -9,28 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.data.seeds import mixed
-from gatlabel.losses import AsymmetricLoss, BCELoss, FocalLoss
 from gatlabel.metrics import mean_average_precision
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.losses import make_loss as make_loss
 from gatlabel.training.nonfinite import DivergedError, NonFiniteGuard
 from gatlabel.training.optimizers import make_optimizer, make_schedule
 
 Batch = tuple[Tensor, Tensor, Tensor]
-
-
-def make_loss(config: TrainConfig) -> nn.Module:
-    """Builds the loss that the options name."""
-    if config.loss == "focal":
-        return FocalLoss(gamma=config.gamma_positive or 2.0)
-    if config.loss == "asl":
-        return AsymmetricLoss(
-            gamma_negative=config.gamma_negative,
-            gamma_positive=config.gamma_positive,
-            clip=config.clip,
-        )
-    return BCELoss()
 
 
 class TrainingModule(pl.LightningModule):

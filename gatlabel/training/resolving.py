@@ -11,6 +11,12 @@ from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.training.config import SCENE_SIZE, TrainConfig
 
+#: Options that a run chooses where they are none, and that are the same by whatever is installed.
+OPEN = (
+    *("encoder_lr", "image_size", "pooling", "epochs"),
+    *("gamma_positive", "gamma_negative", "clip"),
+)
+
 
 def resolved(config: TrainConfig) -> TrainConfig:
     """Makes every choice that a config leaves open, so that the run can be repeated.
@@ -55,6 +61,9 @@ def _choices(config: TrainConfig) -> dict[str, Any]:
         choices["pooling"] = "gem" if scenes else "average"
     if config.epochs is None:
         choices["epochs"] = 4 if scenes else 12
+    for name, value in _loss_options(config.loss).items():
+        if getattr(config, name) is None:
+            choices[name] = value
     return choices
 
 
@@ -81,6 +90,22 @@ def _of_model(config: TrainConfig, run: Path) -> dict[str, Any]:
         if getattr(config, name) == still_open.get(name)
     }
     return {**choices, "weights": "none"}
+
+
+def open_choices(config: TrainConfig) -> dict[str, Any]:
+    """Returns what a run takes for the options that can be left open, whether they were or not."""
+    still_open: dict[str, Any] = dict.fromkeys(OPEN)
+    return _choices(dataclasses.replace(config, **still_open))
+
+
+def _loss_options(loss: str) -> dict[str, Any]:
+    """Returns the loss's own defaults, by the names that a run has for them."""
+    import inspect
+
+    from gatlabel.training.losses import LOSS_OPTIONS, LOSSES
+
+    own = inspect.signature(LOSSES[loss]).parameters
+    return {name: own[its].default for name, its in LOSS_OPTIONS[loss].items()}
 
 
 def _installed(*modules: str) -> bool:

@@ -33,6 +33,7 @@ from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import device_of, fit
 from gatlabel.training.head_options import (
     KIN_FOR_COMPANY,
+    notes_on_options,
     refuse_untaken_options,
     takes_kin_for_company,
 )
@@ -81,6 +82,8 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
     """
     refuse_several_processes()
     refuse_untaken_options(config)
+    for note in notes_on_options(config):
+        say(note)
     config = config.resolved()
     device_of(config)  # complains before anything is read or written
     with _stoppable() as signals, new_run(config, say) as folder:

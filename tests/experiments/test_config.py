@@ -49,7 +49,8 @@ def test_what_frozen_features_leave_unused_is_named() -> None:
 def test_what_none_of_the_heads_takes_is_named(tmp_path) -> None:
     assert make_config("heads", lam=0.3, decoder_layers=2, self_attention=True).untaken() == ""
     task, _ = benchmark(tmp_path)
-    options = config(tmp_path, heads=("csra",), train=TrainConfig(lam=0.3, layers=3, steps=1))
+    train = TrainConfig(lam=0.3, layers=3, steps=1)
+    options = config(tmp_path, heads=("csra",), graphs=("conditional",), train=train)
     assert options.untaken() == "layers, steps"
     assert protocol_of(options, task, [{}], 1, [])["not taken by any head"] == "layers, steps"
 

@@ -15,6 +15,7 @@ from gatlabel.nn.attention import with_self_loops
 from gatlabel.nn.convolution import propagate
 from gatlabel.nn.heads.features import NodeFeatures
 from gatlabel.nn.heads.takes_graph import GraphHead
+from gatlabel.nn.identity import Identity
 from gatlabel.nn.layers import symmetric_normalisation
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class GCNHead(GraphHead):
     def config(self) -> dict[str, Any]:
         """The options that make a head of the same shape."""
         return {**super().config, **self.nodes.config, "hidden": self.hidden}
+
+    def identity(self) -> Identity:
+        """As of any head over a graph, and whether its matrix is normalised already."""
+        return {**super().identity(), "normalised": self.normalised}
 
     def _set_operator(self) -> None:
         edges, weights = self.edge_index, self.edge_weight

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gatlabel.errors import InputError
-from gatlabel.nn.heads.base import MapHead, count_labels
+from gatlabel.nn.heads.base import MapHead, given_labels
 from gatlabel.nn.heads.features import NodeFeatures
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class QueryHead(MapHead):
         self_attention: bool = False,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__(in_features, count_labels("QueryHead", labels, graph))
+        super().__init__(in_features, given_labels("QueryHead", labels, graph))
         if heads < 1 or hidden < heads or hidden % heads:
             raise InputError(f"hidden={hidden} is split over heads={heads}: it must be a multiple")
         if layers < 1:
