@@ -19,14 +19,14 @@ from gatlabel.atomic import disk_fault
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_json
-from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.graph import Cooccurrence
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
-from gatlabel.training.building import build_completion, build_graph, build_model
+from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.changes import compare_records, machine_options, run_record
 from gatlabel.training.checkpoints import Checkpoint, newest_checkpoint
-from gatlabel.training.completion import Completion
+from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
 from gatlabel.training.evaluation import Evaluation, evaluate
@@ -223,7 +223,7 @@ def _run(
         resume=checkpoint,
         logs=folder.path if config.tensorboard else None,
         write_curves=folder.write_curves,
-        completion=_completion(config, splits, graph),
+        completion=run_completion(config, splits, graph),
         signals=signals,
         log=say,
     )
@@ -236,7 +236,7 @@ def _run(
         if name != "train"
     ]
     model.cpu()
-    baselines = _baselines(config, splits, graph, evaluations[-1].split, say)
+    baselines = baselines_of(config, splits, graph, evaluations[-1].split, say)
     content = metrics_file(config, model, evaluations, baselines, splits.notes, seconds)
     write_json(folder.metrics, content)
     write_report(
@@ -256,11 +256,6 @@ def _require_same_labels(folder: RunFolder, splits: DataSplits) -> None:
         )
 
 
-def _completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
-    targets = torch.from_numpy(splits.train.targets)
-    return build_completion(config, config.unknown, targets, graph)
-
-
 @contextmanager
 def spoken_warnings(say: Say) -> Iterator[None]:
     """Says warnings (isolated labels, missing vectors) as plain sentences."""
@@ -269,29 +264,3 @@ def spoken_warnings(say: Say) -> Iterator[None]:
         yield
     for warning in caught:
         say(f"note: {warning.message}")
-
-
-def _baselines(
-    config: TrainConfig, splits: DataSplits, graph: LabelGraph, split: str, say: Say
-) -> list[Baseline]:
-    """Trains the linear head alike and asks the oracle, where that is wanted and possible."""
-    wanted = config.compare == "yes" or (config.compare == "auto" and config.data == "scenes")
-    if not wanted:
-        return []
-    source = dict(splits.items())[split]
-    found = []
-    if config.head != "linear":
-        say("training a linear head alike, to compare")
-        alike = dataclasses.replace(config, head="linear", keep="last", patience=0)
-        torch.manual_seed(config.seed)
-        model = build_model(alike, graph, "linear")
-        completion = _completion(config, splits, graph)
-        fit(model, alike, loaders(splits, model, alike), None, completion=completion)
-        result = evaluate(model.to(device_of(config)), source, split)
-        found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
-    if config.data == "scenes":
-        from gatlabel.data.scenes import oracle_map
-
-        say("asking the oracle: what can be known from what is visible and the true graph")
-        found.append(Baseline("oracle (the best possible)", oracle_map(source)))
-    return found
