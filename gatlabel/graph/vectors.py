@@ -216,7 +216,7 @@ def _read_text(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vect
             word = " ".join(cells[: max(len(cells) - width, 1)])
             if word in wanted and word not in table:
                 table[word] = _numbers(
-                    word, cells[-width:], width, f"{os.fspath(path)}, line {number}"
+                    word, cells[start:], width, f"{os.fspath(path)}, line {number}"
                 )
     return table
 
