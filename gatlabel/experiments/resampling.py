@@ -111,8 +111,10 @@ class RankedLabel:
 
     def has_absence(self, w: Weights) -> NDArray[np.bool_]:
         """Whether a picture in which the label is known to be absent has a weight: ``(R,)``."""
-        found: NDArray[np.bool_] = w[self._absent[:FEW]].any(axis=0)
-        return found if found.all() else found | w[self._absent[FEW:]].any(axis=0)
+        found: NDArray[np.bool_] = np.any(w[self._absent[:FEW]], axis=0)
+        if not found.all():
+            found |= np.any(w[self._absent[FEW:]], axis=0)
+        return found
 
 
 def _group_sums(pictures: NDArray[np.int32], ends: NDArray[np.int32], w: Weights) -> Weights:

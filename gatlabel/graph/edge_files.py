@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import os
 import re
@@ -58,6 +59,7 @@ def load_graph(path: str | os.PathLike[str]) -> LabelGraph:
         labels = LabelSet(_typed(content["names"], list, "names", "a list of names"))
         sources, targets, weights = _edges(content["edges"])
         variant, options = content["variant"], content["options"]
+        _require_writable(variant, options)
         return LabelGraph(
             labels,
             [sources, targets],
@@ -69,6 +71,14 @@ def load_graph(path: str | os.PathLike[str]) -> LabelGraph:
         )
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _require_writable(*values: Any) -> None:
+    """Checks that what was read can be written again: no NaN, no half of a surrogate pair."""
+    try:
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise InputError("variant or options hold NaN, infinity or half of a character") from error
 
 
 def _typed(value: Any, kind: type, what: str, expected: str) -> Any:

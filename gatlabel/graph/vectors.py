@@ -213,11 +213,11 @@ def _read_text(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vect
                 continue
             width = width or len(cells) - 1
             # some words of GloVe's largest files hold blanks: the numbers count from the end
-            word = " ".join(cells[: max(len(cells) - width, 1)])
+            start = max(len(cells) - width, 1)
+            word = " ".join(cells[:start])
             if word in wanted and word not in table:
-                table[word] = _numbers(
-                    word, cells[start:], width, f"{os.fspath(path)}, line {number}"
-                )
+                where = f"{os.fspath(path)}, line {number}"
+                table[word] = _numbers(word, cells[start:], width, where)
     return table
 
 

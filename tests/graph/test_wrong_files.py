@@ -69,6 +69,8 @@ def test_the_files_are_right_before_they_are_changed(tmp_path: Path) -> None:
         ({"names": ["cat", "dog", "cat"]}, "'cat' stands twice"),
         *(({"options": value}, "options is") for value in ([], "abc", 3)),
         *(({"variant": value}, "variant is") for value in ([], {}, 3)),
+        ({"variant": "\ud800"}, "variant or options hold"),
+        ({"options": {"tau": float("nan")}}, "variant or options hold"),
         *(({"relation": value}, "relation of a label graph") for value in (None, [], 3, "kni")),
     ],
 )  # fmt: skip
