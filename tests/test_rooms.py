@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
 ROOMS = [
     ["errors"],
     ["printing", "reading"],
-    ["yaml_reading", "files"],
+    ["yaml_reading", "array_reading", "files"],
     ["csv_files"],
     ["labels"],
     ["graph"],

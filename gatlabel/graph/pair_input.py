@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
 from gatlabel.graph.sparse_counts import from_triples, whole_numbers
 from gatlabel.labels import LabelSet
@@ -124,30 +124,3 @@ def read_mlgcn(
             f"ML-GCN counts need the arrays 'nums' and 'adj'; missing: {sorted(missing)}"
         )
     return arrays["nums"], np.asarray(arrays["adj"])
-
-
-def read_npz(path: str | os.PathLike[str], what: str) -> Mapping[str, NDArray[Any]]:
-    """Reads all arrays of an npz file, never unpickling.
-
-    Args:
-        path: The file.
-        what: What the file should be, in words, for the error message.
-
-    Raises:
-        InputError: If the file is missing, is no npz file, or holds pickled objects.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{os.fspath(path)} holds one array, not an npz archive of {what}")
-            return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        reason = error.strerror or "no npz file"
-        raise InputError(f"cannot read the {what} {os.fspath(path)}: {reason}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"cannot read the {what} {os.fspath(path)}: not an npz file of plain arrays "
-            "(pickles are never opened)"
-        ) from error

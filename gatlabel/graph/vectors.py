@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
-from gatlabel.graph.pair_input import read_npz
 from gatlabel.labels import LabelSet
+from gatlabel.reading import opened
 
 Vector = NDArray[np.float64]
 
@@ -176,23 +178,19 @@ def _read_npz(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vecto
 def _read_text(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vector]:
     table: dict[str, Vector] = {}
     width: int | None = None
-    try:
-        with Path(path).open(encoding="utf-8", errors="replace") as lines:
-            for number, line in enumerate(lines, 1):
-                cells = line.rstrip().split(" ")
-                if number == 1 and len(cells) == 2 and all(cell.isdigit() for cell in cells):
-                    continue
-                if len(cells) < 2:
-                    continue
-                width = width or len(cells) - 1
-                # some words of GloVe's largest files hold blanks: the numbers count from the end
-                word = " ".join(cells[: len(cells) - width])
-                if word in wanted and word not in table:
-                    table[word] = _numbers(cells[len(cells) - width :], path, number)
-    except OSError as error:
-        raise InputError(
-            f"cannot read the label vectors {os.fspath(path)}: {error.strerror}"
-        ) from error
+    with opened(path, "label vectors") as file:
+        lines = io.TextIOWrapper(file, encoding="utf-8", errors="replace")
+        for number, line in enumerate(lines, 1):
+            cells = line.rstrip().split(" ")
+            if number == 1 and len(cells) == 2 and all(cell.isdigit() for cell in cells):
+                continue
+            if len(cells) < 2:
+                continue
+            width = width or len(cells) - 1
+            # some words of GloVe's largest files hold blanks: the numbers count from the end
+            word = " ".join(cells[: len(cells) - width])
+            if word in wanted and word not in table:
+                table[word] = _numbers(cells[len(cells) - width :], path, number)
     return table
 
 
