@@ -14,7 +14,7 @@ ROOMS = [
     ["errors"],
     ["values"],
     ["printing", "reading"],
-    ["yaml_reading", "files"],
+    ["yaml_reading", "array_reading", "files"],
     ["csv_files"],
     ["labels"],
     ["graph"],

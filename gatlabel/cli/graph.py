@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gatlabel.cli.output import show, show_block
-from gatlabel.cli.parsing import at_least_one, make_parser, parse
+from gatlabel.cli.parsing import at_least_one, check_outputs, make_parser, parse
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.graph import (
     VARIANTS,
@@ -70,6 +70,7 @@ def _build(words: list[str]) -> None:
     parser.add_argument("--seed", type=int | None, help="random: seed.")
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
     options = parse(parser, words)
+    check_outputs(options, "output")
     names = ("given", "threshold", "top_k", "smoothing", "min_support", "vectors", "base", "seed")
     given: dict[str, Any] = {n: options[n] for n in names if options[n] is not None}
     if options.variant == "knn" and "top_k" in given:
@@ -86,6 +87,7 @@ def _show(words: list[str]) -> None:
     parser.add_argument("--edges", type=int, default=20, help="Strongest edges to list.")
     options = parse(parser, words)
     at_least_one(options, "edges")
+    check_outputs(options, "draw")
     graph = LabelGraph.load(_below(options.graph, "graph.json"))
     show(graph)
     if graph.isolated:
@@ -109,6 +111,7 @@ def _compare(words: list[str]) -> None:
     parser.add_argument("--draw", type=Path | None, help="Picture to draw (png, svg or pdf).")
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
     options = parse(parser, words)
+    check_outputs(options, "draw")
     graphs = _graphs(options.sources, options.variants, options.minus_one)
     show_block(compare(graphs).table())
     if options.draw is not None:

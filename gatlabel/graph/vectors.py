@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
-from gatlabel.graph.array_files import opened, read_npz
 from gatlabel.labels import LabelSet
+from gatlabel.reading import opened
 from gatlabel.values import shown
 
 Vector = NDArray[np.float64]
