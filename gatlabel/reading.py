@@ -6,7 +6,9 @@ import io
 import json
 import os
 import stat
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 
 from gatlabel.errors import InputError
 
@@ -21,17 +23,17 @@ _ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _DIGITS_AS_ZERO = bytes(ord("0") if byte in b"123456789" else byte for byte in range(256))
 
 
-def read_bytes(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -> bytes:
-    """Reads a whole regular file; pipes and devices, which may never end, are refused.
+@contextmanager
+def opened(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
+    """Opens a regular file; pipes and devices, which may never end, are refused.
 
     Args:
         path: The file.
         what: What the file should be, in words, for the error message (``"label file"``).
-        largest: Most bytes that such a file may have.
 
     Raises:
-        InputError: If there is no such file, it is a folder, a pipe or a device, it cannot be read,
-            or it is larger than ``largest``; the message names it.
+        InputError: If there is no such file, it is a folder, a pipe or a device, or it cannot be
+            read, also within the block; the message names it.
     """
     name = os.fspath(path)
     try:
@@ -42,19 +44,43 @@ def read_bytes(path: str | os.PathLike[str], what: str, largest: int = LARGEST) 
             if not stat.S_ISREG(status.st_mode):
                 raise InputError(f"cannot read the {what} {name}: {_kind(status)}")
             with open(handle, "rb", closefd=False) as file:
-                data = file.read(largest + 1) if status.st_size <= largest else None
+                yield file
         finally:
             os.close(handle)
-    except InputError:
-        raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot read the {what} {name}: {reason}") from error
-    except ValueError as error:  # NUL, or a character that the file system cannot name
+    except ValueError as error:
+        if not _is_about_name(error):
+            raise
         raise InputError(f"cannot read the {what} {name}: no file can have this name") from error
-    if data is None or len(data) > largest:
-        raise InputError(f"cannot read the {what} {name}: it is larger than {_size(largest)}")
-    return data
+
+
+def _is_about_name(error: ValueError) -> bool:
+    """Whether a name holds NUL, or a character that the file system cannot name."""
+    return isinstance(error, UnicodeEncodeError) or str(error).startswith("embedded null")
+
+
+def read_bytes(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -> bytes:
+    """Reads a whole regular file.
+
+    Args:
+        path: The file.
+        what: What the file should be, in words, for the error message.
+        largest: Most bytes that such a file may have.
+
+    Raises:
+        InputError: As :func:`opened`, and if the file is larger than ``largest``.
+    """
+    with opened(path, what) as file:
+        # what a file claims to have is asked first: a file of holes may claim terabytes
+        if os.fstat(file.fileno()).st_size <= largest:
+            data = file.read(largest + 1)
+            if len(data) <= largest:
+                return data
+    raise InputError(
+        f"cannot read the {what} {os.fspath(path)}: it is larger than {_size(largest)}"
+    )
 
 
 def _kind(status: os.stat_result) -> str:

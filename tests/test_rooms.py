@@ -14,7 +14,7 @@ ROOMS = [
     ["errors", "interruptions"],
     ["values"],
     ["atomic", "printing", "reading"],
-    ["yaml_reading", "files"],
+    ["yaml_reading", "array_reading", "files"],
     ["csv_files", "folder_lock"],
     ["labels"],
     ["graph"],

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import torch
 
 from gatlabel.cli.output import show, show_json, show_table
-from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.parsing import check_outputs, make_parser, parse
 from gatlabel.cli.tables import metrics_table
 from gatlabel.errors import InputError
 from gatlabel.files import write_json
@@ -40,6 +40,7 @@ def evaluate_command(words: list[str]) -> None:
     for name in ("data", *data_options):
         parser.add_argument(flag(name), type=types[name] | None, help=texts[name])
     options = parse(parser, words)
+    check_outputs(options, "output")
     given = {n: options[n] for n in ("data", *data_options) if options[n] is not None}
     model = MultiLabelClassifier.from_pretrained(options.run)
     config = options_of_run(options.run, model)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatlabel.cli.output import add_row, make_table, show, show_table
-from gatlabel.cli.parsing import at_least_one, make_parser, parse
+from gatlabel.cli.parsing import at_least_one, check_outputs, make_parser, parse
 
 if TYPE_CHECKING:
     from gatlabel.explain import GraphExplanation
@@ -32,6 +32,7 @@ def explain_command(words: list[str]) -> None:
     parser.add_argument("--draw", type=Path | None, help="Draw before and after (png, svg, pdf).")
     options = parse(parser, words)
     at_least_one(options, "edges", "rows")
+    check_outputs(options, "output", "draw")
     from gatlabel.training.explaining import explain_run
 
     explanation = explain_run(

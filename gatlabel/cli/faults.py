@@ -61,6 +61,7 @@ _MESSAGES = re.compile(
             r"can't start new thread",
             r"cannot open shared object file",
             r"failed to map segment",
+            r"Symlink loop",
         )
     )
 )
@@ -100,7 +101,7 @@ def _of_file(error: OSError) -> str:
         return f"{' and '.join(map(os.fsdecode, names))}: {reason}"
     if isinstance(error, FileNotFoundError) and not _has_working_folder():
         return "the working directory no longer exists: change to another"
-    return reason
+    return f"a file or device failed: {reason}" if error.strerror else reason
 
 
 def _has_working_folder() -> bool:

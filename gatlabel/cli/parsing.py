@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import get_args
 
 from jsonargparse import ArgumentParser, Namespace
 
+from gatlabel.cli.output import show_block
 from gatlabel.errors import InputError, nearest
+from gatlabel.graph.drawing import check_drawing
 from gatlabel.printing import clipped
 from gatlabel.training.odd_names import hidden, shown
 from gatlabel.training.options import plain_message, refuse_odd_numbers
@@ -27,7 +30,11 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
 
     Raises:
         InputError: If an option is unknown, lacks its value, or has one of the wrong type.
+        SystemExit: With 0, after printing the help that was asked for.
     """
+    if "-h" in words or "--help" in words:  # argparse would not say that it could not print it
+        show_block(parser.format_help())
+        raise SystemExit(0)
     _refuse_nul(words)
     words = normalised(parser, words)
     try:
@@ -99,3 +106,25 @@ def at_least_one(options: Namespace, *names: str) -> None:
     for name in names:
         if options[name] < 1:
             raise InputError(f"--{name} {options[name]}: must be at least 1")
+
+
+def check_outputs(options: Namespace, *names: str) -> None:
+    """Refuses files that cannot be written, before the work whose result they are to hold.
+
+    Args:
+        options: The parsed options.
+        names: Those that name a file to write; a drawing if its name is ``draw``.
+
+    Raises:
+        InputError: If a folder, pipe or device stands there, which would be replaced by a file, or
+            a drawing is of no known format; the message names the option.
+    """
+    for name in names:
+        path: Path | None = options[name]
+        if path is None:
+            continue
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "a pipe or a device"
+            raise InputError(f"cannot write {path}: it is {kind}, give the name of a file")
+        if name == "draw":
+            check_drawing(path)

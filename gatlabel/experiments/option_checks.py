@@ -15,6 +15,7 @@ from gatlabel.experiments.starting import STARTS
 from gatlabel.experiments.store import MOST_SEEDS
 from gatlabel.experiments.tuning import MOST_TRIALS
 from gatlabel.graph import VARIANTS
+from gatlabel.printing import clean
 from gatlabel.training.building import GRAPH_FILES
 from gatlabel.training.completion import UNKNOWN
 from gatlabel.training.option_effects import (
@@ -72,6 +73,8 @@ def items_of(name: str, value: Any) -> tuple[Any, ...]:
 
 def _word(name: str, value: Any) -> str:
     if isinstance(value, str | os.PathLike):
+        if clean(value) != str(value):  # tables of results name runs by it
+            raise InputError(f"{name}={str(value)!r}: invisible characters; rename the file")
         return str(value)
     raise InputError(f"{name}={value!r}: give a name, or a list of names")
 

@@ -111,9 +111,9 @@ class RankedLabel:
 
     def has_absence(self, w: Weights) -> NDArray[np.bool_]:
         """Whether a picture in which the label is known to be absent has a weight: ``(R,)``."""
-        found = np.asarray(w[self._absent[:FEW]].any(axis=0))
+        found: NDArray[np.bool_] = np.any(w[self._absent[:FEW]], axis=0)
         if not found.all():
-            np.logical_or(found, w[self._absent[FEW:]].any(axis=0), out=found)
+            found |= np.any(w[self._absent[FEW:]], axis=0)
         return found
 
 

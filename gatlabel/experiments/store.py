@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatlabel.array_reading import read_npz
 from gatlabel.atomic import PREFIX
 from gatlabel.csv_files import read_rows, write_csv
 from gatlabel.errors import InputError, first_line
@@ -184,7 +185,7 @@ class Store:
         Raises:
             InputError: If the file is missing or damaged.
         """
-        content = _read_arrays(self._targets)
+        content = read_npz(self._targets, "targets")
         with damaged(self._targets):
             names = tuple(str(name) for name in content["names"])
             targets, counts = content["targets"], content["train_counts"]
@@ -222,7 +223,7 @@ class Store:
             InputError: If the file is missing or damaged.
         """
         path = self.scores_path(key)
-        content = _read_arrays(path)
+        content = read_npz(path, "scores")
         with damaged(path):
             logits = content["logits"]
             if logits.ndim != 2 or logits.dtype.kind != "f":
@@ -352,14 +353,3 @@ def _shown(value: Any, exactly: bool) -> Any:
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
     return read_rows(path, "table of results") if path.is_file() else []
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        # opened here: NumPy leaves damaged files open
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            return dict(content)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # zip, zlib and NumPy's headers have many ways to be wrong
-        raise InputError(f"cannot read {path}: it is damaged ({first_line(error)})") from error

@@ -146,7 +146,7 @@ def summarize(
     paths = [Path(folder) for folder in folders]
     if not paths:
         raise InputError("give at least one folder of a benchmark")
-    twice = [str(p) for p, n in Counter(p.resolve() for p in paths).items() if n > 1]
+    twice = [p for p, n in Counter(map(os.path.realpath, paths)).items() if n > 1]
     if twice:
         raise InputError(f"{twice[0]} is given twice: give every folder once")
     finished = [read_finished(path) for path in paths]
@@ -188,7 +188,9 @@ def _names(finished: Sequence[Finished]) -> list[str]:
     """What the data sets are called, with the folder where that leaves two alike."""
     alike = Counter(one.data for one in finished)
     names = [
-        one.data if alike[one.data] == 1 else f"{one.data} · {one.folder.resolve().name}"
+        one.data
+        if alike[one.data] == 1
+        else f"{one.data} · {Path(os.path.realpath(one.folder)).name}"
         for one in finished
     ]
     if len(set(names)) == len(names):

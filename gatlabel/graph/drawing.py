@@ -23,6 +23,7 @@ NODE_LINK_LABELS = 150
 """Up to this many labels a graph is drawn as nodes and arrows, beyond as a matrix."""
 
 _FORMATS = (".png", ".svg", ".pdf")
+_WIDEST = 30_000  # pixels; Matplotlib refuses 2^16, and viewers less
 _NAMED_BLOCK = 40  # a matrix as high as this many names leaves each room for one line
 
 
@@ -45,8 +46,7 @@ def draw_graphs(graphs: dict[str, LabelGraph], path: str | os.PathLike[str]) -> 
     Raises:
         InputError: If the file is not to be a png, svg or pdf, or there is no graph.
     """
-    if Path(path).suffix.lower() not in _FORMATS:
-        raise InputError(f"cannot draw to {os.fspath(path)}: end the name in .png, .svg or .pdf")
+    check_drawing(path)
     if not graphs:
         raise InputError("there is no graph to draw")
     from matplotlib.figure import Figure  # not pyplot: no global state, no window
@@ -63,8 +63,19 @@ def draw_graphs(graphs: dict[str, LabelGraph], path: str | os.PathLike[str]) -> 
             _draw_node_link(axis, figure, graph)
         else:
             _draw_matrix(axis, graph)
+    dpi = min(110.0, _WIDEST / max(sum(widths), height))
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figure.savefig(temporary, dpi=dpi)
+
+
+def check_drawing(path: str | os.PathLike[str]) -> None:
+    """Checks that a file name says in which format to draw.
+
+    Raises:
+        InputError: If it ends in none of .png, .svg and .pdf.
+    """
+    if Path(path).suffix.lower() not in _FORMATS:
+        raise InputError(f"cannot draw to {os.fspath(path)}: end the name in .png, .svg or .pdf")
 
 
 def _size(graph: LabelGraph) -> tuple[float, float]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gatlabel.errors import InputError
 from gatlabel.files import read_json, read_text, write_json
@@ -18,6 +21,8 @@ from gatlabel.values import finite_number, shown, truth_value, whole_number
 
 FORMAT = "gatlabel.label-graph/1"
 
+_ENDS = ("source", "target")
+_LARGEST = float(np.finfo(np.float32).max)  # weights are kept in float32
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -54,6 +59,7 @@ def load_graph(path: str | os.PathLike[str]) -> LabelGraph:
         labels = LabelSet(_typed(content["names"], list, "names", "a list of names"))
         sources, targets, weights = _edges(content["edges"])
         variant, options = content["variant"], content["options"]
+        _require_writable(variant, options)
         return LabelGraph(
             labels,
             [sources, targets],
@@ -65,6 +71,14 @@ def load_graph(path: str | os.PathLike[str]) -> LabelGraph:
         )
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _require_writable(*values: Any) -> None:
+    """Checks that what was read can be written again: no NaN, no half of a surrogate pair."""
+    try:
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise InputError("variant or options hold NaN, infinity or half of a character") from error
 
 
 def _typed(value: Any, kind: type, what: str, expected: str) -> Any:
@@ -89,10 +103,6 @@ def _edges(content: Any) -> tuple[list[int], list[int], list[float]]:
     return sources, targets, weights
 
 
-_ENDS = ("source", "target")
-_LARGEST = 3.4028234e38  # of float32
-
-
 def read_edges(path: str | os.PathLike[str]) -> list[tuple[str, str, float]]:
     """Reads an edge list: one edge a row, source, target and, optionally, weight.
 
@@ -114,21 +124,21 @@ def read_edges(path: str | os.PathLike[str]) -> list[tuple[str, str, float]]:
     # a comment is none of csv's business: a quotation mark in it would swallow what follows
     plain = ("" if line.lstrip().startswith("#") else f"{line}\n" for line in lines)
     reader = csv.reader(plain, delimiter=delimiter, skipinitialspace=True, strict=True)
-    heading = True
+    heading, start = True, 1
     try:
         for cells in reader:
+            at, start = f"{where}, line {start}", reader.line_num + 1
             row = [cell.strip() for cell in cells]
             if not any(row):
                 continue
             is_first, heading = heading, False
             if is_first and [cell.lower() for cell in row[:2]] == ["source", "target"]:
                 continue
-            at = f"{where}, line {reader.line_num}"
             if len(row) not in (2, 3) or not row[0] or not row[1]:
                 raise InputError(f"{at}: expected source, target[, weight], found {shown(row)}")
             edges.append((row[0], row[1], _number(row[2], at) if row[2:] and row[2] else 1.0))
     except csv.Error as error:
-        raise InputError(f"{where}, line {reader.line_num}: {error}") from error
+        raise InputError(f"{where}, line {start}: {error}") from error
     if not edges:
         raise InputError(f"{where} lists no edges")
     return edges

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
-from gatlabel.graph.array_files import read_npz
 from gatlabel.graph.sparse_counts import from_triples, refuse_overflow, whole_numbers
 from gatlabel.labels import LabelSet
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
-from gatlabel.graph.array_files import opened, read_npz
 from gatlabel.labels import LabelSet
+from gatlabel.reading import opened
 from gatlabel.values import shown
 
 Vector = NDArray[np.float64]
@@ -213,11 +214,11 @@ def _read_text(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vect
                 continue
             width = width or len(cells) - 1
             # some words of GloVe's largest files hold blanks: the numbers count from the end
-            word = " ".join(cells[: max(len(cells) - width, 1)])
+            start = max(len(cells) - width, 1)
+            word = " ".join(cells[:start])
             if word in wanted and word not in table:
-                table[word] = _numbers(
-                    word, cells[-width:], width, f"{os.fspath(path)}, line {number}"
-                )
+                where = f"{os.fspath(path)}, line {number}"
+                table[word] = _numbers(word, cells[start:], width, where)
     return table
 
 

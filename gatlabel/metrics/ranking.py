@@ -211,10 +211,10 @@ class MeanAPResult:
         value: The mean over labels with a positive and a known absence, 0 to 1; NaN if there is
             none.
         per_label: float64 ``(L,)``, NaN for a label that is left out.
-        left_out: Labels without a positive or without a known absence, which are not in the mean;
-            names, or positions as text when no names were given.
+        left_out: Labels without a positive, which are not in the mean; names, or positions as text
+            when no names were given.
         protocol: ``"uninterpolated"``, ``"voc2007"`` or ``"voc2010"``.
-        never_absent: Those of ``left_out`` that have a positive.
+        never_absent: Labels with a positive and without a known absence, not in the mean either.
     """
 
     value: float
@@ -224,11 +224,10 @@ class MeanAPResult:
     never_absent: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        scored = len(self.per_label) - len(self.left_out)
+        scored = len(self.per_label) - len(self.left_out) - len(self.never_absent)
         text = f"mAP {self.value:.4f} ({self.protocol}, mean over {scored} labels"
-        without = [name for name in self.left_out if name not in self.never_absent]
-        if without:
-            text += f"; without positives: {', '.join(without)}"
+        if self.left_out:
+            text += f"; without positives: {', '.join(self.left_out)}"
         if self.never_absent:
             text += f"; without a known absence: {', '.join(self.never_absent)}"
         return f"{text})"
@@ -262,12 +261,12 @@ def mean_average_precision(
     """
     per_label = average_precision(scores, targets, protocol, labels=labels)
     one_sided = without_absence(check_scores(scores, targets, labels)[1])
+    never = per_label.isnan()
     per_label = per_label.masked_fill(one_sided, math.nan)
-    gone = per_label.isnan()
     names = [str(k) for k in range(len(per_label))] if labels is None else list(labels)
     left_out, never_absent = (
         tuple(name for name, chosen in zip(names, which.tolist(), strict=True) if chosen)
-        for which in (gone, one_sided)
+        for which in (never, one_sided)
     )
-    value = float(per_label[~gone].mean())
+    value = float(per_label[~per_label.isnan()].mean())
     return MeanAPResult(value, per_label, left_out, protocol, never_absent)

@@ -35,8 +35,9 @@ class MetricsReport:
             presences are.
         positives: int64 ``(L,)``.
         known: int64 ``(L,)``: entries that are not unknown.
-        left_out: Names of labels without a positive or a known absence, in no mean over labels.
+        left_out: Names of labels without a positive, in no mean over labels.
         protocol: Sentences that say how the numbers came about.
+        never_absent: Names of labels with a positive and no known absence, in no such mean either.
     """
 
     labels: tuple[str, ...]
@@ -48,6 +49,7 @@ class MetricsReport:
     known: Tensor
     left_out: tuple[str, ...]
     protocol: tuple[str, ...]
+    never_absent: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns one plain dict a label: label, ap, f1, frequency, positives, known.
@@ -68,11 +70,12 @@ class MetricsReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for a JSON file: metrics, labels, left_out and protocol."""
+        """Returns plain values for a JSON file: metrics, labels, who is left out, protocol."""
         return {
             "metrics": {name: _plain(value) for name, value in self.metrics.items()},
             "labels": self.rows(),
             "left_out": list(self.left_out),
+            "never_absent": list(self.never_absent),
             "protocol": list(self.protocol),
         }
 
@@ -135,7 +138,7 @@ def evaluate_scores(
         f"{len(score)} pictures, {len(labels)} labels, {int(counts.sum())} known entries of "
         f"{known.numel()}; unknown entries count nowhere",
         f"mAP: uninterpolated AP in float64 on logits, ties one threshold, mean over the "
-        f"{len(labels) - len(ap.left_out)} labels with a positive and a known absence",
+        f"{int((~ap.per_label.isnan()).sum())} labels with a positive and a known absence",
         f"CP to OF1: {plain.rule}; CP and CR averaged over labels with a positive, CF1 their "
         "harmonic mean; O* pooled",
         f"top{k}: {thresholded.rule}; top{k}_plain: {best.rule}",
@@ -143,10 +146,10 @@ def evaluate_scores(
     if soft:
         protocol.append(f"{soft} soft targets: present from 0.5 upwards")
     sides = one_sided.tolist()
-    never_absent = [name for name, only in zip(labels, sides, strict=True) if only]
-    without = [name for name in ap.left_out if name not in never_absent]
-    if without:
-        protocol.append(f"without positives, left out: {', '.join(without)}")
+    never_absent = tuple(name for name, only in zip(labels, sides, strict=True) if only)
+    left_out = tuple(name for name in ap.left_out if name not in never_absent)
+    if left_out:
+        protocol.append(f"without positives, left out: {', '.join(left_out)}")
     if never_absent:
         protocol.append(
             f"present and never known to be absent, left out of AP, precision, recall and F1: "
@@ -160,8 +163,9 @@ def evaluate_scores(
         frequency=frequency,
         positives=positives,
         known=counts,
-        left_out=ap.left_out,
+        left_out=left_out,
         protocol=tuple(protocol),
+        never_absent=never_absent,
     )
 
 

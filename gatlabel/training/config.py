@@ -40,6 +40,8 @@ class TrainConfig:
         split_column: csv: column that names the split; none splits at random, stratified.
         unknown_column: csv: column with the labels of which nothing is known.
         difficult_column: csv: column with the labels whose objects are all hard to tell.
+        minus_one: csv and json with one number per label: what -1 is, absent or unknown; none takes
+            unknown where absence is written as 0, and asks otherwise.
         train_set: What to train on: the image set (voc; train is the default), the annotation
             file (coco), or the list (json), below root.
         val_set: What to choose by, likewise; voc: no cuts it from the training pictures.
@@ -164,6 +166,7 @@ class TrainConfig:
     split_column: str | None = "split"
     unknown_column: str = "unknown"
     difficult_column: str = "difficult"
+    minus_one: Literal["absent", "unknown"] | None = None
     train_set: str | None = None
     val_set: str | None = None
     test_set: str | None = None

@@ -131,6 +131,7 @@ ONLY_FOR = {
     "delimiter": ("csv",),
     "unknown_column": ("csv",),
     "difficult_column": ("csv",),
+    "minus_one": ("csv", "json"),
     "train_set": ("voc", "coco", "json"),
     "val_set": ("voc", "coco", "json"),
     "test_set": ("voc", "coco", "json"),
