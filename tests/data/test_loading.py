@@ -169,9 +169,8 @@ def test_a_file_that_fails_after_the_check_is_one_error(
         path.unlink()
     if change == "pipe":
         os.mkfifo(path)
-    with pytest.raises(InputError, match=r"^[^\n]*3\.png[^\n]*$") as caught:
+    with pytest.raises(InputError, match=r"^(?!.*Traceback)[^\n]*3\.png[^\n]*\Z"):
         list(batches)
-    assert "Traceback" not in str(caught.value)
     path.unlink(missing_ok=True)
     save_picture(path)
     assert len(list(batches)) == 3  # the loader can be used on
