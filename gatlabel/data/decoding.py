@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _SMALL_FILE = 1 << 24  # bytes; a larger file is read only when it is its turn in the budget
 _MOST_SCANS = 500  # of a JPEG; each goes over the whole image, and may take a dozen bytes
+_MOST_COMMENTS = 100  # Pillow takes time in proportion to their number times what follows
+_PPM_AS_TEXT = (b"P1", b"P2", b"P3")
 _BYTES_PER_PIXEL = {"JPEG": 10, "MPO": 10, "WEBP": 20, "AVIF": 16}  # while it is decoded
 
 
@@ -83,8 +85,7 @@ def _read(path: str | os.PathLike[str], max_pixels: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > _SMALL_FILE:
             with open_image(file, max_pixels) as header:
-                DECODING.take(size + _memory(header, header.width * header.height, b""))
-            # Pillow closes a file that it has read; this one it was only lent
+                DECODING.take(size + _memory(header, header.width * header.height, scans=2))
             file.seek(0)
         most = largest_file(max_pixels)
         data = file.read(most + 1)
@@ -98,7 +99,7 @@ def _decode(data: bytes, at_least: int | None, max_pixels: int) -> Tensor:
         width, height = image.size
         if at_least is not None:
             image.draft(None, (at_least, at_least))  # does nothing unless it is a JPEG
-        DECODING.take(_memory(image, width * height, data))
+        DECODING.take(_memory(image, width * height, _scans(image, data)))
         if image.format in ("JPEG", "MPO") and image.mode == "RGB":
             with contextlib.suppress(ValueError):  # Pillow says better what is wrong
                 return _decode_jpeg(data, image, (height, width))
@@ -106,20 +107,28 @@ def _decode(data: bytes, at_least: int | None, max_pixels: int) -> Tensor:
         return image_to_tensor(image)
 
 
-def _memory(image: ImageFile, pixels: int, data: bytes) -> int:
-    """Returns about how many bytes decoding takes: of what is decoded, and of what is buffered.
-
-    Raises:
-        ValueError: If a JPEG has so many scans that it would take hours.
-    """
+def _memory(image: ImageFile, pixels: int, scans: int) -> int:
+    """Returns about how many bytes decoding takes: of what is decoded, and of what is buffered."""
     width, height = image.size  # after a draft: of the smaller image
     memory = _BYTES_PER_PIXEL.get(image.format or "", 12) * width * height
+    # of several scans all coefficients are kept, whatever the draft
+    return memory + (6 * pixels if scans > 1 else 0)
+
+
+def _scans(image: ImageFile, data: bytes) -> int:
+    """Returns how often decoding goes over the image: more than once for some JPEGs.
+
+    Raises:
+        ValueError: If that would take hours, or a PPM file as text has as many comments.
+    """
+    if image.format == "PPM" and data[:2] in _PPM_AS_TEXT and data.count(b"#") > _MOST_COMMENTS:
+        raise ValueError("its comments are too many")
     if image.format not in ("JPEG", "MPO") or _is_one_scan(image, data):
-        return memory
+        return 1
     scans = data.count(b"\xff\xda")
     if scans > _MOST_SCANS:
         raise ValueError(f"its {scans} scans are too many")
-    return memory + 6 * pixels  # all coefficients are kept, whatever the draft
+    return scans
 
 
 def _is_one_scan(image: ImageFile, data: bytes) -> bool:

@@ -56,7 +56,8 @@ class DiskCache:
         folder: Where the file is kept; made if it is not there. It can be deleted at any time.
 
     Raises:
-        InputError: If the source cannot tell when its pictures change, or a picture is missing.
+        InputError: If the source cannot tell when its pictures change, a picture is missing, or no
+            folder can have that name.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class DiskCache:
         self._source = source
         self._side = side
         self._folder = Path(folder)
+        if "\0" in str(folder):
+            raise InputError(f"no folder can have the name {str(folder)!r}: give another")
         self.path = self._named()
         self._opened: _Opened | None = None
 

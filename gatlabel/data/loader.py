@@ -75,7 +75,12 @@ class ImageLoader(DataLoader[Item]):
         """
         for batch in super().__iter__():
             if isinstance(batch, InputError):
-                raise batch
+                try:
+                    raise batch
+                finally:
+                    # Else the error holds this frame and the frame holds the error, and with it the
+                    # workers: found as garbage together, they are not told to end but waited for.
+                    del batch
             yield batch
 
 

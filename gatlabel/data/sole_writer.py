@@ -53,7 +53,10 @@ def sole_writer(path: Path, made: Callable[[], bool]) -> Iterator[BinaryIO | Non
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
     """Removes what killed processes left of files that match ``pattern``."""
-    for partial in folder.glob(f".{pattern}.partial"):
+    found: list[Path] = []
+    with suppress(OSError):
+        found += folder.glob(f".{pattern}.partial")
+    for partial in found:
         with suppress(OSError), partial.open("rb") as file:
             if _lock(file, wait=False) and _is_at(file, partial):
                 partial.unlink()

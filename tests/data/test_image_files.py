@@ -165,6 +165,12 @@ def test_a_jpeg_of_many_scans_is_refused() -> None:
         decode_image(data[:-2] + 600 * last + data[-2:])
 
 
+def test_a_text_image_of_many_comments_is_refused() -> None:
+    assert decode_image(b"P3 1 1 255\n# a comment\n9 8 7\n")[:, 0, 0].tolist() == [9, 8, 7]
+    with pytest.raises(InputError, match="its comments are too many"):
+        decode_image(b"P3 1 1 255\n" + 3_000_000 * b"#\n" + b"9 8 7\n")
+
+
 def test_a_file_too_large_for_any_image_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "sparse.png").open("wb") as file:
         file.write(png(2, 2))
