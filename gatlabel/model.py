@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder, create_encoder
-from gatlabel.encoders.encoder import MOST_PIXELS, OWN_MODULE
+from gatlabel.encoders.encoder import MOST_PIXELS, OWN_MODULE, SAFE_PIXELS
 from gatlabel.errors import InputError, first_line, unknown_choice
 from gatlabel.files import write_json
 from gatlabel.labels import LabelSet
@@ -125,7 +125,8 @@ class MultiLabelClassifier(HasIdentity):
             stride: Pixels a cell of the map, where an encoder given by name shall end early.
 
         Raises:
-            InputError: If a name is unknown, an option does not fit, or the graph is missing.
+            InputError: If a name is unknown, an option does not fit, the graph is missing, or the
+                encoder does not take pictures of that size.
         """
         if isinstance(encoder, str):
             encoder = create_encoder(encoder, weights=weights, stride=stride)
@@ -133,6 +134,8 @@ class MultiLabelClassifier(HasIdentity):
             raise InputError(
                 "weights and stride are for an encoder given by name: this one is made already"
             )
+        if image_size is not None and image_size < SAFE_PIXELS:
+            encoder.require_size(whole_number(image_size, "image_size", 1, MOST_PIXELS))
         if isinstance(head, str):
             if head not in HEADS:
                 raise unknown_choice("head", head, HEADS)
@@ -275,6 +278,8 @@ class MultiLabelClassifier(HasIdentity):
             encoder = described.encoder.make()
         elif described.encoder.name == OWN_MODULE:
             described.encoder.require(encoder)
+        if described.image_size < SAFE_PIXELS or encoder.name == OWN_MODULE:
+            encoder.require_size(described.image_size)
         if encoder.out_features != described.in_features:
             raise InputError(
                 f"head.in_features={described.in_features}, but the encoder has "

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from gatlabel import data
 from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.encoders import unread_encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.explain import GraphExplanation, explain_graph
-from gatlabel.encoders import unread_encoder
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import TakesGraph
