@@ -59,7 +59,7 @@ class Predictor:
         device: str | torch.device = "auto",
         batch_size: int = 32,
     ) -> None:
-        batch_size = whole_number(batch_size, "batch size", 1, MOST_AT_ONCE)
+        batch_size = whole_number(batch_size, "batch_size", 1, MOST_AT_ONCE)
         self.labels: LabelSet = model.labels
         values = list(threshold_of_each(threshold, self.labels).values())
         self.thresholds = torch.tensor(values, dtype=torch.float64)  # (L,)

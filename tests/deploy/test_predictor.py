@@ -187,7 +187,11 @@ def test_graph_heads_are_folded() -> None:
         ({"threshold": float("nan")}, "threshold nan"),
         ({"threshold": {"cat": 0.5}}, "labels of the thresholds do not match; missing: 'dog'"),
         ({"threshold": dict.fromkeys(NAMES, 2.0)}, "threshold 2.0 of label 'cat'"),
-        ({"batch_size": 0}, "batch size 0"),
+        ({"batch_size": 0}, "batch_size=0: must be at least 1"),
+        ({"batch_size": 2.0}, "batch_size=2.0: give a whole number"),
+        ({"threshold": "0.5"}, "threshold '0.5': expected a probability"),
+        ({"threshold": True}, "threshold True: expected a probability"),
+        ({"threshold": [0.5] * 4}, "expected a probability"),
         ({"device": "gpu"}, "cannot use the device 'gpu'"),
     ],
 )

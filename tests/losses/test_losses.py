@@ -212,7 +212,7 @@ def test_shapes_must_fit(loss):
         (lambda: AsymmetricLoss(gamma_negative=True), "gamma_negative is True"),
         (
             lambda: AsymmetricLoss(clip=math.nan),
-            "clip is nan: it must be a number from 0 to below 1",
+            "clip is nan: it must be a number from 0 to below",
         ),
         (lambda: FocalLoss(gamma=-1), "gamma is -1"),
         (lambda: FocalLoss(alpha=2), "alpha is 2"),
