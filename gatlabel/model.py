@@ -29,7 +29,7 @@ from gatlabel.model_file import (
 from gatlabel.nn import HEADS, Head, LinearHead, StaticHead, TakesGraph
 from gatlabel.nn.identity import HasIdentity, Identity
 from gatlabel.nn.pooling import POOLINGS
-from gatlabel.saving import Shapes, read_shapes, read_state, write_state
+from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
 from gatlabel.values import whole_number
 
 if TYPE_CHECKING:
@@ -134,8 +134,10 @@ class MultiLabelClassifier(HasIdentity):
             raise InputError(
                 "weights and stride are for an encoder given by name: this one is made already"
             )
-        if image_size is not None and image_size < SAFE_PIXELS:
-            encoder.require_size(whole_number(image_size, "image_size", 1, MOST_PIXELS))
+        if image_size is not None:
+            image_size = whole_number(image_size, "image_size", 1, MOST_PIXELS)
+            if image_size < SAFE_PIXELS:
+                encoder.require_size(image_size)
         if isinstance(head, str):
             if head not in HEADS:
                 raise unknown_choice("head", head, HEADS)
@@ -312,6 +314,7 @@ def _read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:
     from gatlabel.graph import LabelGraph
 
     path = folder / "graph.json"
+    require_file(path, "label graph")
     graph = LabelGraph.load(path)
     if set(graph.names) != set(described.labels):
         refuse_other_labels(graph.labels, described.labels, str(path), str(folder / FILE))

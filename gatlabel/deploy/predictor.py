@@ -75,6 +75,8 @@ class Predictor:
             self.device, self.model = model.device, model
         else:
             self.device = choose_device(device)
+            if self.device.type == "meta":
+                raise InputError("the device 'meta' computes nothing: say auto or cpu")
             self.model = model.fold().eval().to(self.device)
         self.transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
 
