@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder, create_encoder
-from gatlabel.encoders.encoder import MOST_PIXELS, OWN_MODULE
+from gatlabel.encoders.encoder import MOST_PIXELS, OWN_MODULE, SAFE_PIXELS
 from gatlabel.errors import InputError, first_line, unknown_choice
 from gatlabel.files import atomic_folder, write_json
 from gatlabel.labels import LabelSet
@@ -29,7 +29,7 @@ from gatlabel.model_file import (
 from gatlabel.nn import HEADS, Head, LinearHead, StaticHead, TakesGraph
 from gatlabel.nn.identity import HasIdentity, Identity
 from gatlabel.nn.pooling import POOLINGS
-from gatlabel.saving import Shapes, read_shapes, read_state, write_state
+from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
 from gatlabel.values import whole_number
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ class MultiLabelClassifier(HasIdentity):
             stride: Pixels a cell of the map, where an encoder given by name shall end early.
 
         Raises:
-            InputError: If a name is unknown, an option does not fit, or the graph is missing.
+            InputError: If a name is unknown, an option does not fit, the graph is missing, or the
+                encoder does not take pictures of that size.
         """
         if isinstance(encoder, str):
             encoder = create_encoder(encoder, weights=weights, stride=stride)
@@ -133,6 +134,10 @@ class MultiLabelClassifier(HasIdentity):
             raise InputError(
                 "weights and stride are for an encoder given by name: this one is made already"
             )
+        if image_size is not None:
+            image_size = whole_number(image_size, "image_size", 1, MOST_PIXELS)
+            if image_size < SAFE_PIXELS:
+                encoder.require_size(image_size)
         if isinstance(head, str):
             if head not in HEADS:
                 raise unknown_choice("head", head, HEADS)
@@ -280,6 +285,8 @@ class MultiLabelClassifier(HasIdentity):
             encoder = described.encoder.make()
         elif described.encoder.name == OWN_MODULE:
             described.encoder.require(encoder)
+        if described.image_size < SAFE_PIXELS or encoder.name == OWN_MODULE:
+            encoder.require_size(described.image_size)
         if encoder.out_features != described.in_features:
             raise InputError(
                 f"head.in_features={described.in_features}, but the encoder has "
@@ -312,6 +319,7 @@ def _read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:
     from gatlabel.graph import LabelGraph
 
     path = folder / "graph.json"
+    require_file(path, "label graph")
     graph = LabelGraph.load(path)
     if set(graph.names) != set(described.labels):
         refuse_other_labels(graph.labels, described.labels, str(path), str(folder / FILE))

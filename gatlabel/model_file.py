@@ -8,6 +8,7 @@ and none reaches a function that reads names of files.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from gatlabel.labels import LabelSet
 from gatlabel.nn import HEADS
 from gatlabel.nn.identity import first_difference
 from gatlabel.nn.pooling import POOLINGS
+from gatlabel.saving import require_file
 from gatlabel.values import finite_number, line_of_text, shown, truth_value, whole_number
 
 FORMAT = "gatlabel-model-1"
@@ -69,6 +71,7 @@ def read_model_file(folder: Path) -> ModelDescription:
             message names file and value.
     """
     path = folder / FILE
+    require_file(path, "model description")
     config = read_json(path, "model description")
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise InputError(
@@ -234,8 +237,9 @@ def check_companions(folder: Path, labels: LabelSet) -> None:
     """
     for file, what in (("labels.json", "label file"), ("counts.json", "co-occurrence file")):
         path = folder / file
-        if not path.exists():
+        if not os.path.lexists(path):
             continue
+        require_file(path, what)
         content = read_json(path, what)
         names = content.get("names") if isinstance(content, dict) else content
         try:

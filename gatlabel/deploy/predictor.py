@@ -62,7 +62,7 @@ class Predictor:
         batch_size: int = 32,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        batch_size = whole_number(batch_size, "batch size", 1, MOST_AT_ONCE)
+        batch_size = whole_number(batch_size, "batch_size", 1, MOST_AT_ONCE)
         self.max_pixels = whole_number(max_pixels, "max_pixels", 1)
         self.labels: LabelSet = model.labels
         values = list(threshold_of_each(threshold, self.labels).values())
@@ -79,6 +79,8 @@ class Predictor:
             self.device, self.model = model.device, model
         else:
             self.device = choose_device(device)
+            if self.device.type == "meta":
+                raise InputError("the device 'meta' computes nothing: say auto or cpu")
             self.model = model.fold().eval().to(self.device)
         self.transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
 

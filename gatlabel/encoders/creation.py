@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from gatlabel.encoders.cutting import cut
-from gatlabel.encoders.encoder import OWN_MODULE, Encoder, feature_width
+from gatlabel.encoders.encoder import OWN_MODULE, SAFE_PIXELS, Encoder, feature_width
 from gatlabel.encoders.weights import AFTER_THE_MAP, lite_weights, load_weights, weight_file
 from gatlabel.errors import InputError, first_line, require_extra, unknown_choice
 
@@ -72,7 +72,7 @@ def create_encoder(
     trunk, width = encoder.trunk, encoder.out_features
     if stride is not None:
         trunk = cut(trunk, stride, f"encoder {name!r}")
-        width = feature_width(trunk, 96, f"encoder {name!r}")
+        width = feature_width(trunk, SAFE_PIXELS, f"encoder {name!r}")
     if out_features is not None and out_features != width:
         raise InputError(f"encoder {name!r} has {width} features, not {out_features}")
     return Encoder(
@@ -113,7 +113,7 @@ def unread_encoder(name: str, weights: str | None = None, *, stride: int | None 
         return encoder
     what = f"encoder {name!r}"
     trunk = cut(encoder.trunk, stride, what)
-    return Encoder(name, trunk, feature_width(trunk, 96, what), stride=stride)
+    return Encoder(name, trunk, feature_width(trunk, SAFE_PIXELS, what), stride=stride)
 
 
 def torchvision_names() -> list[str]:
@@ -170,7 +170,7 @@ def _torchvision_encoder(name: str, weights: str | None, read: bool = True) -> E
     return Encoder(
         name,
         trunk,
-        feature_width(trunk, 96, f"encoder {name!r}"),
+        feature_width(trunk, SAFE_PIXELS, f"encoder {name!r}"),
         image_size=int(transforms.crop_size[0]),
         mean=(0.5, 0.5, 0.5) if half else transforms.mean,
         std=(0.5, 0.5, 0.5) if half else transforms.std,

@@ -8,13 +8,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, first_line
 from gatlabel.values import finite_number, shown, whole_number
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 OWN_MODULE = "module"
 MOST_PIXELS = 8192  # side of a picture
+SAFE_PIXELS = 96  # a side that every network by name was run with when it was made
 
 
 class Encoder(nn.Module):
@@ -115,6 +116,20 @@ class Encoder(nn.Module):
         """Returns the feature map ``(B, D, h, w)`` of normalised pictures ``(B, 3, H, W)``."""
         features: Tensor = self.trunk(images)
         return features[:, :, None, None] if features.ndim == 2 else features
+
+    def require_size(self, size: int) -> None:
+        """Runs the network once on a black picture of a size, since small ones shrink to nothing.
+
+        Raises:
+            InputError: If it does not take them.
+        """
+        try:
+            feature_width(self.trunk, size, f"encoder {self.name!r}")
+        except Exception as error:  # whatever a network says of its input
+            raise InputError(
+                f"image_size={size}: encoder {self.name!r} does not take pictures of {size} pixels "
+                f"({first_line(error)})"
+            ) from error
 
     def train(self, mode: bool = True) -> Self:
         """Sets training mode, except in parts that :func:`gatlabel.encoders.freeze` froze."""

@@ -19,7 +19,6 @@ from gatlabel.printing import clean
 from gatlabel.training.building import GRAPH_FILES
 from gatlabel.training.completion import UNKNOWN
 from gatlabel.training.option_effects import (
-    HEADS_OVER_GRAPH,
     SEVERAL,
     Choices,
     refuse,
@@ -55,7 +54,6 @@ EFFECTS: dict[str, tuple[Choices, ...]] = {
         ({"mode": ("frozen",), "train.data": ("scenes",)},),
     ),
     "tuning_seeds": ({"trials_each": SEVERAL},),
-    "graphs": ({"heads": HEADS_OVER_GRAPH}, {"unknown": ("complete",)}),
 }
 MAY_BE_NONE = ("trials", "tuning_seeds", "workers")
 
@@ -120,9 +118,8 @@ def check_options(config: BenchmarkConfig) -> None:
 
 
 def _usual(config: BenchmarkConfig) -> dict[str, list[Any]]:
-    """By option, its default; that of graphs depends on what is compared, and one seed is least."""
+    """By option, its default; one tuning seed is the least."""
     usual = {name: [type(config).__dataclass_fields__[name].default] for name in EFFECTS}
-    usual["graphs"].append(("conditional",))
     usual["tuning_seeds"].append(1)
     return usual
 

@@ -8,8 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gatlabel.errors import InputError
-from gatlabel.losses.inputs import Reduction, check_reduction, reduce_loss, split_unknown
+from gatlabel.losses.inputs import (
+    MOST_GAMMA,
+    Reduction,
+    check_reduction,
+    check_share,
+    reduce_loss,
+    split_unknown,
+)
 
 
 def asymmetric_loss(
@@ -88,11 +94,9 @@ def _shifted(z: Tensor, log_p: Tensor, log_q: Tensor, clip: float) -> tuple[Tens
 
 
 def _check(gamma_negative: float, gamma_positive: float, clip: float) -> None:
-    for name, value in (("gamma_negative", gamma_negative), ("gamma_positive", gamma_positive)):
-        if not value >= 0:
-            raise InputError(f"{name} is {value}: it must be at least 0")
-    if not 0 <= clip < 1:
-        raise InputError(f"clip is {clip}: it must be from 0 to below 1")
+    check_share("gamma_negative", gamma_negative, MOST_GAMMA)
+    check_share("gamma_positive", gamma_positive, MOST_GAMMA)
+    check_share("clip", clip, 1, below=True)
 
 
 class AsymmetricLoss(nn.Module):

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from gatlabel.errors import InputError
 from gatlabel.losses.inputs import Reduction, check_reduction, reduce_loss, split_unknown
+from gatlabel.values import shown
 
 
 def binary_cross_entropy(
@@ -50,6 +51,22 @@ def binary_cross_entropy(
     return reduce_loss(positive + negative, known, reduction)
 
 
+def _checked(pos_weight: Tensor | list[float] | float) -> Tensor:
+    try:
+        weight = torch.as_tensor(pos_weight, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(
+            f"pos_weight={shown(pos_weight)}: give a number, or one a label"
+        ) from error
+    if weight.ndim > 1 or not weight.numel() or isinstance(pos_weight, bool):
+        raise InputError(f"pos_weight={shown(pos_weight)}: give a number, or one a label")
+    if not bool(((weight > 0) & weight.isfinite()).all()):
+        raise InputError(
+            f"pos_weight={shown(pos_weight)}: it must be finite and above 0 for every label"
+        )
+    return weight
+
+
 class BCELoss(nn.Module):
     """:func:`binary_cross_entropy` as a module.
 
@@ -62,7 +79,8 @@ class BCELoss(nn.Module):
         - output: scalar, or ``(..., L)`` with ``"none"``
 
     Raises:
-        InputError: If a weight is not above 0 or there is no such reduction.
+        InputError: If a weight is not finite and above 0, there are not as many as labels, or
+            there is no such reduction.
     """
 
     pos_weight: Tensor | None
@@ -72,18 +90,17 @@ class BCELoss(nn.Module):
     ) -> None:
         super().__init__()
         check_reduction(reduction)
-        weight = None if pos_weight is None else torch.as_tensor(pos_weight, dtype=torch.float32)
-        if weight is not None and not bool((weight > 0).all()):
-            raise InputError("pos_weight must be above 0 for every label")
+        weight = None if pos_weight is None else _checked(pos_weight)
         # part of the configuration, not of the learned state
         self.register_buffer("pos_weight", weight, persistent=False)
         self.reduction = reduction
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Returns the loss of logits ``(..., L)`` against targets ``(..., L)``."""
-        return binary_cross_entropy(
-            logits, targets, pos_weight=self.pos_weight, reduction=self.reduction
-        )
+        weight = self.pos_weight
+        if weight is not None and weight.ndim and len(weight) != logits.shape[-1]:
+            raise InputError(f"pos_weight has {len(weight)} values for {logits.shape[-1]} labels")
+        return binary_cross_entropy(logits, targets, pos_weight=weight, reduction=self.reduction)
 
     def extra_repr(self) -> str:
         """Shows the options."""

@@ -6,8 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gatlabel.errors import InputError
-from gatlabel.losses.inputs import Reduction, check_reduction, reduce_loss, split_unknown
+from gatlabel.losses.inputs import (
+    MOST_GAMMA,
+    Reduction,
+    check_reduction,
+    check_share,
+    reduce_loss,
+    split_unknown,
+)
 
 
 def focal_loss(
@@ -58,10 +64,9 @@ def focal_loss(
 
 
 def _check(gamma: float, alpha: float | None) -> None:
-    if not gamma >= 0:
-        raise InputError(f"gamma is {gamma}: it must be at least 0")
-    if alpha is not None and not 0 <= alpha <= 1:
-        raise InputError(f"alpha is {alpha}: it must be from 0 to 1, or None")
+    check_share("gamma", gamma, MOST_GAMMA)
+    if alpha is not None:
+        check_share("alpha", alpha, 1)
 
 
 class FocalLoss(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Literal
 
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor
 
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import UNKNOWN
+from gatlabel.values import shown
 
+MOST_GAMMA = 1000  # beyond, powers of probabilities are 0 or 1 in any case
 Reduction = Literal["mean", "sum", "batch_mean", "none"]
 
 REDUCTIONS = {
@@ -24,6 +27,25 @@ def check_reduction(reduction: str) -> None:
     """Refuses a reduction that does not exist, naming the nearest one."""
     if reduction not in REDUCTIONS:
         raise unknown_choice("reduction", reduction, REDUCTIONS)
+
+
+def check_share(name: str, value: float, most: float, *, below: bool = False) -> None:
+    """Refuses an option of a loss that is no number from 0 to a bound.
+
+    Args:
+        name: Of the option.
+        value: What was given.
+        most: The bound.
+        below: Whether it is excluded.
+
+    Raises:
+        InputError: The message names the option.
+    """
+    # first: a text compares with no number
+    wrong = isinstance(value, bool) or not isinstance(value, Real | Tensor)
+    if wrong or not (0 <= value < most if below else 0 <= value <= most):
+        to = "below " if below else ""
+        raise InputError(f"{name} is {shown(value)}: it must be a number from 0 to {to}{most}")
 
 
 def split_unknown(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -43,7 +43,7 @@ class HasIdentity(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """Returns the identity, uint8 ``(n,)``."""
-        text = json.dumps(self.identity(), sort_keys=True, ensure_ascii=False)
+        text = json.dumps(self.identity())
         return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Any) -> None:

@@ -19,7 +19,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("epochs", "step_epochs", "graph_top_k"), (1, _MANY)),
     **dict.fromkeys(("layers", "decoder_layers"), (1, 1000)),
     **dict.fromkeys(("hidden", "heads"), (1, 2**16)),
-    **dict.fromkeys(("image_size", "scene_size", "stride"), (1, 8192)),
+    **dict.fromkeys(("scene_size", "stride"), (1, 8192)),
+    "image_size": (8, 8192),  # what the encoder takes is tried when it is made
     **dict.fromkeys(("gamma_positive", "gamma_negative"), (0, 1000)),
     **dict.fromkeys(("weight_decay", "shrinkage", "clip_gradient"), (0, 1e9)),
     **dict.fromkeys(("encoder_lr", "lam"), (0, 1e9)),

@@ -21,7 +21,7 @@ from gatlabel.values import shown
 if TYPE_CHECKING:
     from gatlabel.training.config import TrainConfig
 
-#: Values of which an option, or one of several that it lists, has to have one, by its name.
+#: Values of which an option has to have one, by its name; all of them.
 Choices = Mapping[str, tuple[Any, ...]]
 GIVEN = ("a given",)  # in their place: any but none
 SEVERAL = ("several",)  # in their place: a number above 1
@@ -44,9 +44,9 @@ def _variants(option: str) -> tuple[Choices, ...]:
     return {"graph": taking}, {"graph": ("random",), "graph_base": taking}
 
 
-HEADS_OVER_GRAPH = tuple(name for name, head in HEADS.items() if issubclass(head, TakesGraph))
+_OVER_GRAPH = tuple(name for name, head in HEADS.items() if issubclass(head, TakesGraph))
 _POOLED = tuple(name for name, head in HEADS.items() if not head.needs_map)
-_GRAPH_IS_USED: tuple[Choices, ...] = ({"head": HEADS_OVER_GRAPH}, {"unknown": ("complete",)})
+_GRAPH_IS_USED: tuple[Choices, ...] = ({"head": _OVER_GRAPH}, {"unknown": ("complete",)})
 _TOP_K = tuple(dict.fromkeys(v for o in ("top_k", "k") for v in _variants(o)[0]["graph"]))
 
 #: By option, the choices beside which it has an effect: those of any one of the mappings.
@@ -162,7 +162,7 @@ def _is_met(value: Any, values: tuple[Any, ...]) -> bool:
         return value is not None
     if values is SEVERAL:
         return bool(value > 1)
-    return any(v in values for v in value) if isinstance(value, tuple) else value in values
+    return value in values
 
 
 def _only_for(config: Any, ways: Sequence[Choices]) -> str:
@@ -172,6 +172,6 @@ def _only_for(config: Any, ways: Sequence[Choices]) -> str:
     values, has, name = nearest[option], _value(config, option), option.rpartition(".")[2]
     if values in (GIVEN, SEVERAL):
         return f"only with {values[0]} {name}"
-    has = ", ".join(has) if isinstance(has, tuple) else "none" if has is None else has
+    has = ", ".join(has) if isinstance(has, tuple) else "none" if has is None else has  # columns
     listed = ", ".join("none" if value is None else str(value) for value in values)
     return f"not for {name}={has}, only for {listed}"

@@ -189,8 +189,15 @@ def test_graph_heads_are_folded() -> None:
         ({"threshold": float("nan")}, "threshold nan"),
         ({"threshold": {"cat": 0.5}}, "labels of the thresholds do not match; missing: 'dog'"),
         ({"threshold": dict.fromkeys(NAMES, 2.0)}, "threshold 2.0 of label 'cat'"),
-        ({"batch_size": 0}, "batch size 0"),
+        ({"batch_size": 0}, "batch_size=0: must be at least 1"),
+        ({"batch_size": 2.0}, "batch_size=2.0: give a whole number"),
+        ({"threshold": "0.5"}, "threshold '0.5': expected a probability"),
+        ({"threshold": True}, "threshold True: expected a probability"),
+        ({"threshold": [0.5] * 4}, "expected a probability"),
         ({"device": "gpu"}, "cannot use the device 'gpu'"),
+        ({"device": None}, "cannot use the device 'None'"),
+        ({"device": "cuda:99999999999999999999"}, "cannot use the device"),
+        ({"device": "meta"}, "the device 'meta' computes nothing"),
     ],
 )
 def test_wrong_options(options: dict[str, object], message: str) -> None:
@@ -213,6 +220,20 @@ def test_nan_is_not_an_answer(pictures: list[Path]) -> None:
         predictor.model.head.linear.bias.fill_(float("nan"))
     with pytest.raises(InputError, match="gives NaN"):
         predictor(pictures[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("head", ["gat", "linear", "conditioned"])
+def test_half_precision_decides_by_the_sign_of_a_logit(head: str, dtype: torch.dtype) -> None:
+    """As float32 does at 0.5; a sigmoid in half precision would be 0.5 for all of these."""
+    predictor = Predictor(make_model(head).to(dtype), device="cpu")
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    assert predictor.probabilities(images).isfinite().all()
+    logits = torch.tensor([[6e-5, -6e-5, 0.0, -1e-4]], dtype=dtype)
+    assert (logits.sigmoid() == 0.5).all()
+    predictor.model = lambda pictures: logits  # type: ignore[assignment, return-value]
+    (row,) = predictor.probabilities(images[:1])
+    assert predictor._prediction("x", row).labels == ("cat", "sofa")
 
 
 @pytest.mark.gpu

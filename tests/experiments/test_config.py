@@ -50,7 +50,7 @@ def test_what_none_of_the_heads_takes_is_named(tmp_path) -> None:
     assert make_config("heads", lam=0.3, decoder_layers=2, self_attention=True).untaken() == ""
     task, _ = benchmark(tmp_path)
     train = TrainConfig(lam=0.3, layers=3, steps=1)
-    options = config(tmp_path, heads=("csra",), graphs=("conditional",), train=train)
+    options = config(tmp_path, heads=("csra",), train=train)
     assert options.untaken() == "layers, steps"
     assert protocol_of(options, task, [{}], 1, [])["not taken by any head"] == "layers, steps"
 

@@ -206,7 +206,6 @@ def test_values_become_plain() -> None:
         ({**CSV, "pretrain_epochs": 3}, "pretrain_epochs=3: not for data=csv, only for scenes"),
         ({"mode": "end-to-end", "pretrain_pictures": 9}, "pretrain_pictures=9: not for mode="),
         ({"trials": 1, "tuning_seeds": 2}, "tuning_seeds=2: only with several trials"),
-        ({"heads": "csra", "graphs": "npmi"}, "graphs=.*npmi.*: not for heads=csra, only for gcn"),
         ({"mode": "end-to-end", "clip": 0.3}, "clip=0.3: not for loss=bce, only for asl"),
         ({**CSV, "preset": "coco"}, "preset=coco: not for data=csv"),
         ({"lr": math.nan}, "lr=nan: give a finite number"),

@@ -60,7 +60,7 @@ class Head(HasIdentity, ABC):
         """Labels, and all options that change logits: a state of others is refused."""
         options = {name: v for name, v in self.config.items() if name not in NOT_IDENTITY}
         labels = None if self.labels is None else list(self.labels)
-        return {"head": self.kind, "labels": labels, **options}
+        return {"labels": labels, "head": self.kind, **options}
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
         """The parameters whose size a weight decay of their own (shrinkage) should hold."""
