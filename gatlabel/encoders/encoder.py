@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
+from gatlabel.nn.constants import HoldsConstants
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 OWN_MODULE = "module"
 
 
-class Encoder(nn.Module):
+class Encoder(HoldsConstants):
     """A network from normalised pictures to a feature map, with all one must know to feed it.
 
     Attributes:
@@ -69,11 +70,11 @@ class Encoder(nn.Module):
         self.frozen = False
         # in units of bytes, so that normalising is one subtraction and one division; not saved
         # with the weights, since the config holds them
-        scale = 255 * torch.ones(1, 3, 1, 1)
         self._mean: Tensor
         self._std: Tensor
-        self.register_buffer("_mean", scale * torch.tensor(self.mean).view(3, 1, 1), False)
-        self.register_buffer("_std", scale * torch.tensor(self.std).view(3, 1, 1), False)
+        for part in ("mean", "std"):
+            value = 255 * torch.tensor(getattr(self, part), device="cpu")
+            self.constant(f"_{part}", value.view(1, 3, 1, 1))
 
     def normalize(self, images: Tensor) -> Tensor:
         """Turns pixels into the network's input, on the device the encoder is on.

@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gatlabel.errors import InputError
-from gatlabel.losses.inputs import Reduction, check_reduction, reduce_loss, split_unknown
+from gatlabel.losses.inputs import (
+    Reduction,
+    check_reduction,
+    finite,
+    reduce_loss,
+    split_unknown,
+    weighted,
+)
 
 
 def asymmetric_loss(
@@ -64,20 +71,20 @@ def asymmetric_loss(
     """
     _check(gamma_negative, gamma_positive, clip)
     z, y, known = split_unknown(logits, targets)
-    log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
-    log_pm, log_qm = _shifted(z, log_p, log_q, clip)
-    focus_positive = torch.exp(gamma_positive * log_q)
+    bounded = finite(z)
+    log_pm, log_qm = _shifted(z, bounded, clip)
+    focus_positive = torch.exp(gamma_positive * F.logsigmoid(-bounded))
     focus_negative = torch.exp(gamma_negative * log_pm)
     if detach_focus:
         focus_positive, focus_negative = focus_positive.detach(), focus_negative.detach()
-    loss = -y * focus_positive * log_p - (1 - y) * focus_negative * log_qm
-    return reduce_loss(loss, known, reduction)
+    positive = weighted(y * focus_positive, F.logsigmoid(z))
+    return reduce_loss(positive + weighted((1 - y) * focus_negative, log_qm), known, reduction)
 
 
-def _shifted(z: Tensor, log_p: Tensor, log_q: Tensor, clip: float) -> tuple[Tensor, Tensor]:
-    """Computes log p_m and log(1 - p_m); where p_m is 0, numbers without gradient."""
+def _shifted(z: Tensor, bounded: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    """Computes log p_m, of bounded logits, and log(1 - p_m); numbers without gradient if p_m is 0."""
     if clip == 0:
-        return log_p, log_q
+        return F.logsigmoid(bounded), F.logsigmoid(-z)
     above = z > math.log(clip / (1 - clip))
     # a stand-in below the margin: infinite logarithms there would turn gradients into NaN
     p = torch.where(above, torch.sigmoid(z), 0.5 + 0.5 * clip)
@@ -89,8 +96,8 @@ def _shifted(z: Tensor, log_p: Tensor, log_q: Tensor, clip: float) -> tuple[Tens
 
 def _check(gamma_negative: float, gamma_positive: float, clip: float) -> None:
     for name, value in (("gamma_negative", gamma_negative), ("gamma_positive", gamma_positive)):
-        if not value >= 0:
-            raise InputError(f"{name} is {value}: it must be at least 0")
+        if not 0 <= value < math.inf:
+            raise InputError(f"{name} is {value}: it must be at least 0 and finite")
     if not 0 <= clip < 1:
         raise InputError(f"clip is {clip}: it must be from 0 to below 1")
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
+from gatlabel.nn.pooling import with_positions
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
@@ -184,7 +185,7 @@ class MapHead(Head):
         """Returns the map as a row a position, ``(B, D, h, w)`` -> ``(B, h·w, D)``.
 
         Raises:
-            InputError: If the features are no map of the head's width.
+            InputError: If the features are no map of the head's width, or it has no position.
         """
         if features.ndim != 4 or features.shape[1] != self.in_features:
             raise InputError(
@@ -192,7 +193,7 @@ class MapHead(Head):
                 f"{tuple(features.shape)}; a pooled vector is a map of 1 x 1"
             )
         # a copy where the map is not channels-last: every product below wants rows of channels
-        return features.flatten(2).transpose(1, 2).contiguous()
+        return with_positions(features).flatten(2).transpose(1, 2).contiguous()
 
 
 def count_labels(kind: str, labels: int | Sequence[str] | None, graph: LabelGraph | None) -> int:
