@@ -82,7 +82,7 @@ def asymmetric_loss(
 
 
 def _shifted(z: Tensor, bounded: Tensor, clip: float) -> tuple[Tensor, Tensor]:
-    """Computes log p_m, of bounded logits, and log(1 - p_m); numbers without gradient if p_m is 0."""
+    """Computes log p_m and log(1 - p_m); where p_m is 0, numbers without gradient."""
     if clip == 0:
         return F.logsigmoid(bounded), F.logsigmoid(-z)
     above = z > math.log(clip / (1 - clip))

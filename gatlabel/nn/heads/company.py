@@ -37,8 +37,8 @@ def in_company(sight: Tensor, company: Tensor, usual: Tensor, unseen: float) -> 
         :data:`LEAST`.
     """
     if usual.dtype in (torch.float16, torch.bfloat16):
-        wide = (x.float() for x in (sight, company, usual))
-        return in_company(*wide, unseen).to(sight.dtype)
+        wide = in_company(sight.float(), company.float(), usual.float(), unseen)
+        return wide.to(sight.dtype)
     here, before = (math.log(unseen) + F.logsigmoid(x) for x in (company, usual))  # log a, log a0
     room, usual_room = torch.log1p(-here.exp()), torch.log1p(-before.exp())
     above = (sight + usual_room - before).clamp(min=LEAST)  # log-odds above those of S = 0

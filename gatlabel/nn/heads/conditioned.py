@@ -167,7 +167,7 @@ class ConditionedHead(TakesGraph, MapHead):
         self._hold_unused()
 
     def _hold_unused(self) -> None:
-        """Without an edge nothing of company is computed, nor ``c`` without steps: none can learn."""
+        """Without edges no company is computed, and without steps no ``c``: they cannot learn."""
         if not self.edge_index.shape[1]:
             for parameter in self.apart_parameters():
                 parameter.requires_grad_(False)
