@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError, first_line
+from gatlabel.nn.constants import HoldsConstants
 from gatlabel.values import finite_number, shown, whole_number
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -18,7 +19,7 @@ MOST_PIXELS = 8192  # side of a picture
 SAFE_PIXELS = 96  # a side that every network by name was run with when it was made
 
 
-class Encoder(nn.Module):
+class Encoder(HoldsConstants):
     """A network from normalised pictures to a feature map, with all one must know to feed it.
 
     Attributes:
@@ -74,11 +75,11 @@ class Encoder(nn.Module):
         self.frozen = False
         # in units of bytes, so that normalising is one subtraction and one division; not saved
         # with the weights, since the config holds them
-        scale = 255 * torch.ones(1, 3, 1, 1)
         self._mean: Tensor
         self._std: Tensor
-        self.register_buffer("_mean", scale * torch.tensor(self.mean).view(3, 1, 1), False)
-        self.register_buffer("_std", scale * torch.tensor(self.std).view(3, 1, 1), False)
+        for part in ("mean", "std"):
+            value = 255 * torch.tensor(getattr(self, part), device="cpu")
+            self.constant(f"_{part}", value.view(1, 3, 1, 1))
 
     def normalize(self, images: Tensor) -> Tensor:
         """Turns pixels into the network's input, on the device the encoder is on.

@@ -105,7 +105,7 @@ def _checked(vectors: Tensor | NDArray[Any], L: int) -> Tensor:
         )
     if not tensor.is_floating_point():
         tensor = tensor.to(torch.float32)
-    if not tensor.isfinite().all():
+    if not tensor.is_meta and not tensor.isfinite().all():
         raise InputError("node features hold NaN or infinity")
     return tensor.detach()
 

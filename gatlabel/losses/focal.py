@@ -11,8 +11,10 @@ from gatlabel.losses.inputs import (
     Reduction,
     check_reduction,
     check_share,
+    finite,
     reduce_loss,
     split_unknown,
+    weighted,
 )
 
 
@@ -30,7 +32,8 @@ def focal_loss(
 
     with :math:`p = \sigma(z)`, and both α-factors 1 when ``alpha`` is ``None``. ``gamma=0`` is
     binary cross-entropy. The powers are taken of logarithms of the sigmoid, which keeps value
-    and gradient sound for any finite logit and any gamma ≥ 0.
+    and gradient sound for any logit and any gamma ≥ 0 (of an infinite one the loss is 0 or
+    infinite, and the gradient the limit of those of large ones).
 
     A soft label y mixes the two terms. torchvision's ``sigmoid_focal_loss`` is the same for
     targets 0 and 1 (its default alpha is 0.25, its default reduction "none").
@@ -56,10 +59,13 @@ def focal_loss(
     _check(gamma, alpha)
     z, y, known = split_unknown(logits, targets)
     log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
-    positive = -y * torch.exp(gamma * log_q) * log_p
-    negative = -(1 - y) * torch.exp(gamma * log_p) * log_q
+    bounded = finite(z)
+    positive = weighted(y * torch.exp(gamma * F.logsigmoid(-bounded)), log_p)
+    negative = weighted((1 - y) * torch.exp(gamma * F.logsigmoid(bounded)), log_q)
     if alpha is not None:
-        positive, negative = alpha * positive, (1 - alpha) * negative
+        # a term of weight 0 is left out: it may be infinite
+        positive = alpha * positive if alpha > 0 else torch.zeros_like(positive)
+        negative = (1 - alpha) * negative if alpha < 1 else torch.zeros_like(negative)
     return reduce_loss(positive + negative, known, reduction)
 
 

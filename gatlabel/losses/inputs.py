@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 from typing import Literal
 
@@ -14,6 +15,9 @@ from gatlabel.values import shown
 
 MOST_GAMMA = 1000  # beyond, powers of probabilities are 0 or 1 in any case
 Reduction = Literal["mean", "sum", "batch_mean", "none"]
+
+# Half the range of targets: mixtures of targets may round to a little more than 1.
+HALF = 0.5 + 1e-4
 
 REDUCTIONS = {
     "mean": "the mean over all known entries",
@@ -51,12 +55,12 @@ def check_share(name: str, value: float, most: float, *, below: bool = False) ->
 def split_unknown(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Separates what is known, so that what is unknown touches neither value nor gradient.
 
-    Values are not checked, since that would stop a GPU at every step; targets outside the
-    convention are refused where data is read.
+    Values are not checked, since that would stop a GPU at every step. Targets outside the
+    convention are refused where data is read; what comes here all the same makes the loss NaN.
 
     Args:
         logits: ``(..., L)`` floating point; half precision is computed in float32.
-        targets: ``(..., L)`` in [0, 1], or -1.
+        targets: ``(..., L)`` in [0, 1], or -1; of any real type.
 
     Returns:
         Logits and targets with 0 put where the target is unknown, and the known mask, all
@@ -72,12 +76,34 @@ def split_unknown(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tens
         )
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
-    known = targets != UNKNOWN
-    return (
-        torch.where(known, logits, 0.0),
-        torch.where(known, targets, 0).to(logits.dtype),
-        known,
-    )
+    y = targets.to(logits.dtype)
+    known = y != UNKNOWN
+    y = torch.where(known, y, 0.0)
+    y = torch.where((y - 0.5).abs() <= HALF, y, math.nan)
+    return torch.where(known, logits, 0.0), y, known
+
+
+def weighted(weight: Tensor, logarithm: Tensor) -> Tensor:
+    """``-weight · logarithm`` of probabilities, 0 where the weight is: of infinity too.
+
+    So the loss of an infinite logit is 0 on the right side and infinite on the wrong one, and its
+    gradient finite on both.
+
+    Args:
+        weight: ``(..., L)``, at least 0.
+        logarithm: ``(..., L)``, at most 0.
+    """
+    return -weight * torch.where(weight == 0, 0.0, logarithm)
+
+
+def finite(logits: Tensor) -> Tensor:
+    """Bounds logits by the root of the largest number, and cuts the gradient beyond.
+
+    For the factors of a loss that depend on the logit and no longer change there: the derivative of
+    such a factor is 0, but times the other factor, infinite or soon, it would be NaN.
+    """
+    bound = math.sqrt(torch.finfo(logits.dtype).max)
+    return logits.clamp(-bound, bound)
 
 
 def reduce_loss(loss: Tensor, known: Tensor, reduction: str) -> Tensor:

@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from gatlabel.metrics.f1 import decide, f1_scores
-from gatlabel.metrics.inputs import Array, check_scores, harden, without_absence
+from gatlabel.metrics.inputs import (
+    Array,
+    check_scores,
+    harden,
+    precision_of,
+    real_tensor,
+    without_absence,
+)
 from gatlabel.metrics.ranking import AP_PROTOCOLS, mean_average_precision
 
 
@@ -112,20 +118,22 @@ def evaluate_scores(
     score, target = check_scores(logits, hard, labels)
     one_sided = without_absence(target)
     given, target = target, target.masked_fill(one_sided, -1)  # its precision is 1 anyway
-    soft = int((hard != torch.as_tensor(targets).to(hard.device)).sum())
+    soft = int((hard != real_tensor(targets, "targets").to(hard.device)).sum())
     ap = mean_average_precision(score, target, labels=labels)
     metrics = {"mAP": ap.value}
     for name in AP_PROTOCOLS:
         if name != ap.protocol:
             metrics[f"mAP_{name}"] = mean_average_precision(score, target, name).value
-    plain = f1_scores(score, target, threshold, logits=True)
-    thresholded = f1_scores(score, target, threshold, logits=True, k=k)
-    best = f1_scores(score, target, threshold, logits=True, k=k, top_k="plain")
+    # the scores as they were given: thresholds are rounded to their precision
+    plain = f1_scores(logits, target, threshold, logits=True)
+    thresholded = f1_scores(logits, target, threshold, logits=True, k=k)
+    best = f1_scores(logits, target, threshold, logits=True, k=k, top_k="plain")
     for prefix, result in (("", plain), (f"top{k}_", thresholded), (f"top{k}_plain_", best)):
         metrics |= {f"{prefix}{name}": value for name, value in result.as_dict().items()}
     metrics["macro_F1"] = plain.macro_f1
     known = given != -1
-    wrong = (decide(score, given, threshold, logits=True) != (given == 1)) & known
+    decided = decide(score, given, threshold, logits=True, precision=precision_of(logits))
+    wrong = (decided != (given == 1)) & known
     seen = known.any(1)
     any_absent = bool((given == 0).any())  # else to call everything present would be right
     subset, hamming = (~wrong.any(1))[seen].double().mean(), wrong[known].double().mean()

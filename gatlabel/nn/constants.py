@@ -23,12 +23,12 @@ class HoldsConstants(nn.Module):
     ``half()`` and ``float()`` round nothing for good either.
     """
 
-    def constant(self, name: str, value: Tensor) -> None:
+    def constant(self, name: str, value: Tensor | None) -> None:
         """Registers a constant; an assignment to the attribute replaces it.
 
         Args:
             name: Of the attribute.
-            value: On a real device, even where the module is made on ``meta``.
+            value: On a real device, even where the module is made on ``meta``; or none.
         """
         self.register_buffer(name, None, persistent=False)
         self.__dict__.setdefault("_kept", {})[name] = None
@@ -38,7 +38,7 @@ class HoldsConstants(nn.Module):
         """Keeps the value of a constant that is replaced."""
         super().__setattr__(name, value)
         kept = self.__dict__.get("_kept", {})
-        if name in kept and isinstance(value, Tensor):
+        if name in kept:
             kept[name] = _on_host(value)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -92,7 +92,7 @@ class HoldsConstants(nn.Module):
                 buffer.copy_(value)
 
 
-def _on_host(value: Tensor) -> Tensor | None:
+def _on_host(value: Any) -> Tensor | None:
     if type(value) is not Tensor or value.is_meta:
         return None
     with torch.inference_mode(False):

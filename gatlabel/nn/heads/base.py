@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
 from gatlabel.nn.identity import HasIdentity, Identity
+from gatlabel.nn.pooling import with_positions
 from gatlabel.values import whole_number
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class MapHead(Head):
         """Returns the map as a row a position, ``(B, D, h, w)`` -> ``(B, h·w, D)``.
 
         Raises:
-            InputError: If the features are no map of the head's width.
+            InputError: If the features are no map of the head's width, or it has no position.
         """
         if features.ndim != 4 or features.shape[1] != self.in_features:
             raise InputError(
@@ -208,7 +209,7 @@ class MapHead(Head):
                 f"{tuple(features.shape)}; a pooled vector is a map of 1 x 1"
             )
         # a copy where the map is not channels-last: every product below wants rows of channels
-        return features.flatten(2).transpose(1, 2).contiguous()
+        return with_positions(features).flatten(2).transpose(1, 2).contiguous()
 
 
 def given_labels(

@@ -57,8 +57,6 @@ class GCNHead(GraphHead):
         self.hidden = hidden
         self.nodes = NodeFeatures(node_features, graph)
         self.normalised = (graph.variant or "").startswith("mlgcn")
-        for name in ("operator_edges", "operator"):
-            self.constant(name, torch.empty(0, device="cpu"))
         self._set_operator()
         self.first = nn.Parameter(torch.empty(self.nodes.width, hidden))
         self.second = nn.Parameter(torch.empty(hidden, in_features))
@@ -79,7 +77,8 @@ class GCNHead(GraphHead):
         edges, weights = self.edge_index, self.edge_weight
         if not self.normalised:
             edges, weights = symmetric_normalisation(edges, weights, self.out_features, True, 1.0)
-        self.operator_edges, self.operator = edges, weights[:, None]
+        self.constant("operator_edges", edges)
+        self.constant("operator", weights[:, None])
 
     def keep_edges(self, keep: Tensor) -> None:
         """Removes the other edges; a matrix that is not ML-GCN's is normalised anew."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -109,7 +110,7 @@ class SharesWithKin(GraphHead):
         self.kinship = float(kinship)
         presences = None
         if graph.counts is not None:
-            presences = torch.as_tensor(graph.counts.label_counts)
+            presences = torch.from_numpy(np.asarray(graph.counts.label_counts))
         self._find_kin(kinship_of(self.kinship, presences))
 
     def _find_kin(self, kinship: float | Tensor) -> None:
