@@ -34,6 +34,11 @@ class HoldsConstants(nn.Module):
         self.__dict__.setdefault("_kept", {})[name] = None
         setattr(self, name, value)
 
+    def kept(self, name: str) -> Tensor | None:
+        """Returns the value of a constant in host memory; ``None`` if it was never there."""
+        value: Tensor | None = self.__dict__["_kept"][name]
+        return value
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Keeps the value of a constant that is replaced."""
         super().__setattr__(name, value)

@@ -81,11 +81,12 @@ def read_identity(value: Any, key: str) -> Identity:
         StateMismatchError: If it is something else.
     """
     damaged = f"the state's {key} does not say what the weights are of"
-    if not isinstance(value, Tensor) or value.dtype != torch.uint8 or value.ndim != 1:
+    if not isinstance(value, Tensor) or value.ndim != 1:
         raise StateMismatchError(damaged)
     try:
-        found = json.loads(value.detach().cpu().numpy().tobytes())
-    except (ValueError, RecursionError) as error:
+        # a state may have been cast as a whole; bytes are whole numbers in every precision
+        found = json.loads(bytes(value.detach().cpu().double().to(torch.uint8).tolist()))
+    except (ValueError, RecursionError, RuntimeError) as error:
         raise StateMismatchError(damaged) from error
     if not isinstance(found, dict):
         raise StateMismatchError(damaged)

@@ -140,11 +140,11 @@ class GATHead(SharesWithKin):
         """As of any head over a graph; that a graph is complete, its edges say."""
         return {name: v for name, v in super().identity().items() if name != "complete"}
 
-    def edges_digest(self) -> str:
+    def edges_digest(self) -> str | None:
         """A plain stack takes no weights of edges, and adds self-loops by itself."""
-        if self.base == "classifiers":
+        labels, edges = self.out_features, self.kept("edge_index")
+        if self.base == "classifiers" or edges is None:
             return super().edges_digest()
-        labels, edges = self.out_features, self.edge_index.detach().cpu()
         edges = edges[:, edges[0] != edges[1]]
         if self.complete or edges.shape[1] == labels * (labels - 1):
             return "complete"

@@ -47,9 +47,14 @@ class TakesGraph(HoldsConstants, Head):
         """As of any head, and its edges."""
         return {**super().identity(), "edges": self.edges_digest()}
 
-    def edges_digest(self) -> str:
-        """Returns a text that differs where the edges or their weights do."""
-        index = self.edge_index.detach().cpu()
+    def edges_digest(self) -> str | None:
+        """Returns a text that differs where the edges or their weights do.
+
+        ``None`` where the edges are not known: on the device ``meta`` from the start.
+        """
+        index = self.kept("edge_index")
+        if index is None:
+            return None
         weight = self._given_weight(index)
         digest = hashlib.sha256(index.numpy().tobytes())
         digest.update(weight.contiguous().numpy().tobytes())
@@ -61,7 +66,8 @@ class TakesGraph(HoldsConstants, Head):
         known, wanted = (e[1] * self.out_features + e[0] for e in (given, index))  # sorted
         place = torch.searchsorted(known, wanted).clamp(max=max(len(known) - 1, 0))
         if len(wanted) and (not len(known) or not torch.equal(known[place], wanted)):
-            return self.edge_weight.detach().cpu().float()  # edges of one's own
+            own = self.kept("edge_weight")  # edges of one's own
+            return self.edge_weight.detach().cpu().float() if own is None else own.float()
         return weight[place]
 
     def attention(self) -> tuple[Tensor, Tensor] | None:
