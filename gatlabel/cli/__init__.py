@@ -7,8 +7,9 @@ words, also shows where an error comes from.
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from gatlabel.cli.faults import fault_of
@@ -39,6 +40,7 @@ usage: gatlabel COMMAND [options]
 gatlabel COMMAND --help lists the options of a command; gatlabel --version prints the version.
 With --debug, any command shows where an error comes from.
 """
+COMMANDS = ("train", "evaluate", "predict", "export", "graph", "explain", "benchmark")
 DEBUG = "--debug"
 
 
@@ -96,28 +98,8 @@ def _dispatch(words: list[str]) -> None:
 
         show(f"gatlabel {__version__}")
         return
-    commands = _commands()
-    if words[0] not in commands:
-        raise unknown_choice("command", words[0], commands)
-    commands[words[0]](words[1:])
-
-
-def _commands() -> dict[str, Callable[[list[str]], None]]:
-    # imported here: `gatlabel --help` should not wait for torch
-    from gatlabel.cli.benchmark import benchmark_command
-    from gatlabel.cli.evaluate import evaluate_command
-    from gatlabel.cli.explain import explain_command
-    from gatlabel.cli.export import export_command
-    from gatlabel.cli.graph import graph_command
-    from gatlabel.cli.predict import predict_command
-    from gatlabel.cli.train import train_command
-
-    return {
-        "train": train_command,
-        "evaluate": evaluate_command,
-        "predict": predict_command,
-        "export": export_command,
-        "graph": graph_command,
-        "explain": explain_command,
-        "benchmark": benchmark_command,
-    }
+    if words[0] not in COMMANDS:
+        raise unknown_choice("command", words[0], COMMANDS)
+    # imported here: help and mistakes should not wait for torch
+    module = importlib.import_module(f"gatlabel.cli.{words[0]}")
+    getattr(module, f"{words[0]}_command")(words[1:])

@@ -125,7 +125,7 @@ def _lost(error: OSError) -> Exception:
 
 def _discard(stream: TextIO) -> None:
     """Lets a stream end nowhere, so that its buffer does not fail again when Python exits."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):  # not every stream is of a file
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
