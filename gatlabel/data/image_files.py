@@ -121,7 +121,7 @@ def require_all_tiles(image: ImageFile) -> None:
     if image.format != "TIFF":
         return
     tags = getattr(image, "tag_v2", {})
-    boxes = [tile[1] for tile in image.tile]
+    boxes = [tile[1] or (0, 0, *image.size) for tile in image.tile]
     ends = (max((box[2] for box in boxes), default=0), max((box[3] for box in boxes), default=0))
     if ends[0] < tags.get(256, 0) or ends[1] < tags.get(257, 0):  # ImageWidth, ImageLength
         raise ValueError(f"it has data for {ends[0]} x {ends[1]} pixels only")

@@ -246,7 +246,7 @@ def test_a_tiff_that_lacks_strips_is_refused(compression: str, orientation: int)
     short = struct.pack("<HHIHH", 257, 3, 1, 16, 0)  # the type that small numbers have
     taller = data.replace(height[0], height[1]).replace(short, height[1])
     assert taller != data
-    with pytest.raises(InputError, match="for 24 x 16 pixels only|decoder error"):
+    with pytest.raises(InputError, match=r"for 24 x 16 pixels only|decoder error"):
         decode_image(taller)
 
 
