@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import textwrap
 from pathlib import Path
@@ -62,8 +63,10 @@ def draw_graphs(graphs: dict[str, LabelGraph], path: str | os.PathLike[str]) -> 
             _draw_node_link(axis, figure, graph)
         else:
             _draw_matrix(axis, graph)
+    drawn = io.BytesIO()  # matplotlib leaves a file open that it cannot write to
+    figure.savefig(drawn, format=Path(path).suffix.lower()[1:], dpi=110)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        temporary.write_bytes(drawn.getbuffer())
 
 
 def _size(graph: LabelGraph) -> tuple[float, float]:
