@@ -29,7 +29,7 @@ TINY = [
     *("--head", "linear", "--compare", "no", "--progress", "false", "--epochs", "2"),
 ]
 MODES = {"count": 0, "once": 1, "full": 2, "kill": 3}
-SCENARIOS = ("new", "overwrite", "resume")
+SCENARIOS = ("new", "overwrite", "resume", "logs")
 
 
 class Driver:
@@ -37,7 +37,8 @@ class Driver:
 
     Args:
         work: An empty folder.
-        scenario: ``new``, ``overwrite`` (of a finished run), or ``resume`` (after an epoch).
+        scenario: ``new``, ``overwrite`` (of a finished run), ``resume`` (after an epoch), or
+            ``logs`` (new, with TensorBoard).
     """
 
     def __init__(self, work: Path, scenario: str) -> None:
@@ -53,7 +54,9 @@ class Driver:
             self.words = ["train", "--resume", str(self.target)]
 
     def _prepare(self) -> None:
-        if self.scenario == "new":
+        if self.scenario == "logs":
+            self.words += ["--tensorboard", "true"]
+        if self.scenario in ("new", "logs"):
             return
         words = ["train", "--output", str(self.target), *TINY]
         if self.scenario == "resume":
