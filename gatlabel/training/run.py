@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ import torch
 from gatlabel.atomic import disk_fault
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError, Interrupted, require_extra
-from gatlabel.files import read_json, write_json
+from gatlabel.files import WriteError, read_json, write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.model import MultiLabelClassifier
@@ -150,8 +151,16 @@ def disk_errors(folder: Path) -> Iterator[None]:
     """Turns a full disk into one line, whichever library met it (TensorBoard's, for example).
 
     Raises:
-        InputError: If the block raises what a disk is the cause of.
+        WriteError: If the block raises what a disk is the cause of.
     """
+    shown = threading.excepthook
+
+    def show(failure: threading.ExceptHookArgs) -> None:
+        # a thread that writes logs passes its error on, and would print it with a traceback too
+        if failure.exc_value is None or disk_fault(failure.exc_value) is None:
+            shown(failure)
+
+    threading.excepthook = show
     try:
         yield
     except InputError:
@@ -160,7 +169,9 @@ def disk_errors(folder: Path) -> Iterator[None]:
         reason = disk_fault(error)
         if reason is None:
             raise
-        raise InputError(f"cannot write the run folder {folder}: {reason}") from error
+        raise WriteError(f"cannot write the run folder {folder}: {reason}") from error
+    finally:
+        threading.excepthook = shown
 
 
 def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
