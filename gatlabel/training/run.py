@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +15,9 @@ from typing import Any
 
 import torch
 
-from gatlabel.atomic import disk_fault
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError, Interrupted, require_extra
-from gatlabel.files import WriteError, read_json, write_json
+from gatlabel.files import read_json, write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.model import MultiLabelClassifier
@@ -30,6 +28,7 @@ from gatlabel.training.checkpoints import Checkpoint, newest_checkpoint
 from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
+from gatlabel.training.disk_errors import disk_errors
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import device_of, fit
 from gatlabel.training.head_options import (
@@ -144,34 +143,6 @@ def _guarded(
             f"gatlabel train --resume {shlex.quote(str(folder.target))}",
             stop.exit_code,
         ) from None
-
-
-@contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full disk into one line, whichever library met it (TensorBoard's, for example).
-
-    Raises:
-        WriteError: If the block raises what a disk is the cause of.
-    """
-    shown = threading.excepthook
-
-    def show(failure: threading.ExceptHookArgs) -> None:
-        # a thread that writes logs passes its error on, and would print it with a traceback too
-        if failure.exc_value is None or disk_fault(failure.exc_value) is None:
-            shown(failure)
-
-    threading.excepthook = show
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        reason = disk_fault(error)
-        if reason is None:
-            raise
-        raise WriteError(f"cannot write the run folder {folder}: {reason}") from error
-    finally:
-        threading.excepthook = shown
 
 
 def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
