@@ -319,3 +319,15 @@ class BytesPath:
 def test_paths_of_bytes(pictures: list[Path]) -> None:
     found = Predictor(make_model())(BytesPath(pictures[0]))  # type: ignore[call-overload]
     assert found.source == str(pictures[0])
+
+
+def test_an_opened_tiff_that_lacks_strips_is_refused() -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (24, 16)).save(stream, "TIFF")
+    short = b"\x01\x01\x03\0\x01\0\0\0\x10\0"  # ImageLength, one number of 16 bits, 16
+    data = stream.getvalue().replace(short, short[:-2] + b"\x5a\0")
+    with (
+        Image.open(io.BytesIO(data)) as image,
+        pytest.raises(InputError, match="image 0: it has data for 24 x 16 pixels only"),
+    ):
+        Predictor(make_model())(image)
