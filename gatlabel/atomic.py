@@ -128,7 +128,8 @@ def disk_fault(error: BaseException) -> str | None:
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files and folders of writers that were killed, in this folder only.
 
-    A writer holds a lock on its temporary, so that those of living ones stay.
+    A writer holds a lock on its temporary, so that those of living ones stay. What one had moved
+    out of the folder when it was killed is put back.
     """
     with suppress(OSError):
         for place in [entry for entry in folder.iterdir() if entry.name.startswith(PREFIX)]:
@@ -137,7 +138,13 @@ def remove_leftovers(folder: Path) -> None:
                 if lock is None:
                     continue
                 try:
-                    (_remove_folder if place.is_dir() else Path.unlink)(place)
+                    if not place.is_dir():
+                        place.unlink()
+                        continue
+                    if _is_half_way(place):  # descriptions last: with them a folder is complete
+                        for old in sorted(place.glob("old/*"), key=lambda p: p.suffix == ".json"):
+                            old.replace(folder / old.name)
+                    shutil.rmtree(place)
                 finally:
                     os.close(lock)
 
@@ -174,8 +181,12 @@ def _rights(target: Path) -> int | None:
 
 
 def _remove_folder(place: Path) -> None:
-    if not (any(place.glob("new/*")) and any(place.glob("old/*"))):
+    if not _is_half_way(place):
         shutil.rmtree(place)
+
+
+def _is_half_way(place: Path) -> bool:
+    return any(place.glob("new/*")) and any(place.glob("old/*"))
 
 
 def _make_file(path: Path) -> None:

@@ -17,7 +17,11 @@ if not torch.cuda.is_available():
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "soak" not in config.option.markexpr:  # hours: only where they are asked for
+        left_out = [item for item in items if "soak" in item.keywords]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if "soak" not in item.keywords]
     if torch.cuda.is_available():
         return
     for item in items:

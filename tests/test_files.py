@@ -353,3 +353,14 @@ def test_a_folder_is_replaced_beside_other_things(tmp_path: Path) -> None:
         with atomic_folder(tmp_path, last="last", replaces=["last"], others=True) as temporary:
             (temporary / "last").write_text(content)
         assert contents(tmp_path) == {"photo.jpg": "mine", "last": content}
+
+
+def test_what_a_kill_had_moved_away_is_put_back(tmp_path: Path) -> None:
+    place = tmp_path / ".gatlabel-01234567"
+    for name in ("new/last.json", "new/a.txt", "old/last.json", "old/a.txt"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(name)
+    (tmp_path / "b.txt").write_text("mine")
+    remove_leftovers(tmp_path)
+    expected = {"last.json": "old/last.json", "a.txt": "old/a.txt", "b.txt": "mine"}
+    assert contents(tmp_path) == expected

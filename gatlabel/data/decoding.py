@@ -16,6 +16,7 @@ from gatlabel.data.image_files import (
     open_image,
     reason_of,
     regular_file,
+    require_all_tiles,
     shown_name,
 )
 from gatlabel.data.memory_budget import DECODING
@@ -103,6 +104,7 @@ def _decode(data: bytes, at_least: int | None, max_pixels: int) -> Tensor:
         if image.format in ("JPEG", "MPO") and image.mode == "RGB":
             with contextlib.suppress(ValueError):  # Pillow says better what is wrong
                 return _decode_jpeg(data, image, (height, width))
+        require_all_tiles(image)
         image.load()
         return image_to_tensor(image)
 

@@ -5,6 +5,7 @@ This is the one place of the package that opens encoded images.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import logging
 import math
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from io import BufferedReader
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -110,6 +112,21 @@ def require_few_pixels(width: int, height: int, max_pixels: int) -> None:
         raise ValueError(_too_large(f"{width} x {height}", max_pixels))
 
 
+def require_all_tiles(image: ImageFile) -> None:
+    """Checks that a TIFF file has strips or tiles for all of its image; Pillow leaves gaps black.
+
+    Raises:
+        ValueError: If some are missing at the right or at the bottom.
+    """
+    if image.format != "TIFF":
+        return
+    tags = getattr(image, "tag_v2", {})
+    boxes = [tile[1] or (0, 0, *image.size) for tile in image.tile]
+    ends = (max((box[2] for box in boxes), default=0), max((box[3] for box in boxes), default=0))
+    if ends[0] < tags.get(256, 0) or ends[1] < tags.get(257, 0):  # ImageWidth, ImageLength
+        raise ValueError(f"it has data for {ends[0]} x {ends[1]} pixels only")
+
+
 def _too_large(what: str, max_pixels: int) -> str:
     has = "is" if what[0].isdigit() else "has"
     return f"{what} {has} more than {max_pixels:,} pixels; max-pixels sets the limit"
@@ -134,8 +151,17 @@ def _known_formats() -> tuple[str, ...]:
         # Blocks of less than 32 MB come from memory that glibc keeps for each thread: after 16
         # threads have decoded a large image each, all that they needed would still be taken.
         Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
+    _quieten_libtiff()
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its warnings are printed
     return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _quieten_libtiff() -> None:
+    """Keeps the C library of TIFF from writing its errors to the terminal; Pillow raises them."""
+    with suppress(OSError, AttributeError):  # on a system without such a list of what is loaded
+        loaded = Path("/proc/self/maps").read_text(errors="replace")
+        for library in set(re.findall(r"(/\S*libtiff\S*)", loaded)):
+            ctypes.CDLL(library).TIFFSetErrorHandler(None)
 
 
 def _quieten_pillow() -> None:

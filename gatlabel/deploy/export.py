@@ -16,7 +16,7 @@ from gatlabel.deploy.parity import TOLERANCE, check_tolerance, compare
 from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
 from gatlabel.deploy.tracing import cpu_copy, trace
 from gatlabel.errors import InputError
-from gatlabel.files import atomic_folder, require_only
+from gatlabel.files import atomic_folder, remove_leftovers, require_only
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 
@@ -107,6 +107,8 @@ def export_model(
 def _check_place(place: Path, overwrite: bool) -> None:
     if place.exists() and not place.is_dir():
         raise InputError(f"the output {place} is a file: give a folder")
+    if place.is_dir():
+        remove_leftovers(place)
     if place.is_dir() and any(place.iterdir()):
         if not overwrite:
             raise InputError(

@@ -13,9 +13,9 @@ from gatlabel.losses.inputs import (
     Reduction,
     check_reduction,
     check_share,
-    finite,
     reduce_loss,
     split_unknown,
+    steady,
     weighted,
 )
 
@@ -72,20 +72,20 @@ def asymmetric_loss(
     """
     _check(gamma_negative, gamma_positive, clip)
     z, y, known = split_unknown(logits, targets)
-    bounded = finite(z)
-    log_pm, log_qm = _shifted(z, bounded, clip)
-    focus_positive = torch.exp(gamma_positive * F.logsigmoid(-bounded))
-    focus_negative = torch.exp(gamma_negative * log_pm)
+    log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
+    log_pm, log_qm = _shifted(z, log_p, log_q, clip)
+    focus_positive = torch.exp(gamma_positive * steady(log_q, z))
+    focus_negative = torch.exp(gamma_negative * steady(log_pm, z))
     if detach_focus:
         focus_positive, focus_negative = focus_positive.detach(), focus_negative.detach()
-    positive = weighted(y * focus_positive, F.logsigmoid(z))
+    positive = weighted(y * focus_positive, log_p)
     return reduce_loss(positive + weighted((1 - y) * focus_negative, log_qm), known, reduction)
 
 
-def _shifted(z: Tensor, bounded: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+def _shifted(z: Tensor, log_p: Tensor, log_q: Tensor, clip: float) -> tuple[Tensor, Tensor]:
     """Computes log p_m and log(1 - p_m); where p_m is 0, numbers without gradient."""
     if clip == 0:
-        return F.logsigmoid(bounded), F.logsigmoid(-z)
+        return log_p, log_q
     above = z > math.log(clip / (1 - clip))
     # a stand-in below the margin: infinite logarithms there would turn gradients into NaN
     p = torch.where(above, torch.sigmoid(z), 0.5 + 0.5 * clip)

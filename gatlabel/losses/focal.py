@@ -11,9 +11,9 @@ from gatlabel.losses.inputs import (
     Reduction,
     check_reduction,
     check_share,
-    finite,
     reduce_loss,
     split_unknown,
+    steady,
     weighted,
 )
 
@@ -59,9 +59,8 @@ def focal_loss(
     _check(gamma, alpha)
     z, y, known = split_unknown(logits, targets)
     log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
-    bounded = finite(z)
-    positive = weighted(y * torch.exp(gamma * F.logsigmoid(-bounded)), log_p)
-    negative = weighted((1 - y) * torch.exp(gamma * F.logsigmoid(bounded)), log_q)
+    positive = weighted(y * torch.exp(gamma * steady(log_q, z)), log_p)
+    negative = weighted((1 - y) * torch.exp(gamma * steady(log_p, z)), log_q)
     if alpha is not None:
         # a term of weight 0 is left out: it may be infinite
         positive = alpha * positive if alpha > 0 else torch.zeros_like(positive)

@@ -93,17 +93,22 @@ def weighted(weight: Tensor, logarithm: Tensor) -> Tensor:
         weight: ``(..., L)``, at least 0.
         logarithm: ``(..., L)``, at most 0.
     """
-    return -weight * torch.where(weight == 0, 0.0, logarithm)
+    return weight * torch.where(weight == 0, 0.0, -logarithm)
 
 
-def finite(logits: Tensor) -> Tensor:
-    """Bounds logits by the root of the largest number, and cuts the gradient beyond.
+def steady(logarithm: Tensor, logits: Tensor) -> Tensor:
+    """Bounds a logarithm by the root of the largest number, and cuts its gradient at such logits.
 
     For the factors of a loss that depend on the logit and no longer change there: the derivative of
     such a factor is 0, but times the other factor, infinite or soon, it would be NaN.
+
+    Args:
+        logarithm: ``(..., L)`` of a probability, at most 0.
+        logits: ``(..., L)`` that it comes from.
     """
     bound = math.sqrt(torch.finfo(logits.dtype).max)
-    return logits.clamp(-bound, bound)
+    bounded = logarithm.detach().clamp(min=-bound)
+    return torch.where(logits.abs() < bound, logarithm, bounded)
 
 
 def reduce_loss(loss: Tensor, known: Tensor, reduction: str) -> Tensor:

@@ -108,6 +108,7 @@ def evaluate_scores(
         InputError: As :func:`average_precision` and :func:`f1_scores`.
 
     Example:
+        >>> import torch
         >>> logits = torch.tensor([[2.0, -1.0, 0.0], [-3.0, 1.0, 0.0]])
         >>> targets = torch.tensor([[1, 0, 0], [0, 1, -1]])
         >>> report = evaluate_scores(logits, targets, ["cat", "dog", "yak"], k=1)

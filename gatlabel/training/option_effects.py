@@ -55,6 +55,7 @@ EFFECTS: dict[str, tuple[Choices, ...]] = {
     "train_pictures": ({"data": ("scenes",)},),
     "test_pictures": ({"data": ("scenes",)},),
     "on_error": ({"data": FILES},),
+    "weights": ({"init": (None,)},),
     "label_column": ({"label_columns": (None,)},),
     "cache_folder": ({"cache": ("disk",)},),
     "pooling": ({"head": _POOLED},),

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from gatlabel.atomic import disk_fault
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_json
@@ -29,6 +28,7 @@ from gatlabel.training.checkpoints import Checkpoint, newest_checkpoint
 from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
+from gatlabel.training.disk_errors import disk_errors
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import device_of, fit
 from gatlabel.training.head_options import (
@@ -143,24 +143,6 @@ def _guarded(
             f"gatlabel train --resume {shlex.quote(str(folder.target))}",
             stop.exit_code,
         ) from None
-
-
-@contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full disk into one line, whichever library met it (TensorBoard's, for example).
-
-    Raises:
-        InputError: If the block raises what a disk is the cause of.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        reason = disk_fault(error)
-        if reason is None:
-            raise
-        raise InputError(f"cannot write the run folder {folder}: {reason}") from error
 
 
 def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gatlabel.errors import InputError
@@ -70,16 +71,30 @@ class RunFolder:
         """Writes the inputs of the run, its options last: with them, the run has begun.
 
         Raises:
-            InputError: If a file cannot be written.
+            InputError: If a file cannot be written; none is left then.
         """
         if self.replaces:
             self.discard()
-        with write_errors(self.path, "the run folder "):
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-        write_json(self.labels, list(counts.names))
-        counts.save(self.counts)
-        graph.save(self.graph)
-        config.save(self.config)
+        try:
+            with write_errors(self.path, "the run folder "):
+                self.checkpoints.mkdir(parents=True, exist_ok=True)
+            write_json(self.labels, list(counts.names))
+            counts.save(self.counts)
+            graph.save(self.graph)
+            config.save(self.config)
+        except BaseException:
+            self._undo_begin()
+            raise
+
+    def _undo_begin(self) -> None:
+        if self.config.exists():  # of a run that was to start from its beginning again
+            return
+        with suppress(OSError):
+            for path in (self.labels, self.counts, self.graph):
+                path.unlink(missing_ok=True)
+            self.checkpoints.rmdir()
+            if self.replaces:
+                self.path.rmdir()
 
     def discard(self) -> None:
         """Removes an unfinished run that grows beside another."""

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import itertools
+import struct
 from pathlib import Path
 from unittest.mock import patch
 
@@ -233,6 +234,20 @@ def test_an_orientation_that_is_none_is_ignored(value: object, kind: str) -> Non
             content = content.replace(tag, orientation)
     image = Image.fromarray(mosaic(16, 24))
     assert decode_image(encoded(image, kind, exif=content)).shape == (3, 16, 24)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_deflate"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_tiff_that_lacks_strips_is_refused(compression: str, orientation: int) -> None:
+    image = Image.fromarray(mosaic(16, 24))
+    data = encoded(image, "TIFF", compression=compression, tiffinfo={274: orientation})
+    assert decode_image(data).numel() == 3 * 16 * 24
+    height = struct.pack("<HHII", 257, 4, 1, 16), struct.pack("<HHII", 257, 4, 1, 90)
+    short = struct.pack("<HHIHH", 257, 3, 1, 16, 0)  # the type that small numbers have
+    taller = data.replace(height[0], height[1]).replace(short, height[1])
+    assert taller != data
+    with pytest.raises(InputError, match=r"for 24 x 16 pixels only|decoder error"):
+        decode_image(taller)
 
 
 @pytest.mark.parametrize("compression", ["raw", "tiff_deflate"])

@@ -288,6 +288,14 @@ def test_an_address_is_not_downloaded(address: str, tmp_path: Path) -> None:
             decode_image(path)
 
 
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate", "jpeg"])
+def test_a_damaged_tiff_prints_nothing(compression: str, capfd: pytest.CaptureFixture[str]) -> None:
+    data = encoded(Image.fromarray(mosaic(64, 64)), "TIFF", compression=compression)
+    with pytest.raises(InputError):
+        decode_image(data[:20] + bytes(40) + data[60:])
+    assert capfd.readouterr() == ("", "")
+
+
 def test_damaged_extras_neither_fail_nor_print(tmp_path: Path) -> None:
     exif = b"Exif\0\0II*\0\x08\0\0\0\x09\0" + 60 * b"\x0f\x01\x02\0\xff\xff\xff\x7f\0\0"
     image = Image.fromarray(mosaic(16, 16))

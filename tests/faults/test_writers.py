@@ -30,6 +30,7 @@ from tests.report import content
 
 COUNTS = Cooccurrence.from_targets(np.eye(40, dtype=int), [f"label {k}" for k in range(40)])
 GRAPH = COUNTS.graph("complete")
+DRAWN = Cooccurrence.from_targets(np.ones((1, 3), int), ["a", "b", "c"]).graph("complete")
 EDGES = tuple(EdgeExplanation("a", "b", *[0.5] * 6) for _ in range(40))
 
 
@@ -51,9 +52,9 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "labels.txt": lambda path: LabelSet([f"label {k}" for k in range(200)]).save(path),
     "counts.json": COUNTS.save,
     "graph.json": GRAPH.save,
-    "graph.png": GRAPH.draw,
-    "graph.svg": GRAPH.draw,
-    "graph.pdf": GRAPH.draw,
+    "graph.png": DRAWN.draw,
+    "graph.svg": DRAWN.draw,
+    "graph.pdf": DRAWN.draw,
     "config.yaml": lambda path: TrainConfig().save(path),
     "metrics.csv": write_curves,
     "report.html": lambda path: write_report(content.make(), path),

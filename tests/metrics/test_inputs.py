@@ -1,4 +1,4 @@
-"""What metrics are given in practice: any precision and layout of memory, and what is no number."""
+"""What metrics are given: any precision and layout of memory, and what is no number."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,6 @@ from gatlabel.errors import InputError
 from gatlabel.nn import QueryHead
 from gatlabel.nn.heads import picture_attention
 from gatlabel.nn.heads.company import in_company
-from gatlabel.nn.heads.query import LARGEST
 from gatlabel.nn.pooling import POOLINGS
 from tests.nn.head_cases import CASES, D, L, build, features_for, label_graph, perturbed
 
@@ -92,7 +91,6 @@ def test_query_bounds_no_usual_map() -> None:
     expected = head(features)
     huge = torch.cat([features, 1e25 * features[:1]])
     torch.testing.assert_close(head(huge)[:3], expected, rtol=0, atol=0)
-    assert torch.finfo(torch.float32).max > LARGEST**2
 
 
 @pytest.mark.parametrize("case", CASES)

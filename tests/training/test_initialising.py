@@ -143,3 +143,17 @@ def test_a_run_goes_on_longer_from_another(tiny_csv: Path, tmp_path: Path) -> No
     assert any("starts from" in line and "all 3 labels" in line for line in lines)
     assert not any("random weights" in line for line in lines)
     assert len(result.curves) == 1
+
+
+def test_weights_are_not_given_twice(tiny_csv: Path, tmp_path: Path) -> None:
+    first = options(tiny_csv, tmp_path / "first", backbone=ENCODER, weights="none")
+    train(first)
+    twice = options(tiny_csv, tmp_path / "second", init=tmp_path / "first", weights="IMAGENET1K_V1")
+    with pytest.raises(InputError, match=r"weights=IMAGENET1K_V1: not for init="):
+        train(twice)
+    once = options(tiny_csv, tmp_path / "second", init=tmp_path / "first")
+    train(once)
+    train(options(tiny_csv, tmp_path / "third", **{
+        name: value for name, value in once.resolved().to_dict().items()
+        if name in ("init", "weights", "backbone")
+    }))  # fmt: skip

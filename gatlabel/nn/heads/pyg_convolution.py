@@ -123,7 +123,8 @@ class Convolution(nn.Module):
         named = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
         if not named or not out.requires_grad:
             return
-        found = torch.autograd.grad(out.sum(), [p for _, p in named], allow_unused=True)
+        with torch.enable_grad():  # heads may be made where no gradient is wanted
+            found = torch.autograd.grad(out.sum(), [p for _, p in named], allow_unused=True)
         for (name, parameter), gradient in zip(named, found, strict=True):
             if gradient is None:
                 owner, _, own_name = name.rpartition(".")
