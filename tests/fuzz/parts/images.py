@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import torch
 
 from gatlabel.data import FileImages, check_images, decode_image
@@ -62,7 +63,8 @@ def _label(case: Case, path: Path, data: bytes) -> None:
 def _check(case: Case, path: Path, data: bytes) -> None:
     labels = LabelSet(["cat"])
     good = case.put("good.png", case.samples.images["plain.png"])
-    source = FileImages(labels, [path.name, good.name], [[1.0], [0.0]], case.given)
+    targets = np.array([[1.0], [0.0]], np.float32)
+    source = FileImages(case.given, labels, [path.name, good.name], targets)
     checked = case.call(check_images, source, case.rng.choice(("stop", "skip")), threads=1)
     if checked is not None:
         case.refused |= bool(checked[1])
