@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import subprocess
@@ -134,6 +135,7 @@ def _child(options: argparse.Namespace) -> int:
     import torch
 
     from tests.fuzz.case import run_case
+    from tests.fuzz.guard import WAITING
     from tests.fuzz.parts import PARTS
     from tests.fuzz.samples import Samples
 
@@ -146,6 +148,7 @@ def _child(options: argparse.Namespace) -> int:
     for number in range(int(start), int(stop)):
         print("@" + json.dumps({"begins": number}), file=reports, flush=True)
         keep = options.output.resolve() / f"{name}-{options.seed}-{number}"
+        faulthandler.dump_traceback_later(2 * WAITING, exit=True)  # native code hears no signal
         outcome = run_case(name, PARTS[name][0], options.seed, number, samples, keep)
         report = {"kind": outcome.kind, "said": outcome.said}
         print("@" + json.dumps(report), file=reports, flush=True)

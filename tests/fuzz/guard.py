@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import re
 import resource
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 10.0  # of the processor: the machine may be shared
-WAITING = 90  # seconds by the clock, for what waits and does not work
+WAITING = 90.0  # seconds by the clock, for what waits and does not work
 MEMORY = 1536 << 20  # bytes that a case may add
 _ROOM = 4 << 30  # bytes of addresses that the process may add: it fails, and the machine lives
 
@@ -129,13 +128,11 @@ def _time_limit() -> Iterator[None]:
     old = {number: signal.signal(number, stop) for number in (signal.SIGALRM, signal.SIGPROF)}
     signal.setitimer(signal.ITIMER_PROF, SECONDS, 1.0)  # again, if it was swallowed
     signal.setitimer(signal.ITIMER_REAL, WAITING, 1.0)
-    faulthandler.dump_traceback_later(2 * WAITING, exit=True)  # native code hears no signal
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        faulthandler.cancel_dump_traceback_later()
         for number, handler in old.items():
             signal.signal(number, handler)
 
