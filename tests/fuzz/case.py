@@ -75,10 +75,15 @@ class Case:
                     raise WrongError("an InputError without a message") from error
         return None
 
-    def command(self, *words: object, changes_input: bool = False) -> int:
-        """Runs a command line; anything but done or one line is wrong."""
+    def command(self, *words: object, changes: str | None = None) -> int:
+        """Runs a command line; anything but done or one line is wrong.
+
+        Args:
+            words: After ``gatlabel``.
+            changes: What may change below the input: paths that begin so.
+        """
         self.words = [os.fspath(word) if isinstance(word, Path) else str(word) for word in words]
-        with self._held(changes_input), _streams() as (out, err):
+        with self._held(changes), _streams() as (out, err):
             try:
                 code = main(self.words)
             except SystemExit as error:
@@ -88,13 +93,14 @@ class Case:
         return code
 
     @contextmanager
-    def _held(self, changes_input: bool = False) -> Iterator[None]:
-        before = None if changes_input else _contents(self.given)
+    def _held(self, changes: str | None = None) -> Iterator[None]:
+        before = _contents(self.given)
         with guarded(self.guard), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-        if before is not None and (changed := before ^ _contents(self.given)):
-            names = sorted({name for name, _ in changed})
+        names = sorted({name for name, _ in before ^ _contents(self.given)})
+        names = [name for name in names if changes is None or not name.startswith(changes)]
+        if names:
             raise WrongError(f"the input has changed: {', '.join(names)[:300]}")
         left = sorted(p.name for p in Path(tempfile.gettempdir()).iterdir())
         if left:

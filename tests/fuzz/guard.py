@@ -21,6 +21,7 @@ _PROGRAMS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.s
 _NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request"}
 _CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink",
             "os.truncate", "os.chmod", "os.chown", "shutil.rmtree", "shutil.move"}  # fmt: skip
+_DEVICES = {"/dev/null", "/dev/full"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -68,7 +69,8 @@ class Guard:
             return
         with suppress(OSError, ValueError):  # no file can have the name
             place = Path(os.path.realpath(os.fsdecode(path)))
-            if not place.is_relative_to(self.folder) and str(place) not in ("/dev/null", "/dev/full"):
+            if not (place.is_relative_to(self.folder) or str(place) in _DEVICES
+                    or place.name.startswith("torchinductor_")):  # torch makes it on import
                 self._refuse(f"{event} {place}", self.asked)
 
     def _is(self, path: Any, other: Path) -> bool:

@@ -145,7 +145,7 @@ def _resume(case: Case, run: Path, trains: bool) -> None:
     with ExitStack() as stack:
         if not trains:  # other options may ask for years of work
             stack.enter_context(no_training())
-        code = case.command("train", "--resume", run, changes_input=True)
+        code = case.command("train", "--resume", run, changes="run")
     checkpoints_after, model_after = _readable(run)
     if (model and not model_after) or (checkpoints and not checkpoints_after):
         raise WrongError(f"exit code {code}, and the run cannot be read any more")
