@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint bench experiments clean
+.PHONY: help demo test fuzz soak lint bench experiments clean
 
 # The Python to make the environment from; override with: make test PYTHON=python3.12
 PYTHON ?= python3
@@ -28,6 +28,9 @@ test: $(VENV)/.stamp-test ## install for the tests and run them
 
 soak: $(VENV)/.stamp-test ## the long tests: a fault at every change of a file (hours)
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+fuzz: $(VENV)/.stamp-test ## read 10,000 spoilt files (ARGS='--files 500 --seed 1': fewer, others)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(VENV)/.stamp-lint ## style and types
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from gatlabel.data.image_files import (
 from gatlabel.data.memory_budget import DECODING
 from gatlabel.data.modes import image_to_tensor, upright
 from gatlabel.errors import InputError
+from gatlabel.reading import read_at_most
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -88,9 +89,8 @@ def _read(path: str | os.PathLike[str], max_pixels: int) -> bytes:
             with open_image(file, max_pixels) as header:
                 DECODING.take(size + _memory(header, header.width * header.height, scans=2))
             file.seek(0)
-        most = largest_file(max_pixels)
-        data = file.read(most + 1)
-    if len(data) > most:
+        data = read_at_most(file, largest_file(max_pixels))
+    if data is None:
         raise ValueError("it grew while it was read")
     return data
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting
@@ -123,9 +123,11 @@ class Kept:
     def read(self, key: RunKey, resamples: int) -> Resampled | None:
         """Reads what was kept of a run; ``None`` if it is not there or of no use."""
         try:
-            with self.path(key).open("rb") as file, np.load(file, allow_pickle=False) as content:
-                value, maps, source = (content[name] for name in ("value", "maps", "source"))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            content = read_npz(self.path(key), "file of resamples")
+            value, maps, source = (content[name] for name in ("value", "maps", "source"))
+        except (InputError, KeyError):
+            return None
+        if value.ndim or maps.ndim != 1 or {value.dtype, maps.dtype} != {np.dtype(np.float64)}:
             return None
         if len(maps) < resamples or str(source) != self._source(key):
             return None
