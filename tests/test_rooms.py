@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
 # Each room may import itself and the rooms before it.
 ROOMS = [
     ["errors"],
+    ["disk_faults"],
     ["atomic"],
     ["files", "folder_lock"],
     ["labels"],

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
-from gatlabel.atomic import disk_fault
+from gatlabel.disk_faults import disk_fault
 from gatlabel.errors import InputError
 from gatlabel.files import WriteError, sync, write_errors
 

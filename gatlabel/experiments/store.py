@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.atomic import PREFIX
+from gatlabel.disk_faults import PREFIX
 from gatlabel.errors import InputError
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import METRICS, THIRDS, Setting

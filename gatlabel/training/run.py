@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from gatlabel.atomic import disk_fault
 from gatlabel.data import DataSplits
+from gatlabel.disk_faults import disk_errors
 from gatlabel.errors import InputError, require_extra
-from gatlabel.files import WriteError, read_json, write_json
+from gatlabel.files import read_json, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
@@ -103,34 +102,6 @@ def _checkpoint_of(folder: RunFolder, say: Say) -> Path | None:
         raise InputError(f"{folder.path} has no checkpoints/last.ckpt to go on from: train it anew")
     say(f"{folder.path} has no checkpoint yet: the run starts from its beginning")
     return None
-
-
-@contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full disk into one line, whichever library met it (TensorBoard's, for example).
-
-    Raises:
-        WriteError: If the block raises what a disk is the cause of.
-    """
-    shown = threading.excepthook
-
-    def show(failure: threading.ExceptHookArgs) -> None:
-        # a thread that writes logs passes its error on, and would print it with a traceback too
-        if failure.exc_value is None or disk_fault(failure.exc_value) is None:
-            shown(failure)
-
-    threading.excepthook = show
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        reason = disk_fault(error)
-        if reason is None:
-            raise
-        raise WriteError(f"cannot write the run folder {folder}: {reason}") from error
-    finally:
-        threading.excepthook = shown
 
 
 def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: Say) -> RunResult:
