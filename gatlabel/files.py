@@ -9,15 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gatlabel.atomic import (
-    PREFIX,
-    WriteError,
-    atomic_path,
-    remove_leftovers,
-    sync,
-    temporary_folder,
-    write_errors,
-)
+from gatlabel.atomic import atomic_path, remove_leftovers, sync, temporary_folder
+from gatlabel.disk_faults import PREFIX, WriteError, write_errors
 from gatlabel.errors import InputError
 from gatlabel.reading import read_json as read_json
 from gatlabel.reading import read_text as read_text

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from gatlabel.atomic import write_errors
+from gatlabel.disk_faults import write_errors
 from gatlabel.errors import InputError
 
 LOCK = ".lock"

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
-from gatlabel.atomic import disk_fault
 from gatlabel.data.sole_writer import open_locked
+from gatlabel.disk_faults import disk_fault
 from gatlabel.errors import InputError, first_line
 
 _CHUNK = 1 << 20

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatlabel.array_reading import read_npz
-from gatlabel.atomic import PREFIX
 from gatlabel.csv_files import read_rows, write_csv
+from gatlabel.disk_faults import PREFIX
 from gatlabel.errors import InputError, first_line
 from gatlabel.experiments.contenders import EDGES, Contender
 from gatlabel.experiments.outcome import METRICS, THIRDS, Setting

@@ -58,7 +58,8 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any], *, best: bool = Fals
     """
     last = folder / LAST
     with atomic_path(last, make_folder=False) as temporary:
-        torch.save(dict(state), temporary)
+        with temporary.open("wb") as file:  # given a path, torch loses the reason of a failure
+            torch.save(dict(state), file)
         damage = _damage(temporary)
         if damage:
             raise InputError(f"{last} was read back damaged ({damage}): check the disk")

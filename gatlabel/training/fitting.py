@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -126,6 +127,8 @@ def fit(
                 callbacks=callbacks,
                 logger=_logger(logs),
                 enable_checkpointing=checkpoints is not None,
+                # one process, whatever the environment says of tasks: several are refused before
+                plugins=[LightningEnvironment()],
                 enable_model_summary=False,
                 enable_progress_bar=config.progress,
                 num_sanity_val_steps=0,

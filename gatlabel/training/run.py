@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from gatlabel.data import DataSplits
+from gatlabel.disk_faults import disk_errors
 from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_json
 from gatlabel.graph import Cooccurrence
@@ -28,7 +29,6 @@ from gatlabel.training.checkpoints import Checkpoint, newest_checkpoint
 from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
-from gatlabel.training.disk_errors import disk_errors
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import device_of, fit
 from gatlabel.training.head_options import (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gatlabel.atomic import PREFIX
+from gatlabel.disk_faults import PREFIX
 from gatlabel.errors import InputError
 from gatlabel.files import read_json, remove_leftovers, write_errors
 from gatlabel.folder_lock import LOCK, FolderLock

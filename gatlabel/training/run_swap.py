@@ -28,10 +28,11 @@ FILES = (
 )  # fmt: skip
 """The files of a run."""
 BELOW = {
+    ".": ("nonfinite-epoch*-step*.npz",),
     "checkpoints": ("last.ckpt", "previous.ckpt", "best.ckpt"),
     "tensorboard": ("events.out.tfevents.*", "hparams.yaml"),
 }
-"""Those in folders, as patterns."""
+"""By folder, those that are known by patterns."""
 
 
 def swap(target: Path) -> None:

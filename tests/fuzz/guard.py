@@ -25,7 +25,7 @@ _DEVICES = {"/dev/null", "/dev/full"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-class BrokenRule(BaseException):  # noqa: N818 - no Exception: nothing may swallow it
+class BrokenRule(BaseException):
     """A case did what none may do."""
 
 

@@ -19,9 +19,9 @@ from gatlabel.errors import Interrupted
 from gatlabel.experiments.runner import run_on
 from gatlabel.training import default, train
 from gatlabel.training.module import TrainingModule
+from tests.colours import write_colours
 from tests.deploy import models
 from tests.experiments.synthetic import benchmark, config
-from tests.colours import write_colours
 
 WIDTH, HEIGHT = 61, 43  # of the sample images: numbers that seldom stand for anything else
 
@@ -137,7 +137,7 @@ def _images() -> dict[str, bytes]:
     colour = Image.fromarray(pixels)
     alpha = colour.convert("RGBA")
     alpha.putalpha(Image.fromarray(pixels[..., 2]))
-    deep = Image.fromarray((pixels[..., 0].astype(np.uint16) * 257))
+    deep = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
     grey, palette = colour.convert("L"), colour.quantize(16)
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation

@@ -333,22 +333,25 @@ def test_a_second_run_into_the_folder_is_refused(again: str, tmp_path, during, c
 
 
 HOLD = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from gatlabel.folder_lock import FolderLock
 with FolderLock(Path(sys.argv[1])):
-    print("held", flush=True)
+    worker = os.fork()
+    if worker:
+        print(worker, flush=True)
     time.sleep(60)
 """
 
 
 def test_another_process_holds_the_folder_until_it_is_killed(run: Path) -> None:
+    """Its worker processes, which live on for a while, hold nothing."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(run)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     with process, process.stdout:
-        assert process.stdout.readline() == "held\n"
+        worker = int(process.stdout.readline())
         config = options(run, overwrite=True)
         with (
             pytest.raises(InputError, match=rf"in use by another run \(process {process.pid}\)"),
@@ -356,9 +359,23 @@ def test_another_process_holds_the_folder_until_it_is_killed(run: Path) -> None:
         ):
             pytest.fail(NEVER)
         process.send_signal(signal.SIGKILL)
-    with new_run(config, lambda line: None):  # what the kill left does no harm
-        pass
+        process.wait()
+        assert list(run.glob(".lock"))
+        with new_run(config, lambda line: None):  # what the kill left does no harm
+            pass
+        os.kill(worker, signal.SIGKILL)
     assert not list(run.glob(".*"))
+
+
+def test_one_of_several_processes_writes_nothing(run: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    (run / "report.html").unlink()
+    before = contents(run)
+    for begin in (lambda: train(options(tmp_path / "new")), lambda: resume(run)):
+        with pytest.raises(InputError, match="WORLD_SIZE=2"):
+            begin()
+    assert contents(run) == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_deleting_the_folder_meanwhile_ends_the_run_in_one_line(tmp_path: Path, during) -> None:

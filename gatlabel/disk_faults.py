@@ -1,0 +1,128 @@
+"""Why a file could not be written, whichever library was writing: one line that names the file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gatlabel.errors import InputError
+
+PREFIX = ".gatlabel-"
+"""How the name of every temporary file or folder begins."""
+
+_DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENAMETOOLONG,
+}  # fmt: skip
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")  # libraries written in Rust
+# what torch and Pillow say where a file of theirs could not be written; they do not say why
+_UNEXPLAINED = re.compile(
+    r"PytorchStreamWriter failed|unexpected pos \d+ vs|Parent directory .* does not exist"
+    r"|error -?\d+ when writing image file"
+)
+
+
+class WriteError(InputError):
+    """A file cannot be written; the message names it and the reason."""
+
+
+@contextmanager
+def write_errors(target: str | os.PathLike[str], what: str = "") -> Iterator[None]:
+    """Turns whatever keeps a file from being written into one line that names it.
+
+    That is every ``OSError`` that names no other file, and what other libraries make of one.
+
+    Args:
+        target: What is being written.
+        what: What it is, in words, where it is no file (``"the folder "``).
+
+    Raises:
+        WriteError: If the block raises one of these.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = _own_fault(error, Path(target)) or disk_fault(error)
+        if reason is None:
+            raise
+        raise WriteError(f"cannot write {what}{os.fspath(target)}: {reason}") from error
+
+
+def disk_fault(error: BaseException) -> str | None:
+    """Returns why a disk did not take a file, if that is what an exception is about.
+
+    Args:
+        error: Of any library; what it was raised from or during counts too.
+    """
+    parts: list[BaseException] = []
+    part: BaseException | None = error
+    while part is not None and part not in parts:
+        parts.append(part)
+        part = part.__cause__ or part.__context__
+    for part in parts:
+        found = _OS_ERROR.search(str(part))
+        number = int(found[1]) if found else getattr(part, "errno", None)
+        if number in _DISK:
+            return os.strerror(number)
+    if any(_UNEXPLAINED.search(str(part)) for part in parts):
+        return "it was not written to its end; is the disk full?"
+    return None
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turns a full disk into one line, whichever library met it (TensorBoard's, for example).
+
+    Args:
+        folder: What is written to, by many hands.
+
+    Raises:
+        WriteError: If the block raises what a disk is the cause of.
+    """
+    shown = threading.excepthook
+
+    def show(failure: threading.ExceptHookArgs) -> None:
+        # a thread that writes logs passes its error on, and would print it with a traceback too
+        if failure.exc_value is None or disk_fault(failure.exc_value) is None:
+            shown(failure)
+
+    threading.excepthook = show
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = disk_fault(error)
+        if reason is None:
+            raise
+        raise WriteError(f"cannot write the run folder {folder}: {reason}") from error
+    finally:
+        threading.excepthook = shown
+
+
+def _own_fault(error: Exception, target: Path) -> str | None:
+    """The reason where the error is about the target or a temporary beside or in it."""
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
+        named = [name for name in (error.filename, error.filename2) if isinstance(name, str)]
+        if not named or any(_is_ours(Path(name), target) for name in named):
+            return error.strerror or os.strerror(error.errno)
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object[error.start : error.end]!r} cannot be written as {error.encoding}"
+    if isinstance(error, ValueError) and "null byte" in str(error):
+        return str(error)
+    return None
+
+
+def _is_ours(named: Path, target: Path) -> bool:
+    return (
+        any(part.startswith(PREFIX) for part in named.parts)
+        or (named.parent == target.parent and named.name.startswith(target.stem))
+        or target.is_relative_to(named)
+        or named == Path(os.path.realpath(target))
+    )
