@@ -18,7 +18,7 @@ import torch
 from gatlabel.data import DataSplits
 from gatlabel.disk_faults import disk_errors
 from gatlabel.errors import InputError, Interrupted, require_extra
-from gatlabel.files import read_json, write_json
+from gatlabel.files import read_json, write_errors, write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.model import MultiLabelClassifier
@@ -158,6 +158,8 @@ def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
                 f"{folder.path} has no checkpoints/last.ckpt to go on from: train it anew"
             )
         say(f"{folder.path} has no checkpoint yet: the run starts from its beginning")
+        with write_errors(folder.path, "the run folder "):
+            folder.checkpoints.mkdir(exist_ok=True)
     return checkpoint
 
 

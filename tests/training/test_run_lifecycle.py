@@ -381,9 +381,9 @@ def test_one_of_several_processes_writes_nothing(run: Path, tmp_path: Path, monk
 def test_deleting_the_folder_meanwhile_ends_the_run_in_one_line(tmp_path: Path, during) -> None:
     run = tmp_path / "run"
     during(lambda: shutil.rmtree(run))
-    with pytest.raises(InputError, match=f"{run} was removed"):
+    with pytest.raises(InputError, match=f"{run}.* (was removed|No such file)"):
         train(options(run))
-    assert not (run / "model.json").exists()
+    assert not run.exists()  # nothing comes back, the folder of checkpoints neither
 
 
 def test_the_run_that_replaces_keeps_its_options_of_output(run: Path) -> None:
