@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench experiments clean
+.PHONY: help demo test fuzz soak lint bench experiments clean
 
 # The Python to make the environment from; override with: make test PYTHON=python3.12
 PYTHON ?= python3
@@ -25,6 +25,12 @@ demo: $(VENV)/.stamp-core ## install, train on the built-in scenes, write runs/d
 
 test: $(VENV)/.stamp-test ## install for the tests and run them
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/.stamp-test ## the long tests: a fault at every change of a file (hours)
+	$(BIN)/python -m pytest -m soak $(ARGS)
+
+fuzz: $(VENV)/.stamp-test ## read 10,000 spoilt files (ARGS='--files 500 --seed 1': fewer, others)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(VENV)/.stamp-lint ## style and types
 	$(BIN)/ruff check .

@@ -70,17 +70,17 @@ class Least(pl.LightningModule):
     def configure_optimizers(self) -> dict[str, object]:
         """Returns the run's optimiser and schedule."""
         optimizer = make_optimizer(self.model, CONFIG)
-        scheduler, interval = make_schedule(optimizer, CONFIG, self.steps)
+        scheduler = make_schedule(optimizer, CONFIG, self.steps)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": interval},
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
 
 def bare(steps: int) -> None:
     model, loss = tiny().train(), make_loss(CONFIG)
     optimizer = make_optimizer(model, CONFIG)
-    scheduler, _ = make_schedule(optimizer, CONFIG, steps)
+    scheduler = make_schedule(optimizer, CONFIG, steps)
     for images, targets, _ in batches(steps):
         optimizer.zero_grad()
         loss(model(images), targets).backward()

@@ -22,7 +22,7 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, NDArray[Any]]
 
     Raises:
         InputError: If the file is missing, is no regular file, is no npz file, holds pickled
-            objects, or unpacks to more than 4 GiB.
+            objects or two arrays of one name, or unpacks to more than 4 GiB.
     """
     name = os.fspath(path)
     with opened(path, what) as file:
@@ -32,7 +32,9 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, NDArray[Any]]
             if size <= LARGEST:
                 file.seek(0)
                 with np.load(file, allow_pickle=False) as content:
-                    return dict(content)
+                    return _arrays(content, name)
+        except InputError:
+            raise
         except OSError as error:
             reason = error.strerror or "no npz file"
             raise InputError(f"cannot read the {what} {name}: {reason}") from error
@@ -42,3 +44,15 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, NDArray[Any]]
                 "never opened)"
             ) from error
     raise InputError(f"cannot read the {what} {name}: it unpacks to {size / 1e9:.0f} GB")
+
+
+def _arrays(content: np.lib.npyio.NpzFile, name: str) -> dict[str, NDArray[Any]]:
+    """Takes the arrays out of an archive; a second one would silently replace the first."""
+    twice = sorted({key for key in content.files if content.files.count(key) > 1})
+    if twice:
+        raise InputError(f"{name} holds two arrays named {twice[0]!r}")
+    arrays = dict(content)
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # what is no array comes as bytes
+            raise InputError(f"{name}: {key!r} is no array")
+    return arrays

@@ -7,6 +7,8 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
+MOST = 100  # choices that a message lists
+
 
 class InputError(ValueError):
     """The caller's mistake: the message names the file, row, label or option and what to do.
@@ -50,7 +52,8 @@ def unknown_choice(kind: str, name: str, choices: Iterable[str]) -> InputError:
         choices: What there is.
     """
     known = sorted(choices)
-    hint = nearest(name, known) or f"; choose from {', '.join(known)}"
+    more = f" and {len(known) - MOST} more" if len(known) > MOST else ""
+    hint = nearest(name, known) or f"; choose from {', '.join(known[:MOST])}{more}"
     return InputError(f"unknown {kind} {name!r}{hint}")
 
 

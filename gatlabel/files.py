@@ -4,56 +4,46 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gatlabel.atomic import (
+    PREFIX,
+    WriteError,
+    atomic_path,
+    remove_leftovers,
+    sync,
+    temporary_folder,
+    write_errors,
+)
 from gatlabel.errors import InputError
 from gatlabel.reading import read_json as read_json
 from gatlabel.reading import read_text as read_text
 
-
-@contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path beside ``path`` and renames it into place on success.
-
-    If the block raises, the temporary file is removed and ``path`` is left as it was. The
-    temporary name keeps the suffix of ``path``, since many writers choose the format by it.
-
-    Args:
-        path: Where the finished file is to stand; missing parent folders are made.
-
-    Raises:
-        InputError: If the path is a folder, or its folder cannot be made or written to.
-    """
-    target = Path(path)
-    if target.is_dir():
-        raise InputError(f"cannot write {target}: it is a folder, give the name of a file")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
-        )
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror}") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; results are ordinary files
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+__all__ = [
+    "WriteError",
+    "atomic_folder",
+    "atomic_path",
+    "read_json",
+    "read_text",
+    "remove_leftovers",
+    "require_only",
+    "sync",
+    "write_errors",
+    "write_json",
+    "write_text",
+]
 
 
 @contextmanager
 def atomic_folder(
-    path: str | os.PathLike[str], *, last: str, replaces: Collection[str] = ()
+    path: str | os.PathLike[str],
+    *,
+    last: str,
+    replaces: Collection[str] = (),
+    others: bool = False,
 ) -> Iterator[Path]:
     """Yields a temporary folder and moves what was written there into place on success.
 
@@ -65,55 +55,62 @@ def atomic_folder(
     Args:
         path: Where the files are to stand; missing folders are made.
         last: Name of the file that makes the folder complete.
-        replaces: Names of files that may be replaced; the folder may hold no others.
+        replaces: Names of files that may be replaced.
+        others: Whether the folder may hold other things, which stay.
 
     Raises:
-        InputError: If a file stands there, the folder holds anything else than ``replaces``, or it
-            cannot be made or written to.
+        InputError: If a file stands there, the folder holds other things and ``others`` is off, or
+            it cannot be made or written to.
     """
-    target = Path(os.path.realpath(path))  # a link stays a link, to a folder that is new
-    if target.exists() and not target.is_dir():
-        raise InputError(f"cannot write the folder {target}: there is a file of that name")
-    stands = target.is_dir()
-    if stands:
-        require_only(target, replaces)
-    try:
+    with write_errors(path, "the folder "):
+        target = Path(os.path.realpath(path))  # a link stays a link, to a folder that is new
+        if os.path.lexists(target) and not target.is_dir():
+            raise InputError(f"cannot write the folder {target}: there is a file of that name")
         target.parent.mkdir(parents=True, exist_ok=True)
+        stands = target.is_dir()
         above = target if stands else target.parent  # a mount point is a file system of its own
-        place = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=above))
-    except OSError as error:
-        raise InputError(f"cannot write the folder {target}: {error.strerror}") from error
-    new, old = place / "new", place / "old"
-    try:
-        new.mkdir()  # with the ordinary rights of folders; mkdtemp's are private
-        old.mkdir()
-        yield new
-        try:
-            if stands:
-                require_only(target, replaces, besides=place)  # a while has passed
-                _exchange(target, new, old, replaces, last)
-            else:
+        remove_leftovers(above)
+
+        def check() -> None:
+            if stands and not others:
+                require_only(target, replaces)
+
+        check()
+        with temporary_folder(above) as place:
+            new, old = place / "new", place / "old"
+            new.mkdir()
+            old.mkdir()
+            try:
+                yield new
+            except WriteError as error:  # of a file that will not stay where it was written
+                raise WriteError(str(error).replace(os.fspath(new), os.fspath(target))) from error
+            _sync_all(new)
+            check()  # a while has passed
+            if not stands:
                 new.rename(target)
-        except OSError as error:
-            kept = f"; what stood there is in {old}" if _holds_any(old) else ""
-            raise InputError(f"cannot write the folder {target}: {error.strerror}{kept}") from error
-    finally:
-        if not (_holds_any(new) and _holds_any(old)):  # half-way, and no way back
-            shutil.rmtree(place, ignore_errors=True)
+            else:
+                _exchange(target, new, old, replaces, last)
+            sync(above)
 
 
-def require_only(folder: Path, names: Collection[str], besides: Path | None = None) -> None:
+def require_only(folder: Path, names: Collection[str]) -> None:
     """Checks that a folder holds no other things than files of these names.
 
     Raises:
         InputError: If it does; the message names the first.
     """
     for entry in sorted(folder.iterdir()):
-        if entry != besides and not (entry.name in names and entry.is_file()):
+        if not entry.name.startswith(PREFIX) and not (entry.name in names and entry.is_file()):
             raise InputError(
                 f"{folder} also holds {entry.name}, which is not replaced: move it away, or give "
                 "another folder"
             )
+
+
+def _sync_all(folder: Path) -> None:
+    for entry in folder.rglob("*"):
+        sync(entry)
+    sync(folder)
 
 
 def _exchange(target: Path, new: Path, old: Path, replaces: Collection[str], last: str) -> None:
@@ -127,17 +124,18 @@ def _exchange(target: Path, new: Path, old: Path, replaces: Collection[str], las
         for name in comes:
             (new / name).rename(target / name)
     except BaseException:  # an interrupt too; where a file lies says whether it was moved
-        for name in reversed(comes):
-            if not there(new / name):
-                (target / name).rename(new / name)
-        for name in reversed(goes):
-            if there(old / name):
-                (old / name).rename(target / name)
+        try:
+            for name in reversed(comes):
+                if not there(new / name):
+                    (target / name).rename(new / name)
+            for name in reversed(goes):
+                if there(old / name):
+                    (old / name).rename(target / name)
+        except OSError as error:
+            raise InputError(
+                f"cannot write the folder {target}: {error.strerror}; what stood there is in {old}"
+            ) from error
         raise
-
-
-def _holds_any(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -7,6 +7,8 @@ unknown. Names, not positions, join targets, graphs, vectors, checkpoints and pr
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
@@ -15,20 +17,45 @@ from numpy.typing import NDArray
 
 from gatlabel.errors import InputError, nearest
 from gatlabel.files import read_text, write_text
+from gatlabel.values import shown
 
 PRESENT = 1.0
 ABSENT = 0.0
 UNKNOWN = -1.0
+
+# Control characters, line and paragraph separators, byte order marks and halves of surrogate
+# pairs: files of one name per line, CSV and UTF-8 cannot hold them, or would not give them back.
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
+
+
+def check_name(name: object) -> str:
+    """Returns a label name that every file format gives back as it was.
+
+    Raises:
+        InputError: If it is no text, empty, starts or ends with a blank, or holds a control
+            character, a line separator or half of a surrogate pair.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"{shown(name)} is no label name: a name is non-empty text on one line")
+    if found := _UNWRITABLE.search(name):
+        raise InputError(
+            f"the label name {shown(name)} holds the character U+{ord(found[0]):04X}, which files "
+            "of labels cannot hold: a name is text on one line"
+        )
+    if name != name.strip():
+        raise InputError(f"the label name {shown(name)} starts or ends with a blank: remove it")
+    return name
 
 
 class LabelSet(Sequence[str]):
     """An ordered set of unique label names.
 
     Args:
-        names: The names in order; each non-empty, without line breaks, none twice.
+        names: The names in order, none twice, each as :func:`check_name` asks for.
 
     Raises:
-        InputError: If a name is empty, has a line break, is no string, or stands twice.
+        InputError: If a name is none, or stands twice, be it in another Unicode form (a composed
+            or a decomposed accent, which look the same).
 
     Example:
         >>> labels = LabelSet(["cat", "dog", "sofa"])
@@ -37,20 +64,33 @@ class LabelSet(Sequence[str]):
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        if isinstance(names, str):
-            raise InputError(f"a LabelSet needs a list of names, not the string {names!r}")
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise InputError(f"a LabelSet needs a list of names, not {shown(names)}")
         self.names: tuple[str, ...] = tuple(names)
         self._index: dict[str, int] = {}
         for position, name in enumerate(self.names):
-            if not isinstance(name, str) or not name.strip() or "\n" in name:
-                raise InputError(
-                    f"label {position} is {name!r}: a name is non-empty text on one line"
-                )
+            try:
+                check_name(name)
+            except InputError as error:
+                raise InputError(f"label {position}: {error}") from error
             if name in self._index:
                 raise InputError(
                     f"label {name!r} stands twice, at {self._index[name]} and {position}"
                 )
             self._index[name] = position
+        self._refuse_twins()
+
+    def _refuse_twins(self) -> None:
+        composed: dict[str, int] = {}
+        for position, name in enumerate(self.names):
+            if name.isascii():
+                continue
+            first = composed.setdefault(unicodedata.normalize("NFC", name), position)
+            if first != position:
+                raise InputError(
+                    f"the labels {self.names[first]!a} and {name!a}, at {first} and "
+                    f"{position}, are one name in two Unicode forms: write it one way"
+                )
 
     @overload
     def __getitem__(self, item: int) -> str: ...
@@ -85,8 +125,19 @@ class LabelSet(Sequence[str]):
             InputError: If there is no such label; the message gives the nearest name.
         """
         if name not in self._index:
-            raise InputError(f"unknown label {name!r}{nearest(name, self.names)}")
+            raise InputError(f"unknown label {name!r}{self.hint(name)}")
         return self._index[name]
+
+    def hint(self, name: str) -> str:
+        """Returns ``"; did you mean 'x'?"`` for a name that is none of these, or an empty text."""
+        composed = unicodedata.normalize("NFC", name)
+        for known in self.names:
+            if not known.isascii() and unicodedata.normalize("NFC", known) == composed:
+                return (
+                    f"; {name!a} and the label {known!a} are one name in two Unicode "
+                    "forms: write it one way"
+                )
+        return nearest(name, self.names)
 
     def positions(self, names: Iterable[str]) -> NDArray[np.int64]:
         """Returns the position in this set of each of ``names``, as an int64 array."""
@@ -121,19 +172,37 @@ class LabelSet(Sequence[str]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LabelSet:
-        """Reads a text file with one name a line; blank lines are passed over.
+        """Reads a text file with one name per line, without blanks around it.
+
+        Blank lines are passed over.
 
         Raises:
-            InputError: If the file cannot be read, is empty, or names a label twice.
+            InputError: If the file cannot be read, names no label, or a name is wrong or stands
+                twice; the message names the line.
         """
-        lines = (line.strip() for line in read_text(path, "label file").splitlines())
-        names = [line for line in lines if line]
-        if not names:
-            raise InputError(f"the label file {os.fspath(path)} names no label")
+        where = os.fspath(path)
+        lines: dict[str, int] = {}
+        # not splitlines(), which also splits at separators that stand within a name
+        for number, line in enumerate(read_text(path, "label file").split("\n"), 1):
+            name = line.strip()
+            if not name:
+                continue
+            try:
+                check_name(name)
+            except InputError as error:
+                raise InputError(f"{where}, line {number}: {error}") from error
+            if name in lines:
+                raise InputError(
+                    f"{where}, line {number}: label {name!r} stands twice, first in line "
+                    f"{lines[name]}"
+                )
+            lines[name] = number
+        if not lines:
+            raise InputError(f"the label file {where} names no label")
         try:
-            return cls(names)
+            return cls(lines)
         except InputError as error:
-            raise InputError(f"{os.fspath(path)}: {error}") from error
+            raise InputError(f"{where}: {error}") from error
 
 
 def _shown(names: Sequence[str], most: int = 10) -> str:

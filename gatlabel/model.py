@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,20 +12,31 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder, create_encoder
-from gatlabel.errors import InputError, unknown_choice
-from gatlabel.files import read_json, write_json
+from gatlabel.encoders.encoder import MOST_PIXELS, OWN_MODULE, SAFE_PIXELS
+from gatlabel.errors import InputError, MissingExtraError, first_line, unknown_choice
+from gatlabel.files import atomic_folder, write_json
 from gatlabel.labels import LabelSet
+from gatlabel.model_file import (
+    FILE,
+    FORMAT,
+    RESIZES,
+    ModelDescription,
+    check_companions,
+    check_sizes,
+    read_model_file,
+    refuse_other_labels,
+)
 from gatlabel.nn import HEADS, Head, LinearHead, StaticHead, TakesGraph
+from gatlabel.nn.identity import HasIdentity, Identity
 from gatlabel.nn.pooling import POOLINGS
-from gatlabel.saving import read_state, write_state
+from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
+from gatlabel.values import whole_number
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
-FORMAT = "gatlabel-model-1"
 
-
-class MultiLabelClassifier(nn.Module):
+class MultiLabelClassifier(HasIdentity):
     """Encoder, pooling and head.
 
     Args:
@@ -58,6 +70,8 @@ class MultiLabelClassifier(nn.Module):
         super().__init__()
         if pooling not in POOLINGS:
             raise unknown_choice("pooling", pooling, POOLINGS)
+        if resize not in RESIZES:
+            raise unknown_choice("resize", resize, RESIZES)
         if encoder.out_features != head.in_features:
             raise InputError(
                 f"the head takes {head.in_features} features, but encoder {encoder.name!r} gives "
@@ -66,6 +80,10 @@ class MultiLabelClassifier(nn.Module):
         self.labels = labels if isinstance(labels, LabelSet) else LabelSet(labels)
         if head.out_features != len(self.labels):
             raise InputError(f"{len(self.labels)} labels for a head of {head.out_features}")
+        graph_labels = None if graph is None else graph.labels
+        for what, names in (("head", head.labels), ("graph", graph_labels)):
+            if names is not None and names != self.labels:
+                refuse_other_labels(names, self.labels, f"the {what} of the model", "the model")
         # The same values in another order in memory: training steps on a CPU 1.3 times faster with
         # EfficientNet-Lite0 and a little with ResNet-18, and what tensor cores want on a GPU.
         self.encoder = encoder.to(memory_format=torch.channels_last)
@@ -73,7 +91,8 @@ class MultiLabelClassifier(nn.Module):
         self.pooling_name = pooling
         self.pool: nn.Module = nn.Identity() if head.needs_map else POOLINGS[pooling]()
         self.resize = resize
-        self.image_size = image_size or encoder.image_size
+        size = encoder.image_size if image_size is None else image_size
+        self.image_size = whole_number(size, "image_size", 1, MOST_PIXELS)
 
     @classmethod
     def create(
@@ -106,7 +125,8 @@ class MultiLabelClassifier(nn.Module):
             stride: Pixels a cell of the map, where an encoder given by name shall end early.
 
         Raises:
-            InputError: If a name is unknown, an option does not fit, or the graph is missing.
+            InputError: If a name is unknown, an option does not fit, the graph is missing, or the
+                encoder does not take pictures of that size.
         """
         if isinstance(encoder, str):
             encoder = create_encoder(encoder, weights=weights, stride=stride)
@@ -114,6 +134,10 @@ class MultiLabelClassifier(nn.Module):
             raise InputError(
                 "weights and stride are for an encoder given by name: this one is made already"
             )
+        if image_size is not None:
+            image_size = whole_number(image_size, "image_size", 1, MOST_PIXELS)
+            if image_size < SAFE_PIXELS:
+                encoder.require_size(image_size)
         if isinstance(head, str):
             if head not in HEADS:
                 raise unknown_choice("head", head, HEADS)
@@ -135,6 +159,12 @@ class MultiLabelClassifier(nn.Module):
             resize=resize,
             image_size=image_size,
         )
+
+    def identity(self) -> Identity:
+        """Labels and what else changes logits; the head has its own."""
+        pooling = None if self.head.needs_map else self.pooling_name
+        fed = {"mean": list(self.encoder.mean), "std": list(self.encoder.std)}
+        return {"labels": list(self.labels), "pooling": pooling, **fed}
 
     def features(self, images: Tensor) -> Tensor:
         """Returns what the head takes: pooled ``(B, D)``, or the map ``(B, D, h, w)``."""
@@ -169,7 +199,8 @@ class MultiLabelClassifier(nn.Module):
             probe = torch.randn(8, self.head.in_features, device=weight.device, dtype=weight.dtype)
             theirs, ours = self.head(probe), folded.linear(probe)
         self.head.train(was_training)
-        if not torch.allclose(theirs, ours, rtol=1e-4, atol=1e-4 * float(theirs.abs().max())):
+        close = max(1e-4, 16 * torch.finfo(weight.dtype).eps)  # half precision rounds more
+        if not torch.allclose(theirs, ours, rtol=close, atol=close * float(theirs.abs().max())):
             raise InputError("the folded head gives other logits than the head: not replaced")
         model = MultiLabelClassifier(
             self.encoder,
@@ -198,14 +229,18 @@ class MultiLabelClassifier(nn.Module):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Writes ``model.json``, ``model.safetensors`` and ``graph.json`` if the head has a graph.
 
-        Each file appears whole or not at all; the weights come last.
+        All appear together, ``model.json`` last, and replace those of another model; other files in
+        the folder stay.
+
+        Raises:
+            InputError: If they cannot be written; what was there stays.
         """
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        if self.graph is not None:
-            self.graph.save(place / "graph.json")
-        write_json(place / "model.json", self.config)
-        write_state(self, place / "model.safetensors")
+        names = [FILE, "model.safetensors"] + ["graph.json"] * (self.graph is not None)
+        with atomic_folder(folder, last=FILE, replaces=names, others=True) as place:
+            if self.graph is not None:
+                self.graph.save(place / "graph.json")
+            write_state(self, place / "model.safetensors")
+            write_json(place / FILE, self.config)
 
     @classmethod
     def from_pretrained(
@@ -220,44 +255,88 @@ class MultiLabelClassifier(nn.Module):
         Raises:
             InputError: If a file is missing, damaged, or of another format.
         """
-        from gatlabel.graph import LabelGraph
-
         place = Path(folder)
-        config = read_json(place / "model.json", "model description")
-        if not isinstance(config, dict) or config.get("format") != FORMAT:
-            raise InputError(
-                f"{place / 'model.json'} is not of the format {FORMAT!r}: it was written by "
-                "another program or by a newer gatlabel"
-            )
+        _require_finished(place)
+        described = read_model_file(place)
+        weights = place / "model.safetensors"
+        shapes = read_shapes(weights)
+        graph = _read_graph(place, described)
+        check_companions(place, described.labels)
         try:
-            labels = LabelSet(config["labels"])
-            head_options = dict(config["head"])
-            kind, width = head_options.pop("kind"), head_options.pop("in_features")
-            if kind not in HEADS:
-                raise unknown_choice("head", kind, HEADS)
-            graph = None
-            if issubclass(HEADS[kind], TakesGraph):
-                graph = LabelGraph.load(place / "graph.json")
-                labels.require_same_names(graph.names, f"the graph {place / 'graph.json'}")
-                graph = graph.reorder(labels)
-            if encoder is None:
-                encoder = create_encoder(**config["encoder"])
-            head = _build_head(HEADS[kind], width, labels, graph, _restored(head_options, labels))
-            model = cls(
-                encoder,
-                head,
-                labels,
-                pooling=config["pooling"],
-                graph=graph,
-                resize=config["resize"],
-                image_size=config["image_size"],
-            )
-        except InputError:
+            model = cls._described(described, shapes, graph, encoder)
+        except MissingExtraError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{place / 'model.json'} is damaged: {error}") from error
-        read_state(model, place / "model.safetensors")
+        except InputError as error:
+            raise InputError(f"{place / FILE}: {error}") from error
+        except Exception as error:  # of a network that is made with options it does not take
+            raise InputError(f"{place / FILE} is damaged: {first_line(error)}") from error
+        read_state(model, weights)
         return model.eval()
+
+    @classmethod
+    def _described(
+        cls,
+        described: ModelDescription,
+        shapes: Shapes,
+        graph: LabelGraph | None,
+        encoder: Encoder | None,
+    ) -> Self:
+        """Makes a model of the shape that a file describes; its weights are still random."""
+        check_sizes(described, shapes)
+        if encoder is None:
+            encoder = described.encoder.make()
+        elif described.encoder.name == OWN_MODULE:
+            described.encoder.require(encoder)
+        if described.image_size < SAFE_PIXELS or encoder.name == OWN_MODULE:
+            encoder.require_size(described.image_size)
+        if encoder.out_features != described.in_features:
+            raise InputError(
+                f"head.in_features={described.in_features}, but the encoder has "
+                f"{encoder.out_features}"
+            )
+        options = dict(described.head_options)
+        if described.vectors is not None:
+            width, trainable = described.vectors
+            blank = torch.zeros(len(described.labels), width)
+            options["node_features"] = nn.Parameter(blank) if trainable else blank
+        elif "node_features" in inspect.signature(HEADS[described.head]).parameters:
+            options["node_features"] = None
+        head = _build_head(
+            HEADS[described.head], described.in_features, described.labels, graph, options
+        )
+        return cls(
+            encoder,
+            head,
+            described.labels,
+            pooling=described.pooling,
+            graph=graph,
+            resize=described.resize,
+            image_size=described.image_size,
+        )
+
+
+def _read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:
+    if not issubclass(HEADS[described.head], TakesGraph):
+        return None
+    from gatlabel.graph import LabelGraph
+
+    path = folder / "graph.json"
+    require_file(path, "label graph")
+    graph = LabelGraph.load(path)
+    if set(graph.names) != set(described.labels):
+        refuse_other_labels(graph.labels, described.labels, str(path), str(folder / FILE))
+    return graph.reorder(described.labels)
+
+
+def _require_finished(place: Path) -> None:
+    """Says how to go on with a run that was interrupted before it had a model."""
+    description, options = place / "model.json", place / "config.yaml"
+    runs = (options, place / ".new-run-ready", place / ".new-run-moving")
+    if not os.path.exists(description) and any(os.path.exists(part) for part in runs):  # noqa: PTH110
+        raise InputError(
+            f"{place} has no model yet, its run is not finished: go on with gatlabel train "
+            f"--resume {place}"
+        )
 
 
 def _build_head(
@@ -274,12 +353,3 @@ def _build_head(
     # no edges: a graph gives the names, and the vectors of labels where the head has some
     given = {"labels": names} if graph is None else {"graph": graph}
     return head(width, **given, **options)
-
-
-def _restored(options: dict[str, Any], labels: LabelSet) -> dict[str, Any]:
-    """Replaces the description of saved node features by a tensor of their shape."""
-    description = options.get("node_features")
-    if isinstance(description, dict):
-        blank = torch.zeros(len(labels), description["width"])
-        options["node_features"] = nn.Parameter(blank) if description["trainable"] else blank
-    return options

@@ -73,14 +73,35 @@ def read_bytes(path: str | os.PathLike[str], what: str, largest: int = LARGEST) 
         InputError: As :func:`opened`, and if the file is larger than ``largest``.
     """
     with opened(path, what) as file:
-        # what a file claims to have is asked first: a file of holes may claim terabytes
-        if os.fstat(file.fileno()).st_size <= largest:
-            data = file.read(largest + 1)
-            if len(data) <= largest:
-                return data
+        data = read_at_most(file, largest)
+    if data is not None:
+        return data
     raise InputError(
         f"cannot read the {what} {os.fspath(path)}: it is larger than {_size(largest)}"
     )
+
+
+def read_at_most(file: BinaryIO, most: int) -> bytes | None:
+    """Reads an open file from where it is to its end.
+
+    Args:
+        file: A regular file.
+        most: Most bytes to read.
+
+    Returns:
+        The bytes, or ``None`` if there are more; of a file that says so itself, nothing is read.
+    """
+    size = os.fstat(file.fileno()).st_size  # a file of holes may claim terabytes
+    if size > most:
+        return None
+    # Python takes memory for all that it is asked to read: not for the most that there may be
+    parts = [file.read(size + 1)]
+    read = len(parts[0])
+    if read > size:  # it grows, or is one of the system's that claim to be empty
+        while read <= most and (part := file.read(1 << 20)):
+            parts.append(part)
+            read += len(part)
+    return b"".join(parts) if read <= most else None
 
 
 def _kind(status: os.stat_result) -> str:

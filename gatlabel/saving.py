@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, first_line
 from gatlabel.files import atomic_path
+from gatlabel.nn.identity import KEY, StateMismatchError
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def _own_state(model: nn.Module) -> list[tuple[str, Tensor]]:
@@ -31,23 +37,91 @@ def write_state(model: nn.Module, path: Path) -> None:
         save_file(state, temporary)
 
 
+def read_shapes(path: Path) -> Shapes:
+    """Reads names and shapes of the tensors of a safetensors file, and no tensor.
+
+    Raises:
+        InputError: If the file is missing or damaged.
+    """
+    from safetensors import safe_open
+
+    require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except Exception as error:  # a damaged file fails in many ways
+        raise InputError(f"cannot read the weights {path}: {first_line(error)}") from error
+
+
+def read_tensors(path: Path, what: str = "weights") -> dict[str, Tensor]:
+    """Reads all tensors of a safetensors file.
+
+    Args:
+        path: The file.
+        what: What it is, for the error message.
+
+    Raises:
+        InputError: If the file is missing or damaged.
+    """
+    from safetensors.torch import load_file
+
+    require_file(path, what)
+    try:
+        return load_file(path)
+    except Exception as error:  # a damaged file fails in many ways
+        raise InputError(f"cannot read the {what} {path}: {first_line(error)}") from error
+
+
+def require_file(path: Path, what: str = "weights") -> None:
+    """Refuses what is no ordinary file.
+
+    Raises:
+        InputError: If it is a folder, a pipe, or not there.
+    """
+    # a folder, or a pipe, which would wait for a writer; Path.is_file raises for too long a name
+    if not os.path.isfile(path):  # noqa: PTH113
+        reason = "it is no file" if os.path.lexists(path) else "there is no such file"
+        raise InputError(f"cannot read the {what} {path}: {reason}")
+
+
 def read_state(model: nn.Module, path: Path) -> None:
     """Loads the tensors of a safetensors file into a model.
 
     Raises:
-        InputError: If the file cannot be read, or names or shapes are not the model's.
+        InputError: If the file cannot be read, names, shapes or types are not the model's, or a
+            value is NaN or infinite; the model stays as it was.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+    state = read_tensors(path)
+    expected = dict(_own_state(model))
+    needed = [name for name in expected if name.rpartition(".")[2] != KEY]  # not in old files
+    missing = [name for name in needed if name not in state]
+    extra = [name for name in state if name not in expected]
+    if missing or extra:
+        parts = [f"{len(missing)} tensors missing, first {missing[0]!r}"] if missing else []
+        parts += [f"{len(extra)} not of this model, first {extra[0]!r}"] if extra else []
+        raise InputError(f"{path} does not fit its model.json: {'; '.join(parts)}")
+    for name in needed:
+        check_tensor(state[name], expected[name], name, path)
     try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot read the weights {path}: {error}") from error
-    expected = {name: value.shape for name, value in _own_state(model)}
-    wrong = [name for name, shape in expected.items() if name not in state]
-    wrong += [n for n, shape in expected.items() if n in state and state[n].shape != shape]
-    wrong += [name for name in state if name not in expected]
-    if wrong:
-        raise InputError(f"{path} does not fit its model.json; first at {wrong[0]!r}")
-    model.load_state_dict(state, strict=False)
+        model.load_state_dict(state, strict=False)
+    except StateMismatchError as error:
+        raise InputError(f"{path} does not fit its model.json: {error}") from error
+
+
+def check_tensor(value: Tensor, expected: Tensor, name: str, path: Path) -> None:
+    """Checks that a tensor of a file can take the place of one of a model.
+
+    Raises:
+        InputError: If shape or kind of numbers differ, or a value is NaN or infinite.
+    """
+    if value.shape != expected.shape:
+        have, want = tuple(value.shape), tuple(expected.shape)
+        raise InputError(f"{path}: {name!r} has the shape {have}, not {want}")
+    floating = expected.is_floating_point()
+    if value.is_floating_point() != floating or not (floating or value.dtype == expected.dtype):
+        kind, kinds = (str(t.dtype).removeprefix("torch.") for t in (value, expected))
+        raise InputError(f"{path}: {name!r} holds {kind}, not {kinds}")
+    if floating and not bool(torch.isfinite(value).all()):
+        raise InputError(
+            f"{path}: {name!r} holds NaN or infinity: its training has diverged, or it is damaged"
+        )

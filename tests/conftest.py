@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.colours import write_colours
+
 # Tests run in one process a core; more threads than cores make tiny models slower, not faster.
 torch.set_num_threads(1)
 
@@ -15,7 +17,11 @@ if not torch.cuda.is_available():
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "soak" not in config.option.markexpr:  # hours: only where they are asked for
+        left_out = [item for item in items if "soak" in item.keywords]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if "soak" not in item.keywords]
     if torch.cuda.is_available():
         return
     for item in items:
@@ -40,22 +46,4 @@ def shared_data() -> Path:
 @pytest.fixture
 def tiny_csv(tmp_path: Path) -> Path:
     """A folder with 24 small pictures of coloured squares in two splits, and its labels.csv."""
-    from PIL import Image
-
-    colours = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (40, 60, 220)}
-    root = tmp_path / "data"
-    (root / "images").mkdir(parents=True)
-    lines = ["image,split,labels"]
-    generator = torch.Generator().manual_seed(3)
-    for number in range(24):
-        picture = Image.new("RGB", (40, 32), (90, 90, 90))
-        present = []
-        for place, (name, colour) in enumerate(colours.items()):
-            if torch.rand((), generator=generator) < 0.5 or place == number % 3:
-                picture.paste(colour, (2 + 12 * place, 6, 12 + 12 * place, 24))
-                present.append(name)
-        picture.save(root / "images" / f"{number}.png")
-        split = "train" if number < 16 else "val"
-        lines.append(f"images/{number}.png,{split},{'|'.join(present)}")
-    (root / "labels.csv").write_text("\n".join(lines) + "\n")
-    return root
+    return write_colours(tmp_path / "data")

@@ -1,11 +1,16 @@
 """Files appear whole or not at all, and what cannot be written is named."""
 
+import errno
+import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gatlabel.errors import InputError
-from gatlabel.files import atomic_folder, atomic_path, write_json
+from gatlabel.files import atomic_folder, atomic_path, remove_leftovers, write_json, write_text
 
 
 def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
@@ -118,7 +123,7 @@ def test_what_cannot_be_put_back_is_kept_and_named(
     monkeypatch.setattr(Path, "rename", out_only)
     with pytest.raises(InputError, match=r"folder: Input/output error; what stood there is in "):
         write_folder(target, "2", "a.txt")
-    (old,) = target.glob(".folder-*/old")
+    (old,) = target.glob(".gatlabel-*/old")
     assert contents(old) == {"a.txt": "1", "last.txt": "1"}
 
 
@@ -173,3 +178,189 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot write the folder"):
             write_folder(path, "1")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".gatlabel-")]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.EMFILE],
+)
+@pytest.mark.parametrize("step", ["open", "fsync", "replace", "block"])
+def test_whatever_keeps_a_file_from_being_written_is_named(
+    step: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.json").write_text("old")
+
+    def fail(*arguments, **keywords) -> None:
+        raise OSError(number, os.strerror(number))
+
+    def write() -> None:
+        with atomic_path(tmp_path / "a.json") as temporary:
+            temporary.write_text("new")
+            if step == "block":
+                fail()
+
+    with monkeypatch.context() as patch:
+        if step != "block":
+            patch.setattr(os, step, fail)
+        with pytest.raises(InputError, match=f"cannot write .*a.json: {os.strerror(number)}$"):
+            write()
+    assert (tmp_path / "a.json").read_text() == "old"
+    assert not leftovers(tmp_path)
+
+
+def raise_from(error: Exception, cause: Exception | None = None) -> None:
+    raise error from cause
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+WRITER = "[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "reason"),
+    [
+        (Exception("I/O error: File too large (os error 27)"), None, "File too large"),
+        (RuntimeError(WRITER), None, "not written to its end; is the disk full"),
+        (RuntimeError(WRITER), FULL, "No space left on device"),
+        (ValueError("write to closed file"), FULL, "No space left on device"),
+        (OSError("encoder error -2 when writing image file"), None, "is the disk full"),
+        (UnicodeEncodeError("utf-8", "a\ud800", 1, 2, "surrogates"), None, r"cannot be .* utf-8"),
+    ],
+)
+def test_what_other_libraries_make_of_a_full_disk(error, cause, reason, tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=rf"cannot write .*a\.bin: .*{reason}"),
+        atomic_path(tmp_path / "a.bin"),
+    ):
+        raise_from(error, cause)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(2, "No such file or directory", "other.jpg"),
+        BrokenPipeError(32, "Broken pipe"),
+        RuntimeError("a bug"),
+        KeyError("os error"),
+    ],
+)
+def test_what_is_not_about_the_file_passes(error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as caught, atomic_path(tmp_path / "a.bin"):
+        raise error
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("x" * 256, "File name too long"),
+        ("a\0b", "embedded null byte"),
+        ("file/a.json", "Not a directory"),
+        ("loop", "Too many levels of symbolic links"),
+        ("pipe", "it is no ordinary file"),
+        ("device", "it is no ordinary file"),
+    ],
+)
+def test_a_place_where_no_file_can_be_is_named(name: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to(os.devnull)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match=f"cannot write .*: .*{reason}"):
+        write_json(tmp_path / name, {})
+    assert sorted(tmp_path.iterdir()) == before
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "x." + "y" * 253, "ü" * 127, ".hidden", "a.tar.gz"])
+def test_names_of_any_length_that_a_file_may_have(name: str, tmp_path: Path) -> None:
+    write_text(tmp_path / name, "text")
+    assert (tmp_path / name).read_text() == "text"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.json").symlink_to("there/real.json")
+    for content in ("1", "2"):
+        write_text(tmp_path / "link.json", content)
+        assert (tmp_path / "link.json").is_symlink()
+        assert (tmp_path / "there" / "real.json").read_text() == content
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["real.json"]
+
+
+def test_rights_are_the_usual_ones_or_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    usual = (tmp_path / "usual").stat().st_mode
+    write_text(tmp_path / "a.txt", "1")
+    assert (tmp_path / "a.txt").stat().st_mode == usual
+    (tmp_path / "a.txt").chmod(0o604)
+    write_text(tmp_path / "a.txt", "2")
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o604
+
+
+def test_the_umask_of_the_process_is_never_set(tmp_path: Path, monkeypatch) -> None:
+    """It belongs to all threads: one that makes a file meanwhile would make it for everyone."""
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("set"))
+    write_text(tmp_path / "a.txt", "1")
+    with atomic_folder(tmp_path / "folder", last="a"):
+        pass
+
+
+def test_a_missing_folder_is_made_or_not(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"a\.txt: No such file or directory"),
+        atomic_path(tmp_path / "gone" / "a.txt", make_folder=False),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from gatlabel.files import atomic_folder, atomic_path
+with atomic_path(Path(sys.argv[1]) / "a.txt") as file, atomic_path(Path(sys.argv[1]) / "b.txt"):
+    with atomic_folder(Path(sys.argv[1]) / "folder", last="a"):
+        file.write_text("half")
+        os._exit(9)
+"""
+
+
+def test_what_a_kill_leaves_is_removed_and_what_is_being_written_is_not(tmp_path: Path) -> None:
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)]).returncode == 9
+    assert len(leftovers(tmp_path)) == 3
+    (tmp_path / ".gatlabel-mine").symlink_to("nowhere")
+    with (
+        atomic_path(tmp_path / "c.txt") as alive,
+        atomic_folder(tmp_path / "other", last="a") as also_alive,
+    ):
+        remove_leftovers(tmp_path)
+        left = {alive.name, also_alive.parent.name, ".gatlabel-mine"}
+        assert set(leftovers(tmp_path)) == left
+    remove_leftovers(tmp_path / "no such folder")
+
+
+def test_a_folder_is_replaced_beside_other_things(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_text("mine")
+    for content in "12":
+        with atomic_folder(tmp_path, last="last", replaces=["last"], others=True) as temporary:
+            (temporary / "last").write_text(content)
+        assert contents(tmp_path) == {"photo.jpg": "mine", "last": content}
+
+
+def test_what_a_kill_had_moved_away_is_put_back(tmp_path: Path) -> None:
+    place = tmp_path / ".gatlabel-01234567"
+    for name in ("new/last.json", "new/a.txt", "old/last.json", "old/a.txt"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(name)
+    (tmp_path / "b.txt").write_text("mine")
+    remove_leftovers(tmp_path)
+    expected = {"last.json": "old/last.json", "a.txt": "old/a.txt", "b.txt": "mine"}
+    assert contents(tmp_path) == expected

@@ -3,15 +3,18 @@
 import json
 import os
 import signal
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gatlabel.array_reading import read_npz
+from gatlabel.data import decode_image
 from gatlabel.errors import InputError
-from gatlabel.reading import opened, read_bytes, read_json, read_text
+from gatlabel.reading import opened, read_at_most, read_bytes, read_json, read_text
 from gatlabel.training.config import read_options
 from gatlabel.yaml_reading import parse_yaml
 
@@ -141,6 +144,35 @@ def test_the_largest_size(tmp_path: Path) -> None:
     assert read_bytes(path, "thing", 5) == b"12345"
     with pytest.raises(InputError, match="larger than 0 KiB"):
         read_bytes(path, "thing", 4)
+
+
+@pytest.mark.parametrize("name", ["text", "image"])
+def test_a_small_file_takes_no_memory_for_the_largest(name: str, tmp_path: Path) -> None:
+    """Where addresses are limited, 4 GiB reserved for each file would be refused."""
+    path = tmp_path / "a.png"
+    path.write_text("cat")
+    reader: Callable[[Path], object] = decode_image if name == "image" else read_whole
+    tracemalloc.start()
+    with pytest.raises(InputError, match="not an image") if name == "image" else nullcontext():
+        reader(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1 << 24
+
+
+def read_whole(path: Path) -> None:
+    assert read_text(path, "text") == "cat"
+
+
+def test_files_that_grow_or_claim_to_be_empty_are_read_to_their_end(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"cat")
+    with (tmp_path / "a").open("rb") as file:
+        size = os.stat_result((0o100644, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fstat", lambda handle: size)
+            assert read_at_most(file, 3) == b"cat"
+            file.seek(0)
+            assert read_at_most(file, 2) is None
 
 
 def test_errors_of_the_block_stay_what_they_are(tmp_path: Path) -> None:

@@ -11,15 +11,16 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
 
 # Each room may import itself and the rooms before it.
 ROOMS = [
-    ["errors"],
-    ["printing", "reading"],
+    ["errors", "interruptions"],
+    ["values"],
+    ["atomic", "printing", "reading"],
     ["yaml_reading", "array_reading", "files"],
-    ["csv_files"],
+    ["csv_files", "folder_lock"],
     ["labels"],
     ["graph"],
     ["nn"],
     ["losses", "metrics"],
-    ["encoders", "saving", "model"],
+    ["saving", "encoders", "model_file", "model"],
     ["data"],
     ["decisions"],
     ["deploy"],

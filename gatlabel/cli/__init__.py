@@ -23,6 +23,7 @@ from gatlabel.cli.output import (
     show_block,
 )
 from gatlabel.errors import InputError, Interrupted, unknown_choice
+from gatlabel.interruptions import Signals, Stopped
 from gatlabel.printing import clipped
 
 USAGE = """\
@@ -57,16 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     with prepared_streams():
         try:
             try:
-                _dispatch([word for word in words if word != DEBUG])
+                with Signals():
+                    _dispatch([word for word in words if word != DEBUG])
             except SystemExit:  # --help has been printed
                 finish()
                 raise
             finish()
         except ReaderGone:
             return 1
-        except KeyboardInterrupt as error:
-            code = error.exit_code if isinstance(error, Interrupted) else 130
-            return _end(error, str(error) or "interrupted", code, debug)
+        except (Stopped, Interrupted) as error:
+            return _end(error, str(error), error.exit_code, debug)
+        except KeyboardInterrupt as error:  # in a thread, or raised by a library
+            return _end(error, str(error) or "interrupted", 130, debug)
         except Exception as error:
             line = fault_of(error)
             if line is None:

@@ -11,7 +11,8 @@ from jsonargparse import ArgumentParser, Namespace
 from gatlabel.cli.output import add_row, make_table, note, show, show_block, show_table
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.cli.summary import summary_command
-from gatlabel.errors import InputError, unknown_choice
+from gatlabel.errors import InputError, Interrupted, unknown_choice
+from gatlabel.interruptions import Stopped
 
 if TYPE_CHECKING:
     from gatlabel.training.config import TrainConfig
@@ -44,6 +45,7 @@ LEFT_OUT = (
     *("recipe", "head", "heads", "graph", "output", "overwrite", "progress", "workers"),
     *("tensorboard", "cache", "cache_folder", "keep", "patience", "compare"),
     *("hide_labels", "unknown"),  # options of the benchmark itself
+    "init",
 )
 #: What a file of training options may say that the benchmark takes from options of its own.
 INSTEAD = {
@@ -75,7 +77,12 @@ def benchmark_command(words: list[str]) -> None:
 
     for line in _passed_over(config.train):
         note(line)
-    _print(run_benchmark(config, say=note))
+    try:
+        result = run_benchmark(config, say=note)
+    except Stopped as stop:
+        line = f"{stop}; what is finished is kept, the same command goes on with the rest"
+        raise Interrupted(line, stop.exit_code) from None
+    _print(result)
 
 
 def _parser(kind: str) -> ArgumentParser:

@@ -17,12 +17,11 @@ from gatlabel.files import write_json
 
 def evaluate_command(words: list[str]) -> None:
     """Evaluates a run on a split of its own data, or on other data."""
-    from gatlabel.model import MultiLabelClassifier
     from gatlabel.training import evaluate
     from gatlabel.training.config import TrainConfig
     from gatlabel.training.data import ONLY_FOR, SET_OPTIONS, default_workers, read_data
+    from gatlabel.training.finished_runs import open_run
     from gatlabel.training.options import flag, option_texts
-    from gatlabel.training.run_folder import RunFolder
 
     parser = make_parser(
         "evaluate",
@@ -36,13 +35,13 @@ def evaluate_command(words: list[str]) -> None:
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
     texts = option_texts()
     types = get_type_hints(TrainConfig)
-    data_options = (*ONLY_FOR, "on_error")
+    data_options = (*ONLY_FOR, "on_error", "max_pixels")
     for name in ("data", *data_options):
         parser.add_argument(flag(name), type=types[name] | None, help=texts[name])
     options = parse(parser, words)
     check_outputs(options, "output")
     given = {n: options[n] for n in ("data", *data_options) if options[n] is not None}
-    config = RunFolder(options.run).read_config()
+    model, config = open_run(options.run)
     names = ("data", "root", "annotations", "year", "split_column", *SET_OPTIONS)
     other_data = any(n in given and given[n] != getattr(config, n) for n in names)
     if options.data is not None and options.data != config.data:
@@ -51,7 +50,6 @@ def evaluate_command(words: list[str]) -> None:
         config = dataclasses.replace(config, **options_of_data)
     else:
         config = dataclasses.replace(config, **given)
-    model = MultiLabelClassifier.from_pretrained(options.run)
     splits = dict(read_data(config, evaluate_only=other_data).items())
     available = [name for name, source in splits.items() if len(source)]
     split = options.split or ("test" if "test" in available else available[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from gatlabel.graph import (
     compare,
     draw_comparison,
 )
+
+MinusOne = Literal["absent", "unknown"]
 
 USAGE = """\
 usage: gatlabel graph COMMAND [options]
@@ -65,13 +68,14 @@ def _build(words: list[str]) -> None:
     )
     parser.add_argument("--base", type=str | None, help="random: the variant to rewire.")
     parser.add_argument("--seed", type=int | None, help="random: seed.")
+    parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
     options = parse(parser, words)
     check_outputs(options, "output")
     names = ("given", "threshold", "top_k", "smoothing", "min_support", "vectors", "base", "seed")
     given: dict[str, Any] = {n: options[n] for n in names if options[n] is not None}
     if options.variant == "knn" and "top_k" in given:
         given["k"] = given.pop("top_k")
-    graph = _variant(_counts(options.counts), options.variant, given)
+    graph = _variant(_counts(options.counts, options.minus_one), options.variant, given)
     graph.save(options.output)
     show(graph)
 
@@ -105,16 +109,21 @@ def _compare(words: list[str]) -> None:
         "--variants", type=str | None, help="Variants to build from counts, separated by commas."
     )
     parser.add_argument("--draw", type=Path | None, help="Picture to draw (png, svg or pdf).")
+    parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
     options = parse(parser, words)
     check_outputs(options, "draw")
-    graphs = _graphs(options.sources, options.variants)
+    graphs = _graphs(options.sources, options.variants, options.minus_one)
     show_block(compare(graphs).table())
     if options.draw is not None:
         draw_comparison(graphs, options.draw)
 
 
-def _graphs(sources: Sequence[Path], variants: str | None) -> dict[str, LabelGraph]:
+def _graphs(
+    sources: Sequence[Path], variants: str | None, minus_one: MinusOne | None
+) -> dict[str, LabelGraph]:
     if len(sources) > 1:
+        if minus_one is not None:
+            raise InputError("--minus-one is for counts of a csv file, not for graphs")
         if variants is not None:
             raise InputError("--variants is for counts: give one counts.json")
         stems = [path.stem for path in sources]
@@ -123,19 +132,23 @@ def _graphs(sources: Sequence[Path], variants: str | None) -> dict[str, LabelGra
             stem if unique else str(path): LabelGraph.load(_below(path, "graph.json"))
             for stem, path in zip(stems, sources, strict=True)
         }
-    counts = _counts(sources[0])
+    counts = _counts(sources[0], minus_one)
     # knn needs vectors of its own: without them it would only repeat what the counts say
     chosen = variants.split(",") if variants else [name for name in VARIANTS if name != "knn"]
     return {name.strip(): _variant(counts, name.strip(), {}) for name in chosen}
 
 
-def _counts(path: Path) -> Cooccurrence:
-    if path.suffix == ".csv" or (path / "labels.csv").is_file():
+def _counts(path: Path, minus_one: MinusOne | None) -> Cooccurrence:
+    if path.suffix == ".csv" or os.path.isfile(path / "labels.csv"):  # noqa: PTH113 - never raises
         from gatlabel.data import read_csv
 
         root, file = (path, "labels.csv") if path.is_dir() else (path.parent, path.name)
-        train = read_csv(root, file, on_error="skip").train
-        return Cooccurrence.from_targets(train.targets, train.labels)
+        splits = read_csv(root, file, on_error="skip", minus_one=minus_one)
+        for note in splits.notes:
+            show(note)
+        return Cooccurrence.from_targets(splits.train.targets, splits.labels)
+    if minus_one is not None:
+        raise InputError("--minus-one is for counts of a csv file")
     return Cooccurrence.load(_below(path, "counts.json"))
 
 

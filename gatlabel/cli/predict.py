@@ -13,6 +13,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 def predict_command(words: list[str]) -> None:
     """Labels pictures, or all pictures of folders."""
+    from gatlabel.data import MAX_PIXELS
     from gatlabel.deploy import Predictor
 
     parser = make_parser("predict", "Labels pictures with a trained run or a bundle.")
@@ -29,10 +30,18 @@ def predict_command(words: list[str]) -> None:
     parser.add_argument(
         "--on-error", type=str, default="stop", help="At a picture that cannot be read: stop, skip."
     )
+    parser.add_argument(
+        "--max-pixels", type=int, default=MAX_PIXELS, help="Most pixels that an image may have."
+    )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda.")
     options = parse(parser, words)
     paths = [path for given in options.images for path in _pictures(given)]
-    predictor = Predictor.load(options.run, threshold=options.threshold, device=options.device)
+    predictor = Predictor.load(
+        options.run,
+        threshold=options.threshold,
+        device=options.device,
+        max_pixels=options.max_pixels,
+    )
     predictions = predictor([str(path) for path in paths], on_error=options.on_error)
     if options.json:
         show_json([prediction.to_dict() for prediction in predictions])

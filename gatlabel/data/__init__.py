@@ -35,6 +35,7 @@ from gatlabel.data.dataset import ImageDataset
 from gatlabel.data.decoding import decode_image
 from gatlabel.data.file_images import FileImages
 from gatlabel.data.hiding import hide_labels, move_labels, single_positive
+from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.data.json_reader import read_json
 from gatlabel.data.loader import SeededSampler, loader, stack_pictures
 from gatlabel.data.readers import READERS
@@ -52,6 +53,7 @@ from gatlabel.data.voc_reader import VOC_LABELS, read_voc
 
 __all__ = [
     "AUGMENTATIONS",
+    "MAX_PIXELS",
     "READERS",
     "VOC_LABELS",
     "Augmentation",

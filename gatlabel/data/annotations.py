@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatlabel.data.file_images import FileImages
+from gatlabel.data.image_paths import find_images, is_file, refuse_repeats
 from gatlabel.data.source import DataSplits
 from gatlabel.data.splits import FRACTIONS, complete_splits
-from gatlabel.errors import InputError, nearest
-from gatlabel.labels import ABSENT, LabelSet
+from gatlabel.errors import InputError
+from gatlabel.labels import ABSENT, LabelSet, check_name
 
 DifficultAs = Literal["unknown", "positive", "negative"]
 
@@ -28,13 +30,20 @@ class Annotation:
         image: Its path, relative to the root.
         targets: Target by label name; the labels not in it are all absent, or all unknown.
         part: ``"train"``, ``"val"``, ``"test"``, or ``"all"`` if the file has no splits.
-        where: File and line, for error messages.
+        where: File and line of its labels, for error messages.
+        listing: File and line that list it, where that is another file.
     """
 
     image: str
     targets: dict[str, float]
     part: str
     where: str
+    listing: str = ""
+
+    @property
+    def listed(self) -> str:
+        """File and line that list it, for error messages."""
+        return self.listing or self.where
 
 
 def label_set(
@@ -44,7 +53,7 @@ def label_set(
     if classes is not None:
         return LabelSet.load(classes)
     usual = Path(beside).parent / "classes.txt"
-    return LabelSet.load(usual) if usual.is_file() else None
+    return LabelSet.load(usual) if is_file(usual) else None
 
 
 def build_splits(
@@ -78,12 +87,16 @@ def build_splits(
         InputError: If a picture is listed twice or missing, or a label is not among ``labels``.
     """
     if labels is None:
-        labels = LabelSet(sorted({label for row in annotations for label in row.targets}))
+        labels = _labels_seen(annotations)
         if not len(labels):
             raise InputError(f"{name}: no picture has a label")
-    _refuse_duplicates(annotations)
-    annotations, missing = _without_missing(root, annotations, on_error)
-    parts = {}
+    refuse_repeats(root, annotations)
+    there, said = find_images(root, annotations, on_error)
+    found = [annotations[position] for position in there]
+    empty = {row.part for row in annotations} - {row.part for row in found}
+    if empty:
+        raise InputError(f"{name}: {said[-1]}; nothing is left of the split {min(empty)}")
+    annotations, parts = found, {}
     for part in dict.fromkeys(row.part for row in annotations):
         rows = [row for row in annotations if row.part == part]
         ids = [row.image for row in rows]
@@ -93,9 +106,31 @@ def build_splits(
         parts,
         fractions=fractions,
         seed=seed,
-        notes=(*notes, *missing),
+        notes=(*notes, *said),
         evaluate_only=evaluate_only,
     )
+
+
+def _labels_seen(rows: Sequence[Annotation]) -> LabelSet:
+    """Collects the labels of all images, sorted."""
+    seen: dict[str, str] = {}
+    forms: dict[str, str] = {}
+    for row in rows:
+        for label in row.targets:
+            if label in seen:
+                continue
+            try:
+                check_name(label)
+            except InputError as error:
+                raise InputError(f"{row.where}: {error}") from error
+            seen[label] = row.where
+            other = forms.setdefault(unicodedata.normalize("NFC", label), label)
+            if other != label:
+                raise InputError(
+                    f"{row.where}: the labels {label!a} and, at {seen[other]}, {other!a} "
+                    "are one name in two Unicode forms: write it one way"
+                )
+    return LabelSet(sorted(seen))
 
 
 def _targets(rows: Sequence[Annotation], labels: LabelSet, unlisted: float) -> NDArray[np.float32]:
@@ -103,37 +138,8 @@ def _targets(rows: Sequence[Annotation], labels: LabelSet, unlisted: float) -> N
     for position, row in enumerate(rows):
         for label, value in row.targets.items():
             if label not in labels:
-                hint = nearest(label, labels)
-                raise InputError(f"{row.where}: label {label!r} is not among the classes{hint}")
+                raise InputError(
+                    f"{row.where}: label {label!r} is not among the classes{labels.hint(label)}"
+                )
             targets[position, labels.index(label)] = value
     return targets
-
-
-def _refuse_duplicates(rows: Sequence[Annotation]) -> None:
-    seen: dict[str, str] = {}
-    for row in rows:
-        if not row.image:
-            raise InputError(f"{row.where}: the picture's path is empty")
-        if row.image in seen:
-            raise InputError(
-                f"{row.where}: {row.image} is listed already at {seen[row.image]}; keep one of them"
-            )
-        seen[row.image] = row.where
-
-
-def _without_missing(
-    root: Path, rows: Sequence[Annotation], on_error: str
-) -> tuple[Sequence[Annotation], list[str]]:
-    if not root.is_dir():
-        raise InputError(f"there is no folder {root}")
-    there = [(root / row.image).is_file() for row in rows]
-    missing = [row for row, exists in zip(rows, there, strict=True) if not exists]
-    if not missing:
-        return rows, []
-    shown = ", ".join(row.image for row in missing[:3]) + (" …" if len(missing) > 3 else "")
-    said = f"{len(missing)} of {len(rows)} pictures are missing below {root}: {shown}"
-    if on_error == "stop":
-        raise InputError(
-            f"{said} (first listed at {missing[0].where}); on-error skip leaves them out"
-        )
-    return [row for row, exists in zip(rows, there, strict=True) if exists], [f"left out, {said}"]

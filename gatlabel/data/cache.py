@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
+from gatlabel.data.memory_budget import DECODING, usable_memory
 from gatlabel.data.resizing import resize_part
 
 _BLOCK = 256  # pictures a tensor: few enough tensors to share between processes by handle
@@ -21,18 +24,18 @@ class PictureCache:
 
     Args:
         count: Number of pictures.
+        most: Bytes that the images may take. Those that find no room are decoded each time, and a
+            note says how many. Default: a third of the memory that this process may use.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, most: int | None = None) -> None:
         self._count = count
+        self._most = usable_memory() // 3 if most is None else most
         self._blocks: list[Tensor] = []
         self._shapes: list[tuple[int, int]] = []
         self._starts: list[int] = []
-
-    @property
-    def filled(self) -> bool:
-        """Whether all pictures are in the cache."""
-        return len(self._shapes) == self._count
+        self.filled = False
+        """Whether all images are in the cache that find room in it."""
 
     @property
     def bytes(self) -> int:
@@ -43,6 +46,8 @@ class PictureCache:
         """Returns a picture, after filling the cache if that has not been done."""
         if not self.filled:
             self.fill(decode, side, threads=1)
+        if index >= len(self._shapes):
+            return decoded_to_side(decode, index, side)
         height, width = self._shapes[index]
         block = self._blocks[index // _BLOCK]
         pixels = block[self._starts[index] :][: 3 * height * width]
@@ -59,17 +64,59 @@ class PictureCache:
         if self.filled:
             return
         self._blocks, self._shapes, self._starts = [], [], []
-        with ThreadPoolExecutor(max(1, threads)) as pool:
-            for first in range(0, self._count, _BLOCK):
-                positions = range(first, min(first + _BLOCK, self._count))
-                pictures = list(pool.map(lambda index: shrink(decode(index), side), positions))
-                start = 0
-                for picture in pictures:
-                    self._shapes.append((picture.shape[1], picture.shape[2]))
-                    self._starts.append(start)
-                    start += picture.numel()
-                packed = [picture.permute(1, 2, 0).reshape(-1) for picture in pictures]
-                self._blocks.append(torch.cat(packed))
+        taken, block = 0, list[Tensor]()
+        for image in decoded_in_order(decode, self._count, side, threads):
+            if taken + image.numel() > self._most:
+                self._say_what_fits()
+                break
+            taken += image.numel()
+            self._shapes.append((image.shape[1], image.shape[2]))
+            self._starts.append(sum(earlier.numel() for earlier in block))
+            block.append(image.permute(1, 2, 0).reshape(-1))
+            if len(block) == _BLOCK:
+                self._blocks.append(torch.cat(block))
+                block = []
+        if block:
+            self._blocks.append(torch.cat(block))
+        self.filled = True
+
+    def _say_what_fits(self) -> None:
+        logging.getLogger(__name__).warning(
+            "the memory cache holds %d of %d images, %.1f GB; the others are decoded in every "
+            "epoch: a cache on disk holds all",
+            *(len(self._shapes), self._count, self._most / 1e9),
+        )
+
+
+def decoded_in_order(
+    decode: Callable[[int], Tensor], count: int, side: int | None, threads: int
+) -> Iterator[Tensor]:
+    """Decodes and shrinks images in threads, only a few ahead of the one that is asked for.
+
+    Args:
+        decode: From position to uint8 ``(3, h, w)``.
+        count: Number of images.
+        side: Images with a longer shorter side are shrunk to this one; ``None``: kept.
+        threads: How many images are decoded at a time.
+    """
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        ahead: deque[Future[Tensor]] = deque()
+        try:
+            for index in range(count):
+                ahead.append(pool.submit(decoded_to_side, decode, index, side))
+                if len(ahead) > 2 * max(1, threads):
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def decoded_to_side(decode: Callable[[int], Tensor], index: int, side: int | None) -> Tensor:
+    """Decodes one image and shrinks it, both within the budget of memory."""
+    with DECODING.scope():
+        return shrink(decode(index), side)
 
 
 def shrink(image: Tensor, side: int | None) -> Tensor:

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from gatlabel.data.file_images import FileImages
+from gatlabel.data.image_files import shown_name
+from gatlabel.data.memory_budget import DECODING
 from gatlabel.data.source import DataSplits, ImageSource
 from gatlabel.errors import InputError, unknown_choice
 
@@ -17,6 +19,7 @@ def check_images(
     *,
     threads: int | None = None,
     name: str = "the data",
+    max_pixels: int | None = None,
 ) -> tuple[ImageSource, tuple[str, ...]]:
     """Decodes every picture file once (a JPEG at 1/8 of its size, which reads all of it).
 
@@ -25,6 +28,8 @@ def check_images(
         on_error: Stop at pictures that cannot be decoded, or leave them out.
         threads: How many pictures are decoded at a time. Default: the number of CPU cores.
         name: What to call the source in messages.
+        max_pixels: Most pixels that an image may have, here and whenever it is loaded later.
+            Default: the limit of the source.
 
     Returns:
         The source without the broken pictures, and notes that count and name them: nothing is
@@ -37,10 +42,13 @@ def check_images(
         raise unknown_choice("on-error", on_error, ("stop", "skip"))
     if not isinstance(source, FileImages):
         return source, ()
+    if max_pixels is not None and max_pixels != source.max_pixels:
+        source = source.with_max_pixels(max_pixels)
 
     def complaint(index: int) -> str | None:
         try:
-            source.load_at_least(index, 1)
+            with DECODING.scope():  # what was decoded is gone at its end
+                source.load_at_least(index, 1)
         except InputError as error:
             return str(error)
         return None
@@ -51,21 +59,31 @@ def check_images(
     bad = [index for index, said in enumerate(complaints) if said is not None]
     if not bad:
         return source, ()
-    shown = ", ".join(source.ids[index] for index in bad[:10]) + (" …" if len(bad) > 10 else "")
+    shown = ", ".join(shown_name(source.ids[index]) for index in bad[:10]) + (
+        " …" if len(bad) > 10 else ""
+    )
     said = f"{len(bad)} of {len(source)} pictures of {name} cannot be decoded: {shown}"
     if on_error == "stop":
         raise InputError(f"{said} ({complaints[bad[0]]}); on-error skip leaves them out")
     if not good:
-        raise InputError(f"none of the {len(source)} pictures of {name} can be decoded")
+        raise InputError(
+            f"none of the {len(source)} pictures of {name} can be decoded ({complaints[0]})"
+        )
     return source.subset(good), (f"left out, {said}",)
 
 
 def check_splits(
-    splits: DataSplits, on_error: Literal["stop", "skip"] = "stop", *, threads: int | None = None
+    splits: DataSplits,
+    on_error: Literal["stop", "skip"] = "stop",
+    *,
+    threads: int | None = None,
+    max_pixels: int | None = None,
 ) -> DataSplits:
     """Applies :func:`check_images` to every split; its notes are added to those there are."""
     checked = {
-        part: check_images(source, on_error, threads=threads, name=f"the {part} split")
+        part: check_images(
+            source, on_error, threads=threads, name=f"the {part} split", max_pixels=max_pixels
+        )
         for part, source in splits.items()
         if len(source)
     }

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from gatlabel.data.annotations import Annotation, DifficultAs, build_splits
+from gatlabel.data.coco_records import (
+    MEANING,
+    add_instances,
+    read_categories,
+    read_content,
+    read_images,
+)
 from gatlabel.data.downloads import Archive, fetch_and_unpack
+from gatlabel.data.image_paths import is_file, is_folder
 from gatlabel.data.source import DataSplits
 from gatlabel.data.splits import FRACTIONS
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.files import read_json as read_json_file
-from gatlabel.labels import ABSENT, PRESENT, UNKNOWN, LabelSet
+from gatlabel.labels import LabelSet
 
 COCO_URL = "http://images.cocodataset.org"
 
@@ -95,21 +101,30 @@ def read_coco(
     if not files:
         files = {part: f"annotations/instances_{part}{year}.json" for part in ("train", "val")}
         if evaluate_only:
-            files = {part: file for part, file in files.items() if (folder / file).is_file()}
+            files = {part: file for part, file in files.items() if is_file(folder / file)}
     names: list[str] | None = None
     annotations: list[Annotation] = []
     notes: list[str] = []
     for part, file in files.items():
         path = folder / file
-        content = _content(path)
-        categories = _categories(content, path)
+        content = read_content(path)
+        categories = read_categories(content, path)
         if names is None:
             names = list(categories.values())
         LabelSet(names).require_same_names(categories.values(), f"{path}")
+        found = read_images(content, path)
+        add_instances(found, content, categories, path, MEANING[crowd])
         prefix = images if images is not None else _picture_folder(folder, f"{part}{year}")
-        rows, said = _rows(content, path, prefix, part, categories, crowd, drop_empty)
-        annotations += rows
-        notes.append(said)
+        rows = [
+            Annotation((Path(prefix) / name).as_posix(), targets, part, f"{path}, image id {key}")
+            for key, (name, targets) in found.items()
+        ]
+        filled = [row for row in rows if row.targets]
+        annotations += filled if drop_empty else rows
+        notes.append(
+            f"{part}: {len(rows) - len(filled)} of {len(rows)} pictures have no instance and are "
+            f"{'left out' if drop_empty else 'kept'}; crowds count as {crowd}"
+        )
     if names is None:
         raise InputError(f"{folder} has no annotations/instances_*{year}.json")
     return build_splits(
@@ -129,61 +144,4 @@ _PARTS = ("train", "val", "test")
 
 
 def _picture_folder(root: Path, usual: str) -> str:
-    return next((name for name in (usual, "images") if (root / name).is_dir()), "")
-
-
-def _content(path: Path) -> Mapping[str, Any]:
-    content = read_json_file(path, "COCO annotation file")
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise InputError(f"{path} is no COCO annotation file: it has no list {key!r}")
-    return content
-
-
-def _categories(content: Mapping[str, Any], path: Path) -> dict[int, str]:
-    try:
-        found = sorted((row["id"], row["name"]) for row in content["categories"])
-        LabelSet(name for _, name in found)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: every category needs an id and a name") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    return dict(found)
-
-
-def _rows(
-    content: Mapping[str, Any],
-    path: Path,
-    prefix: str,
-    part: str,
-    categories: Mapping[int, str],
-    crowd: DifficultAs,
-    drop_empty: bool,
-) -> tuple[list[Annotation], str]:
-    meaning = {"unknown": UNKNOWN, "positive": PRESENT, "negative": ABSENT}[crowd]
-    try:
-        rows = {
-            picture["id"]: Annotation(
-                (Path(prefix) / picture["file_name"]).as_posix(),
-                {},
-                part,
-                f"{path}, image id {picture['id']}",
-            )
-            for picture in content["images"]
-        }
-        for instance in content["annotations"]:
-            targets = rows[instance["image_id"]].targets
-            label = categories[instance["category_id"]]
-            if instance.get("iscrowd"):
-                targets.setdefault(label, meaning)
-            else:
-                targets[label] = PRESENT
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: a picture or an instance lacks, or refers to a missing, {error}"
-        ) from error
-    filled = [row for row in rows.values() if row.targets]
-    empty = len(rows) - len(filled)
-    said = f"{part}: {empty} of {len(rows)} pictures have no instance and are "
-    said += "left out" if drop_empty else "kept"
-    return (filled if drop_empty else list(rows.values())), f"{said}; crowds count as {crowd}"
+    return next((name for name in (usual, "images") if is_folder(root / name)), "")

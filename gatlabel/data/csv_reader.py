@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gatlabel.data.annotations import Annotation, DifficultAs, build_splits, label_set
+from gatlabel.data.csv_table import Table, read_table, sign
+from gatlabel.data.one_hot import MinusOne, find_columns, read_columns, settle_minus_one
 from gatlabel.data.source import DataSplits
 from gatlabel.data.splits import FRACTIONS, split_of
-from gatlabel.errors import InputError, nearest
-from gatlabel.files import read_text
+from gatlabel.errors import InputError
 from gatlabel.labels import ABSENT, PRESENT, UNKNOWN, LabelSet
 
 
@@ -31,6 +29,7 @@ def read_csv(
     unknown_column: str = "unknown",
     difficult_column: str = "difficult",
     difficult: DifficultAs = "unknown",
+    minus_one: MinusOne | None = None,
     classes: str | os.PathLike[str] | None = None,
     fractions: tuple[float, float, float] = FRACTIONS,
     seed: int = 0,
@@ -49,7 +48,8 @@ def read_csv(
         image_column: Column with the picture's path.
         label_column: Column with the labels that are present.
         label_columns: The columns of one-hot labels. Default: if there is no ``label_column``,
-            the columns named by the label file, else all columns with such values.
+            the columns named by the label file, else all columns that look like such values; one
+            wrong cell among them is an error.
         separator: What stands between labels in a cell.
         delimiter: What stands between cells.
         split_column: Column with the split (``train``, ``val``, ``test`` and their like);
@@ -57,6 +57,8 @@ def read_csv(
         unknown_column: Column with the labels of which nothing is known (-1).
         difficult_column: Column with the labels whose objects are all hard to tell.
         difficult: What a difficult label is read as.
+        minus_one: What -1 is in one-hot columns. Default: unknown; if no cell is 0 or between 0
+            and 1, it has to be said.
         classes: A file with one label name a line, which gives the labels and their order.
             Default: ``classes.txt`` beside the CSV file, else the labels seen, sorted.
         fractions: Shares of train, val and test where the split is made here.
@@ -68,7 +70,8 @@ def read_csv(
         InputError: If a column, picture, label or split is wrong; the message names the line.
     """
     path = Path(root) / file
-    table = _read_table(path, delimiter)
+    separator = sign(separator, "separator")
+    table = read_table(path, sign(delimiter, "delimiter"))
     table.require(image_column, "image")
     if split_column is not None and split_column != "split":
         table.require(split_column, "split")  # named by the caller, so it has to be there
@@ -78,40 +81,32 @@ def read_csv(
         table.require(difficult_column, "difficult")
     special = {image_column, split_column, unknown_column, difficult_column}
     named = label_set(classes, beside=path)
-    notes: list[str] = []
-    one_hot: list[str] = []
-    if label_columns is not None:
-        for column in label_columns:
-            table.require(column, "label")
-        one_hot = list(label_columns)
-    elif label_column not in table.columns:
-        others = [column for column in table.columns if column not in special]
-        one_hot = [
-            column
-            for column in others
-            if (named is None or column in named) and table.holds_targets(column)
-        ]
-        if not one_hot:
-            table.require(label_column, "label")
-        ignored = [column for column in others if column not in one_hot]
-        if ignored:
-            notes.append(f"columns not read as labels: {', '.join(ignored)}")
+    one_hot, notes = _one_hot_columns(table, label_column, label_columns, special, named)
+    if one_hot:
+        where = [f"{path}, line {line}" for line, _ in table.rows]
+        matrix, said = settle_minus_one(read_columns(table, one_hot), one_hot, where, minus_one)
+        notes += said
+    else:
+        _refuse_no_effect(table, minus_one, named, separator)
+        matrix = None
 
     annotations = []
-    for line, row in table.rows:
-        values: dict[str, float] = {}
-        for column in one_hot:
-            values[column] = _target(row[column], f"{path}, line {line}, column {column!r}")
-        if not one_hot:
+    for position, (line, row) in enumerate(table.rows):
+        if matrix is None:
             values = dict.fromkeys(_names(row[label_column], separator), PRESENT)
-        where = f"{path}, line {line}"
-        _mark(values, _names(row.get(unknown_column, ""), separator), "unknown", where)
+        else:
+            values = dict(zip(one_hot, matrix[position].tolist(), strict=True))
+        at = f"{path}, line {line}"
+        unsure = _names(row.get(unknown_column, ""), separator)
         hard = _names(row.get(difficult_column, ""), separator)
-        _mark(values, hard, difficult, where)
+        if both := sorted(set(unsure) & set(hard)):
+            raise InputError(f"{at}: label {both[0]!r} is both unknown and difficult")
+        _mark(values, unsure, "unknown", at)
+        _mark(values, hard, difficult, at)
         part = "all"
         if split_column is not None and split_column in table.columns:
-            part = split_of(row[split_column], where)
-        annotations.append(Annotation(row[image_column].strip(), values, part, where))
+            part = split_of(row[split_column], at)
+        annotations.append(Annotation(row[image_column].strip(), values, part, at))
     if difficult_column in table.columns:
         count = sum(bool(_names(row[difficult_column], separator)) for _, row in table.rows)
         notes.append(f"difficult labels (in {count} pictures) are read as {difficult}")
@@ -129,77 +124,68 @@ def read_csv(
     )
 
 
-@dataclass(frozen=True)
-class _Table:
-    path: Path
-    columns: list[str]
-    rows: list[tuple[int, dict[str, str]]]
-
-    def require(self, column: str, kind: str) -> None:
-        if column not in self.columns:
-            hint = nearest(column, self.columns)
-            raise InputError(
-                f"{self.path} has no {kind} column {column!r}{hint} (columns: "
-                f"{', '.join(self.columns)})"
-            )
-
-    def holds_targets(self, column: str) -> bool:
-        try:
-            for _, row in self.rows:
-                _target(row[column], "")
-        except InputError:
-            return False
-        return True
-
-
-def _read_table(path: Path, delimiter: str) -> _Table:
-    text = read_text(path, "CSV file")
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
-    columns: list[str] = []
-    rows: list[tuple[int, dict[str, str]]] = []
+def _one_hot_columns(
+    table: Table,
+    label_column: str,
+    label_columns: Sequence[str] | None,
+    special: set[str | None],
+    named: LabelSet | None,
+) -> tuple[list[str], list[str]]:
+    """Returns the columns of one label each, none where one column has all, and notes."""
+    others = [column for column in table.columns if column not in special]
+    if label_columns is not None:
+        one_hot = list(label_columns)
+        if not one_hot:
+            raise InputError("label_columns names no column")
+        for column in one_hot:
+            table.require(column, "label")
+            if column in special:
+                raise InputError(f"{table.path}: the column {column!r} is no label column")
+    elif label_column in table.columns:
+        one_hot, others = [], [column for column in others if column != label_column]
+    elif named is not None:
+        one_hot = [column for column in others if column in named]
+    else:
+        one_hot = find_columns(table, others)
+    if not one_hot:
+        table.require(label_column, "label")
     try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not columns:
-                columns = [cell.strip() for cell in cells]
-                twice = {name for name in columns if columns.count(name) > 1}
-                if twice:
-                    raise InputError(f"{path} has two columns named {min(twice)!r}")
-            elif len(cells) != len(columns):
-                raise InputError(
-                    f"{path}, line {reader.line_num}: {len(cells)} cells, but the first line "
-                    f"names {len(columns)} columns"
-                )
-            else:
-                rows.append((reader.line_num, dict(zip(columns, cells, strict=True))))
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: {error}") from error
-    if not rows:
-        raise InputError(f"{path} lists no pictures")
-    return _Table(path, columns, rows)
+        LabelSet(one_hot)
+    except InputError as error:
+        raise InputError(f"{table.path}: {error}") from error
+    notes = []
+    ignored = [column or "(no name)" for column in others if column not in one_hot]
+    if ignored:
+        notes.append(f"columns not read as labels: {', '.join(ignored)}")
+    without = [name for name in named or () if name not in one_hot] if one_hot else []
+    if without:
+        notes.append(f"classes without a column are unknown: {', '.join(without)}")
+    return one_hot, notes
+
+
+def _refuse_no_effect(
+    table: Table, minus_one: MinusOne | None, named: LabelSet | None, separator: str
+) -> None:
+    if minus_one is not None:
+        raise InputError(
+            f"minus_one={minus_one}: {table.path} has its labels in one column, so no target is -1"
+        )
+    torn = next((name for name in named or () if separator in name), None)
+    if torn is not None:
+        raise InputError(
+            f"the label {torn!r} holds the separator {separator!r}, at which {table.path} is "
+            "divided into labels: give another separator"
+        )
 
 
 def _names(cell: str, separator: str) -> list[str]:
     return [name for part in cell.split(separator) if (name := part.strip())]
 
 
-def _target(cell: str, where: str) -> float:
-    text = cell.strip().lower()
-    words = {"": UNKNOWN, "true": PRESENT, "false": ABSENT}
-    try:
-        value = words[text] if text in words else float(text)
-    except ValueError:
-        value = float("nan")
-    if not (ABSENT <= value <= PRESENT or value == UNKNOWN):
-        raise InputError(f"{where}: {cell!r} is no target; expected 0 to 1, or -1 for unknown")
-    return value
-
-
 def _mark(values: dict[str, float], names: list[str], kind: DifficultAs, where: str) -> None:
     meaning = {"unknown": UNKNOWN, "positive": PRESENT, "negative": ABSENT}
     for name in names:
-        if values.get(name, ABSENT) == PRESENT:
+        if values.get(name, ABSENT) > ABSENT:
             raise InputError(
                 f"{where}: label {name!r} is both present and unknown or difficult; "
                 "list it in one column"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from gatlabel.data.cache import PictureCache
 from gatlabel.data.disk_cache import DiskCache
@@ -30,8 +30,9 @@ class ImageDataset(Dataset[Item]):
             ``decode_side``, pictures are decoded no larger than that needs.
         cache: ``"memory"`` keeps the pictures, decoded and shrunk to ``decode_side``, from
             :meth:`fill_cache` or the first access on: about 0.2 MB a picture at 224 pixels.
-            Worthwhile for up to some thousand pictures. ``"disk"`` keeps them in a file, mapped
-            into memory, which later runs find again; it is made anew when a picture changes.
+            Worthwhile for up to some thousand pictures; those beyond a third of the memory are
+            decoded each time. ``"disk"`` keeps them in a file which later runs find again; it is
+            made anew when what a picture file holds has changed.
         folder: Where ``"disk"`` keeps its files.
 
     Raises:
@@ -77,6 +78,19 @@ class ImageDataset(Dataset[Item]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             return self.transform(picture), self.targets[index], index
+
+    def __getitems__(self, items: Sequence[int | tuple[int, int]]) -> list[Item] | InputError:
+        """Returns the items of a batch; in a loader's worker, the error if there is one.
+
+        Raised there, it would arrive with the worker's traceback in its message;
+        :class:`~gatlabel.data.loader.ImageLoader` raises it in the main process.
+        """
+        try:
+            return [self[item] for item in items]
+        except InputError as error:
+            if get_worker_info() is None:
+                raise
+            return error
 
     def fill_cache(self, threads: int = 2) -> None:
         """Decodes all pictures into the cache, if there is one, so that workers share it."""

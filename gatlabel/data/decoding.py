@@ -1,156 +1,158 @@
-"""Decoding picture files of any mode into one form: RGB, uint8, upright."""
+"""Decoding image files of any mode into one form: RGB, uint8, upright."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from gatlabel.data.image_files import (
+    MAX_PIXELS,
+    largest_file,
+    not_found,
+    open_image,
+    reason_of,
+    regular_file,
+    require_all_tiles,
+    shown_name,
+)
+from gatlabel.data.memory_budget import DECODING
+from gatlabel.data.modes import image_to_tensor, upright
 from gatlabel.errors import InputError
+from gatlabel.reading import read_at_most
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL.ImageFile import ImageFile
 
-BACKGROUND = (255, 255, 255)
+_SMALL_FILE = 1 << 24  # bytes; a larger file is read only when it is its turn in the budget
+_MOST_SCANS = 500  # of a JPEG; each goes over the whole image, and may take a dozen bytes
+_MOST_COMMENTS = 100  # Pillow takes time in proportion to their number times what follows
+_PPM_AS_TEXT = (b"P1", b"P2", b"P3")
+_BYTES_PER_PIXEL = {"JPEG": 10, "MPO": 10, "WEBP": 20, "AVIF": 16}  # while it is decoded
 
 
 def decode_image(
-    file: str | os.PathLike[str] | bytes, *, at_least: int | None = None, name: str | None = None
+    file: str | os.PathLike[str] | bytes,
+    *,
+    at_least: int | None = None,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Tensor:
-    """Decodes a picture: colour JPEGs with simplejpeg (libjpeg-turbo), all else with Pillow.
+    """Decodes an image: colour JPEGs with simplejpeg (libjpeg-turbo), all else with Pillow.
 
-    Both give the same pixels; simplejpeg takes about a quarter less time. What becomes of the
-    modes:
+    Both give the same pixels; simplejpeg takes about a quarter less time. The formats are those of
+    :data:`~gatlabel.data.image_files.FORMATS`. The modes:
 
-    - grey, 1-bit, palette, YCbCr: converted to RGB; CMYK: converted, with the inverted inks
+    - grey, 1-bit, palette, YCbCr, CIELAB: converted to RGB; CMYK: converted, with the inverted inks
       that JPEG files of this mode have by Adobe's convention;
     - alpha channel, transparent palette entry or transparent colour: laid on white;
     - 16 bits a channel: scaled (65535 becomes 255), not clipped; 32-bit integers are read as 16
       bits and refused if they hold more; floats as 0 to 1, or as 0 to 255, or refused;
-    - EXIF orientation: applied, so the picture comes out upright;
+    - EXIF orientation: applied, so the image comes out upright; one that is invalid is ignored;
     - several frames: the first. Colour profiles are ignored.
+
+    The size is checked against the limit before anything is decoded. All threads of the process
+    together decode in about 1 GiB, or one image at a time if that takes more.
 
     Args:
         file: A path, or the encoded bytes.
         at_least: If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (much faster)
             as long as neither side becomes shorter than this many pixels.
-        name: What to call the picture in errors, instead of the path.
+        name: What to call the image in errors, instead of the path.
+        max_pixels: Most pixels (width times height) that the file may say that it has.
 
     Returns:
         uint8 ``(3, height, width)``, RGB, 0 to 255.
 
     Raises:
-        InputError: If the file is missing, truncated or no picture; the message names it.
+        InputError: If the file is missing, no regular file, truncated, no image or has too many
+            pixels; the message names it.
     """
-    shown = name or ("the given bytes" if isinstance(file, bytes) else os.fspath(file))
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        data = file if isinstance(file, bytes) else Path(file).read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            if at_least is not None:
-                image.draft(None, (at_least, at_least))  # does nothing unless it is a JPEG
-            if image.format in ("JPEG", "MPO") and image.mode == "RGB":
-                with contextlib.suppress(ValueError):  # Pillow says better what is wrong
-                    return _decode_jpeg(data, image)
-            image.load()
-            return image_to_tensor(image)
-    except MemoryError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"there is no picture {shown}") from error
+        with DECODING.scope():
+            data = file if isinstance(file, bytes) else _read(file, max_pixels)
+            return _decode(data, at_least, max_pixels)
     except Exception as error:  # Pillow's plugins raise nearly anything on broken files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, UnidentifiedImageError):
-            reason = "not a picture in a known format"
-        raise InputError(f"cannot decode the picture {shown}: {reason}") from error
+        if isinstance(error, FileNotFoundError) and not isinstance(file, bytes):
+            raise InputError(not_found(name or file)) from error
+        shown = shown_name(name or ("the given bytes" if isinstance(file, bytes) else file))
+        raise InputError(f"cannot decode the image {shown}: {reason_of(error)}") from error
 
 
-def _decode_jpeg(data: bytes, header: Image.Image) -> Tensor:
-    """Decodes a colour JPEG at the size and with the orientation that its opened header has."""
+def _read(path: str | os.PathLike[str], max_pixels: int) -> bytes:
+    with regular_file(path, max_pixels) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _SMALL_FILE:
+            with open_image(file, max_pixels) as header:
+                DECODING.take(size + _memory(header, header.width * header.height, scans=2))
+            file.seek(0)
+        data = read_at_most(file, largest_file(max_pixels))
+    if data is None:
+        raise ValueError("it grew while it was read")
+    return data
+
+
+def _decode(data: bytes, at_least: int | None, max_pixels: int) -> Tensor:
+    with open_image(io.BytesIO(data), max_pixels) as image:
+        width, height = image.size
+        if at_least is not None:
+            image.draft(None, (at_least, at_least))  # does nothing unless it is a JPEG
+        DECODING.take(_memory(image, width * height, _scans(image, data)))
+        if image.format in ("JPEG", "MPO") and image.mode == "RGB":
+            with contextlib.suppress(ValueError):  # Pillow says better what is wrong
+                return _decode_jpeg(data, image, (height, width))
+        require_all_tiles(image)
+        image.load()
+        return image_to_tensor(image)
+
+
+def _memory(image: ImageFile, pixels: int, scans: int) -> int:
+    """Returns about how many bytes decoding takes: of what is decoded, and of what is buffered."""
+    width, height = image.size  # after a draft: of the smaller image
+    memory = _BYTES_PER_PIXEL.get(image.format or "", 12) * width * height
+    # of several scans all coefficients are kept, whatever the draft
+    return memory + (6 * pixels if scans > 1 else 0)
+
+
+def _scans(image: ImageFile, data: bytes) -> int:
+    """Returns how often decoding goes over the image: more than once for some JPEGs.
+
+    Raises:
+        ValueError: If that would take hours, or a PPM file as text has as many comments.
+    """
+    if image.format == "PPM" and data[:2] in _PPM_AS_TEXT and data.count(b"#") > _MOST_COMMENTS:
+        raise ValueError("its comments are too many")
+    if image.format not in ("JPEG", "MPO") or _is_one_scan(image, data):
+        return 1
+    scans = data.count(b"\xff\xda")
+    if scans > _MOST_SCANS:
+        raise ValueError(f"its {scans} scans are too many")
+    return scans
+
+
+def _is_one_scan(image: ImageFile, data: bytes) -> bool:
+    """Whether a JPEG is known to be baseline with all colours in one scan, as nearly all are.
+
+    Opened, it has been read up to the end of the first scan's header: a marker, a length and the
+    number of components. Counting markers in all of the data takes a tenth of the decoding.
+    """
+    end = image.fp.tell() if image.fp else 0
+    return not image.info.get("progressive") and data[end - 14 : end - 9] == b"\xff\xda\x00\x0c\x03"
+
+
+def _decode_jpeg(data: bytes, header: ImageFile, full_size: tuple[int, int]) -> Tensor:
+    """Decodes a colour JPEG at the size and with the orientation that its opened header has.
+
+    Raises:
+        ValueError: If simplejpeg cannot, or reads another size than the one that was checked.
+    """
     import simplejpeg
 
-    width, height = header.size  # after a draft: of the smaller picture
+    if simplejpeg.decode_jpeg_header(data)[:2] != full_size:
+        raise ValueError("two readers of the header differ")
+    width, height = header.size  # after a draft: of the smaller image
     pixels = simplejpeg.decode_jpeg(data, min_height=height, min_width=width)  # (H, W, 3)
-    return _upright(pixels, header)
-
-
-def image_to_tensor(image: Image.Image) -> Tensor:
-    """Brings a Pillow image of any mode to what :func:`decode_image` returns.
-
-    Args:
-        image: The image; an EXIF orientation is applied.
-
-    Returns:
-        uint8 ``(3, height, width)``, RGB, 0 to 255.
-
-    Raises:
-        ValueError: If the range of its values has no known white.
-    """
-    return _upright(np.array(_to_rgb(image)), image)
-
-
-def _upright(pixels: NDArray[np.uint8], image: Image.Image) -> Tensor:
-    turned = np.ascontiguousarray(_turned(pixels, _orientation(image)))
-    return torch.from_numpy(turned).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    from PIL import Image
-
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image)
-        grey = _scale_float(values) if image.mode == "F" else _scale_16_bit(values)
-        return Image.fromarray(grey).convert("RGB")
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return image  # converting would copy it
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        orientation = image.getexif().get(0x0112)
-    except Exception:  # a damaged EXIF block does not spoil the picture itself
-        return 1
-    return orientation if isinstance(orientation, int) else 1
-
-
-def _turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Undoes an EXIF orientation (EXIF 2.32, tag 0x0112); 1 and undefined values do nothing."""
-    turns = {
-        2: pixels[:, ::-1],
-        3: pixels[::-1, ::-1],
-        4: pixels[::-1],
-        5: pixels.swapaxes(0, 1),
-        6: pixels[::-1].swapaxes(0, 1),
-        7: pixels[::-1, ::-1].swapaxes(0, 1),
-        8: pixels[:, ::-1].swapaxes(0, 1),
-    }
-    return turns.get(orientation, pixels)
-
-
-def _scale_16_bit(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    wide = values.astype(np.int64)
-    if wide.min() < 0 or wide.max() > 65535:
-        raise ValueError(
-            f"32-bit values from {wide.min()} to {wide.max()}; only 0 to 65535 have a known white"
-        )
-    return ((wide + 128) // 257).astype(np.uint8)
-
-
-def _scale_float(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    wide = values.astype(np.float64)
-    low, high = float(wide.min()), float(wide.max())
-    if not (low >= 0 and high <= 255):  # also refuses NaN
-        raise ValueError(f"floating-point values from {low} to {high}; expected 0 to 1, or to 255")
-    return np.rint(wide * 255 if high <= 1 else wide).astype(np.uint8)
+    return upright(pixels, header)

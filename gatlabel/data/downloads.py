@@ -7,14 +7,18 @@ import os
 import shutil
 import tarfile
 import urllib.error
+import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
-from gatlabel.errors import InputError
+from gatlabel.atomic import disk_fault
+from gatlabel.data.sole_writer import open_locked
+from gatlabel.errors import InputError, first_line
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60.0  # seconds without any byte
@@ -41,7 +45,8 @@ def fetch_and_unpack(
     """Makes sure that archives are unpacked in a folder, downloading what is missing.
 
     An archive that already lies in the folder is used, so it can be brought there by other
-    means; one that was downloaded here is deleted when it has been unpacked.
+    means; one that was downloaded here is deleted when it has been unpacked. Of several processes
+    one does the work, and the others wait.
 
     Args:
         archives: What is wanted.
@@ -54,27 +59,58 @@ def fetch_and_unpack(
     """
     target = Path(folder)
     for archive in archives:
-        file = target / Path(archive.path).name
-        unpacking = target / f".unpacking-{file.name}"  # there until unpacking has succeeded
-        if (target / archive.holds).exists() and not unpacking.exists():
+        if _is_complete(archive, target):
             continue
-        target.mkdir(parents=True, exist_ok=True)
-        brought = file.exists()
-        if not brought:
-            download(f"{base_url.rstrip('/')}/{archive.path}", file)
-        if _md5(file) != archive.md5:
-            if not brought:
-                file.unlink()
-            advice = "delete it" if brought else "it has been deleted"
+        try:
+            with _alone_in(target):
+                if not _is_complete(archive, target):  # another process may have made it meanwhile
+                    _fetch(archive, target, base_url)
+        except OSError as error:
             raise InputError(
-                f"{file} is not what was published: its MD5 is not {archive.md5}; {advice}, "
-                "try again"
-            )
-        _unpack(file, unpacking, target)
-        if not (target / archive.holds).exists():
-            raise InputError(f"{file} does not hold {archive.holds}")
+                f"cannot write {archive.path} to {target}: {error.strerror or error}"
+            ) from error
+
+
+def _is_complete(archive: Archive, target: Path) -> bool:
+    return (target / archive.holds).exists() and not _unpacking(target, archive).exists()
+
+
+def _unpacking(target: Path, archive: Archive) -> Path:
+    """Returns the folder that is there until unpacking has succeeded."""
+    return target / f".unpacking-{Path(archive.path).name}"
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".downloading"
+    with open_locked(lock):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                lock.unlink(missing_ok=True)
+
+
+def _fetch(archive: Archive, target: Path, base_url: str) -> None:
+    file = target / Path(archive.path).name
+    if file.exists() and not file.is_file():
+        raise InputError(f"{file} is in the way: it is no regular file")
+    brought = file.exists()
+    if not brought:
+        download(f"{base_url.rstrip('/')}/{archive.path}", file)
+    if _md5(file) != archive.md5:
         if not brought:
             file.unlink()
+        advice = "delete it" if brought else "it has been deleted"
+        raise InputError(
+            f"{file} is not what was published: its MD5 is not {archive.md5}; {advice}, try again"
+        )
+    _unpack(file, _unpacking(target, archive), target)
+    if not (target / archive.holds).exists():
+        raise InputError(f"{file} does not hold {archive.holds}")
+    if not brought:
+        file.unlink()
 
 
 def download(url: str, file: Path) -> None:
@@ -89,11 +125,17 @@ def download(url: str, file: Path) -> None:
     """
     part = file.with_name(file.name + ".part")
     have = part.stat().st_size if part.exists() else 0
+    scheme = urllib.parse.urlsplit(url).scheme
+    if scheme not in ("http", "https", "ftp"):
+        raise InputError(f"cannot download {url}: give an address of HTTP, HTTPS or FTP")
     headers = {"User-Agent": "gatlabel"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         request = urllib.request.Request(url, headers=headers)
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
             continued = have > 0 and answer.status == 206
+            if continued and not _starts_at(answer.headers.get("Content-Range"), have):
+                part.unlink()
+                raise ConnectionError("the server sent another part than the one asked for")
             length = answer.headers.get("Content-Length")
             with part.open("ab" if continued else "wb") as out:
                 start = out.tell()
@@ -109,12 +151,18 @@ def download(url: str, file: Path) -> None:
             return
         raise InputError(f"cannot download {url}: {error.code} {error.reason}") from error
     except (OSError, HTTPException, ValueError) as error:
+        if fault := disk_fault(error):
+            raise InputError(f"cannot write {part}: {fault}; make room, then try again") from error
         reason = getattr(error, "reason", None) or error
         raise InputError(
             f"cannot download {url}: {reason}; try again to continue, or bring the file to {file} "
             "by other means"
         ) from error
     part.replace(file)
+
+
+def _starts_at(content_range: str | None, start: int) -> bool:
+    return content_range is None or content_range.startswith(f"bytes {start}-")
 
 
 def _md5(file: Path) -> str:
@@ -127,17 +175,44 @@ def _unpack(file: Path, unpacking: Path, target: Path) -> None:
     unpacking.mkdir()
     inside = unpacking / "content"
     try:
+        _require_plain_members(file, target)
         if file.suffix == ".zip":
             with zipfile.ZipFile(file) as packed:
-                packed.extractall(inside)  # drops absolute paths and ".." by itself
+                packed.extractall(inside)
         else:
             with tarfile.open(file) as packed_tar:
                 _unpack_tar(packed_tar, inside)
-    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
+    except Exception as error:  # the readers raise nearly anything on broken archives
         shutil.rmtree(unpacking, ignore_errors=True)
-        raise InputError(f"cannot unpack {file}: {error}") from error
+        raise InputError(f"cannot unpack {file}: {first_line(error)}") from error
     _merge(inside, target)
     shutil.rmtree(unpacking)
+
+
+def _require_plain_members(file: Path, target: Path) -> None:
+    """Checks names and sizes of everything in an archive before anything is written.
+
+    Raises:
+        ValueError: If a name leads out of the folder, or the whole does not fit onto the disk.
+    """
+    total = 0
+    for name, size in _members(file):
+        place = PurePosixPath(name.replace("\\", "/"))
+        if place.is_absolute() or ".." in place.parts or Path(name).drive:
+            raise ValueError(f"{name!r} leads out of the folder it is unpacked in")
+        total += size
+    free = shutil.disk_usage(target).free
+    if total > free:
+        raise ValueError(f"it holds {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
+
+
+def _members(file: Path) -> Iterator[tuple[str, int]]:
+    if file.suffix == ".zip":
+        with zipfile.ZipFile(file) as packed:
+            yield from ((each.filename, each.file_size) for each in packed.infolist())
+    else:
+        with tarfile.open(file) as packed_tar:
+            yield from ((each.name, each.size) for each in packed_tar)
 
 
 def _unpack_tar(packed: tarfile.TarFile, inside: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from gatlabel.data.annotations import Annotation, build_splits, label_set
+from gatlabel.data.json_labels import Given, read_labels
+from gatlabel.data.one_hot import MinusOne
 from gatlabel.data.source import DataSplits
 from gatlabel.data.splits import FRACTIONS, split_of
 from gatlabel.errors import InputError
 from gatlabel.files import read_json as read_json_file
-from gatlabel.labels import PRESENT, LabelSet
+from gatlabel.labels import LabelSet
+from gatlabel.values import shown
 
 
 def read_json(
@@ -21,6 +25,7 @@ def read_json(
     val_file: str | os.PathLike[str] | None = None,
     test_file: str | os.PathLike[str] | None = None,
     images: str = "",
+    minus_one: MinusOne | None = None,
     classes: str | os.PathLike[str] | None = None,
     fractions: tuple[float, float, float] = FRACTIONS,
     seed: int = 0,
@@ -31,8 +36,9 @@ def read_json(
 
     The file is ``{"metainfo": {"classes": [...]}, "data_list": [...]}``, as mmpretrain's
     ``MultiLabelDataset`` has it, or the list alone. An entry is ``{"img_path": "a.jpg",
-    "gt_label": [0, 3]}``, with positions among the classes or with names; it may have a
-    ``"split"``.
+    "gt_label": [0, 3]}``, with positions among the classes or with names. ``[1, 0, 0, 1]``, one
+    number per class, is read too: 1 present, 0 absent, -1 unknown, between them soft; all entries
+    have to be of one kind. Either every entry has a ``"split"``, or none.
 
     Args:
         root: The folder that the files and ``images`` are relative to.
@@ -40,6 +46,8 @@ def read_json(
         val_file: The JSON file of the val split.
         test_file: The JSON file of the test split.
         images: The folder that picture paths are relative to, below ``root``.
+        minus_one: What -1 is where there is one number per class. Default: unknown; if none is 0 or
+            between 0 and 1, it has to be said.
         classes: A file with one label name a line. Default: the file's own classes, else
             ``classes.txt`` beside it, else the names seen, sorted.
         fractions: Shares of train, val and test where the split is made here.
@@ -60,21 +68,24 @@ def read_json(
         labels: LabelSet | None = own[0]
     else:
         labels = label_set(classes, beside=folder / file)
-    annotations = []
-    for part, (classes_of, entries) in contents.items():
-        path = files[part]
+    for part, (classes_of, _) in contents.items():
         if classes is None and labels is not None and classes_of is not None:
-            labels.require_same_names(classes_of, f"{path}")
+            labels.require_same_names(classes_of, f"{files[part]}")
+    rows: list[tuple[str, str, Given]] = []
+    for part, (classes_of, entries) in contents.items():
         order = classes_of or labels  # positions are meant in the order of the file itself
-        annotations += [
-            _annotation(entry, order, part, images, f"{path}, entry {position}")
-            for position, entry in enumerate(entries)
-        ]
+        rows += _rows(entries, order, part, images, files[part])
+    targets, notes = read_labels([given for _, _, given in rows], minus_one)
+    annotations = [
+        Annotation(image, dict(values), part, given.where)
+        for (image, part, given), values in zip(rows, targets, strict=True)
+    ]
     return build_splits(
         folder.name,
         folder,
         annotations,
         labels,
+        notes=notes,
         fractions=fractions,
         seed=seed,
         on_error=on_error,
@@ -86,8 +97,10 @@ def _content(path: Path) -> tuple[LabelSet | None, list[Any]]:
     content = read_json_file(path, "JSON label file")
     names = None
     if isinstance(content, dict):
-        meta = content.get("metainfo")
-        names = meta.get("classes") if isinstance(meta, dict) else None
+        meta = content.get("metainfo", {})
+        if not isinstance(meta, dict):
+            raise InputError(f"{path}: metainfo is {shown(meta)}, expected an object")
+        names = meta.get("classes")
         content = content.get("data_list")
     if not isinstance(content, list) or not content:
         raise InputError(
@@ -96,38 +109,45 @@ def _content(path: Path) -> tuple[LabelSet | None, list[Any]]:
         )
     if names is None:
         return None, content
+    if not isinstance(names, list) or not names:
+        raise InputError(f"{path}, metainfo classes: {shown(names)}, expected a list of names")
     try:
         return LabelSet(names), content
-    except (InputError, TypeError) as error:
+    except InputError as error:
         raise InputError(f"{path}, metainfo classes: {error}") from error
 
 
-def _annotation(
-    entry: Any, order: LabelSet | None, part: str, images: str, where: str
-) -> Annotation:
-    if not isinstance(entry, dict) or not isinstance(entry.get("img_path"), str):
-        raise InputError(f"{where}: expected an object with 'img_path' and 'gt_label'")
-    given = entry.get("gt_label")
-    if "gt_label" not in entry or isinstance(given, (float, dict, bool)) or given is None:
-        raise InputError(f"{where}: 'gt_label' has to be a list of positions or names")
-    targets = {}
-    for label in given if isinstance(given, list) else [given]:
-        targets[_name(label, order, where)] = PRESENT
-    if part == "all" and "split" in entry:
-        part = split_of(str(entry["split"]), where)
-    path = (Path(images) / entry["img_path"]).as_posix()
-    return Annotation(path, targets, part, where)
-
-
-def _name(label: object, order: LabelSet | None, where: str) -> str:
-    if isinstance(label, str):
-        return label
-    if not isinstance(label, int) or isinstance(label, bool):
-        raise InputError(f"{where}: label {label!r} is neither a position nor a name")
-    if order is None:
+def _rows(
+    entries: Sequence[Any], order: LabelSet | None, part: str, images: str, path: Path
+) -> list[tuple[str, str, Given]]:
+    """Returns path, split and labels of every entry of a file."""
+    rows = []
+    for position, entry in enumerate(entries):
+        where = f"{path}, entry {position}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("img_path"), str):
+            raise InputError(f"{where}: expected an object with 'img_path' and 'gt_label'")
+        image = (Path(images) / entry["img_path"]).as_posix() if entry["img_path"] else ""
+        rows.append((image, _part(entry, part, where), Given.of(entry, order, where)))
+    parts = [split for _, split, _ in rows]
+    if part == "all" and "all" in parts and len(set(parts)) > 1:
+        without = parts.index("all")
+        with_split = next(k for k, split in enumerate(parts) if split != "all")
         raise InputError(
-            f"{where}: label {label} is a position, but there are no classes; give a class file"
+            f"{path}, entry {without}: it has no 'split', as entry {with_split} has; give every "
+            "entry one, or none"
         )
-    if not 0 <= label < len(order):
-        raise InputError(f"{where}: label {label} is out of range: there are {len(order)} classes")
-    return order[label]
+    return rows
+
+
+def _part(entry: Mapping[str, Any], part: str, where: str) -> str:
+    """Returns the split of an entry: its own, or that of its file."""
+    if "split" not in entry:
+        return part
+    if not isinstance(entry["split"], str):
+        raise InputError(f"{where}: the split is {shown(entry['split'])}, expected a name")
+    own = split_of(entry["split"], where)
+    if part not in ("all", own):
+        raise InputError(
+            f"{where}: its split is {entry['split']!r}, but the file is read as {part}"
+        )
+    return own

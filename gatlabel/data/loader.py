@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
 
 from gatlabel.data.dataset import ImageDataset, Item
+from gatlabel.data.seeds import image_seeds, mixed
 from gatlabel.errors import InputError
 
 
 class SeededSampler(Sampler[tuple[int, int]]):
-    """Yields every position once an epoch, in random order, each with a seed for its transform.
+    """Yields every position once per epoch, in random order, each with a seed for its transform.
 
-    Order and seeds depend on ``(seed, epoch)`` only: the number of workers changes nothing, and
-    a resumed run sees in epoch k what an unbroken one sees. Lightning sets the epoch by itself;
-    otherwise each pass is the next epoch.
+    The order is a function of ``(seed, epoch)``, the seed of an image one of ``(seed, epoch,
+    position)``: the number of workers changes nothing, and a resumed run sees in epoch k what an
+    uninterrupted one sees. Lightning sets the epoch; otherwise each pass is the next epoch.
 
     Args:
         count: Number of pictures.
@@ -37,11 +40,11 @@ class SeededSampler(Sampler[tuple[int, int]]):
         return self.count
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        generator = torch.Generator().manual_seed(mixed(self.seed, self.epoch))
+        seeds = image_seeds(self.seed, self.epoch, self.count)
         self.epoch += 1
-        order = torch.randperm(self.count, generator=generator)
-        seeds = torch.randint(2**62, (self.count,), generator=generator)
-        yield from zip(order.tolist(), seeds.tolist(), strict=True)
+        order = torch.randperm(self.count, generator=generator).numpy()
+        yield from zip(order.tolist(), seeds[order].tolist(), strict=True)
 
 
 def stack_pictures(pictures: Sequence[Tensor]) -> Tensor:
@@ -61,9 +64,40 @@ def stack_pictures(pictures: Sequence[Tensor]) -> Tensor:
     return batch.permute(0, 3, 1, 2)
 
 
-def _collate(items: Sequence[Item]) -> tuple[Tensor, Tensor, Tensor]:
+class ImageLoader(DataLoader[Item]):
+    """Raises the errors that its workers met as they are, without the workers' tracebacks."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yields batches.
+
+        Raises:
+            InputError: If an image cannot be read.
+        """
+        for batch in super().__iter__():
+            if isinstance(batch, InputError):
+                try:
+                    raise batch
+                finally:
+                    # Else the error holds this frame and the frame holds the error, and with it the
+                    # workers: found as garbage together, they are not told to end but waited for.
+                    del batch
+            yield batch
+
+
+def _collate(items: Sequence[Item] | InputError) -> tuple[Tensor, Tensor, Tensor] | InputError:
+    if isinstance(items, InputError):
+        return items
     pictures, targets, indices = map(list, zip(*items, strict=True))
     return stack_pictures(pictures), default_collate(targets), default_collate(indices)
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    """Lets Ctrl-C, which reaches every process of a terminal, end the parent only.
+
+    The parent ends its workers; a handler for SIGTERM that they inherited is none of theirs.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def loader(
@@ -96,7 +130,7 @@ def loader(
     if batch_size < 1 or workers < 0:
         raise InputError(f"batch size {batch_size} and workers {workers}: expected >= 1 and >= 0")
     dataset.fill_cache(threads=max(1, workers))
-    return DataLoader(
+    return ImageLoader(
         dataset,
         batch_size=batch_size,
         sampler=SeededSampler(len(dataset), seed) if train else None,
@@ -104,5 +138,6 @@ def loader(
         num_workers=workers,
         collate_fn=_collate,
         persistent_workers=workers > 0,
+        worker_init_fn=_leave_interrupts_to_the_parent,
         pin_memory=torch.cuda.is_available(),
     )

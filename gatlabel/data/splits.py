@@ -62,7 +62,8 @@ def split(
         InputError: If a split would be empty.
     """
     wanted = [share for share in fractions if share > 0]
-    if len(fractions) != 3 or min(fractions[:2]) <= 0 or fractions[2] < 0:
+    ranges = len(fractions) == 3 and min(fractions[:2]) > 0 and fractions[2] >= 0
+    if not ranges or not np.isfinite(fractions).all():
         raise InputError(
             f"fractions are the shares of train, val and test, got {tuple(fractions)}: the first "
             "two must be positive"
@@ -107,6 +108,11 @@ def complete_splits(
             raise InputError(f"the split {part!r} of {name} is empty")
     if not given:
         raise InputError(f"{name} has no pictures")
+    if "all" in given and len(given) > 1:
+        others = " and ".join(part for part in given if part != "all")
+        raise InputError(
+            f"some pictures of {name} have a split ({others}), others none: give every one a split"
+        )
     if evaluate_only:
         everything = given.pop("all", None)
         if everything is not None:
@@ -141,7 +147,7 @@ def complete_splits(
 
 
 def absent_labels(splits: DataSplits) -> list[str]:
-    """Says which labels no picture has, and which only pictures outside train have."""
+    """Lists labels that no image has, that only images outside train have, or that all have."""
     has = {part: (source.targets == PRESENT).any(axis=0) for part, source in splits.items()}
     anywhere = np.logical_or.reduce(list(has.values()))
     names = splits.labels.names
@@ -156,4 +162,12 @@ def absent_labels(splits: DataSplits) -> list[str]:
         said.append(f"{len(never)} of {len(names)} labels are never present: {', '.join(never)}")
     if held_out and len(splits.train):
         said.append(f"{len(held_out)} labels are never present in train: {', '.join(held_out)}")
+    for part, source in splits.items():
+        one_sided = has[part] & ~((source.targets >= 0) & (source.targets < PRESENT)).any(axis=0)
+        if one_sided.any():
+            listed = [label for label, only in zip(names, one_sided, strict=True) if only]
+            shown = ", ".join(listed[:10]) + (" …" if len(listed) > 10 else "")
+            said.append(
+                f"{len(listed)} labels are present and never known to be absent in {part}: {shown}"
+            )
     return said

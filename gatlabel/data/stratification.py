@@ -35,7 +35,7 @@ def stratify(
         InputError: If a part stays empty because there are too few rows, or a fraction is not
             positive.
     """
-    if len(fractions) == 0 or min(fractions) <= 0:
+    if len(fractions) == 0 or not all(0 < share < np.inf for share in fractions):
         raise InputError(f"split fractions must be positive, got {tuple(fractions)}")
     share = np.asarray(fractions, dtype=np.float64) / sum(fractions)
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.data.colours import ColourJitter
-from gatlabel.data.crops import FitInSquare, Multiscale
+from gatlabel.data.crops import CutEnds, FitInSquare, Multiscale
 from gatlabel.data.resizing import RandomMirror, RandomPart, Squash
 from gatlabel.errors import InputError, unknown_choice
 
@@ -70,7 +70,7 @@ def evaluation_transform(size: int, resize: Resize = "squash") -> ImageTransform
         return ImageTransform([FitInSquare(size, MEAN_COLOUR)], size, size)
     if resize == "crop":
         shorter = v2.Resize(size, antialias=True)
-        return ImageTransform([shorter, v2.CenterCrop(size)], size, size)
+        return ImageTransform([CutEnds(), shorter, v2.CenterCrop(size)], size, size)
     raise unknown_choice("resize", resize, ("squash", "pad", "crop"))
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
 from gatlabel.data.annotations import Annotation, DifficultAs, build_splits
 from gatlabel.data.downloads import Archive, fetch_and_unpack
+from gatlabel.data.image_paths import is_file, is_folder
 from gatlabel.data.source import DataSplits
 from gatlabel.data.splits import FRACTIONS
 from gatlabel.errors import InputError, nearest, unknown_choice
 from gatlabel.files import read_text
 from gatlabel.labels import ABSENT, PRESENT, UNKNOWN, LabelSet
+from gatlabel.values import shown
 
 VOC_LABELS = LabelSet(
     [
@@ -121,7 +123,7 @@ def read_voc(
         if image_set is None:
             continue
         listing = folder / "ImageSets" / "Main" / f"{image_set}.txt"
-        if not listing.is_file() and (part == "test" or evaluate_only):
+        if not is_file(listing) and (part == "test" or evaluate_only):
             notes.append(f"there is no image set {image_set}, so no {part} split")
             continue
         annotations += _read_set(folder, listing, part, difficult)
@@ -141,7 +143,7 @@ def read_voc(
 def _voc_folder(root: Path, year: str) -> Path:
     inside = f"VOC{year}"
     for folder in (root / "VOCdevkit" / inside, root / inside, root):
-        if (folder / "ImageSets" / "Main").is_dir():
+        if is_folder(folder / "ImageSets" / "Main"):
             return folder
     raise InputError(
         f"{root} has no VOCdevkit/{inside}/ImageSets/Main; give the folder that holds VOCdevkit, "
@@ -151,30 +153,61 @@ def _voc_folder(root: Path, year: str) -> Path:
 
 def _read_set(
     folder: Path, listing: Path, part: str, difficult: DifficultAs
-) -> Iterable[Annotation]:
-    if not listing.is_file():
+) -> Iterator[Annotation]:
+    if not is_file(listing):
         known = sorted(path.stem for path in listing.parent.glob("*.txt") if "_" not in path.stem)
         hint = nearest(listing.stem, known) or f"; there are {', '.join(known) or 'none'}"
         raise InputError(f"there is no image set {listing}{hint}")
-    names = [line.split()[0] for line in read_text(listing, "image set").splitlines() if line]
-    for name in names:
+    for number, line in enumerate(read_text(listing, "image set").split("\n"), 1):
+        name = _name(line)
+        if not name:
+            continue
         path = folder / "Annotations" / f"{name}.xml"
-        yield Annotation(f"JPEGImages/{name}.jpg", _read_objects(path, difficult), part, str(path))
+        at = f"{listing}, line {number}"
+        try:
+            targets = _read_objects(path, difficult)
+        except InputError as error:
+            raise InputError(f"{error} (listed at {at})") from error
+        yield Annotation(f"JPEGImages/{name}.jpg", targets, part, str(path), at)
+
+
+def _name(line: str) -> str:
+    """Returns the image's name; image sets of one label have 1, 0 or -1 behind it."""
+    cells = line.split()
+    return cells[0] if len(cells) == 2 and cells[1] in ("1", "0", "-1") else line.strip()
 
 
 def _read_objects(path: Path, difficult: DifficultAs) -> dict[str, float]:
+    text = read_text(path, "VOC annotation")
+    if "<!ENTITY" in text:
+        raise InputError(f"the VOC annotation {path} defines entities, which are not expanded")
     try:
-        tree = ElementTree.fromstring(read_text(path, "VOC annotation"))
-    except ElementTree.ParseError as error:
+        tree = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError) as error:  # ValueError: what is no Unicode text
         raise InputError(f"the VOC annotation {path} is not XML: {error}") from error
+    if tree.tag != "annotation":
+        raise InputError(f"{path} is no VOC annotation: it holds <{tree.tag[:60]}>")
     meaning = {"unknown": UNKNOWN, "positive": PRESENT, "negative": ABSENT}
     targets: dict[str, float] = {}
     for thing in tree.findall("object"):  # not iter(): an object's parts have names of their own
-        name = (thing.findtext("name") or "").strip()
+        names = thing.findall("name")
+        name = (names[0].text or "").strip() if names else ""
         if not name:
             raise InputError(f"the VOC annotation {path} has an object without a name")
-        if (thing.findtext("difficult") or "0").strip() != "1":
+        if len(names) > 1:
+            raise InputError(f"the VOC annotation {path} has an object with two names, {name!r} …")
+        if not _is_difficult(thing, name, path):
             targets[name] = PRESENT
         else:
             targets.setdefault(name, meaning[difficult])
     return targets
+
+
+def _is_difficult(thing: ElementTree.Element, name: str, path: Path) -> bool:
+    text = (thing.findtext("difficult") or "").strip().lower()
+    if text not in ("", "0", "1", "false", "true"):
+        raise InputError(
+            f"the VOC annotation {path}: difficult of an object {name!r} is {shown(text)}, "
+            "expected 0 or 1"
+        )
+    return text in ("1", "true")

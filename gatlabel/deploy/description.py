@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self
 
-from gatlabel.data.transforms import Resize
+from torch import Tensor
+
+from gatlabel.deploy.thresholds import threshold_of_each
+from gatlabel.encoders.description import three_numbers
+from gatlabel.encoders.encoder import MOST_PIXELS
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import read_json, write_json
 from gatlabel.labels import LabelSet
+from gatlabel.model_file import RESIZES, labels_of
+from gatlabel.nn.identity import first_difference
+from gatlabel.values import line_of_text, shown, truth_value, whole_number
 
 FORMAT = "gatlabel-bundle-1"
 FILE = "bundle.json"
@@ -83,36 +92,90 @@ class Description:
             path: Their file, for errors.
 
         Raises:
-            InputError: If a value is missing, or is not what it should be.
+            InputError: If a value is missing, of the wrong type or out of range.
         """
         try:
-            labels = LabelSet(content["labels"])
-            if not isinstance(content["thresholds"], dict):
-                raise ValueError("thresholds has no value for each label by name")
-            labels.require_same_names(content["thresholds"], "the thresholds")
-            thresholds = {name: float(content["thresholds"][name]) for name in labels}
-            if not all(0 <= value <= 1 for value in thresholds.values()):
-                raise ValueError("a threshold is not between 0 and 1")
-            if content["resize"] not in get_args(Resize):
-                raise unknown_choice("resize", str(content["resize"]), get_args(Resize))
-            size = content["image_size"]
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"image_size is {size!r}")
-            normalisation = content["normalisation"]
-            return cls(
-                labels,
-                thresholds,
-                size,
-                content["resize"],
-                tuple(float(value) for value in normalisation["mean"]),
-                tuple(float(value) for value in normalisation["std"]),
-                str(content["encoder"]),
-                str(content["head"]),
-                bool(content["folded"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise InputError(f"{path} is damaged ({reason}): export the model again") from error
+            return cls._checked(content)
+        except InputError as error:
+            raise InputError(f"{path} is damaged ({error}): export the model again") from error
+
+    @classmethod
+    def _checked(cls, content: Mapping[str, Any]) -> Self:
+        labels = labels_of(content.get("labels"))
+        thresholds = content.get("thresholds")
+        if not isinstance(thresholds, dict):
+            raise InputError("thresholds has no value for each label by name")
+        resize = line_of_text(content.get("resize"), "resize")
+        if resize not in RESIZES:
+            raise unknown_choice("resize", resize, RESIZES)
+        normalisation = content.get("normalisation")
+        if not isinstance(normalisation, dict):
+            raise InputError(f"normalisation={shown(normalisation)}: give mean and std")
+        found = cls(
+            labels,
+            threshold_of_each(thresholds, labels),
+            whole_number(content.get("image_size"), "image_size", 1, MOST_PIXELS),
+            resize,
+            three_numbers(normalisation.get("mean"), "mean"),
+            three_numbers(normalisation.get("std"), "std", above_zero=True),
+            line_of_text(content.get("encoder"), "encoder"),
+            line_of_text(content.get("head"), "head"),
+            truth_value(content.get("folded"), "folded"),
+        )
+        for name, expected in found.to_dict().items():
+            if name in ("input", "output") and content.get(name) != expected:
+                raise InputError(f"{name} does not go with its labels and image_size")
+        return found
+
+    def require_same(self, other: Description, own: Path, theirs: Path) -> None:
+        """Checks that two files of a bundle say the same; thresholds may have been changed since.
+
+        Args:
+            other: What the model file says.
+            own: The file that this was read from.
+            theirs: The model file.
+
+        Raises:
+            InputError: If they differ; the message names both files and the first difference.
+        """
+        again = "they belong to two bundles, or one was changed; export the model again"
+        if self.labels != other.labels:
+            reason = first_difference(other.labels.names, self.labels.names)
+            raise InputError(f"{theirs} has other labels than {own}: {reason}; {again}")
+        for name in ("image_size", "resize", "mean", "std", "encoder", "head", "folded"):
+            ours, its = getattr(self, name), getattr(other, name)
+            if ours != its:
+                raise InputError(
+                    f"{own} says {name}={shown(ours)}, but {theirs} says {shown(its)}: {again}"
+                )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model file that was opened.
+
+    Attributes:
+        run: From uint8 pictures ``(B, 3, S, S)`` to logits ``(B, L)``.
+        description: What the file itself says of what it takes and gives.
+    """
+
+    run: Callable[[Tensor], Tensor]
+    description: Description
+
+
+def description_inside(texts: Mapping[str, str], path: Path) -> Description:
+    """Reads what a model file carries of :meth:`Description.to_dict`, each value as JSON.
+
+    Raises:
+        InputError: If it carries something else.
+    """
+    try:
+        content = {key: json.loads(text) for key, text in texts.items()}
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} does not say what it takes and gives: export it again") from error
+    if content.get("format") != FORMAT:
+        raise InputError(f"{path} is no model of the format {FORMAT!r}: export the model again")
+    return Description.from_dict(content, path)
 
 
 @dataclass(frozen=True)
@@ -178,20 +241,39 @@ def read_description(folder: Path) -> tuple[Description, str, Path, dict[str, st
         )
     description = Description.from_dict(content, path)
     try:
-        model = content["model"]
-        kind, name, digest = str(model["kind"]), str(model["file"]), model["sha256"]
-        versions = {str(key): str(value) for key, value in content["versions"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged: export the model again") from error
+        kind, name, digest, versions = _model_entry(content)
+    except InputError as error:
+        raise InputError(f"{path} is damaged ({error}): export the model again") from error
     file = folder / name
-    if Path(name).name != name or not file.is_file():  # a name, not a way out of the folder
-        raise InputError(f"the bundle {folder} lacks its model file {name}: export it again")
+    # a name, and no way out of the folder, by a link either
+    inside = Path(name).name == name and os.path.realpath(file) == str(
+        Path(os.path.realpath(folder)) / name
+    )
+    # Path.is_file raises where a name is too long
+    if not inside or not os.path.isfile(file):  # noqa: PTH113
+        raise InputError(f"the bundle {folder} lacks its model file {shown(name)}: export it again")
     if _sha256(file) != digest:
         raise InputError(
             f"{file} is not the file that {path.name} describes: it is damaged or was changed; "
             "export the model again"
         )
     return description, kind, file, versions
+
+
+def _model_entry(content: Mapping[str, Any]) -> tuple[str, str, str, dict[str, str]]:
+    """Reads format, name and sum of the model file, and the versions that wrote it."""
+    model, versions = content.get("model"), content.get("versions")
+    if not isinstance(model, dict) or not isinstance(versions, dict):
+        raise InputError("it names no model file, or no versions")
+    kind, name, digest = (
+        line_of_text(model.get(key), f"model.{key}") for key in ("kind", "file", "sha256")
+    )
+    return (
+        kind,
+        name,
+        digest,
+        {shown(k).strip("'"): shown(v).strip("'") for k, v in versions.items()},
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ from gatlabel.deploy.parity import TOLERANCE, check_tolerance, compare
 from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
 from gatlabel.deploy.tracing import cpu_copy, trace
 from gatlabel.errors import InputError
-from gatlabel.files import atomic_folder, require_only
+from gatlabel.files import atomic_folder, remove_leftovers, require_only
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 
@@ -107,6 +107,8 @@ def export_model(
 def _check_place(place: Path, overwrite: bool) -> None:
     if place.exists() and not place.is_dir():
         raise InputError(f"the output {place} is a file: give a folder")
+    if place.is_dir():
+        remove_leftovers(place)
     if place.is_dir() and any(place.iterdir()):
         if not overwrite:
             raise InputError(
@@ -133,7 +135,7 @@ def _load(run: Path) -> MultiLabelClassifier:
 
 def _checked(form: Format, file: Path, original: MultiLabelClassifier, tolerance: float) -> Parity:
     """Compares the file, as whoever uses it will read it, with the model."""
-    exported = form.load(file, torch.device("cpu"))
+    exported = form.load(file, torch.device("cpu")).run
     parity = compare(exported, original, original.image_size, tolerance)
     if math.isnan(parity.greatest_logit):
         raise InputError("the model gives NaN: its training has diverged; nothing is exported")

@@ -72,13 +72,14 @@ class ExportedModel:
                 "cpu, or export with format pt2"
             )
         try:
-            run = form.load(file, place)
+            loaded = form.load(file, place)
         except MissingExtraError:
             raise
         except InputError as error:
             written = ", ".join(f"{name} {version}" for name, version in versions.items())
             raise InputError(f"{error} (written with {written})") from error
-        model = cls(run, description, place)
+        description.require_same(loaded.description, Path(folder) / FILE, file)
+        model = cls(loaded.run, description, place)
         model._try(Path(folder))
         return model
 
@@ -87,7 +88,7 @@ class ExportedModel:
         """Returns the logits ``(B, L)`` of pictures ``(B, 3, S, S)``.
 
         Raises:
-            InputError: If the pictures are no uint8 batch of the model's size.
+            InputError: If the pictures are no uint8 batch of the model's size, or it cannot run.
         """
         size = self.image_size
         if pictures.dtype != torch.uint8 or pictures.shape[1:] != (3, size, size):
@@ -95,22 +96,27 @@ class ExportedModel:
                 f"this exported model takes uint8 pictures (B, 3, {size}, {size}), got "
                 f"{pictures.dtype} {tuple(pictures.shape)}"
             )
-        return self._run(pictures)
+        try:
+            return self._run(pictures)
+        except Exception as error:  # of whichever library runs the model
+            raise InputError(f"the exported model fails: {first_line(error)}") from error
 
+    @torch.inference_mode()
     def _try(self, folder: Path) -> None:
         """Runs one black picture: labels and model may come from two bundles."""
         size = self.image_size
         try:
-            shape = tuple(self(torch.zeros(1, 3, size, size, dtype=torch.uint8)).shape)
+            logits = self._run(torch.zeros(1, 3, size, size, dtype=torch.uint8))
         except Exception as error:  # of whichever library runs the model, or of too large a size
             raise InputError(
                 f"{folder / FILE} says image_size {size}, but the model does not take pictures of "
                 f"{size} pixels: {first_line(error)}"
             ) from error
-        if shape != (1, len(self.labels)):
+        if logits.shape != (1, len(self.labels)) or not logits.is_floating_point():
             raise InputError(
                 f"{folder / FILE} names {len(self.labels)} labels, but the model gives logits of "
-                f"shape {shape} for one picture: export it again"
+                f"shape {tuple(logits.shape)} and type {logits.dtype} for one picture: export it "
+                "again"
             )
 
     def __repr__(self) -> str:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
-from gatlabel.deploy.description import Description
+from gatlabel.deploy.description import Description, Loaded
 from gatlabel.deploy.onnx_file import EXTRA, load_onnx, write_onnx
 from gatlabel.deploy.pt2_file import load_pt2, write_pt2
 from gatlabel.errors import require_extra, unknown_choice
@@ -26,7 +25,8 @@ class Format:
     Attributes:
         file: Name of the model file in a bundle.
         write: Takes program, description and path.
-        load: Takes path and device; returns what turns uint8 ``(B, 3, S, S)`` into ``(B, L)``.
+        load: Takes path and device; returns what turns uint8 ``(B, 3, S, S)`` into ``(B, L)``, and
+            what the file says of itself.
         on_gpu: Whether ``load`` takes GPUs.
         libraries: The modules, beside torch, that write and check a file.
         extra: The extra of gatlabel that installs them.
@@ -34,7 +34,7 @@ class Format:
 
     file: str
     write: Callable[[ExportedProgram, Description, Path], None]
-    load: Callable[[Path, torch.device], Callable[[Tensor], Tensor]]
+    load: Callable[[Path, torch.device], Loaded]
     on_gpu: bool
     libraries: tuple[str, ...] = ()
     extra: str = ""

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from gatlabel.data.decoding import decode_image, image_to_tensor
+from gatlabel.data.decoding import decode_image
+from gatlabel.data.image_files import (
+    FORMATS,
+    MAX_PIXELS,
+    reason_of,
+    require_all_tiles,
+    require_few_pixels,
+    shown_name,
+)
+from gatlabel.data.memory_budget import DECODING
+from gatlabel.data.modes import image_to_tensor
 from gatlabel.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,51 +27,87 @@ if TYPE_CHECKING:
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | Image | Tensor"
 
 
-def read_image(image: ImageInput, name: str, at_least: int | None = None) -> Tensor:
-    """Brings one picture to uint8 ``(3, height, width)``, RGB, 0 to 255.
+def read_image(
+    image: ImageInput, name: str, at_least: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Tensor:
+    """Brings one image to uint8 ``(3, height, width)``, RGB, 0 to 255.
 
     Args:
-        image: A path, the bytes of a picture file, a Pillow image of any mode, or a uint8 tensor
+        image: A path, the bytes of an image file, a Pillow image of any mode, or a uint8 tensor
             ``(3, height, width)``.
-        name: What to call the picture in errors.
+        name: What to call the image in errors.
         at_least: JPEG files may be decoded smaller than they are as long as neither side becomes
             shorter than this.
+        max_pixels: Most pixels that the image may have.
 
     Raises:
-        InputError: If the picture cannot be read, or is something else; the message names it.
+        InputError: If the image cannot be read, has too many pixels, or is something else; the
+            message names it.
     """
     if isinstance(image, Tensor):
-        return _checked(image, name)
+        return _checked(image, name, max_pixels)
     if isinstance(image, (str, os.PathLike)):
-        return decode_image(Path(image), at_least=at_least)
+        return decode_image(image, at_least=at_least, name=name, max_pixels=max_pixels)
     if isinstance(image, bytes):
-        return decode_image(image, at_least=at_least, name=name)
+        return decode_image(image, at_least=at_least, name=name, max_pixels=max_pixels)
     from PIL.Image import Image
 
     if isinstance(image, Image):
-        try:
-            return image_to_tensor(image)
-        except (OSError, ValueError, SyntaxError) as error:  # Pillow reads lazily: broken files too
-            raise InputError(f"cannot decode the picture {name}: {error}") from error
+        return _of_pillow(image, name, max_pixels)
     raise InputError(
-        f"{name} is of type {type(image).__name__}: give a path, the bytes of a picture file, a "
+        f"{name} is of type {type(image).__name__}: give a path, the bytes of an image file, a "
         "Pillow image or a uint8 tensor (3, height, width)"
     )
 
 
 def image_name(image: Any, position: int) -> str:
-    """Returns what to call a picture: its path, or its position among those given."""
+    """Returns what to call an image: its path, or its position among those given."""
     if isinstance(image, (str, os.PathLike)):
-        return os.fspath(image)
+        return os.fsdecode(image)
     filename = getattr(image, "filename", "")  # Pillow images that were opened from a file
-    return os.fspath(filename) if isinstance(filename, str) and filename else f"image {position}"
+    is_path = isinstance(filename, (str, bytes)) and filename
+    return os.fsdecode(filename) if is_path else f"image {position}"
 
 
-def _checked(image: Tensor, name: str) -> Tensor:
-    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3 or not image.numel():
+def _of_pillow(image: Image, name: str, max_pixels: int) -> Tensor:
+    """Reads a Pillow image, which may still have to be decoded: then only in a known format."""
+    from PIL.ImageFile import ImageFile
+
+    if isinstance(image, ImageFile) and image.format not in FORMATS:
         raise InputError(
-            f"{name} is a {str(image.dtype).removeprefix('torch.')} tensor of shape "
-            f"{tuple(image.shape)}: expected uint8 (3, height, width), RGB, 0 to 255; "
-            "several pictures go in a list"
+            f"{shown_name(name)} is an image file in the format {image.format}: only "
+            f"{', '.join(FORMATS)} are decoded; give image.copy() where it is trusted"
         )
+    try:
+        require_few_pixels(*image.size, max_pixels)
+        with DECODING.scope():
+            DECODING.take(12 * image.width * image.height)
+            if isinstance(image, ImageFile):
+                require_all_tiles(image)
+            return image_to_tensor(image)
+    except Exception as error:  # Pillow reads lazily, and raises nearly anything on broken files
+        reason = reason_of(error)
+        raise InputError(f"cannot decode the image {shown_name(name)}: {reason}") from error
+
+
+def _checked(image: Tensor, name: str, max_pixels: int) -> Tensor:
+    plain = image.layout == torch.strided and not image.is_meta
+    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3 or not plain:
+        raise InputError(_of_another_form(image, name))
+    if not image.numel():
+        raise InputError(_of_another_form(image, name))
+    try:
+        require_few_pixels(image.shape[2], image.shape[1], max_pixels)
+    except ValueError as error:
+        raise InputError(f"cannot take the image {name}: {error}") from error
     return image.detach().cpu()
+
+
+def _of_another_form(image: Tensor, name: str) -> str:
+    kind = str(image.dtype).removeprefix("torch.")
+    where = "meta " if image.is_meta else ""
+    form = "" if image.layout == torch.strided else f"{image.layout} "
+    return (
+        f"{name} is a {where}{form}{kind} tensor of shape {tuple(image.shape)}: expected uint8 "
+        "(3, height, width), RGB, 0 to 255; several images go in a list"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gatlabel.deploy.description import INPUT, OUTPUT, Description
+from gatlabel.deploy.description import INPUT, OUTPUT, Description, Loaded, description_inside
 from gatlabel.deploy.onnx_operators import translations
 from gatlabel.errors import InputError, first_line, require_extra
 
@@ -62,7 +62,7 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
     onnx.save(model, path)
 
 
-def load_onnx(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+def load_onnx(path: Path, device: torch.device) -> Loaded:
     """Opens a file in onnxruntime, on the CPU.
 
     Args:
@@ -70,17 +70,18 @@ def load_onnx(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
         device: The CPU.
 
     Returns:
-        A function from uint8 pictures to logits, both tensors on the CPU.
+        What runs it, with tensors on the CPU, and what its metadata say.
 
     Raises:
         MissingExtraError: If the extra ``onnx`` is not installed.
-        InputError: If onnxruntime cannot read the file.
+        InputError: If onnxruntime cannot read the file, or it was not written here.
     """
     runtime = require_extra("onnxruntime", EXTRA)
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors; it warns of devices that are not there
     try:
         session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        texts = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime's errors have no common class
         raise InputError(f"onnxruntime cannot read {path}: {first_line(error)}") from error
 
@@ -88,7 +89,7 @@ def load_onnx(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
         (logits,) = session.run([OUTPUT], {INPUT: pictures.contiguous().numpy()})
         return torch.from_numpy(logits)
 
-    return run
+    return Loaded(run, description_inside(texts, path))
 
 
 def _strip(graph: Any) -> None:

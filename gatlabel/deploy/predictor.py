@@ -10,7 +10,8 @@ from typing import Literal, Self, overload
 import torch
 from torch import Tensor
 
-from gatlabel.data import evaluation_transform, stack_pictures
+from gatlabel.data import MAX_PIXELS, evaluation_transform, stack_pictures
+from gatlabel.data.memory_budget import DECODING
 from gatlabel.deploy.description import FILE
 from gatlabel.deploy.devices import choose_device
 from gatlabel.deploy.exported_model import ExportedModel
@@ -21,8 +22,10 @@ from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.values import whole_number
 
 OnError = Literal["stop", "skip"]
+MOST_AT_ONCE = 2**20
 
 
 class Predictor:
@@ -38,6 +41,7 @@ class Predictor:
             for each label by name.
         device: ``"auto"`` (a GPU if there is one), or a torch device.
         batch_size: Most pictures to run at once.
+        max_pixels: Most pixels (width times height) that an image may have.
 
     Raises:
         InputError: If a threshold is out of range, labels of it are missing or extra, or there is
@@ -56,9 +60,10 @@ class Predictor:
         threshold: float | Mapping[str, float] = DEFAULT,
         device: str | torch.device = "auto",
         batch_size: int = 32,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
-        if batch_size < 1:
-            raise InputError(f"batch size {batch_size}: expected at least 1")
+        batch_size = whole_number(batch_size, "batch_size", 1, MOST_AT_ONCE)
+        self.max_pixels = whole_number(max_pixels, "max_pixels", 1)
         self.labels: LabelSet = model.labels
         values = list(threshold_of_each(threshold, self.labels).values())
         self.thresholds = torch.tensor(values, dtype=torch.float64)  # (L,)
@@ -74,6 +79,8 @@ class Predictor:
             self.device, self.model = model.device, model
         else:
             self.device = choose_device(device)
+            if self.device.type == "meta":
+                raise InputError("the device 'meta' computes nothing: say auto or cpu")
             self.model = model.fold().eval().to(self.device)
         self.transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
 
@@ -85,6 +92,7 @@ class Predictor:
         threshold: float | Mapping[str, float] | None = None,
         device: str | torch.device = "auto",
         batch_size: int = 32,
+        max_pixels: int = MAX_PIXELS,
         encoder: Encoder | None = None,
     ) -> Self:
         """Loads a run folder, any folder that ``save_pretrained`` wrote, or an exported bundle.
@@ -94,6 +102,7 @@ class Predictor:
             threshold: See the class; default: those of the bundle, 0.5 for a run.
             device: See the class; a bundle of format ``onnx`` runs on the CPU.
             batch_size: See the class.
+            max_pixels: See the class.
             encoder: The encoder, where it was a network of one's own; a bundle holds it.
 
         Raises:
@@ -111,7 +120,13 @@ class Predictor:
         else:
             model = MultiLabelClassifier.from_pretrained(folder, encoder=encoder)
         threshold = DEFAULT if threshold is None else threshold
-        return cls(model, threshold=threshold, device=device, batch_size=batch_size)
+        return cls(
+            model,
+            threshold=threshold,
+            device=device,
+            batch_size=batch_size,
+            max_pixels=max_pixels,
+        )
 
     @overload  # a str is a sequence of str to the type checker; here it is one path
     def __call__(  # type: ignore[overload-overlap]
@@ -156,14 +171,15 @@ class Predictor:
         errors: dict[int, str] = {}
         for k, (image, name) in enumerate(zip(images, names, strict=True)):
             try:
-                # as evaluation decodes: a JPEG at twice the size that is needed, then resized
-                picture = read_image(image, name, at_least=2 * self.transform.decode_side)
+                with DECODING.scope():  # until it has its final size
+                    # as evaluation decodes: a JPEG at twice the size that is needed, then resized
+                    least = 2 * self.transform.decode_side
+                    picture = read_image(image, name, least, self.max_pixels)
+                    pictures.append(self.transform(picture))
             except InputError as error:
                 if on_error == "stop":
                     raise
                 errors[k] = str(error)
-            else:
-                pictures.append(self.transform(picture))
         rows = iter(self.probabilities(stack_pictures(pictures)) if pictures else ())
         return [
             Prediction(name, error=errors[k]) if k in errors else self._prediction(name, next(rows))

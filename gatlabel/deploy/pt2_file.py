@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from gatlabel.deploy.description import FILE, Description
+from gatlabel.deploy.description import FILE, Description, Loaded, description_inside
 from gatlabel.deploy.pt2_vetting import vet
 from gatlabel.errors import InputError, first_line
 
@@ -31,13 +31,15 @@ def write_pt2(program: ExportedProgram, description: Description, path: Path) ->
 
     program.example_inputs = None  # torch would pickle them
     content = json.dumps(description.to_dict())
+    buffer = io.BytesIO()  # torch's own writer ends the process where the disk is full
     with warnings.catch_warnings():
         # weights that lie channels-last are no "complete tensors" to torch; it saves them well
         warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)
-        save(program, path, extra_files={FILE: content})
+        save(program, buffer, extra_files={FILE: content})
+    path.write_bytes(buffer.getbuffer())
 
 
-def load_pt2(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+def load_pt2(path: Path, device: torch.device) -> Loaded:
     """Reads an archive, after it was vetted.
 
     Args:
@@ -45,7 +47,7 @@ def load_pt2(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
         device: Where the program is to run.
 
     Returns:
-        A function from uint8 pictures to logits, both tensors on the device.
+        What runs it, with tensors on the device, and what its own ``bundle.json`` says.
 
     Raises:
         InputError: If torch cannot read the file, or it holds what :func:`vet` refuses.
@@ -53,11 +55,12 @@ def load_pt2(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
     from torch.export import load
 
     vet(path)
+    inside: dict[str, Any] = {FILE: ""}  # torch fills it
     try:
         with warnings.catch_warnings():
             # torch 2.11 reads weights into memory that it may not write, and does not mean to
             warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
-            program = load(path)
+            program = load(path, extra_files=inside)
         if device.type != "cpu":
             from torch.export.passes import move_to_device_pass
 
@@ -70,4 +73,12 @@ def load_pt2(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
         logits: Tensor = module(pictures.to(device))
         return logits
 
-    return run
+    return Loaded(run, description_inside(_values(inside[FILE], path), path))
+
+
+def _values(text: str, path: Path) -> dict[str, str]:
+    """Returns the values of a table of JSON, each as JSON, as an ONNX file holds them."""
+    try:
+        return {key: json.dumps(value) for key, value in json.loads(text).items()}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} does not say what it takes and gives: export it again") from error

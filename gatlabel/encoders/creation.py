@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from gatlabel.encoders.cutting import cut
-from gatlabel.encoders.encoder import OWN_MODULE, Encoder, feature_width
+from gatlabel.encoders.encoder import OWN_MODULE, SAFE_PIXELS, Encoder, feature_width
 from gatlabel.encoders.weights import AFTER_THE_MAP, lite_weights, load_weights, weight_file
 from gatlabel.errors import InputError, first_line, require_extra, unknown_choice
 
@@ -70,18 +72,48 @@ def create_encoder(
     trunk, width = encoder.trunk, encoder.out_features
     if stride is not None:
         trunk = cut(trunk, stride, f"encoder {name!r}")
-        width = feature_width(trunk, 96, f"encoder {name!r}")
+        width = feature_width(trunk, SAFE_PIXELS, f"encoder {name!r}")
     if out_features is not None and out_features != width:
         raise InputError(f"encoder {name!r} has {width} features, not {out_features}")
     return Encoder(
         name,
         trunk,
         width,
-        image_size=image_size or encoder.image_size,
-        mean=mean or encoder.mean,
-        std=std or encoder.std,
+        image_size=encoder.image_size if image_size is None else image_size,
+        mean=encoder.mean if mean is None else mean,
+        std=encoder.std if std is None else std,
         stride=stride,
     )
+
+
+def unread_encoder(name: str, weights: str | None = None, *, stride: int | None = None) -> Encoder:
+    """Makes an encoder as it is before named weights are put into it.
+
+    Nothing is downloaded or read. What is drawn at random, and so all that is drawn afterwards, is
+    the same as with :func:`create_encoder`: of a run that is over one can make the head again as
+    it began, whoever wrote it.
+
+    Args:
+        name: As for :func:`create_encoder`.
+        weights: Their name; a file counts as none, since it replaces random weights.
+        stride: As for :func:`create_encoder`.
+
+    Raises:
+        InputError: If there is no such network or weights.
+    """
+    file = Path(weights or "none")
+    named = None if file.suffix or len(file.parts) != 1 or weights == "none" else weights
+    if name.startswith(TIMM_PREFIX):
+        encoder = _timm_encoder(name, None)
+    elif name in LITE:
+        encoder = _lite_encoder(name, None)
+    else:
+        encoder = _torchvision_encoder(name, named, read=False)
+    if stride is None:
+        return encoder
+    what = f"encoder {name!r}"
+    trunk = cut(encoder.trunk, stride, what)
+    return Encoder(name, trunk, feature_width(trunk, SAFE_PIXELS, what), stride=stride)
 
 
 def torchvision_names() -> list[str]:
@@ -91,7 +123,7 @@ def torchvision_names() -> list[str]:
     return [n for n in models.list_models(module=models) if not n.startswith(_NOT_CNNS)]
 
 
-def _torchvision_encoder(name: str, weights: str | None) -> Encoder:
+def _torchvision_encoder(name: str, weights: str | None, read: bool = True) -> Encoder:
     from torchvision import models
 
     if name.startswith(_NOT_CNNS) and name in models.list_models(module=models):
@@ -112,8 +144,10 @@ def _torchvision_encoder(name: str, weights: str | None) -> Encoder:
     if name in ("googlenet", "inception_v3"):
         # their weights come with the auxiliary classifiers, which torchvision then removes
         options = {"aux_logits": entry is not None, "init_weights": entry is None}
+    if name.startswith("vgg") and entry is not None and not read:
+        options = {"init_weights": False}  # as torchvision does where it reads weights
     try:
-        network = models.get_model(name, weights=entry, **options)
+        network = models.get_model(name, weights=entry if read else None, **options)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         # no network (URLError is an OSError), a wrong hash, or a damaged file from before
         if entry is None:
@@ -136,7 +170,7 @@ def _torchvision_encoder(name: str, weights: str | None) -> Encoder:
     return Encoder(
         name,
         trunk,
-        feature_width(trunk, 96, f"encoder {name!r}"),
+        feature_width(trunk, SAFE_PIXELS, f"encoder {name!r}"),
         image_size=int(transforms.crop_size[0]),
         mean=(0.5, 0.5, 0.5) if half else transforms.mean,
         std=(0.5, 0.5, 0.5) if half else transforms.std,
@@ -166,7 +200,8 @@ def _lite_encoder(name: str, weights: str | None) -> Encoder:
 def _timm_encoder(name: str, weights: str | None) -> Encoder:
     timm = require_extra("timm", "timm")
     model_name = name.removeprefix(TIMM_PREFIX)
-    if not timm.is_model(model_name):
+    # a name, and no address: timm would follow hf-hub:… and local-dir:…
+    if not re.fullmatch(r"[\w.-]+", model_name) or not timm.is_model(model_name):
         raise unknown_choice("timm model", model_name, timm.list_models())
     if weights not in (None, "default"):
         raise unknown_choice(f"weights of {name}", weights or "", ["default"])

@@ -8,14 +8,18 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, first_line
+from gatlabel.nn.constants import HoldsConstants
+from gatlabel.values import finite_number, shown, whole_number
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 OWN_MODULE = "module"
+MOST_PIXELS = 8192  # side of a picture
+SAFE_PIXELS = 96  # a side that every network by name was run with when it was made
 
 
-class Encoder(nn.Module):
+class Encoder(HoldsConstants):
     """A network from normalised pictures to a feature map, with all one must know to feed it.
 
     Attributes:
@@ -54,26 +58,28 @@ class Encoder(nn.Module):
         stride: int | None = None,
     ) -> None:
         super().__init__()
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        mean, std = (v.tolist() if isinstance(v, Tensor) else v for v in (mean, std))
+        if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
             raise InputError(
                 f"encoder {name!r}: mean and std are three numbers each (RGB, pixels scaled to "
-                f"0..1), std above 0; got {tuple(mean)} and {tuple(std)}"
+                f"0..1), std above 0; got {shown(tuple(mean))} and {shown(tuple(std))}"
             )
+        what = f"encoder {name!r}: "
         self.name = name
         self.trunk = trunk
         self.out_features = out_features
-        self.image_size = image_size
+        self.image_size = whole_number(image_size, f"{what}image_size", 1, MOST_PIXELS)
         self.stride = stride
-        self.mean = tuple(float(value) for value in mean)
-        self.std = tuple(float(value) for value in std)
+        self.mean = tuple(finite_number(value, f"{what}mean") for value in mean)
+        self.std = tuple(finite_number(value, f"{what}std") for value in std)
         self.frozen = False
         # in units of bytes, so that normalising is one subtraction and one division; not saved
         # with the weights, since the config holds them
-        scale = 255 * torch.ones(1, 3, 1, 1)
         self._mean: Tensor
         self._std: Tensor
-        self.register_buffer("_mean", scale * torch.tensor(self.mean).view(3, 1, 1), False)
-        self.register_buffer("_std", scale * torch.tensor(self.std).view(3, 1, 1), False)
+        for part in ("mean", "std"):
+            value = 255 * torch.tensor(getattr(self, part), device="cpu")
+            self.constant(f"_{part}", value.view(1, 3, 1, 1))
 
     def normalize(self, images: Tensor) -> Tensor:
         """Turns pixels into the network's input, on the device the encoder is on.
@@ -111,6 +117,20 @@ class Encoder(nn.Module):
         """Returns the feature map ``(B, D, h, w)`` of normalised pictures ``(B, 3, H, W)``."""
         features: Tensor = self.trunk(images)
         return features[:, :, None, None] if features.ndim == 2 else features
+
+    def require_size(self, size: int) -> None:
+        """Runs the network once on a black picture of a size, since small ones shrink to nothing.
+
+        Raises:
+            InputError: If it does not take them.
+        """
+        try:
+            feature_width(self.trunk, size, f"encoder {self.name!r}")
+        except Exception as error:  # whatever a network says of its input
+            raise InputError(
+                f"image_size={size}: encoder {self.name!r} does not take pictures of {size} pixels "
+                f"({first_line(error)})"
+            ) from error
 
     def train(self, mode: bool = True) -> Self:
         """Sets training mode, except in parts that :func:`gatlabel.encoders.freeze` froze."""

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.encoders.encoder import Encoder
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, first_line
+from gatlabel.saving import check_tensor, read_tensors, require_file
 
 # children of torchvision's networks that come after the last feature map
 AFTER_THE_MAP = ("avgpool", "dropout", "fc", "classifier", "heads", "aux1", "aux2", "AuxLogits")
@@ -36,23 +37,19 @@ def weight_file(weights: str | os.PathLike[str] | None) -> Path | None:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise InputError(f"cannot read the weight file {path}: {error}") from error
+        return read_tensors(path, "weight file")
+    require_file(path, "weight file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or foreign file fails in many ways
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"cannot read the weight file {path}: {reason}") from error
+        raise InputError(f"cannot read the weight file {path}: {first_line(error)}") from error
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    tensors = isinstance(content, Mapping) and all(isinstance(v, Tensor) for v in content.values())
-    if not tensors or not content:
+    named = isinstance(content, Mapping) and all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    )
+    if not named or not content:
         raise InputError(f"{path} holds no table of named tensors (a state_dict)")
     return dict(content)
 
@@ -68,8 +65,8 @@ def load_weights(encoder: Encoder, path: str | os.PathLike[str]) -> None:
         path: ``.pth`` or ``.pt`` (read with ``weights_only=True``) or ``.safetensors``.
 
     Raises:
-        InputError: If the file cannot be read, or tensors are missing, unknown or of another
-            shape; the message names the first of them.
+        InputError: If the file cannot be read, or tensors are missing, unknown, of another shape
+            or type, or hold NaN or infinity; the message names the first of them.
     """
     state = _read_weights(Path(path))
     wanted = encoder.trunk.state_dict()
@@ -95,6 +92,8 @@ def load_weights(encoder: Encoder, path: str | os.PathLike[str]) -> None:
         raise InputError(
             f"the weights in {os.fspath(path)} do not fit {encoder.name!r}: {'; '.join(parts)}"
         )
+    for key in wanted:
+        check_tensor(state[key], wanted[key], key, Path(path))
     encoder.trunk.load_state_dict({key: state[key] for key in wanted})
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting
@@ -33,7 +33,7 @@ Scores = Callable[[Contender, Setting, int], NDArray[np.float32]]
 
 WORTH = 30_000_000_000  # cells N L R; half a minute on one core, a process takes seconds to start
 KEPT_WEIGHTS = 100_000_000  # bytes of weights that a process keeps from run to run
-VERSION = "1"  # of the way of computing: with another, what was kept is computed again
+VERSION = "2"  # of the way of computing: with another, what was kept is computed again
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Resampled:
     """mAP of one run.
 
     Attributes:
-        value: On the pictures as they are; NaN where no label has a positive.
+        value: On the pictures as they are; NaN where no label has a positive and a known absence.
         maps: float64 ``(R,)``: in every resample of the pictures.
     """
 
@@ -123,9 +123,11 @@ class Kept:
     def read(self, key: RunKey, resamples: int) -> Resampled | None:
         """Reads what was kept of a run; ``None`` if it is not there or of no use."""
         try:
-            with self.path(key).open("rb") as file, np.load(file, allow_pickle=False) as content:
-                value, maps, source = (content[name] for name in ("value", "maps", "source"))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            content = read_npz(self.path(key), "file of resamples")
+            value, maps, source = (content[name] for name in ("value", "maps", "source"))
+        except (InputError, KeyError):
+            return None
+        if value.ndim or maps.ndim != 1 or {value.dtype, maps.dtype} != {np.dtype(np.float64)}:
             return None
         if len(maps) < resamples or str(source) != self._source(key):
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor
 from gatlabel import data
 from gatlabel.data import ImageDataset, ImageSource, stack_pictures
 from gatlabel.errors import InputError
-from gatlabel.files import write_json
+from gatlabel.files import remove_leftovers, sync, write_errors, write_json
 from gatlabel.model import MultiLabelClassifier
 
 Kind = Literal["pooled", "map"]
@@ -77,14 +78,16 @@ def extract(
     if path.is_file():
         advance(len(source))
         return FeatureFile(path)
-    cache.mkdir(parents=True, exist_ok=True)
-    lock = path.with_suffix(".part.lock")
-    with FileLock(lock):  # another benchmark may want the same features
-        if path.is_file():
-            advance(len(source))
-        else:
-            _fill(path, model.eval(), source, kind, advance)
-    lock.unlink(missing_ok=True)  # who waits for it will find the features
+    with write_errors(path):
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = path.with_suffix(".part.lock")
+        with FileLock(lock):  # another benchmark may want the same features
+            if path.is_file():
+                advance(len(source))
+            else:
+                remove_leftovers(cache)
+                _fill(path, model.eval(), source, kind, advance)
+        lock.unlink(missing_ok=True)  # who waits for it will find the features
     return FeatureFile(path)
 
 
@@ -104,17 +107,33 @@ def _fill(
         rows = list(range(done, min(done + BATCH, len(source))))
         values = _features(model, source, rows, kind)
         if store is None:
-            store = np.lib.format.open_memmap(
-                partial, mode="w+", dtype=_DTYPE[kind], shape=(len(source), *values.shape[1:])
-            )
+            store = _new_store(partial, _DTYPE[kind], (len(source), *values.shape[1:]))
         store[rows] = values
         store.flush()
         done += len(rows)
         write_json(progress, {"done": done})
         advance(len(rows))
     del store
+    sync(partial)
     progress.unlink(missing_ok=True)  # first: it must never speak of another, later partial file
     partial.replace(path)
+    sync(path.parent)
+
+
+def _new_store(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """Makes an array on disk with all its space taken, and maps it.
+
+    To write to a mapped file for which the disk has no space ends the process.
+    """
+    store = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        try:
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError:
+            path.unlink()
+            raise
+    return store
 
 
 def _done(partial: Path, progress: Path) -> int:

@@ -18,6 +18,12 @@ from gatlabel.graph import VARIANTS
 from gatlabel.printing import clean
 from gatlabel.training.building import GRAPH_FILES
 from gatlabel.training.completion import UNKNOWN
+from gatlabel.training.option_effects import (
+    SEVERAL,
+    Choices,
+    refuse,
+    refuse_without_effect,
+)
 
 if TYPE_CHECKING:
     from gatlabel.experiments.config import BenchmarkConfig
@@ -37,6 +43,17 @@ MOST = {
     **{"seeds": MOST_SEEDS, "tuning_seeds": MOST_SEEDS, "trials": MOST_SEEDS, "workers": 512},
     **dict.fromkeys(("frozen_epochs", "pretrain_pictures", "pretrain_epochs"), 10**7),
     "resamples": 10**7,
+}
+#: Options of training that a benchmark takes from its own.
+DECIDED = ("head", "graph", "unknown", "output", "overwrite", "cache", "cache_folder")
+#: As of training: beside which choices an option of a benchmark does something.
+EFFECTS: dict[str, tuple[Choices, ...]] = {
+    **dict.fromkeys(("frozen_epochs", "frozen_start"), ({"mode": ("frozen",)},)),
+    **dict.fromkeys(
+        ("pretrain_pictures", "pretrain_epochs"),
+        ({"mode": ("frozen",), "train.data": ("scenes",)},),
+    ),
+    "tuning_seeds": ({"trials_each": SEVERAL},),
 }
 MAY_BE_NONE = ("trials", "tuning_seeds", "workers")
 
@@ -89,6 +106,11 @@ def check_options(config: BenchmarkConfig) -> None:
             raise unknown_choice(name, str(getattr(config, name)), known)
     if config.trials_each > MOST_TRIALS:
         raise InputError(f"trials={config.trials}: there are {MOST_TRIALS} settings to try")
+    if config.train.init is not None:
+        raise InputError(
+            f"init={config.train.init}: not for benchmarks, whose runs all start alike; give the "
+            "weights of an encoder with weights"
+        )
     if config.frozen_start not in STARTS:
         raise unknown_choice("start", config.frozen_start, STARTS)
     for name in (*WORDS, *NUMBERS):
@@ -96,6 +118,15 @@ def check_options(config: BenchmarkConfig) -> None:
         if len(set(items)) != len(items) or not items:
             raise InputError(f"{name}: give at least one, and each once")
     _check_items(config)
+    refuse_without_effect(config.train, DECIDED)
+    refuse(config, EFFECTS, _usual(config))
+
+
+def _usual(config: BenchmarkConfig) -> dict[str, list[Any]]:
+    """By option, its default; one tuning seed is the least."""
+    usual = {name: [type(config).__dataclass_fields__[name].default] for name in EFFECTS}
+    usual["tuning_seeds"].append(1)
+    return usual
 
 
 def _check_items(config: BenchmarkConfig) -> None:

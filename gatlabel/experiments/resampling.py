@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from gatlabel.labels import PRESENT, UNKNOWN
+from gatlabel.labels import ABSENT, PRESENT, UNKNOWN
 
 Array = NDArray[np.float64]
 Weights = NDArray[np.integer]
 
 BLOCK = 250  # resamples at a time, which bounds memory
+FEW = 64  # absences: nearly every resample has one of so many
 ROWS = 256  # thresholds at a time, which stay in the processor's cache
 
 
@@ -66,6 +67,7 @@ class RankedLabel:
 
     def __init__(self, scores: NDArray[np.floating], targets: NDArray[np.floating]) -> None:
         known = np.flatnonzero(targets != UNKNOWN)
+        self._absent = np.flatnonzero(targets == ABSENT)
         order = known[np.argsort(-scores[known], kind="stable")]
         positive = np.flatnonzero(targets[order] == PRESENT)
         ascending = -scores[order]
@@ -107,6 +109,13 @@ class RankedLabel:
             result: Array = total / found
         return result
 
+    def has_absence(self, w: Weights) -> NDArray[np.bool_]:
+        """Whether a picture in which the label is known to be absent has a weight: ``(R,)``."""
+        found: NDArray[np.bool_] = np.any(w[self._absent[:FEW]], axis=0)
+        if not found.all():
+            found |= np.any(w[self._absent[FEW:]], axis=0)
+        return found
+
 
 def _group_sums(pictures: NDArray[np.int32], ends: NDArray[np.int32], w: Weights) -> Weights:
     """Sums the weights of consecutive pictures: row t of ``pictures[ends[t] : ends[t + 1]]``."""
@@ -141,7 +150,9 @@ def weighted_ap(scores: NDArray[np.floating], targets: NDArray[np.floating], w: 
 def map_of_blocks(
     scores: NDArray[np.floating], targets: NDArray[np.floating], blocks: Iterable[Weights]
 ) -> Array:
-    """Mean average precision of every resample, over the labels that have a positive in it.
+    """Mean average precision of every resample, over labels with a positive and an absence in it.
+
+    So :func:`~gatlabel.metrics.mean_average_precision` takes the mean.
 
     Args:
         scores: ``(N, L)``.
@@ -149,14 +160,14 @@ def map_of_blocks(
         blocks: Weights ``(N, any)``, together R columns.
 
     Returns:
-        float64 ``(R,)``; NaN where no label has a positive.
+        float64 ``(R,)``; NaN where no label has both.
     """
     labels = [RankedLabel(s, t) for s, t in zip(scores.T, targets.T, strict=True)]
     parts = []
     for weights in blocks:
         rows = np.ascontiguousarray(weights)  # else copied for every label
         ap = np.stack([label.ap(rows) for label in labels])
-        counted = ~np.isnan(ap)
+        counted = ~np.isnan(ap) & np.stack([label.has_absence(rows) for label in labels])
         with np.errstate(invalid="ignore"):
             parts.append(np.where(counted, ap, 0).sum(axis=0) / counted.sum(axis=0))
     return np.concatenate(parts)

@@ -34,6 +34,7 @@ from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.labels import PRESENT
 from gatlabel.training.head_options import KIN_FOR_COMPANY, takes_kin_for_company
+from gatlabel.training.processes import refuse_several_processes
 
 TUNING_SEED = 1000  # tuning runs have seeds of their own, from here
 
@@ -136,8 +137,21 @@ def run_on(
     Raises:
         InputError: As :func:`run_benchmark`.
     """
+    refuse_several_processes()
     plan = make_plan(config, task)
     store = Store(config.folder)
+    with store.hold():
+        return _run_plan(config, task, plan, store, backend, say)
+
+
+def _run_plan(
+    config: BenchmarkConfig,
+    task: Task,
+    plan: Plan,
+    store: Store,
+    backend: Callable[[], Backend],
+    say: Say,
+) -> BenchmarkResult:
     positives = (task.roles.train.targets == PRESENT).sum(axis=0)
     store.begin(config.fixed(), task.roles.report.targets, task.names, positives)
     _refuse_unjudged_trials(store)

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatlabel.array_reading import read_npz
+from gatlabel.atomic import PREFIX
 from gatlabel.csv_files import read_rows, write_csv
 from gatlabel.errors import InputError, first_line
 from gatlabel.experiments.contenders import EDGES, Contender
 from gatlabel.experiments.outcome import METRICS, THIRDS, Setting
 from gatlabel.experiments.score_names import old_score_name, score_name
-from gatlabel.files import atomic_path, read_json, write_json
+from gatlabel.files import atomic_path, read_json, remove_leftovers, write_errors, write_json
+from gatlabel.folder_lock import LOCK, FolderLock
 
 IDENTITY = ("head", "graph", "edges", "unknown", "completion", "fraction", "hidden", "seed")
 COSTS = ("parameters", "train_seconds", "inference_us")
@@ -75,6 +77,22 @@ class Store:
         self.tried: dict[int, dict[str, float]] = {}  # what each trial's settings were
         self._trial_rows: list[dict[str, Any]] = []
 
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Makes the folder and keeps other benchmarks out of it, whose rows would be lost.
+
+        Raises:
+            InputError: If another benchmark writes to the folder, it holds other files, or it
+                cannot be made.
+        """
+        with write_errors(self.folder, "the folder "):
+            self._refuse_other_things()
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with FolderLock(self.folder):
+            for folder in (self.folder, self._scores, self.folder / "resampled"):
+                remove_leftovers(folder)
+            yield
+
     def begin(self, fixed: Mapping[str, Any], targets: NDArray[np.float32], names: Sequence[str],
               train_counts: NDArray[np.int64]) -> None:  # fmt: skip
         """Makes the folder, or takes up what is in it.
@@ -93,10 +111,8 @@ class Store:
             if self.runs or self.trials:  # else there is nothing that other options would spoil
                 self._refuse_others(fixed, targets, names)
                 return
-        elif self.folder.exists() and (not self.folder.is_dir() or self._holds_other_things()):
-            raise InputError(
-                f"{self.folder} is not empty and holds no benchmark: give another output"
-            )
+        else:
+            self._refuse_other_things()
         with atomic_path(self._targets) as temporary:
             np.savez_compressed(
                 temporary, targets=targets, names=np.array(names), train_counts=train_counts
@@ -114,10 +130,17 @@ class Store:
                 "another output"
             )
 
-    def _holds_other_things(self) -> bool:
-        """Whether there is more than an interruption before the first run leaves behind."""
-        left = (self._targets.name, f".{self._targets.stem}-", f".{self.options.stem}-")
-        return any(not path.name.startswith(left) for path in self.folder.iterdir())
+    def _refuse_other_things(self) -> None:
+        """What an interruption before the first run leaves behind is no other thing."""
+        if self.options.is_file() or not self.folder.exists():
+            return
+        left = (self._targets.name, LOCK, PREFIX)
+        if not self.folder.is_dir() or any(
+            not path.name.startswith(left) for path in self.folder.iterdir()
+        ):
+            raise InputError(
+                f"{self.folder} is not empty and holds no benchmark: give another output"
+            )
 
     def read_config(self) -> dict[str, Any]:
         """Reads the options that decide the results.

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Backend, Outcome, Setting
+from gatlabel.training.data import usable_cores as usable_cores
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,6 @@ JobResult = float | list[Outcome]
 # any job: called with what all jobs share
 AnyJob = TypeVar("AnyJob", bound=Callable[[Any], Any])
 Result = TypeVar("Result")
-
-
-def usable_cores() -> int:
-    """Returns the number of cores that this process may use, which can be fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def work(

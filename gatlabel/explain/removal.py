@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,8 @@ class RemovalEffect:
         spread: float64 ``(E,)``: root mean square over pictures of the change of the target's
             logit, divided by the standard deviation of that logit. 0: the edge did nothing.
         ap_change: float64 ``(E,)``: AP of the target with the edge minus AP without, -1 to 1. NaN
-            where the target has no positive among the pictures. Above 0: the edge helps.
+            where the target has no positive or no known absence among the pictures. Above 0: the
+            edge helps.
     """
 
     spread: Tensor
@@ -94,7 +96,7 @@ def removal_effect(
         known = targets[:, target : target + 1]
         both = torch.stack([ours, theirs], 1)
         ap = average_precision(both, known.expand(-1, 2))
-        change.append(ap[0] - ap[1])
+        change.append((ap[0] - ap[1]) if bool((known == 0).any()) else ap.new_tensor(math.nan))
     empty = whole.new_zeros(0)
     return RemovalEffect(
         torch.stack(spread) if spread else empty, torch.stack(change) if change else empty

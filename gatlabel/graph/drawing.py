@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import textwrap
 from pathlib import Path
@@ -64,8 +65,10 @@ def draw_graphs(graphs: dict[str, LabelGraph], path: str | os.PathLike[str]) -> 
         else:
             _draw_matrix(axis, graph)
     dpi = min(110.0, _WIDEST / max(sum(widths), height))
+    drawn = io.BytesIO()  # matplotlib leaves a file open that it cannot write to
+    figure.savefig(drawn, format=Path(path).suffix.lower()[1:], dpi=dpi)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=dpi)
+        temporary.write_bytes(drawn.getbuffer())
 
 
 def check_drawing(path: str | os.PathLike[str]) -> None:

@@ -21,7 +21,8 @@ def check_edges(labels: LabelSet, index: Tensor, weight: Tensor, self_loops: boo
     Raises:
         InputError: If they are not; the message names the first wrong edge by its labels.
     """
-    if index.ndim != 2 or index.shape[0] != 2 or index.is_floating_point() or index.is_complex():
+    whole = not (index.is_floating_point() or index.is_complex() or index.dtype == torch.bool)
+    if index.ndim != 2 or index.shape[0] != 2 or not whole:
         raise InputError(
             f"edge_index has shape {tuple(index.shape)} and type {index.dtype}: expected (2, E) "
             "integers, sources above targets"

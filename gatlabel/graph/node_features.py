@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,7 +79,7 @@ def resolve(
     if isinstance(node_features, Mapping):
         vectors, report = vectors_by_name(node_features, graph.labels)
     elif isinstance(node_features, str | os.PathLike):
-        if not Path(node_features).exists():
+        if not os.path.exists(node_features):  # noqa: PTH110 - Path's raises for some names
             hint = nearest(os.fspath(node_features), ["svd", "names", "learned"])
             raise InputError(
                 f"node features {os.fspath(node_features)!r}: neither svd, names, learned, nor a "
@@ -95,14 +94,18 @@ def resolve(
 
 
 def _checked(vectors: Tensor | NDArray[Any], L: int) -> Tensor:
+    if isinstance(vectors, np.ndarray) and vectors.dtype.kind not in "fiub":
+        raise InputError(f"node features are {vectors.dtype}, expected numbers")
     tensor = vectors if isinstance(vectors, Tensor) else torch.from_numpy(np.asarray(vectors))
+    if tensor.is_complex():
+        raise InputError(f"node features are {tensor.dtype}, expected real numbers")
     if tensor.ndim != 2 or tensor.shape[0] != L or tensor.shape[1] == 0:
         raise InputError(
             f"node features have shape {tuple(tensor.shape)}, expected ({L}, F): a row a label"
         )
     if not tensor.is_floating_point():
         tensor = tensor.to(torch.float32)
-    if not tensor.isfinite().all():
+    if not tensor.is_meta and not tensor.isfinite().all():
         raise InputError("node features hold NaN or infinity")
     return tensor.detach()
 

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
-from gatlabel.graph.sparse_counts import from_triples, whole_numbers
+from gatlabel.graph.sparse_counts import from_triples, refuse_overflow, whole_numbers
 from gatlabel.labels import LabelSet
 
 
@@ -54,6 +54,7 @@ def read_pairs(
         ) from error
     if array.size == 0:
         return sparse.csr_array((L, L), dtype=dtype)
+    refuse_overflow(array, dtype, "pair counts")
     if array.shape == (L, L) and not (L == 3 and (array[:, 0] < array[:, 1]).all()):
         # a 3 x 3 list whose rows all have i < j can be no symmetric matrix: its last row would
         # have a negative count
@@ -73,6 +74,7 @@ def _from_matrix(
 ) -> sparse.csr_array:
     stored = matrix.tocoo()
     values = whole_numbers(stored.data, "pair counts")
+    refuse_overflow(values, dtype, "pair counts")
     difference = (matrix - matrix.T).tocoo()
     wrong = np.flatnonzero(difference.data)
     if len(wrong):

@@ -110,9 +110,21 @@ def whole_numbers(values: object, what: str) -> NDArray[np.int64]:
     if array.size == 0:
         return array.astype(np.int64)
     if array.dtype.kind not in "iufb":
-        raise InputError(f"{what} must be numbers, not {array.dtype}")
+        raise InputError(f"{what} must be numbers that 64 bits hold, not {array.dtype}")
     if not np.isfinite(array).all() or (array != np.floor(array)).any():
         raise InputError(f"{what} must be whole numbers: they count pictures")
     if (array < 0).any():
         raise InputError(f"{what} hold the negative value {array.min()}: they count pictures")
+    if array.dtype.kind != "b" and (largest := array.max()) >= 2**63:
+        raise InputError(f"{what} hold {largest}: more than any set of pictures")
     return array.astype(np.int64)
+
+
+def refuse_overflow(counts: NDArray[np.int64], dtype: type[np.signedinteger], what: str) -> None:
+    """Checks that counts fit the type that holds counts of so many pictures.
+
+    Raises:
+        InputError: If one does not, and so is larger than the number of pictures.
+    """
+    if counts.size and (largest := int(counts.max())) > np.iinfo(dtype).max:
+        raise InputError(f"{what} hold {largest}: more than there are pictures")

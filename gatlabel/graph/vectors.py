@@ -17,6 +17,7 @@ from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
 from gatlabel.reading import opened
+from gatlabel.values import shown
 
 Vector = NDArray[np.float64]
 
@@ -58,7 +59,8 @@ def load_vectors(
     Args:
         path: ``.npz`` with the arrays ``names`` and ``vectors``, or text in GloVe's format: a
             word and F numbers a line, separated by blanks (a heading ``count F``, as word2vec
-            writes, is passed over). Of a text file only the words needed are kept in memory.
+            writes, is passed over). Of a text file only the words needed are kept in memory; where
+            a word stands twice, as in some published files, the first counts.
         names: The L label names.
 
     Returns:
@@ -86,7 +88,11 @@ def vectors_by_name(
     """
     table: dict[str, Vector] = {}
     for name, vector in vectors.items():
-        table.setdefault(str(name), np.asarray(vector, dtype=np.float64))
+        try:
+            row = np.asarray(vector, dtype=np.float64)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"the label vector of {str(name)!r} holds no numbers") from error
+        table.setdefault(str(name), row)
     for name in list(table):
         table.setdefault(name.lower(), table[name])
     widths = {vector.shape for vector in table.values()}
@@ -123,8 +129,9 @@ def _matched(
     width = len(next(iter(rows.values())))
     vectors = np.zeros((len(labels), width), np.float32)
     for name, row in rows.items():
-        if not np.isfinite(row).all():
-            raise InputError(f"{where}: the vector of {name!r} holds NaN or infinity")
+        # far outside float32 is infinite in it
+        if not (np.abs(row) <= np.finfo(np.float32).max).all():
+            raise InputError(f"{where}: the vector of {name!r} holds NaN, infinity or beyond 3e38")
         vectors[labels.index(name)] = row
     return vectors, VectorReport(tuple(found), partial, tuple(missing))
 
@@ -162,24 +169,43 @@ def _read_npz(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vecto
         raise InputError(
             f"{os.fspath(path)} has the arrays {sorted(arrays)}: expected names and vectors"
         )
-    names, vectors = arrays["names"], arrays["vectors"]
-    if vectors.ndim != 2 or len(names) != len(vectors) or vectors.dtype.kind not in "fiu":
+    names, vectors = _texts(arrays["names"], os.fspath(path)), arrays["vectors"]
+    fit = vectors.ndim == 2 and len(names) == len(vectors) and 0 not in vectors.shape
+    if not fit or vectors.dtype.kind not in "fiu":
         raise InputError(
-            f"{os.fspath(path)}: names {names.shape} and vectors {vectors.shape} do not fit"
+            f"{os.fspath(path)}: {len(names)} names and vectors {vectors.shape} of "
+            f"{vectors.dtype} do not fit: expected (L, F) numbers"
         )
     table: dict[str, Vector] = {}
-    for name, vector in zip(names.tolist(), vectors.astype(np.float64), strict=True):
-        for key in (str(name), str(name).lower()):
-            if key in wanted:
-                table.setdefault(key, vector)
+    for spelling in (str, str.lower):  # a name as it is goes before one in capitals
+        for name, vector in zip(names, vectors, strict=True):
+            if (key := spelling(name)) in wanted:
+                table.setdefault(key, vector.astype(np.float64))
     return table
+
+
+def _texts(names: NDArray[Any], where: str) -> list[str]:
+    """Returns the names of an npz file, which may be bytes in UTF-8; none may stand twice."""
+    if names.ndim != 1 or names.dtype.kind not in "US":
+        raise InputError(f"{where}: names are {names.dtype} {names.shape}, expected (L,) texts")
+    try:
+        texts = [n.decode() if isinstance(n, bytes) else n for n in names.tolist()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: a name is not UTF-8") from error
+    seen: set[str] = set()
+    for text in texts:
+        if text in seen:
+            raise InputError(f"{where}: the name {shown(text)} stands twice")
+        seen.add(text)
+    return texts
 
 
 def _read_text(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vector]:
     table: dict[str, Vector] = {}
     width: int | None = None
     with opened(path, "label vectors") as file:
-        lines = io.TextIOWrapper(file, encoding="utf-8", errors="replace")
+        # words end at line breaks only, not at the separators that some words of GloVe are
+        lines = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="\n")
         for number, line in enumerate(lines, 1):
             cells = line.rstrip().split(" ")
             if number == 1 and len(cells) == 2 and all(cell.isdigit() for cell in cells):
@@ -188,14 +214,23 @@ def _read_text(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vect
                 continue
             width = width or len(cells) - 1
             # some words of GloVe's largest files hold blanks: the numbers count from the end
-            word = " ".join(cells[: len(cells) - width])
+            start = max(len(cells) - width, 1)
+            word = " ".join(cells[:start])
             if word in wanted and word not in table:
-                table[word] = _numbers(cells[len(cells) - width :], path, number)
+                where = f"{os.fspath(path)}, line {number}"
+                table[word] = _numbers(word, cells[start:], width, where)
     return table
 
 
-def _numbers(cells: list[str], path: str | os.PathLike[str], line: int) -> Vector:
+def _numbers(word: str, cells: list[str], width: int, where: str) -> Vector:
     try:
-        return np.array(cells, dtype=np.float64)
+        vector = np.array(cells, dtype=np.float64)
     except ValueError as error:
-        raise InputError(f"{os.fspath(path)}, line {line}: expected numbers: {error}") from error
+        raise InputError(f"{where}: expected numbers: {error}") from error
+    if len(vector) != width:
+        raise InputError(
+            f"{where}: {len(vector)} numbers for {word!r}, but the first line has {width}"
+        )
+    if not np.isfinite(vector).all():
+        raise InputError(f"{where}: the vector of {word!r} holds NaN or infinity")
+    return vector

@@ -8,8 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gatlabel.errors import InputError
-from gatlabel.losses.inputs import Reduction, check_reduction, reduce_loss, split_unknown
+from gatlabel.losses.inputs import (
+    MOST_GAMMA,
+    Reduction,
+    check_reduction,
+    check_share,
+    reduce_loss,
+    split_unknown,
+    steady,
+    weighted,
+)
 
 
 def asymmetric_loss(
@@ -66,12 +74,12 @@ def asymmetric_loss(
     z, y, known = split_unknown(logits, targets)
     log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
     log_pm, log_qm = _shifted(z, log_p, log_q, clip)
-    focus_positive = torch.exp(gamma_positive * log_q)
-    focus_negative = torch.exp(gamma_negative * log_pm)
+    focus_positive = torch.exp(gamma_positive * steady(log_q, z))
+    focus_negative = torch.exp(gamma_negative * steady(log_pm, z))
     if detach_focus:
         focus_positive, focus_negative = focus_positive.detach(), focus_negative.detach()
-    loss = -y * focus_positive * log_p - (1 - y) * focus_negative * log_qm
-    return reduce_loss(loss, known, reduction)
+    positive = weighted(y * focus_positive, log_p)
+    return reduce_loss(positive + weighted((1 - y) * focus_negative, log_qm), known, reduction)
 
 
 def _shifted(z: Tensor, log_p: Tensor, log_q: Tensor, clip: float) -> tuple[Tensor, Tensor]:
@@ -88,11 +96,9 @@ def _shifted(z: Tensor, log_p: Tensor, log_q: Tensor, clip: float) -> tuple[Tens
 
 
 def _check(gamma_negative: float, gamma_positive: float, clip: float) -> None:
-    for name, value in (("gamma_negative", gamma_negative), ("gamma_positive", gamma_positive)):
-        if not value >= 0:
-            raise InputError(f"{name} is {value}: it must be at least 0")
-    if not 0 <= clip < 1:
-        raise InputError(f"clip is {clip}: it must be from 0 to below 1")
+    check_share("gamma_negative", gamma_negative, MOST_GAMMA)
+    check_share("gamma_positive", gamma_positive, MOST_GAMMA)
+    check_share("clip", clip, 1, below=True)
 
 
 class AsymmetricLoss(nn.Module):

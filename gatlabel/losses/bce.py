@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from gatlabel.errors import InputError
-from gatlabel.losses.inputs import Reduction, check_reduction, reduce_loss, split_unknown
+from gatlabel.losses.inputs import (
+    Reduction,
+    check_reduction,
+    reduce_loss,
+    split_unknown,
+    weighted,
+)
+from gatlabel.nn.constants import HoldsConstants
+from gatlabel.values import shown
 
 
 def binary_cross_entropy(
@@ -21,14 +29,15 @@ def binary_cross_entropy(
 
     .. math:: -w\, y \log \sigma(z) - (1 - y) \log(1 - \sigma(z))
 
-    computed from the logarithm of the sigmoid, so that value and gradient hold for any finite
-    logit.
+    computed from the logarithm of the sigmoid, so that value and gradient hold for any logit. An
+    infinite one costs nothing on the right side and infinitely much on the wrong one, with the
+    gradient ±1 that large ones have.
 
     Args:
         logits: ``(..., L)``, any real number.
         targets: ``(..., L)`` in [0, 1] (soft labels weigh the two terms), or -1 for unknown: no
             loss and no gradient, whatever the logit.
-        pos_weight: w, above 0: a number or ``(L,)``; above 1 it raises recall.
+        pos_weight: w, above 0 and finite: a number or ``(L,)``; above 1 it raises recall.
         reduction: ``"mean"`` over known entries, ``"sum"``, ``"batch_mean"`` (sum over labels,
             mean over pictures) or ``"none"``.
 
@@ -36,7 +45,7 @@ def binary_cross_entropy(
         A scalar, or ``(..., L)`` with ``"none"``; float32 for half-precision logits.
 
     Raises:
-        InputError: If shapes differ or there is no such reduction.
+        InputError: If shapes differ, of the weights too, or there is no such reduction.
 
     Example:
         >>> logits = torch.tensor([[0.0, 3.0, float("nan")]])
@@ -44,17 +53,40 @@ def binary_cross_entropy(
         tensor(0.3709)
     """
     z, y, known = split_unknown(logits, targets)
-    positive, negative = -y * F.logsigmoid(z), -(1 - y) * F.logsigmoid(-z)
+    positive, negative = weighted(y, F.logsigmoid(z)), weighted(1 - y, F.logsigmoid(-z))
     if pos_weight is not None:
-        positive = positive * torch.as_tensor(pos_weight, dtype=z.dtype, device=z.device)
+        weight = torch.as_tensor(pos_weight, dtype=z.dtype, device=z.device)
+        weight = weight.reshape(()) if weight.numel() == 1 else weight
+        if weight.ndim and weight.shape != z.shape[-1:]:
+            raise InputError(
+                f"pos_weight has the shape {tuple(weight.shape)} for logits {tuple(z.shape)}: give "
+                "one number, or one per label"
+            )
+        positive = positive * weight
     return reduce_loss(positive + negative, known, reduction)
 
 
-class BCELoss(nn.Module):
+def _checked(pos_weight: Tensor | list[float] | float) -> Tensor:
+    try:
+        weight = torch.as_tensor(pos_weight, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(
+            f"pos_weight={shown(pos_weight)}: give a number, or one a label"
+        ) from error
+    if weight.ndim > 1 or not weight.numel() or isinstance(pos_weight, bool):
+        raise InputError(f"pos_weight={shown(pos_weight)}: give a number, or one a label")
+    if not bool(((weight > 0) & weight.isfinite()).all()):
+        raise InputError(
+            f"pos_weight={shown(pos_weight)}: it must be finite and above 0 for every label"
+        )
+    return weight
+
+
+class BCELoss(HoldsConstants):
     """:func:`binary_cross_entropy` as a module.
 
     Args:
-        pos_weight: The weight of the positive term: a number or L numbers, above 0.
+        pos_weight: The weight of the positive term: a number or L numbers, above 0 and finite.
         reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
 
     Shapes:
@@ -62,7 +94,8 @@ class BCELoss(nn.Module):
         - output: scalar, or ``(..., L)`` with ``"none"``
 
     Raises:
-        InputError: If a weight is not above 0 or there is no such reduction.
+        InputError: If a weight is not finite and above 0, there are not as many as labels, or
+            there is no such reduction.
     """
 
     pos_weight: Tensor | None
@@ -72,18 +105,17 @@ class BCELoss(nn.Module):
     ) -> None:
         super().__init__()
         check_reduction(reduction)
-        weight = None if pos_weight is None else torch.as_tensor(pos_weight, dtype=torch.float32)
-        if weight is not None and not bool((weight > 0).all()):
-            raise InputError("pos_weight must be above 0 for every label")
+        weight = None if pos_weight is None else _checked(pos_weight)
         # part of the configuration, not of the learned state
-        self.register_buffer("pos_weight", weight, persistent=False)
+        self.constant("pos_weight", weight)
         self.reduction = reduction
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Returns the loss of logits ``(..., L)`` against targets ``(..., L)``."""
-        return binary_cross_entropy(
-            logits, targets, pos_weight=self.pos_weight, reduction=self.reduction
-        )
+        weight = self.pos_weight
+        if weight is not None and weight.ndim and len(weight) != logits.shape[-1]:
+            raise InputError(f"pos_weight has {len(weight)} values for {logits.shape[-1]} labels")
+        return binary_cross_entropy(logits, targets, pos_weight=weight, reduction=self.reduction)
 
     def extra_repr(self) -> str:
         """Shows the options."""

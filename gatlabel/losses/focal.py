@@ -6,8 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gatlabel.errors import InputError
-from gatlabel.losses.inputs import Reduction, check_reduction, reduce_loss, split_unknown
+from gatlabel.losses.inputs import (
+    MOST_GAMMA,
+    Reduction,
+    check_reduction,
+    check_share,
+    reduce_loss,
+    split_unknown,
+    steady,
+    weighted,
+)
 
 
 def focal_loss(
@@ -24,7 +32,8 @@ def focal_loss(
 
     with :math:`p = \sigma(z)`, and both α-factors 1 when ``alpha`` is ``None``. ``gamma=0`` is
     binary cross-entropy. The powers are taken of logarithms of the sigmoid, which keeps value
-    and gradient sound for any finite logit and any gamma ≥ 0.
+    and gradient sound for any logit and any gamma ≥ 0 (of an infinite one the loss is 0 or
+    infinite, and the gradient the limit of those of large ones).
 
     A soft label y mixes the two terms. torchvision's ``sigmoid_focal_loss`` is the same for
     targets 0 and 1 (its default alpha is 0.25, its default reduction "none").
@@ -50,18 +59,19 @@ def focal_loss(
     _check(gamma, alpha)
     z, y, known = split_unknown(logits, targets)
     log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
-    positive = -y * torch.exp(gamma * log_q) * log_p
-    negative = -(1 - y) * torch.exp(gamma * log_p) * log_q
+    positive = weighted(y * torch.exp(gamma * steady(log_q, z)), log_p)
+    negative = weighted((1 - y) * torch.exp(gamma * steady(log_p, z)), log_q)
     if alpha is not None:
-        positive, negative = alpha * positive, (1 - alpha) * negative
+        # a term of weight 0 is left out: it may be infinite
+        positive = alpha * positive if alpha > 0 else torch.zeros_like(positive)
+        negative = (1 - alpha) * negative if alpha < 1 else torch.zeros_like(negative)
     return reduce_loss(positive + negative, known, reduction)
 
 
 def _check(gamma: float, alpha: float | None) -> None:
-    if not gamma >= 0:
-        raise InputError(f"gamma is {gamma}: it must be at least 0")
-    if alpha is not None and not 0 <= alpha <= 1:
-        raise InputError(f"alpha is {alpha}: it must be from 0 to 1, or None")
+    check_share("gamma", gamma, MOST_GAMMA)
+    if alpha is not None:
+        check_share("alpha", alpha, 1)
 
 
 class FocalLoss(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Literal
 
 import torch
@@ -9,8 +11,13 @@ from torch import Tensor
 
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import UNKNOWN
+from gatlabel.values import shown
 
+MOST_GAMMA = 1000  # beyond, powers of probabilities are 0 or 1 in any case
 Reduction = Literal["mean", "sum", "batch_mean", "none"]
+
+# Half the range of targets: mixtures of targets may round to a little more than 1.
+HALF = 0.5 + 1e-4
 
 REDUCTIONS = {
     "mean": "the mean over all known entries",
@@ -26,15 +33,34 @@ def check_reduction(reduction: str) -> None:
         raise unknown_choice("reduction", reduction, REDUCTIONS)
 
 
+def check_share(name: str, value: float, most: float, *, below: bool = False) -> None:
+    """Refuses an option of a loss that is no number from 0 to a bound.
+
+    Args:
+        name: Of the option.
+        value: What was given.
+        most: The bound.
+        below: Whether it is excluded.
+
+    Raises:
+        InputError: The message names the option.
+    """
+    # first: a text compares with no number
+    wrong = isinstance(value, bool) or not isinstance(value, Real | Tensor)
+    if wrong or not (0 <= value < most if below else 0 <= value <= most):
+        to = "below " if below else ""
+        raise InputError(f"{name} is {shown(value)}: it must be a number from 0 to {to}{most}")
+
+
 def split_unknown(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Separates what is known, so that what is unknown touches neither value nor gradient.
 
-    Values are not checked, since that would stop a GPU at every step; targets outside the
-    convention are refused where data is read.
+    Values are not checked, since that would stop a GPU at every step. Targets outside the
+    convention are refused where data is read; what comes here all the same makes the loss NaN.
 
     Args:
         logits: ``(..., L)`` floating point; half precision is computed in float32.
-        targets: ``(..., L)`` in [0, 1], or -1.
+        targets: ``(..., L)`` in [0, 1], or -1; of any real type.
 
     Returns:
         Logits and targets with 0 put where the target is unknown, and the known mask, all
@@ -50,12 +76,39 @@ def split_unknown(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tens
         )
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
-    known = targets != UNKNOWN
-    return (
-        torch.where(known, logits, 0.0),
-        torch.where(known, targets, 0).to(logits.dtype),
-        known,
-    )
+    y = targets.to(logits.dtype)
+    known = y != UNKNOWN
+    y = torch.where(known, y, 0.0)
+    y = torch.where((y - 0.5).abs() <= HALF, y, math.nan)
+    return torch.where(known, logits, 0.0), y, known
+
+
+def weighted(weight: Tensor, logarithm: Tensor) -> Tensor:
+    """``-weight · logarithm`` of probabilities, 0 where the weight is: of infinity too.
+
+    So the loss of an infinite logit is 0 on the right side and infinite on the wrong one, and its
+    gradient finite on both.
+
+    Args:
+        weight: ``(..., L)``, at least 0.
+        logarithm: ``(..., L)``, at most 0.
+    """
+    return weight * torch.where(weight == 0, 0.0, -logarithm)
+
+
+def steady(logarithm: Tensor, logits: Tensor) -> Tensor:
+    """Bounds a logarithm by the root of the largest number, and cuts its gradient at such logits.
+
+    For the factors of a loss that depend on the logit and no longer change there: the derivative of
+    such a factor is 0, but times the other factor, infinite or soon, it would be NaN.
+
+    Args:
+        logarithm: ``(..., L)`` of a probability, at most 0.
+        logits: ``(..., L)`` that it comes from.
+    """
+    bound = math.sqrt(torch.finfo(logits.dtype).max)
+    bounded = logarithm.detach().clamp(min=-bound)
+    return torch.where(logits.abs() < bound, logarithm, bounded)
 
 
 def reduce_loss(loss: Tensor, known: Tensor, reduction: str) -> Tensor:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.metrics.inputs import Array, check_scores
+from gatlabel.metrics.inputs import Array, check_scores, precision_of, real_tensor
 
 TOP_K_RULES = {
     "thresholded": "the k best scores of a picture, where they also reach the threshold",
@@ -73,7 +74,8 @@ def f1_scores(
         scores: ``(N, L)``: probabilities, or logits with ``logits=True``.
         targets: ``(N, L)`` of 1, 0, and -1 for unknown, which counts neither way and takes no
             place among the k best.
-        threshold: A probability, or ``(L,)`` of them, one a label. With ``logits=True`` it is
+        threshold: A probability, or ``(L,)`` of them, one a label, rounded as the scores are: a
+            score of 0.1 reaches the threshold 0.1 in any precision. With ``logits=True`` it is
             the threshold that is transformed, so that no two scores become equal.
         logits: Whether scores are logits.
         k: Decide for the k best labels of each picture only; equal scores in label order.
@@ -92,13 +94,16 @@ def f1_scores(
         {'CP': 0.75, 'CR': 0.75, 'CF1': 0.75, 'OP': 0.667, 'OR': 0.667, 'OF1': 0.667}
     """
     score, target = check_scores(scores, targets, labels)
-    decided = decide(score, target, threshold, logits=logits, k=k, top_k=top_k)
+    decided = decide(
+        score, target, threshold, logits=logits, k=k, top_k=top_k, precision=precision_of(scores)
+    )
     return f1_from_counts(*confusion_counts(decided, target), rule_in_words(threshold, k, top_k))
 
 
 def rule_in_words(threshold: float | Array, k: int | None, top_k: str) -> str:
     """Says what :func:`f1_scores` decides with these options."""
-    limit = f"p >= {threshold:g}" if isinstance(threshold, int | float) else "p >= own threshold"
+    limits = _limits(threshold)
+    limit = "p >= own threshold" if limits.ndim else f"p >= {float(limits):g}"
     if k is None:
         return limit
     return f"top {k} and {limit}" if top_k == "thresholded" else f"top {k}"
@@ -112,8 +117,19 @@ def decide(
     logits: bool = False,
     k: int | None = None,
     top_k: str = "thresholded",
+    precision: torch.dtype | None = None,
 ) -> Tensor:
     """Decides as :func:`f1_scores` says; arguments as there, checked before.
+
+    Args:
+        score: ``(N, L)``.
+        target: ``(N, L)``.
+        threshold: A probability, or ``(L,)`` of them.
+        logits: Whether scores are logits.
+        k: Decide for the k best labels of each picture only.
+        top_k: ``"thresholded"`` or ``"plain"``.
+        precision: That of the scores before they were checked (:func:`precision_of`), by default
+            theirs.
 
     Returns:
         bool ``(N, L)``; False where the target is unknown.
@@ -122,7 +138,7 @@ def decide(
         raise unknown_choice("top-k rule", top_k, TOP_K_RULES)
     if k is not None and k < 1:
         raise InputError(f"k is {k}: it must be at least 1, or None for no limit")
-    limit = torch.as_tensor(threshold, dtype=torch.float64, device=score.device)
+    limit = _limits(threshold).to(score.device)
     if limit.ndim > 1 or (limit.ndim == 1 and len(limit) != score.shape[1]):
         raise InputError(f"thresholds {tuple(limit.shape)}, expected one or {score.shape[1]}")
     if not bool(((limit >= 0) & (limit <= 1)).all()):
@@ -133,15 +149,25 @@ def decide(
             "probabilities: pass logits=True"
         )
     known = target != -1
-    # float32 scores against float64 thresholds: 0.1 in float32 is above 0.1, so round the same
-    limit = (torch.logit(limit) if logits else limit).to(score.dtype)
+    # float32 scores against float64 thresholds: 0.1 in float32 is above 0.1, in float16 below, so
+    # round the same
+    limit = torch.logit(limit) if logits else limit
+    limit = limit.to(precision or score.dtype).to(score.dtype)
     decided = (score >= limit) & known
     if k is not None:
         best = torch.zeros_like(known)
         order = score.masked_fill(~known, -math.inf).argsort(dim=1, descending=True, stable=True)
+        if bool((score == -math.inf).any()):  # which sorts no lower than what is unknown
+            last = (~known).gather(1, order).argsort(dim=1, stable=True)
+            order = order.gather(1, last)
         best.scatter_(1, order[:, :k], True)
         decided = (decided if top_k == "thresholded" else known) & best
     return decided
+
+
+def _limits(threshold: float | Array) -> Tensor:
+    given = np.float64(threshold) if isinstance(threshold, int | float) else threshold
+    return real_tensor(given, "thresholds").double()  # type: ignore[arg-type]
 
 
 def confusion_counts(decided: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,6 +19,51 @@ def label_name(labels: Sequence[str] | None, position: int) -> str:
     return f"label {position}" if labels is None else f"label {labels[position]!r}"
 
 
+def real_tensor(values: Array, what: str) -> Tensor:
+    """Turns an array of any layout into a tensor of a type that torch compares and sorts.
+
+    Args:
+        values: A tensor, an array (strided, byte-swapped and read-only ones too) or nested lists.
+        what: What they are, in the plural, for messages.
+
+    Returns:
+        A tensor without gradient, dense: floating, bool, or a signed integer.
+
+    Raises:
+        InputError: If they are no real numbers.
+    """
+    if isinstance(values, np.ndarray | np.generic):
+        if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
+            raise InputError(f"{what} are of the type {values.dtype}: give real numbers")
+        own = np.asarray(values, values.dtype.newbyteorder("="))
+        whole = own.flags.writeable and all(stride >= 0 for stride in own.strides)
+        values = own if whole else own.copy()
+    try:
+        tensor = torch.as_tensor(values).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{what} are no array of real numbers: {error}") from error
+    if tensor.is_complex() or tensor.layout != torch.strided:
+        kind = str(tensor.dtype if tensor.is_complex() else tensor.layout).removeprefix("torch.")
+        raise InputError(f"{what} are {kind}: give real numbers, dense")
+    return tensor.to(_COMPARABLE.get(tensor.dtype, tensor.dtype))
+
+
+# Torch hardly computes with unsigned integers, and takes 255 for -1 where they are bytes.
+_COMPARABLE = {
+    torch.uint8: torch.int16,
+    torch.uint16: torch.int32,
+    torch.uint32: torch.int64,
+    torch.uint64: torch.float64,
+}
+_EXACT = 2**53  # whole numbers up to here are float64 numbers
+
+
+def precision_of(scores: Array) -> torch.dtype:
+    """The precision in which scores were given: what a threshold for them is rounded to."""
+    dtype = real_tensor(scores, "scores").dtype
+    return dtype if dtype.is_floating_point else torch.float64
+
+
 def check_scores(
     scores: Array, targets: Array, labels: Sequence[str] | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -34,11 +79,11 @@ def check_scores(
         the device of the scores.
 
     Raises:
-        InputError: If shapes differ, a score is NaN, or a target is not 1, 0 or -1; the message
-            names row and label.
+        InputError: If shapes differ, a score is NaN or no real number, or a target is not 1, 0 or
+            -1; the message names row and label.
     """
-    scores = torch.as_tensor(scores).detach()
-    targets = torch.as_tensor(targets).detach().to(scores.device)
+    scores = real_tensor(scores, "scores")
+    targets = real_tensor(targets, "targets").to(scores.device)
     if scores.ndim != 2 or scores.shape != targets.shape:
         raise InputError(
             f"scores {tuple(scores.shape)} and targets {tuple(targets.shape)} must both be (N, L)"
@@ -48,6 +93,8 @@ def check_scores(
     if scores.dtype in (torch.float16, torch.bfloat16):
         scores = scores.float()
     elif scores.dtype not in (torch.float32, torch.float64):
+        if scores.dtype == torch.int64 and scores.numel() and _beyond(scores, _EXACT):
+            raise InputError(f"scores go beyond {_EXACT}, where whole numbers have no own rank")
         scores = scores.double()
     if torch.isnan(scores.sum()) and (bad := torch.isnan(scores)).any():
         row, column = (int(k) for k in bad.nonzero()[0])
@@ -65,6 +112,11 @@ def check_scores(
             "make soft labels hard first, see harden"
         )
     return scores, exact
+
+
+def _beyond(values: Tensor, bound: int) -> bool:
+    low, high = (int(value) for value in values.aminmax())
+    return low < -bound or high > bound
 
 
 def _in_convention(targets: Tensor) -> bool:
@@ -90,7 +142,7 @@ def harden(targets: Array, present_at: float = 0.5) -> Tensor:
     Raises:
         InputError: If a target is neither in [0, 1] nor -1.
     """
-    targets = torch.as_tensor(targets)
+    targets = real_tensor(targets, "targets")
     bad = ~(((targets >= 0) & (targets <= 1)) | (targets == -1))
     if bad.any():
         place = tuple(int(k) for k in bad.nonzero()[0])
@@ -99,3 +151,18 @@ def harden(targets: Array, present_at: float = 0.5) -> Tensor:
         )
     hard = (targets >= present_at).to(torch.int8)
     return torch.where(targets == -1, torch.full_like(hard, -1), hard)
+
+
+def without_absence(targets: Tensor) -> Tensor:
+    """Finds labels that are present and never known to be absent.
+
+    No scores rank such a label wrongly and no decision for it is a false alarm: its average
+    precision is 1 and its precision 1, whatever a model does. Neither belongs in a mean.
+
+    Args:
+        targets: ``(N, L)`` of 1, 0 and -1.
+
+    Returns:
+        bool ``(L,)``.
+    """
+    return (targets == 1).any(0) & ~(targets == 0).any(0)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from gatlabel.errors import unknown_choice
+from gatlabel.errors import InputError, unknown_choice
 from gatlabel.metrics.f1 import (
     F1Result,
     confusion_counts,
@@ -17,7 +17,7 @@ from gatlabel.metrics.f1 import (
     f1_from_counts,
     rule_in_words,
 )
-from gatlabel.metrics.inputs import check_scores
+from gatlabel.metrics.inputs import check_scores, precision_of
 from gatlabel.metrics.ranking import (
     AP_PROTOCOLS,
     average_precision,
@@ -40,7 +40,12 @@ class _Collected(Metric):
         self.add_state("targets", default=[], dist_reduce_fx="cat")
 
     def update(self, scores: Tensor, targets: Tensor) -> None:
-        """Adds a batch: scores ``(B, L)``, best as logits, and targets ``(B, L)``."""
+        """Adds a batch: scores ``(B, L)``, best as logits, and targets ``(B, L)``.
+
+        Raises:
+            InputError: If they are of another number of labels.
+        """
+        _check_labels(scores, targets, self.label_count)
         self.scores.append(scores.detach())
         self.targets.append(targets.detach())
 
@@ -143,10 +148,21 @@ class F1Scores(Metric):
         self.add_state("counts", default=counts, dist_reduce_fx="sum")
 
     def update(self, scores: Tensor, targets: Tensor) -> None:
-        """Counts a batch: scores ``(B, L)`` and targets ``(B, L)`` of 1, 0, -1."""
+        """Counts a batch: scores ``(B, L)`` and targets ``(B, L)`` of 1, 0, -1.
+
+        Raises:
+            InputError: If they are of another number of labels, or as :func:`f1_scores`.
+        """
+        _check_labels(scores, targets, self.counts.shape[1])
         score, target = check_scores(scores, targets)
         decided = decide(
-            score, target, self.threshold, logits=self.logits, k=self.k, top_k=self.top_k
+            score,
+            target,
+            self.threshold,
+            logits=self.logits,
+            k=self.k,
+            top_k=self.top_k,
+            precision=precision_of(scores),
         )
         self.counts += torch.stack(confusion_counts(decided, target))
 
@@ -158,6 +174,15 @@ class F1Scores(Metric):
         """Returns these and the numbers per label, of everything counted in this process."""
         tp, fp, fn = self.counts.unbind()
         return f1_from_counts(tp, fp, fn, rule_in_words(self.threshold, self.k, self.top_k))
+
+
+def _check_labels(scores: Tensor, targets: Tensor, label_count: int) -> None:
+    # counts of one label would be added to those of all
+    if scores.ndim != 2 or scores.shape[1] != label_count or scores.shape != targets.shape:
+        raise InputError(
+            f"scores {tuple(scores.shape)} and targets {tuple(targets.shape)} must both be "
+            f"(B, {label_count}), the labels that the metric was made for"
+        )
 
 
 def _scalars(values: dict[str, float], device: torch.device) -> dict[str, Tensor]:

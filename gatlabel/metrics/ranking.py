@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gatlabel.errors import unknown_choice
 from gatlabel.metrics.counting_above import counts_at_least
-from gatlabel.metrics.inputs import Array, check_scores
+from gatlabel.metrics.inputs import Array, check_scores, without_absence
 
 # (C, P) precision at each positive, ascending by score; (C, P) positives ranked at or above it;
 # (C, P) which cells are positives, the others being padding in front
@@ -74,7 +74,8 @@ def average_precision(
         labels: The L names, for error messages.
 
     Returns:
-        float64 ``(L,)`` in (0, 1]; NaN for a label without a positive, which has no AP.
+        float64 ``(L,)`` in (0, 1]; NaN for a label without a positive, which has no AP. It is 1 for
+        a label without a known absence, which tells nothing: see :func:`mean_average_precision`.
 
     Raises:
         InputError: If shapes differ, a score is NaN, a target is none of 1, 0, -1, or there is
@@ -207,24 +208,29 @@ class MeanAPResult:
     """Mean average precision, with what it is a mean of.
 
     Attributes:
-        value: The mean over labels with a positive, 0 to 1; NaN if there is none.
-        per_label: float64 ``(L,)``, NaN for a label without a positive.
-        left_out: Labels without a positive, which are not in the mean; names, or positions as
-            text when no names were given.
+        value: The mean over labels with a positive and a known absence, 0 to 1; NaN if there is
+            none.
+        per_label: float64 ``(L,)``, NaN for a label that is left out.
+        left_out: Labels without a positive, which are not in the mean; names, or positions as text
+            when no names were given.
         protocol: ``"uninterpolated"``, ``"voc2007"`` or ``"voc2010"``.
+        never_absent: Labels with a positive and without a known absence, not in the mean either.
     """
 
     value: float
     per_label: Tensor
     left_out: tuple[str, ...]
     protocol: str
+    never_absent: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        scored = len(self.per_label) - len(self.left_out)
+        scored = len(self.per_label) - len(self.left_out) - len(self.never_absent)
         text = f"mAP {self.value:.4f} ({self.protocol}, mean over {scored} labels"
-        return text + (
-            f"; without positives: {', '.join(self.left_out)})" if self.left_out else ")"
-        )
+        if self.left_out:
+            text += f"; without positives: {', '.join(self.left_out)}"
+        if self.never_absent:
+            text += f"; without a known absence: {', '.join(self.never_absent)}"
+        return f"{text})"
 
 
 def mean_average_precision(
@@ -235,6 +241,9 @@ def mean_average_precision(
     labels: Sequence[str] | None = None,
 ) -> MeanAPResult:
     """Averages :func:`average_precision` over the labels that have a positive.
+
+    A label that is never known to be absent has an average precision of 1 whatever the scores are,
+    and is left out too.
 
     Args:
         scores: ``(N, L)``, logits for preference.
@@ -251,7 +260,13 @@ def mean_average_precision(
         mAP 0.8333 (uninterpolated, mean over 1 labels; without positives: yak)
     """
     per_label = average_precision(scores, targets, protocol, labels=labels)
-    absent = per_label.isnan()
+    one_sided = without_absence(check_scores(scores, targets, labels)[1])
+    never = per_label.isnan()
+    per_label = per_label.masked_fill(one_sided, math.nan)
     names = [str(k) for k in range(len(per_label))] if labels is None else list(labels)
-    left_out = tuple(name for name, gone in zip(names, absent.tolist(), strict=True) if gone)
-    return MeanAPResult(float(per_label[~absent].mean()), per_label, left_out, protocol)
+    left_out, never_absent = (
+        tuple(name for name, chosen in zip(names, which.tolist(), strict=True) if chosen)
+        for which in (never, one_sided)
+    )
+    value = float(per_label[~per_label.isnan()].mean())
+    return MeanAPResult(value, per_label, left_out, protocol, never_absent)

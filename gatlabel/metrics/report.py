@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from gatlabel.metrics.f1 import decide, f1_scores
-from gatlabel.metrics.inputs import Array, check_scores, harden
+from gatlabel.metrics.inputs import (
+    Array,
+    check_scores,
+    harden,
+    precision_of,
+    real_tensor,
+    without_absence,
+)
 from gatlabel.metrics.ranking import AP_PROTOCOLS, mean_average_precision
 
 
@@ -26,14 +32,18 @@ class MetricsReport:
             ``top3_CF1`` and its like (three best that reach the threshold), ``top3_plain_CF1``
             and its like (three best); ``subset_accuracy`` (share of pictures whose known labels
             are all decided right); ``hamming_loss`` (share of known entries decided wrong);
-            ``mean_frequency`` (of the scored labels: the mAP of guessing).
-        ap: float64 ``(L,)``, uninterpolated; NaN without a positive.
-        f1: float64 ``(L,)`` at the threshold; NaN without a positive.
-        frequency: float64 ``(L,)``: positives among the known; NaN where none is known.
+            ``mean_frequency`` (of the scored labels: the mAP of guessing). Labels that are present
+            and never known to be absent are in the two about entries only, which are NaN where
+            nothing is known to be absent.
+        ap: float64 ``(L,)``, uninterpolated; NaN without a positive or a known absence.
+        f1: float64 ``(L,)`` at the threshold; NaN without a positive or a known absence.
+        frequency: float64 ``(L,)``: positives among the known; NaN where none is known, or only
+            presences are.
         positives: int64 ``(L,)``.
         known: int64 ``(L,)``: entries that are not unknown.
         left_out: Names of labels without a positive, in no mean over labels.
         protocol: Sentences that say how the numbers came about.
+        never_absent: Names of labels with a positive and no known absence, in no such mean either.
     """
 
     labels: tuple[str, ...]
@@ -45,6 +55,7 @@ class MetricsReport:
     known: Tensor
     left_out: tuple[str, ...]
     protocol: tuple[str, ...]
+    never_absent: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns one plain dict a label: label, ap, f1, frequency, positives, known.
@@ -65,11 +76,12 @@ class MetricsReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for a JSON file: metrics, labels, left_out and protocol."""
+        """Returns plain values for a JSON file: metrics, labels, who is left out, protocol."""
         return {
             "metrics": {name: _plain(value) for name, value in self.metrics.items()},
             "labels": self.rows(),
             "left_out": list(self.left_out),
+            "never_absent": list(self.never_absent),
             "protocol": list(self.protocol),
         }
 
@@ -96,6 +108,7 @@ def evaluate_scores(
         InputError: As :func:`average_precision` and :func:`f1_scores`.
 
     Example:
+        >>> import torch
         >>> logits = torch.tensor([[2.0, -1.0, 0.0], [-3.0, 1.0, 0.0]])
         >>> targets = torch.tensor([[1, 0, 0], [0, 1, -1]])
         >>> report = evaluate_scores(logits, targets, ["cat", "dog", "yak"], k=1)
@@ -104,39 +117,53 @@ def evaluate_scores(
     """
     hard = harden(targets)
     score, target = check_scores(logits, hard, labels)
-    soft = int((hard != torch.as_tensor(targets).to(hard.device)).sum())
+    one_sided = without_absence(target)
+    given, target = target, target.masked_fill(one_sided, -1)  # its precision is 1 anyway
+    soft = int((hard != real_tensor(targets, "targets").to(hard.device)).sum())
     ap = mean_average_precision(score, target, labels=labels)
     metrics = {"mAP": ap.value}
     for name in AP_PROTOCOLS:
         if name != ap.protocol:
             metrics[f"mAP_{name}"] = mean_average_precision(score, target, name).value
-    plain = f1_scores(score, target, threshold, logits=True)
-    thresholded = f1_scores(score, target, threshold, logits=True, k=k)
-    best = f1_scores(score, target, threshold, logits=True, k=k, top_k="plain")
+    # the scores as they were given: thresholds are rounded to their precision
+    plain = f1_scores(logits, target, threshold, logits=True)
+    thresholded = f1_scores(logits, target, threshold, logits=True, k=k)
+    best = f1_scores(logits, target, threshold, logits=True, k=k, top_k="plain")
     for prefix, result in (("", plain), (f"top{k}_", thresholded), (f"top{k}_plain_", best)):
         metrics |= {f"{prefix}{name}": value for name, value in result.as_dict().items()}
     metrics["macro_F1"] = plain.macro_f1
-    known = target != -1
-    wrong = (decide(score, target, threshold, logits=True) != (target == 1)) & known
+    known = given != -1
+    decided = decide(score, given, threshold, logits=True, precision=precision_of(logits))
+    wrong = (decided != (given == 1)) & known
     seen = known.any(1)
-    metrics["subset_accuracy"] = float((~wrong.any(1))[seen].double().mean())
-    metrics["hamming_loss"] = float(wrong[known].double().mean())
-    positives, counts = (target == 1).sum(0), known.sum(0)
-    frequency = positives.double() / counts
-    metrics["mean_frequency"] = float(frequency[positives > 0].mean())
+    any_absent = bool((given == 0).any())  # else to call everything present would be right
+    subset, hamming = (~wrong.any(1))[seen].double().mean(), wrong[known].double().mean()
+    metrics["subset_accuracy"] = float(subset) if any_absent else math.nan
+    metrics["hamming_loss"] = float(hamming) if any_absent else math.nan
+    positives, counts = (given == 1).sum(0), known.sum(0)
+    frequency = (positives.double() / counts).masked_fill(one_sided, math.nan)
+    metrics["mean_frequency"] = float(frequency[(positives > 0) & ~one_sided].mean())
     protocol = [
         f"{len(score)} pictures, {len(labels)} labels, {int(counts.sum())} known entries of "
         f"{known.numel()}; unknown entries count nowhere",
         f"mAP: uninterpolated AP in float64 on logits, ties one threshold, mean over the "
-        f"{len(labels) - len(ap.left_out)} labels with a positive",
+        f"{int((~ap.per_label.isnan()).sum())} labels with a positive and a known absence",
         f"CP to OF1: {plain.rule}; CP and CR averaged over labels with a positive, CF1 their "
         "harmonic mean; O* pooled",
         f"top{k}: {thresholded.rule}; top{k}_plain: {best.rule}",
     ]
     if soft:
         protocol.append(f"{soft} soft targets: present from 0.5 upwards")
-    if ap.left_out:
-        protocol.append(f"without positives, left out: {', '.join(ap.left_out)}")
+    sides = one_sided.tolist()
+    never_absent = tuple(name for name, only in zip(labels, sides, strict=True) if only)
+    left_out = tuple(name for name in ap.left_out if name not in never_absent)
+    if left_out:
+        protocol.append(f"without positives, left out: {', '.join(left_out)}")
+    if never_absent:
+        protocol.append(
+            f"present and never known to be absent, left out of AP, precision, recall and F1: "
+            f"{', '.join(never_absent)}"
+        )
     return MetricsReport(
         labels=tuple(labels),
         metrics=metrics,
@@ -145,8 +172,9 @@ def evaluate_scores(
         frequency=frequency,
         positives=positives,
         known=counts,
-        left_out=ap.left_out,
+        left_out=left_out,
         protocol=tuple(protocol),
+        never_absent=never_absent,
     )
 
 

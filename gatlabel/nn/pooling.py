@@ -10,6 +10,20 @@ from torch import Tensor, nn
 from gatlabel.errors import InputError
 
 
+def with_positions(features: Tensor) -> Tensor:
+    """Returns a feature map ``(B, D, h, w)`` as it is.
+
+    Raises:
+        InputError: If it has no position: no mean, no maximum and no attention is defined then.
+    """
+    if not features.shape[2] or not features.shape[3]:
+        raise InputError(
+            f"the feature map {tuple(features.shape)} has no position: the images are too small "
+            "for the encoder; use larger ones"
+        )
+    return features
+
+
 class AveragePool(nn.Module):
     """The mean over positions: evidence counts by the area it covers.
 
@@ -20,7 +34,7 @@ class AveragePool(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Pools a map ``(B, D, h, w)`` to ``(B, D)``."""
-        return features.mean((2, 3))
+        return with_positions(features).mean((2, 3))
 
 
 class MaxPool(nn.Module):
@@ -33,7 +47,7 @@ class MaxPool(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Pools a map ``(B, D, h, w)`` to ``(B, D)``."""
-        return features.amax((2, 3))
+        return with_positions(features).amax((2, 3))
 
 
 class GeMPool(nn.Module):
@@ -71,7 +85,7 @@ class GeMPool(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Pools a map ``(B, D, h, w)`` to ``(B, D)``."""
-        x = features.clamp(min=self.eps)
+        x = with_positions(features).clamp(min=self.eps)
         largest = x.amax((2, 3), keepdim=True).detach()
         mean = (x / largest).pow(self.p).mean((2, 3))
         return largest.flatten(1) * mean.pow(1 / self.p)

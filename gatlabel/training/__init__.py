@@ -13,10 +13,12 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.recipes import RECIPES, asl, default, mlgcn
 from gatlabel.training.run import RunResult, resume, train
+from gatlabel.training.run_folder import RunFinishedError
 
 __all__ = [
     "RECIPES",
     "Evaluation",
+    "RunFinishedError",
     "RunResult",
     "TrainConfig",
     "asl",

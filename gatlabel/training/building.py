@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,41 @@ def build_model(
     if config.freeze == "encoder":
         freeze(model.encoder)
     elif config.freeze == "norms":
-        for part in model.encoder.modules():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                freeze(part)
+        norms = [
+            p for p in model.encoder.modules() if isinstance(p, nn.modules.batchnorm._BatchNorm)
+        ]
+        if not norms:
+            raise InputError(
+                f"freeze=norms: the encoder {model.encoder.name} has no batch norms to freeze"
+            )
+        for part in norms:
+            freeze(part)
     return model
+
+
+@torch.no_grad()
+def check_batches(model: MultiLabelClassifier, config: TrainConfig, pictures: int) -> None:
+    """Checks that the model can be trained in batches of the run's size.
+
+    Batch norm takes the statistics of a batch: of one picture with one position there are none.
+
+    Args:
+        model: The model; it stays as it is.
+        config: The options of the run.
+        pictures: Number of training pictures.
+
+    Raises:
+        InputError: If batches of one picture cannot go through it.
+    """
+    if min(config.batch_size, pictures) > 1:
+        return
+    size = model.image_size
+    trial = copy.deepcopy(model).train()
+    try:
+        with torch.random.fork_rng(devices=[]):  # dropout draws
+            trial(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+    except ValueError as error:
+        raise InputError(
+            f"batch_size={config.batch_size} with {pictures} training pictures makes batches of "
+            "one, which batch norm cannot learn from: give two or more, or freeze=norms"
+        ) from error

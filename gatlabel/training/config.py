@@ -40,6 +40,8 @@ class TrainConfig:
         split_column: csv: column that names the split; none splits at random, stratified.
         unknown_column: csv: column with the labels of which nothing is known.
         difficult_column: csv: column with the labels whose objects are all hard to tell.
+        minus_one: csv and json with one number per label: what -1 is, absent or unknown; none takes
+            unknown where absence is written as 0, and asks otherwise.
         train_set: What to train on: the image set (voc; train is the default), the annotation
             file (coco), or the list (json), below root.
         val_set: What to choose by, likewise; voc: no cuts it from the training pictures.
@@ -52,6 +54,8 @@ class TrainConfig:
         download: voc and coco: download what is missing.
         difficult: What difficult objects are read as: unknown, positive or negative.
         on_error: What to do with a picture that cannot be decoded: stop or skip.
+        max_pixels: Most pixels (width times height) that an image file may say that it has; a
+            larger one is not decoded, and counts as one that cannot be.
         preset: scenes: voc or coco.
         scene_size: scenes: side of the drawn pictures in pixels; none takes the preset's, as for
             the options that follow.
@@ -68,6 +72,8 @@ class TrainConfig:
             efficientnet_lite0 if the extra lite is installed, else resnet18 from random weights.
         weights: Encoder weights: default (ImageNet), a torchvision weight name, a file, or none
             (random).
+        init: Run folder whose model to start from, with a new schedule: the encoder is taken whole,
+            of the head the classifiers of labels with the same names.
         stride: Pixels a cell of the encoder's map: 16 or 8 end the encoder earlier, for small
             objects and small pictures; none keeps it whole (mostly 32), and takes 16 for scenes
             with backbone auto.
@@ -112,9 +118,10 @@ class TrainConfig:
         graph_relation: What the edges of a graph file in csv say: company (labels occur together)
             or kin (they are alike).
         loss: Loss: bce, focal or asl.
-        gamma_positive: asl and focal: focusing exponent of positives.
-        gamma_negative: asl: focusing exponent of negatives.
-        clip: asl: probability by which negatives are shifted.
+        gamma_positive: asl and focal: focusing exponent of positives; none takes the loss's own,
+            0 for asl and 2 for focal.
+        gamma_negative: asl: focusing exponent of negatives; none takes 4.
+        clip: asl: probability by which negatives are shifted; none takes 0.05.
         unknown: What unknown training labels are treated as: ignore, negative, prior, or complete
             (by picture and label graph).
         epochs: Passes over the training pictures; none takes 12, and 4 for scenes.
@@ -133,6 +140,8 @@ class TrainConfig:
         amp: Mixed precision: auto (on CUDA), on or off.
         compile: Compile the encoder (torch.compile), which takes a while at first. Gains nothing on
             CPUs, where it needs a C++ compiler.
+        on_nan: What to do with a batch whose loss or gradient is not finite: stop (the batch is
+            saved in the run folder) or skip it.
         patience: Stop when validation mAP has not risen for this many epochs; 0 never stops.
         keep: Which weights become the model: last, or best (by validation mAP).
         device: auto, cpu or cuda.
@@ -157,6 +166,7 @@ class TrainConfig:
     split_column: str | None = "split"
     unknown_column: str = "unknown"
     difficult_column: str = "difficult"
+    minus_one: Literal["absent", "unknown"] | None = None
     train_set: str | None = None
     val_set: str | None = None
     test_set: str | None = None
@@ -168,6 +178,7 @@ class TrainConfig:
     download: bool = False
     difficult: Literal["unknown", "positive", "negative"] = "unknown"
     on_error: Literal["stop", "skip"] = "stop"
+    max_pixels: int = 128_000_000
     preset: Literal["voc", "coco"] = "voc"
     scene_size: int | None = None
     scene_hidden: float | None = None
@@ -180,6 +191,7 @@ class TrainConfig:
     test_pictures: int = 600
     backbone: str = "auto"
     weights: str | None = "default"
+    init: Path | None = None
     stride: int | None = None
     freeze: Literal["none", "norms", "encoder"] = "none"
     pooling: Literal["average", "max", "gem"] | None = None
@@ -211,9 +223,9 @@ class TrainConfig:
     graph_top_k: int | None = None
     graph_relation: Literal["company", "kin"] | None = None
     loss: Literal["bce", "focal", "asl"] = "bce"
-    gamma_positive: float = 0.0
-    gamma_negative: float = 4.0
-    clip: float = 0.05
+    gamma_positive: float | None = None
+    gamma_negative: float | None = None
+    clip: float | None = None
     unknown: Literal["ignore", "negative", "prior", "complete"] = "ignore"
     epochs: int | None = None
     batch_size: int = 32
@@ -229,6 +241,7 @@ class TrainConfig:
     ema: float = 0.99
     amp: Literal["auto", "on", "off"] = "auto"
     compile: bool = False
+    on_nan: Literal["stop", "skip"] = "stop"
     patience: int = 0
     keep: Literal["last", "best"] = "last"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -271,6 +284,8 @@ class TrainConfig:
         write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
 
 
+#: Defaults of versions that wrote these options into every config, whatever the loss.
+FORMER = {"gamma_positive": 0.0, "gamma_negative": 4.0, "clip": 0.05}
 OPTIONS = tuple(field.name for field in dataclasses.fields(TrainConfig))
 
 
@@ -296,4 +311,7 @@ def read_options(path: Path) -> dict[str, Any]:
             options[name] = words[options[name]]
     if isinstance(options.get("year"), int):
         options["year"] = str(options["year"])
+    if options.get("loss") != "asl" and all(options.get(name) is not None for name in FORMER):
+        # written before these could be left open; then 0.0 was focal's own gamma as well
+        options |= {name: None for name, value in FORMER.items() if options[name] == value}
     return options

@@ -15,8 +15,10 @@ from gatlabel.data import DataSplits, ImageDataset, ImageSource
 from gatlabel.data.dataset import Item
 from gatlabel.errors import InputError
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.building import check_batches
 from gatlabel.training.config import TrainConfig
 
+MOST_WORKERS = 64  # on any machine: slow, but they start
 CACHE_LIMIT = 2 * 2**30  # bytes of decoded pictures that `cache: auto` keeps in memory
 
 
@@ -50,7 +52,8 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
         **_reader_options(config),
     }
     splits = data.READERS[config.data](config.root, **options)
-    return _spoilt(data.check_splits(splits, config.on_error), config)
+    checked = data.check_splits(splits, config.on_error, max_pixels=config.max_pixels)
+    return _spoilt(checked, config)
 
 
 def scene_options(config: TrainConfig) -> dict[str, Any]:
@@ -130,6 +133,7 @@ ONLY_FOR = {
     "delimiter": ("csv",),
     "unknown_column": ("csv",),
     "difficult_column": ("csv",),
+    "minus_one": ("csv", "json"),
     "train_set": ("voc", "coco", "json"),
     "val_set": ("voc", "coco", "json"),
     "test_set": ("voc", "coco", "json"),
@@ -154,12 +158,18 @@ def _refuse_what_does_not_apply(config: TrainConfig) -> None:
 def loaders(
     splits: DataSplits, model: MultiLabelClassifier, config: TrainConfig
 ) -> tuple[DataLoader[Item], DataLoader[Item]]:
-    """Builds the loaders of training and validation pictures."""
+    """Builds the loaders of training and validation pictures.
+
+    Raises:
+        InputError: If the model cannot learn from batches of this size, or the machine cannot carry
+            so many workers.
+    """
+    check_batches(model, config, len(splits.train))
+    workers = default_workers() if config.workers is None else checked_workers(config.workers)
     augmentation = data.training_transform(model.image_size, config.augmentation, config.resize)
     whole = data.evaluation_transform(model.image_size, config.resize)
     sources = (splits.train, splits.val)
     cache = _cache(config, sources, model.image_size)
-    workers = default_workers() if config.workers is None else config.workers
     train = ImageDataset(splits.train, augmentation, cache=cache, folder=config.cache_folder)
     val = ImageDataset(splits.val, whole, cache=cache, folder=config.cache_folder)
     return (
@@ -171,6 +181,30 @@ def loaders(
 def default_workers() -> int:
     """Processes that load pictures: none on a CPU run, whose cores training itself fills."""
     return min(8, (os.cpu_count() or 2) - 1) if torch.cuda.is_available() else 0
+
+
+def usable_cores() -> int:
+    """Returns the number of cores that this process may use, which can be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def checked_workers(workers: int) -> int:
+    """Returns a number of processes that load pictures, if this machine can carry them.
+
+    Each is a copy of this process; thousands would take minutes to start, and all its memory.
+
+    Raises:
+        InputError: If there are too many.
+    """
+    cores = usable_cores()
+    most = max(MOST_WORKERS, 4 * cores)
+    if workers > most:
+        raise InputError(
+            f"workers={workers}: this machine has {cores} usable cores; give at most {most}"
+        )
+    return workers
 
 
 def _cache(

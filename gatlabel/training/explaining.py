@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +11,17 @@ from torch import Tensor
 
 from gatlabel import data
 from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.encoders import unread_encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.explain import GraphExplanation, explain_graph
-from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import TakesGraph
 from gatlabel.nn.heads.features import NodeFeatures
-from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import aligned_targets
+from gatlabel.training.finished_runs import open_run
 from gatlabel.training.fitting import device_of
 from gatlabel.training.run_folder import RunFolder
 
@@ -50,8 +50,7 @@ def explain_run(
             data is not there.
     """
     run = RunFolder(Path(folder))
-    config = run.read_config()
-    model = MultiLabelClassifier.from_pretrained(run.path)
+    model, config = open_run(run.path)
     head = model.head
     if not isinstance(head, TakesGraph):
         raise InputError(f"the head {head.kind!r} of {folder} has no label graph to explain")
@@ -67,7 +66,7 @@ def explain_run(
     features = predict_features(model.to(device), splits[split])
     targets = aligned_targets(splits[split], model.labels)
     head = head.cpu().eval()
-    before = _before_training(run, config, head)
+    before = _before_training(run, config, model)
     return explain_graph(head, model.labels, features, targets, before=before, edges=edges)
 
 
@@ -81,19 +80,27 @@ def _edges_to_explain(head: TakesGraph, most: int, target: int | None) -> list[i
     return chosen
 
 
-def _before_training(run: RunFolder, config: TrainConfig, trained: TakesGraph) -> TakesGraph:
-    """Makes the head again as it began, without the files that the run was given."""
-    graph = LabelGraph.load(run.graph)
-    graph.counts = Cooccurrence.load(run.counts)  # a graph is saved without them
-    nodes, vectors = getattr(trained, "nodes", None), None
-    if isinstance(nodes, NodeFeatures) and not nodes.trainable:
-        vectors = nodes.vectors  # as they were, and perhaps from a file
-    if Path(config.weights or "").is_absolute():
-        # weights of a file replace random ones: what is drawn for the head after them is the same
-        config = dataclasses.replace(config, weights=None)
+def _before_training(
+    run: RunFolder, config: TrainConfig, model: MultiLabelClassifier
+) -> TakesGraph:
+    """Makes the head again as it began, without the files that the run was given.
+
+    Of its options only the seed counts here, and which weights the encoder started from: all else
+    is as it is in the model.
+    """
+    trained, graph = model.head, model.graph
+    assert isinstance(trained, TakesGraph)
+    assert graph is not None
+    graph.counts = Cooccurrence.load(run.counts).reorder(model.labels)  # it is saved without them
+    options = {name: v for name, v in trained.config.items() if name != "in_features"}
+    nodes = getattr(trained, "nodes", None)
+    if isinstance(nodes, NodeFeatures):  # fixed ones are as they were, and perhaps from a file
+        options["node_features"] = "learned" if nodes.trainable else nodes.vectors
     torch.manual_seed(config.seed)
-    head = build_model(config, graph, config.head, vectors=vectors).head.eval()
-    assert isinstance(head, TakesGraph)
+    unread_encoder(model.encoder.name, config.weights, stride=model.encoder.stride)  # draws first
+    head = type(trained)(trained.in_features, graph=graph, **options).eval()
+    if graph.counts.images is not None:
+        head.start_at(torch.from_numpy(graph.counts.base_rates))
     return head
 
 

@@ -4,59 +4,30 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from torch import nn
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from gatlabel.data.dataset import Item
-from gatlabel.errors import InputError, require_extra
+from gatlabel.errors import InputError, first_line, require_extra
+from gatlabel.interruptions import Signals
+from gatlabel.labels import ABSENT, PRESENT
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.averaging import MovingAverage
+from gatlabel.training.callbacks import Curves, Interruptible, WriteRows
+from gatlabel.training.checkpoints import BEST, Checkpoint, Log, read_checkpoint
 from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.epoch_checkpoints import EpochCheckpoints, resume_from
 from gatlabel.training.module import TrainingModule
-
-WriteRows = Callable[[list[dict[str, float]]], None]
-
-
-class Curves(Callback):
-    """Collects one row of numbers an epoch, and keeps them over interruptions.
-
-    Args:
-        write: Called with all rows after every epoch.
-
-    Attributes:
-        rows: ``{"epoch": 0, "train_loss": …, "val_loss": …, "val_mAP": …, "lr": …}``.
-        epochs_seen: Epochs trained by this process.
-    """
-
-    def __init__(self, write: WriteRows) -> None:
-        self.rows: list[dict[str, float]] = []
-        self.epochs_seen = 0
-        self.write = write
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes the numbers that the module logged, and the head's learning rate."""
-        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        values["lr"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
-        self.rows.append({"epoch": trainer.current_epoch, **values})
-        self.epochs_seen += 1
-        self.write(self.rows)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns the rows for the checkpoint."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up the rows of a checkpoint."""
-        self.rows = list(state_dict["rows"])
+from gatlabel.training.nonfinite import NonFiniteGuard
 
 
 def device_of(config: TrainConfig) -> torch.device:
@@ -88,10 +59,13 @@ def fit(
     loaders: tuple[DataLoader[Item], DataLoader[Item]],
     checkpoints: Path | None,
     *,
-    resume: Path | None = None,
+    record: Mapping[str, Any] | None = None,
+    resume: Checkpoint | None = None,
     logs: Path | None = None,
     write_curves: WriteRows = lambda rows: None,
     completion: Completion | None = None,
+    signals: Signals | None = None,
+    log: Log = lambda line: None,
 ) -> list[dict[str, float]]:
     """Trains a model in place.
 
@@ -99,77 +73,126 @@ def fit(
         model: The model; afterwards it holds the weights that ``config.keep`` names, averaged
             where ``config.ema`` is on, in evaluation mode on the CPU.
         config: The options.
-        loaders: Of training and of validation pictures.
-        checkpoints: Folder for ``last.ckpt`` and ``best.ckpt``; none writes none.
+        loaders: Of training and of validation images.
+        checkpoints: Folder for checkpoints; none writes none.
+        record: Primitives that checkpoints keep beside the state, under ``run``.
         resume: Checkpoint to go on from.
         logs: Folder for TensorBoard logs; none writes none.
         write_curves: Called with all rows of the learning curves after every epoch.
-        completion: What becomes of unknown training targets; none leaves them as they are.
+        completion: Fills in unknown training targets; none leaves them as they are.
+        signals: Asked before every step whether the process should end.
+        log: Called with warnings, a line each.
 
     Returns:
-        The learning curves, a row an epoch.
+        The learning curves, one row per epoch.
 
     Raises:
-        InputError: If the checkpoint does not fit the model, an extra is missing, or there is no
-            compiler for ``config.compile``.
+        InputError: If the checkpoint does not fit the model, a value is not finite, an extra is
+            missing, or there is no compiler for ``config.compile``.
     """
     train_loader, val_loader = loaders
+    device = device_of(config)
+    measured = _is_measurable(val_loader, config, log)
     curves = Curves(write_curves)
     callbacks: list[Callback] = [curves]
+    if signals is not None:
+        callbacks.append(Interruptible(signals))
     if config.ema:
         callbacks.append(MovingAverage(config.ema))
-    if config.patience:
+    if config.patience and measured:
         callbacks.append(EarlyStopping("val_mAP", mode="max", patience=config.patience))
-    best: ModelCheckpoint | None = None
     if checkpoints is not None:
-        best = ModelCheckpoint(
-            checkpoints,
-            filename="best",
-            monitor="val_mAP",
-            mode="max",
-            save_last=True,
-            enable_version_counter=False,
-        )
-        callbacks.append(best)
+        callbacks.append(EpochCheckpoints(checkpoints, record or {}))
     if config.progress:
         from lightning.pytorch.callbacks import RichProgressBar
 
         callbacks.append(RichProgressBar(leave=False))
-    device = device_of(config)
-    module = TrainingModule(model, config, len(train_loader), completion)
-    with _quiet():
-        trainer = pl.Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=1,
-            precision=precision_of(config),
-            max_epochs=config.epochs,
-            gradient_clip_val=config.clip_gradient or None,
-            callbacks=callbacks,
-            logger=_logger(logs),
-            enable_checkpointing=checkpoints is not None,
-            enable_model_summary=False,
-            enable_progress_bar=config.progress,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,
-        )
-        try:
-            with compiled(model.encoder, config.compile):
-                trainer.fit(module, train_loader, val_loader, ckpt_path=resume, weights_only=True)
-        except RuntimeError as error:
-            if config.compile and "compiler" in str(error):
-                reason = str(error).splitlines()[0]
-                raise InputError(
-                    f"compile: torch.compile failed ({reason}); leave it out"
-                ) from error
-            if resume is not None and "Error(s) in loading state_dict" in str(error):
-                raise InputError(f"the checkpoint {resume} does not fit the run's model") from error
-            raise
-    if resume is not None and not curves.epochs_seen:
-        _load_averaged(module, resume)  # nothing was left to train, and Lightning loads raw weights
-    if config.keep == "best" and best is not None and best.best_model_path:
-        _load_averaged(module, Path(best.best_model_path))
+    source = getattr(train_loader.dataset, "source", None)
+    guard = NonFiniteGuard(
+        config.on_nan, getattr(source, "ids", ()), checkpoints and checkpoints.parent, log
+    )
+    module = TrainingModule(model, config, len(train_loader), completion, guard)
+    if resume is not None and resume.complete:
+        curves.rows = _finished_rows(resume)
+        _load_weights(module, resume)
+    else:
+        with _quiet():
+            trainer = pl.Trainer(
+                accelerator="gpu" if device.type == "cuda" else "cpu",
+                devices=1,
+                precision=precision_of(config),
+                max_epochs=config.epochs,
+                gradient_clip_val=config.clip_gradient or None,
+                callbacks=callbacks,
+                logger=_logger(logs),
+                enable_checkpointing=checkpoints is not None,
+                enable_model_summary=False,
+                enable_progress_bar=config.progress,
+                num_sanity_val_steps=0,
+                log_every_n_steps=1,
+            )
+            if resume is not None:
+                resume_from(trainer, resume)
+            _run(trainer, module, loaders, config, resume)
+    if config.keep == "best" and measured and checkpoints is not None:
+        _keep_best(module, checkpoints, log)
     model.cpu().eval()
     return curves.rows
+
+
+def _run(
+    trainer: pl.Trainer,
+    module: TrainingModule,
+    loaders: tuple[DataLoader[Item], DataLoader[Item]],
+    config: TrainConfig,
+    resume: Checkpoint | None,
+) -> None:
+    path = None if resume is None else resume.path
+    try:
+        with compiled(module.model.encoder, config.compile):
+            trainer.fit(module, *loaders, ckpt_path=path, weights_only=True)
+    except RuntimeError as error:
+        reason = first_line(error)
+        if config.compile and "compiler" in str(error):
+            raise InputError(f"compile: torch.compile failed ({reason}); leave it out") from error
+        if path is not None and ("loading state_dict" in str(error) or "size of tensor" in reason):
+            raise InputError(f"the checkpoint {path} does not fit the run's model") from error
+        if "DataLoader worker" in str(error):
+            raise InputError(
+                f"a process that loads images ended: {reason} Fewer --workers need less memory"
+            ) from error
+        raise
+
+
+def _is_measurable(loader: DataLoader[Item], config: TrainConfig, log: Log) -> bool:
+    """Whether validation mAP exists; if not, what goes by it is left out, and that is said."""
+    targets = getattr(loader.dataset, "targets", None)
+    if not isinstance(targets, Tensor) or bool(
+        ((targets == PRESENT).any(0) & (targets == ABSENT).any(0)).any()
+    ):
+        return True
+    unused = [f"patience={config.patience}"] if config.patience else []
+    unused += ["keep=best"] if config.keep == "best" else []
+    if unused:
+        log(
+            "note: no label has both presences and absences among the validation images, so there "
+            f"is no validation mAP to go by: {' and '.join(unused)} without effect, all epochs are "
+            "trained and the last is kept"
+        )
+    return False
+
+
+def _keep_best(module: TrainingModule, checkpoints: Path, log: Log) -> None:
+    """Loads the weights of the best epoch; where their file is damaged, the last ones stay."""
+    try:
+        _load_weights(module, read_checkpoint(checkpoints / BEST))
+    except InputError as error:
+        log(f"warning: {error}; the weights of the last epoch are kept")
+
+
+def _finished_rows(checkpoint: Checkpoint) -> list[dict[str, float]]:
+    rows: list[dict[str, float]] = checkpoint.state["callbacks"][Curves.__qualname__]["rows"]
+    return list(rows)
 
 
 @contextmanager
@@ -184,9 +207,14 @@ def compiled(module: nn.Module, wanted: bool) -> Iterator[None]:
             module._compiled_call_impl = None
 
 
-def _load_averaged(module: TrainingModule, path: Path) -> None:
-    state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    module.load_state_dict(state["state_dict"])
+def _load_weights(module: TrainingModule, checkpoint: Checkpoint) -> None:
+    """Loads the weights that evaluation uses: the averaged ones, where they are averaged."""
+    try:
+        module.load_state_dict(checkpoint.state["state_dict"])
+    except (RuntimeError, KeyError) as error:
+        raise InputError(
+            f"the checkpoint {checkpoint.path} does not fit the run's model"
+        ) from error
 
 
 def _logger(folder: Path | None) -> Any:

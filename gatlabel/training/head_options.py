@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,12 @@ from gatlabel.errors import InputError
 from gatlabel.nn import HEADS, TakesGraph
 from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.option_effects import (
+    ELSEWHERE,
+    has_effect,
+    refuse_without_effect,
+    usual_values,
+)
 
 _GAT = ("node_features", "hidden", "heads", "base", "layers", "kinship", "dropout")
 #: By head, its options as a run calls them.
@@ -55,8 +60,15 @@ def head_options(config: TrainConfig, head: str) -> dict[str, Any]:
 
 
 def untaken_options(config: TrainConfig, heads: Sequence[str]) -> list[str]:
-    """Lists the options that were given, are for particular heads, and that none of these takes."""
-    usual = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    """Lists the options that were given, are for particular heads, and that none of these takes.
+
+    Those that a series of heads shares are not among them.
+    """
+    return [name for name in _untaken(config, heads) if name not in SHARED]
+
+
+def _untaken(config: TrainConfig, heads: Sequence[str]) -> list[str]:
+    usual = usual_values(config)
     particular = dict.fromkeys(name for names in HEAD_OPTIONS.values() for name in names)
     taken = {name for head in heads for name in HEAD_OPTIONS[head]}
     if config.base != "nodes":  # classifiers have no layers
@@ -64,15 +76,19 @@ def untaken_options(config: TrainConfig, heads: Sequence[str]) -> list[str]:
     return [
         name
         for name in particular
-        if name not in SHARED and name not in taken and getattr(config, name) != usual[name]
+        if name not in taken
+        and getattr(config, name) not in usual[name]
+        and not any(has_effect(config, way) for way in ELSEWHERE.get(name, ()))
     ]
 
 
 def refuse_untaken_options(config: TrainConfig) -> None:
-    """Refuses options of other heads than the run's own.
+    """Refuses options that do nothing: those of other heads than the run's own, and all others.
+
+    Not those that a series of runs gives to all heads: see :func:`notes_on_options`.
 
     Raises:
-        InputError: If such an option is not at its default; the message says whose it is.
+        InputError: If such an option was given; the message says what it is for.
     """
     for name in untaken_options(config, [config.head]):
         takers = [head for head, names in HEAD_OPTIONS.items() if name in names]
@@ -83,3 +99,13 @@ def refuse_untaken_options(config: TrainConfig) -> None:
             "; its layers are decoder_layers" if (config.head, name) == ("query", "layers") else ""
         )
         raise InputError(f"{given}: not for head={config.head}, only for {', '.join(takers)}{hint}")
+    refuse_without_effect(config)
+
+
+def notes_on_options(config: TrainConfig) -> list[str]:
+    """Says which of the options that a series of runs shares do nothing in this one."""
+    shared = [name for name in _untaken(config, [config.head]) if name in SHARED]
+    return [
+        f"note: {name}={getattr(config, name)} is not used: the head {config.head} does not take it"
+        for name in shared
+    ]

@@ -8,27 +8,16 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from gatlabel.losses import AsymmetricLoss, BCELoss, FocalLoss
+from gatlabel.data.seeds import mixed
 from gatlabel.metrics import mean_average_precision
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.losses import make_loss as make_loss
+from gatlabel.training.nonfinite import DivergedError, NonFiniteGuard
 from gatlabel.training.optimizers import make_optimizer, make_schedule
 
 Batch = tuple[Tensor, Tensor, Tensor]
-
-
-def make_loss(config: TrainConfig) -> nn.Module:
-    """Builds the loss that the options name."""
-    if config.loss == "focal":
-        return FocalLoss(gamma=config.gamma_positive or 2.0)
-    if config.loss == "asl":
-        return AsymmetricLoss(
-            gamma_negative=config.gamma_negative,
-            gamma_positive=config.gamma_positive,
-            clip=config.clip,
-        )
-    return BCELoss()
 
 
 class TrainingModule(pl.LightningModule):
@@ -43,6 +32,7 @@ class TrainingModule(pl.LightningModule):
         steps_per_epoch: Number of optimiser steps in an epoch.
         completion: Gives the targets of the training pictures, by their position, instead of the
             batches; it learns the logits of every epoch, and checkpoints hold its state.
+        guard: Judges losses and gradients; by default a value that is not finite stops training.
     """
 
     def __init__(
@@ -51,6 +41,7 @@ class TrainingModule(pl.LightningModule):
         config: TrainConfig,
         steps_per_epoch: int,
         completion: Completion | None = None,
+        guard: NonFiniteGuard | None = None,
     ) -> None:
         super().__init__()
         self.model, self.config, self.steps_per_epoch = model, config, steps_per_epoch
@@ -60,6 +51,9 @@ class TrainingModule(pl.LightningModule):
         self._losses: list[Tensor] = []  # of the epoch's training batches, and their pictures
         self._sizes: list[int] = []
         self.completion = completion
+        self.guard = NonFiniteGuard() if guard is None else guard
+        self._batch: Batch | None = None  # the one of this step, and its loss
+        self._loss = torch.zeros(())
         # of the training pictures, on the device; none until the first step of an epoch
         self._completed: Tensor | None = None
         self._train_logits: Tensor | None = None
@@ -68,6 +62,11 @@ class TrainingModule(pl.LightningModule):
         """Images uint8 ``(B, 3, H, W)`` -> logits ``(B, L)``."""
         logits: Tensor = self.model(images)
         return logits
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        """Makes dropout and stochastic depth a function of seed and step."""
+        torch.manual_seed(mixed(self.config.seed, self.global_step))
+        self.guard.begin_step(self.model)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Returns the loss of one batch."""
@@ -80,12 +79,9 @@ class TrainingModule(pl.LightningModule):
             self._keep_logits(logits, indices)
         self._losses.append(losses[0].detach())
         self._sizes.append(len(images))
-        if self.trainer.is_last_batch:  # logged once: at every step it costs as much as the loop
-            device, dtype = losses[0].device, losses[0].dtype
-            weights = torch.tensor(self._sizes, dtype=dtype, device=device)
-            mean = (torch.stack(self._losses) * weights).sum() / weights.sum()
-            self.log("train_loss", mean, on_step=False, on_epoch=True, batch_size=1)
-        return torch.stack(losses).sum()
+        loss = torch.stack(losses).sum()
+        self._batch, self._loss = batch, loss.detach()
+        return loss
 
     def configure_gradient_clipping(
         self,
@@ -93,20 +89,43 @@ class TrainingModule(pl.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips the norm of what learns from further losses apart from the rest."""
+        """Clips the norm of what learns from further losses apart from the rest.
+
+        Takes no step where the loss or a norm is not finite, if the run skips such batches.
+        """
         apart = {id(p) for p in self.model.head.apart_parameters()}
-        if not apart or not gradient_clip_val or gradient_clip_algorithm == "value":
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-            return
-        # in the optimiser's order, as Lightning has it: sums in another order round otherwise
+        # in the optimiser's order: sums in another order round otherwise
         every = [p for group in optimizer.param_groups for p in group["params"]]
-        for further in (False, True):
+        norms = []
+        for further in (False, True) if apart else (False,):
             mine = [p for p in every if (id(p) in apart) == further]
-            nn.utils.clip_grad_norm_(mine, float(gradient_clip_val))
+            # an infinite limit clips nothing
+            if gradient_clip_val:
+                norms.append(nn.utils.clip_grad_norm_(mine, float(gradient_clip_val)))
+            else:
+                norms.append(nn.utils.get_total_norm([p.grad for p in mine if p.grad is not None]))
+        values = {"loss": self._loss}
+        # a scaler of gradients skips infinite ones by itself, and then lowers its scale
+        if getattr(self.trainer.precision_plugin, "scaler", None) is None:
+            values["gradient norm"] = torch.stack(norms).sum()
+        assert self._batch is not None
+        if not self.guard.passes(
+            values,
+            self.model,
+            self._batch,
+            epoch=self.current_epoch,
+            step=self.global_step,
+            rate=max(group["lr"] for group in optimizer.param_groups),
+        ):
+            for parameter in every:
+                parameter.grad = None  # the optimiser leaves those alone
+            self._losses.pop()
+            self._sizes.pop()
 
     def on_train_epoch_start(self) -> None:
         """Forgets the losses of the last epoch."""
         self._losses, self._sizes = [], []
+        self.guard.begin_epoch()
 
     def _completed_targets(self, indices: Tensor, completion: Completion) -> Tensor:
         """Returns the targets ``(B, L)`` of a batch as they stand now."""
@@ -123,9 +142,16 @@ class TrainingModule(pl.LightningModule):
         self._train_logits[rows] = logits.detach().to(self._train_logits.dtype)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
-        """Completes targets after the last batch: checkpoints are written before the epoch ends."""
-        last = self.trainer.is_last_batch
-        if self.completion is None or self._train_logits is None or not last:
+        """Logs the loss and completes targets after the last batch, before the checkpoint."""
+        if not self.trainer.is_last_batch:
+            return
+        self.guard.end_epoch(self.current_epoch, batch_index + 1)
+        # logged once: at every step it costs as much as the loop
+        losses = torch.stack(self._losses)
+        weights = torch.tensor(self._sizes, dtype=losses.dtype, device=losses.device)
+        mean = (losses * weights).sum() / weights.sum()
+        self.log("train_loss", mean, on_step=False, on_epoch=True, batch_size=1)
+        if self.completion is None or self._train_logits is None:
             return
         progress = (self.current_epoch + 1) / (self.trainer.max_epochs or 1)
         self.completion.update(self._train_logits, progress)
@@ -151,14 +177,19 @@ class TrainingModule(pl.LightningModule):
         """Computes loss and mAP over all of the split."""
         logits, targets = torch.cat(self._logits), torch.cat(self._targets)
         self._logits, self._targets = [], []
+        if not bool(torch.isfinite(logits).all()):
+            raise DivergedError(
+                f"training diverged: after epoch {self.current_epoch} the logits of validation "
+                "images are not finite, although every step was; lower --lr"
+            )
         self.log("val_loss", self.loss(logits, targets))
         self.log("val_mAP", mean_average_precision(logits, targets).value, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         """Returns the optimiser and its schedule."""
         optimizer = make_optimizer(self.model, self.config)
-        scheduler, interval = make_schedule(optimizer, self.config, self.steps_per_epoch)
+        scheduler = make_schedule(optimizer, self.config, self.steps_per_epoch)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": interval},
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }

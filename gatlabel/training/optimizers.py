@@ -44,26 +44,22 @@ def make_optimizer(model: MultiLabelClassifier, config: TrainConfig) -> Optimize
     return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
 
 
-def make_schedule(
-    optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int
-) -> tuple[LRScheduler, str]:
-    """Builds the learning-rate schedule.
+def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> LRScheduler:
+    """Builds the learning-rate schedule, which steps after every optimiser step.
 
-    Returns:
-        The scheduler and how often it steps, ``"step"`` or ``"epoch"``.
+    All do: Lightning steps a schedule by epochs only after the epoch's checkpoint is written.
     """
     if config.schedule == "onecycle":
         rates = [group["lr"] for group in optimizer.param_groups]
         assert config.epochs is not None  # a resolved config has them
         steps = max(config.epochs * steps_per_epoch, 4)  # torch divides by the length of the rise
-        scheduler = OneCycleLR(
+        return OneCycleLR(
             optimizer,
             max_lr=rates,
             total_steps=steps,
             pct_start=max(config.warmup, 2 / steps),
             cycle_momentum=False,
         )
-        return scheduler, "step"
     if config.schedule == "step":
-        return StepLR(optimizer, config.step_epochs, gamma=0.1), "epoch"
-    return ConstantLR(optimizer, factor=1.0), "epoch"
+        return StepLR(optimizer, config.step_epochs * steps_per_epoch, gamma=0.1)
+    return ConstantLR(optimizer, factor=1.0)

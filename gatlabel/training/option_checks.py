@@ -1,60 +1,80 @@
-"""Whether options are in range and go together, before anything is read or written."""
+"""Whether options are of their types, in range and go together, before anything is read."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from gatlabel.errors import InputError
+from gatlabel.values import finite_number, of_type, shown
 
 if TYPE_CHECKING:
     from gatlabel.training.config import TrainConfig
 
+_MANY = 10**6
+#: Of every option that is a number, the least and the most it may be. The most keeps out slips of
+#: the keyboard that would run for ever or fill the memory; nothing that makes sense is near it.
+BOUNDS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("train_pictures", "test_pictures", "batch_size"), (1, _MANY)),
+    **dict.fromkeys(("epochs", "step_epochs", "graph_top_k"), (1, _MANY)),
+    **dict.fromkeys(("layers", "decoder_layers"), (1, 1000)),
+    **dict.fromkeys(("hidden", "heads"), (1, 2**16)),
+    **dict.fromkeys(("scene_size", "stride"), (1, 8192)),
+    "image_size": (8, 8192),  # what the encoder takes is tried when it is made
+    **dict.fromkeys(("gamma_positive", "gamma_negative"), (0, 1000)),
+    **dict.fromkeys(("weight_decay", "shrinkage", "clip_gradient"), (0, 1e9)),
+    **dict.fromkeys(("encoder_lr", "lam"), (0, 1e9)),
+    **dict.fromkeys(("scene_strength", "scene_long_tail"), (0, 2)),
+    "fractions": (0, 1),
+    "graph_threshold": (-1e9, 1e9),
+    "lr": (0, 1e9),
+    "max_pixels": (1, 2**40),
+    "patience": (0, _MANY),
+    "scene_difficulty": (0, 1),
+    "seed": (0, 2**32 - 1),
+    "steps": (0, 1000),
+    "workers": (0, _MANY),  # what the machine can carry is checked where they start
+}
+#: Shares that may be 0 but not 1.
+SHARES = (
+    *("ema", "dropout", "kinship", "clip", "warmup", "label_noise", "hide_labels"),
+    "scene_hidden",
+)
+
 
 def check_options(config: TrainConfig) -> None:
-    """Checks what the types of the options leave open.
+    """Checks what an option is, and what it may be.
+
+    Values are made plain on the way: numbers of NumPy become Python's, lists tuples, and texts
+    paths where an option is one.
 
     Raises:
-        InputError: If a value is out of range, or a set of files lacks its root; it is named.
+        InputError: If a value is of the wrong type, not finite or out of range, or a set of files
+            lacks its root; it is named.
     """
-    at_least = {
-        "batch_size": 1,
-        "layers": 1,
-        "steps": 0,
-        "step_epochs": 1,
-        "train_pictures": 1,
-        "test_pictures": 1,
-        "weight_decay": 0,
-        "shrinkage": 0,
-        "clip_gradient": 0,
-        "patience": 0,
-        "gamma_positive": 0,
-        "gamma_negative": 0,
-        "seed": 0,
-    }
-    at_least |= {name: 0 for name in ("encoder_lr", "lam") if getattr(config, name) is not None}
-    for name, least in at_least.items():
-        if getattr(config, name) < least:
-            raise InputError(f"{name}={getattr(config, name)}: must be at least {least}")
-    sizes = ("image_size", "stride", "hidden", "heads", "decoder_layers", "graph_top_k", "epochs")
-    for name in sizes:
+    for name, hint in _hints().items():
+        object.__setattr__(config, name, of_type(getattr(config, name), name, hint))
+    for name, (least, most) in BOUNDS.items():
         value = getattr(config, name)
-        if value is not None and value < 1:
-            raise InputError(f"{name}={value}: must be at least 1")
-    if min(config.fractions) < 0 or abs(sum(config.fractions) - 1) > 1e-6:
+        for number in value if isinstance(value, tuple) else (value,):
+            if number is not None:
+                finite_number(number, name, least, most)
+    for name in SHARES:
+        value = getattr(config, name)
+        if value is None or isinstance(value, str) or 0 <= value < 1:
+            continue
+        single = ", or single" if name == "hide_labels" else ""
+        raise InputError(f"{name}={shown(value)}: must be at least 0 and below 1{single}")
+    if abs(sum(config.fractions) - 1) > 1e-6:
         raise InputError(f"fractions={list(config.fractions)}: three shares that add up to 1")
-    if config.workers is not None and config.workers < 0:
-        raise InputError(f"workers={config.workers}: must be at least 0")
-    for name in ("ema", "dropout", "kinship", "clip", "warmup", "label_noise"):
-        value = getattr(config, name)
-        if value is not None and not 0 <= value < 1:
-            raise InputError(f"{name}={value}: must be at least 0 and below 1")
-    if config.hide_labels != "single" and not 0 <= config.hide_labels < 1:
-        raise InputError(
-            f"hide_labels={config.hide_labels}: must be at least 0 and below 1, or single"
-        )
-    if config.seed >= 2**32:
-        raise InputError(f"seed={config.seed}: must be below 2^32")
-    if not config.lr > 0:
+    if config.lr == 0:
         raise InputError(f"lr={config.lr}: must be above 0")
     if config.data != "scenes" and config.root is None:
         raise InputError(f"data={config.data} needs root: the folder of the pictures")
+
+
+@functools.cache
+def _hints() -> dict[str, Any]:
+    from gatlabel.training.config import TrainConfig
+
+    return get_type_hints(TrainConfig)

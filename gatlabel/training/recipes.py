@@ -55,8 +55,8 @@ def mlgcn(**options: Any) -> TrainConfig:
 def asl(**options: Any) -> TrainConfig:
     """The recipe of the asymmetric loss (Ridnik et al., ICCV 2021, arXiv:2009.14119).
 
-    Asymmetric loss with gamma- 4, gamma+ 0 and clip 0.05, RandAugment and Cutout, AdamW with
-    rate 1e-4 for all weights and weight decay 1e-2 as in Query2Label, one-cycle, EMA 0.9997.
+    Asymmetric loss with its own gamma- 4, gamma+ 0 and clip 0.05, RandAugment and Cutout, AdamW
+    with rate 1e-4 for all weights and weight decay 1e-2 as in Query2Label, one-cycle, EMA 0.9997.
     """
     return TrainConfig(
         **{

@@ -29,8 +29,9 @@ def protocol_of(
     return {
         "split": f"{evaluation.split}, {len(evaluation.source)} pictures",
         "AP": "uninterpolated, on logits in float64; tied scores are one threshold",
-        "mAP": f"mean over the {len(model.labels) - len(report.left_out)} labels with a positive",
-        "labels left out": ", ".join(report.left_out) or "none",
+        "mAP": f"mean over the {int((~report.ap.isnan()).sum())} labels with a positive and a "
+        "known absence",
+        "labels left out": ", ".join((*report.left_out, *report.never_absent)) or "none",
         "F1": "CP, CR averaged over labels, CF1 their harmonic mean; OP, OR, OF1 pooled; p ≥ 0.5",
         "unknown labels": _unknown_labels(config),
         "pictures": f"{model.image_size} pixels, {model.resize}",

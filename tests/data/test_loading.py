@@ -1,4 +1,5 @@
 import doctest
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,15 +14,16 @@ from gatlabel.data import (
     FileImages,
     ImageDataset,
     PictureCache,
+    check_images,
     evaluation_transform,
     loader,
     stack_pictures,
     training_transform,
 )
-from gatlabel.data.cache import shrink
+from gatlabel.data.cache import decoded_in_order, shrink
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
-from tests.data.pictures import DrawnImages, mosaic, write_csv
+from tests.data.pictures import DrawnImages, mosaic, save_picture, write_csv
 
 
 def drawn(N: int = 10, L: int = 3) -> DrawnImages:
@@ -112,6 +114,66 @@ def test_a_failed_fill_leaves_an_empty_cache_that_can_be_filled() -> None:
         cache.fill(decode, None, threads=2)
     cache.fill(lambda index: torch.full((3, 1, 1), index, dtype=torch.uint8), None, threads=1)
     assert cache.get(2, decode, None).flatten().tolist() == [2, 2, 2]
+
+
+def test_a_memory_cache_that_is_full_decodes_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+    asked: list[int] = []
+
+    def decode(index: int) -> torch.Tensor:
+        asked.append(index)
+        return torch.full((3, 2, 5), index, dtype=torch.uint8)
+
+    cache = PictureCache(10, most=125)  # of 30 bytes each
+    cache.fill(decode, None, threads=2)
+    assert cache.filled
+    assert cache.bytes == 120
+    assert "holds 4 of 10 images" in caplog.text
+    for _ in range(2):
+        asked.clear()
+        for index in range(10):
+            assert torch.equal(cache.get(index, decode, None), decode(index))
+        assert [asked.count(index) for index in range(10)] == [1] * 4 + [2] * 6
+
+
+def test_a_cache_decodes_only_a_few_images_ahead() -> None:
+    asked: list[int] = []
+
+    def decode(index: int) -> torch.Tensor:
+        asked.append(index)
+        return torch.zeros(3, 1, 1, dtype=torch.uint8)
+
+    images = decoded_in_order(decode, 1000, None, threads=2)
+    next(images)
+    images.close()  # type: ignore[attr-defined]
+    assert len(asked) < 10
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("change", ["gone", "broken", "pipe"])
+def test_a_file_that_fails_after_the_check_is_one_error(
+    tmp_path: Path, workers: int, change: str
+) -> None:
+    names = [f"{k}.png" for k in range(6)]
+    for name in names:
+        save_picture(tmp_path / name)
+    source = FileImages(tmp_path, LabelSet(["x"]), names, np.ones((6, 1), np.float32))
+    checked, _ = check_images(source, "skip")
+    batches = loader(
+        ImageDataset(checked, evaluation_transform(8)), 2, train=False, workers=workers
+    )
+    assert len(list(batches)) == 3
+    path = tmp_path / "3.png"
+    if change == "broken":
+        path.write_bytes(path.read_bytes()[:60])
+    else:
+        path.unlink()
+    if change == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(InputError, match=r"^(?!.*Traceback)[^\n]*3\.png[^\n]*\Z"):
+        list(batches)
+    path.unlink(missing_ok=True)
+    save_picture(path)
+    assert len(list(batches)) == 3  # the loader can be used on
 
 
 def epoch(batches: object) -> tuple[torch.Tensor, torch.Tensor]:

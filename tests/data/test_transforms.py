@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from gatlabel.data import (
     AUGMENTATIONS,
@@ -317,3 +318,32 @@ def test_shift_moves_and_zoom_scales() -> None:
 def test_options_out_of_range_are_named(wrong) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         training_transform(32, Augmentation(**wrong))
+
+
+@pytest.mark.parametrize("size", [(1, 200_000), (200_000, 1), (3, 50_000), (1, 1)])
+@pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
+def test_very_long_images_are_brought_to_size_in_little_memory(
+    resize: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = torch.full((3, *size), 77, dtype=torch.uint8)
+    real, largest = torch.nn.functional.interpolate, []
+
+    def interpolate(*args: object, **options: object) -> torch.Tensor:
+        result = real(*args, **options)  # type: ignore[arg-type]
+        largest.append(result.numel())
+        return result
+
+    monkeypatch.setattr(torch.nn.functional, "interpolate", interpolate)
+    shown = evaluation_transform(64, resize)(image)  # type: ignore[arg-type]
+    assert shown.shape == (3, 64, 64)
+    assert (shown == 77).all(0).any()
+    assert max(largest, default=0) <= 3 * 64 * 64 * 16
+    for name in AUGMENTATIONS:
+        assert training_transform(64, name, resize)(image).shape == (3, 64, 64)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(20, 320), (30, 40), (300, 100)])
+def test_the_centre_crop_of_other_images_is_as_ever(size: tuple[int, int]) -> None:
+    image = torch.from_numpy(mosaic(*size)).permute(2, 0, 1)
+    expected = v2.CenterCrop(24)(v2.Resize(24, antialias=True)(image))
+    assert torch.equal(evaluation_transform(24, "crop")(image), expected)

@@ -1,6 +1,7 @@
 """A bundle predicts as its run does, and a damaged one is one clear error."""
 
 import json
+import os
 import shutil
 import types
 from collections.abc import Callable
@@ -106,7 +107,10 @@ def edited(**changes: Any) -> Callable[[Path], None]:
 
 
 def fewer_labels(folder: Path) -> None:
-    edited(labels=LABELS[:5], thresholds=dict.fromkeys(LABELS[:5], 0.5))(folder)
+    content = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    output = content["output"] | {"shape": ["batch", 5]}
+    thresholds = dict.fromkeys(LABELS[:5], 0.5)
+    edited(labels=LABELS[:5], thresholds=thresholds, output=output)(folder)
 
 
 def truncate(folder: Path) -> None:
@@ -137,9 +141,50 @@ def no_json(folder: Path) -> None:
     (folder / "bundle.json").write_text("{")
 
 
+def resized(size: int) -> Callable[[Path], None]:
+    """Another size, and an input that goes with it."""
+
+    def damage(folder: Path) -> None:
+        content = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        shape = ["batch", 3, size, size]
+        edited(image_size=size, input=content["input"] | {"shape": shape})(folder)
+
+    return damage
+
+
+def with_mean(mean: list[float]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        content = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        edited(normalisation=content["normalisation"] | {"mean": mean})(folder)
+
+    return damage
+
+
+def with_bytes(content: bytes) -> Callable[[Path], None]:
+    return lambda folder: next(folder.glob("model.*")).write_bytes(content) and None
+
+
+def link_out(folder: Path) -> None:
+    (file,) = folder.glob("model.*")
+    file.rename(folder.parent / "elsewhere")
+    file.symlink_to(folder.parent / "elsewhere")
+
+
+def pipe(folder: Path) -> None:
+    (file,) = folder.glob("model.*")
+    file.unlink()
+    os.mkfifo(file)
+
+
+def as_folder(folder: Path) -> None:
+    (file,) = folder.glob("model.*")
+    file.unlink()
+    file.mkdir()
+
+
 OUTSIDE = {"kind": "onnx", "file": "../model.onnx", "sha256": ""}
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "model file gone": (remove_model, "lacks its model file model"),
+    "model file gone": (remove_model, "lacks its model file 'model"),
     "model file cut off": (truncate, r"model\.\w+ is not the file that bundle\.json describes"),
     "cut off, sum adjusted": (truncate_and_hide_it, r"model\.\w+.*\(written with gatlabel"),
     "no json": (no_json, r"bundle\.json is not JSON: line 1"),
@@ -148,19 +193,19 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         "is not of the format 'gatlabel-bundle-1'",
     ),
     "no list": (edited(labels=None), r"bundle\.json is damaged"),
-    "a text": (edited(labels="abcdef"), r"bundle\.json is damaged .*not the string 'abcdef'"),
+    "a text": (edited(labels="abcdef"), r"bundle\.json is damaged .*labels='abcdef': give a list"),
     "a number": (edited(labels=[*LABELS[:5], 6]), r"bundle\.json is damaged .label 5 is 6"),
     "thresholds in a list": (edited(thresholds=[0.5] * 6), "thresholds has no value for each"),
-    "label too few": (
-        fewer_labels,
-        r"names 5 labels, but the model gives logits of shape \(1, 6\)",
-    ),
+    "label too few": (fewer_labels, "other labels than .*they are for 6, and here are 5"),
     "label twice": (edited(labels=LABELS[:5] * 2), "stands twice"),
     "thresholds of others": (edited(labels=[*LABELS[:5], "dog"]), "missing: 'dog'"),
-    "threshold too large": (edited(thresholds=dict.fromkeys(LABELS, 3)), "a threshold is not"),
-    "no size": (edited(image_size=0), "image_size is 0"),
-    "other size": (edited(image_size=32), "does not take pictures of 32 pixels"),
-    "size beyond all memory": (edited(image_size=1_000_000), "says image_size 1000000, but"),
+    "threshold too large": (
+        edited(thresholds=dict.fromkeys(LABELS, 3)),
+        "threshold 3 of label 'chat noir'",
+    ),
+    "no size": (edited(image_size=0), "image_size=0: must be at least 1"),
+    "other size": (resized(32), "says image_size=32, but .* says 24"),
+    "size beyond all memory": (resized(1_000_000), "image_size=1000000: must be at most 8192"),
     "no way to resize": (edited(resize="squish"), "did you mean 'squash'"),
     "no model": (edited(model=None), r"bundle\.json is damaged"),
     "unknown kind": (
@@ -169,6 +214,35 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "other kind": (other_kind, r"bundle\.json: unknown export format 'onyx'; did you mean 'onnx'"),
     "a way out": (edited(model=OUTSIDE), "lacks its model file"),
+    "a way out by a link": (link_out, "lacks its model file"),
+    "an absolute way": (
+        edited(model=OUTSIDE | {"file": "/dev/zero"}),
+        "lacks its model file '/dev/zero'",
+    ),
+    "a pipe for a model": (pipe, "lacks its model file"),
+    "a folder for a model": (as_folder, "lacks its model file"),
+    "an empty model": (with_bytes(b""), "is not the file that bundle.json describes"),
+    "labels in another order": (
+        edited(labels=[LABELS[1], LABELS[0], *LABELS[2:]]),
+        r"model\.\w+ has other labels than .*number 0 is 'chat noir' there and 'a \"quoted\" name' "
+        "here, the same in another order",
+    ),
+    "another label": (
+        edited(labels=["dog", *LABELS[1:]], thresholds=dict.fromkeys(["dog", *LABELS[1:]], 0.5)),
+        "number 0 is 'chat noir' there and 'dog' here;",
+    ),
+    "another way to resize": (edited(resize="pad"), "says resize='pad', but .* says 'squash'"),
+    "another mean": (with_mean([0.5, 0.5, 0.5]), r"says mean=\(0.5, 0.5, 0.5\), but"),
+    "a mean that is none": (with_mean([0.5, float("nan"), 0.5]), "mean=nan: give a finite"),
+    "two means": (with_mean([0.5, 0.5]), "mean=.*: give three numbers"),
+    "a truth value for a size": (edited(image_size=True), "image_size=True: give a whole number"),
+    "a text for a truth value": (edited(folded="no"), "folded='no': give true or false"),
+    "a text for a threshold": (
+        edited(thresholds=dict.fromkeys(LABELS, "0.5")),
+        "threshold '0.5' of label 'chat noir'",
+    ),
+    "a huge size": (resized(10**40), "image_size=10000.*: must be at most 8192"),
+    "an input of its own": (edited(input={"name": "pictures"}), "input does not go with its"),
 }
 
 

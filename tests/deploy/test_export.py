@@ -286,7 +286,7 @@ class TestMistakes:
             ({"tolerance": math.inf}, "tolerance inf: expected a finite number, at least 0"),
             ({"tolerance": math.nan}, "tolerance nan: expected"),
             ({"tolerance": -1e-9}, "tolerance -1e-09: expected"),
-            ({"threshold": 2}, "threshold 2.0: expected a probability"),
+            ({"threshold": 2}, "threshold 2: expected a probability"),
             ({"threshold": {"chat noir": 0.5}}, "labels of the thresholds do not match; missing"),
         ],
     )

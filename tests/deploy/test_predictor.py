@@ -1,6 +1,8 @@
 import io
 import json
+import os
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -187,8 +189,15 @@ def test_graph_heads_are_folded() -> None:
         ({"threshold": float("nan")}, "threshold nan"),
         ({"threshold": {"cat": 0.5}}, "labels of the thresholds do not match; missing: 'dog'"),
         ({"threshold": dict.fromkeys(NAMES, 2.0)}, "threshold 2.0 of label 'cat'"),
-        ({"batch_size": 0}, "batch size 0"),
+        ({"batch_size": 0}, "batch_size=0: must be at least 1"),
+        ({"batch_size": 2.0}, "batch_size=2.0: give a whole number"),
+        ({"threshold": "0.5"}, "threshold '0.5': expected a probability"),
+        ({"threshold": True}, "threshold True: expected a probability"),
+        ({"threshold": [0.5] * 4}, "expected a probability"),
         ({"device": "gpu"}, "cannot use the device 'gpu'"),
+        ({"device": None}, "cannot use the device 'None'"),
+        ({"device": "cuda:99999999999999999999"}, "cannot use the device"),
+        ({"device": "meta"}, "the device 'meta' computes nothing"),
     ],
 )
 def test_wrong_options(options: dict[str, object], message: str) -> None:
@@ -213,6 +222,20 @@ def test_nan_is_not_an_answer(pictures: list[Path]) -> None:
         predictor(pictures[0])
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("head", ["gat", "linear", "conditioned"])
+def test_half_precision_decides_by_the_sign_of_a_logit(head: str, dtype: torch.dtype) -> None:
+    """As float32 does at 0.5; a sigmoid in half precision would be 0.5 for all of these."""
+    predictor = Predictor(make_model(head).to(dtype), device="cpu")
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    assert predictor.probabilities(images).isfinite().all()
+    logits = torch.tensor([[6e-5, -6e-5, 0.0, -1e-4]], dtype=dtype)
+    assert (logits.sigmoid() == 0.5).all()
+    predictor.model = lambda pictures: logits  # type: ignore[assignment, return-value]
+    (row,) = predictor.probabilities(images[:1])
+    assert predictor._prediction("x", row).labels == ("cat", "sofa")
+
+
 @pytest.mark.gpu
 def test_the_gpu_gives_the_same(pictures: list[Path]) -> None:
     on_cpu, on_gpu = Predictor(make_model(), device="cpu"), Predictor(make_model(), device="cuda")
@@ -220,3 +243,112 @@ def test_the_gpu_gives_the_same(pictures: list[Path]) -> None:
         assert list(a.probabilities.values()) == pytest.approx(
             list(b.probabilities.values()), abs=1e-4
         )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.full((8, 8, 3), np.nan),
+        torch.full((3, 8, 8), float("nan")),
+        torch.zeros(3, 8, 8, dtype=torch.uint8).to_sparse(),
+        torch.zeros(3, 8, 8, dtype=torch.uint8, device="meta"),
+        torch.zeros(1, 8, 8, dtype=torch.uint8),
+        torch.zeros(3, 8, 8, dtype=torch.complex64),
+        torch.zeros((), dtype=torch.uint8),
+        bytearray(b"x"),
+        io.BytesIO(b"x"),
+        7,
+    ],
+    ids=lambda value: f"{type(value).__name__} {getattr(value, 'dtype', '')}",
+)
+def test_more_things_are_refused(wrong: object) -> None:
+    with pytest.raises(InputError, match="image 0 is "):
+        Predictor(make_model())(wrong)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (b"", "image 0: not an image"),
+        (b"photo.jpg", "image 0: not an image"),
+        ("https://example.org/photo.jpg", "images are not downloaded"),
+        ("", "there is no image ''"),
+        (Image.new("RGB", (0, 4)), "image 0: it has no pixels"),
+        (Image.fromarray(np.full((4, 4), np.inf, np.float32)), "image 0: floating-point"),
+    ],
+    ids=["empty", "bytes of a path", "address", "no name", "no pixels", "infinite"],
+)
+def test_what_cannot_be_read_is_named(wrong: object, message: str) -> None:
+    predictor = Predictor(make_model())
+    with pytest.raises(InputError, match=message):
+        predictor(wrong)  # type: ignore[call-overload]
+    (skipped,) = predictor([wrong], on_error="skip")  # type: ignore[list-item]
+    assert message in (skipped.error or "")
+
+
+def test_the_limit_on_pixels_holds_for_every_form(tmp_path: Path) -> None:
+    image = Image.new("RGB", (40, 30))
+    image.save(tmp_path / "a.png")
+    tensor = torch.zeros(3, 30, 40, dtype=torch.uint8)
+    path = tmp_path / "a.png"
+    with Image.open(path) as lazy:
+        forms = [str(path), path, path.read_bytes(), image, lazy, tensor]
+        model = make_model()
+        for found in Predictor(model, max_pixels=1199)(forms, on_error="skip"):
+            assert "more than 1,199 pixels" in (found.error or "")
+        assert all(found.ok for found in Predictor(model, max_pixels=1200)(forms))
+    with pytest.raises(InputError, match="max_pixels 0: expected at least 1"):
+        Predictor(model, max_pixels=0)
+
+
+def test_an_opened_file_in_another_format_is_not_decoded() -> None:
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    with (
+        Image.open(io.BytesIO(eps)) as image,
+        patch.object(type(image), "load", side_effect=AssertionError("Ghostscript")),
+        pytest.raises(InputError, match=r"format EPS: only JPEG, .*image\.copy\(\)"),
+    ):
+        Predictor(make_model())(image)
+
+
+def test_a_folder_of_pipes_and_folders_neither_hangs_nor_stops(
+    pictures: list[Path], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    others = ["pipe.png", "folder.jpg", "loop.png"]
+    paths = [*(tmp_path / name for name in others), pictures[0]]
+    *failed, good = Predictor(make_model())(paths, on_error="skip")
+    assert good.ok
+    for name, prediction in zip(others, failed, strict=True):
+        assert name in (prediction.error or "")
+    with pytest.raises(InputError, match=r"pipe\.png: it is a pipe, not a file"):
+        Predictor(make_model())(paths)
+
+
+class BytesPath:
+    """A path whose name is bytes, as os.scandir gives for a folder of bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> bytes:
+        return os.fsencode(self.path)
+
+
+def test_paths_of_bytes(pictures: list[Path]) -> None:
+    found = Predictor(make_model())(BytesPath(pictures[0]))  # type: ignore[call-overload]
+    assert found.source == str(pictures[0])
+
+
+def test_an_opened_tiff_that_lacks_strips_is_refused() -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (24, 16)).save(stream, "TIFF")
+    length = b"\x01\x01\x04\0\x01\0\0\0"  # ImageLength, one number of 32 bits
+    data = stream.getvalue().replace(length + b"\x10", length + b"\x5a")
+    with (
+        Image.open(io.BytesIO(data)) as image,
+        pytest.raises(InputError, match="image 0: it has data for 24 x 16 pixels only"),
+    ):
+        Predictor(make_model())(image)

@@ -122,8 +122,8 @@ def test_what_is_refused(change: str, good: Path, tmp_path: Path) -> None:
 
 def test_an_archive_that_was_only_packed_again_is_read(good: Path, tmp_path: Path) -> None:
     path = rewritten(good, tmp_path / "model.pt2", lambda parts: None)
-    run = load_pt2(path, torch.device("cpu"))
-    assert run(torch.zeros(2, 3, 24, 24, dtype=torch.uint8)).shape == (2, 6)
+    loaded = load_pt2(path, torch.device("cpu"))
+    assert loaded.run(torch.zeros(2, 3, 24, 24, dtype=torch.uint8)).shape == (2, 6)
 
 
 def test_a_pickle_is_not_opened(good: Path, tmp_path: Path) -> None:

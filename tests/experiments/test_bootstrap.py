@@ -121,6 +121,17 @@ def test_damaged_files_are_computed_again(store: Store) -> None:
     assert equal(resample(store, scores=refuse), first)
 
 
+@pytest.mark.parametrize(
+    "change", [{"value": np.ones(2)}, {"maps": np.float64(1)}, {"maps": np.full(40, "x")}]
+)
+def test_arrays_of_other_shapes_and_types_are_computed_again(store: Store, change) -> None:
+    first = resample(store)
+    path = Kept(store, store.read_targets()[0]).path(KEYS[0])
+    with np.load(path) as content:
+        np.savez(path, **{**content, **change})
+    assert equal(resample(store), first)
+
+
 def test_a_folder_that_cannot_be_written_to_is_read_all_the_same(store: Store) -> None:
     (store.folder / "resampled").write_text("no folder")
     assert equal(resample(store), resample(store))

@@ -49,7 +49,8 @@ def test_what_frozen_features_leave_unused_is_named() -> None:
 def test_what_none_of_the_heads_takes_is_named(tmp_path) -> None:
     assert make_config("heads", lam=0.3, decoder_layers=2, self_attention=True).untaken() == ""
     task, _ = benchmark(tmp_path)
-    options = config(tmp_path, heads=("csra",), train=TrainConfig(lam=0.3, layers=3, steps=1))
+    train = TrainConfig(lam=0.3, layers=3, steps=1)
+    options = config(tmp_path, heads=("csra",), train=train)
     assert options.untaken() == "layers, steps"
     assert protocol_of(options, task, [{}], 1, [])["not taken by any head"] == "layers, steps"
 
@@ -111,3 +112,11 @@ def test_values_of_the_wrong_type_are_named(given, message: str) -> None:
 def test_another_kind_is_refused() -> None:
     with pytest.raises(InputError, match="unknown kind 'graph'; did you mean 'graphs'"):
         make_config("graph")
+
+
+def test_benchmarks_of_earlier_versions_go_on() -> None:
+    """Options that came later do not appear among those that decide, unless they are given."""
+    later = {"init", "minus_one", "on_nan", "max_pixels"}
+    assert not later & make_config("graphs").fixed()["train"].keys()
+    with pytest.raises(InputError, match="init=runs/a: not for benchmarks"):
+        make_config("graphs", init=Path("runs/a"))

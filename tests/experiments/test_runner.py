@@ -258,7 +258,7 @@ def test_an_interruption_before_the_first_run_leaves_a_usable_folder(finished, t
     folder = tmp_path / "begun"
     folder.mkdir()
     shutil.copy(options.folder / "targets.npz", folder)
-    (folder / ".benchmark-x1.json").write_text("{")
+    (folder / ".gatlabel-x1.json").write_text("{")
     Store(folder).begin({}, task.roles.report.targets, NAMES, np.ones(len(NAMES), np.int64))
     assert (folder / "benchmark.json").is_file()
 

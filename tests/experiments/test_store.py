@@ -81,3 +81,20 @@ def test_scores_that_an_older_version_wrote_over_are_refused(tmp_path: Path) -> 
     written_by_an_older_version(tmp_path, ALIKE[0], ALIKE[1])
     with pytest.raises(InputError, match=r"two runs \(gat · a/b.json and gat · a\+b.json\)"):
         Store(tmp_path).load()
+
+
+def test_a_benchmark_that_is_running_keeps_others_out(tmp_path: Path) -> None:
+    (tmp_path / ".gatlabel-0.json").write_text("{")  # of one that was killed
+    store = Store(tmp_path)
+    with store.hold():
+        store.begin({}, np.ones((2, 1), np.float32), ("cat",), np.ones(1, np.int64))
+        with pytest.raises(InputError, match="in use by another run"), Store(tmp_path).hold():
+            pass
+    assert {path.name for path in tmp_path.iterdir()} == {"benchmark.json", "targets.npz"}
+
+
+def test_a_folder_of_other_things_is_not_locked(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_text("mine")
+    with pytest.raises(InputError, match="holds no benchmark"), Store(tmp_path).hold():
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]

@@ -197,3 +197,16 @@ def test_long_rows_are_scikit_learns_too(images: int) -> None:
         wanted = sklearn.average_precision_score(targets[known, label], scores[known, label])
         assert float(found[label]) == pytest.approx(wanted, abs=1e-12)
     assert found[2].isnan()
+
+
+def test_labels_that_are_never_absent_are_in_no_mean() -> None:
+    scores = torch.tensor([[0.9, 0.1, 0.3], [0.5, 0.2, 0.4], [0.7, 0.3, 0.5]])
+    targets = torch.tensor([[1, 1, 0], [0, -1, 0], [1, 1, 0]])
+    result = mean_average_precision(scores, targets, labels=["cat", "dog", "yak"])
+    assert (result.left_out, result.never_absent) == (("yak",), ("dog",))
+    assert result.value == result.per_label[0] == 1
+    assert str(result).endswith(
+        "mean over 1 labels; without positives: yak; without a known absence: dog)"
+    )
+    assert result.per_label.isnan().tolist() == [False, True, True]
+    assert average_precision(scores, targets)[1] == 1  # by its definition

@@ -51,6 +51,37 @@ def test_subset_accuracy_and_hamming_loss_by_hand():
     assert metrics["hamming_loss"] == pytest.approx(1 / 5)
 
 
+def test_labels_that_are_never_absent_are_in_no_figure_but_are_listed():
+    logits, targets = example()
+    expected = evaluate_scores(logits[:, 1:], targets[:, 1:], LABELS[1:], k=4)
+    targets[:, 0] = torch.where(targets[:, 0] == 1, 1.0, -1.0)  # presences, and no absence
+    report = evaluate_scores(logits, targets, LABELS, k=4)
+    assert report.never_absent == ("cat",)
+    assert report.left_out == ("yak",)
+    assert all(report.rows()[0][name] is None for name in ("ap", "f1", "frequency"))
+    assert report.rows()[0]["positives"] == report.rows()[0]["known"] > 0
+    for name in (
+        "mAP",
+        "mAP_voc2007",
+        "CF1",
+        "OP",
+        "OF1",
+        "macro_F1",
+        "top4_CF1",
+        "mean_frequency",
+    ):
+        assert report.metrics[name] == pytest.approx(expected.metrics[name], abs=1e-12), name
+    assert report.to_dict()["never_absent"] == ["cat"]
+    assert any("never known to be absent" in line and "cat" in line for line in report.protocol)
+
+
+def test_without_any_absence_there_is_no_figure():
+    """Targets of 1 and -1 once reported mAP 1, F1 1, and no wrong decision."""
+    report = evaluate_scores(torch.ones(4, 2), torch.tensor([[1.0, -1], [-1, 1]] * 2), ["a", "b"])
+    assert all(math.isnan(value) for value in report.metrics.values())
+    assert report.never_absent == ("a", "b")
+
+
 def test_soft_targets_are_hardened_and_that_is_said():
     logits = torch.tensor([[1.0], [-1.0], [0.0]])
     report = evaluate_scores(logits, torch.tensor([[0.7], [0.2], [-1.0]]), ["a"])

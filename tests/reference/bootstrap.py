@@ -38,9 +38,9 @@ def weighted_ap(scores, targets, w):
 
 
 def resampled_map(scores, targets, w):
-    """Mean over the labels with a positive, for every resample."""
+    """Mean over the labels with a positive and a known absence, for every resample."""
     ap = np.stack([weighted_ap(s, t, w) for s, t in zip(scores.T, targets.T, strict=True)])
-    there = ~np.isnan(ap)
+    there = ~np.isnan(ap) & (((targets == 0).T.astype(int) @ w) > 0)
     with np.errstate(invalid="ignore"):
         return np.where(there, ap, 0).sum(axis=0) / there.sum(axis=0)
 

@@ -18,6 +18,7 @@ from gatlabel.training.head_options import (
     HEAD_OPTIONS,
     OWN_NAMES,
     SHARED,
+    notes_on_options,
     refuse_untaken_options,
     takes_kin_for_company,
     untaken_options,
@@ -110,11 +111,15 @@ def test_options_of_another_head_are_refused(options, message: str) -> None:
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_shared_options_and_defaults_are_for_all_heads(head: str) -> None:
+def test_shared_options_are_for_a_series_of_heads(head: str) -> None:
     shared = {"node_features": "learned", "hidden": 8, "heads": 2, "dropout": 0.1}
     assert set(shared) == set(SHARED)
     refuse_untaken_options(TrainConfig(head=head))
-    refuse_untaken_options(TrainConfig(head=head, **shared))
+    for name, value in shared.items():
+        config = TrainConfig(head=head, **{name: value})
+        refuse_untaken_options(config)
+        note = f"note: {name}={value} is not used: the head {head} does not take it"
+        assert notes_on_options(config) == ([] if name in HEAD_OPTIONS[head] else [note])
 
 
 def test_one_of_several_heads_takes_an_option() -> None:

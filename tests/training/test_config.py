@@ -20,7 +20,8 @@ def test_recipes_are_what_their_papers_say() -> None:
     assert default() == TrainConfig()
     paper = mlgcn()
     assert (paper.optimizer, paper.lr, paper.encoder_lr, paper.head) == ("sgd", 0.1, 0.1, "gcn")
-    assert (asl().loss, asl().gamma_negative, asl().clip, asl().ema) == ("asl", 4.0, 0.05, 0.9997)
+    made = asl().resolved()
+    assert (made.loss, made.gamma_negative, made.clip, made.ema) == ("asl", 4.0, 0.05, 0.9997)
     assert asl(epochs=3).epochs == 3
 
 

@@ -120,7 +120,7 @@ def test_an_option_of_other_data_is_refused(name: str, tmp_path: Path) -> None:
     value: Any = {"fractions": (0.5, 0.25, 0.25), "label_columns": ("a",)}.get(
         name, 0.5 if "scene" in name else "negative"
     )
-    value = True if name in ("download", "drop_empty") else value
+    value = True if name in ("download", "drop_empty") else 64 if name == "scene_size" else value
     value = tmp_path if name in ("root", "annotations", "classes") else value
     options = {"root": tmp_path, "data": other, name: value}
     if other == "scenes" and name != "root":

@@ -86,15 +86,12 @@ def test_frozen_norms_keep_their_statistics_while_the_rest_learns() -> None:
 def test_schedules_last_as_long_as_the_run(schedule: str, epochs: int) -> None:
     model, config = small_model(schedule=schedule, epochs=epochs, step_epochs=2, lr=1e-3)
     optimizer = make_optimizer(model, config)
-    scheduler, interval = make_schedule(optimizer, config, steps_per_epoch=3)
+    scheduler = make_schedule(optimizer, config, steps_per_epoch=3)
     rates = []
     for _ in range(epochs):
         for _ in range(3):
             rates.append(max(group["lr"] for group in optimizer.param_groups))
             optimizer.step()
-            if interval == "step":
-                scheduler.step()
-        if interval == "epoch":
             scheduler.step()
     assert max(rates) <= 1e-3 + 1e-12
     if schedule == "onecycle" and epochs > 1:

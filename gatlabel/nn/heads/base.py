@@ -10,20 +10,32 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
+from gatlabel.labels import LabelSet
+from gatlabel.nn.identity import HasIdentity, Identity
+from gatlabel.nn.pooling import with_positions
+from gatlabel.values import whole_number
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
+MOST = 2**31 - 1  # of features, and of labels
+#: Options that a state need not share: they do not change logits, or its tensors show them.
+NOT_IDENTITY = ("in_features", "node_features", "dropout", "kinship")
 
 
-class Head(nn.Module, ABC):
+class Head(HasIdentity, ABC):
     """Base of all heads.
+
+    Args:
+        in_features: Feature width D.
+        labels: The L label names, or their number where the names are not known.
 
     Attributes:
         in_features: Feature width D.
         out_features: Number of labels L (the name ``nn.Linear`` uses).
+        labels: The label names, in the order of the logits; ``None`` where they are not known.
         needs_map: Whether ``forward`` takes the feature map ``(B, D, h, w)`` instead of pooled
             features ``(..., D)``.
         kind: The name of the head in :data:`gatlabel.nn.HEADS`.
@@ -32,19 +44,24 @@ class Head(nn.Module, ABC):
     needs_map: ClassVar[bool] = False
     kind: ClassVar[str]
 
-    def __init__(self, in_features: int, out_features: int) -> None:
+    def __init__(self, in_features: int, labels: int | LabelSet) -> None:
         super().__init__()
-        if in_features < 1 or out_features < 1:
-            raise InputError(
-                f"a head needs at least one feature and one label, got {in_features} and "
-                f"{out_features}"
-            )
-        self.in_features, self.out_features = in_features, out_features
+        self.labels = labels if isinstance(labels, LabelSet) else None
+        count = len(labels) if isinstance(labels, LabelSet) else labels
+        need = "a head needs at least one feature and one label: "
+        self.in_features = whole_number(in_features, f"{need}in_features", 1, MOST)
+        self.out_features = whole_number(count, f"{need}labels", 1, MOST)
 
     @property
     def config(self) -> dict[str, Any]:
         """The options, as primitives, that make a head of the same shape (the graph apart)."""
         return {"in_features": self.in_features}
+
+    def identity(self) -> Identity:
+        """Labels, and all options that change logits: a state of others is refused."""
+        options = {name: v for name, v in self.config.items() if name not in NOT_IDENTITY}
+        labels = None if self.labels is None else list(self.labels)
+        return {"labels": labels, "head": self.kind, **options}
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
         """The parameters whose size a weight decay of their own (shrinkage) should hold."""
@@ -184,7 +201,7 @@ class MapHead(Head):
         """Returns the map as a row a position, ``(B, D, h, w)`` -> ``(B, h·w, D)``.
 
         Raises:
-            InputError: If the features are no map of the head's width.
+            InputError: If the features are no map of the head's width, or it has no position.
         """
         if features.ndim != 4 or features.shape[1] != self.in_features:
             raise InputError(
@@ -192,18 +209,23 @@ class MapHead(Head):
                 f"{tuple(features.shape)}; a pooled vector is a map of 1 x 1"
             )
         # a copy where the map is not channels-last: every product below wants rows of channels
-        return features.flatten(2).transpose(1, 2).contiguous()
+        return with_positions(features).flatten(2).transpose(1, 2).contiguous()
 
 
-def count_labels(kind: str, labels: int | Sequence[str] | None, graph: LabelGraph | None) -> int:
-    """Returns the number of labels of a head that needs no graph but may take its labels from one.
+def given_labels(
+    kind: str, labels: int | Sequence[str] | None, graph: LabelGraph | None
+) -> int | LabelSet:
+    """Returns the labels of a head that needs no graph but may take its labels from one.
 
     Raises:
-        InputError: If neither or both of ``labels`` and ``graph`` are given.
+        InputError: If neither or both of ``labels`` and ``graph`` are given, or the names are no
+            label names.
     """
     if (labels is None) == (graph is None):
         raise InputError(f"a {kind} needs its labels: give labels=… or graph=…, one of them")
     if labels is None:
         assert graph is not None
-        labels = graph.names
-    return labels if isinstance(labels, int) else len(labels)
+        return graph.labels
+    if isinstance(labels, str | Sequence):
+        return labels if isinstance(labels, LabelSet) else LabelSet(labels)
+    return labels

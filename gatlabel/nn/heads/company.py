@@ -33,8 +33,12 @@ def in_company(sight: Tensor, company: Tensor, usual: Tensor, unseen: float) -> 
         unseen: ρ in (0, 1): the chance that a label which is there cannot be seen.
 
     Returns:
-        ``(B, L)``.
+        ``(B, L)``; computed in float32 at least, since half precision has no number so small as
+        :data:`LEAST`.
     """
+    if usual.dtype in (torch.float16, torch.bfloat16):
+        wide = in_company(sight.float(), company.float(), usual.float(), unseen)
+        return wide.to(sight.dtype)
     here, before = (math.log(unseen) + F.logsigmoid(x) for x in (company, usual))  # log a, log a0
     room, usual_room = torch.log1p(-here.exp()), torch.log1p(-before.exp())
     above = (sight + usual_room - before).clamp(min=LEAST)  # log-odds above those of S = 0

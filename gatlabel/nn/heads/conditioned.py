@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # about D learning rates in a step; a coupling is one number and would otherwise hardly leave zero
 # in a short training (Adam moves every parameter by about the rate, whatever it does).
 COUPLING_UNIT = 5.0
+# Float32 does not tell larger chances from 1, at which the odds are infinite.
+MOST_UNSEEN = 0.999999
 
 
 class ConditionedHead(TakesGraph, MapHead):
@@ -73,8 +75,8 @@ class ConditionedHead(TakesGraph, MapHead):
         dropout: Probability of dropping an attention weight over edges in training.
         base_rates: π, the share of pictures that hold each label, ``(L,)`` in (0, 1); ``None``
             takes it from the graph's counts, and one half for a graph that has none.
-        unseen: ρ, in (0, 1): the chance that a label which is there cannot be seen. Between 0.35
-            and 0.95 it hardly matters.
+        unseen: ρ, above 0 and at most 0.999999: the chance that a label which is there cannot be
+            seen. Between 0.35 and 0.95 it hardly matters.
 
     Raises:
         InputError: If ``hidden`` is no multiple of ``heads``, or an option is out of range.
@@ -106,8 +108,11 @@ class ConditionedHead(TakesGraph, MapHead):
             raise InputError(f"steps={steps}: the number of iterations is at least 0")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout={dropout} is a probability: at least 0, below 1")
-        if not 0 < unseen < 1:
-            raise InputError(f"unseen={unseen} is a probability: above 0, below 1")
+        if not 0 < unseen <= MOST_UNSEEN:
+            raise InputError(
+                f"unseen={unseen} is a probability: above 0, at most {MOST_UNSEEN} (of a label "
+                "that is never seen there is nothing to compute in float32)"
+            )
         self.hidden, self.heads, self.steps, self.dropout = hidden, heads, steps, dropout
         self.unseen = unseen
         others = self.edge_index[0] != self.edge_index[1]  # "self" is in z0
@@ -128,7 +133,8 @@ class ConditionedHead(TakesGraph, MapHead):
         )
         edges = self.edge_index.shape[1] if steps else 0
         self.coupling = nn.Parameter(torch.zeros(edges))  # c, in units of COUPLING_UNIT
-        self.usual = nn.Parameter(self.base_rates.logit())  # d
+        self.usual = nn.Parameter(self.base_rates.logit().to(self.score.bias.device))  # d
+        self._hold_unused()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -158,6 +164,14 @@ class ConditionedHead(TakesGraph, MapHead):
         self.hearing.attend.set_edges(self.edge_index, self.edge_weight)
         if self.steps:
             self.coupling = nn.Parameter(self.coupling[keep])
+        self._hold_unused()
+
+    def _hold_unused(self) -> None:
+        """Without edges no company is computed, and without steps no ``c``: they cannot learn."""
+        if not self.edge_index.shape[1]:
+            for parameter in self.apart_parameters():
+                parameter.requires_grad_(False)
+        self.coupling.requires_grad_(self.coupling.requires_grad and self.coupling.numel() > 0)
 
     def edge_effects(self) -> tuple[Tensor, Tensor]:
         """Returns the edges ``(2, E)`` and ``c (E,)``: what a label surely present sends.
@@ -215,13 +229,15 @@ class ConditionedHead(TakesGraph, MapHead):
         if not self.edge_index.shape[1]:
             return sight, losses
         known = targets >= 0
+        targets = targets if targets.is_floating_point() else targets.to(self.usual.dtype)
         # the labels themselves, and the belief of one that nobody knows
         news = torch.where(known, targets, sight.detach().sigmoid()) - self.base_rates
         heard = self._heard(positions.detach(), news, look.detach())
         each = F.binary_cross_entropy_with_logits(
             self._company(heard, news), targets.clamp(min=0), reduction="none"
         )
-        return sight, (*losses, (each * known).sum() / known.sum().clamp(min=1))
+        each = torch.where(known, each, 0.0)
+        return sight, (*losses, each.sum() / known.sum().clamp(min=1))
 
     def apart_parameters(self) -> list[nn.Parameter]:
         """What only company learns with."""
@@ -255,5 +271,5 @@ class ConditionedHead(TakesGraph, MapHead):
 
 def _base_rates(graph: LabelGraph) -> Tensor:
     if graph.counts is None or graph.counts.images is None:
-        return torch.full((len(graph.names),), 0.5)
+        return torch.full((len(graph.names),), 0.5, device="cpu")
     return torch.from_numpy(graph.counts.base_rates)

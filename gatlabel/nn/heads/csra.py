@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
-from gatlabel.nn.heads.base import MapHead, count_labels
+from gatlabel.nn.heads.base import MapHead, given_labels
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
@@ -65,7 +65,7 @@ class CSRAHead(MapHead):
         normalize: bool = False,
         bias: bool = True,
     ) -> None:
-        super().__init__(in_features, count_labels("CSRAHead", labels, graph))
+        super().__init__(in_features, given_labels("CSRAHead", labels, graph))
         if temperatures is None:
             if heads not in TEMPERATURES:
                 known = ", ".join(map(str, TEMPERATURES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -14,6 +15,7 @@ from gatlabel.nn.attention import AdditiveAttention, DynamicAttention
 from gatlabel.nn.heads.features import NodeFeatures
 from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.nn.heads.stack import GATStack
+from gatlabel.nn.identity import Identity
 from gatlabel.nn.kernels import Adjacency
 from gatlabel.nn.layers import GATLayer, GATv2Layer
 
@@ -133,6 +135,20 @@ class GATHead(SharesWithKin):
         names = ("hidden", "heads", "base", "layers", "dropout", "complete")
         own = {name: getattr(self, name) for name in names}
         return {**super().config, **self.nodes.config, **own, "bias": self.bias is not None}
+
+    def identity(self) -> Identity:
+        """As of any head over a graph; that a graph is complete, its edges say."""
+        return {name: v for name, v in super().identity().items() if name != "complete"}
+
+    def edges_digest(self) -> str | None:
+        """A plain stack takes no weights of edges, and adds self-loops by itself."""
+        labels, edges = self.out_features, self.kept("edge_index")
+        if self.base == "classifiers" or edges is None:
+            return super().edges_digest()
+        edges = edges[:, edges[0] != edges[1]]
+        if self.complete or edges.shape[1] == labels * (labels - 1):
+            return "complete"
+        return hashlib.sha256(edges.contiguous().numpy().tobytes()).hexdigest()
 
     def shrunk_parameters(self) -> list[nn.Parameter]:
         """``O_self`` and ``O_edge``: how far the head may leave the linear classifier."""

@@ -15,6 +15,7 @@ from gatlabel.nn.attention import with_self_loops
 from gatlabel.nn.convolution import propagate
 from gatlabel.nn.heads.features import NodeFeatures
 from gatlabel.nn.heads.takes_graph import GraphHead
+from gatlabel.nn.identity import Identity
 from gatlabel.nn.layers import symmetric_normalisation
 
 if TYPE_CHECKING:
@@ -56,8 +57,6 @@ class GCNHead(GraphHead):
         self.hidden = hidden
         self.nodes = NodeFeatures(node_features, graph)
         self.normalised = (graph.variant or "").startswith("mlgcn")
-        for name in ("operator_edges", "operator"):
-            self.register_buffer(name, None, persistent=False)
         self._set_operator()
         self.first = nn.Parameter(torch.empty(self.nodes.width, hidden))
         self.second = nn.Parameter(torch.empty(hidden, in_features))
@@ -70,11 +69,16 @@ class GCNHead(GraphHead):
         """The options that make a head of the same shape."""
         return {**super().config, **self.nodes.config, "hidden": self.hidden}
 
+    def identity(self) -> Identity:
+        """As of any head over a graph, and whether its matrix is normalised already."""
+        return {**super().identity(), "normalised": self.normalised}
+
     def _set_operator(self) -> None:
         edges, weights = self.edge_index, self.edge_weight
         if not self.normalised:
             edges, weights = symmetric_normalisation(edges, weights, self.out_features, True, 1.0)
-        self.operator_edges, self.operator = edges, weights[:, None]
+        self.constant("operator_edges", edges)
+        self.constant("operator", weights[:, None])
 
     def keep_edges(self, keep: Tensor) -> None:
         """Removes the other edges; a matrix that is not ML-GCN's is normalised anew."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatlabel.errors import InputError
+from gatlabel.nn.constants import HoldsConstants
 from gatlabel.nn.heads.takes_graph import GraphHead
 from gatlabel.nn.kernels import Adjacency, weighted_sum
 
@@ -34,7 +36,7 @@ def kinship_of(kinship: float, presences: Tensor | None) -> float | Tensor:
     return kinship if presences is None else kinship * HALF_AT / (HALF_AT + presences.double())
 
 
-class Kin(nn.Module):
+class Kin(HoldsConstants):
     r"""What the kin of labels lend: ``κ_i Σ_j s_ij V_j`` with ``s_ij = w(j→i) / Σ_k w(k→i)``.
 
     A label without an in-edge of positive weight is lent nothing, and none lends to itself.
@@ -64,7 +66,7 @@ class Kin(nn.Module):
         target = self.adjacency.sorted_edges()[1]
         total = weight.new_zeros(labels).index_add(0, target, weight)[target]
         shares = torch.where(total > 0, weight / total.clamp(min=1e-30), 0.0)
-        self.register_buffer("shares", shares, persistent=False)  # follows from the edges
+        self.constant("shares", shares)  # follows from the edges
 
     def forward(self, values: Tensor) -> Tensor:
         """Returns what is lent to every label."""
@@ -108,7 +110,7 @@ class SharesWithKin(GraphHead):
         self.kinship = float(kinship)
         presences = None
         if graph.counts is not None:
-            presences = torch.as_tensor(graph.counts.label_counts)
+            presences = torch.from_numpy(np.asarray(graph.counts.label_counts))
         self._find_kin(kinship_of(self.kinship, presences))
 
     def _find_kin(self, kinship: float | Tensor) -> None:

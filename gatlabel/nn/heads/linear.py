@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from gatlabel.nn.heads.base import count_labels
+from gatlabel.nn.heads.base import given_labels
 from gatlabel.nn.heads.static import StaticHead
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class LinearHead(StaticHead):
         *,
         graph: LabelGraph | None = None,
     ) -> None:
-        super().__init__(in_features, count_labels("LinearHead", labels, graph))
+        super().__init__(in_features, given_labels("LinearHead", labels, graph))
         self.linear = nn.Linear(in_features, self.out_features)
 
     def linear_parameters(self) -> list[nn.Parameter]:

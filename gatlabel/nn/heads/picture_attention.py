@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gatlabel.nn.constants import HoldsConstants
 from gatlabel.nn.kernels import Adjacency
 from gatlabel.nn.kernels.csr import csr_dots
 
@@ -25,7 +26,7 @@ def dense_pays(nodes: int, edges: int) -> bool:
     return nodes <= 100 or edges >= min(nodes / 1000, 1 / 3) * nodes * nodes
 
 
-class PictureAttention(nn.Module):
+class PictureAttention(HoldsConstants):
     r"""Additive attention over in-neighbours, batched over pictures.
 
     ``e_h(i,j) = LeakyReLU(a_h·v_j,h + b_h·v_i,h) + λ_h·prior(j→i)``,
@@ -71,8 +72,6 @@ class PictureAttention(nn.Module):
         super().__init__()
         self.nodes, self.heads, self.dropout = nodes, heads, dropout
         self.negative_slope = negative_slope
-        for name in ("edge_index", "prior", "mask", "dense_prior", "listens", "place"):
-            self.register_buffer(name, None, persistent=False)
         self.set_edges(edge_index, prior)
         self.directions = nn.Parameter(torch.empty(heads, hidden // heads, 2))  # a_h, b_h
         nn.init.xavier_uniform_(self.directions.view(heads, -1))
@@ -82,23 +81,25 @@ class PictureAttention(nn.Module):
         """Puts other edges in the place of the present ones, and chooses the form."""
         nodes, edges = self.nodes, edge_index.shape[1]
         self.dense = dense_pays(nodes, edges)
-        self.edge_index, self.prior = edge_index, prior
+        self.constant("edge_index", edge_index)
+        self.constant("prior", prior)
         source, target = edge_index[0], edge_index[1]
-        self.listens = prior.new_zeros(nodes).index_fill(0, target, 1.0)
+        self.constant("listens", prior.new_zeros(nodes).index_fill(0, target, 1.0))
         self.adjacency: Adjacency | None = None
         if self.dense:
             empty = prior.new_zeros(nodes, nodes)
-            self.dense_prior = empty.index_put((source, target), prior)
+            self.constant("dense_prior", empty.index_put((source, target), prior))
             mask = empty.index_put((source, target), prior.new_ones(edges)) > 0
             # A label without neighbours must stay finite: it attends to all and is zeroed after.
-            self.mask = mask | (self.listens == 0)
-            self.place = edge_index.new_zeros(0)
+            self.constant("mask", mask | (self.listens == 0))
+            self.constant("place", edge_index.new_zeros(0))
         else:
-            self.dense_prior, self.mask = prior.new_zeros(0, 0), prior.new_zeros(0, 0).bool()
+            self.constant("dense_prior", prior.new_zeros(0, 0))
+            self.constant("mask", prior.new_zeros(0, 0).bool())
             self.adjacency = Adjacency(edge_index, nodes)
             # where each edge stands among those that the kernel sorted by target
             every = torch.arange(edges, device=edge_index.device)
-            self.place = self.adjacency.in_order(every).argsort()
+            self.constant("place", self.adjacency.in_order(every).argsort())
 
     def columns(self, out: Tensor) -> Tensor:
         """What values are multiplied with: ``out`` and both directions of the scores, by head.

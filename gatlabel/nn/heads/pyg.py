@@ -71,11 +71,13 @@ class PyGHead(SharesWithKin):
         width = self.convolution.out_width(
             self.edge_index, self.edge_weight, self.out_features, hidden
         )
-        listens = torch.zeros(self.out_features, 1).index_fill(0, self.edge_index[1], 1.0)
-        self.register_buffer("listens", listens, persistent=False)
+        listens = self.edge_weight.new_zeros(self.out_features, 1)
+        listens = listens.index_fill(0, self.edge_index[1], 1.0)
+        self.constant("listens", listens)
         self.out_self = nn.Parameter(torch.zeros(hidden, in_features))
         self.out_edge = nn.Parameter(torch.zeros(width, in_features))
         self._set_kinship(kinship, graph)
+        self._hold_unused()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -103,6 +105,13 @@ class PyGHead(SharesWithKin):
         """Removes the other edges, and the edge term of labels that are left without one."""
         super().keep_edges(keep)
         self.listens = torch.zeros_like(self.listens).index_fill(0, self.edge_index[1], 1.0)
+        self._hold_unused()
+
+    def _hold_unused(self) -> None:
+        """Without an edge the edge term is not computed, and its weights cannot learn."""
+        if not self.edge_index.shape[1]:
+            self.convolution.requires_grad_(False)
+            self.out_edge.requires_grad_(False)
 
     def classifier(self) -> tuple[Tensor, Tensor]:
         """Returns weight ``(L, D)`` and bias ``(L,)``."""

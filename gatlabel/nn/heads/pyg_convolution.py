@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -69,10 +70,12 @@ class Convolution(nn.Module):
             defaults[width_of_edges] = 1
         given = {name: value for name, value in defaults.items() if name in known} | self.options
         if self.name in NETWORK_INPUTS and "nn" not in given:
-            first = nn.Linear(NETWORK_INPUTS[self.name] * width, width)
-            given["nn"] = nn.Sequential(first, nn.ReLU(), nn.Linear(width, width))
+            with _real_device():
+                first = nn.Linear(NETWORK_INPUTS[self.name] * width, width)
+                given["nn"] = nn.Sequential(first, nn.ReLU(), nn.Linear(width, width))
         try:
-            self.conv = made(**given)
+            with _real_device():  # it is run once (out_width)
+                self.conv = made(**given)
         except Exception as error:  # whatever a class says of its options
             raise InputError(
                 f"{self.name} cannot be made with conv_options={self.options}: {error}"
@@ -81,18 +84,21 @@ class Convolution(nn.Module):
     def out_width(self, edge_index: Tensor, edge_weight: Tensor, nodes: int, width: int) -> int:
         """Runs the convolution once and returns the width of its output.
 
+        What a class of PyG's makes and does not use is no parameter from then on, but a buffer of
+        the same name: it would never get a gradient, which training on several devices waits for.
+
         Raises:
             InputError: If it cannot run on the graph, or gives something else than a finite vector
                 a label.
         """
         # not random: making a head must not change what the random stream gives afterwards
-        x = torch.linspace(-1, 1, nodes * width).view(nodes, width)
+        x = torch.linspace(-1, 1, nodes * width, device="cpu").view(nodes, width)
         if not len(edge_weight):  # some classes cannot run without an edge
             edge_index = edge_index.new_tensor([[0], [nodes - 1]])
             edge_weight = edge_weight.new_ones(1)
         training = self.training
         try:
-            with torch.no_grad():
+            with _real_device(), torch.enable_grad():
                 out = self.eval()(x, edge_index, edge_weight)
         except Exception as error:  # whatever a class says of its input
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -107,7 +113,24 @@ class Convolution(nn.Module):
                 f"{self.name} gives NaN or infinity with the weights of this graph; a convolution "
                 "that normalises needs weights above 0 (graph=conditional has them)"
             )
+        if "." not in self.name:
+            self._set_aside_unused(out)
+        if torch.get_default_device().type == "meta":
+            self.to("meta")
         return out.shape[1]
+
+    def _set_aside_unused(self, out: Tensor) -> None:
+        named = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+        if not named or not out.requires_grad:
+            return
+        with torch.enable_grad():  # heads may be made where no gradient is wanted
+            found = torch.autograd.grad(out.sum(), [p for _, p in named], allow_unused=True)
+        for (name, parameter), gradient in zip(named, found, strict=True):
+            if gradient is None:
+                owner, _, own_name = name.rpartition(".")
+                module = self.get_submodule(owner)
+                delattr(module, own_name)
+                module.register_buffer(own_name, parameter.detach())
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
         """Label vectors ``(L, width)``, edges ``(2, E)`` and weights ``(E,)`` -> ``(L, C)``."""
@@ -118,6 +141,16 @@ class Convolution(nn.Module):
         else:
             out = self.conv(x, edge_index, edge_attr=edge_weight[:, None])
         return out
+
+
+@contextlib.contextmanager
+def _real_device() -> Iterator[None]:
+    """Off the device ``meta``, on which modules may be made to get memory later."""
+    if torch.get_default_device().type != "meta":
+        yield
+        return
+    with torch.device("cpu"):
+        yield
 
 
 def _class_of(conv: str | type[nn.Module]) -> tuple[type[nn.Module], str]:

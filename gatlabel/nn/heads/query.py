@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gatlabel.errors import InputError
-from gatlabel.nn.heads.base import MapHead, count_labels
+from gatlabel.nn.heads.base import MapHead, given_labels
 from gatlabel.nn.heads.features import NodeFeatures
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
+
+
+# Features so large that a normalisation's variance overflows are brought down to this size: there,
+# attention and normalisation no longer depend on it.
+LARGEST = 2.0**50
 
 
 class QueryLayer(nn.Module):
@@ -51,13 +58,20 @@ class QueryLayer(nn.Module):
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training)
 
+    def _attend(self, attention: nn.MultiheadAttention, queries: Tensor, keys: Tensor) -> Tensor:
+        # The fused kernel has no second gradient. Where a dropout acts there is none on a CPU.
+        twice = torch.is_grad_enabled() and not torch.compiler.is_exporting()
+        plain = twice and queries.device.type == "cpu"
+        with sdpa_kernel(SDPBackend.MATH) if plain else contextlib.nullcontext():
+            found: Tensor = attention(queries, keys, keys, need_weights=False)[0]
+        return found
+
     def forward(self, queries: Tensor, positions: Tensor) -> Tensor:
         """Returns the queries after they looked at the positions."""
         if self.among is not None:
-            found, _ = self.among(queries, queries, queries, need_weights=False)
-            queries = queries + self._drop(found)
+            queries = queries + self._drop(self._attend(self.among, queries, queries))
         queries = self.norms[0](queries)
-        seen, _ = self.cross(queries, positions, positions, need_weights=False)
+        seen = self._attend(self.cross, queries, positions)
         queries = self.norms[1](queries + self._drop(seen))
         changed = self.outer(self._drop(self.inner(queries).relu()))
         out: Tensor = self.norms[2](queries + self._drop(changed))
@@ -110,7 +124,7 @@ class QueryHead(MapHead):
         self_attention: bool = False,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__(in_features, count_labels("QueryHead", labels, graph))
+        super().__init__(in_features, given_labels("QueryHead", labels, graph))
         if heads < 1 or hidden < heads or hidden % heads:
             raise InputError(f"hidden={hidden} is split over heads={heads}: it must be a multiple")
         if layers < 1:
@@ -154,15 +168,23 @@ class QueryHead(MapHead):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map ``(B, D, h, w)`` -> logits ``(B, L)``."""
-        positions = self.embed(self.positions(features)).relu()
+        positions = _bounded(self.embed(self.positions(features)).relu())
         queries = self.queries().expand(features.shape[0], -1, -1)
         for layer in self.decoder:
             queries = layer(queries, positions)
         return (queries * self.weight).sum(-1) + self.bias
 
 
+def _bounded(positions: Tensor) -> Tensor:
+    """Scales the images whose positions ``(B, U, width)`` are larger than :data:`LARGEST`."""
+    largest = positions.detach().amax((1, 2), keepdim=True)
+    return positions * torch.where(largest > LARGEST, LARGEST / largest, 1.0)
+
+
 def _no_edges(labels: int) -> LabelGraph:
     """A graph that only says how many labels there are: vectors in label order need no names."""
     from gatlabel.graph import LabelGraph
 
-    return LabelGraph([str(label) for label in range(labels)], torch.zeros(2, 0, dtype=torch.int64))
+    with torch.device("cpu"):  # on a real device, even where the head is made on meta
+        none = torch.zeros(2, 0, dtype=torch.int64)
+        return LabelGraph([str(label) for label in range(labels)], none)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 
 from gatlabel.errors import InputError
+from gatlabel.nn.constants import HoldsConstants
 from gatlabel.nn.heads.base import Head
 from gatlabel.nn.heads.static import StaticHead
+from gatlabel.nn.identity import Identity
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-class TakesGraph(Head):
+class TakesGraph(HoldsConstants, Head):
     """A head with a label graph, static or not.
 
     Args:
@@ -32,11 +35,40 @@ class TakesGraph(Head):
     edge_weight: Tensor
 
     def __init__(self, in_features: int, graph: LabelGraph) -> None:
-        super().__init__(in_features, len(graph.names))
+        super().__init__(in_features, graph.labels)
+        # as they were given, wherever the head is moved and whatever it is cast to
+        self._given = (graph.edge_index, graph.edge_weight)
         # The graph is an argument, not something learned: a checkpoint need not repeat it.
-        self.register_buffer("edge_index", graph.edge_index.clone(), persistent=False)
+        self.constant("edge_index", graph.edge_index.clone())
         weight = graph.edge_weight.to(torch.get_default_dtype()).clone()
-        self.register_buffer("edge_weight", weight, persistent=False)
+        self.constant("edge_weight", weight)
+
+    def identity(self) -> Identity:
+        """As of any head, and its edges."""
+        return {**super().identity(), "edges": self.edges_digest()}
+
+    def edges_digest(self) -> str | None:
+        """Returns a text that differs where the edges or their weights do.
+
+        ``None`` where the edges are not known: on the device ``meta`` from the start.
+        """
+        index = self.kept("edge_index")
+        if index is None:
+            return None
+        weight = self._given_weight(index)
+        digest = hashlib.sha256(index.numpy().tobytes())
+        digest.update(weight.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _given_weight(self, index: Tensor) -> Tensor:
+        """The float32 weights ``(E,)`` of edges ``(2, E)``, as the graph had them."""
+        given, weight = self._given
+        known, wanted = (e[1] * self.out_features + e[0] for e in (given, index))  # sorted
+        place = torch.searchsorted(known, wanted).clamp(max=max(len(known) - 1, 0))
+        if len(wanted) and (not len(known) or not torch.equal(known[place], wanted)):
+            own = self.kept("edge_weight")  # edges of one's own
+            return self.edge_weight.detach().cpu().float() if own is None else own.float()
+        return weight[place]
 
     def attention(self) -> tuple[Tensor, Tensor] | None:
         """Returns ``(edge_index, weights)`` of the last attention layer, or ``None``.

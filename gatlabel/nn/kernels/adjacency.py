@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatlabel.errors import InputError
+from gatlabel.nn.constants import HoldsConstants
 
 # Up to this many pairs (a byte each) the mask of those without an edge is kept.
 KEPT_PAIRS = 1 << 22
@@ -44,7 +45,7 @@ class CSR(NamedTuple):
         )
 
 
-class Adjacency(nn.Module):
+class Adjacency(HoldsConstants):
     """Who listens to whom: the edges with everything the attention kernels want precomputed.
 
     A head builds one when its edges are set, so that no step sorts them again. The buffers are not
@@ -68,6 +69,7 @@ class Adjacency(nn.Module):
     """
 
     absent: Tensor
+    alone: Tensor
     position: Tensor
     source: Tensor
     target: Tensor
@@ -81,10 +83,10 @@ class Adjacency(nn.Module):
     def __init__(self, edge_index: Tensor | None, nodes: int) -> None:
         super().__init__()
         self.nodes = nodes
-        device = None
+        device = torch.device("cpu")
         if edge_index is None:
-            self.edges, self.complete, self.simple, self.isolated = nodes * nodes, True, True, False
-            position = source = target = torch.zeros(0, dtype=torch.long)
+            self.edges, self.complete, self.simple = nodes * nodes, True, True
+            position = source = target = torch.zeros(0, dtype=torch.long, device=device)
         else:
             _check_edges(edge_index, nodes)
             device = edge_index.device
@@ -93,18 +95,20 @@ class Adjacency(nn.Module):
             self.edges = key.numel()
             self.simple = not bool((key[1:] == key[:-1]).any())
             self.complete = self.simple and self.edges == nodes * nodes
-            self.isolated = bool((torch.bincount(target, minlength=nodes) == 0).any())
-        self._keep("position", position)
-        self._keep("source", source)
-        self._keep("target", target)
+        alone = torch.bincount(target, minlength=nodes) == 0
+        self.isolated = not self.complete and bool(alone.any())
+        self.constant("alone", alone.nonzero()[:, 0] if self.isolated else source.new_zeros(0))
+        self.constant("position", position)
+        self.constant("source", source)
+        self.constant("target", target)
         few = not self.complete and nodes * nodes <= KEPT_PAIRS
-        self._keep("absent", self._absent() if few else source.new_zeros(0, dtype=torch.bool))
+        self.constant("absent", self._absent() if few else source.new_zeros(0, dtype=torch.bool))
         if self.complete:  # the kernels for it read no edges; CSR is made when asked for
             csr = CSR(*[torch.zeros(0, dtype=torch.long, device=device)] * 6)
         else:
             csr = _csr(source, target, nodes)
         for name, tensor in zip(self._CSR, csr, strict=True):
-            self._keep(name, tensor)
+            self.constant(name, tensor)
 
     _CSR = (
         "offsets",
@@ -114,9 +118,6 @@ class Adjacency(nn.Module):
         "transposed_order",
         "order",
     )
-
-    def _keep(self, name: str, tensor: Tensor) -> None:
-        self.register_buffer(name, tensor, persistent=False)
 
     def sorted_edges(self) -> tuple[Tensor, Tensor]:
         """Returns source and target ``(E,)`` of every edge, sorted by target, then by source."""

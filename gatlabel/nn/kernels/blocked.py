@@ -24,7 +24,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gatlabel.nn.kernels.adjacency import Adjacency
-from gatlabel.nn.kernels.dense import NO_EDGE, dense_attention, zero_isolated
+from gatlabel.nn.kernels.dense import (
+    dense_attention,
+    highest_scores,
+    without_nan,
+    zero_isolated,
+)
 from gatlabel.nn.kernels.layout import room_by_node
 
 # Numbers of a block of scores: two or three of them should fit into a processor's cache.
@@ -78,7 +83,8 @@ class _Block(NamedTuple):
 
     heads: slice
     rows: slice
-    penalty: Tensor | None  # (r, L), what pairs without an edge are charged
+    highest: Tensor | None  # (r, L), the bound that masks pairs without an edge
+    alone: Tensor | None  # (k,) rows without any edge
     room: tuple[Tensor, ...]  # (h, r, L) each
 
 
@@ -107,13 +113,15 @@ class _Attention(NamedTuple):
         memory = [self.values.new_empty(size) for _ in range(rooms)]
         for row in range(0, nodes, at_once):
             rows = slice(row, min(nodes, row + at_once))
-            # numbers once for all heads, since by a mask alone a block is filled slowly
-            penalty = None if self.absent is None else self.absent[rows] * NO_EDGE
+            highest = alone = None  # once for all heads
+            if self.absent is not None:
+                highest = highest_scores(self.absent[rows], self.values.dtype)
+                alone = (highest.amax(1) < 0).nonzero()[:, 0]  # absent.all(1) is slow
             for head in range(0, heads, some):
                 part = slice(head, min(heads, head + some))
                 shape = (part.stop - head, rows.stop - row, nodes)
                 room = tuple(m[: math.prod(shape)].view(shape) for m in memory)
-                yield _Block(part, rows, penalty, room)
+                yield _Block(part, rows, highest, alone, room)
 
     def raw(self, block: _Block, out: Tensor) -> Tensor:
         """``x`` of a block, before the kink."""
@@ -126,14 +134,20 @@ class _Attention(NamedTuple):
         F.leaky_relu_(self.raw(block, scores), self.slope)
         if self.prior is not None and self.prior_weight is not None:
             scores.addcmul_(self.prior_weight[block.heads, None, None], self.prior[block.rows])
-        if block.penalty is not None:
-            scores.add_(block.penalty)
+        if block.highest is not None and block.alone is not None:
+            scores.clamp_(max=block.highest)
+            if len(block.alone):
+                scores.index_fill_(1, block.alone, 0.0)  # finite: gradients of zero stay zero
         return torch.softmax(scores, -1, out=weights)
+
+
+def _made(source_scores: Tensor, *others: Any) -> _Attention:
+    return _Attention(without_nan(source_scores), *others)
 
 
 @torch.library.impl("gatlabel::blocked_attention", "default")
 def _attend(*inputs: Any) -> Tensor:
-    attention = _Attention(*inputs)
+    attention = _made(*inputs)
     out = room_by_node(attention.values)
     for block in attention.blocks(2):
         weights = attention.weights(block)
@@ -146,7 +160,7 @@ def _attend(*inputs: Any) -> Tensor:
 @torch.library.impl("gatlabel::blocked_attention_backward", "default")
 def _attend_backward(grad: Tensor, *rest: Any) -> tuple[Tensor, ...]:
     *inputs, of_prior = rest
-    attention = _Attention(*inputs)
+    attention = _made(*inputs)
     values, prior, prior_weight = attention.values, attention.prior, attention.prior_weight
     d_s, d_t, d_v, d_prior, d_weight = _gradient_rooms(attention, of_prior)
     for sums in (d_s, d_v, d_prior, d_weight):
@@ -216,7 +230,8 @@ def _by_autograd(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     s, t, v, absent, prior, prior_weight = inputs = ctx.saved_tensors
     wanted = ctx.needs_input_grad
     asked = [x for x, want in zip(inputs, wanted, strict=False) if want]
-    out = dense_attention(s, t, v, absent, prior, prior_weight, ctx.slope)
+    alone = None if absent is None else absent.all(1).nonzero()[:, 0]
+    out = dense_attention(s, t, v, absent, alone, prior, prior_weight, ctx.slope)
     found = iter(torch.autograd.grad(out, asked, grad, create_graph=True))
     return tuple(next(found) if want else None for want in wanted)
 

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.nn.kernels import blocked  # noqa: F401  (registers its operators)
+from gatlabel.nn.kernels.dense import dense_attention
 from gatlabel.nn.kernels.layout import room_by_node
 from gatlabel.nn.kernels.prefix import Ranking, remaining_sums, running_sums
 
@@ -188,7 +189,8 @@ def complete_attention(
         negative_slope: Slope of the LeakyReLU below zero, in [0, 1].
 
     Returns:
-        ``(H, L, C)``, in memory node by node. It has a gradient, but no second one.
+        ``(H, L, C)``, in memory node by node. Gradients of gradients are taken through the
+        operators of *dense*, with their memory.
     """
     return torch.ops.gatlabel.complete_attention.default(
         source_scores, target_scores, values, negative_slope
@@ -255,9 +257,20 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    if torch.is_grad_enabled():  # somebody wants the gradients' own gradients
+        return _by_autograd(ctx, grad)
     backward = torch.ops.gatlabel.complete_attention_backward.default
     # grad as it comes, whatever its strides: a contiguous copy would raise the peak by a fifth
     return *backward(*ctx.saved_tensors, grad, ctx.slope), None
+
+
+def _by_autograd(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    s, t, v, _ = ctx.saved_tensors
+    wanted = ctx.needs_input_grad[:3]
+    asked = [x for x, want in zip((s, t, v), wanted, strict=True) if want]
+    out = dense_attention(s, t, v, None, None, None, None, ctx.slope)
+    found = iter(torch.autograd.grad(out, asked, grad, create_graph=True))
+    return *(next(found) if want else None for want in wanted), None
 
 
 torch.library.register_autograd("gatlabel::complete_attention", _gradients, setup_context=_save)

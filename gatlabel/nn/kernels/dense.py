@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from gatlabel.nn.kernels.adjacency import Adjacency
-
-# The score where there is no edge. Finite, so that a row without any edge stays finite too.
-NO_EDGE = -1e30
 
 
 def dense_attention(
@@ -21,6 +20,7 @@ def dense_attention(
     target_scores: Tensor,
     values: Tensor,
     absent: Tensor | None,
+    alone: Tensor | None,
     prior: Tensor | None,
     prior_weight: Tensor | None,
     negative_slope: float,
@@ -34,6 +34,7 @@ def dense_attention(
         values: ``(H, L, C)``.
         absent: bool ``(L, L)`` by target and source, true where there is no edge; ``None``: every
             pair is one.
+        alone: int64 ``(K,)``, the targets that are absent from every pair, if there are any.
         prior: ``(L, L)``.
         prior_weight: ``(H,)``, λ.
         negative_slope: Slope of the LeakyReLU below zero.
@@ -42,20 +43,42 @@ def dense_attention(
     Returns:
         ``(H, L, C)``; meaningless for a node without an in-edge (:func:`zero_isolated`).
     """
+    if absent is not None:
+        source_scores = without_nan(source_scores)
     scores = target_scores[:, :, None] + source_scores[:, None, :]
     scores = F.leaky_relu(scores, negative_slope)
     if prior is not None and prior_weight is not None:
         scores = scores + prior_weight[:, None, None] * prior
     if absent is not None:
-        # Added, in place: masking would pass over (H, L, L) once more in the backward pass, to zero
-        # gradients that the softmax has made zero already.
-        scores = scores.add_(absent.to(scores.dtype) * NO_EDGE)
+        # Unseen by autograd: the softmax makes the gradients of what is cut off zero by itself, and
+        # a mask's backward pass would go over (H, L, L) once more to do so again.
+        with torch.no_grad():
+            scores.clamp_(max=highest_scores(absent, scores.dtype))
+            if alone is not None:  # finite, so that gradients of zero stay zero
+                scores.index_fill_(1, alone, 0.0)
     return torch.bmm(F.dropout(scores.softmax(-1), dropout), values)
 
 
+def highest_scores(absent: Tensor, dtype: torch.dtype) -> Tensor:
+    """The bound ``(R, L)`` of scores that masks them: ``-inf`` where no edge is, ``inf`` else.
+
+    Args:
+        absent: bool ``(R, L)``, rows of targets.
+        dtype: Of the scores.
+    """
+    return (absent.to(dtype) - 0.5).mul_(-math.inf)  # by numbers: a mask is slow to fill with
+
+
+def without_nan(source_scores: Tensor) -> Tensor:
+    """Puts infinity for the NaN of a source: both make a softmax NaN, but NaN cannot be masked.
+
+    That of a target concerns its own row only. Unseen by autograd: no gradient would change.
+    """
+    scores = source_scores.clone()
+    with torch.no_grad():
+        return scores.nan_to_num_(math.inf, math.inf, -math.inf)
+
+
 def zero_isolated(adjacency: Adjacency, out: Tensor) -> Tensor:
-    """Zeroes ``(H, L, C)`` at the nodes without an in-edge."""
-    if not adjacency.isolated:
-        return out
-    connected = torch.zeros_like(out[0, :, 0]).index_fill(0, adjacency.target, 1.0)
-    return out * connected[:, None]
+    """Zeroes ``(H, L, C)`` at the nodes without an in-edge, whatever stands there."""
+    return out.index_fill(1, adjacency.alone, 0.0) if adjacency.isolated else out

@@ -74,7 +74,10 @@ def attend(
         if kernel == "dense":
             absent = None if adjacency.complete else adjacency.no_edge()
             matrix = None if prior is None else adjacency.matrix(prior)
-            out = dense_attention(s, t, v, absent, matrix, prior_weight, negative_slope, dropout)
+            alone = adjacency.alone if adjacency.isolated else None
+            out = dense_attention(
+                s, t, v, absent, alone, matrix, prior_weight, negative_slope, dropout
+            )
             return zero_isolated(adjacency, out).to(values.dtype)
         if kernel == "blocked":
             out = blocked_attention(adjacency, s, t, v, prior, prior_weight, negative_slope)

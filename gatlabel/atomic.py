@@ -1,0 +1,251 @@
+"""The one way to write a file: beside its target, synced to the disk, then renamed over it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gatlabel.errors import InputError
+
+PREFIX = ".gatlabel-"
+"""How the name of every temporary file or folder begins."""
+
+_LONGEST_SUFFIX = 32  # bytes; a longer "suffix" is no format that a library would choose by
+_DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENAMETOOLONG,
+}  # fmt: skip
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}  # of file systems that cannot
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")  # libraries written in Rust
+# what torch and Pillow say where a file of theirs could not be written; they do not say why
+_UNEXPLAINED = re.compile(
+    r"PytorchStreamWriter failed|unexpected pos \d+ vs|Parent directory .* does not exist"
+    r"|error -?\d+ when writing image file"
+)
+
+
+class WriteError(InputError):
+    """A file cannot be written; the message names it and the reason."""
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str], *, make_folder: bool = True) -> Iterator[Path]:
+    """Yields a temporary path beside ``path`` and renames it into place on success.
+
+    The file is synced before the rename and its folder after it, so that a crash leaves the old
+    file or the new one. A link stays a link, to a file that is new. An existing file keeps its
+    rights. If the block raises, the temporary file is removed and ``path`` is left as it was. The
+    temporary name keeps the suffix of ``path``, since many writers choose the format by it.
+
+    Args:
+        path: Where the finished file is to stand.
+        make_folder: Whether missing parent folders are made. Off for the files of a run: a folder
+            that was deleted meanwhile shall not come back with one file in it.
+
+    Raises:
+        WriteError: If the file cannot be written, by this function or in the block; the message
+            names ``path`` and the reason.
+    """
+    target = Path(path)
+    with write_errors(target):
+        rights = _rights(target)
+        place = Path(os.path.realpath(target)) if target.is_symlink() else target
+        if make_folder:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        suffix = place.suffix if len(os.fsencode(place.suffix)) <= _LONGEST_SUFFIX else ""
+        with _temporary(place.parent, suffix, _make_file, Path.unlink) as temporary:
+            yield temporary
+            if rights is not None:
+                temporary.chmod(rights)
+            sync(temporary)
+            temporary.replace(place)
+        sync(place.parent)
+
+
+@contextmanager
+def temporary_folder(above: Path) -> Iterator[Path]:
+    """Yields a new folder below ``above``, and removes it with all that is in it.
+
+    It stays if both its folders ``new`` and ``old`` hold something: files are being moved through
+    them, and it holds the only copy of some.
+    """
+    with _temporary(above, "", Path.mkdir, _remove_folder) as place:
+        yield place
+
+
+@contextmanager
+def write_errors(target: str | os.PathLike[str], what: str = "") -> Iterator[None]:
+    """Turns whatever keeps a file from being written into one line that names it.
+
+    That is every ``OSError`` that names no other file, and what other libraries make of one.
+
+    Args:
+        target: What is being written.
+        what: What it is, in words, where it is no file (``"the folder "``).
+
+    Raises:
+        WriteError: If the block raises one of these.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = _own_fault(error, Path(target)) or disk_fault(error)
+        if reason is None:
+            raise
+        raise WriteError(f"cannot write {what}{os.fspath(target)}: {reason}") from error
+
+
+def disk_fault(error: BaseException) -> str | None:
+    """Returns why a disk did not take a file, if that is what an exception is about.
+
+    Args:
+        error: Of any library; what it was raised from or during counts too.
+    """
+    parts: list[BaseException] = []
+    part: BaseException | None = error
+    while part is not None and part not in parts:
+        parts.append(part)
+        part = part.__cause__ or part.__context__
+    for part in parts:
+        found = _OS_ERROR.search(str(part))
+        number = int(found[1]) if found else getattr(part, "errno", None)
+        if number in _DISK:
+            return os.strerror(number)
+    if any(_UNEXPLAINED.search(str(part)) for part in parts):
+        return "it was not written to its end; is the disk full?"
+    return None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files and folders of writers that were killed, in this folder only.
+
+    A writer holds a lock on its temporary, so that those of living ones stay. What one had moved
+    out of the folder when it was killed is put back.
+    """
+    with suppress(OSError):
+        for place in [entry for entry in folder.iterdir() if entry.name.startswith(PREFIX)]:
+            with suppress(OSError):
+                lock = _lock(place)
+                if lock is None:
+                    continue
+                try:
+                    if not place.is_dir():
+                        place.unlink()
+                        continue
+                    if _is_half_way(place):  # descriptions last: with them a folder is complete
+                        for old in sorted(place.glob("old/*"), key=lambda p: p.suffix == ".json"):
+                            old.replace(folder / old.name)
+                    shutil.rmtree(place)
+                finally:
+                    os.close(lock)
+
+
+def sync(path: Path) -> None:
+    """Brings a file or the names in a folder to the disk, where the file system can."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        # Windows opens no folders, and one may be written to without the right to list it
+        if path.is_dir() and error.errno in (errno.EACCES, errno.EPERM):
+            return
+        raise
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _rights(target: Path) -> int | None:
+    """The rights of the file that stands there, if there is one."""
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        raise WriteError(f"cannot write {target}: it is a folder, give the name of a file")
+    if not stat.S_ISREG(found.st_mode):  # to rename over a device would destroy it
+        raise WriteError(f"cannot write {target}: it is no ordinary file")
+    return stat.S_IMODE(found.st_mode)
+
+
+def _remove_folder(place: Path) -> None:
+    if not _is_half_way(place):
+        shutil.rmtree(place)
+
+
+def _is_half_way(place: Path) -> bool:
+    return any(place.glob("new/*")) and any(place.glob("old/*"))
+
+
+def _make_file(path: Path) -> None:
+    # the system subtracts the umask by itself; to read it would take setting it, for all threads
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+@contextmanager
+def _temporary(
+    folder: Path, suffix: str, make: Callable[[Path], None], remove: Callable[[Path], None]
+) -> Iterator[Path]:
+    while True:
+        place = folder / f"{PREFIX}{secrets.token_hex(4)}{suffix}"
+        with suppress(FileExistsError):
+            make(place)
+            break
+    lock = None
+    try:
+        lock = _lock(place)
+        yield place
+    finally:
+        if lock is not None:
+            os.close(lock)
+        with suppress(OSError):  # gone, or the disk that failed fails again
+            remove(place)
+
+
+def _lock(path: Path) -> int | None:
+    """Takes the lock on a temporary; ``None`` if another has it, or there are no locks."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _own_fault(error: Exception, target: Path) -> str | None:
+    """The reason where the error is about the target or a temporary beside or in it."""
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
+        named = [name for name in (error.filename, error.filename2) if isinstance(name, str)]
+        if not named or any(_is_ours(Path(name), target) for name in named):
+            return error.strerror or os.strerror(error.errno)
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object[error.start : error.end]!r} cannot be written as {error.encoding}"
+    if isinstance(error, ValueError) and "null byte" in str(error):
+        return str(error)
+    return None
+
+
+def _is_ours(named: Path, target: Path) -> bool:
+    return (
+        any(part.startswith(PREFIX) for part in named.parts)
+        or (named.parent == target.parent and named.name.startswith(target.stem))
+        or target.is_relative_to(named)
+        or named == Path(os.path.realpath(target))
+    )

@@ -1,0 +1,64 @@
+"""SIGTERM and Ctrl-C end a command where it is, with a line; what was finished is kept."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+
+class Stopped(BaseException):
+    """A signal asked the process to end.
+
+    Not a ``KeyboardInterrupt``: Lightning ends the process on that one, and other libraries catch
+    ``Exception``.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(NAMES[signal.Signals(number)])
+        self.exit_code = 128 + number
+
+
+class Signals:
+    """While this context is open, SIGINT and SIGTERM raise :class:`Stopped`.
+
+    It is raised at once, in the midst of anything; files are written so that this harms none.
+    Where another library swallows it, :meth:`check` raises it again. In other threads than the
+    main one signals keep their handlers.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in NAMES:
+                self._before[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raises what a signal raised before.
+
+        Raises:
+            Stopped: If a signal was received.
+        """
+        if self.received is not None:
+            raise Stopped(self.received)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        # process managers repeat SIGTERM, to the process and to its group: one is enough
+        if self.received is not None and number == signal.SIGTERM:
+            return
+        self.received = number
+        raise Stopped(number)

@@ -1,0 +1,80 @@
+"""What a head takes over from a trained one with other labels: the classifiers of shared labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from gatlabel.nn.heads.base import Head
+from gatlabel.nn.heads.static import StaticHead
+
+#: Heads on maps: their parameters that have a row per label, and along which axis.
+LABEL_AXES: dict[str, dict[str, int]] = {
+    "csra": {"weight": 1, "bias": 0},
+    "query": {"nodes.vectors": 0, "weight": 0, "bias": 0},
+}
+
+
+@torch.no_grad()
+def transfer_classifiers(
+    source: Head, target: Head, source_rows: Sequence[int], target_rows: Sequence[int]
+) -> bool:
+    """Starts the shared labels of a head where another head has them.
+
+    A head that is, or starts as, a linear classifier takes the folded classifiers of the source:
+    the logits of shared labels are then equal. Other labels keep their own start. Heads on maps
+    take over what does not depend on the labels, and the rows of the shared ones.
+
+    Args:
+        source: The trained head.
+        target: The head to start, as it was built.
+        source_rows: Positions of the shared labels in the source.
+        target_rows: Their positions in the target, in the same order.
+
+    Returns:
+        Whether anything was taken over; not where the heads have no form in common.
+    """
+    if target.kind in LABEL_AXES:
+        return _transfer_rows(source, target, source_rows, target_rows)
+    own = target._linear_weights()
+    if own is None or source.in_features != target.in_features:
+        return False
+    if isinstance(source, StaticHead):
+        weight, bias = source.classifier()
+    else:
+        found, biases = source._linear_weights(), source.label_bias()
+        if found is None or biases is None:
+            return False
+        weight, bias = found, biases
+    sharing = target.sharing()
+    whole = own.clone() if sharing is None else (sharing @ own.to(sharing)).to(own)
+    learned = target.label_bias()
+    offsets = whole.new_zeros(len(whole)) if learned is None else learned.detach().clone()
+    whole[list(target_rows)] = weight[list(source_rows)].to(whole)
+    offsets[list(target_rows)] = bias[list(source_rows)].to(offsets)
+    target.start_linear(whole, offsets)
+    return True
+
+
+def _transfer_rows(
+    source: Head, target: Head, source_rows: Sequence[int], target_rows: Sequence[int]
+) -> bool:
+    axes = LABEL_AXES[target.kind]
+    theirs = dict(source.named_parameters())
+    ours = dict(target.named_parameters())
+    if source.kind != target.kind or theirs.keys() != ours.keys():
+        return False
+    for name, parameter in ours.items():
+        axis = axes.get(name)
+        same = [n for k, n in enumerate(parameter.shape) if k != axis]
+        if same != [n for k, n in enumerate(theirs[name].shape) if k != axis]:
+            return False
+    for name, parameter in ours.items():
+        if name in axes:
+            rows = torch.as_tensor(target_rows), torch.as_tensor(source_rows)
+            chosen = theirs[name].index_select(axes[name], rows[1].to(parameter.device))
+            parameter.index_copy_(axes[name], rows[0].to(parameter.device), chosen)
+        else:
+            parameter.copy_(theirs[name])
+    return True

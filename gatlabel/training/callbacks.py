@@ -1,0 +1,59 @@
+"""Callbacks of every run: the learning curves, and ending on a signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+
+from gatlabel.interruptions import Signals
+
+WriteRows = Callable[[list[dict[str, float]]], None]
+
+
+class Curves(Callback):
+    """Collects one row of numbers an epoch, and keeps them over interruptions.
+
+    Args:
+        write: Called with all rows after every epoch.
+
+    Attributes:
+        rows: ``{"epoch": 0, "train_loss": …, "val_loss": …, "val_mAP": …, "lr": …}``.
+    """
+
+    def __init__(self, write: WriteRows) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.write = write
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes the numbers that the module logged, and the head's learning rate."""
+        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        values["lr"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+        self.rows.append({"epoch": trainer.current_epoch, **values})
+        self.write(self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the rows for the checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up the rows of a checkpoint, and writes them: the file may be an epoch ahead."""
+        self.rows = list(state_dict["rows"])
+        self.write(self.rows)
+
+
+class Interruptible(Callback):
+    """Ends training between two steps if a signal's exception was swallowed elsewhere.
+
+    Args:
+        signals: Where signals are noted.
+    """
+
+    def __init__(self, signals: Signals) -> None:
+        self.signals = signals
+
+    def on_train_batch_start(self, *arguments: Any) -> None:
+        """Raises what the signal raised."""
+        self.signals.check()

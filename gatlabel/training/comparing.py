@@ -1,0 +1,60 @@
+"""What the figures of a run are set beside: a linear head trained alike, and the oracle."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+
+from gatlabel.data import DataSplits
+from gatlabel.graph import LabelGraph
+from gatlabel.report import Baseline
+from gatlabel.training.building import build_completion, build_model
+from gatlabel.training.completion import Completion
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.data import loaders
+from gatlabel.training.evaluation import evaluate
+from gatlabel.training.fitting import device_of, fit
+
+Say = Callable[[str], None]
+
+
+def run_completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
+    """Makes what fills in the unknown training targets of a run, or ``None``."""
+    targets = torch.from_numpy(splits.train.targets)
+    return build_completion(config, config.unknown, targets, graph)
+
+
+def baselines_of(
+    config: TrainConfig, splits: DataSplits, graph: LabelGraph, split: str, say: Say
+) -> list[Baseline]:
+    """Trains the linear head alike and asks the oracle, where that is wanted and possible.
+
+    Args:
+        config: The resolved options of the run.
+        splits: The data.
+        graph: The label graph of the run.
+        split: The split to evaluate on.
+        say: Called with plain sentences about what is going on.
+    """
+    wanted = config.compare == "yes" or (config.compare == "auto" and config.data == "scenes")
+    if not wanted:
+        return []
+    source = dict(splits.items())[split]
+    found = []
+    if config.head != "linear":
+        say("training a linear head alike, to compare")
+        alike = dataclasses.replace(config, head="linear", keep="last", patience=0)
+        torch.manual_seed(config.seed)
+        model = build_model(alike, graph, "linear")
+        completion = run_completion(config, splits, graph)
+        fit(model, alike, loaders(splits, model, alike), None, completion=completion)
+        result = evaluate(model.to(device_of(config)), source, split)
+        found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
+    if config.data == "scenes":
+        from gatlabel.data.scenes import oracle_map
+
+        say("asking the oracle: what can be known from what is visible and the true graph")
+        found.append(Baseline("oracle (the best possible)", oracle_map(source)))
+    return found

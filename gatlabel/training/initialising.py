@@ -1,0 +1,84 @@
+"""Starting a new run from the model of another: longer, on other data, with other labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from gatlabel.errors import InputError
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import Head
+from gatlabel.nn.heads.transfer import transfer_classifiers
+
+
+def start_from(model: MultiLabelClassifier, run: Path) -> list[str]:
+    """Starts a model at the weights of a trained one.
+
+    Encoder and pooling are taken whole. A head of the same kind and options on the same graph is
+    taken whole too; otherwise its shared labels, by name (see :func:`transfer_classifiers`).
+
+    Args:
+        model: The model to start, as it was built.
+        run: A run folder with a trained model.
+
+    Returns:
+        What was taken over, a line each.
+
+    Raises:
+        InputError: If the folder has no model, or one with another encoder.
+    """
+    if not (run / "model.json").is_file():
+        raise InputError(
+            f"init={run}: it has no model.json; finish the run first, with "
+            f"gatlabel train --resume {run}"
+        )
+    source = MultiLabelClassifier.from_pretrained(run)
+    _take_encoder(source, model, run)
+    shared = [name for name in model.labels if name in source.labels]
+    if _same_head(source, model):
+        model.head.load_state_dict(source.head.state_dict())
+        return [f"starts from {run}: encoder and head, all {len(shared)} labels"]
+    rows = [source.labels.index(name) for name in shared]
+    own_rows = [model.labels.index(name) for name in shared]
+    if not shared or not transfer_classifiers(source.head, model.head, rows, own_rows):
+        why = "no label in common" if not shared else f"its head {source.head.kind!r} differs"
+        return [f"note: starts from {run}: the encoder only ({why})"]
+    new = len(model.labels) - len(shared)
+    return [
+        f"starts from {run}: the encoder, and the classifiers of {len(shared)} of its "
+        f"{len(source.labels)} labels; new labels: {new}"
+    ]
+
+
+def _take_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
+    if source.encoder.config != model.encoder.config:
+        theirs, ours = source.encoder.config, model.encoder.config
+        differ = ", ".join(
+            f"{name} {theirs.get(name)} (here {ours.get(name)})"
+            for name in dict.fromkeys((*theirs, *ours))
+            if theirs.get(name) != ours.get(name)
+        )
+        raise InputError(f"init={run} has another encoder: {differ}; leave --backbone out")
+    model.encoder.load_state_dict(source.encoder.state_dict())
+    if type(source.pool) is type(model.pool):
+        model.pool.load_state_dict(source.pool.state_dict())
+
+
+def _same_head(source: MultiLabelClassifier, model: MultiLabelClassifier) -> bool:
+    return (
+        tuple(source.labels) == tuple(model.labels)
+        and source.head.kind == model.head.kind
+        and source.head.config == model.head.config
+        and _same_state(source.head, model.head)
+    )
+
+
+def _same_state(one: Head, other: Head) -> bool:
+    """Whether two heads have the same tensors, and the same edges among them."""
+    theirs, ours = dict(one.named_buffers()), dict(other.named_buffers())
+    shapes = {name: value.shape for name, value in one.state_dict().items()}
+    edges = ("edge_index", "edge_weight")
+    return shapes == {name: value.shape for name, value in other.state_dict().items()} and all(
+        torch.equal(theirs[name], ours[name]) for name in edges if name in theirs
+    )

@@ -1,0 +1,134 @@
+"""What happens when a loss or a gradient is not finite: stop and say where, or skip the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gatlabel.errors import InputError
+from gatlabel.files import atomic_path
+
+Log = Callable[[str], None]
+NAMED = 5  # images that the message names; the file holds all
+
+
+class DivergedError(InputError):
+    """Training met a loss, gradient or logit that is not finite."""
+
+
+class NonFiniteGuard:
+    """Judges every step before the optimiser takes it.
+
+    Args:
+        on_nan: ``"stop"`` raises; ``"skip"`` takes no step on such a batch, and puts back what it
+            did to buffers (batch norm averages it in during the forward pass).
+        ids: Names of the training images, by position.
+        folder: Where the batch is saved; none saves nothing.
+        log: Called with one line for the first skipped batch of each epoch.
+    """
+
+    def __init__(
+        self,
+        on_nan: Literal["stop", "skip"] = "stop",
+        ids: Sequence[str] = (),
+        folder: Path | None = None,
+        log: Log = lambda line: None,
+    ) -> None:
+        self.on_nan, self.ids, self.folder, self.log = on_nan, ids, folder, log
+        self._buffers: list[Tensor] = []
+        self._skipped = 0
+
+    def begin_epoch(self) -> None:
+        """Forgets what was skipped in the last epoch."""
+        self._skipped = 0
+
+    def begin_step(self, module: nn.Module) -> None:
+        """Keeps the buffers as they are before the forward pass, where a step may be skipped."""
+        if self.on_nan == "skip":
+            self._buffers = [buffer.detach().clone() for buffer in module.buffers()]
+
+    def passes(
+        self,
+        values: dict[str, Tensor],
+        module: nn.Module,
+        batch: tuple[Tensor, Tensor, Tensor],
+        *,
+        epoch: int,
+        step: int,
+        rate: float,
+    ) -> bool:
+        """Whether all values are finite; otherwise the batch is saved, and training stops or skips.
+
+        Args:
+            values: Scalars by name: the loss, the norm of the gradient.
+            module: What is trained; its buffers are put back on a skip.
+            batch: Images ``(B, 3, H, W)``, targets ``(B, L)`` and positions ``(B,)``.
+            epoch: The epoch, counted from 0.
+            step: The optimiser step of the run, counted from 0.
+            rate: The largest learning rate of the step.
+
+        Raises:
+            DivergedError: With ``on_nan="stop"``.
+        """
+        figures = torch.stack([value.detach().float() for value in values.values()])
+        if bool(torch.isfinite(figures).all()):
+            return True
+        found = ", ".join(f"{n} {v:g}" for n, v in zip(values, figures.tolist(), strict=True))
+        where = f"epoch {epoch}, step {step}, learning rate {rate:.3g}: {found}"
+        images = self._images(batch[2])
+        if self.on_nan == "stop":
+            saved = self._save(batch, where, epoch, step)
+            raise DivergedError(
+                f"training diverged in {where}; images of the batch: {images}{saved}. A lower --lr "
+                "may help; --on-nan skip leaves such batches out"
+            )
+        with torch.no_grad():
+            for buffer, kept in zip(module.buffers(), self._buffers, strict=True):
+                buffer.copy_(kept)
+        self._skipped += 1
+        if self._skipped == 1:
+            saved = self._save(batch, where, epoch, step)
+            self.log(f"warning: batch skipped in {where}; its images: {images}{saved}")
+        return False
+
+    def end_epoch(self, epoch: int, steps: int) -> None:
+        """Says how many batches an epoch has skipped.
+
+        Raises:
+            DivergedError: If it was all of them.
+        """
+        if self._skipped and self._skipped >= steps:
+            raise DivergedError(
+                f"every batch of epoch {epoch} was skipped, since none had a finite loss and "
+                "gradient: lower --lr, and look at the images"
+            )
+        if self._skipped > 1:
+            self.log(f"warning: {self._skipped} of {steps} batches of epoch {epoch} were skipped")
+
+    def _images(self, positions: Tensor) -> str:
+        names = [self.ids[i] if i < len(self.ids) else str(i) for i in positions.tolist()]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return ", ".join(names[:NAMED]) + more
+
+    def _save(self, batch: tuple[Tensor, Tensor, Tensor], where: str, epoch: int, step: int) -> str:
+        """Saves a batch as it went into the model; returns where, for the message."""
+        if self.folder is None:
+            return ""
+        images, targets, positions = (part.detach().cpu().contiguous().numpy() for part in batch)
+        names = [self.ids[i] if i < len(self.ids) else str(i) for i in positions.tolist()]
+        path = self.folder / f"nonfinite-epoch{epoch}-step{step}.npz"
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                images=images,
+                targets=targets,
+                positions=positions,
+                ids=np.array(names, dtype=np.str_),
+                where=np.array(where, dtype=np.str_),
+            )
+        return f" (saved in {path})"

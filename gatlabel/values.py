@@ -1,0 +1,150 @@
+"""Whether a value that came from a file or a caller is of its type and in its range."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from numbers import Integral, Real
+from pathlib import Path, PurePath
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from gatlabel.errors import InputError
+
+LARGEST = 2**63 - 1
+SHOWN = 60  # characters of a wrong value that a message repeats
+
+
+def shown(value: object) -> str:
+    """Returns a value as a message shows it: on one line, and not too long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print whole numbers of thousands of digits
+        return "a number of thousands of digits"
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def whole_number(value: Any, what: str, least: int = -LARGEST, most: int = LARGEST) -> int:
+    """Returns a whole number as an ``int``; no truth value, text or float is one.
+
+    Args:
+        value: The value.
+        what: What it is, for the error message: ``"image_size"``, ``"a.json: image_size"``.
+        least: The smallest it may be.
+        most: The largest it may be.
+
+    Raises:
+        InputError: If it is none, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InputError(f"{what}={shown(value)}: give a whole number")
+    _refuse_outside(int(value), value, what, least, most)
+    return int(value)
+
+
+def finite_number(value: Any, what: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """Returns a finite number; no truth value or text is one.
+
+    Args:
+        value: The value.
+        what: What it is, for the error message.
+        least: The smallest it may be.
+        most: The largest it may be.
+
+    Raises:
+        InputError: If it is none, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{what}={shown(value)}: give a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f"{what}={shown(value)}: give a finite number")
+    _refuse_outside(number, value, what, least, most)
+    return number
+
+
+def truth_value(value: Any, what: str) -> bool:
+    """Returns ``True`` or ``False``; no number and no text is one.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{what}={shown(value)}: give true or false")
+    return value
+
+
+def line_of_text(value: Any, what: str) -> str:
+    """Returns a text without NUL characters, which no file name can hold.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{what}={shown(value)}: give a text")
+    if "\0" in value:
+        raise InputError(f"{what}={shown(value)}: holds a NUL character")
+    return value
+
+
+def of_type(value: Any, what: str, hint: Any) -> Any:
+    """Returns a value as an annotation has it: plain Python numbers, tuples and paths.
+
+    Args:
+        value: The value.
+        what: What it is, for the error message.
+        hint: ``int``, ``float``, ``bool``, ``str``, ``Path``, ``None``, a ``Literal``, a tuple of
+            these, or several with ``|`` between.
+
+    Raises:
+        InputError: If it is none of them.
+    """
+    options = (
+        get_args(hint) if isinstance(hint, UnionType) or get_origin(hint) is Union else (hint,)
+    )
+    if value is None and type(None) in options:
+        return None
+    options = tuple(option for option in options if option is not type(None))
+    for option in options[:-1]:
+        with contextlib.suppress(InputError):
+            return _of_kind(value, what, option)
+    return _of_kind(value, what, options[-1])
+
+
+def _of_kind(value: Any, what: str, kind: Any) -> Any:
+    if get_origin(kind) is Literal:
+        known = get_args(kind)
+        if not isinstance(value, str) or value not in known:
+            raise InputError(f"{what}={shown(value)}: give {' or '.join(map(str, known))}")
+        return value
+    if get_origin(kind) is tuple:
+        return _tuple(value, what, get_args(kind))
+    if kind is Path:
+        return Path(line_of_text(os.fspath(value) if isinstance(value, PurePath) else value, what))
+    if kind is int:
+        return whole_number(value, what)
+    if kind is float:
+        number = finite_number(value, what)
+        return value if isinstance(value, int) else number  # 1 stays 1 in files
+    return truth_value(value, what) if kind is bool else line_of_text(value, what)
+
+
+def _tuple(value: Any, what: str, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise InputError(f"{what}={shown(value)}: give a list")
+    if kinds[-1] is not Ellipsis and len(value) != len(kinds):
+        raise InputError(f"{what}={shown(value)}: give {len(kinds)} values")
+    each = kinds if kinds[-1] is not Ellipsis else kinds[:1] * len(value)
+    return tuple(_of_kind(item, what, kind) for item, kind in zip(value, each, strict=True))
+
+
+def _refuse_outside(number: float, value: Any, what: str, least: float, most: float) -> None:
+    if number < least:
+        raise InputError(f"{what}={shown(value)}: must be at least {least}")
+    if number > most:
+        raise InputError(f"{what}={shown(value)}: must be at most {most}")

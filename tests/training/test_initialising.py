@@ -1,0 +1,159 @@
+"""A new run from the model of another: longer, or with other labels kept by name."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gatlabel.errors import InputError
+from gatlabel.graph import Cooccurrence
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training import TrainConfig, default, train
+from gatlabel.training.initialising import start_from
+
+NAMES = ["a", "b", "c", "d"]
+OTHER = ["d", "x", "b", "y", "z"]
+ENCODER = "shufflenet_v2_x0_5"
+
+
+def graph_of(names: list[str]):
+    generator = torch.Generator().manual_seed(len(names))
+    targets = (torch.rand(40, len(names), generator=generator) < 0.5).float()
+    return Cooccurrence.from_targets(targets, names).graph("complete")
+
+
+def model_of(head: str, names: list[str], seed: int = 0, **options) -> MultiLabelClassifier:
+    torch.manual_seed(seed)
+    if head in ("gat", "gatv2", "conditioned", "query"):
+        options = {"hidden": 8, "heads": 2, **options}
+    model = MultiLabelClassifier.create(
+        ENCODER, head, graph=graph_of(names), image_size=32, head_options=options
+    )
+    with torch.no_grad():  # as if it had been trained
+        for parameter in model.head.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+IMAGES = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("head", ["linear", "gat", "gatv2", "gcn", "pyg", "csra", "query"])
+def test_the_same_labels_and_head_start_with_the_same_logits(head: str, tmp_path: Path) -> None:
+    source, model = model_of(head, NAMES), model_of(head, NAMES, seed=1)
+    source.save_pretrained(tmp_path)
+    assert "encoder and head" in start_from(model, tmp_path)[0]
+    with torch.no_grad():
+        torch.testing.assert_close(model(IMAGES), source(IMAGES))
+
+
+@pytest.mark.parametrize("head", ["linear", "gat", "gatv2", "gcn", "pyg"])
+@pytest.mark.parametrize("new", ["linear", "gat"])
+def test_shared_labels_keep_their_logits_by_name(head: str, new: str, tmp_path: Path) -> None:
+    source = model_of(head, NAMES)
+    source.save_pretrained(tmp_path)
+    torch.manual_seed(1)
+    model = MultiLabelClassifier.create(
+        ENCODER, new, graph=graph_of(OTHER), image_size=32, weights=None
+    ).eval()
+    with torch.no_grad():
+        model.encoder.load_state_dict(source.encoder.state_dict())
+        unlike = model(IMAGES)
+        lines = start_from(model, tmp_path)
+        ours, theirs = model(IMAGES), source(IMAGES)
+    assert "the classifiers of 2 of its 4 labels; new labels: 3" in lines[0]
+    for name in ("b", "d"):
+        mine = ours[:, OTHER.index(name)]
+        torch.testing.assert_close(mine, theirs[:, NAMES.index(name)], atol=1e-4, rtol=1e-4)
+    for name in ("x", "y", "z"):
+        torch.testing.assert_close(ours[:, OTHER.index(name)], unlike[:, OTHER.index(name)])
+
+
+@pytest.mark.parametrize("head", ["csra", "query"])
+def test_heads_on_maps_keep_shared_rows(head: str, tmp_path: Path) -> None:
+    source = model_of(head, NAMES)
+    source.save_pretrained(tmp_path)
+    model = model_of(head, OTHER, seed=1)
+    assert "2 of its 4" in start_from(model, tmp_path)[0]
+    with torch.no_grad():
+        ours, theirs = model(IMAGES), source(IMAGES)
+    for name in ("b", "d"):
+        torch.testing.assert_close(ours[:, OTHER.index(name)], theirs[:, NAMES.index(name)])
+
+
+def test_label_axes_are_where_shapes_change_with_the_number_of_labels() -> None:
+    from gatlabel.nn.heads.transfer import LABEL_AXES
+
+    for kind, axes in LABEL_AXES.items():
+        one = dict(model_of(kind, NAMES).head.named_parameters())
+        other = dict(model_of(kind, OTHER).head.named_parameters())
+        found = {}
+        for name, parameter in one.items():
+            pairs = zip(parameter.shape, other[name].shape, strict=True)
+            changed = [axis for axis, (m, n) in enumerate(pairs) if m != n]
+            if changed:
+                found[name] = changed[0]
+        assert found == axes
+
+
+def test_heads_without_a_common_form_take_the_encoder_only(tmp_path: Path) -> None:
+    source = model_of("query", NAMES)
+    source.save_pretrained(tmp_path)
+    model = model_of("linear", NAMES, seed=1)
+    before = model.head.classifier()[0].clone()
+    assert "the encoder only" in start_from(model, tmp_path)[0]
+    assert torch.equal(model.head.classifier()[0], before)
+
+
+def test_another_encoder_and_a_folder_without_a_model_are_refused(tmp_path: Path) -> None:
+    model = model_of("linear", NAMES)
+    with pytest.raises(InputError, match=r"no model\.json.*--resume"):
+        start_from(model, tmp_path)
+    model.save_pretrained(tmp_path)
+    other = MultiLabelClassifier.create("mobilenet_v3_small", "linear", labels=NAMES)
+    with pytest.raises(InputError, match=r"name shufflenet_v2_x0_5 \(here mobilenet_v3_small\)"):
+        start_from(other, tmp_path)
+
+
+def options(root: Path, folder: Path, **changes) -> TrainConfig:
+    quick = {
+        "data": "csv",
+        "root": root,
+        "output": folder,
+        "image_size": 32,
+        "batch_size": 4,
+        "epochs": 1,
+        "progress": False,
+        "workers": 0,
+    }
+    return default(**{**quick, **changes})
+
+
+def test_a_run_goes_on_longer_from_another(tiny_csv: Path, tmp_path: Path) -> None:
+    first = options(tiny_csv, tmp_path / "first", backbone=ENCODER, weights="none", pooling="gem")
+    train(first)
+    # encoder, pooling and size are those of the model, so they need not be said again
+    config = options(tiny_csv, tmp_path / "second", init=tmp_path / "first", image_size=None)
+    resolved = config.resolved()
+    assert (resolved.backbone, resolved.weights) == (ENCODER, "none")
+    assert (resolved.pooling, resolved.image_size) == ("gem", 32)
+    lines: list[str] = []
+    tiny = config.resolved()
+    result = train(tiny, say=lines.append)
+    assert any("starts from" in line and "all 3 labels" in line for line in lines)
+    assert not any("random weights" in line for line in lines)
+    assert len(result.curves) == 1
+
+
+def test_weights_are_not_given_twice(tiny_csv: Path, tmp_path: Path) -> None:
+    first = options(tiny_csv, tmp_path / "first", backbone=ENCODER, weights="none")
+    train(first)
+    twice = options(tiny_csv, tmp_path / "second", init=tmp_path / "first", weights="IMAGENET1K_V1")
+    with pytest.raises(InputError, match=r"weights=IMAGENET1K_V1: not for init="):
+        train(twice)
+    once = options(tiny_csv, tmp_path / "second", init=tmp_path / "first")
+    train(once)
+    train(options(tiny_csv, tmp_path / "third", **{
+        name: value for name, value in once.resolved().to_dict().items()
+        if name in ("init", "weights", "backbone")
+    }))  # fmt: skip

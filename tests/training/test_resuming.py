@@ -1,0 +1,244 @@
+"""An interrupted run ends as an uninterrupted one does, bit for bit, whatever has state."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from gatlabel.errors import InputError, Interrupted
+from gatlabel.training import TrainConfig, default, resume, train
+from gatlabel.training.module import TrainingModule
+
+QUICK = {
+    "data": "csv",
+    "backbone": "shufflenet_v2_x0_5",
+    "weights": "none",
+    "image_size": 32,
+    "hidden": 8,
+    "heads": 2,
+    "batch_size": 4,
+    "epochs": 3,
+    "progress": False,
+    "workers": 0,
+}
+# 16 training images in batches of 4: a signal in step 6 ends the second epoch in its midst
+SETTINGS = {
+    "default": {},
+    "dropout": {"dropout": 0.5},
+    "stochastic depth": {"backbone": "efficientnet_b0", "head": "linear"},
+    "no averaging, sgd": {"ema": 0.0, "optimizer": "sgd"},
+    "completion": {"hide_labels": 0.5, "unknown": "complete"},
+    "early stopping": {"patience": 1, "epochs": 6, "lr": 1e-6},
+    "bf16": {"amp": "on"},
+    "step schedule": {"schedule": "step", "step_epochs": 1},
+    "query": {"head": "query", "augmentation": "strong"},
+    "best epoch": {"keep": "best", "lr": 0.1},
+}
+
+
+def options(root: Path, folder: Path, **changes) -> TrainConfig:
+    given = {**QUICK, "root": root, "output": folder, **changes}
+    for name in ("hidden", "heads"):
+        if given.get("head") == "linear":
+            given.pop(name)
+    return default(**given)
+
+
+def cut(config: TrainConfig, step: int, number: int = signal.SIGTERM) -> Interrupted:
+    """Trains until the process is sent a signal in the given step, and returns the exception."""
+    original, calls = TrainingModule.training_step, 0
+
+    def training_step(self, batch, index):
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            os.kill(os.getpid(), number)
+        return original(self, batch, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingModule, "training_step", training_step)
+        with pytest.raises(Interrupted) as caught:
+            train(config)
+    return caught.value
+
+
+def contents(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in ("model.safetensors", "metrics.csv")]
+
+
+def epoch_of(folder: Path) -> int:
+    path = folder / "checkpoints" / "last.ckpt"
+    return torch.load(path, weights_only=True)["epoch"]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    name: str, tiny_csv: Path, tmp_path: Path
+) -> None:
+    changes = SETTINGS[name]
+    train(options(tiny_csv, tmp_path / "whole", **changes))
+    cut(options(tiny_csv, tmp_path / "part", **changes), step=6)
+    assert epoch_of(tmp_path / "part") == 0
+    resume(tmp_path / "part")
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_run_cut_in_its_first_epoch_starts_from_the_state_before_it(
+    step: int, tiny_csv: Path, tmp_path: Path
+) -> None:
+    train(options(tiny_csv, tmp_path / "whole"))
+    cut(options(tiny_csv, tmp_path / "part"), step=step)
+    assert epoch_of(tmp_path / "part") == -1
+    resume(tmp_path / "part")
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+
+
+def test_the_number_of_workers_may_change(tiny_csv: Path, tmp_path: Path) -> None:
+    changes = {"dropout": 0.5, "augmentation": "strong"}
+    train(options(tiny_csv, tmp_path / "whole", **changes))
+    cut(options(tiny_csv, tmp_path / "part", **changes, workers=2), step=6)
+    lines: list[str] = []
+    resume(tmp_path / "part", workers=1, say=lines.append)
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
+    assert not any("changed" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "code"),
+    [(signal.SIGTERM, "terminated", 143), (signal.SIGINT, "interr", 130)],
+)
+def test_a_signal_ends_with_a_line_that_says_how_to_go_on(
+    number: int, word: str, code: int, tiny_csv: Path, tmp_path: Path
+) -> None:
+    handlers = [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)]
+    folder = tmp_path / "a run"
+    stopped = cut(options(tiny_csv, folder), step=6, number=number)
+    assert stopped.exit_code == code
+    message = str(stopped)
+    assert message.startswith(word)
+    assert "1 of 3 epochs" in message
+    assert f"gatlabel train --resume '{folder}'" in message
+    assert [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_falling_validation_map_does_not_keep_the_last_epoch_from_being_saved(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gatlabel.training import module
+
+    values = iter([0.9, 0.5, 0.1])
+
+    class Falling:
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+    monkeypatch.setattr(module, "mean_average_precision", lambda *given: Falling(next(values)))
+    train(options(tiny_csv, tmp_path / "run"))
+    assert epoch_of(tmp_path / "run") == 2
+    best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["epoch"] == 0
+    previous = torch.load(tmp_path / "run" / "checkpoints" / "previous.ckpt", weights_only=True)
+    assert previous["epoch"] == 1
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other", "gone"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    damage: str, tiny_csv: Path, tmp_path: Path
+) -> None:
+    train(options(tiny_csv, tmp_path / "whole"))
+    folder = tmp_path / "part"
+    cut(options(tiny_csv, folder), step=10)
+    last = folder / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    if damage == "empty":
+        last.write_bytes(b"")
+    elif damage == "cut":
+        last.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 1
+        last.write_bytes(content)
+    elif damage == "other":
+        torch.save({"weights": torch.zeros(2)}, last)
+    else:
+        last.unlink()
+    lines: list[str] = []
+    resume(folder, say=lines.append)
+    assert any("last.ckpt" in line for line in lines) == (damage != "gone")
+    assert any("going on from" in line and "previous.ckpt" in line for line in lines)
+    assert contents(folder) == contents(tmp_path / "whole")
+
+
+def test_when_all_checkpoints_are_damaged_that_is_said_and_nothing_touched(
+    tiny_csv: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "part"
+    cut(options(tiny_csv, folder), step=6)
+    for path in (folder / "checkpoints").iterdir():
+        path.write_bytes(b"noise")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=r"no checkpoint in .* can be read"):
+        resume(folder)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_plan_cannot_be_changed(tiny_csv: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "part"
+    cut(options(tiny_csv, folder), step=6)
+    with pytest.raises(InputError, match=r"takes none but --workers.*not --epochs"):
+        resume(folder, epochs=9)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 3", "epochs: 9"))
+    with pytest.raises(InputError, match=r"epochs=9 \(was 3\).*--init"):
+        resume(folder)
+
+
+def test_other_data_is_refused_and_other_files_are_noted(tiny_csv: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "part"
+    cut(options(tiny_csv, folder), step=6)
+    image = tiny_csv / "images" / "3.png"
+    os.utime(image, (1, 1))
+    labels = (tiny_csv / "labels.csv").read_text()
+    (tiny_csv / "labels.csv").write_text(labels.replace("images/3.png,train,", "images/3.png,val,"))
+    with pytest.raises(InputError, match="split train are not those"):
+        resume(folder)
+    (tiny_csv / "labels.csv").write_text(labels)
+    lines: list[str] = []
+    resume(folder, say=lines.append)
+    assert any("image files of the split train have changed" in line for line in lines)
+
+
+def test_another_number_of_threads_is_noted(tiny_csv: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "part"
+    cut(options(tiny_csv, folder), step=6)
+    lines: list[str] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        resume(folder, say=lines.append)
+    finally:
+        torch.set_num_threads(threads)
+    assert any(f"threads {threads} -> {threads + 1}" in line for line in lines)
+
+
+def test_a_run_that_stopped_early_is_not_trained_further(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gatlabel.training import run
+
+    config = options(tiny_csv, tmp_path / "run", patience=1, epochs=9, lr=1e-7)
+
+    def fail(*arguments) -> None:
+        raise RuntimeError("killed in evaluation")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "evaluate", fail)
+        with pytest.raises(RuntimeError, match="killed"):
+            train(config)
+    epoch = epoch_of(tmp_path / "run")
+    assert epoch < 8
+    result = resume(tmp_path / "run")
+    assert epoch_of(tmp_path / "run") == epoch
+    assert len(result.curves) == epoch + 1
