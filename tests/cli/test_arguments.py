@@ -147,6 +147,7 @@ def test_a_config_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
         (["predict", "run", ""], "the value is empty"),
         (["evaluate", "run", "--split="], "option --split: the value is empty"),
         (["export", "run", "--format", ""], "option --format: the value is empty"),
+        (["graph", "build", "c.json", "o.json", "--edges", "1"], "unknown option --edges"),
         (["train", "--output", ""], "option --output: the value is empty"),
         (["train", "--config", ""], "option --config: the value is empty"),
         (["train", "--seed", "9" * 40], "option --seed: a number beyond 64 bits"),
