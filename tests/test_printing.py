@@ -82,7 +82,7 @@ def test_everything_that_is_printed_goes_through_one_place() -> None:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             printed = isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
-                *("print", "Console", "Table", "input"),
+                *("print", "Console", "input"),
             )
             stream = isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr")
             if printed or stream:

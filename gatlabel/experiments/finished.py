@@ -90,8 +90,12 @@ def read_finished(folder: Path) -> Finished:
 
 
 def _command(store: Store, fixed: Mapping[str, Any], seeds: int | None = None) -> str:
-    with damaged(store.options):
-        return command_of(fixed, store.folder, seeds)
+    try:
+        with damaged(store.options):
+            return command_of(fixed, store.folder, seeds)
+    except InputError as error:
+        reason = str(error).removeprefix(f"{store.options} ")
+        raise InputError(f"{store.options}: {reason}") from error
 
 
 def command_of(fixed: Mapping[str, Any], folder: Path, seeds: int | None = None) -> str:

@@ -23,6 +23,7 @@ from gatlabel.experiments.tables import comparison_rows, markdown, result_rows
 from gatlabel.experiments.verdict import verdict
 from gatlabel.experiments.workers import usable_cores
 from gatlabel.files import write_json, write_text
+from gatlabel.printing import clean
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,26 @@ class BenchmarkResult:
 
     def document(self) -> str:
         """Returns ``table.md``: verdict, tables, comparisons, protocol, machine."""
-        parts = [f"# {self.title}", *self.verdict, EXPLANATION, self.table(), "## Comparisons"]
+        parts = [
+            f"# {clean(self.title)}",
+            *map(clean, self.verdict),
+            EXPLANATION,
+            self.table(),
+            "## Comparisons",
+        ]
         for where in self.settings:
             if where.title:
                 parts.append(f"### {where.title}")
             head, rows = comparison_rows(self.comparisons, where)
             parts.append(markdown(head, rows) if rows else "Nothing was tested.")
-        facts = [f"- {name}: {text}" for name, text in self.protocol.items()]
+        facts = [clean(f"- {name}: {text}") for name, text in self.protocol.items()]
         parts += ["## Protocol", "\n".join(facts), "## Machine"]
         versions = ", ".join(f"{name} {v}" for name, v in self.machine["versions"].items())
         own = {name: value for name, value in self.machine.items() if name != "versions"}
         parts.append(
-            "\n".join([f"- versions: {versions}", *(f"- {k}: {v}" for k, v in own.items())])
+            "\n".join(
+                map(clean, [f"- versions: {versions}", *(f"- {k}: {v}" for k, v in own.items())])
+            )
         )
         return "\n\n".join(parts) + "\n"
 

@@ -33,6 +33,7 @@ from gatlabel.experiments.summary_tables import (
 from gatlabel.experiments.summary_verdict import summary_verdict
 from gatlabel.experiments.tables import markdown
 from gatlabel.files import write_text
+from gatlabel.printing import clean
 
 FILES = ("summary.html", "summary.md", "summary.csv")
 
@@ -101,7 +102,7 @@ class Summary:
     def document(self) -> str:
         """Returns ``summary.md``: verdict, tables, comparisons, and what the folders hold."""
         return "\n\n".join([
-            f"# {self.title}", *self.verdict, self.explanation, self.table(),
+            f"# {self.title}", *map(clean, self.verdict), self.explanation, self.table(),
             "## Comparisons", markdown(*comparison_table(self.results)),
             "## Sources", markdown(*source_table(self.results)),
         ]) + "\n"  # fmt: skip

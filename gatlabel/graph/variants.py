@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def random(
     Raises:
         InputError: If base or options are wrong, or the base graph has other labels.
     """
+    if not isinstance(seed, Integral) or seed < 0:
+        raise InputError(f"seed is {seed!r}: it must be a whole number, 0 or more")
     if isinstance(base, LabelGraph):
         if options:
             raise InputError(f"{', '.join(options)}: only for a base given by its name")
