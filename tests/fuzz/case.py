@@ -12,7 +12,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,5 +215,3 @@ def _story(case: Case, error: BaseException) -> str:
     if isinstance(error, BrokenRule) and "too long" not in str(error):
         return f"{words}BrokenRule: {error}"
     return words + "".join(traceback.format_exception(error))[-6000:]
-
-

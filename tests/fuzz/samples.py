@@ -19,9 +19,9 @@ from gatlabel.errors import Interrupted
 from gatlabel.experiments.runner import run_on
 from gatlabel.training import default, train
 from gatlabel.training.module import TrainingModule
+from tests.colours import write_colours
 from tests.deploy import models
 from tests.experiments.synthetic import benchmark, config
-from tests.colours import write_colours
 
 WIDTH, HEIGHT = 61, 43  # of the sample images: numbers that seldom stand for anything else
 
@@ -137,7 +137,7 @@ def _images() -> dict[str, bytes]:
     colour = Image.fromarray(pixels)
     alpha = colour.convert("RGBA")
     alpha.putalpha(Image.fromarray(pixels[..., 2]))
-    deep = Image.fromarray((pixels[..., 0].astype(np.uint16) * 257))
+    deep = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
     grey, palette = colour.convert("L"), colour.quantize(16)
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation
@@ -174,7 +174,7 @@ def _images() -> dict[str, bytes]:
         "foreign.pcx": _encoded(colour, "PCX"),
         "foreign.tga": _encoded(colour, "TGA"),
         "foreign.jp2": b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0" * 100,
-        "foreign.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
+        "foreign.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n\nshowpage\n",
         "foreign.pdf": _encoded(colour, "PDF"),
         "foreign.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///x"/></svg>',
         "foreign.html": b"<html>404 not found</html>",
