@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.encoders.encoder import MOST_PIXELS, OWN_MODULE, SAFE_PIXELS
-from gatlabel.errors import InputError, first_line, unknown_choice
+from gatlabel.errors import InputError, MissingExtraError, first_line, unknown_choice
 from gatlabel.files import atomic_folder, write_json
 from gatlabel.labels import LabelSet
 from gatlabel.model_file import (
@@ -264,6 +264,8 @@ class MultiLabelClassifier(HasIdentity):
         check_companions(place, described.labels)
         try:
             model = cls._described(described, shapes, graph, encoder)
+        except MissingExtraError:
+            raise
         except InputError as error:
             raise InputError(f"{place / FILE}: {error}") from error
         except Exception as error:  # of a network that is made with options it does not take

@@ -45,6 +45,7 @@ LEFT_OUT = (
     *("recipe", "head", "heads", "graph", "output", "overwrite", "progress", "workers"),
     *("tensorboard", "cache", "cache_folder", "keep", "patience", "compare"),
     *("hide_labels", "unknown"),  # options of the benchmark itself
+    "init",
 )
 #: What a file of training options may say that the benchmark takes from options of its own.
 INSTEAD = {

@@ -17,11 +17,10 @@ from gatlabel.files import write_json
 
 def evaluate_command(words: list[str]) -> None:
     """Evaluates a run on a split of its own data, or on other data."""
-    from gatlabel.model import MultiLabelClassifier
     from gatlabel.training import evaluate
     from gatlabel.training.config import TrainConfig
     from gatlabel.training.data import ONLY_FOR, SET_OPTIONS, default_workers, read_data
-    from gatlabel.training.finished_runs import options_of_run
+    from gatlabel.training.finished_runs import open_run
     from gatlabel.training.options import flag, option_texts
 
     parser = make_parser(
@@ -42,8 +41,7 @@ def evaluate_command(words: list[str]) -> None:
     options = parse(parser, words)
     check_outputs(options, "output")
     given = {n: options[n] for n in ("data", *data_options) if options[n] is not None}
-    model = MultiLabelClassifier.from_pretrained(options.run)
-    config = options_of_run(options.run, model)
+    model, config = open_run(options.run)
     names = ("data", "root", "annotations", "year", "split_column", *SET_OPTIONS)
     other_data = any(n in given and given[n] != getattr(config, n) for n in names)
     if options.data is not None and options.data != config.data:

@@ -118,7 +118,7 @@ def require_all_tiles(image: ImageFile) -> None:
     Raises:
         ValueError: If some are missing at the right or at the bottom.
     """
-    if image.format != "TIFF":
+    if image.format != "TIFF" or not image.tile:  # it has been decoded already
         return
     tags = getattr(image, "tag_v2", {})
     boxes = [tile[1] or (0, 0, *image.size) for tile in image.tile]

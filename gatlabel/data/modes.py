@@ -47,6 +47,8 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
         values = np.asarray(image)
         grey = _scale_float(values) if image.mode == "F" else _scale_16_bit(values)
         return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # whole: every time takes long to prepare
     strips = list(_strips(image.height, image.width))
     if len(strips) == 1:
         return np.array(_converted(image))

@@ -13,6 +13,7 @@ from gatlabel.data.image_files import (
     FORMATS,
     MAX_PIXELS,
     reason_of,
+    require_all_tiles,
     require_few_pixels,
     shown_name,
 )
@@ -81,6 +82,8 @@ def _of_pillow(image: Image, name: str, max_pixels: int) -> Tensor:
         require_few_pixels(*image.size, max_pixels)
         with DECODING.scope():
             DECODING.take(12 * image.width * image.height)
+            if isinstance(image, ImageFile):
+                require_all_tiles(image)
             return image_to_tensor(image)
     except Exception as error:  # Pillow reads lazily, and raises nearly anything on broken files
         reason = reason_of(error)

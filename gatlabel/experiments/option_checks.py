@@ -106,6 +106,11 @@ def check_options(config: BenchmarkConfig) -> None:
             raise unknown_choice(name, str(getattr(config, name)), known)
     if config.trials_each > MOST_TRIALS:
         raise InputError(f"trials={config.trials}: there are {MOST_TRIALS} settings to try")
+    if config.train.init is not None:
+        raise InputError(
+            f"init={config.train.init}: not for benchmarks, whose runs all start alike; give the "
+            "weights of an encoder with weights"
+        )
     if config.frozen_start not in STARTS:
         raise unknown_choice("start", config.frozen_start, STARTS)
     for name in (*WORDS, *NUMBERS):

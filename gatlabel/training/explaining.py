@@ -21,7 +21,7 @@ from gatlabel.nn.heads.features import NodeFeatures
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import aligned_targets
-from gatlabel.training.finished_runs import options_of_run
+from gatlabel.training.finished_runs import open_run
 from gatlabel.training.fitting import device_of
 from gatlabel.training.run_folder import RunFolder
 
@@ -50,8 +50,7 @@ def explain_run(
             data is not there.
     """
     run = RunFolder(Path(folder))
-    model = MultiLabelClassifier.from_pretrained(run.path)
-    config = options_of_run(run.path, model)
+    model, config = open_run(run.path)
     head = model.head
     if not isinstance(head, TakesGraph):
         raise InputError(f"the head {head.kind!r} of {folder} has no label graph to explain")

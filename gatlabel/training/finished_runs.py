@@ -1,4 +1,4 @@
-"""The options of a run that is over, for whoever uses its folder, which anyone may have made."""
+"""A run that is over, for whoever uses its folder, which anyone may have made."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.run_folder import RunFolder
 
 
-def options_of_run(folder: Path, model: MultiLabelClassifier) -> TrainConfig:
-    """Reads the options of a run, to read its data set again and no more.
+def open_run(folder: Path) -> tuple[MultiLabelClassifier, TrainConfig]:
+    """Loads the model of a run, and its options, to read its data set again and no more.
 
     What would write or download is off, whatever the file says: it takes an option of whoever
-    evaluates the run.
+    uses the run.
 
     Args:
         folder: The run folder.
-        model: The model that was loaded from it.
 
     Raises:
-        InputError: If there are no options, or they are not of the run that made the model.
+        InputError: If this is no run folder, a file is missing or damaged, or the options are not
+            of the run that made the model.
     """
     run = RunFolder(folder)
     config = run.read_config()
+    model = MultiLabelClassifier.from_pretrained(folder)
     has = {
         "head": model.head.kind,
         "backbone": model.encoder.name,
@@ -41,4 +42,4 @@ def options_of_run(folder: Path, model: MultiLabelClassifier) -> TrainConfig:
                 f"{run.config} says {name}={said}, but the model in {folder} has {value}: they "
                 "are of two runs"
             )
-    return dataclasses.replace(config, download=False)
+    return model, dataclasses.replace(config, download=False)

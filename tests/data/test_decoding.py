@@ -242,9 +242,12 @@ def test_a_tiff_that_lacks_strips_is_refused(compression: str, orientation: int)
     image = Image.fromarray(mosaic(16, 24))
     data = encoded(image, "TIFF", compression=compression, tiffinfo={274: orientation})
     assert decode_image(data).numel() == 3 * 16 * 24
-    height = struct.pack("<HHII", 257, 4, 1, 16), struct.pack("<HHII", 257, 4, 1, 90)
-    short = struct.pack("<HHIHH", 257, 3, 1, 16, 0)  # the type that small numbers have
-    taller = data.replace(height[0], height[1]).replace(short, height[1])
+    taller = data
+    for number in ("<HHII", "<HHIHxx"):  # the height, of 32 or of 16 bits
+        taller = taller.replace(
+            struct.pack(number, 257, 4 if number[-1] == "I" else 3, 1, 16),
+            struct.pack("<HHII", 257, 4, 1, 90),
+        )
     assert taller != data
     with pytest.raises(InputError, match=r"for 24 x 16 pixels only|decoder error"):
         decode_image(taller)

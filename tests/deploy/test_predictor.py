@@ -340,3 +340,15 @@ class BytesPath:
 def test_paths_of_bytes(pictures: list[Path]) -> None:
     found = Predictor(make_model())(BytesPath(pictures[0]))  # type: ignore[call-overload]
     assert found.source == str(pictures[0])
+
+
+def test_an_opened_tiff_that_lacks_strips_is_refused() -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (24, 16)).save(stream, "TIFF")
+    length = b"\x01\x01\x04\0\x01\0\0\0"  # ImageLength, one number of 32 bits
+    data = stream.getvalue().replace(length + b"\x10", length + b"\x5a")
+    with (
+        Image.open(io.BytesIO(data)) as image,
+        pytest.raises(InputError, match="image 0: it has data for 24 x 16 pixels only"),
+    ):
+        Predictor(make_model())(image)

@@ -112,3 +112,11 @@ def test_values_of_the_wrong_type_are_named(given, message: str) -> None:
 def test_another_kind_is_refused() -> None:
     with pytest.raises(InputError, match="unknown kind 'graph'; did you mean 'graphs'"):
         make_config("graph")
+
+
+def test_benchmarks_of_earlier_versions_go_on() -> None:
+    """Options that came later do not appear among those that decide, unless they are given."""
+    later = {"init", "minus_one", "on_nan", "max_pixels"}
+    assert not later & make_config("graphs").fixed()["train"].keys()
+    with pytest.raises(InputError, match="init=runs/a: not for benchmarks"):
+        make_config("graphs", init=Path("runs/a"))

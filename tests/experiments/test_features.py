@@ -1,6 +1,5 @@
 """Features on disk: what the encoder says, kept, resumed, and made anew when pictures change."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from gatlabel.encoders import Encoder
 from gatlabel.experiments.features import extract
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
+from tests.data.pictures import save_picture
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_other_weights_pictures_and_kinds_are_other_files(
     files = {extract(model, splits.train, kind, tmp_path).path for kind in ("pooled", "map")}
     files.add(extract(model, splits.val, "pooled", tmp_path).path)
     picture = tiny_csv / splits.train.ids[0]
-    os.utime(picture, ns=(1, 1))
+    save_picture(picture, (1, 2, 3))
     files.add(extract(model, splits.train, "pooled", tmp_path).path)
     with torch.no_grad():
         next(model.encoder.parameters()).add_(1)
