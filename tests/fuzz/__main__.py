@@ -28,7 +28,9 @@ def main() -> int:
         samples = options.samples or Path(place)
         if options.number is not None:
             options.part = options.part or ["images"]
-            return _run_range(options, options.part[0], options.number, options.number + 1, samples)[1]
+            return _run_range(
+                options, options.part[0], options.number, options.number + 1, samples
+            )[1]
         return _run_all(options, samples)
 
 
@@ -106,7 +108,14 @@ def _reports(
     options: argparse.Namespace, part: str, start: int, stop: int, samples: Path
 ) -> Iterator[dict]:
     words = [sys.executable, "-m", "tests.fuzz", "--child", f"{part}:{start}:{stop}"]
-    words += ["--seed", str(options.seed), "--output", str(options.output), "--samples", str(samples)]
+    words += [
+        "--seed",
+        str(options.seed),
+        "--output",
+        str(options.output),
+        "--samples",
+        str(samples),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
                    "MPLCONFIGDIR": str(samples / "matplotlib")}  # fmt: skip
     with (

@@ -72,7 +72,10 @@ def _change_members(
     elif kind == "twice":
         members.append((name, change(rng, (name, content))))
     elif kind == "rename":
-        members[place] = rng.choice((name.upper(), f"../{name}", f"/{name}", "x", "a" * 300)), content
+        members[place] = (
+            rng.choice((name.upper(), f"../{name}", f"/{name}", "x", "a" * 300)),
+            content,
+        )
     elif kind == "new":
         members.append((rng.choice(("x.npy", "data.pkl", "archive/data.pkl", "../x")), b"x" * 100))
     elif kind == "swap":

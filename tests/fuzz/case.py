@@ -215,5 +215,3 @@ def _story(case: Case, error: BaseException) -> str:
     if isinstance(error, BrokenRule) and "too long" not in str(error):
         return f"{words}BrokenRule: {error}"
     return words + "".join(traceback.format_exception(error))[-6000:]
-
-

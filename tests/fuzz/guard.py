@@ -56,7 +56,9 @@ class Guard:
             elif not self.asked and self._is(path, self.secret):
                 self._refuse(f"opens {path}")
         elif event in _CHANGES:
-            paths = arguments[:2] if event in ("os.rename", "os.link", "shutil.move") else arguments[:1]
+            paths = (
+                arguments[:2] if event in ("os.rename", "os.link", "shutil.move") else arguments[:1]
+            )
             for path in paths:
                 self._require_inside(event, path)
         elif event in _PROGRAMS:
@@ -69,8 +71,11 @@ class Guard:
             return
         with suppress(OSError, ValueError):  # no file can have the name
             place = Path(os.path.realpath(os.fsdecode(path)))
-            if not (place.is_relative_to(self.folder) or str(place) in _DEVICES
-                    or place.name.startswith("torchinductor_")):  # torch makes it on import
+            if not (
+                place.is_relative_to(self.folder)
+                or str(place) in _DEVICES
+                or place.name.startswith("torchinductor_")
+            ):  # torch makes it on import
                 self._refuse(f"{event} {place}", self.asked)
 
     def _is(self, path: Any, other: Path) -> bool:

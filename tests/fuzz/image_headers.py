@@ -6,7 +6,24 @@ import struct
 import zlib
 from random import Random
 
-SIDES = (0, 1, 2, 3, 7, 16, 255, 256, 4000, 12_000, 16_384, 32_767, 65_535, 2**24, 2**31 - 1, 2**32 - 1)
+SIDES = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    16,
+    255,
+    256,
+    4000,
+    12_000,
+    16_384,
+    32_767,
+    65_535,
+    2**24,
+    2**31 - 1,
+    2**32 - 1,
+)
 
 
 def spoil_sides(rng: Random, data: bytes, width: int, height: int) -> bytes:

@@ -174,7 +174,7 @@ def _images() -> dict[str, bytes]:
         "foreign.pcx": _encoded(colour, "PCX"),
         "foreign.tga": _encoded(colour, "TGA"),
         "foreign.jp2": b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0" * 100,
-        "foreign.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
+        "foreign.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n\nshowpage\n",
         "foreign.pdf": _encoded(colour, "PDF"),
         "foreign.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///x"/></svg>',
         "foreign.html": b"<html>404 not found</html>",

@@ -10,7 +10,19 @@ from random import Random
 
 CELLS = (
     *("", " ", "0", "1", "-1", "0.5", "yes", "NaN", "inf", "1e400", "0,7", "9" * 40, "1_0", "2"),
-    *("cat", "dog", "cat|dog", "cat|cat", "|", "||", "train", "val", "a.png", "./a.png", "x//a.png"),
+    *(
+        "cat",
+        "dog",
+        "cat|dog",
+        "cat|cat",
+        "|",
+        "||",
+        "train",
+        "val",
+        "a.png",
+        "./a.png",
+        "x//a.png",
+    ),
     *("/dev/zero", "../a.png", "pipe.png", "folder", "c" * 300, "c" * 140_000, "\0", "\u2028"),
     *("\x1b[31m", "=1+1", "caf\u00e9", "cafe\u0301", "a\nb", 'a"b', "\ufeff", "\x85", "image"),
 )

@@ -15,6 +15,7 @@ WORD = "the fuzzer trains no model"
 @contextmanager
 def no_training() -> Iterator[None]:
     """Ends runs and benchmarks with an error of the caller's when all else was found right."""
+
     def refuse(*arguments: object, **options: object) -> None:
         raise InputError(WORD)
 

@@ -51,7 +51,8 @@ JSON_OPTIONS: tuple[dict[str, Any], ...] = (
     {"on_error": "skip"},
 )  # fmt: skip
 COCO_OPTIONS: tuple[dict[str, Any], ...] = (
-    {"train": "t.json"}, {"train": "t.json", "on_error": "skip"}, {"train": "t.json", "val": "t.json"},
+    {"train": "t.json"}, {"train": "t.json", "on_error": "skip"},
+    {"train": "t.json", "val": "t.json"},
     {"train": "t.json", "drop_empty": True}, {"train": "t.json", "crowd": "unknown"},
 )  # fmt: skip
 XML = (
@@ -109,8 +110,9 @@ def _csv(case: Case) -> None:
         options = {"delimiter": delimiter} if delimiter != "," else {}
         data = spoil_table(rng, text).replace(",", delimiter).encode()
     else:
-        options = rng.choice(({}, {"separator": rng.choice(("", "|", ",", "\\t", " ", "\0", "||"))},
-                              {"delimiter": rng.choice(("", ",", ";", "\\t", "ab", "\n", "é"))}))  # fmt: skip
+        separator = rng.choice(("", "|", ",", "\\t", " ", "\0", "||"))
+        delimiter = rng.choice(("", ",", ";", "\\t", "ab", "\n", "é"))
+        options = rng.choice(({}, {"separator": separator}, {"delimiter": delimiter}))
         data = spoil(rng, text.encode())
     case.put("labels.csv", data)
     case.put("classes.txt", "cat\ndog\n" if rng.random() < 0.8 else spoil(rng, b"cat\ndog\n"))

@@ -9,7 +9,7 @@ from random import Random
 
 from tests.fuzz.archives import spoil_zip
 from tests.fuzz.case import Case
-from tests.fuzz.parts.graphs import _array
+from tests.fuzz.parts.graphs import spoilt_array
 from tests.fuzz.raw_bytes import spoil
 from tests.fuzz.texts import spoil_table
 from tests.fuzz.trees import json_bytes, spoil_tree
@@ -43,4 +43,4 @@ def _inside(rng: Random, path: Path, data: bytes) -> bytes:
     if path.suffix == ".csv":
         words = tuple(map(str, WORDS))
         return spoil_table(rng, data.decode(), words).encode("utf-8", "surrogatepass")
-    return spoil_zip(rng, data, _array)
+    return spoil_zip(rng, data, spoilt_array)
