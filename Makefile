@@ -26,7 +26,7 @@ demo: $(VENV)/.stamp-core ## install, train on the built-in scenes, write runs/d
 test: $(VENV)/.stamp-test ## install for the tests and run them
 	$(BIN)/python -m pytest $(ARGS)
 
-soak: $(VENV)/.stamp-test ## the long tests: a fault at every change of a file (hours)
+soak: $(VENV)/.stamp-test ## the long tests: kills, faults at every change of a file (hours)
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
 fuzz: $(VENV)/.stamp-test ## read 10,000 spoilt files (ARGS='--files 500 --seed 1': fewer, others)
