@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -105,3 +107,19 @@ def console(*, stderr: bool = False) -> Console:
         emoji=False,
         highlight=False,
     )
+
+
+def note(line: object) -> None:
+    """Prints one cleaned line to the error output; a terminal that is gone stops no work."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):  # ValueError: closed
+            sys.stderr.write(f"{clean(line)}\n")
+            sys.stderr.flush()
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Prints a warning as one line, without the file and line of code that it comes from.
+
+    To be put in the place of ``warnings.showwarning``.
+    """
+    note(f"warning: {' '.join(str(message).split())}")

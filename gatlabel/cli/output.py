@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gatlabel.errors import InputError
-from gatlabel.printing import clean, clean_lines, console, json_text
+from gatlabel.printing import clean, clean_lines, console, json_text, show_warning
+from gatlabel.printing import note as note
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,14 +78,6 @@ def add_row(table: Table, *cells: str, style: str | None = None) -> None:
     table.add_row(*(Text(clean(cell)) for cell in cells), style=style)
 
 
-def note(line: object) -> None:
-    """Prints one cleaned line to the error output; a terminal that is gone stops no work."""
-    if sys.stderr is not None:
-        with suppress(OSError, ValueError):  # ValueError: closed
-            sys.stderr.write(f"{clean(line)}\n")
-            sys.stderr.flush()
-
-
 def note_traceback(error: BaseException) -> None:
     """Prints the traceback of an exception to the error output, cleaned."""
     for block in traceback.format_exception(error):
@@ -99,13 +92,14 @@ def _write(text: str) -> None:
         sys.stdout.write(text)
     except OSError as error:
         raise _lost(error) from error
+    _raise_lost()
 
 
 def finish() -> None:
     """Writes out what is left in the buffer of the standard output.
 
     Raises:
-        InputError: If that cannot be written, as on a full disk.
+        InputError: If that, or what a library wrote before, cannot be written, as on a full disk.
         ReaderGone: If nobody reads it any more.
     """
     if sys.stdout is None:
@@ -114,6 +108,12 @@ def finish() -> None:
         sys.stdout.flush()
     except OSError as error:
         raise _lost(error) from error
+    _raise_lost()
+
+
+def _raise_lost() -> None:
+    if isinstance(sys.stdout, _Steady) and sys.stdout.lost is not None:
+        raise _lost(sys.stdout.lost)
 
 
 def _lost(error: OSError) -> Exception:
@@ -132,10 +132,14 @@ def _discard(stream: TextIO) -> None:
 
 
 class _Steady:
-    """An error output that may go away: what cannot be written is dropped."""
+    """An output that may go away: what cannot be written is dropped, and the fault remembered.
+
+    Bars of libraries write to it in the midst of training, which goes on.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.lost: OSError | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -154,6 +158,7 @@ class _Steady:
             self._lose(error)
 
     def _lose(self, error: OSError) -> None:
+        self.lost = error
         if not isinstance(error, BlockingIOError):  # a full pipe is read again
             _discard(self._stream)
 
@@ -171,20 +176,17 @@ def prepared_streams() -> Iterator[None]:
             if hasattr(stream, "reconfigure"):
                 undo.callback(_set_errors, stream, stream.errors or "strict")
                 _set_errors(stream, "backslashreplace")
-        if sys.stderr is not None:
-            undo.callback(setattr, sys, "stderr", sys.stderr)
-            sys.stderr = _Steady(sys.stderr)
-        warnings.showwarning = _show_warning
+        for name in ("stdout", "stderr"):
+            if (stream := getattr(sys, name)) is not None:
+                undo.callback(setattr, sys, name, stream)
+                setattr(sys, name, _Steady(stream))
+        warnings.showwarning = show_warning
         yield
 
 
 def _set_errors(stream: Any, errors: str) -> None:
     with suppress(OSError, ValueError):  # it flushes, and the stream may be gone
         stream.reconfigure(errors=errors)
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    note(f"warning: {' '.join(str(message).split())}")
 
 
 def _open_closed_descriptors() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Backend, Outcome, Setting
+from gatlabel.printing import show_warning
 from gatlabel.training.data import usable_cores as usable_cores
 
 
@@ -108,6 +110,7 @@ def _begin(backend: Any) -> None:
 
     _backend = backend
     torch.set_num_threads(1)
+    warnings.showwarning = show_warning
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

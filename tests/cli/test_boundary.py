@@ -213,6 +213,35 @@ def test_a_note_that_cannot_be_written_stops_nothing(monkeypatch, capsys) -> Non
     assert main(["predict"]) == 0
 
 
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 2), (errno.EPIPE, 1)])
+def test_a_bar_on_an_output_that_is_gone_stops_nothing(number, code, monkeypatch, capsys) -> None:
+    """A library's bar does not end training; that results could not be printed is said after."""
+
+    class Gone:
+        encoding = "utf-8"
+
+        def write(self, text: str) -> int:
+            raise of_errno(number, None)
+
+        def flush(self) -> None:
+            raise of_errno(number, None)
+
+    trained = []
+
+    def train(words: list[str]) -> None:
+        for epoch in range(3):
+            print("a bar", flush=True)
+            trained.append(epoch)
+
+    monkeypatch.setattr("gatlabel.cli.predict.predict_command", train)
+    monkeypatch.setattr("sys.stdout", Gone())
+    assert main(["predict"]) == code
+    assert trained == [0, 1, 2]
+    error = capsys.readouterr().err
+    assert error == ("" if code == 1 else "gatlabel: cannot write to the standard output: "
+                     "No space left on device\n")  # fmt: skip
+
+
 STARTED = "import sys; from gatlabel.cli import main; sys.exit(main())"
 
 

@@ -1,7 +1,9 @@
 """Commands and options that messages, help and the manual name exist."""
 
 import ast
+import pkgutil
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +113,26 @@ def test_the_hint_of_an_unknown_option_is_a_command_that_lists_them(command: str
         main([*hint[1].split(), "--help"])
     assert stop.value.code == 0
     assert f"usage: gatlabel {command} [" in capsys.readouterr().out
+
+
+def test_extras_that_are_named_exist() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = set(project["project"]["optional-dependencies"])
+    texts = [text for _, text in messages()] + [path.read_text(encoding="utf-8") for path in MANUAL]
+    named = {name for text in texts for name in re.findall(r"gatlabel\[([a-z]+)\]", text)}
+    for path in PACKAGE.rglob("*.py"):
+        named |= set(re.findall(r'require_extra\("\w+", "(\w+)"\)', path.read_text("utf-8")))
+    assert {"onnx", "lite"} <= named
+    assert named <= extras
+
+
+def test_names_in_messages_can_be_imported() -> None:
+    found = {
+        name
+        for _, text in messages()
+        for name in re.findall(r"(?<![\w/.])gatlabel(?:\.\w+)+(?=[ ,;:)])", text)
+        if not name.startswith("gatlabel.state")  # keys in files
+    }
+    assert "gatlabel.graph.hierarchy_graph" in found
+    for name in found:
+        pkgutil.resolve_name(name)
