@@ -135,7 +135,8 @@ def test_a_damaged_part_of_an_extraction_is_not_gone_on_with(
     for path in (file.path, file.path.with_suffix(".json")):
         path.rename(path.with_suffix(f".part{path.suffix}"))
     DAMAGE[name](file.path.with_suffix(".part.npy"))
-    np.testing.assert_array_equal(extract(model, source, "pooled", tmp_path / "cache").open(), whole)
+    again = extract(model, source, "pooled", tmp_path / "cache")
+    np.testing.assert_array_equal(again.open(), whole)
 
 
 def test_two_at_once_extract_once(model, tiny_csv: Path, tmp_path: Path, monkeypatch) -> None:
