@@ -26,6 +26,7 @@ from gatlabel.errors import InputError
 VERSION = 2
 """Of the file format and of how pictures are shrunk: raise it when either changes."""
 
+LONGEST_SIDE = 2**24  # pixels: three times the product of two is an int64
 _DECODERS = ("pillow", "simplejpeg", "torch")  # another version may give other pixels
 _FOOTER = struct.Struct("<8sQ32s")  # magic, number of images, SHA-256 of the table
 _MAGIC = b"gatlabel"
@@ -212,6 +213,9 @@ def _read_table(handle: int, count: int) -> NDArray[np.int64] | None:
     if hashlib.sha256(content).digest() != digest:
         return None
     table = np.frombuffer(content, "<i8").reshape(-1, 3)
+    sides = table[:, :2]
+    if ((sides < 1) | (sides > LONGEST_SIDE)).any():
+        return None
     return table if _sizes(table).sum() == start else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ from torch import Tensor
 from gatlabel import data
 from gatlabel.data import ImageDataset, ImageSource, stack_pictures
 from gatlabel.errors import InputError
-from gatlabel.files import remove_leftovers, sync, write_errors, write_json
+from gatlabel.files import read_json, remove_leftovers, sync, write_errors, write_json
 from gatlabel.model import MultiLabelClassifier
 
 Kind = Literal["pooled", "map"]
 BATCH = 64
 VERSION = 1  # of the files: raise it when what is extracted changes
 _DTYPE = {"pooled": np.float32, "map": np.float16}
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ def extract(
 ) -> FeatureFile:
     """Returns the features of a source, from the cache where it has them.
 
-    What is there of an interrupted extraction is kept. Pictures are taken whole, resized as the
-    model has it.
+    What is there of an interrupted extraction is kept. What is damaged, in the cache or of an
+    interrupted extraction, is extracted again. Pictures are taken whole, resized as the model has
+    it.
 
     Args:
         model: Encoder and pooling; used in evaluation mode on the CPU or the device it is on.
@@ -75,16 +78,18 @@ def extract(
     """
     key = _key(model, source, kind)
     path = cache / f"features-{kind}-{key}.npy"
-    if path.is_file():
+    if _is_whole(path, kind, len(source)):
         advance(len(source))
         return FeatureFile(path)
     with write_errors(path):
         cache.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(".part.lock")
         with FileLock(lock):  # another benchmark may want the same features
-            if path.is_file():
+            if _is_whole(path, kind, len(source)):
                 advance(len(source))
             else:
+                if path.exists():
+                    _log.warning("the features %s are damaged and are extracted anew", path)
                 remove_leftovers(cache)
                 _fill(path, model.eval(), source, kind, advance)
         lock.unlink(missing_ok=True)  # who waits for it will find the features
@@ -100,7 +105,7 @@ def _fill(
 ) -> None:
     """Extracts what is not there yet and brings the file to its place."""
     partial, progress = path.with_suffix(".part.npy"), path.with_suffix(".part.json")
-    done = _done(partial, progress)
+    done, total = _done(partial, progress, kind, len(source))
     advance(done)
     store = np.load(partial, mmap_mode="r+", allow_pickle=False) if done else None
     while done < len(source):
@@ -111,10 +116,12 @@ def _fill(
         store[rows] = values
         store.flush()
         done += len(rows)
-        write_json(progress, {"done": done})
+        total = (total + _sum(values)) % 2**64
+        write_json(progress, {"done": done, "sum": total})
         advance(len(rows))
     del store
     sync(partial)
+    write_json(path.with_suffix(".json"), {"done": done, "sum": total})
     progress.unlink(missing_ok=True)  # first: it must never speak of another, later partial file
     partial.replace(path)
     sync(path.parent)
@@ -136,13 +143,30 @@ def _new_store(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap[Any,
     return store
 
 
-def _done(partial: Path, progress: Path) -> int:
-    if not (partial.is_file() and progress.is_file()):
-        return 0
+def _is_whole(path: Path, kind: Kind, count: int) -> bool:
+    """Whether the features of so many images are there, and are what was written."""
+    return path.is_file() and _done(path, path.with_suffix(".json"), kind, count)[0] == count
+
+
+def _done(path: Path, note: Path, kind: Kind, count: int) -> tuple[int, int]:
+    """Returns how many rows of a file its note vouches for, and their sum; 0 if it is damaged."""
     try:
-        return int(json.loads(progress.read_text(encoding="utf-8"))["done"])
-    except (ValueError, KeyError, TypeError):
-        return 0
+        said = read_json(note, "note on features")
+        done, total = int(said["done"]), int(said["sum"])
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        width = 2 if kind == "pooled" else 4
+        if (array.dtype, array.ndim, len(array)) != (_DTYPE[kind], width, count):
+            return 0, 0
+        # by parts: a sum of all at once would have all in memory
+        found = sum(_sum(array[at : min(at + BATCH, done)]) for at in range(0, done, BATCH))
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return 0, 0
+    return (done, total) if 0 < done <= count and found % 2**64 == total else (0, 0)
+
+
+def _sum(values: NDArray[Any]) -> int:
+    """The sum of the words of features: it notices every flipped bit and lost page."""
+    return int(values.view(np.dtype(f"u{values.itemsize}")).sum(dtype=np.uint64))
 
 
 @torch.inference_mode()

@@ -5,14 +5,16 @@ import os
 import pickle
 import shutil
 import time
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from gatlabel.data import FileImages, ImageDataset, disk_cache, evaluation_transform, loader
-from gatlabel.data.disk_cache import DiskCache
+from gatlabel.data.disk_cache import _FOOTER, _MAGIC, DiskCache
 from gatlabel.data.scenes import read_scenes
 from gatlabel.data.sole_writer import sole_writer
 from gatlabel.errors import InputError
@@ -109,7 +111,17 @@ DAMAGE = {
     "count": lambda data: flipped(data, len(data) - 40),
     "table": lambda data: flipped(data, len(data) - 50),
     "longer": lambda data: data[:300] + data,
+    "sides below zero": lambda data: below_zero(data),
 }
+
+
+def below_zero(data: bytes) -> bytes:
+    """The same file, right in itself, whose first image has -height and -width."""
+    end = len(data) - _FOOTER.size
+    table = np.frombuffer(data[end - 7 * 24 : end], "<i8").reshape(7, 3).copy()
+    table[0, :2] *= -1
+    content = table.tobytes()
+    return data[: end - 7 * 24] + content + _FOOTER.pack(_MAGIC, 7, sha256(content).digest())
 
 
 @pytest.mark.parametrize("kind", DAMAGE)

@@ -87,7 +87,56 @@ def test_an_interrupted_extraction_goes_on(
     again = extract(model, source, "pooled", tmp_path / "cut").open()
     np.testing.assert_allclose(again, whole, atol=2e-3)
     assert seen.count(0) == 1
-    assert len(list((tmp_path / "cut").iterdir())) == 1
+    assert {path.suffix for path in (tmp_path / "cut").iterdir()} == {".npy", ".json"}
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 4
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "a flipped bit": flipped,
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-20]),
+    "empty": lambda path: path.write_bytes(b""),
+    "no array": lambda path: path.write_text("hello"),
+    "fewer rows": lambda path: np.save(path, np.load(path)[:-1]),
+    "another type": lambda path: np.save(path, np.load(path).astype(np.float64)),
+    "another shape": lambda path: np.save(path, np.load(path)[..., None]),
+    "no note": lambda path: path.with_suffix(".json").unlink(),
+    "another note": lambda path: path.with_suffix(".json").write_text('{"done": 99, "sum": 0}'),
+    "a note of nothing": lambda path: path.with_suffix(".json").write_text("[1]"),
+}
+
+
+@pytest.mark.parametrize("kind", ["pooled", "map"])
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damaged_features_are_extracted_again(
+    model, tiny_csv: Path, tmp_path: Path, name: str, kind: str, caplog
+) -> None:
+    source = read_csv(tiny_csv).train
+    file = extract(model, source, kind, tmp_path / "cache")
+    whole = np.array(file.open())
+    DAMAGE[name](file.path)
+    again = extract(model, source, kind, tmp_path / "cache")
+    assert again == file
+    np.testing.assert_array_equal(again.open(), whole)
+    assert "damaged" in caplog.text
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_part_of_an_extraction_is_not_gone_on_with(
+    model, tiny_csv: Path, tmp_path: Path, name: str
+) -> None:
+    source = read_csv(tiny_csv).train
+    file = extract(model, source, "pooled", tmp_path / "cache")
+    whole = np.array(file.open())
+    for path in (file.path, file.path.with_suffix(".json")):
+        path.rename(path.with_suffix(f".part{path.suffix}"))
+    DAMAGE[name](file.path.with_suffix(".part.npy"))
+    again = extract(model, source, "pooled", tmp_path / "cache")
+    np.testing.assert_array_equal(again.open(), whole)
 
 
 def test_two_at_once_extract_once(model, tiny_csv: Path, tmp_path: Path, monkeypatch) -> None:

@@ -41,6 +41,8 @@ class Case:
         samples: Files that are right.
         folder: The working directory; ``given`` below it is the input, which stays as it is.
         refused: Whether something was refused, as opposed to done.
+        words: Of the last command line.
+        said: What the last command has printed to the error output.
         guard: The rules.
     """
 
@@ -49,6 +51,7 @@ class Case:
     folder: Path
     refused: bool = False
     words: list[str] = field(default_factory=list)
+    said: str = ""
     guard: Guard = None  # type: ignore[assignment]
 
     @property
@@ -89,7 +92,8 @@ class Case:
             except SystemExit as error:
                 code = error.code if isinstance(error.code, int) else 99
         self.refused = code != 0
-        _judge(code, out.read(), err.read())
+        self.said = err.read()
+        _judge(code, out.read(), self.said)
         return code
 
     @contextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from gatlabel.errors import InputError
+from tests.fuzz.case import Case, WrongError
 
 WORD = "the fuzzer trains no model"
 
@@ -23,3 +24,13 @@ def no_training() -> Iterator[None]:
         patch.setattr("gatlabel.training.run.fit", refuse)
         patch.setattr("gatlabel.experiments.run_benchmark", refuse)
         yield
+
+
+def begin_training(case: Case, *words: object) -> None:
+    """Runs ``train`` up to the first step; what is refused before it leaves no run folder."""
+    output = case.folder / "out"
+    with no_training():
+        case.command("train", *words, "--output", output)
+    if WORD not in case.said and output.exists():
+        left = sorted(str(path.relative_to(output)) for path in output.rglob("*"))
+        raise WrongError(f"refused, but the run folder holds {left}")

@@ -47,7 +47,7 @@ def runs(case: Case) -> None:
         names = [n for n in names if n.startswith(("check", "config", "labels", "metrics"))]
     chosen = set(rng.sample(names, rng.choice((1, 1, 1, 2))))
     for name in sorted(chosen):
-        _spoil_file(case, run / name)
+        spoil_file(case, run / name)
     if begun or rng.random() < 0.1:
         _resume(case, run, trains="config.yaml" not in chosen)
     else:
@@ -55,7 +55,8 @@ def runs(case: Case) -> None:
         USES[use](case, run)
 
 
-def _spoil_file(case: Case, path: Path) -> None:
+def spoil_file(case: Case, path: Path) -> None:
+    """Changes a file of a run, inside its format or as bytes, or takes it away."""
     rng, data = case.rng, path.read_bytes()
     words = (*WORDS, str(case.samples.secret))
     kind = rng.choice(("inside", "inside", "inside", "bytes", "away", "empty", "folder"))
