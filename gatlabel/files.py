@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ __all__ = [
     "write_json",
     "write_text",
 ]
+
+_HALVES = re.compile("[\ud800-\udfff]")  # of surrogate pairs, which UTF-8 cannot hold
 
 
 @contextmanager
@@ -138,6 +141,11 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any, *, indent: int | None = 1) -> None:
-    """Writes a JSON file atomically; NaN and infinity are refused, as JSON has neither."""
+    """Writes a JSON file atomically; NaN and infinity are refused, as JSON has neither.
+
+    Names of files that are not UTF-8 stand as JSON's escapes, and read back as what they were.
+    """
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    if not text.isascii() and _HALVES.search(text):
+        text = _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     write_text(path, text + "\n")

@@ -45,6 +45,8 @@ def read_shapes(path: Path) -> Shapes:
     """
     from safetensors import safe_open
 
+    if not _is_utf8(path):
+        return {name: tuple(value.shape) for name, value in read_tensors(path).items()}
     require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -63,13 +65,22 @@ def read_tensors(path: Path, what: str = "weights") -> dict[str, Tensor]:
     Raises:
         InputError: If the file is missing or damaged.
     """
-    from safetensors.torch import load_file
+    from safetensors.torch import load, load_file
 
     require_file(path, what)
     try:
-        return load_file(path)
+        return load_file(path) if _is_utf8(path) else load(path.read_bytes())
     except Exception as error:  # a damaged file fails in many ways
         raise InputError(f"cannot read the {what} {path}: {first_line(error)}") from error
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether safetensors can open a file by its name."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def require_file(path: Path, what: str = "weights") -> None:

@@ -1,6 +1,7 @@
 """Files appear whole or not at all, and what cannot be written is named."""
 
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -364,3 +365,9 @@ def test_what_a_kill_had_moved_away_is_put_back(tmp_path: Path) -> None:
     remove_leftovers(tmp_path)
     expected = {"last.json": "old/last.json", "a.txt": "old/a.txt", "b.txt": "mine"}
     assert contents(tmp_path) == expected
+
+
+def test_json_of_names_that_are_not_utf8(tmp_path: Path) -> None:
+    value = {"caf\udce9": ["\ud800", "größe", "\\udce9", "猫"]}
+    write_json(tmp_path / "a.json", value)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value

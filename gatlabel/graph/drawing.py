@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +23,11 @@ from gatlabel.printing import clean
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+class MissingGlyphsWarning(UserWarning):
+    """Names have characters that the font of a drawing lacks."""
+
 
 NODE_LINK_LABELS = 150
 """Up to this many labels a graph is drawn as nodes and arrows, beyond as a matrix."""
@@ -50,6 +59,13 @@ def draw_graphs(graphs: dict[str, LabelGraph], path: str | os.PathLike[str]) -> 
     check_drawing(path)
     if not graphs:
         raise InputError("there is no graph to draw")
+    with _one_warning_of_glyphs():
+        drawn = _drawn(graphs, Path(path).suffix.lower()[1:])
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(drawn.getbuffer())
+
+
+def _drawn(graphs: dict[str, LabelGraph], file_format: str) -> io.BytesIO:
     from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
     sides = [_size(graph) for graph in graphs.values()]
@@ -66,9 +82,30 @@ def draw_graphs(graphs: dict[str, LabelGraph], path: str | os.PathLike[str]) -> 
             _draw_matrix(axis, graph)
     dpi = min(110.0, _WIDEST / max(sum(widths), height))
     drawn = io.BytesIO()  # matplotlib leaves a file open that it cannot write to
-    figure.savefig(drawn, format=Path(path).suffix.lower()[1:], dpi=dpi)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(drawn.getbuffer())
+    figure.savefig(drawn, format=file_format, dpi=dpi)
+    return drawn
+
+
+@contextmanager
+def _one_warning_of_glyphs() -> Iterator[None]:
+    """Says once which characters the font lacks, where Matplotlib says it of each, twice."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    lacking = set()
+    for one in caught:
+        if found := re.match(r"Glyph (\d+) ", str(one.message)):
+            lacking.add(chr(int(found[1])))
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if lacking:
+        shown = "".join(sorted(lacking)[:20])
+        warnings.warn(
+            f"the font of the drawing lacks {len(lacking)} characters of the names ({shown}): they "
+            "are drawn as boxes",
+            MissingGlyphsWarning,
+            stacklevel=4,
+        )
 
 
 def check_drawing(path: str | os.PathLike[str]) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from gatlabel.cli import main
 from gatlabel.experiments.store import Store
 from gatlabel.graph import LabelGraph
-from gatlabel.graph.drawing import draw_graphs
+from gatlabel.graph.drawing import MissingGlyphsWarning, draw_graphs
 
 # the writing direction, no width, markup of consoles and pages, formulas, maths; a name of a label
 # cannot hold control characters, but those of files, folders and data sets can
@@ -205,3 +205,12 @@ def test_many_graphs_are_drawn_as_wide_as_can_be(tmp_path: Path, monkeypatch) ->
     draw_graphs({str(k): graph for k in range(3)}, tmp_path / "graphs.png")
     with Image.open(tmp_path / "graphs.png") as image:
         assert 690 < image.width <= 700
+
+
+def test_characters_that_a_font_lacks_are_said_once(tmp_path: Path) -> None:
+    graph = LabelGraph.from_edges([("猫", "狗", 1.0)], ["猫", "狗", "cat"])
+    with pytest.warns(
+        MissingGlyphsWarning, match=r"lacks 2 characters of the names \(狗猫\)"
+    ) as all_:
+        draw_graphs({"a": graph}, tmp_path / "graph.png")
+    assert len(all_) == 1

@@ -1,5 +1,6 @@
 """Commands on paths that are missing, of another kind, endless, too long or of no text."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -146,3 +147,19 @@ def test_names_that_are_not_utf8_are_files_like_others(home: Path, monkeypatch, 
     assert main(["graph", "compare", odd, "graph.json"]) == 0
     assert "caf\\udce9" in capsys.readouterr().out
     Path(odd).unlink()
+
+
+def test_a_run_and_its_images_may_lie_in_folders_that_are_not_utf8(
+    tiny_csv: Path, tmp_path: Path, capsys
+) -> None:
+    root, run = (tmp_path / os.fsdecode(name) for name in (b"d\xe4ta", b"r\xfcn"))
+    tiny_csv.rename(root)
+    words = ["train", "--data", "csv", "--root", str(root), "--output", str(run), "--epochs", "1"]
+    words += ["--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"]
+    assert main([*words, "--no-progress"]) == 0
+    assert main(["evaluate", str(run)]) == 0
+    assert main(["explain", str(run)]) == 0
+    capsys.readouterr()
+    image = str(root / "images" / "3.png")
+    assert main(["predict", str(run), image, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["source"] == image
