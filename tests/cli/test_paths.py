@@ -163,3 +163,19 @@ def test_a_run_and_its_images_may_lie_in_folders_that_are_not_utf8(
     image = str(root / "images" / "3.png")
     assert main(["predict", str(run), image, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["source"] == image
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--variant random --seed -1", "seed is -1: it must be a whole number, 0 or more"),
+        ("--variant npmi --top-k 0", "top_k is 0: it must be at least 1"),
+        ("--variant npmi --min-support -1", "min_support is -1: it must be at least 1"),
+        ("--threshold 1e300", "threshold is 1e+300: it must be between 0 and 1"),
+    ],
+)
+def test_numbers_out_of_range(words: str, message: str, home: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(home)
+    assert main(["graph", "build", "counts.json", "built.json", *words.split()]) == 2
+    assert message in capsys.readouterr().err
+    assert not (home / "built.json").exists()
