@@ -23,8 +23,8 @@ help: ## list the targets
 demo: $(VENV)/.stamp-core ## install, train on the built-in scenes, write runs/demo/report.html
 	$(BIN)/gatlabel train --output $(DEMO) --overwrite $(ARGS)
 
-test: $(VENV)/.stamp-test ## install for the tests and run them
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.stamp-test ## install for the tests and run them, a process per core
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 soak: $(VENV)/.stamp-test ## the long tests: kills, faults at every change of a file (hours)
 	$(BIN)/python -m pytest -m soak $(ARGS)

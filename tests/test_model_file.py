@@ -131,7 +131,7 @@ def test_no_other_file_is_read_and_nothing_fetched(
 
 VALUES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "labels in a table": ([], {"labels": dict.fromkeys(NAMES, 1)}, "labels=.*: give a list"),
-    "labels that are numbers": ([], {"labels": [1, 2, 3, 4, 5, 6]}, "label 0 is 1"),
+    "labels that are numbers": ([], {"labels": [1, 2, 3, 4, 5, 6]}, "1 is no label name"),
     "no label": ([], {"labels": []}, r"labels=\[\]: give a list of names"),
     "a label twice": ([], {"labels": NAMES[:5] * 2}, "stands twice"),
     "size 0": ([], {"image_size": 0}, "image_size=0: must be at least 1"),
