@@ -79,7 +79,7 @@ def _checked(pos_weight: Tensor | list[float] | float) -> Tensor:
         raise InputError(
             f"pos_weight={shown(pos_weight)}: it must be finite and above 0 for every label"
         )
-    return weight
+    return weight.squeeze() if weight.numel() == 1 else weight
 
 
 class BCELoss(HoldsConstants):
@@ -112,10 +112,9 @@ class BCELoss(HoldsConstants):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Returns the loss of logits ``(..., L)`` against targets ``(..., L)``."""
-        weight = self.pos_weight
-        if weight is not None and weight.ndim and len(weight) != logits.shape[-1]:
-            raise InputError(f"pos_weight has {len(weight)} values for {logits.shape[-1]} labels")
-        return binary_cross_entropy(logits, targets, pos_weight=weight, reduction=self.reduction)
+        return binary_cross_entropy(
+            logits, targets, pos_weight=self.pos_weight, reduction=self.reduction
+        )
 
     def extra_repr(self) -> str:
         """Shows the options."""

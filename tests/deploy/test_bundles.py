@@ -194,7 +194,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "no list": (edited(labels=None), r"bundle\.json is damaged"),
     "a text": (edited(labels="abcdef"), r"bundle\.json is damaged .*labels='abcdef': give a list"),
-    "a number": (edited(labels=[*LABELS[:5], 6]), r"bundle\.json is damaged .label 5 is 6"),
+    "a number": (edited(labels=[*LABELS[:5], 6]), r"bundle\.json is damaged .label 5: 6 is no"),
     "thresholds in a list": (edited(thresholds=[0.5] * 6), "thresholds has no value for each"),
     "label too few": (fewer_labels, "other labels than .*they are for 6, and here are 5"),
     "label twice": (edited(labels=LABELS[:5] * 2), "stands twice"),
@@ -241,7 +241,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         edited(thresholds=dict.fromkeys(LABELS, "0.5")),
         "threshold '0.5' of label 'chat noir'",
     ),
-    "a huge size": (resized(10**40), "image_size=10000.*: must be at most 8192"),
+    "a huge size": (resized(10**40), "the number 10000.* is beyond 64 bits"),
     "an input of its own": (edited(input={"name": "pictures"}), "input does not go with its"),
 }
 

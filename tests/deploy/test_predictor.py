@@ -297,7 +297,7 @@ def test_the_limit_on_pixels_holds_for_every_form(tmp_path: Path) -> None:
         for found in Predictor(model, max_pixels=1199)(forms, on_error="skip"):
             assert "more than 1,199 pixels" in (found.error or "")
         assert all(found.ok for found in Predictor(model, max_pixels=1200)(forms))
-    with pytest.raises(InputError, match="max_pixels 0: expected at least 1"):
+    with pytest.raises(InputError, match="max_pixels=0: must be at least 1"):
         Predictor(model, max_pixels=0)
 
 

@@ -116,7 +116,7 @@ def test_a_run_of_a_benchmark_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_picture_cache_that_cannot_be_written(tiny_csv: Path, tmp_path: Path) -> None:
     source = read_csv(tiny_csv).train
     cache = DiskCache(source, None, tmp_path / "cache")
-    message = r"cannot write .*cache/pictures-.*: File too large; give another cache folder"
+    message = r"cannot write .*cache/images-.*: File too large; give another cache folder"
     with file_size_limit(600), pytest.raises(InputError, match=message):
         cache.fill(source.load, None, threads=2)
     assert not list((tmp_path / "cache").iterdir())

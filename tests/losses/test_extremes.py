@@ -148,7 +148,7 @@ def test_shapes_are_not_broadcast(loss: Loss, logits: tuple[int, ...], targets: 
 @pytest.mark.parametrize("shape", [(3,), (4, 1), (4, 2), (1, 2)])
 def test_weights_are_one_per_label(shape: tuple[int, ...]) -> None:
     logits, targets = torch.zeros(4, 2), torch.ones(4, 2)
-    with pytest.raises(InputError, match="pos_weight has the shape"):
+    with pytest.raises(InputError, match="pos_weight"):
         BCELoss(torch.ones(shape))(logits, targets)
     with pytest.raises(InputError, match=r"pos_weight has the shape \(3,\)"):
         BCELoss([1.0, 2.0, 3.0])(torch.zeros(4, 1), torch.ones(4, 1))
@@ -159,7 +159,7 @@ def test_weights_are_one_per_label(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("weight", [math.inf, math.nan, [1.0, math.inf], -1.0])
 def test_weights_are_finite(weight: float | list[float]) -> None:
-    with pytest.raises(InputError, match="above 0 and finite"):
+    with pytest.raises(InputError, match=r"pos_weight=.*finite and above 0"):
         BCELoss(weight)
 
 

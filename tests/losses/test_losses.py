@@ -204,7 +204,7 @@ def test_shapes_must_fit(loss):
         (lambda: BCELoss(pos_weight=True), "pos_weight=True: give a number"),
         (
             lambda: BCELoss([1.0, 2.0])(torch.zeros(4, 3), torch.zeros(4, 3)),
-            "2 values for 3 labels",
+            r"pos_weight has the shape \(2,\)",
         ),
         (lambda: FocalLoss(gamma=math.inf), "gamma is inf: it must be a number from 0 to 1000"),
         (lambda: FocalLoss(gamma="2"), "gamma is '2': it must be a number"),

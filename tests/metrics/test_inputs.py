@@ -31,11 +31,11 @@ def example(n: int = 30) -> tuple[np.ndarray, np.ndarray]:
 def test_a_score_at_the_threshold_reaches_it_in_every_precision(dtype: torch.dtype) -> None:
     """0.1 is below 0.1 in float16, 0.7 in bfloat16: the threshold is rounded as the score is."""
     for tenth in TENTHS:
-        score = torch.tensor([[tenth]], dtype=torch.float64).to(dtype)
-        one = torch.ones(1, 1)
+        score = torch.tensor([[tenth], [0.0]], dtype=torch.float64).to(dtype)
+        one = torch.tensor([[1.0], [0.0]])  # a label that is never absent has no figures
         assert f1_scores(score, one, tenth).orec == 1, tenth
         assert f1_scores(score, one, torch.tensor([tenth], dtype=torch.float64)).orec == 1
-        logit = torch.tensor([[tenth]], dtype=torch.float64).logit().to(dtype)
+        logit = torch.tensor([[tenth], [1e-9]], dtype=torch.float64).logit().to(dtype)
         assert f1_scores(logit, one, tenth, logits=True).orec == 1, tenth
         assert evaluate_scores(logit, one, ["a"], threshold=tenth).metrics["OR"] == 1
         assert evaluate_scores(logit, one, ["a"], threshold=tenth).metrics["hamming_loss"] == 0

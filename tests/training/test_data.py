@@ -117,9 +117,9 @@ def test_an_option_of_other_data_is_refused(name: str, tmp_path: Path) -> None:
     other = next(
         (kind for kind in ("csv", "voc", "coco", "json") if kind not in ONLY_FOR[name]), "scenes"
     )
-    value: Any = {"fractions": (0.5, 0.25, 0.25), "label_columns": ("a",)}.get(
-        name, 0.5 if "scene" in name else "negative"
-    )
+    value: Any = {
+        "fractions": (0.5, 0.25, 0.25), "label_columns": ("a",), "minus_one": "absent",
+    }.get(name, 0.5 if "scene" in name else "negative")  # fmt: skip
     value = True if name in ("download", "drop_empty") else 64 if name == "scene_size" else value
     value = tmp_path if name in ("root", "annotations", "classes") else value
     options = {"root": tmp_path, "data": other, name: value}

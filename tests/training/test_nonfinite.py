@@ -121,7 +121,7 @@ def test_a_diverged_run_goes_on_with_skipping(
 
 def test_a_rate_too_high_is_named(tiny_csv: Path, tmp_path: Path) -> None:
     config = options(
-        tiny_csv, tmp_path / "run", lr=1e30, optimizer="sgd", clip_gradient=0.0, epochs=3
+        tiny_csv, tmp_path / "run", lr=1e9, optimizer="sgd", clip_gradient=0.0, epochs=3
     )
     with pytest.raises(DivergedError, match=r"learning rate .*: loss .*--lr"):
         train(config)

@@ -25,6 +25,7 @@ CSV = {"data": "csv", "root": Path("photos")}
 HINTS = get_type_hints(TrainConfig)
 
 WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
+    ({"init": Path("a"), "weights": "x"}, "weights=x: not for init=a, only for none"),
     ({"loss": "bce", "clip": 0.3}, "clip=0.3: not for loss=bce, only for asl"),
     ({"loss": "bce", "clip": 0.05}, "clip=0.05: not for loss=bce"),
     ({"loss": "bce", "gamma_positive": 0}, "gamma_positive=0: not for loss=bce, only for focal"),
