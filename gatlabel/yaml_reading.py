@@ -46,7 +46,9 @@ def parse_yaml(text: str, where: str) -> Any:
         reason = clipped(" ".join(str(error).split()), 300)
         raise InputError(f"{where} is not YAML: {reason}") from error
     except Exception as error:  # PyYAML's constructors raise whatever a wrong value makes them
-        raise InputError(f"{where} holds a value that is none: {first_line(error)}") from error
+        raise InputError(
+            f"{where} holds a value that cannot be read: {first_line(error)}"
+        ) from error
 
 
 def _count(node: yaml.Node, counted: dict[int, int], where: str, depth: int) -> int:

@@ -110,13 +110,15 @@ def settle_minus_one(
         InputError: If there are -1 and no 0, and ``minus_one`` is ``None``.
     """
     is_minus_one = targets == UNKNOWN
-    settled = np.where(np.isnan(targets), np.float32(UNKNOWN), targets)
+    empty = np.isnan(targets)
+    settled = np.where(empty, np.float32(UNKNOWN), targets)
+    notes = [f"empty cells are read as unknown ({empty.sum()})"] if empty.any() else []
     if not is_minus_one.any():
-        return settled, [f"no target is -1: minus-one {minus_one} changes nothing"] * bool(
-            minus_one
-        )
+        unused = [f"no target is -1: minus-one {minus_one} changes nothing"] if minus_one else []
+        return settled, notes + unused
     if minus_one == "absent":
-        return np.where(is_minus_one, np.float32(ABSENT), settled), ["-1 is read as absent"]
+        notes.append("-1 is read as absent")
+        return np.where(is_minus_one, np.float32(ABSENT), settled), notes
     below_one = (targets >= ABSENT) & (targets < PRESENT)
     if minus_one is None and not below_one.any():
         row, column = np.argwhere(is_minus_one)[0]
@@ -129,4 +131,4 @@ def settle_minus_one(
     if minus_one is None and len(open_):
         shown = ", ".join(names[k] for k in open_[:10]) + (" …" if len(open_) > 10 else "")
         said += f", also of labels without any 0 ({shown}); minus-one absent reads it as absent"
-    return settled, [said]
+    return settled, [*notes, said]

@@ -195,3 +195,11 @@ def test_a_json_file_of_one_image(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(json.dumps([{"img_path": "a.png", "gt_label": "cat"}]))
     (tmp_path / "a.png").touch()
     assert len(dict(read_json(tmp_path, evaluate_only=True).items())["test"]) == 1
+
+
+def test_empty_cells_are_counted(tmp_path: Path) -> None:
+    text = "image,split,cat,dog\na.png,train,1,0\nb.png,train,,1\nc.png,val,0,\n"
+    write(tmp_path, {"labels.csv": text})
+    splits = read_csv(tmp_path)
+    assert splits.train.targets.tolist() == [[1, 0], [-1, 1]]
+    assert noted(splits, "empty cells are read as unknown (2)")
