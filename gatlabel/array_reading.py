@@ -1,4 +1,4 @@
-"""Reading npz archives of others: plain arrays of bounded size, never unpickled."""
+"""Reading npz and npy files of others: plain arrays of bounded size, never unpickled."""
 
 from __future__ import annotations
 
@@ -44,6 +44,26 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, NDArray[Any]]
                 "never opened)"
             ) from error
     raise InputError(f"cannot read the {what} {name}: it unpacks to {size / 1e9:.0f} GB")
+
+
+def map_npy(path: str | os.PathLike[str], what: str) -> NDArray[Any]:
+    """Maps the array of an npy file into memory, read-only, never unpickling.
+
+    Args:
+        path: The file.
+        what: What the file should be, in words, for the error message.
+
+    Raises:
+        InputError: If the file is missing, or is no npy file of a plain array.
+    """
+    name = os.fspath(path)
+    try:
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError as error:
+        raise InputError(f"cannot read the {what} {name}: {error.strerror}") from error
+    except Exception as error:  # the header is parsed as Python: as many kinds as Python has
+        raise InputError(f"cannot read the {what} {name}: not an npy file") from error
+    return array
 
 
 def _arrays(content: np.lib.npyio.NpzFile, name: str) -> dict[str, NDArray[Any]]:

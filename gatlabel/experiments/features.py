@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatlabel import data
+from gatlabel.array_reading import map_npy
 from gatlabel.data import ImageDataset, ImageSource, stack_pictures
 from gatlabel.errors import InputError
 from gatlabel.files import read_json, remove_leftovers, sync, write_errors, write_json
@@ -46,11 +47,7 @@ class FeatureFile:
         Raises:
             InputError: If the file is missing or damaged.
         """
-        try:
-            array: NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the features {self.path}: {error}") from error
-        return array
+        return map_npy(self.path, "features")
 
 
 def extract(
@@ -153,13 +150,13 @@ def _done(path: Path, note: Path, kind: Kind, count: int) -> tuple[int, int]:
     try:
         said = read_json(note, "note on features")
         done, total = int(said["done"]), int(said["sum"])
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = map_npy(path, "features")
         width = 2 if kind == "pooled" else 4
         if (array.dtype, array.ndim, len(array)) != (_DTYPE[kind], width, count):
             return 0, 0
         # by parts: a sum of all at once would have all in memory
         found = sum(_sum(array[at : min(at + BATCH, done)]) for at in range(0, done, BATCH))
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (InputError, KeyError, TypeError, ValueError):
         return 0, 0
     return (done, total) if 0 < done <= count and found % 2**64 == total else (0, 0)
 

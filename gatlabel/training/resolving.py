@@ -70,7 +70,8 @@ def _choices(config: TrainConfig) -> dict[str, Any]:
 def _of_model(config: TrainConfig, run: Path) -> dict[str, Any]:
     """Returns what is left open and stands in the description of the model to start from.
 
-    What is wrong with that description is said when the model is loaded.
+    What is wrong with that description is said when the model is loaded; other weights, which
+    might have to be downloaded, are not loaded before.
     """
     try:
         model = read_json(run / "model.json", "model description")
@@ -82,7 +83,7 @@ def _of_model(config: TrainConfig, run: Path) -> dict[str, Any]:
             "image_size": model["image_size"],
         }
     except (InputError, KeyError, TypeError, AttributeError):
-        return {}
+        return {"weights": "none"}
     still_open = {"backbone": "auto"}
     choices = {
         name: value

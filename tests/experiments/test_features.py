@@ -96,11 +96,19 @@ def flipped(path: Path) -> None:
     path.write_bytes(content)
 
 
+def archived(path: Path) -> None:
+    array = np.array(np.load(path))
+    with path.open("wb") as file:
+        np.savez(file, array)
+
+
 DAMAGE = {
     "a flipped bit": flipped,
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-20]),
     "empty": lambda path: path.write_bytes(b""),
     "no array": lambda path: path.write_text("hello"),
+    "a header of nothing": lambda path: path.write_bytes(path.read_bytes().replace(b"<f", b"\0'")),
+    "an archive": lambda path: archived(path),
     "fewer rows": lambda path: np.save(path, np.load(path)[:-1]),
     "another type": lambda path: np.save(path, np.load(path).astype(np.float64)),
     "another shape": lambda path: np.save(path, np.load(path)[..., None]),

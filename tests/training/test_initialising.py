@@ -157,3 +157,16 @@ def test_weights_are_not_given_twice(tiny_csv: Path, tmp_path: Path) -> None:
         name: value for name, value in once.resolved().to_dict().items()
         if name in ("init", "weights", "backbone")
     }))  # fmt: skip
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": "gatlabel-model-1"}'])
+def test_a_damaged_model_to_start_from_downloads_no_other_weights(
+    content: str, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", None)
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "model.json").write_text(content)
+    config = options(tiny_csv, tmp_path / "second", init=tmp_path / "first", backbone=ENCODER)
+    with pytest.raises(InputError, match=r"first/model\.json"):
+        train(config)
+    assert not (tmp_path / "second").exists()
