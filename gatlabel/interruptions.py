@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -55,6 +57,19 @@ class Signals:
         """
         if self.received is not None:
             raise Stopped(self.received)
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """Lets a signal go before any other exception of the block.
+
+        Code in C++ that calls back into Python makes an exception of its own of one that is raised
+        there: of a signal during ``torch.save`` it makes a failure to write.
+        """
+        try:
+            yield
+        except Exception:
+            self.check()
+            raise
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         # process managers repeat SIGTERM, to the process and to its group: one is enough

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with prepared_streams():
         try:
             try:
-                with Signals():
+                with Signals() as signals, signals.first():
                     _dispatch([word for word in words if word != DEBUG])
             except SystemExit:  # --help has been printed
                 finish()

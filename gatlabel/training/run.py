@@ -132,7 +132,7 @@ def _guarded(
 ) -> RunResult:
     """Runs; a signal ends it with a line on how to go on, a full disk with one that names it."""
     try:
-        with disk_errors(folder.path):
+        with signals.first(), disk_errors(folder.path):
             return _run(config, folder, say, signals, resumed=resumed)
     except Stopped as stop:
         checkpoint = newest_checkpoint(folder.checkpoints) if folder.has_begun else None

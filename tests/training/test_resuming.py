@@ -242,3 +242,34 @@ def test_a_run_that_stopped_early_is_not_trained_further(
     result = resume(tmp_path / "run")
     assert epoch_of(tmp_path / "run") == epoch
     assert len(result.curves) == epoch + 1
+
+
+def test_a_signal_while_a_checkpoint_is_written_is_no_failure_to_write(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch.save calls back into Python, and makes another exception of the signal's."""
+    saved, calls = torch.save, 0
+
+    class Interrupting:
+        def __init__(self, file) -> None:
+            self.file = file
+
+        def write(self, content) -> int:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return self.file.write(content)
+
+        def flush(self) -> None:
+            self.file.flush()
+
+    def save(state, file) -> None:
+        nonlocal calls
+        calls += 1
+        saved(state, Interrupting(file) if calls == 3 else file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", save)
+        with pytest.raises(Interrupted, match="terminated with 1 of 3 epochs"):
+            train(options(tiny_csv, tmp_path / "part"))
+    resume(tmp_path / "part")
+    train(options(tiny_csv, tmp_path / "whole"))
+    assert contents(tmp_path / "part") == contents(tmp_path / "whole")
