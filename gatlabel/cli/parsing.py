@@ -79,6 +79,8 @@ def normalised(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
             )
         if equals and not value:
             raise InputError(_empty(flag))
+        if equals and actions[flag].nargs == 0:
+            raise InputError(f"option {flag} takes no value")
         following = words[position + 1] if position + 1 < len(words) else ""
         if _is_switch(actions[flag]) and not equals and following not in ("true", "false"):
             result.append(f"{flag}=true")

@@ -16,6 +16,7 @@ from gatlabel.errors import InputError
 from gatlabel.experiments.bootstrap import Kept
 from gatlabel.experiments.comparisons import Comparison, compare, resample_count
 from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.option_checks import MOST
 from gatlabel.experiments.outcome import Setting
 from gatlabel.experiments.statistics import LEFT_OUT_AT_MOST
 from gatlabel.experiments.store import Run, Store
@@ -24,6 +25,7 @@ from gatlabel.experiments.verdict import verdict
 from gatlabel.experiments.workers import usable_cores
 from gatlabel.files import write_json, write_text
 from gatlabel.printing import clean
+from gatlabel.values import whole_number
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,10 @@ class BenchmarkResult:
             workers: Processes, where there is enough to compute; 0 takes one a core.
 
         Raises:
-            InputError: If this is no folder of a benchmark, or runs are missing.
+            InputError: If this is no folder of a benchmark, or runs are missing; if ``resamples``
+                is out of range.
         """
+        resamples = whole_number(resamples, "resamples", 1, MOST["resamples"])
         store = Store(Path(folder))
         store.load()
         if not store.runs:

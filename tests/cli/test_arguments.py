@@ -39,6 +39,7 @@ def parsed(*words: str) -> dict[str, object]:
         (["a", "--path", "a\0b"], "NUL character"),
         (["a", "--path", ""], "option --path: the value is empty"),
         (["a", "--path="], "option --path: the value is empty"),
+        (["a", "--help=1"], "option --help takes no value"),
         (["a", "--count", ""], "option --count: the value is empty"),
         (["a", "--text"], "option --text: expected one argument"),
         (["a", "--count", "many"], "option --count: expected a whole number, found many"),

@@ -185,6 +185,18 @@ def test_folders_that_are_none(folders, tmp_path: Path) -> None:
         summarize([bare])
 
 
+@pytest.mark.parametrize("resamples", [128_000_000, 10**30, 0, -5, 2.5, True])
+def test_resamples_out_of_range_are_refused_before_any_work(folders, resamples) -> None:
+    with pytest.raises(InputError, match="resamples="):
+        BenchmarkResult.load(folders[0], resamples)
+
+
+def test_a_summary_of_too_many_resamples_is_one_line(folders, capsys) -> None:
+    words = ["benchmark", "summary", str(folders[0]), "--resamples", "128000000", "--no-progress"]
+    assert main(words) == 2
+    assert "resamples=128000000" in capsys.readouterr().err
+
+
 def test_an_unfinished_benchmark_is_named_with_the_command(folders, tmp_path: Path) -> None:
     folder = shutil.copytree(folders[0], tmp_path / "photos")
     store = Store(folder)
