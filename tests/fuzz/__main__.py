@@ -68,10 +68,11 @@ def _run_all(options: argparse.Namespace, samples: Path) -> int:
     began = time.monotonic()
     with ThreadPoolExecutor(options.jobs) as pool:
         jobs = [pool.submit(_run_range, options, *chunk, samples) for chunk in chunks]
-        for job in jobs:
+        for (name, _, stop), job in zip(chunks, jobs, strict=True):
             found, bad = job.result()
             counts += found
             wrong += bad
+            print(f"{name}: {stop} files", file=sys.stderr, flush=True)
     for name in shares:
         kinds = {kind: counts[name, kind] for kind in ("done", "refused", "wrong")}
         print(f"{name:12}", "  ".join(f"{kind} {count}" for kind, count in kinds.items()))
@@ -85,7 +86,7 @@ def _run_range(
     """Runs cases in processes of their own, going on after one that a process died of."""
     counts: Counts = Counter()
     while start < stop:
-        last, error = start, ""
+        last, error = start, "the process ended before its time"
         for report in _reports(options, part, start, stop, samples):
             if "died" in report:
                 error = report["died"]
@@ -96,7 +97,7 @@ def _run_range(
                 if report["kind"] == "wrong":
                     _tell(options, part, last, report["said"])
                 last += 1
-        if error and last < stop:
+        if last < stop:
             counts[part, "wrong"] += 1
             _tell(options, part, last, error)
             last += 1
@@ -108,14 +109,8 @@ def _reports(
     options: argparse.Namespace, part: str, start: int, stop: int, samples: Path
 ) -> Iterator[dict]:
     words = [sys.executable, "-m", "tests.fuzz", "--child", f"{part}:{start}:{stop}"]
-    words += [
-        "--seed",
-        str(options.seed),
-        "--output",
-        str(options.output),
-        "--samples",
-        str(samples),
-    ]
+    words += ["--seed", str(options.seed)]
+    words += ["--output", str(options.output), "--samples", str(samples)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
                    "MPLCONFIGDIR": str(samples / "matplotlib")}  # fmt: skip
     with (
