@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import zipfile
@@ -58,8 +59,11 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any], *, best: bool = Fals
     """
     last = folder / LAST
     with atomic_path(last, make_folder=False) as temporary:
-        with temporary.open("wb") as file:  # given a path, torch loses the reason of a failure
-            torch.save(dict(state), file)
+        # One write: given a path, torch loses the reason of a failure; given a file, it makes
+        # thousands of small writes.
+        content = io.BytesIO()
+        torch.save(dict(state), content)
+        temporary.write_bytes(content.getbuffer())
         damage = _damage(temporary)
         if damage:
             raise InputError(f"{last} was read back damaged ({damage}): check the disk")
