@@ -37,8 +37,8 @@ from gatlabel.experiments.store import Store
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.metrics import mean_average_precision
+from gatlabel.missing.evidence import neighbour_weights
 from gatlabel.nn.heads.company import in_company
-from gatlabel.training.completion.evidence import neighbour_weights
 
 RESULTS = Path(__file__).parent / "results" / "company-ceiling.json"
 STUDY = STUDIES["conditioned-scenes"]

@@ -31,6 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gatlabel.baselines.ridge import ridge_start
 from gatlabel.data.scenes import SceneImages
 from gatlabel.data.scenes.ising import IsingModel
 from gatlabel.data.scenes.label_model import label_model
@@ -42,9 +43,8 @@ from gatlabel.experiments.splits import hide
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import mean_average_precision
+from gatlabel.missing import make_completion
 from gatlabel.nn import LinearHead
-from gatlabel.training.completion import make_completion
-from gatlabel.training.ridge import ridge_start
 
 RESULTS = Path(__file__).parent / "results" / "completion-ceiling.json"
 HIDDEN = 0.5

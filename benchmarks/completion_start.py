@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.experiments import make_config
 from gatlabel.experiments.fitting import (
     Features,
@@ -41,9 +42,8 @@ from gatlabel.experiments.splits import hide, share_of
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence, IsolatedLabelsWarning
 from gatlabel.metrics import average_precision
+from gatlabel.missing import make_completion
 from gatlabel.nn import LinearHead
-from gatlabel.training.completion import make_completion
-from gatlabel.training.ridge import LinearStart, ridge_start
 
 RESULTS = Path(__file__).parent / "results" / "completion-start.json"
 HOLDS = (0.0, 0.1, 3.0, 30.0)

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gatlabel.baselines.ridge import ridge_start
 from gatlabel.experiments import make_config
 from gatlabel.experiments.machine import machine
 from gatlabel.experiments.preparation import SplitFeatures, prepare, read_task
@@ -38,7 +39,6 @@ from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted
 from gatlabel.metrics import average_precision
 from gatlabel.nn.heads.kin import Kin, kinship_of
-from gatlabel.training.ridge import ridge_start
 
 RESULTS = Path(__file__).parent / "results" / "kin.json"
 DATA = {"voc2007-part": "voc", "coco-part": "coco"}

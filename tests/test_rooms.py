@@ -23,6 +23,7 @@ ROOMS = [
     ["saving", "encoders", "model_file", "model"],
     ["data"],
     ["decisions"],
+    ["features", "baselines", "missing"],
     ["deploy"],
     ["explain", "report"],
     ["training"],

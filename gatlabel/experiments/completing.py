@@ -7,8 +7,8 @@ from torch import Tensor
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.graphs import with_edges
 from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.missing import Completion
 from gatlabel.training.building import build_completion
-from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
 
 

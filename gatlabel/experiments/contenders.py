@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gatlabel.errors import InputError, unknown_choice
+from gatlabel.missing import UNKNOWN
 from gatlabel.nn import HEADS, TakesGraph
-from gatlabel.training.completion import UNKNOWN
 
 #: What became of the edges of a contender's graph, and how tables say it.
 EDGES: dict[str, str] = {
@@ -29,7 +29,7 @@ class Contender:
         edges: A key of :data:`EDGES`: the graph's own edges or a control. ``cut`` is never
             trained: it is the trained ``own`` evaluated without its edges.
         unknown: What unknown training targets are treated as, a key of
-            :data:`~gatlabel.training.completion.UNKNOWN`.
+            :data:`~gatlabel.missing.UNKNOWN`.
         completion: With ``complete``: the edges of the graph that completion uses (``own``,
             ``none`` or ``random``); else empty.
     """

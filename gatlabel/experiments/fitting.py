@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
+from gatlabel.baselines.ridge import LinearStart
 from gatlabel.experiments.head_groups import head_groups, pull_back
 from gatlabel.losses import BCELoss
+from gatlabel.missing import Completion
 from gatlabel.nn import Head
 from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.averaging import warmed_average
-from gatlabel.training.completion import Completion
-from gatlabel.training.ridge import LinearStart
 
 #: Targets ``(N, L)``, -1 for unknown, and how labels share classifiers (``(L, L)`` or ``None``), to
 #: a linear classifier of the features that are learned from.

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from gatlabel.experiments.completing import complete_targets
 from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.features import FeatureFile, Kind
 from gatlabel.experiments.fitting import Features, FitOptions, fit_head, predict
 from gatlabel.experiments.graphs import make_graph, with_edges
 from gatlabel.experiments.outcome import (
@@ -25,6 +24,7 @@ from gatlabel.experiments.outcome import (
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures
 from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
 from gatlabel.experiments.starting import Start, linear_start
+from gatlabel.features import FeatureFile, Kind
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.metrics import mean_average_precision
 from gatlabel.nn import HEADS, Head, TakesGraph

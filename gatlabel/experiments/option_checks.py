@@ -15,9 +15,9 @@ from gatlabel.experiments.starting import STARTS
 from gatlabel.experiments.store import MOST_SEEDS
 from gatlabel.experiments.tuning import MOST_TRIALS
 from gatlabel.graph import VARIANTS
+from gatlabel.missing import UNKNOWN
 from gatlabel.printing import clean
 from gatlabel.training.building import GRAPH_FILES
-from gatlabel.training.completion import UNKNOWN
 from gatlabel.training.option_effects import (
     SEVERAL,
     Choices,

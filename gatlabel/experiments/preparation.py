@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from gatlabel.data import DataSplits, ImageSource
 from gatlabel.experiments.config import BenchmarkConfig
-from gatlabel.experiments.features import FeatureFile, Kind, extract
 from gatlabel.experiments.splits import Roles, roles
+from gatlabel.features import FeatureFile, Kind, extract
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from gatlabel.experiments.features import FeatureFile
+from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.experiments.fitting import Features
-from gatlabel.training.ridge import LinearStart, ridge_start
+from gatlabel.features import FeatureFile
 
 Start = Literal["ridge", "random"]
 #: What a linear classifier starts from, in a sentence of the protocol.
@@ -29,7 +29,7 @@ _found: OrderedDict[bytes, LinearStart] = OrderedDict()
 def linear_start(
     file: FeatureFile, features: Features, targets: Tensor, sharing: Tensor | None = None
 ) -> LinearStart:
-    """Returns :func:`~gatlabel.training.ridge.ridge_start` of these pictures.
+    """Returns :func:`~gatlabel.baselines.ridge.ridge_start` of these pictures.
 
     Contenders and trials that learn from the same pictures and targets start at the same
     classifiers, so they are kept.

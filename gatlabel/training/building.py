@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
+from gatlabel.missing import Completion, make_completion
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.training.completion import Completion, make_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.head_options import head_options
 
@@ -67,7 +67,7 @@ def build_completion(
 
     Args:
         config: The options of the run.
-        unknown: The treatment, a key of :data:`~gatlabel.training.completion.UNKNOWN`.
+        unknown: The treatment, a key of :data:`~gatlabel.missing.UNKNOWN`.
         targets: ``(N, L)``, -1 for unknown.
         graph: The label graph that completion may use.
     """

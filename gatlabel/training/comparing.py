@@ -9,9 +9,9 @@ import torch
 
 from gatlabel.data import DataSplits
 from gatlabel.graph import LabelGraph
+from gatlabel.missing import Completion
 from gatlabel.report import Baseline
 from gatlabel.training.building import build_completion, build_model
-from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import evaluate

@@ -20,11 +20,11 @@ from gatlabel.data.dataset import Item
 from gatlabel.errors import InputError, first_line, require_extra
 from gatlabel.interruptions import Signals
 from gatlabel.labels import ABSENT, PRESENT
+from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.averaging import MovingAverage
 from gatlabel.training.callbacks import Curves, Interruptible, WriteRows
 from gatlabel.training.checkpoints import BEST, Checkpoint, Log, read_checkpoint
-from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.epoch_checkpoints import EpochCheckpoints, resume_from
 from gatlabel.training.module import TrainingModule

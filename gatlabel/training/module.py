@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from gatlabel.data.seeds import mixed
 from gatlabel.metrics import mean_average_precision
+from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.training.completion import Completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.losses import make_loss as make_loss
 from gatlabel.training.nonfinite import DivergedError, NonFiniteGuard

@@ -7,11 +7,11 @@ import torch
 
 from gatlabel.data import ImageSource
 from gatlabel.experiments.config import BenchmarkConfig
-from gatlabel.experiments.features import FeatureFile
 from gatlabel.experiments.fitting import FitOptions
 from gatlabel.experiments.frozen import FrozenBackend
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures, Task
 from gatlabel.experiments.splits import Roles
+from gatlabel.features import FeatureFile
 from gatlabel.labels import LabelSet
 from gatlabel.training import TrainConfig
 

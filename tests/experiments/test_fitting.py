@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
+from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.errors import InputError
 from gatlabel.experiments.fitting import (
     Features,
@@ -18,9 +19,8 @@ from gatlabel.experiments.fitting import (
 from gatlabel.experiments.head_groups import FASTEST, head_groups, pull_back
 from gatlabel.experiments.tuning import FROZEN_SPACE, best_trial, trial_options
 from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.missing import make_completion
 from gatlabel.nn import HEADS, LinearHead
-from gatlabel.training.completion import make_completion
-from gatlabel.training.ridge import LinearStart, ridge_start
 
 QUICK = FitOptions(
     lr=0.05, weight_decay=0.01, shrinkage=0.1, epochs=3, least_steps=40, batch_size=20

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from gatlabel.baselines.ridge import ridge_start
 from gatlabel.errors import InputError
 from gatlabel.experiments import starting
 from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.features import FeatureFile
 from gatlabel.experiments.fitting import Features, FitOptions
 from gatlabel.experiments.frozen import FrozenBackend
 from gatlabel.experiments.graphs import with_edges
 from gatlabel.experiments.outcome import Setting
+from gatlabel.features import FeatureFile
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn.heads.kin import Kin
-from gatlabel.training.ridge import ridge_start
 from tests.experiments.synthetic import NAMES, benchmark, config, train_config
 
 

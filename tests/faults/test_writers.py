@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from gatlabel import features
 from gatlabel.data import read_csv
 from gatlabel.data.disk_cache import DiskCache
 from gatlabel.data.scenes import contact_sheet, read_scenes
 from gatlabel.deploy import export_model
 from gatlabel.errors import InputError
-from gatlabel.experiments import features
 from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.features import extract
 from gatlabel.experiments.outcome import Setting
 from gatlabel.experiments.store import Run, Store
 from gatlabel.explain import EdgeExplanation, GraphExplanation
+from gatlabel.features import extract
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.labels import LabelSet

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatlabel.graph import LabelGraph
-from gatlabel.training.completion import UNKNOWN, make_completion
+from gatlabel.missing import UNKNOWN, make_completion
 
 VALUES = st.sampled_from([-1.0, -1.0, 0.0, 0.0, 1.0, 0.25])
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gatlabel.errors import InputError
+from gatlabel.missing import UNKNOWN, Complete, Completion, make_completion
 from gatlabel.training import RunResult, TrainConfig, default, resume, train
 from gatlabel.training.building import build_model
-from gatlabel.training.completion import UNKNOWN, Complete, Completion, make_completion
 from gatlabel.training.data import loaders, read_data
 from gatlabel.training.fitting import fit
 

@@ -10,7 +10,7 @@ import torch
 
 from gatlabel.data import read_csv
 from gatlabel.data.disk_cache import DiskCache
-from gatlabel.experiments.features import Kind, extract
+from gatlabel.features import Kind, extract
 from tests.deploy import models
 from tests.fuzz.case import Case, WrongError
 from tests.fuzz.raw_bytes import spoil

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
+from gatlabel.missing.base import Completion, label_rates
+from gatlabel.missing.evidence import neighbour_evidence, neighbour_weights
 from gatlabel.nn.heads.kin import KINSHIP, Kin, kinship_of
-from gatlabel.training.completion.base import Completion, label_rates
-from gatlabel.training.completion.evidence import neighbour_evidence, neighbour_weights
 
 LEAST_RATE = 1e-6  # keeps log-odds finite where no label is ever present, or every one always is
 
@@ -25,7 +25,7 @@ class Complete(Completion):
               w_{ij} (y_{nj} - \pi_j),
 
     with the label frequencies pi among the known entries and the weights w fitted once to them
-    (:func:`~gatlabel.training.completion.evidence.neighbour_weights`). In the M-step, an entry with
+    (:func:`~gatlabel.missing.evidence.neighbour_weights`). In the M-step, an entry with
     ``q > threshold`` is trained on with the target ``sigmoid(sharpness * logit q)``, and all others
     stay unknown: the likely presences are few and tell much, the rest is many and tells little.
 
@@ -38,7 +38,7 @@ class Complete(Completion):
 
     On a graph of **kin** (``graph.relation``) edges also say whose classifiers are alike: a linear
     classifier that is found from these targets, and its beliefs, then have the prior
-    :meth:`sharing` (:func:`~gatlabel.training.ridge.ridge_start`).
+    :meth:`sharing` (:func:`~gatlabel.baselines.ridge.ridge_start`).
 
     **Only presences known** (single positive labels): where no entry is known to be absent, nothing
     says how frequent a label is, and ignoring the unknown entries makes every label true of every

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gatlabel.baselines.regression import KinRegression, Regression, borrowed_spread
 from gatlabel.errors import InputError
-from gatlabel.training.regression import KinRegression, Regression, borrowed_spread
 
 #: Penalties that are tried, as multiples of the features' mean square about their mean.
 PENALTIES = tuple(10.0 ** (k / 4) for k in range(-12, 11))

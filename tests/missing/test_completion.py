@@ -10,9 +10,9 @@ from torch import Tensor
 from gatlabel.data.scenes import label_model, scene_config
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence, LabelGraph
-from gatlabel.training.completion import UNKNOWN, make_completion
-from gatlabel.training.completion.base import label_rates
-from gatlabel.training.completion.evidence import neighbour_weights
+from gatlabel.missing import UNKNOWN, make_completion
+from gatlabel.missing.base import label_rates
+from gatlabel.missing.evidence import neighbour_weights
 
 NAMES = ["fork", "knife", "cow", "grass", "boat"]
 TREATMENTS = sorted(UNKNOWN)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gatlabel.graph import LabelGraph
 from gatlabel.labels import ABSENT
-from gatlabel.training.completion.base import Completion, label_rates
+from gatlabel.missing.base import Completion, label_rates
 
 
 class Ignore(Completion):
@@ -30,7 +30,7 @@ class Negative(Completion):
 class Prior(Completion):
     """Unknown targets become the label's frequency among its known entries, slightly shrunk.
 
-    See :func:`~gatlabel.training.completion.base.label_rates`.
+    See :func:`~gatlabel.missing.base.label_rates`.
 
     Args:
         targets: See :class:`Completion`.

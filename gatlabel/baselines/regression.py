@@ -12,7 +12,7 @@ ALL = slice(None)
 class Regression:
     """Ridge regression for all penalties at once, from one decomposition ``X = √N U √w Vᵀ``.
 
-    :func:`~gatlabel.training.ridge.ridge_start` has the formulas.
+    :func:`~gatlabel.baselines.ridge.ridge_start` has the formulas.
 
     Args:
         x: Features ``(N, D)``, float64; they are centred here.

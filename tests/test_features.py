@@ -11,7 +11,7 @@ from torch import nn
 from gatlabel.data import read_csv
 from gatlabel.data.transforms import evaluation_transform
 from gatlabel.encoders import Encoder
-from gatlabel.experiments.features import extract
+from gatlabel.features import extract
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 from tests.data.pictures import save_picture
@@ -67,7 +67,7 @@ def test_other_weights_pictures_and_kinds_are_other_files(
 def test_an_interrupted_extraction_goes_on(
     model, tiny_csv: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("gatlabel.experiments.features.BATCH", 6)
+    monkeypatch.setattr("gatlabel.features.BATCH", 6)
     source = read_csv(tiny_csv).train
     whole = extract(model, source, "pooled", tmp_path / "whole").open()
     load, seen = source.load, []
@@ -148,7 +148,7 @@ def test_a_damaged_part_of_an_extraction_is_not_gone_on_with(
 
 
 def test_two_at_once_extract_once(model, tiny_csv: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("gatlabel.experiments.features.BATCH", 2)
+    monkeypatch.setattr("gatlabel.features.BATCH", 2)
     source = read_csv(tiny_csv).train
     load, seen = source.load_at_least, []
     monkeypatch.setattr(

@@ -5,7 +5,7 @@ to train on *now*, and may learn from the model's logits as training goes on::
 
     >>> import torch
     >>> from gatlabel.graph import LabelGraph
-    >>> from gatlabel.training.completion import make_completion
+    >>> from gatlabel.missing import make_completion
     >>> graph = LabelGraph.from_edges([("fork", "knife")], ["fork", "knife"], undirected=True)
     >>> known = torch.tensor([[1.0, 1.0], [0.0, 0.0]]).repeat(10, 1)
     >>> hidden = torch.tensor([[1.0, -1.0], [0.0, -1.0]]).repeat(2, 1)
@@ -28,9 +28,9 @@ from torch import Tensor
 
 from gatlabel.errors import unknown_choice
 from gatlabel.graph import LabelGraph
-from gatlabel.training.completion.base import Completion
-from gatlabel.training.completion.complete import Complete
-from gatlabel.training.completion.constant import Ignore, Negative, Prior
+from gatlabel.missing.base import Completion
+from gatlabel.missing.complete import Complete
+from gatlabel.missing.constant import Ignore, Negative, Prior
 
 #: Treatments of unknown targets, by name.
 UNKNOWN: dict[str, type[Completion]] = {
