@@ -111,6 +111,11 @@ def check_options(config: BenchmarkConfig) -> None:
             f"init={config.train.init}: not for benchmarks, whose runs all start alike; give the "
             "weights of an encoder with weights"
         )
+    if config.train.start != "random":
+        raise InputError(
+            f"start={config.train.start}: not for benchmarks; for heads on frozen features there is "
+            "--frozen-start, and end to end all start at random"
+        )
     if config.frozen_start not in STARTS:
         raise unknown_choice("start", config.frozen_start, STARTS)
     for name in (*WORDS, *NUMBERS):

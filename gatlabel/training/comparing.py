@@ -16,6 +16,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.starting import start_in_closed_form
 
 Say = Callable[[str], None]
 
@@ -49,6 +50,8 @@ def baselines_of(
         torch.manual_seed(config.seed)
         model = build_model(alike, graph, "linear")
         completion = run_completion(config, splits, graph)
+        if alike.start == "ridge":
+            start_in_closed_form(model, alike, splits, completion, say)
         fit(model, alike, loaders(splits, model, alike), None, completion=completion)
         result = evaluate(model.to(device_of(config)), source, split)
         found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))

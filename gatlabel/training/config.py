@@ -74,6 +74,8 @@ class TrainConfig:
             (random).
         init: Run folder whose model to start from, with a new schedule: the encoder is taken whole,
             of the head the classifiers of labels with the same names.
+        start: Where the classifiers start: random, or ridge (regression on the features of the
+            encoder as it is, its penalty chosen by leave-one-out).
         stride: Pixels a cell of the encoder's map: 16 or 8 end the encoder earlier, for small
             objects and small pictures; none keeps it whole (mostly 32), and takes 16 for scenes
             with backbone auto.
@@ -88,7 +90,7 @@ class TrainConfig:
             mlgcn or asl.
         cache: Keep decoded, resized pictures: in memory, on disk (for this run and later ones),
             none, or auto (in memory, up to 2 GB).
-        cache_folder: Where a cache on disk is kept.
+        cache_folder: Where a cache on disk, and features of the encoder, are kept.
         workers: Processes that load pictures; none takes what suits the machine.
         head: Head: gat, gatv2, gcn or pyg (over the label graph), conditioned (over the graph, by
             what each picture shows), csra or query (attention to the picture, no graph), or linear.
@@ -192,6 +194,7 @@ class TrainConfig:
     backbone: str = "auto"
     weights: str | None = "default"
     init: Path | None = None
+    start: Literal["random", "ridge"] = "random"
     stride: int | None = None
     freeze: Literal["none", "norms", "encoder"] = "none"
     pooling: Literal["average", "max", "gem"] | None = None

@@ -56,8 +56,12 @@ EFFECTS: dict[str, tuple[Choices, ...]] = {
     "test_pictures": ({"data": ("scenes",)},),
     "on_error": ({"data": FILES},),
     "weights": ({"init": (None,)},),
+    "start": (
+        {"head": ("linear", "pyg"), "init": (None,)},
+        {"head": ("gat", "gatv2"), "base": ("classifiers",), "init": (None,)},
+    ),
     "label_column": ({"label_columns": (None,)},),
-    "cache_folder": ({"cache": ("disk",)},),
+    "cache_folder": ({"cache": ("disk",)}, {"start": ("ridge",)}),
     "pooling": ({"head": _POOLED},),
     "encoder_lr": ({"freeze": ("none", "norms")},),
     "graph_base": _both(_GRAPH_IS_USED, [{"graph": ("random",)}]),

@@ -42,6 +42,7 @@ from gatlabel.training.processes import refuse_several_processes
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
+from gatlabel.training.starting import start_in_closed_form
 
 Say = Callable[[str], None]
 
@@ -194,6 +195,9 @@ def _run(
     say(f"graph: {graph!r}")
     if graph.relation == "kin" and takes_kin_for_company(config.head, config.base):
         say(f"note: {KIN_FOR_COMPANY.format(config.head)}")
+    completion = run_completion(config, splits, graph)
+    if config.start == "ridge" and checkpoint is None:
+        start_in_closed_form(model, config, splits, completion, say)
     batches = loaders(splits, model, config)
     if not resumed:
         folder.begin(config, counts, graph)
@@ -207,7 +211,7 @@ def _run(
         resume=checkpoint,
         logs=folder.path if config.tensorboard else None,
         write_curves=folder.write_curves,
-        completion=run_completion(config, splits, graph),
+        completion=completion,
         signals=signals,
         log=say,
     )

@@ -9,9 +9,9 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.metrics import average_precision_score
 
+from gatlabel.baselines import regression
 from gatlabel.baselines.ridge import PENALTIES, ridge_start
 from gatlabel.errors import InputError
-from gatlabel.baselines import regression
 from tests.reference.ridge import kin_ridge
 
 

@@ -116,7 +116,9 @@ def test_another_kind_is_refused() -> None:
 
 def test_benchmarks_of_earlier_versions_go_on() -> None:
     """Options that came later do not appear among those that decide, unless they are given."""
-    later = {"init", "minus_one", "on_nan", "max_pixels"}
+    later = {"init", "minus_one", "on_nan", "max_pixels", "start"}
     assert not later & make_config("graphs").fixed()["train"].keys()
     with pytest.raises(InputError, match="init=runs/a: not for benchmarks"):
         make_config("graphs", init=Path("runs/a"))
+    with pytest.raises(InputError, match="start=ridge: not for benchmarks"):
+        make_config("graphs", start="ridge")

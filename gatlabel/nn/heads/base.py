@@ -110,6 +110,11 @@ class Head(HasIdentity, ABC):
             biases.copy_(bias)
         return [own]
 
+    @property
+    def starts_linear(self) -> bool:
+        """Whether the head is, or starts as, a linear classifier of pooled features."""
+        return self._linear_weights() is not None
+
     def sharing(self) -> Tensor | None:
         """Returns C, float64 ``(L, L)``, where the linear classifier is ``C V`` with V free.
 

@@ -1,0 +1,65 @@
+"""The closed-form start of a run is the regression on its features, whatever the head."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gatlabel.baselines.ridge import ridge_start
+from gatlabel.errors import InputError
+from gatlabel.features import extract
+from gatlabel.graph import Cooccurrence
+from gatlabel.metrics import mean_average_precision
+from gatlabel.training import default, train
+from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.data import read_data
+from gatlabel.training.starting import start_in_closed_form
+
+
+def config_of(folder: Path, **options):
+    small = {"train_pictures": 24, "test_pictures": 12, "image_size": 32, "batch_size": 8}
+    small |= {"backbone": "shufflenet_v2_x0_5", "weights": "none", "progress": False, "epochs": 1}
+    small |= {"hidden": 8, "compare": "no", "start": "ridge", "cache_folder": folder / "cache"}
+    if options.get("head") in ("linear", "pyg"):
+        small.pop("hidden")
+    return default(**{**small, "output": folder / "run", **options})
+
+
+@pytest.mark.parametrize("head", ["linear", "gat", "gatv2", "pyg"])
+def test_the_head_starts_at_the_regression(head: str, tmp_path: Path) -> None:
+    config = config_of(tmp_path, head=head).resolved()
+    splits = read_data(config)
+    graph = build_graph(config, Cooccurrence.from_targets(splits.train.targets, splits.labels))
+    model, lines = build_model(config, graph, head), []
+    model.train()
+    before = [module.training for module in model.modules()]
+    start = start_in_closed_form(model, config, splits, None, lines.append)
+    assert start is not None and before == [module.training for module in model.modules()]
+    features = {
+        name: torch.tensor(extract(model, source, "pooled", tmp_path / "other").open())
+        for name, source in splits.items()
+    }
+    known = torch.from_numpy(splits.train.targets)
+    expected = ridge_start(features["train"], known, model.head.sharing())
+    logits = features["val"] @ expected.weight.T + expected.bias
+    with torch.no_grad():
+        torch.testing.assert_close(model.head.eval()(features["val"]), logits, rtol=1e-3, atol=1e-3)
+    value = mean_average_precision(logits, torch.from_numpy(splits.val.targets)).value
+    assert f"val mAP {value:.4f}" in lines[0]
+
+
+def test_another_head_starts_from_the_kept_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config_of(tmp_path, head="linear", freeze="encoder"))
+    monkeypatch.setattr("gatlabel.features._features", None)  # the encoder is not asked again
+    lines: list[str] = []
+    train(config_of(tmp_path, head="gat", output=tmp_path / "gat"), say=lines.append)
+    assert any(line.startswith("start: ridge regression") for line in lines)
+
+
+@pytest.mark.parametrize("options", [{"head": "gcn"}, {"head": "csra"}, {"base": "nodes"}])
+def test_heads_that_are_not_linear_at_the_start_refuse_it(options, tmp_path: Path) -> None:
+    config = config_of(tmp_path, hidden=None, **options)
+    with pytest.raises(InputError, match="start=ridge"):
+        train(config)
