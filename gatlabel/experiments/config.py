@@ -20,10 +20,10 @@ FREE = ("seeds", "resamples", "workers", "progress", "output", "feature_cache")
 #: The same of training.
 UNDECIDING = (
     *("output", "overwrite", "progress", "workers", "tensorboard", "cache", "cache_folder"),
-    *("keep", "patience", "compare", "recipe", "on_nan", "max_pixels"),
+    *("keep", "patience", "compare", "recipe", "on_nan", "max_pixels", "start"),
 )
 #: Options of training that earlier versions did not have.
-LATER = ("init", "minus_one", "start")
+LATER = ("init", "minus_one")
 #: Options of the training recipe, which heads on frozen features do not follow: they try settings
 #: of their own.
 RECIPE = (

@@ -113,7 +113,7 @@ def check_options(config: BenchmarkConfig) -> None:
         )
     if config.train.start != "random":
         raise InputError(
-            f"start={config.train.start}: not for benchmarks; for heads on frozen features there is "
+            f"start={config.train.start}: not for benchmarks; heads on frozen features have "
             "--frozen-start, and end to end all start at random"
         )
     if config.frozen_start not in STARTS:

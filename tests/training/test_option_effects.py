@@ -52,6 +52,7 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
         {**CSV, "label_columns": ["cat"], "label_column": "tags"},
         "label_column=tags: not for label_columns=cat, only for none",
     ),
+    ({"head": "gcn", "start": "ridge"}, "start=ridge: not for head=gcn, only for"),
     ({"overwrite": True}, "overwrite=True: only with a given output"),
 ]
 
