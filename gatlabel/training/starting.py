@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import torch
 
@@ -13,10 +12,9 @@ from gatlabel.features import extract
 from gatlabel.metrics import evaluate_scores
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.fitting import device_of
-
-Log = Callable[[str], None]
 
 
 def start_in_closed_form(
