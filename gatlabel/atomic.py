@@ -44,9 +44,10 @@ def atomic_path(path: str | os.PathLike[str], *, make_folder: bool = True) -> It
             place.parent.mkdir(parents=True, exist_ok=True)
         suffix = place.suffix if len(os.fsencode(place.suffix)) <= _LONGEST_SUFFIX else ""
         with _temporary(place.parent, suffix, _make_file, Path.unlink) as temporary:
+            wanted = _rights(temporary) if rights is None else rights
             yield temporary
-            if rights is not None:
-                temporary.chmod(rights)
+            if wanted is not None and _rights(temporary) != wanted:
+                temporary.chmod(wanted)  # safetensors puts a private file in place of the given one
             sync(temporary)
             temporary.replace(place)
         sync(place.parent)

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from gatlabel.errors import InputError
 from gatlabel.files import atomic_folder, atomic_path, remove_leftovers, write_json, write_text
@@ -304,6 +306,14 @@ def test_rights_are_the_usual_ones_or_those_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt").chmod(0o604)
     write_text(tmp_path / "a.txt", "2")
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o604
+
+
+def test_a_writer_that_makes_a_private_file_changes_no_rights(tmp_path: Path) -> None:
+    """safetensors puts a file of its own, readable by its owner only, in place of the given one."""
+    (tmp_path / "usual").touch()
+    with atomic_path(tmp_path / "a.safetensors") as temporary:
+        save_file({"a": torch.zeros(1)}, temporary)
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_the_umask_of_the_process_is_never_set(tmp_path: Path, monkeypatch) -> None:
