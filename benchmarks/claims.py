@@ -148,7 +148,7 @@ CONDITIONED = f"conditioned · {NEAREST}"
 # the drawings of seed 0, for conditioned and linear alike, and the form of the conditioned head on
 # those of seed 1: hence seed 2.
 _END_TO_END = {
-    **{"data": "scenes", "preset": "coco", "seed": 2, "train_pictures": 2000},
+    **{"data": "scenes", "scene_preset": "coco", "seed": 2, "train_pictures": 2000},
     **{"test_pictures": 1000, "backbone": "efficientnet_lite0", "stride": 16},
     **{"augmentation": "turned", "encoder_lr": 1.0, "batch_size": 32, "epochs": 16},
     **{"mode": "end-to-end", "heads": ("conditioned",), "graphs": (NEAREST,)},

@@ -51,11 +51,11 @@ _SCENES = {"data": "scenes", "seed": 3}
 _PHOTOGRAPHS = {"data": "csv", "backbone": "efficientnet_lite0", "image_size": 224}
 #: Name, options of the benchmark, share of the training pictures.
 DATA: tuple[tuple[str, dict[str, Any], float], ...] = (
-    ("scenes, voc", {**_SCENES, "preset": "voc"}, 0.05),
-    ("scenes, voc", {**_SCENES, "preset": "voc"}, 0.25),
-    ("scenes, voc", {**_SCENES, "preset": "voc"}, 1.0),
-    ("scenes, coco", {**_SCENES, "preset": "coco"}, 0.1),
-    ("scenes, coco", {**_SCENES, "preset": "coco"}, 1.0),
+    ("scenes, voc", {**_SCENES, "scene_preset": "voc"}, 0.05),
+    ("scenes, voc", {**_SCENES, "scene_preset": "voc"}, 0.25),
+    ("scenes, voc", {**_SCENES, "scene_preset": "voc"}, 1.0),
+    ("scenes, coco", {**_SCENES, "scene_preset": "coco"}, 0.1),
+    ("scenes, coco", {**_SCENES, "scene_preset": "coco"}, 1.0),
     ("voc2007-part", _PHOTOGRAPHS, 1.0),
     ("coco-part", _PHOTOGRAPHS, 1.0),
 )

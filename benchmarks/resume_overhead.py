@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from gatlabel.errors import Interrupted
-from gatlabel.training import default, resume, run, train
+from gatlabel.training import plain, resume, run, train
 from gatlabel.training.module import TrainingModule
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     run.read_data, TrainingModule.on_train_batch_start = read_data, on_train_batch_start
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory() as place:
-            config = default(
+            config = plain(
                 backbone=options.backbone,
                 train_pictures=128,
                 test_pictures=64,

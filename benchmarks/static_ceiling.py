@@ -94,7 +94,7 @@ def gains_on(preset: Literal["voc", "coco"], draws: int) -> dict[str, Any]:
     """Fits and prints everything on one preset."""
     config = make_config(
         "heads",
-        **{"data": "scenes", "preset": preset, "seed": SEED, "train_pictures": max(MORE)},
+        **{"data": "scenes", "scene_preset": preset, "seed": SEED, "train_pictures": max(MORE)},
         heads=("linear",),
     )
     data = prepare(config, read_task(config.train), print)

@@ -29,8 +29,8 @@ OPTIONS: dict[str, Any] = {
 PHOTOGRAPHS = {"data": "csv", "backbone": "efficientnet_lite0", "image_size": 224}
 #: Name, options.
 DATA: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("scenes, voc", {"data": "scenes", "preset": "voc", "seed": 13}),
-    ("scenes, coco", {"data": "scenes", "preset": "coco", "seed": 13}),
+    ("scenes, voc", {"data": "scenes", "scene_preset": "voc", "seed": 13}),
+    ("scenes, coco", {"data": "scenes", "scene_preset": "coco", "seed": 13}),
     ("voc2007-part", PHOTOGRAPHS),
     ("coco-part", PHOTOGRAPHS),
 )

@@ -126,7 +126,11 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for preset in options.presets:
         config = make_config(
-            "heads", data="scenes", preset=preset, heads=("gat", "conditioned"), progress=False
+            "heads",
+            data="scenes",
+            scene_preset=preset,
+            heads=("gat", "conditioned"),
+            progress=False,
         )
         data = prepare(config, read_task(config.train), print)
         counts = Cooccurrence.from_targets(data.train.targets, data.names)

@@ -23,7 +23,7 @@ import torch
 import torchvision
 
 from gatlabel.files import write_json
-from gatlabel.training import TrainConfig, default, train
+from gatlabel.training import TrainConfig, plain, train
 
 RESULTS = Path(__file__).parent / "results" / "voc2007-part.json"
 ENOUGH = 10  # validation positives below which a label's AP is mostly chance
@@ -31,7 +31,7 @@ ENOUGH = 10  # validation positives below which a label's AP is mostly chance
 
 def settings(root: Path) -> TrainConfig:
     """The command of docs/training.md."""
-    return default(
+    return plain(
         data="csv",
         root=root,
         backbone="efficientnet_lite0",

@@ -97,7 +97,7 @@ def study(
         given: dict[str, Any] = {"graphs": ("npmi",), option: value}
         shown = "graphs" if name == "wrong-graph" else str(value).strip("(),")
         config = make_config(
-            "graphs", data="scenes", preset=preset, heads=heads, seeds=seeds, trials=trials,
+            "graphs", data="scenes", scene_preset=preset, heads=heads, seeds=seeds, trials=trials,
             output=folder / shown, **given,
         )  # fmt: skip
         result = run_benchmark(config)

@@ -23,11 +23,14 @@ class LinearStart:
         weight: float32 ``(L, D)``; zero for labels of which the targets tell nothing.
         bias: float32 ``(L,)``.
         penalty: The λ that leave-one-out chose, in squared units of the features.
+        error: Squared error of leave-one-out, in units of each label's variance, mean over the
+            labels with presences and absences: about 1 where features say nothing.
     """
 
     weight: Tensor
     bias: Tensor
     penalty: float
+    error: float = float("nan")
 
 
 @torch.no_grad()
@@ -113,7 +116,8 @@ def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None
     weight[part] = found
     bias[usable] = offset
     bias[part] -= found @ regression.mean
-    return LinearStart(weight.float(), bias.float(), penalty)
+    error = regression.error(penalty, deviation, known, judged) / int(judged.sum())
+    return LinearStart(weight.float(), bias.float(), penalty, error)
 
 
 @torch.enable_grad()

@@ -28,7 +28,7 @@ def train_command(words: list[str]) -> None:
     )
     add_options(parser)
     first = _given(words, "--recipe"), _given(words, "--config")
-    set_defaults(parser, first[0] or "default", Path(first[1]) if first[1] else None)
+    set_defaults(parser, first[0], Path(first[1]) if first[1] else None)
     options = parse(parser, words)
     if options.resume is not None:
         from gatlabel.training import RunFinishedError, resume

@@ -21,6 +21,7 @@ FREE = ("seeds", "resamples", "workers", "progress", "output", "feature_cache")
 UNDECIDING = (
     *("output", "overwrite", "progress", "workers", "tensorboard", "cache", "cache_folder"),
     *("keep", "patience", "compare", "recipe", "on_nan", "max_pixels", "start"),
+    *("preset", "time"),
 )
 #: Options of training that earlier versions did not have.
 LATER = ("init", "minus_one")
@@ -129,6 +130,7 @@ class BenchmarkConfig:
         train = {k: v for k, v in self.train.to_dict().items() if k not in UNDECIDING}
         # as earlier versions wrote them, so that their benchmarks can be gone on with
         train |= {name: value for name, value in FORMER.items() if train[name] is None}
+        train["preset"] = train.pop("scene_preset")
         train = {k: v for k, v in train.items() if v is not None or k not in LATER}
         if self.train.backbone == "auto":  # what that means depends on what is installed
             encoder = self.train.resolved()

@@ -23,7 +23,7 @@ VERSION = 1  # raise it when the training changes
 VALIDATION = 200  # pictures, for the curve only: nothing is chosen by it
 #: Options of training that decide what the encoder becomes.
 DECIDING = (
-    *("preset", "backbone", "weights", "stride", "freeze", "pooling", "image_size", "resize"),
+    *("scene_preset", "backbone", "weights", "stride", "freeze", "pooling", "image_size", "resize"),
     *("augmentation", "loss", "batch_size", "optimizer", "lr", "encoder_lr", "weight_decay"),
     *("schedule", "warmup", "clip_gradient", "ema"),
 )
@@ -61,7 +61,7 @@ def scene_encoder(
         say(f"encoder for scenes: {folder}")
         return MultiLabelClassifier.from_pretrained(folder)
     say(f"training an encoder for scenes, once: {epochs} epochs of {pictures} pictures")
-    scenes = scene_config(config.preset, **_looks(config))
+    scenes = scene_config(config.scene_preset, **_looks(config))
     every = SceneImages(scenes, "pretrain", pictures + VALIDATION)
     train = every.subset(range(pictures))
     splits = DataSplits("scenes", train, every.subset(range(pictures, len(every))))

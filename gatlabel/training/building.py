@@ -90,8 +90,6 @@ def build_model(
         head: Name of the head (the run's own, or the one to compare with).
         vectors: Label vectors ``(L, F)`` to take instead of those that the options name.
     """
-    from gatlabel.encoders import freeze
-
     options = head_options(config, head)
     if vectors is not None:
         options["node_features"] = vectors
@@ -108,6 +106,18 @@ def build_model(
     )
     if graph.counts is not None and graph.counts.images is not None:
         model.head.start_at(torch.from_numpy(graph.counts.base_rates))
+    freeze_parts(model, config)
+    return model
+
+
+def freeze_parts(model: MultiLabelClassifier, config: TrainConfig) -> None:
+    """Stops what ``config.freeze`` names from learning; where it is open, nothing.
+
+    Raises:
+        InputError: If the norms are to be frozen and there are none.
+    """
+    from gatlabel.encoders import freeze
+
     if config.freeze == "encoder":
         freeze(model.encoder)
     elif config.freeze == "norms":
@@ -120,7 +130,6 @@ def build_model(
             )
         for part in norms:
             freeze(part)
-    return model
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.settling import settle
 from gatlabel.training.starting import start_in_closed_form
 
 Say = Callable[[str], None]
@@ -46,13 +48,18 @@ def baselines_of(
     found = []
     if config.head != "linear":
         say("training a linear head alike, to compare")
-        alike = dataclasses.replace(config, head="linear", keep="last", patience=0)
+        keep = "last" if config.keep == "best" else config.keep
+        alike = dataclasses.replace(config, head="linear", keep=keep, patience=0)
         torch.manual_seed(config.seed)
         model = build_model(alike, graph, "linear")
         completion = run_completion(config, splits, graph)
         if alike.start == "ridge":
             start_in_closed_form(model, alike, splits, completion, say)
-        fit(model, alike, loaders(splits, model, alike), None, completion=completion)
+        untrained = copy.deepcopy(model)
+        if alike.epochs:
+            fit(model, alike, loaders(splits, model, alike), None, completion=completion)
+            if keep == "proven":
+                settle(model, untrained, splits.val, alike, say)
         result = evaluate(model.to(device_of(config)), source, split)
         found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
     if config.data == "scenes":

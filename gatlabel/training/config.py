@@ -27,7 +27,10 @@ class TrainConfig:
     """All options of ``gatlabel train``.
 
     Attributes:
-        recipe: Name of the recipe the defaults were taken from.
+        recipe: Name of the recipe the defaults were taken from: auto, plain, mlgcn or asl.
+        preset: auto: fast (one pass over the images), good, or best (all that has a chance).
+        time: auto: how long training may take, as 10m, 90s or 1h; none: as long as the preset has
+            a use for. The first model takes one pass over the images whatever is said here.
         data: Kind of data set: scenes, csv, voc, coco or json.
         root: Folder that the pictures' paths are relative to.
         annotations: The annotation file, below root if it is a relative path.
@@ -56,7 +59,7 @@ class TrainConfig:
         on_error: What to do with a picture that cannot be decoded: stop or skip.
         max_pixels: Most pixels (width times height) that an image file may say that it has; a
             larger one is not decoded, and counts as one that cannot be.
-        preset: scenes: voc or coco.
+        scene_preset: scenes: voc or coco.
         scene_size: scenes: side of the drawn pictures in pixels; none takes the preset's, as for
             the options that follow.
         scene_hidden: scenes: probability that a present label cannot be seen, at least 0, below 1.
@@ -155,7 +158,9 @@ class TrainConfig:
         progress: Show a progress bar.
     """
 
-    recipe: str = "default"
+    recipe: str = "plain"
+    preset: Literal["fast", "good", "best"] = "good"
+    time: str | None = None
     data: Literal["scenes", "csv", "voc", "coco", "json"] = "scenes"
     root: Path | None = None
     annotations: Path | None = None
@@ -181,7 +186,7 @@ class TrainConfig:
     difficult: Literal["unknown", "positive", "negative"] = "unknown"
     on_error: Literal["stop", "skip"] = "stop"
     max_pixels: int = 128_000_000
-    preset: Literal["voc", "coco"] = "voc"
+    scene_preset: Literal["voc", "coco"] = "voc"
     scene_size: int | None = None
     scene_hidden: float | None = None
     scene_difficulty: float | None = None
@@ -194,15 +199,15 @@ class TrainConfig:
     backbone: str = "auto"
     weights: str | None = "default"
     init: Path | None = None
-    start: Literal["random", "ridge"] = "random"
+    start: Literal["random", "ridge"] | None = "random"
     stride: int | None = None
-    freeze: Literal["none", "norms", "encoder"] = "none"
+    freeze: Literal["none", "norms", "encoder"] | None = "none"
     pooling: Literal["average", "max", "gem"] | None = None
     image_size: int | None = None
     resize: Literal["squash", "pad", "crop"] = "squash"
-    augmentation: Literal["none", "light", "standard", "turned", "strong", "mlgcn", "asl"] = (
-        "standard"
-    )
+    augmentation: (
+        Literal["none", "light", "standard", "turned", "strong", "mlgcn", "asl"] | None
+    ) = "standard"
     cache: Literal["auto", "memory", "disk", "none"] = "auto"
     cache_folder: Path = Path("runs") / "cache"
     workers: int | None = None
@@ -233,7 +238,7 @@ class TrainConfig:
     epochs: int | None = None
     batch_size: int = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 3e-3
+    lr: float | None = 3e-3
     encoder_lr: float | None = None
     weight_decay: float = 1e-2
     shrinkage: float = 1e-1
@@ -246,7 +251,7 @@ class TrainConfig:
     compile: bool = False
     on_nan: Literal["stop", "skip"] = "stop"
     patience: int = 0
-    keep: Literal["last", "best"] = "last"
+    keep: Literal["last", "best", "proven"] | None = "last"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
     compare: Literal["auto", "yes", "no"] = "auto"
@@ -312,6 +317,10 @@ def read_options(path: Path) -> dict[str, Any]:
     for name, words in (("amp", ("off", "on")), ("compare", no_yes), ("val_set", no_yes)):
         if isinstance(options.get(name), bool):
             options[name] = words[options[name]]
+    if options.get("recipe") == "default":  # as earlier versions called it
+        options["recipe"] = "plain"
+    if options.get("preset") in ("voc", "coco"):  # likewise
+        options["scene_preset"] = options.pop("preset")
     if isinstance(options.get("year"), int):
         options["year"] = str(options["year"])
     if options.get("loss") != "asl" and all(options.get(name) is not None for name in FORMER):

@@ -37,7 +37,7 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
         from gatlabel.data.scenes import read_scenes
 
         scenes = read_scenes(
-            config.preset,
+            config.scene_preset,
             train=config.train_pictures,
             val=config.test_pictures,
             test=config.test_pictures,
@@ -166,7 +166,9 @@ def loaders(
     """
     check_batches(model, config, len(splits.train))
     workers = default_workers() if config.workers is None else checked_workers(config.workers)
-    augmentation = data.training_transform(model.image_size, config.augmentation, config.resize)
+    augmentation = data.training_transform(
+        model.image_size, config.augmentation or "none", config.resize
+    )
     whole = data.evaluation_transform(model.image_size, config.resize)
     sources = (splits.train, splits.val)
     cache = _cache(config, sources, model.image_size)

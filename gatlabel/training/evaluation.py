@@ -71,10 +71,20 @@ def evaluate(
     Raises:
         InputError: If the split's labels are not the model's, or it has no pictures.
     """
-    targets = aligned_targets(source, model.labels)
     logits = predict_logits(model, source, batch_size=batch_size, workers=workers)
-    report = evaluate_scores(logits, targets, model.labels)
-    return Evaluation(split, source, logits, targets, report)
+    return evaluation_of(logits, source, split, model.labels)
+
+
+def evaluation_of(
+    logits: Tensor, source: ImageSource, split: str, labels: Sequence[str]
+) -> Evaluation:
+    """Evaluates logits ``(N, L)`` for the images of a split.
+
+    Raises:
+        InputError: If the split has a label that is not among these, or no images.
+    """
+    targets = aligned_targets(source, labels)
+    return Evaluation(split, source, logits, targets, evaluate_scores(logits, targets, labels))
 
 
 def aligned_targets(source: ImageSource, labels: Sequence[str]) -> Tensor:

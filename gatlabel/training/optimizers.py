@@ -20,7 +20,8 @@ def grouped_parameters(model: MultiLabelClassifier, config: TrainConfig) -> list
     head names in ``shrunk_parameters`` decays by ``shrinkage`` instead of ``weight_decay``.
     """
     scale = config.resolved().encoder_lr
-    assert scale is not None
+    assert scale is not None  # a resolved config has both
+    assert config.lr is not None
     groups = parameter_groups(
         model, config.lr, encoder_lr_scale=scale, weight_decay=config.weight_decay
     )
@@ -37,6 +38,7 @@ def grouped_parameters(model: MultiLabelClassifier, config: TrainConfig) -> list
 def make_optimizer(model: MultiLabelClassifier, config: TrainConfig) -> Optimizer:
     """Builds AdamW, or SGD with momentum 0.9, over the groups."""
     groups = grouped_parameters(model, config)
+    assert config.lr is not None  # a resolved config has it
     if config.optimizer == "adamw":
         # Lightning cannot clip gradients under mixed precision if the optimiser is fused
         mixed = config.amp == "on" or (config.amp == "auto" and next(model.parameters()).is_cuda)

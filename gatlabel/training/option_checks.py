@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from gatlabel.errors import InputError
+from gatlabel.training.clock import seconds_of
 from gatlabel.values import finite_number, of_type, shown
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ _MANY = 10**6
 #: the keyboard that would run for ever or fill the memory; nothing that makes sense is near it.
 BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("train_pictures", "test_pictures", "batch_size"), (1, _MANY)),
-    **dict.fromkeys(("epochs", "step_epochs", "graph_top_k"), (1, _MANY)),
+    **dict.fromkeys(("step_epochs", "graph_top_k"), (1, _MANY)),
+    "epochs": (0, _MANY),  # 0: the start in closed form is the model
     **dict.fromkeys(("layers", "decoder_layers"), (1, 1000)),
     **dict.fromkeys(("hidden", "heads"), (1, 2**16)),
     **dict.fromkeys(("scene_size", "stride"), (1, 8192)),
@@ -69,6 +71,8 @@ def check_options(config: TrainConfig) -> None:
         raise InputError(f"fractions={list(config.fractions)}: three shares that add up to 1")
     if config.lr == 0:
         raise InputError(f"lr={config.lr}: must be above 0")
+    if config.time is not None:
+        seconds_of(config.time)
     if config.data != "scenes" and config.root is None:
         raise InputError(f"data={config.data} needs root: the folder of the pictures")
 

@@ -51,7 +51,9 @@ _TOP_K = tuple(dict.fromkeys(v for o in ("top_k", "k") for v in _variants(o)[0][
 
 #: By option, the choices beside which it has an effect: those of any one of the mappings.
 EFFECTS: dict[str, tuple[Choices, ...]] = {
-    "preset": ({"data": ("scenes",)},),
+    "preset": ({"recipe": ("auto",)},),
+    "time": ({"recipe": ("auto",)},),
+    "scene_preset": ({"data": ("scenes",)},),
     "train_pictures": ({"data": ("scenes",)},),
     "test_pictures": ({"data": ("scenes",)},),
     "on_error": ({"data": FILES},),
@@ -61,9 +63,9 @@ EFFECTS: dict[str, tuple[Choices, ...]] = {
         {"head": ("gat", "gatv2"), "base": ("classifiers",), "init": (None,)},
     ),
     "label_column": ({"label_columns": (None,)},),
-    "cache_folder": ({"cache": ("disk",)}, {"start": ("ridge",)}),
+    "cache_folder": ({"cache": ("disk",)}, {"start": ("ridge", None)}),
     "pooling": ({"head": _POOLED},),
-    "encoder_lr": ({"freeze": ("none", "norms")},),
+    "encoder_lr": ({"freeze": ("none", "norms", None)},),
     "graph_base": _both(_GRAPH_IS_USED, [{"graph": ("random",)}]),
     "graph_given": _both(_GRAPH_IS_USED, _variants("given")),
     "graph_threshold": _both(_GRAPH_IS_USED, _variants("threshold")),

@@ -15,7 +15,7 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.printing import clipped
 from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.odd_names import hidden, shown
-from gatlabel.training.recipes import RECIPES
+from gatlabel.training.recipes import DEFAULT_RECIPE, RECIPES
 
 # The first option of each group of the help text.
 GROUPS = {
@@ -56,7 +56,7 @@ def option_texts(config: type = TrainConfig) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in found}
 
 
-def set_defaults(parser: ArgumentParser, recipe: str, config: Path | None) -> None:
+def set_defaults(parser: ArgumentParser, recipe: str | None, config: Path | None) -> None:
     """Takes the defaults from a recipe, and over them from a YAML file.
 
     Raises:
@@ -75,12 +75,13 @@ def read_config(path: Path) -> TrainConfig:
     Raises:
         InputError: If the file, an option or the recipe is wrong.
     """
-    return config_from(_file_over_recipe("default", path))
+    return config_from(_file_over_recipe(None, path))
 
 
-def _file_over_recipe(recipe: str, config: Path | None) -> dict[str, Any]:
+def _file_over_recipe(recipe: str | None, config: Path | None) -> dict[str, Any]:
     options = {} if config is None else read_options(config)
-    recipe = str(options.get("recipe", recipe)) if recipe == "default" else recipe
+    recipe = str(options.get("recipe", DEFAULT_RECIPE)) if recipe is None else recipe
+    recipe = "plain" if recipe == "default" else recipe  # as earlier versions called it
     if recipe not in RECIPES:
         raise unknown_choice("recipe", recipe, RECIPES)
     return {**RECIPES[recipe]().to_dict(), **options, "recipe": recipe}

@@ -11,13 +11,22 @@ from typing import Any
 from gatlabel.training.config import TrainConfig
 
 
-def default(**options: Any) -> TrainConfig:
+def auto(**options: Any) -> TrainConfig:
+    """What suits data, time and machine, by measurement: see :mod:`gatlabel.training.planning`.
+
+    Every option that is left open is decided before training and written to ``config.yaml``.
+    """
+    open_options = dict.fromkeys(("start", "freeze", "augmentation", "lr", "keep"))
+    return TrainConfig(**{"recipe": "auto", **open_options, **options})
+
+
+def plain(**options: Any) -> TrainConfig:
     """AdamW, one-cycle, moving average of the weights: good on small and middle-sized sets.
 
     The encoder learns at a tenth of the head's rate, for scenes at the full one. The figures
     this recipe was chosen by are in ``docs/training.md``.
     """
-    return TrainConfig(**{"recipe": "default", **options})
+    return TrainConfig(**{"recipe": "plain", **options})
 
 
 def mlgcn(**options: Any) -> TrainConfig:
@@ -76,4 +85,12 @@ def asl(**options: Any) -> TrainConfig:
     )
 
 
-RECIPES: dict[str, Callable[..., TrainConfig]] = {"default": default, "mlgcn": mlgcn, "asl": asl}
+default = plain  # as earlier versions called it
+#: What ``gatlabel train`` takes.
+DEFAULT_RECIPE = "auto"
+RECIPES: dict[str, Callable[..., TrainConfig]] = {
+    "auto": auto,
+    "plain": plain,
+    "mlgcn": mlgcn,
+    "asl": asl,
+}

@@ -53,13 +53,18 @@ def _choices(config: TrainConfig) -> dict[str, Any]:
                 choices["weights"] = "none"  # they would have to be downloaded
         if config.stride is None and scenes:
             choices["stride"] = 16
-    if config.encoder_lr is None:
+    usual = TrainConfig()
+    planned = config.recipe == "auto"  # decided when the data is there
+    for name in ("start", "freeze", "augmentation", "lr", "keep"):
+        if getattr(config, name) is None and not planned:
+            choices[name] = getattr(usual, name)
+    if config.encoder_lr is None and not planned:
         choices["encoder_lr"] = 1.0 if scenes else 0.1
     if config.image_size is None and scenes and "image_size" not in choices:
         choices["image_size"] = config.scene_size or SCENE_SIZE
     if config.pooling is None and "pooling" not in choices:
         choices["pooling"] = "gem" if scenes else "average"
-    if config.epochs is None:
+    if config.epochs is None and not planned:
         choices["epochs"] = 4 if scenes else 12
     for name, value in _loss_options(config.loss).items():
         if getattr(config, name) is None:
@@ -96,7 +101,7 @@ def _of_model(config: TrainConfig, run: Path) -> dict[str, Any]:
 def open_choices(config: TrainConfig) -> dict[str, Any]:
     """Returns what a run takes for the options that can be left open, whether they were or not."""
     still_open: dict[str, Any] = dict.fromkeys(OPEN)
-    return _choices(dataclasses.replace(config, **still_open))
+    return _choices(dataclasses.replace(config, recipe="plain", **still_open))
 
 
 def _loss_options(loss: str) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import shlex
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,12 +23,13 @@ from gatlabel.graph import Cooccurrence
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
-from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.building import build_graph, build_model, freeze_parts
 from gatlabel.training.changes import compare_records, machine_options, run_record
 from gatlabel.training.checkpoints import Checkpoint, newest_checkpoint
+from gatlabel.training.clock import Clock, seconds_of
 from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.data import loaders, read_data
+from gatlabel.training.data import checked_workers, loaders, read_data
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import device_of, fit
 from gatlabel.training.head_options import (
@@ -38,11 +39,12 @@ from gatlabel.training.head_options import (
     takes_kin_for_company,
 )
 from gatlabel.training.initialising import start_from
+from gatlabel.training.planning import plan
 from gatlabel.training.processes import refuse_several_processes
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
-from gatlabel.training.starting import start_in_closed_form
+from gatlabel.training.settling import evaluate_features, settle
 
 Say = Callable[[str], None]
 
@@ -167,7 +169,10 @@ def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
 def _run(
     config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
 ) -> RunResult:
-    device = device_of(config)
+    device, clock = (
+        device_of(config),
+        Clock(None if config.time is None else seconds_of(config.time)),
+    )
     if config.tensorboard:
         require_extra("tensorboard", "tensorboard")
     checkpoint = _begun_checkpoint(folder, say) if resumed else None
@@ -179,10 +184,9 @@ def _run(
         say(f"{name}: {len(source)} pictures, {len(source.labels)} labels")
     for note in splits.notes:
         say(note)
-    record = run_record(config, splits, device)
     if checkpoint is not None:
         _require_same_labels(folder, splits)
-        for note in compare_records(checkpoint.state["run"], record):
+        for note in compare_records(checkpoint.state["run"], run_record(config, splits, device)):
             say(note)
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
     with spoken_warnings(say):
@@ -196,33 +200,41 @@ def _run(
     if graph.relation == "kin" and takes_kin_for_company(config.head, config.base):
         say(f"note: {KIN_FOR_COMPANY.format(config.head)}")
     completion = run_completion(config, splits, graph)
-    if config.start == "ridge" and checkpoint is None:
-        start_in_closed_form(model, config, splits, completion, say)
-    batches = loaders(splits, model, config)
+    if config.workers is not None:
+        checked_workers(config.workers)  # before hours of features
+    start = None
+    if checkpoint is None or config.keep == "proven":  # else all is decided, and in the checkpoint
+        config, start = plan(model, config, splits, completion, clock, say)
+    freeze_parts(model, config)
     if not resumed:
         folder.begin(config, counts, graph)
-    began = time.perf_counter()
-    curves = fit(
-        model,
-        config,
-        batches,
-        folder.checkpoints,
-        record=record,
-        resume=checkpoint,
-        logs=folder.path if config.tensorboard else None,
-        write_curves=folder.write_curves,
-        completion=completion,
-        signals=signals,
-        log=say,
-    )
-    seconds = time.perf_counter() - began
+    untrained = copy.deepcopy(model) if start is not None and config.keep == "proven" else None
+    curves: list[dict[str, float]] = []
+    if config.epochs:
+        curves = fit(
+            model,
+            config,
+            loaders(splits, model, config),
+            folder.checkpoints,
+            record=run_record(config, splits, device),
+            resume=checkpoint,
+            logs=folder.path if config.tensorboard else None,
+            write_curves=folder.write_curves,
+            completion=completion,
+            signals=signals,
+            log=say,
+        )
+    seconds = clock.spent
     folder.require()
+    trained = bool(curves)
+    if untrained is not None and trained:
+        trained = settle(model, untrained, splits.val, config, say)
     model.save_pretrained(folder.path)
-    evaluations = [
-        evaluate(model.to(device), source, name)
-        for name, source in splits.items()
-        if name != "train"
-    ]
+    judged = [(name, source) for name, source in splits.items() if name != "train"]
+    if start is not None and not trained:  # the features of the start are those of the model
+        evaluations = [evaluate_features(model, source, name, config) for name, source in judged]
+    else:
+        evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
     model.cpu()
     baselines = baselines_of(config, splits, graph, evaluations[-1].split, say)
     content = metrics_file(config, model, evaluations, baselines, splits.notes, seconds)

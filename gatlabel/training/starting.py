@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.data import DataSplits, ImageSource
 from gatlabel.features import extract
-from gatlabel.metrics import evaluate_scores
+from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.checkpoints import Log
+from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.fitting import device_of
+
+#: A larger size has to take at least this share off the error of leave-one-out to be taken.
+WORTH_A_SIZE = 0.002
+#: Of the time that a size is expected to take; the estimate is rough.
+_MARGIN = 1.2
+
+
+@dataclass(frozen=True)
+class Start:
+    """Classifiers in closed form on the features of the encoder as it is.
+
+    Attributes:
+        size: Side of the images in pixels.
+        linear: The classifiers, and their error by leave-one-out.
+        val_map: Their mAP on the validation images, 0 to 1, or NaN.
+        seconds: What features and classifiers took.
+    """
+
+    size: int
+    linear: LinearStart
+    val_map: float
+    seconds: float
 
 
 def start_in_closed_form(
@@ -23,51 +49,89 @@ def start_in_closed_form(
     splits: DataSplits,
     completion: Completion | None,
     log: Log,
-) -> LinearStart | None:
+    *,
+    sizes: Sequence[int] = (),
+    clock: Clock | None = None,
+) -> Start | None:
     """Starts the head at ridge regression and logs the figures of that start on validation images.
 
-    The encoder runs once over training and validation images, whole and resized. Features are kept
-    in ``config.cache_folder``, so that another head or graph starts without that pass.
+    The encoder runs over training and validation images, whole and resized, once for every size.
+    Features are kept in ``config.cache_folder``, so that another head or graph starts without.
 
     Args:
-        model: The model as it was built; its head changes in place, its modes stay.
-        config: The resolved options of the run.
+        model: The model as it was built; its head and the size of its images change in place, its
+            modes stay.
+        config: The options of the run.
         splits: The data.
         completion: Gives the targets of unknown training labels; none leaves them out.
-        log: Called with one line.
+        log: Called with a line for every size.
+        sizes: Sides of images to try, in rising order, until leave-one-out on the training images
+            finds nothing in a larger one or the time is over; none takes that of the model.
+        clock: Says what time is left.
 
     Returns:
-        The classifiers, or ``None`` for a head that does not start as a linear classifier.
+        The start that was taken, or ``None`` for a head that does not start as a linear classifier.
 
     Raises:
         InputError: If an image cannot be decoded, or the features cannot be written.
     """
     if not model.head.starts_linear:
         return None
-    began = time.perf_counter()
+    clock = clock or Clock()
     modes = {module: module.training for module in model.modules()}
     model.to(device_of(config)).eval()
-    known = torch.from_numpy(splits.train.targets) if completion is None else completion.targets
-    start = ridge_start(_features(model, splits.train, config), known, model.head.sharing())
-    model.head.cpu().start_linear(start.weight, start.bias)
-    line = f"start: ridge regression on frozen features, penalty {start.penalty:.3g}"
-    figure = _validation_map(model, splits.val, config)
-    log(f"{line}, val mAP {figure:.4f} ({time.perf_counter() - began:.1f} s)")
+    best: Start | None = None
+    for size in sizes or (model.image_size,):
+        model.image_size = size
+        if best is not None and clock.limit is not None:
+            images = len(splits.train) + len(splits.val)
+            if seconds_per_image(model) * images * _MARGIN > clock.left:
+                log(f"images of {size} px would take longer than the time that is left")
+                break
+        found = _start(model, config, splits, completion)
+        error = found.linear.error
+        log(
+            f"{'first model' if best is None else 'also tried'}: ridge regression on frozen "
+            f"features at {size} px, val mAP {found.val_map:.4f}, leave-one-out error "
+            f"{error:.4f}, {found.seconds:.1f} s"
+        )
+        if best is not None and not error < best.linear.error * (1 - WORTH_A_SIZE):
+            break
+        best = found
+    assert best is not None
+    model.image_size = best.size
     model.cpu()
+    model.head.start_linear(best.linear.weight, best.linear.bias)
     for module, training in modes.items():
         module.training = training
-    return start
-
-
-def _features(
-    model: MultiLabelClassifier, source: ImageSource, config: TrainConfig
-) -> torch.Tensor:
-    found = extract(model, source, "pooled", config.cache_folder).open()
-    return torch.tensor(found)
+    return best
 
 
 @torch.inference_mode()
-def _validation_map(model: MultiLabelClassifier, source: ImageSource, config: TrainConfig) -> float:
-    logits = model.head(_features(model, source, config))
-    report = evaluate_scores(logits, torch.from_numpy(source.targets), model.labels)
-    return float(report.metrics["mAP"])
+def seconds_per_image(model: MultiLabelClassifier, images: int = 16) -> float:
+    """Measures what the model takes for an image of its size, whatever features are kept."""
+    device = next(model.parameters()).device
+    batch = torch.zeros(images, 3, model.image_size, model.image_size, dtype=torch.uint8)
+    model.features(batch[:2].to(device))  # the first time, memory is taken
+    began = time.perf_counter()
+    model.features(batch.to(device)).sum().item()  # waits for the device
+    return (time.perf_counter() - began) / images
+
+
+def _start(
+    model: MultiLabelClassifier,
+    config: TrainConfig,
+    splits: DataSplits,
+    completion: Completion | None,
+) -> Start:
+    began = time.perf_counter()
+    known = torch.from_numpy(splits.train.targets) if completion is None else completion.targets
+    linear = ridge_start(features(model, splits.train, config), known, model.head.sharing())
+    logits = features(model, splits.val, config) @ linear.weight.T + linear.bias
+    figure = mean_average_precision(logits, torch.from_numpy(splits.val.targets)).value
+    return Start(model.image_size, linear, float(figure), time.perf_counter() - began)
+
+
+def features(model: MultiLabelClassifier, source: ImageSource, config: TrainConfig) -> Tensor:
+    """Pooled features ``(N, D)`` of whole images, from the cache where it has them."""
+    return torch.tensor(extract(model, source, "pooled", config.cache_folder).open())

@@ -269,7 +269,7 @@ class TestMistakes:
         [
             (["--bacbone", "resnet18"], "'--backbone'"),
             (["--epochs", "many"], "--epochs"),
-            (["--epochs", "0"], "epochs=0"),
+            (["--epochs", "-1"], "epochs=-1"),
             (["--head", "gta"], "--head"),
             (["--graph", "conditionl"], "'conditional'"),
             (["--graph", "missing.json"], "missing.json"),

@@ -17,7 +17,7 @@ from PIL import Image, features
 from gatlabel.deploy import export_model
 from gatlabel.errors import Interrupted
 from gatlabel.experiments.runner import run_on
-from gatlabel.training import default, train
+from gatlabel.training import plain, train
 from gatlabel.training.module import TrainingModule
 from tests.colours import write_colours
 from tests.deploy import models
@@ -62,7 +62,7 @@ class Samples:
         """A finished run on these data."""
         folder = self.folder / "run"
         if not folder.is_dir():
-            train(default(**_OPTIONS, root=self.data, output=folder, epochs=1))
+            train(plain(**_OPTIONS, root=self.data, output=folder, epochs=1))
         return folder
 
     @cached_property
@@ -73,7 +73,7 @@ class Samples:
             with pytest.MonkeyPatch.context() as patch:
                 _interrupt(patch, step=6)
                 with pytest.raises(Interrupted):
-                    train(default(**_OPTIONS, root=self.data, output=folder, epochs=2))
+                    train(plain(**_OPTIONS, root=self.data, output=folder, epochs=2))
         return folder
 
     @cached_property

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gatlabel.training import default, train
+from gatlabel.training import plain, train
 from gatlabel.training.callbacks import Curves
 
 pytestmark = [pytest.mark.soak, pytest.mark.slow]
@@ -42,7 +42,7 @@ def test_two_thousand_steps_are_flat(tmp_path: Path, monkeypatch: pytest.MonkeyP
         seen.append(use())
 
     monkeypatch.setattr(Curves, "on_train_epoch_end", on_train_epoch_end)
-    config = default(
+    config = plain(
         data="csv",
         root=root,
         output=tmp_path / "run",

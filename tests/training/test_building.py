@@ -81,7 +81,7 @@ def test_workers_that_a_machine_cannot_carry_are_refused(monkeypatch: pytest.Mon
     [
         (["--image-size", "1"], "image_size=1: must be at least 8"),
         (["--workers", "100000"], "workers=100000: this machine has"),
-        (["--batch-size", "1"], "batch_size=1 with 16 training pictures"),
+        (["--batch-size", "1", "--recipe", "plain"], "batch_size=1 with 16 training pictures"),
         (["--loss", "bce", "--clip", "0.3"], "clip=0.3: not for loss=bce, only for asl"),
         (["--epochs", "9" * 40], "epochs"),
         (["--lr", "nan"], "lr"),

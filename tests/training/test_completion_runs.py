@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gatlabel.errors import InputError
 from gatlabel.missing import UNKNOWN, Complete, Completion, make_completion
-from gatlabel.training import RunResult, TrainConfig, default, resume, train
+from gatlabel.training import RunResult, TrainConfig, plain, resume, train
 from gatlabel.training.building import build_model
 from gatlabel.training.data import loaders, read_data
 from gatlabel.training.fitting import fit
@@ -29,7 +29,7 @@ QUICK = {
 
 
 def options(root: Path, **changes) -> TrainConfig:
-    return default(**{**QUICK, "root": root, **changes})
+    return plain(**{**QUICK, "root": root, **changes})
 
 
 class Witness(Complete):

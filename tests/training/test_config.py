@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from gatlabel.errors import InputError
-from gatlabel.training import RECIPES, TrainConfig, asl, default, mlgcn, resolving
+from gatlabel.training import RECIPES, TrainConfig, asl, mlgcn, plain, resolving
 from gatlabel.training.config import OPTIONS, read_options
 from gatlabel.training.options import config_from
 
@@ -17,7 +17,7 @@ def test_a_config_survives_its_file(recipe: str, tmp_path: Path) -> None:
 
 
 def test_recipes_are_what_their_papers_say() -> None:
-    assert default() == TrainConfig()
+    assert plain() == TrainConfig()
     paper = mlgcn()
     assert (paper.optimizer, paper.lr, paper.encoder_lr, paper.head) == ("sgd", 0.1, 0.1, "gcn")
     made = asl().resolved()
@@ -67,16 +67,16 @@ def test_a_data_set_of_files_needs_its_root() -> None:
 
 
 def test_choices_left_open_are_made_before_a_run() -> None:
-    open_choices = default()
+    open_choices = plain()
     made = open_choices.resolved()
     assert made.backbone != "auto"
     assert (made.image_size, made.epochs, made.pooling) == (96, 4, "gem")
     assert (made.stride, made.encoder_lr) == (16, 1.0)
-    assert default(backbone="resnet18").resolved().stride is None
+    assert plain(backbone="resnet18").resolved().stride is None
     assert made.resolved() == made
-    files = default(data="csv", root=Path("x")).resolved()
+    files = plain(data="csv", root=Path("x")).resolved()
     assert (files.epochs, files.stride, files.encoder_lr) == (12, None, 0.1)
-    assert default(epochs=7, image_size=64).resolved().epochs == 7
+    assert plain(epochs=7, image_size=64).resolved().epochs == 7
 
 
 @pytest.mark.parametrize("lite", [False, True])
@@ -84,8 +84,8 @@ def test_files_are_named_in_full_whatever_is_installed(lite, tmp_path, monkeypat
     monkeypatch.setattr(resolving, "_installed", lambda *modules: lite)
     monkeypatch.chdir(tmp_path)
     Path("own.pth").write_bytes(b"weights")
-    assert default(weights="own.pth").resolved().weights == str(tmp_path / "own.pth")
-    made = default().resolved()
+    assert plain(weights="own.pth").resolved().weights == str(tmp_path / "own.pth")
+    made = plain().resolved()
     assert made.backbone == ("efficientnet_lite0" if lite else "resnet18")
     assert made.weights == ("default" if lite else "none")
 
@@ -96,12 +96,12 @@ def test_yaml_may_say_that_there_is_no_validation_set(tmp_path: Path) -> None:
 
 
 def test_a_file_older_than_an_option_can_be_read(tmp_path: Path) -> None:
-    config = default(head="query")
+    config = plain(head="query")
     older = config.to_dict()
     for name in ("decoder_layers", "self_attention", "lam"):
         del older[name]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({**older, "layers": 5}))
-    assert config_from(read_options(tmp_path / "config.yaml")) == default(head="query", layers=5)
+    assert config_from(read_options(tmp_path / "config.yaml")) == plain(head="query", layers=5)
 
 
 def test_every_option_is_a_primitive_in_yaml() -> None:

@@ -8,7 +8,7 @@ import torch
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.training import TrainConfig, default, train
+from gatlabel.training import TrainConfig, plain, train
 from gatlabel.training.initialising import start_from
 
 NAMES = ["a", "b", "c", "d"]
@@ -126,7 +126,7 @@ def options(root: Path, folder: Path, **changes) -> TrainConfig:
         "progress": False,
         "workers": 0,
     }
-    return default(**{**quick, **changes})
+    return plain(**{**quick, **changes})
 
 
 def test_a_run_goes_on_longer_from_another(tiny_csv: Path, tmp_path: Path) -> None:

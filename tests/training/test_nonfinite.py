@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.errors import InputError
-from gatlabel.training import TrainConfig, default, resume, train
+from gatlabel.training import TrainConfig, plain, resume, train
 from gatlabel.training.module import TrainingModule
 from gatlabel.training.nonfinite import DivergedError
 
@@ -27,7 +27,7 @@ QUICK = {
 
 
 def options(root: Path, folder: Path, **changes) -> TrainConfig:
-    return default(**{**QUICK, "root": root, "output": folder, **changes})
+    return plain(**{**QUICK, "root": root, "output": folder, **changes})
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, where: str, steps: set[int]) -> None:

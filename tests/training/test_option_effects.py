@@ -46,13 +46,15 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     ({"head": "linear", "graph_given": "source"}, "graph_given=source: not for head=linear"),
     ({**CSV, "train_pictures": 5}, "train_pictures=5: not for data=csv, only for scenes"),
     ({**CSV, "test_pictures": 5}, "test_pictures=5: not for data=csv, only for scenes"),
-    ({**CSV, "preset": "coco"}, "preset=coco: not for data=csv, only for scenes"),
+    ({**CSV, "scene_preset": "coco"}, "scene_preset=coco: not for data=csv, only for scenes"),
     ({"on_error": "skip"}, "on_error=skip: not for data=scenes, only for csv, voc, coco, json"),
     (
         {**CSV, "label_columns": ["cat"], "label_column": "tags"},
         "label_column=tags: not for label_columns=cat, only for none",
     ),
     ({"head": "gcn", "start": "ridge"}, "start=ridge: not for head=gcn, only for"),
+    ({"preset": "best"}, "preset=best: not for recipe=plain, only for auto"),
+    ({"time": "10m"}, "time=10m: not for recipe=plain, only for auto"),
     ({"overwrite": True}, "overwrite=True: only with a given output"),
 ]
 
@@ -209,7 +211,7 @@ def test_values_become_plain() -> None:
         ({"mode": "end-to-end", "pretrain_pictures": 9}, "pretrain_pictures=9: not for mode="),
         ({"trials": 1, "tuning_seeds": 2}, "tuning_seeds=2: only with several trials"),
         ({"mode": "end-to-end", "clip": 0.3}, "clip=0.3: not for loss=bce, only for asl"),
-        ({**CSV, "preset": "coco"}, "preset=coco: not for data=csv"),
+        ({**CSV, "scene_preset": "coco"}, "scene_preset=coco: not for data=csv"),
         ({"lr": math.nan}, "lr=nan: give a finite number"),
         ({"train_fractions": math.nan}, "train_fractions=nan"),
         ({"hide_labels": math.nan}, "hide_labels=nan"),

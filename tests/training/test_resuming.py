@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gatlabel.errors import InputError, Interrupted
-from gatlabel.training import TrainConfig, default, resume, train
+from gatlabel.training import TrainConfig, plain, resume, train
 from gatlabel.training.module import TrainingModule
 
 QUICK = {
@@ -43,7 +43,7 @@ def options(root: Path, folder: Path, **changes) -> TrainConfig:
     for name in ("hidden", "heads"):
         if given.get("head") == "linear":
             given.pop(name)
-    return default(**given)
+    return plain(**given)
 
 
 def cut(config: TrainConfig, step: int, number: int = signal.SIGTERM) -> Interrupted:

