@@ -20,7 +20,8 @@ QUICK = [
 
 
 def train(root: Path, output: Path, *more: str) -> int:
-    words = ["train", "--data", "csv", "--root", str(root), "--output", str(output)]
+    words = ["train", "--recipe", "plain", "--data", "csv", "--root", str(root)]
+    words += ["--output", str(output)]
     return main([*words, *QUICK, *more])
 
 
