@@ -57,7 +57,7 @@ def test_another_head_starts_from_the_kept_features(
     monkeypatch.setattr("gatlabel.features._features", None)  # the encoder is not asked again
     lines: list[str] = []
     train(config_of(tmp_path, head="gat", output=tmp_path / "gat"), say=lines.append)
-    assert any(line.startswith("start: ridge regression") for line in lines)
+    assert any(line.startswith("first model: ridge regression") for line in lines)
 
 
 @pytest.mark.parametrize("options", [{"head": "gcn"}, {"head": "csra"}, {"base": "nodes"}])
