@@ -62,7 +62,7 @@ EFFECTS: dict[str, tuple[Choices, ...]] = {
     ),
     "label_column": ({"label_columns": (None,)},),
     "cache_folder": ({"cache": ("disk",)}, {"start": ("ridge",)}),
-    "pooling": ({"head": _POOLED},),
+    **dict.fromkeys(("pooling", "stages"), ({"head": _POOLED},)),
     "encoder_lr": ({"freeze": ("none", "norms")},),
     "graph_base": _both(_GRAPH_IS_USED, [{"graph": ("random",)}]),
     "graph_given": _both(_GRAPH_IS_USED, _variants("given")),
