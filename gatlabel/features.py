@@ -66,7 +66,8 @@ def extract(
     Args:
         model: Encoder and pooling; used in evaluation mode on the CPU or the device it is on.
         source: N pictures.
-        kind: ``pooled`` ``(N, D)`` or ``map`` ``(N, D, h, w)``.
+        kind: ``pooled`` ``(N, D)``, of all stages of the encoder, or ``map`` ``(N, D, h, w)``, of
+            the last one.
         cache: Folder of features; files are named by a hash of everything that matters.
         advance: Called with the number of pictures that became ready.
 
@@ -174,15 +175,23 @@ def _features(
     dataset = ImageDataset(source, transform)
     images = stack_pictures([dataset[row][0] for row in rows])
     pixels = model.encoder.normalize(images.to(next(model.parameters()).device))
-    maps: Tensor = model.encoder(pixels.contiguous(memory_format=torch.channels_last))
-    values = maps.half() if kind == "map" else model.pool(maps).float()
+    maps: Tensor | tuple[Tensor, ...] = model.encoder(
+        pixels.contiguous(memory_format=torch.channels_last)
+    )
+    if kind == "pooled":
+        values: Tensor = model.pool(maps).float()
+    else:
+        values = (maps if isinstance(maps, Tensor) else maps[0]).half()
     result: NDArray[Any] = values.cpu().contiguous().numpy()
     return result
 
 
 def _key(model: MultiLabelClassifier, source: ImageSource, kind: Kind) -> str:
     digest = hashlib.sha256()
-    parts = [VERSION, kind, model.encoder.config, model.pooling_name, model.resize]
+    encoder = model.encoder.config
+    if kind == "map":
+        encoder.pop("stages", None)  # the last map is the same
+    parts = [VERSION, kind, encoder, model.pooling_name, model.resize]
     digest.update(json.dumps([*parts, model.image_size, source.fingerprint()]).encode())
     modules = [model.encoder] if kind == "map" else [model.encoder, model.pool]
     for module in modules:

@@ -28,7 +28,7 @@ from gatlabel.model_file import (
 )
 from gatlabel.nn import HEADS, Head, LinearHead, StaticHead, TakesGraph
 from gatlabel.nn.identity import HasIdentity, Identity
-from gatlabel.nn.pooling import POOLINGS
+from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
 from gatlabel.values import whole_number
 
@@ -72,10 +72,15 @@ class MultiLabelClassifier(HasIdentity):
             raise unknown_choice("pooling", pooling, POOLINGS)
         if resize not in RESIZES:
             raise unknown_choice("resize", resize, RESIZES)
-        if encoder.out_features != head.in_features:
+        if head.needs_map and encoder.stages > 1:
+            raise InputError(
+                f"stages={encoder.stages}: the head {head.kind!r} takes the last map alone, "
+                "earlier stages are for heads that take pooled features"
+            )
+        if encoder.pooled_features != head.in_features:
             raise InputError(
                 f"the head takes {head.in_features} features, but encoder {encoder.name!r} gives "
-                f"{encoder.out_features}"
+                f"{encoder.pooled_features}"
             )
         self.labels = labels if isinstance(labels, LabelSet) else LabelSet(labels)
         if head.out_features != len(self.labels):
@@ -89,7 +94,13 @@ class MultiLabelClassifier(HasIdentity):
         self.encoder = encoder.to(memory_format=torch.channels_last)
         self.head, self.graph = head, graph
         self.pooling_name = pooling
-        self.pool: nn.Module = nn.Identity() if head.needs_map else POOLINGS[pooling]()
+        self.pool: nn.Module
+        if head.needs_map:
+            self.pool = nn.Identity()
+        elif encoder.stages > 1:
+            self.pool = StagePool(pooling, encoder.stages)
+        else:
+            self.pool = POOLINGS[pooling]()
         self.resize = resize
         size = encoder.image_size if image_size is None else image_size
         self.image_size = whole_number(size, "image_size", 1, MOST_PIXELS)
@@ -108,6 +119,7 @@ class MultiLabelClassifier(HasIdentity):
         resize: str = "squash",
         image_size: int | None = None,
         stride: int | None = None,
+        stages: int = 1,
     ) -> Self:
         """Builds a model from names.
 
@@ -123,16 +135,19 @@ class MultiLabelClassifier(HasIdentity):
             resize: How pictures are brought to size.
             image_size: Side of the pictures in pixels.
             stride: Pixels a cell of the map, where an encoder given by name shall end early.
+            stages: How many of the last stages of an encoder given by name are pooled and
+                concatenated; 1 for heads that take maps.
 
         Raises:
             InputError: If a name is unknown, an option does not fit, the graph is missing, or the
                 encoder does not take pictures of that size.
         """
         if isinstance(encoder, str):
-            encoder = create_encoder(encoder, weights=weights, stride=stride)
-        elif weights is not None or stride is not None:
+            encoder = create_encoder(encoder, weights=weights, stride=stride, stages=stages)
+        elif weights is not None or stride is not None or stages != 1:
             raise InputError(
-                "weights and stride are for an encoder given by name: this one is made already"
+                "weights, stride and stages are for an encoder given by name: this one is made "
+                "already"
             )
         if image_size is not None:
             image_size = whole_number(image_size, "image_size", 1, MOST_PIXELS)
@@ -149,7 +164,7 @@ class MultiLabelClassifier(HasIdentity):
             LabelSet(labels).require_same_names(graph.names, "the graph")
             graph = graph.reorder(labels)
             names = labels
-        built = _build_head(head, encoder.out_features, names, graph, head_options or {})
+        built = _build_head(head, encoder.pooled_features, names, graph, head_options or {})
         return cls(
             encoder,
             built,
@@ -164,10 +179,14 @@ class MultiLabelClassifier(HasIdentity):
         """Labels and what else changes logits; the head has its own."""
         pooling = None if self.head.needs_map else self.pooling_name
         fed = {"mean": list(self.encoder.mean), "std": list(self.encoder.std)}
-        return {"labels": list(self.labels), "pooling": pooling, **fed}
+        stages = {} if self.encoder.stages == 1 else {"stages": self.encoder.stages}
+        return {"labels": list(self.labels), "pooling": pooling, **fed, **stages}
 
     def features(self, images: Tensor) -> Tensor:
-        """Returns what the head takes: pooled ``(B, D)``, or the map ``(B, D, h, w)``."""
+        """Returns what the head takes: pooled ``(B, D)``, or the map ``(B, D, h, w)``.
+
+        Of an encoder with several stages D is the sum of their channels, the last stage first.
+        """
         if images.dtype == torch.uint8:
             images = self.encoder.normalize(images)
         images = images.contiguous(memory_format=torch.channels_last)
@@ -289,10 +308,10 @@ class MultiLabelClassifier(HasIdentity):
             described.encoder.require(encoder)
         if described.image_size < SAFE_PIXELS or encoder.name == OWN_MODULE:
             encoder.require_size(described.image_size)
-        if encoder.out_features != described.in_features:
+        if encoder.pooled_features != described.in_features:
             raise InputError(
                 f"head.in_features={described.in_features}, but the encoder has "
-                f"{encoder.out_features}"
+                f"{encoder.pooled_features}"
             )
         options = dict(described.head_options)
         if described.vectors is not None:

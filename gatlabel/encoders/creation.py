@@ -31,6 +31,7 @@ def create_encoder(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     stride: int | None = None,
+    stages: int = 1,
 ) -> Encoder:
     """Makes an encoder by name.
 
@@ -48,10 +49,12 @@ def create_encoder(
         std: Instead of the network's own, for pixels scaled to 0..1.
         stride: Ends the network at its last map of one cell for so many pixels (16, 8, …): for
             small objects and small pictures. ``None`` keeps the whole network, mostly 32.
+        stages: How many maps it returns: its own, and those of the stages before.
 
     Raises:
         InputError: If there is no such network or weights, they cannot be downloaded, they
-            do not fit the network, or it has no such map; the message says what there is.
+            do not fit the network, or it has no such map or fewer stages; the message says what
+            there is.
     """
     if weights is not None and os.fspath(weights) == "none":
         weights = None
@@ -83,6 +86,7 @@ def create_encoder(
         mean=encoder.mean if mean is None else mean,
         std=encoder.std if std is None else std,
         stride=stride,
+        stages=stages,
     )
 
 

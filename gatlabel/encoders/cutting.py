@@ -84,7 +84,7 @@ def _strides(trunk: nn.Module, pixels: Tensor) -> tuple[list[int], list[int]]:
         entries: Any = trunk.feature_info
         stages = [entry["reduction"] for entry in getattr(entries, "info", entries)]
     result: Tensor = trunk(pixels)
-    return [*stages, *([_stride(result)] if result.ndim == 4 else [])], stages
+    return [*stages, *([stride_of(result)] if result.ndim == 4 else [])], stages
 
 
 def _strides_of_chain(chain: nn.Sequential, features: Tensor) -> tuple[list[int], Tensor]:
@@ -95,11 +95,12 @@ def _strides_of_chain(chain: nn.Sequential, features: Tensor) -> tuple[list[int]
             found += inner
         else:
             features = part(features)
-            found.append(_stride(features))
+            found.append(stride_of(features))
     return found, features
 
 
-def _stride(features: Tensor) -> int:
+def stride_of(features: Tensor) -> int:
+    """Pixels a cell of a map ``(1, D, h, w)`` of an image of :data:`PROBE` pixels."""
     # some networks do not pad, so that the quotient is no whole number
     return int(2 ** round(math.log2(PROBE / features.shape[-1])))
 
@@ -108,7 +109,7 @@ def _start_of(chain: nn.Sequential, features: Tensor, stride: int) -> tuple[nn.S
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     for name, part in chain.named_children():
         result = part(features)
-        if _stride(result) > stride:
+        if stride_of(result) > stride:
             if type(part) is nn.Sequential:  # a block of a class of its own stays whole
                 start, features = _start_of(part, features, stride)
                 if len(start):

@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from gatlabel.encoders.creation import create_encoder
 from gatlabel.encoders.encoder import MOST_PIXELS, Encoder
+from gatlabel.encoders.stages import MOST_STAGES
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.values import finite_number, line_of_text, shown, whole_number
 
-NAMES = ("name", "out_features", "image_size", "mean", "std", "stride")
+NAMES = ("name", "out_features", "image_size", "mean", "std", "stride", "stages")
 MOST = 2**16  # channels
 
 
@@ -26,6 +27,7 @@ class EncoderDescription:
         mean: Of each RGB channel.
         std: The same.
         stride: Pixels a cell, or ``None``.
+        stages: How many maps.
     """
 
     name: str
@@ -34,6 +36,7 @@ class EncoderDescription:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     stride: int | None
+    stages: int
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
@@ -54,6 +57,7 @@ class EncoderDescription:
             three_numbers(content.get("mean"), "encoder.mean"),
             three_numbers(content.get("std"), "encoder.std", above_zero=True),
             None if stride is None else whole_number(stride, "encoder.stride", 1, MOST_PIXELS),
+            whole_number(content.get("stages", 1), "encoder.stages", 1, MOST_STAGES),
         )
 
     def make(self) -> Encoder:
@@ -69,15 +73,16 @@ class EncoderDescription:
             mean=self.mean,
             std=self.std,
             stride=self.stride,
+            stages=self.stages,
         )
 
     def require(self, encoder: Encoder) -> None:
         """Checks that a network of one's own is fed as the saved one was.
 
         Raises:
-            InputError: If width, mean or std differ.
+            InputError: If width, mean, std or number of stages differ.
         """
-        for name in ("out_features", "mean", "std"):
+        for name in ("out_features", "mean", "std", "stages"):
             theirs, ours = getattr(encoder, name), getattr(self, name)
             if theirs != ours:
                 raise InputError(

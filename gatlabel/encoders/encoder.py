@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from gatlabel.encoders.stages import MOST_STAGES, Stages, find_stages
 from gatlabel.errors import InputError, first_line
 from gatlabel.nn.constants import HoldsConstants
 from gatlabel.values import finite_number, shown, whole_number
@@ -30,6 +31,7 @@ class Encoder(HoldsConstants):
         mean: Of each RGB channel, pixels scaled to 0..1.
         std: The same for the standard deviation.
         stride: Pixels a cell of the map where the network was made to end early, else ``None``.
+        stages: How many maps it returns: its own, and those of the stages before.
 
     Args:
         name: See the attribute.
@@ -40,10 +42,14 @@ class Encoder(HoldsConstants):
         mean: See the attribute.
         std: See the attribute.
         stride: See the attribute; the trunk ends there already.
+        stages: See the attribute; above 1 for a chain of layers or a timm network.
+
+    Raises:
+        InputError: If a value is out of range, or the trunk has fewer stages.
 
     Shapes:
         - pictures: ``(B, 3, H, W)`` float, normalised by :meth:`normalize`
-        - output: ``(B, D, h, w)``
+        - output: ``(B, D, h, w)``; with several stages a tuple of such maps, the last stage first
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Encoder(HoldsConstants):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         stride: int | None = None,
+        stages: int = 1,
     ) -> None:
         super().__init__()
         mean, std = (v.tolist() if isinstance(v, Tensor) else v for v in (mean, std))
@@ -70,6 +77,10 @@ class Encoder(HoldsConstants):
         self.out_features = out_features
         self.image_size = whole_number(image_size, f"{what}image_size", 1, MOST_PIXELS)
         self.stride = stride
+        self.stages = whole_number(stages, f"{what}stages", 1, MOST_STAGES)
+        self._stages: Stages | None = None
+        if self.stages > 1:
+            self._stages = find_stages(trunk, self.stages, f"encoder {name!r}")
         self.mean = tuple(finite_number(value, f"{what}mean") for value in mean)
         self.std = tuple(finite_number(value, f"{what}std") for value in std)
         self.frozen = False
@@ -113,10 +124,19 @@ class Encoder(HoldsConstants):
             )
         return pixels.sub_(mean).div_(std)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Returns the feature map ``(B, D, h, w)`` of normalised pictures ``(B, 3, H, W)``."""
-        features: Tensor = self.trunk(images)
-        return features[:, :, None, None] if features.ndim == 2 else features
+    @property
+    def pooled_features(self) -> int:
+        """Width of the pooled features: the channels of all stages."""
+        return self.out_features if self._stages is None else sum(self._stages.widths)
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Returns the feature map ``(B, D, h, w)`` of normalised pictures ``(B, 3, H, W)``.
+
+        With several stages it is a tuple of one map a stage, the last stage first.
+        """
+        if self._stages is not None:
+            return tuple(map(_as_map, self._stages.run(self.trunk, images)))
+        return _as_map(self.trunk(images))
 
     def require_size(self, size: int) -> None:
         """Runs the network once on a black picture of a size, since small ones shrink to nothing.
@@ -148,7 +168,7 @@ class Encoder(HoldsConstants):
         Weights are not part of it. A network of one's own cannot be made from values: its config
         says what it was, and whoever loads it has to bring the module.
         """
-        return {
+        config = {
             "name": self.name,
             "out_features": self.out_features,
             "image_size": self.image_size,
@@ -156,6 +176,8 @@ class Encoder(HoldsConstants):
             "std": list(self.std),
             "stride": self.stride,
         }
+        # left out where it is 1, as earlier versions wrote it
+        return config if self.stages == 1 else {**config, "stages": self.stages}
 
     @classmethod
     def from_module(
@@ -166,6 +188,7 @@ class Encoder(HoldsConstants):
         image_size: int = 224,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        stages: int = 1,
     ) -> Encoder:
         """Makes an encoder of any network without classifier.
 
@@ -175,17 +198,33 @@ class Encoder(HoldsConstants):
             image_size: The preferred side of a picture in pixels.
             mean: Of each RGB channel, pixels scaled to 0..1, as the network was trained.
             std: The same for the standard deviation.
+            stages: How many maps it returns; above 1 for ``nn.Sequential`` or a timm network.
 
         Raises:
-            InputError: If the module returns something else.
+            InputError: If the module returns something else, or has fewer stages.
         """
         if out_features is None:
             out_features = feature_width(module, image_size, f"module {type(module).__name__}")
-        return cls(OWN_MODULE, module, out_features, image_size=image_size, mean=mean, std=std)
+        return cls(
+            OWN_MODULE,
+            module,
+            out_features,
+            image_size=image_size,
+            mean=mean,
+            std=std,
+            stages=stages,
+        )
 
     def extra_repr(self) -> str:
         """Shows name, width and preferred size."""
-        return f"{self.name!r}, out_features={self.out_features}, image_size={self.image_size}"
+        stages = "" if self.stages == 1 else f", stages={self.stages}"
+        return (
+            f"{self.name!r}, out_features={self.out_features}, image_size={self.image_size}{stages}"
+        )
+
+
+def _as_map(features: Tensor) -> Tensor:
+    return features[:, :, None, None] if features.ndim == 2 else features
 
 
 @torch.no_grad()

@@ -23,8 +23,8 @@ UNDECIDING = (
     *("keep", "patience", "compare", "recipe", "on_nan", "max_pixels", "start"),
     *("preset", "time"),
 )
-#: Options of training that earlier versions did not have.
-LATER = ("init", "minus_one")
+#: Options of training that earlier versions did not have, and what they were then.
+LATER = {"init": None, "minus_one": None, "stages": 1}
 #: Options of the training recipe, which heads on frozen features do not follow: they try settings
 #: of their own.
 RECIPE = (
@@ -131,7 +131,7 @@ class BenchmarkConfig:
         # as earlier versions wrote them, so that their benchmarks can be gone on with
         train |= {name: value for name, value in FORMER.items() if train[name] is None}
         train["preset"] = train.pop("scene_preset")
-        train = {k: v for k, v in train.items() if v is not None or k not in LATER}
+        train = {k: v for k, v in train.items() if k not in LATER or v != LATER[k]}
         if self.train.backbone == "auto":  # what that means depends on what is installed
             encoder = self.train.resolved()
             train |= {name: getattr(encoder, name) for name in ("backbone", "stride", "weights")}

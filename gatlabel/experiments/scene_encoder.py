@@ -25,8 +25,10 @@ VALIDATION = 200  # pictures, for the curve only: nothing is chosen by it
 DECIDING = (
     *("scene_preset", "backbone", "weights", "stride", "freeze", "pooling", "image_size", "resize"),
     *("augmentation", "loss", "batch_size", "optimizer", "lr", "encoder_lr", "weight_decay"),
-    *("schedule", "warmup", "clip_gradient", "ema"),
+    *("schedule", "warmup", "clip_gradient", "ema", "stages"),
 )
+#: Of those, what earlier versions did not have, and what it was then.
+LATER = {"stages": 1}
 #: And those that decide it under one loss or schedule only.
 DECIDING_WITH = {
     "asl": ("gamma_positive", "gamma_negative", "clip"),
@@ -84,7 +86,7 @@ def _key(config: TrainConfig, pictures: int, epochs: int) -> str:
     names = [*DECIDING]
     for choice in (config.loss, config.schedule):
         names += DECIDING_WITH.get(choice, ())
-    deciding = {name: options[name] for name in names if options[name] is not None}
+    deciding = {name: options[name] for name in names if options[name] != LATER.get(name)}
     if precision_of(config) != "32-true":
         deciding["precision"] = precision_of(config)
     content = json.dumps([VERSION, pictures, epochs, deciding, _looks(config)], sort_keys=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +93,37 @@ class GeMPool(nn.Module):
     def extra_repr(self) -> str:
         """Shows the exponent as it is now."""
         return f"p={float(self.p):.3g}, learnable={isinstance(self.p, nn.Parameter)}"
+
+
+class StagePool(nn.Module):
+    r"""Pools the maps of several stages, brings them to one scale and concatenates them.
+
+    The pooled vector of each stage of each image is divided by its root mean square over channels:
+    stages differ in scale, and a penalty on weights, or a learning rate, is shared by all.
+
+    Args:
+        pooling: Name of a pooling; each stage has one of its own.
+        stages: Number of stages S.
+
+    Shapes:
+        - maps: S of ``(B, D_s, h_s, w_s)``
+        - output: ``(B, D_1 + … + D_S)``
+    """
+
+    def __init__(self, pooling: str, stages: int) -> None:
+        super().__init__()
+        self.pools = nn.ModuleList(POOLINGS[pooling]() for _ in range(stages))
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Pools maps ``(B, D_s, h_s, w_s)`` to ``(B, sum of D_s)``."""
+        pooled = (pool(each) for pool, each in zip(self.pools, maps, strict=True))
+        return torch.cat([_scaled(each) for each in pooled], dim=1)
+
+
+def _scaled(pooled: Tensor) -> Tensor:
+    values = pooled.float()  # squares overflow half precision
+    size = values.square().mean(1, keepdim=True)
+    return (values * (size + 1e-6).rsqrt()).to(pooled.dtype)
 
 
 POOLINGS: dict[str, Callable[[], nn.Module]] = {

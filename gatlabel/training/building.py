@@ -13,6 +13,7 @@ from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
 from gatlabel.missing import Completion, make_completion
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import HEADS
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.head_options import head_options
 
@@ -103,6 +104,7 @@ def build_model(
         resize=config.resize,
         image_size=config.image_size,
         stride=config.stride,
+        stages=1 if HEADS[head].needs_map else config.stages,
     )
     if graph.counts is not None and graph.counts.images is not None:
         model.head.start_at(torch.from_numpy(graph.counts.base_rates))

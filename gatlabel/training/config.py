@@ -82,6 +82,8 @@ class TrainConfig:
         stride: Pixels a cell of the encoder's map: 16 or 8 end the encoder earlier, for small
             objects and small pictures; none keeps it whole (mostly 32), and takes 16 for scenes
             with backbone auto.
+        stages: Last stages of the encoder whose pooled maps are the features, side by side and each
+            brought to one scale; 1 is the last map as it is (with init: what that model has).
         freeze: What does not learn: none, norms (batch norms keep their
             statistics: for a few hundred photographs), or encoder (head alone learns).
         pooling: From feature map to features: average, max or gem; none takes average, and gem
@@ -201,6 +203,7 @@ class TrainConfig:
     init: Path | None = None
     start: Literal["random", "ridge"] | None = "random"
     stride: int | None = None
+    stages: int = 1
     freeze: Literal["none", "norms", "encoder"] | None = "none"
     pooling: Literal["average", "max", "gem"] | None = None
     image_size: int | None = None
@@ -266,7 +269,9 @@ class TrainConfig:
     @property
     def encoder_text(self) -> str:
         """The encoder in words."""
-        return self.backbone + (f" up to stride {self.stride}" if self.stride else "")
+        stride = f" up to stride {self.stride}" if self.stride else ""
+        stages = f", its last {self.stages} stages" if self.stages > 1 else ""
+        return f"{self.backbone}{stride}{stages}"
 
     def resolved(self) -> TrainConfig:
         """Returns the config with every choice that was left open made, so that it can be repeated.

@@ -31,6 +31,7 @@ def open_run(folder: Path) -> tuple[MultiLabelClassifier, TrainConfig]:
         "head": model.head.kind,
         "backbone": model.encoder.name,
         "stride": model.encoder.stride,
+        "stages": model.encoder.stages,
         "resize": model.resize,
         "image_size": model.image_size,
     }

@@ -42,7 +42,7 @@ def start_from(model: MultiLabelClassifier, run: Path) -> list[str]:
     rows = [source.labels.index(name) for name in shared]
     own_rows = [model.labels.index(name) for name in shared]
     if not shared or not transfer_classifiers(source.head, model.head, rows, own_rows):
-        why = "no label in common" if not shared else f"its head {source.head.kind!r} differs"
+        why = _reason(source, model) if shared else "no label in common"
         return [f"note: starts from {run}: the encoder only ({why})"]
     new = len(model.labels) - len(shared)
     return [
@@ -51,9 +51,18 @@ def start_from(model: MultiLabelClassifier, run: Path) -> list[str]:
     ]
 
 
+def _reason(source: MultiLabelClassifier, model: MultiLabelClassifier) -> str:
+    """Says why no classifier was taken over."""
+    theirs, ours = source.encoder.stages, model.encoder.stages
+    if theirs != ours:
+        return f"its classifiers take stages={theirs} of it, here {ours}"
+    return f"its head {source.head.kind!r} differs"
+
+
 def _take_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
-    if source.encoder.config != model.encoder.config:
-        theirs, ours = source.encoder.config, model.encoder.config
+    # a stage has no weights of its own: another number of them takes the same encoder
+    theirs, ours = ({**one.encoder.config, "stages": None} for one in (source, model))
+    if theirs != ours:
         differ = ", ".join(
             f"{name} {theirs.get(name)} (here {ours.get(name)})"
             for name in dict.fromkeys((*theirs, *ours))
@@ -61,7 +70,7 @@ def _take_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run
         )
         raise InputError(f"init={run} has another encoder: {differ}; leave --backbone out")
     model.encoder.load_state_dict(source.encoder.state_dict())
-    if type(source.pool) is type(model.pool):
+    if type(source.pool) is type(model.pool) and source.pooling_name == model.pooling_name:
         model.pool.load_state_dict(source.pool.state_dict())
 
 

@@ -22,6 +22,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("layers", "decoder_layers"), (1, 1000)),
     **dict.fromkeys(("hidden", "heads"), (1, 2**16)),
     **dict.fromkeys(("scene_size", "stride"), (1, 8192)),
+    "stages": (1, 64),  # how many there are is found when the encoder is made
     "image_size": (8, 8192),  # what the encoder takes is tried when it is made
     **dict.fromkeys(("gamma_positive", "gamma_negative"), (0, 1000)),
     **dict.fromkeys(("weight_decay", "shrinkage", "clip_gradient"), (0, 1e9)),

@@ -64,7 +64,7 @@ EFFECTS: dict[str, tuple[Choices, ...]] = {
     ),
     "label_column": ({"label_columns": (None,)},),
     "cache_folder": ({"cache": ("disk",)}, {"start": ("ridge", None)}),
-    "pooling": ({"head": _POOLED},),
+    **dict.fromkeys(("pooling", "stages"), ({"head": _POOLED},)),
     "encoder_lr": ({"freeze": ("none", "norms", None)},),
     "graph_base": _both(_GRAPH_IS_USED, [{"graph": ("random",)}]),
     "graph_given": _both(_GRAPH_IS_USED, _variants("given")),

@@ -9,6 +9,7 @@ from typing import Any
 
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
+from gatlabel.nn import HEADS
 from gatlabel.training.config import SCENE_SIZE, TrainConfig
 
 #: Options that a run chooses where they are none, and that are the same by whatever is installed.
@@ -84,12 +85,15 @@ def _of_model(config: TrainConfig, run: Path) -> dict[str, Any]:
         found = {
             "backbone": encoder["name"],
             "stride": encoder.get("stride"),
+            "stages": encoder.get("stages", 1),
             "pooling": model["pooling"],
             "image_size": model["image_size"],
         }
     except (InputError, KeyError, TypeError, AttributeError):
         return {"weights": "none"}
-    still_open = {"backbone": "auto"}
+    still_open = {"backbone": "auto", "stages": 1}
+    if HEADS[config.head].needs_map:
+        del found["stages"]
     choices = {
         name: value
         for name, value in found.items()

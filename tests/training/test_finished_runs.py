@@ -88,6 +88,7 @@ def test_evaluating_downloads_only_where_it_is_told_to(
         ({"image_size": 64}, "says image_size=64, but the model in .* has 32"),
         ({"resize": "pad"}, "says resize=pad, but the model in .* has squash"),
         ({"stride": 16}, "says stride=16, but the model in .* has None"),
+        ({"stages": 2}, "says stages=2, but the model in .* has 1"),
     ],
 )
 def test_options_of_another_run_are_refused(
