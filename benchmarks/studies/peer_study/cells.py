@@ -58,14 +58,15 @@ def _full() -> list[Part]:
         for images in sizes
         for budget in (10, 60)
     ]
-    return [*everywhere, *((*LONG, budget, OTHERS) for budget in (10, 60)), (*LONG, 300, MAIN + OTHERS)]
+    heads: list[Part] = [(*LONG, budget, OTHERS) for budget in (10, 60)]
+    return [*everywhere, *heads, (*LONG, 300, MAIN + OTHERS)]
 
 
 def _reduced() -> list[Part]:
     short: list[Part] = [
         (data, images, 10, MAIN) for data, sizes in SIZES.items() for images in sizes
     ]
-    return [*short, ("coco-part", 100, 60, MAIN)]
+    return [*short, (*LONG, 60, MAIN[:4])]
 
 
 GRIDS = {

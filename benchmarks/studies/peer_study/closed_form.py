@@ -29,6 +29,8 @@ def ridge(features, targets):  # type: ignore[no-untyped-def]
 
     start = ridge_start(torch.from_numpy(features), torch.from_numpy(targets))
     return lambda x: (torch.from_numpy(x) @ start.weight.T + start.bias).numpy(), start.penalty
+
+
 # user: end
 
 
@@ -58,6 +60,8 @@ def mean_ap(targets, scores):  # type: ignore[no-untyped-def]
 
     usable = targets.any(0)
     return average_precision_score(targets[:, usable], scores[:, usable])
+
+
 # user: end
 
 

@@ -98,9 +98,7 @@ def measure(scores: Sequence[NDArray[np.float32]], targets: NDArray[np.float32])
 
 def subtract(ours: Measured, theirs: Measured) -> Difference:
     """Returns the difference by seed, and without each image."""
-    return Difference(
-        ours.points - theirs.points, ours.without.mean(0) - theirs.without.mean(0)
-    )
+    return Difference(ours.points - theirs.points, ours.without.mean(0) - theirs.without.mean(0))
 
 
 def pooled(sets: Sequence[Sequence[Difference]]) -> Estimate:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from peer_study.clock import Clock, cpu_seconds
+from peer_study.clock import Clock, cpu_seconds, epochs_that_fit
 from peer_study.task import Fitted, Scores, Task
 
 
@@ -39,6 +40,8 @@ def train(learn, epochs):  # type: ignore[no-untyped-def]
 
 def predict(learn, files):  # type: ignore[no-untyped-def]
     return learn.get_preds(dl=learn.dls.test_dl(files), act=lambda logits: logits)[0]
+
+
 # user: end
 
 
@@ -61,7 +64,7 @@ def fit_fastai(task: Task, clock: Clock) -> Fitted:
     learn = make_learner(table, Path(task.data.root), task.data.labels, task.size)
     with clock.outside():
         head, whole = _epoch_seconds(learn)
-    epochs = max(1, int((task.seconds - clock.seconds - head) / whole))
+    epochs = epochs_that_fit(task.seconds - clock.seconds - head, whole)
     with learn.no_bar(), learn.no_logging():
         train(learn, epochs)
 
@@ -69,7 +72,7 @@ def fit_fastai(task: Task, clock: Clock) -> Fitted:
         with learn.no_bar():
             return predict(learn, task.files(task.data.test)).numpy()
 
-    return Fitted(scores, {"epochs": epochs})
+    return Fitted(scores, {"epochs": epochs, "fastai": metadata.version("fastai")})
 
 
 def _epoch_seconds(learn: Any) -> tuple[float, float]:

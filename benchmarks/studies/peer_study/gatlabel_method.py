@@ -22,15 +22,18 @@ START_UP = (
 
 # user: begin default
 def command(root, table, classes, seconds, folder):  # type: ignore[no-untyped-def]
-    return f"train --data csv --root {root} --annotations {table} --classes {classes} --time {seconds}"
+    return (
+        f"train --data csv --root {root} --annotations {table} --classes {classes} --time {seconds}"
+    )
+
+
 # user: end
 
 
 def words(task: Task, head: str | None) -> list[str]:
     """Returns the command of a cell: what the user writes, and what the study adds to it.
 
-    Added are the run folder, the seed, and a cache of the run's own, so that no run is given the
-    features of another one. ``--time`` takes seconds.
+    Added are the run folder and the seed.
     """
     table = task.folder / "table.csv"
     write_table(table, ("image", "split", "labels"), task.rows())
@@ -40,7 +43,6 @@ def words(task: Task, head: str | None) -> list[str]:
     said = command(*map(str, (task.data.root, table, classes, seconds, task.folder)))
     added = {
         "output": task.folder / "run",
-        "cache-folder": task.folder / "cache",
         "seed": task.seed,
         "workers": 0,
         "progress": "false",
@@ -49,7 +51,10 @@ def words(task: Task, head: str | None) -> list[str]:
         added["head"] = head
     if task.size:
         added["image-size"] = task.size
-    return [*said.split(" "), *(w for name, value in added.items() for w in (f"--{name}", str(value)))]
+    return [
+        *said.split(" "),
+        *(w for name, value in added.items() for w in (f"--{name}", str(value))),
+    ]
 
 
 def start_up() -> None:
@@ -70,7 +75,8 @@ def fit_gatlabel(head: str | None = None) -> Callable[[Task, Clock], Fitted]:
             raise SystemExit("the folders of the study must have no space in their names")
         said = words(task, head)
         told = io.StringIO()
-        with contextlib.redirect_stdout(told):
+        # the cache lies in the current folder: no run is given the features of another one
+        with contextlib.redirect_stdout(told), contextlib.chdir(task.folder):
             code = main(said)
         if code != 0:
             raise SystemExit(f"gatlabel {' '.join(said)}: exit code {code}\n{told.getvalue()}")

@@ -22,8 +22,7 @@ ONE_COMMAND = ("default", "linear")  # the function that builds the command is n
 def user_lines() -> dict[str, int]:
     """Returns lines by method, without blank ones; those of the other heads are not counted."""
     return {
-        name: 1 if name in ONE_COMMAND else sum(map(_count, parts))
-        for name, parts in PARTS.items()
+        name: 1 if name in ONE_COMMAND else sum(map(_count, parts)) for name, parts in PARTS.items()
     }
 
 

@@ -40,6 +40,8 @@ def encoder_features(root, labels, names, targets, size, cache):  # type: ignore
     head = LinearHead(encoder.out_features, len(labels))
     model = MultiLabelClassifier(encoder, head, labels, image_size=size)
     return extract(model, FileImages(root, labels, names, targets), "pooled", cache).open()
+
+
 # user: end
 
 

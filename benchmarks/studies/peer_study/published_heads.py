@@ -29,7 +29,7 @@ from gatlabel.labels import LabelSet
 from gatlabel.losses import asymmetric_loss
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import CSRAHead, GCNHead, QueryHead
-from peer_study.clock import Clock
+from peer_study.clock import Clock, epochs_that_fit
 from peer_study.probing import seconds_a_batch
 from peer_study.task import Fitted, Scores, Task
 
@@ -128,7 +128,7 @@ def fit_published(name: str) -> Callable[[Task, Clock], Fitted]:
 
         with clock.outside():
             epoch = seconds_a_batch(model, begin, loader) * len(loader)
-        epochs = max(1, int((task.seconds - clock.seconds) / epoch))
+        epochs = epochs_that_fit(task.seconds - clock.seconds, epoch)
         run = begin(model, epochs)
         for _ in range(epochs):
             run(loader)

@@ -80,9 +80,7 @@ class Study:
         found = {s: record_of(place.cell(method, s), self.records) for s in seeds}
         return {seed: run for seed, run in found.items() if run is not None}
 
-    def measured(
-        self, place: Place, method: str, seeds: Iterable[int], least: int
-    ) -> Measured:
+    def measured(self, place: Place, method: str, seeds: Iterable[int], least: int) -> Measured:
         """Returns the mAP of a method's runs, over labels with ``least`` test positives."""
         data = self.sets[place.data]
         runs = self.runs(place, method)
