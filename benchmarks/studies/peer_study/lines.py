@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 HERE = Path(__file__).parent
-#: The parts of each method's code, as they stand between ``# user: begin NAME`` and ``# user: end``.
+#: The parts of each method's code: they stand between ``# user: begin NAME`` and ``# user: end``.
 PARTS = {
     "default": ("gatlabel_method.py:default",),
     "linear": ("gatlabel_method.py:default",),
@@ -14,7 +14,7 @@ PARTS = {
     "sklearn-logistic": ("passes.py:features", "closed_form.py:sklearn"),
     "sklearn-svm": ("passes.py:features", "closed_form.py:sklearn"),
     "fastai": ("fastai_method.py:fastai",),
-    "plain": ("plain_loop.py:plain",),
+    "plain": ("plain_loop.py:imports", "plain_loop.py:page"),
 }
 ONE_COMMAND = ("default", "linear")  # the function that builds the command is not the user's
 

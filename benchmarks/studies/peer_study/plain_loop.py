@@ -7,11 +7,7 @@ batches of 8 and 16.
 
 from __future__ import annotations
 
-from peer_study.clock import Clock, epochs_that_fit
-from peer_study.probing import seconds_a_batch
-from peer_study.task import Fitted, Scores, Task
-
-# user: begin plain
+# user: begin imports
 import timm
 import torch
 from PIL import Image
@@ -21,10 +17,19 @@ from torchvision.transforms import v2
 
 from gatlabel.encoders.weights import lite_weights
 
+# user: end
+from peer_study.clock import Clock, epochs_that_fit
+from peer_study.probing import seconds_a_batch
+from peer_study.task import Fitted, Scores, Task
+
+# user: begin page
+
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
 class Images(Dataset):
+    """Image files with their targets."""
+
     def __init__(self, files, targets, transform):
         self.files, self.targets, self.transform = files, torch.as_tensor(targets), transform
 
