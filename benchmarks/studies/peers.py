@@ -19,7 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -m` starts elsewhere
 
 from peer_study.cells import COUNTED_SIZE, GRIDS, cells_of
-from peer_study.running import Places, run_cells
+from peer_study.methods import NEEDS_FASTAI
+from peer_study.running import Places, has_package, run_cells
 
 
 def main() -> None:
@@ -43,10 +44,14 @@ def main() -> None:
 
         write_results(options.root, options.out)
         return
+    without = () if has_package(options.fastai_python, "fastai") else NEEDS_FASTAI
+    if without:
+        print(f"{options.fastai_python} has no fastai (extra peers): left out")
     cells = [
         cell
         for cell in cells_of(GRIDS[options.grid], options.seeds, options.size)
         if cell.method in (options.methods or [cell.method])
+        and cell.method not in without
         and cell.data in (options.sets or [cell.data])
     ]
     places = Places(options.root, options.out, options.fastai_python)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -194,6 +195,11 @@ def test_a_second_start_runs_what_is_missing(study, tmp_path, monkeypatch) -> No
     assert called == []
 
 
+def test_a_package_is_looked_for_in_the_python_that_runs_it(study) -> None:
+    assert study("running").has_package(sys.executable, "numpy")
+    assert not study("running").has_package(sys.executable, "no_such_package")
+
+
 def test_ridge_is_charged_for_its_features(study, task, monkeypatch) -> None:
     done = study("passes").Pass(np.random.default_rng(0).normal(size=(36, 5)).astype("f4"), 0.5)
     forms = study("closed_form")
@@ -357,8 +363,12 @@ def test_results_fill_the_page(study, root, tmp_path, monkeypatch) -> None:
     records, truth = study("records").Records(out), data.judged[data.test]
     for seed in range(3):
         noise = np.random.default_rng(seed).normal(size=(2, *truth.shape)).astype("f4")
-        for method, scores in (("default", truth + 0.1 * noise[0]), ("fastai", noise[1])):
-            size = 0 if method == "default" else 160
+        ours, theirs = truth + 0.1 * noise[0], noise[1]
+        for method, scores, size in (
+            ("default", ours, 0),
+            ("fastai", theirs, 160),
+            ("fastai", theirs, 224),
+        ):
             cell = Cell("voc2007-part", 100, 10, method, seed, size)
             add(records, cell, scores, **{"chosen size": 192})
     cell = Cell("voc2007-part", 100, 10, "ridge", 0)  # one seed alone is not compared
@@ -372,7 +382,9 @@ def test_results_fill_the_page(study, root, tmp_path, monkeypatch) -> None:
     assert by_method["default"]["chosen sizes"] == [192]
     assert np.mean(by_method["default"]["mAP"]) > np.mean(by_method["fastai"]["mAP"])
     better = [t for t in content["tests"] if t["question"] == "better" and t["measure"] == "mAP"]
-    assert [t["theirs"] for t in better] == ["fastai"]
+    assert [(t["theirs"], t["size"]) for t in better] == [("fastai", 160), ("fastai", 224)]
+    assert [r["method"] for r in content["figures"]].count("default") == 1  # the runs are the same
+    assert content["commits"]["default"] == ["unknown"]
     assert better[0]["points"] > 0
     assert not [t for t in content["tests"] if t["question"] == "not worse"]
     text = page.read_text()

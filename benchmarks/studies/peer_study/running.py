@@ -40,6 +40,12 @@ class Places:
         return self.fastai_python if method in NEEDS_FASTAI else sys.executable
 
 
+def has_package(python: str, name: str) -> bool:
+    """Tells whether a Python finds a package, without importing it."""
+    look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
+    return subprocess.run([python, "-c", look]).returncode == 0
+
+
 def run_cells(cells: Iterable[Cell], places: Places) -> int:
     """Runs what is not there yet; returns how many cells failed.
 
@@ -63,7 +69,7 @@ def run_cells(cells: Iterable[Cell], places: Places) -> int:
             failed += 1
             print(f"{cell.key}: failed", flush=True)
         else:
-            records.add(answer)
+            records.add({**answer, "commit": commit()})
             print(f"{cell.key}: {answer['fit seconds']:.0f} s, {answer['notes']}", flush=True)
     return failed
 
@@ -81,6 +87,15 @@ def _call(request: dict[str, Any], python: str, places: Places) -> dict[str, Any
         if done.returncode == 0:
             return json.loads(answer.read_text(encoding="utf-8")) if answer.is_file() else {}
         print(done.stderr[-3000:], file=sys.stderr, flush=True)
+        return None
+
+
+def commit() -> str | None:
+    """Returns the commit of this tree, with a mark if files differ from it; none without git."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
         return None
 
 
