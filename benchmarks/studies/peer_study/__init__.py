@@ -1,0 +1,1 @@
+"""The parts of benchmarks/studies/peers.py: one concept a file."""

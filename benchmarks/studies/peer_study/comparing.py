@@ -1,0 +1,130 @@
+"""How sure a difference of mAP is, over test images and over seeds.
+
+The only file that knows statistics; it takes the exact mAP of weighted images and Holm's correction
+from gatlabel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from gatlabel.experiments.resampling import resampled_map
+from gatlabel.experiments.statistics import holm
+
+__all__ = ["Difference", "Estimate", "Measured", "holm", "measure", "pooled"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The mAP of the runs of one method at one place, in percent.
+
+    Attributes:
+        points: ``(S,)``, by seed.
+        without: ``(S, N)``: the same without each test image.
+    """
+
+    points: Array
+    without: Array
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two methods on the same images and seeds, in points.
+
+    Attributes:
+        points: ``(S,)``, by seed.
+        without: ``(N,)``, the mean over seeds without each test image.
+    """
+
+    points: Array
+    without: Array
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference with its uncertainty, in points.
+
+    Attributes:
+        value: The estimate.
+        error: Its standard error.
+        freedom: Degrees of freedom of that.
+    """
+
+    value: float
+    error: float
+    freedom: float
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Returns the two ends of the interval."""
+        half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error
+        return self.value - half, self.value + half
+
+    def p_different(self) -> float:
+        """Two-sided p of no difference."""
+        if self.error == 0:
+            return 1.0 if self.value == 0 else 0.0
+        return float(2 * stats.t.sf(abs(self.value) / self.error, self.freedom))
+
+    def p_below(self, margin: float) -> float:
+        """One-sided p of a true difference at or below ``margin``."""
+        if self.error == 0:
+            return float(self.value <= margin)
+        return float(stats.t.sf((self.value - margin) / self.error, self.freedom))
+
+
+def measure(scores: Sequence[NDArray[np.float32]], targets: NDArray[np.float32]) -> Measured:
+    """Computes mAP by seed, on all test images and without each.
+
+    A label whose only positive is left out has no AP and is left out of that mean.
+
+    Args:
+        scores: One ``(N, L)`` a seed, of the labels that are judged.
+        targets: ``(N, L)`` of 1, 0 and -1 for unknown.
+    """
+    N = len(targets)
+    weights = np.ones((N, N + 1), np.uint16)
+    weights[np.arange(N), np.arange(N)] = 0
+    every = 100 * np.stack([resampled_map(s, targets, weights) for s in scores])
+    return Measured(every[:, N], every[:, :N])
+
+
+def subtract(ours: Measured, theirs: Measured) -> Difference:
+    """Returns the difference by seed, and without each image."""
+    return Difference(ours.points - theirs.points, ours.without.mean(0) - theirs.without.mean(0))
+
+
+def pooled(sets: Sequence[Sequence[Difference]]) -> Estimate:
+    """Averages the differences of each set, and then the sets, which weigh the same.
+
+    Differences of one set share test images and seeds, so they are averaged image by image; sets
+    are independent. The variance of a set is the jackknife's over images and the variance of the
+    mean over seeds; its degrees of freedom are those of Welch and Satterthwaite.
+
+    Args:
+        sets: The differences of each set, with the same seeds within it.
+    """
+    values, parts = [], []
+    for differences in sets:
+        points = np.mean([d.points for d in differences], axis=0)
+        without = np.mean([d.without for d in differences], axis=0)
+        N, S = len(without), len(points)
+        values.append(float(points.mean()))
+        parts.append(((N - 1) ** 2 / N * float(without.var(ddof=1)), N - 1))
+        if S > 1:
+            parts.append((float(points.var(ddof=1)) / S, S - 1))
+    k = len(values)
+    variance = sum(v for v, _ in parts)
+    freedom = sum(v * v / f for v, f in parts)
+    return Estimate(
+        float(np.mean(values)),
+        math.sqrt(variance) / k,
+        variance**2 / freedom if freedom > 0 else math.inf,
+    )
