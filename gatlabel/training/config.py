@@ -129,7 +129,7 @@ class TrainConfig:
         epochs: Passes over the training pictures; none takes 12, and 4 for scenes.
         batch_size: Pictures in a step.
         optimizer: Optimiser: adamw or sgd.
-        lr: Largest learning rate of the head.
+        lr: Largest learning rate of the head, or find: by a ramp of rates before training.
         encoder_lr: Factor on the learning rate for the encoder; none takes 0.1, and 1 for scenes,
             which look like nothing in ImageNet.
         weight_decay: Weight decay, on weights but not on biases and norms.
@@ -233,7 +233,7 @@ class TrainConfig:
     epochs: int | None = None
     batch_size: int = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 3e-3
+    lr: float | Literal["find"] = 3e-3
     encoder_lr: float | None = None
     weight_decay: float = 1e-2
     shrinkage: float = 1e-1

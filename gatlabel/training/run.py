@@ -39,6 +39,7 @@ from gatlabel.training.head_options import (
 )
 from gatlabel.training.initialising import start_from
 from gatlabel.training.processes import refuse_several_processes
+from gatlabel.training.rate_finding import with_found_rate
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
@@ -199,6 +200,8 @@ def _run(
     if config.start == "ridge" and checkpoint is None:
         start_in_closed_form(model, config, splits, completion, say)
     batches = loaders(splits, model, config)
+    config = with_found_rate(config, model, batches[0], completion, say)
+    record["options"] = config.to_dict()
     if not resumed:
         folder.begin(config, counts, graph)
     began = time.perf_counter()
