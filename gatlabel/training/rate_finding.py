@@ -32,6 +32,7 @@ STEPS = 48  # eight to a decade
 WINDOW = 5  # steps that the smoothed loss is a mean of
 COLLAPSED = 1.5  # the ramp ends where the smoothed loss is this many times its lowest
 SAFETY = 2.0  # a ramp takes one step at each rate, a run many
+DECADE = 10.0  # the rate of the collapse over the least that is taken from a start not fitted
 RETURNED = 0.1  # share of the fall of the loss that a rate may give back
 
 
@@ -96,9 +97,12 @@ def choose_rate(rates: Sequence[float], start: Losses, losses: Losses) -> float:
 
     The loss of each rate is smoothed: the mean of its neighbours in the ramp. A rate is good if
     its smoothed loss is above the lowest by no more than the standard error of that loss over the
-    images, or by a tenth of how far the loss fell below the start. A start that is fitted already
-    falls little, so the first bound holds: the largest rate that does not destroy it. Half of the
-    largest good rate is taken, since a ramp takes one step at each rate and a run many.
+    images, or by a tenth of how far the loss fell below the start. Half of the largest good rate is
+    taken, since a ramp takes one step at each rate and a run many.
+
+    A start that is fitted already falls by less than the standard error, so this is the largest
+    rate that does not destroy it. From another start the loss falls fast, overshoots and settles
+    again at higher rates, so at least a tenth of the rate at which it collapses is taken.
 
     Args:
         rates: The rates of the T steps, ascending.
@@ -112,8 +116,12 @@ def choose_rate(rates: Sequence[float], start: Losses, losses: Losses) -> float:
     means = smooth.mean(axis=1)  # (T,)
     best = smooth[means.argmin()]  # (B,)
     noise = best.std(ddof=1) / math.sqrt(len(best)) if len(best) > 1 else 0.0
-    allowed = max(noise, RETURNED * (start.mean() - means.min()))
-    return float(rates[np.flatnonzero(means - means.min() <= allowed)[-1]]) / SAFETY
+    fall = start.mean() - means.min()
+    good = np.flatnonzero(means - means.min() <= max(noise, RETURNED * fall))
+    rate = rates[good[-1]] / SAFETY
+    if fall > noise and _has_collapsed(losses):
+        rate = max(rate, rates[-1] / DECADE)
+    return float(rate)
 
 
 def ramp(
@@ -205,7 +213,7 @@ class _Trainee:
         self.scaler.update()
 
 
-def _has_collapsed(losses: Sequence[Losses]) -> bool:
+def _has_collapsed(losses: Sequence[Losses] | Losses) -> bool:
     """Whether the mean loss of the last steps is far above that of the best."""
     means = np.array([loss.mean() for loss in losses])
     if len(means) < WINDOW:

@@ -78,20 +78,35 @@ def slow_choice(rates: list[float], start: list[float], losses: list[list[float]
     noise = (spread / len(best)) ** 0.5
     fall = sum(start) / len(start) - lowest
     good = [mean <= lowest + max(noise, fall / 10) for mean in means]
-    return max(rate for rate, yes in zip(rates, good, strict=True) if yes) / 2
+    rate = max(rate for rate, yes in zip(rates, good, strict=True) if yes) / 2
+    last = [sum(map(sum, losses[k : k + 5])) for k in range(len(losses) - 4)]
+    if fall > noise and last[-1] > 1.5 * min(last):
+        rate = max(rate, rates[-1] / 10)
+    return rate
 
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("fall", [0.0, 0.5])
-def test_the_choice_is_that_of_the_slow_definition(seed: int, fall: float) -> None:
+@pytest.mark.parametrize("length", [22, 30])  # before the loss collapses, and after
+def test_the_choice_is_that_of_the_slow_definition(seed: int, fall: float, length: int) -> None:
     rng = np.random.default_rng(seed)
     rates = np.geomspace(1e-5, 1, 30)
-    curve = (np.log10(rates) + 3) ** 2 * 0.1 + 0.2
-    losses = curve[:, None] + rng.normal(0, 0.05, (30, 12)) + rng.normal(0, 0.1, 12)
+    curve = (np.log10(rates) + 3) ** 2 * 0.02 + 0.2
+    rates, curve = rates[:length], curve[:length]
+    losses = curve[:, None] + rng.normal(0, 0.05, (length, 12)) + rng.normal(0, 0.1, 12)
     start = losses[0] + fall
     expected = slow_choice(rates.tolist(), start.tolist(), losses.tolist())
     assert choose_rate(rates.tolist(), start, losses) == expected
-    assert rates[3] < expected < rates[-1] / 2
+    assert rates[3] < expected <= rates[-1] / 2
+
+
+def test_an_overshoot_from_a_random_start_is_not_the_end() -> None:
+    rates = np.geomspace(1e-5, 1e-1, 33).tolist()
+    curve = np.where(np.array(rates) < 2e-4, 0.2, 0.27)
+    curve[-5:] = 0.6
+    losses = curve[:, None] + np.linspace(-0.01, 0.01, 8)
+    assert choose_rate(rates, losses[0] + 0.3, losses) == pytest.approx(1e-2)
+    assert choose_rate(rates, losses[0], losses) < 2e-4  # a fitted start stays what it is
 
 
 def test_the_ramp_is_that_of_the_slow_definition() -> None:
