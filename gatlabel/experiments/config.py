@@ -23,7 +23,7 @@ UNDECIDING = (
     *("keep", "patience", "compare", "recipe", "on_nan", "max_pixels", "start"),
 )
 #: Options of training that earlier versions did not have.
-LATER = ("init", "minus_one")
+LATER = ("init", "minus_one", "group_column")
 #: Options of the training recipe, which heads on frozen features do not follow: they try settings
 #: of their own.
 RECIPE = (

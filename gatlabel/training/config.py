@@ -38,6 +38,8 @@ class TrainConfig:
         separator: csv: what stands between labels in one cell.
         delimiter: csv: what stands between cells.
         split_column: csv: column that names the split; none splits at random, stratified.
+        group_column: csv and json: column (json: key) of the image's group, such as its patient or
+            video; splits that are made here keep groups together.
         unknown_column: csv: column with the labels of which nothing is known.
         difficult_column: csv: column with the labels whose objects are all hard to tell.
         minus_one: csv and json with one number per label: what -1 is, absent or unknown; none takes
@@ -166,6 +168,7 @@ class TrainConfig:
     separator: str = "|"
     delimiter: str = ","
     split_column: str | None = "split"
+    group_column: str | None = None
     unknown_column: str = "unknown"
     difficult_column: str = "difficult"
     minus_one: Literal["absent", "unknown"] | None = None

