@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from numbers import Integral, Real
@@ -110,10 +109,15 @@ def of_type(value: Any, what: str, hint: Any) -> Any:
     if value is None and type(None) in options:
         return None
     options = tuple(option for option in options if option is not type(None))
-    for option in options[:-1]:
-        with contextlib.suppress(InputError):
+    reasons: list[str] = []
+    for option in options:
+        try:
             return _of_kind(value, what, option)
-    return _of_kind(value, what, options[-1])
+        except InputError as error:
+            reasons.append(str(error))
+    # every message says what to give; the first of several has the value too
+    more = "".join(f", or {reason.rpartition(': give ')[2]}" for reason in reasons[1:])
+    raise InputError(reasons[0] + more)
 
 
 def _of_kind(value: Any, what: str, kind: Any) -> Any:

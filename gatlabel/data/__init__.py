@@ -34,6 +34,7 @@ from gatlabel.data.csv_reader import read_csv
 from gatlabel.data.dataset import ImageDataset
 from gatlabel.data.decoding import decode_image
 from gatlabel.data.file_images import FileImages
+from gatlabel.data.folds import folds
 from gatlabel.data.hiding import hide_labels, move_labels, single_positive
 from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.data.json_reader import read_json
@@ -70,6 +71,7 @@ __all__ = [
     "complete_splits",
     "decode_image",
     "evaluation_transform",
+    "folds",
     "hide_labels",
     "loader",
     "move_labels",

@@ -32,6 +32,7 @@ class Annotation:
         part: ``"train"``, ``"val"``, ``"test"``, or ``"all"`` if the file has no splits.
         where: File and line of its labels, for error messages.
         listing: File and line that list it, where that is another file.
+        group: Its group; every image of a data set has one, or none has.
     """
 
     image: str
@@ -39,6 +40,7 @@ class Annotation:
     part: str
     where: str
     listing: str = ""
+    group: str | None = None
 
     @property
     def listed(self) -> str:
@@ -54,6 +56,20 @@ def label_set(
         return LabelSet.load(classes)
     usual = Path(beside).parent / "classes.txt"
     return LabelSet.load(usual) if is_file(usual) else None
+
+
+def group_of(name: str, where: str) -> str:
+    """Returns the name of a group without spaces around it.
+
+    Raises:
+        InputError: If it is empty: it would be unknown which images belong together.
+    """
+    if not name.strip():
+        raise InputError(
+            f"{where}: the group is empty; give every image one, and an image on its own a name of "
+            "its own"
+        )
+    return name.strip()
 
 
 def build_splits(
@@ -100,7 +116,9 @@ def build_splits(
     for part in dict.fromkeys(row.part for row in annotations):
         rows = [row for row in annotations if row.part == part]
         ids = [row.image for row in rows]
-        parts[part] = FileImages(root, labels, ids, _targets(rows, labels, unlisted))
+        groups = [row.group for row in rows if row.group is not None] or None
+        targets = _targets(rows, labels, unlisted)
+        parts[part] = FileImages(root, labels, ids, targets, groups=groups)
     return complete_splits(
         name,
         parts,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from gatlabel.data.annotations import Annotation, DifficultAs, build_splits, label_set
+from gatlabel.data.annotations import Annotation, DifficultAs, build_splits, group_of, label_set
 from gatlabel.data.csv_table import Table, read_table, sign
 from gatlabel.data.one_hot import MinusOne, find_columns, read_columns, settle_minus_one
 from gatlabel.data.source import DataSplits
@@ -26,6 +26,7 @@ def read_csv(
     separator: str = "|",
     delimiter: str = ",",
     split_column: str | None = "split",
+    group_column: str | None = None,
     unknown_column: str = "unknown",
     difficult_column: str = "difficult",
     difficult: DifficultAs = "unknown",
@@ -54,6 +55,8 @@ def read_csv(
         delimiter: What stands between cells.
         split_column: Column with the split (``train``, ``val``, ``test`` and their like);
             ``None``: pay no heed to it. Without it, the pictures are split here.
+        group_column: Column with the image's group (patient, place, video): splits that are made
+            here keep groups together, and a note says where the file's own split does not.
         unknown_column: Column with the labels of which nothing is known (-1).
         difficult_column: Column with the labels whose objects are all hard to tell.
         difficult: What a difficult label is read as.
@@ -75,11 +78,13 @@ def read_csv(
     table.require(image_column, "image")
     if split_column is not None and split_column != "split":
         table.require(split_column, "split")  # named by the caller, so it has to be there
+    if group_column is not None:
+        table.require(group_column, "group")
     if unknown_column != "unknown":
         table.require(unknown_column, "unknown")
     if difficult_column != "difficult":
         table.require(difficult_column, "difficult")
-    special = {image_column, split_column, unknown_column, difficult_column}
+    special = {image_column, split_column, group_column, unknown_column, difficult_column}
     named = label_set(classes, beside=path)
     one_hot, notes = _one_hot_columns(table, label_column, label_columns, special, named)
     if one_hot:
@@ -106,7 +111,8 @@ def read_csv(
         part = "all"
         if split_column is not None and split_column in table.columns:
             part = split_of(row[split_column], at)
-        annotations.append(Annotation(row[image_column].strip(), values, part, at))
+        group = None if group_column is None else group_of(row[group_column], at)
+        annotations.append(Annotation(row[image_column].strip(), values, part, at, group=group))
     if difficult_column in table.columns:
         count = sum(bool(_names(row[difficult_column], separator)) for _, row in table.rows)
         notes.append(f"difficult labels (in {count} pictures) are read as {difficult}")

@@ -29,6 +29,7 @@ class FileImages(ImageSource):
         ids: N paths relative to ``root`` (an absolute path stands for itself).
         targets: float32 ``(N, L)``, see :class:`~gatlabel.data.source.ImageSource`.
         max_pixels: Most pixels that an image may have.
+        groups: The group of each image, if any are known.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class FileImages(ImageSource):
         ids: Sequence[str],
         targets: NDArray[np.float32],
         max_pixels: int = MAX_PIXELS,
+        groups: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(labels, ids, targets)
+        super().__init__(labels, ids, targets, groups)
         self.root = Path(root)
         self.max_pixels = max_pixels
 
@@ -95,6 +97,7 @@ class FileImages(ImageSource):
             [self.ids[row] for row in rows],
             self.targets[rows],
             self.max_pixels,
+            None if self.groups is None else [self.groups[row] for row in rows],
         )
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from gatlabel.data.annotations import Annotation, build_splits, label_set
+from gatlabel.data.annotations import Annotation, build_splits, group_of, label_set
 from gatlabel.data.json_labels import Given, read_labels
 from gatlabel.data.one_hot import MinusOne
 from gatlabel.data.source import DataSplits
@@ -25,6 +25,7 @@ def read_json(
     val_file: str | os.PathLike[str] | None = None,
     test_file: str | os.PathLike[str] | None = None,
     images: str = "",
+    group_column: str | None = None,
     minus_one: MinusOne | None = None,
     classes: str | os.PathLike[str] | None = None,
     fractions: tuple[float, float, float] = FRACTIONS,
@@ -46,6 +47,8 @@ def read_json(
         val_file: The JSON file of the val split.
         test_file: The JSON file of the test split.
         images: The folder that picture paths are relative to, below ``root``.
+        group_column: Key of an entry's group (patient, place, video), a text or whole number, as
+            :func:`~gatlabel.data.read_csv` has it.
         minus_one: What -1 is where there is one number per class. Default: unknown; if none is 0 or
             between 0 and 1, it has to be said.
         classes: A file with one label name a line. Default: the file's own classes, else
@@ -72,13 +75,15 @@ def read_json(
         if classes is None and labels is not None and classes_of is not None:
             labels.require_same_names(classes_of, f"{files[part]}")
     rows: list[tuple[str, str, Given]] = []
+    groups: list[str | None] = []
     for part, (classes_of, entries) in contents.items():
         order = classes_of or labels  # positions are meant in the order of the file itself
         rows += _rows(entries, order, part, images, files[part])
+        groups += _groups(entries, group_column, files[part])
     targets, notes = read_labels([given for _, _, given in rows], minus_one)
     annotations = [
-        Annotation(image, dict(values), part, given.where)
-        for (image, part, given), values in zip(rows, targets, strict=True)
+        Annotation(image, dict(values), part, given.where, group=group)
+        for (image, part, given), values, group in zip(rows, targets, groups, strict=True)
     ]
     return build_splits(
         folder.name,
@@ -151,3 +156,19 @@ def _part(entry: Mapping[str, Any], part: str, where: str) -> str:
             f"{where}: its split is {entry['split']!r}, but the file is read as {part}"
         )
     return own
+
+
+def _groups(entries: Sequence[Any], key: str | None, path: Path) -> list[str | None]:
+    """Returns the group of every entry of a file, ``None`` where no key is given."""
+    if key is None:
+        return [None] * len(entries)
+    found: list[str | None] = []
+    for position, entry in enumerate(entries):
+        where = f"{path}, entry {position}"
+        if key not in entry:
+            raise InputError(f"{where}: it has no {key!r}, the key of its group")
+        group = entry[key]
+        if isinstance(group, bool) or not isinstance(group, str | int):
+            raise InputError(f"{where}: the group is {shown(group)}, expected a text or a number")
+        found.append(group_of(str(group), where))
+    return found

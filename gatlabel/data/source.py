@@ -23,15 +23,29 @@ class ImageSource(ABC):
         labels: The L labels.
         ids: N names, one a picture, as the annotation file gives them (unique).
         targets: float32 ``(N, L)``: 1 present, 0 absent, between them soft, -1 unknown.
+        groups: The group of each image (its patient, place or video), or ``None``. Splits and folds
+            that are made here keep groups together.
     """
 
-    def __init__(self, labels: LabelSet, ids: Sequence[str], targets: NDArray[np.float32]) -> None:
+    groups: tuple[str, ...] | None = None
+
+    def __init__(
+        self,
+        labels: LabelSet,
+        ids: Sequence[str],
+        targets: NDArray[np.float32],
+        groups: Sequence[str] | None = None,
+    ) -> None:
         check_targets(targets, labels)
         if len(ids) != len(targets):
             raise InputError(f"{len(ids)} picture names for {len(targets)} rows of targets")
         self.labels = labels
         self.ids = tuple(ids)
         self.targets = targets
+        if groups is not None:
+            if len(groups) != len(targets):
+                raise InputError(f"{len(groups)} groups for {len(targets)} rows of targets")
+            self.groups = tuple(groups)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -10,6 +10,7 @@ from gatlabel.data.source import DataSplits, ImageSource
 from gatlabel.data.stratification import stratify
 from gatlabel.errors import InputError, nearest
 from gatlabel.labels import PRESENT
+from gatlabel.values import shown
 
 FRACTIONS = (0.7, 0.15, 0.15)
 
@@ -68,9 +69,10 @@ def split(
             f"fractions are the shares of train, val and test, got {tuple(fractions)}: the first "
             "two must be positive"
         )
-    parts = stratify(source.targets == PRESENT, wanted, seed)
+    parts = stratify(source.targets == PRESENT, wanted, seed, source.groups)
     sizes = ", ".join(str(len(rows)) for rows in parts)
-    note = f"there was no split: divided by label into {sizes} pictures (seed {seed})"
+    whole = "" if source.groups is None else ", groups kept together"
+    note = f"there was no split: divided by label into {sizes} pictures (seed {seed}){whole}"
     pieces = [source.subset(rows.tolist()) for rows in parts]
     test = pieces[2] if len(pieces) == 3 else None
     return DataSplits(name, pieces[0], pieces[1], test, notes=(note,))
@@ -132,18 +134,36 @@ def complete_splits(
     elif "val" not in given:
         train = given["train"]
         shares = fractions[:2]
-        rows = stratify(train.targets == PRESENT, shares, seed)
+        rows = stratify(train.targets == PRESENT, shares, seed, train.groups)
+        whole = "" if train.groups is None else ", groups kept together"
         said.append(
             f"there was no val split: {len(rows[1])} of {len(train)} train pictures were set "
-            f"apart, stratified by label (seed {seed})"
+            f"apart, stratified by label (seed {seed}){whole}"
         )
         pieces = [train.subset(part.tolist()) for part in rows]
         splits = DataSplits(name, pieces[0], pieces[1], given.get("test"))
     else:
         splits = DataSplits(name, given["train"], given["val"], given.get("test"))
-    return DataSplits(
-        name, splits.train, splits.val, splits.test, notes=(*said, *absent_labels(splits))
-    )
+    said += [*torn_groups(splits), *absent_labels(splits)]
+    return DataSplits(name, splits.train, splits.val, splits.test, notes=tuple(said))
+
+
+def torn_groups(splits: DataSplits) -> list[str]:
+    """Warns in one line of groups with images in train and in another split."""
+    of = {part: set(source.groups or ()) for part, source in splits.items()}
+    said = []
+    for part in ("val", "test"):
+        both = sorted(of["train"] & of.get(part, set()))
+        if both:
+            kind = "group has" if len(both) == 1 else "groups have"
+            listed = ", ".join(map(shown, both[:5])) + (" …" if len(both) > 5 else "")
+            said.append(f"{len(both)} {kind} images in train and in {part} ({listed})")
+    if not said:
+        return []
+    return [
+        f"warning: {'; '.join(said)}: figures of such a split are too good; leave out its own "
+        "split to have one made that keeps groups together"
+    ]
 
 
 def absent_labels(splits: DataSplits) -> list[str]:

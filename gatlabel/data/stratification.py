@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatlabel.errors import InputError
+from gatlabel.values import shown
+
+#: The most that a group may hold, as a multiple of the largest part it could be in.
+CROWDED = 1.5
 
 
 def stratify(
-    present: NDArray[np.bool_], fractions: Sequence[float], seed: int
+    present: NDArray[np.bool_],
+    fractions: Sequence[float],
+    seed: int,
+    groups: Sequence[Hashable] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Divides rows into parts by iterative stratification.
 
@@ -22,18 +29,24 @@ def stratify(
     data", ECML PKDD 2011, algorithm 1; with one addition: a part that has its share of rows
     gets no more, since otherwise the rows of labels that occur once all go to the largest part.
 
+    With groups the same is done with whole groups, of those with a label the larger first, and
+    before all others those that are large for the smallest part. A group of several rows has
+    several labels: it goes to the part whose squared distance from its share of all labels falls
+    most. No part gets a group for which it has no place left while another has.
+
     Args:
         present: bool ``(N, L)``: whether the row has the label.
         fractions: The share of each part, positive; they are scaled to sum to 1.
         seed: The same seed gives the same parts.
+        groups: The group of each row, N of them; rows of one group stay in one part.
 
     Returns:
         For each part the rows in it, ascending: a partition of ``range(N)``, each part within
-        one row of its share.
+        one row of its share if there are no groups.
 
     Raises:
-        InputError: If a part stays empty because there are too few rows, or a fraction is not
-            positive.
+        InputError: If a part stays empty because there are too few rows or groups, a fraction is
+            not positive, or a group is half again as large as the largest part should be.
     """
     if len(fractions) == 0 or not all(0 < share < np.inf for share in fractions):
         raise InputError(f"split fractions must be positive, got {tuple(fractions)}")
@@ -45,30 +58,91 @@ def stratify(
             f"{len(present)} pictures are too few to split {tuple(fractions)}: a part would be "
             "empty; give more pictures, other fractions, or a split of your own"
         )
-    wanted = share[:, None] * present.sum(axis=0)  # (P, L)
-    part = np.full(len(present), -1, dtype=np.int64)
+    member, sizes = _members(len(present), groups)
+    _check_groups(groups, member, sizes, wanted_rows)
+    counts = np.zeros((len(sizes), present.shape[1]), dtype=np.int64)  # (G, L)
+    np.add.at(counts, member, present)
+    totals = counts.sum(axis=0)
+    wanted = share[:, None] * totals  # (P, L)
+    part = np.full(len(sizes), -1, dtype=np.int64)
+    held = np.zeros(len(share), dtype=np.int64)  # groups in each part
 
-    def assign(row: int, desire: NDArray[np.float64]) -> None:
-        open_for_more = np.where(wanted_rows > 0, desire, -np.inf)
-        best = np.flatnonzero(open_for_more >= open_for_more.max() - 1e-9)
+    def assign(group: int, desire: NDArray[np.float64]) -> None:
+        open_for_more = wanted_rows >= sizes[group]
+        if not open_for_more.any():
+            open_for_more = wanted_rows == wanted_rows.max()
+        if len(sizes) - held.sum() <= (held == 0).sum():  # none may stay empty
+            open_for_more = held == 0
+        desire = np.where(open_for_more, desire, -np.inf)
+        best = np.flatnonzero(desire >= desire.max() - 1e-9)
         if len(best) > 1:
             best = best[wanted_rows[best] == wanted_rows[best].max()]
         chosen = int(best[0] if len(best) == 1 else rng.choice(best))
-        part[row] = chosen
-        wanted_rows[chosen] -= 1
-        wanted[chosen, present[row]] -= 1
+        part[group] = chosen
+        held[chosen] += 1
+        wanted_rows[chosen] -= sizes[group]
+        wanted[chosen] -= counts[group]
 
-    left = present.sum(axis=0)
+    def need(group: int) -> NDArray[np.float64]:
+        """How much nearer to its labels each part would be: a fall of squares, for its size."""
+        had = counts[group] / np.maximum(totals, 1)  # (L,)
+        lacking = wanted / np.maximum(totals, 1)  # (P, L)
+        fall: NDArray[np.float64] = (2 * lacking * had - had**2).sum(axis=1) / share
+        return fall
+
+    def in_order(chosen: NDArray[np.int64]) -> list[int]:
+        shuffled = rng.permutation(chosen)
+        return shuffled[np.argsort(-sizes[shuffled], kind="stable")].tolist()
+
+    large = sizes > max(1.0, wanted_rows.min() / 4)
+    for group in in_order(np.flatnonzero(large)) if large.any() else []:
+        assign(group, need(group))
+    left = totals - counts[part >= 0].sum(axis=0)
     while left.any():
         label = int(np.argmin(np.where(left > 0, left, np.iinfo(left.dtype).max)))
-        rows = np.flatnonzero(present[:, label] & (part < 0))
-        for row in rng.permutation(rows):
-            assign(int(row), wanted[:, label])
-        left = left - present[rows].sum(axis=0)
-    for row in rng.permutation(np.flatnonzero(part < 0)):
-        assign(int(row), wanted_rows.astype(np.float64))
+        chosen = np.flatnonzero((counts[:, label] > 0) & (part < 0))
+        for group in in_order(chosen):
+            assign(group, wanted[:, label] if sizes[group] == 1 else need(group))
+        left = left - counts[chosen].sum(axis=0)
+    for group in in_order(np.flatnonzero(part < 0)):
+        assign(group, wanted_rows.astype(np.float64))
 
-    return [np.flatnonzero(part == index) for index in range(len(share))]
+    return [np.flatnonzero(part[member] == index) for index in range(len(share))]
+
+
+def _members(
+    rows: int, groups: Sequence[Hashable] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers the groups: of each row the number of its group, of each group its rows."""
+    if groups is None:
+        return np.arange(rows), np.ones(rows, dtype=np.int64)
+    if len(groups) != rows:
+        raise InputError(f"{len(groups)} groups for {rows} images: give one for each")
+    numbers: dict[Hashable, int] = {}
+    member = np.array([numbers.setdefault(group, len(numbers)) for group in groups], dtype=np.int64)
+    return member, np.bincount(member, minlength=len(numbers))
+
+
+def _check_groups(
+    groups: Sequence[Hashable] | None,
+    member: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    wanted_rows: NDArray[np.int64],
+) -> None:
+    if groups is None:
+        return
+    if len(sizes) < len(wanted_rows):
+        raise InputError(
+            f"{len(sizes)} groups cannot be divided into {len(wanted_rows)} parts without tearing "
+            "one apart: give fewer parts or finer groups"
+        )
+    largest = int(sizes.argmax())
+    if sizes[largest] > CROWDED * wanted_rows.max():
+        name = groups[int(np.argmax(member == largest))]
+        raise InputError(
+            f"the group {shown(name)} has {sizes[largest]} of {sizes.sum()} images, too many to "
+            f"stay whole in a part of {wanted_rows.max()}: give fewer parts or finer groups"
+        )
 
 
 def _sizes(shares: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ UNDECIDING = (
     *("preset", "time"),
 )
 #: Options of training that earlier versions did not have, and what they were then.
-LATER = {"init": None, "minus_one": None, "stages": 1}
+LATER = {"init": None, "minus_one": None, "stages": 1, "group_column": None}
 #: Options of the training recipe, which heads on frozen features do not follow: they try settings
 #: of their own.
 RECIPE = (

@@ -56,7 +56,7 @@ class EndToEndBackend:
         task = _task(self.train)
         learn, judged = task.roles.train, task.roles.tune
         if judged is None:
-            rows, held = cut_for_tuning(task.roles.train.targets, seed)
+            rows, held = cut_for_tuning(learn.targets, seed, learn.groups)
             learn, judged = learn.subset(rows.tolist()), learn.subset(held.tolist())
         model, _ = self._trained(who, where, options, seed, learn)
         return mean_average_precision(predict_logits(model, judged), judged.targets).value
@@ -90,7 +90,8 @@ class EndToEndBackend:
     ) -> tuple[MultiLabelClassifier, float]:
         """Returns the trained model and the seconds it took."""
         config = self._config(who, where, options, seed)
-        learn = learn.subset(share_of(learn.targets, where.fraction, seed).tolist())
+        rows = share_of(learn.targets, where.fraction, seed, learn.groups)
+        learn = learn.subset(rows.tolist())
         targets = hide(learn.targets, where.hidden, seed)
         counts = Cooccurrence.from_targets(targets, learn.labels)
         own = make_graph(who.graph, counts, config) if who.graph else counts.graph("identity")

@@ -60,7 +60,7 @@ class FrozenBackend:
         """Trains once and returns the mAP on the tuning split."""
         rows: Rows = np.arange(len(self.data.train.targets))
         if self.data.tune is None:
-            rows, judged = cut_for_tuning(self.data.train.targets, seed)
+            rows, judged = cut_for_tuning(self.data.train.targets, seed, self.data.train.groups)
             split = self.data.train
         else:
             split, judged = self.data.tune, np.arange(len(self.data.tune.targets))
@@ -94,7 +94,8 @@ class FrozenBackend:
         self, who: Contender, where: Setting, options: dict[str, float], seed: int, rows: Rows
     ) -> tuple[Head, float, float]:
         """Returns the trained head, the scale of its features, and the seconds it took."""
-        rows = rows[share_of(self.data.train.targets[rows], where.fraction, seed)]
+        groups = self.data.train.groups and [self.data.train.groups[row] for row in rows]
+        rows = rows[share_of(self.data.train.targets[rows], where.fraction, seed, groups)]
         targets = hide(self.data.train.targets[rows], where.hidden, seed)
         # the graph knows no more than the pictures and targets that are learned from
         counts = Cooccurrence.from_targets(targets, self.data.names)

@@ -116,6 +116,11 @@ def check_options(config: BenchmarkConfig) -> None:
             f"start={config.train.start}: not for benchmarks; heads on frozen features have "
             "--frozen-start, and end to end all start at random"
         )
+    if config.train.lr == "find":
+        raise InputError(
+            "lr=find: not for benchmarks, whose methods try the same rates; give a number, and "
+            "--trials to try others"
+        )
     if config.frozen_start not in STARTS:
         raise unknown_choice("start", config.frozen_start, STARTS)
     for name in (*WORDS, *NUMBERS):

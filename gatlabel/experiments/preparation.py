@@ -33,10 +33,12 @@ class SplitFeatures:
     Attributes:
         targets: float32 ``(N, L)``.
         files: By kind, ``pooled`` and, if a head needs it, ``map``.
+        groups: The group of each image, or ``None``.
     """
 
     targets: NDArray[np.float32]
     files: dict[Kind, FeatureFile]
+    groups: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
     with progress_bar("features", pictures * len(kinds), config.progress) as advance:
         for name, source in sources.items():
             files = {k: extract(model, source, k, config.feature_cache, advance) for k in kinds}
-            parts[name] = SplitFeatures(source.targets, files)
+            parts[name] = SplitFeatures(source.targets, files, source.groups)
     return FrozenData(task.names, parts["train"], parts.get("tune"), parts["report"])
 
 

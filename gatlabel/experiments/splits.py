@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,23 +78,35 @@ def require_cuttable(targets: Targets) -> None:
         )
 
 
-def cut_for_tuning(targets: Targets, seed: int) -> tuple[Rows, Rows]:
+def cut_for_tuning(
+    targets: Targets, seed: int, groups: Sequence[str] | None = None
+) -> tuple[Rows, Rows]:
     """Divides training pictures into those to learn from and those to choose options by.
 
     Where labels are so rare that the share to choose by would have none, a picture of a label that
-    others have too changes places with one of that share.
+    others have too changes places with one of that share. Groups are kept together; then the whole
+    group of such a picture joins that share.
 
     Raises:
-        InputError: If no label is present in two pictures, or there are too few pictures.
+        InputError: If no label is present in two pictures, there are too few pictures or groups, or
+            a group is too large.
     """
     require_cuttable(targets)
     present = targets == PRESENT
-    learn, tune = stratify(present, (1 - TUNING_SHARE, TUNING_SHARE), seed)
+    learn, tune = stratify(present, (1 - TUNING_SHARE, TUNING_SHARE), seed, groups)
     if present[tune].any():
         return learn, tune
     rng = np.random.default_rng(seed)
     shared = present.sum(axis=0) >= 2
     given = rng.choice(np.flatnonzero(present[:, shared].any(axis=1)))  # all of these are in learn
+    if groups is not None:
+        joins = np.array([groups[row] == groups[given] for row in learn])
+        if not present[learn[~joins]].any():
+            raise InputError(
+                "options cannot be chosen on a part of the training pictures: all that have a "
+                "label are of one group; give val pictures with labels, or trials=1"
+            )
+        return learn[~joins], np.sort(np.concatenate([tune, learn[joins]]))
     taken = rng.choice(tune)
     return (
         np.sort(np.where(learn == given, taken, learn)),
@@ -101,15 +114,19 @@ def cut_for_tuning(targets: Targets, seed: int) -> tuple[Rows, Rows]:
     )
 
 
-def share_of(targets: Targets, share: float, seed: int) -> Rows:
+def share_of(
+    targets: Targets, share: float, seed: int, groups: Sequence[str] | None = None
+) -> Rows:
     """Draws a share of the pictures, stratified by label, another one for every seed.
+
+    Groups are drawn whole.
 
     Raises:
         InputError: If the share is less than one picture.
     """
     if share == 1:
         return np.arange(len(targets))
-    return stratify(targets == PRESENT, (share, 1 - share), seed)[0]
+    return stratify(targets == PRESENT, (share, 1 - share), seed, groups)[0]
 
 
 def hide(targets: Targets, hidden: float | str, seed: int) -> Targets:

@@ -41,6 +41,8 @@ class TrainConfig:
         separator: csv: what stands between labels in one cell.
         delimiter: csv: what stands between cells.
         split_column: csv: column that names the split; none splits at random, stratified.
+        group_column: csv and json: column (json: key) of the image's group, such as its patient or
+            video; splits that are made here keep groups together.
         unknown_column: csv: column with the labels of which nothing is known.
         difficult_column: csv: column with the labels whose objects are all hard to tell.
         minus_one: csv and json with one number per label: what -1 is, absent or unknown; none takes
@@ -134,7 +136,7 @@ class TrainConfig:
         epochs: Passes over the training pictures; none takes 12, and 4 for scenes.
         batch_size: Pictures in a step.
         optimizer: Optimiser: adamw or sgd.
-        lr: Largest learning rate of the head.
+        lr: Largest learning rate of the head, or find: by a ramp of rates before training.
         encoder_lr: Factor on the learning rate for the encoder; none takes 0.1, and 1 for scenes,
             which look like nothing in ImageNet.
         weight_decay: Weight decay, on weights but not on biases and norms.
@@ -173,6 +175,7 @@ class TrainConfig:
     separator: str = "|"
     delimiter: str = ","
     split_column: str | None = "split"
+    group_column: str | None = None
     unknown_column: str = "unknown"
     difficult_column: str = "difficult"
     minus_one: Literal["absent", "unknown"] | None = None
@@ -241,7 +244,7 @@ class TrainConfig:
     epochs: int | None = None
     batch_size: int = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float | None = 3e-3
+    lr: float | Literal["find"] | None = 3e-3
     encoder_lr: float | None = None
     weight_decay: float = 1e-2
     shrinkage: float = 1e-1

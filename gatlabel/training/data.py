@@ -129,6 +129,7 @@ ONLY_FOR = {
     "label_column": ("csv",),
     "separator": ("csv",),
     "split_column": ("csv",),
+    "group_column": ("csv", "json"),
     "label_columns": ("csv",),
     "delimiter": ("csv",),
     "unknown_column": ("csv",),

@@ -70,11 +70,8 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Returns the loss of one batch."""
-        images, targets, indices = batch
-        if self.completion is not None:
-            targets = self._completed_targets(indices, self.completion)
-        features = self.model.features(images)
-        logits, losses = self.model.head.training_losses(features, targets, self.loss)
+        images, _, indices = batch
+        logits, losses = self.batch_losses(batch)
         if self.completion is not None:
             self._keep_logits(logits, indices)
         self._losses.append(losses[0].detach())
@@ -93,17 +90,7 @@ class TrainingModule(pl.LightningModule):
 
         Takes no step where the loss or a norm is not finite, if the run skips such batches.
         """
-        apart = {id(p) for p in self.model.head.apart_parameters()}
-        # in the optimiser's order: sums in another order round otherwise
-        every = [p for group in optimizer.param_groups for p in group["params"]]
-        norms = []
-        for further in (False, True) if apart else (False,):
-            mine = [p for p in every if (id(p) in apart) == further]
-            # an infinite limit clips nothing
-            if gradient_clip_val:
-                norms.append(nn.utils.clip_grad_norm_(mine, float(gradient_clip_val)))
-            else:
-                norms.append(nn.utils.get_total_norm([p.grad for p in mine if p.grad is not None]))
+        norms = clip_gradients(self.model, optimizer, gradient_clip_val)
         values = {"loss": self._loss}
         # a scaler of gradients skips infinite ones by itself, and then lowers its scale
         if getattr(self.trainer.precision_plugin, "scaler", None) is None:
@@ -117,8 +104,7 @@ class TrainingModule(pl.LightningModule):
             step=self.global_step,
             rate=max(group["lr"] for group in optimizer.param_groups),
         ):
-            for parameter in every:
-                parameter.grad = None  # the optimiser leaves those alone
+            optimizer.zero_grad()  # the optimiser leaves parameters without gradient alone
             self._losses.pop()
             self._sizes.pop()
 
@@ -127,10 +113,18 @@ class TrainingModule(pl.LightningModule):
         self._losses, self._sizes = [], []
         self.guard.begin_epoch()
 
-    def _completed_targets(self, indices: Tensor, completion: Completion) -> Tensor:
+    def batch_losses(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Returns the logits ``(B, L)`` of a batch and the losses whose sum training lowers."""
+        features = self.model.features(batch[0])
+        return self.model.head.training_losses(features, self.current_targets(batch), self.loss)
+
+    def current_targets(self, batch: Batch) -> Tensor:
         """Returns the targets ``(B, L)`` of a batch as they stand now."""
+        _, targets, indices = batch
+        if self.completion is None:
+            return targets
         if self._completed is None:
-            self._completed = completion.targets.to(self.device)
+            self._completed = self.completion.targets.to(self.device)
         return self._completed[indices.to(self.device)]
 
     def _keep_logits(self, logits: Tensor, indices: Tensor) -> None:
@@ -193,3 +187,30 @@ class TrainingModule(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+
+def clip_gradients(
+    model: MultiLabelClassifier, optimizer: Any, limit: float | None
+) -> list[Tensor]:
+    """Clips the norm of what learns from further losses apart from the rest.
+
+    Args:
+        model: The model that the optimiser trains.
+        optimizer: Its groups hold the parameters.
+        limit: The largest norm; 0 or ``None`` clips nothing.
+
+    Returns:
+        The norms before clipping: of the rest, and of the parts that learn apart if there are any.
+    """
+    apart = {id(p) for p in model.head.apart_parameters()}
+    # in the optimiser's order: sums in another order round otherwise
+    every = [p for group in optimizer.param_groups for p in group["params"]]
+    norms = []
+    for further in (False, True) if apart else (False,):
+        mine = [p for p in every if (id(p) in apart) == further]
+        # an infinite limit clips nothing
+        if limit:
+            norms.append(nn.utils.clip_grad_norm_(mine, float(limit)))
+        else:
+            norms.append(nn.utils.get_total_norm([p.grad for p in mine if p.grad is not None]))
+    return norms

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, StepLR
 
 from gatlabel.encoders import parameter_groups
+from gatlabel.errors import InputError
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
 
@@ -20,19 +21,28 @@ def grouped_parameters(model: MultiLabelClassifier, config: TrainConfig) -> list
     head names in ``shrunk_parameters`` decays by ``shrinkage`` instead of ``weight_decay``.
     """
     scale = config.resolved().encoder_lr
-    assert scale is not None  # a resolved config has both
-    assert config.lr is not None
-    groups = parameter_groups(
-        model, config.lr, encoder_lr_scale=scale, weight_decay=config.weight_decay
-    )
+    assert scale is not None
+    rate = head_rate(config)
+    groups = parameter_groups(model, rate, encoder_lr_scale=scale, weight_decay=config.weight_decay)
     shrunk = [p for p in model.head.shrunk_parameters() if p.requires_grad]
     identities = {id(p) for p in shrunk}
     for group in groups:
         group["params"] = [p for p in group["params"] if id(p) not in identities]
     if shrunk:
-        group = {"name": "shrunk", "params": shrunk, "lr": config.lr}
+        group = {"name": "shrunk", "params": shrunk, "lr": rate}
         groups.append({**group, "weight_decay": config.shrinkage})
     return [group for group in groups if group["params"]]
+
+
+def head_rate(config: TrainConfig) -> float:
+    """Returns the largest learning rate of the head.
+
+    Raises:
+        InputError: If it has yet to be found.
+    """
+    if config.lr is None or isinstance(config.lr, str):
+        raise InputError(f"lr={config.lr}: only gatlabel train decides it; give a number")
+    return config.lr
 
 
 def make_optimizer(model: MultiLabelClassifier, config: TrainConfig) -> Optimizer:
@@ -42,8 +52,8 @@ def make_optimizer(model: MultiLabelClassifier, config: TrainConfig) -> Optimize
     if config.optimizer == "adamw":
         # Lightning cannot clip gradients under mixed precision if the optimiser is fused
         mixed = config.amp == "on" or (config.amp == "auto" and next(model.parameters()).is_cuda)
-        return torch.optim.AdamW(groups, lr=config.lr, fused=not mixed)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
+        return torch.optim.AdamW(groups, lr=head_rate(config), fused=not mixed)
+    return torch.optim.SGD(groups, lr=head_rate(config), momentum=0.9)
 
 
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> LRScheduler:

@@ -60,7 +60,7 @@ def check_options(config: TrainConfig) -> None:
     for name, (least, most) in BOUNDS.items():
         value = getattr(config, name)
         for number in value if isinstance(value, tuple) else (value,):
-            if number is not None:
+            if number is not None and not isinstance(number, str):  # a word in its place
                 finite_number(number, name, least, most)
     for name in SHARES:
         value = getattr(config, name)

@@ -41,6 +41,7 @@ from gatlabel.training.head_options import (
 from gatlabel.training.initialising import start_from
 from gatlabel.training.planning import plan
 from gatlabel.training.processes import refuse_several_processes
+from gatlabel.training.rate_finding import with_found_rate
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
@@ -206,6 +207,9 @@ def _run(
     if checkpoint is None or config.keep == "proven":  # else all is decided, and in the checkpoint
         config, start = plan(model, config, splits, completion, clock, say)
     freeze_parts(model, config)
+    if config.lr == "find":
+        batches = loaders(splits, model, config)
+        config = with_found_rate(config, model, batches[0], completion, say)
     if not resumed:
         folder.begin(config, counts, graph)
     untrained = copy.deepcopy(model) if start is not None and config.keep == "proven" else None

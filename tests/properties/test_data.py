@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gatlabel.data import stratify
+from gatlabel.data import folds, stratify
 from gatlabel.data.loader import SeededSampler
 
 
@@ -35,3 +35,23 @@ def test_an_epoch_visits_each_picture_once_and_depends_on_seed_and_epoch_only(
     order = list(running)
     assert order == list(resumed)
     assert sorted(index for index, _ in order) == list(range(count))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data(), st.integers(2, 5), st.integers(0, 2**31))
+def test_every_image_is_in_one_fold_and_no_group_in_two(
+    data: st.DataObject, count: int, seed: int
+) -> None:
+    sizes = data.draw(st.lists(st.integers(1, 4), min_size=4 * count, max_size=8 * count))
+    groups = data.draw(st.permutations(np.repeat(np.arange(len(sizes)), sizes).tolist()))
+    values = st.sampled_from([-1.0, 0.0, 1.0])
+    targets = data.draw(hnp.arrays(np.float32, (len(groups), 3), elements=values))
+    fold_of = folds(targets, count, groups=groups, seed=seed)
+    assert set(fold_of.tolist()) == set(range(count))
+    homes: dict[int, set[int]] = {}
+    for group, fold in zip(groups, fold_of.tolist(), strict=True):
+        homes.setdefault(group, set()).add(fold)
+    assert all(len(found) == 1 for found in homes.values())
+    held = np.bincount(fold_of)
+    assert held.max() - held.min() <= 2 * max(sizes)
+    np.testing.assert_array_equal(fold_of, folds(targets, count, groups=groups, seed=seed))

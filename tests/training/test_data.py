@@ -50,6 +50,19 @@ def test_csv_options(table: Path) -> None:
     assert negative.train.targets[0, 0] == 0
 
 
+def test_groups_stay_together(table: Path) -> None:
+    options = {"annotations": Path("list.csv"), "delimiter": ";", "image_column": "picture"}
+    options |= {"label_columns": ("dog",), "group_column": "cat"}
+    fractions = (0.5, 0.5, 0.0)
+    halves = config(data="csv", root=table, split_column=None, fractions=fractions, **options)
+    splits = read_data(halves)
+    assert [set(splits.train.groups), set(splits.val.groups)] in ([{"0"}, {"1"}], [{"1"}, {"0"}])
+    own = read_data(config(data="csv", root=table, split_column="kind", **options))
+    assert any("2 groups have images in train and in val ('0', '1')" in n for n in own.notes)
+    with pytest.raises(InputError, match="group_column=cat: not for data=voc, only for csv, json"):
+        read_data(config(data="voc", root=table, group_column="cat"))
+
+
 def test_fractions_where_the_data_has_no_split(table: Path) -> None:
     options = {"annotations": Path("list.csv"), "delimiter": ";", "image_column": "picture"}
     halves = config(

@@ -1,0 +1,145 @@
+"""Predictions for every image by a model that did not learn from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatlabel.array_reading import read_npz
+from gatlabel.errors import InputError
+from gatlabel.files import atomic_path
+from gatlabel.labels import LabelSet, check_targets
+
+Rows = NDArray[np.int64]
+#: Called with the positions to learn from, those to predict, and the number of the fold; returns
+#: scores ``(len(predicted), L)``.
+FitPredict = Callable[[Rows, Rows, int], NDArray[np.float32]]
+NAME = "out_of_fold.npz"
+ARRAYS = ("ids", "labels", "scores", "targets", "fold")
+
+
+def out_of_fold(
+    targets: NDArray[np.float32], fold_of: NDArray[np.int64], fit_predict: FitPredict
+) -> NDArray[np.float32]:
+    """Predicts every fold with what was fitted on the others.
+
+    Args:
+        targets: ``(N, L)``.
+        fold_of: ``(N,)``: the fold of each image; see :func:`~gatlabel.data.folds`.
+        fit_predict: Fits and predicts, once for each fold in ascending order. It is called with the
+            rows to learn from, the rows to predict, both ascending, and the fold.
+
+    Returns:
+        float32 ``(N, L)``: the scores of each image, in the order of the targets.
+
+    Raises:
+        InputError: If there is only one fold, the numbers of rows differ, or a result has another
+            shape or is not finite.
+    """
+    numbers = np.unique(fold_of)
+    if fold_of.shape != (len(targets),):
+        raise InputError(f"folds of shape {fold_of.shape} for {len(targets)} images")
+    if len(numbers) < 2:
+        raise InputError("out-of-fold predictions need at least two folds")
+    scores = np.empty(targets.shape, dtype=np.float32)
+    for fold in numbers.tolist():
+        rows = np.flatnonzero(fold_of == fold)
+        found = np.asarray(fit_predict(np.flatnonzero(fold_of != fold), rows, fold))
+        if found.shape != (len(rows), targets.shape[1]):
+            raise InputError(
+                f"fold {fold}: scores of shape {found.shape} for {len(rows)} images and "
+                f"{targets.shape[1]} labels"
+            )
+        if not np.isfinite(found).all():
+            raise InputError(f"fold {fold}: scores that are not finite")
+        scores[rows] = found
+    return scores
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Out-of-fold predictions of a data set, as ``out_of_fold.npz`` holds them.
+
+    Attributes:
+        ids: The N images.
+        labels: The L labels.
+        scores: float32 ``(N, L)``.
+        targets: float32 ``(N, L)``: what is known; -1 unknown.
+        fold: int64 ``(N,)``: the fold that each image was predicted in.
+
+    Raises:
+        InputError: If the shapes do not fit together, two images have one name, a score is not
+            finite, a target is out of range, or a fold is negative.
+    """
+
+    ids: Sequence[str]
+    labels: LabelSet
+    scores: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    fold: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.ids), len(self.labels))
+        if len(set(self.ids)) < len(self.ids):
+            raise InputError("two images of one name")
+        check_targets(self.targets, self.labels)
+        if not self.scores.shape == self.targets.shape == shape:
+            raise InputError(
+                f"scores {self.scores.shape} and targets {self.targets.shape} for {shape[0]} "
+                f"images and {shape[1]} labels"
+            )
+        if self.fold.shape != shape[:1] or (self.fold < 0).any():
+            raise InputError(f"folds are {shape[0]} numbers of at least 0")
+        if not np.isfinite(self.scores).all():
+            raise InputError("scores that are not finite")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes an npz file of plain arrays, whole or not at all.
+
+        Raises:
+            InputError: If it cannot be written.
+        """
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                ids=np.array(self.ids, dtype=np.str_),
+                labels=np.array(list(self.labels), dtype=np.str_),
+                scores=self.scores.astype(np.float32),
+                targets=self.targets.astype(np.float32),
+                fold=self.fold.astype(np.int64),
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> OutOfFold:
+        """Reads what :meth:`save` wrote; nothing is unpickled.
+
+        Raises:
+            InputError: If the file cannot be read, or holds something else; it is named.
+        """
+        arrays = read_npz(path, "file of out-of-fold predictions")
+        name = os.fspath(path)
+        missing = [key for key in ARRAYS if key not in arrays]
+        if missing:
+            raise InputError(f"{name} holds no array {missing[0]!r}: no out-of-fold predictions")
+        kinds = {"ids": "U", "labels": "U", "scores": "f", "targets": "f", "fold": "iu"}
+        for key, kind in kinds.items():
+            axes = 2 if key in ("scores", "targets") else 1
+            if arrays[key].dtype.kind not in kind or arrays[key].ndim != axes:
+                raise InputError(
+                    f"{name}: {key!r} is of type {arrays[key].dtype} and {arrays[key].ndim} axes"
+                )
+        try:
+            with np.errstate(over="ignore"):  # what is not finite then is found
+                return cls(
+                    arrays["ids"].tolist(),
+                    LabelSet(arrays["labels"].tolist()),
+                    arrays["scores"].astype(np.float32),
+                    arrays["targets"].astype(np.float32),
+                    arrays["fold"].astype(np.int64),
+                )
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error

@@ -1,0 +1,66 @@
+"""The loss of a model under training on the same images again and again."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gatlabel.data.seeds import mixed
+from gatlabel.errors import InputError
+from gatlabel.training.module import Batch, TrainingModule
+
+Losses = NDArray[np.float64]
+PROBE = 64  # images
+
+
+class Probe:
+    """Some training images with a known label, whose loss is taken after every step.
+
+    Always in the modes that training has and with the same dropout, so the noise between batches
+    and masks cancels in differences.
+
+    Args:
+        module: What is trained.
+        batches: Training batches; as many are taken as hold 64 images with a known label.
+        most: The most batches to take.
+
+    Raises:
+        InputError: If no label of these images is known.
+    """
+
+    def __init__(self, module: TrainingModule, batches: Iterator[Batch], most: int) -> None:
+        self.module = module
+        self.batches: list[Batch] = []
+        self.rows: list[list[int]] = []  # of each batch, the images with a known label
+        for batch in itertools.islice(batches, most):
+            self.batches.append(on_device(module.device, batch))
+            known = (module.current_targets(self.batches[-1]) >= 0).any(1)
+            self.rows.append(known.nonzero()[:, 0].tolist())
+            if sum(map(len, self.rows)) >= PROBE:
+                break
+        if not any(self.rows):
+            raise InputError(
+                "lr=find: no label is known of the training images that would judge a learning "
+                "rate; give a number"
+            )
+
+    @torch.no_grad()
+    def losses(self) -> Losses:
+        """Returns the loss of each image as the model is now: float64 ``(B,)``."""
+        losses = []
+        for number, (batch, rows) in enumerate(zip(self.batches, self.rows, strict=True)):
+            torch.manual_seed(mixed(self.module.config.seed, number, 0))
+            logits = self.module.batch_losses(batch)[0].float()
+            targets = self.module.current_targets(batch)
+            losses += [self.module.loss(logits[[row]], targets[[row]]) for row in rows]
+        return torch.stack(losses).double().cpu().numpy()
+
+
+def on_device(device: torch.device, batch: Batch) -> Batch:
+    """Returns a batch whose tensors are all on one device."""
+    images, targets, indices = batch
+    return images.to(device), targets.to(device), indices.to(device)

@@ -1,0 +1,251 @@
+"""The learning rate of a run, found by a short ramp before training begins (``--lr find``)."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import random
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from gatlabel.data.dataset import Item
+from gatlabel.data.seeds import mixed
+from gatlabel.errors import InputError
+from gatlabel.missing import Completion
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.checkpoints import Log
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.fitting import device_of, precision_of
+from gatlabel.training.module import Batch, TrainingModule, clip_gradients
+from gatlabel.training.optimizers import make_optimizer
+from gatlabel.training.probing import Losses, Probe, on_device
+
+LOWEST, HIGHEST = 1e-5, 10.0  # rates of the head, first and last of the ramp
+USUAL = 3e-3  # of a run that takes no steps
+STEPS = 48  # eight to a decade
+WINDOW = 5  # steps that the smoothed loss is a mean of
+COLLAPSED = 1.5  # the ramp ends where the smoothed loss is this many times its lowest
+SAFETY = 2.0  # a ramp takes one step at each rate, a run many
+DECADE = 10.0  # the rate of the collapse over the least that is taken from a start not fitted
+RETURNED = 0.1  # share of the fall of the loss that a rate may give back
+
+
+def with_found_rate(
+    config: TrainConfig,
+    model: MultiLabelClassifier,
+    loader: DataLoader[Item],
+    completion: Completion | None = None,
+    log: Log = lambda line: None,
+) -> TrainConfig:
+    """Returns a config whose learning rate is a number: it is found where ``lr`` is ``find``."""
+    if config.lr != "find":
+        return config
+    if not config.epochs:  # nothing learns by steps
+        return replace(config, lr=USUAL)
+    return replace(config, lr=find_rate(model, config, loader, completion=completion, log=log))
+
+
+def find_rate(
+    model: MultiLabelClassifier,
+    config: TrainConfig,
+    loader: DataLoader[Item],
+    *,
+    completion: Completion | None = None,
+    steps: int = STEPS,
+    log: Log = lambda line: None,
+) -> float:
+    """Finds the largest learning rate of the head that a run from this start should use.
+
+    A copy of the model trains on the run's batches with the run's optimiser, at rates that rise
+    exponentially (Smith, *Cyclical learning rates for training neural networks*, WACV 2017,
+    section 3.3). All groups keep their factors, so the encoder learns at ``encoder_lr`` times the
+    rate and frozen parts stay. After every step the loss is taken on the same probe images, with
+    the same dropout: the noise between batches, which other finders smooth away, cancels.
+    :func:`choose_rate` has the rule.
+
+    Args:
+        model: The model at its start; neither it nor any random state changes.
+        config: The resolved options of the run; their ``lr`` is not used.
+        loader: Of training images.
+        completion: Gives the targets of unknown labels as they stand now; it learns nothing.
+        steps: Steps of the ramp, if the loss does not collapse before.
+        log: Called with one line.
+
+    Returns:
+        The rate.
+
+    Raises:
+        InputError: If the loss is not finite at the start, no label of the training images is
+            known, or there are too few steps.
+    """
+    began = time.perf_counter()
+    rates, start, losses = ramp(model, config, loader, completion=completion, steps=steps)
+    rate = choose_rate(rates, start, losses)
+    log(
+        f"learning rate: {rate:g}, found in {len(rates)} steps of a ramp "
+        f"({time.perf_counter() - began:.1f} s)"
+    )
+    return rate
+
+
+def choose_rate(rates: Sequence[float], start: Losses, losses: Losses) -> float:
+    """Chooses the largest rate, of three digits, that keeps what the ramp has reached.
+
+    The loss of each rate is smoothed: the mean of its neighbours in the ramp. A rate is good if
+    its smoothed loss is above the lowest by no more than the standard error of that loss over the
+    images, or by a tenth of how far the loss fell below the start. Half of the largest good rate is
+    taken, since a ramp takes one step at each rate and a run many.
+
+    A start that is fitted already falls by less than the standard error, so this is the largest
+    rate that does not destroy it. From another start the loss falls fast, overshoots and settles
+    again at higher rates, so at least a tenth of the rate at which it collapses is taken.
+
+    Args:
+        rates: The rates of the T steps, ascending.
+        start: ``(B,)``: the loss of every probe image before the first step.
+        losses: ``(T, B)``: the same after the step of each rate.
+    """
+    half = WINDOW // 2
+    smooth = np.stack(
+        [losses[max(0, k - half) : k + half + 1].mean(axis=0) for k in range(len(losses))]
+    )
+    means = smooth.mean(axis=1)  # (T,)
+    best = smooth[means.argmin()]  # (B,)
+    noise = best.std(ddof=1) / math.sqrt(len(best)) if len(best) > 1 else 0.0
+    fall = start.mean() - means.min()
+    good = np.flatnonzero(means - means.min() <= max(noise, RETURNED * fall))
+    rate = rates[good[-1]] / SAFETY
+    if fall > noise and _has_collapsed(losses):
+        rate = max(rate, rates[-1] / DECADE)
+    return float(f"{rate:.3g}")
+
+
+def ramp(
+    model: MultiLabelClassifier,
+    config: TrainConfig,
+    loader: DataLoader[Item],
+    *,
+    completion: Completion | None = None,
+    steps: int = STEPS,
+) -> tuple[list[float], Losses, Losses]:
+    """Trains a copy of a model at rising rates until its loss collapses.
+
+    Args:
+        model: As :func:`find_rate` takes it, and all others too.
+        config: The options.
+        loader: Of training images.
+        completion: Gives the targets.
+        steps: Steps at most.
+
+    Returns:
+        The T rates, the loss of every probe image at the start ``(B,)``, and after the step of
+        each rate ``(T, B)``; all are finite.
+
+    Raises:
+        InputError: As :func:`find_rate`.
+    """
+    if steps < WINDOW:
+        raise InputError(f"steps={steps}: a ramp needs at least {WINDOW}")
+    device = device_of(config)
+    with _same_random_state(device), closing(_epochs(loader)) as batches:
+        module = TrainingModule(copy.deepcopy(model), config, len(loader), completion).to(device)
+        trainee = _Trainee(module)
+        with trainee.precision:
+            probe = Probe(module, batches, max(1, len(loader) // 2))
+            start = probe.losses()
+        if not np.isfinite(start).all():
+            raise InputError(
+                "lr=find: the loss is not finite before the first step; give a number, then "
+                "training names the images"
+            )
+        rates: list[float] = []
+        losses: list[Losses] = []
+        for step, rate in enumerate(np.geomspace(LOWEST, HIGHEST, steps).tolist()):
+            rate = float(f"{rate:.2g}")
+            trainee.step(on_device(device, next(batches)), step, rate)
+            with trainee.precision:
+                found = probe.losses()
+            if not np.isfinite(found).all():
+                break
+            rates.append(rate)
+            losses.append(found)
+            if _has_collapsed(losses):
+                break
+    if not losses:
+        raise InputError(f"lr=find: training diverges at a learning rate of {LOWEST:g}")
+    return rates, start, np.stack(losses)
+
+
+class _Trainee:
+    """Trains a module step by step, each at a rate of its own, with the optimiser of a run."""
+
+    def __init__(self, module: TrainingModule) -> None:
+        self.module = module
+        config, device = module.config, module.device
+        precision = precision_of(config)
+        half = precision == "16-mixed"
+        kind = torch.float16 if half else torch.bfloat16
+        self.precision = torch.autocast(device.type, kind, enabled=precision != "32-true")
+        self.scaler = torch.amp.GradScaler(device.type, enabled=half)
+        self.optimizer = make_optimizer(module.model, replace(config, lr=1.0))
+        self.factors = [group["lr"] for group in self.optimizer.param_groups]
+
+    def step(self, batch: Batch, number: int, rate: float) -> None:
+        """Takes one step, unless the loss or gradient of the batch is not finite."""
+        for group, factor in zip(self.optimizer.param_groups, self.factors, strict=True):
+            group["lr"] = rate * factor
+        self.optimizer.zero_grad()
+        torch.manual_seed(mixed(self.module.config.seed, number))
+        with self.precision:
+            loss = self.module.training_step(batch, number)
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(self.optimizer)
+        limit = self.module.config.clip_gradient
+        norms = clip_gradients(self.module.model, self.optimizer, limit)
+        # a scaler of gradients skips infinite ones by itself
+        judged = [loss.detach()] if self.scaler.is_enabled() else [loss.detach(), *norms]
+        if all(bool(torch.isfinite(value)) for value in judged):
+            self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+
+def _has_collapsed(losses: Sequence[Losses] | Losses) -> bool:
+    """Whether the mean loss of the last steps is far above that of the best."""
+    means = np.array([loss.mean() for loss in losses])
+    if len(means) < WINDOW:
+        return False
+    smooth = np.convolve(means, np.ones(WINDOW) / WINDOW, mode="valid")
+    return bool(smooth[-1] > COLLAPSED * smooth.min())
+
+
+@contextmanager
+def _same_random_state(device: torch.device) -> Iterator[None]:
+    """Restores the random states of torch, NumPy and Python, whatever happens inside."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - of libraries that use it
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+
+
+def _epochs(loader: DataLoader[Item]) -> Generator[Batch]:
+    """Yields the batches of the first epoch, the second and so on; the sampler is left as it is."""
+    sampler = loader.sampler
+    epoch = getattr(sampler, "epoch", None)
+    try:
+        for number in itertools.count():
+            if epoch is not None:
+                sampler.set_epoch(number)  # type: ignore[attr-defined]
+            yield from loader
+    finally:
+        if epoch is not None:
+            sampler.set_epoch(epoch)  # type: ignore[attr-defined]

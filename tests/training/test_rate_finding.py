@@ -1,0 +1,368 @@
+"""A ramp finds the learning rate: against a slow definition, and without leaving a trace."""
+
+import copy
+import dataclasses
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from gatlabel.baselines.ridge import ridge_start
+from gatlabel.data import ImageDataset, evaluation_transform, loader
+from gatlabel.errors import InputError
+from gatlabel.experiments import make_config
+from gatlabel.graph import Cooccurrence
+from gatlabel.missing import make_completion
+from gatlabel.nn import LinearHead
+from gatlabel.training import TrainConfig, default, rate_finding, resume, train
+from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.config import read_options
+from gatlabel.training.optimizers import make_optimizer
+from gatlabel.training.options import config_from
+from gatlabel.training.rate_finding import choose_rate, find_rate, ramp
+from tests.data.pictures import DrawnImages
+
+N, D, L, B = 160, 6, 4, 16
+
+
+class FeatureModel(nn.Module):
+    """A head on features that stand for images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = LinearHead(D, L)
+
+    def features(self, images: Tensor) -> Tensor:
+        return images
+
+
+def drawn() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(N, D, generator=generator)
+    noise = torch.randn(N, L, generator=generator)
+    y = (x @ torch.randn(D, L, generator=generator) + noise > 0.5).float()
+    return x, y
+
+
+def features_loader(x: Tensor, y: Tensor) -> DataLoader:
+    return DataLoader(TensorDataset(x, y, torch.arange(len(x))), batch_size=B)
+
+
+def options(**changes) -> TrainConfig:
+    return default(
+        **{"head": "linear", "freeze": "encoder", "image_size": 32, **changes}
+    ).resolved()
+
+
+def model_at_zero() -> FeatureModel:
+    model = FeatureModel()
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    return model
+
+
+def slow_choice(rates: list[float], start: list[float], losses: list[list[float]]) -> float:
+    """The rule of ``choose_rate`` in plain numbers."""
+    smooth = []
+    for k in range(len(losses)):
+        near = [losses[j] for j in range(len(losses)) if abs(j - k) <= 2]
+        smooth.append([sum(column) / len(near) for column in zip(*near, strict=True)])
+    means = [sum(row) / len(row) for row in smooth]
+    lowest = min(means)
+    best = smooth[means.index(lowest)]
+    spread = sum((value - lowest) ** 2 for value in best) / (len(best) - 1)
+    noise = (spread / len(best)) ** 0.5
+    fall = sum(start) / len(start) - lowest
+    good = [mean <= lowest + max(noise, fall / 10) for mean in means]
+    rate = max(rate for rate, yes in zip(rates, good, strict=True) if yes) / 2
+    last = [sum(map(sum, losses[k : k + 5])) for k in range(len(losses) - 4)]
+    if fall > noise and last[-1] > 1.5 * min(last):
+        rate = max(rate, rates[-1] / 10)
+    return rate
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("fall", [0.0, 0.5])
+@pytest.mark.parametrize("length", [22, 30])  # before the loss collapses, and after
+def test_the_choice_is_that_of_the_slow_definition(seed: int, fall: float, length: int) -> None:
+    rng = np.random.default_rng(seed)
+    rates = np.geomspace(1e-5, 1, 30)
+    curve = (np.log10(rates) + 3) ** 2 * 0.02 + 0.2
+    rates, curve = rates[:length], curve[:length]
+    losses = curve[:, None] + rng.normal(0, 0.05, (length, 12)) + rng.normal(0, 0.1, 12)
+    start = losses[0] + fall
+    expected = slow_choice(rates.tolist(), start.tolist(), losses.tolist())
+    assert choose_rate(rates.tolist(), start, losses) == pytest.approx(expected, rel=5e-3)
+    assert rates[3] < expected <= rates[-1] / 2 + 1e-9
+
+
+def test_an_overshoot_from_a_random_start_is_not_the_end() -> None:
+    rates = np.geomspace(1e-5, 1e-1, 33).tolist()
+    curve = np.where(np.array(rates) < 2e-4, 0.2, 0.27)
+    curve[-5:] = 0.6
+    losses = curve[:, None] + np.linspace(-0.01, 0.01, 8)
+    assert choose_rate(rates, losses[0] + 0.3, losses) == pytest.approx(1e-2)
+    assert choose_rate(rates, losses[0], losses) < 2e-4  # a fitted start stays what it is
+
+
+def test_the_ramp_is_that_of_the_slow_definition() -> None:
+    """SGD with momentum, written out: the gradient of mean BCE is (p - y) x / (B L)."""
+    x, y = drawn()
+    config = options(optimizer="sgd", clip_gradient=0.0, weight_decay=0.0)
+    rates, start, losses = ramp(model_at_zero(), config, features_loader(x, y), steps=12)
+    weight, bias = torch.zeros(L, D), torch.zeros(L)
+    speed, bias_speed = torch.zeros(L, D), torch.zeros(L)
+    probe = x[:64], y[:64]  # four batches of the first epoch; the ramp trains on the others
+    order = [*range(4, 10), *range(10), *range(10)]
+    assert start == pytest.approx(np.full(64, np.log(2)))
+    for step, rate in enumerate(rates):
+        rows = slice(order[step] * B, order[step] * B + B)
+        error = (torch.sigmoid(x[rows] @ weight.T + bias) - y[rows]) / (B * L)
+        speed = 0.9 * speed + error.T @ x[rows]
+        bias_speed = 0.9 * bias_speed + error.sum(0)
+        weight, bias = weight - rate * speed, bias - rate * bias_speed
+        logits = probe[0] @ weight.T + bias
+        expected = torch.where(probe[1] == 1, -logits, logits).exp().log1p().mean(1)
+        np.testing.assert_allclose(losses[step], expected, rtol=1e-3)
+    assert np.diff(np.log(rates)) == pytest.approx(np.log(1e6) / 11, abs=0.1)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_fitted_start_is_not_destroyed(optimizer: str) -> None:
+    x, y = drawn()
+    model = FeatureModel()
+    start = ridge_start(x, y)
+    model.head.start_linear(start.weight, start.bias)
+    batches = features_loader(x, y)
+    config = options(optimizer=optimizer, clip_gradient=0.0)
+    rate = find_rate(model, config, batches)
+
+    @torch.no_grad()
+    def mean_loss(model: FeatureModel) -> float:
+        return float(nn.functional.binary_cross_entropy_with_logits(model.head(x), y))
+
+    def loss_after(rate: float) -> float:
+        trained = copy.deepcopy(model)
+        steps = make_optimizer(trained, dataclasses.replace(config, lr=rate))
+        for images, targets, _ in [*batches, *batches]:
+            steps.zero_grad()
+            loss = nn.functional.binary_cross_entropy_with_logits(trained.head(images), targets)
+            loss.backward()
+            steps.step()
+        return mean_loss(trained)
+
+    before = mean_loss(model)
+    assert loss_after(rate) < before * 1.25
+    assert loss_after(30 * rate) > before * 1.5
+
+
+class ExplosiveModel(FeatureModel):
+    """Its features grow exponentially with a parameter, and overflow at high rates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.growth = nn.Parameter(torch.tensor(0.01))
+
+    def features(self, images: Tensor) -> Tensor:
+        return images * torch.cosh(100 * self.growth)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_ramp_ends_before_nan(optimizer: str) -> None:
+    config = options(optimizer=optimizer, clip_gradient=0.0)
+    torch.manual_seed(0)
+    rates, start, losses = ramp(ExplosiveModel(), config, features_loader(*drawn()))
+    assert np.isfinite(losses).all()
+    assert len(rates) == len(losses) < rate_finding.STEPS
+    found = choose_rate(rates, start, losses)
+    assert 1e-5 < found < rates[-1]
+
+
+def test_a_batch_that_is_not_finite_takes_no_step() -> None:
+    x, y = drawn()
+    x[5 * B] = torch.nan  # in the second batch of the ramp
+    config = options(optimizer="sgd", clip_gradient=0.0)
+    _, _, losses = ramp(model_at_zero(), config, features_loader(x, y), steps=12)
+    assert len(losses) == 12
+    assert (losses[1] == losses[0]).all()
+    assert (losses[2] != losses[1]).any()
+
+
+def images_model(**changes) -> tuple[nn.Module, TrainConfig, DataLoader]:
+    targets = np.random.default_rng(0).integers(0, 2, (20, 3)).astype(np.float32)
+    source = DrawnImages(targets)
+    small = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "batch_size": 4, **changes}
+    config = options(**small)
+    counts = Cooccurrence.from_targets(source.targets, source.labels)
+    torch.manual_seed(0)
+    model = build_model(config, build_graph(config, counts), config.head)
+    dataset = ImageDataset(source, evaluation_transform(32, "squash"))
+    return model, config, loader(dataset, config.batch_size, train=True, seed=config.seed)
+
+
+class EndedError(Exception):
+    """Raised in the midst of a ramp."""
+
+
+def everything(model: nn.Module, batches: DataLoader) -> list:
+    states = [*model.state_dict().values(), torch.get_rng_state()]
+    states += [torch.from_numpy(np.random.get_state()[1].astype(np.int64))]  # noqa: NPY002
+    modes = [module.training for module in model.modules()]
+    return [*(state.clone() for state in states), modes, random.getstate(), batches.sampler.epoch]
+
+
+@pytest.mark.parametrize("end", [None, EndedError, KeyboardInterrupt])
+@pytest.mark.parametrize("freeze", ["none", "norms"])
+def test_nothing_is_changed(
+    end: type[BaseException] | None, freeze: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, config, batches = images_model(freeze=freeze, head="query", hidden=8, heads=2)
+    batches.sampler.set_epoch(7)
+    before = everything(model, batches)
+    if end is None:
+        find_rate(model, config, batches, steps=6)
+    else:
+        original = rate_finding.clip_gradients
+
+        def clip(*arguments):
+            random.random()
+            np.random.rand()  # noqa: NPY002
+            if torch.rand(()) >= 0 and next(count) == 2:
+                raise end
+            return original(*arguments)
+
+        count = iter(range(9))
+        monkeypatch.setattr(rate_finding, "clip_gradients", clip)
+        with pytest.raises(end):
+            find_rate(model, config, batches, steps=6)
+    after = everything(model, batches)
+    for one, other in zip(before, after, strict=True):
+        assert torch.equal(one, other) if isinstance(one, Tensor) else one == other
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list:
+    """The modules that ramps have trained, with their optimisers' groups."""
+    found: list = []
+    original = rate_finding.make_optimizer
+
+    def make(model, config):
+        optimizer = original(model, config)
+        found.append((model, copy.deepcopy(model.state_dict()), optimizer.param_groups))
+        return optimizer
+
+    monkeypatch.setattr(rate_finding, "make_optimizer", make)
+    return found
+
+
+@pytest.mark.parametrize("freeze", ["encoder", "norms", "none"])
+def test_what_is_frozen_stays_and_the_encoder_keeps_its_factor(freeze: str, trained) -> None:
+    model, config, batches = images_model(freeze=freeze)
+    if freeze != "encoder":
+        config = dataclasses.replace(config, encoder_lr=0.05)
+    find_rate(model, config, batches, steps=6)
+    ((ramped, before, groups),) = trained
+    changed = {name for name, value in ramped.state_dict().items() if (value != before[name]).any()}
+    statistics = {name for name in changed if "running_" in name}
+    assert {name for name in changed if name.startswith("head.")}
+    assert bool(changed - statistics - {n for n in changed if n.startswith("head.")}) == (
+        freeze != "encoder"
+    )
+    assert bool(statistics) == (freeze == "none")
+    rates = {group["name"].split(",")[0]: group["lr"] for group in groups}
+    assert rates["head"] == 10.0
+    if freeze != "encoder":
+        assert rates["encoder"] == pytest.approx(0.5)
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    model, config, batches = images_model(head="query", hidden=8, heads=2)
+    first = ramp(model, config, batches, steps=6)
+    torch.rand(5)
+    again = ramp(model, config, batches, steps=6)
+    other = ramp(model, dataclasses.replace(config, seed=1), batches, steps=6)
+    assert (first[2] == again[2]).all()
+    assert (first[2] != other[2]).any()
+
+
+def test_completed_targets_are_taken_as_they_stand() -> None:
+    x, y = drawn()
+    hidden = y.clone()
+    hidden[:, 0] = -1
+    completion = make_completion("prior", hidden)
+    before = copy.deepcopy(completion.state_dict())
+    batches, config = features_loader(x, hidden), options(clip_gradient=0.0)
+    found = ramp(model_at_zero(), config, batches, completion=completion, steps=40)
+    assert torch.equal(completion.state_dict()["targets"], before["targets"])
+    direct = ramp(model_at_zero(), config, features_loader(x, completion.targets), steps=40)
+    assert (found[2] == direct[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("images", "lr=find: the loss is not finite before the first step"),
+        ("targets", "lr=find: no label is known"),
+        ("steps", "steps=4"),
+    ],
+)
+def test_what_cannot_be_ramped_is_one_line(change: str, message: str) -> None:
+    x, y = drawn()
+    if change == "images":
+        x[3] = torch.nan
+    elif change == "targets":
+        y[:] = -1
+    with pytest.raises(InputError, match=message):
+        find_rate(model_at_zero(), options(), features_loader(x, y), steps=4 + (change != "steps"))
+
+
+def run_options(root: Path, folder: Path, **changes) -> TrainConfig:
+    small = {"data": "csv", "root": root, "output": folder, "backbone": "shufflenet_v2_x0_5"}
+    small |= {"weights": "none", "head": "linear", "image_size": 32, "batch_size": 4, "epochs": 1}
+    return default(**{**small, "progress": False, "workers": 0, **changes})
+
+
+def test_a_run_finds_its_rate_once_and_writes_it(tiny_csv: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(run_options(tiny_csv, tmp_path / "found", lr="find"), say=lines.append)
+    (line,) = [line for line in lines if line.startswith("learning rate: ")]
+    rate = read_options(tmp_path / "found" / "config.yaml")["lr"]
+    assert isinstance(rate, float)
+    assert line.startswith(f"learning rate: {rate:g}, found in ")
+    train(run_options(tiny_csv, tmp_path / "given", lr=rate))
+    first, second = (
+        (tmp_path / name / "model.safetensors").read_bytes() for name in ("found", "given")
+    )
+    assert first == second
+    state = torch.load(tmp_path / "found" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["run"]["options"]["lr"] == rate
+
+
+def test_a_resumed_run_does_not_find_it_again(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(run_options(tiny_csv, tmp_path / "run", lr="find"))
+    (tmp_path / "run" / "report.html").unlink()  # as if killed at the end
+    monkeypatch.setattr(rate_finding, "find_rate", None)
+    resume(tmp_path / "run")
+
+
+def test_the_word_is_read_and_others_are_refused() -> None:
+    assert config_from({"lr": "find"}).lr == "find"
+    assert config_from({"lr": "0.1"}).lr == 0.1
+    with pytest.raises(InputError, match=r"^lr='search': give a number, or find$"):
+        TrainConfig(lr="search")
+    with pytest.raises(InputError, match="--lr"):
+        config_from({"lr": "search"})
+
+
+def test_where_nothing_is_found_the_word_is_refused() -> None:
+    with pytest.raises(InputError, match="lr=find: not for benchmarks"):
+        make_config("heads", lr="find", mode="end-to-end")
+    with pytest.raises(InputError, match="lr=find: only gatlabel train decides it"):
+        make_optimizer(model_at_zero(), options(lr="find"))
