@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.similarity.evidence import Evidence, SourceEvidence
+from gatlabel.baselines.similarity.held_out import learnable
+from gatlabel.baselines.similarity.label_map import predictions
+from gatlabel.baselines.similarity.sources import normalised
 from gatlabel.nn.heads.kin import kinship_of
 
 
@@ -22,8 +25,9 @@ class SimilarityChoice:
             ``κ · 3 / (3 + n)``. At 0 classifiers are exactly the linear ones.
         source_unseen: The source for labels without positives, or ``None``.
         strength_unseen: Theirs.
-        rule: How these are predicted: ``neighbours`` or ``map``
-            (:func:`~gatlabel.baselines.similarity.label_map.map_weights`).
+        map_penalty: Penalty of the map from vectors to classifiers that predicts these
+            (:func:`~gatlabel.baselines.similarity.label_map.map_weights`); ``None`` where they have
+            the average of similar labels' classifiers.
         evidence: What the tests found, by source.
         seen: bool ``(L,)``: labels with a known presence and a known absence.
         positives: float64 ``(L,)``, known presences.
@@ -31,18 +35,25 @@ class SimilarityChoice:
             rows of labels that do not share are zero.
         prediction: float64 ``(L, L)``: weights of the seen labels' classifiers in those of labels
             without positives; other rows are zero.
+        reason: Why nothing was tested, where nothing was.
     """
 
     source: str | None
     strength: float
     source_unseen: str | None
     strength_unseen: float
-    rule: str
+    map_penalty: float | None
     evidence: tuple[SourceEvidence, ...]
     seen: Tensor
     positives: Tensor
     similarity: Tensor
     prediction: Tensor
+    reason: str = ""
+
+    @property
+    def rule(self) -> str:
+        """What predicts the classifiers of labels without positives: ``neighbours`` or ``map``."""
+        return "neighbours" if self.map_penalty is None else "map"
 
     @property
     def linear(self) -> bool:
@@ -65,12 +76,9 @@ class SimilarityChoice:
     def explain(self) -> list[str]:
         """Returns one line for labels with positives, one for labels without: what and why."""
         return [
-            _line("with positives", self.source, self.strength, "seen", self.evidence),
-            _line(
-                "without positives", self.source_unseen, self.strength_unseen, "unseen",
-                self.evidence, self.rule,
-            ),
-        ]  # fmt: skip
+            self._line("with positives", self.source, self.strength, "seen"),
+            self._line("without positives", self.source_unseen, self.strength_unseen, "unseen"),
+        ]
 
     def record(self) -> dict[str, Any]:
         """Returns what was chosen and found, as JSON values."""
@@ -93,20 +101,79 @@ class SimilarityChoice:
             ],
         }
 
+    def _line(self, which: str, source: str | None, strength: float, test: str) -> str:
+        tests = {one.name: getattr(one, test) for one in self.evidence}
+        found: dict[str, Evidence] = {n: one for n, one in tests.items() if one is not None}
+        start = f"similarity, labels {which}: "
+        if source is not None:
+            mapped = test == "unseen" and self.rule == "map"
+            how = ", by a map from vectors to classifiers" if mapped else ""
+            figures = f" ({_figures(found[source], test)})" if source in found else ""
+            return f"{start}{source}, strength {strength:.2f}{how}{figures}"
+        if not found:
+            return f"{start}none ({self.reason or 'no source to test'})"
+        best = min(found, key=lambda name: (found[name].p, -found[name].z))
+        return f"{start}none; nearest was {best} ({_figures(found[best], test)})"
 
-def _line(
-    which: str, source: str | None, strength: float, test: str,
-    evidence: tuple[SourceEvidence, ...], rule: str = "neighbours",
-) -> str:  # fmt: skip
-    found = {one.name: getattr(one, test) for one in evidence if getattr(one, test) is not None}
-    start = f"similarity, labels {which}: "
-    if source is not None:
-        how = ", by a map from vectors to classifiers" if rule == "map" else ""
-        return f"{start}{source}, strength {strength:.2f}{how} ({_figures(found[source], test)})"
-    if not found:
-        return f"{start}none, no source to test"
-    best = min(found, key=lambda name: (found[name].p, -found[name].z))
-    return f"{start}none; nearest was {best} ({_figures(found[best], test)})"
+
+@dataclass(frozen=True, eq=False)
+class Used:
+    """A source that is used, at a strength.
+
+    Attributes:
+        name: The source.
+        strength: At least 0 and below 1.
+        similarity: ``(L, L)``, row = target.
+        vectors: ``(L, F)``, if it has some.
+    """
+
+    name: str
+    strength: float
+    similarity: Tensor
+    vectors: Tensor | None = None
+
+
+def assembled(
+    targets: Tensor,
+    seen_by: Used | None = None,
+    unseen_by: Used | None = None,
+    map_penalty: float | None = None,
+    *,
+    evidence: tuple[SourceEvidence, ...] = (),
+    reason: str = "",
+) -> SimilarityChoice:
+    """Makes a choice of its parts; :func:`choose_similarity` finds them.
+
+    Args:
+        targets: ``(N, L)``, -1 for unknown.
+        seen_by: For labels with positives.
+        unseen_by: For labels without.
+        map_penalty: See :class:`SimilarityChoice`.
+        evidence: What the tests found.
+        reason: Why nothing was tested.
+    """
+    seen = learnable(targets)
+    similarity = torch.zeros(len(seen), len(seen), dtype=torch.float64)
+    prediction = torch.zeros_like(similarity)
+    if seen_by is not None:
+        similarity[seen] = normalised(seen_by.similarity * seen)[seen]
+    if unseen_by is not None:
+        similarity[~seen] = normalised(unseen_by.similarity * seen)[~seen]
+        found = predictions(unseen_by.similarity, unseen_by.vectors, seen, map_penalty)
+        prediction[~seen] = found[~seen]
+    return SimilarityChoice(
+        None if seen_by is None else seen_by.name,
+        0.0 if seen_by is None else seen_by.strength,
+        None if unseen_by is None else unseen_by.name,
+        0.0 if unseen_by is None else unseen_by.strength,
+        None if unseen_by is None else map_penalty,
+        evidence,
+        seen,
+        targets.double().clamp(min=0).sum(0),
+        similarity,
+        prediction,
+        reason,
+    )
 
 
 def _figures(one: Evidence, test: str) -> str:

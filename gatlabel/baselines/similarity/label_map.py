@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gatlabel.baselines.similarity.sources import normalised
+
 #: Penalties that are tried, in units of the mean squared length of the centred vectors.
 MAP_PENALTIES = (0.3, 1.0, 3.0)
 
@@ -41,3 +43,19 @@ def map_weights(vectors: Tensor, seen: Tensor, penalty: float) -> Tensor:
     left_out = -inverse / inverse.diagonal()[:, None]
     found[rows[:, None], rows] = left_out.fill_diagonal_(0)
     return found
+
+
+def predictions(
+    similarity: Tensor, vectors: Tensor | None, seen: Tensor, map_penalty: float | None
+) -> Tensor:
+    """Weights of the seen labels' classifiers in each label's predicted one, ``(L, L)``.
+
+    Args:
+        similarity: ``(L, L)``, row = target.
+        vectors: ``(L, F)``, where the map is asked for.
+        seen: bool ``(L,)``.
+        map_penalty: μ of the map, or ``None`` for the average of similar labels.
+    """
+    if map_penalty is None or vectors is None:
+        return normalised(similarity * seen)
+    return map_weights(vectors, seen, map_penalty)
