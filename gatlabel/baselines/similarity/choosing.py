@@ -33,14 +33,14 @@ def choose_similarity(
 ) -> SimilarityChoice:
     """Chooses which labels share classifiers, and how strongly.
 
-    Two tests, each at half of ``LEVEL`` (:mod:`~gatlabel.baselines.similarity.judging`), each
+    Two tests, at levels of together 3 % (:mod:`~gatlabel.baselines.similarity.judging`), each
     corrected for the number of sources:
 
     - **Labels with positives**, by leave-one-image-out: does the error of images left out fall as
       the strength leaves 0 (:class:`~gatlabel.baselines.similarity.seen.ImageJudge`)? It must fall
       more than under permuted names, and beyond chance over images.
-    - **Labels without**, by leave-one-label-out: do the classifiers of similar labels order a
-      label's images better than those of permuted names
+    - **Labels without**, by leave-one-label-out: do the classifiers of similar labels tell a
+      label's images from others better than those of permuted names
       (:mod:`~gatlabel.baselines.similarity.unseen`)?
 
     The strength is that of the least squared error, times the share of the effect that its

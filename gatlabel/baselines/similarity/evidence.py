@@ -25,8 +25,8 @@ class Evidence:
             unit of strength, in shares of a label's variance; by leave-one-label-out the AUC.
         null_mean: Mean of the effect under permuted names.
         null_sd: Its standard deviation.
-        z: ``(effect - null_mean) / null_sd``; by leave-one-image-out at most the paired z of the
-            effect over images.
+        z: How many standard deviations it lies above permuted names; by leave-one-image-out at most
+            the paired z over images, by leave-one-label-out that of scores, not of ranks.
         p: Permutation p-value, corrected for the number of sources in the test.
         strength: The strength that the evidence supports, after shrinkage; 0 for none.
         labels: Number of labels that were tested.

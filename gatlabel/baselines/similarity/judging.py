@@ -12,7 +12,6 @@ from gatlabel.baselines.similarity import unseen as lolo
 from gatlabel.baselines.similarity.evidence import (
     MOST_STRENGTH,
     Evidence,
-    Family,
     permutation_tests,
 )
 from gatlabel.baselines.similarity.held_out import HeldOut
@@ -20,8 +19,9 @@ from gatlabel.baselines.similarity.label_map import MAP_PENALTIES, predictions
 from gatlabel.baselines.similarity.seen import ImageJudge, among
 from gatlabel.baselines.similarity.sources import SimilaritySource
 
-#: Chance that anything is chosen where names and targets mean nothing; half for either test.
-LEVEL = 0.05
+#: Chance that something is chosen for labels with, and without, positives where names and targets
+#: mean nothing. Most of it goes where similarity pays most.
+LEVEL_SEEN, LEVEL_UNSEEN = 0.005, 0.025
 #: A smaller strength is none: it would change nothing but the time that heads take.
 LEAST_STRENGTH = 0.01
 
@@ -46,17 +46,21 @@ def judge_seen(
 ) -> dict[str, Evidence]:
     """Leave-one-image-out for labels with positives, by the name of the source."""
     tests = [judge.test(source) for source in sources]
-    family = permutation_tests([test.pairs for test in tests], permutations, LEVEL / 2, seed)
+    family = permutation_tests([test.pairs for test in tests], permutations, LEVEL_SEEN, seed)
     z = torch.minimum(family.z, torch.tensor([test.z for test in tests]).double())
     kept = family.shrinkage(z)
     labels = len(judge.share)
     found = {}
     for at, (source, test) in enumerate(zip(sources, tests, strict=True)):
-        strength = _strength(family, at, float(kept[at]), test.best)
+        strength = _strength(float(kept[at]), test.best)
         if strength and source.matrix is not None:
             similarity = among(source.matrix, judge.held.seen)
             strength *= judge.lowers_error(similarity, strength)
-        found[source.name] = _evidence(family, at, float(z[at]), strength, labels, 2 / labels)
+        unit = 2 / labels
+        found[source.name] = Evidence(
+            unit * float(family.own[at]), unit * float(family.mean[at]),
+            unit * float(family.sd[at]), float(z[at]), float(family.p[at]), strength, labels,
+        )  # fmt: skip
     return found
 
 
@@ -72,18 +76,26 @@ def judge_unseen(
     ]
     if not candidates:
         return {}
-    table, weights = lolo.rank_table(held), lolo.label_weights(held)
+    tables, weights = lolo.pair_tables(held), lolo.label_weights(held)
     inside = [prediction[held.seen][:, held.seen] for _, _, prediction in candidates]
-    pairs = [[lolo.pair_of(prediction, table, weights)] for prediction in inside]
-    family = permutation_tests(pairs, permutations, LEVEL / 2, seed)
+    family, shown = (
+        permutation_tests(
+            [[lolo.pair_of(prediction, table, weights)] for prediction in inside],
+            permutations, LEVEL_UNSEEN, seed,
+        )
+        for table in tables
+    )  # fmt: skip
     kept = family.shrinkage(family.z)
     found: dict[str, UnseenResult] = {}
-    labels = int((~table.isnan()).any(1).sum())
+    labels = int(held.seen.sum())
     reference: dict[str, Tensor] = {}
     for at, (source, penalty, _) in enumerate(candidates):
         best = lolo.slope(held, inside[at])
-        strength = _strength(family, at, float(kept[at]), best)
-        one = _evidence(family, at, float(family.z[at]), strength, labels, 1.0, 0.5)
+        strength = _strength(float(kept[at]), best)
+        one = Evidence(
+            float(shown.own[at]) + 0.5, float(shown.mean[at]) + 0.5, float(shown.sd[at]),
+            float(family.z[at]), float(family.p[at]), strength, labels,
+        )  # fmt: skip
         aucs = lolo.label_aucs(held, inside[at])
         gain = float((weights * (aucs - 0.5).nan_to_num()).sum()) if strength else 0.0
         known = found.get(source.name)
@@ -103,20 +115,7 @@ def _beats(gain: float, other: float, aucs: Tensor, others: Tensor, weights: Ten
     return mean > error
 
 
-def _strength(family: Family, at: int, kept: float, best: float) -> float:
+def _strength(kept: float, best: float) -> float:
+    """The strength of least error times the share of it that is kept, from 0 to the most."""
     strength = min(kept * best, MOST_STRENGTH)
-    return strength if float(family.p[at]) <= LEVEL / 2 and strength >= LEAST_STRENGTH else 0.0
-
-
-def _evidence(
-    family: Family, at: int, z: float, strength: float, labels: int, unit: float, offset: float = 0
-) -> Evidence:
-    return Evidence(
-        unit * float(family.own[at]) + offset,
-        unit * float(family.mean[at]) + offset,
-        unit * float(family.sd[at]),
-        z,
-        float(family.p[at]),
-        strength,
-        labels,
-    )
+    return strength if strength >= LEAST_STRENGTH else 0.0

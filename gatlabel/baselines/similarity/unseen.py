@@ -12,19 +12,28 @@ from gatlabel.baselines.similarity.held_out import HeldOut
 HALF_WEIGHT = 5.0
 
 
-def rank_table(held: HeldOut) -> Tensor:
-    """How well label j's classifier orders images by label i: ``AUC − ½``, ``(S, S)``.
+def pair_tables(held: HeldOut) -> tuple[Tensor, Tensor]:
+    """How label j's classifier tells images with label i from those without, twice ``(S, S)``.
 
     The scores are of classifiers that did not see the image. Images that show j are left out:
-    occurring together must not count as being alike. The difference of mean ranks, which is the
-    AUC where all targets are known, makes it two products of matrices. NaN where no image remains.
+    occurring together must not count as being alike.
+
+    Returns:
+        The difference of mean scores, in units of the spread of label j's targets, which is what
+        is tested: a classifier that has learned little has small scores and counts little. And
+        ``AUC − ½``, to be reported: the difference of mean ranks, which is that where all targets
+        are known. Both 0 where no image remains.
     """
-    count = len(held.scores)
-    ranks = (held.scores.argsort(0).argsort(0).double() + 0.5) / count
+    ranks = (held.scores.argsort(0).argsort(0).double() + 0.5) / len(held.scores)
     positive, negative = (held.targets > 0.5).double(), held.known * (held.targets <= 0.5)
     others = 1 - positive
-    mean = [(rows.T @ (ranks * others)) / (rows.T @ others) for rows in (positive, negative)]
-    return (mean[0] - mean[1]).fill_diagonal_(float("nan"))
+    tables = []
+    for values in (held.scores, ranks):
+        one, rest = (
+            (rows.T @ (values * others)) / (rows.T @ others) for rows in (positive, negative)
+        )
+        tables.append((one - rest).fill_diagonal_(0).nan_to_num(0.0))
+    return tables[0], tables[1]
 
 
 def label_weights(held: HeldOut) -> Tensor:
@@ -34,16 +43,16 @@ def label_weights(held: HeldOut) -> Tensor:
 
 
 def pair_of(prediction: Tensor, table: Tensor, weights: Tensor) -> Pair:
-    """Prediction weights and their worth: the sum is the mean over labels of ``AUC − ½``.
+    """Prediction weights and their worth: the sum is a mean of the table over labels.
 
     Args:
         prediction: ``(S, S)``, row = target; its rows are scaled to a sum of sizes of 1.
-        table: As :func:`rank_table` has it.
+        table: One of :func:`pair_tables`.
         weights: ``(S,)``, of the labels.
     """
     size = prediction.abs().sum(1, keepdim=True)
     unit = torch.where(size > 0, prediction / size.clamp(min=1e-300), 0.0)
-    return unit, weights[:, None] * table.nan_to_num(0.0)
+    return unit, weights[:, None] * table
 
 
 def label_aucs(held: HeldOut, prediction: Tensor) -> Tensor:
