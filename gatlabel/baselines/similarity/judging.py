@@ -24,6 +24,9 @@ from gatlabel.baselines.similarity.sources import SimilaritySource
 LEVEL_SEEN, LEVEL_UNSEEN = 0.005, 0.025
 #: A smaller strength is none: it would change nothing but the time that heads take.
 LEAST_STRENGTH = 0.01
+#: Labels with positives up to which maps are tried: one has a weight for every pair of labels, all
+#: of which move in every permutation.
+MOST_MAPPED = 600
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def judge_unseen(
         (source, penalty, predictions(source.matrix, source.vectors, held.seen, penalty))
         for source in sources
         if source.matrix is not None
-        for penalty in ((None,) if source.vectors is None else (None, *MAP_PENALTIES))
+        for penalty in (None, *_map_penalties(source, held))
     ]
     if not candidates:
         return {}
@@ -103,6 +106,12 @@ def judge_unseen(
             found[source.name] = UnseenResult(source, penalty, one, gain)
             reference[source.name] = aucs
     return found
+
+
+def _map_penalties(source: SimilaritySource, held: HeldOut) -> tuple[float, ...]:
+    """The maps that are tried: where there are vectors, and not too many labels."""
+    mapped = source.vectors is not None and len(held.positives) <= MOST_MAPPED
+    return MAP_PENALTIES if mapped else ()
 
 
 def _beats(gain: float, other: float, aucs: Tensor, others: Tensor, weights: Tensor) -> bool:

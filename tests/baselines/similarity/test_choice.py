@@ -10,6 +10,7 @@ from gatlabel.baselines.ridge import ridge_start
 from gatlabel.baselines.similarity import (
     candidate_sources,
     choose_similarity,
+    judging,
     similarity_start,
     source_from_vectors,
 )
@@ -155,6 +156,30 @@ def test_where_nothing_is_nothing_is_chosen(permuted: bool) -> None:
         )
         chosen += not choose_similarity(features, y, sources, seed=seed, permutations=199).linear
     assert chosen <= 3
+
+
+def test_a_map_is_tried_and_kept_where_it_predicts_better(monkeypatch) -> None:
+    """The vectors have two parts: one that many labels share, and a small one that tells."""
+    rng = torch.Generator().manual_seed(0)
+    telling = torch.randn(LABELS, 4, generator=rng)
+    vectors = torch.cat([telling, torch.full((LABELS, 1), 6.0)], 1)
+    features = torch.randn(600, 30, generator=rng)
+    score = features @ (telling @ torch.randn(4, 30, generator=rng)).T / 8
+    score = score + torch.randn(600, LABELS, generator=rng) / 2
+    targets = (score > score.quantile(0.9, dim=0)).float()
+    y, hidden = masked(targets[:300])
+    choice = choose_similarity(features[:300], y, names_of(vectors), permutations=199)
+    assert choice.rule == "map"
+    assert "by a map from vectors" in choice.explain()[1]
+    monkeypatch.setattr(judging, "MOST_MAPPED", 10)
+    average = choose_similarity(features[:300], y, names_of(vectors), permutations=199)
+    assert average.rule == "neighbours"
+    mean = []
+    for one in (choice, average):
+        start = similarity_start(features[:300], y, one)
+        scores = features[300:] @ start.weight.T + start.bias
+        mean.append(float(average_precision(scores, targets[300:])[hidden].mean()))
+    assert mean[0] > mean[1] + 0.02
 
 
 def test_it_says_what_was_chosen_and_why() -> None:
