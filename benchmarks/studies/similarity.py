@@ -44,7 +44,7 @@ from gatlabel.baselines.similarity import (
     similarity_start,
     source_from_vectors,
 )
-from gatlabel.baselines.similarity.choice import Used, assembled
+from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.experiments import make_config
 from gatlabel.experiments.machine import machine
 from gatlabel.experiments.preparation import read_task

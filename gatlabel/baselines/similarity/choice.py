@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.similarity.evidence import Evidence, SourceEvidence
-from gatlabel.baselines.similarity.held_out import learnable
-from gatlabel.baselines.similarity.label_map import predictions
-from gatlabel.baselines.similarity.sources import normalised
+from gatlabel.labels import LabelSet
 from gatlabel.nn.heads.kin import kinship_of
+
+#: Labels that a line of explanation names.
+NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,8 @@ class SimilarityChoice:
         seen: bool ``(L,)``: labels with a known presence and a known absence.
         positives: float64 ``(L,)``, known presences.
         similarity: float64 ``(L, L)``, row = target: the weights of similar labels, sum 1 or 0;
-            rows of labels that do not share are zero.
+            rows of labels that do not share are zero. Heads share along it, also where a map
+            predicts.
         prediction: float64 ``(L, L)``: weights of the seen labels' classifiers in those of labels
             without positives; other rows are zero.
         reason: Why nothing was tested, where nothing was.
@@ -73,12 +75,41 @@ class SimilarityChoice:
         identity = torch.eye(len(self.seen), dtype=torch.float64)
         return identity + self.strengths()[:, None] * self.similarity
 
-    def explain(self) -> list[str]:
-        """Returns one line for labels with positives, one for labels without: what and why."""
+    def explain(self, labels: LabelSet | None = None) -> list[str]:
+        """Returns one line for labels with positives, one for labels without: what and why.
+
+        Args:
+            labels: The L labels; with them the second line names those without positives.
+        """
+        without = ""
+        if labels is not None and not self.seen.all():
+            names = [labels[int(i)] for i in (~self.seen).nonzero()[:, 0]]
+            more = ", …" if len(names) > NAMED else ""
+            without = f" ({len(names)}: {', '.join(names[:NAMED])}{more})"
         return [
             self._line("with positives", self.source, self.strength, "seen"),
-            self._line("without positives", self.source_unseen, self.strength_unseen, "unseen"),
+            self._line(
+                f"without positives{without}", self.source_unseen, self.strength_unseen, "unseen"
+            ),
         ]
+
+    def by_label(self, labels: LabelSet) -> dict[str, dict[str, float]]:
+        """Returns, of each label that shares, how much of which label's classifier it takes.
+
+        Args:
+            labels: The L labels.
+
+        Returns:
+            ``κ_i s_ij`` by the names of i and j, the largest first.
+        """
+        weight = self.strengths()[:, None] * self.similarity
+        found = {}
+        for i in weight.any(1).nonzero()[:, 0].tolist():
+            order = weight[i].argsort(descending=True, stable=True)
+            found[labels[i]] = {
+                labels[j]: float(weight[i, j]) for j in order.tolist() if weight[i, j]
+            }
+        return found
 
     def record(self) -> dict[str, Any]:
         """Returns what was chosen and found, as JSON values."""
@@ -114,66 +145,6 @@ class SimilarityChoice:
             return f"{start}none ({self.reason or 'no source to test'})"
         best = min(found, key=lambda name: (found[name].p, -found[name].z))
         return f"{start}none; nearest was {best} ({_figures(found[best], test)})"
-
-
-@dataclass(frozen=True, eq=False)
-class Used:
-    """A source that is used, at a strength.
-
-    Attributes:
-        name: The source.
-        strength: At least 0 and below 1.
-        similarity: ``(L, L)``, row = target.
-        vectors: ``(L, F)``, if it has some.
-    """
-
-    name: str
-    strength: float
-    similarity: Tensor
-    vectors: Tensor | None = None
-
-
-def assembled(
-    targets: Tensor,
-    seen_by: Used | None = None,
-    unseen_by: Used | None = None,
-    map_penalty: float | None = None,
-    *,
-    evidence: tuple[SourceEvidence, ...] = (),
-    reason: str = "",
-) -> SimilarityChoice:
-    """Makes a choice of its parts; :func:`choose_similarity` finds them.
-
-    Args:
-        targets: ``(N, L)``, -1 for unknown.
-        seen_by: For labels with positives.
-        unseen_by: For labels without.
-        map_penalty: See :class:`SimilarityChoice`.
-        evidence: What the tests found.
-        reason: Why nothing was tested.
-    """
-    seen = learnable(targets)
-    similarity = torch.zeros(len(seen), len(seen), dtype=torch.float64)
-    prediction = torch.zeros_like(similarity)
-    if seen_by is not None:
-        similarity[seen] = normalised(seen_by.similarity * seen)[seen]
-    if unseen_by is not None:
-        similarity[~seen] = normalised(unseen_by.similarity * seen)[~seen]
-        found = predictions(unseen_by.similarity, unseen_by.vectors, seen, map_penalty)
-        prediction[~seen] = found[~seen]
-    return SimilarityChoice(
-        None if seen_by is None else seen_by.name,
-        0.0 if seen_by is None else seen_by.strength,
-        None if unseen_by is None else unseen_by.name,
-        0.0 if unseen_by is None else unseen_by.strength,
-        None if unseen_by is None else map_penalty,
-        evidence,
-        seen,
-        targets.double().clamp(min=0).sum(0),
-        similarity,
-        prediction,
-        reason,
-    )
 
 
 def _figures(one: Evidence, test: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gatlabel.baselines.similarity.choice import SimilarityChoice, Used, assembled
+from gatlabel.baselines.similarity.assembly import Used, assembled
+from gatlabel.baselines.similarity.choice import SimilarityChoice
 from gatlabel.baselines.similarity.evidence import Evidence, SourceEvidence
 from gatlabel.baselines.similarity.held_out import fit, learnable
 from gatlabel.baselines.similarity.judging import UnseenResult, judge_seen, judge_unseen

@@ -14,7 +14,7 @@ from gatlabel.baselines.similarity import (
     similarity_start,
     source_from_vectors,
 )
-from gatlabel.baselines.similarity.choice import Used, assembled
+from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
@@ -197,6 +197,13 @@ def test_it_says_what_was_chosen_and_why() -> None:
         assert "under permuted names" in line
         assert "p 0.005" in line
     assert all("none; nearest was names" in line for line in none.explain())
+    assert "(7: label 0, label 5, label 10, label 15, label 20, …)" in found.explain(NAMES)[1]
+    taken = found.by_label(NAMES)
+    assert len(taken) == LABELS
+    assert next(iter(taken["label 8"])) in {"label 16", "label 24"}  # of its group, with positives
+    expected = float(found.sharing()[8].sum()) - 1
+    assert sum(taken["label 8"].values()) == pytest.approx(expected)
+    assert none.by_label(NAMES) == {}
     record = json.loads(json.dumps(found.record()))
     assert record["source"] == "names"
     assert record["evidence"][0]["unseen"]["labels"] == 25
