@@ -18,7 +18,7 @@ are in points of AP, averaged over labels with a test positive:
 The same with GloVe vectors of the names, where they lie beside the photographs.
 
 Then the share of draws in which nothing is chosen where there is nothing: shuffled names as the
-only source, and all sources with shuffled names and each label's targets permuted over images.
+only source, and all sources with each label's targets permuted over images.
 Writes benchmarks/results/similarity.json.
 """
 
@@ -150,7 +150,7 @@ def one_draw(data: Data, share: float, masked: float, seed: int) -> dict[str, An
 
     def mean(values: Tensor) -> float | None:
         there = values[~values.isnan()]
-        return float(there.mean()) if len(there) else None
+        return round(float(there.mean()), 4) if len(there) else None
 
     linear, chosen = points(None), points(choice)
     unseen = ~choice.seen
@@ -158,11 +158,11 @@ def one_draw(data: Data, share: float, masked: float, seed: int) -> dict[str, An
         "seen": mean((chosen - linear)[choice.seen]),
         "seen linear": mean(linear[choice.seen]),
         "source": choice.source,
-        "strength": choice.strength,
+        "strength": round(choice.strength, 4),
         "source_unseen": choice.source_unseen,
-        "strength_unseen": choice.strength_unseen,
+        "strength_unseen": round(choice.strength_unseen, 4),
         "rule": choice.rule,
-        "seconds": seconds,
+        "seconds": round(seconds, 3),
         "exact": not choice.linear or bool(torch.equal(linear.nan_to_num(), chosen.nan_to_num())),
     }
     if masked:
