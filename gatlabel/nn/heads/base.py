@@ -67,6 +67,22 @@ class Head(HasIdentity, ABC):
         """The parameters whose size a weight decay of their own (shrinkage) should hold."""
         return []
 
+    def scale_residual(self, factor: float) -> bool:
+        """Keeps this share of what the head adds to its linear classifier; 0 leaves only that.
+
+        Args:
+            factor: At least 0 and at most 1.
+
+        Returns:
+            Whether the head has such a residual; others stay as they are.
+
+        Raises:
+            InputError: If the factor is out of range.
+        """
+        if not 0 <= factor <= 1:
+            raise InputError(f"factor={factor}: the share of a residual is from 0 to 1")
+        return False
+
     def linear_parameters(self) -> list[nn.Parameter]:
         """Those of the linear classifier that the head is, or starts as.
 

@@ -129,6 +129,41 @@ class SharesWithKin(GraphHead):
         if self.kin is not None:
             self._find_kin(self.kin.kinship)
 
+    @torch.no_grad()
+    def scale_residual(self, factor: float) -> bool:
+        """See :meth:`Head.scale_residual`: the residual is linear in ``O_self`` and ``O_edge``."""
+        super().scale_residual(factor)
+        residual = self.shrunk_parameters()
+        for parameter in residual:
+            # not a product: what is not finite would stay so
+            parameter.copy_(parameter * factor if factor else torch.zeros_like(parameter))
+        return bool(residual)
+
+    def set_strengths(self, strengths: Tensor) -> None:
+        """Sets how much each label takes from similar ones, in place of ``kinship_of``.
+
+        To be called before a linear start. The strengths are part of the state.
+
+        Args:
+            strengths: ``(L,)``, at least 0 and below 1.
+
+        Raises:
+            InputError: If they are out of range, or the head shares nothing.
+        """
+        in_range = strengths.shape == (self.out_features,) and (
+            ((strengths >= 0) & (strengths < 1)).all()
+        )
+        if not in_range:
+            raise InputError(
+                f"similarity strengths: expected {self.out_features} values at least 0 and below 1"
+            )
+        if self.kin is None:
+            raise InputError(
+                "this head shares no classifiers, so it takes no similarity strengths: give it a "
+                'graph with relation="kin" and edges'
+            )
+        self._find_kin(strengths.to(self.edge_weight.dtype))
+
     def sharing(self) -> Tensor | None:
         """C ``(L, L)``, or ``None``; see :meth:`Head.sharing`."""
         return None if self.kin is None else self.kin.matrix()

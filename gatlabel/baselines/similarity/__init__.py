@@ -1,0 +1,23 @@
+"""Which labels are alike, and how far their classifiers should be: chosen from the training set."""
+
+from gatlabel.baselines.similarity.choice import SimilarityChoice
+from gatlabel.baselines.similarity.choosing import choose_similarity
+from gatlabel.baselines.similarity.evidence import SourceEvidence
+from gatlabel.baselines.similarity.sources import (
+    SimilaritySource,
+    candidate_sources,
+    source_from_matrix,
+    source_from_vectors,
+)
+from gatlabel.baselines.similarity.start import similarity_start
+
+__all__ = [
+    "SimilarityChoice",
+    "SimilaritySource",
+    "SourceEvidence",
+    "candidate_sources",
+    "choose_similarity",
+    "similarity_start",
+    "source_from_matrix",
+    "source_from_vectors",
+]

@@ -1,0 +1,45 @@
+"""The chosen similarity as a label graph, for heads that share classifiers along its edges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.baselines.similarity.choice import SimilarityChoice
+from gatlabel.graph import LabelGraph
+from gatlabel.labels import LabelSet
+
+if TYPE_CHECKING:
+    from gatlabel.graph import Cooccurrence
+    from gatlabel.nn.heads.kin import SharesWithKin
+
+
+def similarity_graph(
+    choice: SimilarityChoice, labels: LabelSet, counts: Cooccurrence | None = None
+) -> LabelGraph:
+    """Returns the edges of similarity along which labels share; none at strength 0.
+
+    The weight of ``j -> i`` is ``κ_i s_ij``. Heads divide by the sum of a label's in-edges, so
+    they need the strengths too: :func:`share_as_chosen`.
+
+    Args:
+        choice: The choice.
+        labels: Its L labels.
+        counts: The counts to keep with the graph.
+    """
+    weight = choice.strengths()[:, None] * choice.similarity
+    return LabelGraph.from_dense(
+        weight.float(), labels, variant="similarity", relation="kin", counts=counts
+    )
+
+
+def share_as_chosen(head: SharesWithKin, choice: SimilarityChoice) -> None:
+    """Makes a head on :func:`similarity_graph` share as the choice does; before a linear start.
+
+    ``head.sharing()`` is then that of the choice, to float32; a head without edges shares nothing
+    already, as the choice at strength 0.
+
+    Raises:
+        InputError: If the head is of other labels.
+    """
+    if not choice.linear:
+        head.set_strengths(choice.strengths())

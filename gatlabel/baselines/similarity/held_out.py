@@ -1,0 +1,97 @@
+"""Independent classifiers, judged on images left out, and how sharing would move them there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gatlabel.baselines.regression import Regression
+from gatlabel.baselines.ridge import PENALTIES
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Ridge regression of every label that can be learned, in units of each label's spread.
+
+    Attributes:
+        seen: bool ``(L,)``: labels with a known presence and a known absence, S of them.
+        positives: float64 ``(S,)``, the known presences; soft ones count in part.
+        targets: ``(N, S)``, -1 for unknown.
+        deviation: ``(N, S)``, ``(y − p) / √(p (1 − p))``, 0 where unknown.
+        known: float64 ``(N, S)``.
+        regression: The fit.
+        penalty: Its λ, by leave-one-out.
+        scores: ``ŷ (N, S)``, each from a fit without that image.
+    """
+
+    seen: Tensor
+    positives: Tensor
+    targets: Tensor
+    deviation: Tensor
+    known: Tensor
+    regression: Regression
+    penalty: float
+    scores: Tensor
+
+    def sensitivity(self) -> Tensor:
+        r"""How the scores move when a label's prior variance grows: ``G (N, S)``.
+
+        With the covariance ``K = I + ε B`` between labels, the scores left out are
+        ``ŷ + ε G Bᵀ + O(ε²)``: the derivative of :class:`KinRegression`'s formula at ``K = I``.
+        With ``g = λ w / (w + λ)²`` for the eigenvalues w::
+
+            G = (U g Uᵀ t − h' (t − ŷ)) / (1 − h),   h'_n = Σ_k u_nk² g_k
+        """
+        regression = self.regression
+        shrunk = regression.w / (regression.w + self.penalty)
+        moved = shrunk * self.penalty / (regression.w + self.penalty)
+        leverage = (regression.squares @ shrunk + 1 / regression.n)[:, None]
+        change = (regression.squares @ moved)[:, None]
+        fitted = regression.u @ (moved[:, None] * regression.ut)
+        gap = regression.t - self.scores
+        return (fitted - change * gap) / (1 - leverage).clamp(min=1e-6)
+
+
+@torch.no_grad()
+def fit(features: Tensor, targets: Tensor) -> HeldOut | None:
+    """Fits labels on their own, as :func:`~gatlabel.baselines.ridge.ridge_start` does.
+
+    Args:
+        features: ``(N, D)``.
+        targets: ``(N, L)`` in [0, 1], -1 for unknown.
+
+    Returns:
+        The fit, or ``None`` where no label can be learned.
+    """
+    y = targets.double()
+    seen = learnable(y)
+    if not seen.any():
+        return None
+    y = y[:, seen]
+    deviation, known, rate = deviations(y)
+    regression = Regression(features.double(), deviation / known.mean(0))
+    judged = torch.ones_like(rate, dtype=torch.bool)
+    penalty = min(
+        (float(regression.mean_square) * share for share in PENALTIES),
+        key=lambda value: regression.error(value, deviation, known, judged),
+    )
+    scores = regression.held_out(penalty)
+    positives = y.clamp(min=0).sum(0)
+    return HeldOut(seen, positives, y, deviation, known, regression, penalty, scores)
+
+
+def deviations(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns ``(y − p) / √(p (1 − p))``, 0 where unknown, what is known (float64), and p."""
+    known = (targets >= 0).double()
+    rate = (targets.clamp(min=0) * known).sum(0) / known.sum(0)
+    return (targets - rate) * known / (rate * (1 - rate)).clamp(min=1e-6).sqrt(), known, rate
+
+
+def learnable(targets: Tensor) -> Tensor:
+    """Bool ``(L,)``: labels whose known targets are not all alike."""
+    known = targets >= 0
+    high = torch.where(known, targets, -torch.inf).amax(0)
+    low = torch.where(known, targets, torch.inf).amin(0)
+    return high > low

@@ -1,0 +1,61 @@
+"""From label vectors to classifiers: kernel ridge regression over labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gatlabel.baselines.similarity.sources import normalised
+
+#: Penalties that are tried, in units of the mean squared length of the centred vectors.
+MAP_PENALTIES = (0.3, 1.0, 3.0)
+
+
+def map_weights(vectors: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    r"""Weights A of the seen labels' classifiers W in the classifiers that the vectors predict.
+
+    Ridge regression from vectors to classifiers is linear in the classifiers (Romera-Paredes &
+    Torr, *An embarrassingly simple approach to zero-shot learning*, ICML 2015, with classifiers
+    as its targets). With the kernel ``K = V Vᵀ`` of centred vectors and penalty μ::
+
+        A_u = k_uᵀ (K + μ I)⁻¹                   a label without positives
+        A_i = −P_ij / P_ii (j ≠ i),  P = (K + μ I)⁻¹      a seen one, predicted from the others
+
+    Args:
+        vectors: ``(L, F)``, of length 1, or 0 where there is none.
+        seen: bool ``(L,)``, S of them.
+        penalty: μ.
+
+    Returns:
+        float64 ``(L, L)``; columns of labels that are not seen are zero, as are rows of labels
+        without a vector.
+    """
+    there = vectors.norm(dim=1) > 0
+    rows = (seen & there).nonzero()[:, 0]
+    found = torch.zeros(len(vectors), len(vectors), dtype=torch.float64)
+    if len(rows) < 2:
+        return found
+    centred = torch.where(there[:, None], vectors - vectors[rows].mean(0), 0.0)
+    kernel = centred @ centred[rows].T
+    kernel = kernel / kernel[rows].diagonal().mean().clamp(min=1e-30)
+    inverse = torch.linalg.inv(kernel[rows] + penalty * torch.eye(len(rows), dtype=torch.float64))
+    found[:, rows] = kernel @ inverse
+    left_out = -inverse / inverse.diagonal()[:, None]
+    found[rows[:, None], rows] = left_out.fill_diagonal_(0)
+    return found
+
+
+def predictions(
+    similarity: Tensor, vectors: Tensor | None, seen: Tensor, map_penalty: float | None
+) -> Tensor:
+    """Weights of the seen labels' classifiers in each label's predicted one, ``(L, L)``.
+
+    Args:
+        similarity: ``(L, L)``, row = target.
+        vectors: ``(L, F)``, where the map is asked for.
+        seen: bool ``(L,)``.
+        map_penalty: μ of the map, or ``None`` for the average of similar labels.
+    """
+    if map_penalty is None or vectors is None:
+        return normalised(similarity * seen)
+    return map_weights(vectors, seen, map_penalty)

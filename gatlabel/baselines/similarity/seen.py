@@ -1,0 +1,100 @@
+"""Leave-one-image-out: would sharing have told images left out better than labels on their own?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gatlabel.baselines.regression import KinRegression
+from gatlabel.baselines.similarity.evidence import Pair
+from gatlabel.baselines.similarity.held_out import HeldOut
+from gatlabel.baselines.similarity.sources import SimilaritySource, normalised
+from gatlabel.nn.heads.kin import kinship_of
+
+#: Parts of the images; a measured source is measured on all but one and judged on that one.
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class ImageTest:
+    """What sharing by one source is worth to first order in its strength.
+
+    Attributes:
+        pairs: Of each fold, similarity ``(S, S)`` and what each weight is worth.
+        z: Of the sum over images, paired: its mean over its standard error.
+        best: The strength of the least error to first order, at least 0.
+    """
+
+    pairs: list[Pair]
+    z: float
+    best: float
+
+
+class ImageJudge:
+    """Judges sources on images left out.
+
+    With similarity s, strength κ and ``D_i = 3 / (3 + n_i)`` labels have the prior covariance
+    ``K = C Cᵀ``, ``C = I + κ D s``, so ``B = D s + (D s)ᵀ`` in first order, and the scores of left
+    out images move by ``κ G Bᵀ`` (:meth:`HeldOut.sensitivity`). With the residuals ``e``, the mean
+    over known images of a label's squared error falls by ``2 κ Σ_j B_ij R_ij``,
+    ``R_ij = mean_n e_ni G_nj``. Summed over labels this is linear in s, which makes its
+    permutations cheap; it is the score test of κ = 0.
+
+    Args:
+        held: Labels on their own.
+        features: ``(N, D)``.
+        targets: ``(N, L)``.
+        seed: Of the folds.
+    """
+
+    def __init__(self, held: HeldOut, features: Tensor, targets: Tensor, seed: int) -> None:
+        self.held, self.features, self.targets = held, features, targets
+        self.share = torch.as_tensor(kinship_of(1.0, held.positives))
+        self.moved = held.sensitivity()
+        self.residual = (held.deviation - held.scores * held.known) / held.known.sum(0)
+        generator = torch.Generator().manual_seed(seed)
+        self.fold = torch.randperm(len(features), generator=generator) % FOLDS
+
+    def test(self, source: SimilaritySource) -> ImageTest:
+        """Returns what a source is worth; a measured one is measured on other images."""
+        if source.measure is None:
+            parts = [torch.ones(len(self.features), dtype=torch.bool)]
+        else:
+            parts = [self.fold == k for k in range(FOLDS)]
+        pairs, of_images, curvature = [], torch.zeros(len(self.features)).double(), 0.0
+        for part in parts:
+            rest = ~part if source.measure is not None else part
+            whole = source.at(self.features[rest], self.targets[rest])
+            similarity = among(whole, self.held.seen)
+            worth = self.residual[part].T @ self.moved[part]
+            pairs.append((similarity, self.share[:, None] * (worth + worth.T)))
+            one_way = self.share[:, None] * similarity
+            shift = self.moved[part] @ (one_way + one_way.T).T
+            of_images[part] = (self.residual[part] * shift).sum(1)
+            weighted = shift.square() * self.held.known[part]
+            curvature += float((weighted.sum(0) / self.held.known.sum(0)).sum())
+        total = float(of_images.sum())
+        error = float(of_images.std()) * len(of_images) ** 0.5
+        return ImageTest(
+            pairs,
+            total / error if error > 0 else 0.0,
+            max(0.0, total / curvature) if curvature > 0 else 0.0,
+        )
+
+    def lowers_error(self, similarity: Tensor, strength: float) -> bool:
+        """Whether the exact leave-one-out error at this strength is below that at 0."""
+        held = self.held
+        sharing = torch.eye(len(similarity), dtype=torch.float64)
+        sharing += strength * self.share[:, None] * similarity
+        judged = torch.ones(len(similarity), dtype=torch.bool)
+        own = held.regression.error(held.penalty, held.deviation, held.known, judged)
+        rates = held.known.mean(0)
+        shared = KinRegression(self.features.double(), held.deviation / rates, sharing)
+        return shared.error(held.penalty, held.deviation, held.known, judged) < own
+
+
+def among(similarity: Tensor, seen: Tensor) -> Tensor:
+    """The similarity of the labels that can be learned to each other, ``(S, S)``."""
+    return normalised(similarity[seen][:, seen])

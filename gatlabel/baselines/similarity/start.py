@@ -1,0 +1,51 @@
+"""Linear classifiers in closed form, with the chosen similarity between labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gatlabel.baselines.ridge import LinearStart, ridge_start
+from gatlabel.baselines.similarity.choice import SimilarityChoice
+
+
+@torch.no_grad()
+def similarity_start(features: Tensor, targets: Tensor, choice: SimilarityChoice) -> LinearStart:
+    """Ridge regression in which similar labels share classifiers as chosen.
+
+    Labels with positives are learned together (:func:`~gatlabel.baselines.ridge.ridge_start` with
+    the sharing of the choice), or, at strength 0, exactly as without it. To a label without
+    positives the others' classifiers give one, in units of their spread, with the mean spread of
+    its similar labels; its bias keeps the mean logit where it was.
+
+    Args:
+        features: ``(N, D)``.
+        targets: ``(N, L)`` in [0, 1], -1 for unknown.
+        choice: The choice, made on these images.
+
+    Returns:
+        Classifiers; at strength 0 bit for bit those of ``ridge_start(features, targets)``.
+    """
+    start = ridge_start(features, targets)
+    weight, bias, penalty = start.weight, start.bias, start.penalty
+    seen = choice.seen
+    sharing = choice.sharing()
+    if sharing is None:
+        return start
+    if choice.strength:
+        found = ridge_start(features, targets[:, seen], sharing[seen][:, seen])
+        weight, bias, penalty = weight.clone(), bias.clone(), found.penalty
+        weight[seen], bias[seen] = found.weight, found.bias
+    if choice.strength_unseen and not seen.all():
+        y = targets.double()
+        known = (y >= 0).double()
+        rate = (y.clamp(min=0) * known).sum(0) / known.sum(0).clamp(min=1)
+        spread = (rate * (1 - rate)).clamp(min=1e-6).sqrt()
+        borrowed = choice.similarity @ spread
+        predicted = choice.prediction @ (spread[:, None] * weight.double())
+        there = ~seen & choice.prediction.any(1) & (borrowed > 0)
+        new = choice.strength_unseen * predicted[there] / borrowed[there][:, None]
+        weight, bias = weight.clone(), bias.clone()
+        weight[there] = new.float()
+        bias[there] -= (new @ features.double().mean(0)).float()
+    return LinearStart(weight, bias, penalty)
