@@ -42,18 +42,8 @@ DESCRIPTIONS = {
 }
 #: Options of training that mean nothing here, or that the benchmark decides.
 LEFT_OUT = (
-    *(
-        "recipe",
-        "preset",
-        "time",
-        "head",
-        "heads",
-        "graph",
-        "output",
-        "overwrite",
-        "progress",
-        "workers",
-    ),
+    *("recipe", "preset", "time", "start", "similarity"),
+    *("head", "heads", "graph", "output", "overwrite", "progress", "workers"),
     *("tensorboard", "cache", "cache_folder", "keep", "patience", "compare"),
     *("hide_labels", "unknown"),  # options of the benchmark itself
     "init",

@@ -81,6 +81,9 @@ class TrainConfig:
             of the head the classifiers of labels with the same names.
         start: Where the classifiers start: random, or ridge (regression on the features of the
             encoder as it is, its penalty chosen by leave-one-out).
+        similarity: gat, gatv2, pyg with a start in closed form: which labels share classifiers, and
+            how strongly: auto (chosen from the training images), none, or a choice as an earlier
+            run's config.yaml has it.
         stride: Pixels a cell of the encoder's map: 16 or 8 end the encoder earlier, for small
             objects and small pictures; none keeps it whole (mostly 32), and takes 16 for scenes
             with backbone auto.
@@ -205,6 +208,7 @@ class TrainConfig:
     weights: str | None = "default"
     init: Path | None = None
     start: Literal["random", "ridge"] | None = "random"
+    similarity: str | None = "none"
     stride: int | None = None
     stages: int = 1
     freeze: Literal["none", "norms", "encoder"] | None = "none"

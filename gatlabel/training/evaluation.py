@@ -58,6 +58,16 @@ def predict_logits(
     return torch.cat([folded(images.to(device)).float().cpu() for images, _, _ in batches])
 
 
+@torch.inference_mode()
+def predict_features(model: MultiLabelClassifier, source: ImageSource) -> Tensor:
+    """Runs encoder and pooling over whole images; returns pooled features on the CPU."""
+    device = next(model.parameters()).device
+    transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
+    batches = data.loader(ImageDataset(source, transform), 64, train=False, workers=0)
+    model.eval()
+    return torch.cat([model.features(images.to(device)).float().cpu() for images, _, _ in batches])
+
+
 def evaluate(
     model: MultiLabelClassifier,
     source: ImageSource,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from gatlabel.errors import InputError
 from gatlabel.training.clock import seconds_of
+from gatlabel.training.similarity_text import check_text
 from gatlabel.values import finite_number, of_type, shown
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def check_options(config: TrainConfig) -> None:
         raise InputError(f"fractions={list(config.fractions)}: three shares that add up to 1")
     if config.lr == 0:
         raise InputError(f"lr={config.lr}: must be above 0")
+    if config.similarity is not None:
+        check_text(config.similarity)
     if config.time is not None:
         seconds_of(config.time)
     if config.data != "scenes" and config.root is None:

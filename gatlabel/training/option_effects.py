@@ -62,6 +62,12 @@ EFFECTS: dict[str, tuple[Choices, ...]] = {
         {"head": ("linear", "pyg"), "init": (None,)},
         {"head": ("gat", "gatv2"), "base": ("classifiers",), "init": (None,)},
     ),
+    "similarity": (
+        {
+            **{"head": ("gat", "gatv2", "pyg"), "start": ("ridge", None), "init": (None,)},
+            **{"graph": ("conditional",), "kinship": (None,)},
+        },
+    ),
     "label_column": ({"label_columns": (None,)},),
     "cache_folder": ({"cache": ("disk",)}, {"start": ("ridge", None)}),
     **dict.fromkeys(("pooling", "stages"), ({"head": _POOLED},)),

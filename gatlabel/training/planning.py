@@ -8,14 +8,29 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import torch
+
+from gatlabel.baselines.similarity import similarity_start
+from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
+from gatlabel.graph import Cooccurrence
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.training.building import build_model
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.starting import Start, seconds_per_image, start_in_closed_form
+from gatlabel.training.similarity import choose, may_share, text_of
+from gatlabel.training.similarity_text import NOTHING
+from gatlabel.training.starting import (
+    Start,
+    features,
+    seconds_per_image,
+    start_in_closed_form,
+    validation_map,
+)
 
 #: Sides of images to try, as shares of the encoder's own: 160, 224, 288 and so on for 224.
 SIZES = {
@@ -39,9 +54,10 @@ def plan(
     config: TrainConfig,
     splits: DataSplits,
     completion: Completion | None,
+    counts: Cooccurrence,
     clock: Clock,
     log: Log,
-) -> tuple[TrainConfig, Start | None]:
+) -> tuple[MultiLabelClassifier, TrainConfig, Start | None]:
     """Decides what the options leave open, and starts the head.
 
     Args:
@@ -49,11 +65,13 @@ def plan(
         config: The options; those that are not ``None`` stay as they are.
         splits: The data.
         completion: Gives the targets of unknown training labels.
+        counts: Label counts of the training images.
         clock: Says what time is left.
         log: Called with what was measured and decided, a line each.
 
     Returns:
-        The options, none left open, and the start of the head, if it starts in closed form.
+        The model (another one where similar labels share classifiers), the options, none left
+        open, and the start of the head, if it starts in closed form.
 
     Raises:
         InputError: If no epochs are to be trained and the head has no start in closed form.
@@ -71,15 +89,51 @@ def plan(
         start = start_in_closed_form(
             model, config, splits, completion, log, sizes=sizes, clock=clock
         )
+    if start is not None and config.similarity != NOTHING:
+        model, text = _with_similarity(model, config, splits, completion, counts, log)
+        config = dataclasses.replace(config, similarity=text)
     if not auto:
-        return config, start
+        return model, config, start
     chosen = _choices(config, len(splits.train), len(splits.val), model, start, clock)
     chosen |= {"start": begins, "image_size": model.image_size}
     left_open = {name: v for name, v in chosen.items() if getattr(config, name) is None}
     if left_open:
         listed = ", ".join(f"{name}={value}" for name, value in left_open.items())
         log(f"auto ({config.preset}): {listed}")
-    return dataclasses.replace(config, **left_open), start
+    return model, dataclasses.replace(config, **left_open), start
+
+
+def _with_similarity(
+    model: MultiLabelClassifier,
+    config: TrainConfig,
+    splits: DataSplits,
+    completion: Completion | None,
+    counts: Cooccurrence,
+    log: Log,
+) -> tuple[MultiLabelClassifier, str]:
+    """Lets similar labels share classifiers where that is found to help.
+
+    Returns:
+        The model, of which the head is another if labels share, and the choice as text.
+    """
+    if not may_share(config, model.head):
+        return model, NOTHING
+    found = features(model, splits.train, config)
+    targets = torch.from_numpy(splits.train.targets)
+    choice = choose(config, found, targets, counts, log)
+    if choice.linear:
+        return model, NOTHING
+    shared = build_model(config, similarity_graph(choice, counts.labels, counts), config.head)
+    shared.encoder.load_state_dict(model.encoder.state_dict())
+    shared.pool.load_state_dict(model.pool.state_dict())
+    shared.image_size = model.image_size
+    assert isinstance(shared.head, SharesWithKin)
+    share_as_chosen(shared.head, choice)
+    start = similarity_start(found, targets if completion is None else completion.targets, choice)
+    shared.head.start_linear(start.weight, start.bias)
+    figure = validation_map(start, features(model, splits.val, config), splits.val)
+    log(f"with similar labels sharing: val mAP {figure:.4f}")
+    return shared, text_of(choice)
 
 
 def _start(model: MultiLabelClassifier, config: TrainConfig) -> str:

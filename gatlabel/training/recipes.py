@@ -16,7 +16,7 @@ def auto(**options: Any) -> TrainConfig:
 
     Every option that is left open is decided before training and written to ``config.yaml``.
     """
-    open_options = dict.fromkeys(("start", "freeze", "augmentation", "lr", "keep"))
+    open_options = dict.fromkeys(("start", "similarity", "freeze", "augmentation", "lr", "keep"))
     return TrainConfig(**{"recipe": "auto", **open_options, **options})
 
 

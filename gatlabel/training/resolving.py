@@ -56,7 +56,7 @@ def _choices(config: TrainConfig) -> dict[str, Any]:
             choices["stride"] = 16
     usual = TrainConfig()
     planned = config.recipe == "auto"  # decided when the data is there
-    for name in ("start", "freeze", "augmentation", "lr", "keep"):
+    for name in ("start", "similarity", "freeze", "augmentation", "lr", "keep"):
         if getattr(config, name) is None and not planned:
             choices[name] = getattr(usual, name)
     if config.encoder_lr is None and not planned:

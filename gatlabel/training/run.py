@@ -46,6 +46,7 @@ from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
 from gatlabel.training.settling import evaluate_features, settle
+from gatlabel.training.similarity_text import NOTHING
 
 Say = Callable[[str], None]
 
@@ -170,10 +171,8 @@ def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
 def _run(
     config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
 ) -> RunResult:
-    device, clock = (
-        device_of(config),
-        Clock(None if config.time is None else seconds_of(config.time)),
-    )
+    device = device_of(config)
+    clock = Clock(None if config.time is None else seconds_of(config.time))
     if config.tensorboard:
         require_extra("tensorboard", "tensorboard")
     checkpoint = _begun_checkpoint(folder, say) if resumed else None
@@ -204,8 +203,10 @@ def _run(
     if config.workers is not None:
         checked_workers(config.workers)  # before hours of features
     start = None
-    if checkpoint is None or config.keep == "proven":  # else all is decided, and in the checkpoint
-        config, start = plan(model, config, splits, completion, clock, say)
+    shares = config.similarity not in (None, NOTHING)
+    if checkpoint is None or shares or config.keep == "proven":  # else all is in the checkpoint
+        model, config, start = plan(model, config, splits, completion, counts, clock, say)
+    graph = model.graph or graph
     freeze_parts(model, config)
     if config.lr == "find":
         batches = loaders(splits, model, config)

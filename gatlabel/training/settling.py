@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import torch
+import copy
 
+import torch
+from torch import Tensor
+
+from gatlabel.baselines.shrinkage import shrink
 from gatlabel.data import ImageSource
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import Head
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.evaluation import Evaluation, evaluation_of, predict_logits
+from gatlabel.training.evaluation import Evaluation, evaluation_of, predict_features
 from gatlabel.training.fitting import device_of
 from gatlabel.training.proving import gain, is_proven
 from gatlabel.training.starting import features
@@ -48,8 +53,8 @@ def settle(
         Whether the trained weights were kept.
     """
     targets = torch.from_numpy(val.targets)
-    trained = predict_logits(model.to(device_of(config)), val)
-    model.cpu()
+    found = predict_features(model.to(device_of(config)), val)
+    trained = _shrunk(model.cpu().eval().head, found, targets, log)
     start = untrained.head(features(untrained.eval(), val, config))
     difference, error = gain(trained, start, targets, config.seed)
     kept = is_proven(difference, error)
@@ -60,3 +65,17 @@ def settle(
         f"{'the trained weights are' if kept else 'the start in closed form is'} kept"
     )
     return kept
+
+
+def _shrunk(head: Head, found: Tensor, targets: Tensor, log: Log) -> Tensor:
+    """Keeps of a head's residual what the validation images support; returns their logits."""
+    logits: Tensor = head(found)
+    linear = copy.deepcopy(head)
+    if not linear.scale_residual(0.0):
+        return logits
+    base = linear(found)
+    factor = shrink(logits - base, base, targets)
+    head.scale_residual(factor)
+    log(f"of the residual attention {factor:.2f} is kept: what the validation images support")
+    shrunken: Tensor = head(found)
+    return shrunken

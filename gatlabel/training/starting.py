@@ -127,9 +127,14 @@ def _start(
     began = time.perf_counter()
     known = torch.from_numpy(splits.train.targets) if completion is None else completion.targets
     linear = ridge_start(features(model, splits.train, config), known, model.head.sharing())
-    logits = features(model, splits.val, config) @ linear.weight.T + linear.bias
-    figure = mean_average_precision(logits, torch.from_numpy(splits.val.targets)).value
-    return Start(model.image_size, linear, float(figure), time.perf_counter() - began)
+    figure = validation_map(linear, features(model, splits.val, config), splits.val)
+    return Start(model.image_size, linear, figure, time.perf_counter() - began)
+
+
+def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> float:
+    """mAP, 0 to 1 or NaN, of classifiers on the features ``(N, D)`` of validation images."""
+    logits = found @ linear.weight.T + linear.bias
+    return float(mean_average_precision(logits, torch.from_numpy(val.targets)).value)
 
 
 def features(model: MultiLabelClassifier, source: ImageSource, config: TrainConfig) -> Tensor:

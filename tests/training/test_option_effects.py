@@ -57,6 +57,7 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     ),
     ({"head": "gcn", "start": "ridge"}, "start=ridge: not for head=gcn, only for"),
     ({"preset": "best"}, "preset=best: not for recipe=plain, only for auto"),
+    ({"similarity": "auto"}, "similarity=auto: not for start=random, only for ridge"),
     ({"time": "10m"}, "time=10m: not for recipe=plain, only for auto"),
     ({"overwrite": True}, "overwrite=True: only with a given output"),
 ]

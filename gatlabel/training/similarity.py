@@ -1,0 +1,107 @@
+"""The similarity between labels in a run: its sources, its choice, and its place in the options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gatlabel.baselines.similarity import (
+    SimilarityChoice,
+    SimilaritySource,
+    candidate_sources,
+    choose_similarity,
+)
+from gatlabel.baselines.similarity.assembly import Used, assembled
+from gatlabel.errors import MissingExtraError, unknown_choice
+from gatlabel.graph import Cooccurrence
+from gatlabel.graph.name_vectors import name_vectors
+from gatlabel.graph.node_features import resolve
+from gatlabel.nn import Head
+from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.training.checkpoints import Log
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.similarity_text import CHOOSE, NOTHING, PART
+
+#: Label vectors that say what labels occur with, not what they are.
+_NOT_LIKENESS = ("svd", "names", "learned")
+
+
+def may_share(config: TrainConfig, head: Head) -> bool:
+    """Whether a run may choose similarity: the head can share, and the graph is the usual one."""
+    usual = config.graph == "conditional" and config.kinship is None
+    return usual and isinstance(head, SharesWithKin) and head.starts_linear
+
+
+def choose(
+    config: TrainConfig, features: Tensor, targets: Tensor, counts: Cooccurrence, log: Log
+) -> SimilarityChoice:
+    """Chooses the similarity of a run, or makes the one that its options name.
+
+    Args:
+        config: The options; ``similarity`` is ``auto``, or a text of :func:`text_of`.
+        features: ``(N, D)``, of the training images.
+        targets: ``(N, L)`` of these, -1 for unknown.
+        counts: Their label counts.
+        log: Called with what was chosen and why.
+
+    Raises:
+        InputError: If the text names a source that there is not.
+    """
+    sources = _sources(config, counts, log)
+    if config.similarity in (None, CHOOSE):
+        choice = choose_similarity(features, targets, sources, seed=config.seed)
+    else:
+        choice = _made(str(config.similarity), features, targets, sources)
+    for line in choice.explain(counts.labels):
+        log(line)
+    return choice
+
+
+def _sources(config: TrainConfig, counts: Cooccurrence, log: Log) -> list[SimilaritySource]:
+    names = given = None
+    try:
+        names = torch.from_numpy(name_vectors(counts.names))
+    except MissingExtraError:
+        log(
+            "note: without the extra names (pip install gatlabel[names]) the names of labels say "
+            "nothing of their similarity; other sources are tried"
+        )
+    if config.node_features not in _NOT_LIKENESS:
+        given, _ = resolve(config.node_features, counts.graph("conditional"))
+    return candidate_sources(counts.labels, name_vectors=names, given_vectors=given)
+
+
+def text_of(choice: SimilarityChoice) -> str:
+    """Returns a choice as the text of the option, which makes it again."""
+    parts = []
+    if choice.strength:
+        parts.append(f"seen:{choice.source}={choice.strength!r}")
+    if choice.strength_unseen:
+        parts.append(f"unseen:{choice.source_unseen}={choice.strength_unseen!r}")
+        if choice.map_penalty is not None:
+            parts.append(f"map={choice.map_penalty!r}")
+    return " ".join(parts) or NOTHING
+
+
+def _made(
+    text: str, features: Tensor, targets: Tensor, sources: Sequence[SimilaritySource]
+) -> SimilarityChoice:
+    by_name = {source.name: source for source in sources}
+    used: dict[str, Used] = {}
+    penalty = None
+    for part in text.split():
+        found = PART.fullmatch(part)
+        if found is None:  # none
+            continue
+        if found[4]:
+            penalty = float(found[4])
+            continue
+        which, name, strength = found[1], found[2], float(found[3])
+        if name not in by_name:
+            raise unknown_choice("source of similarity", name, by_name)
+        source = by_name[name]
+        matrix = source.at(features, targets)
+        used[which] = Used(name, strength, matrix, source.vectors)
+    return assembled(targets, used.get("seen"), used.get("unseen"), penalty)

