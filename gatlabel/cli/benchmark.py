@@ -42,7 +42,7 @@ DESCRIPTIONS = {
 }
 #: Options of training that mean nothing here, or that the benchmark decides.
 LEFT_OUT = (
-    *("recipe", "preset", "time", "start", "similarity"),
+    *("recipe", "preset", "time", "start", "similarity", "folds"),
     *("head", "heads", "graph", "output", "overwrite", "progress", "workers"),
     *("tensorboard", "cache", "cache_folder", "keep", "patience", "compare"),
     *("hide_labels", "unknown"),  # options of the benchmark itself

@@ -21,7 +21,7 @@ FREE = ("seeds", "resamples", "workers", "progress", "output", "feature_cache")
 UNDECIDING = (
     *("output", "overwrite", "progress", "workers", "tensorboard", "cache", "cache_folder"),
     *("keep", "patience", "compare", "recipe", "on_nan", "max_pixels", "start"),
-    *("preset", "time", "similarity"),
+    *("preset", "time", "similarity", "folds"),
 )
 #: Options of training that earlier versions did not have, and what they were then.
 LATER = {"init": None, "minus_one": None, "stages": 1, "group_column": None}

@@ -16,6 +16,7 @@ from gatlabel.training.building import build_completion, build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import evaluate
+from gatlabel.training.evidence import validation_evidence
 from gatlabel.training.fitting import device_of, fit
 from gatlabel.training.settling import settle
 from gatlabel.training.starting import start_in_closed_form
@@ -59,7 +60,8 @@ def baselines_of(
         if alike.epochs:
             fit(model, alike, loaders(splits, model, alike), None, completion=completion)
             if keep == "proven":
-                settle(model, untrained, splits.val, alike, say)
+                evidence = validation_evidence(model, untrained, splits.val, alike)
+                settle(model, untrained, evidence, alike, say)
         result = evaluate(model.to(device_of(config)), source, split)
         found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
     if config.data == "scenes":

@@ -155,7 +155,11 @@ class TrainConfig:
         on_nan: What to do with a batch whose loss or gradient is not finite: stop (the batch is
             saved in the run folder) or skip it.
         patience: Stop when validation mAP has not risen for this many epochs; 0 never stops.
-        keep: Which weights become the model: last, or best (by validation mAP).
+        keep: Which weights become the model: last, best (by validation mAP), or proven (the last,
+            if they have gained on the start in closed form by more than the standard error).
+        folds: Also train without each of so many parts of the training images, and keep what is
+            said of the part left out, in out_of_fold.npz; keep=proven then goes by that. The model
+            is the one that learned from all training images.
         device: auto, cpu or cuda.
         seed: Seed of everything random.
         compare: Also train a linear head alike, and print it beside: auto (for scenes), yes or no.
@@ -262,6 +266,7 @@ class TrainConfig:
     on_nan: Literal["stop", "skip"] = "stop"
     patience: int = 0
     keep: Literal["last", "best", "proven"] | None = "last"
+    folds: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
     compare: Literal["auto", "yes", "no"] = "auto"

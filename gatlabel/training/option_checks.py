@@ -19,6 +19,7 @@ _MANY = 10**6
 BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("train_pictures", "test_pictures", "batch_size"), (1, _MANY)),
     **dict.fromkeys(("step_epochs", "graph_top_k"), (1, _MANY)),
+    "folds": (2, 1000),
     "epochs": (0, _MANY),  # 0: the start in closed form is the model
     **dict.fromkeys(("layers", "decoder_layers"), (1, 1000)),
     **dict.fromkeys(("hidden", "heads"), (1, 2**16)),

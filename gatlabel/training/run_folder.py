@@ -40,6 +40,7 @@ class RunFolder:
         self.graph = path / "graph.json"
         self.metrics = path / "metrics.json"
         self.curves = path / "metrics.csv"
+        self.out_of_fold = path / "out_of_fold.npz"
         self.report = path / "report.html"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"

@@ -24,7 +24,7 @@ NEW, READY, MOVING = ".new-run", ".new-run-ready", ".new-run-moving"
 MODEL = "model.json"
 FILES = (
     MODEL, "model.safetensors", "report.html", "metrics.json", "metrics.csv",
-    "config.yaml", "labels.json", "counts.json", "graph.json",
+    "config.yaml", "labels.json", "counts.json", "graph.json", "out_of_fold.npz",
 )  # fmt: skip
 """The files of a run."""
 BELOW = {

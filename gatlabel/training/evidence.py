@@ -1,0 +1,69 @@
+"""Logits for images that nothing was fitted on: what start and trained weights are judged by."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gatlabel.data import ImageSource
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.evaluation import predict_features
+from gatlabel.training.fitting import device_of
+from gatlabel.training.starting import features
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Logits ``(N, L)`` of the same images.
+
+    Attributes:
+        images: Which images: of the validation split, or training images out of fold.
+        targets: ``(N, L)``, -1 for unknown.
+        start: Of the start in closed form, if there is one.
+        trained: Of the trained weights, if any were trained.
+        linear: Of the trained weights without the residual attention; the same where a head has
+            none.
+    """
+
+    images: Literal["validation", "out-of-fold"]
+    targets: Tensor
+    start: Tensor | None
+    trained: Tensor | None
+    linear: Tensor | None
+
+
+@torch.no_grad()
+def without_residual(
+    model: MultiLabelClassifier, source: ImageSource, config: TrainConfig
+) -> tuple[Tensor, Tensor]:
+    """Returns the logits ``(N, L)`` of a trained model, and those without residual attention."""
+    found = predict_features(model.to(device_of(config)), source)
+    head = model.cpu().eval().head
+    linear = copy.deepcopy(head)
+    linear.scale_residual(0.0)
+    return head(found), linear(found)
+
+
+@torch.no_grad()
+def validation_evidence(
+    model: MultiLabelClassifier,
+    untrained: MultiLabelClassifier,
+    val: ImageSource,
+    config: TrainConfig,
+) -> Evidence:
+    """Collects the logits of validation images.
+
+    Args:
+        model: The trained model.
+        untrained: The model at its start in closed form.
+        val: The validation images.
+        config: The options of the run.
+    """
+    trained, linear = without_residual(model, val, config)
+    start = untrained.head(features(untrained.eval(), val, config))
+    return Evidence("validation", torch.from_numpy(val.targets), start, trained, linear)

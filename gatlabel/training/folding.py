@@ -1,0 +1,100 @@
+"""Predictions for training images by models that never saw them: ``--folds``."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatlabel.baselines.ridge import ridge_start
+from gatlabel.data import DataSplits, folds
+from gatlabel.interruptions import Signals
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.building import build_completion
+from gatlabel.training.checkpoints import Log
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.data import loaders
+from gatlabel.training.evidence import Evidence, without_residual
+from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.out_of_fold import out_of_fold
+from gatlabel.training.starting import features
+
+
+def fold_evidence(
+    untrained: MultiLabelClassifier,
+    config: TrainConfig,
+    splits: DataSplits,
+    signals: Signals | None,
+    log: Log,
+) -> tuple[Evidence, NDArray[np.int64]]:
+    """Repeats start and training without each fold of the training images in turn.
+
+    Folds are stratified by label and keep groups together. The start of a fold is the regression on
+    the images of the others; choices that were made on all training images (resolution,
+    similarity) stay.
+
+    Args:
+        untrained: The model before its training; it stays as it is.
+        config: The resolved options, with ``folds``.
+        splits: The data.
+        signals: Asked before every step whether the process should end.
+        log: Called with a line for every fold.
+
+    Returns:
+        The logits of all training images, and the fold of each.
+    """
+    assert config.folds is not None
+    source = splits.train
+    fold_of = folds(source.targets, config.folds, groups=source.groups, seed=config.seed)
+    starts, targets = config.start == "ridge", torch.from_numpy(source.targets)
+    kept = features(untrained.to(device_of(config)).eval(), source, config) if starts else None
+    untrained.cpu()
+    found = {name: torch.zeros_like(targets) for name in ("start", "linear")}
+
+    def fit_predict(
+        rows: NDArray[np.int64], held: NDArray[np.int64], fold: int
+    ) -> NDArray[np.float32]:
+        log(f"fold {fold + 1} of {config.folds}: {len(rows)} images to learn from")
+        model = copy.deepcopy(untrained)
+        part = dataclasses.replace(splits, train=source.subset(rows.tolist()))
+        completion = None
+        if model.graph is not None:
+            known = torch.from_numpy(part.train.targets)
+            completion = build_completion(config, config.unknown, known, model.graph)
+        if kept is not None:
+            known = torch.from_numpy(part.train.targets)
+            known = known if completion is None else completion.targets
+            start = ridge_start(kept[rows], known, model.head.sharing())
+            model.head.start_linear(start.weight, start.bias)
+            found["start"][held] = kept[held] @ start.weight.T + start.bias
+        if not config.epochs:
+            return found["start"][held].numpy()
+        quiet = dataclasses.replace(config, keep="last", patience=0)
+        judged = dataclasses.replace(part, val=source.subset(held.tolist()))
+        batches = loaders(judged, model, quiet)
+        fit(model, quiet, batches, None, completion=completion, signals=signals)
+        logits, linear = without_residual(model, judged.val, config)
+        found["linear"][held] = linear
+        return logits.numpy()
+
+    trained = torch.from_numpy(out_of_fold(source.targets, fold_of, fit_predict))
+    evidence = Evidence(
+        "out-of-fold",
+        targets,
+        found["start"] if starts else None,
+        trained if config.epochs else None,
+        found["linear"] if config.epochs else None,
+    )
+    return evidence, fold_of
+
+
+def scores_of(evidence: Evidence, kept: bool, factor: float) -> Tensor:
+    """The out-of-fold logits ``(N, L)`` of what became the model."""
+    if not kept or evidence.trained is None or evidence.linear is None:
+        assert evidence.start is not None
+        return evidence.start
+    return evidence.linear + factor * (evidence.trained - evidence.linear)

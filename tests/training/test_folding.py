@@ -1,0 +1,72 @@
+"""Folds: every training image is predicted by models that never saw it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gatlabel.baselines.ridge import ridge_start
+from gatlabel.features import extract
+from gatlabel.training import auto, plain, train
+from gatlabel.training.data import read_data
+from gatlabel.training.out_of_fold import OutOfFold
+
+QUICK = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "progress": False, "image_size": 32}
+
+
+def config_of(root: Path, folder: Path, **options: Any):
+    own = {**QUICK, "data": "csv", "root": root, "output": folder, **options}
+    return auto(**{"cache_folder": folder.parent / "cache", **own})
+
+
+def test_of_a_closed_form_each_fold_is_the_regression_on_the_others(
+    tiny_csv: Path, tmp_path: Path
+) -> None:
+    config = config_of(tiny_csv, tmp_path / "run", head="linear", folds=4)
+    result = train(config)
+    found = OutOfFold.load(tmp_path / "run" / "out_of_fold.npz")
+    source = read_data(config.resolved()).train
+    assert list(found.ids) == list(source.ids)
+    assert list(found.labels) == list(source.labels)
+    assert sorted(set(found.fold.tolist())) == [0, 1, 2, 3]
+    np.testing.assert_array_equal(found.targets, source.targets)
+    kept = extract(result.model, source, "pooled", tmp_path / "other").open()
+    x, y = torch.tensor(kept), torch.from_numpy(source.targets)
+    for fold in range(4):
+        held = torch.from_numpy(found.fold == fold)
+        start = ridge_start(x[~held], y[~held])
+        expected = x[held] @ start.weight.T + start.bias
+        np.testing.assert_allclose(found.scores[held.numpy()], expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_folds_choose_between_start_and_trained_weights(
+    proven: bool, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatlabel.training.settling.is_proven", lambda gained, error: proven)
+    lines: list[str] = []
+    options = {"folds": 2, "epochs": 1, "hidden": 8, "similarity": "none"}
+    train(config_of(tiny_csv, tmp_path / "run", **options), say=lines.append)
+    assert sum(line.startswith("fold ") for line in lines) == 2
+    kept = "the trained weights are" if proven else "the start in closed form is"
+    assert any("out-of-fold mAP" in line and kept in line for line in lines)
+    found = OutOfFold.load(tmp_path / "run" / "out_of_fold.npz")
+    assert np.isfinite(found.scores).all()
+    plainly = train(config_of(tiny_csv, tmp_path / "start", similarity="none", folds=2))
+    start = OutOfFold.load(plainly.folder / "out_of_fold.npz")
+    assert np.array_equal(start.fold, found.fold)
+    assert np.array_equal(start.scores, found.scores) != proven
+
+
+def test_folds_of_a_head_without_a_start_are_those_of_training(
+    tiny_csv: Path, tmp_path: Path
+) -> None:
+    own = {"data": "csv", "root": tiny_csv, "epochs": 1, "head": "csra", "folds": 2}
+    whole = train(plain(**{**QUICK, **own, "output": tmp_path / "run"}))
+    found = OutOfFold.load(whole.folder / "out_of_fold.npz")
+    assert np.isfinite(found.scores).all()
+    again = train(plain(**{**QUICK, **own, "folds": None, "output": tmp_path / "again"}))
+    left, right = whole.model.state_dict(), again.model.state_dict()
+    assert all(torch.equal(left[name], right[name]) for name in left)
