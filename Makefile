@@ -45,7 +45,7 @@ bench: $(VENV)/.stamp-test ## measure speeds, print one table (ARGS=--quick: a t
 	@$(BIN)/python benchmarks/table.py
 
 experiments: $(VENV)/.stamp-test ## repeat the experiments on quality (hours)
-	@for script in benchmarks/*.py; do \
+	@for script in benchmarks/*.py benchmarks/studies/*.py; do \
 	  name=$$(basename $$script .py); \
 	  case " $(SPEED) table " in *" $$name "*) continue;; esac; \
 	  echo "== $$name"; $(BIN)/python $$script $(ARGS); done

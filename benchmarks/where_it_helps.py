@@ -103,14 +103,15 @@ def study(
         result = run_benchmark(config)
         for c in result.comparisons:
             d = c.difference
+            low, high = d.ends or (None, None)
             rows.append(
                 {
                     "value": shown,
                     "ours": c.ours.title.replace(f"{folder}/", ""),
                     "against": c.against,
                     "points": round(100 * d.value, 2),
-                    "low": round(100 * d.low, 2),
-                    "high": round(100 * d.high, 2),
+                    "low": low,
+                    "high": high,
                     "p": d.p,
                     "p_holm": c.corrected,
                 }

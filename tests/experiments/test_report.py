@@ -51,7 +51,7 @@ def test_edges_that_matter() -> None:
     assert text == (
         "On this data the edges matter: gat · npmi gains +1.2 points (95 % interval +1.1 to +1.3) "
         "to random edges of the same degrees and +2.0 points (95 % interval +1.9 to +2.1) to no "
-        "edges. Better than the tuned linear head: 1 of 1 contenders, most of all gat · npmi, "
+        "edges. Better than the linear head: 1 of 1 contenders, most of all gat · npmi, "
         "+3.0 points (95 % interval +2.9 to +3.1)."
     )
 
@@ -78,7 +78,7 @@ def test_nothing_helps() -> None:
     )  # fmt: skip
     assert "no graph is better than random edges of the same degrees" in text
     assert "Worse than its own form without edges: gat · npmi −2.0 points" in text
-    assert "No contender is better than the tuned linear head." in text
+    assert "No contender is better than the linear head." in text
     assert "Worse than linear: gat · npmi −3.0 points" in text
 
 
