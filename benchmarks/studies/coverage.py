@@ -1,6 +1,6 @@
 """How often intervals of mAP and of differences hold the truth, and how often tests err.
 
-    python benchmarks/studies/coverage.py    # about 25 minutes of one core
+    python benchmarks/studies/coverage.py    # about 15 minutes of one core
 
 An interrupted run goes on with the cells that are not there.
 
@@ -34,7 +34,7 @@ from gatlabel.files import write_json
 RESULTS = Path(__file__).parent.parent / "results" / "coverage.json"
 SIMULATIONS = 400
 RESAMPLES = 200
-BOOTSTRAP_AT_MOST, OTHERS_AT_MOST = 10_000, 50_000  # numbers of targets
+BOOTSTRAP_AT_MOST, OTHERS_AT_MOST = 10_000, 100_000  # numbers of targets
 STEPS = {"half": STEP, "delete-one": 1.0, "influence": 1e-3}
 Ends = dict[str, tuple[float, float]]
 
