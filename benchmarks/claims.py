@@ -70,7 +70,9 @@ class Claim:
         d, corrected = found[0].difference, found[0].corrected
         significant = corrected is not None and corrected < 0.05
         more: dict[str, Any] = {}
-        if self.kind == "not worse":
+        if d.low is None or d.high is None:
+            holds, more = False, {"why": d.why}
+        elif self.kind == "not worse":
             holds = 100 * d.low > -self.margin
         elif self.kind == "better":
             holds = significant and 100 * d.value >= self.margin
@@ -85,7 +87,7 @@ class Claim:
             **self.__dict__,
             **more,
             "points": round(100 * d.value, 2),
-            "interval": [round(100 * d.low, 2), round(100 * d.high, 2)],
+            "interval": d.ends,
             "p": d.p,
             "p_holm": corrected,
             "holds": bool(holds),
@@ -244,10 +246,11 @@ def main() -> None:
             where = f"{claim['fraction']:.0%} of the pictures"
             if claim["hidden"]:
                 where += f", {claim['hidden']:.0%} hidden"
-            low, high = claim["interval"]
+            ends = claim["interval"]
+            interval = f"[{ends[0]:+.2f}, {ends[1]:+.2f}]" if ends else claim["why"]
             print(
                 f"{name}: {claim['ours']} {claim['kind']} ({claim['margin']}) than "
-                f"{claim['against']}, {where}: {claim['points']:+.2f} [{low:+.2f}, {high:+.2f}] "
+                f"{claim['against']}, {where}: {claim['points']:+.2f} {interval} "
                 f"{'holds' if claim['holds'] else 'FAILS'}",
                 flush=True,
             )

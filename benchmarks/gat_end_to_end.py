@@ -107,7 +107,7 @@ def main() -> None:
     work(backend, jobs, given.workers, keep)
     targets = read_task(config.train).roles.report.targets
     seeds = range(given.seeds)
-    found = compare([LINEAR, GAT, CUT], [ALL], seeds, targets, read_scores, 10_000)
+    found = compare([LINEAR, GAT, CUT], [ALL], seeds, targets, read_scores)
     point = partial(_points, targets=targets)
     content = {
         "seeds": given.seeds,

@@ -5,7 +5,7 @@
 The linear head with ``frozen_start`` ``ridge`` against ``random`` (how ``nn.Linear`` starts, and
 decaying to zero), each with the same nine settings of rate and decay on the tuning split, the same
 pictures and the same order of them, on scenes and on the photographs that are there. Differences
-of test mAP with the benchmark's paired bootstrap over pictures and seeds, Holm-corrected.
+of test mAP with the benchmark's intervals over images and seeds, Holm-corrected.
 
 Writes benchmarks/results/linear-start.json. Interrupted runs go on where they stopped.
 """
@@ -20,17 +20,16 @@ import numpy as np
 
 from gatlabel.experiments import make_config, run_benchmark
 from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.jackknife import contributions
 from gatlabel.experiments.outcome import Setting
 from gatlabel.experiments.preparation import read_task
-from gatlabel.experiments.resampling import resample_weights, resampled_map
-from gatlabel.experiments.statistics import draw_seeds, holm, paired_difference, seed_means
+from gatlabel.experiments.statistics import holm, paired_difference, too_few
 from gatlabel.experiments.store import Store
 from gatlabel.files import write_json
-from gatlabel.metrics import mean_average_precision
 
 RESULTS = Path(__file__).parent / "results" / "linear-start.json"
 RUNS = Path("runs") / "linear-start"
-STARTS, FRACTIONS, RESAMPLES = ("random", "ridge"), (0.1, 0.3, 1.0), 2000
+STARTS, FRACTIONS = ("random", "ridge"), (0.1, 0.3, 1.0)
 LINEAR = Contender("linear")
 _PHOTOGRAPHS = {"data": "csv", "backbone": "efficientnet_lite0", "image_size": 224}
 #: Scenes of drawings that the start was not chosen on.
@@ -53,29 +52,27 @@ def study(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, Any]
         stores[start] = Store(RUNS / name / start)
         stores[start].load()
     targets = read_task(config.train).roles.report.targets
-    weights, drawn = resample_weights(len(targets), RESAMPLES, 0), draw_seeds(seeds, RESAMPLES, 0)
     rows = []
     for fraction in FRACTIONS:
-        points, spreads, chosen = {}, {}, {}
+        measured, chosen = {}, {}
         for start, store in stores.items():
             runs = [(LINEAR, Setting(fraction), seed) for seed in range(seeds)]
             scores = [store.read_scores(run) for run in runs]
-            points[start] = np.array([mean_average_precision(s, targets).value for s in scores])
-            spread = np.stack([resampled_map(s, targets, weights) for s in scores])
-            spreads[start] = seed_means(spread, drawn)
+            measured[start] = [contributions(s, targets) for s in scores]
             values = store.runs[runs[0]].values
             chosen[start] = {n: values[n] for n in ("lr", "weight_decay", "hold")}
-        d = paired_difference(
-            points["ridge"], points["random"], spreads["ridge"], spreads["random"]
-        )
+        why = too_few(targets)
+        d = paired_difference(measured["ridge"], measured["random"], why=why)
         rows.append(
             {
                 "data": name,
                 "fraction": fraction,
-                "mAP": {s: [round(100 * v, 3) for v in p.tolist()] for s, p in points.items()},
+                "mAP": {
+                    s: [round(100 * run.value, 3) for run in runs] for s, runs in measured.items()
+                },
                 "chosen": chosen,
                 "points": round(100 * d.value, 2),
-                "interval": [round(100 * d.low, 2), round(100 * d.high, 2)],
+                "interval": d.ends,
                 "p": d.p,
                 "machine": dict(machine),
             }

@@ -45,9 +45,7 @@ def rows_of(name: str, result: BenchmarkResult) -> list[dict[str, Any]]:
             differences = {
                 c.against: {
                     "points": round(100 * c.difference.value, 2),
-                    "interval": [
-                        round(100 * end, 2) for end in (c.difference.low, c.difference.high)
-                    ],
+                    "interval": c.difference.ends,
                     "p_holm": c.corrected,
                 }
                 for c in result.comparisons

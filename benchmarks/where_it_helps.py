@@ -3,8 +3,8 @@
     python benchmarks/where_it_helps.py                    # all; hours on two cores
     python benchmarks/where_it_helps.py occlusion noise    # some of them
 
-Each circumstance is varied over a few values; for each, heads on the ``npmi`` graph are tuned alike
-and compared with linear, no edges, random edges, permuted labels and the graph cut at evaluation
+Each circumstance is varied over a few values; for each, heads on the ``npmi`` graph choose from the
+same settings and are compared with linear, no edges, random edges, permuted labels and the graph cut at evaluation
 (``gatlabel benchmark graphs``), on features of an encoder trained once on other scenes. "Wrong
 graph" puts graphs of growing wrongness side by side: the true graph of the scenes, NPMI of the
 training labels, and the true graph with a quarter, half or all of its edges rewired.
@@ -103,14 +103,15 @@ def study(
         result = run_benchmark(config)
         for c in result.comparisons:
             d = c.difference
+            low, high = d.ends or (None, None)
             rows.append(
                 {
                     "value": shown,
                     "ours": c.ours.title.replace(f"{folder}/", ""),
                     "against": c.against,
                     "points": round(100 * d.value, 2),
-                    "low": round(100 * d.low, 2),
-                    "high": round(100 * d.high, 2),
+                    "low": low,
+                    "high": high,
                     "p": d.p,
                     "p_holm": c.corrected,
                 }

@@ -24,7 +24,7 @@ def summary_command(words: list[str]) -> None:
         "--output", type=Path, default=Path("runs") / "summary", help="Folder of the summary."
     )
     parser.add_argument("--resamples", type=int, default=2000,
-                        help="Bootstrap resamples, at least 100 a test.")  # fmt: skip
+                        help="Without effect: intervals need no resampling.")  # fmt: skip
     parser.add_argument("--progress", type=bool, default=True, help="Show a progress bar.")
     options = parse(parser, words)
     at_least_one(options, "resamples")
@@ -32,9 +32,9 @@ def summary_command(words: list[str]) -> None:
     from gatlabel.experiments.summary_tables import tables
 
     folder: Path = options.output
-    if folder.exists() and not folder.is_dir():  # better now than after the bootstrap
+    if folder.exists() and not folder.is_dir():  # better now than after the statistics
         raise InputError(f"option --output: {folder} is no folder: give another")
-    summary = summarize(options.folders, resamples=options.resamples, progress=options.progress)
+    summary = summarize(options.folders, progress=options.progress)
     summary.write(folder)
     for where in summary.settings:
         for title, head, rows in tables(summary.results, where, controls=False):

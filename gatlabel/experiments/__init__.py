@@ -6,10 +6,10 @@ Three lines answer it, with every control in::
     result = benchmark_graphs(data="scenes", graphs=["conditional", "npmi"])
     print(result.table())
 
-Every head on every graph is tuned alike on pictures that are not reported, run with several seeds,
-and compared by a paired bootstrap over pictures and seeds with the tuned linear head and with its
-own controls: no edges, random edges of the same degrees, permuted labels, and the trained head
-with its graph cut. Results lie in a folder; an interrupted benchmark goes on where it stopped.
+Every head on every graph chooses from the same settings on images that are not reported, is run
+with several seeds, and is compared, over images and seeds, with the linear head and with its own
+controls: no edges, random edges of the same degrees, permuted labels, and the trained head with
+its graph cut. Results lie in a folder; an interrupted benchmark goes on where it stopped.
 Those of several data sets go into one report with :func:`summarize`.
 """
 

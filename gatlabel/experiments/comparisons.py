@@ -1,4 +1,4 @@
-"""Which contenders are compared, and what the bootstrap says of each pair."""
+"""Which contenders are compared, and how sure the difference of each pair is."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.experiments.bootstrap import Bootstrap, Kept, Scores, resample_runs
 from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.jackknife import Contributions, contributions
 from gatlabel.experiments.outcome import Setting
-from gatlabel.experiments.statistics import (
-    Difference,
-    draw_seeds,
-    holm,
-    paired_difference,
-    seed_means,
-)
+from gatlabel.experiments.statistics import Difference, holm, paired_difference, too_few
+
+Scores = Callable[[Contender, Setting, int], NDArray[np.float32]]
 
 SIGNIFICANT = 0.05
 #: What a contender is compared with.
@@ -80,7 +76,8 @@ def pairs(contenders: Sequence[Contender]) -> list[tuple[Contender, Contender, s
 
     Contenders with their own edges are tested against linear and every control of theirs, a head
     without edges against linear, a treatment of unknown labels against the first one and
-    completion against its controls. Controls are also shown against linear and no edges.
+    completion against its controls. Controls are also shown against linear, no edges and the first
+    treatment; all but linear itself are shown against something.
 
     Returns:
         ``(ours, theirs, against, tested)`` for every pair.
@@ -98,8 +95,9 @@ def pairs(contenders: Sequence[Contender]) -> list[tuple[Contender, Contender, s
             for edges, name in (("none", COMPLETED_WITHOUT), ("random", COMPLETED_RANDOM)):
                 add(who, dataclasses.replace(who, completion=edges), name, True)
         if who != plain:
-            if who.completion in ("", "own"):
-                add(who, plain, first, who.edges == "own")
+            add(who, plain, first, not who.is_control)
+            if plain != contenders[0]:
+                add(who, contenders[0], LINEAR, False)
             continue
         add(who, contenders[0], LINEAR, not who.is_control or who.edges == "none")
         bare = dataclasses.replace(who, graph=_completion_graph(who), edges="none")
@@ -107,6 +105,10 @@ def pairs(contenders: Sequence[Contender]) -> list[tuple[Contender, Contender, s
         if not who.is_control:
             for edges, name in (("random", RANDOM), ("permuted", PERMUTED), ("cut", CUT)):
                 add(who, dataclasses.replace(who, edges=edges), name, True)
+    shown = {ours for ours, *_ in found}
+    for who in contenders:
+        if who not in shown:
+            add(who, contenders[0], LINEAR, False)
     return found
 
 
@@ -125,29 +127,13 @@ def _completion_graph(who: Contender) -> str:
     return who.graph if who.completion else ""
 
 
-def count_tests(contenders: Sequence[Contender], settings: Sequence[Setting]) -> int:
-    """Returns how many comparisons are tested: what Holm's correction is over."""
-    return sum(tested for *_, tested in pairs(contenders)) * len(settings)
-
-
-def resample_count(
-    contenders: Sequence[Contender], settings: Sequence[Setting], resamples: int
-) -> int:
-    """Returns R: more than asked for where R could not show any of so many comparisons."""
-    return max(resamples, 100 * count_tests(contenders, settings))
-
-
 def compare(
     contenders: Sequence[Contender],
     settings: Sequence[Setting],
     seeds: Sequence[int],
     targets: NDArray[np.float32],
     scores: Scores,
-    resamples: int,
     advance: Callable[[int], None] = lambda count: None,
-    *,
-    kept: Kept | None = None,
-    workers: int = 1,
 ) -> list[Comparison]:
     """Computes all differences with intervals and corrected p-values.
 
@@ -155,12 +141,9 @@ def compare(
         contenders: ``linear`` under the first treatment comes first.
         settings: In which circumstances.
         seeds: The seeds that every contender has.
-        targets: Of the reported pictures ``(N, L)``.
-        scores: Gives the logits ``(N, L)`` of a run; can be pickled where processes are to work.
-        resamples: R, or more, see :func:`resample_count`.
-        advance: Called with 1 whenever a run is resampled.
-        kept: Where resampled runs are kept for the next time.
-        workers: Number of processes.
+        targets: Of the reported images ``(N, L)``.
+        scores: Gives the logits ``(N, L)`` of a run.
+        advance: Called with 1 whenever the scores of a run are read.
 
     Returns:
         The comparisons, by setting.
@@ -168,21 +151,18 @@ def compare(
     Raises:
         InputError: If the scores of a run cannot be read.
     """
+    why = too_few(targets)
     wanted = pairs(contenders)
-    resamples = resample_count(contenders, settings, resamples)
-    drawn = draw_seeds(len(seeds), resamples, seed=0)
-    keys = [(who, where, seed) for where in settings for who in contenders for seed in seeds]
-    bootstrap = Bootstrap(targets, scores, resamples)
-    runs = resample_runs(bootstrap, keys, kept, workers, advance)
     found: list[Comparison] = []
     for where in settings:
-        point, spread = {}, {}
+        runs: dict[Contender, list[Contributions]] = {}
         for who in contenders:
-            own = [runs[who, where, seed] for seed in seeds]
-            point[who] = np.array([run.value for run in own])
-            spread[who] = seed_means(np.stack([run.maps for run in own]), drawn)
+            runs[who] = []
+            for seed in seeds:
+                runs[who].append(contributions(scores(who, where, seed), targets))
+                advance(1)
         for ours, theirs, against, tested in wanted:
-            difference = paired_difference(point[ours], point[theirs], spread[ours], spread[theirs])
+            difference = paired_difference(runs[ours], runs[theirs], why=why)
             corrected = difference.p if tested else None
             found.append(Comparison(where, ours, theirs, against, difference, corrected))
     values = [c.corrected for c in found if c.corrected is not None]

@@ -59,7 +59,7 @@ class BenchmarkConfig:
         frozen_start: frozen: what the linear classifiers of pooled features, alone or in heads,
             start from and are held to: ridge regression, its penalty chosen by leave-one-out, or
             random, held to zero.
-        resamples: Bootstrap resamples of pictures and seeds.
+        resamples: Without effect since intervals need no resampling; older files name it.
         pretrain_pictures: scenes: pictures that the encoder learns from, which no split has.
         pretrain_epochs: scenes: passes over these.
         workers: Processes that train; none takes one a core.

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from gatlabel.errors import InputError
-from gatlabel.experiments.comparisons import count_tests
 from gatlabel.experiments.config import BenchmarkConfig, make_config
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting
@@ -39,11 +38,6 @@ class Finished:
     contenders: Sequence[Contender]
     settings: Sequence[Setting]
     runs: int
-
-    @property
-    def tests(self) -> int:
-        """How many comparisons of it are tested."""
-        return count_tests(self.contenders, self.settings)
 
 
 def read_finished(folder: Path) -> Finished:

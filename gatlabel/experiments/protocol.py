@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from gatlabel.experiments.config import BenchmarkConfig
 from gatlabel.experiments.preparation import Task
 from gatlabel.experiments.starting import STARTS
+from gatlabel.experiments.statistics import STATISTICS
 
 
 def protocol_of(
@@ -51,9 +52,7 @@ def protocol_of(
         "AP": "uninterpolated, on logits in float64, ties one threshold; mean over the labels with "
         "a positive",
         "decisions": "CF1, OF1: p ≥ 0.5; top-3: the three best of them with p ≥ 0.5",
-        "statistics": f"paired bootstrap over pictures and seeds, at least {config.resamples} "
-        "resamples, percentile intervals, two-sided p, Holm's correction over all comparisons of "
-        "this report",
+        "statistics": STATISTICS,
         "times": "training and inference beside other runs, on one thread where several processes "
         "work; inference from features to logits, static heads folded",
     }

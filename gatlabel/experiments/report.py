@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gatlabel.experiments.charts import curve_chart, difference_chart
-from gatlabel.experiments.comparisons import LINEAR, NO_EDGES, Comparison
+from gatlabel.experiments.comparisons import (
+    COMPLETED_RANDOM,
+    COMPLETED_WITHOUT,
+    LINEAR,
+    NO_EDGES,
+    Comparison,
+)
 from gatlabel.experiments.outcome import Setting
 from gatlabel.experiments.tables import comparison_rows, result_rows
 from gatlabel.report.document import document
@@ -58,10 +64,15 @@ def _differences(result: BenchmarkResult) -> str:
 
 
 def _references(here: Sequence[Comparison]) -> list[tuple[str, str]]:
-    """What the charts are against: linear, no edges, and the first treatment of unknown labels."""
+    """What the charts are against, and in words: linear, no edges, first treatment, controls."""
+    words = {
+        LINEAR: "the linear head",
+        NO_EDGES: "the same head without edges",
+        COMPLETED_WITHOUT: "the same with completion without edges",
+        COMPLETED_RANDOM: "the same with completion with random edges",
+    }
     others = [c.against for c in here if not c.ours.is_control and c.ours.unknown != c.against]
     treatments = [a for a in dict.fromkeys(others) if a in ("ignore", "negative", "prior")]
-    words = {LINEAR: "the tuned linear head", NO_EDGES: "the same head without edges"}
     return [(a, words.get(a, f"the same with unknown: {a}")) for a in (*words, *treatments)]
 
 

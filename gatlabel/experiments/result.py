@@ -5,27 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gatlabel.errors import InputError
-from gatlabel.experiments.bootstrap import Kept
-from gatlabel.experiments.comparisons import Comparison, compare, resample_count
+from gatlabel.experiments.comparisons import Comparison, compare
 from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.option_checks import MOST
 from gatlabel.experiments.outcome import Setting
-from gatlabel.experiments.statistics import LEFT_OUT_AT_MOST
+from gatlabel.experiments.statistics import STATISTICS
 from gatlabel.experiments.store import Run, Store
 from gatlabel.experiments.tables import comparison_rows, markdown, result_rows
 from gatlabel.experiments.verdict import verdict
-from gatlabel.experiments.workers import usable_cores
 from gatlabel.files import write_json, write_text
 from gatlabel.printing import clean
-from gatlabel.values import whole_number
 
 
 @dataclass(frozen=True)
@@ -112,25 +104,17 @@ class BenchmarkResult:
     def load(
         cls,
         folder: str | os.PathLike[str],
-        resamples: int = 2000,
         advance: Callable[[int], None] = lambda count: None,
-        workers: int = 0,
     ) -> BenchmarkResult:
         """Reads a benchmark's folder and computes the statistics anew from the saved scores.
 
-        Runs that were resampled before are kept in the folder, and not resampled again.
-
         Args:
             folder: The folder.
-            resamples: Of the bootstrap; more are taken where many comparisons are made.
-            advance: Called with 1 whenever a run is resampled.
-            workers: Processes, where there is enough to compute; 0 takes one a core.
+            advance: Called with 1 whenever the scores of a run are read.
 
         Raises:
-            InputError: If this is no folder of a benchmark, or runs are missing; if ``resamples``
-                is out of range.
+            InputError: If this is no folder of a benchmark, or runs are missing.
         """
-        resamples = whole_number(resamples, "resamples", 1, MOST["resamples"])
         store = Store(Path(folder))
         store.load()
         if not store.runs:
@@ -150,9 +134,7 @@ class BenchmarkResult:
             about["title"],
             about["protocol"],
             store.read_machine(),
-            resamples,
             advance,
-            workers,
         )
 
 
@@ -164,9 +146,7 @@ def summarise(
     title: str,
     protocol: Mapping[str, str],
     machine: Mapping[str, Any],
-    resamples: int,
     advance: Callable[[int], None] = lambda count: None,
-    workers: int = 0,
 ) -> BenchmarkResult:
     """Computes the statistics of the runs in a store.
 
@@ -178,9 +158,7 @@ def summarise(
         title: What was compared on which data.
         protocol: What was done and how.
         machine: Versions and machine.
-        resamples: Bootstrap resamples, at least.
-        advance: Called with 1 whenever a run is resampled.
-        workers: Processes; 0 takes one a core.
+        advance: Called with 1 whenever the scores of a run are read.
 
     Raises:
         InputError: If a run is missing.
@@ -198,38 +176,23 @@ def summarise(
         settings,
         seeds,
         targets,
-        partial(_scores, store),
-        resamples,
+        lambda who, where, seed: store.read_scores((who, where, seed)),
         advance,
-        kept=Kept(store, targets),
-        workers=workers or usable_cores(),
     )
-    left_out = max((c.difference.left_out for c in comparisons), default=0)
-    if left_out:
-        total = resample_count(contenders, settings, resamples)
-        protocol = {**protocol, "left out": _left_out(left_out, total)}
+    protocol = {**protocol, "statistics": STATISTICS}  # of older folders, too
+    why = next((c.difference.why for c in comparisons if c.difference.why), "")
+    if why:
+        protocol = {**protocol, "intervals": why}
     runs = [store.runs[key] for key in wanted]
     return BenchmarkResult(
         store.folder, title, contenders, settings, seeds, runs, comparisons, protocol, machine
     )
 
 
-def _scores(
-    store: Store, who: Contender, where: Setting, seed: int
-) -> NDArray[np.float32]:  # of a module, so that it can be sent to other processes
-    return store.read_scores((who, where, seed))
-
-
-def _left_out(count: int, total: int) -> str:
-    share = f"{count} of {total} resamples of the pictures had no positive of any label"
-    if count > LEFT_OUT_AT_MOST * total:
-        return f"{share}: too many for intervals and tests, so there are none"
-    return f"{share}: they are left out of intervals and p-values"
-
-
 EXPLANATION = (
     "Figures are per cent, mean ± standard deviation over seeds; times are medians. Δ is the "
-    "difference of mAP in points with its 95 % interval from a bootstrap over pictures and seeds; "
-    "a star marks differences beyond chance after Holm's correction (p < 0.05). Head, middle and "
-    "tail are the mAP of the most frequent third of the labels, the middle one and the rarest."
+    "difference of mAP in points with its 95 % interval from a jackknife over images and the "
+    "spread over seeds; a star marks differences beyond chance after Holm's correction (p < 0.05). "
+    "Head, middle and tail are the mAP of the most frequent third of the labels, the middle one "
+    "and the rarest."
 )

@@ -178,10 +178,10 @@ def _run_plan(
         took = {"runs": len(store.runs) - before, "seconds": round(time.perf_counter() - began, 1)}
         write_json(store.machine, {**about_machine, **took})
     total = len(plan.contenders) * len(plan.settings) * len(plan.seeds)
-    with progress_bar("bootstrap", total, config.progress) as advance:
+    with progress_bar("statistics", total, config.progress) as advance:
         result = summarise(
             store, plan.contenders, plan.settings, plan.seeds, title, protocol,
-            store.read_machine(), config.resamples, advance, workers,
+            store.read_machine(), advance,
         )  # fmt: skip
     result.write()
     return result

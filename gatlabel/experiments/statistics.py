@@ -1,102 +1,176 @@
-"""Is the difference between two contenders more than chance? Paired bootstrap, Holm's correction.
+"""Is the difference between two models more than chance? Intervals, tests, Holm's correction.
 
-Every contender is run with the same seeds and scored on the same pictures, so differences are
-taken within a seed and within a resample of the pictures (Efron and Tibshirani, *An Introduction
-to the Bootstrap*, 1993, chapters 13 and 16).
+What is estimated (the estimand): the mean, over a fixed set of labels, of the expected average
+precision on another test set of the same population, with as many images and as many positives of
+each label. The labels are those with a positive and a negative in the test set at hand. Average
+precision depends on how many positives there are and its mean over few of them is not its limit
+for many, so without the numbers there is nothing definite to estimate. Given them, mean average
+precision of the test set has no bias.
+
+With several seeds the expectation is over seeds too; with one it is of these trained models.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
 
-from gatlabel.errors import InputError
+from gatlabel.experiments.jackknife import Contributions, contributions
+from gatlabel.labels import ABSENT, PRESENT
 
 Array = NDArray[np.float64]
 
-LEFT_OUT_AT_MOST = 0.05  # of the resamples; the others are then no picture of chance any more
+STATISTICS = (
+    "mAP over the labels with a positive and a negative in the reported images; jackknife over "
+    "images within labels, spread over seeds, t intervals, two-sided p, Holm's correction over all "
+    "comparisons of this report"
+)
+NOTHING = 1e-12  # differences and standard errors below are rounding
+#: No interval below so many positives in labels that have so many each, chosen by simulation.
+LEAST_POSITIVES, LEAST_OF_A_LABEL = 20, 2
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference of two contenders' mAP with its uncertainty.
+    """The difference of two models' mAP with its uncertainty.
 
     Attributes:
-        value: The mean over seeds on the pictures as they are (-1 to 1).
-        low: Lower end of the percentile interval; ``None`` without enough positives.
+        value: The mean over seeds on the images as they are (-1 to 1); NaN without any label.
+        low: Lower end of the interval, or ``None``.
         high: Upper end of it, or ``None``.
-        p: Two-sided p-value of "no difference", or ``None``.
-        left_out: Resamples without any positive, which have no mAP and are left out.
+        p: Two-sided p-value of "no difference", below 0.05 where the 95 % interval leaves out 0;
+            or ``None``.
+        df: Degrees of freedom of the t quantile, or ``None``.
+        why: Why there is no interval, in words; else empty.
     """
 
     value: float
     low: float | None
     high: float | None
     p: float | None
-    left_out: int = 0
+    df: float | None = None
+    why: str = ""
+
+    @property
+    def ends(self) -> list[float] | None:
+        """Both ends of the interval in points, rounded to hundredths; ``None`` without."""
+        if self.low is None or self.high is None:
+            return None
+        return [round(100 * end, 2) for end in (self.low, self.high)]
 
 
-def draw_seeds(seeds: int, resamples: int, seed: int) -> NDArray[np.int64]:
-    """Draws the seeds of each resample with replacement: int64 ``(R, S)``, positions of seeds."""
-    return np.random.default_rng([seed, 1]).integers(0, seeds, (resamples, seeds))
+def too_few(targets: NDArray[np.floating]) -> str:
+    """Says why a test set cannot give an interval, in words; empty if it can.
 
-
-def seed_means(maps: Array, drawn: NDArray[np.int64]) -> Array:
-    """Averages over the seeds that each resample drew.
+    The rule is about targets alone, so it holds for all models that are compared on them.
 
     Args:
-        maps: float64 ``(S, R)``: mAP of every seed's run in every resample of the pictures.
-        drawn: int64 ``(R, S)``, from :func:`draw_seeds`.
-
-    Returns:
-        float64 ``(R,)``.
+        targets: ``(N, L)`` of 1, 0, or -1 for unknown.
     """
-    columns = np.arange(maps.shape[1])[:, None]
-    result: Array = maps[drawn, columns].mean(axis=1)
-    return result
+    positives = (targets == PRESENT).sum(axis=0)
+    counted = (positives > 0) & (targets == ABSENT).any(axis=0)
+    enough = counted & (positives >= LEAST_OF_A_LABEL)
+    total = int(positives[enough].sum())
+    if total >= LEAST_POSITIVES:
+        return ""
+    labels = int(enough.sum())
+    who = f"the {labels} labels" if labels > 1 else "the only label" if labels else "no label"
+    have = f"have {total} together" if labels > 1 else f"has {total}"
+    verb = "with" if labels else "has"
+    few = f"{who} {verb} {LEAST_OF_A_LABEL} or more positives in the reported images"
+    return f"no interval: {few}" + (f" {have}, fewer than {LEAST_POSITIVES}" if labels else "")
 
 
 def paired_difference(
-    ours: Array,
-    theirs: Array,
-    our_resamples: Array,
-    their_resamples: Array,
+    ours: Sequence[Contributions],
+    theirs: Sequence[Contributions],
+    *,
+    level: float = 0.95,
+    why: str = "",
+) -> Difference:
+    r"""Compares two models over images and seeds.
+
+    With contributions :math:`c_{is}` of image i to the difference :math:`d_s` of seed s, and means
+    over the S seeds without an index:
+
+    .. math::
+        V &= \sum_i c_i^2 + \max\Bigl(0, \frac{\operatorname{var}_s d_s}{S}
+             - \frac{\sum_{is} (c_{is} - c_i)^2}{S (S - 1)}\Bigr) \\
+        f &= \frac{2 V^2}{\sum_i c_i^4 + 2 (\operatorname{var}_s d_s / S)^2 / (S - 1)}
+
+    The interval is :math:`d \pm t_f \sqrt V`, the p-value that of Student's t. The seeds' variance
+    contains that of the images, which is taken off; f is Satterthwaite's, which is small where few
+    images or few seeds carry the variance.
+
+    Args:
+        ours: By seed.
+        theirs: By the same seeds.
+        level: Coverage of the interval, in (0, 1).
+        why: If given, there is no interval and no test, and this is why.
+    """
+    values = np.array([a.value - b.value for a, b in zip(ours, theirs, strict=True)])
+    value = float(values.mean())
+    if why or math.isnan(value):
+        return Difference(value, None, None, None, why=why or too_few(np.zeros((1, 1))))
+    images = np.stack([a.images - b.images for a, b in zip(ours, theirs, strict=True)])
+    variance, df = _variance(values, images)
+    error = math.sqrt(variance)
+    if error < NOTHING:
+        if abs(value) < NOTHING:
+            return Difference(value, value, value, 1.0)
+        return Difference(value, None, None, None, why="no interval: no image varies")
+    half = float(stdtrit(df, 0.5 + level / 2)) * error
+    p = 2 * float(stdtr(df, -abs(value) / error))
+    return Difference(value, value - half, value + half, p, df)
+
+
+def _variance(values: Array, images: Array) -> tuple[float, float]:
+    """Variance of the mean over seeds, and its degrees of freedom; images are ``(S, N)``."""
+    seeds, mean = len(values), images.mean(axis=0)
+    of_images = float((mean**2).sum())
+    spread = float((mean**4).sum())  # the variance of the variance
+    variance = of_images
+    if seeds > 1:
+        of_seeds = float(values.var(ddof=1)) / seeds
+        shared = float(((images - mean) ** 2).sum()) / (seeds * (seeds - 1))
+        variance += max(0.0, of_seeds - shared)
+        spread += 2 * of_seeds**2 / (seeds - 1)
+    return variance, 2 * variance**2 / spread if spread > 0 else math.inf
+
+
+def compare_scores(
+    ours: NDArray[np.floating],
+    theirs: NDArray[np.floating],
+    targets: NDArray[np.floating],
     *,
     level: float = 0.95,
 ) -> Difference:
-    """Compares two contenders over pictures and seeds.
-
-    The interval is the percentile interval of the resampled differences. The p-value counts
-    resamples on the wrong side of zero: ``p = min(1, 2 (1 + min(#{d ≤ 0}, #{d ≥ 0})) / (R + 1))``.
-    Resamples without any positive have no mAP and are left out of both, and of R; where they are
-    more than 5 %, there is no interval and no p-value.
+    """Compares the mAP of two models that scored the same images.
 
     Args:
-        ours: ``(S,)``: mAP by seed on the pictures as they are.
-        theirs: ``(S,)`` of the same seeds.
-        our_resamples: ``(R,)`` from :func:`seed_means`.
-        their_resamples: ``(R,)`` of the same resamples.
+        ours: ``(N, L)``, or ``(S, N, L)`` of several seeds.
+        theirs: The same of the other.
+        targets: ``(N, L)`` of 1, 0, or -1 for unknown.
         level: Coverage of the interval, in (0, 1).
 
-    Raises:
-        InputError: If there are no resamples.
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> targets = (rng.random((200, 5)) < 0.2).astype(float)
+        >>> noisy, noisier = (targets + rng.normal(0, s, targets.shape) for s in (0.5, 1))
+        >>> found = compare_scores(noisy, noisier, targets)
+        >>> found.low > 0, found.p < 0.001
+        (True, True)
     """
-    every = our_resamples - their_resamples
-    if len(every) == 0:
-        raise InputError("a bootstrap needs resamples: give 1 or more")
-    value = float((ours - theirs).mean())
-    differences = every[~np.isnan(every)]
-    left_out = len(every) - len(differences)
-    if left_out > LEFT_OUT_AT_MOST * len(every):
-        return Difference(value, None, None, None, left_out)
-    tail = 50 * (1 - level)
-    low, high = np.percentile(differences, [tail, 100 - tail])
-    wrong = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    p = min(1.0, 2 * (1 + wrong) / (len(differences) + 1))
-    return Difference(value, float(low), float(high), p, left_out)
+    one, other = (
+        [contributions(s, targets) for s in (scores if scores.ndim == 3 else scores[None])]
+        for scores in (ours, theirs)
+    )
+    return paired_difference(one, other, level=level, why=too_few(targets))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -89,7 +89,7 @@ class Store:
             self._refuse_other_things()
             self.folder.mkdir(parents=True, exist_ok=True)
         with FolderLock(self.folder):
-            for folder in (self.folder, self._scores, self.folder / "resampled"):
+            for folder in (self.folder, self._scores):
                 remove_leftovers(folder)
             yield
 

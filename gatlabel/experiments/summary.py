@@ -78,8 +78,8 @@ class Summary:
         tests = sum(c.corrected is not None for cs in self.comparisons.values() for c in cs)
         return (
             "mAP is per cent, mean ± standard deviation over seeds. Δ is the difference of mAP in "
-            "points with its 95 % interval from a bootstrap over pictures and seeds of that data "
-            "set; a star marks differences beyond chance (p < 0.05) after Holm's correction over "
+            "points with its 95 % interval from images and seeds of that data set; a "
+            "star marks differences beyond chance (p < 0.05) after Holm's correction over "
             f"the {_counted(tests, 'test')} of all data sets together, so there may be fewer than "
             "in the reports of the folders. A dash: not run there, not compared, or too few "
             "positives for an interval."
@@ -121,18 +121,15 @@ class Summary:
         write_text(page, render_summary(self))
 
 
-def summarize(
-    folders: Sequence[str | os.PathLike[str]], *, resamples: int = 2000, progress: bool = False
-) -> Summary:
+def summarize(folders: Sequence[str | os.PathLike[str]], *, progress: bool = False) -> Summary:
     """Puts the results of several benchmarks side by side.
 
-    The statistics are computed anew from the saved scores, with enough resamples for the number of
-    tests in all folders; p-values are corrected over all of them (Holm).
+    The statistics are computed anew from the saved scores; p-values are corrected over
+    all of them (Holm).
 
     Args:
         folders: Of finished benchmarks, of graphs and of heads alike: contenders of the same name
             stand in the same row.
-        resamples: Of the bootstrap; 100 a test are taken if that is more.
         progress: Show a progress bar.
 
     Raises:
@@ -151,11 +148,9 @@ def summarize(
     if twice:
         raise InputError(f"{twice[0]} is given twice: give every folder once")
     finished = [read_finished(path) for path in paths]
-    tests = sum(one.tests for one in finished)
-    resamples = max(resamples, 100 * tests)  # fewer could not show anything after the correction
     steps = sum(one.runs for one in finished)
-    with progress_bar("bootstrap", steps, progress) as advance:
-        results = [BenchmarkResult.load(one.folder, resamples, advance) for one in finished]
+    with progress_bar("statistics", steps, progress) as advance:
+        results = [BenchmarkResult.load(one.folder, advance) for one in finished]
     named = dict(zip(_names(finished), results, strict=True))
     return Summary(corrected_together(named), len({one.data for one in finished}))
 

@@ -30,7 +30,7 @@ COLUMNS = (
 )
 NOTHING = "–"
 WORDS = {
-    LINEAR: "the tuned linear head",
+    LINEAR: "the linear head",
     NO_EDGES: "the same head without edges",
     RANDOM: "the same head with random edges",
     COMPLETED_WITHOUT: "the same with completion without edges",

@@ -91,7 +91,7 @@ def _linear(here: BySet) -> list[str]:
     on_a_graph = _against(here, LINEAR, _on_a_graph)
     others = _against(here, LINEAR, lambda c: not c.ours.graph and not c.ours.is_control)
     found = (("head on a graph", on_a_graph), ("head that takes no graph", others))
-    return [_stands(who, tested, "the tuned linear head") for who, tested in found if tested]
+    return [_stands(who, tested, "the linear head") for who, tested in found if tested]
 
 
 def _treatments(here: BySet) -> list[str]:

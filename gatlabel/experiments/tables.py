@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatlabel.experiments.comparisons import LINEAR, NO_EDGES, Comparison
+from gatlabel.experiments.comparisons import CUT, LINEAR, NO_EDGES, PERMUTED, RANDOM, Comparison
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.outcome import Setting
 from gatlabel.experiments.statistics import Difference
@@ -16,6 +16,7 @@ from gatlabel.experiments.verdict import points
 from gatlabel.printing import clean
 
 SHARES = ("mAP", "CF1", "OF1", "top3_OF1", "mAP_head", "mAP_middle", "mAP_tail")
+HIDDEN = (RANDOM, PERMUTED, CUT)  # have tests but no column
 HEADINGS = {
     "top3_OF1": "top-3 OF1",
     "mAP_head": "head",
@@ -59,14 +60,15 @@ def result_rows(
     where: Setting,
 ) -> tuple[list[str], list[list[str]]]:
     """Returns head and rows of the main table of one setting."""
+    here = [c for c in comparisons if c.setting == where]
+    shown = reference_columns(here, contenders[0])
     head = ["contender", *(HEADINGS.get(name, name) for name in SHARES)]
-    head += ["Δ linear", "Δ no edges", "parameters", "train s", "µs a picture"]
-    by_pair = {(c.ours, c.against): c for c in comparisons if c.setting == where}
+    head += [*(f"Δ {against}" for against in shown), "parameters", "train s", "µs a picture"]
     rows = []
     for who in contenders:
         row = [who.title]
         row += [mean_and_deviation(values_of(runs, who, where, name)) for name in SHARES]
-        row += [interval(by_pair.get((who, against))) for against in (LINEAR, NO_EDGES)]
+        row += [interval(found.get(who)) for found in shown.values()]
         cost = {
             name: float(np.median(values_of(runs, who, where, name)))
             for name in ("parameters", "train_seconds", "inference_us")
@@ -78,6 +80,28 @@ def result_rows(
         ]
         rows.append(row)
     return head, rows
+
+
+def reference_columns(
+    here: Sequence[Comparison], linear: Contender
+) -> dict[str, dict[Contender, Comparison]]:
+    """Returns what differences are shown to, and those of every contender that has one.
+
+    These are linear (under whichever name it is compared with, also as the first treatment of
+    unknown labels), no edges, the first treatment of others, and the controls of completion. What
+    would be empty is left out.
+
+    Args:
+        here: All comparisons of one setting.
+        linear: Who that is.
+    """
+    found: dict[str, dict[Contender, Comparison]] = {LINEAR: {}}
+    for c in here:
+        against = LINEAR if c.theirs == linear else c.against
+        if against not in HIDDEN:
+            found.setdefault(against, {})[c.ours] = c
+    order = [LINEAR, NO_EDGES, *(a for a in found if a not in (LINEAR, NO_EDGES))]
+    return {against: found[against] for against in order if found.get(against)}
 
 
 def comparison_rows(

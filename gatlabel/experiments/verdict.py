@@ -20,10 +20,7 @@ PLACES = (LINEAR, NO_EDGES, RANDOM, "permuted labels", "graph cut at evaluation"
           COMPLETED_RANDOM, COMPLETED_WITHOUT)  # fmt: skip
 
 
-UNTESTED = (
-    "The reported split has too few positives for intervals and tests: give more pictures to tell "
-    "differences from chance."
-)
+ADVICE = "Give more images to tell differences from chance."
 
 
 def verdict(comparisons: Sequence[Comparison], settings: Sequence[Setting]) -> list[str]:
@@ -37,7 +34,8 @@ def verdict(comparisons: Sequence[Comparison], settings: Sequence[Setting]) -> l
         settings: In the order to speak of them.
     """
     if comparisons and all(c.difference.p is None for c in comparisons):
-        return [UNTESTED]
+        why = next((c.difference.why for c in comparisons if c.difference.why), "no interval")
+        return [f"{why[0].upper()}{why[1:]}. {ADVICE}"]
     found = []
     for where in sorted(settings, key=lambda s: -s.fraction):
         here = [c for c in comparisons if c.setting == where]
@@ -113,14 +111,14 @@ def _linear(here: Sequence[Comparison]) -> list[str]:
     if better:
         best = max(better, key=lambda c: c.difference.value)
         share = f"{len(better)} of {len(tested)} contenders"
-        sentence = f"Better than the tuned linear head: {share}, most of all {best.ours.title}, "
+        sentence = f"Better than the linear head: {share}, most of all {best.ours.title}, "
         sentence += stated(best)
         bare = [c for c in better if c.ours.head == best.ours.head and c.ours.edges == "none"]
         if bare and best.ours.edges != "none":
             sentence += f"; without edges it has {stated(bare[0])}"
         sentences.append(sentence + ".")
     else:
-        sentences.append("No contender is better than the tuned linear head.")
+        sentences.append("No contender is better than the linear head.")
     if worse:
         sentences.append(f"Worse than linear: {_listed(worse)}.")
     return sentences

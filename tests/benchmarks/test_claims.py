@@ -16,7 +16,14 @@ GAT, OTHER, HERE = Contender("gat", "npmi"), Contender("linear"), Setting()
 
 def judged(load, kind: str, margin: float, difference: tuple[float, ...], corrected: float,
            oracle: float | None = None, **more):  # fmt: skip
-    found = Comparison(HERE, GAT, OTHER, LINEAR, Difference(*difference, 0.01), corrected)
+    found = Comparison(
+        HERE,
+        GAT,
+        OTHER,
+        LINEAR,
+        Difference(*difference, *[0.01] * (len(difference) == 3)),
+        corrected,
+    )
     runs = [Run(OTHER, HERE, seed, {"mAP": value}) for seed, value in enumerate((0.3, 0.5))]
     result = BenchmarkResult(None, "", [GAT, OTHER], [HERE], (0, 1), runs, [found], {}, {})
     claim = load("claims").Claim("gat · npmi", "linear", kind, margin)
@@ -43,6 +50,14 @@ def test_a_claim_can_hold_and_fail(load, kind, margin, difference, corrected, ho
     assert found["points"] == pytest.approx(100 * difference[0], abs=0.01)
     if kind == "closes":
         assert found["closed, per cent"][0] == pytest.approx(250 * difference[0], abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["not worse", "better", "closes"])
+def test_without_an_interval_no_claim_holds(load, kind) -> None:
+    nothing = (0.1, None, None, None, None, "no interval: too few")
+    found = judged(load, kind, 0.0, nothing, None, oracle=0.8)
+    assert found["holds"] is False
+    assert (found["interval"], found["why"]) == (None, "no interval: too few")
 
 
 def test_a_claim_about_what_was_not_compared_stops(load) -> None:

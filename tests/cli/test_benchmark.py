@@ -40,7 +40,7 @@ def test_graphs_from_pictures_to_report(tiny_csv: Path, tmp_path: Path, capsys) 
     # three labels with an edge each have no other rewiring: no such control
     assert len(rows) == 2 * 5
     assert {row["fraction"] for row in rows} == {"1", "0.5"}
-    result = BenchmarkResult.load(tmp_path / "out", resamples=100)
+    result = BenchmarkResult.load(tmp_path / "out")
     assert (tmp_path / "out" / "table.md").read_text() == result.document()
 
 

@@ -188,3 +188,24 @@ def test_options_for_all_graphs_reach_those_that_take_them() -> None:
     assert make_graph("npmi:top_k=2", COUNTS, train) == VARIANTS["npmi"](
         COUNTS, **{**own, "top_k": 2}
     )
+
+
+@pytest.mark.parametrize("head", ["linear", "gat", "csra"])
+@pytest.mark.parametrize(
+    "unknown",
+    [("ignore",), ("complete",), ("ignore", "complete"), ("complete", "ignore"),
+     ("negative", "prior", "complete")],
+)  # fmt: skip
+def test_everyone_but_linear_is_compared_with_something(head, unknown) -> None:
+    everyone = contenders((head,), ("npmi", "lift"), unknown)
+    alone = set(everyone) - {ours for ours, *_ in pairs(everyone)}
+    assert alone <= {everyone[0]}
+
+
+@pytest.mark.parametrize("head", ["linear", "gat"])
+def test_controls_of_completion_are_shown_but_not_tested(head) -> None:
+    everyone = contenders((head,), ("npmi",), ("ignore", "complete"))
+    found = [(a.completion, tested) for a, _, against, tested in pairs(everyone)
+             if against == "ignore" and a.is_control]  # fmt: skip
+    assert {"none", "random"} <= {completion for completion, _ in found}
+    assert not any(tested for _, tested in found)

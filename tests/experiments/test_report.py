@@ -24,7 +24,7 @@ from gatlabel.experiments.report import render
 from gatlabel.experiments.result import BenchmarkResult
 from gatlabel.experiments.statistics import Difference
 from gatlabel.experiments.store import COSTS, Run
-from gatlabel.experiments.tables import interval, markdown, mean_and_deviation
+from gatlabel.experiments.tables import interval, markdown, mean_and_deviation, result_rows
 from gatlabel.experiments.verdict import points, verdict
 
 OWN, BARE = Contender("gat", "npmi"), Contender("gat", edges="none")
@@ -51,7 +51,7 @@ def test_edges_that_matter() -> None:
     assert text == (
         "On this data the edges matter: gat · npmi gains +1.2 points (95 % interval +1.1 to +1.3) "
         "to random edges of the same degrees and +2.0 points (95 % interval +1.9 to +2.1) to no "
-        "edges. Better than the tuned linear head: 1 of 1 contenders, most of all gat · npmi, "
+        "edges. Better than the linear head: 1 of 1 contenders, most of all gat · npmi, "
         "+3.0 points (95 % interval +2.9 to +3.1)."
     )
 
@@ -78,7 +78,7 @@ def test_nothing_helps() -> None:
     )  # fmt: skip
     assert "no graph is better than random edges of the same degrees" in text
     assert "Worse than its own form without edges: gat · npmi −2.0 points" in text
-    assert "No contender is better than the tuned linear head." in text
+    assert "No contender is better than the linear head." in text
     assert "Worse than linear: gat · npmi −3.0 points" in text
 
 
@@ -104,6 +104,11 @@ def test_completion_against_its_controls() -> None:
     )
 
 
+@pytest.mark.parametrize("p", [0.001, 0.9])
+def test_no_head_is_called_tuned(p: float) -> None:
+    assert "tuned" not in said(comparison(OWN, LINEAR, 0.01, p), comparison(BARE, LINEAR, 0.0, p))
+
+
 def test_settings_are_told_apart() -> None:
     few = Setting(0.1, 0.5)
     lines = verdict(
@@ -123,6 +128,23 @@ def test_figures_as_text() -> None:
     assert interval(comparison(OWN, LINEAR, 0.01, None)) == "+1.0 [−2.0, +4.0]"
     table = markdown(["a", "b"], [["x|y", "1"]])
     assert table.splitlines() == ["| a    | b |", "|------|---|", "| x\\|y | 1 |"]
+
+
+@pytest.mark.parametrize("head", ["linear", "gat"])
+def test_a_benchmark_of_completion_has_no_empty_column_of_differences(head: str) -> None:
+    everyone = contenders((head,), ("npmi",), ("ignore", "complete"))
+    found = [Comparison(ALL, ours, theirs, against, Difference(0.01, 0.0, 0.02, 0.04), None)
+             for ours, theirs, against, _ in pairs(everyone)]  # fmt: skip
+    runs = [Run(who, ALL, 0, dict.fromkeys((*METRICS, *THIRDS, *COSTS), 0.5)) for who in everyone]
+    names, rows = result_rows(runs, found, everyone, ALL)
+    columns = [k for k, name in enumerate(names) if name.startswith("Δ")]
+    shown = [names[k] for k in columns]
+    assert shown[0] == "Δ linear"
+    assert {f"Δ {COMPLETED_WITHOUT}", f"Δ {COMPLETED_RANDOM}"} <= set(shown)
+    assert ("Δ no edges" in shown) == (head == "gat")
+    assert all(any(row[k] for row in rows) for k in columns)
+    # each but linear itself has its difference to it
+    assert [row[0] for row in rows if not row[columns[0]]] == ["linear"]
 
 
 class Checker(HTMLParser):

@@ -119,7 +119,7 @@ def test_running_again_only_reports(finished) -> None:
 
 def test_loading_computes_the_same(finished) -> None:
     options, _, _, result = finished
-    loaded = BenchmarkResult.load(options.folder, resamples=options.resamples)
+    loaded = BenchmarkResult.load(options.folder)
     assert loaded.comparisons == result.comparisons
     assert loaded.document() == result.document()
 

@@ -1,168 +1,167 @@
-"""Bootstrap and Holm's correction against slow definitions and scikit-learn."""
-
-import dataclasses
+"""Intervals, tests and Holm's correction against slow definitions, and that they hold."""
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
+from scipy.stats import t as student
 
-from gatlabel.errors import InputError
-from gatlabel.experiments.resampling import (
-    map_of_blocks,
-    resample_weights,
-    resampled_map,
-    weight_blocks,
-    weighted_ap,
-)
+from gatlabel.experiments.jackknife import Contributions, contributions
 from gatlabel.experiments.statistics import (
+    LEAST_POSITIVES,
     Difference,
-    draw_seeds,
+    compare_scores,
     holm,
     paired_difference,
-    seed_means,
+    too_few,
 )
-from gatlabel.metrics import mean_average_precision
-from tests.reference import bootstrap as reference
+from tests.reference import jackknife as reference
 
 
-def predictions(rng: np.random.Generator, n: int, labels: int, ties: bool):
-    targets = rng.choice([-1.0, 0.0, 1.0], (n, labels), p=[0.1, 0.6, 0.3])
-    scores = targets + rng.normal(0, 1.5, (n, labels))
-    return (np.round(scores) if ties else scores).astype(np.float32), targets
+def scored(rng: np.random.Generator, targets: np.ndarray, noises: tuple[float, ...]):
+    return [targets + rng.normal(0, noise, targets.shape) for noise in noises]
 
 
-def test_weights_are_resamples_with_replacement() -> None:
-    weights = resample_weights(40, 300, seed=1)
-    assert (weights.sum(0) == 40).all()
-    assert abs((weights == 0).mean() - (1 - 1 / 40) ** 40) < 0.01
-    np.testing.assert_array_equal(weights, resample_weights(40, 300, seed=1))
-    assert (weights != resample_weights(40, 300, seed=2)).any()
-
-
-@pytest.mark.parametrize("n", [1, 2, 37, 400, 65_536])
-def test_weights_are_those_of_the_slow_definition(n: int) -> None:
-    count = 7 if n > 1000 else 40
-    slow = reference.resample_weights(n, count, seed=5)
-    np.testing.assert_array_equal(resample_weights(n, count, seed=5), slow)
-    blocks = list(weight_blocks(n, count, seed=5, block=3))
-    assert [b.shape[1] for b in blocks] == [3] * (count // 3) + [1]
-    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), slow)
-    # of the smallest type that holds the sum of a column
-    assert {b.dtype for b in blocks} == {np.dtype(np.int32 if n > 65_535 else np.uint16)}
-
-
-@pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("n", [3, 60, 900])
-def test_map_of_resamples_is_the_slow_definition_to_the_last_bit(n: int, ties: bool) -> None:
-    rng = np.random.default_rng(n)
-    scores, targets = predictions(rng, n, 4, ties)
-    targets[:, 3] = np.where(np.arange(n) == n // 2, 1, 0)  # in a third of the resamples none
-    slow = reference.resampled_map(scores, targets, reference.resample_weights(n, 40, seed=1))
-    blocks = weight_blocks(n, 40, seed=1, block=8)
-    np.testing.assert_array_equal(map_of_blocks(scores, targets, blocks), slow)
-    weights = resample_weights(n, 40, seed=1)
-    np.testing.assert_array_equal(resampled_map(scores, targets, weights, block=9), slow)
-    np.testing.assert_array_equal(resampled_map(scores, targets, weights.astype(np.int64)), slow)
-
-
-@pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("seed", range(5))
-def test_weighted_ap_is_scikit_learns(seed: int, ties: bool) -> None:
-    rng = np.random.default_rng(seed)
-    scores, targets = predictions(rng, 30, 1, ties)
-    weights = resample_weights(30, 50, seed)
-    ours = weighted_ap(scores[:, 0], targets[:, 0], weights)
-    known = targets[:, 0] != -1
-    for column in range(50):
-        theirs = average_precision_score(
-            targets[known, 0], scores[known, 0], sample_weight=weights[known, column]
-        )
-        assert ours[column] == pytest.approx(theirs, abs=1e-12)
-
-
-def test_without_a_positive_there_is_no_ap() -> None:
-    scores, targets = np.array([0.3, 0.2, 0.1]), np.array([1.0, 0.0, 0.0])
-    weights = np.array([[0, 1], [2, 1], [1, 1]], dtype=np.int32)
-    np.testing.assert_array_equal(weighted_ap(scores, targets, weights), [np.nan, 1.0])
-    assert np.isnan(weighted_ap(scores, 0 * targets, weights)).all()
-
-
-def test_weights_of_one_give_the_packages_map() -> None:
-    scores, targets = predictions(np.random.default_rng(4), 60, 5, ties=True)
-    ones = np.ones((60, 3), dtype=np.int32)
-    expected = mean_average_precision(scores, targets).value
-    np.testing.assert_allclose(resampled_map(scores, targets, ones, block=2), expected, atol=1e-12)
-
-
-def test_the_whole_comparison_is_the_slow_definition() -> None:
-    rng = np.random.default_rng(3)
-    n, labels, seeds, resamples = 25, 3, 3, 40
-    targets = predictions(rng, n, labels, ties=False)[1]
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+@pytest.mark.parametrize("level", [0.95, 0.8])
+def test_the_whole_comparison_is_the_slow_definition(seeds: int, level: float) -> None:
+    rng = np.random.default_rng(seeds)
+    targets = (rng.random((40, 4)) < 0.4).astype(float)
     ours, theirs = (
-        np.stack([targets + rng.normal(0, noise, (n, labels)) for _ in range(seeds)])
+        np.stack(scored(rng, targets, (noise,) * seeds)) + 0.3 * rng.normal(size=(seeds, 1, 4))
         for noise in (1.0, 1.6)
     )
-    weights, drawn = resample_weights(n, resamples, 7), draw_seeds(seeds, resamples, 7)
-    maps = [np.stack([resampled_map(s, targets, weights) for s in x]) for x in (ours, theirs)]
-    fast = seed_means(maps[0], drawn) - seed_means(maps[1], drawn)
-    rows = [np.repeat(np.arange(n), column) for column in weights.T]
-    slow = reference.resampled_differences(ours, theirs, targets, rows, drawn)
-    np.testing.assert_allclose(fast, slow, atol=1e-12)
+    found = compare_scores(ours, theirs, targets, level=level)
+    values = np.array([
+        reference.mean_ap(a, targets) - reference.mean_ap(b, targets)
+        for a, b in zip(ours, theirs, strict=True)
+    ])  # fmt: skip
+    images = np.stack([
+        reference.contributions(a, targets, 0.5) - reference.contributions(b, targets, 0.5)
+        for a, b in zip(ours, theirs, strict=True)
+    ])  # fmt: skip
+    slow = reference.interval(values, images, level)
+    assert [found.value, found.low, found.high, found.p] == pytest.approx(slow)
 
-    one, two = (
-        np.array([reference.mean_ap(s, targets) for s in scores]) for scores in (ours, theirs)
+
+def test_one_seed_may_come_without_its_axis() -> None:
+    rng = np.random.default_rng(0)
+    targets = (rng.random((60, 3)) < 0.4).astype(float)
+    ours, theirs = scored(rng, targets, (0.5, 2))
+    assert compare_scores(ours, theirs, targets) == compare_scores(
+        ours[None], theirs[None], targets
     )
-    found = paired_difference(one, two, seed_means(maps[0], drawn), seed_means(maps[1], drawn))
-    assert found.value == pytest.approx(np.mean(one) - np.mean(two))
-    np.testing.assert_allclose([found.low, found.high], np.percentile(slow, [2.5, 97.5]))
-    wrong = min((slow <= 0).sum(), (slow >= 0).sum())
-    assert found.p == pytest.approx(min(1, 2 * (wrong + 1) / 41))
+    other = compare_scores(theirs, ours, targets)
+    assert other.high < 0
+    assert other.p == compare_scores(ours, theirs, targets).p
 
 
-def test_no_difference_has_p_1_and_a_clear_one_the_least() -> None:
-    zeros, ones = np.zeros(2), np.ones(2)
-    same = paired_difference(ones, ones, np.full(99, 0.5), np.full(99, 0.5))
-    assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
-    clear = paired_difference(ones, zeros, np.linspace(0.2, 0.4, 99), np.zeros(99))
-    assert clear.p == pytest.approx(2 / 100)
-    mirrored = paired_difference(zeros, ones, np.zeros(99), np.linspace(0.2, 0.4, 99))
-    assert (mirrored.value, mirrored.low, mirrored.high) == (-1, -clear.high, -clear.low)
+def test_interval_and_test_agree() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        values = rng.normal(0.02, 0.02, 3)
+        runs = [Contributions(v, rng.normal(0, 0.002, 30)) for v in values]
+        found = paired_difference(runs, [Contributions(0.0, np.zeros(30))] * 3)
+        assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    rng, covered = np.random.default_rng(0), 0
-    for trial in range(60):
-        targets = (rng.random((80, 2)) < 0.4).astype(float)
-        # two equally good contenders: the true difference is 0
-        both = [targets + rng.normal(0, 1, targets.shape) for _ in range(2)]
-        weights = resample_weights(80, 200, trial)
-        maps = [resampled_map(scores, targets, weights) for scores in both]
-        point = [np.array([mean_average_precision(s, targets).value]) for s in both]
-        found = paired_difference(*point, *maps)
-        covered += found.low <= 0 <= found.high
-    assert 50 <= covered <= 60
-
-
-def test_resamples_without_a_positive_are_left_out() -> None:
+def test_seeds_that_differ_widen_the_interval_and_few_of_them_more() -> None:
     rng = np.random.default_rng(2)
-    ours, theirs = rng.normal(0.51, 0.01, 200), rng.normal(0.5, 0.01, 200)
-    whole = paired_difference(np.ones(1), np.zeros(1), ours, theirs)
-    assert whole.left_out == 0
-    holes = np.insert(ours, 7 + np.zeros(10, int), np.nan)  # 10 of 210 are fewer than 5 %
-    others = np.insert(theirs, 7 + np.zeros(10, int), np.nan)
-    found = paired_difference(np.ones(1), np.zeros(1), holes, others)
-    assert found == dataclasses.replace(whole, left_out=10)
+    images, zero = rng.normal(0, 0.0002, 100), [Contributions(0.0, np.zeros(100))]
+
+    def width(*values: float) -> float:
+        runs = [Contributions(v, images) for v in values]
+        found = paired_difference(runs, zero * len(values))
+        return found.high - found.low
+
+    assert width(0.1, 0.1, 0.1) == pytest.approx(width(0.1))
+    assert width(0.08, 0.1, 0.12) > 2 * width(0.1)
+    # the same standard error, from fewer seeds
+    two, eight = width(0.09, 0.11), width(*[0.1 - 0.01 * 7**0.5, 0.1 + 0.01 * 7**0.5] * 4)
+    assert two > 3 * eight
 
 
-def test_with_more_than_5_percent_left_out_there_is_no_interval_and_no_test() -> None:
-    ours = np.where(np.arange(200) < 11, np.nan, 0.5)
-    found = paired_difference(np.ones(1), np.zeros(1), ours, ours)
-    assert found == Difference(1.0, None, None, None, 11)
+def test_noise_of_images_in_single_seeds_is_not_counted_twice() -> None:
+    rng = np.random.default_rng(3)
+    images = rng.normal(0, 0.003, (4, 200))
+    values = np.array([-1.0, 1.0, -1.0, 1.0])
+    values *= np.sqrt(((images - images.mean(0)) ** 2).sum() / 3 / values.var(ddof=1))
+    found = paired_difference(
+        [Contributions(v, c) for v, c in zip(values, images, strict=True)],
+        [Contributions(0.0, np.zeros(200))] * 4,
+    )
+    error = np.sqrt((images.mean(0) ** 2).sum())
+    assert found.high - found.low == pytest.approx(2 * student.ppf(0.975, found.df) * error)
 
 
-def test_no_resamples_are_refused() -> None:
-    with pytest.raises(InputError, match="needs resamples"):
-        paired_difference(np.ones(1), np.ones(1), np.zeros(0), np.zeros(0))
+def test_no_difference_has_p_1() -> None:
+    same = [Contributions(0.5, np.ones(9))] * 2
+    assert paired_difference(same, same) == Difference(0, 0, 0, 1)
+
+
+def test_a_difference_of_which_no_image_varies_has_no_interval() -> None:
+    still = [Contributions(v, np.zeros(9)) for v in (0.5, 0.2)]
+    found = paired_difference(still[:1], still[1:])
+    assert found == Difference(0.3, None, None, None, why="no interval: no image varies")
+
+
+def test_a_rare_label_no_longer_pushes_the_interval_off_its_estimate() -> None:
+    """The percentile interval of such differences lay wholly above them."""
+    rng = np.random.default_rng(5)
+    targets = (rng.random((200, 40)) < 0.004).astype(float)
+    targets[:, :5] = rng.random((200, 5)) < 0.3
+    found = compare_scores(*scored(rng, targets, (0.5, 0.7)), targets)
+    assert found.low < found.value < found.high
+    assert found.high - found.value == pytest.approx(found.value - found.low)
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_intervals_hold_the_truth_about_as_often_as_they_say(equal: bool) -> None:
+    """Two labels, six positives each; truth by many more draws of the same."""
+    rng = np.random.default_rng(0)
+    targets = np.zeros((60, 4))
+    targets[:6] = 1
+
+    def draw():
+        shared = rng.normal(0, 0.6, targets.shape)
+        noise = (0.6, 0.6 if equal else 1.2)
+        return [s + shared for s in scored(rng, targets, noise)]
+
+    def difference(pair) -> float:
+        ours, theirs = (contributions(s, targets).value for s in pair)
+        return ours - theirs
+
+    truth = 0.0 if equal else float(np.mean([difference(draw()) for _ in range(1500)]))
+    inside = 0
+    for _ in range(300):
+        found = compare_scores(*draw(), targets)
+        inside += found.low <= truth <= found.high
+    assert 0.92 <= inside / 300 <= 0.99
+
+
+def few(positives: tuple[int, ...], n: int = 60) -> np.ndarray:
+    return (np.arange(n)[:, None] < np.array(positives)).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("positives", "why"),
+    [
+        ((0, 0, 60), "no label has 2 or more positives in the reported images"),
+        ((1,) * 50, "no label has 2 or more positives in the reported images"),
+        ((19, 1), "the only label with 2 or more positives in the reported images has 19, fewer"),
+        ((10, 9, 1), "the 2 labels with 2 or more positives in the reported images have 19"),
+    ],
+)
+def test_too_few_positives_are_said_in_words(positives, why) -> None:
+    targets = few(positives)
+    assert too_few(targets).startswith(f"no interval: {why}")
+    rng = np.random.default_rng(0)
+    found = compare_scores(*scored(rng, targets, (1, 2)), targets)
+    assert (found.low, found.high, found.p) == (None, None, None)
+    assert found.why == too_few(targets)
+
+
+@pytest.mark.parametrize("positives", [(LEAST_POSITIVES,), (10, 10), (2,) * 10, (20, 1, 0)])
+def test_enough_positives_give_an_interval(positives) -> None:
+    assert too_few(few(positives)) == ""
 
 
 @pytest.mark.parametrize("seed", range(4))

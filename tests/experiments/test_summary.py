@@ -72,20 +72,6 @@ def test_all_folders_are_corrected_together(folders, summary) -> None:
     ) > 0  # fmt: skip
 
 
-def test_there_are_resamples_enough_for_all_tests(folders, monkeypatch) -> None:
-    asked = []
-    load = BenchmarkResult.load
-
-    def remember(folder, resamples, advance):
-        asked.append(resamples)
-        return load(folder, 100, advance)
-
-    monkeypatch.setattr(BenchmarkResult, "load", remember)
-    summarize(folders, resamples=500)
-    summarize(folders, resamples=5000)
-    assert asked == [1800, 1800, 5000, 5000]
-
-
 def test_contenders_by_data_set(summary) -> None:
     parts = summary.table().split("\n\n")
     titles = [part.rstrip(":") for part in parts[::2]]
@@ -161,11 +147,11 @@ def test_too_few_positives_leave_a_dash(summary) -> None:
 
 def test_the_same_data_stays_apart_by_folder(folders, tmp_path: Path) -> None:
     other = shutil.copytree(folders[0], tmp_path / "other")
-    found = summarize([folders[0], other], resamples=100)
+    found = summarize([folders[0], other])
     assert list(found.results) == ["photos · photos", "photos · other"]
     assert found.verdict[0].startswith("Over 2 benchmarks: ")
     same = shutil.copytree(folders[0], tmp_path / "photos")
-    names = list(summarize([folders[0], same], resamples=100).results)
+    names = list(summarize([folders[0], same]).results)
     assert names == [f"photos · {folders[0]}", f"photos · {same}"]
 
 
@@ -183,18 +169,6 @@ def test_folders_that_are_none(folders, tmp_path: Path) -> None:
     bare = shutil.copytree(folders[0], tmp_path / "bare", ignore=shutil.ignore_patterns("scores"))
     with pytest.raises(InputError, match=r"bare holds no run with its scores"):
         summarize([bare])
-
-
-@pytest.mark.parametrize("resamples", [128_000_000, 10**30, 0, -5, 2.5, True])
-def test_resamples_out_of_range_are_refused_before_any_work(folders, resamples) -> None:
-    with pytest.raises(InputError, match="resamples="):
-        BenchmarkResult.load(folders[0], resamples)
-
-
-def test_a_summary_of_too_many_resamples_is_one_line(folders, capsys) -> None:
-    words = ["benchmark", "summary", str(folders[0]), "--resamples", "128000000", "--no-progress"]
-    assert main(words) == 2
-    assert "resamples=128000000" in capsys.readouterr().err
 
 
 def test_an_unfinished_benchmark_is_named_with_the_command(folders, tmp_path: Path) -> None:
@@ -220,10 +194,10 @@ def test_seeds_that_were_asked_for_are_waited_for(folders, tmp_path: Path) -> No
         summarize([folder])
     # fewer than there are: those of the last report
     (folder / "protocol.json").write_text(json.dumps({**about, "seeds": 1}))
-    assert len(BenchmarkResult.load(folder, resamples=100).runs) == 6
+    assert len(BenchmarkResult.load(folder).runs) == 6
     del about["seeds"]  # as earlier versions wrote it
     (folder / "protocol.json").write_text(json.dumps(about))
-    assert len(summarize([folder], resamples=100).results["scenes <voc>"].runs) == 12
+    assert len(summarize([folder]).results["scenes <voc>"].runs) == 12
 
 
 @pytest.mark.parametrize(
@@ -261,7 +235,7 @@ def test_the_verdict_counts_data_sets() -> None:
         "Over 3 data sets: a graph is better than no edges on 2 of 3 (a, b); than random edges of "
         "the same degrees on 1 of 3 (a); than both at once, so that its edges matter, on 1 of 3 "
         "(a: gat · npmi). It is worse than no edges on 1 of 3 (c). A head on a graph is better "
-        "than the tuned linear head on 1 of 2 (a); worse on 1 of 2 (c)."
+        "than the linear head on 1 of 2 (a); worse on 1 of 2 (c)."
     )
     text = said(a=bare_only)
     assert "than random edges of the same degrees on none; than both at once on none" in text
@@ -276,7 +250,7 @@ def test_the_verdict_where_nothing_helps() -> None:
     )
     assert said(a=nothing) == (
         "Over 1 data set: no graph is better than no edges. No head on a graph is better than the "
-        "tuned linear head. A head that takes no graph is better than the tuned linear head on 1 "
+        "linear head. A head that takes no graph is better than the linear head on 1 "
         "of 1 (a)."
     )
 

@@ -63,7 +63,7 @@ def _arguments(case: Case, command: tuple[str, ...]) -> list[str]:
         ("graph", "compare"): [run],
         ("benchmark", "graphs"): [*data, *small],
         ("benchmark", "heads"): [*data, *small],
-        ("benchmark", "summary"): [str(samples.benchmark), "--resamples", "400", "--no-progress"],
+        ("benchmark", "summary"): [str(samples.benchmark), "--no-progress"],
     }
     found = right[command]
     if rng.random() < 0.15:
