@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gatlabel.training.probing import Losses
 
 WINDOW = 5  # steps that the smoothed loss is a mean of
+FITTED = 3.0  # standard errors that the loss of a fitted start may fall; of random ones it is ten
 COLLAPSED = 1.5  # the ramp ends where the smoothed loss is this many times its lowest
 
 
@@ -47,9 +48,9 @@ class Ramp:
         return bool(smooth[-1] > COLLAPSED * smooth.min())
 
     def is_fitted(self) -> bool:
-        """Whether the smoothed loss falls below the start by no more than its noise."""
+        """Whether the smoothed loss falls below the start by no more than thrice its noise."""
         means, noise = self._smoothed()
-        return bool(self.start.mean() - means.min() <= noise)
+        return bool(self.start.mean() - means.min() <= FITTED * noise)
 
     def largest_good(self) -> float:
         """Returns the largest rate whose smoothed loss is within the noise of the lowest."""

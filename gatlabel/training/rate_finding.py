@@ -63,10 +63,10 @@ def find_rate(
     rate and frozen parts stay. After every step the loss is taken on the same probe images, with
     the same dropout: the noise between batches, which other finders smooth away, cancels.
 
-    **A fitted start**, as ridge regression is one: the loss falls by no more than its standard
-    error over the probe images. Half of the largest rate is taken whose smoothed loss is within
-    that error of the lowest: one that does not destroy the start. Half, since a ramp takes one step
-    at each rate and a run many.
+    **A fitted start**, as ridge regression is one: the loss falls by no more than three times its
+    standard error over the probe images. Half of the largest rate is taken whose smoothed loss is
+    within one such error of the lowest: one that does not destroy the start. Half, since a ramp
+    takes one step at each rate and a run many.
 
     **Another start**, as random weights are one: the loss falls fast, overshoots and settles again
     at higher rates, so where it rises says little. A second ramp begins with the weights of the
