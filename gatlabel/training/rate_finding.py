@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import itertools
-import math
 import random
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
@@ -25,16 +24,14 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.fitting import device_of, precision_of
 from gatlabel.training.module import Batch, TrainingModule, clip_gradients
 from gatlabel.training.optimizers import make_optimizer
-from gatlabel.training.probing import Losses, Probe, on_device
+from gatlabel.training.probing import Probe, on_device
+from gatlabel.training.ramp import WINDOW, Ramp
 
 LOWEST, HIGHEST = 1e-5, 10.0  # rates of the head, first and last of the ramp
 USUAL = 3e-3  # of a run that takes no steps
 STEPS = 48  # eight to a decade
-WINDOW = 5  # steps that the smoothed loss is a mean of
-COLLAPSED = 1.5  # the ramp ends where the smoothed loss is this many times its lowest
 SAFETY = 2.0  # a ramp takes one step at each rate, a run many
-DECADE = 10.0  # the rate of the collapse over the least that is taken from a start not fitted
-RETURNED = 0.1  # share of the fall of the loss that a rate may give back
+COLLAPSE = 8.0  # the rate of the collapse over the rate taken, from a start that is not fitted
 
 
 def with_found_rate(
@@ -68,7 +65,15 @@ def find_rate(
     section 3.3). All groups keep their factors, so the encoder learns at ``encoder_lr`` times the
     rate and frozen parts stay. After every step the loss is taken on the same probe images, with
     the same dropout: the noise between batches, which other finders smooth away, cancels.
-    :func:`choose_rate` has the rule.
+
+    **A fitted start**, as ridge regression is one: the loss falls by no more than three times its
+    standard error over the probe images. Half of the largest rate is taken whose smoothed loss is
+    within one such error of the lowest: one that does not destroy the start. Half, since a ramp
+    takes one step at each rate and a run many.
+
+    **Another start**, as random weights are one: the loss falls fast, overshoots and settles again
+    at higher rates, so where it rises says little. A second ramp begins with the weights of the
+    lowest loss, and an eighth of the rate at which that one collapses is taken.
 
     Args:
         model: The model at its start; neither it nor any random state changes.
@@ -86,45 +91,20 @@ def find_rate(
             known, or there are too few steps.
     """
     began = time.perf_counter()
-    rates, start, losses = ramp(model, config, loader, completion=completion, steps=steps)
-    rate = choose_rate(rates, start, losses)
-    log(
-        f"learning rate: {rate:g}, found in {len(rates)} steps of a ramp "
-        f"({time.perf_counter() - began:.1f} s)"
-    )
+    found = ramp(model, config, loader, completion=completion, steps=steps)
+    count = len(found.rates)
+    if found.is_fitted():
+        rate = found.largest_good() / SAFETY
+    else:
+        settled = copy.deepcopy(model)
+        settled.load_state_dict(found.lowest)
+        found = ramp(settled, config, loader, completion=completion, steps=steps)
+        count += len(found.rates)
+        rate = found.rates[-1] / COLLAPSE if found.collapsed() else found.largest_good() / SAFETY
+    rate = float(f"{rate:.3g}")
+    seconds = time.perf_counter() - began
+    log(f"learning rate: {rate:g}, found in {count} steps of a ramp ({seconds:.1f} s)")
     return rate
-
-
-def choose_rate(rates: Sequence[float], start: Losses, losses: Losses) -> float:
-    """Chooses the largest rate, of three digits, that keeps what the ramp has reached.
-
-    The loss of each rate is smoothed: the mean of its neighbours in the ramp. A rate is good if
-    its smoothed loss is above the lowest by no more than the standard error of that loss over the
-    images, or by a tenth of how far the loss fell below the start. Half of the largest good rate is
-    taken, since a ramp takes one step at each rate and a run many.
-
-    A start that is fitted already falls by less than the standard error, so this is the largest
-    rate that does not destroy it. From another start the loss falls fast, overshoots and settles
-    again at higher rates, so at least a tenth of the rate at which it collapses is taken.
-
-    Args:
-        rates: The rates of the T steps, ascending.
-        start: ``(B,)``: the loss of every probe image before the first step.
-        losses: ``(T, B)``: the same after the step of each rate.
-    """
-    half = WINDOW // 2
-    smooth = np.stack(
-        [losses[max(0, k - half) : k + half + 1].mean(axis=0) for k in range(len(losses))]
-    )
-    means = smooth.mean(axis=1)  # (T,)
-    best = smooth[means.argmin()]  # (B,)
-    noise = best.std(ddof=1) / math.sqrt(len(best)) if len(best) > 1 else 0.0
-    fall = start.mean() - means.min()
-    good = np.flatnonzero(means - means.min() <= max(noise, RETURNED * fall))
-    rate = rates[good[-1]] / SAFETY
-    if fall > noise and _has_collapsed(losses):
-        rate = max(rate, rates[-1] / DECADE)
-    return float(f"{rate:.3g}")
 
 
 def ramp(
@@ -134,22 +114,10 @@ def ramp(
     *,
     completion: Completion | None = None,
     steps: int = STEPS,
-) -> tuple[list[float], Losses, Losses]:
+) -> Ramp:
     """Trains a copy of a model at rising rates until its loss collapses.
 
-    Args:
-        model: As :func:`find_rate` takes it, and all others too.
-        config: The options.
-        loader: Of training images.
-        completion: Gives the targets.
-        steps: Steps at most.
-
-    Returns:
-        The T rates, the loss of every probe image at the start ``(B,)``, and after the step of
-        each rate ``(T, B)``; all are finite.
-
-    Raises:
-        InputError: As :func:`find_rate`.
+    Args and errors are those of :func:`find_rate`.
     """
     if steps < WINDOW:
         raise InputError(f"steps={steps}: a ramp needs at least {WINDOW}")
@@ -160,27 +128,25 @@ def ramp(
         with trainee.precision:
             probe = Probe(module, batches, max(1, len(loader) // 2))
             start = probe.losses()
+        found = Ramp(start)
         if not np.isfinite(start).all():
             raise InputError(
                 "lr=find: the loss is not finite before the first step; give a number, then "
                 "training names the images"
             )
-        rates: list[float] = []
-        losses: list[Losses] = []
         for step, rate in enumerate(np.geomspace(LOWEST, HIGHEST, steps).tolist()):
             rate = float(f"{rate:.2g}")
             trainee.step(on_device(device, next(batches)), step, rate)
             with trainee.precision:
-                found = probe.losses()
-            if not np.isfinite(found).all():
+                losses = probe.losses()
+            if not np.isfinite(losses).all():
                 break
-            rates.append(rate)
-            losses.append(found)
-            if _has_collapsed(losses):
+            found.add(rate, losses, module.model)
+            if found.collapsed():
                 break
-    if not losses:
+    if not found.rates:
         raise InputError(f"lr=find: training diverges at a learning rate of {LOWEST:g}")
-    return rates, start, np.stack(losses)
+    return found
 
 
 class _Trainee:
@@ -214,15 +180,6 @@ class _Trainee:
         if all(bool(torch.isfinite(value)) for value in judged):
             self.scaler.step(self.optimizer)
         self.scaler.update()
-
-
-def _has_collapsed(losses: Sequence[Losses] | Losses) -> bool:
-    """Whether the mean loss of the last steps is far above that of the best."""
-    means = np.array([loss.mean() for loss in losses])
-    if len(means) < WINDOW:
-        return False
-    smooth = np.convolve(means, np.ones(WINDOW) / WINDOW, mode="valid")
-    return bool(smooth[-1] > COLLAPSED * smooth.min())
 
 
 @contextmanager
