@@ -4,10 +4,10 @@
     python benchmarks/where_it_helps.py occlusion noise    # some of them
 
 Each circumstance is varied over a few values; for each, heads on the ``npmi`` graph choose from the
-same settings and are compared with linear, no edges, random edges, permuted labels and the graph cut at evaluation
-(``gatlabel benchmark graphs``), on features of an encoder trained once on other scenes. "Wrong
-graph" puts graphs of growing wrongness side by side: the true graph of the scenes, NPMI of the
-training labels, and the true graph with a quarter, half or all of its edges rewired.
+same settings and are compared with linear, no edges, random edges, permuted labels and the graph
+cut at evaluation (``gatlabel benchmark graphs``), on features of an encoder trained once on other
+scenes. "Wrong graph" puts graphs of growing wrongness side by side: the true graph of the scenes,
+NPMI of the training labels, and the true graph with a quarter, half or all of its edges rewired.
 
 Writes benchmarks/results/where-it-helps/PRESET-NAME.json: every difference with its interval, the
 verdicts, the versions and the machine. Interrupted runs go on where they stopped.
