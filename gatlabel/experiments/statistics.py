@@ -118,7 +118,7 @@ def paired_difference(
     if why or math.isnan(value):
         return Difference(value, None, None, None, why=why or too_few(np.zeros((1, 1))))
     images = np.stack([a.images - b.images for a, b in zip(ours, theirs, strict=True)])
-    variance, df = _variance(values, images)
+    variance, df = variance_of(values, images)
     error = math.sqrt(variance)
     if error < NOTHING:
         if abs(value) < NOTHING:
@@ -129,8 +129,13 @@ def paired_difference(
     return Difference(value, value - half, value + half, p, df)
 
 
-def _variance(values: Array, images: Array) -> tuple[float, float]:
-    """Variance of the mean over seeds, and its degrees of freedom; images are ``(S, N)``."""
+def variance_of(values: Array, images: Array) -> tuple[float, float]:
+    """Returns the variance of a mean over seeds, and its degrees of freedom.
+
+    Args:
+        values: ``(S,)``, by seed.
+        images: ``(S, N)``, the contributions of images to these.
+    """
     seeds, mean = len(values), images.mean(axis=0)
     of_images = float((mean**2).sum())
     spread = float((mean**4).sum())  # the variance of the variance

@@ -352,7 +352,7 @@ def test_an_identical_contender_is_no_different() -> None:
     targets = (rng.random((40, 3)) < 0.5).astype(np.float32)
     scores = rng.normal(size=(40, 3)).astype(np.float32)
     both = [Contender("linear"), Contender("csra")]
-    found = compare(both, [Setting()], [0, 1], targets, lambda *key: scores, 100)
+    found = compare(both, [Setting()], [0, 1], targets, lambda *key: scores)
     assert [(c.difference.value, c.corrected, c.better) for c in found] == [(0, 1, False)]
 
 

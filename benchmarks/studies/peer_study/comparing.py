@@ -1,7 +1,7 @@
 """How sure a difference of mAP is, over test images and over seeds.
 
-The only file that knows statistics; it takes the exact mAP of weighted images and Holm's correction
-from gatlabel.
+The only file that knows statistics; contributions of images, the variance and Holm's correction are
+those of gatlabel's benchmarks.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from gatlabel.experiments.resampling import resampled_map
-from gatlabel.experiments.statistics import holm
+from gatlabel.experiments.jackknife import contributions
+from gatlabel.experiments.statistics import holm, variance_of
 
 __all__ = ["Difference", "Estimate", "Measured", "holm", "measure", "pooled"]
 
@@ -28,11 +28,11 @@ class Measured:
 
     Attributes:
         points: ``(S,)``, by seed.
-        without: ``(S, N)``: the same without each test image.
+        images: ``(S, N)``: what each test image contributes to their uncertainty.
     """
 
     points: Array
-    without: Array
+    images: Array
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Difference:
 
     Attributes:
         points: ``(S,)``, by seed.
-        without: ``(N,)``, the mean over seeds without each test image.
+        images: ``(S, N)``, what each test image contributes to their uncertainty.
     """
 
     points: Array
-    without: Array
+    images: Array
 
 
 @dataclass(frozen=True)
@@ -81,32 +81,30 @@ class Estimate:
 
 
 def measure(scores: Sequence[NDArray[np.float32]], targets: NDArray[np.float32]) -> Measured:
-    """Computes mAP by seed, on all test images and without each.
-
-    A label whose only positive is left out has no AP and is left out of that mean.
+    """Computes mAP by seed, and what each image contributes to its uncertainty.
 
     Args:
         scores: One ``(N, L)`` a seed, of the labels that are judged.
         targets: ``(N, L)`` of 1, 0 and -1 for unknown.
     """
-    N = len(targets)
-    weights = np.ones((N, N + 1), np.uint16)
-    weights[np.arange(N), np.arange(N)] = 0
-    every = 100 * np.stack([resampled_map(s, targets, weights) for s in scores])
-    return Measured(every[:, N], every[:, :N])
+    found = [contributions(s, targets) for s in scores]
+    return Measured(
+        100 * np.array([c.value for c in found]), 100 * np.stack([c.images for c in found])
+    )
 
 
 def subtract(ours: Measured, theirs: Measured) -> Difference:
-    """Returns the difference by seed, and without each image."""
-    return Difference(ours.points - theirs.points, ours.without.mean(0) - theirs.without.mean(0))
+    """Returns the difference by seed, and the contributions of images to it."""
+    return Difference(ours.points - theirs.points, ours.images - theirs.images)
 
 
 def pooled(sets: Sequence[Sequence[Difference]]) -> Estimate:
     """Averages the differences of each set, and then the sets, which weigh the same.
 
     Differences of one set share test images and seeds, so they are averaged image by image; sets
-    are independent. The variance of a set is the jackknife's over images and the variance of the
-    mean over seeds; its degrees of freedom are those of Welch and Satterthwaite.
+    are independent. The variance of a set is that of
+    :func:`gatlabel.experiments.statistics.variance_of`; degrees of freedom are those of Welch and
+    Satterthwaite.
 
     Args:
         sets: The differences of each set, with the same seeds within it.
@@ -114,12 +112,9 @@ def pooled(sets: Sequence[Sequence[Difference]]) -> Estimate:
     values, parts = [], []
     for differences in sets:
         points = np.mean([d.points for d in differences], axis=0)
-        without = np.mean([d.without for d in differences], axis=0)
-        N, S = len(without), len(points)
+        images = np.mean([d.images for d in differences], axis=0)
         values.append(float(points.mean()))
-        parts.append(((N - 1) ** 2 / N * float(without.var(ddof=1)), N - 1))
-        if S > 1:
-            parts.append((float(points.var(ddof=1)) / S, S - 1))
+        parts.append(variance_of(points, images))
     k = len(values)
     variance = sum(v for v, _ in parts)
     freedom = sum(v * v / f for v, f in parts)
