@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from gatlabel.baselines.similarity import (
@@ -16,12 +15,12 @@ from gatlabel.baselines.similarity import (
 from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.errors import MissingExtraError, unknown_choice
 from gatlabel.graph import Cooccurrence
-from gatlabel.graph.name_vectors import name_vectors
 from gatlabel.graph.node_features import resolve
 from gatlabel.nn import Head
 from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.label_vectors import kept_name_vectors
 from gatlabel.training.similarity_text import CHOOSE, NOTHING, PART
 
 #: Label vectors that say what labels occur with, not what they are.
@@ -62,7 +61,7 @@ def choose(
 def _sources(config: TrainConfig, counts: Cooccurrence, log: Log) -> list[SimilaritySource]:
     names = given = None
     try:
-        names = torch.from_numpy(name_vectors(counts.names))
+        names = kept_name_vectors(counts.labels, config.cache_folder)
     except MissingExtraError:
         log(
             "note: without the extra names (pip install gatlabel[names]) the names of labels say "

