@@ -137,7 +137,9 @@ def _with_similarity(
 
 
 def _start(model: MultiLabelClassifier, config: TrainConfig) -> str:
-    return "ridge" if model.head.starts_linear and config.init is None else "random"
+    """Ridge regression, where the head starts as linear and the features say something."""
+    learned = config.weights not in (None, "none") or config.freeze == "encoder"
+    return "ridge" if model.head.starts_linear and config.init is None and learned else "random"
 
 
 def _sizes(model: MultiLabelClassifier, config: TrainConfig) -> tuple[int, ...]:
@@ -176,6 +178,7 @@ def _choices(
         "lr": 3e-3,
         "encoder_lr": 1.0 if scenes else 0.1,
         "keep": "last",
+        "similarity": NOTHING,
     }
     if start is not None and epochs:
         found["keep"] = "proven"

@@ -20,7 +20,11 @@ from gatlabel.training.fitting import device_of, precision_of
 
 
 def protocol_of(
-    config: TrainConfig, model: MultiLabelClassifier, evaluation: Evaluation
+    config: TrainConfig,
+    model: MultiLabelClassifier,
+    evaluation: Evaluation,
+    *,
+    trained: bool = True,
 ) -> dict[str, str]:
     """Returns what was measured and how, as named sentences."""
     report = evaluation.report
@@ -35,13 +39,17 @@ def protocol_of(
         "F1": "CP, CR averaged over labels, CF1 their harmonic mean; OP, OR, OF1 pooled; p ≥ 0.5",
         "unknown labels": _unknown_labels(config),
         "pictures": f"{model.image_size} pixels, {model.resize}",
-        "weights": f"{config.keep} epoch"
-        + (f", moving average {config.ema}" if config.ema else ""),
+        "weights": _weights(config) if trained else "start in closed form: ridge regression",
         "encoder": f"{config.encoder_text}, weights {config.weights or 'random'}",
         "seed": str(config.seed),
         "device": f"{device.type} ({name}), precision {precision_of(config)}",
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
     }
+
+
+def _weights(config: TrainConfig) -> str:
+    which = "best" if config.keep == "best" else "last"
+    return f"{which} epoch" + (f", moving average {config.ema}" if config.ema else "")
 
 
 def _unknown_labels(config: TrainConfig) -> str:
@@ -78,6 +86,9 @@ def report_content(
     evaluations: Sequence[Evaluation],
     curves: Sequence[Mapping[str, float]],
     baselines: Sequence[Baseline],
+    notes: Sequence[str],
+    *,
+    trained: bool,
 ) -> ReportContent:
     """Collects what the report of a run shows; the last evaluation is the headline."""
     shown = evaluations[-1]
@@ -92,7 +103,7 @@ def report_content(
         title=f"{config.head} on {splits.name}",
         data_name=splits.name,
         labels=labels,
-        protocol=protocol_of(config, model, shown),
+        protocol=protocol_of(config, model, shown, trained=trained),
         metrics={e.split: e.report.metrics for e in evaluations},
         logits=shown.logits,
         targets=shown.targets,
@@ -104,7 +115,7 @@ def report_content(
         graph=model.graph,
         attention=learned_attention(model),
         baselines=baselines,
-        notes=splits.notes,
+        notes=tuple(notes),
     )
 
 
@@ -115,10 +126,12 @@ def metrics_file(
     baselines: Sequence[Baseline],
     notes: Sequence[str],
     seconds: float,
+    *,
+    trained: bool,
 ) -> dict[str, Any]:
     """Returns the content of ``metrics.json``."""
     return {
-        "protocol": protocol_of(config, model, evaluations[-1]),
+        "protocol": protocol_of(config, model, evaluations[-1], trained=trained),
         "splits": {e.split: e.report.to_dict() for e in evaluations},
         "baselines": {b.name: b.value for b in baselines},
         "notes": list(notes),

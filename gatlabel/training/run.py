@@ -206,10 +206,16 @@ def _run(
     completion = run_completion(config, splits, graph)
     if config.workers is not None:
         checked_workers(config.workers)  # before hours of features
+    decisions: list[str] = []
+
+    def decide(line: str) -> None:
+        decisions.append(line)
+        say(line)
+
     start = None
     shares = config.similarity not in (None, NOTHING)
     if checkpoint is None or shares or config.keep == "proven":  # else all is in the checkpoint
-        model, config, start = plan(model, config, splits, completion, counts, clock, say)
+        model, config, start = plan(model, config, splits, completion, counts, clock, decide)
     graph = model.graph or graph
     freeze_parts(model, config)
     if config.lr == "find":
@@ -236,7 +242,7 @@ def _run(
         )
     seconds = clock.spent
     folder.require()
-    trained = _settled(model, untrained, start, config, splits, folder, signals, say)
+    trained = _settled(model, untrained, start, config, splits, folder, signals, decide)
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
     if start is not None and not trained:  # the features of the start are those of the model
@@ -245,10 +251,13 @@ def _run(
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
     model.cpu()
     baselines = baselines_of(config, splits, graph, evaluations[-1].split, say)
-    content = metrics_file(config, model, evaluations, baselines, splits.notes, seconds)
+    notes = (*splits.notes, *decisions)
+    content = metrics_file(config, model, evaluations, baselines, notes, seconds, trained=trained)
     write_json(folder.metrics, content)
     write_report(
-        report_content(config, splits, counts, model, evaluations, curves, baselines),
+        report_content(
+            config, splits, counts, model, evaluations, curves, baselines, notes, trained=trained
+        ),
         folder.report,
     )
     folder.finish()

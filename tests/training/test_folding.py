@@ -17,7 +17,7 @@ QUICK = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "progress": False,
 
 
 def config_of(root: Path, folder: Path, **options: Any):
-    own = {**QUICK, "data": "csv", "root": root, "output": folder, **options}
+    own = {**QUICK, "start": "ridge", "data": "csv", "root": root, "output": folder, **options}
     return auto(**{"cache_folder": folder.parent / "cache", **own})
 
 

@@ -18,6 +18,7 @@ from gatlabel.training.evaluation import evaluate
 from gatlabel.training.options import config_from
 
 QUICK = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "progress": False}
+QUICK["start"] = "ridge"  # by itself it is taken with weights that were learned
 OPEN = ("start", "freeze", "augmentation", "lr", "encoder_lr", "keep", "epochs", "image_size")
 
 
@@ -111,7 +112,8 @@ def test_the_start_is_kept_where_training_has_not_gained(
 def test_heads_that_do_not_start_as_linear_are_trained(
     head: str, tiny_csv: Path, tmp_path: Path
 ) -> None:
-    config = config_of(tiny_csv, tmp_path / "run", head=head, image_size=32, preset="fast")
+    given = {"head": head, "image_size": 32, "preset": "fast", "start": None}
+    config = config_of(tiny_csv, tmp_path / "run", **given)
     result, _ = trained(config)
     written = read_options(tmp_path / "run" / "config.yaml")
     assert written["start"] == "random"
@@ -119,8 +121,20 @@ def test_heads_that_do_not_start_as_linear_are_trained(
     assert written["keep"] == "last"
 
 
+def test_an_encoder_of_random_weights_is_trained(tiny_csv: Path, tmp_path: Path) -> None:
+    config = config_of(tiny_csv, tmp_path / "run", image_size=32, start=None, preset="fast")
+    result, _ = trained(config)
+    written = read_options(tmp_path / "run" / "config.yaml")
+    assert (written["start"], written["freeze"], written["similarity"]) == (
+        "random",
+        "norms",
+        "none",
+    )
+    assert len(result.curves) == written["epochs"] > 0
+
+
 def test_no_epochs_need_a_start(tiny_csv: Path, tmp_path: Path) -> None:
-    for options in ({"start": "random", "cache": "disk"}, {"head": "gcn"}):
+    for options in ({"start": "random", "cache": "disk"}, {"head": "gcn", "start": None}):
         config = config_of(tiny_csv, tmp_path / "run", image_size=32, epochs=0, **options)
         with pytest.raises(InputError, match="epochs=0: only for a start in closed form"):
             train(config)

@@ -22,7 +22,15 @@ QUICK = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "progress": False}
 
 
 def config_of(root: Path, folder: Path, **options: Any) -> TrainConfig:
-    own = {**QUICK, "data": "csv", "root": root, "output": folder, "image_size": 32, **options}
+    own = {
+        **QUICK,
+        "start": "ridge",
+        "data": "csv",
+        "root": root,
+        "output": folder,
+        "image_size": 32,
+        **options,
+    }
     return auto(**{"cache_folder": folder.parent / "cache", **own})
 
 
