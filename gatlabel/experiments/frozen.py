@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gatlabel.baselines.similarity.edges import similarity_graph
 from gatlabel.experiments.completing import complete_targets
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.fitting import Features, FitOptions, fit_head, predict
@@ -22,6 +23,7 @@ from gatlabel.experiments.outcome import (
     parameter_count,
 )
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures
+from gatlabel.experiments.similarity import SIMILARITY, chosen_similarity, share
 from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
 from gatlabel.experiments.starting import Start, linear_start
 from gatlabel.features import FeatureFile, Kind
@@ -99,12 +101,21 @@ class FrozenBackend:
         targets = hide(self.data.train.targets[rows], where.hidden, seed)
         # the graph knows no more than the pictures and targets that are learned from
         counts = Cooccurrence.from_targets(targets, self.data.names)
-        own = make_graph(who.graph, counts, self.train) if who.graph else None
+        choice = None
+        if who.graph == SIMILARITY:
+            pooled = torch.tensor(_opened(self.data.train.files["pooled"])[rows])
+            known = torch.from_numpy(targets)
+            choice = chosen_similarity(pooled, known, counts, self.train, seed)
+            own: LabelGraph | None = similarity_graph(choice, counts.labels, counts)
+        else:
+            own = make_graph(who.graph, counts, self.train) if who.graph else None
         graph = counts.graph("identity") if own is None else own
         file = self.data.train.files[_kind(who.head)]
         array = _opened(file)
         torch.manual_seed(seed)
         head = self._head(who, with_edges(graph, who.edges, counts, seed), array.shape[1])
+        if choice is not None:
+            share(head, choice)
         head.start_at(torch.from_numpy(counts.base_rates))  # as training does, for every head
         features = Features(array, rows)
         known = torch.from_numpy(targets)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.experiments.contenders import takes_graph
 from gatlabel.experiments.graphs import parse_graph
+from gatlabel.experiments.similarity import SIMILARITY
 from gatlabel.experiments.starting import STARTS
 from gatlabel.experiments.store import MOST_SEEDS
 from gatlabel.experiments.tuning import MOST_TRIALS
@@ -153,7 +154,9 @@ def _check_items(config: BenchmarkConfig) -> None:
         takes_graph(head)
     for graph in config.graphs:
         name, _ = parse_graph(graph)
-        if name not in VARIANTS and Path(name).suffix not in GRAPH_FILES:
+        if name == SIMILARITY and config.mode != "frozen":
+            raise InputError("graphs=similarity: only with mode=frozen")
+        if name not in (*VARIANTS, SIMILARITY) and Path(name).suffix not in GRAPH_FILES:
             raise unknown_choice("graph variant", name, VARIANTS)
     lists = [g for g in config.graphs if Path(g).suffix in GRAPH_FILES and not g.endswith(".json")]
     if config.train.graph_relation is not None and not lists:

@@ -20,6 +20,7 @@ from gatlabel.experiments.outcome import Backend, Outcome, Setting, figures
 from gatlabel.experiments.preparation import Say, Task, prepare, progress_bar, read_task
 from gatlabel.experiments.protocol import protocol_of
 from gatlabel.experiments.result import BenchmarkResult, summarise
+from gatlabel.experiments.similarity import SIMILARITY
 from gatlabel.experiments.splits import frequency_thirds, require_cuttable
 from gatlabel.experiments.store import CHOSEN, Run, Store
 from gatlabel.experiments.tuning import (
@@ -77,6 +78,9 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
     counts = Cooccurrence.from_targets(task.roles.train.targets, task.names)
     unchanged, notes = [], []
     for name in config.graphs:
+        if name == SIMILARITY:
+            notes.append(f"{name}: chosen in each run from what it learns from; none where no gain")
+            continue
         graph = make_graph(name, counts, config.train)
         notes.append(f"{name}: {graph!r}")
         if graph.relation == "kin":

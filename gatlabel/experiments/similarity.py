@@ -1,0 +1,54 @@
+"""The graph ``similarity`` of a benchmark: chosen from what each run may learn from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatlabel.baselines.similarity import SimilarityChoice
+from gatlabel.graph import Cooccurrence
+from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.similarity import choose
+from gatlabel.training.similarity_text import CHOOSE
+
+#: What it is called among the graphs.
+SIMILARITY = "similarity"
+MOST_KEPT = 16  # of the choices that a process made last
+
+_found: OrderedDict[bytes, SimilarityChoice] = OrderedDict()
+
+
+def chosen_similarity(
+    features: Tensor, targets: Tensor, counts: Cooccurrence, train: TrainConfig, seed: int
+) -> SimilarityChoice:
+    """Chooses as ``gatlabel train`` does; once for all contenders that learn from the same.
+
+    Args:
+        features: ``(N, D)``, pooled, of the training images.
+        targets: ``(N, L)`` of these, -1 for unknown.
+        counts: Their label counts.
+        train: Label vectors and cache.
+        seed: Of folds and permutations.
+    """
+    hashed = hashlib.sha256(repr((seed, train.node_features, tuple(counts.names))).encode())
+    for part in (features, targets):
+        hashed.update(np.ascontiguousarray(part.numpy()).tobytes())
+    key = hashed.digest()
+    if key not in _found:
+        config = dataclasses.replace(train, similarity=CHOOSE, seed=seed)
+        _found[key] = choose(config, features, targets, counts, lambda line: None)
+        if len(_found) > MOST_KEPT:
+            _found.popitem(last=False)
+    return _found[key]
+
+
+def share(head: torch.nn.Module, choice: SimilarityChoice) -> None:
+    """Gives a head the strengths of the choice, whichever edges it has in place of the chosen."""
+    if isinstance(head, SharesWithKin) and head.kin is not None:
+        head.set_strengths(choice.strengths())
