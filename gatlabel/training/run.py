@@ -218,19 +218,19 @@ def _run(
         model, config, start = plan(model, config, splits, completion, counts, clock, decide)
     graph = model.graph or graph
     freeze_parts(model, config)
-    if config.lr == "find":
-        batches = loaders(splits, model, config)
+    batches = loaders(splits, model, config) if config.epochs or config.lr == "find" else None
+    if batches is not None:
         config = with_found_rate(config, model, batches[0], completion, say)
     if not resumed:
         folder.begin(config, counts, graph)
     proves = start is not None and config.keep == "proven"
     untrained = copy.deepcopy(model) if proves or config.folds else None
     curves: list[dict[str, float]] = []
-    if config.epochs:
+    if config.epochs and batches is not None:
         curves = fit(
             model,
             config,
-            loaders(splits, model, config),
+            batches,
             folder.checkpoints,
             record=run_record(config, splits, device),
             resume=checkpoint,

@@ -52,7 +52,7 @@ def test_a_value_of_the_wrong_type_is_named(option: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        *(("epochs", 0), ("lr", 0.0), ("ema", 1.0), ("workers", -1)),
+        *(("epochs", -1), ("lr", 0.0), ("ema", 1.0), ("workers", -1)),
         *(("hidden", 0), ("clip", -0.1), ("seed", 2**64)),
     ],
 )
