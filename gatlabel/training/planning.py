@@ -22,7 +22,7 @@ from gatlabel.training.building import build_model
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.similarity import choose, may_share, text_of
+from gatlabel.training.similarity import choose, is_worth_its_graph, may_share, text_of
 from gatlabel.training.similarity_text import NOTHING
 from gatlabel.training.starting import (
     Start,
@@ -122,6 +122,9 @@ def _with_similarity(
     targets = torch.from_numpy(splits.train.targets)
     choice = choose(config, found, targets, counts, log)
     if choice.linear:
+        return model, NOTHING
+    if not is_worth_its_graph(choice):
+        log("sharing would give too little to take the place of the co-occurrence graph")
         return model, NOTHING
     shared = build_model(config, similarity_graph(choice, counts.labels, counts), config.head)
     shared.encoder.load_state_dict(model.encoder.state_dict())

@@ -23,6 +23,8 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.label_vectors import kept_name_vectors
 from gatlabel.training.similarity_text import CHOOSE, NOTHING, PART
 
+#: Of the same size as what makes a larger resolution worth its time.
+WORTH = 0.002
 #: Label vectors that say what labels occur with, not what they are.
 _NOT_LIKENESS = ("svd", "names", "learned")
 
@@ -70,6 +72,21 @@ def _sources(config: TrainConfig, counts: Cooccurrence, log: Log) -> list[Simila
     if config.node_features not in _NOT_LIKENESS:
         given, _ = resolve(config.node_features, counts.graph("conditional"))
     return candidate_sources(counts.labels, name_vectors=names, given_vectors=given)
+
+
+def is_worth_its_graph(choice: SimilarityChoice) -> bool:
+    """Whether sharing gives enough to take the place of the co-occurrence graph in attention.
+
+    It does where labels without positives get classifiers, or where the squared error of
+    leave-one-image-out falls by :data:`WORTH` of a label's variance.
+    """
+    if choice.strength_unseen and not choice.seen.all():
+        return True
+    gains = [one.seen.effect * choice.strength for one in choice.evidence]
+    names = [one.name for one in choice.evidence]
+    return bool(choice.strength) and (
+        choice.source not in names or gains[names.index(choice.source)] >= WORTH
+    )
 
 
 def text_of(choice: SimilarityChoice) -> str:

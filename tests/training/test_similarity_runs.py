@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from gatlabel.baselines.similarity import source_from_matrix
+from gatlabel.baselines.similarity import SourceEvidence, source_from_matrix
 from gatlabel.baselines.similarity.assembly import Used, assembled
+from gatlabel.baselines.similarity.evidence import Evidence
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
@@ -15,7 +16,7 @@ from gatlabel.training import TrainConfig, auto, label_vectors, train
 from gatlabel.training.config import read_options
 from gatlabel.training.label_vectors import kept_name_vectors
 from gatlabel.training.options import config_from
-from gatlabel.training.similarity import _made, text_of
+from gatlabel.training.similarity import _made, is_worth_its_graph, text_of
 from gatlabel.training.similarity_text import check_text
 
 QUICK = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "progress": False}
@@ -146,3 +147,22 @@ def test_label_vectors_are_kept_by_labels_and_damage_is_mended(
         path.write_bytes(path.read_bytes()[:100])
     assert torch.equal(kept_name_vectors(LabelSet(["cat", "dog"]), tmp_path), first)
     assert len(asked) == 2
+
+
+def test_a_tiny_gain_does_not_replace_the_graph() -> None:
+    targets = (torch.rand(40, 4, generator=torch.Generator().manual_seed(0)) < 0.4).float()
+    matrix = torch.rand(4, 4, dtype=torch.float64).fill_diagonal_(0)
+    used = Used("names", 0.5, matrix)
+
+    def choice(effect: float, known: torch.Tensor = targets, **unseen: Any):
+        evidence = SourceEvidence("names", Evidence(effect, 0.0, 0.0, 9.0, 0.001, 0.5, 4))
+        return assembled(known, used, evidence=(evidence,), **unseen)
+
+    assert not is_worth_its_graph(choice(0.003))
+    assert is_worth_its_graph(choice(0.005))
+    missing = targets.clone()
+    missing[:, 3] = 0.0
+    assert is_worth_its_graph(choice(0.003, missing, unseen_by=used))
+    assert not is_worth_its_graph(choice(0.003, unseen_by=used))  # there is none without positives
+    assert is_worth_its_graph(assembled(targets, used))  # given, not found
+    assert not is_worth_its_graph(assembled(targets))
