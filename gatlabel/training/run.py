@@ -180,9 +180,9 @@ def _run(
     if config.tensorboard:
         require_extra("tensorboard", "tensorboard")
     checkpoint = _begun_checkpoint(folder, say) if resumed else None
-    say(f"encoder: {config.encoder_text}, weights {config.weights or 'none'}")
-    if config.weights in (None, "none") and config.init is None:
-        say("note: random weights to start from; gatlabel[lite] installs ImageNet's, offline")
+    random = config.weights in (None, "none") and config.init is None
+    hint = " (random; gatlabel[lite] installs ImageNet's, offline)" if random else ""
+    say(f"encoder: {config.encoder_text}, weights {config.weights or 'none'}{hint}")
     splits = read_data(config)
     for name, source in splits.items():
         say(f"{name}: {len(source)} pictures, {len(source.labels)} labels")

@@ -185,3 +185,11 @@ def test_an_auto_run_goes_on_where_it_was_interrupted(
 
 def _interrupt(*args: Any) -> bool:
     raise KeyboardInterrupt
+
+
+def test_random_weights_are_said_in_the_first_line(tiny_csv: Path, tmp_path: Path) -> None:
+    _, lines = trained(config_of(tiny_csv, tmp_path / "run", image_size=32))
+    assert lines[0] == (
+        "encoder: shufflenet_v2_x0_5, weights none (random; gatlabel[lite] installs ImageNet's, "
+        "offline)"
+    )
