@@ -55,7 +55,7 @@ def choose(
         choice = choose_similarity(features, targets, sources, seed=config.seed)
     else:
         choice = _made(str(config.similarity), features, targets, sources)
-    for line in choice.explain(counts.labels):
+    for line in choice.explain(counts.labels)[: 1 if bool(choice.seen.all()) else 2]:
         log(line)
     return choice
 
