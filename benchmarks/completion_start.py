@@ -32,7 +32,6 @@ from gatlabel.experiments import make_config
 from gatlabel.experiments.fitting import (
     Features,
     FitOptions,
-    completed_start,
     fit_head,
     predict,
 )
@@ -43,6 +42,7 @@ from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence, IsolatedLabelsWarning
 from gatlabel.metrics import average_precision
 from gatlabel.missing import make_completion
+from gatlabel.missing.starting import completed_start
 from gatlabel.nn import LinearHead
 
 RESULTS = Path(__file__).parent / "results" / "completion-start.json"
@@ -84,7 +84,7 @@ def one_seed(
     ignore = start(targets)
     starts = {
         "ignore": ignore,
-        "complete": completed_start(start, make_completion("complete", targets, graph), features),
+        "complete": completed_start(start, make_completion("complete", targets, graph), x),
         "truth": start(truth),
     }
     found = {

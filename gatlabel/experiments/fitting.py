@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
-from gatlabel.baselines.ridge import LinearStart
 from gatlabel.experiments.head_groups import head_groups, pull_back
 from gatlabel.losses import BCELoss
 from gatlabel.missing import Completion
+from gatlabel.missing.starting import Starter, completed_start
 from gatlabel.nn import Head
 from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.averaging import warmed_average
-
-#: Targets ``(N, L)``, -1 for unknown, and how labels share classifiers (``(L, L)`` or ``None``), to
-#: a linear classifier of the features that are learned from.
-Starter = Callable[[Tensor, Tensor | None], LinearStart]
 
 
 @dataclass(frozen=True)
@@ -129,7 +124,8 @@ def fit_head(
         else:
             own = isinstance(head, SharesWithKin)
             sharing = head.sharing() if own else completion.sharing()
-            linear = completed_start(start, completion, features, sharing)
+            every = features[np.arange(len(features))]
+            linear = completed_start(start, completion, every, sharing)
         held = head.start_linear(linear.weight, linear.bias)
     began = time.perf_counter()  # the start is found once for many contenders
     optimizer, schedule = _optimizer(head, options, held, epochs * batches)
@@ -182,32 +178,6 @@ def _optimizer(
         cycle_momentum=False,
     )
     return optimizer, schedule
-
-
-def completed_start(
-    start: Starter, completion: Completion, features: Features, sharing: Tensor | None = None
-) -> LinearStart:
-    """Finds a linear classifier with what is believed of unknown targets in their place.
-
-    The first is learned from the known targets. What it and the label graph believe of the unknown
-    ones, as probabilities, completes the targets that the second is learned from. The result lies
-    between them, the nearer to the second the more of a label is unknown: by the square root of
-    that share.
-
-    Args:
-        start: Finds classifiers, given targets.
-        completion: Has the targets, and what the graph says.
-        features: Of the N training pictures, pooled.
-        sharing: How labels share classifiers; ``None`` for not at all.
-    """
-    first = start(completion.targets, sharing)
-    unknown = (~completion.known).float().mean(0).sqrt()
-    if not unknown.any():
-        return first
-    logits = features[np.arange(len(features))] @ first.weight.T + first.bias
-    second = start(completion.beliefs(logits), sharing)
-    weight = torch.lerp(first.weight, second.weight, unknown[:, None])
-    return LinearStart(weight, torch.lerp(first.bias, second.bias, unknown), second.penalty)
 
 
 @torch.no_grad()

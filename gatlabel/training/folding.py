@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatlabel.baselines.ridge import ridge_start
 from gatlabel.data import DataSplits, folds
 from gatlabel.interruptions import Signals
 from gatlabel.model import MultiLabelClassifier
@@ -21,7 +20,7 @@ from gatlabel.training.data import loaders
 from gatlabel.training.evidence import Evidence, without_residual
 from gatlabel.training.fitting import device_of, fit
 from gatlabel.training.out_of_fold import out_of_fold
-from gatlabel.training.starting import features
+from gatlabel.training.starting import features, regression
 
 
 def fold_evidence(
@@ -67,8 +66,7 @@ def fold_evidence(
             completion = build_completion(config, config.unknown, known, model.graph)
         if kept is not None:
             known = torch.from_numpy(part.train.targets)
-            known = known if completion is None else completion.targets
-            start = ridge_start(kept[rows], known, model.head.sharing())
+            start = regression(kept[rows], known, completion, model.head)
             model.head.start_linear(start.weight, start.bias)
             found["start"][held] = kept[held] @ start.weight.T + start.bias
         if not config.epochs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,7 +15,10 @@ from gatlabel.data import DataSplits, ImageSource
 from gatlabel.features import extract
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
+from gatlabel.missing.starting import completed_start
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import Head
+from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
@@ -125,10 +129,32 @@ def _start(
     completion: Completion | None,
 ) -> Start:
     began = time.perf_counter()
-    known = torch.from_numpy(splits.train.targets) if completion is None else completion.targets
-    linear = ridge_start(features(model, splits.train, config), known, model.head.sharing())
+    targets = torch.from_numpy(splits.train.targets)
+    linear = regression(features(model, splits.train, config), targets, completion, model.head)
     figure = validation_map(linear, features(model, splits.val, config), splits.val)
     return Start(model.image_size, linear, figure, time.perf_counter() - began)
+
+
+def regression(
+    found: Tensor, targets: Tensor, completion: Completion | None, head: Head
+) -> LinearStart:
+    """Fits the classifiers of a head on features of training images.
+
+    Where targets are unknown and completed, the fit is
+    :func:`~gatlabel.missing.starting.completed_start`. Labels share as in the head, or, in one that
+    cannot, as the graph says that unknown targets are completed by.
+
+    Args:
+        found: ``(N, D)``.
+        targets: ``(N, L)``, -1 for unknown.
+        completion: Gives the targets of unknown labels; none leaves them out.
+        head: The head.
+    """
+    if completion is None or bool(completion.known.all()):
+        return ridge_start(found, targets, head.sharing())
+    own = isinstance(head, SharesWithKin)
+    sharing = head.sharing() if own else completion.sharing()
+    return completed_start(partial(ridge_start, found), completion, found, sharing)
 
 
 def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> float:

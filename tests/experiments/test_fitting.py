@@ -12,7 +12,6 @@ from gatlabel.errors import InputError
 from gatlabel.experiments.fitting import (
     Features,
     FitOptions,
-    completed_start,
     fit_head,
     predict,
 )
@@ -20,6 +19,7 @@ from gatlabel.experiments.head_groups import FASTEST, head_groups, pull_back
 from gatlabel.experiments.tuning import FROZEN_SPACE, best_trial, trial_options
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.missing import make_completion
+from gatlabel.missing.starting import completed_start
 from gatlabel.nn import HEADS, LinearHead
 
 QUICK = FitOptions(
@@ -269,7 +269,8 @@ class TestALinearStart:
             asked.append(targets)
             return self.start(data, targets)
 
-        found = completed_start(start, completion, Features(data[0]))
+        features = Features(data[0])
+        found = completed_start(start, completion, features[np.arange(len(features))])
         assert len(asked) == 1
         assert torch.equal(found.weight, self.start(data).weight)
 

@@ -1,5 +1,6 @@
 """The closed-form start of a run is the regression on its features, whatever the head."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from gatlabel.errors import InputError
 from gatlabel.features import extract
 from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import mean_average_precision
+from gatlabel.missing.starting import completed_start
 from gatlabel.training import plain, train
 from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.comparing import run_completion
 from gatlabel.training.data import read_data
 from gatlabel.training.starting import start_in_closed_form
 
@@ -65,3 +68,26 @@ def test_heads_that_are_not_linear_at_the_start_refuse_it(options, tmp_path: Pat
     config = config_of(tmp_path, hidden=None, **options)
     with pytest.raises(InputError, match="start=ridge"):
         train(config)
+
+
+@pytest.mark.filterwarnings("ignore:.*have no neighbour")
+@pytest.mark.parametrize("head", ["linear", "gat"])
+def test_unknown_targets_that_are_completed_start_where_beliefs_complete_them(
+    head: str, tmp_path: Path
+) -> None:
+    options = {"head": head, "unknown": "complete", "hide_labels": 0.4, "train_pictures": 60}
+    config = config_of(tmp_path, **options).resolved()
+    splits = read_data(config)
+    graph = build_graph(config, Cooccurrence.from_targets(splits.train.targets, splits.labels))
+    model = build_model(config, graph, head)
+    completion = run_completion(config, splits, graph)
+    assert completion is not None
+    start = start_in_closed_form(model, config, splits, completion, lambda line: None)
+    assert start is not None
+    x = torch.tensor(extract(model, splits.train, "pooled", tmp_path / "other").open())
+    own = model.head.sharing() if head == "gat" else completion.sharing()
+    expected = completed_start(partial(ridge_start, x), completion, x, own)
+    torch.testing.assert_close(start.linear.weight, expected.weight)
+    plainly = ridge_start(x, torch.from_numpy(splits.train.targets), own)
+    assert not torch.allclose(start.linear.weight, plainly.weight)
+    assert start.linear.error == pytest.approx(plainly.error, rel=0.2)
