@@ -65,5 +65,5 @@ def validation_evidence(
         config: The options of the run.
     """
     trained, linear = without_residual(model, val, config)
-    start = untrained.head(features(untrained.eval(), val, config))
+    start = untrained.eval().head(features(untrained, val, config))
     return Evidence("validation", torch.from_numpy(val.targets), start, trained, linear)

@@ -18,7 +18,7 @@ from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evidence import Evidence, without_residual
-from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.fitting import fit
 from gatlabel.training.out_of_fold import out_of_fold
 from gatlabel.training.starting import features, regression
 
@@ -50,8 +50,7 @@ def fold_evidence(
     source = splits.train
     fold_of = folds(source.targets, config.folds, groups=source.groups, seed=config.seed)
     starts, targets = config.start == "ridge", torch.from_numpy(source.targets)
-    kept = features(untrained.to(device_of(config)).eval(), source, config) if starts else None
-    untrained.cpu()
+    kept = features(untrained, source, config) if starts else None
     found = {name: torch.zeros_like(targets) for name in ("start", "linear")}
 
     def fit_predict(

@@ -211,7 +211,7 @@ def _epochs(
         return 0
     if clock.limit is None:
         return table
-    each = seconds_per_image(model) * (STEP_COST * train + val)
+    each = seconds_per_image(model, config) * (STEP_COST * train + val)
     possible = int(min(clock.left / each, table))
     return possible if possible >= min(least, table) else 0
 

@@ -11,7 +11,6 @@ from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation, evaluation_of
 from gatlabel.training.evidence import Evidence
-from gatlabel.training.fitting import device_of
 from gatlabel.training.proving import gain, is_proven
 from gatlabel.training.starting import features
 
@@ -21,10 +20,8 @@ def evaluate_features(
     model: MultiLabelClassifier, source: ImageSource, split: str, config: TrainConfig
 ) -> Evaluation:
     """Evaluates a model whose encoder has not learned, from features that are kept."""
-    model.to(device_of(config)).eval()
     found = features(model, source, config)
-    logits = model.cpu().head(found)
-    return evaluation_of(logits, source, split, model.labels)
+    return evaluation_of(model.eval().head(found), source, split, model.labels)
 
 
 @torch.no_grad()

