@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.similarity import SimilarityChoice
+from gatlabel.baselines.similarity.edges import share_as_chosen
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.config import TrainConfig
@@ -51,4 +52,4 @@ def chosen_similarity(
 def share(head: torch.nn.Module, choice: SimilarityChoice) -> None:
     """Gives a head the strengths of the choice, whichever edges it has in place of the chosen."""
     if isinstance(head, SharesWithKin) and head.kin is not None:
-        head.set_strengths(choice.strengths())
+        share_as_chosen(head, choice)

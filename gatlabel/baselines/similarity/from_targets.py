@@ -1,4 +1,4 @@
-"""Likeness of labels that training images show: their company, and their classifiers."""
+"""Similarity of labels measured on training images: by co-occurrence, and by classifiers."""
 
 from __future__ import annotations
 
