@@ -1,12 +1,8 @@
-"""The recipe ``auto``: what data, time and machine decide, in one table and one measurement.
-
-The table is in docs/training.md, with the measurements that it stands on in docs/studies/auto.md.
-"""
+"""The recipe ``auto``: decides what options leave open, and starts the head."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import torch
 
@@ -18,6 +14,7 @@ from gatlabel.graph import Cooccurrence
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.training.auto_table import choices, sizes_of
 from gatlabel.training.building import build_model
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.clock import Clock
@@ -27,26 +24,9 @@ from gatlabel.training.similarity_text import NOTHING
 from gatlabel.training.starting import (
     Start,
     features,
-    seconds_per_image,
     start_in_closed_form,
     validation_map,
 )
-
-#: Sides of images to try, as shares of the encoder's own: 160, 224, 288 and so on for 224.
-SIZES = {
-    "fast": (5 / 7,),
-    "good": (5 / 7, 1.0, 9 / 7, 11 / 7),
-    "best": (5 / 7, 1.0, 9 / 7, 11 / 7, 13 / 7, 16 / 7),
-}
-#: Training images from which the encoder learns too; below, frozen features are as good.
-FINE_TUNED_FROM = {"fast": None, "good": 1000, "best": 200}
-FEW_IMAGES = 2000  # batch norms keep their statistics, and augmentation is light
-#: Passes over the images where the encoder learns: at most, at least, and images in all of them.
-EPOCHS = {"fast": (6, 2, 6_000), "good": (12, 3, 40_000), "best": (24, 6, 120_000)}
-#: A step forwards and backwards takes about as long as so many steps forwards.
-STEP_COST = 3.5
-LR_FROM_START = 3e-4
-ENCODER_LR_FROM_START = 0.5
 
 
 def plan(
@@ -85,7 +65,7 @@ def plan(
     begins = config.start or _start(model, config)
     start = None
     if begins == "ridge":
-        sizes = _sizes(model, config) if auto and config.image_size is None else ()
+        sizes = sizes_of(model, config) if auto and config.image_size is None else ()
         start = start_in_closed_form(
             model, config, splits, completion, log, sizes=sizes, clock=clock
         )
@@ -94,7 +74,7 @@ def plan(
         config = dataclasses.replace(config, similarity=text)
     if not auto:
         return model, config, start
-    chosen = _choices(config, len(splits.train), len(splits.val), model, start, clock)
+    chosen = choices(config, splits, model, start, clock)
     chosen |= {"start": begins, "image_size": model.image_size}
     left_open = {name: v for name, v in chosen.items() if getattr(config, name) is None}
     if left_open:
@@ -143,80 +123,3 @@ def _start(model: MultiLabelClassifier, config: TrainConfig) -> str:
     """Ridge regression, where the head starts as linear and the features say something."""
     learned = config.weights not in (None, "none") or config.freeze == "encoder"
     return "ridge" if model.head.starts_linear and config.init is None and learned else "random"
-
-
-def _sizes(model: MultiLabelClassifier, config: TrainConfig) -> tuple[int, ...]:
-    """Sides of images to try, multiples of 32 that the encoder takes."""
-    own = model.encoder.image_size
-    sizes = dict.fromkeys(max(32, round(own * share / 32) * 32) for share in SIZES[config.preset])
-    taken = []
-    for size in sizes:
-        try:
-            model.encoder.require_size(size)
-        except InputError:
-            continue
-        taken.append(size)
-    return tuple(taken) or (own,)
-
-
-def _choices(
-    config: TrainConfig,
-    train: int,
-    val: int,
-    model: MultiLabelClassifier,
-    start: Start | None,
-    clock: Clock,
-) -> dict[str, Any]:
-    """Returns what the table says of every option that can be left open."""
-    scenes = config.data == "scenes"
-    few = train < FEW_IMAGES and not scenes
-    epochs = config.epochs
-    if epochs is None:
-        epochs = _epochs(config, train, val, model, start, clock)
-    frozen = config.freeze == "encoder" or (config.freeze is None and epochs == 0)
-    found: dict[str, Any] = {
-        "epochs": epochs,
-        "freeze": "encoder" if frozen else "norms" if few and _has_norms(model) else "none",
-        "augmentation": "none" if epochs == 0 else "light" if few else "standard",
-        "lr": 3e-3,
-        "encoder_lr": 1.0 if scenes else 0.1,
-        "keep": "last",
-        "similarity": NOTHING,
-    }
-    if start is not None and epochs:
-        found["keep"] = "proven"
-        if not scenes:
-            found |= {"lr": LR_FROM_START, "encoder_lr": ENCODER_LR_FROM_START}
-    return found
-
-
-def _epochs(
-    config: TrainConfig,
-    train: int,
-    val: int,
-    model: MultiLabelClassifier,
-    start: Start | None,
-    clock: Clock,
-) -> int:
-    """How often training images are passed: by the table, and by the time that is left."""
-    scenes = config.data == "scenes"
-    most, least, images = EPOCHS[config.preset]
-    table = 4 if scenes else min(most, max(least, round(images / train)))
-    if start is None:
-        return table
-    from_images = FINE_TUNED_FROM[config.preset]
-    if config.freeze == "encoder":
-        return 0
-    if not scenes and (from_images is None or train < from_images):
-        return 0
-    if clock.limit is None:
-        return table
-    each = seconds_per_image(model, config) * (STEP_COST * train + val)
-    possible = int(min(clock.left / each, table))
-    return possible if possible >= min(least, table) else 0
-
-
-def _has_norms(model: MultiLabelClassifier) -> bool:
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    return any(isinstance(part, _BatchNorm) for part in model.encoder.modules())

@@ -10,7 +10,7 @@ from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.metrics import evaluate_scores
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.training import auto, planning, resume, train
+from gatlabel.training import auto, auto_table, planning, resume, train
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
@@ -34,7 +34,7 @@ def trained(config) -> tuple[Any, list[str]]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "SIZES", {"fast": (1 / 7,), "good": (1 / 7, 2 / 7)})
+    monkeypatch.setattr(auto_table, "SIZES", {"fast": (1 / 7,), "good": (1 / 7, 2 / 7)})
 
 
 @pytest.mark.usefixtures("small")
@@ -69,7 +69,7 @@ def test_a_written_config_decides_nothing_again(
 ) -> None:
     first, _ = trained(config_of(tiny_csv, tmp_path / "run"))
     options = read_options(tmp_path / "run" / "config.yaml")
-    monkeypatch.setattr(planning, "_choices", lambda *args: {})
+    monkeypatch.setattr(planning, "choices", lambda *args: {})
     again, lines = trained(config_from({**options, "output": str(tmp_path / "again")}))
     assert not any(line.startswith("auto") for line in lines)
     assert torch.equal(first.evaluations[0].logits, again.evaluations[0].logits)
@@ -165,7 +165,7 @@ def test_epochs_by_images_preset_and_time(
     linear = LinearStart(torch.zeros(2, 4), torch.zeros(2), 1.0, 0.9)
     config = auto(data="csv", root=Path(), preset=preset)
     start = Start(32, linear, 0.5, 1.0)
-    found = planning._epochs(config, images, 100, model, start, Clock(limit))
+    found = auto_table.epochs_of(config, (images, 100), model, start, Clock(limit))
     assert found == expected
 
 
@@ -201,7 +201,7 @@ def test_measuring_the_time_that_is_left_leaves_the_model_as_it_was() -> None:
     )
     before = {name: value.clone() for name, value in model.state_dict().items()}
     config = auto(data="csv", root=Path(), preset="best", time="1h", device="cpu")
-    assert planning.seconds_per_image(model, config) > 0
+    assert auto_table.seconds_per_image(model, config) > 0
     assert all(module.training for module in model.modules() if not hasattr(module, "frozen"))
     after = model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -1,0 +1,117 @@
+"""The table of the recipe ``auto``: what numbers of images, preset and time decide.
+
+It is in docs/training.md, with the measurements that it stands on in docs/studies/auto.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gatlabel.data import DataSplits
+from gatlabel.errors import InputError
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.training.clock import Clock
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.similarity_text import NOTHING
+from gatlabel.training.starting import Start, seconds_per_image
+
+#: Sides of images to try, as shares of the encoder's own: 160, 224, 288 and so on for 224.
+SIZES = {
+    "fast": (5 / 7,),
+    "good": (5 / 7, 1.0, 9 / 7, 11 / 7),
+    "best": (5 / 7, 1.0, 9 / 7, 11 / 7, 13 / 7, 16 / 7),
+}
+#: Training images from which the encoder learns too; below, frozen features are as good.
+FINE_TUNED_FROM = {"fast": None, "good": 1000, "best": 200}
+FEW_IMAGES = 2000  # batch norms keep their statistics, and augmentation is light
+#: Passes over the images where the encoder learns: at most, at least, and images in all of them.
+EPOCHS = {"fast": (6, 2, 6_000), "good": (12, 3, 40_000), "best": (24, 6, 120_000)}
+#: A step forwards and backwards takes about as long as so many steps forwards.
+STEP_COST = 3.5
+LR_FROM_START = 3e-4
+ENCODER_LR_FROM_START = 0.5
+
+
+def sizes_of(model: MultiLabelClassifier, config: TrainConfig) -> tuple[int, ...]:
+    """Sides of images to try, multiples of 32 that the encoder takes."""
+    own = model.encoder.image_size
+    sizes = dict.fromkeys(max(32, round(own * share / 32) * 32) for share in SIZES[config.preset])
+    taken = []
+    for size in sizes:
+        try:
+            model.encoder.require_size(size)
+        except InputError:
+            continue
+        taken.append(size)
+    return tuple(taken) or (own,)
+
+
+def choices(
+    config: TrainConfig,
+    splits: DataSplits,
+    model: MultiLabelClassifier,
+    start: Start | None,
+    clock: Clock,
+) -> dict[str, Any]:
+    """Returns what the table says of every option that can be left open."""
+    scenes = config.data == "scenes"
+    few = len(splits.train) < FEW_IMAGES and not scenes
+    epochs = config.epochs
+    if epochs is None:
+        images = len(splits.train), len(splits.val)
+        epochs = epochs_of(config, images, model, start, clock)
+    frozen = config.freeze == "encoder" or (config.freeze is None and epochs == 0)
+    found: dict[str, Any] = {
+        "epochs": epochs,
+        "freeze": "encoder" if frozen else "norms" if few and _has_norms(model) else "none",
+        "augmentation": "none" if epochs == 0 else "light" if few else "standard",
+        "lr": 3e-3,
+        "encoder_lr": 1.0 if scenes else 0.1,
+        "keep": "last",
+        "similarity": NOTHING,
+    }
+    if start is not None and epochs:
+        found["keep"] = "proven"
+        if not scenes:
+            found |= {"lr": LR_FROM_START, "encoder_lr": ENCODER_LR_FROM_START}
+    return found
+
+
+def epochs_of(
+    config: TrainConfig,
+    images: tuple[int, int],
+    model: MultiLabelClassifier,
+    start: Start | None,
+    clock: Clock,
+) -> int:
+    """How often training images are passed: by the table, and by the time that is left.
+
+    Args:
+        config: The options.
+        images: Numbers of training and of validation images.
+        model: The model.
+        start: Its start in closed form, if it has one.
+        clock: Says what time is left.
+    """
+    train, val = images
+    scenes = config.data == "scenes"
+    most, least, in_all = EPOCHS[config.preset]
+    table = 4 if scenes else min(most, max(least, round(in_all / train)))
+    if start is None:
+        return table
+    from_images = FINE_TUNED_FROM[config.preset]
+    if config.freeze == "encoder":
+        return 0
+    if not scenes and (from_images is None or train < from_images):
+        return 0
+    if clock.limit is None:
+        return table
+    each = seconds_per_image(model, config) * (STEP_COST * train + val)
+    possible = int(min(clock.left / each, table))
+    return possible if possible >= min(least, table) else 0
+
+
+def _has_norms(model: MultiLabelClassifier) -> bool:
+    return any(isinstance(part, _BatchNorm) for part in model.encoder.modules())
