@@ -31,9 +31,7 @@ from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import checked_workers, loaders, read_data
 from gatlabel.training.evaluation import Evaluation, evaluate
-from gatlabel.training.evidence import validation_evidence
 from gatlabel.training.fitting import device_of, fit
-from gatlabel.training.folding import fold_evidence, scores_of
 from gatlabel.training.head_options import (
     KIN_FOR_COMPANY,
     notes_on_options,
@@ -41,16 +39,14 @@ from gatlabel.training.head_options import (
     takes_kin_for_company,
 )
 from gatlabel.training.initialising import start_from
-from gatlabel.training.out_of_fold import OutOfFold
 from gatlabel.training.planning import plan
 from gatlabel.training.processes import refuse_several_processes
 from gatlabel.training.rate_finding import with_found_rate
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
-from gatlabel.training.settling import evaluate_features, settle
+from gatlabel.training.settling import evaluate_features, settled
 from gatlabel.training.similarity_text import NOTHING
-from gatlabel.training.starting import Start
 
 Say = Callable[[str], None]
 
@@ -242,7 +238,7 @@ def _run(
         )
     seconds = clock.spent
     folder.require()
-    trained = _settled(model, untrained, start, config, splits, folder, signals, decide)
+    trained = settled(model, untrained, start, config, splits, folder, signals, decide)
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
     if start is not None and not trained:  # the features of the start are those of the model
@@ -262,39 +258,6 @@ def _run(
     )
     folder.finish()
     return RunResult(folder.target, model, evaluations, baselines, curves, seconds)
-
-
-def _settled(
-    model: MultiLabelClassifier,
-    untrained: MultiLabelClassifier | None,
-    start: Start | None,
-    config: TrainConfig,
-    splits: DataSplits,
-    folder: RunFolder,
-    signals: Signals,
-    say: Say,
-) -> bool:
-    """Decides between start and trained weights, and keeps out-of-fold predictions.
-
-    Returns:
-        Whether the model has trained weights.
-    """
-    trained, factor = bool(config.epochs), 1.0
-    if untrained is None:
-        return trained
-    evidence, fold_of = None, None
-    if config.folds:
-        evidence, fold_of = fold_evidence(untrained, config, splits, signals, say)
-    if trained and start is not None and config.keep == "proven":
-        judged = evidence or validation_evidence(model, untrained, splits.val, config)
-        trained, factor = settle(model, untrained, judged, config, say)
-    if evidence is not None and fold_of is not None:
-        scores = scores_of(evidence, trained, factor).numpy()
-        source = splits.train
-        OutOfFold(source.ids, source.labels, scores, source.targets, fold_of).save(
-            folder.out_of_fold
-        )
-    return trained
 
 
 def _require_same_labels(folder: RunFolder, splits: DataSplits) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import torch
 
 from gatlabel.baselines.shrinkage import shrink
-from gatlabel.data import ImageSource
+from gatlabel.data import DataSplits, ImageSource
+from gatlabel.interruptions import Signals
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation, evaluation_of
-from gatlabel.training.evidence import Evidence
+from gatlabel.training.evidence import Evidence, validation_evidence
+from gatlabel.training.folding import fold_evidence, scores_of
+from gatlabel.training.out_of_fold import OutOfFold
 from gatlabel.training.proving import gain, is_proven
-from gatlabel.training.starting import features
+from gatlabel.training.run_folder import RunFolder
+from gatlabel.training.starting import Start, features
 
 
 @torch.inference_mode()
@@ -67,3 +71,46 @@ def settle(
         f"points: {'the trained weights are' if kept else 'the start in closed form is'} kept"
     )
     return kept, factor
+
+
+def settled(
+    model: MultiLabelClassifier,
+    untrained: MultiLabelClassifier | None,
+    start: Start | None,
+    config: TrainConfig,
+    splits: DataSplits,
+    folder: RunFolder,
+    signals: Signals,
+    log: Log,
+) -> bool:
+    """Decides between start and trained weights, and keeps out-of-fold predictions.
+
+    Args:
+        model: The model, on the CPU; it becomes what is kept.
+        untrained: The model as it stood before training, where that is wanted.
+        start: Its start in closed form, if it had one.
+        config: The resolved options.
+        splits: The data.
+        folder: Where out-of-fold predictions go.
+        signals: Asked before every step of a fold whether the process should end.
+        log: Called with what was found.
+
+    Returns:
+        Whether the model has trained weights.
+    """
+    trained, factor = bool(config.epochs), 1.0
+    if untrained is None:
+        return trained
+    evidence, fold_of = None, None
+    if config.folds:
+        evidence, fold_of = fold_evidence(untrained, config, splits, signals, log)
+    if trained and start is not None and config.keep == "proven":
+        judged = evidence or validation_evidence(model, untrained, splits.val, config)
+        trained, factor = settle(model, untrained, judged, config, log)
+    if evidence is not None and fold_of is not None:
+        scores = scores_of(evidence, trained, factor).numpy()
+        source = splits.train
+        OutOfFold(source.ids, source.labels, scores, source.targets, fold_of).save(
+            folder.out_of_fold
+        )
+    return trained

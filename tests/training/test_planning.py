@@ -174,7 +174,7 @@ def test_an_auto_run_goes_on_where_it_was_interrupted(
 ) -> None:
     options = {"image_size": 32, "epochs": 2, "freeze": "encoder", "hidden": 8}
     whole, _ = trained(config_of(tiny_csv, tmp_path / "whole", **options))
-    monkeypatch.setattr("gatlabel.training.run.settle", _interrupt)
+    monkeypatch.setattr("gatlabel.training.settling.settle", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(config_of(tiny_csv, tmp_path / "run", **options))
     monkeypatch.undo()
