@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import networkx
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
@@ -31,6 +32,10 @@ ROOMS = [
     ["cli"],
 ]
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
+# Rooms without circles inside, type-only imports and those inside functions included: one a line.
+WITHOUT_CIRCLES = [
+    "graph",
+]
 HEAVY = {"torch_geometric", "lightning", "torchmetrics", "torchvision", "matplotlib", "timm"}
 
 
@@ -72,6 +77,60 @@ def test_rooms_import_only_rooms_before_them(path: Path) -> None:
     for module in imported(path) - type_only(path):
         if module.startswith("gatlabel.") and room_of(module) != "__version__":
             assert RANK[room_of(module)] <= RANK[own], f"{own} imports {module}"
+
+
+def files_of(room: str) -> dict[str, Path]:
+    """The files of a room by their modules; a package's face, its ``__init__``, is none."""
+    paths = [*(PACKAGE / room).rglob("*.py"), *PACKAGE.glob(f"{room}.py")]
+    parts = {path: path.relative_to(PACKAGE.parent).with_suffix("").parts for path in paths}
+    return {".".join(names): path for path, names in parts.items() if names[-1] != "__init__"}
+
+
+def homes(module: str, name: str) -> set[str]:
+    """The modules that a name comes from: a face hands on the names of other files."""
+    face = PACKAGE.joinpath(*module.split(".")[1:], "__init__.py")
+    if not face.is_file():
+        return {module}
+    found = {f"{module}.{name}"}
+    for node in ast.walk(ast.parse(face.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            found.add(node.module or "")
+    return found
+
+
+def needed(path: Path) -> set[str]:
+    """The modules of the package whose names a file imports anywhere, if only for their types."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gatlabel"):
+            found |= {home for a in node.names for home in homes(node.module or "", a.name)}
+    return found
+
+
+def circles_of(files: dict[str, Path]) -> list[list[str]]:
+    imports = networkx.DiGraph((one, two) for one, path in files.items() for two in needed(path))
+    inside = networkx.strongly_connected_components(imports.subgraph(files))
+    return sorted(sorted(circle) for circle in inside if len(circle) > 1)
+
+
+@pytest.mark.parametrize("room", WITHOUT_CIRCLES)
+def test_no_file_of_a_room_imports_itself_by_way_of_others(room: str) -> None:
+    assert circles_of(files_of(room)) == []
+
+
+def test_circles_are_found(tmp_path: Path) -> None:
+    """Also through a face, inside a function and for a type only."""
+    texts = {
+        "gatlabel.graph.one": "def f():\n    from gatlabel.graph import LabelGraph",
+        "gatlabel.graph.label_graph": "if TYPE_CHECKING:\n    from gatlabel.graph.one import f",
+        "gatlabel.graph.three": "import gatlabel.graph.one",
+    }
+    files = {name: tmp_path / f"{name}.py" for name in texts}
+    for name, text in texts.items():
+        files[name].write_text(text, encoding="utf-8")
+    assert circles_of(files) == [["gatlabel.graph.label_graph", "gatlabel.graph.one"]]
 
 
 @pytest.mark.parametrize(

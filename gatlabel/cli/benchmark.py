@@ -12,6 +12,7 @@ from gatlabel.cli.output import add_row, make_table, note, show, show_block, sho
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.cli.summary import summary_command
 from gatlabel.errors import InputError, Interrupted, unknown_choice
+from gatlabel.graph.spec import split_specs
 from gatlabel.interruptions import Stopped
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ def _given(options: Namespace) -> dict[str, Any]:
     path = given.pop("config", None)
     for name in LISTS:
         if name in given:
-            given[name] = [_item(name, part) for part in given[name].strip("[]").split(",")]
+            text = given[name].strip("[]")
+            parts = split_specs(text) if name == "graphs" else text.split(",")
+            given[name] = [_item(name, part) for part in parts]
     if path is not None:
         given["train"] = read_config(path)
     return given

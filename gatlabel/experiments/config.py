@@ -42,7 +42,7 @@ class BenchmarkConfig:
         kind: What is compared: graphs or heads (which changes the words of the report only).
         train: The data, the encoder and, end to end, the training: options as of ``gatlabel
             train``; those of head and graph hold for all contenders that take them.
-        graphs: Label graphs: variants, with options as in conditional:given=source:top_k=3, or
+        graphs: Label graphs: variants, with options as in conditional:given=source,top_k=3, or
             files of graphs.
         heads: Heads, by name; linear is always in.
         seeds: Number of seeds of every contender; 3 for a look, 5 or more for claims.

@@ -94,7 +94,7 @@ class EndToEndBackend:
         learn = learn.subset(rows.tolist())
         targets = hide(learn.targets, where.hidden, seed)
         counts = Cooccurrence.from_targets(targets, learn.labels)
-        own = make_graph(who.graph, counts, config) if who.graph else counts.graph("identity")
+        own = make_graph(who.graph, counts) if who.graph else counts.graph("identity")
         completion = complete_targets(who, torch.from_numpy(targets), own, counts, config, seed)
         learn = learn.with_targets(targets)
         torch.manual_seed(seed)

@@ -108,7 +108,7 @@ class FrozenBackend:
             choice = chosen_similarity(pooled, known, counts, self.train, seed)
             own: LabelGraph | None = similarity_graph(choice, counts.labels, counts)
         else:
-            own = make_graph(who.graph, counts, self.train) if who.graph else None
+            own = make_graph(who.graph, counts) if who.graph else None
         graph = counts.graph("identity") if own is None else own
         file = self.data.train.files[_kind(who.head)]
         array = _opened(file)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from numbers import Integral, Real
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatlabel.errors import InputError, unknown_choice
@@ -15,10 +14,8 @@ from gatlabel.experiments.similarity import SIMILARITY
 from gatlabel.experiments.starting import STARTS
 from gatlabel.experiments.store import MOST_SEEDS
 from gatlabel.experiments.tuning import MOST_TRIALS
-from gatlabel.graph import VARIANTS
 from gatlabel.missing import UNKNOWN
 from gatlabel.printing import clean
-from gatlabel.training.building import GRAPH_FILES
 from gatlabel.training.option_effects import (
     SEVERAL,
     Choices,
@@ -153,13 +150,7 @@ def _check_items(config: BenchmarkConfig) -> None:
     for head in config.heads:
         takes_graph(head)
     for graph in config.graphs:
-        name, _ = parse_graph(graph)
-        if name == SIMILARITY and config.mode != "frozen":
+        if graph != SIMILARITY:
+            parse_graph(graph)
+        elif config.mode != "frozen":
             raise InputError("graphs=similarity: only with mode=frozen")
-        if name not in (*VARIANTS, SIMILARITY) and Path(name).suffix not in GRAPH_FILES:
-            raise unknown_choice("graph variant", name, VARIANTS)
-    lists = [g for g in config.graphs if Path(g).suffix in GRAPH_FILES and not g.endswith(".json")]
-    if config.train.graph_relation is not None and not lists:
-        raise InputError(
-            "graph_relation: only for graph files in csv, and none is among the graphs"
-        )

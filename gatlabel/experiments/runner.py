@@ -81,9 +81,9 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
         if name == SIMILARITY:
             notes.append(f"{name}: chosen in each run from what it learns from; none where no gain")
             continue
-        graph = make_graph(name, counts, config.train)
+        graph = make_graph(name, counts)
         notes.append(f"{name}: {graph!r}")
-        if graph.relation == "kin":
+        if graph.relation == "similarity":
             base = config.train.base
             alone = [head for head in config.heads if takes_kin_for_company(head, base)]
             notes += [f"{name}: {KIN_FOR_COMPANY.format(head)}" for head in alone]

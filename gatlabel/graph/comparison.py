@@ -51,7 +51,7 @@ class GraphComparison:
     """Summaries of graphs over the same labels, and how their edges overlap.
 
     Attributes:
-        rows: One summary a graph, in the order given.
+        rows: One summary per graph, in the order given.
         overlap: ``overlap[a][b]``: Jaccard index of the directed edges of a and b, 0 to 1; two
             graphs without edges have 1.
     """
@@ -144,7 +144,7 @@ def draw_comparison(graphs: Mapping[str, LabelGraph], path: str | os.PathLike[st
     """
     from gatlabel.graph.drawing import draw_graphs
 
-    draw_graphs(dict(graphs), path)
+    draw_graphs(graphs, path)
 
 
 def _jaccard(one: set[tuple[str, str]], two: set[tuple[str, str]]) -> float:

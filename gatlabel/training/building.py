@@ -3,62 +3,27 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
-from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
+from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.missing import Completion, make_completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.head_options import head_options
 
-GRAPH_FILES = (".json", ".csv", ".tsv", ".txt")
-
 
 def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
-    """Builds the label graph that the options name: a variant, or a file.
+    """Builds the label graph that the options name; the run's seed is that of random edges.
 
     Raises:
-        InputError: If there is no such variant or file, or its labels are not those of the data.
+        InputError: If a file cannot be read, or its labels are not those of the data.
     """
-    given: dict[str, Any] = {
-        "given": config.graph_given,
-        "threshold": config.graph_threshold,
-        "top_k": config.graph_top_k,
-    }
-    options = {name: value for name, value in given.items() if value is not None}
-    path = Path(config.graph)
-    if config.graph not in VARIANTS and path.suffix in GRAPH_FILES:
-        if options:
-            named = ", ".join(f"graph_{name}" for name in options)
-            raise InputError(f"{named}: only for graph variants, not for the file {path}")
-        if path.suffix != ".json":
-            relation = config.graph_relation or "company"
-            graph = LabelGraph.from_edge_file(path, counts.names, relation=relation)
-        elif config.graph_relation is None:
-            graph = LabelGraph.load(path)
-        else:
-            raise InputError(f"graph_relation: {path} says itself what its edges mean")
-        counts.labels.require_same_names(graph.names, f"the graph {path}")
-        graph = graph.reorder(counts.names)
-        # heads take base rates and label vectors from the counts, whatever the edges come from
-        graph.counts = graph.counts or counts
-        return graph
-    if config.graph_relation is not None:
-        raise InputError(f"graph_relation: only for a graph file in csv, not for {config.graph!r}")
-    built = config.graph_base if config.graph == "random" else config.graph
-    if built == "knn":
-        options["vectors"] = config.node_features
-        if "top_k" in options:
-            options["k"] = options.pop("top_k")
-    if config.graph == "random":
-        options |= {"base": config.graph_base, "seed": config.seed}
-    return counts.graph(config.graph, **options)
+    return GraphSpec.parse(config.graph).build(counts, config.seed)
 
 
 def build_completion(
@@ -106,8 +71,8 @@ def build_model(
         stride=config.stride,
         stages=1 if HEADS[head].needs_map else config.stages,
     )
-    if graph.counts is not None and graph.counts.images is not None:
-        model.head.start_at(torch.from_numpy(graph.counts.base_rates))
+    if graph.base_rates is not None:
+        model.head.start_at(graph.base_rates)
     freeze_parts(model, config)
     return model
 

@@ -116,19 +116,14 @@ class TrainConfig:
             default.
         conv: pyg: name of a class of torch_geometric.nn.conv, such as SAGEConv.
         steps: conditioned: how often evidence passes along the edges; 0 sends none.
-        kinship: gat, gatv2, pyg: share that the kin of a label have in its classifier; none takes
-            0.5 on a graph of kin (knn of vectors that say what labels are), else 0. Labels with
+        kinship: gat, gatv2, pyg: share that similar labels have in a label's classifier; none takes
+            0.5 on a graph of similarity (knn:vectors=names), else 0. Labels with
             many pictures take less.
         dropout: Probability of dropping an attention weight in training; none leaves it to the
             head (query: 0.1 of its units too, others 0).
-        graph: Label graph: a variant (conditional, npmi, lift, knn, mlgcn_code, mlgcn_paper,
-            random, complete, identity) or the file of a graph (graph.json, or an edge list in csv).
-        graph_base: random: the variant whose edges are rewired.
-        graph_given: conditional: source (weight P(i|j)) or target (weight P(j|i)).
-        graph_threshold: Keep edges with at least this weight.
-        graph_top_k: Keep this many in-neighbours a label.
-        graph_relation: What the edges of a graph file in csv say: company (labels occur together)
-            or kin (they are alike).
+        graph: Label graph: a variant with its options, as npmi:top_k=5,threshold=0.1 (conditional,
+            npmi, lift, knn, mlgcn_code, mlgcn_paper, complete, identity, random, permuted), or the
+            file of a graph (graph.json, or an edge list: edges.csv:relation=similarity).
         loss: Loss: bce, focal or asl.
         gamma_positive: asl and focal: focusing exponent of positives; none takes the loss's own,
             0 for asl and 2 for focal.
@@ -239,11 +234,6 @@ class TrainConfig:
     kinship: float | None = None
     dropout: float | None = None
     graph: str = "conditional"
-    graph_base: str = "conditional"
-    graph_given: Literal["source", "target"] | None = None
-    graph_threshold: float | None = None
-    graph_top_k: int | None = None
-    graph_relation: Literal["company", "kin"] | None = None
     loss: Literal["bce", "focal", "asl"] = "bce"
     gamma_positive: float | None = None
     gamma_negative: float | None = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatlabel.errors import InputError
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import HEADS, TakesGraph
 from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.config import TrainConfig
@@ -36,8 +37,8 @@ SHARED = ("node_features", "hidden", "heads", "dropout")
 
 #: What is said of them.
 KIN_FOR_COMPANY = (
-    "the head {} cannot let kin share classifiers (gat, gatv2 and pyg can); it takes the edges of "
-    "kin for company"
+    "the head {} cannot share classifiers along edges of similarity (gat, gatv2 and pyg can); it "
+    "treats them as co-occurrence"
 )
 
 
@@ -99,6 +100,11 @@ def refuse_untaken_options(config: TrainConfig) -> None:
             "; its layers are decoder_layers" if (config.head, name) == ("query", "layers") else ""
         )
         raise InputError(f"{given}: not for head={config.head}, only for {', '.join(takers)}{hint}")
+    spec = GraphSpec.parse(config.graph)
+    takers = [head for head, kind in HEADS.items() if issubclass(kind, TakesGraph)]
+    if spec.options and config.head not in takers and config.unknown != "complete":
+        only = f"only for {', '.join(takers)}"
+        raise InputError(f"graph={config.graph}: not for head={config.head}, {only}")
     refuse_without_effect(config)
 
 

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from gatlabel.errors import InputError
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.training.clock import seconds_of
 from gatlabel.training.similarity_text import check_text
 from gatlabel.values import finite_number, of_type, shown
@@ -18,7 +19,7 @@ _MANY = 10**6
 #: the keyboard that would run for ever or fill the memory; nothing that makes sense is near it.
 BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("train_pictures", "test_pictures", "batch_size"), (1, _MANY)),
-    **dict.fromkeys(("step_epochs", "graph_top_k"), (1, _MANY)),
+    "step_epochs": (1, _MANY),
     "folds": (2, 1000),
     "epochs": (0, _MANY),  # 0: the start in closed form is the model
     **dict.fromkeys(("layers", "decoder_layers"), (1, 1000)),
@@ -31,7 +32,6 @@ BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("encoder_lr", "lam"), (0, 1e9)),
     **dict.fromkeys(("scene_strength", "scene_long_tail"), (0, 2)),
     "fractions": (0, 1),
-    "graph_threshold": (-1e9, 1e9),
     "lr": (0, 1e9),
     "max_pixels": (1, 2**40),
     "patience": (0, _MANY),
@@ -74,6 +74,7 @@ def check_options(config: TrainConfig) -> None:
         raise InputError(f"fractions={list(config.fractions)}: three shares that add up to 1")
     if config.lr == 0:
         raise InputError(f"lr={config.lr}: must be above 0")
+    GraphSpec.parse(config.graph)
     if config.similarity is not None:
         check_text(config.similarity)
     if config.time is not None:

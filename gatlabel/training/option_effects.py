@@ -8,14 +8,13 @@ One table: for each option the choices beside which it has an effect. What each 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import operator
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gatlabel.errors import InputError
-from gatlabel.graph import VARIANTS
-from gatlabel.nn import HEADS, TakesGraph
+from gatlabel.graph.spec import GraphSpec
+from gatlabel.nn import HEADS
 from gatlabel.values import shown
 
 if TYPE_CHECKING:
@@ -28,26 +27,7 @@ SEVERAL = ("several",)  # in their place: a number above 1
 FILES = ("csv", "voc", "coco", "json")
 
 
-def _both(*groups: Iterable[Choices]) -> tuple[Choices, ...]:
-    """All ways to meet one of each group."""
-    found: tuple[Choices, ...] = ({},)
-    for group in groups:
-        found = tuple({**one, **other} for one in found for other in group)
-    return found
-
-
-def _variants(option: str) -> tuple[Choices, ...]:
-    """The graphs that are built with an option: a variant, or one that ``random`` rewires."""
-    taking = tuple(
-        name for name, build in VARIANTS.items() if option in inspect.signature(build).parameters
-    )
-    return {"graph": taking}, {"graph": ("random",), "graph_base": taking}
-
-
-_OVER_GRAPH = tuple(name for name, head in HEADS.items() if issubclass(head, TakesGraph))
 _POOLED = tuple(name for name, head in HEADS.items() if not head.needs_map)
-_GRAPH_IS_USED: tuple[Choices, ...] = ({"head": _OVER_GRAPH}, {"unknown": ("complete",)})
-_TOP_K = tuple(dict.fromkeys(v for o in ("top_k", "k") for v in _variants(o)[0]["graph"]))
 
 #: By option, the choices beside which it has an effect: those of any one of the mappings.
 EFFECTS: dict[str, tuple[Choices, ...]] = {
@@ -72,12 +52,6 @@ EFFECTS: dict[str, tuple[Choices, ...]] = {
     "cache_folder": ({"cache": ("disk",)}, {"start": ("ridge", None)}),
     **dict.fromkeys(("pooling", "stages"), ({"head": _POOLED},)),
     "encoder_lr": ({"freeze": ("none", "norms", None)},),
-    "graph_base": _both(_GRAPH_IS_USED, [{"graph": ("random",)}]),
-    "graph_given": _both(_GRAPH_IS_USED, _variants("given")),
-    "graph_threshold": _both(_GRAPH_IS_USED, _variants("threshold")),
-    "graph_top_k": _both(
-        _GRAPH_IS_USED, [{"graph": _TOP_K}, {"graph": ("random",), "graph_base": _TOP_K}]
-    ),
     "gamma_positive": ({"loss": ("focal", "asl")},),
     "gamma_negative": ({"loss": ("asl",)},),
     "clip": ({"loss": ("asl",)},),
@@ -92,10 +66,6 @@ EFFECTS: dict[str, tuple[Choices, ...]] = {
 #: Of options that a head takes, what else takes them.
 ELSEWHERE: dict[str, tuple[Choices, ...]] = {
     "kinship": ({"unknown": ("complete",)},),
-    "node_features": (
-        {"graph": ("knn",)},
-        {"graph": ("random",), "graph_base": ("knn",)},
-    ),
 }
 
 
@@ -167,7 +137,8 @@ def _unmet(config: Any, way: Choices) -> list[str]:
 
 
 def _value(config: Any, name: str) -> Any:
-    return operator.attrgetter(name)(config)
+    value = operator.attrgetter(name)(config)
+    return GraphSpec.parse(value).name if name == "graph" else value
 
 
 def _is_met(value: Any, values: tuple[Any, ...]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import HEADS
 from gatlabel.training.config import SCENE_SIZE, TrainConfig
 
@@ -35,7 +36,8 @@ def _paths(config: TrainConfig) -> dict[str, Any]:
         for name in ("root", "classes", "init")
         if (path := getattr(config, name)) is not None
     }
-    for name in ("graph", "node_features", "weights"):
+    paths["graph"] = str(GraphSpec.parse(config.graph).absolute())
+    for name in ("node_features", "weights"):
         value = getattr(config, name)
         if value is not None and Path(value).is_file():
             paths[name] = str(Path(value).absolute())

@@ -197,7 +197,7 @@ def _run(
         for line in start_from(model, config.init):
             say(line)
     say(f"graph: {graph!r}")
-    if graph.relation == "kin" and takes_kin_for_company(config.head, config.base):
+    if graph.relation == "similarity" and takes_kin_for_company(config.head, config.base):
         say(f"note: {KIN_FOR_COMPANY.format(config.head)}")
     completion = run_completion(config, splits, graph)
     if config.workers is not None:

@@ -16,6 +16,7 @@ from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.errors import MissingExtraError, unknown_choice
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.node_features import resolve
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import Head
 from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.checkpoints import Log
@@ -31,7 +32,7 @@ _NOT_LIKENESS = ("svd", "names", "learned")
 
 def may_share(config: TrainConfig, head: Head) -> bool:
     """Whether a run may choose similarity: the head can share, and the graph is the usual one."""
-    usual = config.graph == "conditional" and config.kinship is None
+    usual = GraphSpec.parse(config.graph).name == "conditional" and config.kinship is None
     return usual and isinstance(head, SharesWithKin) and head.starts_linear
 
 

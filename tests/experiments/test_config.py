@@ -100,7 +100,6 @@ def test_numbers_may_come_from_numpy() -> None:
         ({"resamples": 200.5}, "resamples=200.5: give a whole number"),
         ({"seeds": None}, "seeds=None: give a whole number"),
         ({"trials": True}, "trials=True: give a whole number"),
-        ({"graph_relation": "kin"}, "graph_relation: only for graph files in csv"),
         ({"mode": "forzen"}, "unknown mode 'forzen'; did you mean 'frozen'"),
     ],
 )

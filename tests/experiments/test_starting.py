@@ -112,7 +112,7 @@ def test_contenders_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
         Contender("gat", edges="none"),
     ):
         edges = with_edges(graph, who.edges, counts, seed=3)
-        share = 0.5 * 3 / (3 + targets.sum(0)) if edges.relation == "kin" else 0.0
+        share = 0.5 * 3 / (3 + targets.sum(0)) if edges.relation == "similarity" else 0.0
         kin = Kin(edges.edge_index, edges.edge_weight, 6, share)
         start = ridge_start(learned, targets, kin.matrix())
         (outcome,) = backend.run(who, Setting(), held, 3, False)

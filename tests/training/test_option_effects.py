@@ -40,13 +40,12 @@ WITHOUT_EFFECT: list[tuple[dict[str, Any], str]] = [
     ({"head": "csra", "pooling": "max"}, "pooling=max: not for head=csra, only for linear"),
     ({"head": "linear", "shrinkage": 0.5}, "shrinkage=0.5: not for head=linear, only for"),
     ({"base": "nodes", "shrinkage": 0.5}, "shrinkage=0.5: not for base=nodes, only for classif"),
-    ({"graph_base": "npmi"}, "graph_base=npmi: not for graph=conditional, only for random"),
-    ({"graph": "npmi", "graph_given": "source"}, "graph_given=source: not for graph=npmi, only"),
-    ({"graph": "complete", "graph_threshold": 0.1}, "graph_threshold=0.1: not for graph=complete"),
-    ({"graph": "identity", "graph_top_k": 3}, "graph_top_k=3: not for graph=identity"),
-    ({"head": "csra", "graph_top_k": 3}, "graph_top_k=3: not for head=csra, only for gcn"),
-    ({"head": "query", "graph_threshold": 0.1}, "graph_threshold=0.1: not for head=query"),
-    ({"head": "linear", "graph_given": "source"}, "graph_given=source: not for head=linear"),
+    ({"head": "csra", "graph": "npmi:top_k=3"}, "graph=npmi:top_k=3: not for head=csra, only for"),
+    ({"head": "linear", "graph": "npmi:top_k=3"}, "graph=npmi:top_k=3: not for head=linear, only"),
+    (
+        {"similarity": "auto", "start": "ridge", "graph": "npmi:top_k=3"},
+        "similarity=auto: not for graph=npmi, only for conditional",
+    ),
     ({**CSV, "train_pictures": 5}, "train_pictures=5: not for data=csv, only for scenes"),
     ({**CSV, "test_pictures": 5}, "test_pictures=5: not for data=csv, only for scenes"),
     ({**CSV, "scene_preset": "coco"}, "scene_preset=coco: not for data=csv, only for scenes"),
@@ -83,10 +82,10 @@ def test_every_row_of_the_table_is_tried() -> None:
         {"loss": "focal", "gamma_positive": 0},
         {"schedule": "step", "step_epochs": 3},
         {"warmup": 0.5},
-        {"graph": "random", "graph_base": "npmi"},
-        {"graph": "random", "graph_given": "source", "graph_threshold": 0.1},
-        {"graph": "knn", "graph_top_k": 3, "head": "conditioned", "node_features": "names"},
-        {"head": "linear", "unknown": "complete", "graph_top_k": 3, "kinship": 0.5},
+        {"graph": "random:base=npmi"},
+        {"graph": "knn:vectors=names,k=3", "head": "conditioned"},
+        {"head": "linear", "unknown": "complete", "graph": "npmi:top_k=3", "kinship": 0.5},
+        {"similarity": "auto", "start": "ridge", "graph": "conditional:top_k=3"},
         {"head": "conditioned", "shrinkage": 0.5},
         {"output": Path("run"), "overwrite": True},
         {"cache": "disk", "cache_folder": Path("x")},
@@ -164,8 +163,6 @@ def test_every_number_has_bounds() -> None:
     "value", [math.nan, math.inf, -math.inf, 10**400, True, "0.5", [0.5], -7], ids=_kind
 )
 def test_no_number_is_refused(name: str, value: Any) -> None:
-    if name == "graph_threshold" and value == -7:
-        return
     value = (value, 0.5, 0.5) if name == "fractions" else value
     with pytest.raises(InputError, match=rf"^{name}=") as caught:
         TrainConfig(**{name: value})

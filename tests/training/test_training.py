@@ -111,7 +111,7 @@ def test_losses_leave_unknown_targets_out(loss: str) -> None:
 
 
 def test_graphs_come_from_variants_and_files(tmp_path: Path) -> None:
-    graph = build_graph(plain(graph="conditional", graph_top_k=1), COUNTS)
+    graph = build_graph(plain(graph="conditional:top_k=1"), COUNTS)
     assert graph.in_degree.max() == 1
     shuffled = COUNTS.graph("complete").reorder(["c", "a", "b"])
     shuffled.save(tmp_path / "own.json")
@@ -120,8 +120,8 @@ def test_graphs_come_from_variants_and_files(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("source,target,weight\na,b,0.5\n")
     own = build_graph(plain(graph=str(tmp_path / "own.csv")), COUNTS)
     assert float(own.to_dense()[1, 0]) == 0.5
-    with pytest.raises(InputError, match="graph_top_k"):
-        build_graph(plain(graph=str(tmp_path / "own.json"), graph_top_k=2), COUNTS)
+    with pytest.raises(InputError, match="top_k: only for conditional, npmi, lift, not for the"):
+        plain(graph=f"{tmp_path / 'own.json'}:top_k=2")
 
 
 def test_a_graph_of_other_labels_is_refused(tmp_path: Path) -> None:
