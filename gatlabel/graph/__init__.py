@@ -13,7 +13,7 @@ A fork in an image makes a knife likely. Three steps turn that into something a 
 3. **Describe.** Node features give every label a vector: from the counts themselves (``"svd"``),
    from word vectors in a file, or learned; see :func:`resolve`.
 
-    >>> from gatlabel.graph import Cooccurrence
+    >>> from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
     >>> names = ["fork", "knife", "table", "cow"]
     >>> targets = [[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, -1], [0, 0, 0, 1]]
     >>> counts = Cooccurrence.from_targets(targets, names)
