@@ -44,8 +44,9 @@ Whether the direction, the weights or the edges matter is a question for measure
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
     from gatlabel.graph.comparison import GraphComparison, GraphSummary, compare, draw_comparison
@@ -58,30 +59,8 @@ if TYPE_CHECKING:
     from gatlabel.graph.spec import GraphSpec
     from gatlabel.graph.variants import VARIANTS, IsolatedLabelsWarning, build_graph
     from gatlabel.graph.vectors import VectorReport, load_vectors, vectors_by_name
-
-_HOMES = {
-    "VARIANTS": "variants",
-    "Cooccurrence": "cooccurrence",
-    "GraphComparison": "comparison",
-    "GraphSpec": "spec",
-    "GraphSummary": "comparison",
-    "IsolatedLabelsWarning": "variants",
-    "LabelGraph": "label_graph",
-    "MissingVectorsWarning": "node_features",
-    "VectorReport": "vectors",
-    "adjacency_svd": "node_features",
-    "build_graph": "variants",
-    "compare": "comparison",
-    "draw_comparison": "comparison",
-    "hierarchy_graph": "hierarchy",
-    "load_vectors": "vectors",
-    "permuted": "rewiring",
-    "ppmi_svd": "node_features",
-    "read_edges": "edge_files",
-    "resolve": "node_features",
-    "rewired": "rewiring",
-    "vectors_by_name": "vectors",
-}
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "VARIANTS",
@@ -106,13 +85,3 @@ __all__ = [
     "rewired",
     "vectors_by_name",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

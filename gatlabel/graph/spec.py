@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from gatlabel.graph.label_graph import LabelGraph
 
 GRAPH_FILES = (".json", ".csv", ".tsv", ".txt")
-_OPTION = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*")
+_NAME = r"\s*([A-Za-z_]\w*)\s*=\s*"  # of an option
+_QUOTED = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"\s*'  # as in JSON
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class GraphSpec:
 
     def __str__(self) -> str:
         name = self.name
-        if _quoted(name) != name or _OPTION.match(name) or _parted(name) != (name, None):
+        if _quoted(name) != name or re.match(_NAME, name) or _parted(name) != (name, None):
             name = json.dumps(name)
         options = ",".join(f"{option}={_text(value)}" for option, value in self.options.items())
         return f"{name}:{options}" if options else name
@@ -155,61 +156,37 @@ def _absolute(path: str) -> str:
 
 def split_specs(text: str) -> list[str]:
     """Splits a list of text forms at its commas: ``npmi:top_k=5,threshold=0.1,complete`` is two."""
-    parts = [part for part in re.findall(r'(?:"(?:\\.|[^"\\])*"|[^,"]|")+', text) if part.strip()]
     found: list[str] = []
-    for part in parts:
-        if found and ":" in found[-1] and _OPTION.match(part):
+    for part in re.findall(rf"(?:{_QUOTED}|[^,])+", text):
+        if found and ":" in found[-1] and re.match(_NAME, part):
             found[-1] += f",{part}"
-        else:
+        elif part.strip():
             found.append(part.strip())
     return found
 
 
 def _parted(text: str) -> tuple[str, str | None]:
     """Parts the name from the text of the options, if there are any."""
-    if text.startswith('"'):
-        name, end = _json_text(text, 0)
-        if end < len(text) and text[end] != ":":
-            raise InputError(f"graph {text!r}: expected options after {text[:end]}:")
-        return name, text[end + 1 :] if end < len(text) else None
+    if found := re.fullmatch(rf"({_QUOTED})(?::(.*))?", text, re.DOTALL):
+        return json.loads(found[1]), found[2]
     first, colon, rest = text.partition(":")
-    if colon and (first.strip() in VARIANTS or _OPTION.match(rest)):
+    if colon and (first.strip() in VARIANTS or re.match(_NAME, rest)):
         return first.strip(), rest
     path, colon, rest = text.rpartition(":")  # a path may have colons of its own
-    return (path, rest) if colon and _OPTION.match(rest) else (text.strip(), None)
+    return (path, rest) if colon and re.match(_NAME, rest) else (text.strip(), None)
 
 
 def _options(text: str, rest: str | None) -> Iterator[tuple[str, str, bool]]:
     """Reads ``option=value,…``: each option, its value, and whether that stood in quotation."""
-    start = 0 if rest is not None else 1
-    rest = rest or ""
-    while start <= len(rest):
-        found = _OPTION.match(rest, start)
+    at, more = 0, rest is not None
+    while more:
+        found = re.compile(rf"{_NAME}({_QUOTED}|[^,\"]*)(,|$)").match(rest or "", at)
         if not found:
-            part = rest[start:].partition(",")[0]
-            raise InputError(
-                f"graph {text!r}: write options as variant:name=value,name=value, got {part!r}"
-            )
-        begin = found.end()
-        quoted = rest.startswith('"', begin)
-        if quoted:
-            value, end = _json_text(rest, begin)
-            if rest[end:].strip() and not rest[end:].lstrip().startswith(","):
-                raise InputError(f"graph {text!r}: expected a comma after {rest[begin:end]}")
-            end = rest.find(",", end)
-        else:
-            end = rest.find(",", begin)
-            value = rest[begin : end if end >= 0 else len(rest)].strip()
-        yield found[1], value, quoted
-        start = end + 1 if end >= 0 else len(rest) + 1
-
-
-def _json_text(text: str, start: int) -> tuple[str, int]:
-    try:
-        value, end = json.JSONDecoder().raw_decode(text, start)
-    except ValueError as error:
-        raise InputError(f"graph {text!r}: a quotation mark is not closed") from error
-    return str(value), end
+            part = (rest or "")[at:]
+            raise InputError(f"graph {text!r}: expected name=value,name=value, found {part!r}")
+        quoted = found[2].startswith('"')
+        yield found[1], json.loads(found[2]) if quoted else found[2].strip(), quoted
+        at, more = found.end(), bool(found[3])
 
 
 def _hint(name: str, options: Mapping[str, Any], option: str) -> Any:

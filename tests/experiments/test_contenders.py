@@ -145,7 +145,7 @@ def test_a_graph_is_read_from_a_path_with_a_colon(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("npmi:3", "variant:name=value"),
+        ("npmi:3", "expected name=value"),
         ("random", "is a control"),
         ("permuted:seed=1", "is a control"),
         ("identity:seed=1", "identity cannot take 'seed': random, permuted can"),
