@@ -6,20 +6,16 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gatlabel.cli.output import show, show_block
 from gatlabel.cli.parsing import at_least_one, check_outputs, make_parser, parse
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.graph import (
-    VARIANTS,
-    Cooccurrence,
-    IsolatedLabelsWarning,
-    LabelGraph,
-    compare,
-    draw_comparison,
-)
 from gatlabel.graph.spec import GraphSpec, split_specs
+from gatlabel.graph.variants import VARIANTS, IsolatedLabelsWarning
+
+if TYPE_CHECKING:
+    from gatlabel.graph import Cooccurrence, LabelGraph
 
 MinusOne = Literal["absent", "unknown"]
 
@@ -80,6 +76,8 @@ def _show(words: list[str]) -> None:
     options = parse(parser, words)
     at_least_one(options, "edges")
     check_outputs(options, "draw")
+    from gatlabel.graph import LabelGraph
+
     graph = LabelGraph.load(_below(options.graph, "graph.json"))
     show(graph)
     if graph.isolated:
@@ -106,6 +104,8 @@ def _compare(words: list[str]) -> None:
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
     options = parse(parser, words)
     check_outputs(options, "draw")
+    from gatlabel.graph import compare, draw_comparison
+
     graphs = _graphs(options.sources, options.graphs, options.minus_one)
     show_block(compare(graphs).table())
     if options.draw is not None:
@@ -115,6 +115,8 @@ def _compare(words: list[str]) -> None:
 def _graphs(
     sources: Sequence[Path], texts: str | None, minus_one: MinusOne | None
 ) -> dict[str, LabelGraph]:
+    from gatlabel.graph import LabelGraph
+
     if len(sources) > 1:
         if minus_one is not None:
             raise InputError("--minus-one is for counts of a csv file, not for graphs")
@@ -134,6 +136,8 @@ def _graphs(
 
 
 def _counts(path: Path, minus_one: MinusOne | None) -> Cooccurrence:
+    from gatlabel.graph import Cooccurrence
+
     if path.suffix == ".csv" or os.path.isfile(path / "labels.csv"):  # noqa: PTH113 - never raises
         from gatlabel.data import read_csv
 

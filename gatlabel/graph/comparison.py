@@ -29,7 +29,7 @@ class GraphSummary:
         reciprocity: Share of the edges that also run the other way, 0 to 1.
         components: Weakly connected components; an edgeless label is one of its own.
         mean_weight: Mean weight of the edges, 0 without edges.
-        largest_share: Share of all edges that start at the label that lends most, 0 to 1.
+        largest_share: Share of all edges that start at the label with the most of them, 0 to 1.
     """
 
     name: str

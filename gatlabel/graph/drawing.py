@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gatlabel.errors import InputError
-from gatlabel.files import atomic_path
+from gatlabel.files import atomic_path, check_drawing
 from gatlabel.graph.edges import LabelEdges
 from gatlabel.graph.matrix_drawing import draw_matrix
 from gatlabel.graph.node_drawing import draw_node_link
@@ -26,7 +26,6 @@ class MissingGlyphsWarning(UserWarning):
 NODE_LINK_LABELS = 150
 """Up to this many labels a graph is drawn as nodes and arrows, beyond as a matrix."""
 
-_FORMATS = (".png", ".svg", ".pdf")
 _WIDEST = 30_000  # pixels; Matplotlib refuses 2^16, and viewers less
 
 
@@ -90,16 +89,6 @@ def _one_warning_of_glyphs() -> Iterator[None]:
             MissingGlyphsWarning,
             stacklevel=4,
         )
-
-
-def check_drawing(path: str | os.PathLike[str]) -> None:
-    """Checks that a file name says in which format to draw.
-
-    Raises:
-        InputError: If it ends in none of .png, .svg and .pdf.
-    """
-    if Path(path).suffix.lower() not in _FORMATS:
-        raise InputError(f"cannot draw to {os.fspath(path)}: end the name in .png, .svg or .pdf")
 
 
 def _size(graph: LabelEdges) -> tuple[float, float]:
