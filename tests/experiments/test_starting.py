@@ -106,9 +106,10 @@ def test_contenders_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     targets = torch.from_numpy(backend.data.train.targets)
     counts = Cooccurrence.from_targets(targets.numpy(), NAMES)
     graph = counts.graph("knn", vectors=vectors, k=2)
+    near = f"knn:vectors={tmp_path / 'vectors.npz'},k=2"
     for who in (
-        Contender("gat", "knn:k=2"),
-        Contender("gat", "knn:k=2", "random"),
+        Contender("gat", near),
+        Contender("gat", near, "random"),
         Contender("gat", edges="none"),
     ):
         edges = with_edges(graph, who.edges, counts, seed=3)
