@@ -22,7 +22,50 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MLGCNCode(Variant):
+class MLGCN(Variant):
+    """What the two have in common.
+
+    Attributes:
+        tau: Threshold on the conditional probability, above 0, at most 1.
+        p: Weight shared among the in-neighbours of a label, 0 to 1.
+    """
+
+    tau: float = 0.4
+    p: float = 0.25
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.tau <= 1:
+            raise InputError(f"tau={self.tau}: must be above 0 and at most 1")
+        finite_number(self.p, "p", 0, 1)
+
+    def _graph(
+        self,
+        counts: Counts,
+        source: NDArray[np.int64],
+        target: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        own: NDArray[np.float64],
+    ) -> LabelGraph:
+        """Adds self-loops of the weights ``own (L,)``."""
+        import numpy as np
+
+        from gatlabel.graph.label_graph import LabelGraph
+
+        labels = np.arange(len(counts.labels))
+        return LabelGraph(
+            counts.labels,
+            np.stack([np.r_[source, labels], np.r_[target, labels]]),
+            np.r_[weight, own],
+            self_loops=True,
+            variant=self.name,
+            options={"tau": self.tau, "p": self.p},
+            counts=counts,
+        )
+
+
+@dataclass(frozen=True)
+class MLGCNCode(MLGCN):
     """The matrix that ML-GCN's published code multiplies with.
 
     With ``P_ij = M_ij / n_i``: ``B = 1[P >= tau]``; ``C = p·B / (column sums of B + 1e-6) + I``;
@@ -31,19 +74,9 @@ class MLGCNCode(Variant):
 
     With the published counts of COCO-2014 and VOC2007, 57 of 80 and 18 of 20 labels have no
     neighbour. A label that never occurs has its self-loop only (the original gives NaN).
-
-    Attributes:
-        tau: Threshold on the conditional probability, above 0, at most 1.
-        p: Weight shared among the in-neighbours of a label, 0 to 1.
     """
 
     name: ClassVar[str] = "mlgcn_code"
-    tau: float = 0.4
-    p: float = 0.25
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check(self.tau, self.p)
 
     def build(self, counts: Counts) -> LabelGraph:
         """Makes the graph; see :meth:`Variant.build`."""
@@ -58,11 +91,11 @@ class MLGCNCode(Variant):
         # C[j, i] of the edge j -> i
         weight = self.p / (np.bincount(target, minlength=L)[target] + 1e-6)
         d = (1.0 + np.bincount(source, weight, minlength=L)) ** -0.5
-        return _with_self(self, counts, source, target, d[target] * weight * d[source], d * d)
+        return self._graph(counts, source, target, d[target] * weight * d[source], d * d)
 
 
 @dataclass(frozen=True)
-class MLGCNPaper(Variant):
+class MLGCNPaper(MLGCN):
     """The re-weighted correlation matrix of ML-GCN's paper (equations 7 and 8).
 
     With ``P_ij = M_ij / n_i``: ``B_ij = 1[P_ij >= tau]``, off the diagonal;
@@ -71,19 +104,10 @@ class MLGCNPaper(Variant):
 
     With the published counts of COCO-2014 and VOC2007, 15 of 80 and 15 of 20 labels have no
     neighbour; such a label keeps only its own vector, times 1 − p.
-
-    Attributes:
-        tau: Threshold on the conditional probability, above 0, at most 1.
-        p: Weight shared among the in-neighbours of a label, 0 to 1.
     """
 
     name: ClassVar[str] = "mlgcn_paper"
-    tau: float = 0.4
     p: float = 0.2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check(self.tau, self.p)
 
     def build(self, counts: Counts) -> LabelGraph:
         """Makes the graph; see :meth:`Variant.build`."""
@@ -96,34 +120,4 @@ class MLGCNPaper(Variant):
         source, target = pairs.source[kept], pairs.target[kept]
         L = len(counts.labels)
         weight = self.p / np.bincount(target, minlength=L)[target]
-        return _with_self(self, counts, source, target, weight, np.full(L, 1.0 - self.p))
-
-
-def _check(tau: float, p: float) -> None:
-    if not 0 < tau <= 1:
-        raise InputError(f"tau={tau}: must be above 0 and at most 1")
-    finite_number(p, "p", 0, 1)
-
-
-def _with_self(
-    variant: MLGCNCode | MLGCNPaper,
-    counts: Counts,
-    source: NDArray[np.int64],
-    target: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    own: NDArray[np.float64],
-) -> LabelGraph:
-    import numpy as np
-
-    from gatlabel.graph.label_graph import LabelGraph
-
-    labels = np.arange(len(counts.labels))
-    return LabelGraph(
-        counts.labels,
-        np.stack([np.r_[source, labels], np.r_[target, labels]]),
-        np.r_[weight, own],
-        self_loops=True,
-        variant=variant.name,
-        options={"tau": variant.tau, "p": variant.p},
-        counts=counts,
-    )
+        return self._graph(counts, source, target, weight, np.full(L, 1.0 - self.p))
