@@ -49,8 +49,10 @@ def changed(run: Path, **options: Any) -> None:
 def test_a_run_is_explained_without_what_its_config_names(run: Path, tmp_path: Path) -> None:
     expected = explain_run(run)
     secret = tmp_path / "secret.npz"  # none that could be read
-    secret.write_bytes(b"secret")
-    hostile = {"node_features": str(secret), "graph": str(secret), "cache": "disk"}
+    graph = tmp_path / "secret.json"
+    for file in (secret, graph):
+        file.write_bytes(b"secret")
+    hostile = {"node_features": str(secret), "graph": str(graph), "cache": "disk"}
     for weights in ("default", str(secret), "../secret.npz"):
         changed(run, weights=weights, download=True, **hostile)
         assert explain_run(run) == expected
