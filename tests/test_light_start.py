@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from gatlabel.cli import main
+from gatlabel.graph import VARIANTS
+
 #: Libraries that take long to load; any help, version or mistake does without them all.
 SLOW = {"numpy", "torch", "scipy", "networkx", "PIL", "safetensors", "onnx", "onnxruntime"}
 #: Libraries that no package needs that is about labels, graphs, heads, losses or metrics.
@@ -45,24 +48,26 @@ def test_importing_packages_loads_no_library() -> None:
     assert not (SLOW | HEAVY | TRAINING) & loaded(f"import gatlabel\nfrom gatlabel import {rooms}")
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
+def test_names_of_packages_load_nothing_heavy() -> None:
+    statements = [
         "from gatlabel import LabelSet, Cooccurrence, LabelGraph, MultiLabelClassifier, Predictor",
-        "from gatlabel.nn import *",
-        "from gatlabel.losses import *",
+        *(f"from gatlabel.{room} import *" for room in ("nn", "losses", "graph", "data")),
         "from gatlabel.metrics import average_precision, evaluate_scores, f1_scores",
-        "from gatlabel.graph import *",
-        "from gatlabel.data import *",
-        "from gatlabel.encoders import *",
-        "from gatlabel.deploy import *",
-    ],
-)
-def test_names_of_packages_load_nothing_heavy(statement: str) -> None:
-    assert not (HEAVY | TRAINING) & loaded(statement)
+        *(f"from gatlabel.{room} import *" for room in ("encoders", "explain", "deploy")),
+    ]
+    assert not (HEAVY | TRAINING) & loaded("\n".join(statements))
 
 
 @pytest.mark.parametrize("words", HELPS)
 def test_help_and_mistakes_load_no_library(words: str) -> None:
     code = f"from gatlabel.cli import main\ntry: main({words.split()!r})\nexcept SystemExit: pass"
     assert not (SLOW | HEAVY | TRAINING) & loaded(code)
+
+
+def test_help_names_every_graph_variant(capsys: pytest.CaptureFixture[str]) -> None:
+    """As text: to list the functions would load torch."""
+    with pytest.raises(SystemExit):
+        main(["graph", "build", "--help"])
+    text = capsys.readouterr().out
+    named = text.partition("One of ")[2].partition(".")[0].replace(",", " ").split()
+    assert named == list(VARIANTS)
