@@ -70,8 +70,8 @@ def image_name(image: Any, position: int) -> str:
 
 
 def _is_tensor(image: Any) -> TypeGuard[Tensor]:
-    torch = sys.modules.get("torch")  # whoever has a tensor has loaded it
-    return torch is not None and isinstance(image, torch.Tensor)
+    kind = getattr(sys.modules.get("torch"), "Tensor", None)  # whoever has one has loaded torch
+    return kind is not None and isinstance(image, kind)
 
 
 def _of_pillow(image: Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
