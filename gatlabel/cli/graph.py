@@ -6,19 +6,14 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gatlabel.cli.output import show, show_block
 from gatlabel.cli.parsing import at_least_one, check_outputs, make_parser, parse
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.graph import (
-    VARIANTS,
-    Cooccurrence,
-    IsolatedLabelsWarning,
-    LabelGraph,
-    compare,
-    draw_comparison,
-)
+
+if TYPE_CHECKING:
+    from gatlabel.graph import Cooccurrence, LabelGraph
 
 MinusOne = Literal["absent", "unknown"]
 
@@ -56,7 +51,12 @@ def _build(words: list[str]) -> None:
     parser.add_argument("counts", type=Path, help="counts.json, or a csv with labels (its folder).")
     parser.add_argument("output", type=Path, help="The graph.json to write.")
     parser.add_argument(
-        "--variant", type=str, default="conditional", help=f"One of {', '.join(VARIANTS)}."
+        "--variant",
+        type=str,
+        default="conditional",
+        # tests compare them with VARIANTS, which would load torch here
+        help="One of identity, complete, random, conditional, mlgcn_code, mlgcn_paper, npmi, lift, "
+        "knn.",
     )
     parser.add_argument("--given", type=Literal["source", "target"] | None, help="conditional.")
     parser.add_argument("--threshold", type=float | None, help="Least weight of an edge.")
@@ -88,6 +88,8 @@ def _show(words: list[str]) -> None:
     options = parse(parser, words)
     at_least_one(options, "edges")
     check_outputs(options, "draw")
+    from gatlabel.graph import LabelGraph
+
     graph = LabelGraph.load(_below(options.graph, "graph.json"))
     show(graph)
     if graph.isolated:
@@ -112,6 +114,8 @@ def _compare(words: list[str]) -> None:
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
     options = parse(parser, words)
     check_outputs(options, "draw")
+    from gatlabel.graph import compare, draw_comparison
+
     graphs = _graphs(options.sources, options.variants, options.minus_one)
     show_block(compare(graphs).table())
     if options.draw is not None:
@@ -121,6 +125,8 @@ def _compare(words: list[str]) -> None:
 def _graphs(
     sources: Sequence[Path], variants: str | None, minus_one: MinusOne | None
 ) -> dict[str, LabelGraph]:
+    from gatlabel.graph import VARIANTS, LabelGraph
+
     if len(sources) > 1:
         if minus_one is not None:
             raise InputError("--minus-one is for counts of a csv file, not for graphs")
@@ -139,6 +145,8 @@ def _graphs(
 
 
 def _counts(path: Path, minus_one: MinusOne | None) -> Cooccurrence:
+    from gatlabel.graph import Cooccurrence
+
     if path.suffix == ".csv" or os.path.isfile(path / "labels.csv"):  # noqa: PTH113 - never raises
         from gatlabel.data import read_csv
 
@@ -153,6 +161,8 @@ def _counts(path: Path, minus_one: MinusOne | None) -> Cooccurrence:
 
 
 def _variant(counts: Cooccurrence, name: str, options: dict[str, Any]) -> LabelGraph:
+    from gatlabel.graph import IsolatedLabelsWarning
+
     with warnings.catch_warnings():
         # what is isolated stands in the graph's description, which every command here prints
         warnings.simplefilter("ignore", IsolatedLabelsWarning)

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from gatlabel.cli.output import show_block
 from gatlabel.errors import InputError, nearest
-from gatlabel.graph.drawing import check_drawing
+from gatlabel.files import check_drawing
 from gatlabel.printing import clipped
 from gatlabel.training.odd_names import hidden, shown
 from gatlabel.training.options import plain_message, refuse_odd_numbers

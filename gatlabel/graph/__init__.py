@@ -13,7 +13,7 @@ A fork on a picture makes a knife likely. Three steps turn that into something a
 3. **Describe.** Node features give every label a vector: from the counts themselves (``"svd"``),
    from word vectors in a file, or learned; see :func:`resolve`.
 
-    >>> from gatlabel.graph import Cooccurrence
+    >>> from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
     >>> names = ["fork", "knife", "table", "cow"]
     >>> targets = [[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, -1], [0, 0, 0, 1]]
     >>> counts = Cooccurrence.from_targets(targets, names)
@@ -41,15 +41,24 @@ Whether the direction, the weights or the edges matter is a question for measure
 :func:`compare` sets graphs side by side as structures, benchmarks train with them.
 """
 
-from gatlabel.graph.comparison import GraphComparison, GraphSummary, compare, draw_comparison
-from gatlabel.graph.cooccurrence import Cooccurrence
-from gatlabel.graph.edge_files import read_edges
-from gatlabel.graph.hierarchy import hierarchy_graph
-from gatlabel.graph.label_graph import LabelGraph
-from gatlabel.graph.node_features import MissingVectorsWarning, adjacency_svd, ppmi_svd, resolve
-from gatlabel.graph.rewiring import permuted
-from gatlabel.graph.variants import VARIANTS, IsolatedLabelsWarning, build_graph, default_graph
-from gatlabel.graph.vectors import VectorReport, load_vectors, vectors_by_name
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.graph.comparison import GraphComparison, GraphSummary, compare, draw_comparison
+    from gatlabel.graph.cooccurrence import Cooccurrence
+    from gatlabel.graph.edge_files import read_edges
+    from gatlabel.graph.hierarchy import hierarchy_graph
+    from gatlabel.graph.label_graph import LabelGraph
+    from gatlabel.graph.node_features import MissingVectorsWarning, adjacency_svd, ppmi_svd, resolve
+    from gatlabel.graph.rewiring import permuted
+    from gatlabel.graph.variants import VARIANTS, IsolatedLabelsWarning, build_graph, default_graph
+    from gatlabel.graph.vectors import VectorReport, load_vectors, vectors_by_name
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "VARIANTS",

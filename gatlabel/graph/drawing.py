@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gatlabel.errors import InputError
-from gatlabel.files import atomic_path
+from gatlabel.files import atomic_path, check_drawing
 from gatlabel.graph.label_graph import LabelGraph
 from gatlabel.graph.layout import communities, placed
 from gatlabel.printing import clean
@@ -32,7 +32,6 @@ class MissingGlyphsWarning(UserWarning):
 NODE_LINK_LABELS = 150
 """Up to this many labels a graph is drawn as nodes and arrows, beyond as a matrix."""
 
-_FORMATS = (".png", ".svg", ".pdf")
 _WIDEST = 30_000  # pixels; Matplotlib refuses 2^16, and viewers less
 _NAMED_BLOCK = 40  # a matrix as high as this many names leaves each room for one line
 
@@ -106,16 +105,6 @@ def _one_warning_of_glyphs() -> Iterator[None]:
             MissingGlyphsWarning,
             stacklevel=4,
         )
-
-
-def check_drawing(path: str | os.PathLike[str]) -> None:
-    """Checks that a file name says in which format to draw.
-
-    Raises:
-        InputError: If it ends in none of .png, .svg and .pdf.
-    """
-    if Path(path).suffix.lower() not in _FORMATS:
-        raise InputError(f"cannot draw to {os.fspath(path)}: end the name in .png, .svg or .pdf")
 
 
 def _size(graph: LabelGraph) -> tuple[float, float]:
