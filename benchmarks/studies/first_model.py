@@ -3,10 +3,11 @@
     python benchmarks/studies/first_model.py --root ../shared/data
 
 Counted are processor seconds of one thread, from the end of start-up (everything is imported, and
-one run was made before) to the line with the first model's validation figures. They are divided by those of one pass of the
-same encoder over the same training and validation images at the same resolution, in a plain loop
-of its own. Both are repeated, interleaved. A second `train` with another head, on the features
-that the first one kept, is counted to its end. Written to benchmarks/results/first_model.json.
+one run was made before) to the line with the first model's validation figures. They are divided
+by those of one pass of the same encoder over the same training and validation images at the same
+resolution, in a plain loop of its own. Both are repeated, interleaved. A second `train` with
+another head, on the features that the first one kept, is counted to its end.
+Written to benchmarks/results/first_model.json.
 """
 
 from __future__ import annotations

@@ -20,18 +20,25 @@ Figures on the images that chose a threshold are too good: report those of other
 
 from __future__ import annotations
 
-from gatlabel.decisions.calibration import Calibration, fit_calibration
-from gatlabel.decisions.conformal import (
-    InfeasibleWarning,
-    conformal_threshold,
-    precision_guarantee,
-)
-from gatlabel.decisions.reliability import Reliability, reliability
-from gatlabel.decisions.thresholds import (
-    f1_thresholds,
-    precision_thresholds,
-    recall_thresholds,
-)
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.decisions.bins import Reliability, reliability
+    from gatlabel.decisions.calibration import Calibration, fit_calibration
+    from gatlabel.decisions.conformal import (
+        InfeasibleWarning,
+        conformal_threshold,
+        precision_guarantee,
+    )
+    from gatlabel.decisions.thresholds import (
+        f1_thresholds,
+        precision_thresholds,
+        recall_thresholds,
+    )
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "Calibration",
