@@ -6,21 +6,19 @@ import dataclasses
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import torch
-
 from gatlabel.cli.output import show, show_json, show_table
 from gatlabel.cli.parsing import check_outputs, make_parser, parse
 from gatlabel.cli.tables import metrics_table
 from gatlabel.errors import InputError
 from gatlabel.files import write_json
 
+#: Options beside those of data that are about what is trained on.
+OF_TRAINING = ("scene_preset", "label_noise", "hide_labels", "train_pictures", "test_pictures")
+
 
 def evaluate_command(words: list[str]) -> None:
     """Evaluates a run on a split of its own data, or on other data."""
-    from gatlabel.training import evaluate
     from gatlabel.training.config import TrainConfig
-    from gatlabel.training.data import ONLY_FOR, SET_OPTIONS, default_workers, read_data
-    from gatlabel.training.finished_runs import open_run
     from gatlabel.training.options import flag, option_texts
 
     parser = make_parser(
@@ -35,11 +33,19 @@ def evaluate_command(words: list[str]) -> None:
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
     texts = option_texts()
     types = get_type_hints(TrainConfig)
-    data_options = (*ONLY_FOR, "on_error", "max_pixels")
+    fields = [field.name for field in dataclasses.fields(TrainConfig)]
+    described = fields[fields.index("root") : fields.index("backbone")]
+    data_options = [name for name in described if name not in OF_TRAINING]
     for name in ("data", *data_options):
         parser.add_argument(flag(name), type=types[name] | None, help=texts[name])
     options = parse(parser, words)
     check_outputs(options, "output")
+    import torch
+
+    from gatlabel.training.data import SET_OPTIONS, default_workers, read_data
+    from gatlabel.training.evaluation import evaluate
+    from gatlabel.training.finished_runs import open_run
+
     given = {n: options[n] for n in ("data", *data_options) if options[n] is not None}
     model, config = open_run(options.run)
     names = ("data", "root", "annotations", "year", "split_column", *SET_OPTIONS)

@@ -104,9 +104,9 @@ def _compare(words: list[str]) -> None:
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
     options = parse(parser, words)
     check_outputs(options, "draw")
+    graphs = _graphs(options.sources, options.graphs, options.minus_one)
     from gatlabel.graph import compare, draw_comparison
 
-    graphs = _graphs(options.sources, options.graphs, options.minus_one)
     show_block(compare(graphs).table())
     if options.draw is not None:
         draw_comparison(graphs, options.draw)
@@ -115,13 +115,13 @@ def _compare(words: list[str]) -> None:
 def _graphs(
     sources: Sequence[Path], texts: str | None, minus_one: MinusOne | None
 ) -> dict[str, LabelGraph]:
-    from gatlabel.graph import LabelGraph
-
     if len(sources) > 1:
         if minus_one is not None:
             raise InputError("--minus-one is for counts of a csv file, not for graphs")
         if texts is not None:
             raise InputError("--graphs is for counts: give one counts.json")
+        from gatlabel.graph import LabelGraph
+
         stems = [path.stem for path in sources]
         unique = len(set(stems)) == len(stems)
         return {
