@@ -154,10 +154,10 @@ def conditioned(labels: int, device: str, rounds: int, compiles: bool = True) ->
     rows = []
     for hidden in (MAP_WIDTH, NARROW):
         whole = ConditionedStep(labels, hidden).to(device)
-        hearing = whole.head.hearing
-        runs = {"map": run(hearing.project, hearing.project), "eager": run(hearing, whole)}
+        messages = whole.head.messages
+        runs = {"map": run(messages.project, messages.project), "eager": run(messages, whole)}
         if compiles:
-            runs["compiled"] = run(hearing, torch.compile(whole))
+            runs["compiled"] = run(messages, torch.compile(whole))
         times = clocked(runs, rounds, device)
         peer = times.pop("map")
         for name, found in times.items():

@@ -26,7 +26,7 @@ from gatlabel.model_file import (
     read_model_file,
     refuse_other_labels,
 )
-from gatlabel.nn import HEADS, Head, LinearHead, StaticHead, TakesGraph
+from gatlabel.nn import HEADS, Foldable, GraphAblatable, Head, LinearHead
 from gatlabel.nn.identity import HasIdentity, Identity
 from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
@@ -170,7 +170,7 @@ class MultiLabelClassifier(HasIdentity):
             built,
             names,
             pooling=pooling,
-            graph=graph if isinstance(built, TakesGraph) else None,
+            graph=graph if isinstance(built, GraphAblatable) else None,
             resize=resize,
             image_size=image_size,
         )
@@ -207,7 +207,7 @@ class MultiLabelClassifier(HasIdentity):
         Raises:
             InputError: If the folded head's logits differ from the head's.
         """
-        if not isinstance(self.head, StaticHead) or isinstance(self.head, LinearHead):
+        if not isinstance(self.head, Foldable) or isinstance(self.head, LinearHead):
             return self
         folded = LinearHead(self.head.in_features, labels=self.labels)
         folded.linear = self.head.fold()
@@ -335,7 +335,7 @@ class MultiLabelClassifier(HasIdentity):
 
 
 def _read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:
-    if not issubclass(HEADS[described.head], TakesGraph):
+    if not issubclass(HEADS[described.head], GraphAblatable):
         return None
     from gatlabel.graph import LabelGraph
 
@@ -365,10 +365,8 @@ def _build_head(
     graph: LabelGraph | None,
     options: Mapping[str, Any],
 ) -> Head:
-    if issubclass(head, TakesGraph):
-        if graph is None:
-            raise InputError(f"the head {head.kind!r} needs a label graph: give graph=…")
-        return head(width, graph=graph, **options)
-    # no edges: a graph gives the names, and the vectors of labels where the head has some
+    if graph is None and issubclass(head, GraphAblatable):
+        raise InputError(f"the head {head.kind!r} needs a label graph: give graph=…")
+    # to a head without edges a graph gives the names, and the vectors of labels if it has some
     given = {"labels": names} if graph is None else {"graph": graph}
     return head(width, **given, **options)

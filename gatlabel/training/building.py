@@ -76,7 +76,7 @@ def build_completion(
         return None
     options = {}
     if unknown == "complete" and config.kinship is not None:
-        options["kinship"] = config.kinship
+        options["similarity_weight"] = config.kinship
     return make_completion(unknown, targets, graph, **options)
 
 
@@ -107,7 +107,7 @@ def build_model(
         stages=1 if HEADS[head].needs_map else config.stages,
     )
     if graph.counts is not None and graph.counts.images is not None:
-        model.head.start_at(torch.from_numpy(graph.counts.base_rates))
+        model.head.init_bias(torch.from_numpy(graph.counts.base_rates))
     freeze_parts(model, config)
     return model
 

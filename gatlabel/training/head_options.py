@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatlabel.errors import InputError
-from gatlabel.nn import HEADS, TakesGraph
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn import HEADS, GraphAblatable
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.option_effects import (
     ELSEWHERE,
@@ -29,7 +29,7 @@ HEAD_OPTIONS: dict[str, tuple[str, ...]] = {
     "query": ("hidden", "heads", "decoder_layers", "self_attention", "dropout"),
 }
 #: What a head itself calls an option, where a run calls it otherwise.
-OWN_NAMES = {"decoder_layers": "layers"}
+OWN_NAMES = {"decoder_layers": "layers", "kinship": "similarity_weight"}
 #: Options that mean the same to all heads that take them; a series of runs may give them to all.
 SHARED = ("node_features", "hidden", "heads", "dropout")
 
@@ -50,7 +50,9 @@ def takes_kin_for_company(head: str, base: str) -> bool:
     """
     kind = HEADS[head]
     plain = base == "nodes" and "base" in HEAD_OPTIONS[head]
-    return issubclass(kind, TakesGraph) and (plain or not issubclass(kind, SharesWithKin))
+    return issubclass(kind, GraphAblatable) and (
+        plain or not issubclass(kind, SharedClassifierHead)
+    )
 
 
 def head_options(config: TrainConfig, head: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS
-from gatlabel.nn import HEADS, TakesGraph
+from gatlabel.nn import HEADS, GraphAblatable
 from gatlabel.values import shown
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _variants(option: str) -> tuple[Choices, ...]:
     return {"graph": taking}, {"graph": ("random",), "graph_base": taking}
 
 
-_OVER_GRAPH = tuple(name for name, head in HEADS.items() if issubclass(head, TakesGraph))
+_OVER_GRAPH = tuple(name for name, head in HEADS.items() if issubclass(head, GraphAblatable))
 _POOLED = tuple(name for name, head in HEADS.items() if not head.needs_map)
 _GRAPH_IS_USED: tuple[Choices, ...] = ({"head": _OVER_GRAPH}, {"unknown": ("complete",)})
 _TOP_K = tuple(dict.fromkeys(v for o in ("top_k", "k") for v in _variants(o)[0]["graph"]))

@@ -303,8 +303,8 @@ def test_the_plain_head_is_compared_with_the_peer_before_it_is_timed(load: Load)
 def test_a_step_can_be_made_to_take_the_dense_form(load: Load) -> None:
     contenders = load("kernels.contenders")
     features, news = torch.randn(2, 200, 1024), torch.randn(2, 200)
-    sparse = contenders.ConditionedStep(200, 256).head.hearing
-    dense = contenders.ConditionedStep(200, 256, dense=True).head.hearing
+    sparse = contenders.ConditionedStep(200, 256).head.messages
+    dense = contenders.ConditionedStep(200, 256, dense=True).head.messages
     assert (sparse.attend.dense, dense.attend.dense) == (False, True)
     dense.load_state_dict(sparse.state_dict())
     torch.testing.assert_close(dense(features, news), sparse(features, news), rtol=1e-3, atol=1e-4)

@@ -61,8 +61,8 @@ def test_a_run_on_kin_by_name(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     assert train(tiny_csv, run, "--graph", "knn", "--node-features", "names") == 0
     assert json.loads((run / "graph.json").read_text())["relation"] == "kin"
     head = MultiLabelClassifier.from_pretrained(run).head
-    assert head.kinship == 0.5
-    assert head.sharing() is not None
+    assert head.similarity_weight == 0.5
+    assert head.mixing_matrix() is not None
     weight = head.fold().weight
     assert not torch.allclose(head.without_edges().fold().weight, weight)
     assert main(["evaluate", str(run)]) == 0
@@ -85,7 +85,7 @@ def test_a_graph_file_of_kin(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     edges.write_text("red,green\ngreen,red\n")
     run = tmp_path / "kin"
     assert train(tiny_csv, run, "--graph", str(edges), "--graph-relation", "kin") == 0
-    assert MultiLabelClassifier.from_pretrained(run).head.kinship == 0.5
+    assert MultiLabelClassifier.from_pretrained(run).head.similarity_weight == 0.5
     capsys.readouterr()
     assert train(tiny_csv, tmp_path / "other", "--graph-relation", "kin") == 2
     assert "graph_relation: only for a graph file in csv" in error_of(capsys)

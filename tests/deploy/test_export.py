@@ -22,12 +22,12 @@ from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.errors import InputError, MissingExtraError
 from gatlabel.graph import LabelGraph
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import HEADS, LinearHead, StaticHead
+from gatlabel.nn import HEADS, Foldable, LinearHead
 from tests.deploy.models import LABELS, SIZE, encoder, kin_graph, make, pictures
 from tests.nn.head_cases import perturbed
 
 KIN = ["gat of kin", "pyg of kin"]
-STATIC = [*(kind for kind, head in HEADS.items() if issubclass(head, StaticHead)), *KIN]
+STATIC = [*(kind for kind, head in HEADS.items() if issubclass(head, Foldable)), *KIN]
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_a_large_sparse_graph_with_labels_not_seen(form: str, tmp_path: Path) ->
     with torch.no_grad():
         perturbed(model.head)
         model.head.label_bias()[::2] = -12
-    assert not model.head.hearing.attend.dense
+    assert not model.head.messages.attend.dense
     export_model(model.eval(), tmp_path / "bundle", format=form)
     images = pictures(2)
     logits = ExportedModel.load(tmp_path / "bundle")(images)

@@ -13,7 +13,7 @@ from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import HEADS, GATHead, GATLayer, GATv2Head, GCNHead, LinearHead, TakesGraph
+from gatlabel.nn import HEADS, GATHead, GATLayer, GATv2Head, GCNHead, GraphAblatable, LinearHead
 from gatlabel.nn.identity import KEY
 from tests.nn.head_cases import (
     CASES,
@@ -32,7 +32,7 @@ from tests.reference import heads as reference
 
 STATIC = [case for case in CASES if not CASES[case][0].needs_map]
 MAPS = [case for case in CASES if CASES[case][0].needs_map]
-WITH_GRAPH = [case for case in CASES if issubclass(CASES[case][0], TakesGraph)]
+WITH_GRAPH = [case for case in CASES if issubclass(CASES[case][0], GraphAblatable)]
 # A bias of the keys moves all scores of a query alike, and the softmax takes it away.
 NO_EFFECT = {"convolution.conv.lin_key.bias"}
 
@@ -53,14 +53,14 @@ class TestEveryHead:
     def test_starts_at_base_rates(self, case, graph) -> None:
         head = build(case, graph)
         rates = torch.linspace(0.05, 0.9, L)
-        head.start_at(rates)
+        head.init_bias(rates)
         if head.label_bias() is not None:
             blank = torch.zeros_like(features_for(head, 1))
-            plain = head.without_edges() if isinstance(head, TakesGraph) else head
+            plain = head.without_edges() if isinstance(head, GraphAblatable) else head
             if head.kind != "query":  # its queries speak without a picture
                 torch.testing.assert_close(plain(blank)[0].sigmoid(), rates)
         with pytest.raises(InputError, match="base rates"):
-            head.start_at(rates * 2)
+            head.init_bias(rates * 2)
 
     def test_every_parameter_gets_a_gradient(self, case, graph) -> None:
         head = build(case, graph)
@@ -101,7 +101,7 @@ class TestEveryHead:
             encoder(), kind.kind, graph=graph, head_options=options
         ).eval()
         perturbed(model.head)
-        assert (model.graph is not None) == issubclass(kind, TakesGraph)
+        assert (model.graph is not None) == issubclass(kind, GraphAblatable)
         model.save_pretrained(tmp_path)
         again = MultiLabelClassifier.from_pretrained(tmp_path, encoder=encoder())
         images = torch.randint(0, 256, (3, 3, 12, 12), dtype=torch.uint8)
@@ -271,7 +271,7 @@ class TestHeadsWithAGraph:
         assert not torch.allclose(some(features), head(features))
         everything = head.with_edges(torch.ones_like(keep))
         torch.testing.assert_close(everything(features), head(features), rtol=0, atol=0)
-        with pytest.raises(InputError, match="one value an edge"):
+        with pytest.raises(InputError, match="one value per edge"):
             head.with_edges(keep[1:])
 
     def test_an_isolated_label_has_no_edge_term(self, case, graph) -> None:

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from gatlabel.graph import LabelGraph
 from gatlabel.nn import GATHead
-from gatlabel.nn.heads import picture_attention
-from gatlabel.nn.heads.hearing import Hearing
+from gatlabel.nn.heads import image_attention
+from gatlabel.nn.heads.messages import Messages
 from gatlabel.nn.heads.stack import GATStack
 from gatlabel.nn.kernels import attend
 from tests.nn.test_kernels import random_graph, relative
@@ -126,18 +126,18 @@ def test_lazy(case: str, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dense", "fold", "look_first"),
+    ("dense", "fold", "attend_first"),
     [(True, True, True), (True, True, False), (True, False, True), (True, False, False),
      (False, False, False)],
 )  # fmt: skip
 def test_batched(
-    dense: bool, fold: bool, look_first: bool, monkeypatch: pytest.MonkeyPatch
+    dense: bool, fold: bool, attend_first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over a batch of pictures, in all orders of the dense form and in the form by edges."""
-    monkeypatch.setattr(picture_attention, "dense_pays", lambda *_: dense)
-    monkeypatch.setattr(Hearing, "_order", lambda *_: (fold, look_first))
+    monkeypatch.setattr(image_attention, "dense_pays", lambda *_: dense)
+    monkeypatch.setattr(Messages, "_order", lambda *_: (fold, attend_first))
     graph = some_graph()
-    hears = Hearing(D, graph.edge_index, graph.edge_weight, L, HIDDEN, HEADS, dropout=0.0)
+    hears = Messages(D, graph.edge_index, graph.edge_weight, L, HIDDEN, HEADS, dropout=0.0)
     assert hears.attend.dense == dense
     nn.init.normal_(hears.out)
     positions, news = torch.randn(BATCH, PLACES, D), torch.rand(BATCH, L) - 0.5
@@ -149,6 +149,6 @@ def test_batched(
     own = [x.requires_grad_() for x in (positions, news, look)]
     wide, state = leaves(*own), doubled(hears)
     edges = [(j, i) for j, i in graph.edge_index.T.tolist()]
-    expected = reference.hearing(*wide, edges, graph.edge_weight.double(), state)
+    expected = reference.messages(*wide, edges, graph.edge_weight.double(), state)
     ours = parts(hears(*own), [*own, *hears.parameters()])
     hold(ours, parts(expected, [*wide, *state.values()]))

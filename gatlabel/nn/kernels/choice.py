@@ -12,7 +12,7 @@ KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 # channels; benchmarks/attention.py measures what the choice costs, on another grid.
 DENSE_PAIR, DENSE_PAIR_CHANNEL = 8.5, 0.129
 # Arrays of four heads over so many pairs are new memory from the system at every step of a CPU.
-LARGE_PAIRS, DENSE_NEW_PAIR = 1 << 21, 33.0
+LARGE_PAIRS, DENSE_NEW_PAIR = 1 << 21, 15.0
 CSR_CALL, CSR_EDGE, CSR_EDGE_CHANNEL = 438_000.0, 46.8, 0.598
 SORTED_CALL, SORTED_NODE, SORTED_NODE_CHANNEL = 1_450_000.0, 16.9, 18.2
 

@@ -75,7 +75,7 @@ def test_at_strength_0_everything_is_bit_for_bit_the_linear_one(seed: int) -> No
     head = GATHead(WIDTH, graph, node_features="learned", hidden=8)
     share_as_chosen(head, choice)
     assert head.sharing() is None
-    head.start_linear(shared.weight, shared.bias)
+    head.init_linear(shared.weight, shared.bias)
     expected = torch.nn.functional.linear(features, linear.weight, linear.bias)
     torch.testing.assert_close(head.fold()(features), expected, rtol=0, atol=0)
 
@@ -119,7 +119,7 @@ def test_a_head_on_the_edges_of_the_choice_shares_as_chosen(kind, tmp_path) -> N
     torch.testing.assert_close(off.sum(1)[hidden], torch.full((int(hidden.sum()),), 0.3).double())
     assert not off[:, hidden].any()  # nothing is to be had of a label without positives
     start = similarity_start(features, y, choice)
-    head.start_linear(start.weight, start.bias)
+    head.init_linear(start.weight, start.bias)
     logits = features @ start.weight.T + start.bias
     torch.testing.assert_close(head(features), logits, rtol=1e-4, atol=1e-4)
     again = kind(WIDTH, graph, hidden=8)  # strengths are part of the state
