@@ -19,10 +19,12 @@ from gatlabel.nn import (
     QueryHead,
 )
 
+Case = tuple[type[Head], dict[str, Any]]
+
 D, L = 24, 6
 NAMES = ["a", "b", "c", "d", "e", "f"]
 
-CASES: dict[str, tuple[type[Head], dict[str, Any]]] = {
+CASES: dict[str, Case] = {
     "linear": (LinearHead, {}),
     "gcn": (GCNHead, {"hidden": 16}),
     "gat": (GATHead, {"hidden": 16}),
@@ -83,7 +85,10 @@ def label_graph() -> LabelGraph:
 
 
 def build(case: str, graph: LabelGraph) -> Head:
-    kind, options = CASES[case]
+    return made(*CASES[case], graph)
+
+
+def made(kind: type[Head], options: dict[str, Any], graph: LabelGraph) -> Head:
     return perturbed(kind(D, graph=graph, **options)).eval()
 
 

@@ -288,7 +288,9 @@ def test_what_is_seen_stays_and_what_is_not_follows_its_company() -> None:
     unary=st.floats(-20, 20), context=st.floats(-20, 20), prior=st.floats(-20, 5),
     miss_rate=st.floats(0.01, 0.99),
 )  # fmt: skip
-def test_company_is_a_noisy_or(unary: float, context: float, prior: float, miss_rate: float) -> None:
+def test_context_is_a_noisy_or(
+    unary: float, context: float, prior: float, miss_rate: float
+) -> None:
     z, e, d = (torch.tensor([[x]], dtype=torch.float64) for x in (unary, context, prior))
     chances = [miss_rate * float(reference.sigmoid(x)) for x in (context, prior)]
     expected = reference.noisy_or(unary, *chances)

@@ -129,12 +129,12 @@ def test_query_is_torchs_fused_attention_without_gradients(training: bool) -> No
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("miss_rate", [1e-6, 0.05, 0.5, 0.95])
-def test_company_at_any_log_odds(dtype: torch.dtype, unseen: float) -> None:
+def test_company_at_any_log_odds(dtype: torch.dtype, miss_rate: float) -> None:
     values = [-math.inf, -1e30, -1e4, -20.0, 0.0, 20.0, 1e4, 1e30, math.inf]
     for z, e, d in itertools.product(values, values, [-100.0, 0.0, 100.0]):
         own = [torch.tensor([[x]], dtype=dtype, requires_grad=True) for x in (z, e)]
         own.append(torch.tensor([d], dtype=dtype, requires_grad=True))
-        logits = noisy_or(*own, unseen)
+        logits = noisy_or(*own, miss_rate)
         assert logits.dtype == dtype
         assert not logits.isnan().any()
         assert logits.isfinite().all() or own[0].isinf().all()

@@ -198,7 +198,7 @@ def test_one_label_and_one_image() -> None:
 
 
 @pytest.mark.parametrize("miss_rate", [1.0, 0.9999999, float("nan")])
-def test_what_float32_cannot_tell_from_never_seen_is_refused(unseen: float) -> None:
+def test_what_float32_cannot_tell_from_never_seen_is_refused(miss_rate: float) -> None:
     kind, options = CASES["conditioned"]
     with pytest.raises(InputError, match=r"at most 0\.999999"):
-        kind(D, graph=label_graph(), **options, miss_rate=unseen)
+        kind(D, graph=label_graph(), **options, miss_rate=miss_rate)
