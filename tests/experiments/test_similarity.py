@@ -39,7 +39,7 @@ def test_what_is_chosen_is_what_heads_share(tmp_path: Path, monkeypatch) -> None
             sharing.sum(1), 1 + choice.strengths(), rtol=1e-5, atol=1e-5
         )  # the same strengths, whichever edges
         if edges == "own":
-            torch.testing.assert_close(sharing, choice.mixing_matrix(), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(sharing, choice.sharing(), rtol=1e-5, atol=1e-5)
 
 
 def test_where_nothing_is_chosen_there_are_no_edges(tmp_path: Path, monkeypatch) -> None:

@@ -15,6 +15,7 @@ from gatlabel.losses import BCELoss
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GATHead, Head
 from gatlabel.nn.heads import image_attention
+from gatlabel.nn.heads.protocols import forward_losses
 from gatlabel.nn.kernels import Adjacency
 from tests.nn.head_cases import CASES, KINDS, D, L, build, features_for, label_graph
 
@@ -112,7 +113,7 @@ def check(case: str, move: str) -> None:
     if "parametrized" not in move:
         assert list(moved.state_dict()) == list(state)
     targets = (torch.rand(4, L) > 0.5).float()
-    _, parts = moved.train().forward_losses(features.to(dtype), targets, BCELoss())
+    _, parts = forward_losses(moved.train(), features.to(dtype), targets, BCELoss())
     torch.stack([part.float() for part in parts]).sum().backward()
     for name, parameter in moved.named_parameters():
         if parameter.requires_grad:

@@ -13,6 +13,7 @@ from gatlabel.graph import LabelGraph
 from gatlabel.losses import BCELoss
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GraphAblatable, Head, PyGHead
+from gatlabel.nn.heads.protocols import forward_losses
 from gatlabel.nn.pooling import POOLINGS
 from tests.nn.head_cases import CASES, KINDS, NAMES, D, L, build, features_for, label_graph
 
@@ -49,7 +50,7 @@ def without_gradient(head: nn.Module) -> list[str]:
 def losses(head: Head) -> Tensor:
     """Of a normal training step, with unknown and soft targets."""
     targets = torch.rand(4, L).masked_fill(torch.rand(4, L) < 0.3, -1.0)
-    _, parts = head.forward_losses(features_for(head, 4), targets, BCELoss())
+    _, parts = forward_losses(head, features_for(head, 4), targets, BCELoss())
     return torch.stack(parts).sum()
 
 
@@ -120,7 +121,7 @@ def test_of_a_whole_model(case: str, pooling: str) -> None:
         encoder, kind, graph=label_graph(), head_options=options, pooling=pooling
     )
     features = model.features(torch.randint(0, 256, (4, 3, 12, 12), dtype=torch.uint8))
-    _, parts = model.head.forward_losses(features, (torch.rand(4, L) > 0.5).float(), BCELoss())
+    _, parts = forward_losses(model.head, features, (torch.rand(4, L) > 0.5).float(), BCELoss())
     torch.stack(parts).sum().backward()
     assert without_gradient(model) == []
 
@@ -165,8 +166,8 @@ def test_targets_of_any_type(dtype: torch.dtype) -> None:
     for case in KINDS:
         head = build(case, label_graph())
         features = features_for(head, 3)
-        _, expected = head.forward_losses(features, targets.float(), BCELoss())
-        _, found = head.forward_losses(features, targets.to(dtype), BCELoss())
+        _, expected = forward_losses(head, features, targets.float(), BCELoss())
+        _, found = forward_losses(head, features, targets.to(dtype), BCELoss())
         for ours, theirs in zip(found, expected, strict=True):
             torch.testing.assert_close(ours, theirs, check_dtype=False)
 
@@ -177,7 +178,7 @@ def test_unknown_labels_teach_company_nothing_whatever_is_computed_of_them() -> 
         head.prior_logit[2] = torch.inf
     features = features_for(head, 3)
     targets = torch.tensor([[1.0, 0, -1, 1, 0, 1]] * 3)
-    _, parts = head.forward_losses(features, targets, BCELoss())
+    _, parts = forward_losses(head, features, targets, BCELoss())
     torch.stack(parts).sum().backward()
     assert all(part.isfinite() for part in parts)
     assert head.prior_logit.grad[2] == 0

@@ -74,7 +74,7 @@ def test_at_strength_0_everything_is_bit_for_bit_the_linear_one(seed: int) -> No
     assert graph.num_edges == 0
     head = GATHead(WIDTH, graph, node_features="learned", hidden=8)
     share_as_chosen(head, choice)
-    assert head.sharing() is None
+    assert head.mixing_matrix() is None
     head.init_linear(shared.weight, shared.bias)
     expected = torch.nn.functional.linear(features, linear.weight, linear.bias)
     torch.testing.assert_close(head.fold()(features), expected, rtol=0, atol=0)
@@ -112,7 +112,7 @@ def test_a_head_on_the_edges_of_the_choice_shares_as_chosen(kind, tmp_path) -> N
     head = kind(WIDTH, graph, hidden=8)
     share_as_chosen(head, choice)
     sharing = choice.sharing()
-    torch.testing.assert_close(head.sharing(), sharing, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(head.mixing_matrix(), sharing, rtol=1e-5, atol=1e-6)
     off = sharing - torch.eye(LABELS)
     positives = y.clamp(min=0).sum(0).double()
     torch.testing.assert_close(off.sum(1)[~hidden], (0.6 * 3 / (3 + positives))[~hidden])
@@ -124,7 +124,7 @@ def test_a_head_on_the_edges_of_the_choice_shares_as_chosen(kind, tmp_path) -> N
     torch.testing.assert_close(head(features), logits, rtol=1e-4, atol=1e-4)
     again = kind(WIDTH, graph, hidden=8)  # strengths are part of the state
     again.load_state_dict(head.state_dict())
-    assert torch.equal(again.sharing(), head.sharing())
+    assert torch.equal(again.mixing_matrix(), head.mixing_matrix())
 
 
 def test_strengths_are_checked() -> None:
