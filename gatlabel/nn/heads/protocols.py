@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, Self, TypeGuard, runtime_checkable
+from typing import Protocol, Self, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
-
-if TYPE_CHECKING:
-    from gatlabel.nn.heads.base import Head
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -141,7 +138,7 @@ class LinearInit(Protocol):
         return [own]
 
 
-def starts_linear(head: Head) -> TypeGuard[LinearInit]:
+def starts_linear(head: nn.Module) -> TypeGuard[LinearInit]:
     """Whether a head is, or starts as, a linear classifier of pooled features.
 
     Heads on maps do not: they score positions, and what separates averages misleads them.
@@ -198,7 +195,7 @@ class AuxiliaryLosses(Protocol):
 
 
 def forward_losses(
-    head: Head, features: Tensor, targets: Tensor, criterion: Criterion
+    head: nn.Module, features: Tensor, targets: Tensor, criterion: Criterion
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Logits and losses of any head, as :meth:`AuxiliaryLosses.forward_losses`."""
     if isinstance(head, AuxiliaryLosses):
