@@ -1,4 +1,4 @@
-"""The whole model: pictures in, one logit a label out."""
+"""The whole model: images in, one logit per label out."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class MultiLabelClassifier(HasIdentity):
     """Encoder, pooling and head.
 
     Args:
-        encoder: From pictures to a feature map.
+        encoder: From images to a feature map.
         head: From features to logits.
         labels: The L label names, in the order of the logits.
         pooling: Name of a pooling (``average``, ``max``, ``gem``); unused by heads that take maps.
         graph: The label graph the head was built with, if any; saved with the model.
-        resize: How whole pictures are brought to ``image_size`` (``squash``, ``pad``, ``crop``).
-        image_size: Side of the pictures in pixels; default: the encoder's preferred one.
+        resize: How whole images are brought to ``image_size`` (``squash``, ``pad``, ``crop``).
+        image_size: Side of the images in pixels; default: the encoder's preferred one.
 
     Raises:
         InputError: If widths or labels do not fit together, or a name is unknown.
@@ -132,15 +132,15 @@ class MultiLabelClassifier(HasIdentity):
                 random ones.
             head_options: Further options of the head.
             pooling: Name of a pooling.
-            resize: How pictures are brought to size.
-            image_size: Side of the pictures in pixels.
-            stride: Pixels a cell of the map, where an encoder given by name shall end early.
+            resize: How images are brought to size.
+            image_size: Side of the images in pixels.
+            stride: Pixels per cell of the map, where an encoder given by name shall end early.
             stages: How many of the last stages of an encoder given by name are pooled and
                 concatenated; 1 for heads that take maps.
 
         Raises:
             InputError: If a name is unknown, an option does not fit, the graph is missing, or the
-                encoder does not take pictures of that size.
+                encoder does not take images of that size.
         """
         if isinstance(encoder, str):
             encoder = create_encoder(encoder, weights=weights, stride=stride, stages=stages)
@@ -201,7 +201,7 @@ class MultiLabelClassifier(HasIdentity):
     def fold(self) -> MultiLabelClassifier:
         """Returns a model with the same encoder whose head is a plain linear layer.
 
-        A head that depends on the picture cannot be folded; the model is then returned as it is.
+        A head that depends on the image cannot be folded; the model is then returned as it is.
         The logits are checked to agree before anything is replaced.
 
         Raises:
