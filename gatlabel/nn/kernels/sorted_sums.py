@@ -1,6 +1,6 @@
 r"""Kernel *sorted*: exact attention over all ``L²`` pairs in ``O(L log L + L C)``.
 
-For a plain GAT on the complete graph (every node listens to every node, itself included; no prior,
+For a plain GAT on the complete graph (every node attends to every node, itself included; no prior,
 no dropout on the weights) the scores are ``LeakyReLU(t_i + s_j)``: additive inside one kink. So
 
     ``exp(LeakyReLU(t_i + s_j)) = exp(t_i) exp(s_j)`` where ``t_i + s_j > 0``, and
