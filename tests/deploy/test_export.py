@@ -119,9 +119,9 @@ class TestStaticHeads:
 @pytest.mark.parametrize("kind", KIN)
 def test_what_kin_lend_is_in_the_file(kind: str, exported) -> None:
     model, folder, _ = exported(kind, "pt2")
-    assert model.head.kin is not None
+    assert model.head.mixing is not None
     alone = copy.deepcopy(model)
-    alone.head.kin = None
+    alone.head.mixing = None
     images = pictures(3)
     with torch.no_grad():
         lent = model(images) - alone(images)

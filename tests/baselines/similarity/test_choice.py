@@ -135,7 +135,7 @@ def test_strengths_are_checked() -> None:
     for wrong in (torch.ones(LABELS), torch.zeros(3), torch.full((LABELS,), float("nan"))):
         with pytest.raises(InputError, match="at least 0 and below 1"):
             head.set_strengths(wrong)
-    alone = GATHead(WIDTH, graph, node_features="learned", hidden=8, kinship=0.0)
+    alone = GATHead(WIDTH, graph, node_features="learned", hidden=8, similarity_weight=0.0)
     with pytest.raises(InputError, match="shares no classifiers"):
         alone.set_strengths(torch.zeros(LABELS))
 
