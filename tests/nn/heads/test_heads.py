@@ -11,6 +11,7 @@ from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import (
     HEADS,
+    AuxiliaryLosses,
     Foldable,
     GATHead,
     GATLayer,
@@ -18,7 +19,9 @@ from gatlabel.nn import (
     GCNHead,
     GraphAblatable,
     LinearHead,
+    LinearInit,
 )
+from gatlabel.nn.heads.protocols import starts_linear
 from tests.nn.head_cases import CASES, KINDS, NAMES, Case, D, L, build, label_graph, perturbed
 from tests.nn.heads.tester import HeadTester
 from tests.reference import heads as reference
@@ -66,6 +69,19 @@ def test_heads_without_edges_need_labels_only(case: str) -> None:
     model = MultiLabelClassifier.create(encoder, case, labels=NAMES).eval()
     assert model(torch.zeros(2, 3, 12, 12)).shape == (2, L)
     assert model.graph is None
+
+
+def test_what_each_head_can_do(graph: LabelGraph) -> None:
+    def able(protocol: type) -> set[str]:
+        return {name for name, head in HEADS.items() if issubclass(head, protocol)}
+
+    assert able(Foldable) == {"linear", "gcn", "gat", "gatv2", "pyg"}
+    assert able(LinearInit) == {"linear", "gat", "gatv2", "pyg"}
+    assert able(GraphAblatable) == {"gcn", "gat", "gatv2", "pyg", "conditioned"}
+    assert able(AuxiliaryLosses) == {"conditioned"}
+    assert starts_linear(build("gat", graph))
+    assert not starts_linear(build("gat-nodes", graph))  # a plain stack has no linear classifier
+    assert not starts_linear(build("csra", graph))
 
 
 def test_all_heads_are_tested() -> None:
