@@ -38,7 +38,7 @@ from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing.evidence import neighbour_weights
-from gatlabel.nn.heads.company import in_company
+from gatlabel.nn.heads.noisy_or import noisy_or
 
 RESULTS = Path(__file__).parent / "results" / "company-ceiling.json"
 STUDY = STUDIES["conditioned-scenes"]
@@ -68,7 +68,7 @@ def in_this_company(sight: Tensor, couplings: Tensor, rates: Tensor) -> Tensor:
     usual, logits = rates.logit(), sight
     for _ in range(STEPS):
         company = usual + (logits.sigmoid() - rates) @ couplings
-        logits = in_company(sight, company, usual, UNSEEN)
+        logits = noisy_or(sight, company, usual, UNSEEN)
     return logits
 
 

@@ -59,7 +59,7 @@ def trained(head: Head, maps: Tensor, targets: Tensor, seed: int, one_loss: bool
     With ``one_loss`` all parts of a head learn from the loss of its final logits.
     """
     torch.manual_seed(seed)
-    shrunk = {id(p) for p in head.shrunk_parameters()}
+    shrunk = {id(p) for p in head.param_groups()["residual"]}
     groups = [
         {"params": [p for p in head.parameters() if id(p) not in shrunk], "weight_decay": 1e-2},
         {"params": [p for p in head.parameters() if id(p) in shrunk], "weight_decay": 1e-1},
@@ -74,7 +74,7 @@ def trained(head: Head, maps: Tensor, targets: Tensor, seed: int, one_loss: bool
             if one_loss:
                 losses = (BCELoss()(head(maps[rows]), targets[rows]),)
             else:
-                _, losses = head.training_losses(maps[rows], targets[rows], BCELoss())
+                _, losses = head.forward_losses(maps[rows], targets[rows], BCELoss())
             loss = torch.stack(losses).sum()
             optimizer.zero_grad()
             loss.backward()

@@ -9,8 +9,8 @@ image-conditioned head at 80; then what --amp, --compile, channels last and the 
 Heads alone: forward and backward pass at the widths of benchmarks/attention.py, plain and default
 against two of PyG's ``GATConv``, image-conditioned against the linear map in it. Kernels: forward
 and backward pass of one attention over a grid of sizes, widths and densities (up to a quarter of
-all pairs, and complete), with the kernel that the automatic choice takes, and *triton*, which it
-does not take before this has shown that it pays. --quick is small and compiles nothing.
+all pairs, and complete), with the kernel that the automatic choice takes. --quick is small and
+compiles nothing.
 
 Contenders take turns; seconds of the clock, each step awaited; the median counts. Writes
 benchmarks/results/gpu.json. Without a CUDA device it says so and ends.
@@ -154,10 +154,10 @@ def conditioned(labels: int, device: str, rounds: int, compiles: bool = True) ->
     rows = []
     for hidden in (MAP_WIDTH, NARROW):
         whole = ConditionedStep(labels, hidden).to(device)
-        hearing = whole.head.hearing
-        runs = {"map": run(hearing.project, hearing.project), "eager": run(hearing, whole)}
+        messages = whole.head.messages
+        runs = {"map": run(messages.project, messages.project), "eager": run(messages, whole)}
         if compiles:
-            runs["compiled"] = run(hearing, torch.compile(whole))
+            runs["compiled"] = run(messages, torch.compile(whole))
         times = clocked(runs, rounds, device)
         peer = times.pop("map")
         for name, found in times.items():
@@ -167,7 +167,7 @@ def conditioned(labels: int, device: str, rounds: int, compiles: bool = True) ->
     return rows
 
 
-def kernels(sizes: Sequence[int], device: str, rounds: int, others: Sequence[str]) -> list[Row]:
+def kernels(sizes: Sequence[int], device: str, rounds: int) -> list[Row]:
     """The chosen kernel's time in times of the best one's, at the worst point of the grid."""
     cells = []
     for labels in sizes:
@@ -177,7 +177,7 @@ def kernels(sizes: Sequence[int], device: str, rounds: int, others: Sequence[str
         for edges in (*graphs, *whole):
             graph = Adjacency(edges, labels).to(device)
             for channels in GRID_CHANNELS:
-                cells.append(cell(graph, channels, device, rounds, others))
+                cells.append(cell(graph, channels, device, rounds))
     losses = [c["seconds"][c["chosen"]] / min(c["seconds"].values()) for c in cells]
     name = f"{device}: chosen kernel over the grid: time of the best kernel's"
     row = limited(name, losses, "x", None, cells=cells)
@@ -185,9 +185,7 @@ def kernels(sizes: Sequence[int], device: str, rounds: int, others: Sequence[str
     return [row, worst]
 
 
-def cell(
-    graph: Adjacency, channels: int, device: str, rounds: int, others: Sequence[str]
-) -> dict[str, object]:
+def cell(graph: Adjacency, channels: int, device: str, rounds: int) -> dict[str, object]:
     """Every kernel's median time of one attention, forward and backward."""
     shapes = [(HEADS, graph.nodes), (HEADS, graph.nodes), (HEADS, graph.nodes, channels)]
     own = [torch.randn(shape, device=device, requires_grad=True) for shape in shapes]
@@ -196,7 +194,7 @@ def cell(
     def run(kernel: str) -> Callable[[], tuple[Tensor, ...]]:
         return lambda: torch.autograd.grad(attend(graph, *own, kernel=kernel), own, probe)
 
-    names = ["sorted"] if graph.complete else ["csr", *others]
+    names = ["sorted"] if graph.complete else ["csr"]
     names += ["dense"] * (graph.nodes**2 <= DENSE_PAIRS)
     times = clocked({name: run(name) for name in names}, rounds, device)
     size, complete = (graph.nodes, graph.edges, channels), graph.complete
@@ -221,7 +219,6 @@ def main() -> None:
     torch.manual_seed(0)
     sizes, rounds = (LABELS[:1], 3) if asked.quick else (LABELS, 30)
     grid = GRID_LABELS[:1] if asked.quick else GRID_LABELS
-    others = ("triton",) if asked.device == "cuda" else ()
     compiles = has_compiler() and not asked.quick
     pixels = 64 if asked.quick else 224
     rows = [
@@ -229,7 +226,7 @@ def main() -> None:
         *options(asked.device, rounds, pixels, compiles),
         *heads(sizes, asked.device, rounds),
         *conditioned(LABELS[0], asked.device, rounds, compiles),
-        *kernels(grid, asked.device, rounds, others),
+        *kernels(grid, asked.device, rounds),
     ]
     finish("gpu", rows, asked.quick or asked.device == "cpu")
 

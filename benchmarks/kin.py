@@ -9,7 +9,7 @@ to labels on their own, in points, a number a draw:
 
 - ``names k``, ``words k``: k neighbours by the vectors of the labels' names (extra ``names``), or
   by the GloVe vectors that lie beside the photographs; a share of 0.5 for labels without known
-  presences, less for others (``kinship_of``);
+  presences, less for others (``weights_by_presences``);
 - ``names 5, share s``: other shares; ``names 5, for all``: 0.5 for labels with many presences too;
 - ``random``, ``permuted``: the edges of ``names 5`` rewired, or between other labels;
 - ``conditional``, ``npmi``, ``svd 5``: the same share from labels in company, counted on what is
@@ -38,7 +38,7 @@ from gatlabel.experiments.splits import hide, share_of
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted
 from gatlabel.metrics import average_precision
-from gatlabel.nn.heads.kin import Kin, kinship_of
+from gatlabel.nn.heads.shared_classifier import ClassifierMixing, weights_by_presences
 
 RESULTS = Path(__file__).parent / "results" / "kin.json"
 DATA = {"voc2007-part": "voc", "coco-part": "coco"}
@@ -69,7 +69,10 @@ def graphs(counts: Cooccurrence, words: Path, seed: int) -> dict[str, tuple[Labe
         found[company] = counts.graph(company), 0.5
     found["svd 5"] = counts.graph("knn", vectors="svd", k=5), 0.5
     presences = torch.from_numpy(counts.label_counts)
-    found = {name: (graph, kinship_of(share, presences)) for name, (graph, share) in found.items()}
+    found = {
+        name: (graph, weights_by_presences(share, presences))
+        for name, (graph, share) in found.items()
+    }
     found[ALIKE] = names, 0.5
     return found
 
@@ -101,7 +104,7 @@ def one_draw(
     known = (targets == 1).sum(0)
     counts = Cooccurrence.from_targets(targets.numpy(), names)
     for name, (graph, share) in graphs(counts, words, seed).items():
-        kin = Kin(graph.edge_index, graph.edge_weight, len(names), share)
+        kin = ClassifierMixing(graph.edge_index, graph.edge_weight, len(names), share)
         gained = points(kin.matrix()) - alone
         found[name] = mean(gained)
         if name in ("names 5", ALIKE):

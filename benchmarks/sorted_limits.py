@@ -52,7 +52,7 @@ def computed(given: list[Tensor], kernel: str) -> list[Tensor]:
     """The same in float32 by a kernel."""
     own = [x.clone().requires_grad_() for x in given[:3]]
     graph = Adjacency(None, given[0].shape[1])
-    with mock.patch("gatlabel.nn.kernels.complete.SPREAD_LIMIT", FLOAT32):
+    with mock.patch("gatlabel.nn.kernels.sorted_sums.SPREAD_LIMIT", FLOAT32):
         out = attend(graph, *own, negative_slope=SLOPE, kernel=kernel)
         return [out.detach(), *torch.autograd.grad(out, own, given[3])]
 

@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader
 from gatlabel import MultiLabelClassifier
 from gatlabel.encoders import Encoder
 from gatlabel.nn import LinearHead
+from gatlabel.nn.heads.protocols import forward_losses
 from gatlabel.training.averaging import MovingAverage
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.module import TrainingModule, make_loss
@@ -174,7 +175,7 @@ def stepper(
     def step() -> None:
         optimizer.zero_grad()
         with torch.autocast(device, torch.bfloat16, enabled=amp):
-            _, losses = model.head.training_losses(features(), targets, loss)
+            _, losses = forward_losses(model.head, features(), targets, loss)
         torch.stack(losses).sum().backward()
         if CONFIG.clip_gradient:
             nn.utils.clip_grad_norm_(model.parameters(), CONFIG.clip_gradient)

@@ -54,7 +54,7 @@ def attention(data: FrozenData, counts: Cooccurrence, seed: int) -> Matrix:
     array = data.train.files["pooled"].open()
     torch.manual_seed(seed)
     head = GATHead(array.shape[1], counts.graph("complete"))
-    head.start_at(torch.from_numpy(counts.base_rates))
+    head.init_bias(torch.from_numpy(counts.base_rates))
     fit_head(head, Features(array), torch.from_numpy(data.train.targets), FitOptions(), seed)
     edges, weights = head.attention()
     return _matrix(edges, weights.detach().mean(1), len(counts.labels))

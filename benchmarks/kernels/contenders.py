@@ -107,16 +107,16 @@ class ConditionedStep(nn.Module):
         super().__init__()
         with only_dense() if dense else nullcontext():
             self.head = ConditionedHead(MAP_WIDTH, some_graph(labels), hidden, HEADS)
-        nn.init.normal_(self.head.hearing.out, std=0.03)  # at the start it would hear nothing
+        nn.init.normal_(self.head.messages.out, std=0.03)  # zero at the start
         self.whole, self.losses = whole, training
-        self.register_buffer("news", torch.rand(BATCH, labels) - 0.5)
+        self.register_buffer("evidence", torch.rand(BATCH, labels) - 0.5)
         self.register_buffer("targets", (torch.rand(BATCH, labels) < 0.05).float())
 
     def forward(self, features: Tensor) -> Tensor:
         """Features -> ``(B, L)``, or the losses."""
         if self.losses:
-            return torch.stack(self.head.training_losses(features, self.targets, BCELoss())[1])
-        return self.head(features) if self.whole else self.head.hearing(features, self.news)
+            return torch.stack(self.head.forward_losses(features, self.targets, BCELoss())[1])
+        return self.head(features) if self.whole else self.head.messages(features, self.evidence)
 
 
 def conditioned(name: str, labels: int) -> Callable[[], Tensor]:
@@ -133,7 +133,7 @@ def conditioned(name: str, labels: int) -> Callable[[], Tensor]:
     features = torch.randn(shape, requires_grad=True)
     hidden = NARROW if "narrow" in words else MAP_WIDTH
     step_of = ConditionedStep(labels, hidden, whole, "training" in words, "dense" in words)
-    part: nn.Module = step_of.head.hearing.project if "map" in words else step_of
+    part: nn.Module = step_of.head.messages.project if "map" in words else step_of
     run = torch.compile(part) if "compiled" in words else part
     probe = torch.randn(part(features).shape)
     own = [features, *(p for p in part.parameters() if p.requires_grad)]
@@ -204,5 +204,5 @@ def only_kernel(name: str) -> Iterator[None]:
 @contextmanager
 def only_dense() -> Iterator[None]:
     """Conditioned heads made here take the dense form."""
-    with mock.patch("gatlabel.nn.heads.picture_attention.dense_pays", return_value=True):
+    with mock.patch("gatlabel.nn.heads.image_attention.dense_pays", return_value=True):
         yield

@@ -22,9 +22,7 @@ IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 CHANNELS = 64
 SIZES = {
     "dense": (50, 100, 200, 500, 1_000, 2_000),
-    "blocked": (50, 100, 200, 500, 1_000, 2_000, 5_000),
     "csr": (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000),
-    "edgewise": (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000),
     "sorted": (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000),
 }
 DENSITIES = (0.004, 0.01, 0.03, 0.1, 0.3, 0.6)
@@ -76,7 +74,7 @@ def measure_all(quick: bool, circumstances: dict[str, Any]) -> None:
                 (share, *measure(kernel, DENSITY_LABELS, round(share * DENSITY_LABELS)))
                 for share in DENSITIES[:few]
             ]
-            for kernel in ("dense", "blocked", "csr", "edgewise")
+            for kernel in ("dense", "csr")
         },
     }
     for axis in ("labels", "density"):

@@ -9,18 +9,16 @@ from speed.measuring import Row, limited
 from gatlabel.nn.kernels import choose_kernel
 from kernels.timing import apart
 
-LABELS = (20, 80, 250, 500, 1_000, 3_000)
+LABELS = (20, 80, 250, 500, 1_000, 2_000)
 # Neighbours, and shares of all labels: closest where the choice changes over from csr.
 DEGREES, SHARES = (4, 16, 64), (0.1, 0.15, 0.2, 0.25, 0.6, 1.0)
 CHANNELS = (16, 64, 256)
-LARGE = 3_000  # from here on, below a tenth of the pairs, csr alone is near, and dense far behind
 
 
 def neighbours(labels: int) -> list[int]:
     """The degrees measured at a size, rising; only those where two kernels compete."""
     found = {degree for degree in DEGREES if degree <= labels / 5}
-    found |= {round(share * labels) for share in SHARES}
-    return sorted(k for k in found if labels < LARGE or 10 * k >= labels)
+    return sorted(found | {round(share * labels) for share in SHARES})
 
 
 def grid(sizes: Sequence[int] = LABELS) -> list[Row]:
@@ -40,9 +38,7 @@ def cell(labels: int, degree: int, channels: int) -> Row:
     memory, and with it which one is the fastest, by half of its time either way.
     """
     whole = degree == labels
-    kernels = ["blocked", "sorted" if whole else "csr"]
-    if labels < LARGE:
-        kernels.insert(0, "dense")
+    kernels = ["dense", "sorted" if whole else "csr"]
     rounds = 15 if labels <= 1_000 else 5
     named = {kernel: f"attention-{kernel}-{degree}-{channels}" for kernel in kernels}
     times = apart(named, labels, rounds)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.missing import UNKNOWN
-from gatlabel.nn import HEADS, TakesGraph
+from gatlabel.nn import HEADS, GraphAblatable
 
 #: What became of the edges of a contender's graph, and how tables say it.
 EDGES: dict[str, str] = {
@@ -75,7 +75,7 @@ def takes_graph(head: str) -> bool:
     """
     if head not in HEADS:
         raise unknown_choice("head", head, HEADS)
-    return issubclass(HEADS[head], TakesGraph)
+    return issubclass(HEADS[head], GraphAblatable)
 
 
 def contenders(

@@ -25,7 +25,7 @@ from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
 from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import mean_average_precision
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import TakesGraph
+from gatlabel.nn import GraphAblatable
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
@@ -69,7 +69,7 @@ class EndToEndBackend:
         learn = task.roles.train
         model, seconds = self._trained(who, where, options, seed, learn)
         heads = {who: model.head}
-        if cut and isinstance(model.head, TakesGraph):
+        if cut and isinstance(model.head, GraphAblatable):
             heads[dataclasses.replace(who, edges="cut")] = model.head.without_edges().eval()
         parameters = parameter_count(model.head)
         found = []

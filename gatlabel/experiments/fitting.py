@@ -17,7 +17,8 @@ from gatlabel.losses import BCELoss
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import Starter, completed_start
 from gatlabel.nn import Head
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn.heads.protocols import AuxiliaryLosses, forward_losses, starts_linear
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.averaging import warmed_average
 
 
@@ -29,7 +30,7 @@ class FitOptions:
         lr: Largest learning rate; see :func:`~gatlabel.experiments.head_groups.head_groups`.
         weight_decay: Weight decay of weights, to zero; not of biases.
         shrinkage: Share s, at least 0 and below 1, of what the head names in
-            ``shrunk_parameters`` that a step at the largest rate takes away, the step itself
+            ``residual_parameters`` that a step at the largest rate takes away, the step itself
             included: ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a
             squared penalty. Near 1 it leaves the linear head that such a head starts as; shrinking
             before the step would leave one step of it.
@@ -107,9 +108,9 @@ def fit_head(
         completion: Gives the targets, and is updated after every epoch.
         start: Finds the linear classifier to start from and to be held to, given targets; if they
             are completed, it is asked again, with what the first one believes of the unknown ones
-            (:func:`completed_start`). Labels share as in the head (:meth:`Head.sharing`); in one
-            that cannot, as the graph says that unknown targets are completed by. If left out, the
-            head starts as it is and is held to zero.
+            (:func:`completed_start`). Labels share as in the head
+            (:meth:`LinearInit.mixing_matrix`); in one that cannot, as the graph says that unknown
+            targets are completed by. If left out, the head starts as it is and is held to zero.
 
     Returns:
         Seconds that it took, the start apart.
@@ -120,13 +121,13 @@ def fit_head(
     held: list[Tensor] = []
     if start is not None:
         if completion is None or bool(completion.known.all()):
-            linear = start(targets, head.sharing())
+            linear = start(targets, head.mixing_matrix() if starts_linear(head) else None)
         else:
-            own = isinstance(head, SharesWithKin)
-            sharing = head.sharing() if own else completion.sharing()
+            shared = head if isinstance(head, SharedClassifierHead) else completion
+            mixing = shared.mixing_matrix()
             every = features[np.arange(len(features))]
-            linear = completed_start(start, completion, every, sharing)
-        held = head.start_linear(linear.weight, linear.bias)
+            linear = completed_start(start, completion, every, mixing)
+        held = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
     began = time.perf_counter()  # the start is found once for many contenders
     optimizer, schedule = _optimizer(head, options, held, epochs * batches)
     loss_of = BCELoss()
@@ -142,7 +143,7 @@ def fit_head(
         for first in range(0, batches * size, size):
             rows = shuffled[first : first + size]
             batch = features[rows.numpy()]
-            losses = head.training_losses(batch, known[rows], loss_of)[1]
+            losses = forward_losses(head, batch, known[rows], loss_of)[1]
             loss = torch.stack(losses).sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -153,8 +154,8 @@ def fit_head(
                 update(average, current, steps)
             steps += 1
         if completion is not None:
-            # by sight: what the neighbours say, completion adds itself
-            completion.update(predict(head, features, by_sight=True), (epoch + 1) / epochs)
+            # unary: completion adds the evidence of the neighbours itself
+            completion.update(predict(head, features, unary=True), (epoch + 1) / epochs)
             head.train()
     if options.ema:
         with torch.no_grad():
@@ -181,19 +182,17 @@ def _optimizer(
 
 
 @torch.no_grad()
-def predict(
-    head: Head, features: Features, batch_size: int = 512, by_sight: bool = False
-) -> Tensor:
+def predict(head: Head, features: Features, batch_size: int = 512, unary: bool = False) -> Tensor:
     """Returns the logits ``(N, L)`` of all pictures, in evaluation mode.
 
     Args:
         head: The head.
         features: Of N pictures.
         batch_size: Pictures at a time; 64 if they are maps.
-        by_sight: The logits of :meth:`Head.sight` rather than of ``forward``.
+        unary: The logits of :meth:`AuxiliaryLosses.unary_logits`, where the head has them.
     """
     head.eval()
     rows = np.arange(len(features))
     size = batch_size if not head.needs_map else 64
-    logits_of = head.sight if by_sight else head
+    logits_of = head.unary_logits if unary and isinstance(head, AuxiliaryLosses) else head
     return torch.cat([logits_of(features[rows[k : k + size]]) for k in range(0, len(rows), size)])

@@ -29,7 +29,7 @@ from gatlabel.experiments.starting import Start, linear_start
 from gatlabel.features import FeatureFile, Kind
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.metrics import mean_average_precision
-from gatlabel.nn import HEADS, Head, TakesGraph
+from gatlabel.nn import HEADS, GraphAblatable, Head
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.head_options import head_options
 
@@ -79,7 +79,7 @@ class FrozenBackend:
         features = Features(self._array(self.data.report, head), scale=scale)
         batch = features[np.arange(min(TIMED, len(features)))]
         heads = {who: head}
-        if cut and isinstance(head, TakesGraph):
+        if cut and isinstance(head, GraphAblatable):
             heads[dataclasses.replace(who, edges="cut")] = head.without_edges().eval()
         return [
             Outcome(
@@ -116,7 +116,7 @@ class FrozenBackend:
         head = self._head(who, with_edges(graph, who.edges, counts, seed), array.shape[1])
         if choice is not None:
             share(head, choice)
-        head.start_at(torch.from_numpy(counts.base_rates))  # as training does, for every head
+        head.init_bias(torch.from_numpy(counts.base_rates))  # as training does, for every head
         features = Features(array, rows)
         known = torch.from_numpy(targets)
         completion = complete_targets(who, known, graph, counts, self.train, seed)

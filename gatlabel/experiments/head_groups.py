@@ -22,15 +22,16 @@ def head_groups(
 ) -> list[dict[str, Any]]:
     """Sorts the parameters by learning rate and weight decay.
 
-    What the head names in ``linear_parameters`` learns at the rate of the options, all else at
-    :data:`FASTEST` at most; biases do not decay, and shrinkage holds ``shrunk_parameters``. Those
+    What is ``linear`` in ``Head.param_groups`` learns at the rate of the options, all else at
+    :data:`FASTEST` at most; biases do not decay, and shrinkage holds the ``residual``. Those
     that are ``held`` decay to where they are now instead of to zero (L2-SP: Li et al., ICML 2018,
     arXiv:1802.01483), in units of their own root mean square: Adam's steps are as long whatever the
     features, while ridge regression of few pictures in many features is very small.
     """
     slower = min(options.lr, FASTEST)
-    linear = {id(p) for p in head.linear_parameters()}
-    shrunk = {id(p): p for p in head.shrunk_parameters() if p.requires_grad}
+    roles = head.param_groups()
+    linear = {id(p) for p in roles["linear"]}
+    shrunk = {id(p): p for p in roles["residual"] if p.requires_grad}
     apart = {*shrunk, *map(id, held)}
     groups = []
     for group in parameter_groups(head, options.lr, weight_decay=options.weight_decay):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gatlabel.experiments.contenders import Contender
 from gatlabel.metrics import evaluate_scores
-from gatlabel.nn import Head, StaticHead
+from gatlabel.nn import Foldable, Head
 
 METRICS = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1")
 THIRDS = ("mAP_head", "mAP_middle", "mAP_tail")
@@ -123,7 +123,7 @@ def inference_microseconds(head: Head, features: Tensor, repeats: int = 5) -> fl
         Microseconds a picture.
     """
     ready: Callable[[Tensor], Tensor] = head
-    if isinstance(head, StaticHead):
+    if isinstance(head, Foldable):
         ready = head.fold()
     ready(features)
     times = []

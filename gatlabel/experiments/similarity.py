@@ -13,7 +13,7 @@ from torch import Tensor
 from gatlabel.baselines.similarity import SimilarityChoice
 from gatlabel.baselines.similarity.edges import share_as_chosen
 from gatlabel.graph import Cooccurrence
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.similarity import choose
 from gatlabel.training.similarity_text import CHOOSE
@@ -51,5 +51,5 @@ def chosen_similarity(
 
 def share(head: torch.nn.Module, choice: SimilarityChoice) -> None:
     """Gives a head the strengths of the choice, whichever edges it has in place of the chosen."""
-    if isinstance(head, SharesWithKin) and head.kin is not None:
+    if isinstance(head, SharedClassifierHead) and head.mixing is not None:
         share_as_chosen(head, choice)

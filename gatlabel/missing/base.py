@@ -41,11 +41,11 @@ class Completion:
         self.known = given != UNKNOWN
         self.targets = given
 
-    def sharing(self) -> Tensor | None:
+    def mixing_matrix(self) -> Tensor | None:
         """Returns the prior that the classifiers should have from which beliefs come.
 
-        float64 ``(L, L)`` where the graph says that labels are alike (:meth:`Head.sharing`), else
-        ``None``.
+        float64 ``(L, L)`` where the graph says that labels are alike
+        (:meth:`LinearInit.mixing_matrix`), else ``None``.
         """
         return None
 

@@ -41,7 +41,7 @@ def build_completion(
         return None
     options = {}
     if unknown == "complete" and config.kinship is not None:
-        options["kinship"] = config.kinship
+        options["similarity_weight"] = config.kinship
     return make_completion(unknown, targets, graph, **options)
 
 
@@ -72,7 +72,7 @@ def build_model(
         stages=1 if HEADS[head].needs_map else config.stages,
     )
     if graph.base_rates is not None:
-        model.head.start_at(graph.base_rates)
+        model.head.init_bias(graph.base_rates)
     freeze_parts(model, config)
     return model
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gatlabel.data import ImageSource
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import LinearInit
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import predict_features
 from gatlabel.training.fitting import device_of
@@ -45,7 +46,8 @@ def without_residual(
     found = predict_features(model.to(device_of(config)), source)
     head = model.cpu().eval().head
     linear = copy.deepcopy(head)
-    linear.scale_residual(0.0)
+    if isinstance(linear, LinearInit):
+        linear.scale_residual(0.0)
     return head(found), linear(found)
 
 

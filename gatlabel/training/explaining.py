@@ -16,7 +16,7 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.explain import GraphExplanation, explain_graph
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import TakesGraph
+from gatlabel.nn import EdgeHead
 from gatlabel.nn.heads.features import NodeFeatures
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
@@ -52,7 +52,7 @@ def explain_run(
     run = RunFolder(Path(folder))
     model, config = open_run(run.path)
     head = model.head
-    if not isinstance(head, TakesGraph):
+    if not isinstance(head, EdgeHead):
         raise InputError(f"the head {head.kind!r} of {folder} has no label graph to explain")
     if label is not None and label not in model.labels:
         raise unknown_choice("label", label, model.labels)
@@ -70,7 +70,7 @@ def explain_run(
     return explain_graph(head, model.labels, features, targets, before=before, edges=edges)
 
 
-def _edges_to_explain(head: TakesGraph, most: int, target: int | None) -> list[int]:
+def _edges_to_explain(head: EdgeHead, most: int, target: int | None) -> list[int]:
     """Chooses the heaviest edges, before them those into ``target``; positions in order."""
     edges = head.edge_weight.argsort(descending=True, stable=True)
     if target is not None:
@@ -80,16 +80,14 @@ def _edges_to_explain(head: TakesGraph, most: int, target: int | None) -> list[i
     return chosen
 
 
-def _before_training(
-    run: RunFolder, config: TrainConfig, model: MultiLabelClassifier
-) -> TakesGraph:
+def _before_training(run: RunFolder, config: TrainConfig, model: MultiLabelClassifier) -> EdgeHead:
     """Makes the head again as it began, without the files that the run was given.
 
     Of its options only the seed counts here, and which weights the encoder started from: all else
     is as it is in the model.
     """
     trained, graph = model.head, model.graph
-    assert isinstance(trained, TakesGraph)
+    assert isinstance(trained, EdgeHead)
     assert graph is not None
     graph = graph.with_counts(Cooccurrence.load(run.counts))  # pairs are not saved with it
     options = {name: v for name, v in trained.config.items() if name != "in_features"}
@@ -100,7 +98,7 @@ def _before_training(
     unread_encoder(model.encoder.name, config.weights, stride=model.encoder.stride)  # draws first
     head = type(trained)(trained.in_features, graph=graph, **options).eval()
     if graph.base_rates is not None:
-        head.start_at(graph.base_rates)
+        head.init_bias(graph.base_rates)
     return head
 
 

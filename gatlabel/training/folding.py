@@ -13,6 +13,7 @@ from torch import Tensor
 from gatlabel.data import DataSplits, folds
 from gatlabel.interruptions import Signals
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.training.building import build_completion
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
@@ -66,7 +67,8 @@ def fold_evidence(
         if kept is not None:
             known = torch.from_numpy(part.train.targets)
             start = regression(kept[rows], known, completion, model.head)
-            model.head.start_linear(start.weight, start.bias)
+            assert starts_linear(model.head)
+            model.head.init_linear(start.weight, start.bias)
             found["start"][held] = kept[held] @ start.weight.T + start.bias
         if not config.epochs:
             return found["start"][held].numpy()

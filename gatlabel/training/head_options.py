@@ -7,8 +7,8 @@ from typing import Any
 
 from gatlabel.errors import InputError
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.nn import HEADS, TakesGraph
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn import HEADS, GraphAblatable
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.option_effects import (
     ELSEWHERE,
@@ -30,7 +30,7 @@ HEAD_OPTIONS: dict[str, tuple[str, ...]] = {
     "query": ("hidden", "heads", "decoder_layers", "self_attention", "dropout"),
 }
 #: What a head itself calls an option, where a run calls it otherwise.
-OWN_NAMES = {"decoder_layers": "layers"}
+OWN_NAMES = {"decoder_layers": "layers", "kinship": "similarity_weight"}
 #: Options that mean the same to all heads that take them; a series of runs may give them to all.
 SHARED = ("node_features", "hidden", "heads", "dropout")
 
@@ -51,7 +51,9 @@ def takes_kin_for_company(head: str, base: str) -> bool:
     """
     kind = HEADS[head]
     plain = base == "nodes" and "base" in HEAD_OPTIONS[head]
-    return issubclass(kind, TakesGraph) and (plain or not issubclass(kind, SharesWithKin))
+    return issubclass(kind, GraphAblatable) and (
+        plain or not issubclass(kind, SharedClassifierHead)
+    )
 
 
 def head_options(config: TrainConfig, head: str) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def refuse_untaken_options(config: TrainConfig) -> None:
         )
         raise InputError(f"{given}: not for head={config.head}, only for {', '.join(takers)}{hint}")
     spec = GraphSpec.parse(config.graph)
-    takers = [head for head, kind in HEADS.items() if issubclass(kind, TakesGraph)]
+    takers = [head for head, kind in HEADS.items() if issubclass(kind, GraphAblatable)]
     if spec.options and config.head not in takers and config.unknown != "complete":
         only = f"only for {', '.join(takers)}"
         raise InputError(f"graph={config.graph}: not for head={config.head}, {only}")

@@ -12,6 +12,7 @@ from gatlabel.data.seeds import mixed
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn.heads.protocols import forward_losses
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.losses import make_loss as make_loss
 from gatlabel.training.nonfinite import DivergedError, NonFiniteGuard
@@ -116,7 +117,7 @@ class TrainingModule(pl.LightningModule):
     def batch_losses(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Returns the logits ``(B, L)`` of a batch and the losses whose sum training lowers."""
         features = self.model.features(batch[0])
-        return self.model.head.training_losses(features, self.current_targets(batch), self.loss)
+        return forward_losses(self.model.head, features, self.current_targets(batch), self.loss)
 
     def current_targets(self, batch: Batch) -> Tensor:
         """Returns the targets ``(B, L)`` of a batch as they stand now."""
@@ -202,7 +203,7 @@ def clip_gradients(
     Returns:
         The norms before clipping: of the rest, and of the parts that learn apart if there are any.
     """
-    apart = {id(p) for p in model.head.apart_parameters()}
+    apart = {id(p) for p in model.head.param_groups()["auxiliary"]}
     # in the optimiser's order: sums in another order round otherwise
     every = [p for group in optimizer.param_groups for p in group["params"]]
     norms = []

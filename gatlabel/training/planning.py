@@ -13,7 +13,8 @@ from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn.heads.protocols import starts_linear
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.auto_table import choices, sizes_of
 from gatlabel.training.building import build_model
 from gatlabel.training.checkpoints import Log
@@ -56,7 +57,7 @@ def plan(
     Raises:
         InputError: If no epochs are to be trained and the head has no start in closed form.
     """
-    if config.epochs == 0 and (config.start == "random" or not model.head.starts_linear):
+    if config.epochs == 0 and (config.start == "random" or not starts_linear(model.head)):
         raise InputError(
             "epochs=0: only for a start in closed form (start=ridge, or the recipe auto with a "
             "head that starts as a linear classifier)"
@@ -110,10 +111,10 @@ def _with_similarity(
     shared.encoder.load_state_dict(model.encoder.state_dict())
     shared.pool.load_state_dict(model.pool.state_dict())
     shared.image_size = model.image_size
-    assert isinstance(shared.head, SharesWithKin)
+    assert isinstance(shared.head, SharedClassifierHead)
     share_as_chosen(shared.head, choice)
     start = similarity_start(found, targets if completion is None else completion.targets, choice)
-    shared.head.start_linear(start.weight, start.bias)
+    shared.head.init_linear(start.weight, start.bias)
     figure = validation_map(start, features(model, splits.val, config), splits.val)
     log(f"with similar labels sharing: val mAP {figure:.4f}")
     return shared, text_of(choice)
@@ -122,4 +123,4 @@ def _with_similarity(
 def _start(model: MultiLabelClassifier, config: TrainConfig) -> str:
     """Ridge regression, where the head starts as linear and the features say something."""
     learned = config.weights not in (None, "none") or config.freeze == "encoder"
-    return "ridge" if model.head.starts_linear and config.init is None and learned else "random"
+    return "ridge" if starts_linear(model.head) and config.init is None and learned else "random"

@@ -12,7 +12,7 @@ from torch import Tensor
 from gatlabel.data import DataSplits
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import TakesGraph
+from gatlabel.nn import GraphAblatable
 from gatlabel.report import Baseline, LabelResult, ReportContent
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation
@@ -64,7 +64,7 @@ def learned_attention(model: MultiLabelClassifier) -> Tensor | None:
     Self-loops that a plain stack adds are left out: the report compares edges of the graph.
     """
     head = model.head
-    found = head.attention() if isinstance(head, TakesGraph) else None
+    found = head.attention() if isinstance(head, GraphAblatable) else None
     if found is None or model.graph is None:
         return None
     edges, weights = found

@@ -8,6 +8,7 @@ from gatlabel.baselines.shrinkage import shrink
 from gatlabel.data import DataSplits, ImageSource
 from gatlabel.interruptions import Signals
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import LinearInit
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation, evaluation_of
@@ -57,9 +58,10 @@ def settle(
     assert linear is not None
     assert start is not None
     factor = 1.0
-    if model.head.scale_residual(1.0):
+    head = model.head
+    if isinstance(head, LinearInit) and head.scale_residual(1.0):
         factor = shrink(trained - linear, linear, evidence.targets, seed=config.seed)
-        model.head.scale_residual(factor)
+        head.scale_residual(factor)
         log(f"of the residual attention {factor:.2f} is kept, by {evidence.images} images")
         trained = linear + factor * (trained - linear)
     difference, error = gain(trained, start, evidence.targets, config.seed)

@@ -18,7 +18,8 @@ from gatlabel.graph import Cooccurrence
 from gatlabel.graph.node_features import resolve
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import Head
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn.heads.protocols import starts_linear
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.label_vectors import kept_name_vectors
@@ -33,7 +34,7 @@ _NOT_LIKENESS = ("svd", "names", "learned")
 def may_share(config: TrainConfig, head: Head) -> bool:
     """Whether a run may choose similarity: the head can share, and the graph is the usual one."""
     usual = GraphSpec.parse(config.graph).name == "conditional" and config.kinship is None
-    return usual and isinstance(head, SharesWithKin) and head.starts_linear
+    return usual and isinstance(head, SharedClassifierHead) and starts_linear(head)
 
 
 def choose(

@@ -19,7 +19,8 @@ from gatlabel.missing import Completion
 from gatlabel.missing.starting import completed_start
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import Head
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn.heads.protocols import starts_linear
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
@@ -80,7 +81,7 @@ def start_in_closed_form(
     Raises:
         InputError: If an image cannot be decoded, or the features cannot be written.
     """
-    if not model.head.starts_linear:
+    if not starts_linear(model.head):
         return None
     clock = clock or Clock()
     best: Start | None = None
@@ -103,7 +104,7 @@ def start_in_closed_form(
         best = found
     assert best is not None
     model.image_size = best.size
-    model.head.start_linear(best.linear.weight, best.linear.bias)
+    model.head.init_linear(best.linear.weight, best.linear.bias)
     return best
 
 
@@ -161,10 +162,11 @@ def regression(
         head: The head.
     """
     if completion is None or bool(completion.known.all()):
-        return ridge_start(found, targets, head.sharing())
-    own = isinstance(head, SharesWithKin)
-    sharing = head.sharing() if own else completion.sharing()
-    return completed_start(partial(ridge_start, found), completion, found, sharing)
+        mixing = head.mixing_matrix() if starts_linear(head) else None
+        return ridge_start(found, targets, mixing)
+    shared = head if isinstance(head, SharedClassifierHead) else completion
+    mixing = shared.mixing_matrix()
+    return completed_start(partial(ridge_start, found), completion, found, mixing)
 
 
 def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> float:

@@ -21,6 +21,7 @@ from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.missing import make_completion
 from gatlabel.missing.starting import completed_start
 from gatlabel.nn import HEADS, LinearHead
+from gatlabel.nn.heads.protocols import starts_linear
 
 QUICK = FitOptions(
     lr=0.05, weight_decay=0.01, shrinkage=0.1, epochs=3, least_steps=40, batch_size=20
@@ -213,7 +214,7 @@ class TestALinearStart:
         start = self.start(data)
         size = float(start.weight.square().mean().sqrt())
         head = LinearHead(6, 4)
-        held = head.start_linear(start.weight, start.bias)
+        held = head.init_linear(start.weight, start.bias)
         groups = head_groups(head, FitOptions(lr=rate, hold=3 * size), held)
         with torch.no_grad():
             head.linear.weight.add_(1)
@@ -316,7 +317,7 @@ class TestALinearStart:
         graph = LabelGraph.from_edges([("a", "b", 1.0)], list("abcd"), relation="similarity")
         hidden = data[1].clone()
         hidden[::3, 1] = -1
-        options = {"hidden": 8, "kinship": 0.0} if kind == "gat" else {}
+        options = {"hidden": 8, "similarity_weight": 0.0} if kind == "gat" else {}
         for targets in (data[1], hidden):
             asked = []
 
@@ -337,7 +338,7 @@ class TestALinearStart:
         counts = Cooccurrence.from_targets(data[1].numpy(), list("abcd"))
         head = HEADS[kind](6, graph=counts.graph("complete"))
         start = self.start(data)
-        held = head.start_linear(start.weight, start.bias)
+        held = head.init_linear(start.weight, start.bias) if starts_linear(head) else []
         groups = head_groups(head, FitOptions(), held)
         ids = [id(p) for group in groups for p in group["params"]]
         assert sorted(ids) == sorted(map(id, head.parameters()))  # each once
@@ -350,4 +351,4 @@ class TestALinearStart:
 
     def test_another_shape_is_refused(self) -> None:
         with pytest.raises(InputError, match=r"weights \(4, 6\)"):
-            LinearHead(6, 4).start_linear(torch.zeros(4, 5), torch.zeros(4))
+            LinearHead(6, 4).init_linear(torch.zeros(4, 5), torch.zeros(4))

@@ -33,7 +33,7 @@ def test_what_is_chosen_is_what_heads_share(tmp_path: Path, monkeypatch) -> None
         features, targets = asked[-1]
         assert features.shape == (len(targets), 8)
         choice = assembled(targets, Used("names", 0.5, weights))
-        sharing = head.sharing()
+        sharing = head.mixing_matrix()
         assert sharing is not None
         torch.testing.assert_close(
             sharing.sum(1), 1 + choice.strengths(), rtol=1e-5, atol=1e-5
@@ -53,7 +53,7 @@ def test_where_nothing_is_chosen_there_are_no_edges(tmp_path: Path, monkeypatch)
         backend._trained(Contender("gat", *rest), WHERE, {}, 0, rows)[0]
         for rest in (("similarity",), (None, "none"))
     )
-    assert own.sharing() is None
+    assert own.mixing_matrix() is None
     for left, right in zip(own.parameters(), none.parameters(), strict=True):
         assert torch.equal(left, right)
 

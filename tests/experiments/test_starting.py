@@ -17,7 +17,7 @@ from gatlabel.experiments.graphs import with_edges
 from gatlabel.experiments.outcome import Setting
 from gatlabel.features import FeatureFile
 from gatlabel.graph import Cooccurrence
-from gatlabel.nn.heads.kin import Kin
+from gatlabel.nn.heads.shared_classifier import ClassifierMixing
 from tests.experiments.synthetic import NAMES, benchmark, config, train_config
 
 
@@ -114,7 +114,7 @@ def test_contenders_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     ):
         edges = with_edges(graph, who.edges, counts, seed=3)
         share = 0.5 * 3 / (3 + targets.sum(0)) if edges.relation == "similarity" else 0.0
-        kin = Kin(edges.edge_index, edges.edge_weight, 6, share)
+        kin = ClassifierMixing(edges.edge_index, edges.edge_weight, 6, share)
         start = ridge_start(learned, targets, kin.matrix())
         (outcome,) = backend.run(who, Setting(), held, 3, False)
         expected = reported @ start.weight.T + start.bias

@@ -154,7 +154,7 @@ def test_a_fitted_start_is_not_destroyed(optimizer: str) -> None:
     x, y = drawn()
     model = FeatureModel()
     start = ridge_start(x, y)
-    model.head.start_linear(start.weight, start.bias)
+    model.head.init_linear(start.weight, start.bias)
     batches = features_loader(x, y)
     config = options(optimizer=optimizer, clip_gradient=0.0)
     rate = find_rate(model, config, batches)

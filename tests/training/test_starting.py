@@ -45,7 +45,7 @@ def test_the_head_starts_at_the_regression(head: str, tmp_path: Path) -> None:
         for name, source in splits.items()
     }
     known = torch.from_numpy(splits.train.targets)
-    expected = ridge_start(features["train"], known, model.head.sharing())
+    expected = ridge_start(features["train"], known, model.head.mixing_matrix())
     logits = features["val"] @ expected.weight.T + expected.bias
     with torch.no_grad():
         torch.testing.assert_close(model.head.eval()(features["val"]), logits, rtol=1e-3, atol=1e-3)
@@ -85,7 +85,7 @@ def test_unknown_targets_that_are_completed_start_where_beliefs_complete_them(
     start = start_in_closed_form(model, config, splits, completion, lambda line: None)
     assert start is not None
     x = torch.tensor(extract(model, splits.train, "pooled", tmp_path / "other").open())
-    own = model.head.sharing() if head == "gat" else completion.sharing()
+    own = model.head.mixing_matrix() if head == "gat" else completion.mixing_matrix()
     expected = completed_start(partial(ridge_start, x), completion, x, own)
     torch.testing.assert_close(start.linear.weight, expected.weight)
     plainly = ridge_start(x, torch.from_numpy(splits.train.targets), own)

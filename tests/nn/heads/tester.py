@@ -1,50 +1,102 @@
-"""One base test that every head joins, and what is particular to the first of them."""
+"""The base test of every head: a head joins it by a class of two lines.
+
+    class TestMyHead(HeadTester):
+        head, options = MyHead, {"hidden": 16}
+
+What only some heads can do is tested where the head has the protocol, and skipped elsewhere.
+"""
 
 import copy
 import json
 import warnings
+from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError
-from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.graph import LabelGraph
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import HEADS, GATHead, GATLayer, GATv2Head, GCNHead, LinearHead, TakesGraph
+from gatlabel.nn import HEADS, Foldable, GraphAblatable, Head
+from gatlabel.nn.heads.protocols import forward_losses
 from gatlabel.nn.identity import KEY
 from tests.nn.head_cases import (
-    CASES,
-    KINDS,
     NAMES,
+    Case,
     D,
     L,
-    build,
     features_for,
     label_dimension,
     label_graph,
+    made,
     options_from,
     perturbed,
 )
-from tests.reference import heads as reference
 
-STATIC = [case for case in CASES if not CASES[case][0].needs_map]
-MAPS = [case for case in CASES if CASES[case][0].needs_map]
-WITH_GRAPH = [case for case in CASES if issubclass(CASES[case][0], TakesGraph)]
 # A bias of the keys moves all scores of a query alike, and the softmax takes it away.
 NO_EFFECT = {"convolution.conv.lin_key.bias"}
 
 
-@pytest.fixture
-def graph() -> LabelGraph:
-    return label_graph()
+def build(case: Case, graph: LabelGraph) -> Any:
+    """A head of a case in evaluation mode, of which every part takes part."""
+    return made(*case, graph)
 
 
-@pytest.mark.parametrize("case", CASES)
-class TestEveryHead:
-    def test_gives_one_logit_a_label(self, case: str, graph: LabelGraph) -> None:
+class HeadTester:
+    """What every head must do.
+
+    Attributes:
+        head: The class.
+        options: Options that make it small.
+        label_axes: By name, the axis of labels of parameters and buffers that have one and are
+            not called as those of the package's heads are.
+    """
+
+    head: ClassVar[type[Head]]
+    options: ClassVar[dict[str, Any]] = {}
+    label_axes: ClassVar[dict[str, int]] = {}
+
+    @pytest.fixture(autouse=True)
+    def known_by_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Saved models find their head by its name."""
+        if hasattr(self, "head"):
+            monkeypatch.setitem(HEADS, self.head.kind, self.head)
+
+    @pytest.fixture
+    def graph(self) -> LabelGraph:
+        return label_graph()
+
+    @pytest.fixture
+    def case(self) -> Case:
+        return self.head, self.options
+
+    @pytest.fixture
+    def one_case(self) -> Case:
+        return self.head, self.options
+
+    @pytest.fixture
+    def foldable(self) -> Case:
+        return self.having(issubclass(self.head, Foldable))
+
+    @pytest.fixture
+    def on_maps(self) -> Case:
+        return self.having(self.head.needs_map)
+
+    @pytest.fixture
+    def over_graph(self) -> Case:
+        return self.having(issubclass(self.head, GraphAblatable))
+
+    def having(self, it: bool) -> Case:
+        if not it:
+            pytest.skip("for other heads")
+        return self.head, self.options
+
+    def label_axis(self, head: Head, name: str) -> int | None:
+        return self.label_axes.get(name, label_dimension(head, name))
+
+    def test_gives_one_logit_a_label(self, case, graph) -> None:
         head = build(case, graph)
         for batch in (0, 1, 3):
             assert head(features_for(head, batch)).shape == (batch, L)
@@ -53,14 +105,14 @@ class TestEveryHead:
     def test_starts_at_base_rates(self, case, graph) -> None:
         head = build(case, graph)
         rates = torch.linspace(0.05, 0.9, L)
-        head.start_at(rates)
+        head.init_bias(rates)
         if head.label_bias() is not None:
             blank = torch.zeros_like(features_for(head, 1))
-            plain = head.without_edges() if isinstance(head, TakesGraph) else head
+            plain = head.without_edges() if isinstance(head, GraphAblatable) else head
             if head.kind != "query":  # its queries speak without a picture
                 torch.testing.assert_close(plain(blank)[0].sigmoid(), rates)
         with pytest.raises(InputError, match="base rates"):
-            head.start_at(rates * 2)
+            head.init_bias(rates * 2)
 
     def test_every_parameter_gets_a_gradient(self, case, graph) -> None:
         head = build(case, graph)
@@ -70,6 +122,20 @@ class TestEveryHead:
                 assert parameter.grad is not None, name
                 assert parameter.grad.isfinite().all(), name
                 assert parameter.grad.abs().sum() > 0, name
+
+    def test_roles_are_of_its_own_parameters(self, case, graph) -> None:
+        head = build(case, graph)
+        roles = head.param_groups()
+        assert list(roles) == ["linear", "residual", "auxiliary"]
+        own = {id(parameter) for parameter in head.parameters()}
+        assert all(id(parameter) in own for group in roles.values() for parameter in group)
+
+    def test_the_first_loss_is_that_of_the_logits(self, case, graph) -> None:
+        head, criterion = build(case, graph), nn.BCEWithLogitsLoss()
+        features, targets = features_for(head, 4), (torch.rand(4, L) > 0.5).float()
+        logits, losses = forward_losses(head, features, targets, criterion)
+        torch.testing.assert_close(losses[0], criterion(logits, targets))
+        assert all(loss.shape == () and loss.isfinite() for loss in losses)
 
     def test_gradients_are_right(self, case, graph) -> None:
         head = build(case, graph).double()
@@ -96,12 +162,12 @@ class TestEveryHead:
             trunk = nn.Conv2d(3, D, 4, stride=4)
             return Encoder.from_module(trunk, out_features=D, image_size=12)
 
-        kind, options = CASES[case]
+        kind, options = case
         model = MultiLabelClassifier.create(
             encoder(), kind.kind, graph=graph, head_options=options
         ).eval()
         perturbed(model.head)
-        assert (model.graph is not None) == issubclass(kind, TakesGraph)
+        assert (model.graph is not None) == issubclass(kind, GraphAblatable)
         model.save_pretrained(tmp_path)
         again = MultiLabelClassifier.from_pretrained(tmp_path, encoder=encoder())
         images = torch.randint(0, 256, (3, 3, 12, 12), dtype=torch.uint8)
@@ -112,7 +178,7 @@ class TestEveryHead:
         head = build(case, graph).double()
         order = [3, 1, 5, 0, 2, 4]
         moved = graph.reorder([NAMES[k] for k in order])
-        permuted = type(head)(D, graph=moved, **CASES[case][1]).double().eval()
+        permuted = type(head)(D, graph=moved, **case[1]).double().eval()
         place = {old: new for new, old in enumerate(order)}
         edges = [tuple(place[end] for end in edge) for edge in graph.edge_index.T.tolist()]
         row = [edges.index(tuple(edge)) for edge in moved.edge_index.T.tolist()]
@@ -120,7 +186,7 @@ class TestEveryHead:
         for name, value in head.state_dict().items():
             if name == KEY:  # says that the weights are for another order
                 continue
-            dimension = label_dimension(head, name)
+            dimension = self.label_axis(head, name)
             # what has a row a label, or an edge, moves with them; all else stays
             state[name] = (
                 value if dimension is None else value.index_select(dimension, torch.tensor(order))
@@ -160,11 +226,8 @@ class TestEveryHead:
         logits.sum().backward()
         assert logits.isfinite().all()
 
-
-@pytest.mark.parametrize("case", KINDS)
-class TestEveryKind:
-    def test_exports(self, case: str, graph: LabelGraph) -> None:
-        head = build(case, graph)
+    def test_exports(self, one_case, graph) -> None:
+        head = build(one_case, graph)
         features = features_for(head, 3)
         batch = {0: torch.export.Dim("batch", min=1, max=64)}
         with warnings.catch_warnings():
@@ -174,42 +237,36 @@ class TestEveryKind:
         other = features_for(head, 5)
         torch.testing.assert_close(program.module()(other), head(other), rtol=1e-5, atol=1e-5)
 
-    def test_compiles_in_one_piece(self, case, graph) -> None:
-        head = build(case, graph)
+    def test_compiles_in_one_piece(self, one_case, graph) -> None:
+        head = build(one_case, graph)
         features = features_for(head, 3)
         torch.compiler.reset()
         compiled = torch.compile(head, fullgraph=True, backend="eager")
         torch.testing.assert_close(compiled(features), head(features), rtol=1e-5, atol=1e-5)
 
-
-@pytest.mark.parametrize("case", STATIC)
-class TestStaticHeads:
-    def test_takes_features_as_a_linear_layer_does(self, case: str, graph: LabelGraph) -> None:
-        head = build(case, graph)
+    def test_takes_features_as_a_linear_layer_does(self, foldable, graph) -> None:
+        head = build(foldable, graph)
         for shape in ((D,), (3, D), (2, 5, D), (0, D)):
             assert head(torch.randn(*shape)).shape == (*shape[:-1], L)
 
-    def test_logits_are_the_classifiers_times_the_features(self, case, graph) -> None:
-        head = build(case, graph)
+    def test_logits_are_the_classifiers_times_the_features(self, foldable, graph) -> None:
+        head = build(foldable, graph)
         weight, bias = head.classifier()
         assert weight.shape == (L, D)
         assert bias.shape == (L,)
         features = torch.randn(4, D)
         torch.testing.assert_close(head(features), features @ weight.T + bias)
 
-    def test_folds_into_a_linear_layer_with_the_same_logits(self, case, graph) -> None:
-        head = build(case, graph).double()
+    def test_folds_into_a_linear_layer_with_the_same_logits(self, foldable, graph) -> None:
+        head = build(foldable, graph).double()
         linear = head.fold()
         assert type(linear) is nn.Linear
         features = torch.randn(4, D, dtype=torch.float64)
         torch.testing.assert_close(linear(features), head.eval()(features), rtol=0, atol=1e-12)
         assert not linear.weight.grad_fn
 
-
-@pytest.mark.parametrize("case", MAPS)
-class TestMapHeads:
-    def test_takes_maps_of_any_size_and_layout(self, case: str, graph: LabelGraph) -> None:
-        head = build(case, graph)
+    def test_takes_maps_of_any_size_and_layout(self, on_maps, graph) -> None:
+        head = build(on_maps, graph)
         for size in ((1, 1), (3, 5), (8, 1)):
             features = torch.randn(2, D, *size)
             logits = head(features)
@@ -217,24 +274,21 @@ class TestMapHeads:
             last = features.contiguous(memory_format=torch.channels_last)
             torch.testing.assert_close(head(last), logits, rtol=1e-5, atol=1e-5)
 
-    def test_where_things_are_does_not_matter(self, case, graph) -> None:
+    def test_where_things_are_does_not_matter(self, on_maps, graph) -> None:
         """No head encodes positions: a shuffled map has the same logits."""
-        head = build(case, graph).double()
+        head = build(on_maps, graph).double()
         features = features_for(head, 2, torch.float64)
         shuffled = features.flatten(2)[:, :, torch.randperm(6)].view_as(features)
         torch.testing.assert_close(head(shuffled), head(features))
 
-    def test_other_features_are_refused(self, case, graph) -> None:
-        head = build(case, graph)
+    def test_other_features_are_refused(self, on_maps, graph) -> None:
+        head = build(on_maps, graph)
         for shape in ((2, D), (D, 3, 3), (2, D + 1, 3, 3)):
             with pytest.raises(InputError, match=rf"feature maps \(B, {D}, h, w\)"):
                 head(torch.randn(*shape))
 
-
-@pytest.mark.parametrize("case", WITH_GRAPH)
-class TestHeadsWithAGraph:
-    def test_without_edges_is_a_copy_that_no_graph_changes(self, case, graph) -> None:
-        head = build(case, graph)
+    def test_without_edges_is_a_copy_that_no_graph_changes(self, over_graph, graph) -> None:
+        head = build(over_graph, graph)
         before = copy.deepcopy(head.state_dict())
         features = features_for(head, 4)
         full = head(features)
@@ -249,8 +303,8 @@ class TestHeadsWithAGraph:
             if name != KEY and value.shape == before[name].shape:
                 torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
-    def test_without_edges_is_the_head_of_the_graph_without_edges(self, case, graph) -> None:
-        head = build(case, graph)
+    def test_without_edges_is_the_head_of_the_graph_without_edges(self, over_graph, graph) -> None:
+        head = build(over_graph, graph)
         none = type(head)(
             D, graph=LabelGraph(NAMES, torch.zeros(2, 0)), **options_from(head)
         ).eval()
@@ -259,8 +313,8 @@ class TestHeadsWithAGraph:
         features = features_for(head, 4)
         torch.testing.assert_close(none(features), alone(features), rtol=1e-5, atol=1e-6)
 
-    def test_with_some_edges_is_the_head_of_the_smaller_graph(self, case, graph) -> None:
-        head = build(case, graph)
+    def test_with_some_edges_is_the_head_of_the_smaller_graph(self, over_graph, graph) -> None:
+        head = build(over_graph, graph)
         keep = torch.arange(len(head.edge_weight)) % 3 != 1
         some = head.with_edges(keep)
         smaller = LabelGraph(NAMES, head.edge_index[:, keep], head.edge_weight[keep])
@@ -271,15 +325,15 @@ class TestHeadsWithAGraph:
         assert not torch.allclose(some(features), head(features))
         everything = head.with_edges(torch.ones_like(keep))
         torch.testing.assert_close(everything(features), head(features), rtol=0, atol=0)
-        with pytest.raises(InputError, match="one value an edge"):
+        with pytest.raises(InputError, match="one value per edge"):
             head.with_edges(keep[1:])
 
-    def test_an_isolated_label_has_no_edge_term(self, case, graph) -> None:
+    def test_an_isolated_label_has_no_edge_term(self, over_graph, graph) -> None:
         sparse = LabelGraph.from_edges([("a", "b", 0.5), ("b", "c", 0.8)], names=NAMES)
-        kind, options = CASES[case]
+        kind, options = over_graph
         options = (
             {**options, "node_features": torch.randn(L, 8)}
-            if ("node_features" in build(case, graph).config)
+            if ("node_features" in build(over_graph, graph).config)
             else options
         )
         head = perturbed(kind(D, graph=sparse, **options)).eval()
@@ -288,8 +342,8 @@ class TestHeadsWithAGraph:
         torch.testing.assert_close(full[:, 3:], alone[:, 3:], rtol=1e-5, atol=1e-6)
         assert not torch.allclose(full[:, 1:3], alone[:, 1:3])
 
-    def test_attention_is_a_share_of_each_label(self, case, graph) -> None:
-        found = build(case, graph).attention()
+    def test_attention_is_a_share_of_each_label(self, over_graph, graph) -> None:
+        found = build(over_graph, graph).attention()
         if found is None:
             return
         edges, weights = found
@@ -297,145 +351,7 @@ class TestHeadsWithAGraph:
         heard = torch.zeros(L).index_fill(0, edges[1], 1.0)[:, None].expand_as(sums)
         torch.testing.assert_close(sums, heard)
 
-    def test_needs_a_graph(self, case, graph) -> None:
+    def test_needs_a_graph(self, over_graph, graph) -> None:
         encoder = Encoder.from_module(nn.Conv2d(3, D, 4), out_features=D, image_size=12)
-        with pytest.raises(InputError, match=f"head '{CASES[case][0].kind}' needs a label graph"):
-            MultiLabelClassifier.create(encoder, CASES[case][0], labels=NAMES)
-
-
-@pytest.mark.parametrize("case", ["linear", "csra", "query"])
-def test_heads_without_edges_need_labels_only(case: str) -> None:
-    kind = CASES[case][0]
-    assert kind(D, NAMES).out_features == kind(D, L).out_features == L
-    for arguments in ({}, {"labels": 3, "graph": label_graph()}):
-        with pytest.raises(InputError, match="one of them"):
-            kind(D, **arguments)
-    encoder = Encoder.from_module(nn.Conv2d(3, D, 4), out_features=D, image_size=12)
-    model = MultiLabelClassifier.create(encoder, case, labels=NAMES).eval()
-    assert model(torch.zeros(2, 3, 12, 12)).shape == (2, L)
-    assert model.graph is None
-
-
-def test_all_heads_are_tested() -> None:
-    assert {kind for kind, _ in CASES.values()} == set(HEADS.values())
-    assert {CASES[case][0] for case in KINDS} == set(HEADS.values())
-
-
-@pytest.mark.parametrize("kind", [GATHead, GATv2Head])
-def test_gat_head_starts_as_its_linear_classifier(kind, graph) -> None:
-    head = kind(D, graph=graph, hidden=16)
-    weight, bias = head.classifier()
-    torch.testing.assert_close(weight, head.weight, rtol=0, atol=0)
-    assert bias is head.bias
-
-
-@torch.no_grad()
-def test_gat_head_computes_the_formula_of_its_docstring(graph: LabelGraph) -> None:
-    """A loop over labels, heads and neighbours, written from the formula."""
-    head = perturbed(GATHead(D, graph=graph, hidden=8, heads=2)).double()
-    x, w0 = head.nodes.vectors, head.weight
-    z = w0 @ head.project.weight.T
-    sources, targets = graph.edge_index.tolist()
-    expected = torch.zeros(L, D, dtype=torch.float64)
-    for i in range(L):
-        edges = [e for e in range(len(targets)) if targets[e] == i]
-        borrowed = []
-        for h in range(2):
-            a, b = head.attend.source.weight[h], head.attend.target.weight[h]
-            scores = []
-            for e in edges:
-                raw = float(a @ x[sources[e]] + b @ x[i])
-                prior = float(head.attend.prior_weight[h]) * float(graph.edge_weight[e])
-                scores.append((raw if raw > 0 else 0.2 * raw) + prior)
-            total = sum(np.exp(s) for s in scores)
-            mixed = torch.zeros(4, dtype=torch.float64)
-            for e, score in zip(edges, scores, strict=True):
-                mixed = mixed + np.exp(score) / total * z[sources[e], 4 * h : 4 * h + 4]
-            borrowed.append(mixed)
-        expected[i] = w0[i] + z[i] @ head.out_self + torch.cat(borrowed) @ head.out_edge
-    torch.testing.assert_close(head.classifier()[0], expected, rtol=0, atol=1e-6)
-
-
-def test_a_label_without_in_edges_has_no_edge_term() -> None:
-    graph = LabelGraph.from_edges([("a", "b")], names=["a", "b", "c"])
-    head = perturbed(GATHead(D, graph=graph, hidden=16, node_features="learned"))
-    z = head.project(head.weight)
-    alone = head.weight + z @ head.out_self
-    weight = head.classifier()[0]
-    torch.testing.assert_close(weight[[0, 2]], alone[[0, 2]])
-    assert not torch.allclose(weight[1], alone[1])
-
-
-@pytest.mark.parametrize("kind", [GATHead, GATv2Head])
-def test_self_loops_of_a_graph_are_no_neighbours(kind: type[GATHead]) -> None:
-    loops = LabelGraph(NAMES, torch.arange(L).expand(2, L), self_loops=True)
-    head = perturbed(kind(D, graph=loops, hidden=16, node_features="learned"))
-    z = head.project(head.weight)
-    torch.testing.assert_close(head.classifier()[0], head.weight + z @ head.out_self)
-    assert head.attention()[0].shape == (2, 0)
-
-
-def test_nodes_base_is_two_pyg_layers(graph: LabelGraph) -> None:
-    conv = pytest.importorskip("torch_geometric.nn").GATConv
-    head = build("gat-nodes", graph).double()
-    x = head.nodes.vectors
-    first, second = conv(x.shape[1], 4, heads=4).double(), conv(16, D // 4, heads=4).double()
-    for theirs, ours in zip((first, second), head.stack.layers, strict=True):
-        assert isinstance(ours, GATLayer)
-        theirs.load_state_dict(ours.state_dict())
-    hidden = nn.functional.elu(first(x, graph.edge_index))
-    expected = second(hidden, graph.edge_index)
-    torch.testing.assert_close(head.classifier()[0], expected, rtol=0, atol=1e-10)
-
-
-@pytest.mark.parametrize("variant", ["mlgcn_code", "mlgcn_paper", "conditional"])
-def test_gcn_head_is_mlgcn(variant: str) -> None:
-    targets = (np.random.default_rng(0).random((100, L)) < 0.5).astype(np.float32)
-    graph = Cooccurrence.from_targets(targets, NAMES).graph(variant)
-    head = GCNHead(D, graph=graph, hidden=16).double()
-    operator = graph.to_dense().double().numpy()
-    if variant == "conditional":  # no matrix of its own: Kipf & Welling's normalisation
-        operator = operator + np.eye(L)
-        scale = operator.sum(1) ** -0.5
-        operator = scale[:, None] * operator * scale
-    features = torch.randn(3, D, dtype=torch.float64)
-    parts = [p.detach().numpy() for p in (head.nodes.vectors, head.first, head.second)]
-    expected = reference.mlgcn(features.numpy(), operator, *parts)
-    np.testing.assert_allclose(head(features).detach().numpy(), expected, rtol=0, atol=1e-6)
-
-
-def test_dropout_acts_in_training_only(graph: LabelGraph) -> None:
-    head = perturbed(GATHead(D, graph=graph, hidden=16, dropout=0.5))
-    assert not torch.equal(head.train().classifier()[0], head.classifier()[0])
-    linear = head.fold()
-    assert head.training
-    torch.testing.assert_close(linear.weight, head.eval().classifier()[0])
-
-
-def test_a_diverged_head_is_not_folded(graph: LabelGraph) -> None:
-    head = LinearHead(D, L)
-    nn.init.constant_(head.linear.weight, float("nan"))
-    with pytest.raises(InputError, match="NaN"):
-        head.fold()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"hidden": 10, "heads": 4}, "multiple"),
-        ({"base": "edges"}, "base 'edges'"),
-        ({"base": "nodes", "layers": 0}, "layers=0"),
-        ({"dropout": 1.0}, "dropout=1.0"),
-        ({"in_features": 0}, "at least one feature"),
-    ],
-)
-def test_wrong_options_are_named(graph: LabelGraph, options, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        GATHead(**{"in_features": D, "graph": graph, **options})
-
-
-def test_stands_where_a_linear_layer_stood(graph: LabelGraph) -> None:
-    models = pytest.importorskip("torchvision.models")
-    network = models.resnet18(weights=None)
-    network.fc = GATHead(network.fc.in_features, graph=graph, hidden=16)
-    assert network(torch.randn(2, 3, 64, 64)).shape == (2, L)
+        with pytest.raises(InputError, match=f"head '{over_graph[0].kind}' needs a label graph"):
+            MultiLabelClassifier.create(encoder, over_graph[0], labels=NAMES)

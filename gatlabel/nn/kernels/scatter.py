@@ -1,8 +1,4 @@
-"""Kernel *edgewise*: gathers a message an edge and scatters the sums, with plain operators.
-
-Cost ``O(H E C)`` time and ``E × C`` memory a head: the slowest, and the one that needs nothing but
-gather and scatter, so it runs on any device.
-"""
+"""Softmax and sums over edges in any order, by plain gather and scatter: they run on any device."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Attention over the edges of one label graph, with scores that differ from picture to picture.
+"""Attention over the edges of one label graph, with scores that differ from image to image.
 
 ``attention.py`` and ``convolution.py`` hold the same for one graph and one set of node vectors;
-here every picture of a batch has its own, and the graph is shared.
+here every image of a batch has its own, and the graph is shared.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from gatlabel.nn.kernels.csr import csr_dots
 
 
 def dense_pays(nodes: int, edges: int) -> bool:
-    """Whether an ``(L, L)`` matrix a picture and head is cheaper than a number an edge.
+    """Whether an ``(L, L)`` matrix per image and head is cheaper than a number per edge.
 
-    Measured with 60 to 2,000 labels and 4 to 128 in-edges a label: small matrices stay in caches,
+    Measured with 60 to 2,000 labels and 4 to 128 in-edges per label: small matrices stay in caches,
     large ones pay from a third of all pairs on.
     """
     return nodes <= 100 or edges >= min(nodes / 1000, 1 / 3) * nodes * nodes
 
 
-class PictureAttention(HoldsConstants):
-    r"""Additive attention over in-neighbours, batched over pictures.
+class ImageAttention(HoldsConstants):
+    r"""Additive attention over in-neighbours, batched over images.
 
     ``e_h(i,j) = LeakyReLU(a_h·v_j,h + b_h·v_i,h) + λ_h·prior(j→i)``,
     ``α_h = softmax_j e_h``, ``out_i,h = Σ_j α_h(i,j) s_j v_j,h`` (Veličković et al., ICLR 2018,
-    arXiv:1710.10903, eq. 1-6; prior and ``s_j``, how much a neighbour has to say, are ours).
+    arXiv:1710.10903, eq. 1-6; prior and ``s_j``, the evidence of a neighbour, are ours).
 
     Args:
         edge_index: int64 ``(2, E)``, without self-loops, no edge twice.
@@ -42,13 +42,13 @@ class PictureAttention(HoldsConstants):
         dropout: Probability of dropping an attention weight in training.
         negative_slope: Slope of the LeakyReLU below zero.
 
-    What a label hears is wanted along one direction a label only, ``o_i·out_i``. So the sums
-    need not be formed: ``o_i·out_i = Σ_h Σ_j α_h(i,j) s_j (o_i,h·v_j,h)``, and the products
+    The sums are wanted along one direction per label only, ``o_i·out_i``. So they need not be
+    formed: ``o_i·out_i = Σ_h Σ_j α_h(i,j) s_j (o_i,h·v_j,h)``, and the products
     ``o_i,h·v_j,h``, for all pairs of labels, are one more product of the values with a matrix
-    (:meth:`columns`), in which the two directions of the scores ride along.
+    (:meth:`columns`), which holds the two directions of the scores as well.
 
     Shapes:
-        values ``(B, L, C)``, belief ``(B, L)``, out ``(L, C)`` -> ``(B, L)``, zero for a label
+        values ``(B, L, C)``, evidence ``(B, L)``, out ``(L, C)`` -> ``(B, L)``, zero for a label
         without in-edges.
     """
 
@@ -56,7 +56,7 @@ class PictureAttention(HoldsConstants):
     prior: Tensor
     mask: Tensor
     dense_prior: Tensor
-    listens: Tensor
+    has_neighbours: Tensor
     place: Tensor
 
     def __init__(
@@ -84,14 +84,14 @@ class PictureAttention(HoldsConstants):
         self.constant("edge_index", edge_index)
         self.constant("prior", prior)
         source, target = edge_index[0], edge_index[1]
-        self.constant("listens", prior.new_zeros(nodes).index_fill(0, target, 1.0))
+        self.constant("has_neighbours", prior.new_zeros(nodes).index_fill(0, target, 1.0))
         self.adjacency: Adjacency | None = None
         if self.dense:
             empty = prior.new_zeros(nodes, nodes)
             self.constant("dense_prior", empty.index_put((source, target), prior))
             mask = empty.index_put((source, target), prior.new_ones(edges)) > 0
             # A label without neighbours must stay finite: it attends to all and is zeroed after.
-            self.constant("mask", mask | (self.listens == 0))
+            self.constant("mask", mask | (self.has_neighbours == 0))
             self.constant("place", edge_index.new_zeros(0))
         else:
             self.constant("dense_prior", prior.new_zeros(0, 0))
@@ -141,7 +141,7 @@ class PictureAttention(HoldsConstants):
         return exponentials / totals[..., target]
 
     def weights(self, values: Tensor) -> Tensor:
-        """Returns the attention of each picture over the edges, ``(B, E, H)``.
+        """Returns the attention of each image over the edges, ``(B, E, H)``.
 
         Args:
             values: ``(B, L, C)``.
@@ -153,19 +153,19 @@ class PictureAttention(HoldsConstants):
         parts = (part.transpose(1, 2) for part in (of_source, of_target))
         return self._edge_weights(*parts).transpose(1, 2)
 
-    def forward(self, values: Tensor, belief: Tensor, out: Tensor) -> Tensor:
-        """Returns what each label hears from its neighbours along its direction, ``(B, L)``."""
+    def forward(self, values: Tensor, evidence: Tensor, out: Tensor) -> Tensor:
+        """Returns ``o_i·out_i``, ``(B, L)``."""
         if self.dense:
-            return self.from_products(self.products(values, self.columns(out)), belief)
+            return self.from_products(self.products(values, self.columns(out)), evidence)
         of_source, of_target = self.products(values, self.directions).unbind(-1)
         source, target = self.edge_index[0], self.edge_index[1]
         weights = self._edge_weights(of_source.transpose(1, 2), of_target.transpose(1, 2))
         weights = F.dropout(weights, self.dropout, self.training)
-        sent = (weights * self._lent(values, out)).sum(1) * belief[:, source]  # (B, E)
-        return sent.new_zeros(belief.shape).index_add(1, target, sent)
+        sent = (weights * self._along(values, out)).sum(1) * evidence[:, source]  # (B, E)
+        return sent.new_zeros(evidence.shape).index_add(1, target, sent)
 
-    def _lent(self, values: Tensor, out: Tensor) -> Tensor:
-        """``o_i,h·v_j,h`` at the edges only, ``(B, H, E)``, and no array with channels an edge."""
+    def _along(self, values: Tensor, out: Tensor) -> Tensor:
+        """``o_i,h·v_j,h`` at the edges only, ``(B, H, E)``, and no array with channels per edge."""
         by_head = values.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, H, L, C / H)
         along = out.unflatten(1, (self.heads, -1)).transpose(0, 1)  # (H, L, C / H)
         if self.adjacency is None or torch.compiler.is_exporting():  # ONNX knows no such product
@@ -177,15 +177,15 @@ class PictureAttention(HoldsConstants):
             dots = csr_dots(along, by_head.flatten(0, 1).to(dtype), self.adjacency.csr())
         return dots.unflatten(0, by_head.shape[:2])[..., self.place]
 
-    def from_products(self, products: Tensor, belief: Tensor) -> Tensor:
+    def from_products(self, products: Tensor, evidence: Tensor) -> Tensor:
         """The same, dense form only, from the products of the values.
 
         Args:
             products: ``(B, L, H, L + 2)``.
-            belief: ``(B, L)``.
+            evidence: ``(B, L)``.
         """
-        lent, of_source, of_target = products.split([self.nodes, 1, 1], -1)
+        along, of_source, of_target = products.split([self.nodes, 1, 1], -1)
         weights = self._dense_weights(of_source.squeeze(-1), of_target.squeeze(-1))
         weights = F.dropout(weights, self.dropout, self.training)
-        heard = (weights * lent).sum(2)  # over heads: (B, L, L)
-        return torch.bmm(belief.to(heard.dtype)[:, None], heard)[:, 0] * self.listens
+        sent = (weights * along).sum(2)  # over heads: (B, L, L)
+        return torch.bmm(evidence.to(sent.dtype)[:, None], sent)[:, 0] * self.has_neighbours

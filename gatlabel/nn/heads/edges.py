@@ -1,4 +1,4 @@
-"""Heads with a label graph, and what can be done to its edges."""
+"""Heads over a label graph: they keep its edges, and make copies with fewer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from torch import Tensor
 from gatlabel.errors import InputError
 from gatlabel.nn.constants import HoldsConstants
 from gatlabel.nn.heads.base import Head
-from gatlabel.nn.heads.static import StaticHead
 from gatlabel.nn.identity import Identity
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-class TakesGraph(HoldsConstants, Head):
-    """A head with a label graph, static or not.
+class EdgeHead(HoldsConstants, Head):
+    """A head that keeps the edges of a label graph, and can be ablated (:class:`GraphAblatable`).
 
     Args:
         in_features: Feature width D.
@@ -42,6 +41,11 @@ class TakesGraph(HoldsConstants, Head):
         self.constant("edge_index", graph.edge_index.clone())
         weight = graph.edge_weight.to(torch.get_default_dtype()).clone()
         self.constant("edge_weight", weight)
+
+    def drop_self_loops(self) -> None:
+        """Leaves out edges from a label to itself, for heads with a term of their own for it."""
+        others = self.edge_index[0] != self.edge_index[1]
+        self.edge_index, self.edge_weight = self.edge_index[:, others], self.edge_weight[others]
 
     def identity(self) -> Identity:
         """As of any head, and its edges."""
@@ -75,7 +79,7 @@ class TakesGraph(HoldsConstants, Head):
 
         ``edge_index`` is int64 ``(2, E')`` (with self-loops if the layer adds them) and ``weights``
         ``(E', H)``, summing to 1 over the in-edges of each label. ``None`` where there is no
-        attention over edges, or where it depends on the picture.
+        attention over edges, or where it depends on the image.
         """
         return None
 
@@ -98,12 +102,12 @@ class TakesGraph(HoldsConstants, Head):
             keep: bool ``(E,)``, which columns of ``edge_index`` stay.
 
         Raises:
-            InputError: If ``keep`` is no truth value an edge.
+            InputError: If ``keep`` is not one truth value per edge.
         """
         if keep.dtype != torch.bool or keep.shape != self.edge_weight.shape:
             raise InputError(
                 f"keep is {keep.dtype} {tuple(keep.shape)}: expected bool "
-                f"({len(self.edge_weight)},), one value an edge of the head"
+                f"({len(self.edge_weight)},), one value per edge of the head"
             )
         some = copy.deepcopy(self)
         with torch.no_grad():
@@ -118,12 +122,3 @@ class TakesGraph(HoldsConstants, Head):
         """Removes all other edges in place; a head that keeps more per edge extends it."""
         self.edge_weight = self.edge_weight[keep]
         self.edge_index = self.edge_index[:, keep]
-
-
-class GraphHead(TakesGraph, StaticHead):
-    """A static head that computes its classifiers over a label graph.
-
-    Args:
-        in_features: Feature width D.
-        graph: The label graph; its label order is the order of the logits.
-    """
