@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gatlabel.deploy.description import FILE, Description, read_description
-from gatlabel.deploy.devices import choose_device
 from gatlabel.deploy.formats import find_format
+from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, MissingExtraError, first_line
 from gatlabel.labels import LabelSet
 

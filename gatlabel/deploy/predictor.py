@@ -13,11 +13,11 @@ from torch import Tensor
 from gatlabel.data import MAX_PIXELS, evaluation_transform, stack_pictures
 from gatlabel.data.memory_budget import DECODING
 from gatlabel.deploy.description import FILE
-from gatlabel.deploy.devices import choose_device
 from gatlabel.deploy.exported_model import ExportedModel
 from gatlabel.deploy.inputs import ImageInput, image_name, read_image
 from gatlabel.deploy.prediction import Prediction
 from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
+from gatlabel.devices import choose_device
 from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
@@ -39,7 +39,7 @@ class Predictor:
             on the device that it was loaded for.
         threshold: Probability from which a label counts as present, 0 to 1: one for all, or one
             for each label by name.
-        device: ``"auto"`` (a GPU if there is one), or a torch device.
+        device: See :func:`~gatlabel.devices.choose_device`.
         batch_size: Most pictures to run at once.
         max_pixels: Most pixels (width times height) that an image may have.
 
@@ -79,8 +79,6 @@ class Predictor:
             self.device, self.model = model.device, model
         else:
             self.device = choose_device(device)
-            if self.device.type == "meta":
-                raise InputError("the device 'meta' computes nothing: say auto or cpu")
             self.model = model.fold().eval().to(self.device)
         self.transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
 

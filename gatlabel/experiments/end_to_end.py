@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from gatlabel.data import DataSplits, ImageSource
+from gatlabel.devices import choose_device
 from gatlabel.experiments.completing import complete_targets
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.graphs import make_graph, with_edges
@@ -30,7 +31,7 @@ from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import predict_logits
-from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.fitting import fit
 
 TIMED = 32  # pictures whose features inference is timed on, and that training validates on
 
@@ -104,7 +105,7 @@ class EndToEndBackend:
         began = time.perf_counter()
         fit(model, config, loaders(splits, model, config), None, completion=completion)
         seconds = time.perf_counter() - began
-        return model.to(device_of(config)), seconds
+        return model.to(choose_device(config.device)), seconds
 
     def _config(
         self, who: Contender, where: Setting, options: dict[str, float], seed: int

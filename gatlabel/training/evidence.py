@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from gatlabel.data import ImageSource
+from gatlabel.devices import choose_device
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import predict_features
-from gatlabel.training.fitting import device_of
 from gatlabel.training.starting import features
 
 
@@ -42,7 +42,7 @@ def without_residual(
     model: MultiLabelClassifier, source: ImageSource, config: TrainConfig
 ) -> tuple[Tensor, Tensor]:
     """Returns the logits ``(N, L)`` of a trained model, and those without residual attention."""
-    found = predict_features(model.to(device_of(config)), source)
+    found = predict_features(model.to(choose_device(config.device)), source)
     head = model.cpu().eval().head
     linear = copy.deepcopy(head)
     linear.scale_residual(0.0)

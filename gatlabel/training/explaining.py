@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gatlabel import data
 from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.devices import choose_device
 from gatlabel.encoders import unread_encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.explain import GraphExplanation, explain_graph
@@ -22,7 +23,6 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import aligned_targets
 from gatlabel.training.finished_runs import open_run
-from gatlabel.training.fitting import device_of
 from gatlabel.training.run_folder import RunFolder
 
 
@@ -62,7 +62,7 @@ def explain_run(
     split = split or available[-1]
     if split not in available:
         raise InputError(f"the data has no split {split!r} with pictures: {', '.join(available)}")
-    device = device_of(config)
+    device = choose_device(config.device)
     features = predict_features(model.to(device), splits[split])
     targets = aligned_targets(splits[split], model.labels)
     head = head.cpu().eval()

@@ -16,12 +16,13 @@ from torch.utils.data import DataLoader
 
 from gatlabel.data.dataset import Item
 from gatlabel.data.seeds import mixed
+from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.fitting import device_of, precision_of
+from gatlabel.training.fitting import precision_of
 from gatlabel.training.module import Batch, TrainingModule, clip_gradients
 from gatlabel.training.optimizers import make_optimizer
 from gatlabel.training.probing import Probe, on_device
@@ -121,7 +122,7 @@ def ramp(
     """
     if steps < WINDOW:
         raise InputError(f"steps={steps}: a ramp needs at least {WINDOW}")
-    device = device_of(config)
+    device = choose_device(config.device)
     with _same_random_state(device), closing(_epochs(loader)) as batches:
         module = TrainingModule(copy.deepcopy(model), config, len(loader), completion).to(device)
         trainee = _Trainee(module)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.data import DataSplits, ImageSource
+from gatlabel.devices import choose_device
 from gatlabel.features import extract
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
@@ -23,7 +24,6 @@ from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.fitting import device_of
 
 #: A larger size has to take at least this share off the error of leave-one-out to be taken.
 WORTH_A_SIZE = 0.002
@@ -110,7 +110,7 @@ def start_in_closed_form(
 @contextmanager
 def evaluating(model: MultiLabelClassifier, config: TrainConfig) -> Iterator[torch.device]:
     """Lets a model evaluate on the run's device; afterwards it is on the CPU, in its own modes."""
-    device = device_of(config)
+    device = choose_device(config.device)
     modes = {module: module.training for module in model.modules()}
     model.to(device).eval()
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from gatlabel.deploy import FORMATS, ExportedModel, Predictor, export_model
+from gatlabel.deploy import FORMATS, ExportedModel, Predictor, export_model, exported_model
 from gatlabel.errors import InputError
 from tests.deploy.models import LABELS, encoder, make, photos, pictures
 
@@ -267,7 +267,7 @@ def test_wrong_calls(bundle: Path) -> None:
     for wrong in (pictures(1, 32), pictures(1)[0], pictures(1).float()):
         with pytest.raises(InputError, match=r"takes uint8 pictures \(B, 3, 24, 24\), got"):
             loaded(wrong)
-    with pytest.raises(InputError, match="was loaded for the device 'cpu', not for 'meta'"):
+    with pytest.raises(InputError, match="cannot use the device 'meta'"):
         Predictor(loaded, device="meta")
     with pytest.raises(InputError, match="cannot use the device 'gpu'"):
         Predictor(loaded, device="gpu")
@@ -296,10 +296,12 @@ def test_an_exported_model_is_not_taken_for_one_on_another_gpu(
             Predictor(on_first, device=device)
 
 
-def test_onnx_runs_on_the_cpu_only(bundle: Path) -> None:
+def test_onnx_runs_on_the_cpu_only(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if (bundle / "model.onnx").exists():
-        with pytest.raises(InputError, match="format onnx runs on the CPU, not on 'meta'"):
-            Predictor.load(bundle, device="meta")
+        chosen = torch.device("cuda:1")
+        monkeypatch.setattr(exported_model, "choose_device", lambda device, *, gpu: chosen)
+        with pytest.raises(InputError, match="format onnx runs on the CPU, not on 'cuda:1'"):
+            Predictor.load(bundle, device="cuda:1")
 
 
 @pytest.mark.gpu
