@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gatlabel.encoders.description import EncoderDescription
-from gatlabel.encoders.encoder import MOST_PIXELS
+from gatlabel.encoders.preprocessing import MOST_PIXELS, RESIZES
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import read_json
 from gatlabel.labels import LabelSet
@@ -27,7 +27,6 @@ from gatlabel.values import finite_number, line_of_text, shown, truth_value, who
 
 FORMAT = "gatlabel-model-1"
 FILE = "model.json"
-RESIZES = ("squash", "pad", "crop")
 MOST = 2**16  # of any width, number of heads or layers
 USUAL_WIDTH = 2**12  # a width below it may leave no trace in the weights
 MOST_STEPS = 1000  # of a head's iterations: each is a loop of Python

@@ -27,8 +27,7 @@ class ExportedModel:
 
     Attributes:
         labels: The L label names, in the order of the logits.
-        image_size: S, in pixels.
-        resize: How whole pictures are brought to that size.
+        preprocessing: What evaluation does to images first; its size is S.
 
     Shapes:
         pictures uint8 ``(B, 3, S, S)``, RGB, 0 to 255 -> logits float32 ``(B, L)``.
@@ -44,8 +43,7 @@ class ExportedModel:
         self.description = description
         self.device = device
         self.labels: LabelSet = description.labels
-        self.image_size = description.image_size
-        self.resize = description.resize
+        self.preprocessing = description.preprocessing
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, device: str | torch.device = "auto") -> Self:
@@ -90,7 +88,7 @@ class ExportedModel:
         Raises:
             InputError: If the pictures are no uint8 batch of the model's size, or it cannot run.
         """
-        size = self.image_size
+        size = self.preprocessing.size
         if pictures.dtype != torch.uint8 or pictures.shape[1:] != (3, size, size):
             raise InputError(
                 f"this exported model takes uint8 pictures (B, 3, {size}, {size}), got "
@@ -104,7 +102,7 @@ class ExportedModel:
     @torch.inference_mode()
     def _try(self, folder: Path) -> None:
         """Runs one black picture: labels and model may come from two bundles."""
-        size = self.image_size
+        size = self.preprocessing.size
         try:
             logits = self._run(torch.zeros(1, 3, size, size, dtype=torch.uint8))
         except Exception as error:  # of whichever library runs the model, or of too large a size
@@ -122,5 +120,5 @@ class ExportedModel:
     def __repr__(self) -> str:
         return (
             f"ExportedModel({len(self.labels)} labels, {self.description.encoder}, "
-            f"{self.image_size} px, {self.device})"
+            f"{self.preprocessing.size} px, {self.device})"
         )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self, overload
 
 import torch
 from torch import Tensor
 
-from gatlabel.data import MAX_PIXELS, evaluation_transform, stack_pictures
+from gatlabel.batch import stack_images
+from gatlabel.data import MAX_PIXELS
 from gatlabel.data.memory_budget import DECODING
 from gatlabel.deploy.description import FILE
 from gatlabel.deploy.exported_model import ExportedModel
@@ -20,6 +21,7 @@ from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
 from gatlabel.devices import choose_device
 from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError, unknown_choice
+from gatlabel.inference import outputs
 from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.values import whole_number
@@ -68,7 +70,7 @@ class Predictor:
         values = list(threshold_of_each(threshold, self.labels).values())
         self.thresholds = torch.tensor(values, dtype=torch.float64)  # (L,)
         self.batch_size = batch_size
-        # What is asked of it from here on: labels, image_size, resize, and logits for pictures.
+        # What is asked of it from here on: labels, preprocessing, and logits for images.
         self.model: MultiLabelClassifier | ExportedModel
         if isinstance(model, ExportedModel):
             if device != "auto" and choose_device(device) != choose_device(model.device):
@@ -80,7 +82,7 @@ class Predictor:
         else:
             self.device = choose_device(device)
             self.model = model.fold().eval().to(self.device)
-        self.transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
+        self.transform = model.preprocessing.transform()
 
     @classmethod
     def load(
@@ -154,42 +156,48 @@ class Predictor:
         """
         if on_error not in ("stop", "skip"):
             raise unknown_choice("on_error", on_error, ("stop", "skip"))
-        if not isinstance(images, (list, tuple)):
-            return self._predict([images], 0, on_error)[0]  # type: ignore[list-item]
-        found: list[Prediction] = []
-        for start in range(0, len(images), self.batch_size):
-            found += self._predict(images[start : start + self.batch_size], start, on_error)
-        return found
-
-    def _predict(
-        self, images: Sequence[ImageInput], start: int, on_error: OnError
-    ) -> list[Prediction]:
-        names = [image_name(image, start + k) for k, image in enumerate(images)]
-        pictures: list[Tensor] = []
+        one = not isinstance(images, (list, tuple))
+        given: Sequence[ImageInput] = [images] if one else images  # type: ignore[list-item, assignment]
         errors: dict[int, str] = {}
-        for k, (image, name) in enumerate(zip(images, names, strict=True)):
-            try:
-                with DECODING.scope():  # until it has its final size
-                    # as evaluation decodes: a JPEG at twice the size that is needed, then resized
-                    least = 2 * self.transform.decode_side
-                    picture = read_image(image, name, least, self.max_pixels)
-                    pictures.append(self.transform(picture))
-            except InputError as error:
-                if on_error == "stop":
-                    raise
-                errors[k] = str(error)
-        rows = iter(self.probabilities(stack_pictures(pictures)) if pictures else ())
-        return [
+        batches = self._batches(given, on_error, errors)
+        rows = iter([row for part in self._run(batches) for row in part])
+        found = [
             Prediction(name, error=errors[k]) if k in errors else self._prediction(name, next(rows))
-            for k, name in enumerate(names)
+            for k, name in enumerate(map(image_name, given, range(len(given))))
         ]
+        return found[0] if one else found
 
-    @torch.inference_mode()
-    def probabilities(self, pictures: Tensor) -> Tensor:
-        """Runs the model on pictures that have its size.
+    def _batches(
+        self, images: Sequence[ImageInput], on_error: OnError, errors: dict[int, str]
+    ) -> Iterator[Tensor]:
+        """Yields uint8 ``(B, 3, S, S)``; notes why an image is left out, by its position."""
+        least = 2 * self.transform.decode_side  # as evaluation decodes JPEGs
+        for start in range(0, len(images), self.batch_size):
+            read: list[Tensor] = []
+            for k, image in enumerate(images[start : start + self.batch_size], start):
+                try:
+                    with DECODING.scope():  # until it has its final size
+                        decoded = read_image(image, image_name(image, k), least, self.max_pixels)
+                        read.append(self.transform(decoded))
+                except InputError as error:
+                    if on_error == "stop":
+                        raise
+                    errors[k] = str(error)
+            if read:
+                yield stack_images(read)
+
+    def _run(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yields probabilities float64 ``(B, L)`` of batches uint8 ``(B, 3, S, S)``."""
+        for logits in outputs(self.model, batches):
+            if logits.isnan().any():
+                raise InputError("the model gives NaN: its training has diverged")
+            yield logits.double().sigmoid()
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Runs the model on images that have its size.
 
         Args:
-            pictures: uint8 ``(B, 3, S, S)``, RGB, 0 to 255.
+            images: uint8 ``(B, 3, S, S)``, RGB, 0 to 255.
 
         Returns:
             float64 ``(B, L)``, 0 to 1, on the CPU.
@@ -197,10 +205,7 @@ class Predictor:
         Raises:
             InputError: If the model gives NaN.
         """
-        logits = self.model(pictures.to(self.device)).double().cpu()
-        if logits.isnan().any():
-            raise InputError("the model gives NaN: its training has diverged")
-        return logits.sigmoid()
+        return next(self._run([images]))
 
     def _prediction(self, name: str, row: Tensor) -> Prediction:
         order = row.argsort(descending=True, stable=True)

@@ -24,11 +24,13 @@ from gatlabel.encoders.creation import (
 )
 from gatlabel.encoders.encoder import Encoder
 from gatlabel.encoders.learning import freeze, parameter_groups, unfreeze
+from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.encoders.weights import lite_weights, load_weights
 
 __all__ = [
     "LITE",
     "Encoder",
+    "Preprocessing",
     "create_encoder",
     "freeze",
     "lite_weights",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from gatlabel.encoders.creation import create_encoder
-from gatlabel.encoders.encoder import MOST_PIXELS, Encoder
+from gatlabel.encoders.encoder import Encoder
+from gatlabel.encoders.preprocessing import MOST_PIXELS
 from gatlabel.encoders.stages import MOST_STAGES
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.values import finite_number, line_of_text, shown, whole_number

@@ -100,7 +100,7 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
     with progress_bar("features", pictures * len(kinds), config.progress) as advance:
         for name, source in sources.items():
             files = {k: extract(model, source, k, config.feature_cache, advance) for k in kinds}
-            parts[name] = SplitFeatures(source.targets, files, source.groups)
+            parts[name] = SplitFeatures(np.asarray(source.targets), files, source.groups)
     return FrozenData(task.names, parts["train"], parts.get("tune"), parts["report"])
 
 

@@ -10,6 +10,7 @@ from gatlabel.graph import LabelGraph
 from gatlabel.missing.base import Completion, label_rates
 from gatlabel.missing.evidence import neighbour_evidence, neighbour_weights
 from gatlabel.nn.heads.kin import KINSHIP, Kin, kinship_of
+from gatlabel.targets import Targets
 
 LEAST_RATE = 1e-6  # keeps log-odds finite where no label is ever present, or every one always is
 
@@ -66,7 +67,7 @@ class Complete(Completion):
 
     def __init__(
         self,
-        targets: Tensor,
+        targets: Targets | Tensor,
         graph: LabelGraph | None = None,
         *,
         warmup: float = 0.4,

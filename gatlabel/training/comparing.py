@@ -27,8 +27,7 @@ Say = Callable[[str], None]
 
 def run_completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
     """Makes what fills in the unknown training targets of a run, or ``None``."""
-    targets = torch.from_numpy(splits.train.targets)
-    return build_completion(config, config.unknown, targets, graph)
+    return build_completion(config, config.unknown, splits.train.targets, graph)
 
 
 def baselines_of(

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from gatlabel.data import ImageSource
 from gatlabel.devices import choose_device
+from gatlabel.inference import predict_features
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.evaluation import predict_features
 from gatlabel.training.starting import features
 
 
@@ -66,4 +66,4 @@ def validation_evidence(
     """
     trained, linear = without_residual(model, val, config)
     start = untrained.eval().head(features(untrained, val, config))
-    return Evidence("validation", torch.from_numpy(val.targets), start, trained, linear)
+    return Evidence("validation", val.targets.to_dense(), start, trained, linear)

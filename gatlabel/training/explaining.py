@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from gatlabel import data
-from gatlabel.data import ImageDataset, ImageSource
 from gatlabel.devices import choose_device
 from gatlabel.encoders import unread_encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.explain import GraphExplanation, explain_graph
 from gatlabel.graph import Cooccurrence
+from gatlabel.inference import predict_features
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import TakesGraph
 from gatlabel.nn.heads.features import NodeFeatures
@@ -102,21 +99,3 @@ def _before_training(
     if graph.counts.images is not None:
         head.start_at(torch.from_numpy(graph.counts.base_rates))
     return head
-
-
-@torch.inference_mode()
-def predict_features(
-    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = 64, workers: int = 0
-) -> Tensor:
-    """Runs encoder and pooling over pictures, whole and resized to the model's size.
-
-    Returns:
-        What the head takes, on the CPU: ``(N, D)``, or maps ``(N, D, h, w)``.
-    """
-    device = next(model.parameters()).device
-    transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
-    batches = data.loader(ImageDataset(source, transform), batch_size, train=False, workers=workers)
-    parts: Sequence[Tensor] = [
-        model.eval().features(images.to(device)).float().cpu() for images, _, _ in batches
-    ]
-    return torch.cat(list(parts)).clone()

@@ -13,16 +13,16 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
-from gatlabel.data.dataset import Item
+from gatlabel.batch import Item
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, first_line, require_extra
 from gatlabel.interruptions import Signals
-from gatlabel.labels import ABSENT, PRESENT
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.targets import Targets
 from gatlabel.training.averaging import MovingAverage
 from gatlabel.training.callbacks import Curves, Interruptible, WriteRows
 from gatlabel.training.checkpoints import BEST, Checkpoint, Log, read_checkpoint
@@ -158,9 +158,10 @@ def _run(
 def _is_measurable(loader: DataLoader[Item], config: TrainConfig, log: Log) -> bool:
     """Whether validation mAP exists; if not, what goes by it is left out, and that is said."""
     targets = getattr(loader.dataset, "targets", None)
-    if not isinstance(targets, Tensor) or bool(
-        ((targets == PRESENT).any(0) & (targets == ABSENT).any(0)).any()
-    ):
+    if targets is None:
+        return True
+    counts = Targets.of(targets).counts()
+    if ((counts.present > 0) & (counts.absent > 0)).any():
         return True
     unused = [f"patience={config.patience}"] if config.patience else []
     unused += ["keep=best"] if config.keep == "best" else []

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from gatlabel.deploy import FORMATS, ExportedModel, Predictor, export_model, exported_model
+from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
 from tests.deploy.models import LABELS, encoder, make, photos, pictures
 
@@ -91,7 +92,7 @@ def test_a_run_folder_is_exported_like_its_model(tmp_path: Path) -> None:
     images = pictures(2, 32)
     with torch.no_grad():
         torch.testing.assert_close(loaded(images), named(images), rtol=1e-5, atol=1e-5)
-    assert (loaded.resize, loaded.image_size) == ("crop", 32)
+    assert loaded.preprocessing == Preprocessing(32, "crop")
     assert isinstance(Predictor.load(tmp_path / "run").model, MultiLabelClassifier)
 
 

@@ -15,10 +15,10 @@ from gatlabel.deploy import Prediction, Predictor
 from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
+from gatlabel.inference import predict_logits
 from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
-from gatlabel.training.evaluation import predict_logits
 from tests.deploy.models import photos
 
 NAMES = ["cat", "dog", "sofa", "猫"]

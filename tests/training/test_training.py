@@ -145,7 +145,7 @@ class _Targets(ImageSource):
         return torch.zeros(3, 4, 4, dtype=torch.uint8)
 
     def subset(self, indices):
-        return _Targets(self.labels, [self.ids[i] for i in indices], self.targets[list(indices)])
+        return _Targets(self.labels, [self.ids[i] for i in indices], self.targets.take(indices))
 
 
 def test_targets_are_aligned_by_name() -> None:
