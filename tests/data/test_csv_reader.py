@@ -2,8 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from gatlabel.data import read_csv
+from gatlabel.data import ImageDataset, annotations, loader, read_csv
+from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
 from tests.data.pictures import write_csv
 
@@ -173,3 +175,23 @@ def test_real_pictures_of_coco_list_the_absent_labels(shared_data: Path) -> None
     assert len(splits.train) + len(splits.val) == 254
     note = next(note for note in splits.notes if "never present:" in note)
     assert note == "4 of 80 labels are never present: parking meter, cow, toaster, hair drier"
+
+
+def test_splits_of_very_many_targets_are_sparse(
+    tiny_csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dense = read_csv(tiny_csv)
+    monkeypatch.setattr(annotations, "MOST_DENSE", 0)
+    found = read_csv(tiny_csv)
+    assert found.notes == dense.notes
+    for (_, ours), (_, theirs) in zip(found.items(), dense.items(), strict=True):
+        assert ours.targets.is_sparse
+        assert ours.subset([1, 0]).targets.is_sparse
+        np.testing.assert_array_equal(ours.targets, theirs.targets)
+        assert ours.ids == theirs.ids
+    transform = Preprocessing(16).transform()
+    batches = [
+        next(iter(loader(ImageDataset(splits.train, transform), 4, train=False)))
+        for splits in (found, dense)
+    ]
+    assert torch.equal(batches[0].targets["labels"], batches[1].targets["labels"])

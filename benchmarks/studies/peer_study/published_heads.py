@@ -175,9 +175,8 @@ class _Training:
     def run(self, batches: Any) -> None:
         """Takes a step on every batch."""
         self.model.train()
-        for batch in batches:
-            logits = self.model(batch.inputs["image"])
-            loss = self.recipe.loss(logits, batch.targets["labels"])
+        for images, targets, *_ in batches:
+            loss = self.recipe.loss(self.model(images), targets)
             self.optimizer.zero_grad()
             loss.backward()
             if self.recipe.clip is not None:
