@@ -90,11 +90,11 @@ def study(folder: Path) -> tuple[list[float], dict[str, list[float]]]:
     model = label_model(roles.report.config)
     true = torch.from_numpy(model.couplings - model.competition).float()
     true.fill_diagonal_(0)
-    targets = torch.from_numpy(roles.train.targets)
+    targets = roles.train.targets.to_dense()
     counts = Cooccurrence.from_targets(roles.train.targets, roles.train.labels)
     rates = torch.from_numpy(counts.base_rates).float()
     graph = make_graph(GRAPH, counts)
-    judged = torch.from_numpy(roles.report.targets)
+    judged = roles.report.targets.to_dense()
 
     def points(logits: Tensor) -> float:
         return 100 * mean_average_precision(logits, judged).value

@@ -39,7 +39,6 @@ from gatlabel.experiments import make_config
 from gatlabel.experiments.fitting import Features, FitOptions, fit_head, predict
 from gatlabel.experiments.machine import machine
 from gatlabel.experiments.preparation import prepare, read_task
-from gatlabel.experiments.splits import hide
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import mean_average_precision
@@ -114,14 +113,14 @@ def study(preset: str, pictures: int, seeds: int) -> dict[str, list[float]]:
     data = prepare(config, task, print)
     source = task.roles.train
     assert isinstance(source, SceneImages)
-    model, truth = label_model(source.config), source.targets.astype(np.float64)
+    model, truth = label_model(source.config), np.asarray(source.targets, dtype=np.float64)
     train, test = (Features(split.files["pooled"].open()) for split in (data.train, data.report))
     test.scale = train.scale
     start = partial(ridge_start, train[np.arange(len(train))])
     judged = torch.from_numpy(data.report.targets)
     found: dict[str, list[float]] = {}
     for seed in range(seeds):
-        targets = hide(source.targets, HIDDEN, seed)
+        targets = np.asarray(source.targets.mask(HIDDEN, seed))
         known, given = targets >= 0, torch.from_numpy(targets)
         counts = Cooccurrence.from_targets(targets, data.names)
         rates = torch.from_numpy(counts.base_rates).float()

@@ -37,13 +37,14 @@ from gatlabel.experiments.fitting import (
 )
 from gatlabel.experiments.machine import machine
 from gatlabel.experiments.preparation import FrozenData, prepare, read_task
-from gatlabel.experiments.splits import hide, share_of
+from gatlabel.experiments.splits import share_of
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence, IsolatedLabelsWarning
 from gatlabel.metrics import average_precision
 from gatlabel.missing import make_completion
 from gatlabel.missing.starting import completed_start
 from gatlabel.nn import LinearHead
+from gatlabel.targets import Targets
 
 RESULTS = Path(__file__).parent / "results" / "completion-start.json"
 HOLDS = (0.0, 0.1, 3.0, 30.0)
@@ -74,7 +75,7 @@ def one_seed(
     learned, reported = (data.report, data.train) if exchanged else (data.train, data.report)
     rows = share_of(learned.targets, fraction, seed)
     truth = torch.from_numpy(learned.targets[rows])
-    targets = torch.from_numpy(hide(learned.targets[rows], hidden, seed))
+    targets = Targets(learned.targets[rows]).mask(hidden, seed).to_dense()
     features = Features(learned.files["pooled"].open(), rows)
     test = Features(reported.files["pooled"].open(), scale=features.scale)
     wanted, judged = torch.from_numpy(reported.targets), (targets == 1).any(0)

@@ -105,7 +105,7 @@ def main() -> None:
         if not _place(who, seed).is_file()
     ]
     work(backend, jobs, given.workers, keep)
-    targets = read_task(config.train).roles.report.targets
+    targets = np.asarray(read_task(config.train).roles.report.targets)
     seeds = range(given.seeds)
     found = compare([LINEAR, GAT, CUT], [ALL], seeds, targets, read_scores)
     point = partial(_points, targets=targets)

@@ -34,11 +34,12 @@ from gatlabel.baselines.ridge import ridge_start
 from gatlabel.experiments import make_config
 from gatlabel.experiments.machine import machine
 from gatlabel.experiments.preparation import SplitFeatures, prepare, read_task
-from gatlabel.experiments.splits import hide, share_of
+from gatlabel.experiments.splits import share_of
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted
 from gatlabel.metrics import average_precision
 from gatlabel.nn.heads.shared_classifier import ClassifierMixing, weights_by_presences
+from gatlabel.targets import Targets
 
 RESULTS = Path(__file__).parent / "results" / "kin.json"
 DATA = {"voc2007-part": "voc", "coco-part": "coco"}
@@ -84,7 +85,7 @@ def one_draw(
     """MAP in per cent of labels on their own, and of all graphs the difference to it."""
     fraction, hidden = circumstance
     rows = share_of(learned.targets, fraction, seed)
-    targets = torch.from_numpy(hide(learned.targets[rows], hidden, seed))
+    targets = Targets(learned.targets[rows]).mask(hidden, seed).to_dense()
     x, test = (
         torch.from_numpy(np.asarray(part)) for part in
         (learned.files["pooled"].open()[rows], reported.files["pooled"].open())

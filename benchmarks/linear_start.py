@@ -51,7 +51,7 @@ def study(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, Any]
         machine = run_benchmark(config).machine
         stores[start] = Store(RUNS / name / start)
         stores[start].load()
-    targets = read_task(config.train).roles.report.targets
+    targets = np.asarray(read_task(config.train).roles.report.targets)
     rows = []
     for fraction in FRACTIONS:
         measured, chosen = {}, {}

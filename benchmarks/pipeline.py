@@ -39,17 +39,16 @@ from torch.utils.data import default_collate
 from torchvision.transforms import v2
 
 from gatlabel import LabelSet
+from gatlabel.batch import stack_images
 from gatlabel.data import (
     Augmentation,
     FileImages,
     ImageDataset,
-    evaluation_transform,
-    stack_pictures,
     training_transform,
 )
 from gatlabel.data.colours import ColourJitter
 from gatlabel.data.scenes import SceneImages, scene_config
-from gatlabel.encoders import Encoder
+from gatlabel.encoders import Encoder, Preprocessing
 
 HEIGHT, WIDTH = 375, 500
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -142,7 +141,7 @@ def batching(source: FileImages, size: int, ours: bool) -> Callable[[], None]:
     encoder = Encoder("none", torch.nn.Identity(), 3, mean=MEAN, std=STD)
 
     def make() -> None:
-        batch = stack_pictures(pictures_) if ours else default_collate(pictures_)
+        batch = stack_images(pictures_) if ours else default_collate(pictures_)
         encoder.normalize(batch).contiguous(memory_format=torch.channels_last)
 
     return make
@@ -172,7 +171,7 @@ def contender(name: str, source: FileImages, size: int, train: bool) -> Callable
         return batching(source, size, ours=name == "batch")
     if name in ("jitter", "torchvision's jitter"):
         return jitter(source, size, ours=name == "jitter")
-    transform = training_transform(size, CROP) if train else evaluation_transform(size)
+    transform = training_transform(size, CROP) if train else Preprocessing(size).transform()
     cache = {"memory cache": "memory", "disk cache": "disk", "normalised": "memory"}.get(name)
     dataset = ImageDataset(source, transform, cache or "none", source.root)
     dataset.fill_cache()

@@ -30,6 +30,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from gatlabel import MultiLabelClassifier
+from gatlabel.batch import IMAGE, Batch
+from gatlabel.batch import LABELS as LABELS_TASK
 from gatlabel.encoders import Encoder
 from gatlabel.nn import LinearHead
 from gatlabel.nn.heads.protocols import forward_losses
@@ -48,11 +50,11 @@ def tiny() -> MultiLabelClassifier:
     return MultiLabelClassifier(Encoder("tiny", network, 8), LinearHead(8, LABELS), NAMES)
 
 
-def batches(steps: int) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+def batches(steps: int) -> DataLoader[Batch]:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (8, 3, 32, 32), generator=generator, dtype=torch.uint8)
     targets = (torch.rand(8, LABELS, generator=generator) < 0.1).float()
-    whole = [(images, targets, torch.arange(8))] * steps
+    whole = [Batch.of_images(images, targets)] * steps
     return DataLoader(whole, batch_size=None)
 
 
@@ -63,10 +65,9 @@ class Least(pl.LightningModule):
         super().__init__()
         self.model, self.loss, self.steps = model, make_loss(CONFIG), steps
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_index: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Returns the loss."""
-        images, targets, _ = batch
-        return self.loss(self.model(images), targets)
+        return self.loss(self.model(batch.inputs[IMAGE]), batch.targets[LABELS_TASK])
 
     def configure_optimizers(self) -> dict[str, object]:
         """Returns the run's optimiser and schedule."""
@@ -82,9 +83,9 @@ def bare(steps: int) -> None:
     model, loss = tiny().train(), make_loss(CONFIG)
     optimizer = make_optimizer(model, CONFIG)
     scheduler = make_schedule(optimizer, CONFIG, steps)
-    for images, targets, _ in batches(steps):
+    for batch in batches(steps):
         optimizer.zero_grad()
-        loss(model(images), targets).backward()
+        loss(model(batch.inputs[IMAGE]), batch.targets[LABELS_TASK]).backward()
         if CONFIG.clip_gradient:
             nn.utils.clip_grad_norm_(model.parameters(), CONFIG.clip_gradient)
         optimizer.step()

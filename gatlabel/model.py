@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.encoders.encoder import OWN_MODULE
-from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES, SAFE_PIXELS
+from gatlabel.encoders.preprocessing import MOST_PIXELS, SAFE_PIXELS
 from gatlabel.errors import InputError, MissingExtraError, first_line, unknown_choice
 from gatlabel.files import atomic_folder, write_json
 from gatlabel.labels import LabelSet
@@ -28,6 +29,7 @@ from gatlabel.model_file import (
 )
 from gatlabel.nn import HEADS, Foldable, GraphAblatable, Head, LinearHead
 from gatlabel.nn.identity import HasIdentity, Identity
+from gatlabel.nn.modes import evaluating
 from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
 from gatlabel.values import whole_number
@@ -68,10 +70,10 @@ class MultiLabelClassifier(HasIdentity):
         image_size: int | None = None,
     ) -> None:
         super().__init__()
+        size = encoder.image_size if image_size is None else image_size
+        self.preprocessing = replace(encoder.preprocessing, size=size, resize=resize)
         if pooling not in POOLINGS:
             raise unknown_choice("pooling", pooling, POOLINGS)
-        if resize not in RESIZES:
-            raise unknown_choice("resize", resize, RESIZES)
         if head.needs_map and encoder.stages > 1:
             raise InputError(
                 f"stages={encoder.stages}: the head {head.kind!r} takes the last map alone, "
@@ -101,9 +103,20 @@ class MultiLabelClassifier(HasIdentity):
             self.pool = StagePool(pooling, encoder.stages)
         else:
             self.pool = POOLINGS[pooling]()
-        self.resize = resize
-        size = encoder.image_size if image_size is None else image_size
-        self.image_size = whole_number(size, "image_size", 1, MOST_PIXELS)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels; may be set."""
+        return self.preprocessing.size
+
+    @image_size.setter
+    def image_size(self, size: int) -> None:
+        self.preprocessing = replace(self.preprocessing, size=size)
+
+    @property
+    def resize(self) -> str:
+        """How whole images are brought to that size."""
+        return self.preprocessing.resize
 
     @classmethod
     def create(
@@ -211,13 +224,10 @@ class MultiLabelClassifier(HasIdentity):
             return self
         folded = LinearHead(self.head.in_features, labels=self.labels)
         folded.linear = self.head.fold()
-        was_training = self.head.training
-        self.head.eval()
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self.head):
             weight = folded.linear.weight
             probe = torch.randn(8, self.head.in_features, device=weight.device, dtype=weight.dtype)
             theirs, ours = self.head(probe), folded.linear(probe)
-        self.head.train(was_training)
         close = max(1e-4, 16 * torch.finfo(weight.dtype).eps)  # half precision rounds more
         if not torch.allclose(theirs, ours, rtol=close, atol=close * float(theirs.abs().max())):
             raise InputError("the folded head gives other logits than the head: not replaced")

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 from gatlabel.cli.output import show, show_json, show_table
 from gatlabel.cli.parsing import check_outputs, make_parser, parse
 from gatlabel.cli.tables import metrics_table
+from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.files import write_json
 
@@ -31,6 +32,9 @@ def evaluate_command(words: list[str]) -> None:
     )
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
+    parser.add_argument(
+        "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
+    )
     texts = option_texts()
     types = get_type_hints(TrainConfig)
     fields = [field.name for field in dataclasses.fields(TrainConfig)]
@@ -40,12 +44,11 @@ def evaluate_command(words: list[str]) -> None:
         parser.add_argument(flag(name), type=types[name] | None, help=texts[name])
     options = parse(parser, words)
     check_outputs(options, "output")
-    import torch
-
     from gatlabel.training.data import SET_OPTIONS, default_workers, read_data
     from gatlabel.training.evaluation import evaluate
     from gatlabel.training.finished_runs import open_run
 
+    device = choose_device(options.device)
     given = {n: options[n] for n in ("data", *data_options) if options[n] is not None}
     model, config = open_run(options.run)
     names = ("data", "root", "annotations", "year", "split_column", *SET_OPTIONS)
@@ -61,8 +64,7 @@ def evaluate_command(words: list[str]) -> None:
     split = options.split or ("test" if "test" in available else available[-1])
     if split not in available:
         raise InputError(f"the data has no split {split!r} with pictures: {', '.join(available)}")
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    result = evaluate(model, splits[split], split, workers=default_workers())
+    result = evaluate(model.to(device), splits[split], split, workers=default_workers())
     content = {"run": str(options.run), "split": split, **result.report.to_dict()}
     if options.json:
         show_json(content)

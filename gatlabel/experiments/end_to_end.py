@@ -7,10 +7,10 @@ import functools
 import time
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from gatlabel.data import DataSplits, ImageSource
+from gatlabel.devices import choose_device
 from gatlabel.experiments.completing import complete_targets
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.graphs import make_graph, with_edges
@@ -21,16 +21,16 @@ from gatlabel.experiments.outcome import (
     parameter_count,
 )
 from gatlabel.experiments.preparation import Task, read_task
-from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
+from gatlabel.experiments.splits import cut_for_tuning, share_of
 from gatlabel.graph import Cooccurrence
+from gatlabel.inference import device_of, outputs, predict_logits, whole_images
 from gatlabel.metrics import mean_average_precision
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GraphAblatable
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
-from gatlabel.training.evaluation import predict_logits
-from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.fitting import fit
 
 TIMED = 32  # pictures whose features inference is timed on, and that training validates on
 
@@ -92,10 +92,10 @@ class EndToEndBackend:
         config = self._config(who, where, options, seed)
         rows = share_of(learn.targets, where.fraction, seed, learn.groups)
         learn = learn.subset(rows.tolist())
-        targets = hide(learn.targets, where.hidden, seed)
+        targets = learn.targets.mask(where.hidden, seed)
         counts = Cooccurrence.from_targets(targets, learn.labels)
         own = make_graph(who.graph, counts) if who.graph else counts.graph("identity")
-        completion = complete_targets(who, torch.from_numpy(targets), own, counts, config, seed)
+        completion = complete_targets(who, targets.to_dense(), own, counts, config, seed)
         learn = learn.with_targets(targets)
         torch.manual_seed(seed)
         model = build_model(config, with_edges(own, who.edges, counts, seed), who.head)
@@ -104,7 +104,7 @@ class EndToEndBackend:
         began = time.perf_counter()
         fit(model, config, loaders(splits, model, config), None, completion=completion)
         seconds = time.perf_counter() - began
-        return model.to(device_of(config)), seconds
+        return model.to(choose_device(config.device)), seconds
 
     def _config(
         self, who: Contender, where: Setting, options: dict[str, float], seed: int
@@ -116,12 +116,6 @@ class EndToEndBackend:
         )
 
     def _head_microseconds(self, model: MultiLabelClassifier, source: ImageSource) -> float:
-        from gatlabel.data import ImageDataset, evaluation_transform, stack_pictures
-
-        transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
-        dataset = ImageDataset(source, transform)
-        rows = np.arange(min(TIMED, len(dataset)))
-        images = stack_pictures([dataset[int(row)][0] for row in rows])
-        with torch.inference_mode():
-            features = model.features(images.to(next(model.parameters()).device))
-        return inference_microseconds(model.head, features)
+        few = source.subset(range(min(TIMED, len(source))))
+        (found,) = outputs(model, whole_images(model, few, batch_size=TIMED), model.features)
+        return inference_microseconds(model.head, found.to(device_of(model)))

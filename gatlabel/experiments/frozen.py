@@ -24,12 +24,13 @@ from gatlabel.experiments.outcome import (
 )
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures
 from gatlabel.experiments.similarity import SIMILARITY, chosen_similarity, share
-from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
+from gatlabel.experiments.splits import cut_for_tuning, share_of
 from gatlabel.experiments.starting import Start, linear_start
 from gatlabel.features import FeatureFile, Kind
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.metrics import mean_average_precision
 from gatlabel.nn import HEADS, GraphAblatable, Head
+from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.head_options import head_options
 
@@ -98,7 +99,7 @@ class FrozenBackend:
         """Returns the trained head, the scale of its features, and the seconds it took."""
         groups = self.data.train.groups and [self.data.train.groups[row] for row in rows]
         rows = rows[share_of(self.data.train.targets[rows], where.fraction, seed, groups)]
-        targets = hide(self.data.train.targets[rows], where.hidden, seed)
+        targets = np.asarray(Targets(self.data.train.targets[rows]).mask(where.hidden, seed))
         # the graph knows no more than the pictures and targets that are learned from
         counts = Cooccurrence.from_targets(targets, self.data.names)
         choice = None

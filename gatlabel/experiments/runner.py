@@ -33,7 +33,6 @@ from gatlabel.experiments.tuning import (
 from gatlabel.experiments.workers import Job, JobResult, RunJob, TuneJob, usable_cores, work
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
-from gatlabel.labels import PRESENT
 from gatlabel.training.head_options import KIN_FOR_COMPANY, takes_kin_for_company
 from gatlabel.training.processes import refuse_several_processes
 
@@ -156,8 +155,8 @@ def _run_plan(
     backend: Callable[[], Backend],
     say: Say,
 ) -> BenchmarkResult:
-    positives = (task.roles.train.targets == PRESENT).sum(axis=0)
-    store.begin(config.fixed(), task.roles.report.targets, task.names, positives)
+    positives = task.roles.train.targets.counts().present
+    store.begin(config.fixed(), np.asarray(task.roles.report.targets), task.names, positives)
     _refuse_unjudged_trials(store)
     protocol = protocol_of(config, task, plan.trials, len(plan.tuning_seeds), plan.notes)
     for note in (protocol["splits"], *plan.notes):
@@ -283,7 +282,8 @@ def _run(
         RunJob(who, where, options[who, where], seed, cut)
         for who, where, seed, cut in _open_runs(plan, store)
     ]
-    targets, thirds = task.roles.report.targets, frequency_thirds(task.roles.train.targets)
+    targets = np.asarray(task.roles.report.targets)
+    thirds = frequency_thirds(task.roles.train.targets)
     with progress_bar("runs", len(jobs), config.progress) as advance:
 
         def keep(job: Job, result: JobResult) -> None:

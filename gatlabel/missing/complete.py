@@ -14,6 +14,7 @@ from gatlabel.nn.heads.shared_classifier import (
     ClassifierMixing,
     weights_by_presences,
 )
+from gatlabel.targets import Targets
 
 LEAST_RATE = 1e-6  # keeps log-odds finite where no label is ever present, or every one always is
 
@@ -71,7 +72,7 @@ class Complete(Completion):
 
     def __init__(
         self,
-        targets: Tensor,
+        targets: Targets | Tensor,
         graph: LabelGraph | None = None,
         *,
         warmup: float = 0.4,

@@ -13,6 +13,7 @@ from gatlabel.graph.spec import GraphSpec
 from gatlabel.missing import Completion, make_completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
+from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.head_options import head_options
 
@@ -27,14 +28,14 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
 
 
 def build_completion(
-    config: TrainConfig, unknown: str, targets: Tensor, graph: LabelGraph
+    config: TrainConfig, unknown: str, targets: Targets | Tensor, graph: LabelGraph
 ) -> Completion | None:
     """Makes what becomes of unknown training targets; ``None`` where they are ignored.
 
     Args:
         config: The options of the run.
         unknown: The treatment, a key of :data:`~gatlabel.missing.UNKNOWN`.
-        targets: ``(N, L)``, -1 for unknown.
+        targets: Of the N training images and L labels.
         graph: The label graph that completion may use.
     """
     if unknown == "ignore":

@@ -155,7 +155,7 @@ class TrainConfig:
         folds: Also train without each of so many parts of the training images, and keep what is
             said of the part left out, in out_of_fold.npz; keep=proven then goes by that. The model
             is the one that learned from all training images.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:1 or mps.
         seed: Seed of everything random.
         compare: Also train a linear head alike, and print it beside: auto (for scenes), yes or no.
         output: Run folder; none makes one below runs/.
@@ -257,7 +257,7 @@ class TrainConfig:
     patience: int = 0
     keep: Literal["last", "best", "proven"] | None = "last"
     folds: int | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     seed: int = 0
     compare: Literal["auto", "yes", "no"] = "auto"
     output: Path | None = None

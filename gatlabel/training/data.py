@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from gatlabel import data
+from gatlabel.batch import Item
 from gatlabel.data import DataSplits, ImageDataset, ImageSource
-from gatlabel.data.dataset import Item
 from gatlabel.errors import InputError
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.building import check_batches
@@ -44,7 +44,7 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
             seed=config.seed,
             **scene_options(config),
         )
-        return _spoilt(scenes, config)
+        return _masked(scenes, config)
     options: dict[str, Any] = {
         "seed": config.seed,
         "on_error": config.on_error,
@@ -53,7 +53,7 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
     }
     splits = data.READERS[config.data](config.root, **options)
     checked = data.check_splits(splits, config.on_error, max_pixels=config.max_pixels)
-    return _spoilt(checked, config)
+    return _masked(checked, config)
 
 
 def scene_options(config: TrainConfig) -> dict[str, Any]:
@@ -62,26 +62,22 @@ def scene_options(config: TrainConfig) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _spoilt(splits: DataSplits, config: TrainConfig) -> DataSplits:
-    """Makes some training labels wrong, and some unknown, where that is asked for."""
+def _masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
+    """Corrupts and masks training labels where the options ask for it, and notes that."""
     targets, notes = splits.train.targets, list(splits.notes)
     if config.label_noise:
-        targets = data.move_labels(targets, config.label_noise, config.seed)
+        targets = targets.corrupt(config.label_noise, config.seed)
         notes.append(
             f"{config.label_noise:.0%} of each label's training positives were moved to negatives"
         )
-    if config.hide_labels == "single":
-        targets = data.single_positive(targets, config.seed)
-        notes.append(
-            "training labels were hidden but for one present label a picture "
-            f"(seed {config.seed}); the label graph is counted on what is left"
+    if config.hide_labels:
+        targets = targets.mask(config.hide_labels, config.seed)
+        what = (
+            "training labels were masked but for one present label per image"
+            if config.hide_labels == "single"
+            else f"{config.hide_labels:.0%} of the known training labels were masked"
         )
-    elif config.hide_labels:
-        targets = data.hide_labels(targets, config.hide_labels, config.seed)
-        notes.append(
-            f"{config.hide_labels:.0%} of the known training labels were hidden "
-            f"(seed {config.seed}); the label graph is counted on what is left"
-        )
+        notes.append(f"{what} (seed {config.seed}); the label graph is counted on what is left")
     if targets is splits.train.targets:
         return splits
     train = splits.train.with_targets(targets)
@@ -170,7 +166,7 @@ def loaders(
     augmentation = data.training_transform(
         model.image_size, config.augmentation or "none", config.resize
     )
-    whole = data.evaluation_transform(model.image_size, config.resize)
+    whole = model.preprocessing.transform()
     sources = (splits.train, splits.val)
     cache = _cache(config, sources, model.image_size)
     train = ImageDataset(splits.train, augmentation, cache=cache, folder=config.cache_folder)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from gatlabel import data
-from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.devices import choose_device
 from gatlabel.encoders import unread_encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.explain import GraphExplanation, explain_graph
 from gatlabel.graph import Cooccurrence
+from gatlabel.inference import predict_features
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import EdgeHead
 from gatlabel.nn.heads.features import NodeFeatures
@@ -22,7 +20,6 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import aligned_targets
 from gatlabel.training.finished_runs import open_run
-from gatlabel.training.fitting import device_of
 from gatlabel.training.run_folder import RunFolder
 
 
@@ -62,7 +59,7 @@ def explain_run(
     split = split or available[-1]
     if split not in available:
         raise InputError(f"the data has no split {split!r} with pictures: {', '.join(available)}")
-    device = device_of(config)
+    device = choose_device(config.device)
     features = predict_features(model.to(device), splits[split])
     targets = aligned_targets(splits[split], model.labels)
     head = head.cpu().eval()
@@ -100,21 +97,3 @@ def _before_training(run: RunFolder, config: TrainConfig, model: MultiLabelClass
     if graph.base_rates is not None:
         head.init_bias(graph.base_rates)
     return head
-
-
-@torch.inference_mode()
-def predict_features(
-    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = 64, workers: int = 0
-) -> Tensor:
-    """Runs encoder and pooling over pictures, whole and resized to the model's size.
-
-    Returns:
-        What the head takes, on the CPU: ``(N, D)``, or maps ``(N, D, h, w)``.
-    """
-    device = next(model.parameters()).device
-    transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
-    batches = data.loader(ImageDataset(source, transform), batch_size, train=False, workers=workers)
-    parts: Sequence[Tensor] = [
-        model.eval().features(images.to(device)).float().cpu() for images, _, _ in batches
-    ]
-    return torch.cat(list(parts)).clone()

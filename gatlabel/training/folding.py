@@ -50,7 +50,7 @@ def fold_evidence(
     assert config.folds is not None
     source = splits.train
     fold_of = folds(source.targets, config.folds, groups=source.groups, seed=config.seed)
-    starts, targets = config.start == "ridge", torch.from_numpy(source.targets)
+    starts, targets = config.start == "ridge", source.targets.to_dense()
     kept = features(untrained, source, config) if starts else None
     found = {name: torch.zeros_like(targets) for name in ("start", "linear")}
 
@@ -62,10 +62,9 @@ def fold_evidence(
         part = dataclasses.replace(splits, train=source.subset(rows.tolist()))
         completion = None
         if model.graph is not None:
-            known = torch.from_numpy(part.train.targets)
-            completion = build_completion(config, config.unknown, known, model.graph)
+            completion = build_completion(config, config.unknown, part.train.targets, model.graph)
         if kept is not None:
-            known = torch.from_numpy(part.train.targets)
+            known = part.train.targets.to_dense()
             start = regression(kept[rows], known, completion, model.head)
             assert starts_linear(model.head)
             model.head.init_linear(start.weight, start.bias)
@@ -80,7 +79,7 @@ def fold_evidence(
         found["linear"][held] = linear
         return logits.numpy()
 
-    trained = torch.from_numpy(out_of_fold(source.targets, fold_of, fit_predict))
+    trained = torch.from_numpy(out_of_fold(targets.numpy(), fold_of, fit_predict))
     evidence = Evidence(
         "out-of-fold",
         targets,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import torch
-
 from gatlabel.baselines.similarity import similarity_start
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.data import DataSplits
@@ -100,7 +98,7 @@ def _with_similarity(
     if not may_share(config, model.head):
         return model, NOTHING
     found = features(model, splits.train, config)
-    targets = torch.from_numpy(splits.train.targets)
+    targets = splits.train.targets.to_dense()
     choice = choose(config, found, targets, counts, log)
     if choice.linear:
         return model, NOTHING

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from gatlabel.data import DataSplits
+from gatlabel.devices import choose_device
 from gatlabel.disk_faults import disk_errors
 from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_errors, write_json
@@ -31,7 +32,7 @@ from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import checked_workers, loaders, read_data
 from gatlabel.training.evaluation import Evaluation, evaluate
-from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.fitting import fit
 from gatlabel.training.head_options import (
     KIN_FOR_COMPANY,
     notes_on_options,
@@ -90,7 +91,7 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
     for note in notes_on_options(config):
         say(note)
     config = config.resolved()
-    device_of(config)  # complains before anything is read or written
+    choose_device(config.device)  # complains before anything is read or written
     with _stoppable() as signals, new_run(config, say) as folder:
         return _guarded(config, folder, say, signals, resumed=False)
 
@@ -118,7 +119,7 @@ def resume(
     given = machine_options(options)
     with _stoppable() as signals, unfinished_run(Path(folder), say) as run_folder:
         config = dataclasses.replace(run_folder.read_config(), **given).resolved()
-        device_of(config)
+        choose_device(config.device)
         return _guarded(config, run_folder, say, signals, resumed=True)
 
 
@@ -171,7 +172,7 @@ def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
 def _run(
     config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
 ) -> RunResult:
-    device = device_of(config)
+    device = choose_device(config.device)
     clock = Clock(None if config.time is None else seconds_of(config.time))
     if config.tensorboard:
         require_extra("tensorboard", "tensorboard")

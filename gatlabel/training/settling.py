@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from gatlabel.baselines.shrinkage import shrink
@@ -112,7 +113,7 @@ def settled(
     if evidence is not None and fold_of is not None:
         scores = scores_of(evidence, trained, factor).numpy()
         source = splits.train
-        OutOfFold(source.ids, source.labels, scores, source.targets, fold_of).save(
+        OutOfFold(source.ids, source.labels, scores, np.asarray(source.targets), fold_of).save(
             folder.out_of_fold
         )
     return trained

@@ -28,7 +28,7 @@ class NoPictures(ImageSource):
 
     def subset(self, indices):
         rows = np.asarray(indices, dtype=np.int64)
-        return NoPictures(self.labels, [self.ids[row] for row in rows], self.targets[rows])
+        return NoPictures(self.labels, [self.ids[row] for row in rows], self.targets.take(rows))
 
 
 def targets_of(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -1,10 +1,9 @@
 """The base test of graph variants: a new one joins it by a class of two lines and a definition.
 
 class TestMine(VariantTester):
-    variant, options = mine, {"threshold": 0.2}
+    variant, options = Mine, {"threshold": 0.2}
 """
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.graph.variant import Variant
 
 L = 7
 NAMES = [f"label {letter}" for letter in "fbdaecg"]
@@ -21,11 +21,11 @@ class VariantTester:
     """What every variant made of counts must do.
 
     Attributes:
-        variant: The function.
+        variant: The class.
         options: Its options.
     """
 
-    variant: ClassVar[Callable[..., LabelGraph]]
+    variant: ClassVar[type[Variant]]
     options: ClassVar[dict[str, Any]] = {}
 
     def weight(self, present: np.ndarray, i: int, j: int) -> float:
@@ -33,7 +33,8 @@ class VariantTester:
         pytest.skip("no definition to compare with")
 
     def made(self, targets: np.ndarray, names: list[str] = NAMES) -> LabelGraph:
-        return type(self).variant(Cooccurrence.from_targets(targets, names), **self.options)
+        counts = Cooccurrence.from_targets(targets, names)
+        return type(self).variant(**self.options).build(counts)
 
     @pytest.fixture
     def targets(self) -> np.ndarray:

@@ -343,7 +343,7 @@ def test_wrong_options_are_named(options: dict[str, float], message: str) -> Non
 def test_wrong_input_is_named() -> None:
     with pytest.raises(InputError, match="did you mean 'complete'"):
         make_completion("completed", TARGETS)
-    with pytest.raises(InputError, match="must be 0 to 1"):
+    with pytest.raises(InputError, match="values are 0 to 1"):
         make_completion("ignore", TARGETS + 2)
     with pytest.raises(InputError, match="5 labels, the targets 4"):
         make_completion("complete", TARGETS[:, :4], graph_of(TARGETS))

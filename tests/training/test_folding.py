@@ -33,7 +33,7 @@ def test_of_a_closed_form_each_fold_is_the_regression_on_the_others(
     assert sorted(set(found.fold.tolist())) == [0, 1, 2, 3]
     np.testing.assert_array_equal(found.targets, source.targets)
     kept = extract(result.model, source, "pooled", tmp_path / "other").open()
-    x, y = torch.tensor(kept), torch.from_numpy(source.targets)
+    x, y = torch.tensor(kept), source.targets.to_dense()
     for fold in range(4):
         held = torch.from_numpy(found.fold == fold)
         start = ridge_start(x[~held], y[~held])
