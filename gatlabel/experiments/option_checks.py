@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.experiments.contenders import takes_graph
 from gatlabel.experiments.graphs import parse_graph
+from gatlabel.experiments.methods import takes_graph
+from gatlabel.experiments.records import MOST_SEEDS
 from gatlabel.experiments.similarity import SIMILARITY
 from gatlabel.experiments.starting import STARTS
-from gatlabel.experiments.store import MOST_SEEDS
 from gatlabel.experiments.tuning import MOST_TRIALS
 from gatlabel.graph import VARIANTS
 from gatlabel.missing import UNKNOWN

@@ -7,8 +7,8 @@ import pytest
 
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
 from gatlabel.experiments.runner import run_on
 from gatlabel.experiments.splits import cut_for_tuning, roles
 from gatlabel.experiments.store import Store
@@ -95,6 +95,6 @@ def test_results_whose_options_were_chosen_by_no_score_are_refused(tmp_path) -> 
     store = Store(options.folder)
     store.load()
     trial = store.tried[0]
-    store.add_trial(Contender("linear"), Setting(), 1000, 0, trial, float("nan"))
+    store.add_trial(Method("linear"), Condition(), 1000, 0, trial, float("nan"))
     with pytest.raises(InputError, match=r"tuning\.csv holds trials without an mAP"):
         run_on(options, task, lambda: backend, lambda line: None)

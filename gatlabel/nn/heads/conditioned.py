@@ -52,7 +52,7 @@ class ConditionedHead(TakesGraph, MapHead):
     which ``c`` estimates ``J``. Predictions put beliefs where labels were: mean-field inference.
     One loss on the final logits will not do: on pictures that the encoder knows by heart, sight
     explains all labels, nothing is left to company, and what company does explain is missing in
-    sight (``benchmarks/conditioned_couplings.py``).
+    sight (``benchmarks/studies/conditioned_couplings.py``).
 
     The base rates ``π`` and the zero mean of the evidence that they give change the biases only,
     but with them the learning: without, all couplings of a label first learn to lower its logits,

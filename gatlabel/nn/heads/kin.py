@@ -26,8 +26,8 @@ def kinship_of(kinship: float, presences: Tensor | None) -> float | Tensor:
     """How much each label takes from its kin: ``κ_i = κ · 3 / (3 + n_i)``.
 
     Labels with few known pictures have much to learn from their kin, those with many nothing.
-    Measured on photographs (``benchmarks/kin.py``): the same κ for all won as much on rare labels
-    and cost frequent ones half a point of average precision.
+    Measured on photographs (``benchmarks/studies/kin.py``): the same κ for all won as much on rare
+    labels and cost frequent ones half a point of average precision.
 
     Args:
         kinship: κ.

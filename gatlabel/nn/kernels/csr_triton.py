@@ -6,7 +6,7 @@ no array of the size ``E × C``, no atomics (the same sums every time), neither 
 copied into another layout. Time ``O(H E C)``, as *csr*.
 
 Nothing of this has been timed on a GPU yet, so :func:`~gatlabel.nn.kernels.choose_kernel` does not
-name it; ``benchmarks/gpu.py`` compares. The tests run it in Triton's interpreter on the CPU.
+name it; ``benchmarks/speed/gpu.py`` compares. The tests run it in Triton's interpreter on the CPU.
 """
 
 from __future__ import annotations
