@@ -1,17 +1,20 @@
 """How claims are judged, each kind by figures for which it must hold and fail."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
+from gatlabel.csv_files import read_rows
 from gatlabel.experiments import BenchmarkResult
 from gatlabel.experiments.comparisons import LINEAR, Comparison
 from gatlabel.experiments.dataset_result import DataSetResult
 from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import Condition
-from gatlabel.experiments.records import Run, Scope
+from gatlabel.experiments.records import Run, Scope, parse_identity, parse_method
 from gatlabel.experiments.statistics import Difference
+from tests.benchmarks.conftest import FOLDER
 
 GAT, OTHER, HERE = Method("gat", "npmi"), Method("linear"), Condition()
 
@@ -82,3 +85,13 @@ def test_claims_are_about_what_their_benchmarks_compare(load) -> None:
             assert (claim.ours, claim.against) in compared, name
             assert claim.fraction in config.train_fractions, name
             assert claim.hidden in config.hide_labels, name
+
+
+def test_committed_results_can_be_read() -> None:
+    tables = sorted((FOLDER / "results").rglob("results.csv"))
+    assert len(tables) > 10
+    for path in tables:
+        assert all(parse_identity(row, path) for row in read_rows(path, "table of results"))
+        about = json.loads((path.parent / "protocol.json").read_text(encoding="utf-8"))
+        assert [parse_method(*parts) for parts in about["methods"]]
+        assert (path.parent / "environment.json").is_file()

@@ -279,6 +279,7 @@ def test_the_command(folders, tmp_path: Path, capsys) -> None:
     (tmp_path / "file").write_text("")
     for wrong, message in (
         ([*words, "--output", str(tmp_path / "file")], "is no folder: give another"),
+        ([*words, "--output", str(folders[0])], "holds the runs of a benchmark"),
         (["benchmark", "summary"], "folders"),
         ([*words, "--resamples", "0"], "--resamples 0: must be at least 1"),
         (["benchmark", "summry"], "did you mean 'summary'"),
