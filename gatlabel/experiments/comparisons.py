@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ SIGNIFICANT = 0.05
 LINEAR, NO_EDGES = "linear", "no edges"
 RANDOM, PERMUTED, ABLATED = "random edges", "permuted labels", "edges ablated at test"
 COMPLETED_WITHOUT, COMPLETED_RANDOM = "completion without edges", "completion with random edges"
+#: Those that are no treatment of unknown labels.
+CONTROLS = (LINEAR, NO_EDGES, RANDOM, PERMUTED, ABLATED)
 
 
 @dataclass(frozen=True)
@@ -171,3 +173,17 @@ def compare(
         c if c.corrected is None else dataclasses.replace(c, corrected=next(corrected_values))
         for c in found
     ]
+
+
+def against_edges(comparisons: Sequence[Comparison]) -> dict[Method, dict[str, Comparison]]:
+    """Returns those of methods on their own graph with random and with no edges, by method."""
+    found: dict[Method, dict[str, Comparison]] = {}
+    for c in comparisons:
+        if c.against in (RANDOM, NO_EDGES) and not c.ours.is_control:
+            found.setdefault(c.ours, {})[c.against] = c
+    return found
+
+
+def edges_matter(found: Mapping[str, Comparison]) -> bool:
+    """Whether a method is better than with random edges and, where tested, with no edges."""
+    return RANDOM in found and all(c.better for c in found.values())

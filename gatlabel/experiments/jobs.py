@@ -137,7 +137,8 @@ def _set_up_worker(caller: int) -> None:
 
     torch.set_num_threads(1)
     warnings.showwarning = show_warning
-    ours = os.getppid() == caller  # not a worker of a cluster
+    # workers of a cluster do jobs in other threads, and end by themselves
+    ours = os.getppid() == caller and threading.current_thread() is threading.main_thread()
     if ours and not any(thread.name == _WATCH for thread in threading.enumerate()):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is interrupted too, and ends us
         threading.Thread(target=_end_with, args=(caller,), name=_WATCH, daemon=True).start()

@@ -10,22 +10,18 @@ import numpy as np
 
 from gatlabel.errors import InputError
 from gatlabel.experiments.charts import curve_chart, difference_chart
+from gatlabel.experiments.comparison_tables import (
+    COLUMNS,
+    comparison_rows,
+    comparison_table,
+    source_table,
+)
 from gatlabel.experiments.dataset_result import DataSetResult
 from gatlabel.experiments.outcome import Condition
 from gatlabel.experiments.records import write_rows
 from gatlabel.experiments.result import BenchmarkResult
 from gatlabel.experiments.store import Store
-from gatlabel.experiments.tables import (
-    COLUMNS,
-    Table,
-    comparison_rows,
-    comparison_table,
-    is_shown,
-    markdown,
-    references,
-    result_tables,
-    source_table,
-)
+from gatlabel.experiments.tables import Table, is_shown, markdown, references, result_tables
 from gatlabel.files import write_json, write_text
 from gatlabel.printing import clean
 from gatlabel.report.document import document
@@ -45,20 +41,6 @@ td:first-child { white-space: nowrap; }
 .estimate.hollow { fill: var(--panel); }
 .better { --k: var(--green); } .worse { --k: var(--red); } .even { --k: var(--soft); }
 """
-ONE = (
-    "Figures are per cent, mean ± standard deviation over seeds; times are medians. Δ is the "
-    "difference of mAP in points with its 95 % interval from a jackknife over images and the "
-    "spread over seeds; a star marks differences beyond chance after Holm's correction (p < 0.05). "
-    "Head, middle and tail are the mAP of the most frequent third of the labels, the middle one "
-    "and the rarest."
-)
-SEVERAL = (
-    "mAP is per cent, mean ± standard deviation over seeds. Δ is the difference of mAP in points "
-    "with its 95 % interval from images and seeds of that data set; a star marks differences "
-    "beyond chance (p < 0.05) after Holm's correction over the {tests} of all data sets together, "
-    "so there may be fewer than in the reports of the folders. A dash: not run there, not "
-    "compared, or too few positives for an interval."
-)
 
 
 def write_report(result: BenchmarkResult, folder: str | os.PathLike[str]) -> None:
@@ -88,19 +70,11 @@ def write_report(result: BenchmarkResult, folder: str | os.PathLike[str]) -> Non
     write_text(page, render(result))
 
 
-def explanation(result: BenchmarkResult) -> str:
-    """Returns what the figures are, in words."""
-    if len(result.data_sets) == 1:
-        return ONE
-    tests = sum(c.corrected is not None for c in result.comparisons)
-    return SEVERAL.format(tests=f"{tests:,} test{'s' * (tests != 1)}")
-
-
 def markdown_document(result: BenchmarkResult) -> str:
     """Returns ``table.md``: verdict, tables, comparisons, protocol, environment or sources."""
     compared = comparison_table(result.data_sets)
     parts = [
-        *(f"# {clean(result.title)}", *map(clean, result.verdict), explanation(result)),
+        *(f"# {clean(result.title)}", *map(clean, result.verdict), result.explanation),
         *(result.table(), "## Comparisons"),
         markdown(compared) if compared.rows else "Nothing was tested.",
     ]
@@ -127,7 +101,7 @@ def render(result: BenchmarkResult) -> str:
     data_sets = result.data_sets
     tables = [t for c in result.conditions for t in result_tables(data_sets, c)]
     compared = comparison_table(data_sets)
-    about = f"<p>{text(explanation(result))}</p>"
+    about = f"<p>{text(result.explanation)}</p>"
     sections = {
         "Differences": section("differences", "Differences", *_differences(result)),
         "Curves": _curves(result),

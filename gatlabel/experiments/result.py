@@ -22,6 +22,22 @@ from gatlabel.experiments.store import Store
 from gatlabel.experiments.tables import conditions_of, markdown, methods_of, result_tables
 from gatlabel.experiments.verdict import verdict
 
+#: What the figures are, of one data set and of several.
+ONE = (
+    "Figures are per cent, mean ± standard deviation over seeds; times are medians. Δ is the "
+    "difference of mAP in points with its 95 % interval from a jackknife over images and the "
+    "spread over seeds; a star marks differences beyond chance after Holm's correction (p < 0.05). "
+    "Head, middle and tail are the mAP of the most frequent third of the labels, the middle one "
+    "and the rarest."
+)
+SEVERAL = (
+    "mAP is per cent, mean ± standard deviation over seeds. Δ is the difference of mAP in points "
+    "with its 95 % interval from images and seeds of that data set; a star marks differences "
+    "beyond chance (p < 0.05) after Holm's correction over the {tests} of all data sets together, "
+    "so there may be fewer than in the reports of the folders. A dash: not run there, not "
+    "compared, or too few positives for an interval."
+)
+
 
 @dataclass(frozen=True)
 class BenchmarkResult:
@@ -68,6 +84,14 @@ class BenchmarkResult:
         noun = "data set" if len(different) == len(self.data_sets) else "benchmark"
         found = {name: result.comparisons for name, result in self.data_sets.items()}
         return verdict(found, self.conditions, noun)
+
+    @property
+    def explanation(self) -> str:
+        """What the figures are, in words."""
+        if len(self.data_sets) == 1:
+            return ONE
+        tests = sum(c.corrected is not None for c in self.comparisons)
+        return SEVERAL.format(tests=f"{tests:,} test{'s' * (tests != 1)}")
 
     def table(self) -> str:
         """Returns the tables of results of every condition as Markdown."""

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from gatlabel.experiments.comparison_tables import comparison_rows
 
 from gatlabel.cli import main
 from gatlabel.cli.benchmark import _given, _parser
@@ -24,7 +25,7 @@ from gatlabel.experiments.result import corrected_together
 from gatlabel.experiments.runner import run_on
 from gatlabel.experiments.statistics import Difference, holm
 from gatlabel.experiments.store import Store
-from gatlabel.experiments.tables import comparison_rows, methods_of
+from gatlabel.experiments.tables import methods_of
 from gatlabel.experiments.verdict import verdict
 from tests.experiments.synthetic import benchmark, config
 from tests.experiments.test_report import Checker, comparison
