@@ -86,6 +86,8 @@ class Scope:
         seeds = int(values["seeds"])
         if not 1 <= seeds <= MOST_SEEDS:
             raise ValueError(f"{seeds} seeds")
+        if not values["methods"] or not values["conditions"]:
+            raise ValueError("nothing was compared")
         return cls(
             str(values["title"]),
             str(values["data_set"]),

@@ -79,6 +79,8 @@ def test_a_file_of_other_content(name: str, value: str, folder: Path, capsys) ->
         ("protocol.json", {"methods": [["gat", "npmi", "nix", "ignore", ""]]}),
         ("protocol.json", {"methods": [["a", "b", "own", "ignore", "", "more"]]}),
         ("protocol.json", {"methods": "gat"}),
+        ("protocol.json", {"methods": []}),
+        ("protocol.json", {"conditions": []}),
         ("protocol.json", {"protocol": []}),
         ("environment.json", {"versions": 3}),
         ("protocol.json", {"conditions": "all"}),
