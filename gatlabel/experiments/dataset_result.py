@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gatlabel.errors import InputError
 from gatlabel.experiments.comparisons import Comparison, compare
 from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import Condition
@@ -58,12 +62,22 @@ def compute(store: Store, advance: Callable[[int], None] = lambda count: None) -
     """
     scope = store.read_scope()
     targets, _, _ = store.read_targets()
+
+    def scores(*key: Any) -> NDArray[np.float32]:
+        logits = store.read_scores(key)
+        if logits.shape != targets.shape:
+            raise InputError(
+                f"{store.scores_path(key)} is damaged: scores {logits.shape} for targets "
+                f"{targets.shape}; give another output"
+            )
+        return logits
+
     comparisons = compare(
         scope.methods,
         scope.conditions,
         range(scope.seeds),
         targets,
-        lambda *key: store.read_scores(key),
+        scores,
         advance,
     )
     runs = [store.runs[key] for key in scope.keys]

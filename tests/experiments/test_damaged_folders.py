@@ -146,6 +146,14 @@ def test_targets_of_other_shapes(arrays: dict[str, np.ndarray], folder: Path, ca
     assert "targets.npz" in capsys.readouterr().err
 
 
+def test_scores_of_other_images(folder: Path, capsys) -> None:
+    store = Store(folder)
+    store.load()
+    np.savez(store.scores_path(next(iter(store.runs))), logits=np.ones((13, 2), np.float32))
+    assert summary(folder) == 2
+    assert "scores (13, 2) for targets (12, 2)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "logits", [np.ones(3), np.ones((12, 2), dtype=int), np.array([["a", "b"]] * 12)]
 )
