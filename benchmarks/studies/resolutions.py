@@ -7,15 +7,15 @@ Writes benchmarks/results/resolutions.json; docs/studies/auto.md has the table.
 
 from __future__ import annotations
 
-import argparse
-import json
 import warnings
 from pathlib import Path
 
 import torch
+from study import RESULTS, arguments
 
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.features import extract
+from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import evaluate_scores
 from gatlabel.training import TrainConfig
@@ -23,7 +23,6 @@ from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.data import read_data
 
 SIZES = (128, 160, 192, 224, 288, 352, 416)
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "resolutions.json"
 FREQUENT = 10  # test positives of the labels of the first figure
 
 
@@ -63,7 +62,7 @@ def figures(root: Path, size: int, cache: Path) -> dict[str, float | int | str]:
 
 def main() -> None:
     """Measures every set and size."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--root", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", nargs="+", default=["voc2007-part", "coco-part"])
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
@@ -75,7 +74,7 @@ def main() -> None:
         for size in options.sizes:
             rows.append(figures(options.root / name, size, options.cache))
             print(rows[-1], flush=True)
-    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    write_json(RESULTS / "resolutions.json", rows)
 
 
 if __name__ == "__main__":

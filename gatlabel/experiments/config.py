@@ -41,17 +41,17 @@ class BenchmarkConfig:
     Attributes:
         kind: What is compared: graphs or heads (which changes the words of the report only).
         train: The data, the encoder and, end to end, the training: options as of ``gatlabel
-            train``; those of head and graph hold for all contenders that take them.
+            train``; those of head and graph hold for all methods that take them.
         graphs: Label graphs: variants, with options as in conditional:given=source,top_k=3, or
             files of graphs.
         heads: Heads, by name; linear is always in.
-        seeds: Number of seeds of every contender; 3 for a look, 5 or more for claims.
+        seeds: Number of seeds of every method; 3 for a look, 5 or more for claims.
         train_fractions: Shares of the training pictures to learn from, above 0 and at most 1.
         mode: frozen trains heads on features extracted once; end-to-end trains everything.
         hide_labels: Shares of the training targets to hide, at least 0 and below 1, or single:
             one known label a picture. 0 hides none.
         unknown: What unknown training targets are treated as: ignore, negative, prior or complete.
-        trials: Settings of the optimiser that every contender tries on the tuning split; none
+        trials: Settings of the optimiser that every method tries on the tuning split; none
             takes 9, and end to end 1, the recipe itself.
         tuning_seeds: Number of runs that each trial is judged by; none takes 3, and end to end 1,
             unless the tuning split is cut from the training pictures, each time another.
@@ -96,7 +96,7 @@ class BenchmarkConfig:
 
     @property
     def trials_each(self) -> int:
-        """Trials of every contender."""
+        """Trials of every method."""
         if self.trials is not None:
             return self.trials
         return 9 if self.mode == "frozen" else 1

@@ -11,12 +11,11 @@ import torch
 
 from gatlabel.data import DataSplits, ImageSource
 from gatlabel.devices import choose_device
-from gatlabel.experiments.completing import complete_targets
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.graphs import make_graph, with_edges
+from gatlabel.experiments.graphs import complete_targets, make_graph, with_edges
+from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import (
+    Condition,
     Outcome,
-    Setting,
     inference_microseconds,
     parameter_count,
 )
@@ -51,54 +50,61 @@ class EndToEndBackend:
 
     train: TrainConfig
 
-    def tune(self, who: Contender, where: Setting, options: dict[str, float], seed: int) -> float:
+    def tune(
+        self, method: Method, condition: Condition, options: dict[str, float], seed: int
+    ) -> float:
         """Trains once and returns the mAP on the tuning split."""
         task = _task(self.train)
         learn, judged = task.roles.train, task.roles.tune
         if judged is None:
             rows, held = cut_for_tuning(learn.targets, seed, learn.groups)
             learn, judged = learn.subset(rows.tolist()), learn.subset(held.tolist())
-        model, _ = self._trained(who, where, options, seed, learn)
+        model, _ = self._trained(method, condition, options, seed, learn)
         return mean_average_precision(predict_logits(model, judged), judged.targets).value
 
     def run(
-        self, who: Contender, where: Setting, options: dict[str, float], seed: int, cut: bool
+        self,
+        method: Method,
+        condition: Condition,
+        options: dict[str, float],
+        seed: int,
+        ablate: bool,
     ) -> list[Outcome]:
-        """Trains once and scores the reported split, with ``cut`` also without the edges."""
+        """Trains once and scores the reported split, with ``ablate`` also without the edges."""
         task = _task(self.train)
         learn = task.roles.train
-        model, seconds = self._trained(who, where, options, seed, learn)
-        heads = {who: model.head}
-        if cut and isinstance(model.head, GraphAblatable):
-            heads[dataclasses.replace(who, edges="cut")] = model.head.without_edges().eval()
+        model, seconds = self._trained(method, condition, options, seed, learn)
+        heads = {method: model.head}
+        if ablate and isinstance(model.head, GraphAblatable):
+            heads[dataclasses.replace(method, edges="ablated")] = model.head.without_edges().eval()
         parameters = parameter_count(model.head)
         found = []
-        for contender, head in heads.items():
+        for method, head in heads.items():
             model.head = head
             logits = predict_logits(model, task.roles.report).numpy()
             speed = self._head_microseconds(model, task.roles.report)
-            found.append(Outcome(contender, logits, parameters, seconds, speed))
+            found.append(Outcome(method, logits, parameters, seconds, speed))
         return found
 
     def _trained(
         self,
-        who: Contender,
-        where: Setting,
+        method: Method,
+        condition: Condition,
         options: dict[str, float],
         seed: int,
         learn: ImageSource,
     ) -> tuple[MultiLabelClassifier, float]:
         """Returns the trained model and the seconds it took."""
-        config = self._config(who, where, options, seed)
-        rows = share_of(learn.targets, where.fraction, seed, learn.groups)
+        config = self._config(method, condition, options, seed)
+        rows = share_of(learn.targets, condition.fraction, seed, learn.groups)
         learn = learn.subset(rows.tolist())
-        targets = learn.targets.mask(where.hidden, seed)
+        targets = learn.targets.mask(condition.hidden, seed)
         counts = Cooccurrence.from_targets(targets, learn.labels)
-        own = make_graph(who.graph, counts) if who.graph else counts.graph("identity")
-        completion = complete_targets(who, targets.to_dense(), own, counts, config, seed)
+        own = make_graph(method.graph, counts) if method.graph else counts.graph("identity")
+        completion = complete_targets(method, targets.to_dense(), own, counts, config, seed)
         learn = learn.with_targets(targets)
         torch.manual_seed(seed)
-        model = build_model(config, with_edges(own, who.edges, counts, seed), who.head)
+        model = build_model(config, with_edges(own, method.edges, counts, seed), method.head)
         # training wants something to validate on; what it says is not used, so a few pictures do
         splits = DataSplits("benchmark", learn, learn.subset(range(min(TIMED, len(learn)))))
         began = time.perf_counter()
@@ -107,7 +113,7 @@ class EndToEndBackend:
         return model.to(choose_device(config.device)), seconds
 
     def _config(
-        self, who: Contender, where: Setting, options: dict[str, float], seed: int
+        self, method: Method, condition: Condition, options: dict[str, float], seed: int
     ) -> TrainConfig:
         base = self.train.resolved()
         scaled = {name: getattr(base, name) * factor for name, factor in options.items()}

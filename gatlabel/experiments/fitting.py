@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.lr_scheduler import OneCycleLR
 
-from gatlabel.experiments.head_groups import head_groups, pull_back
+from gatlabel.experiments.optimizing import FitOptions, make_optimizer, pull_back
 from gatlabel.losses import BCELoss
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import Starter, completed_start
@@ -20,39 +18,6 @@ from gatlabel.nn import Head
 from gatlabel.nn.heads.protocols import AuxiliaryLosses, forward_losses, starts_linear
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.averaging import warmed_average
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """How a head is trained on features.
-
-    Attributes:
-        lr: Largest learning rate; see :func:`~gatlabel.experiments.head_groups.head_groups`.
-        weight_decay: Weight decay of weights, to zero; not of biases.
-        shrinkage: Share s, at least 0 and below 1, of what the head names in
-            ``residual_parameters`` that a step at the largest rate takes away, the step itself
-            included: ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a
-            squared penalty. Near 1 it leaves the linear head that such a head starts as; shrinking
-            before the step would leave one step of it.
-        epochs: Passes over the pictures, at least.
-        least_steps: Steps, at least: a small set needs more passes.
-        batch_size: Pictures in a step.
-        warmup: Share of the steps in which the rate rises.
-        ema: Final decay of the moving average that is evaluated; 0 for none.
-        hold: How firmly a linear start is held to, which has no weight decay: its weights stay
-            within ``1 / hold`` of their root mean square of it
-            (:func:`~gatlabel.experiments.head_groups.pull_back`); 0 for not at all.
-    """
-
-    lr: float = 1e-3
-    weight_decay: float = 1.0
-    shrinkage: float = 0.3
-    epochs: int = 20
-    least_steps: int = 400
-    batch_size: int = 128
-    warmup: float = 0.2
-    ema: float = 0.99
-    hold: float = 3.0
 
 
 class Features:
@@ -97,7 +62,7 @@ def fit_head(
 ) -> float:  # fmt: skip
     """Trains a head in place; afterwards it holds the averaged weights, in evaluation mode.
 
-    The order of the pictures depends on ``seed`` only, so that contenders see the same batches.
+    The order of the pictures depends on ``seed`` only, so that methods see the same batches.
 
     Args:
         head: The head.
@@ -128,8 +93,8 @@ def fit_head(
             every = features[np.arange(len(features))]
             linear = completed_start(start, completion, every, mixing)
         held = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
-    began = time.perf_counter()  # the start is found once for many contenders
-    optimizer, schedule = _optimizer(head, options, held, epochs * batches)
+    began = time.perf_counter()  # the start is found once for many methods
+    optimizer, schedule = make_optimizer(head, options, held, epochs * batches)
     loss_of = BCELoss()
     current = [p.detach() for p in head.parameters()]
     average = [p.clone() for p in current]
@@ -163,22 +128,6 @@ def fit_head(
                 parameter.copy_(value)
     head.eval()
     return time.perf_counter() - began
-
-
-def _optimizer(
-    head: Head, options: FitOptions, held: list[Tensor], steps: int
-) -> tuple[torch.optim.AdamW, OneCycleLR]:
-    groups = head_groups(head, options, held)
-    optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
-    total = max(steps, 4)  # torch divides by the length of the rise
-    schedule = OneCycleLR(
-        optimizer,
-        max_lr=[group["lr"] for group in groups],
-        total_steps=total + 1,
-        pct_start=max(options.warmup, 2 / total),
-        cycle_momentum=False,
-    )
-    return optimizer, schedule
 
 
 @torch.no_grad()

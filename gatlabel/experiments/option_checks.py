@@ -8,11 +8,11 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.experiments.contenders import takes_graph
 from gatlabel.experiments.graphs import parse_graph
+from gatlabel.experiments.methods import takes_graph
+from gatlabel.experiments.records import MOST_SEEDS
 from gatlabel.experiments.similarity import SIMILARITY
 from gatlabel.experiments.starting import STARTS
-from gatlabel.experiments.store import MOST_SEEDS
 from gatlabel.experiments.tuning import MOST_TRIALS
 from gatlabel.missing import UNKNOWN
 from gatlabel.printing import clean

@@ -28,7 +28,7 @@ _found: OrderedDict[bytes, SimilarityChoice] = OrderedDict()
 def chosen_similarity(
     features: Tensor, targets: Tensor, counts: Cooccurrence, train: TrainConfig, seed: int
 ) -> SimilarityChoice:
-    """Chooses as ``gatlabel train`` does; once for all contenders that learn from the same.
+    """Chooses as ``gatlabel train`` does; once for all methods that learn from the same.
 
     Args:
         features: ``(N, D)``, pooled, of the training images.

@@ -17,7 +17,7 @@ def times(load: Load, *runs: float):
 
 
 def test_rows_compare_medians_and_state_the_spread_of_the_rounds(load: Load) -> None:
-    measuring = load("speed.measuring")
+    measuring = load("measuring")
     row = measuring.against("x", times(load, 1, 2, 4), times(load, 10, 10, 12), 4, note="n")
     assert row["ratio"] == 5
     assert row["spread"] == [3, 10]
@@ -425,6 +425,6 @@ def test_scripts_run_from_the_command_line(script: str) -> None:
     results = FOLDER / "results"
     before = {path: path.stat().st_mtime_ns for path in results.iterdir()}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(FOLDER / f"{script}.py"), "--quick"]
+    command = [sys.executable, str(FOLDER / "speed" / f"{script}.py"), "--quick"]
     subprocess.run(command, check=True, env=environment, capture_output=True, timeout=600)
     assert {path: path.stat().st_mtime_ns for path in results.iterdir()} == before

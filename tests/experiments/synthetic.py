@@ -7,8 +7,8 @@ import torch
 
 from gatlabel.data import ImageSource
 from gatlabel.experiments.config import BenchmarkConfig
-from gatlabel.experiments.fitting import FitOptions
 from gatlabel.experiments.frozen import FrozenBackend
+from gatlabel.experiments.optimizing import FitOptions
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures, Task
 from gatlabel.experiments.splits import Roles
 from gatlabel.features import FeatureFile

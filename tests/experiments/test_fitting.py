@@ -9,13 +9,8 @@ from scipy.stats import ttest_rel
 
 from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.errors import InputError
-from gatlabel.experiments.fitting import (
-    Features,
-    FitOptions,
-    fit_head,
-    predict,
-)
-from gatlabel.experiments.head_groups import FASTEST, head_groups, pull_back
+from gatlabel.experiments.fitting import Features, fit_head, predict
+from gatlabel.experiments.optimizing import FASTEST, FitOptions, head_groups, pull_back
 from gatlabel.experiments.tuning import FROZEN_SPACE, best_trial, trial_options
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.missing import make_completion
@@ -183,8 +178,8 @@ def test_what_can_be_told_apart_is_what_a_paired_t_test_says(gaps: list[float], 
     assume(np.std(gaps) > 1e-6)
     p = ttest_rel(best, other, alternative="greater").pvalue
     assume(abs(p - 0.05) > 1e-6)
-    settings = [{"lr": 1.0, "weight_decay": d, "shrinkage": 0.1} for d in (1.0, 2.0)]
-    kept = best_trial({0: best.tolist(), 1: other.tolist()}, settings)
+    trials = [{"lr": 1.0, "weight_decay": d, "shrinkage": 0.1} for d in (1.0, 2.0)]
+    kept = best_trial({0: best.tolist(), 1: other.tolist()}, trials)
     assert kept == (1 if p > 0.05 else 0)
 
 

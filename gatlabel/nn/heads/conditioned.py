@@ -53,7 +53,8 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
     ``y ∈ {0,1}`` (Besag 1975), of which ``c`` estimates ``J``. Prediction puts probabilities in the
     place of labels: mean-field inference. One loss on the final logits fails: on images that the
     encoder has memorised, the unary logits explain all labels and leave nothing to the context,
-    and what the context does explain is missing in them (``benchmarks/conditioned_couplings.py``).
+    and what the context does explain is missing in them
+    (``benchmarks/studies/conditioned_couplings.py``).
 
     The base rates ``π`` and the zero mean of the evidence that they give change the biases only,
     but they help learning: without them, all couplings of a label first learn to lower its logits,

@@ -9,7 +9,7 @@ KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 # Relative costs of one head's forward and backward pass on one CPU core. They are fitted to which
 # kernel was fastest, and by how much, at 30 to 4,000 nodes, 2 to 30 % of the pairs and 16 to 256
-# channels; benchmarks/attention.py measures what the choice costs, on another grid.
+# channels; benchmarks/speed/attention.py measures what the choice costs, on another grid.
 DENSE_PAIR, DENSE_PAIR_CHANNEL = 8.5, 0.129
 # Arrays of four heads over so many pairs are new memory from the system at every step of a CPU.
 LARGE_PAIRS, DENSE_NEW_PAIR = 1 << 21, 15.0
