@@ -9,16 +9,8 @@ image-conditioned head at 80; then what --amp, --compile, channels last and the 
 Heads alone: forward and backward pass at the widths of benchmarks/speed/attention.py, plain and
 default against two of PyG's ``GATConv``, image-conditioned against the linear map in it. Kernels:
 forward and backward pass of one attention over a grid of sizes, widths and densities (up to a
-quarter of all pairs, and complete), with the kernel that the automatic choice takes. --quick   # a trial of the script without one
-
-Training step: ResNet-18 at 224 pixels, 16 pictures, as `gatlabel train` takes it (bfloat16, AdamW
-not fused), with the default head and with the linear head at 80 and 10,000 labels, with the
-image-conditioned head at 80; then what --amp, --compile, channels last and the fused optimiser do.
-Heads alone: forward and backward pass at the widths of benchmarks/speed/attention.py, plain and
-default against two of PyG's ``GATConv``, image-conditioned against the linear map in it. Kernels: forward
-and backward pass of one attention over a grid of sizes, widths and densities (up to a quarter of
-all pairs, and complete), with the kernel that the automatic choice takes. --quick is small and
-compiles nothing.
+quarter of all pairs, and complete), with the kernel that the automatic choice takes. --quick
+is small and compiles nothing.
 
 Contenders take turns; seconds of the clock, each step awaited; the median counts. Writes
 benchmarks/results/gpu.json. Without a CUDA device it says so and ends.

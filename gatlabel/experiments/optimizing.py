@@ -23,11 +23,11 @@ class FitOptions:
     Attributes:
         lr: Largest learning rate; see :func:`head_groups`.
         weight_decay: Weight decay of weights, to zero; not of biases.
-        shrinkage: Share s, at least 0 and below 1, of what the head names in
-            ``param_groups()["residual"]`` that a step at the largest rate takes away, the step
-            itself included: ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a
-            squared penalty. Near 1 it leaves the linear head that such a head starts as; shrinking
-            before the step would leave one step of it.
+        shrinkage: Share s, at least 0 and below 1, of the head's ``residual`` parameters that a
+            step at the largest rate takes away, the step itself included:
+            ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a squared
+            penalty. Near 1 it leaves the linear head that such a head starts as; shrinking before
+            the step would leave one step of it.
         epochs: Passes over the pictures, at least.
         least_steps: Steps, at least: a small set needs more passes.
         batch_size: Pictures in a step.

@@ -27,8 +27,8 @@ def weights_by_presences(weight: float, presences: Tensor | None) -> float | Ten
     """How much each label takes from similar ones: ``κ_i = κ · 3 / (3 + n_i)``.
 
     Labels with few known images have much to learn from similar ones, those with many nothing.
-    Measured on photographs (``benchmarks/kin.py``): the same κ for all won as much on rare labels
-    and cost frequent ones half a point of average precision.
+    Measured on photographs (``benchmarks/studies/kin.py``): the same κ for all won as much on rare
+    labels and cost frequent ones half a point of average precision.
 
     Args:
         weight: κ.
