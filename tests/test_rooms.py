@@ -15,6 +15,8 @@ ROOMS = [
     ["disk_faults", "values"],
     ["atomic", "printing", "reading"],
     ["yaml_reading", "array_reading", "files"],
+    ["option_values"],
+    ["options"],
     ["csv_files", "folder_lock"],
     ["labels"],
     ["graph"],

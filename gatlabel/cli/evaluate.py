@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Any, get_type_hints
 
 import torch
 
+from gatlabel.cli.options import add_options, flags_of, given_options, topic_help
 from gatlabel.cli.output import show, show_json, show_table
 from gatlabel.cli.parsing import check_outputs, make_parser, parse
 from gatlabel.cli.tables import metrics_table
+from gatlabel.data.options import DataOptions
 from gatlabel.errors import InputError
 from gatlabel.files import write_json
+from gatlabel.option_values import from_text
+from gatlabel.options import differing, find, nested, updated
+from gatlabel.training.config import TrainConfig
 
 
 def evaluate_command(words: list[str]) -> None:
     """Evaluates a run on a split of its own data, or on other data."""
-    from gatlabel.training import evaluate
-    from gatlabel.training.config import TrainConfig
-    from gatlabel.training.data import ONLY_FOR, SET_OPTIONS, default_workers, read_data
-    from gatlabel.training.finished_runs import open_run
-    from gatlabel.training.options import flag, option_texts
+    flags = [flag for flag in flags_of(TrainConfig) if flag.path.partition(".")[0] == "data"]
+
+    def help_on(topic: str | None) -> str:
+        return basic if topic is None else topic_help(topic, flags)
 
     parser = make_parser(
         "evaluate",
         "Evaluates a trained run, on its own data or on the data that the options describe.",
+        help_on,
     )
     parser.add_argument("run", type=Path, help="The run folder.")
     parser.add_argument(
@@ -33,24 +36,20 @@ def evaluate_command(words: list[str]) -> None:
     )
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
-    texts = option_texts()
-    types = get_type_hints(TrainConfig)
-    data_options = (*ONLY_FOR, "on_error", "max_pixels")
-    for name in ("data", *data_options):
-        parser.add_argument(flag(name), type=types[name] | None, help=texts[name])
+    basic = (
+        f"{parser.format_help()}\ngatlabel evaluate --help data lists the options of other data."
+    )
+    add_options(parser, flags)
     options = parse(parser, words)
     check_outputs(options, "output")
-    given = {n: options[n] for n in ("data", *data_options) if options[n] is not None}
+    from gatlabel.training.data import default_workers, read_data
+    from gatlabel.training.evaluation import evaluate
+    from gatlabel.training.finished_runs import open_run
+
     model, config = open_run(options.run)
-    names = ("data", "root", "annotations", "year", "split_column", *SET_OPTIONS)
-    other_data = any(n in given and given[n] != getattr(config, n) for n in names)
-    if options.data is not None and options.data != config.data:
-        defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
-        options_of_data = {**{n: defaults[n] for n in data_options}, **given}
-        config = dataclasses.replace(config, **options_of_data)
-    else:
-        config = dataclasses.replace(config, **given)
-    splits = dict(read_data(config, evaluate_only=other_data).items())
+    own = config.data
+    config = updated(config, nested(given_options(options, flags)), from_text)
+    splits = dict(read_data(config, evaluate_only=_is_other(own, config.data)).items())
     available = [name for name, source in splits.items() if len(source)]
     split = options.split or ("test" if "test" in available else available[-1])
     if split not in available:
@@ -65,3 +64,10 @@ def evaluate_command(words: list[str]) -> None:
         show(*result.report.protocol)
     if options.output is not None:  # last: where it cannot be written, the figures were printed
         write_json(options.output, content)
+
+
+def _is_other(own: DataOptions, given: DataOptions) -> bool:
+    """Whether options name other data than those of the run, not only another way to read them."""
+    if type(own) is not type(given):
+        return True
+    return any(find(given, name).metadata.get("source") for name in differing(own, given))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatlabel.cli.output import add_row, make_table, show, show_table
-from gatlabel.cli.parsing import at_least_one, make_parser, parse
+from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.errors import InputError
 
 
@@ -23,11 +23,8 @@ def summary_command(words: list[str]) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("runs") / "summary", help="Folder of the summary."
     )
-    parser.add_argument("--resamples", type=int, default=2000,
-                        help="Without effect: intervals need no resampling.")  # fmt: skip
     parser.add_argument("--progress", type=bool, default=True, help="Show a progress bar.")
     options = parse(parser, words)
-    at_least_one(options, "resamples")
     from gatlabel.experiments import summarize
     from gatlabel.experiments.summary_tables import tables
 

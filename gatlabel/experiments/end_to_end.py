@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +29,19 @@ from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import mean_average_precision
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import TakesGraph
+from gatlabel.nn.options import HeadOptions
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import predict_logits
 from gatlabel.training.fitting import device_of, fit
 
+#: The options of training that a trial scales, by what it calls them.
+_SCALED = {
+    "lr": "optimizer.lr",
+    "weight_decay": "optimizer.weight_decay",
+    "shrinkage": "head.residual_decay",
+}
 TIMED = 32  # pictures whose features inference is timed on, and that training validates on
 
 
@@ -47,9 +57,11 @@ class EndToEndBackend:
 
     Attributes:
         train: All options of training; trials are factors on some of them.
+        heads: Options of each head, by its name.
     """
 
     train: TrainConfig
+    heads: Mapping[str, HeadOptions]
 
     def tune(self, who: Contender, where: Setting, options: dict[str, float], seed: int) -> float:
         """Trains once and returns the mAP on the tuning split."""
@@ -94,11 +106,11 @@ class EndToEndBackend:
         learn = learn.subset(rows.tolist())
         targets = hide(learn.targets, where.hidden, seed)
         counts = Cooccurrence.from_targets(targets, learn.labels)
-        own = make_graph(who.graph, counts, config) if who.graph else counts.graph("identity")
+        own = make_graph(who.graph, counts) if who.graph else counts.graph("identity")
         completion = complete_targets(who, torch.from_numpy(targets), own, counts, config, seed)
         learn = learn.with_targets(targets)
         torch.manual_seed(seed)
-        model = build_model(config, with_edges(own, who.edges, counts, seed), who.head)
+        model = build_model(config, with_edges(own, who.edges, counts, seed))
         # training wants something to validate on; what it says is not used, so a few pictures do
         splits = DataSplits("benchmark", learn, learn.subset(range(min(TIMED, len(learn)))))
         began = time.perf_counter()
@@ -109,11 +121,14 @@ class EndToEndBackend:
     def _config(
         self, who: Contender, where: Setting, options: dict[str, float], seed: int
     ) -> TrainConfig:
-        base = self.train.resolved()
-        scaled = {name: getattr(base, name) * factor for name, factor in options.items()}
-        return dataclasses.replace(
-            base, **scaled, seed=seed, progress=False, keep="last", patience=0
-        )
+        base = self.train.with_options({"head": self.heads[who.head]}).resolved()
+        scaled = {}
+        for name, factor in options.items():
+            path = _SCALED[name]
+            with suppress(AttributeError):  # not every head leaves the linear classifier
+                scaled[path] = operator.attrgetter(path)(base) * factor
+        run = {"run.seed": seed, "run.progress": False, "run.keep": "last", "run.patience": 0}
+        return base.with_options({**scaled, **run})
 
     def _head_microseconds(self, model: MultiLabelClassifier, source: ImageSource) -> float:
         from gatlabel.data import ImageDataset, evaluation_transform, stack_pictures

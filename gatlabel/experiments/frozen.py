@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from gatlabel.baselines.similarity.edges import similarity_graph
 from gatlabel.experiments.completing import complete_targets
+from gatlabel.experiments.config import Start
 from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.fitting import Features, FitOptions, fit_head, predict
 from gatlabel.experiments.graphs import make_graph, with_edges
@@ -25,13 +27,13 @@ from gatlabel.experiments.outcome import (
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures
 from gatlabel.experiments.similarity import SIMILARITY, chosen_similarity, share
 from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
-from gatlabel.experiments.starting import Start, linear_start
+from gatlabel.experiments.starting import linear_start
 from gatlabel.features import FeatureFile, Kind
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.metrics import mean_average_precision
 from gatlabel.nn import HEADS, Head, TakesGraph
+from gatlabel.nn.options import HeadOptions
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.head_options import head_options
 
 Rows = NDArray[np.int64]
 TIMED = 256  # pictures in the batch that inference is timed on
@@ -48,13 +50,15 @@ class FrozenBackend:
 
     Attributes:
         data: Features and targets.
-        train: Options of heads and graphs that hold for all.
+        train: Options that hold for all.
+        heads: Options of each head, by its name.
         fit: How heads are trained; trials change some of it.
         start: What linear classifiers, and those in other heads, start from.
     """
 
     data: FrozenData
     train: TrainConfig
+    heads: Mapping[str, HeadOptions]
     fit: FitOptions
     start: Start = "ridge"
 
@@ -105,10 +109,10 @@ class FrozenBackend:
         if who.graph == SIMILARITY:
             pooled = torch.tensor(_opened(self.data.train.files["pooled"])[rows])
             known = torch.from_numpy(targets)
-            choice = chosen_similarity(pooled, known, counts, self.train, seed)
+            choice = chosen_similarity(pooled, known, counts, self._train(who), seed)
             own: LabelGraph | None = similarity_graph(choice, counts.labels, counts)
         else:
-            own = make_graph(who.graph, counts, self.train) if who.graph else None
+            own = make_graph(who.graph, counts) if who.graph else None
         graph = counts.graph("identity") if own is None else own
         file = self.data.train.files[_kind(who.head)]
         array = _opened(file)
@@ -128,7 +132,11 @@ class FrozenBackend:
 
     def _head(self, who: Contender, graph: LabelGraph, width: int) -> Head:
         # heads without edges take the names of the labels from the graph
-        return HEADS[who.head](width, graph=graph, **head_options(self.train, who.head))  # type: ignore[call-arg]
+        options = self.heads[who.head].arguments()
+        return HEADS[who.head](width, graph=graph, **options)  # type: ignore[call-arg]
+
+    def _train(self, who: Contender) -> TrainConfig:
+        return self.train.with_options({"head": self.heads[who.head]})
 
     def _array(self, split: SplitFeatures, head: Head) -> NDArray[Any]:
         return _opened(split.files[_kind(head.kind)])

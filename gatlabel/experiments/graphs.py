@@ -2,61 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-import re
 import warnings
-from pathlib import Path
 from typing import Any
 
 from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS, Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted
-from gatlabel.training.building import GRAPH_FILES, build_graph
+from gatlabel.training.building import build_graph
+from gatlabel.training.building import parse_graph as training_graph
 from gatlabel.training.config import TrainConfig
-from gatlabel.yaml_reading import parse_yaml
 
 CONTROLS = ("identity", "random")
 
 
 def parse_graph(text: str) -> tuple[str, dict[str, Any]]:
-    """Splits ``conditional:given=source:top_k=3`` into the variant and its options.
-
-    The file of a graph, which may have a colon in its path, comes back whole.
+    """As :func:`gatlabel.training.building.parse_graph`, but no control.
 
     Raises:
         InputError: If an option has no value, or the graph is one of the controls.
     """
-    if _is_file_name(text):
-        return text, {}
-    name, *parts = text.split(":")
+    name, options = training_graph(text)
     if name in CONTROLS:
         raise InputError(f"graph {name!r} is a control and always in: leave it out")
-    options = {}
-    for part in parts:
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"graph {text!r}: write options as variant:name=value, got {part!r}")
-        try:
-            options[key.strip()] = parse_yaml(value, "the value")
-        except InputError:
-            raise InputError(f"graph {text!r}: {value!r} is no value of {key.strip()}") from None
     return name, options
 
 
-def _is_file_name(text: str) -> bool:
-    """Tells ``C:/graphs/pets.json`` from ``knn:vectors=words.txt``, which ends like a file too."""
-    name, _, rest = text.partition(":")
-    variant = name in VARIANTS or re.match(r"\w+=", rest)
-    return not variant and Path(text).suffix in GRAPH_FILES
-
-
-def make_graph(text: str, counts: Cooccurrence, train: TrainConfig) -> LabelGraph:
+def make_graph(text: str, counts: Cooccurrence) -> LabelGraph:
     """Builds the graph that the caller named: a variant with options, or a file.
 
     Args:
         text: See :func:`parse_graph`, or the file of a graph.
         counts: Counts of the training targets.
-        train: Options of graphs and node features, for all variants that take them.
 
     Raises:
         InputError: If there is no such variant or file, or an option does not fit.
@@ -65,31 +40,14 @@ def make_graph(text: str, counts: Cooccurrence, train: TrainConfig) -> LabelGrap
         # isolated labels are told once, by the plan, not by each of hundreds of runs
         warnings.simplefilter("ignore", IsolatedLabelsWarning)
         name, options = parse_graph(text)
-        if name not in VARIANTS and not options:  # a file, or an error
-            own = dataclasses.replace(
-                train, graph=text, graph_given=None, graph_threshold=None, graph_top_k=None
-            )
-            return build_graph(own, counts)
-        options = {**_for_all(name, train), **options}
+        if name not in VARIANTS:  # a file, or an error
+            return build_graph(TrainConfig(graph=text), counts)
         try:
             return counts.graph(name, **options)
         except TypeError as error:  # text for a number: variants compare before they check
             raise InputError(
                 f"graph {text!r}: an option has a value of the wrong type ({error})"
             ) from error
-
-
-def _for_all(variant: str, train: TrainConfig) -> dict[str, Any]:
-    """The options of graphs that training has, as far as a variant takes them."""
-    given = {
-        "given": train.graph_given,
-        "threshold": train.graph_threshold,
-        "top_k": train.graph_top_k,
-        "k": train.graph_top_k,
-        "vectors": train.node_features,
-    }
-    taken = inspect.signature(VARIANTS[variant]).parameters if variant in VARIANTS else ()
-    return {name: v for name, v in given.items() if v is not None and name in taken}
 
 
 def with_edges(graph: LabelGraph, edges: str, counts: Cooccurrence, seed: int) -> LabelGraph:

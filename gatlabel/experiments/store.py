@@ -16,6 +16,7 @@ from gatlabel.array_reading import read_npz
 from gatlabel.csv_files import read_rows, write_csv
 from gatlabel.disk_faults import PREFIX
 from gatlabel.errors import InputError, first_line
+from gatlabel.experiments.config import MOST_SEEDS
 from gatlabel.experiments.contenders import EDGES, Contender
 from gatlabel.experiments.outcome import METRICS, THIRDS, Setting
 from gatlabel.experiments.score_names import old_score_name, score_name
@@ -28,7 +29,6 @@ CHOSEN = ("lr", "weight_decay", "hold", "shrinkage")  # end to end without hold
 RUN_COLUMNS = (*IDENTITY, *METRICS, *THIRDS, *COSTS, *CHOSEN)
 TUNING_COLUMNS = (*IDENTITY, "trial", *CHOSEN, "mAP")
 
-MOST_SEEDS = 10_000
 
 RunKey = tuple[Contender, Setting, int]
 

@@ -96,8 +96,9 @@ def _before_training(
     nodes = getattr(trained, "nodes", None)
     if isinstance(nodes, NodeFeatures):  # fixed ones are as they were, and perhaps from a file
         options["node_features"] = "learned" if nodes.trainable else nodes.vectors
-    torch.manual_seed(config.seed)
-    unread_encoder(model.encoder.name, config.weights, stride=model.encoder.stride)  # draws first
+    torch.manual_seed(config.run.seed)
+    # the encoder draws first
+    unread_encoder(model.encoder.name, config.encoder.weights, stride=model.encoder.stride)
     head = type(trained)(trained.in_features, graph=graph, **options).eval()
     if graph.counts.images is not None:
         head.start_at(torch.from_numpy(graph.counts.base_rates))

@@ -37,17 +37,17 @@ def device_of(config: TrainConfig) -> torch.device:
     Raises:
         InputError: If CUDA is asked for and there is none.
     """
-    if config.device == "cuda" and not torch.cuda.is_available():
+    if config.run.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device=cuda, but torch sees no CUDA device; use auto or cpu")
-    if config.device == "auto":
+    if config.run.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.device)
+    return torch.device(config.run.device)
 
 
 def precision_of(config: TrainConfig) -> Any:
     """Returns Lightning's name of the precision: bf16 or fp16 mixed precision, or float32."""
     device = device_of(config)
-    if config.amp == "off" or (config.amp == "auto" and device.type == "cpu"):
+    if config.run.amp == "off" or (config.run.amp == "auto" and device.type == "cpu"):
         return "32-true"
     if device.type == "cpu" or torch.cuda.is_bf16_supported():
         return "bf16-mixed"
@@ -71,8 +71,8 @@ def fit(
     """Trains a model in place.
 
     Args:
-        model: The model; afterwards it holds the weights that ``config.keep`` names, averaged
-            where ``config.ema`` is on, in evaluation mode on the CPU.
+        model: The model; afterwards it holds the weights that ``config.run.keep`` names, averaged
+            where ``config.optimizer.ema`` is on, in evaluation mode on the CPU.
         config: The options.
         loaders: Of training and of validation images.
         checkpoints: Folder for checkpoints; none writes none.
@@ -89,7 +89,7 @@ def fit(
 
     Raises:
         InputError: If the checkpoint does not fit the model, a value is not finite, an extra is
-            missing, or there is no compiler for ``config.compile``.
+            missing, or there is no compiler for ``config.run.compile``.
     """
     train_loader, val_loader = loaders
     device = device_of(config)
@@ -98,19 +98,19 @@ def fit(
     callbacks: list[Callback] = [curves]
     if signals is not None:
         callbacks.append(Interruptible(signals))
-    if config.ema:
-        callbacks.append(MovingAverage(config.ema))
-    if config.patience and measured:
-        callbacks.append(EarlyStopping("val_mAP", mode="max", patience=config.patience))
+    if config.optimizer.ema:
+        callbacks.append(MovingAverage(config.optimizer.ema))
+    if config.run.patience and measured:
+        callbacks.append(EarlyStopping("val_mAP", mode="max", patience=config.run.patience))
     if checkpoints is not None:
         callbacks.append(EpochCheckpoints(checkpoints, record or {}))
-    if config.progress:
+    if config.run.progress:
         from lightning.pytorch.callbacks import RichProgressBar
 
         callbacks.append(RichProgressBar(leave=False))
     source = getattr(train_loader.dataset, "source", None)
     guard = NonFiniteGuard(
-        config.on_nan, getattr(source, "ids", ()), checkpoints and checkpoints.parent, log
+        config.run.on_nan, getattr(source, "ids", ()), checkpoints and checkpoints.parent, log
     )
     module = TrainingModule(model, config, len(train_loader), completion, guard)
     if resume is not None and resume.complete:
@@ -122,22 +122,22 @@ def fit(
                 accelerator="gpu" if device.type == "cuda" else "cpu",
                 devices=1,
                 precision=precision_of(config),
-                max_epochs=config.epochs,
-                gradient_clip_val=config.clip_gradient or None,
+                max_epochs=config.run.epochs,
+                gradient_clip_val=config.optimizer.clip_gradient or None,
                 callbacks=callbacks,
                 logger=_logger(logs),
                 enable_checkpointing=checkpoints is not None,
                 # one process, whatever the environment says of tasks: several are refused before
                 plugins=[LightningEnvironment()],
                 enable_model_summary=False,
-                enable_progress_bar=config.progress,
+                enable_progress_bar=config.run.progress,
                 num_sanity_val_steps=0,
                 log_every_n_steps=1,
             )
             if resume is not None:
                 resume_from(trainer, resume)
             _run(trainer, module, loaders, config, resume)
-    if config.keep == "best" and measured and checkpoints is not None:
+    if config.run.keep == "best" and measured and checkpoints is not None:
         _keep_best(module, checkpoints, log)
     model.cpu().eval()
     return curves.rows
@@ -152,11 +152,11 @@ def _run(
 ) -> None:
     path = None if resume is None else resume.path
     try:
-        with compiled(module.model.encoder, config.compile):
+        with compiled(module.model.encoder, config.run.compile):
             trainer.fit(module, *loaders, ckpt_path=path, weights_only=True)
     except RuntimeError as error:
         reason = first_line(error)
-        if config.compile and "compiler" in str(error):
+        if config.run.compile and "compiler" in str(error):
             raise InputError(f"compile: torch.compile failed ({reason}); leave it out") from error
         if path is not None and ("loading state_dict" in str(error) or "size of tensor" in reason):
             raise InputError(f"the checkpoint {path} does not fit the run's model") from error
@@ -174,8 +174,8 @@ def _is_measurable(loader: DataLoader[Item], config: TrainConfig, log: Log) -> b
         ((targets == PRESENT).any(0) & (targets == ABSENT).any(0)).any()
     ):
         return True
-    unused = [f"patience={config.patience}"] if config.patience else []
-    unused += ["keep=best"] if config.keep == "best" else []
+    unused = [f"patience={config.run.patience}"] if config.run.patience else []
+    unused += ["keep=best"] if config.run.keep == "best" else []
     if unused:
         log(
             "note: no label has both presences and absences among the validation images, so there "

@@ -61,7 +61,7 @@ def start_in_closed_form(
     """Starts the head at ridge regression and logs the figures of that start on validation images.
 
     The encoder runs over training and validation images, whole and resized, once for every size.
-    Features are kept in ``config.cache_folder``, so that another head or graph starts without.
+    Features are kept in the cache folder, so that another head or graph starts without.
 
     Args:
         model: The model as it was built; its head and the size of its images change in place, its
@@ -176,4 +176,4 @@ def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> floa
 def features(model: MultiLabelClassifier, source: ImageSource, config: TrainConfig) -> Tensor:
     """Pooled features ``(N, D)`` of whole images, from the cache where it has them."""
     with evaluating(model, config):
-        return torch.tensor(extract(model, source, "pooled", config.cache_folder).open())
+        return torch.tensor(extract(model, source, "pooled", config.images.cache_folder).open())

@@ -9,8 +9,7 @@ from gatlabel.experiments import make_config
 from gatlabel.experiments.comparisons import pairs
 from gatlabel.experiments.contenders import Contender, contenders
 from gatlabel.experiments.graphs import control_is_the_graph, make_graph, parse_graph, with_edges
-from gatlabel.graph import VARIANTS, Cooccurrence
-from gatlabel.training import TrainConfig
+from gatlabel.graph import Cooccurrence
 
 COUNTS = Cooccurrence.from_targets(
     [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 1]], ["a", "b", "c", "d"]
@@ -114,14 +113,13 @@ def test_wrong_names(arguments, message: str) -> None:
 
 
 def test_graphs_take_options() -> None:
-    assert parse_graph("conditional:given=source:top_k=3") == (
+    assert parse_graph("conditional:given=source,top_k=3") == (
         "conditional",
         {"given": "source", "top_k": 3},
     )
-    config = TrainConfig()
-    built = make_graph("conditional:given=source:top_k=1", COUNTS, config)
+    built = make_graph("conditional:given=source,top_k=1", COUNTS)
     assert built == COUNTS.graph("conditional", given="source", top_k=1)
-    assert make_graph("complete", COUNTS, config) == COUNTS.graph("complete")
+    assert make_graph("complete", COUNTS) == COUNTS.graph("complete")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +142,7 @@ def test_a_graph_is_read_from_a_path_with_a_colon(tmp_path) -> None:
     path.parent.mkdir()
     graph = COUNTS.graph("complete")
     graph.save(path)
-    assert make_graph(str(path), COUNTS, TrainConfig()).to_dense().equal(graph.to_dense())
+    assert make_graph(str(path), COUNTS).to_dense().equal(graph.to_dense())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +159,7 @@ def test_a_graph_is_read_from_a_path_with_a_colon(tmp_path) -> None:
 )
 def test_wrong_graphs(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_graph(text, COUNTS, TrainConfig())
+        make_graph(text, COUNTS)
 
 
 def test_controls_keep_what_they_promise() -> None:
@@ -176,18 +174,6 @@ def test_controls_keep_what_they_promise() -> None:
     assert control_is_the_graph(complete, "random", COUNTS)
     assert control_is_the_graph(complete, "permuted", COUNTS)
     assert not control_is_the_graph(graph, "permuted", COUNTS)
-
-
-def test_options_for_all_graphs_reach_those_that_take_them() -> None:
-    train = TrainConfig(graph_top_k=1, graph_given="source", graph_threshold=0.01)
-    for name in ("conditional", "npmi", "complete"):
-        make_graph(name, COUNTS, train)
-    own = {"top_k": 1, "threshold": 0.01}
-    assert make_graph("npmi", COUNTS, train) == VARIANTS["npmi"](COUNTS, **own)
-    # what stands with the graph goes before what stands for all
-    assert make_graph("npmi:top_k=2", COUNTS, train) == VARIANTS["npmi"](
-        COUNTS, **{**own, "top_k": 2}
-    )
 
 
 @pytest.mark.parametrize("head", ["linear", "gat", "csra"])

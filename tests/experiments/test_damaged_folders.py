@@ -22,7 +22,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "out"
     store = Store(folder)
     targets = (np.arange(24).reshape(12, 2) % 3 == 0).astype(np.float32)
-    fixed = make_config("graphs", data="csv", root="photos").fixed()
+    fixed = make_config("graphs", **{"data": "csv", "data.root": "photos"}).fixed()
     store.begin(fixed, targets, ("cat", "dog"), np.array([4, 5]))
     who = [Contender("linear"), Contender("gat", "npmi")]
     for number, contender in enumerate(who):
@@ -42,7 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def summary(folder: Path) -> int:
     out = str(folder.parent / "summary")
     words = ["benchmark", "summary", str(folder), "--output", out, "--no-progress"]
-    return main([*words, "--resamples", "100"])
+    return main([*words])
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_file_of_other_content(name: str, value: str, folder: Path, capsys) ->
         ("machine.json", {"versions": 3}),
         ("benchmark.json", {"train_fractions": "all"}),
         ("benchmark.json", {"train_fractions": ["x"]}),
-        ("benchmark.json", {"hide_labels": None}),
+        ("benchmark.json", {"mask_labels": None}),
         ("benchmark.json", {"kind": {}}),
     ],
     ids=str,

@@ -1,6 +1,5 @@
 """The linear classifiers that frozen runs start from."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from gatlabel.experiments.outcome import Setting
 from gatlabel.features import FeatureFile
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn.heads.kin import Kin
-from tests.experiments.synthetic import NAMES, benchmark, config, train_config
+from tests.experiments.synthetic import NAMES, SMALL, benchmark, config
 
 
 @pytest.fixture
@@ -71,7 +70,9 @@ def test_heads_held_to_it_end_there(counted, tmp_path: Path, head: str) -> None:
     who = Contender(head, "conditional" if head == "gat" else "")
     scores = {}
     for start in ("ridge", "random"):
-        other = FrozenBackend(backend.data, backend.train, FitOptions(0, 0, 0, 2, 12, 16), start)
+        other = FrozenBackend(
+            backend.data, backend.train, SMALL, FitOptions(0, 0, 0, 2, 12, 16), start
+        )
         scores[start] = torch.from_numpy(other.run(who, Setting(), options, 0, False)[0].logits)
     if head == "csra":
         assert counted == []
@@ -96,8 +97,7 @@ def test_contenders_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     _, backend = benchmark(tmp_path)
     vectors = np.random.default_rng(0).random((6, 3))
     np.savez(tmp_path / "vectors.npz", names=np.array(NAMES), vectors=vectors)
-    train = replace(train_config(), node_features=str(tmp_path / "vectors.npz"))
-    backend = replace(backend, train=train)
+    knn = f"knn:vectors={tmp_path / 'vectors.npz'},k=2"
     held = {"lr": 1e-6, "weight_decay": 0.0, "hold": 1e9, "shrinkage": 0.9999}
     learned, reported = (
         Features(split.files["pooled"].open(), scale=1.0)[np.arange(len(split.targets))]
@@ -107,8 +107,8 @@ def test_contenders_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     counts = Cooccurrence.from_targets(targets.numpy(), NAMES)
     graph = counts.graph("knn", vectors=vectors, k=2)
     for who in (
-        Contender("gat", "knn:k=2"),
-        Contender("gat", "knn:k=2", "random"),
+        Contender("gat", knn),
+        Contender("gat", knn, "random"),
         Contender("gat", edges="none"),
     ):
         edges = with_edges(graph, who.edges, counts, seed=3)
