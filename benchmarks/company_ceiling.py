@@ -93,7 +93,7 @@ def study(folder: Path) -> tuple[list[float], dict[str, list[float]]]:
     targets = torch.from_numpy(roles.train.targets)
     counts = Cooccurrence.from_targets(roles.train.targets, roles.train.labels)
     rates = torch.from_numpy(counts.base_rates).float()
-    graph = make_graph(GRAPH, counts, config)
+    graph = make_graph(GRAPH, counts)
     judged = torch.from_numpy(roles.report.targets)
 
     def points(logits: Tensor) -> float:

@@ -34,6 +34,7 @@ from gatlabel.experiments.preparation import read_task
 from gatlabel.experiments.tuning import END_TO_END_SPACE, best_trial, trial_options
 from gatlabel.experiments.workers import RunJob, TuneJob, usable_cores, work
 from gatlabel.files import read_json, write_json
+from gatlabel.nn.options import Linear
 
 RESULTS = Path(__file__).parent / "results" / "gat-end-to-end.json"
 KEPT = Path("runs") / "gat-end-to-end"
@@ -82,10 +83,13 @@ def main() -> None:
     given = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
     config = make_config(
-        "graphs", data="scenes", seed=14, train_pictures=2000, test_pictures=3000,
-        mode="end-to-end", heads=("gat",), graphs=("conditional",),
-    )  # fmt: skip
-    backend = EndToEndBackend(config.train)
+        "graphs",
+        mode="end-to-end",
+        heads=("gat",),
+        graphs=("conditional",),
+        **{"data": "scenes", "run.seed": 14, "data.train_images": 2000, "data.test_images": 3000},
+    )
+    backend = EndToEndBackend(config.train, {"linear": Linear(), **config.head_options})
     trials = trial_options(END_TO_END_SPACE, given.trials)
     scores = tuned(backend, trials, given.workers)
     chosen = {}
@@ -118,18 +122,24 @@ def main() -> None:
             for who in (LINEAR, GAT, CUT)
         },
         "comparisons": [
-            {"ours": c.ours.title, "against": c.against, **c.to_dict()["difference"],
-             "corrected": c.corrected}
+            {
+                "ours": c.ours.title,
+                "against": c.against,
+                **c.to_dict()["difference"],
+                "corrected": c.corrected,
+            }
             for c in found
         ],
         "machine": machine(given.workers),
-    }  # fmt: skip
+    }
     write_json(RESULTS, content)
     for c in found:
         d = c.difference
         low, high = (float("nan") if end is None else 100 * end for end in (d.low, d.high))
-        print(f"{c.ours.title} to {c.against}: {100 * d.value:+.2f} [{low:+.2f}, {high:+.2f}], "
-              f"p {d.p}, corrected {c.corrected}")  # fmt: skip
+        print(
+            f"{c.ours.title} to {c.against}: {100 * d.value:+.2f} [{low:+.2f}, {high:+.2f}], "
+            f"p {d.p}, corrected {c.corrected}"
+        )
 
 
 def _points(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> float:

@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results" / "linear-start.json"
 RUNS = Path("runs") / "linear-start"
 STARTS, FRACTIONS = ("random", "ridge"), (0.1, 0.3, 1.0)
 LINEAR = Contender("linear")
-_PHOTOGRAPHS = {"data": "csv", "backbone": "efficientnet_lite0", "image_size": 224}
+_PHOTOGRAPHS = {"data": "csv", "encoder.backbone": "efficientnet_lite0", "images.size": 224}
 #: Scenes of drawings that the start was not chosen on.
 DATA: dict[str, dict[str, Any]] = {
     "scenes": {"data": "scenes", "seed": 5, "tuning_seeds": 3},
@@ -45,9 +45,14 @@ def study(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, Any]
     stores = {}
     for start in STARTS:
         config = make_config(
-            "heads", **options, heads=("linear",), train_fractions=FRACTIONS, seeds=seeds,
-            frozen_start=start, output=RUNS / name / start,
-        )  # fmt: skip
+            "heads",
+            heads=("linear",),
+            train_fractions=FRACTIONS,
+            seeds=seeds,
+            frozen_start=start,
+            output=RUNS / name / start,
+            **options,
+        )
         machine = run_benchmark(config).machine
         stores[start] = Store(RUNS / name / start)
         stores[start].load()
@@ -92,7 +97,7 @@ def main() -> None:
         if given["data"] == "csv" and not root.is_dir():
             print(f"no {root}, left out")
             continue
-        more = {"root": root} if given["data"] == "csv" else {}
+        more = {"data.root": root} if given["data"] == "csv" else {}
         rows += study(name, {**given, **more}, options.seeds)
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = p

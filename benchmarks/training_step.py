@@ -21,7 +21,6 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 
 import lightning.pytorch as pl
 import torch
@@ -39,7 +38,15 @@ from gatlabel.training.optimizers import make_optimizer, make_schedule
 
 LABELS = 20
 NAMES = [f"label {k}" for k in range(LABELS)]
-CONFIG = TrainConfig(epochs=1, ema=0.0, device="cpu", amp="off", progress=False)
+CONFIG = TrainConfig().with_options(
+    {
+        "run.epochs": 1,
+        "optimizer.ema": 0.0,
+        "run.device": "cpu",
+        "run.amp": "off",
+        "run.progress": False,
+    }
+)
 
 
 def tiny() -> MultiLabelClassifier:
@@ -158,7 +165,7 @@ def stepper(
         model.encoder.to(memory_format=torch.contiguous_format)
     if compiled:
         model.encoder.compile()
-    optimizer = make_optimizer(model, replace(CONFIG, amp="on" if amp else "off"))
+    optimizer = make_optimizer(model, CONFIG.with_options({"run.amp": "on" if amp else "off"}))
     if not fused:
         for group in optimizer.param_groups:
             group["fused"] = False

@@ -23,14 +23,14 @@ from gatlabel.files import write_json
 RESULTS = Path(__file__).parent / "results" / "treatments.json"
 HIDDEN = (0.1, 0.5, 0.8, 0.9, "single")
 OPTIONS: dict[str, Any] = {
-    **{"heads": ("linear",), "graphs": ("npmi",), "trials": 1, "hide_labels": HIDDEN},
+    **{"heads": ("linear",), "graphs": ("npmi",), "trials": 1, "mask_labels": HIDDEN},
     "unknown": ("ignore", "negative", "prior", "complete"),
 }
-PHOTOGRAPHS = {"data": "csv", "backbone": "efficientnet_lite0", "image_size": 224}
+PHOTOGRAPHS = {"data": "csv", "encoder.backbone": "efficientnet_lite0", "images.size": 224}
 #: Name, options.
 DATA: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("scenes, voc", {"data": "scenes", "scene_preset": "voc", "seed": 13}),
-    ("scenes, coco", {"data": "scenes", "scene_preset": "coco", "seed": 13}),
+    ("scenes, voc", {"data": "scenes", "data.preset": "voc", "run.seed": 13}),
+    ("scenes, coco", {"data": "scenes", "data.preset": "coco", "run.seed": 13}),
     ("voc2007-part", PHOTOGRAPHS),
     ("coco-part", PHOTOGRAPHS),
 )
@@ -54,7 +54,11 @@ def rows_of(name: str, result: BenchmarkResult) -> list[dict[str, Any]]:
             completed = f", completed with {who.completion} edges" if who.completion else ""
             rows.append(
                 {
-                    **{"data": name, "hidden": where.hidden, "unknown": who.unknown + completed},
+                    **{
+                        "data": name,
+                        "hidden": where.hidden,
+                        "unknown": who.unknown + completed,
+                    },
                     **{
                         name: [round(100 * run.values[name], 3) for run in runs]
                         for name in ("mAP", "CF1", "OF1")
@@ -74,15 +78,20 @@ def main() -> None:
     given = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for name, options in DATA:
-        root = {"root": given.shared / "data" / name} if options["data"] == "csv" else {}
+        root = {"data.root": given.shared / "data" / name} if options["data"] == "csv" else {}
         if root and not root["root"].is_dir():
             print(f"{name}: not there, left out")
             continue
         output = Path("runs") / "treatments" / name.replace(", ", "-")
         config = make_config(
-            "graphs", **OPTIONS, **options, **root,
-            seeds=given.seeds, workers=given.workers, output=output,
-        )  # fmt: skip
+            "graphs",
+            seeds=given.seeds,
+            workers=given.workers,
+            output=output,
+            **OPTIONS,
+            **options,
+            **root,
+        )
         rows += rows_of(name, run_benchmark(config))
     for row in rows:
         shown = "; ".join(

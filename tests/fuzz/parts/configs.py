@@ -21,7 +21,8 @@ WORDS: tuple[Any, ...] = (
 )
 TEXTS = (
     b"a: &a [1]\nb: *a\n", b"a: &a [*a]\n", b"!!python/object/apply:os.system [touch x]\n",
-    b"run: {epochs: 2026-99-99}\n", b"run: {seed: 1_000}\n", b"optimizer: {lr: 1e-3}\n", b"? [a]\n: b\n", b"--- a\n--- b\n",
+    b"run: {epochs: 2026-99-99}\n", b"run: {seed: 1_000}\n", b"optimizer: {lr: 1e-3}\n",
+    b"? [a]\n: b\n", b"--- a\n--- b\n",
     b"<<: {seed: 1}\n", b"%YAML 9.9\n---\nseed: 1\n", b"seed: 0x10\n", b"seed: 12:30:45\n",
     b"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b]\n",
 )  # fmt: skip
