@@ -94,8 +94,8 @@ class Claim:
         }
 
 
+BY_NAMES = "knn:vectors=names"
 GAT, COMPLETED = "gat · conditional", "linear · {} · unknown: complete"
-NAMED = "knn:vectors=names"
 SIZES, HIDDEN = (0.1, 0.3, 1.0), (0.1, 0.5, 0.8, 0.9)
 
 
@@ -112,10 +112,10 @@ def _completion(graph: str) -> tuple[Claim, ...]:
 
 def _kin_completion() -> tuple[Claim, ...]:
     """As completion, and that it has to be these edges."""
-    ours = COMPLETED.format(NAMED)
+    ours = COMPLETED.format(BY_NAMES)
     controls = ("completion without edges", "completion with random edges")
     edges = tuple(Claim(ours, a, "better", 0.0, hidden=h) for h in (0.5, 0.9) for a in controls)
-    return (*_completion(NAMED), *edges)
+    return (*_completion(BY_NAMES), *edges)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ _MISSING = {"heads": ("linear",), "graphs": ("npmi",), "mask_labels": HIDDEN,
             "unknown": ("ignore", "complete")}  # fmt: skip
 # other drawings than seed 0's, which the space of the tuning was revised on
 _SCENES = {"data": "scenes", "run.seed": 1, "tuning_seeds": 3}
-_KIN = {"graphs": (NAMED,)}
+_KIN = {"graphs": (BY_NAMES,)}
 _PHOTOGRAPHS = {"data": "csv", "encoder.backbone": "efficientnet_lite0", "images.size": 224}
 
 NEAREST = "npmi:top_k=10"

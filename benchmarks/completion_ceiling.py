@@ -34,7 +34,7 @@ from torch import Tensor
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.data.scenes import SceneImages
 from gatlabel.data.scenes.ising import IsingModel
-from gatlabel.data.scenes.label_model import label_model
+from gatlabel.data.scenes.label_models import label_model
 from gatlabel.experiments import make_config
 from gatlabel.experiments.fitting import Features, FitOptions, fit_head, predict
 from gatlabel.experiments.machine import machine

@@ -71,14 +71,6 @@ def line(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def import_time(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The row of the one script that writes another form."""
-    found = content["ratio"]
-    spread, name = [found["min"], found["max"]], "import of gatlabel.nn, times import torch"
-    row = {"row": name, "value": found["median"], "spread": spread, "unit": "×"}
-    return [{**row, "limit": found["target"]}]
-
-
 def in_words(machine: Any) -> str:
     """The machine of a result, as one line."""
     if not isinstance(machine, dict):
@@ -98,8 +90,7 @@ def main() -> None:
             print(f"no {path.name}: its script has not run", file=sys.stderr)
             continue
         content = json.loads(path.read_text(encoding="utf-8"))
-        rows = import_time(content) if part == "import-time" else content["rows"]
-        for row in rows:
+        for row in content["rows"]:
             lines.append(line(row))
             if "against_float_first" in row:
                 second = {**row, "ratio": row["against_float_first"], "against": FLOAT_FIRST}

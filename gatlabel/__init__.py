@@ -13,8 +13,9 @@ The names below load their modules when they are first used, so importing gatlab
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
     from gatlabel.deploy import Prediction, Predictor
@@ -22,19 +23,10 @@ if TYPE_CHECKING:
     from gatlabel.labels import LabelSet
     from gatlabel.model import MultiLabelClassifier
     from gatlabel.training import TrainConfig, train
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "Cooccurrence": "gatlabel.graph",
-    "LabelGraph": "gatlabel.graph",
-    "LabelSet": "gatlabel.labels",
-    "MultiLabelClassifier": "gatlabel.model",
-    "Prediction": "gatlabel.deploy",
-    "Predictor": "gatlabel.deploy",
-    "TrainConfig": "gatlabel.training",
-    "train": "gatlabel.training",
-}
 
 __all__ = [
     "Cooccurrence",
@@ -47,13 +39,3 @@ __all__ = [
     "__version__",
     "train",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gatlabel' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

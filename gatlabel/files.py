@@ -20,6 +20,7 @@ __all__ = [
     "WriteError",
     "atomic_folder",
     "atomic_path",
+    "check_drawing",
     "read_json",
     "read_text",
     "remove_leftovers",
@@ -30,6 +31,7 @@ __all__ = [
     "write_text",
 ]
 
+_DRAWINGS = (".png", ".svg", ".pdf")
 _HALVES = re.compile("[\ud800-\udfff]")  # of surrogate pairs, which UTF-8 cannot hold
 
 
@@ -132,6 +134,16 @@ def _exchange(target: Path, new: Path, old: Path, replaces: Collection[str], las
                 f"cannot write the folder {target}: {error.strerror}; what stood there is in {old}"
             ) from error
         raise
+
+
+def check_drawing(path: str | os.PathLike[str]) -> None:
+    """Checks that a file name says in which format to draw.
+
+    Raises:
+        InputError: If it ends in none of .png, .svg and .pdf.
+    """
+    if Path(path).suffix.lower() not in _DRAWINGS:
+        raise InputError(f"cannot draw to {os.fspath(path)}: end the name in .png, .svg or .pdf")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

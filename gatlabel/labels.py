@@ -10,7 +10,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,6 +203,28 @@ class LabelSet(Sequence[str]):
             return cls(lines)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
+
+
+def labels_of(value: Any) -> LabelSet:
+    """Returns label names that a JSON file holds as a list.
+
+    Raises:
+        InputError: If it is no list of names, or an empty one.
+    """
+    if not isinstance(value, list) or not value:
+        raise InputError(f"labels={shown(value)}: give a list of names")
+    return LabelSet(value)
+
+
+def first_difference(theirs: Sequence[Any], ours: Sequence[Any]) -> str:
+    """Says in words where two lists of labels differ first."""
+    pairs = enumerate(zip(theirs, ours, strict=False))
+    place = next((k for k, (one, other) in pairs if one != other), None)
+    if place is None:
+        return f"they are for {len(theirs)}, and here are {len(ours)}"
+    alike = set(map(str, theirs)) == set(map(str, ours))
+    order = ", the same in another order" if alike and len(theirs) == len(ours) else ""
+    return f"number {place} is {shown(theirs[place])} there and {shown(ours[place])} here{order}"
 
 
 def _shown(names: Sequence[str], most: int = 10) -> str:

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder, create_encoder
-from gatlabel.encoders.encoder import MOST_PIXELS, OWN_MODULE, SAFE_PIXELS
+from gatlabel.encoders.encoder import OWN_MODULE
+from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES, SAFE_PIXELS
 from gatlabel.errors import InputError, MissingExtraError, first_line, unknown_choice
 from gatlabel.files import atomic_folder, write_json
 from gatlabel.labels import LabelSet
 from gatlabel.model_file import (
     FILE,
     FORMAT,
-    RESIZES,
     ModelDescription,
     check_companions,
     check_sizes,

@@ -15,19 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from gatlabel.encoders.description import EncoderDescription
-from gatlabel.encoders.encoder import MOST_PIXELS
+from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import read_json
-from gatlabel.labels import LabelSet
+from gatlabel.labels import LabelSet, first_difference, labels_of
 from gatlabel.nn import HEADS
-from gatlabel.nn.identity import first_difference
 from gatlabel.nn.pooling import POOLINGS
 from gatlabel.saving import require_file
 from gatlabel.values import finite_number, line_of_text, shown, truth_value, whole_number
 
 FORMAT = "gatlabel-model-1"
 FILE = "model.json"
-RESIZES = ("squash", "pad", "crop")
 MOST = 2**16  # of any width, number of heads or layers
 USUAL_WIDTH = 2**12  # a width below it may leave no trace in the weights
 MOST_STEPS = 1000  # of a head's iterations: each is a loop of Python
@@ -100,17 +98,6 @@ def _description(config: Mapping[str, Any]) -> ModelDescription:
         _choice(config.get("resize"), "resize", RESIZES),
         whole_number(config.get("image_size"), "image_size", 1, MOST_PIXELS),
     )
-
-
-def labels_of(value: Any) -> LabelSet:
-    """Returns label names that a JSON file holds as a list.
-
-    Raises:
-        InputError: If it is no list of names, or an empty one.
-    """
-    if not isinstance(value, list) or not value:
-        raise InputError(f"labels={shown(value)}: give a list of names")
-    return LabelSet(value)
 
 
 def _table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -67,6 +67,18 @@ def finite_number(value: Any, what: str, least: float = -math.inf, most: float =
     return number
 
 
+def three_numbers(value: Any, name: str, *, above_zero: bool = False) -> tuple[float, ...]:
+    """Reads mean or standard deviation of the three channels.
+
+    Raises:
+        InputError: If it is no list of three finite numbers, or one is out of range.
+    """
+    if not isinstance(value, list) or len(value) != 3:
+        raise InputError(f"{name}={shown(value)}: give three numbers, one a channel")
+    least = 1e-6 if above_zero else -1e3
+    return tuple(finite_number(item, name, least, 1e3) for item in value)
+
+
 def truth_value(value: Any, what: str) -> bool:
     """Returns ``True`` or ``False``; no number and no text is one.
 

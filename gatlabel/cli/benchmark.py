@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-import re
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -22,6 +21,7 @@ from gatlabel.cli.parsing import Namespace, Parser, make_parser, parse
 from gatlabel.cli.summary import summary_command
 from gatlabel.errors import InputError, Interrupted, unknown_choice
 from gatlabel.experiments.config import BenchmarkConfig
+from gatlabel.graph.spec import split_specs
 from gatlabel.interruptions import Stopped
 from gatlabel.option_values import from_text, kinds_of
 from gatlabel.options import differing, nested, updated
@@ -152,18 +152,7 @@ def _value(name: str, text: Any, hint: Any) -> Any:
     if get_origin(hint) is not tuple:
         return from_text(text, hint)
     numbers = float in kinds_of(get_args(hint)[0])
-    return [_item(name, part) if numbers else part for part in split_items(text.strip("[]"))]
-
-
-def split_items(text: str) -> list[str]:
-    """Splits a list at its commas, but not the options of an item: ``npmi:top_k=5,a=1,lift``."""
-    found: list[str] = []
-    for part in text.split(","):
-        if found and ":" in found[-1] and re.match(r"\s*\w+\s*=", part):
-            found[-1] += f",{part}"
-        else:
-            found.append(part.strip())
-    return found
+    return [_item(name, part) if numbers else part for part in split_specs(text.strip("[]"))]
 
 
 def _item(name: str, text: str) -> str | float:

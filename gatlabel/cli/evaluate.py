@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from gatlabel.cli.options import add_options, flags_of, given_options, topic_help
 from gatlabel.cli.output import show, show_json, show_table
 from gatlabel.cli.parsing import check_outputs, make_parser, parse
@@ -36,12 +34,12 @@ def evaluate_command(words: list[str]) -> None:
     )
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
-    basic = (
-        f"{parser.format_help()}\ngatlabel evaluate --help data lists the options of other data."
-    )
+    basic = f"{parser.format_help()}\ngatlabel evaluate --help data: the options of other data."
     add_options(parser, flags)
     options = parse(parser, words)
     check_outputs(options, "output")
+    import torch
+
     from gatlabel.training.data import default_workers, read_data
     from gatlabel.training.evaluation import evaluate
     from gatlabel.training.finished_runs import open_run

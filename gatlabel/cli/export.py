@@ -17,8 +17,6 @@ DESCRIPTION = (
 
 def export_command(words: list[str]) -> None:
     """Exports a run, and says how well the file agrees with it."""
-    from gatlabel.deploy import export_model
-
     parser = make_parser("export", DESCRIPTION)
     parser.add_argument("run", type=Path, help="The run folder.")
     parser.add_argument(
@@ -40,6 +38,8 @@ def export_command(words: list[str]) -> None:
         help="Probability from which a label is present, for whoever loads the bundle.",
     )
     options = parse(parser, words)
+    from gatlabel.deploy import export_model
+
     output = options.output or options.run / options.format
     export = export_model(
         options.run,

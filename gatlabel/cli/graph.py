@@ -6,19 +6,16 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from gatlabel.cli.output import show, show_block
 from gatlabel.cli.parsing import at_least_one, check_outputs, make_parser, parse
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.graph import (
-    VARIANTS,
-    Cooccurrence,
-    IsolatedLabelsWarning,
-    LabelGraph,
-    compare,
-    draw_comparison,
-)
+from gatlabel.graph.spec import GraphSpec, split_specs
+from gatlabel.graph.variants import VARIANTS, IsolatedLabelsWarning
+
+if TYPE_CHECKING:
+    from gatlabel.graph import Cooccurrence, LabelGraph
 
 MinusOne = Literal["absent", "unknown"]
 
@@ -56,26 +53,17 @@ def _build(words: list[str]) -> None:
     parser.add_argument("counts", type=Path, help="counts.json, or a csv with labels (its folder).")
     parser.add_argument("output", type=Path, help="The graph.json to write.")
     parser.add_argument(
-        "--variant", type=str, default="conditional", help=f"One of {', '.join(VARIANTS)}."
+        "--graph",
+        type=str,
+        default="conditional",
+        help="A variant with its options, as npmi:top_k=5,threshold=0.1, or an edge list: "
+        f"edges.csv:relation=similarity. Variants: {', '.join(VARIANTS)}.",
     )
-    parser.add_argument("--given", type=Literal["source", "target"] | None, help="conditional.")
-    parser.add_argument("--threshold", type=float | None, help="Least weight of an edge.")
-    parser.add_argument("--top-k", type=int | None, help="Most in-neighbours of a label.")
-    parser.add_argument("--smoothing", type=float | None, help="conditional: pictures to add.")
-    parser.add_argument("--min-support", type=int | None, help="Least pictures with the pair.")
-    parser.add_argument(
-        "--vectors", type=str | None, help="knn: file of label vectors, names, or svd."
-    )
-    parser.add_argument("--base", type=str | None, help="random: the variant to rewire.")
-    parser.add_argument("--seed", type=int | None, help="random: seed.")
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
     options = parse(parser, words)
     check_outputs(options, "output")
-    names = ("given", "threshold", "top_k", "smoothing", "min_support", "vectors", "base", "seed")
-    given: dict[str, Any] = {n: options[n] for n in names if options[n] is not None}
-    if options.variant == "knn" and "top_k" in given:
-        given["k"] = given.pop("top_k")
-    graph = _variant(_counts(options.counts, options.minus_one), options.variant, given)
+    spec = GraphSpec.parse(options.graph)
+    graph = _built(spec, _counts(options.counts, options.minus_one))
     graph.save(options.output)
     show(graph)
 
@@ -83,11 +71,13 @@ def _build(words: list[str]) -> None:
 def _show(words: list[str]) -> None:
     parser = make_parser("graph show", "Describes a label graph, and draws it.")
     parser.add_argument("graph", type=Path, help="graph.json, or a run folder.")
-    parser.add_argument("--draw", type=Path | None, help="Picture to draw (png, svg or pdf).")
+    parser.add_argument("--draw", type=Path | None, help="Image to draw (png, svg or pdf).")
     parser.add_argument("--edges", type=int, default=20, help="Strongest edges to list.")
     options = parse(parser, words)
     at_least_one(options, "edges")
     check_outputs(options, "draw")
+    from gatlabel.graph import LabelGraph
+
     graph = LabelGraph.load(_below(options.graph, "graph.json"))
     show(graph)
     if graph.isolated:
@@ -106,39 +96,48 @@ def _compare(words: list[str]) -> None:
         "sources", nargs="+", type=Path, help="One counts.json (or run folder), or graph files."
     )
     parser.add_argument(
-        "--variants", type=str | None, help="Variants to build from counts, separated by commas."
+        "--graphs",
+        type=str | None,
+        help="Graphs to build from counts, separated by commas, as conditional,npmi:top_k=5.",
     )
-    parser.add_argument("--draw", type=Path | None, help="Picture to draw (png, svg or pdf).")
+    parser.add_argument("--draw", type=Path | None, help="Image to draw (png, svg or pdf).")
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
     options = parse(parser, words)
     check_outputs(options, "draw")
-    graphs = _graphs(options.sources, options.variants, options.minus_one)
+    graphs = _graphs(options.sources, options.graphs, options.minus_one)
+    from gatlabel.graph import compare, draw_comparison
+
     show_block(compare(graphs).table())
     if options.draw is not None:
         draw_comparison(graphs, options.draw)
 
 
 def _graphs(
-    sources: Sequence[Path], variants: str | None, minus_one: MinusOne | None
+    sources: Sequence[Path], texts: str | None, minus_one: MinusOne | None
 ) -> dict[str, LabelGraph]:
     if len(sources) > 1:
         if minus_one is not None:
             raise InputError("--minus-one is for counts of a csv file, not for graphs")
-        if variants is not None:
-            raise InputError("--variants is for counts: give one counts.json")
+        if texts is not None:
+            raise InputError("--graphs is for counts: give one counts.json")
+        from gatlabel.graph import LabelGraph
+
         stems = [path.stem for path in sources]
         unique = len(set(stems)) == len(stems)
         return {
             stem if unique else str(path): LabelGraph.load(_below(path, "graph.json"))
             for stem, path in zip(stems, sources, strict=True)
         }
-    counts = _counts(sources[0], minus_one)
     # knn needs vectors of its own: without them it would only repeat what the counts say
-    chosen = variants.split(",") if variants else [name for name in VARIANTS if name != "knn"]
-    return {name.strip(): _variant(counts, name.strip(), {}) for name in chosen}
+    chosen = split_specs(texts) if texts else [name for name in VARIANTS if name != "knn"]
+    specs = [GraphSpec.parse(text) for text in chosen]
+    counts = _counts(sources[0], minus_one)
+    return {str(spec): _built(spec, counts) for spec in specs}
 
 
 def _counts(path: Path, minus_one: MinusOne | None) -> Cooccurrence:
+    from gatlabel.graph import Cooccurrence
+
     if path.suffix == ".csv" or os.path.isfile(path / "labels.csv"):  # noqa: PTH113 - never raises
         from gatlabel.data import read_csv
 
@@ -152,11 +151,11 @@ def _counts(path: Path, minus_one: MinusOne | None) -> Cooccurrence:
     return Cooccurrence.load(_below(path, "counts.json"))
 
 
-def _variant(counts: Cooccurrence, name: str, options: dict[str, Any]) -> LabelGraph:
+def _built(spec: GraphSpec, counts: Cooccurrence) -> LabelGraph:
     with warnings.catch_warnings():
         # what is isolated stands in the graph's description, which every command here prints
         warnings.simplefilter("ignore", IsolatedLabelsWarning)
-        return counts.graph(name, **options)
+        return spec.build(counts)
 
 
 def _below(path: Path, name: str) -> Path:

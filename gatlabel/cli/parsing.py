@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from gatlabel.cli.output import show_block
 from gatlabel.errors import InputError
+from gatlabel.files import check_drawing
 from gatlabel.option_values import from_text, kinds_of
 from gatlabel.printing import clipped
 from gatlabel.values import of_type
@@ -179,8 +180,6 @@ def check_outputs(options: Namespace, *names: str) -> None:
         InputError: If a folder, pipe or device stands there, which would be replaced by a file, or
             a drawing is of no known format; the message names the option.
     """
-    from gatlabel.graph.drawing import check_drawing
-
     for name in names:
         path: Path | None = options[name]
         if path is None:

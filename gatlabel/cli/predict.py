@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gatlabel.cli.output import add_row, make_table, show_json, show_table
 from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -13,9 +14,6 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 def predict_command(words: list[str]) -> None:
     """Labels pictures, or all pictures of folders."""
-    from gatlabel.data import MAX_PIXELS
-    from gatlabel.deploy import Predictor
-
     parser = make_parser("predict", "Labels pictures with a trained run or a bundle.")
     parser.add_argument(
         "run", type=Path, help="The run folder, or a bundle that gatlabel export wrote."
@@ -36,6 +34,8 @@ def predict_command(words: list[str]) -> None:
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda.")
     options = parse(parser, words)
     paths = [path for given in options.images for path in _pictures(given)]
+    from gatlabel.deploy import Predictor
+
     predictor = Predictor.load(
         options.run,
         threshold=options.threshold,

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gatlabel.cli.output import add_row, make_table
-from gatlabel.training.evaluation import Evaluation
-from gatlabel.training.run import RunResult
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from gatlabel.training.evaluation import Evaluation
+    from gatlabel.training.run import RunResult
 
 SHOWN = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1", "mean_frequency")
 

@@ -26,31 +26,40 @@ To bring pictures from elsewhere (a database, a renderer), subclass :class:`Imag
 the sources into :class:`DataSplits`, or one source into :func:`split`.
 """
 
-from gatlabel.data.annotations import DifficultAs
-from gatlabel.data.cache import PictureCache
-from gatlabel.data.checking import check_images, check_splits
-from gatlabel.data.coco_reader import read_coco
-from gatlabel.data.csv_reader import read_csv
-from gatlabel.data.dataset import ImageDataset
-from gatlabel.data.decoding import decode_image
-from gatlabel.data.file_images import FileImages
-from gatlabel.data.folds import folds
-from gatlabel.data.hiding import hide_labels, move_labels, single_positive
-from gatlabel.data.image_files import MAX_PIXELS
-from gatlabel.data.json_reader import read_json
-from gatlabel.data.loader import SeededSampler, loader, stack_pictures
-from gatlabel.data.readers import READERS
-from gatlabel.data.source import DataSplits, ImageSource
-from gatlabel.data.splits import complete_splits, split
-from gatlabel.data.stratification import stratify
-from gatlabel.data.transforms import (
-    AUGMENTATIONS,
-    Augmentation,
-    ImageTransform,
-    evaluation_transform,
-    training_transform,
-)
-from gatlabel.data.voc_reader import VOC_LABELS, read_voc
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.data.annotations import DifficultAs
+    from gatlabel.data.cache import PictureCache
+    from gatlabel.data.checking import check_images, check_splits
+    from gatlabel.data.coco_reader import read_coco
+    from gatlabel.data.csv_reader import read_csv
+    from gatlabel.data.dataset import ImageDataset
+    from gatlabel.data.decoding import decode_image
+    from gatlabel.data.file_images import FileImages
+    from gatlabel.data.fold_split import folds
+    from gatlabel.data.hiding import hide_labels, move_labels, single_positive
+    from gatlabel.data.image_files import MAX_PIXELS
+    from gatlabel.data.json_reader import read_json
+    from gatlabel.data.loading import SeededSampler, loader, stack_pictures
+    from gatlabel.data.readers import READERS
+    from gatlabel.data.source import DataSplits, ImageSource
+    from gatlabel.data.splits import complete_splits, split
+    from gatlabel.data.stratification import stratify
+    from gatlabel.data.transforms import (
+        AUGMENTATIONS,
+        Augmentation,
+        ImageTransform,
+        evaluation_transform,
+        training_transform,
+    )
+    from gatlabel.data.voc_reader import VOC_LABELS, read_voc
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "AUGMENTATIONS",

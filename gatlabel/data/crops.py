@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.data.resizing import resize_part
+from gatlabel.encoders.sizes import LONGEST
 
 
 class CutEnds(nn.Module):
@@ -18,7 +19,7 @@ class CutEnds(nn.Module):
         ratio: The longest the longer side may be, in shorter sides.
     """
 
-    def __init__(self, ratio: int = 16) -> None:
+    def __init__(self, ratio: int = LONGEST) -> None:
         super().__init__()
         self.ratio = ratio
 

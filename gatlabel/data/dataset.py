@@ -83,7 +83,7 @@ class ImageDataset(Dataset[Item]):
         """Returns the items of a batch; in a loader's worker, the error if there is one.
 
         Raised there, it would arrive with the worker's traceback in its message;
-        :class:`~gatlabel.data.loader.ImageLoader` raises it in the main process.
+        :class:`~gatlabel.data.loading.ImageLoader` raises it in the main process.
         """
         try:
             return [self[item] for item in items]

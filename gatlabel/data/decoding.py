@@ -7,7 +7,8 @@ import io
 import os
 from typing import TYPE_CHECKING
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from gatlabel.data.image_files import (
     MAX_PIXELS,
@@ -20,12 +21,13 @@ from gatlabel.data.image_files import (
     shown_name,
 )
 from gatlabel.data.memory_budget import DECODING
-from gatlabel.data.modes import image_to_tensor, upright
+from gatlabel.data.modes import image_to_pixels, upright
 from gatlabel.errors import InputError
 from gatlabel.reading import read_at_most
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
+    from torch import Tensor
 
 _SMALL_FILE = 1 << 24  # bytes; a larger file is read only when it is its turn in the budget
 _MOST_SCANS = 500  # of a JPEG; each goes over the whole image, and may take a dozen bytes
@@ -71,6 +73,33 @@ def decode_image(
         InputError: If the file is missing, no regular file, truncated, no image or has too many
             pixels; the message names it.
     """
+    import torch
+
+    pixels = decode_pixels(file, at_least=at_least, name=name, max_pixels=max_pixels)
+    return torch.from_numpy(pixels).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
+
+
+def decode_pixels(
+    file: str | os.PathLike[str] | bytes,
+    *,
+    at_least: int | None = None,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> NDArray[np.uint8]:
+    """Decodes an image as :func:`decode_image` does, without loading torch.
+
+    Args:
+        file: See :func:`decode_image`, as are the others.
+        at_least: The same.
+        name: The same.
+        max_pixels: The same.
+
+    Returns:
+        uint8 ``(height, width, 3)``, RGB, 0 to 255.
+
+    Raises:
+        InputError: The same.
+    """
     try:
         with DECODING.scope():
             data = file if isinstance(file, bytes) else _read(file, max_pixels)
@@ -95,7 +124,7 @@ def _read(path: str | os.PathLike[str], max_pixels: int) -> bytes:
     return data
 
 
-def _decode(data: bytes, at_least: int | None, max_pixels: int) -> Tensor:
+def _decode(data: bytes, at_least: int | None, max_pixels: int) -> NDArray[np.uint8]:
     with open_image(io.BytesIO(data), max_pixels) as image:
         width, height = image.size
         if at_least is not None:
@@ -106,7 +135,7 @@ def _decode(data: bytes, at_least: int | None, max_pixels: int) -> Tensor:
                 return _decode_jpeg(data, image, (height, width))
         require_all_tiles(image)
         image.load()
-        return image_to_tensor(image)
+        return image_to_pixels(image)
 
 
 def _memory(image: ImageFile, pixels: int, scans: int) -> int:
@@ -143,7 +172,7 @@ def _is_one_scan(image: ImageFile, data: bytes) -> bool:
     return not image.info.get("progressive") and data[end - 14 : end - 9] == b"\xff\xda\x00\x0c\x03"
 
 
-def _decode_jpeg(data: bytes, header: ImageFile, full_size: tuple[int, int]) -> Tensor:
+def _decode_jpeg(data: bytes, header: ImageFile, full_size: tuple[int, int]) -> NDArray[np.uint8]:
     """Decodes a colour JPEG at the size and with the orientation that its opened header has.
 
     Raises:

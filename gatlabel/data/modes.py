@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,14 +16,14 @@ BACKGROUND = (255, 255, 255)
 _STRIP = 1 << 16  # pixels converted at a time: copies in between stay in the processor's cache
 
 
-def image_to_tensor(image: Image.Image) -> Tensor:
-    """Brings a Pillow image of any mode to what :func:`~gatlabel.data.decoding.decode_image` gives.
+def image_to_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Brings a Pillow image of any mode to RGB, as :func:`~gatlabel.data.decode_image` describes.
 
     Args:
         image: The image; an EXIF orientation is applied.
 
     Returns:
-        uint8 ``(3, height, width)``, RGB, 0 to 255.
+        uint8 ``(height, width, 3)``, RGB, 0 to 255.
 
     Raises:
         ValueError: If it has no pixels, or the range of its values has no known white.
@@ -35,10 +33,9 @@ def image_to_tensor(image: Image.Image) -> Tensor:
     return upright(_rgb(image), image)
 
 
-def upright(pixels: NDArray[np.uint8], image: Image.Image) -> Tensor:
-    """Turns ``(H, W, 3)`` as the image's EXIF orientation says, and returns ``(3, H, W)``."""
-    turned = np.ascontiguousarray(_turned(pixels, _orientation(image)))
-    return torch.from_numpy(turned).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
+def upright(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
+    """Turns ``(H, W, 3)`` as the image's EXIF orientation says."""
+    return np.ascontiguousarray(_turned(pixels, _orientation(image)))
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

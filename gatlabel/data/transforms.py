@@ -12,12 +12,8 @@ from torch import Tensor, nn
 from gatlabel.data.colours import ColourJitter
 from gatlabel.data.crops import CutEnds, FitInSquare, Multiscale
 from gatlabel.data.resizing import RandomMirror, RandomPart, Squash
+from gatlabel.encoders.sizes import MEAN_COLOUR, RESIZES, Resize
 from gatlabel.errors import InputError, unknown_choice
-
-Resize = Literal["squash", "pad", "crop"]
-
-#: Mean colour of ImageNet, 0 to 255: about 0 after normalisation.
-MEAN_COLOUR = (124, 116, 104)
 
 
 class ImageTransform(nn.Module):
@@ -71,7 +67,7 @@ def evaluation_transform(size: int, resize: Resize = "squash") -> ImageTransform
     if resize == "crop":
         shorter = v2.Resize(size, antialias=True)
         return ImageTransform([CutEnds(), shorter, v2.CenterCrop(size)], size, size)
-    raise unknown_choice("resize", resize, ("squash", "pad", "crop"))
+    raise unknown_choice("resize", resize, RESIZES)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,21 @@ export_model("runs/demo", "demo-onnx", format="onnx")  # a file that runs withou
 Predictor.load("demo-onnx")("photo.jpg")  # the same answers
 """
 
-from gatlabel.deploy.description import Description, Parity
-from gatlabel.deploy.export import Export, export_model
-from gatlabel.deploy.exported_model import ExportedModel
-from gatlabel.deploy.formats import FORMATS
-from gatlabel.deploy.prediction import Prediction
-from gatlabel.deploy.predictor import Predictor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.deploy.description import Description, Parity
+    from gatlabel.deploy.export import Export, export_model
+    from gatlabel.deploy.exported_model import ExportedModel
+    from gatlabel.deploy.formats import FORMATS
+    from gatlabel.deploy.prediction import Prediction
+    from gatlabel.deploy.predictor import Predictor
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "FORMATS",

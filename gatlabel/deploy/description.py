@@ -11,17 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from gatlabel.deploy.thresholds import threshold_of_each
-from gatlabel.encoders.description import three_numbers
-from gatlabel.encoders.encoder import MOST_PIXELS
+from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import read_json, write_json
-from gatlabel.labels import LabelSet
-from gatlabel.model_file import RESIZES, labels_of
-from gatlabel.nn.identity import first_difference
-from gatlabel.values import line_of_text, shown, truth_value, whole_number
+from gatlabel.labels import LabelSet, first_difference, labels_of
+from gatlabel.values import line_of_text, shown, three_numbers, truth_value, whole_number
 
 FORMAT = "gatlabel-bundle-1"
 FILE = "bundle.json"
@@ -155,11 +153,11 @@ class Loaded:
     """A model file that was opened.
 
     Attributes:
-        run: From uint8 pictures ``(B, 3, S, S)`` to logits ``(B, L)``.
+        run: From uint8 images ``(B, 3, S, S)`` to logits ``(B, L)``.
         description: What the file itself says of what it takes and gives.
     """
 
-    run: Callable[[Tensor], Tensor]
+    run: Callable[[NDArray[np.uint8]], NDArray[np.floating]]
     description: Description
 
 

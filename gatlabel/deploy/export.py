@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from gatlabel.deploy.description import FILE, Description, Parity, write_description
 from gatlabel.deploy.formats import FORMATS, Format, find_format
@@ -135,7 +136,11 @@ def _load(run: Path) -> MultiLabelClassifier:
 
 def _checked(form: Format, file: Path, original: MultiLabelClassifier, tolerance: float) -> Parity:
     """Compares the file, as whoever uses it will read it, with the model."""
-    exported = form.load(file, torch.device("cpu")).run
+    run = form.load(file, "cpu").run
+
+    def exported(images: Tensor) -> Tensor:
+        return torch.from_numpy(run(images.numpy()))
+
     parity = compare(exported, original, original.image_size, tolerance)
     if math.isnan(parity.greatest_logit):
         raise InputError("the model gives NaN: its training has diverged; nothing is exported")

@@ -3,46 +3,53 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from gatlabel.deploy.description import FILE, Description, read_description
-from gatlabel.deploy.devices import choose_device
 from gatlabel.deploy.formats import find_format
 from gatlabel.errors import InputError, MissingExtraError, first_line
 from gatlabel.labels import LabelSet
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
 
 class ExportedModel:
-    """From pictures to logits, as a bundle of :func:`gatlabel.deploy.export_model` has it.
+    """From images to logits, as a bundle of :func:`gatlabel.deploy.export_model` has it.
 
     Args:
         run: From uint8 ``(B, 3, S, S)`` to logits ``(B, L)``.
         description: What it takes and gives.
-        device: Where it runs.
+        device: Where it runs, as torch names it.
+        uses_torch: Whether torch runs it.
 
     Attributes:
         labels: The L label names, in the order of the logits.
         image_size: S, in pixels.
-        resize: How whole pictures are brought to that size.
+        resize: How whole images are brought to that size.
 
     Shapes:
-        pictures uint8 ``(B, 3, S, S)``, RGB, 0 to 255 -> logits float32 ``(B, L)``.
+        images uint8 ``(B, 3, S, S)``, RGB, 0 to 255 -> logits float32 ``(B, L)``.
     """
 
     def __init__(
         self,
-        run: Callable[[Tensor], Tensor],
+        run: Callable[[NDArray[np.uint8]], NDArray[np.floating]],
         description: Description,
-        device: torch.device,
+        device: str,
+        *,
+        uses_torch: bool = True,
     ) -> None:
         self._run = run
         self.description = description
         self.device = device
+        self.uses_torch = uses_torch
         self.labels: LabelSet = description.labels
         self.image_size = description.image_size
         self.resize = description.resize
@@ -65,12 +72,7 @@ class ExportedModel:
             form = find_format(kind)
         except InputError as error:
             raise InputError(f"{Path(folder) / FILE}: {error}") from error
-        place = choose_device(device, gpu=form.on_gpu)
-        if place.type != "cpu" and not form.on_gpu:
-            raise InputError(
-                f"a bundle of format {kind} runs on the CPU, not on {str(place)!r}: say auto or "
-                "cpu, or export with format pt2"
-            )
+        place = _place(device, kind, form.uses_torch)
         try:
             loaded = form.load(file, place)
         except MissingExtraError:
@@ -79,43 +81,57 @@ class ExportedModel:
             written = ", ".join(f"{name} {version}" for name, version in versions.items())
             raise InputError(f"{error} (written with {written})") from error
         description.require_same(loaded.description, Path(folder) / FILE, file)
-        model = cls(loaded.run, description, place)
+        model = cls(loaded.run, description, place, uses_torch=form.uses_torch)
         model._try(Path(folder))
         return model
 
-    @torch.inference_mode()
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """Returns the logits ``(B, L)`` of pictures ``(B, 3, S, S)``.
+    def __call__(self, images: Tensor) -> Tensor:
+        """Returns the logits of a batch as a tensor, on the device of the images.
 
         Raises:
-            InputError: If the pictures are no uint8 batch of the model's size, or it cannot run.
+            InputError: As :meth:`logits` does.
         """
-        size = self.image_size
-        if pictures.dtype != torch.uint8 or pictures.shape[1:] != (3, size, size):
-            raise InputError(
-                f"this exported model takes uint8 pictures (B, 3, {size}, {size}), got "
-                f"{pictures.dtype} {tuple(pictures.shape)}"
-            )
+        import torch
+
+        if images.dtype != torch.uint8:
+            raise self._refusal(images.dtype, images.shape)
+        logits = self.logits(images.detach().cpu().numpy())
+        return torch.from_numpy(logits).to(images.device)
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.floating]:
+        """Returns the logits ``(B, L)`` of images ``(B, 3, S, S)``.
+
+        Raises:
+            InputError: If the images are no uint8 batch of the model's size, or it cannot run.
+        """
+        if images.dtype != np.uint8 or images.shape[1:] != (3, self.image_size, self.image_size):
+            raise self._refusal(images.dtype, images.shape)
         try:
-            return self._run(pictures)
+            return self._run(images)
         except Exception as error:  # of whichever library runs the model
             raise InputError(f"the exported model fails: {first_line(error)}") from error
 
-    @torch.inference_mode()
+    def _refusal(self, dtype: object, shape: Sequence[int]) -> InputError:
+        size = self.image_size
+        return InputError(
+            f"this exported model takes uint8 images (B, 3, {size}, {size}), got {dtype} "
+            f"{tuple(shape)}"
+        )
+
     def _try(self, folder: Path) -> None:
-        """Runs one black picture: labels and model may come from two bundles."""
+        """Runs one black image: labels and model may come from two bundles."""
         size = self.image_size
         try:
-            logits = self._run(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+            logits = self._run(np.zeros((1, 3, size, size), np.uint8))
         except Exception as error:  # of whichever library runs the model, or of too large a size
             raise InputError(
-                f"{folder / FILE} says image_size {size}, but the model does not take pictures of "
+                f"{folder / FILE} says image_size {size}, but the model does not take images of "
                 f"{size} pixels: {first_line(error)}"
             ) from error
-        if logits.shape != (1, len(self.labels)) or not logits.is_floating_point():
+        if logits.shape != (1, len(self.labels)) or logits.dtype.kind != "f":
             raise InputError(
                 f"{folder / FILE} names {len(self.labels)} labels, but the model gives logits of "
-                f"shape {tuple(logits.shape)} and type {logits.dtype} for one picture: export it "
+                f"shape {tuple(logits.shape)} and type {logits.dtype} for one image: export it "
                 "again"
             )
 
@@ -124,3 +140,18 @@ class ExportedModel:
             f"ExportedModel({len(self.labels)} labels, {self.description.encoder}, "
             f"{self.image_size} px, {self.device})"
         )
+
+
+def _place(device: str | torch.device, kind: str, uses_torch: bool) -> str:
+    """Returns the device to run on; torch is asked only where the format or the device needs it."""
+    if not uses_torch and device in ("auto", "cpu"):
+        return "cpu"
+    from gatlabel.deploy.devices import choose_device
+
+    place = str(choose_device(device, gpu=uses_torch))
+    if place != "cpu" and not uses_torch:
+        raise InputError(
+            f"a bundle of format {kind} runs on the CPU, not on {place!r}: say auto or cpu, or "
+            "export with format pt2"
+        )
+    return place

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from gatlabel.deploy.description import Description, Loaded
 from gatlabel.deploy.onnx_file import EXTRA, load_onnx, write_onnx
 from gatlabel.deploy.pt2_file import load_pt2, write_pt2
@@ -27,15 +25,16 @@ class Format:
         write: Takes program, description and path.
         load: Takes path and device; returns what turns uint8 ``(B, 3, S, S)`` into ``(B, L)``, and
             what the file says of itself.
-        on_gpu: Whether ``load`` takes GPUs.
+        uses_torch: Whether torch runs it, on any of its devices; else it runs on the CPU only, and
+            torch is not loaded.
         libraries: The modules, beside torch, that write and check a file.
         extra: The extra of gatlabel that installs them.
     """
 
     file: str
     write: Callable[[ExportedProgram, Description, Path], None]
-    load: Callable[[Path, torch.device], Loaded]
-    on_gpu: bool
+    load: Callable[[Path, str], Loaded]
+    uses_torch: bool
     libraries: tuple[str, ...] = ()
     extra: str = ""
 
@@ -45,6 +44,8 @@ class Format:
         Raises:
             MissingExtraError: If one is not installed.
         """
+        import torch
+
         from gatlabel import __version__
 
         # of the modules: onnxruntime comes in distributions of several names
@@ -57,11 +58,11 @@ FORMATS: dict[str, Format] = {
         "model.onnx",
         write_onnx,
         load_onnx,
-        on_gpu=False,
+        uses_torch=False,
         libraries=("onnx", "onnxscript", "onnxruntime"),
         extra=EXTRA,
     ),
-    "pt2": Format("model.pt2", write_pt2, load_pt2, on_gpu=True),
+    "pt2": Format("model.pt2", write_pt2, load_pt2, uses_torch=True),
 }
 
 

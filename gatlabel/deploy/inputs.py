@@ -1,14 +1,15 @@
-"""Pictures in any of the forms that callers have them in, to uint8 tensors."""
+"""Images in any of the forms that callers have them in, to RGB."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypeAlias
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from gatlabel.data.decoding import decode_image
+from gatlabel.data.decoding import decode_pixels
 from gatlabel.data.image_files import (
     FORMATS,
     MAX_PIXELS,
@@ -18,19 +19,20 @@ from gatlabel.data.image_files import (
     shown_name,
 )
 from gatlabel.data.memory_budget import DECODING
-from gatlabel.data.modes import image_to_tensor
+from gatlabel.data.modes import image_to_pixels
 from gatlabel.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | Image | Tensor"
 
 
 def read_image(
     image: ImageInput, name: str, at_least: int | None = None, max_pixels: int = MAX_PIXELS
-) -> Tensor:
-    """Brings one image to uint8 ``(3, height, width)``, RGB, 0 to 255.
+) -> NDArray[np.uint8]:
+    """Brings one image to uint8 ``(height, width, 3)``, RGB, 0 to 255.
 
     Args:
         image: A path, the bytes of an image file, a Pillow image of any mode, or a uint8 tensor
@@ -44,12 +46,10 @@ def read_image(
         InputError: If the image cannot be read, has too many pixels, or is something else; the
             message names it.
     """
-    if isinstance(image, Tensor):
+    if _is_tensor(image):
         return _checked(image, name, max_pixels)
-    if isinstance(image, (str, os.PathLike)):
-        return decode_image(image, at_least=at_least, name=name, max_pixels=max_pixels)
-    if isinstance(image, bytes):
-        return decode_image(image, at_least=at_least, name=name, max_pixels=max_pixels)
+    if isinstance(image, (str, bytes, os.PathLike)):
+        return decode_pixels(image, at_least=at_least, name=name, max_pixels=max_pixels)
     from PIL.Image import Image
 
     if isinstance(image, Image):
@@ -69,7 +69,12 @@ def image_name(image: Any, position: int) -> str:
     return os.fsdecode(filename) if is_path else f"image {position}"
 
 
-def _of_pillow(image: Image, name: str, max_pixels: int) -> Tensor:
+def _is_tensor(image: Any) -> TypeGuard[Tensor]:
+    kind = getattr(sys.modules.get("torch"), "Tensor", None)  # whoever has one has loaded torch
+    return kind is not None and isinstance(image, kind)
+
+
+def _of_pillow(image: Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
     """Reads a Pillow image, which may still have to be decoded: then only in a known format."""
     from PIL.ImageFile import ImageFile
 
@@ -84,13 +89,15 @@ def _of_pillow(image: Image, name: str, max_pixels: int) -> Tensor:
             DECODING.take(12 * image.width * image.height)
             if isinstance(image, ImageFile):
                 require_all_tiles(image)
-            return image_to_tensor(image)
+            return image_to_pixels(image)
     except Exception as error:  # Pillow reads lazily, and raises nearly anything on broken files
         reason = reason_of(error)
         raise InputError(f"cannot decode the image {shown_name(name)}: {reason}") from error
 
 
-def _checked(image: Tensor, name: str, max_pixels: int) -> Tensor:
+def _checked(image: Tensor, name: str, max_pixels: int) -> NDArray[np.uint8]:
+    import torch
+
     plain = image.layout == torch.strided and not image.is_meta
     if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3 or not plain:
         raise InputError(_of_another_form(image, name))
@@ -100,11 +107,13 @@ def _checked(image: Tensor, name: str, max_pixels: int) -> Tensor:
         require_few_pixels(image.shape[2], image.shape[1], max_pixels)
     except ValueError as error:
         raise InputError(f"cannot take the image {name}: {error}") from error
-    return image.detach().cpu()
+    return image.detach().cpu().permute(1, 2, 0).numpy()  # (3, H, W) -> (H, W, 3)
 
 
 def _of_another_form(image: Tensor, name: str) -> str:
     kind = str(image.dtype).removeprefix("torch.")
+    import torch
+
     where = "meta " if image.is_meta else ""
     form = "" if image.layout == torch.strided else f"{image.layout} "
     return (

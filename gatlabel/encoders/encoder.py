@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from gatlabel.encoders.sizes import MOST_PIXELS
 from gatlabel.encoders.stages import MOST_STAGES, Stages, find_stages
 from gatlabel.errors import InputError, first_line
 from gatlabel.nn.constants import HoldsConstants
@@ -16,8 +17,6 @@ from gatlabel.values import finite_number, shown, whole_number
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 OWN_MODULE = "module"
-MOST_PIXELS = 8192  # side of a picture
-SAFE_PIXELS = 96  # a side that every network by name was run with when it was made
 
 
 class Encoder(HoldsConstants):

@@ -15,13 +15,18 @@ Those of several data sets go into one report with :func:`summarize`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
-from gatlabel.experiments.config import BenchmarkConfig, make_config
-from gatlabel.experiments.result import BenchmarkResult
-from gatlabel.experiments.runner import run_benchmark
-from gatlabel.experiments.summary import Summary, summarize
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.experiments.benchmarks import benchmark_graphs, benchmark_heads
+    from gatlabel.experiments.config import BenchmarkConfig, make_config
+    from gatlabel.experiments.result import BenchmarkResult
+    from gatlabel.experiments.runner import run_benchmark
+    from gatlabel.experiments.summary import Summary, summarize
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "BenchmarkConfig",
@@ -33,30 +38,3 @@ __all__ = [
     "run_benchmark",
     "summarize",
 ]
-
-
-def benchmark_graphs(*, say: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
-    """Compares label graphs under one head (default: ``gat``), controls included.
-
-    Args:
-        say: Called with plain sentences about what is going on.
-        **options: Of :class:`BenchmarkConfig` (``graphs``, ``heads``, ``seeds``, …) and of
-            :class:`~gatlabel.training.TrainConfig` (``data``, ``root``, ``backbone``, …).
-
-    Raises:
-        InputError: If options or data are wrong, or the folder holds other results.
-    """
-    return run_benchmark(make_config("graphs", **options), say=say)
-
-
-def benchmark_heads(*, say: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
-    """Compares heads on one label graph (default: ``conditional``), controls included.
-
-    Args:
-        say: Called with plain sentences about what is going on.
-        **options: As for :func:`benchmark_graphs`.
-
-    Raises:
-        InputError: If options or data are wrong, or the folder holds other results.
-    """
-    return run_benchmark(make_config("heads", **options), say=say)

@@ -184,15 +184,12 @@ class BenchmarkConfig(Options):
     def _check_graphs(self) -> None:
         from gatlabel.experiments.graphs import parse_graph
         from gatlabel.experiments.similarity import SIMILARITY
-        from gatlabel.graph import VARIANTS
-        from gatlabel.training.building import GRAPH_FILES
 
         for graph in self.graphs:
-            name, _ = parse_graph(graph)
-            if name == SIMILARITY and self.mode != "frozen":
+            if graph != SIMILARITY:
+                parse_graph(graph)
+            elif self.mode != "frozen":
                 raise InputError("graphs=similarity: only with mode=frozen")
-            if name not in (*VARIANTS, SIMILARITY) and Path(name).suffix not in GRAPH_FILES:
-                raise unknown_choice("graph variant", name, VARIANTS)
 
     def _check_effects(self) -> None:
         """Refuses options that were given and do nothing beside the others."""

@@ -1,36 +1,33 @@
-"""The label graph of a contender, from counts of the training pictures it may see."""
+"""The label graph of a contender, from counts of the training images it may see."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from gatlabel.errors import InputError
-from gatlabel.graph import VARIANTS, Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted
-from gatlabel.training.building import build_graph
-from gatlabel.training.building import parse_graph as training_graph
-from gatlabel.training.config import TrainConfig
+from gatlabel.graph import Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted, rewired
+from gatlabel.graph.spec import GraphSpec
 
-CONTROLS = ("identity", "random")
+CONTROLS = ("identity", "random", "permuted")
 
 
-def parse_graph(text: str) -> tuple[str, dict[str, Any]]:
-    """As :func:`gatlabel.training.building.parse_graph`, but no control.
+def parse_graph(text: str) -> GraphSpec:
+    """Reads the text form of a graph to compare.
 
     Raises:
-        InputError: If an option has no value, or the graph is one of the controls.
+        InputError: As :meth:`GraphSpec.parse`, or if the graph is one of the controls.
     """
-    name, options = training_graph(text)
-    if name in CONTROLS:
-        raise InputError(f"graph {name!r} is a control and always in: leave it out")
-    return name, options
+    spec = GraphSpec.parse(text)
+    if spec.name in CONTROLS:
+        raise InputError(f"graph {text!r} is a control and always in: leave it out")
+    return spec
 
 
 def make_graph(text: str, counts: Cooccurrence) -> LabelGraph:
     """Builds the graph that the caller named: a variant with options, or a file.
 
     Args:
-        text: See :func:`parse_graph`, or the file of a graph.
+        text: See :meth:`GraphSpec.parse`.
         counts: Counts of the training targets.
 
     Raises:
@@ -39,15 +36,7 @@ def make_graph(text: str, counts: Cooccurrence) -> LabelGraph:
     with warnings.catch_warnings():
         # isolated labels are told once, by the plan, not by each of hundreds of runs
         warnings.simplefilter("ignore", IsolatedLabelsWarning)
-        name, options = parse_graph(text)
-        if name not in VARIANTS:  # a file, or an error
-            return build_graph(TrainConfig(graph=text), counts)
-        try:
-            return counts.graph(name, **options)
-        except TypeError as error:  # text for a number: variants compare before they check
-            raise InputError(
-                f"graph {text!r}: an option has a value of the wrong type ({error})"
-            ) from error
+        return parse_graph(text).build(counts)
 
 
 def with_edges(graph: LabelGraph, edges: str, counts: Cooccurrence, seed: int) -> LabelGraph:
@@ -62,7 +51,7 @@ def with_edges(graph: LabelGraph, edges: str, counts: Cooccurrence, seed: int) -
     if edges == "none":
         return counts.graph("identity")
     if edges == "random":
-        return VARIANTS["random"](counts, base=graph, seed=seed)  # as isolated as the graph is
+        return rewired(graph, seed)
     return permuted(graph, seed) if edges == "permuted" else graph
 
 

@@ -84,7 +84,7 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
             continue
         graph = make_graph(name, counts)
         notes.append(f"{name}: {graph!r}")
-        if graph.relation == "kin":
+        if graph.relation == "similarity":
             heads = config.head_options
             alone = [head for head, options in heads.items() if ignores_similarity(options)]
             notes += [f"{name}: {SIMILARITY_IGNORED.format(head)}" for head in alone]

@@ -17,8 +17,17 @@ A head that starts as a linear classifier has been lent nothing before it is tra
 edges are of kin: these share their classifiers from the start.
 """
 
-from gatlabel.explain.edges import EdgeExplanation, GraphExplanation, explain_graph
-from gatlabel.explain.removal import lent_share, removal_effect
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.explain.edges import EdgeExplanation, GraphExplanation, explain_graph
+    from gatlabel.explain.removal import lent_share, removal_effect
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "EdgeExplanation",

@@ -29,7 +29,7 @@ class GraphSummary:
         reciprocity: Share of the edges that also run the other way, 0 to 1.
         components: Weakly connected components; an edgeless label is one of its own.
         mean_weight: Mean weight of the edges, 0 without edges.
-        largest_share: Share of all edges that start at the label that lends most, 0 to 1.
+        largest_share: Share of all edges that start at the label with the most of them, 0 to 1.
     """
 
     name: str
@@ -51,7 +51,7 @@ class GraphComparison:
     """Summaries of graphs over the same labels, and how their edges overlap.
 
     Attributes:
-        rows: One summary a graph, in the order given.
+        rows: One summary per graph, in the order given.
         overlap: ``overlap[a][b]``: Jaccard index of the directed edges of a and b, 0 to 1; two
             graphs without edges have 1.
     """
@@ -144,7 +144,7 @@ def draw_comparison(graphs: Mapping[str, LabelGraph], path: str | os.PathLike[st
     """
     from gatlabel.graph.drawing import draw_graphs
 
-    draw_graphs(dict(graphs), path)
+    draw_graphs(graphs, path)
 
 
 def _jaccard(one: set[tuple[str, str]], two: set[tuple[str, str]]) -> float:

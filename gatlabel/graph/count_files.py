@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +17,23 @@ from scipy import sparse
 
 from gatlabel.errors import InputError
 from gatlabel.files import read_json, write_json
-from gatlabel.graph.count_checks import check_unknown
-from gatlabel.graph.counting import UnknownCounts
+from gatlabel.graph.counts import Counts, UnknownCounts
+from gatlabel.graph.pair_input import read_counts
 from gatlabel.graph.sparse_counts import (
     count_dtype,
+    entries,
     from_triples,
+    more_than_a_label,
     refuse_overflow,
     whole_numbers,
 )
 from gatlabel.labels import LabelSet
 from gatlabel.values import shown, whole_number
 
-if TYPE_CHECKING:
-    from gatlabel.graph.cooccurrence import Cooccurrence
-
 FORMAT = "gatlabel.cooccurrence/1"
 
 
-def save_counts(counts: Cooccurrence, path: str | os.PathLike[str]) -> None:
+def save_counts(counts: Counts, path: str | os.PathLike[str]) -> None:
     """Writes counts to a JSON file."""
     content: dict[str, Any] = {
         "format": FORMAT,
@@ -52,14 +51,12 @@ def save_counts(counts: Cooccurrence, path: str | os.PathLike[str]) -> None:
     write_json(path, content, indent=None)
 
 
-def load_counts(path: str | os.PathLike[str]) -> Cooccurrence:
+def load_counts(path: str | os.PathLike[str]) -> Counts:
     """Reads counts from a JSON file.
 
     Raises:
         InputError: If the file cannot be read, a key is missing, or the counts do not fit.
     """
-    from gatlabel.graph.cooccurrence import Cooccurrence
-
     content = read_json(path, "co-occurrence file")
     where = os.fspath(path)
     if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:
@@ -72,21 +69,20 @@ def load_counts(path: str | os.PathLike[str]) -> Cooccurrence:
         if images is not None:
             images = whole_number(images, "images", 0, 2**53)
         names = LabelSet(_list(content["names"], "names"))
-        counts = Cooccurrence.from_counts(
+        counts = read_counts(
             _numbers(content["counts"], "counts"), _rows(content["pairs"], "pairs"), images, names
         )
         if "unknown" not in content:
             return counts
-        result = Cooccurrence(
-            names, images, counts.label_counts, counts.pairs, _unknown(content["unknown"], counts)
-        )
-        check_unknown(result)
+        unknown = _unknown(content["unknown"], counts)
+        result = Counts(names, images, counts.label_counts, counts.pairs, unknown)
+        _check_unknown(result, unknown)
         return result
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
 
-def _unknown(content: Any, counts: Cooccurrence) -> UnknownCounts:
+def _unknown(content: Any, counts: Counts) -> UnknownCounts:
     if not isinstance(content, Mapping):
         raise InputError(f"unknown is {shown(content)}, expected an object")
     missing = [key for key in ("counts", "pairs", "present") if key not in content]
@@ -101,6 +97,42 @@ def _unknown(content: Any, counts: Cooccurrence) -> UnknownCounts:
         _matrix(content["pairs"], "unknown pairs", counts.labels, dtype, upper=True),
         _matrix(content["present"], "unknown present", counts.labels, dtype, upper=False),
     )
+
+
+def _check_unknown(counts: Counts, unknown: UnknownCounts) -> None:
+    """Checks that counts of unknown entries, as a file has them, do not contradict the others.
+
+    Counting gives none that do, so that only what was read needs this.
+
+    Raises:
+        InputError: If labels are unknown together, or one present while another is unknown, more
+            often than alone, or both present more often than is left of one; they are named.
+    """
+    labels, single = counts.labels, counts.label_counts
+    if (found := more_than_a_label(unknown.pairs, unknown.labels)) is not None:
+        row, column, count = found
+        raise InputError(
+            f"the pair {labels[row]!r}, {labels[column]!r} is unknown {count} times, more often "
+            "than one of its labels"
+        )
+    stored = unknown.present.tocoo()
+    bad = stored.data > np.minimum(single[stored.row], unknown.labels[stored.col])
+    if bad.any():
+        k = int(np.argmax(bad))
+        one, other = labels[int(stored.row[k])], labels[int(stored.col[k])]
+        raise InputError(
+            f"{one!r} is present {stored.data[k]} times while {other!r} is unknown, more often "
+            "than either"
+        )
+    pairs = counts.pairs.tocoo()
+    for i, j in ((pairs.row, pairs.col), (pairs.col, pairs.row)):
+        bad = pairs.data > single[i] - entries(unknown.present, i, j)
+        if bad.any():
+            k = int(np.argmax(bad))
+            raise InputError(
+                f"the pair {labels[int(i[k])]!r}, {labels[int(j[k])]!r} occurs {pairs.data[k]} "
+                "times, more often than the first where the second is known"
+            )
 
 
 def _list(value: Any, what: str) -> list[Any]:

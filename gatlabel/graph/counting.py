@@ -11,14 +11,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from gatlabel.errors import InputError
+from gatlabel.graph.counts import UnknownCounts
 from gatlabel.graph.gram import upper_gram
-from gatlabel.graph.sparse_counts import (
-    count_dtype,
-    from_triples,
-    permuted,
-    same,
-    upper_of_dense,
-)
+from gatlabel.graph.sparse_counts import count_dtype, from_triples, upper_of_dense
 from gatlabel.labels import UNKNOWN, LabelSet, check_targets
 
 PRESENT_FROM = 0.5
@@ -27,55 +22,14 @@ PRESENT_FROM = 0.5
 _CHUNK_VALUES = 1 << 22  # target values of a chunk when the caller names no number of rows
 
 
-@dataclass(frozen=True, eq=False)
-class UnknownCounts:
-    """How often labels were unknown, alone and together with others.
-
-    Counting the gaps and not what is known keeps the arrays sparse, and makes counts additive.
-
-    Attributes:
-        labels: int64 ``(L,)``: pictures in which the label is unknown.
-        pairs: ``(L, L)`` strict upper triangle: pictures in which both are unknown.
-        present: ``(L, L)``: ``[i, j]`` pictures in which i is present and j unknown.
-    """
-
-    labels: NDArray[np.int64]
-    pairs: sparse.csr_array
-    present: sparse.csr_array
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, UnknownCounts):
-            return NotImplemented
-        return (
-            np.array_equal(self.labels, other.labels)
-            and same(self.pairs, other.pairs)
-            and same(self.present, other.present)
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __add__(self, other: UnknownCounts) -> UnknownCounts:
-        return UnknownCounts(
-            self.labels + other.labels, self.pairs + other.pairs, self.present + other.present
-        )
-
-    def permuted(self, order: NDArray[np.int64]) -> UnknownCounts:
-        """Returns the same counts with label ``order[k]`` at position k."""
-        return UnknownCounts(
-            self.labels[order],
-            permuted(self.pairs, order, upper=True),
-            permuted(self.present, order, upper=False),
-        )
-
-
 @dataclass(frozen=True)
 class TargetCounts:
     """What one pass over targets ``(N, L)`` gives.
 
     Attributes:
         images: N.
-        labels: int64 ``(L,)``: pictures in which the label is present.
-        pairs: ``(L, L)`` strict upper triangle: pictures in which both are present.
+        labels: int64 ``(L,)``: images in which the label is present.
+        pairs: ``(L, L)`` strict upper triangle: images in which both are present.
         unknown: Counts of unknown entries, or ``None`` if there is none.
     """
 

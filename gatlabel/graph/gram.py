@@ -1,6 +1,6 @@
 """How often labels occur together: ``XᵀX`` of sparse targets, its strict upper triangle only.
 
-A pair of labels in a picture is written as two numbers that in this order sort as the pair does:
+A pair of labels in an image is written as two numbers that in this order sort as the pair does:
 *lower*, 16 bits, holds the second label and the low bits of the first, *upper* the rest of the
 first. The pairs are put into the buckets of *upper* by what scipy does when it transposes; within a
 bucket, which stays in the processor's cache, NumPy sorts 16-bit numbers by radix and equal ones are

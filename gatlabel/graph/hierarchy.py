@@ -66,5 +66,5 @@ def hierarchy_graph(
         weight[kept],
         variant="hierarchy",
         options={"max_distance": max_distance, "top_k": top_k},
-        relation="kin",
+        relation="similarity",
     )

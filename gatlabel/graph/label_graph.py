@@ -1,30 +1,29 @@
-"""The label graph: which label lends evidence to which, and how strongly."""
+"""The label graph: which label contributes evidence to which, and how strongly."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.graph.edge_checks import check_edges
+from gatlabel.graph.counts import Counts
+from gatlabel.graph.edge_files import read_edge_graph
+from gatlabel.graph.edges import LabelEdges, edges_by_name
+from gatlabel.graph.graph_files import load_graph, save_graph
+from gatlabel.graph.label_counts import LabelCounts
+from gatlabel.graph.record import GraphRecord, Relation
 from gatlabel.labels import LabelSet
 
 if TYPE_CHECKING:
     import networkx
 
-    from gatlabel.graph.cooccurrence import Cooccurrence
 
-#: What an edge says: that two labels occur together, or that they are alike.
-Relation = Literal["company", "kin"]
-
-
-class LabelGraph:
+class LabelGraph(LabelEdges):
     """A directed, weighted graph over labels.
 
     Edges follow PyG: ``edge_index[0]`` is the source j, ``edge_index[1]`` the target i, and a
@@ -35,15 +34,19 @@ class LabelGraph:
         edge_index: int64 ``(2, E)``, sources above targets, no edge twice.
         edge_weight: ``(E,)``, finite; 1 for every edge if left out. Kept as float32.
         self_loops: Whether an edge from a label to itself is allowed. Heads treat "self"
-            explicitly, so only the two ML-GCN variants, whose matrix has them, say so.
+            explicitly, so only the two ML-GCN variants, whose matrix has them, allow it.
         variant: Name of the variant the graph was built with, kept for tables and files.
         options: Options of the variant, as JSON values.
-        relation: What an edge says. ``"company"``: its labels occur together, so one is evidence
-            for the other. ``"kin"``: its labels are alike (by the meaning of their names, by a
-            hierarchy), so their classifiers should be; heads that can, start from that.
-        counts: The counts the graph was built from; not saved with it. Node features such as
-            ``"svd"`` are computed from them.
+        relation: What an edge means. ``"cooccurrence"``: its labels occur together, so one is
+            evidence for the other. ``"similarity"``: its labels are alike (by the meaning of their
+            names, by a hierarchy), so their classifiers should be; heads that can, start from that.
+        counts: The counts the graph was built from. ``"svd"`` node features are computed from their
+            pairs, which are not saved; the counts of single labels are.
+        label_counts: Counts of single labels, where ``counts`` is not given.
         node_features: Label vectors ``(L, F)`` that belong to the graph; not saved with it.
+
+    Attributes:
+        label_counts: How often each label occurs, or ``None`` where it is not known.
 
     Raises:
         InputError: If shapes do not fit, an edge is out of range, stands twice or is an
@@ -65,27 +68,19 @@ class LabelGraph:
         self_loops: bool = False,
         variant: str | None = None,
         options: Mapping[str, Any] | None = None,
-        relation: Relation = "company",
-        counts: Cooccurrence | None = None,
+        relation: Relation = "cooccurrence",
+        counts: Counts | None = None,
+        label_counts: LabelCounts | None = None,
         node_features: Tensor | None = None,
     ) -> None:
         if relation not in get_args(Relation):
             raise unknown_choice("relation of a label graph", str(relation), get_args(Relation))
-        self.labels = names if isinstance(names, LabelSet) else LabelSet(names)
-        index = torch.as_tensor(edge_index).detach().cpu()
-        if index.numel() == 0:
-            index = torch.zeros(2, 0, dtype=torch.int64)
-        weight = torch.ones(index.shape[-1]) if edge_weight is None else edge_weight
-        weight = torch.as_tensor(weight).detach().cpu().to(torch.float32)
-        check_edges(self.labels, index, weight, self_loops)
-        index = index.to(torch.int64)
-        order = torch.argsort(index[1] * len(self.labels) + index[0])
-        self.edge_index = index[:, order].contiguous()
-        self.edge_weight = weight[order]
+        super().__init__(names, edge_index, edge_weight, self_loops=self_loops)
         self.variant = variant
         self.options = dict(options or {})
         self.relation: Relation = relation
-        self.counts = counts
+        self._counts = counts
+        self.label_counts = label_counts if counts is None else counts.of_labels
         if node_features is not None and len(node_features) != len(self.labels):
             raise InputError(
                 f"node features have {len(node_features)} rows for {len(self.labels)} labels"
@@ -93,9 +88,7 @@ class LabelGraph:
         self.node_features = node_features
 
     @classmethod
-    def from_dense(
-        cls, matrix: Tensor | ArrayLike, names: Iterable[str], **keywords: Any
-    ) -> LabelGraph:
+    def from_dense(cls, matrix: Tensor | ArrayLike, names: Iterable[str], **keywords: Any) -> Self:
         """Makes an edge of every non-zero entry of a matrix.
 
         Args:
@@ -125,7 +118,7 @@ class LabelGraph:
         *,
         undirected: bool = False,
         **keywords: Any,
-    ) -> LabelGraph:
+    ) -> Self:
         """Makes a graph of edges given by name.
 
         Args:
@@ -137,16 +130,7 @@ class LabelGraph:
         Raises:
             InputError: As :class:`LabelGraph`, or if a name is no label.
         """
-        triples = [(edge[0], edge[1], float(edge[2]) if len(edge) > 2 else 1.0) for edge in edges]
-        if undirected:
-            triples += [(two, one, weight) for one, two, weight in triples if one != two]
-        if names is None:
-            names = dict.fromkeys(name for edge in triples for name in edge[:2])
-        labels = LabelSet(names)
-        sources = labels.positions(edge[0] for edge in triples)
-        targets = labels.positions(edge[1] for edge in triples)
-        weights = torch.tensor([edge[2] for edge in triples])
-        return cls(labels, np.stack([sources, targets]), weights, **keywords)
+        return cls(*edges_by_name(edges, names, undirected), **keywords)
 
     @classmethod
     def from_edge_file(
@@ -155,22 +139,20 @@ class LabelGraph:
         names: Iterable[str] | None = None,
         *,
         undirected: bool = False,
-        relation: Relation = "company",
-    ) -> LabelGraph:
+        relation: Relation = "cooccurrence",
+    ) -> Self:
         """Reads a csv or tsv file with the columns source, target and, optionally, weight.
 
-        ``relation`` is what its edges say; see the class. For a hierarchy with nodes that are no
+        ``relation`` is what its edges mean; see the class. For a hierarchy with nodes that are no
         labels see :func:`gatlabel.graph.hierarchy_graph`.
 
         Raises:
             InputError: If the file cannot be read or an edge is wrong; the message names the row.
         """
-        from gatlabel.graph.edge_files import graph_from_edge_file
-
-        return graph_from_edge_file(path, names, undirected, relation)
+        return cls._of(read_edge_graph(path, names, undirected, relation), path)
 
     @classmethod
-    def from_networkx(cls, graph: networkx.Graph, names: Iterable[str] | None = None) -> LabelGraph:
+    def from_networkx(cls, graph: networkx.Graph, names: Iterable[str] | None = None) -> Self:
         """Converts a networkx graph: node names are label names, in label order.
 
         The edge attribute ``weight`` is read (1 where missing); an undirected edge runs both
@@ -181,10 +163,10 @@ class LabelGraph:
         """
         from gatlabel.graph.interchange import from_networkx
 
-        return from_networkx(graph, names)
+        return cls._of(from_networkx(graph, names))
 
     @classmethod
-    def from_pyg(cls, data: Any, names: Iterable[str] | None = None) -> LabelGraph:
+    def from_pyg(cls, data: Any, names: Iterable[str] | None = None) -> Self:
         """Converts a PyG ``Data`` with ``edge_index`` and optional ``edge_weight``.
 
         Args:
@@ -197,70 +179,50 @@ class LabelGraph:
         """
         from gatlabel.graph.interchange import from_pyg
 
-        return from_pyg(data, names)
+        return cls._of(from_pyg(data, names))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> LabelGraph:
+    def load(cls, path: str | os.PathLike[str]) -> Self:
         """Reads what :meth:`save` wrote.
 
         Raises:
             InputError: If the file cannot be read or is no label graph.
         """
-        from gatlabel.graph.edge_files import load_graph
+        return cls._of(load_graph(path), path)
 
-        return load_graph(path)
+    @classmethod
+    def _of(cls, record: GraphRecord, path: str | os.PathLike[str] | None = None) -> Self:
+        """Checks a record; errors name the file that it was read from."""
+        try:
+            return cls(**vars(record))
+        except InputError as error:
+            if path is None:
+                raise
+            raise InputError(f"{os.fspath(path)}: {error}") from error
+
+    def record(self) -> GraphRecord:
+        """Returns the graph as plain values, for files, drawings and other libraries."""
+        return GraphRecord(
+            self.labels,
+            self.edge_index,
+            self.edge_weight,
+            self_loops=self.has_self_loops,
+            variant=self.variant,
+            options=self.options,
+            relation=self.relation,
+            label_counts=self.label_counts,
+            node_features=self.node_features,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes names, edges, weights, variant and options as JSON; the round trip is exact."""
-        from gatlabel.graph.edge_files import save_graph
-
-        save_graph(self, path)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The L label names."""
-        return self.labels.names
-
-    @property
-    def num_edges(self) -> int:
-        """Number of edges E, self-loops among them."""
-        return self.edge_index.shape[1]
-
-    @property
-    def has_self_loops(self) -> bool:
-        """Whether an edge runs from a label to itself."""
-        return bool((self.edge_index[0] == self.edge_index[1]).any())
-
-    @property
-    def in_degree(self) -> Tensor:
-        """Number of in-neighbours of each label, itself not counted: int64 ``(L,)``."""
-        return self._degree(1)
-
-    @property
-    def out_degree(self) -> Tensor:
-        """Number of labels each label lends to, itself not counted: int64 ``(L,)``."""
-        return self._degree(0)
-
-    @property
-    def isolated(self) -> tuple[str, ...]:
-        """Labels without an in-neighbour: no other label lends them evidence."""
-        return tuple(self.labels[int(i)] for i in (self.in_degree == 0).nonzero().flatten())
-
-    def _degree(self, row: int) -> Tensor:
-        others = self.edge_index[0] != self.edge_index[1]
-        return torch.bincount(self.edge_index[row, others], minlength=len(self.labels))
-
-    def to_dense(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Returns ``(L, L)``: ``[i, j]`` is the weight of the edge j -> i, 0 without one."""
-        dense = torch.zeros(len(self.labels), len(self.labels), dtype=dtype)
-        dense[self.edge_index[1], self.edge_index[0]] = self.edge_weight.to(dtype)
-        return dense
+        """Writes names, edges, weights, label counts and options as JSON; nothing is rounded."""
+        save_graph(self.record(), path)
 
     def to_networkx(self) -> networkx.DiGraph:
         """Converts to a directed networkx graph with the edge attribute ``weight``."""
         from gatlabel.graph.interchange import to_networkx
 
-        return to_networkx(self)
+        return to_networkx(self.record())
 
     def to_pyg(self) -> Any:
         """Converts to a PyG ``Data`` with ``edge_index``, ``edge_weight``, ``names`` and, if the
@@ -268,9 +230,44 @@ class LabelGraph:
         """  # noqa: D205
         from gatlabel.graph.interchange import to_pyg
 
-        return to_pyg(self)
+        return to_pyg(self.record())
 
-    def reorder(self, names: Iterable[str]) -> LabelGraph:
+    def draw(self, path: str | os.PathLike[str], title: str | None = None) -> None:
+        """Draws the graph to a file (png, svg or pdf, by its ending).
+
+        Up to 150 labels: nodes and arrows, laid out by communities. Beyond: the weights as a
+        matrix ordered by community, each community named by its most connected labels.
+        """
+        from gatlabel.graph.drawing import draw_graphs
+
+        draw_graphs({title or repr(self): self}, path)
+
+    @property
+    def counts(self) -> Counts | None:
+        """The counts the graph was built from, if they were given; see :meth:`with_counts`."""
+        return self._counts
+
+    @property
+    def base_rates(self) -> Tensor | None:
+        """Share of images with each label, float64 ``(L,)`` in (0, 1), where counts are known."""
+        if self.label_counts is None or self.label_counts.images is None:
+            return None
+        return torch.from_numpy(self.label_counts.base_rates)
+
+    def with_counts(self, counts: Counts) -> Self:
+        """Returns the same graph with the counts of other images, their labels in any order.
+
+        Heads take base rates and ``"svd"`` label vectors from the counts, whatever the edges are
+        from: give those of the images to train on to a graph from a file.
+
+        Raises:
+            InputError: If the label names differ.
+        """
+        same = counts.labels == self.labels
+        counts = counts if same else counts.reorder(self.labels)
+        return type(self)(**vars(self.record()) | {"counts": counts})
+
+    def reorder(self, names: Iterable[str]) -> Self:
         """Returns the same graph with the labels in another order.
 
         Raises:
@@ -280,28 +277,15 @@ class LabelGraph:
         order = torch.from_numpy(labels.require_same_names(self.labels, "the graph"))
         place = torch.empty_like(order)
         place[order] = torch.arange(len(order))
-        features = self.node_features
-        return LabelGraph(
-            labels,
-            place[self.edge_index],
-            self.edge_weight,
-            self_loops=True,
-            variant=self.variant,
-            options=self.options,
-            relation=self.relation,
-            counts=None if self.counts is None else self.counts.reorder(labels),
-            node_features=None if features is None else features[order],
-        )
-
-    def draw(self, path: str | os.PathLike[str], title: str | None = None) -> None:
-        """Draws the graph to a file (png, svg or pdf, by its ending).
-
-        Up to 150 labels: nodes and arrows, laid out by communities. Beyond: the weights as a
-        matrix ordered by community, each community named by its most connected labels.
-        """
-        from gatlabel.graph.drawing import draw_graph
-
-        draw_graph(self, path, title)
+        features, counts = self.node_features, self.label_counts
+        own = vars(self.record()) | {
+            "names": labels,
+            "edge_index": place[self.edge_index],
+            "counts": None if self.counts is None else self.counts.reorder(labels),
+            "label_counts": None if counts is None else counts.permuted(order.numpy()),
+            "node_features": None if features is None else features[order],
+        }
+        return type(self)(**own)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LabelGraph):
@@ -328,6 +312,6 @@ class LabelGraph:
             set_ = {name: value for name, value in self.options.items() if value is not None}
             options = "".join(f", {name}={value!r}" for name, value in set_.items())
             parts.append(f"{self.variant}{options}")
-        if self.relation == "kin":
-            parts.append("kin")
+        if self.relation == "similarity":
+            parts.append("similarity")
         return f"LabelGraph({', '.join(parts)})"

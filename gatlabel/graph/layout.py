@@ -6,13 +6,21 @@ import networkx
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.graph.label_graph import LabelGraph
+from gatlabel.graph.edges import LabelEdges
+from gatlabel.printing import clean
 
 _LINE = 1.0  # height of a line of text: the unit of the layout
 _LETTER = 0.55  # width of a letter in that unit
+_LETTERS = 24  # of a name that are shown
 
 
-def communities(graph: LabelGraph) -> list[NDArray[np.int64]]:
+def short_name(name: str) -> str:
+    """Returns a name as a drawing shows it, cut where it is long."""
+    name = clean(name)  # a line break would widen the box, half a character stop the drawing
+    return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
+
+
+def communities(graph: LabelEdges) -> list[NDArray[np.int64]]:
     """Groups labels that are densely connected (Louvain, on the weights both ways added up).
 
     Returns:
@@ -24,7 +32,7 @@ def communities(graph: LabelGraph) -> list[NDArray[np.int64]]:
     return sorted(groups, key=lambda members: (-len(members), int(members[0])))
 
 
-def _undirected(graph: LabelGraph) -> networkx.Graph:
+def _undirected(graph: LabelEdges) -> networkx.Graph:
     undirected = networkx.Graph()
     undirected.add_nodes_from(range(len(graph.labels)))
     for (source, target), weight in zip(
@@ -36,7 +44,7 @@ def _undirected(graph: LabelGraph) -> networkx.Graph:
     return undirected
 
 
-def placed(graph: LabelGraph, groups: list[NDArray[np.int64]]) -> NDArray[np.float64]:
+def placed(graph: LabelEdges, groups: list[NDArray[np.int64]]) -> NDArray[np.float64]:
     """Lays out a graph for boxes that hold the names.
 
     Connected labels are placed by forces, the communities starting apart on a ring; labels
@@ -74,7 +82,7 @@ def placed(graph: LabelGraph, groups: list[NDArray[np.int64]]) -> NDArray[np.flo
         # the root draws outliers in, which would leave the rest no room
         position *= (radius / max(radius.max(), 1e-9) + 1e-9) ** -0.35
         position *= np.array([4.6, 3.4]) * L**0.5 / max(np.abs(position).max(), 1e-9)
-    widths = np.array([_LETTER * min(len(name), 24) + 1.6 for name in graph.names])
+    widths = np.array([_LETTER * min(len(name), _LETTERS) + 1.6 for name in graph.names])
     connected = np.setdiff1d(np.arange(L), alone)
     position[connected] = _pushed_apart(position[connected], widths[connected])
     _in_rows(position, alone, widths, position[connected])

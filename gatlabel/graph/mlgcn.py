@@ -6,16 +6,66 @@ Chen, Wei, Wang and Guo, "Multi-Label Image Recognition with Graph Convolutional
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from gatlabel.errors import InputError
-from gatlabel.graph.cooccurrence import Cooccurrence
-from gatlabel.graph.label_graph import LabelGraph
-from gatlabel.graph.pair_table import pair_table
+from gatlabel.graph.variant import Variant
+from gatlabel.values import finite_number
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gatlabel.graph.counts import Counts
+    from gatlabel.graph.label_graph import LabelGraph
 
 
-def mlgcn_code(counts: Cooccurrence, *, tau: float = 0.4, p: float = 0.25) -> LabelGraph:
+@dataclass(frozen=True)
+class MLGCN(Variant):
+    """What the two have in common.
+
+    Attributes:
+        tau: Threshold on the conditional probability, above 0, at most 1.
+        p: Weight shared among the in-neighbours of a label, 0 to 1.
+    """
+
+    tau: float = 0.4
+    p: float = 0.25
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.tau <= 1:
+            raise InputError(f"tau={self.tau}: must be above 0 and at most 1")
+        finite_number(self.p, "p", 0, 1)
+
+    def _graph(
+        self,
+        counts: Counts,
+        source: NDArray[np.int64],
+        target: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        own: NDArray[np.float64],
+    ) -> LabelGraph:
+        """Adds self-loops of the weights ``own (L,)``."""
+        import numpy as np
+
+        from gatlabel.graph.label_graph import LabelGraph
+
+        labels = np.arange(len(counts.labels))
+        return LabelGraph(
+            counts.labels,
+            np.stack([np.r_[source, labels], np.r_[target, labels]]),
+            np.r_[weight, own],
+            self_loops=True,
+            variant=self.name,
+            options={"tau": self.tau, "p": self.p},
+            counts=counts,
+        )
+
+
+@dataclass(frozen=True)
+class MLGCNCode(MLGCN):
     """The matrix that ML-GCN's published code multiplies with.
 
     With ``P_ij = M_ij / n_i``: ``B = 1[P >= tau]``; ``C = p·B / (column sums of B + 1e-6) + I``;
@@ -24,28 +74,28 @@ def mlgcn_code(counts: Cooccurrence, *, tau: float = 0.4, p: float = 0.25) -> La
 
     With the published counts of COCO-2014 and VOC2007, 57 of 80 and 18 of 20 labels have no
     neighbour. A label that never occurs has its self-loop only (the original gives NaN).
-
-    Args:
-        counts: The counts.
-        tau: Threshold on the conditional probability, above 0, at most 1.
-        p: Weight shared among the in-neighbours of a label, 0 to 1.
-
-    Raises:
-        InputError: If an option is out of range.
     """
-    _check(tau, p)
-    pairs = pair_table(counts)
-    kept = pairs.given_source() >= tau
-    source, target = pairs.source[kept], pairs.target[kept]
-    L = len(counts.labels)
-    weight = p / (np.bincount(target, minlength=L)[target] + 1e-6)  # C[j, i] of the edge j -> i
-    d = (1.0 + np.bincount(source, weight, minlength=L)) ** -0.5
-    return _with_self(
-        counts, source, target, d[target] * weight * d[source], d * d, "mlgcn_code", tau, p
-    )
+
+    name: ClassVar[str] = "mlgcn_code"
+
+    def build(self, counts: Counts) -> LabelGraph:
+        """Makes the graph; see :meth:`Variant.build`."""
+        import numpy as np
+
+        from gatlabel.graph.pair_table import pair_table
+
+        pairs = pair_table(counts)
+        kept = pairs.given_source() >= self.tau
+        source, target = pairs.source[kept], pairs.target[kept]
+        L = len(counts.labels)
+        # C[j, i] of the edge j -> i
+        weight = self.p / (np.bincount(target, minlength=L)[target] + 1e-6)
+        d = (1.0 + np.bincount(source, weight, minlength=L)) ** -0.5
+        return self._graph(counts, source, target, d[target] * weight * d[source], d * d)
 
 
-def mlgcn_paper(counts: Cooccurrence, *, tau: float = 0.4, p: float = 0.2) -> LabelGraph:
+@dataclass(frozen=True)
+class MLGCNPaper(MLGCN):
     """The re-weighted correlation matrix of ML-GCN's paper (equations 7 and 8).
 
     With ``P_ij = M_ij / n_i``: ``B_ij = 1[P_ij >= tau]``, off the diagonal;
@@ -54,48 +104,20 @@ def mlgcn_paper(counts: Cooccurrence, *, tau: float = 0.4, p: float = 0.2) -> La
 
     With the published counts of COCO-2014 and VOC2007, 15 of 80 and 15 of 20 labels have no
     neighbour; such a label keeps only its own vector, times 1 − p.
-
-    Args:
-        counts: The counts.
-        tau: Threshold on the conditional probability, above 0, at most 1.
-        p: Weight shared among the in-neighbours of a label, 0 to 1.
-
-    Raises:
-        InputError: If an option is out of range.
     """
-    _check(tau, p)
-    pairs = pair_table(counts)
-    kept = pairs.given_target() >= tau
-    source, target = pairs.source[kept], pairs.target[kept]
-    L = len(counts.labels)
-    weight = p / np.bincount(target, minlength=L)[target]
-    return _with_self(counts, source, target, weight, np.full(L, 1.0 - p), "mlgcn_paper", tau, p)
 
+    name: ClassVar[str] = "mlgcn_paper"
+    p: float = 0.2
 
-def _check(tau: float, p: float) -> None:
-    if not 0 < tau <= 1:
-        raise InputError(f"tau is {tau}: it must be above 0 and at most 1")
-    if not 0 <= p <= 1:
-        raise InputError(f"p is {p}: it must be between 0 and 1")
+    def build(self, counts: Counts) -> LabelGraph:
+        """Makes the graph; see :meth:`Variant.build`."""
+        import numpy as np
 
+        from gatlabel.graph.pair_table import pair_table
 
-def _with_self(
-    counts: Cooccurrence,
-    source: NDArray[np.int64],
-    target: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    own: NDArray[np.float64],
-    variant: str,
-    tau: float,
-    p: float,
-) -> LabelGraph:
-    labels = np.arange(len(counts.labels))
-    return LabelGraph(
-        counts.labels,
-        np.stack([np.r_[source, labels], np.r_[target, labels]]),
-        np.r_[weight, own],
-        self_loops=True,
-        variant=variant,
-        options={"tau": tau, "p": p},
-        counts=counts,
-    )
+        pairs = pair_table(counts)
+        kept = pairs.given_target() >= self.tau
+        source, target = pairs.source[kept], pairs.target[kept]
+        L = len(counts.labels)
+        weight = self.p / np.bincount(target, minlength=L)[target]
+        return self._graph(counts, source, target, weight, np.full(L, 1.0 - self.p))

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from gatlabel.errors import InputError, nearest
 from gatlabel.graph.name_vectors import name_vectors
+from gatlabel.graph.pair_table import pair_table
 from gatlabel.graph.vectors import load_vectors, vectors_by_name
 
 if TYPE_CHECKING:
-    from gatlabel.graph.cooccurrence import Cooccurrence
+    from gatlabel.graph.counts import Counts
     from gatlabel.graph.label_graph import LabelGraph
 
 DEFAULT_WIDTH = 128
@@ -101,7 +102,7 @@ def _checked(vectors: Tensor | NDArray[Any], L: int) -> Tensor:
         raise InputError(f"node features are {tensor.dtype}, expected real numbers")
     if tensor.ndim != 2 or tensor.shape[0] != L or tensor.shape[1] == 0:
         raise InputError(
-            f"node features have shape {tuple(tensor.shape)}, expected ({L}, F): a row a label"
+            f"node features have shape {tuple(tensor.shape)}, expected ({L}, F): one row per label"
         )
     if not tensor.is_floating_point():
         tensor = tensor.to(torch.float32)
@@ -110,7 +111,7 @@ def _checked(vectors: Tensor | NDArray[Any], L: int) -> Tensor:
     return tensor.detach()
 
 
-def ppmi_svd(counts: Cooccurrence, dim: int) -> NDArray[np.float32]:
+def ppmi_svd(counts: Counts, dim: int) -> NDArray[np.float32]:
     """Label vectors from co-occurrence alone: truncated SVD of positive PMI.
 
     ``PPMI_ij = max(0, ln(P(i,j) / (P(i) P(j))))`` with a zero diagonal; with its singular value
@@ -119,17 +120,15 @@ def ppmi_svd(counts: Cooccurrence, dim: int) -> NDArray[np.float32]:
     label that occurs with no other gets zeros.
 
     Args:
-        counts: The counts; they must know the number of pictures.
+        counts: The counts; they must know the number of images.
         dim: Width F; no more than L columns are made.
 
     Returns:
         float32 ``(L, min(dim, L))``.
 
     Raises:
-        InputError: If the number of pictures is not known.
+        InputError: If the number of images is not known.
     """
-    from gatlabel.graph.pair_table import pair_table
-
     L = len(counts.labels)
     pairs = pair_table(counts)
     pmi, _ = pairs.pmi(counts.require_images("svd node features"))

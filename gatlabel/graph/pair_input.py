@@ -1,9 +1,9 @@
-"""Reading pair counts that were made elsewhere: matrices, lists of triples, npz files."""
+"""Counts that were made elsewhere: matrices, lists of triples, npz files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -13,11 +13,30 @@ from scipy import sparse
 
 from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
-from gatlabel.graph.sparse_counts import from_triples, refuse_overflow, whole_numbers
+from gatlabel.graph.counts import Counts
+from gatlabel.graph.sparse_counts import (
+    count_dtype,
+    from_triples,
+    refuse_overflow,
+    whole_numbers,
+)
 from gatlabel.labels import LabelSet
 
 
-def read_pairs(
+def read_counts(
+    label_counts: ArrayLike, pair_counts: Any, images: int | None, names: Iterable[str]
+) -> Counts:
+    """Takes counts of images whose labels are all known; see :meth:`Cooccurrence.from_counts`."""
+    labels = LabelSet(names)
+    singles = whole_numbers(label_counts, "label counts")
+    if singles.shape != (len(labels),):
+        raise InputError(f"label counts have shape {singles.shape}, not ({len(labels)},)")
+    total = None if images is None else int(whole_numbers(images, "the number of images"))
+    pairs = _read_pairs(pair_counts, singles, labels, count_dtype(total))
+    return Counts(labels, total, singles, pairs)
+
+
+def _read_pairs(
     pair_counts: Any,
     label_counts: NDArray[np.int64],
     labels: LabelSet,

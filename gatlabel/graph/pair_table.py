@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.errors import InputError
-from gatlabel.graph.cooccurrence import Cooccurrence
+from gatlabel.graph.counts import Counts
 from gatlabel.graph.sparse_counts import entries
 
 
@@ -16,15 +15,15 @@ from gatlabel.graph.sparse_counts import entries
 class PairTable:
     """Every pair that occurs, in both directions: P candidate edges j -> i.
 
-    All counts are over pictures in which both labels are known.
+    All counts are over images in which both labels are known.
 
     Attributes:
         source: int64 ``(P,)``: j.
         target: int64 ``(P,)``: i.
-        count: int64 ``(P,)``: pictures with both present, M_ij.
-        source_present: int64 ``(P,)``: pictures with j present.
-        target_present: int64 ``(P,)``: pictures with i present.
-        gaps: int64 ``(P,)``: pictures in which i or j is unknown.
+        count: int64 ``(P,)``: images with both present, M_ij.
+        source_present: int64 ``(P,)``: images with j present.
+        target_present: int64 ``(P,)``: images with i present.
+        gaps: int64 ``(P,)``: images in which i or j is unknown.
     """
 
     source: NDArray[np.int64]
@@ -46,7 +45,7 @@ class PairTable:
         """Returns ``ln(P(i,j) / (P(i) P(j)))`` and ``ln P(i,j)``, both ``(P,)``.
 
         Args:
-            images: Number of pictures N of the counts.
+            images: Number of images N of the counts.
         """
         known = images - self.gaps
         joint = np.log(self.count / known)
@@ -54,14 +53,8 @@ class PairTable:
         return joint - chance, joint
 
 
-def pair_table(counts: Cooccurrence, min_support: int = 1) -> PairTable:
-    """Lists the pairs that occur in at least ``min_support`` pictures.
-
-    Raises:
-        InputError: If ``min_support`` is less than 1: a pair never seen makes no edge.
-    """
-    if min_support < 1:
-        raise InputError(f"min_support is {min_support}: it must be at least 1")
+def pair_table(counts: Counts, min_support: int = 1) -> PairTable:
+    """Lists the pairs that occur in at least ``min_support`` images, 1 or more."""
     stored = counts.pairs.tocoo()
     kept = stored.data >= min_support
     one, two = stored.row[kept].astype(np.int64), stored.col[kept].astype(np.int64)

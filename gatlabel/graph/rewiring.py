@@ -7,49 +7,28 @@ from numpy.typing import NDArray
 
 from gatlabel.graph.label_graph import LabelGraph
 
+SWAPS = 10  # attempted per edge
 
-def rewired(
-    edge_index: NDArray[np.int64], labels: int, rng: np.random.Generator, swaps: int = 10
-) -> NDArray[np.int64]:
-    """Swaps the sources of random pairs of edges, ``a -> b, c -> d`` to ``c -> b, a -> d``.
 
-    Edge k keeps its target, so that weights stay with the target; self-loops stay.
+def rewired(graph: LabelGraph, seed: int = 0) -> LabelGraph:
+    """The same labels with the sources of edges swapped; see the variant ``random``.
+
+    Edge k keeps its target, so that weights stay with the target; self-loops stay. So do label
+    order, counts and node features.
 
     Args:
-        edge_index: int64 ``(2, E)``.
-        labels: L.
-        rng: Where the randomness is from.
-        swaps: Attempted swaps per edge.
-
-    Returns:
-        int64 ``(2, E)``, the edges in the same order with new sources.
+        graph: The graph.
+        seed: Seed of the swaps.
     """
-    result = edge_index.copy()
-    others = np.flatnonzero(edge_index[0] != edge_index[1])
-    if len(others) < 2:
-        return result
-    sources, targets = result[0, others].tolist(), result[1, others].tolist()
-    present = {source * labels + target for source, target in zip(sources, targets, strict=True)}
-    attempts = rng.integers(0, len(others), (swaps * len(others), 2))
-    for first, second in attempts.tolist():
-        a, b, c, d = sources[first], targets[first], sources[second], targets[second]
-        new_first, new_second = c * labels + b, a * labels + d
-        if a == d or c == b or new_first in present or new_second in present:
-            continue
-        present -= {a * labels + b, c * labels + d}
-        present |= {new_first, new_second}
-        sources[first], sources[second] = c, a
-    result[0, others] = sources
-    return result
+    edges = _swapped(graph.edge_index.numpy(), len(graph.names), np.random.default_rng(seed))
+    return _control(graph, edges, "random", seed)
 
 
 def permuted(graph: LabelGraph, seed: int = 0) -> LabelGraph:
-    """The same graph with its labels shuffled: the control for whose edges they are.
+    """The same structure between other labels; see the variant ``permuted``.
 
-    Structure and weights stay as a whole (hubs stay hubs, cliques cliques), but stand between
-    other labels: an edge ``j -> i`` becomes ``π(j) -> π(i)``. Where :func:`rewired` keeps every
-    label's degree and destroys the structure, this keeps the structure and destroys the degrees.
-    Label order, counts and node features stay with their labels.
+    An edge ``j -> i`` becomes ``π(j) -> π(i)``. Label order, counts and node features stay with
+    their labels.
 
     Args:
         graph: The graph.
@@ -64,14 +43,46 @@ def permuted(graph: LabelGraph, seed: int = 0) -> LabelGraph:
     order = np.random.default_rng(seed).permutation(len(graph.names))
     image = np.empty_like(order)
     image[order] = np.roll(order, -1)
-    return LabelGraph(
-        graph.labels,
-        image[graph.edge_index.numpy()],
-        graph.edge_weight,
-        self_loops=graph.has_self_loops,
-        variant="permuted",
-        options={"base": graph.variant, "seed": seed, **graph.options},
-        relation=graph.relation,
-        counts=graph.counts,
-        node_features=graph.node_features,
-    )
+    return _control(graph, image[graph.edge_index.numpy()], "permuted", seed)
+
+
+def _control(graph: LabelGraph, edges: NDArray[np.int64], variant: str, seed: int) -> LabelGraph:
+    own = vars(graph.record()) | {
+        "edge_index": edges,
+        "variant": variant,
+        "options": {"base": graph.variant, "seed": seed, **graph.options},
+        "counts": graph.counts,
+    }
+    return LabelGraph(**own)
+
+
+def _swapped(
+    edge_index: NDArray[np.int64], labels: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Swaps the sources of random pairs of edges, ``a -> b, c -> d`` to ``c -> b, a -> d``.
+
+    Args:
+        edge_index: int64 ``(2, E)``.
+        labels: L.
+        rng: Where the randomness is from.
+
+    Returns:
+        int64 ``(2, E)``, the edges in the same order with new sources.
+    """
+    result = edge_index.copy()
+    others = np.flatnonzero(edge_index[0] != edge_index[1])
+    if len(others) < 2:
+        return result
+    sources, targets = result[0, others].tolist(), result[1, others].tolist()
+    present = {source * labels + target for source, target in zip(sources, targets, strict=True)}
+    attempts = rng.integers(0, len(others), (SWAPS * len(others), 2))
+    for first, second in attempts.tolist():
+        a, b, c, d = sources[first], targets[first], sources[second], targets[second]
+        new_first, new_second = c * labels + b, a * labels + d
+        if a == d or c == b or new_first in present or new_second in present:
+            continue
+        present -= {a * labels + b, c * labels + d}
+        present |= {new_first, new_second}
+        sources[first], sources[second] = c, a
+    result[0, others] = sources
+    return result

@@ -30,7 +30,7 @@ def strongest(
         top_k: Every target keeps this many in-edges at most, the heaviest; equal weights are
             decided by ``support``, then by the name of the source, so that the choice does not
             depend on the order of the labels.
-        support: ``(E,)`` on how many pictures each weight rests.
+        support: ``(E,)`` on how many images each weight rests.
 
     Returns:
         Positions of the edges kept, ascending.

@@ -16,7 +16,7 @@ _ENTRIES = 1 << 18  # entries looked at at a time: they stay in the cache
 
 
 def count_dtype(images: int | None) -> type[np.signedinteger]:
-    """Returns the integer type that holds a count of pictures: half the memory when it can."""
+    """Returns the integer type that holds a count of images: half the memory when it can."""
     return np.int32 if images is not None and images < 2**31 else np.int64
 
 
@@ -112,19 +112,19 @@ def whole_numbers(values: object, what: str) -> NDArray[np.int64]:
     if array.dtype.kind not in "iufb":
         raise InputError(f"{what} must be numbers that 64 bits hold, not {array.dtype}")
     if not np.isfinite(array).all() or (array != np.floor(array)).any():
-        raise InputError(f"{what} must be whole numbers: they count pictures")
+        raise InputError(f"{what} must be whole numbers: they count images")
     if (array < 0).any():
-        raise InputError(f"{what} hold the negative value {array.min()}: they count pictures")
+        raise InputError(f"{what} hold the negative value {array.min()}: they count images")
     if array.dtype.kind != "b" and (largest := array.max()) >= 2**63:
-        raise InputError(f"{what} hold {largest}: more than any set of pictures")
+        raise InputError(f"{what} hold {largest}: more than any set of images")
     return array.astype(np.int64)
 
 
 def refuse_overflow(counts: NDArray[np.int64], dtype: type[np.signedinteger], what: str) -> None:
-    """Checks that counts fit the type that holds counts of so many pictures.
+    """Checks that counts fit the type that holds counts of so many images.
 
     Raises:
-        InputError: If one does not, and so is larger than the number of pictures.
+        InputError: If one does not, and so is larger than the number of images.
     """
     if counts.size and (largest := int(counts.max())) > np.iinfo(dtype).max:
-        raise InputError(f"{what} hold {largest}: more than there are pictures")
+        raise InputError(f"{what} hold {largest}: more than there are images")

@@ -28,10 +28,17 @@ so its probabilities need calibration.
 
 from __future__ import annotations
 
-from gatlabel.losses.asymmetric import AsymmetricLoss, asymmetric_loss
-from gatlabel.losses.bce import BCELoss, binary_cross_entropy
-from gatlabel.losses.focal import FocalLoss, focal_loss
-from gatlabel.losses.inputs import REDUCTIONS
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.losses.asymmetric import AsymmetricLoss, asymmetric_loss
+    from gatlabel.losses.bce import BCELoss, binary_cross_entropy
+    from gatlabel.losses.focal import FocalLoss, focal_loss
+    from gatlabel.losses.inputs import REDUCTIONS
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "REDUCTIONS",

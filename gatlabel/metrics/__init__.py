@@ -24,32 +24,33 @@ threshold, a probability; say ``logits=True`` and it is the threshold that is tr
 
 :func:`evaluate_scores` computes everything at once. The classes (``AveragePrecision``,
 ``MeanAveragePrecision``, ``F1Scores``, ``MultiLabelReport``) collect batch by batch; torchmetrics
-is loaded when one of them is first named.
+is loaded when one of them is first used.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gatlabel.metrics.f1 import TOP_K_RULES, F1Result, f1_scores
-from gatlabel.metrics.inputs import harden
-from gatlabel.metrics.ranking import (
-    AP_PROTOCOLS,
-    MeanAPResult,
-    average_precision,
-    mean_average_precision,
-)
-from gatlabel.metrics.report import MetricsReport, evaluate_scores
+from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from gatlabel.metrics.f1 import TOP_K_RULES, F1Result, f1_scores
+    from gatlabel.metrics.inputs import harden
     from gatlabel.metrics.modules import (
         AveragePrecision,
         F1Scores,
         MeanAveragePrecision,
         MultiLabelReport,
     )
-
-_CLASSES = ("AveragePrecision", "F1Scores", "MeanAveragePrecision", "MultiLabelReport")
+    from gatlabel.metrics.ranking import (
+        AP_PROTOCOLS,
+        MeanAPResult,
+        average_precision,
+        mean_average_precision,
+    )
+    from gatlabel.metrics.report import MetricsReport, evaluate_scores
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "AP_PROTOCOLS",
@@ -67,11 +68,3 @@ __all__ = [
     "harden",
     "mean_average_precision",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _CLASSES:
-        from gatlabel.metrics import modules
-
-        return getattr(modules, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,52 +21,16 @@ to train on *now*, and may learn from the model's logits as training goes on::
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from gatlabel.lazy import lazy_names
 
-from gatlabel.errors import unknown_choice
-from gatlabel.graph import LabelGraph
-from gatlabel.missing.base import Completion
-from gatlabel.missing.complete import Complete
-from gatlabel.missing.constant import Ignore, Negative, Prior
-
-#: Treatments of unknown targets, by name.
-UNKNOWN: dict[str, type[Completion]] = {
-    "ignore": Ignore,
-    "negative": Negative,
-    "prior": Prior,
-    "complete": Complete,
-}
-
-
-def make_completion(
-    name: str, targets: Tensor, graph: LabelGraph | None = None, **options: Any
-) -> Completion:
-    """Makes what gives the targets to train on.
-
-    Args:
-        name: A key of :data:`UNKNOWN`.
-        targets: ``(N, L)`` of the N training pictures: 0 to 1, or -1 for unknown.
-        graph: The label graph; its labels are the columns of the targets, in order. Only
-            ``complete`` looks at it, and at its edges only, not at their weights.
-        **options: Of the treatment; see :class:`Complete`.
-
-    Raises:
-        InputError: If there is no such treatment or option, an option is out of range, or the
-            targets do not follow the convention or do not fit the graph.
-    """
-    if name not in UNKNOWN:
-        raise unknown_choice("treatment of unknown labels", name, UNKNOWN)
-    kind = UNKNOWN[name]
-    known = [
-        word for word in inspect.signature(kind).parameters if word not in ("targets", "graph")
-    ]
-    for option in options:
-        if option not in known:
-            raise unknown_choice(f"option of {name!r}", option, known or ["none"])
-    return kind(targets, graph, **options)
-
+if TYPE_CHECKING:
+    from gatlabel.missing.base import Completion
+    from gatlabel.missing.complete import Complete
+    from gatlabel.missing.constant import Ignore, Negative, Prior
+    from gatlabel.missing.treatments import UNKNOWN, make_completion
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = ["UNKNOWN", "Complete", "Completion", "Ignore", "Negative", "Prior", "make_completion"]

@@ -104,7 +104,7 @@ class Complete(Completion):
             self.evidence = self._evidence(graph, shrinkage, neighbours)
         self._unfilled = self.targets
         self._kin = None
-        if graph is not None and graph.relation == "kin" and graph.num_edges and kinship:
+        if graph is not None and graph.relation == "similarity" and graph.num_edges and kinship:
             shown = torch.where(self.known, self.targets, 0.0).sum(0)
             each = kinship_of(kinship, shown)
             self._kin = Kin(graph.edge_index, graph.edge_weight, len(graph.names), each)

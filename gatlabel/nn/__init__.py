@@ -18,23 +18,32 @@ into a linear layer again once it is trained:
 Importing this module loads torch and nothing heavier.
 """
 
-from gatlabel.nn.heads import (
-    HEADS,
-    ConditionedHead,
-    CSRAHead,
-    GATHead,
-    GATv2Head,
-    GCNHead,
-    GraphHead,
-    Head,
-    LinearHead,
-    MapHead,
-    PyGHead,
-    QueryHead,
-    StaticHead,
-    TakesGraph,
-)
-from gatlabel.nn.layers import GATLayer, GATv2Layer, GCNLayer
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.nn.heads import (
+        HEADS,
+        ConditionedHead,
+        CSRAHead,
+        GATHead,
+        GATv2Head,
+        GCNHead,
+        GraphHead,
+        Head,
+        LinearHead,
+        MapHead,
+        PyGHead,
+        QueryHead,
+        StaticHead,
+        TakesGraph,
+    )
+    from gatlabel.nn.layers import GATLayer, GATv2Layer, GCNLayer
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "HEADS",

@@ -10,13 +10,14 @@ earlier versions or made by hand, load as they always did.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
+from gatlabel.labels import first_difference
 from gatlabel.values import shown
 
 KEY = "_extra_state"  # torch's, known to whatever handles state dicts
@@ -117,14 +118,3 @@ def refuse_other(theirs: Identity, ours: Identity, key: str) -> None:
         raise StateMismatchError(
             f"the weights are of a module with {name}={shown(other)}, not {shown(mine)}{hint}"
         )
-
-
-def first_difference(theirs: Sequence[Any], ours: Sequence[Any]) -> str:
-    """Says in words where two lists of labels differ first."""
-    pairs = enumerate(zip(theirs, ours, strict=False))
-    place = next((k for k, (one, other) in pairs if one != other), None)
-    if place is None:
-        return f"they are for {len(theirs)}, and here are {len(ours)}"
-    alike = set(map(str, theirs)) == set(map(str, ours))
-    order = ", the same in another order" if alike and len(theirs) == len(ours) else ""
-    return f"number {place} is {shown(theirs[place])} there and {shown(ours[place])} here{order}"

@@ -7,7 +7,16 @@ Fill in a :class:`ReportContent` and hand it to :func:`write_report`::
 The file needs nothing else: styles, drawings and pictures are inside, and it fetches nothing.
 """
 
-from gatlabel.report.content import Baseline, GraphLike, LabelResult, ReportContent
-from gatlabel.report.page import write_report
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.report.content import Baseline, GraphLike, LabelResult, ReportContent
+    from gatlabel.report.page import write_report
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = ["Baseline", "GraphLike", "LabelResult", "ReportContent", "write_report"]

@@ -10,11 +10,20 @@
 ['checkpoints', 'config.yaml', 'counts.json']
 """
 
-from gatlabel.training.config import TrainConfig
-from gatlabel.training.evaluation import Evaluation, evaluate
-from gatlabel.training.recipes import RECIPES, asl, auto, mlgcn, plain
-from gatlabel.training.run import RunResult, resume, train
-from gatlabel.training.run_folder import RunFinishedError
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.training.config import TrainConfig
+    from gatlabel.training.evaluation import Evaluation, evaluate
+    from gatlabel.training.recipes import RECIPES, asl, auto, mlgcn, plain
+    from gatlabel.training.run import RunResult, resume, train
+    from gatlabel.training.run_folder import RunFinishedError
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "RECIPES",

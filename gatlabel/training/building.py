@@ -3,75 +3,26 @@
 from __future__ import annotations
 
 import copy
-import re
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
-from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
+from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.missing import Completion, make_completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
 from gatlabel.training.config import TrainConfig
-from gatlabel.yaml_reading import parse_yaml
-
-GRAPH_FILES = (".json", ".csv", ".tsv", ".txt")
-_OPTION = re.compile(r"(.+)[:,]\s*([a-z_]+)\s*=([^:,]*)", re.DOTALL)
-
-
-def parse_graph(text: str) -> tuple[str, dict[str, Any]]:
-    """Splits ``conditional:given=source,top_k=3`` into the variant, or file, and its options.
-
-    Raises:
-        InputError: If an option has no value that can be read.
-    """
-    name, options = text, {}
-    while found := _OPTION.fullmatch(name):
-        name, option = found[1], found[2]
-        try:
-            value = parse_yaml(found[3], "the value")
-        except InputError:
-            value = None
-        if value is None:
-            raise InputError(f"graph {text!r}: {found[3]!r} is no value of {option}")
-        options[option] = value
-    options = dict(reversed(options.items()))
-    if name.partition(":")[0] in VARIANTS and ":" in name:
-        raise InputError(f"graph {text!r}: write options as variant:name=value")
-    if name == "knn" and "top_k" in options:
-        options["k"] = options.pop("top_k")
-    return name, options
 
 
 def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
-    """Builds the label graph that the options name: a variant with options, or a file.
+    """Builds the label graph that the options name; the run's seed is that of random edges.
 
     Raises:
-        InputError: If there is no such variant or file, or its labels are not those of the data.
+        InputError: If a file cannot be read, or its labels are not those of the data.
     """
-    name, options = parse_graph(config.graph)
-    path = Path(name)
-    if name not in VARIANTS and path.suffix in GRAPH_FILES:
-        taken = ("relation",) if path.suffix != ".json" else ()
-        if unknown := [option for option in options if option not in taken]:
-            raise InputError(
-                f"graph {config.graph!r}: {unknown[0]} is no option of the file {path}"
-            )
-        if path.suffix == ".json":
-            graph = LabelGraph.load(path)
-        else:
-            graph = LabelGraph.from_edge_file(path, counts.names, **options)
-        counts.labels.require_same_names(graph.names, f"the graph {path}")
-        graph = graph.reorder(counts.names)
-        # heads take base rates and label vectors from the counts, whatever the edges come from
-        graph.counts = graph.counts or counts
-        return graph
-    if name == "random":
-        options = {"seed": config.run.seed, **options}
-    return counts.graph(name, **options)
+    return GraphSpec.parse(config.graph).build(counts, config.run.seed)
 
 
 def build_completion(
@@ -118,8 +69,8 @@ def build_model(
         stride=config.encoder.stride,
         stages=1 if HEADS[head].needs_map else config.encoder.stages,
     )
-    if graph.counts is not None and graph.counts.images is not None:
-        model.head.start_at(torch.from_numpy(graph.counts.base_rates))
+    if graph.base_rates is not None:
+        model.head.start_at(graph.base_rates)
     freeze_parts(model, config)
     return model
 

@@ -16,6 +16,7 @@ from gatlabel.data.options import DATA, DataOptions, ImageOptions
 from gatlabel.encoders.options import EncoderOptions
 from gatlabel.errors import InputError
 from gatlabel.files import write_text
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.options import LOSSES, LossOptions
 from gatlabel.missing.options import MissingOptions
 from gatlabel.nn.options import HEADS, HeadOptions
@@ -50,8 +51,9 @@ class TrainConfig(Options):
     graph: str = option(
         "conditional",
         "Label graph: a variant with options, or the file of a graph. A variant is conditional, "
-        "npmi, lift, knn, mlgcn_code, mlgcn_paper, random, complete or identity, with options as "
-        "in npmi:top_k=5; a file is graph.json, or an edge list in csv.",
+        "npmi, lift, knn, mlgcn_code, mlgcn_paper, complete, identity, random or permuted, with "
+        "options as in npmi:top_k=5,threshold=0.1; a file is graph.json, or an edge list, as "
+        "edges.csv:relation=similarity.",
         benchmark=False,
     )
     head: HeadOptions = choice(HEADS, "gat", "From features to logits.", benchmark=False)
@@ -61,6 +63,10 @@ class TrainConfig(Options):
         OptimizerOptions, "The optimiser, and its rates.", training=True
     )
     run: RunOptions = group(RunOptions, "How long, where and with what care a run trains.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        GraphSpec.parse(self.graph)
 
     def resolved(self) -> TrainConfig:
         """Returns the config with every choice that was left open made, so that it can be repeated.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gatlabel.errors import InputError
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import HEADS, TakesGraph
 from gatlabel.nn.options import NOTHING
 from gatlabel.training.config import TrainConfig
@@ -30,6 +31,7 @@ def refuse_without_effect(config: TrainConfig) -> None:
 def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     """Lists the options that do nothing here, and beside what they would do something."""
     head, init = config.head.name, config.encoder.init
+    spec = GraphSpec.parse(config.graph)
     found = []
     if HEADS[head].needs_map:
         pooled = ", ".join(name for name, each in HEADS.items() if not each.needs_map)
@@ -43,7 +45,7 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
         found.append(("images.cache_folder", _only("images.cache", config.images.cache, "disk")))
     if not issubclass(HEADS[head], TakesGraph) and config.missing.unknown != "complete":
         over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, TakesGraph))
-        if ":" in config.graph:
+        if spec.options:
             found.append(("graph", _only("head", head, over_graph)))
     unknown = config.missing.unknown
     if unknown != "complete":
@@ -54,7 +56,7 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     if getattr(config.head, "similarity", None) not in (None, NOTHING):
         if init is not None:
             found.append(("head.similarity", _only("encoder.init", init, "none")))
-        elif config.graph != "conditional":
+        elif spec.name != "conditional":
             found.append(("head.similarity", _only("graph", config.graph, "conditional")))
     return found
 

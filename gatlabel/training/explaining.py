@@ -91,7 +91,7 @@ def _before_training(
     trained, graph = model.head, model.graph
     assert isinstance(trained, TakesGraph)
     assert graph is not None
-    graph.counts = Cooccurrence.load(run.counts).reorder(model.labels)  # it is saved without them
+    graph = graph.with_counts(Cooccurrence.load(run.counts))  # pairs are not saved with it
     options = {name: v for name, v in trained.config.items() if name != "in_features"}
     nodes = getattr(trained, "nodes", None)
     if isinstance(nodes, NodeFeatures):  # fixed ones are as they were, and perhaps from a file
@@ -100,8 +100,8 @@ def _before_training(
     # the encoder draws first
     unread_encoder(model.encoder.name, config.encoder.weights, stride=model.encoder.stride)
     head = type(trained)(trained.in_features, graph=graph, **options).eval()
-    if graph.counts.images is not None:
-        head.start_at(torch.from_numpy(graph.counts.base_rates))
+    if graph.base_rates is not None:
+        head.start_at(graph.base_rates)
     return head
 
 

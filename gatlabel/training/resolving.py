@@ -9,6 +9,7 @@ from typing import Any
 from gatlabel.data.options import SCENE_SIZE, Scenes
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import HEADS
 from gatlabel.nn.options import NOTHING, LinearStart, SharedClassifiers
 from gatlabel.training.config import TrainConfig
@@ -25,15 +26,17 @@ def resolved(config: TrainConfig) -> TrainConfig:
 
 
 def _paths(config: TrainConfig) -> dict[str, Any]:
-    paths: dict[str, Any] = {}
+    paths: dict[str, Any] = {"graph": str(GraphSpec.parse(config.graph).absolute())}
     for name, field in config.data.__dataclass_fields__.items():
         value = getattr(config.data, name)
         if field.metadata.get("moves") and value is not None:
             paths[f"data.{name}"] = value.absolute()
     if config.encoder.init is not None:
         paths["encoder.init"] = config.encoder.init.absolute()
-    texts = {"graph": config.graph, "encoder.weights": config.encoder.weights}
-    texts["head.node_features"] = getattr(config.head, "node_features", None)
+    texts = {
+        "encoder.weights": config.encoder.weights,
+        "head.node_features": getattr(config.head, "node_features", None),
+    }
     for name, text in texts.items():
         if text is not None and Path(text).is_file():
             paths[name] = str(Path(text).absolute())

@@ -195,7 +195,7 @@ def _run(
         for line in start_from(model, config.encoder.init):
             say(line)
     say(f"graph: {graph!r}")
-    if graph.relation == "kin" and ignores_similarity(config.head):
+    if graph.relation == "similarity" and ignores_similarity(config.head):
         say(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
     completion = run_completion(config, splits, graph)
     if config.run.workers is not None:

@@ -16,6 +16,7 @@ from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.errors import MissingExtraError, unknown_choice
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.node_features import resolve
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import HEADS, Head, TakesGraph
 from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.nn.options import (
@@ -52,7 +53,7 @@ def ignores_similarity(head: HeadOptions) -> bool:
 def may_share(config: TrainConfig, head: Head) -> bool:
     """Whether a run may choose similarity: the head can share, and the graph is the usual one."""
     weight = getattr(config.head, "similarity_weight", None)
-    usual = config.graph == "conditional" and weight is None
+    usual = GraphSpec.parse(config.graph).name == "conditional" and weight is None
     return usual and isinstance(head, SharesWithKin) and head.starts_linear
 
 

@@ -77,7 +77,7 @@ def test_wrong_input_is_refused() -> None:
         shrink(residual / 0, base, targets)
 
 
-@pytest.mark.parametrize("relation", ["company", "kin"])
+@pytest.mark.parametrize("relation", ["cooccurrence", "similarity"])
 @pytest.mark.parametrize("kind", [GATHead, GATv2Head, PyGHead])
 class TestScalingTheResidual:
     def head(self, kind, relation: str) -> torch.nn.Module:

@@ -58,11 +58,10 @@ def test_a_run_folder_is_self_contained(run: Path, capsys: pytest.CaptureFixture
 
 def test_a_run_on_kin_by_name(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     """Names of labels are all it takes, and the run keeps what its edges say."""
-    run = tmp_path / "kin"
-    assert (
-        train(tiny_csv, run, "--graph", "knn:vectors=names", "--head.node-features", "names") == 0
-    )
-    assert json.loads((run / "graph.json").read_text())["relation"] == "kin"
+    run = tmp_path / "alike"
+    words = ("--graph", "knn:vectors=names", "--head.node-features", "names")
+    assert train(tiny_csv, run, *words) == 0
+    assert json.loads((run / "graph.json").read_text())["relation"] == "similarity"
     head = MultiLabelClassifier.from_pretrained(run).head
     assert head.kinship == 0.5
     assert head.sharing() is not None
@@ -73,9 +72,9 @@ def test_a_run_on_kin_by_name(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     assert main(["predict", str(run), str(picture), "--json"]) == 0
     capsys.readouterr()
     assert main(["graph", "show", str(run)]) == 0
-    assert "kin" in capsys.readouterr().out
+    assert "similarity" in capsys.readouterr().out
     built = tmp_path / "graph.json"
-    words = ["graph", "build", str(run), str(built), "--variant", "knn", "--vectors", "names"]
+    words = ["graph", "build", str(run), str(built), "--graph", "knn:vectors=names"]
     assert main(words) == 0
     assert (
         json.loads(built.read_text())["edges"]
@@ -83,18 +82,19 @@ def test_a_run_on_kin_by_name(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     )
 
 
-def test_a_graph_file_of_kin(tiny_csv: Path, tmp_path: Path, capsys) -> None:
+def test_a_graph_file_of_similarity(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     edges = tmp_path / "alike.csv"
     edges.write_text("red,green\ngreen,red\n")
-    run = tmp_path / "kin"
-    assert train(tiny_csv, run, "--graph", f"{edges}:relation=kin") == 0
+    run = tmp_path / "run"
+    assert train(tiny_csv, run, "--graph", f"{edges}:relation=similarity") == 0
     assert MultiLabelClassifier.from_pretrained(run).head.kinship == 0.5
     capsys.readouterr()
-    assert train(tiny_csv, tmp_path / "other", "--graph", "npmi:relation=kin") == 2
-    assert "relation" in error_of(capsys)
-    saved = f"{run / 'graph.json'}:relation=company"
-    assert train(tiny_csv, tmp_path / "other", "--graph", saved) == 2
-    assert "relation" in error_of(capsys)
+    wrong = ("--graph", "conditional:relation=similarity")
+    assert train(tiny_csv, tmp_path / "other", *wrong) == 2
+    assert "option of the graph variant conditional 'relation'" in error_of(capsys)
+    wrong = ("--graph", f"{run / 'graph.json'}:relation=cooccurrence")
+    assert train(tiny_csv, tmp_path / "other", *wrong) == 2
+    assert "states itself what its edges mean" in error_of(capsys)
     assert train(tiny_csv, tmp_path / "other", "--head.similarity-weight", "1.5") == 2
     assert "kinship=1.5" in error_of(capsys)
 
@@ -223,7 +223,7 @@ def test_predict_prints_json(run: Path, tiny_csv: Path, capsys) -> None:
 def test_graph_build_show_compare(run: Path, tmp_path: Path, capsys) -> None:
     counts = str(run / "counts.json")
     built = tmp_path / "npmi.json"
-    assert main(["graph", "build", counts, str(built), "--variant", "npmi"]) == 0
+    assert main(["graph", "build", counts, str(built), "--graph", "npmi"]) == 0
     assert json.loads(built.read_text())
     picture = tmp_path / "graph.png"
     assert main(["graph", "show", str(built), "--draw", str(picture)]) == 0

@@ -53,7 +53,7 @@ OUTPUTS: dict[str, tuple[Words, int]] = {
     "train": (
         lambda root, run, images, out: [
             *("train", "--data", "csv", "--root", root, "--output", out / f"r{ODD}", *ENCODER),
-            *("--epochs", "1", "--no-progress", "--graph", "npmi", "--graph-top-k", "1"),
+            *("--epochs", "1", "--no-progress", "--graph", "npmi:top_k=1"),
         ],
         0,
     ),

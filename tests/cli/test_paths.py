@@ -66,7 +66,7 @@ COMMANDS = (
     "graph build {path} out.json",
     "graph compare {path}",
     "graph compare graph.json {path}",
-    "graph build counts.json out.json --variant knn --vectors {path}",
+    "graph build counts.json out.json --graph knn:vectors={path}",
     "benchmark summary {path} --output out",
     "train --resume {path}",
     "train --config {path}",
@@ -168,10 +168,10 @@ def test_a_run_and_its_images_may_lie_in_folders_that_are_not_utf8(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--variant random --seed -1", "seed is -1: it must be a whole number, 0 or more"),
-        ("--variant npmi --top-k 0", "top_k is 0: it must be at least 1"),
-        ("--variant npmi --min-support -1", "min_support is -1: it must be at least 1"),
-        ("--threshold 1e300", "threshold is 1e+300: it must be between 0 and 1"),
+        ("--graph random:seed=-1", "seed=-1: must be at least 0"),
+        ("--graph npmi:top_k=0", "top_k=0: must be at least 1"),
+        ("--graph npmi:min_support=-1", "min_support=-1: must be at least 1"),
+        ("--graph npmi:threshold=1e300", "threshold=1e+300: must be at most 1"),
     ],
 )
 def test_numbers_out_of_range(words: str, message: str, home: Path, monkeypatch, capsys) -> None:

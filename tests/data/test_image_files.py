@@ -352,7 +352,7 @@ def test_threads_share_a_budget(amount: int, most: int) -> None:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_threads_decode_within_the_budget(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(Image.new("RGB", (40, 30)), kind)
-    watched, name = Watched(), "image_to_tensor" if kind == "PNG" else "_decode_jpeg"
+    watched, name = Watched(), "image_to_pixels" if kind == "PNG" else "_decode_jpeg"
     real = getattr(gatlabel.data.decoding, name)
 
     def decode(*args: object) -> object:

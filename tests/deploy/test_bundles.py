@@ -3,13 +3,17 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gatlabel.deploy import FORMATS, ExportedModel, Predictor, export_model
 from gatlabel.errors import InputError
@@ -265,7 +269,7 @@ def test_wrong_calls(bundle: Path) -> None:
         Predictor.load(bundle, device="gpu")
     loaded = ExportedModel.load(bundle, device="cpu")
     for wrong in (pictures(1, 32), pictures(1)[0], pictures(1).float()):
-        with pytest.raises(InputError, match=r"takes uint8 pictures \(B, 3, 24, 24\), got"):
+        with pytest.raises(InputError, match=r"takes uint8 images \(B, 3, 24, 24\), got"):
             loaded(wrong)
     with pytest.raises(InputError, match="was loaded for the device 'cpu', not for 'meta'"):
         Predictor(loaded, device="meta")
@@ -286,12 +290,10 @@ def test_an_exported_model_is_not_taken_for_one_on_another_gpu(
         return types.SimpleNamespace(device=torch.device("cuda", index))
 
     loaded = ExportedModel.load(bundle, device="cpu")
-    on_first, on_second = (
-        ExportedModel(loaded, loaded.description, torch.device(f"cuda:{k}")) for k in (0, 1)
-    )
+    on_first, on_second = (ExportedModel(loaded, loaded.description, f"cuda:{k}") for k in (0, 1))
     monkeypatch.setattr(torch, "empty", allocate)
     for device in ("cuda:1", "cuda"):
-        assert Predictor(on_second, device=device).device == torch.device("cuda:1")
+        assert Predictor(on_second, device=device).device == "cuda:1"
         with pytest.raises(InputError, match=f"loaded for the device 'cuda:0', not for '{device}'"):
             Predictor(on_first, device=device)
 
@@ -312,4 +314,28 @@ def test_pt2_runs_on_the_gpu(tmp_path: Path) -> None:
             images = pictures(batch)
             torch.testing.assert_close(on_gpu(images).cpu(), on_cpu(images), rtol=1e-3, atol=1e-3)
         for device in ("cuda", "cuda:0", "auto"):
-            assert Predictor(on_gpu, device=device).device == torch.device("cuda:0")
+            assert Predictor(on_gpu, device=device).device == "cuda:0"
+
+
+def test_predicting_with_an_onnx_bundle_loads_no_torch(tmp_path: Path) -> None:
+    """Its labels are those of the run; the formats of images are the same."""
+    pytest.importorskip("onnxruntime")
+    export_model(model(), tmp_path / "bundle", format="onnx")
+    files = [tmp_path / f"{kind}.{kind}" for kind in ("png", "jpg", "webp")]
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    for file in files:
+        Image.fromarray(noise).save(file)
+    words = ["predict", str(tmp_path / "bundle"), *map(str, files), "--json", "--device", "cpu"]
+    code = (
+        "import sys; from gatlabel.cli import main\n"
+        f"assert main({words!r}) == 0\n"
+        "print('\\n', *sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed, _, modules = out.stdout.rstrip().rpartition("\n")
+    heavy = {"torch", "torchvision", "lightning", "scipy", "networkx", "matplotlib", "onnx"}
+    assert not heavy & set(modules.split())
+    assert not any(name.startswith("gatlabel.training.run") for name in modules.split())
+    expected = Predictor(model())(files)
+    for found, prediction in zip(json.loads(printed), expected, strict=True):
+        assert found["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-5)

@@ -10,6 +10,7 @@ from gatlabel.experiments.comparisons import pairs
 from gatlabel.experiments.contenders import Contender, contenders
 from gatlabel.experiments.graphs import control_is_the_graph, make_graph, parse_graph, with_edges
 from gatlabel.graph import Cooccurrence
+from gatlabel.graph.spec import GraphSpec
 
 COUNTS = Cooccurrence.from_targets(
     [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 1]], ["a", "b", "c", "d"]
@@ -113,10 +114,6 @@ def test_wrong_names(arguments, message: str) -> None:
 
 
 def test_graphs_take_options() -> None:
-    assert parse_graph("conditional:given=source,top_k=3") == (
-        "conditional",
-        {"given": "source", "top_k": 3},
-    )
     built = make_graph("conditional:given=source,top_k=1", COUNTS)
     assert built == COUNTS.graph("conditional", given="source", top_k=1)
     assert make_graph("complete", COUNTS) == COUNTS.graph("complete")
@@ -126,12 +123,12 @@ def test_graphs_take_options() -> None:
     "path", [r"C:\graphs\pets.json", "C:/graphs/a=b.csv", "runs/12:30/graph.json", "random.json"]
 )
 def test_files_of_graphs_may_have_a_colon_in_their_path(path: str) -> None:
-    assert parse_graph(path) == (path, {})
+    assert parse_graph(path) == GraphSpec(path)
     assert make_config("graphs", graphs=path).graphs == (path,)
 
 
 def test_the_file_of_an_option_is_not_that_of_a_graph() -> None:
-    assert parse_graph("knn:vectors=words.txt") == ("knn", {"vectors": "words.txt"})
+    assert parse_graph("knn:vectors=words.txt") == GraphSpec("knn", {"vectors": "words.txt"})
     with pytest.raises(InputError, match="unknown graph variant 'knnn'; did you mean 'knn'"):
         make_config("graphs", graphs="knnn:vectors=words.txt")
 
@@ -148,13 +145,14 @@ def test_a_graph_is_read_from_a_path_with_a_colon(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("npmi:3", "variant:name=value"),
+        ("npmi:3", "expected name=value"),
         ("random", "is a control"),
-        ("identity:seed=1", "is a control"),
+        ("permuted:seed=1", "is a control"),
+        ("identity:seed=1", "identity cannot take 'seed': random, permuted can"),
         ("npni:top_k=3", "did you mean 'npmi'"),
         ("npmi:tpo_k=3", "top_k"),
-        ("npmi:top_k=many", "'npmi:top_k=many': an option has a value of the wrong type"),
-        ("npmi:top_k=[", "'\\[' is no value of top_k"),
+        ("npmi:top_k=many", "'npmi:top_k=many': top_k='many': give a whole number"),
+        ("npmi:top_k=[", "top_k='\\[': give a whole number"),
     ],
 )
 def test_wrong_graphs(text: str, message: str) -> None:

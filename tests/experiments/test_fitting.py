@@ -281,7 +281,7 @@ class TestALinearStart:
     ) -> None:
         """A head on kin starts from a regression with that prior, and so do completed targets."""
         edges = [("a", "b", 1.0), ("b", "a", 1.0), ("c", "b", 0.5)]
-        graph = LabelGraph.from_edges(edges, list("abcd"), relation="kin")
+        graph = LabelGraph.from_edges(edges, list("abcd"), relation="similarity")
         sharing = torch.eye(4).double()
         sharing[1, 0], sharing[1, 2], sharing[0, 1] = 0.5 / 1.5, 0.25 / 1.5, 0.5
         if kind == "linear":  # completion knows how many presences there are
@@ -313,7 +313,7 @@ class TestALinearStart:
     @pytest.mark.parametrize("kind", ["linear", "gat"])
     def test_kin_share_nothing_where_they_are_told_not_to(self, data, kind) -> None:
         """In a head that can share, its own word counts; and with nothing unknown, none else's."""
-        graph = LabelGraph.from_edges([("a", "b", 1.0)], list("abcd"), relation="kin")
+        graph = LabelGraph.from_edges([("a", "b", 1.0)], list("abcd"), relation="similarity")
         hidden = data[1].clone()
         hidden[::3, 1] = -1
         options = {"hidden": 8, "kinship": 0.0} if kind == "gat" else {}

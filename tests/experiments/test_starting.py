@@ -97,7 +97,6 @@ def test_contenders_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     _, backend = benchmark(tmp_path)
     vectors = np.random.default_rng(0).random((6, 3))
     np.savez(tmp_path / "vectors.npz", names=np.array(NAMES), vectors=vectors)
-    knn = f"knn:vectors={tmp_path / 'vectors.npz'},k=2"
     held = {"lr": 1e-6, "weight_decay": 0.0, "hold": 1e9, "shrinkage": 0.9999}
     learned, reported = (
         Features(split.files["pooled"].open(), scale=1.0)[np.arange(len(split.targets))]
@@ -106,13 +105,14 @@ def test_contenders_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     targets = torch.from_numpy(backend.data.train.targets)
     counts = Cooccurrence.from_targets(targets.numpy(), NAMES)
     graph = counts.graph("knn", vectors=vectors, k=2)
+    near = f"knn:vectors={tmp_path / 'vectors.npz'},k=2"
     for who in (
-        Contender("gat", knn),
-        Contender("gat", knn, "random"),
+        Contender("gat", near),
+        Contender("gat", near, "random"),
         Contender("gat", edges="none"),
     ):
         edges = with_edges(graph, who.edges, counts, seed=3)
-        share = 0.5 * 3 / (3 + targets.sum(0)) if edges.relation == "kin" else 0.0
+        share = 0.5 * 3 / (3 + targets.sum(0)) if edges.relation == "similarity" else 0.0
         kin = Kin(edges.edge_index, edges.edge_weight, 6, share)
         start = ridge_start(learned, targets, kin.matrix())
         (outcome,) = backend.run(who, Setting(), held, 3, False)

@@ -171,7 +171,7 @@ def test_three_labels_tell_a_matrix_from_a_list() -> None:
         ([3, 1, 0, 2, 5], np.triu(DENSE), 9, "not symmetric: 2 for 'a', 'd' and 0"),
         ([3, 1, 0, 2, 5], DENSE + np.eye(5, dtype=int), 9, "diagonal"),
         ([3, 1, 0, 2, 5], [[0, 3, 3]], 9, "'a', 'd' occurs 3 times, more often than one"),
-        ([3, 1, 0, 2, 5], PAIRS, 4, "'e' occurs 5 times in 4 pictures"),
+        ([3, 1, 0, 2, 5], PAIRS, 4, "'e' occurs 5 times in 4 images"),
         ([3, 1, 0, 2, 5], PAIRS, -1, "negative"),
     ],
 )

@@ -105,9 +105,9 @@ def test_hierarchy_connects_through_nodes_that_are_no_labels() -> None:
     assert hierarchy_graph(IS_A, ["cat", "dog", "cow"], max_distance=5).isolated == ()
 
 
-def test_neighbours_in_a_hierarchy_are_kin() -> None:
+def test_neighbours_in_a_hierarchy_are_similar() -> None:
     graph = hierarchy_graph([("dog", "animal"), ("cat", "animal")], ["dog", "cat"])
-    assert graph.relation == "kin"
+    assert graph.relation == "similarity"
 
 
 def test_hierarchy_keeps_the_nearest_and_equals_networkx() -> None:

@@ -58,11 +58,11 @@ def test_no_edges() -> None:
     assert LabelGraph(NAMES, []) == graph == LabelGraph.from_dense(np.zeros((4, 4)), NAMES)
 
 
-def of_kin() -> LabelGraph:
-    return a_graph(relation="kin")
+def of_similarity() -> LabelGraph:
+    return a_graph(relation="similarity")
 
 
-@pytest.mark.parametrize("make", [a_graph, with_self_loops, of_kin])
+@pytest.mark.parametrize("make", [a_graph, with_self_loops, of_similarity])
 def test_round_trips(make, tmp_path) -> None:
     graph = make()
     graph.save(tmp_path / "graph.json")
@@ -79,13 +79,13 @@ def test_round_trips(make, tmp_path) -> None:
     assert LabelGraph.from_pyg(graph.to_pyg(), NAMES) == graph
 
 
-def test_what_edges_say_is_company_unless_they_are_of_kin(tmp_path) -> None:
-    assert a_graph().relation == "company"
-    assert "kin" in repr(of_kin())
-    assert "kin" not in repr(a_graph())
-    with pytest.raises(InputError, match=r"relation of a label graph 'kind'; did you mean 'kin'"):
-        a_graph(relation="kind")
-    assert of_kin() != a_graph()
+def test_edges_mean_cooccurrence_unless_they_mean_similarity(tmp_path) -> None:
+    assert a_graph().relation == "cooccurrence"
+    assert "similarity" in repr(of_similarity())
+    assert "similarity" not in repr(a_graph())
+    with pytest.raises(InputError, match=r"relation .* 'similar'; did you mean 'similarity'"):
+        a_graph(relation="similar")
+    assert of_similarity() != a_graph()
     with pytest.raises(InputError, match="relation of a label graph '3'"):
         a_graph(relation=3)
     # what others call a relation is another thing
@@ -95,15 +95,55 @@ def test_what_edges_say_is_company_unless_they_are_of_kin(tmp_path) -> None:
     data = a_graph().to_pyg()
     data.relation = torch.tensor([1, 2])
     assert LabelGraph.from_pyg(data) == a_graph()
-    # files of before there were kin do not say
+    # the oldest files do not tell
     a_graph().save(tmp_path / "old.json")
     content = json.loads((tmp_path / "old.json").read_text())
     del content["relation"]
     (tmp_path / "old.json").write_text(json.dumps(content))
-    assert LabelGraph.load(tmp_path / "old.json").relation == "company"
+    assert LabelGraph.load(tmp_path / "old.json").relation == "cooccurrence"
     (tmp_path / "edges.csv").write_text("fork,knife\n")
-    read = LabelGraph.from_edge_file(tmp_path / "edges.csv", relation="kin")
-    assert read.relation == "kin"
+    read = LabelGraph.from_edge_file(tmp_path / "edges.csv", relation="similarity")
+    assert read.relation == "similarity"
+
+
+def test_label_counts_are_kept_and_saved(tmp_path) -> None:
+    targets = [[1, 1, 0, -1], [0, 1, 0, 1], [1, 1, 0, 0]]
+    counts = Cooccurrence.from_targets(targets, NAMES)
+    for graph in (counts.graph("complete"), a_graph().with_counts(counts.reorder(NAMES[::-1]))):
+        graph.save(tmp_path / "graph.json")
+        again = LabelGraph.load(tmp_path / "graph.json")
+        assert again.counts is None  # pairs are not saved
+        assert torch.equal(again.base_rates, torch.from_numpy(counts.base_rates))
+        assert again.label_counts.present.tolist() == [2, 3, 0, 1]
+        assert again.label_counts.known.tolist() == [3, 3, 3, 2]
+        moved = again.reorder(NAMES[::-1])
+        assert torch.equal(moved.base_rates, again.base_rates.flip(0))
+    assert a_graph().base_rates is None
+    few = Cooccurrence.from_counts([1, 1, 0, 0], [[0, 1, 1]], None, NAMES).graph("complete")
+    few.save(tmp_path / "graph.json")
+    assert LabelGraph.load(tmp_path / "graph.json").label_counts.present.tolist() == [1, 1, 0, 0]
+    assert LabelGraph.load(tmp_path / "graph.json").base_rates is None
+    with pytest.raises(AttributeError):
+        few.counts = counts
+
+
+@pytest.mark.parametrize(("old", "new"), [("company", "cooccurrence"), ("kin", "similarity")])
+def test_files_of_the_first_format_are_read(tmp_path, old: str, new: str) -> None:
+    content = {
+        "format": "gatlabel.label-graph/1",
+        "variant": "knn",
+        "options": {"vectors": "names", "k": 1},
+        "relation": old,
+        "self_loops": False,
+        "names": ["fork", "knife"],
+        "edges": [[0, 1, 0.5]],
+    }
+    (tmp_path / "graph.json").write_text(json.dumps(content))
+    graph = LabelGraph.load(tmp_path / "graph.json")
+    assert graph == LabelGraph.from_edges([("fork", "knife", 0.5)], relation=new)
+    assert graph.label_counts is None
+    assert graph.base_rates is None
+    assert graph.options == {"vectors": "names", "k": 1}
 
 
 def test_odd_weights_survive_the_file(tmp_path) -> None:

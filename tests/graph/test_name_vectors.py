@@ -44,7 +44,7 @@ def test_they_do_not_depend_on_the_other_labels() -> None:
 
 def test_a_graph_of_kin_takes_names_alone(counts: Cooccurrence) -> None:
     graph = counts.graph("knn", vectors="names", k=1)
-    assert graph.relation == "kin"
+    assert graph.relation == "similarity"
     assert graph.options == {"vectors": "names", "k": 1}
     for source, target in graph.edge_index.T.tolist():
         assert KINDS[source] == KINDS[target]

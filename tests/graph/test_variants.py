@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 
@@ -11,13 +12,23 @@ from gatlabel.graph import (
     Cooccurrence,
     IsolatedLabelsWarning,
     LabelGraph,
-    default_graph,
     permuted,
 )
-from gatlabel.graph.variants import conditional, knn, lift, mlgcn_code, mlgcn_paper, npmi, random
+from gatlabel.graph.variants import make_variant
 from tests.reference import label_graphs as reference
 
 NAMES = ["fork", "knife", "table", "cow"]
+
+
+def build(variant: str, counts: Cooccurrence, **options) -> LabelGraph:
+    """As ``counts.graph``, without its warning of isolated labels."""
+    return make_variant(variant, options).build(counts)
+
+
+conditional, npmi, lift, knn, random, mlgcn_code, mlgcn_paper = (
+    functools.partial(build, name)
+    for name in ("conditional", "npmi", "lift", "knn", "random", "mlgcn_code", "mlgcn_paper")
+)
 # P(fork|knife) = 3/4, P(knife|fork) = 1, P(table|fork) = 2/3, P(fork|table) = 2/5, ...
 COUNTS = Cooccurrence.from_counts(
     [3, 4, 5, 0], [[0, 1, 3], [0, 2, 2], [1, 2, 1]], images=10, names=NAMES
@@ -147,7 +158,7 @@ def test_labels_without_neighbour_in_published_counts(shared_data, name: str, la
     assert len(conditional(counts, given="source", threshold=0.4).isolated) == alone
     assert len(mlgcn_paper(counts).isolated) == 15
     assert len(conditional(counts, given="target", threshold=0.4).isolated) == 15
-    assert default_graph(counts).isolated == counts.never_paired == ()
+    assert counts.graph().isolated == counts.never_paired == ()
 
 
 @pytest.mark.parametrize("unknown", [False, True])
@@ -170,7 +181,7 @@ def degrees(graph: LabelGraph) -> tuple[list[int], list[int]]:
 @pytest.mark.parametrize("base", ["conditional", "npmi", "mlgcn_code"])
 def test_random_keeps_degrees_and_weights(base: str) -> None:
     _, counts = some_counts(labels=30)
-    original = VARIANTS[base](counts)
+    original = build(base, counts)
     graph = random(counts, base=base, seed=3)
     assert degrees(graph) == degrees(original)
     assert graph.edge_index.tolist() != original.edge_index.tolist()
@@ -248,20 +259,21 @@ def test_a_threshold_leaves_out_neighbours_that_are_not_near() -> None:
     assert near.edge_weight.min() >= 0.8
     assert near.num_edges == int((every.edge_weight >= 0.8).sum())
     assert near.options["threshold"] == 0.8
-    with pytest.raises(InputError, match="a cosine is at most 1"):
+    with pytest.raises(InputError, match=r"threshold=1\.5: must be at most 1"):
         knn(counts, vectors=vectors, threshold=1.5)
 
 
 def test_edges_are_of_kin_where_vectors_say_what_labels_are() -> None:
     vectors = np.random.default_rng(0).normal(size=(4, 3))
     kin = knn(COUNTS, vectors=vectors, k=2)
-    assert kin.relation == "kin"
-    assert random(COUNTS, base=kin).relation == "kin"
-    assert permuted(kin).relation == "kin"
-    assert knn(COUNTS, k=2).relation == "company"  # svd of the counts: who keeps the same company
+    assert kin.relation == "similarity"
+    assert random(COUNTS, base=kin).relation == "similarity"
+    assert permuted(kin).relation == "similarity"
+    # svd of the counts: labels that occur with the same others
+    assert knn(COUNTS, k=2).relation == "cooccurrence"
     others = ("conditional", "npmi", "lift", "complete", "mlgcn_paper")
     for name in others:
-        assert VARIANTS[name](COUNTS).relation == "company"
+        assert build(name, COUNTS).relation == "cooccurrence"
 
 
 def test_real_word_vectors_find_kin(shared_data) -> None:
@@ -284,8 +296,8 @@ def test_isolated_labels_are_warned_about() -> None:
 
 def test_graphs_say_where_they_come_from() -> None:
     _, counts = some_counts()
-    for name, function in VARIANTS.items():
-        graph = function(counts)
+    for name in VARIANTS:
+        graph = build(name, counts)
         assert graph.variant == name
         assert graph.counts is counts
         assert json.loads(json.dumps(graph.options)) == graph.options
@@ -298,22 +310,26 @@ def test_graphs_say_where_they_come_from() -> None:
     [
         ("nmpi", {}, "unknown graph variant 'nmpi'; did you mean 'npmi'"),
         ("conditional", {"treshold": 0.4}, "did you mean 'threshold'"),
-        ("complete", {"top_k": 2}, "complete has no options, got 'top_k'"),
+        (
+            "complete",
+            {"top_k": 2},
+            "complete cannot take 'top_k': conditional, npmi, lift can",
+        ),
         ("random", {"topk": 2}, "graph variant conditional 'topk'; did you mean 'top_k'"),
         ("random", {"base": "random"}, "another variant"),
         ("random", {"base": LabelGraph(NAMES, [[0], [1]]), "top_k": 1}, "top_k: only for a base"),
         ("random", {"base": LabelGraph(["x"], [[], []])}, "labels of the base graph do not match"),
-        ("conditional", {"given": "targets"}, "did you mean 'target'"),
-        ("conditional", {"threshold": 40}, "threshold is 40: it must be between 0 and 1"),
-        ("conditional", {"threshold": math.nan}, "threshold is nan"),
-        ("conditional", {"top_k": 0}, "top_k is 0"),
-        ("conditional", {"smoothing": -1}, "smoothing is -1"),
-        ("conditional", {"min_support": 0}, "min_support is 0"),
-        ("npmi", {"threshold": -0.5}, "threshold is -0.5"),
-        ("lift", {"threshold": -1}, "0 or more"),
-        ("mlgcn_code", {"tau": 0}, "tau is 0"),
-        ("mlgcn_paper", {"p": 1.5}, "p is 1.5"),
-        ("knn", {"k": 0}, "k is 0"),
+        ("conditional", {"given": "targets"}, "given='targets': give source or target"),
+        ("conditional", {"threshold": 40}, "threshold=40: must be at most 1"),
+        ("conditional", {"threshold": math.nan}, "threshold=nan: give a finite number"),
+        ("conditional", {"top_k": 0}, "top_k=0: must be at least 1"),
+        ("conditional", {"smoothing": -1}, "smoothing=-1: must be at least 0"),
+        ("conditional", {"min_support": 0}, "min_support=0: must be at least 1"),
+        ("npmi", {"threshold": -0.5}, "threshold=-0.5: must be at least 0"),
+        ("lift", {"threshold": -1}, "must be at least 0"),
+        ("mlgcn_code", {"tau": 0}, "tau=0: must be above 0"),
+        ("mlgcn_paper", {"p": 1.5}, "p=1.5: must be at most 1"),
+        ("knn", {"k": 0}, "k=0: must be at least 1"),
         ("knn", {"vectors": np.ones((3, 2))}, r"shape \(3, 2\), expected \(4, F\)"),
     ],
 )

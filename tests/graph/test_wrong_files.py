@@ -19,12 +19,13 @@ NAMES = ["cat", "dog", "cow"]
 HUGE = 10**40
 
 GRAPH = {
-    "format": "gatlabel.label-graph/1",
+    "format": "gatlabel.label-graph/2",
     "variant": None,
     "options": {},
-    "relation": "company",
+    "relation": "cooccurrence",
     "self_loops": False,
     "names": NAMES,
+    "counts": {"images": 9, "present": [5, 4, 3], "unknown": [2, 0, 3]},
     "edges": [[0, 1, 0.5]],
 }
 COUNTS = {"images": 9, "names": NAMES, "counts": [5, 4, 3], "pairs": [[0, 1, 2]]}
@@ -72,6 +73,17 @@ def test_the_files_are_right_before_they_are_changed(tmp_path: Path) -> None:
         ({"variant": "\ud800"}, "variant or options hold"),
         ({"options": {"tau": float("nan")}}, "variant or options hold"),
         *(({"relation": value}, "relation of a label graph") for value in (None, [], 3, "kni")),
+        *(({"counts": value}, "counts is") for value in ([], "abc", 3)),
+        *(
+            ({"counts": {"images": 9, "present": [5, 4, 3]} | change}, "counts: ")
+            for change in (
+                {"images": "9"}, {"images": 9.5}, {"images": -1}, {"images": True},
+                {"present": None}, {"present": [5, 4]}, {"present": [5, 4, "3"]},
+                {"present": [5, 4, -3]}, {"present": [5, 4, 2.5]}, {"present": [5, 4, 10]},
+                {"unknown": 3}, {"unknown": [1, 2]},
+                {"unknown": [5, 0, 0]},
+            )
+        ),
     ],
 )  # fmt: skip
 def test_graphs(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -94,7 +106,7 @@ def test_graphs(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
         ),
         *(({"counts": value}, "counts is") for value in (None, {}, 3, "abc")),
         ({"counts": [5, 4]}, r"shape \(2,\)"),
-        ({"counts": [10, 4, 3]}, "'cat' occurs 10 times in 9 pictures"),
+        ({"counts": [10, 4, 3]}, "'cat' occurs 10 times in 9 images"),
         *(
             ({"pairs": [[0, 1, 2], value]}, r"pairs?, entry 1|pair 1|pair counts")
             for value in (
@@ -125,7 +137,7 @@ def test_graphs(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
                 {"present": [[1, 0, 1.5]]}, {"present": None},
             )
         ),
-        ({"unknown": UNKNOWN | {"counts": [6, 0, 3]}}, "'cat' occurs 5 times in 3 pictures"),
+        ({"unknown": UNKNOWN | {"counts": [6, 0, 3]}}, "'cat' occurs 5 times in 3 images"),
         (
             {"unknown": UNKNOWN, "counts": [5, 3, 3]},
             "'dog', 'cat' occurs 2 times, more often than the first where the second is known",
@@ -300,8 +312,8 @@ def test_truth_values_are_no_edges() -> None:
 
 @pytest.mark.parametrize("pairs", [[[0, 1, 2**32 + 1]], np.array([[0, 2**32 + 1], [2**32 + 1, 0]])])
 def test_counts_that_overflow_are_not_cut(pairs: Any) -> None:
-    """As 32 bits, in which counts of so few pictures are kept, both are 1."""
-    with pytest.raises(InputError, match="4294967297: more than there are pictures"):
+    """As 32 bits, in which counts of so few images are kept, both are 1."""
+    with pytest.raises(InputError, match="4294967297: more than there are images"):
         Cooccurrence.from_counts([5, 5], pairs, 9, ["cat", "dog"])
-    with pytest.raises(InputError, match="more than any set of pictures"):
+    with pytest.raises(InputError, match="more than any set of images"):
         Cooccurrence.from_counts([5, 1e300], [], 9, ["cat", "dog"])

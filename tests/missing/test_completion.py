@@ -115,7 +115,7 @@ def test_only_edges_of_the_graph_lend_evidence() -> None:
 
 def test_kin_share_classifiers_and_company_does_not() -> None:
     edges = [("fork", "knife", 2.0), ("knife", "fork", 1.0), ("cow", "knife", 6.0)]
-    kin = LabelGraph.from_edges(edges, NAMES, relation="kin")
+    kin = LabelGraph.from_edges(edges, NAMES, relation="similarity")
     sharing = make_completion("complete", TARGETS, kin, kinship=0.4).sharing()
     expected = torch.eye(5).double()
     fork, knife = (float((TARGETS[:, k] == 1).sum()) for k in (0, 1))
@@ -126,7 +126,7 @@ def test_kin_share_classifiers_and_company_does_not() -> None:
     assert make_completion("complete", TARGETS, company).sharing() is None
     assert make_completion("ignore", TARGETS, kin).sharing() is None
     assert make_completion("complete", TARGETS, kin, kinship=0.0).sharing() is None
-    none = LabelGraph.from_edges([], NAMES, relation="kin")
+    none = LabelGraph.from_edges([], NAMES, relation="similarity")
     assert make_completion("complete", TARGETS, none).sharing() is None
 
 

@@ -20,7 +20,7 @@ D, L = 10, 6
 
 
 def kin_graph(**options) -> LabelGraph:
-    return LabelGraph.from_edges(EDGES, NAMES, **{"relation": "kin", **options})
+    return LabelGraph.from_edges(EDGES, NAMES, **{"relation": "similarity", **options})
 
 
 def free(head: GATHead | PyGHead) -> Tensor:
@@ -41,7 +41,7 @@ class TestEveryHeadWithKin:
         assert torch.equal(head.classifier()[0][kite], free(head)[kite])
 
     def test_company_lends_no_classifier_unless_it_is_asked_to(self, kind) -> None:
-        company = kin_graph(relation="company")
+        company = kin_graph(relation="cooccurrence")
         head = kind(D, company, hidden=8)
         assert head.sharing() is None
         assert head.config["kinship"] == 0

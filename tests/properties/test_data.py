@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gatlabel.data import folds, stratify
-from gatlabel.data.loader import SeededSampler
+from gatlabel.data.loading import SeededSampler
 
 
 @settings(deadline=None, max_examples=60)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy import sparse
 
-from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
+from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.graph.variants import make_variant
 from tests.reference.label_graphs import counts_by_loop
 
 L = 6
@@ -21,6 +22,10 @@ targets_of_any_kind = npst.arrays(
 )
 orders = st.permutations(range(L))
 of_counts = ["identity", "complete", "conditional", "mlgcn_code", "mlgcn_paper", "npmi", "lift"]
+
+
+def build(variant: str, counts: Cooccurrence, **options) -> LabelGraph:
+    return make_variant(variant, options).build(counts)
 
 
 def count(targets: np.ndarray, names: list[str] = NAMES) -> Cooccurrence:
@@ -51,8 +56,8 @@ def test_permuted_labels_give_permuted_graphs(
 ) -> None:
     options = {"top_k": k} if variant in ("conditional", "npmi", "lift") else {}
     names = [NAMES[k] for k in order]
-    permuted = VARIANTS[variant](count(targets[:, order], names), **options)
-    expected = VARIANTS[variant](count(targets), **options).reorder(names)
+    permuted = build(variant, count(targets[:, order], names), **options)
+    expected = build(variant, count(targets), **options).reorder(names)
     assert torch.equal(permuted.edge_index, expected.edge_index)
     torch.testing.assert_close(permuted.edge_weight, expected.edge_weight)
 
@@ -62,8 +67,8 @@ def test_permuted_labels_give_permuted_graphs(
 def test_permuted_labels_give_permuted_neighbours(order: list[int], k: int, seed: int) -> None:
     vectors = np.random.default_rng(seed).integers(-2, 3, (L, 3))  # many ties
     counts, names = count(np.zeros((1, L))), [NAMES[k] for k in order]
-    permuted = VARIANTS["knn"](counts.reorder(names), vectors=vectors[order], k=k)
-    expected = VARIANTS["knn"](counts, vectors=vectors, k=k).reorder(names)
+    permuted = build("knn", counts.reorder(names), vectors=vectors[order], k=k)
+    expected = build("knn", counts, vectors=vectors, k=k).reorder(names)
     assert torch.equal(permuted.edge_index, expected.edge_index)
 
 
@@ -87,7 +92,7 @@ def test_pictures_of_unknown_labels_change_no_graph(targets: np.ndarray) -> None
     unknown = np.full((7, L), -1.0)
     more = count(np.concatenate([targets, unknown]))
     for variant in of_counts:
-        before, after = VARIANTS[variant](count(targets)), VARIANTS[variant](more)
+        before, after = build(variant, count(targets)), build(variant, more)
         assert torch.equal(before.edge_index, after.edge_index)
         torch.testing.assert_close(before.edge_weight, after.edge_weight)
 
@@ -111,15 +116,15 @@ def test_an_unknown_label_leaves_the_others_alone(targets: np.ndarray, column: i
 def test_every_graph_is_sound(targets: np.ndarray, k: int, seed: int) -> None:
     counts = count(targets)
     for graph in (
-        VARIANTS["conditional"](counts, top_k=k),
-        VARIANTS["random"](counts, top_k=k, seed=seed),
-        VARIANTS["npmi"](counts, top_k=k),
+        build("conditional", counts, top_k=k),
+        build("random", counts, top_k=k, seed=seed),
+        build("npmi", counts, top_k=k),
     ):
         assert (graph.edge_index[0] != graph.edge_index[1]).all()
         assert graph.in_degree.max() <= k
         assert ((graph.edge_weight > 0) & (graph.edge_weight <= 1 + 1e-6)).all()
         assert set(counts.never_paired) <= set(graph.isolated)
-    assert VARIANTS["conditional"](counts).isolated == counts.never_paired
+    assert build("conditional", counts).isolated == counts.never_paired
 
 
 @given(seed=st.integers(0, 999), density=st.floats(0, 1))

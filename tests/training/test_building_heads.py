@@ -145,17 +145,13 @@ def test_a_graph_from_a_file_has_the_base_rates_of_the_data(tmp_path, counts) ->
     torch.testing.assert_close(head.base_rates, expected)
 
 
-def test_the_random_control_of_kin_is_kin(tmp_path, counts: Cooccurrence) -> None:
+def test_the_random_control_of_similarity_is_of_similarity(tmp_path, counts: Cooccurrence) -> None:
     vectors = np.random.default_rng(0).random((len(counts.names), 3))
     np.savez(tmp_path / "vectors.npz", names=np.array(counts.names), vectors=vectors)
-    vectors = tmp_path / "vectors.npz"
-    own = build_graph(
-        TrainConfig().with_options({"graph": f"knn:vectors={vectors},top_k=2"}), counts
-    )
-    base = own.save(tmp_path / "graph.json") or str(tmp_path / "graph.json")
-    control = counts.graph("random", base=own)
-    assert build_graph(TrainConfig().with_options({"graph": base}), counts).relation == "kin"
-    assert own.relation == control.relation == "kin"
+    options = f"vectors={tmp_path / 'vectors.npz'},k=2"
+    own = build_graph(TrainConfig(graph=f"knn:{options}"), counts)
+    control = build_graph(TrainConfig(graph=f"random:base=knn,{options}"), counts)
+    assert own.relation == control.relation == "similarity"
     assert torch.equal(own.in_degree, control.in_degree)
 
 

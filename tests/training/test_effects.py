@@ -104,7 +104,7 @@ def test_an_option_without_effect_is_refused(options: dict[str, Any], message: s
         {"optimizer.schedule": "step", "optimizer.schedule.epochs": 3},
         {"optimizer.schedule.warmup": 0.5},
         {"graph": "random:base=npmi"},
-        {"head": "conditioned", "graph": "knn:vectors=names,top_k=3"},
+        {"head": "conditioned", "graph": "knn:vectors=names,k=3"},
         {"head": "linear", "missing.unknown": "complete", "graph": "npmi:top_k=3"},
         {"missing.unknown": "complete", "missing.similarity_weight": 0.5},
         {"head": "conditioned", "head.residual_decay": 0.5},

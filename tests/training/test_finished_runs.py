@@ -68,8 +68,10 @@ def changed(run: Path, **options: Any) -> None:
 def test_a_run_is_explained_without_what_its_config_names(run: Path, tmp_path: Path) -> None:
     expected = explain_run(run)
     secret = tmp_path / "secret.npz"  # none that could be read
-    secret.write_bytes(b"secret")
-    hostile = {"head.node_features": str(secret), "graph": str(secret), "images.cache": "disk"}
+    graph = tmp_path / "secret.json"
+    for file in (secret, graph):
+        file.write_bytes(b"secret")
+    hostile = {"head.node_features": str(secret), "graph": str(graph), "images.cache": "disk"}
     for weights in ("default", str(secret), "../secret.npz"):
         changed(run, **hostile, **{"encoder.weights": weights})
         assert explain_run(run) == expected

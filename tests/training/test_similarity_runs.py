@@ -94,7 +94,7 @@ def test_similar_labels_share_and_the_written_choice_repeats_the_run(
     first = train(given)
     graph = first.model.graph
     assert graph is not None
-    assert graph.relation == "kin"
+    assert graph.relation == "similarity"
     sharing = first.model.head.sharing()
     assert sharing is not None
     assert (sharing.diagonal() == 1).all()

@@ -28,7 +28,7 @@ def similarity_graph(
     """
     weight = choice.strengths()[:, None] * choice.similarity
     return LabelGraph.from_dense(
-        weight.float(), labels, variant="similarity", relation="kin", counts=counts
+        weight.float(), labels, variant="similarity", relation="similarity", counts=counts
     )
 
 

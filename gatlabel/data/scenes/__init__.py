@@ -6,21 +6,30 @@ A known share of the present labels is hidden, so that only their company gives 
 oracle (:func:`oracle_map`) says how well one can do at best, with the graph and without.
 """
 
-from gatlabel.data.scenes.config import PRESETS, SceneConfig, scene_config
-from gatlabel.data.scenes.contact_sheet import contact_sheet
-from gatlabel.data.scenes.images import SceneImages
-from gatlabel.data.scenes.ising import IsingModel
-from gatlabel.data.scenes.label_model import label_model, true_graph
-from gatlabel.data.scenes.layout import Role, Shape
-from gatlabel.data.scenes.oracle import (
-    OracleResult,
-    oracle_map,
-    oracle_result,
-    oracle_scores,
-    posterior,
-    visible_only_scores,
-)
-from gatlabel.data.scenes.reader import read_scenes
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.data.scenes.config import PRESETS, SceneConfig, scene_config
+    from gatlabel.data.scenes.images import SceneImages
+    from gatlabel.data.scenes.ising import IsingModel
+    from gatlabel.data.scenes.label_models import label_model, true_graph
+    from gatlabel.data.scenes.layout import Role, Shape
+    from gatlabel.data.scenes.oracle import (
+        OracleResult,
+        oracle_map,
+        oracle_result,
+        oracle_scores,
+        posterior,
+        visible_only_scores,
+    )
+    from gatlabel.data.scenes.reader import read_scenes
+    from gatlabel.data.scenes.sheet import contact_sheet
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "PRESETS",

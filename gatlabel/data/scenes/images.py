@@ -13,7 +13,7 @@ from torch import Tensor
 from gatlabel.data.scenes.config import SceneConfig
 from gatlabel.data.scenes.drawing import draw_scene
 from gatlabel.data.scenes.ising import BLOCK
-from gatlabel.data.scenes.label_model import label_model
+from gatlabel.data.scenes.label_models import label_model
 from gatlabel.data.scenes.layout import Shape, plan_scene
 from gatlabel.data.source import ImageSource
 from gatlabel.errors import InputError, unknown_choice

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from gatlabel.data.scenes.images import SceneImages
 from gatlabel.data.scenes.ising import Array, GibbsChains, IsingModel
-from gatlabel.data.scenes.label_model import label_model
+from gatlabel.data.scenes.label_models import label_model
 from gatlabel.data.source import ImageSource
 from gatlabel.errors import InputError
 

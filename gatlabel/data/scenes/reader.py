@@ -6,7 +6,7 @@ from typing import Any
 
 from gatlabel.data.scenes.config import scene_config
 from gatlabel.data.scenes.images import SceneImages
-from gatlabel.data.scenes.label_model import label_model
+from gatlabel.data.scenes.label_models import label_model
 from gatlabel.data.scenes.statistics import published_statistics
 from gatlabel.data.source import DataSplits
 

@@ -1,26 +1,25 @@
-"""The heads by name."""
+"""Heads: from features to logits."""
 
-from gatlabel.nn.heads.base import Head, MapHead
-from gatlabel.nn.heads.conditioned import ConditionedHead
-from gatlabel.nn.heads.csra import CSRAHead
-from gatlabel.nn.heads.gat import GATHead, GATv2Head
-from gatlabel.nn.heads.gcn import GCNHead
-from gatlabel.nn.heads.linear import LinearHead
-from gatlabel.nn.heads.pyg import PyGHead
-from gatlabel.nn.heads.query import QueryHead
-from gatlabel.nn.heads.static import StaticHead
-from gatlabel.nn.heads.takes_graph import GraphHead, TakesGraph
+from __future__ import annotations
 
-HEADS: dict[str, type[Head]] = {
-    "linear": LinearHead,
-    "gcn": GCNHead,
-    "gat": GATHead,
-    "gatv2": GATv2Head,
-    "pyg": PyGHead,
-    "csra": CSRAHead,
-    "query": QueryHead,
-    "conditioned": ConditionedHead,
-}
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.nn.heads.base import Head, MapHead
+    from gatlabel.nn.heads.conditioned import ConditionedHead
+    from gatlabel.nn.heads.csra import CSRAHead
+    from gatlabel.nn.heads.gat import GATHead, GATv2Head
+    from gatlabel.nn.heads.gcn import GCNHead
+    from gatlabel.nn.heads.linear import LinearHead
+    from gatlabel.nn.heads.pyg import PyGHead
+    from gatlabel.nn.heads.query import QueryHead
+    from gatlabel.nn.heads.static import StaticHead
+    from gatlabel.nn.heads.table import HEADS
+    from gatlabel.nn.heads.takes_graph import GraphHead, TakesGraph
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "HEADS",

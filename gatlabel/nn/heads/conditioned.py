@@ -270,6 +270,5 @@ class ConditionedHead(TakesGraph, MapHead):
 
 
 def _base_rates(graph: LabelGraph) -> Tensor:
-    if graph.counts is None or graph.counts.images is None:
-        return torch.full((len(graph.names),), 0.5, device="cpu")
-    return torch.from_numpy(graph.counts.base_rates)
+    rates = graph.base_rates
+    return torch.full((len(graph.names),), 0.5, device="cpu") if rates is None else rates

@@ -101,7 +101,7 @@ class SharesWithKin(GraphHead):
             InputError: If it is out of range.
         """
         if kinship is None:
-            kinship = KINSHIP if graph.relation == "kin" else 0.0
+            kinship = KINSHIP if graph.relation == "similarity" else 0.0
         if not 0 <= kinship < 1:
             raise InputError(
                 f"kinship={kinship}: the share of its kin in a label's classifier is at least 0 "
@@ -109,8 +109,8 @@ class SharesWithKin(GraphHead):
             )
         self.kinship = float(kinship)
         presences = None
-        if graph.counts is not None:
-            presences = torch.from_numpy(np.asarray(graph.counts.label_counts))
+        if graph.label_counts is not None:
+            presences = torch.from_numpy(np.asarray(graph.label_counts.present))
         self._find_kin(kinship_of(self.kinship, presences))
 
     def _find_kin(self, kinship: float | Tensor) -> None:
@@ -160,7 +160,7 @@ class SharesWithKin(GraphHead):
         if self.kin is None:
             raise InputError(
                 "this head shares no classifiers, so it takes no similarity strengths: give it a "
-                'graph with relation="kin" and edges'
+                'graph with relation="similarity" and edges'
             )
         self._find_kin(strengths.to(self.edge_weight.dtype))
 

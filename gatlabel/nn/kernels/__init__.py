@@ -13,11 +13,20 @@
 costs and numeric limits. Whether the classifiers are formed at all is the heads' choice.
 """
 
-from gatlabel.nn.kernels.adjacency import CSR, Adjacency
-from gatlabel.nn.kernels.choice import KERNELS, Kernel, choose_kernel
-from gatlabel.nn.kernels.complete import complete_attention, spread
-from gatlabel.nn.kernels.dispatch import attend, weighted_sum
-from gatlabel.nn.kernels.edgewise import scatter_softmax
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.nn.kernels.adjacency import CSR, Adjacency
+    from gatlabel.nn.kernels.choice import KERNELS, Kernel, choose_kernel
+    from gatlabel.nn.kernels.complete import complete_attention, spread
+    from gatlabel.nn.kernels.dispatch import attend, weighted_sum
+    from gatlabel.nn.kernels.edgewise import scatter_softmax
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "CSR",

@@ -4,8 +4,17 @@ Each takes ``(x, edge_index)`` as PyG's do and has the same parameter names and 
 ``layer.load_state_dict(pyg_layer.state_dict())`` carries weights over. None of them needs PyG.
 """
 
-from gatlabel.nn.layers.gat import GATLayer
-from gatlabel.nn.layers.gatv2 import GATv2Layer
-from gatlabel.nn.layers.gcn import GCNLayer, symmetric_normalisation
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.nn.layers.gat import GATLayer
+    from gatlabel.nn.layers.gatv2 import GATv2Layer
+    from gatlabel.nn.layers.gcn import GCNLayer, symmetric_normalisation
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = ["GATLayer", "GATv2Layer", "GCNLayer", "symmetric_normalisation"]

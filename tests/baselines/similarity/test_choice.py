@@ -108,7 +108,7 @@ def test_a_head_on_the_edges_of_the_choice_shares_as_chosen(kind, tmp_path) -> N
     (source,) = names_of(vectors)
     choice = assembled(y, Used("names", 0.6, source.matrix), Used("names", 0.3, source.matrix))
     graph = similarity_graph(choice, NAMES, Cooccurrence.from_targets(y.numpy(), NAMES))
-    assert graph.relation == "kin"
+    assert graph.relation == "similarity"
     head = kind(WIDTH, graph, hidden=8)
     share_as_chosen(head, choice)
     sharing = choice.sharing()

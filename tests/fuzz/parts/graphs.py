@@ -23,7 +23,7 @@ EDGES = 'source,target,weight\n# x\ncat,dog,0.5\n"cow, big",dog,1\ndog,cat,2\n'
 GLOVE = "3 2\ncat 1 2\ntraffic light 3 4\ndog 1e5 -2\n"
 WORDS = (
     *("names", "edges", "counts", "pairs", "present", "unknown", "images", "variant", "options"),
-    *("relation", "kin", "company", "self_loops", "format", [0, 1, 0.5], [0, 1], 9),
+    *("relation", "kin", "similarity", "self_loops", "format", [0, 1, 0.5], [0, 1], 9),
 )
 HEADERS = (
     *((b"(2, 2)", b"(999999999, 999999999)"), (b"(2, 2)", b"(-1,)"), (b"(2, 2)", b"(2, 3)")),

@@ -3,7 +3,7 @@ import pytest
 
 from gatlabel.data.scenes import label_model, scene_config, true_graph
 from gatlabel.data.scenes.fitting import shrunken_pairs
-from gatlabel.data.scenes.label_model import fitted_model, label_frequencies
+from gatlabel.data.scenes.label_models import fitted_model, label_frequencies
 from gatlabel.data.scenes.statistics import published_statistics
 from gatlabel.errors import InputError
 

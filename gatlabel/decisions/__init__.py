@@ -1,0 +1,54 @@
+"""From probabilities to label sets: thresholds, calibration, and sets with a guarantee.
+
+All take probabilities ``(N, L)`` of images that the model was not trained on, and their targets
+``(N, L)`` of 1, 0 and -1 (unknown). A label is present where its probability is at least its
+threshold:
+
+    >>> import torch
+    >>> from gatlabel.decisions import conformal_threshold, f1_thresholds
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> probabilities = torch.rand(500, 4, generator=generator) ** 2
+    >>> targets = (torch.rand(500, 4, generator=generator) < probabilities).float()
+    >>> present = probabilities >= f1_thresholds(probabilities, targets)
+    >>> threshold = conformal_threshold(probabilities, targets, alpha=0.1)
+    >>> missed = (targets == 1) & (probabilities < threshold)
+    >>> bool(missed.sum() <= 0.1 * (targets == 1).sum())
+    True
+
+Figures on the images that chose a threshold are too good: report those of other images.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.decisions.bins import Reliability, reliability
+    from gatlabel.decisions.calibration import Calibration, fit_calibration
+    from gatlabel.decisions.conformal import (
+        InfeasibleWarning,
+        conformal_threshold,
+        precision_guarantee,
+    )
+    from gatlabel.decisions.thresholds import (
+        f1_thresholds,
+        precision_thresholds,
+        recall_thresholds,
+    )
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
+
+__all__ = [
+    "Calibration",
+    "InfeasibleWarning",
+    "Reliability",
+    "conformal_threshold",
+    "f1_thresholds",
+    "fit_calibration",
+    "precision_guarantee",
+    "precision_thresholds",
+    "recall_thresholds",
+    "reliability",
+]

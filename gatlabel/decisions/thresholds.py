@@ -1,0 +1,194 @@
+"""Thresholds that maximise F1, or reach a precision or recall, chosen on validation images.
+
+Few positives decide a label's own best threshold by chance. So a target counts as a mixture of
+what was observed and of what a calibrated model expects: ``s = w y + (1 - w) q`` with
+``w = n / (n + PSEUDO)`` for a label with ``n`` positives, and ``q`` from
+:func:`~gatlabel.decisions.fit_calibration`. With many positives this is the observed F1, with few
+the expected one (Lipton et al. 2014, arXiv:1402.1892).
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatlabel.decisions.calibration import fit_calibration
+from gatlabel.decisions.inputs import check_probabilities, check_share
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.metrics.inputs import Array
+
+#: Positives at which the observed targets weigh as much as the expected ones.
+PSEUDO = 50.0
+AVERAGES = ("macro", "micro")
+_GRID = 1000  # thresholds that a shared one for macro F1 is chosen from
+
+
+class _Cuts(NamedTuple):
+    """What lies above each possible cut of each label, the highest cut first.
+
+    Attributes:
+        threshold: ``(N, L)``: a value between the probability at the cut and the next one.
+        valid: bool ``(N, L)``: false where the next probability is the same.
+        hits: ``(N, L)``: expected positives at and above the cut.
+        chosen: ``(N, L)``: known entries at and above the cut.
+        positives: ``(L,)``: expected positives.
+    """
+
+    threshold: Tensor
+    valid: Tensor
+    hits: Tensor
+    chosen: Tensor
+    positives: Tensor
+
+    def f1(self) -> Tensor:
+        """Expected F1 ``(N, L)`` of each cut."""
+        return 2 * self.hits / (self.chosen + self.positives).clamp(min=1e-12)
+
+
+def f1_thresholds(
+    probabilities: Array,
+    targets: Array,
+    *,
+    average: Literal["macro", "micro"] = "macro",
+    shared: bool = False,
+    pseudo: float = PSEUDO,
+) -> Tensor:
+    """Returns thresholds that maximise F1 on images that the model was not trained on.
+
+    Args:
+        probabilities: ``(N, L)`` in [0, 1].
+        targets: ``(N, L)`` of 1, 0 and -1 (unknown, left out).
+        average: ``macro``: the mean of the labels' F1. ``micro``: F1 of all entries, which one
+            threshold for all labels maximises when probabilities are calibrated.
+        shared: One threshold for all labels with ``macro``, too.
+        pseudo: Positives at which observed targets weigh as much as those that the calibrated
+            probabilities expect; 0 takes the observed ones alone.
+
+    Returns:
+        ``(L,)``, of the probabilities' type, 0 to 1: present where the probability is at least
+        that. 0 where a label is best predicted for every image.
+
+    Raises:
+        InputError: If shapes differ, there are no images, or a value is out of range.
+    """
+    if average not in AVERAGES:
+        raise unknown_choice("average", average, AVERAGES)
+    values, exact = check_probabilities(probabilities, targets)
+    if average == "micro":
+        one = _cuts(values.reshape(-1, 1), exact.reshape(-1, 1), 0.0)
+        return _at_best(one, one.f1()).expand(values.shape[1]).clone()
+    cuts = _cuts(values, exact, pseudo)
+    if not shared:
+        return _at_best(cuts, cuts.f1())
+    ranks = torch.linspace(0, 1, _GRID, dtype=torch.float64)
+    parts = [part for part in (values.flatten(), values[exact == 1]) if len(part)]
+    levels = torch.cat([torch.quantile(_sample(part), ranks) for part in parts])
+    at = torch.searchsorted(
+        values.sort(dim=0).values.T.contiguous(),
+        levels.to(values).expand(values.shape[1], -1).contiguous(),
+    )
+    f1 = torch.cat([cuts.f1(), torch.zeros_like(cuts.f1()[:1])])  # the last row: nothing chosen
+    rows = (len(values) - at.T - 1) % (len(values) + 1)
+    best = f1.gather(0, rows).mean(1).argmax()
+    return levels[best].to(values).expand(values.shape[1]).clone()
+
+
+def precision_thresholds(
+    probabilities: Array, targets: Array, at_least: float, *, pseudo: float = PSEUDO
+) -> Tensor:
+    """Returns the lowest threshold of each label with a precision of at least ``at_least``.
+
+    Args:
+        probabilities: ``(N, L)`` in [0, 1].
+        targets: ``(N, L)`` of 1, 0 and -1 (unknown, left out).
+        at_least: The precision to be reached, between 0 and 1.
+        pseudo: See :func:`f1_thresholds`.
+
+    Returns:
+        ``(L,)``; 1 where no threshold reaches it, with a warning that counts those labels.
+
+    Raises:
+        InputError: As :func:`f1_thresholds`.
+    """
+    least = check_share(at_least, "at_least")
+    cuts = _cuts(*check_probabilities(probabilities, targets), pseudo)
+    precise = cuts.valid & (cuts.hits >= least * cuts.chosen) & (cuts.chosen > 0)
+    missing = ~precise.any(0)
+    if bool(missing.any()):
+        warnings.warn(
+            f"no threshold reaches a precision of {least:g} for {int(missing.sum())} labels: "
+            "theirs is 1",
+            stacklevel=2,
+        )
+    last = len(precise) - 1 - precise.flip(0).int().argmax(0)
+    found = cuts.threshold.gather(0, last[None])[0]
+    return torch.where(missing, torch.ones_like(found), found)
+
+
+def recall_thresholds(
+    probabilities: Array, targets: Array, at_least: float, *, pseudo: float = PSEUDO
+) -> Tensor:
+    """Returns the highest threshold of each label with a recall of at least ``at_least``.
+
+    Args and errors are those of :func:`precision_thresholds`; every recall can be reached. For a
+    guarantee on new images see :func:`conformal_threshold`.
+
+    Returns:
+        ``(L,)``.
+    """
+    least = check_share(at_least, "at_least")
+    cuts = _cuts(*check_probabilities(probabilities, targets), pseudo)
+    # the sum of all may round below itself
+    enough = cuts.valid & (cuts.hits >= least * cuts.positives * (1 - 1e-12))
+    return cuts.threshold.gather(0, enough.int().argmax(0)[None])[0]
+
+
+def _cuts(values: Tensor, exact: Tensor, pseudo: float) -> _Cuts:
+    if not pseudo >= 0:
+        raise InputError(f"pseudo={pseudo!r}: expected a number of positives, 0 or more")
+    known = exact >= 0
+    expected = _expected(values, exact, pseudo)
+    known = known | ~known.any(0)  # where nothing is known, what is expected counts
+    order = values.argsort(dim=0, descending=True)
+    sorted_values = values.gather(0, order)
+    weight = known.gather(0, order).double()
+    hits = (expected.gather(0, order) * weight).cumsum(0)
+    following = torch.cat([sorted_values[1:], torch.zeros_like(sorted_values[:1])])
+    valid = sorted_values > following
+    valid[-1] = True
+    return _Cuts(_between(sorted_values, following), valid, hits, weight.cumsum(0), hits[-1])
+
+
+def _expected(values: Tensor, exact: Tensor, pseudo: float) -> Tensor:
+    """Observed targets, mixed with those that calibrated probabilities expect."""
+    observed = (exact == 1).double()
+    known = exact >= 0
+    if pseudo == 0 or not bool(known.any()):
+        return observed
+    logits = torch.logit(values.double(), eps=1e-12)
+    expected = torch.sigmoid(fit_calibration(logits, exact)(logits))
+    positives = observed.sum(0)
+    weight = positives / (positives + pseudo)
+    mixed = weight * observed + (1 - weight) * expected
+    return torch.where(known, mixed, expected)
+
+
+def _between(upper: Tensor, lower: Tensor) -> Tensor:
+    """A value above the lower and at most the upper one, halfway between where one exists."""
+    middle = lower + (upper - lower) / 2
+    return torch.where(middle > lower, middle, upper)
+
+
+def _at_best(cuts: _Cuts, score: Tensor) -> Tensor:
+    """The threshold of the best cut of each label; 0 where that takes all images."""
+    best = score.masked_fill(~cuts.valid, -1.0).argmax(0)
+    found = cuts.threshold.gather(0, best[None])[0]
+    return torch.where(best == len(score) - 1, torch.zeros_like(found), found)
+
+
+def _sample(values: Tensor) -> Tensor:
+    """About a million of the values, evenly: torch has no quantile of more than 16 million."""
+    return values[:: max(1, len(values) // 1_000_000)].double()

@@ -1,0 +1,37 @@
+"""The two benchmarks, as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gatlabel.experiments.config import make_config
+from gatlabel.experiments.result import BenchmarkResult
+from gatlabel.experiments.runner import run_benchmark
+
+
+def benchmark_graphs(*, say: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
+    """Compares label graphs under one head (default: ``gat``), controls included.
+
+    Args:
+        say: Called with plain sentences about what is going on.
+        **options: Of :class:`BenchmarkConfig` (``graphs``, ``heads``, ``seeds``, …) and of
+            :class:`~gatlabel.training.TrainConfig` (``data``, ``root``, ``backbone``, …).
+
+    Raises:
+        InputError: If options or data are wrong, or the folder holds other results.
+    """
+    return run_benchmark(make_config("graphs", **options), say=say)
+
+
+def benchmark_heads(*, say: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
+    """Compares heads on one label graph (default: ``conditional``), controls included.
+
+    Args:
+        say: Called with plain sentences about what is going on.
+        **options: As for :func:`benchmark_graphs`.
+
+    Raises:
+        InputError: If options or data are wrong, or the folder holds other results.
+    """
+    return run_benchmark(make_config("heads", **options), say=say)
