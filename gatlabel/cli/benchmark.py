@@ -75,9 +75,8 @@ def benchmark_command(words: list[str]) -> None:
     if words[0] not in DESCRIPTIONS:
         raise unknown_choice("benchmark", words[0], [*DESCRIPTIONS, "summary"])
     kind: Literal["graphs", "heads"] = "heads" if words[0] == "heads" else "graphs"
-    parser, flags = _parser(kind)
-    options = parse(parser, words[1:])
-    config = _config(kind, options, flags)
+    options = parse(benchmark_parser(kind), words[1:])
+    config = _config(kind, options)
     if options.print_config:
         show_block(config.train.to_yaml())
         return
@@ -91,9 +90,15 @@ def benchmark_command(words: list[str]) -> None:
     _print(result)
 
 
-def _parser(kind: str) -> tuple[Parser, list[Flag]]:
+def _flags() -> tuple[list[Flag], list[Flag]]:
+    """The options of benchmarks, and those of training that they take."""
     own = [flag for flag in flags_of(BenchmarkConfig, _is_own) if flag.path != "kind"]
-    theirs = flags_of(TrainConfig, lambda field: bool(field.metadata.get("benchmark", True)))
+    return own, flags_of(TrainConfig, lambda field: bool(field.metadata.get("benchmark", True)))
+
+
+def benchmark_parser(kind: str) -> Parser:
+    """Makes the parser of the command: kind is graphs or heads."""
+    own, theirs = _flags()
 
     def help_on(topic: str | None) -> str:
         if topic is None or topic.startswith("-"):
@@ -108,20 +113,18 @@ def _parser(kind: str) -> tuple[Parser, list[Flag]]:
         "--print-config", type=bool, default=False, help="Print all options of training."
     )
     add_options(parser, theirs)
-    return parser, [*own, *theirs]
+    return parser
 
 
 def _is_own(field: dataclasses.Field[Any]) -> bool:
     return field.name != "train"
 
 
-def _config(
-    kind: Literal["graphs", "heads"], options: Namespace, flags: list[Flag]
-) -> BenchmarkConfig:
+def _config(kind: Literal["graphs", "heads"], options: Namespace) -> BenchmarkConfig:
     """Returns the options that were given, lists split, over those of the config file."""
     from gatlabel.experiments.config import make_config
 
-    named = given_options(options, flags)
+    named = given_options(options, [flag for flags in _flags() for flag in flags])
     hints = get_type_hints(BenchmarkConfig)
     own = {name: _value(name, named[name], hints[name]) for name in named if name in hints}
     training = {name: value for name, value in named.items() if name not in hints}

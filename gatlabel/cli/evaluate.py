@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gatlabel.cli.options import add_options, flags_of, given_options, topic_help
+from gatlabel.cli.options import Flag, add_options, flags_of, given_options, topic_help
 from gatlabel.cli.output import show, show_json, show_table
-from gatlabel.cli.parsing import check_outputs, make_parser, parse
+from gatlabel.cli.parsing import Parser, check_outputs, make_parser, parse
 from gatlabel.cli.tables import metrics_table
 from gatlabel.data.options import DataOptions
 from gatlabel.errors import InputError
@@ -16,9 +16,9 @@ from gatlabel.options import differing, find, nested, updated
 from gatlabel.training.config import TrainConfig
 
 
-def evaluate_command(words: list[str]) -> None:
-    """Evaluates a run on a split of its own data, or on other data."""
-    flags = [flag for flag in flags_of(TrainConfig) if flag.path.partition(".")[0] == "data"]
+def evaluate_parser() -> Parser:
+    """Makes the parser of the command."""
+    flags = _flags()
 
     def help_on(topic: str | None) -> str:
         return basic if topic is None else topic_help(topic, flags)
@@ -36,7 +36,12 @@ def evaluate_command(words: list[str]) -> None:
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
     basic = f"{parser.format_help()}\ngatlabel evaluate --help data: the options of other data."
     add_options(parser, flags)
-    options = parse(parser, words)
+    return parser
+
+
+def evaluate_command(words: list[str]) -> None:
+    """Evaluates a run on a split of its own data, or on other data."""
+    options = parse(evaluate_parser(), words)
     check_outputs(options, "output")
     import torch
 
@@ -46,7 +51,7 @@ def evaluate_command(words: list[str]) -> None:
 
     model, config = open_run(options.run)
     own = config.data
-    config = updated(config, nested(given_options(options, flags)), from_text)
+    config = updated(config, nested(given_options(options, _flags())), from_text)
     splits = dict(read_data(config, evaluate_only=_is_other(own, config.data)).items())
     available = [name for name, source in splits.items() if len(source)]
     split = options.split or ("test" if "test" in available else available[-1])
@@ -62,6 +67,11 @@ def evaluate_command(words: list[str]) -> None:
         show(*result.report.protocol)
     if options.output is not None:  # last: where it cannot be written, the figures were printed
         write_json(options.output, content)
+
+
+def _flags() -> list[Flag]:
+    """The options of data sets."""
+    return [flag for flag in flags_of(TrainConfig) if flag.path.partition(".")[0] == "data"]
 
 
 def _is_other(own: DataOptions, given: DataOptions) -> bool:

@@ -57,6 +57,8 @@ def add_options(parser: Parser, flags: Sequence[Flag]) -> None:
             type=bool if leaf.hint is bool else str,
             help=_first_sentence(leaf.field.metadata["help"]).replace("%", "%%"),
         )
+        choices = leaf.field.metadata.get("choices", ())
+        parser.words[flag.path] = [*choices, *map(str, words_of(leaf.hint))]
 
 
 def given_options(options: Namespace, flags: Sequence[Flag]) -> dict[str, Any]:

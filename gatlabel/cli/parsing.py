@@ -41,12 +41,17 @@ class Parser(argparse.ArgumentParser):
         prog: The command.
         description: What it does.
         help_on: Gives the help; by default argparse's.
+
+    Attributes:
+        hints: The types of arguments, by their names.
+        words: The words that an argument takes, where they are few.
     """
 
     def __init__(self, prog: str, description: str, help_on: Help | None = None) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
         self.help_on = help_on or (lambda topic: self.format_help())
         self.hints: dict[str, Any] = {}
+        self.words: dict[str, Sequence[str]] = {}
 
     def add_argument(self, *flags: Any, type: Any = str, **options: Any) -> argparse.Action:
         """Adds an argument whose type is an annotation."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatlabel.cli.output import add_row, make_table, show, show_table
-from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.errors import InputError
 
 
-def summary_command(words: list[str]) -> None:
-    """Puts finished benchmarks side by side, prints what they come to and writes the report."""
+def summary_parser() -> Parser:
+    """Makes the parser of the command."""
     parser = make_parser(
         "benchmark summary",
         "Puts finished benchmarks of several data sets into one report: contenders by data set, "
@@ -24,7 +24,12 @@ def summary_command(words: list[str]) -> None:
         "--output", type=Path, default=Path("runs") / "summary", help="Folder of the summary."
     )
     parser.add_argument("--progress", type=bool, default=True, help="Show a progress bar.")
-    options = parse(parser, words)
+    return parser
+
+
+def summary_command(words: list[str]) -> None:
+    """Puts finished benchmarks side by side, prints what they come to and writes the report."""
+    options = parse(summary_parser(), words)
     from gatlabel.experiments import summarize
     from gatlabel.experiments.summary_tables import tables
 

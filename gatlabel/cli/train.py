@@ -8,7 +8,7 @@ from typing import Any
 
 from gatlabel.cli.options import add_options, flags_of, given_options, short_help, topic_help
 from gatlabel.cli.output import note, show, show_block, show_table
-from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.cli.tables import result_table
 from gatlabel.option_values import from_text
 from gatlabel.options import nested, updated
@@ -27,8 +27,8 @@ OTHERS = {
 }
 
 
-def train_command(words: list[str]) -> None:
-    """Trains, or goes on with an interrupted run, and prints the figures."""
+def train_parser() -> Parser:
+    """Makes the parser of the command."""
     flags = flags_of(TrainConfig)
 
     def help_on(topic: str | None) -> str:
@@ -45,8 +45,13 @@ def train_command(words: list[str]) -> None:
         help="Run folder to go on with; of other options it takes those of the machine only.",
     )
     add_options(parser, flags)
-    options = parse(parser, words)
-    named = given_options(options, flags)
+    return parser
+
+
+def train_command(words: list[str]) -> None:
+    """Trains, or goes on with an interrupted run, and prints the figures."""
+    options = parse(train_parser(), words)
+    named = given_options(options, flags_of(TrainConfig))
     if options.resume is not None:
         _resume(options.resume, named, options.config)
         return

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gatlabel.cli import main
-from gatlabel.cli.benchmark import _config, _of_training, _parser
+from gatlabel.cli.benchmark import _config, _of_training, benchmark_parser
 from gatlabel.cli.parsing import parse
 from gatlabel.experiments import BenchmarkResult, benchmark_graphs
 from gatlabel.nn.options import GAT
@@ -72,9 +72,9 @@ def test_end_to_end_with_completion_and_its_controls(tiny_csv: Path, tmp_path: P
 
 def test_a_config_file_brings_the_options_of_its_recipe(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("recipe: mlgcn\noptimizer: {lr: 0.05}\n")
-    parser, flags = _parser("graphs")
+    parser = benchmark_parser("graphs")
     options = parse(parser, ["--config", str(tmp_path / "run.yaml"), "--seeds", "2"])
-    config = _config("graphs", options, flags)
+    config = _config("graphs", options)
     usual = {"head": "gat", "graph": "conditional", "optimizer.lr": 0.05}
     assert config.train == mlgcn().with_options(usual)
     assert config.seeds == 2

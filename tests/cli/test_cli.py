@@ -96,7 +96,7 @@ def test_a_graph_file_of_similarity(tiny_csv: Path, tmp_path: Path, capsys) -> N
     assert train(tiny_csv, tmp_path / "other", *wrong) == 2
     assert "states itself what its edges mean" in error_of(capsys)
     assert train(tiny_csv, tmp_path / "other", "--head.similarity-weight", "1.5") == 2
-    assert "kinship=1.5" in error_of(capsys)
+    assert "similarity_weight=1.5" in error_of(capsys)
 
 
 def test_the_saved_config_runs_again_alike(run: Path, tmp_path: Path) -> None:

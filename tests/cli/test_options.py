@@ -224,3 +224,18 @@ def test_hints_are_of_kinds_that_words_can_be() -> None:
             assert kind in (int, float, bool, str, Path, type(None)) or origin is not None
             if origin is tuple:
                 assert get_args(kind)
+
+
+def test_a_shell_completes_every_command(capsys) -> None:
+    pytest.importorskip("shtab")
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    for word in ("train", "graphs", "--head.hidden", "--image-size", "conditioned"):
+        assert word in script
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_completion_without_its_extra_names_it(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == 2
+    assert "gatlabel[completion]" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gatlabel.cli import main
-from gatlabel.cli.benchmark import _config, _parser
+from gatlabel.cli.benchmark import _config, benchmark_parser
 from gatlabel.cli.parsing import parse
 from gatlabel.errors import InputError
 from gatlabel.experiments import BenchmarkResult, make_config, summarize
@@ -222,8 +222,8 @@ def test_the_command_has_the_options_it_was_begun_with(kind, options) -> None:
     fixed = json.loads(json.dumps(make_config(kind, **options).fixed()))
     words = shlex.split(command_of(fixed, Path("runs/a b"), 5))
     assert words[:3] == ["gatlabel", "benchmark", kind]
-    parser, flags = _parser(kind)
-    again = _config(kind, parse(parser, words[3:]), flags)
+    parser = benchmark_parser(kind)
+    again = _config(kind, parse(parser, words[3:]))
     assert json.loads(json.dumps(again.fixed())) == fixed
     assert (again.folder, again.seeds) == (Path("runs/a b"), 5)
 
