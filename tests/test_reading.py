@@ -15,7 +15,8 @@ from gatlabel.array_reading import read_npz
 from gatlabel.data import decode_image
 from gatlabel.errors import InputError
 from gatlabel.reading import opened, read_at_most, read_bytes, read_json, read_text
-from gatlabel.training.config import read_config, read_options
+from gatlabel.training.config import read_options
+from gatlabel.training.recipes import read_config
 from gatlabel.yaml_reading import parse_yaml
 
 Make = Callable[[Path], str | Path]

@@ -25,7 +25,8 @@ from gatlabel.graph.spec import split_specs
 from gatlabel.interruptions import Stopped
 from gatlabel.option_values import from_text, kinds_of
 from gatlabel.options import differing, nested, updated
-from gatlabel.training.config import TrainConfig, read_config
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import read_config
 
 USAGE = """\
 usage: gatlabel benchmark COMMAND [options]

@@ -12,8 +12,8 @@ from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.cli.tables import result_table
 from gatlabel.option_values import from_text
 from gatlabel.options import nested, updated
-from gatlabel.training.config import TrainConfig, read_config, recipe_in
-from gatlabel.training.recipes import recipe_named
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import read_config, recipe_in, recipe_named
 
 DESCRIPTION = (
     "Trains a model and leaves a run folder with weights, metrics and report.html. Without options "

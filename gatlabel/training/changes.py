@@ -15,7 +15,8 @@ import torch
 from gatlabel.data import DataSplits, FileImages, ImageSource
 from gatlabel.errors import InputError
 from gatlabel.options import Options, differing, find, leaves
-from gatlabel.training.config import TrainConfig, config_from
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import config_from
 
 PACKAGES = ("gatlabel", "torch", "torchvision", "lightning", "numpy")
 

@@ -12,7 +12,8 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.option_values import from_yaml
 from gatlabel.options import updated
-from gatlabel.training.config import TrainConfig, config_from, read_options
+from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.recipes import config_from
 from gatlabel.training.run_folder import RunFolder
 
 

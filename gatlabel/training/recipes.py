@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 from gatlabel.data.options import ImageOptions
 from gatlabel.encoders.options import EncoderOptions
-from gatlabel.errors import unknown_choice
+from gatlabel.errors import InputError, unknown_choice
 from gatlabel.losses.options import ASL
 from gatlabel.nn.options import GCN
-from gatlabel.training.config import TrainConfig
+from gatlabel.option_values import from_yaml
+from gatlabel.options import updated
+from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.options import MLGCN, ASLRecipe, Auto, OptimizerOptions, RunOptions, Step
 
 
@@ -82,6 +86,8 @@ def asl() -> TrainConfig:
     )
 
 
+#: What ``gatlabel train`` takes where no recipe is given.
+DEFAULT_RECIPE = "auto"
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "auto": auto,
     "plain": plain,
@@ -99,3 +105,41 @@ def recipe_named(name: str) -> TrainConfig:
     if name not in RECIPES:
         raise unknown_choice("recipe", name, RECIPES)
     return RECIPES[name]()
+
+
+def read_config(path: Path, recipe: str | None = None) -> TrainConfig:
+    """Reads a YAML file of options, over those of its recipe.
+
+    Args:
+        path: The file.
+        recipe: The recipe to take instead of the one that the file names.
+
+    Raises:
+        InputError: If the file, an option or the recipe is wrong.
+    """
+    options = read_options(path)
+    try:
+        if recipe is not None:
+            options["recipe"] = recipe
+        return config_from(options)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def config_from(options: Mapping[str, Any]) -> TrainConfig:
+    """Builds a config from the primitives of a YAML file, over the options of its recipe.
+
+    Raises:
+        InputError: If an option is unknown (the message gives the nearest) or wrong.
+    """
+    found: TrainConfig = updated(recipe_named(recipe_in(options)), options, from_yaml)
+    return found
+
+
+def recipe_in(options: Mapping[str, Any]) -> str:
+    """Returns the name of the recipe that nested options name, or the default."""
+    recipe = options.get("recipe", DEFAULT_RECIPE)
+    name = recipe.get("name", DEFAULT_RECIPE) if isinstance(recipe, Mapping) else recipe
+    if not isinstance(name, str):
+        raise InputError(f"recipe={name}: give a name: {', '.join(RECIPES)}")
+    return name

@@ -12,20 +12,20 @@ from gatlabel.files import read_json
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import HEADS
 from gatlabel.nn.options import NOTHING, LinearStart, SharedClassifiers
-from gatlabel.training.config import TrainConfig
+from gatlabel.training.parts import TrainParts
 
 
-def resolved(config: TrainConfig) -> TrainConfig:
-    """Makes every choice that a config leaves open, so that the run can be repeated.
+def open_choices(config: TrainParts) -> dict[str, Any]:
+    """Makes every choice that a config leaves open, by dotted names, so the run can be repeated.
 
     ``backbone: auto`` becomes an encoder; stride, size of images, pooling, learning rate of the
     encoder and number of epochs become those that suit the data. Paths become absolute, since a
-    run folder is read from anywhere. A config without open choices comes back equal.
+    run folder is read from anywhere. Nothing changes a config without open choices.
     """
-    return config.with_options({**_paths(config), **choices_of(config)})
+    return {**_paths(config), **choices_of(config)}
 
 
-def _paths(config: TrainConfig) -> dict[str, Any]:
+def _paths(config: TrainParts) -> dict[str, Any]:
     paths: dict[str, Any] = {"graph": str(GraphSpec.parse(config.graph).absolute())}
     for name, field in config.data.__dataclass_fields__.items():
         value = getattr(config.data, name)
@@ -43,7 +43,7 @@ def _paths(config: TrainConfig) -> dict[str, Any]:
     return paths
 
 
-def choices_of(config: TrainConfig) -> dict[str, Any]:
+def choices_of(config: TrainParts) -> dict[str, Any]:
     """Returns what a run takes for the options that a config leaves open, by dotted names."""
     scenes = isinstance(config.data, Scenes)
     encoder, init = config.encoder, config.encoder.init
@@ -63,7 +63,7 @@ def choices_of(config: TrainConfig) -> dict[str, Any]:
         choices["encoder.pooling"] = "gem" if scenes else "average"
     if config.recipe.name == "auto":  # decides the others when the data are there
         return choices
-    usual = TrainConfig()
+    usual = TrainParts()
     head = config.head
     open_options: dict[str, tuple[Any, Any]] = {
         "encoder.freeze": (encoder.freeze, usual.encoder.freeze),
@@ -80,7 +80,7 @@ def choices_of(config: TrainConfig) -> dict[str, Any]:
     return choices | {name: its for name, (given, its) in open_options.items() if given is None}
 
 
-def _of_model(config: TrainConfig, run: Path) -> dict[str, Any]:
+def _of_model(config: TrainParts, run: Path) -> dict[str, Any]:
     """Returns what is left open and stands in the description of the model to start from.
 
     What is wrong with that description is reported when the model is loaded; other weights, which

@@ -11,7 +11,8 @@ from pathlib import Path
 from gatlabel.errors import InputError
 from gatlabel.files import atomic_path, write_errors, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
-from gatlabel.training.config import TrainConfig, read_config
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import read_config
 from gatlabel.training.run_swap import NEW, swap
 
 

@@ -9,7 +9,8 @@ import pytest
 from gatlabel.cli import main
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.errors import InputError
-from gatlabel.training.config import TrainConfig, config_from, read_config
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import config_from, read_config
 from gatlabel.training.run_folder import RunFolder
 
 ODD = os.fsdecode(b"caf\xe9 \xff")

@@ -10,7 +10,7 @@ import torch
 from gatlabel import MultiLabelClassifier
 from gatlabel.cli import main
 from gatlabel.errors import InputError
-from gatlabel.training.config import read_config
+from gatlabel.training.recipes import read_config
 from gatlabel.training.run_folder import RunFolder
 
 QUICK = [

@@ -13,7 +13,8 @@ from gatlabel.cli import main
 from gatlabel.cli.options import flags_of, topics_of
 from gatlabel.option_values import kinds_of, words_of
 from gatlabel.options import Leaf, flat, leaves, nested
-from gatlabel.training.config import TrainConfig, config_from, read_config
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import config_from, read_config
 
 LEAVES = list(leaves(TrainConfig))
 FLAGS = flags_of(TrainConfig)

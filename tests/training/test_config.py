@@ -7,8 +7,9 @@ from gatlabel.data.options import CSV
 from gatlabel.errors import InputError
 from gatlabel.nn.options import GAT
 from gatlabel.training import RECIPES, TrainConfig, asl, mlgcn, plain, resolving
-from gatlabel.training.config import config_from, read_config, read_options
+from gatlabel.training.config import read_options
 from gatlabel.training.options import OptimizerOptions
+from gatlabel.training.recipes import config_from, read_config
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -13,8 +13,9 @@ from gatlabel.data.options import CSV, DATA
 from gatlabel.data.splits import FRACTIONS
 from gatlabel.errors import InputError
 from gatlabel.training import TrainConfig
-from gatlabel.training.config import config_from, read_options
+from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
+from gatlabel.training.recipes import config_from
 from tests.data.pictures import save_picture
 from tests.data.test_coco_reader import write_coco
 from tests.data.test_voc_reader import SETS, write_voc

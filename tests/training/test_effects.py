@@ -17,9 +17,9 @@ from gatlabel.nn import HEADS
 from gatlabel.option_values import kinds_of
 from gatlabel.options import Leaf, leaves
 from gatlabel.training import RECIPES, TrainConfig, train
-from gatlabel.training.config import read_config
 from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.losses import LOSSES, make_loss
+from gatlabel.training.recipes import read_config
 
 CSV = {"data": "csv", "data.root": Path("photos")}
 LEAVES = list(leaves(TrainConfig))

@@ -13,9 +13,10 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.options import flat
 from gatlabel.training import auto, auto_table, planning, resume, train
 from gatlabel.training.clock import Clock
-from gatlabel.training.config import config_from, read_config, read_options
+from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import evaluate
+from gatlabel.training.recipes import config_from, read_config
 
 QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}
 QUICK["head.start"] = "ridge"  # by itself it is taken with weights that were learned

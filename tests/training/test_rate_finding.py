@@ -19,9 +19,10 @@ from gatlabel.missing import make_completion
 from gatlabel.nn import LinearHead
 from gatlabel.training import TrainConfig, plain, rate_finding, resume, train
 from gatlabel.training.building import build_graph, build_model
-from gatlabel.training.config import config_from, read_options
+from gatlabel.training.config import read_options
 from gatlabel.training.optimizers import make_optimizer
 from gatlabel.training.rate_finding import Ramp, find_rate, ramp
+from gatlabel.training.recipes import config_from
 from tests.data.pictures import DrawnImages
 
 N, D, L, B = 160, 6, 4, 16

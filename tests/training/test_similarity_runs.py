@@ -14,8 +14,9 @@ from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.options import GAT
 from gatlabel.training import TrainConfig, auto, label_vectors, train
-from gatlabel.training.config import config_from, read_options
+from gatlabel.training.config import read_options
 from gatlabel.training.label_vectors import kept_name_vectors
+from gatlabel.training.recipes import config_from
 from gatlabel.training.similarity import _made, is_worth_its_graph, text_of
 
 QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}

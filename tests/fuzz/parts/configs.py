@@ -6,7 +6,7 @@ from typing import Any
 
 from gatlabel.options import leaves
 from gatlabel.training import TrainConfig
-from gatlabel.training.config import read_config
+from gatlabel.training.recipes import read_config
 from tests.fuzz.case import Case
 from tests.fuzz.raw_bytes import spoil
 from tests.fuzz.training import begin_training
