@@ -67,12 +67,14 @@ def _config(options: Mapping[str, Any]) -> TrainConfig:
     if not isinstance(kind, str) or kind not in DATA:
         raise unknown_choice("data", str(kind), DATA)
     old = dict(options)
-    preset = old.pop("preset", None)  # of scenes; later that of the recipe auto
-    renamed = {"train_pictures": "train_images", "test_pictures": "test_images"}
-    data = {renamed.get(name, name.removeprefix("scene_")): value for name, value in old.items()}
-    data.setdefault("preset", preset)
-    if kind == "json" and data.get("train_set") is None:
-        data["train_set"] = data.get("annotations")
+    if kind == "scenes":
+        data = {n.removeprefix("scene_"): v for n, v in old.items() if n.startswith("scene_")}
+        data |= {f"{n}_images": old.get(f"{n}_pictures", 1) for n in ("train", "test")}
+        data.setdefault("preset", old.get("preset"))  # later, that of the recipe auto
+    else:
+        data = dict(old)
+        if kind == "json" and data.get("train_set") is None:
+            data["train_set"] = data.get("annotations")
     known = DATA[kind].__dataclass_fields__
     given: dict[str, Any] = {
         "data": {"name": kind, **{n: v for n, v in data.items() if n in known and n != "name"}}

@@ -170,6 +170,10 @@ def test_a_run_folder_of_before_options_had_groups_is_evaluated(
     (run / "config.yaml").write_text(yaml.safe_dump(flat))
     assert main(["evaluate", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == expected
+    scenes = {**flat, "data": "scenes", "root": None, "hidden": 256, "scene_hidden": 0.25}
+    (run / "config.yaml").write_text(yaml.safe_dump(scenes))
+    data = open_run(run)[1].data
+    assert (data.preset, data.hidden, data.train_images) == ("voc", 0.25, 2000)
     (run / "config.yaml").write_text(yaml.safe_dump({**flat, "stride": 16}))
     assert main(["evaluate", str(run)]) == 2
     assert "they are of two runs" in capsys.readouterr().err
