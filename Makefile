@@ -37,17 +37,18 @@ lint: $(VENV)/.stamp-lint ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The scripts on speed; benchmarks/table.py puts what they write into one table.
+# The scripts on speed; benchmarks/speed/table.py puts what they write into one table.
 SPEED := metrics counts pipeline training_step import_time attention gpu
 
 bench: $(VENV)/.stamp-test ## measure speeds, print one table (ARGS=--quick: a trial)
-	@for name in $(SPEED); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py $(ARGS); done
-	@$(BIN)/python benchmarks/table.py
+	@for name in $(SPEED); do echo "== $$name"; $(BIN)/python benchmarks/speed/$$name.py $(ARGS); done
+	@$(BIN)/python benchmarks/speed/table.py
 
+# The studies, and the two scripts on speed that write no row of that table.
 experiments: $(VENV)/.stamp-test ## repeat the experiments on quality (hours)
-	@for script in benchmarks/*.py benchmarks/studies/*.py; do \
+	@for script in benchmarks/speed/{sorted_limits,resume_overhead}.py benchmarks/studies/*.py; do \
 	  name=$$(basename $$script .py); \
-	  case " $(SPEED) table " in *" $$name "*) continue;; esac; \
+	  if [ $$name = study ]; then continue; fi; \
 	  echo "== $$name"; $(BIN)/python $$script $(ARGS); done
 
 clean: ## remove the environment, caches and build products; runs/ stays

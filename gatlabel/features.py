@@ -1,4 +1,4 @@
-"""Features of every picture, extracted once, kept in a cache folder and mapped into memory."""
+"""Features of every image, extracted once, kept in a cache folder and mapped into memory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatlabel import data
 from gatlabel.array_reading import map_npy
-from gatlabel.data import ImageDataset, ImageSource, stack_pictures
+from gatlabel.data import ImageSource
 from gatlabel.errors import InputError
 from gatlabel.files import read_json, remove_leftovers, sync, write_errors, write_json
+from gatlabel.inference import BATCH, outputs, whole_images
 from gatlabel.model import MultiLabelClassifier
 
 Kind = Literal["pooled", "map"]
-BATCH = 64
 VERSION = 1  # of the files: raise it when what is extracted changes
 _DTYPE = {"pooled": np.float32, "map": np.float16}
 _log = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ def extract(
     it.
 
     Args:
-        model: Encoder and pooling; used in evaluation mode on the CPU or the device it is on.
+        model: Encoder and pooling; see :func:`~gatlabel.inference.outputs`.
         source: N pictures.
         kind: ``pooled`` ``(N, D)``, of all stages of the encoder, or ``map`` ``(N, D, h, w)``, of
             the last one.
@@ -89,7 +88,7 @@ def extract(
                 if path.exists():
                     _log.warning("the features %s are damaged and are extracted anew", path)
                 remove_leftovers(cache)
-                _fill(path, model.eval(), source, kind, advance)
+                _fill(path, model, source, kind, advance)
         lock.unlink(missing_ok=True)  # who waits for it will find the features
     return FeatureFile(path)
 
@@ -106,17 +105,18 @@ def _fill(
     done, total = _done(partial, progress, kind, len(source))
     advance(done)
     store = np.load(partial, mmap_mode="r+", allow_pickle=False) if done else None
-    while done < len(source):
-        rows = list(range(done, min(done + BATCH, len(source))))
-        values = _features(model, source, rows, kind)
+    rest = source.subset(range(done, len(source))) if done else source
+    batches = whole_images(model, rest, batch_size=BATCH) if len(rest) else ()
+    for found in outputs(model, batches, _of_images(model, kind)):
+        values: NDArray[Any] = found.contiguous().numpy()
         if store is None:
             store = _new_store(partial, _DTYPE[kind], (len(source), *values.shape[1:]))
-        store[rows] = values
+        store[done : done + len(values)] = values
         store.flush()
-        done += len(rows)
+        done += len(values)
         total = (total + _sum(values)) % 2**64
         write_json(progress, {"done": done, "sum": total})
-        advance(len(rows))
+        advance(len(values))
     del store
     sync(partial)
     write_json(path.with_suffix(".json"), {"done": done, "sum": total})
@@ -167,23 +167,15 @@ def _sum(values: NDArray[Any]) -> int:
     return int(values.view(np.dtype(f"u{values.itemsize}")).sum(dtype=np.uint64))
 
 
-@torch.inference_mode()
-def _features(
-    model: MultiLabelClassifier, source: ImageSource, rows: list[int], kind: Kind
-) -> NDArray[Any]:
-    transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
-    dataset = ImageDataset(source, transform)
-    images = stack_pictures([dataset[row][0] for row in rows])
-    pixels = model.encoder.normalize(images.to(next(model.parameters()).device))
-    maps: Tensor | tuple[Tensor, ...] = model.encoder(
-        pixels.contiguous(memory_format=torch.channels_last)
-    )
-    if kind == "pooled":
-        values: Tensor = model.pool(maps).float()
-    else:
-        values = (maps if isinstance(maps, Tensor) else maps[0]).half()
-    result: NDArray[Any] = values.cpu().contiguous().numpy()
-    return result
+def _of_images(model: MultiLabelClassifier, kind: Kind) -> Callable[[Tensor], Tensor]:
+    """What is kept of images ``(B, 3, S, S)``: float32 pooled features, or float16 maps."""
+
+    def last_map(images: Tensor) -> Tensor:
+        pixels = model.encoder.normalize(images).contiguous(memory_format=torch.channels_last)
+        maps: Tensor | tuple[Tensor, ...] = model.encoder(pixels)
+        return (maps if isinstance(maps, Tensor) else maps[0]).half()
+
+    return last_map if kind == "map" else lambda images: model.features(images).float()
 
 
 def _key(model: MultiLabelClassifier, source: ImageSource, kind: Kind) -> str:

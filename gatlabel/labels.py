@@ -230,29 +230,3 @@ def first_difference(theirs: Sequence[Any], ours: Sequence[Any]) -> str:
 def _shown(names: Sequence[str], most: int = 10) -> str:
     text = ", ".join(repr(name) for name in names[:most])
     return text + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def check_targets(targets: NDArray[np.floating], labels: Sequence[str], first_row: int = 0) -> None:
-    """Checks that targets follow the convention: in [0, 1], or -1 for unknown.
-
-    Args:
-        targets: ``(N, L)``.
-        labels: The L label names.
-        first_row: What the first row is called in messages, for rows that are part of a whole.
-
-    Raises:
-        InputError: If the shape does not fit the labels or a value is out of range; the
-            message names row and label.
-    """
-    if targets.ndim != 2 or targets.shape[1] != len(labels):
-        raise InputError(
-            f"targets have shape {tuple(targets.shape)}, expected (N, {len(labels)}): "
-            "one column per label"
-        )
-    bad = ~(((targets >= ABSENT) & (targets <= PRESENT)) | (targets == UNKNOWN))
-    if bad.any():
-        row, column = (int(k) for k in np.argwhere(bad)[0])
-        raise InputError(
-            f"target {targets[row, column]} in row {first_row + row}, label {labels[column]!r}: "
-            "values are 0 to 1, or -1 for unknown"
-        )

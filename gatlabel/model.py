@@ -1,10 +1,11 @@
-"""The whole model: pictures in, one logit a label out."""
+"""The whole model: images in, one logit per label out."""
 
 from __future__ import annotations
 
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.encoders.encoder import OWN_MODULE
-from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES, SAFE_PIXELS
+from gatlabel.encoders.preprocessing import MOST_PIXELS, SAFE_PIXELS
 from gatlabel.errors import InputError, MissingExtraError, first_line, unknown_choice
 from gatlabel.files import atomic_folder, write_json
 from gatlabel.labels import LabelSet
@@ -26,8 +27,9 @@ from gatlabel.model_file import (
     read_model_file,
     refuse_other_labels,
 )
-from gatlabel.nn import HEADS, Head, LinearHead, StaticHead, TakesGraph
+from gatlabel.nn import HEADS, Foldable, GraphAblatable, Head, LinearHead
 from gatlabel.nn.identity import HasIdentity, Identity
+from gatlabel.nn.modes import evaluating
 from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
 from gatlabel.values import whole_number
@@ -40,13 +42,13 @@ class MultiLabelClassifier(HasIdentity):
     """Encoder, pooling and head.
 
     Args:
-        encoder: From pictures to a feature map.
+        encoder: From images to a feature map.
         head: From features to logits.
         labels: The L label names, in the order of the logits.
         pooling: Name of a pooling (``average``, ``max``, ``gem``); unused by heads that take maps.
         graph: The label graph the head was built with, if any; saved with the model.
-        resize: How whole pictures are brought to ``image_size`` (``squash``, ``pad``, ``crop``).
-        image_size: Side of the pictures in pixels; default: the encoder's preferred one.
+        resize: How whole images are brought to ``image_size`` (``squash``, ``pad``, ``crop``).
+        image_size: Side of the images in pixels; default: the encoder's preferred one.
 
     Raises:
         InputError: If widths or labels do not fit together, or a name is unknown.
@@ -68,10 +70,10 @@ class MultiLabelClassifier(HasIdentity):
         image_size: int | None = None,
     ) -> None:
         super().__init__()
+        size = encoder.image_size if image_size is None else image_size
+        self.preprocessing = replace(encoder.preprocessing, size=size, resize=resize)
         if pooling not in POOLINGS:
             raise unknown_choice("pooling", pooling, POOLINGS)
-        if resize not in RESIZES:
-            raise unknown_choice("resize", resize, RESIZES)
         if head.needs_map and encoder.stages > 1:
             raise InputError(
                 f"stages={encoder.stages}: the head {head.kind!r} takes the last map alone, "
@@ -101,9 +103,20 @@ class MultiLabelClassifier(HasIdentity):
             self.pool = StagePool(pooling, encoder.stages)
         else:
             self.pool = POOLINGS[pooling]()
-        self.resize = resize
-        size = encoder.image_size if image_size is None else image_size
-        self.image_size = whole_number(size, "image_size", 1, MOST_PIXELS)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels; may be set."""
+        return self.preprocessing.size
+
+    @image_size.setter
+    def image_size(self, size: int) -> None:
+        self.preprocessing = replace(self.preprocessing, size=size)
+
+    @property
+    def resize(self) -> str:
+        """How whole images are brought to that size."""
+        return self.preprocessing.resize
 
     @classmethod
     def create(
@@ -132,15 +145,15 @@ class MultiLabelClassifier(HasIdentity):
                 random ones.
             head_options: Further options of the head.
             pooling: Name of a pooling.
-            resize: How pictures are brought to size.
-            image_size: Side of the pictures in pixels.
-            stride: Pixels a cell of the map, where an encoder given by name shall end early.
+            resize: How images are brought to size.
+            image_size: Side of the images in pixels.
+            stride: Pixels per cell of the map, where an encoder given by name shall end early.
             stages: How many of the last stages of an encoder given by name are pooled and
                 concatenated; 1 for heads that take maps.
 
         Raises:
             InputError: If a name is unknown, an option does not fit, the graph is missing, or the
-                encoder does not take pictures of that size.
+                encoder does not take images of that size.
         """
         if isinstance(encoder, str):
             encoder = create_encoder(encoder, weights=weights, stride=stride, stages=stages)
@@ -170,7 +183,7 @@ class MultiLabelClassifier(HasIdentity):
             built,
             names,
             pooling=pooling,
-            graph=graph if isinstance(built, TakesGraph) else None,
+            graph=graph if isinstance(built, GraphAblatable) else None,
             resize=resize,
             image_size=image_size,
         )
@@ -201,23 +214,20 @@ class MultiLabelClassifier(HasIdentity):
     def fold(self) -> MultiLabelClassifier:
         """Returns a model with the same encoder whose head is a plain linear layer.
 
-        A head that depends on the picture cannot be folded; the model is then returned as it is.
+        A head that depends on the image cannot be folded; the model is then returned as it is.
         The logits are checked to agree before anything is replaced.
 
         Raises:
             InputError: If the folded head's logits differ from the head's.
         """
-        if not isinstance(self.head, StaticHead) or isinstance(self.head, LinearHead):
+        if not isinstance(self.head, Foldable) or isinstance(self.head, LinearHead):
             return self
         folded = LinearHead(self.head.in_features, labels=self.labels)
         folded.linear = self.head.fold()
-        was_training = self.head.training
-        self.head.eval()
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self.head):
             weight = folded.linear.weight
             probe = torch.randn(8, self.head.in_features, device=weight.device, dtype=weight.dtype)
             theirs, ours = self.head(probe), folded.linear(probe)
-        self.head.train(was_training)
         close = max(1e-4, 16 * torch.finfo(weight.dtype).eps)  # half precision rounds more
         if not torch.allclose(theirs, ours, rtol=close, atol=close * float(theirs.abs().max())):
             raise InputError("the folded head gives other logits than the head: not replaced")
@@ -335,7 +345,7 @@ class MultiLabelClassifier(HasIdentity):
 
 
 def _read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:
-    if not issubclass(HEADS[described.head], TakesGraph):
+    if not issubclass(HEADS[described.head], GraphAblatable):
         return None
     from gatlabel.graph import LabelGraph
 
@@ -365,10 +375,8 @@ def _build_head(
     graph: LabelGraph | None,
     options: Mapping[str, Any],
 ) -> Head:
-    if issubclass(head, TakesGraph):
-        if graph is None:
-            raise InputError(f"the head {head.kind!r} needs a label graph: give graph=…")
-        return head(width, graph=graph, **options)
-    # no edges: a graph gives the names, and the vectors of labels where the head has some
+    if graph is None and issubclass(head, GraphAblatable):
+        raise InputError(f"the head {head.kind!r} needs a label graph: give graph=…")
+    # to a head without edges a graph gives the names, and the vectors of labels if it has some
     given = {"labels": names} if graph is None else {"graph": graph}
     return head(width, **given, **options)

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from gatlabel.encoders.description import EncoderDescription
-from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
+from gatlabel.encoders.preprocessing import MOST_PIXELS, RESIZES
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import read_json
 from gatlabel.labels import LabelSet, first_difference, labels_of
 from gatlabel.nn import HEADS
+from gatlabel.nn.old_names import current_options
 from gatlabel.nn.pooling import POOLINGS
 from gatlabel.saving import require_file
 from gatlabel.values import finite_number, line_of_text, shown, truth_value, whole_number
@@ -83,7 +84,7 @@ def read_model_file(folder: Path) -> ModelDescription:
 
 
 def _description(config: Mapping[str, Any]) -> ModelDescription:
-    head = dict(_table(config, "head"))
+    head = current_options(_table(config, "head"))
     kind = _choice(head.pop("kind", None), "head", HEADS)
     width = whole_number(head.pop("in_features", None), "head.in_features", 1, MOST)
     vectors = _vectors(head.pop("node_features", None))

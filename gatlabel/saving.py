@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gatlabel.errors import InputError, first_line
 from gatlabel.files import atomic_path
 from gatlabel.nn.identity import KEY, StateMismatchError
+from gatlabel.nn.old_names import current_tensors
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -102,7 +103,7 @@ def read_state(model: nn.Module, path: Path) -> None:
         InputError: If the file cannot be read, names, shapes or types are not the model's, or a
             value is NaN or infinite; the model stays as it was.
     """
-    state = read_tensors(path)
+    state = current_tensors(read_tensors(path))
     expected = dict(_own_state(model))
     needed = [name for name in expected if name.rpartition(".")[2] != KEY]  # not in old files
     missing = [name for name in needed if name not in state]

@@ -9,11 +9,6 @@ from tests.colours import write_colours
 # Tests run in one process a core; more threads than cores make tiny models slower, not faster.
 torch.set_num_threads(1)
 
-# Without a GPU the Triton kernels run in Triton's interpreter, which has to be known when it is
-# first imported.
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"
-
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from gatlabel.data import read_csv
-from gatlabel.data.transforms import evaluation_transform
-from gatlabel.encoders import Encoder
+from gatlabel.encoders import Encoder, Preprocessing
 from gatlabel.features import extract
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
@@ -30,7 +29,7 @@ def test_features_are_what_the_model_computes(
 ) -> None:
     source = read_csv(tiny_csv).train
     array = extract(model, source, kind, tmp_path).open()
-    resize = evaluation_transform(32, "squash")
+    resize = Preprocessing(32, "squash").transform()
     pixels = torch.stack([resize(source.load(row)) for row in range(len(source))])
     with torch.no_grad():
         maps = model.encoder(model.encoder.normalize(pixels))

@@ -151,7 +151,11 @@ VALUES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "many layers": (["head"], {"base": "nodes", "layers": 5000}, "head.layers=5000: the weights"),
     "no truth value": (["head"], {"bias": "no"}, "head.bias='no': give true or false"),
     "dropout of 2": (["head"], {"dropout": 2}, "dropout=2.0 is a probability"),
-    "NaN for a number": (["head"], {"kinship": float("nan")}, "head.kinship=nan: give a finite"),
+    "NaN for a number": (
+        ["head"],
+        {"similarity_weight": float("nan")},
+        "head.similarity_weight=nan: give a finite",
+    ),
     "other features": (["head"], {"in_features": 7}, "head.in_features=7, but the encoder has 576"),
     "vectors of text": (
         ["head", "node_features"],

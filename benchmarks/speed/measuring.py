@@ -1,4 +1,4 @@
-"""Rows of the table of speeds: contenders in turn, medians, and how far the rounds lie apart."""
+"""Rows of the table of speeds: methods in turn, medians, and how far the rounds lie apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from kernels.timing import Times, interleaved, one_run
 
-from gatlabel.experiments.machine import machine
+from gatlabel.experiments.environment import environment
 from gatlabel.files import write_json
 
 Row = dict[str, Any]
@@ -29,9 +29,9 @@ def arguments(document: str, **options: Any) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def timed(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Times]:
+def timed(methods: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Times]:
     """Runs each once to warm up, then all in turn: processor time, so one thread each."""
-    return interleaved(contenders, rounds)
+    return interleaved(methods, rounds)
 
 
 def against(name: str, ours: Times, peer: Times, target: float | None, **more: Any) -> Row:
@@ -60,9 +60,9 @@ def limited(name: str, values: Sequence[float], unit: str, limit: float | None, 
     }
 
 
-def peak_megabytes(script: str, contender: str) -> float:
-    """Memory that a contender takes at most above its inputs, in a process of its own."""
-    command = [sys.executable, script, "--peak", contender]
+def peak_megabytes(script: str, method: str) -> float:
+    """Memory that a method takes at most above its inputs, in a process of its own."""
+    command = [sys.executable, script, "--peak", method]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(answer.stdout.split()[-1]) / 1e6
 
@@ -72,16 +72,16 @@ def print_seconds(run: Callable[[], object]) -> None:
     print(*one_run(run))
 
 
-def seconds_alone(script: str, contender: str, scale: float = 1.0) -> Times:
-    """One run of a contender in a process of its own, times ``scale``."""
-    command = [sys.executable, script, "--alone", contender]
+def seconds_alone(script: str, method: str, scale: float = 1.0) -> Times:
+    """One run of a method in a process of its own, times ``scale``."""
+    command = [sys.executable, script, "--alone", method]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     processor, clock = (scale * float(word) for word in answer.stdout.split())
     return Times((processor,), (clock,))
 
 
 def joined(parts: Sequence[Times]) -> Times:
-    """The runs of several measurements of one contender."""
+    """The runs of several measurements of one method."""
     runs, clock = (
         tuple(run for part in parts for run in getattr(part, kind)) for kind in ("runs", "clock")
     )
@@ -100,5 +100,5 @@ def finish(name: str, rows: Sequence[Row], quick: bool, **more: Any) -> None:
             unit = row["unit"]
             print(f"{row['row']:66s} {row['value']:7.3f} {unit}  {low:.3f} to {high:.3f}  {wanted}")
     if not quick:
-        found = {**machine(workers=1), "threads": 1}
+        found = {**environment(workers=1), "threads": 1}
         write_json(RESULTS / f"{name}.json", {"rows": list(rows), "machine": found, **more})

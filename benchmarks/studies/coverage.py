@@ -13,25 +13,24 @@ benchmarks/results/coverage.json.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from ranked_world import Design, World
+from study import RESULTS, arguments
 
 from gatlabel.experiments.jackknife import STEP, Contributions, contributions
 from gatlabel.experiments.statistics import paired_difference, too_few
 from gatlabel.files import write_json
 
-RESULTS = Path(__file__).parent.parent / "results" / "coverage.json"
+COVERAGE = RESULTS / "coverage.json"
 SIMULATIONS = 400
 RESAMPLES = 200
 BOOTSTRAP_AT_MOST, OTHERS_AT_MOST = 10_000, 100_000  # numbers of targets
@@ -174,7 +173,7 @@ def pooled(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the cells and writes what was found."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = arguments(__doc__)
     parser.add_argument("--simulations", type=int, default=SIMULATIONS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
@@ -188,7 +187,7 @@ def main() -> None:
         for job in as_completed(jobs):
             print(cell := job.result(), flush=True)
             cells = sorted([*cells, cell], key=lambda each: designs().index(_design(each)))
-            write_json(RESULTS, {**about, "pooled": pooled(cells), "cells": cells})
+            write_json(COVERAGE, {**about, "pooled": pooled(cells), "cells": cells})
     print(pooled(cells))
 
 
@@ -198,9 +197,9 @@ def _design(cell: dict[str, Any]) -> Design:
 
 def _there(about: dict[str, int]) -> list[dict[str, Any]]:
     """Cells that an interrupted run wrote, with the same seed and number of simulations."""
-    if not RESULTS.is_file():
+    if not COVERAGE.is_file():
         return []
-    content = json.loads(RESULTS.read_text(encoding="utf-8"))
+    content = json.loads(COVERAGE.read_text(encoding="utf-8"))
     if {name: content[name] for name in about} != about:
         return []
     return [cell for cell in content["cells"] if _design(cell) in designs()]

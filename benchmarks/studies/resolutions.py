@@ -7,15 +7,15 @@ Writes benchmarks/results/resolutions.json; docs/studies/auto.md has the table.
 
 from __future__ import annotations
 
-import argparse
-import json
 import warnings
 from pathlib import Path
 
 import torch
+from study import RESULTS, arguments
 
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.features import extract
+from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import evaluate_scores
 from gatlabel.training import TrainConfig
@@ -23,7 +23,6 @@ from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.data import read_data
 
 SIZES = (128, 160, 192, 224, 288, 352, 416)
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "resolutions.json"
 FREQUENT = 10  # test positives of the labels of the first figure
 
 
@@ -52,8 +51,8 @@ def figures(root: Path, size: int, cache: Path) -> dict[str, float | int | str]:
         torch.tensor(extract(model, source, "pooled", cache).open())
         for source in (splits.train, splits.val)
     )
-    start = ridge_start(x, torch.from_numpy(splits.train.targets))
-    targets = torch.from_numpy(splits.val.targets)
+    start = ridge_start(x, splits.train.targets.to_dense())
+    targets = splits.val.targets.to_dense()
     report = evaluate_scores(v @ start.weight.T + start.bias, targets, splits.labels)
     ap = torch.as_tensor(report.ap)
     frequent = ((targets == 1).sum(0) >= FREQUENT) & ~ap.isnan()
@@ -69,7 +68,7 @@ def figures(root: Path, size: int, cache: Path) -> dict[str, float | int | str]:
 
 def main() -> None:
     """Measures every set and size."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--root", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", nargs="+", default=["voc2007-part", "coco-part"])
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
@@ -81,7 +80,7 @@ def main() -> None:
         for size in options.sizes:
             rows.append(figures(options.root / name, size, options.cache))
             print(rows[-1], flush=True)
-    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    write_json(RESULTS / "resolutions.json", rows)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ Writes benchmarks/results/similarity.json.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import time
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from study import RESULTS, arguments
 from torch import Tensor
 
 from gatlabel.baselines.ridge import ridge_start
@@ -46,7 +46,7 @@ from gatlabel.baselines.similarity import (
 )
 from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.experiments import make_config
-from gatlabel.experiments.machine import machine
+from gatlabel.experiments.environment import environment
 from gatlabel.experiments.preparation import read_task
 from gatlabel.features import extract
 from gatlabel.files import write_json
@@ -57,7 +57,6 @@ from gatlabel.labels import LabelSet
 from gatlabel.metrics import average_precision
 from gatlabel.training.building import build_model
 
-RESULTS = Path(__file__).parent.parent / "results" / "similarity.json"
 CIRCUMSTANCES = {"all known": (0.5, 0.0), "15 % of images": (0.15, 0.0), "quarter": (0.5, 0.25)}
 CONTROLS = 3
 MOST_SCENES = 1200
@@ -245,12 +244,12 @@ def figures(drawn: list[dict[str, Any]]) -> dict[str, str]:
 
 def main() -> None:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = arguments(__doc__)
     parser.add_argument("--root", type=Path, default=Path("..") / "shared" / "data")
     parser.add_argument("--cache", type=Path, default=Path("runs") / "features")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--null-draws", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, default=RESULTS / "similarity.json")
     given = parser.parse_args()
     torch.set_num_threads(1)
     found = [synthetic(True), synthetic(False)]
@@ -279,7 +278,12 @@ def main() -> None:
         print(data.name, null, flush=True)
     write_json(
         given.output,
-        {"draws": given.draws, "null_draws": given.null_draws, "rows": rows, "machine": machine(1)},
+        {
+            "draws": given.draws,
+            "null_draws": given.null_draws,
+            "rows": rows,
+            "machine": environment(1),
+        },
     )
 
 

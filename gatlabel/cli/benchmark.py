@@ -16,9 +16,9 @@ from gatlabel.cli.options import (
     short_help,
     topic_help,
 )
-from gatlabel.cli.output import add_row, make_table, note, show, show_block, show_table
+from gatlabel.cli.output import note, show_block
 from gatlabel.cli.parsing import Namespace, Parser, make_parser, parse
-from gatlabel.cli.summary import summary_command
+from gatlabel.cli.summary import show_result, summary_command
 from gatlabel.errors import InputError, Interrupted, unknown_choice
 from gatlabel.experiments.config import BenchmarkConfig
 from gatlabel.graph.spec import split_specs
@@ -35,8 +35,8 @@ usage: gatlabel benchmark COMMAND [options]
   heads      compare heads on one label graph
   summary    put finished benchmarks of several data sets into one report
 
-graphs and heads tune every contender alike, bring controls (no edges, random edges, permuted
-labels, the graph cut at evaluation) and say what is more than chance. Run again to go on after an
+graphs and heads tune every method alike, bring controls (no edges, random edges, permuted
+labels, the edges ablated at test) and say what is more than chance. Run again to go on after an
 interruption. Each takes one data set:
 
   gatlabel benchmark graphs --data voc --root voc2007 --output runs/voc
@@ -88,7 +88,7 @@ def benchmark_command(words: list[str]) -> None:
     except Stopped as stop:
         line = f"{stop}; what is finished is kept, the same command goes on with the rest"
         raise Interrupted(line, stop.exit_code) from None
-    _print(result)
+    show_result(result, config.folder)
 
 
 def _flags() -> tuple[list[Flag], list[Flag]]:
@@ -167,27 +167,3 @@ def _item(name: str, text: str) -> str | float:
     except ValueError:
         option = name.replace("_", "-")
         raise InputError(f"option --{option}: {text!r} is no number") from None
-
-
-def _print(result: Any) -> None:
-    from gatlabel.experiments.comparisons import LINEAR, NO_EDGES
-    from gatlabel.experiments.tables import interval, mean_and_deviation, values_of
-
-    for where in result.settings:
-        by_pair = {(c.ours, c.against): c for c in result.comparisons if c.setting == where}
-        table = make_table(
-            ("contender", "mAP", "Δ linear", "Δ no edges"), where.title or result.title
-        )
-        for who in result.contenders:
-            add_row(
-                table,
-                who.title,
-                mean_and_deviation(values_of(result.runs, who, where, "mAP")),
-                *(interval(by_pair.get((who, a))) for a in (LINEAR, NO_EDGES)),
-            )
-        show_table(table)
-    show(
-        "Per cent and points; * beyond chance after Holm's correction.",
-        *result.verdict,
-        f"report: {result.folder / 'report.html'}",
-    )

@@ -9,6 +9,7 @@ from gatlabel.cli.output import show, show_json, show_table
 from gatlabel.cli.parsing import Parser, check_outputs, make_parser, parse
 from gatlabel.cli.tables import metrics_table
 from gatlabel.data.options import DataOptions
+from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.files import write_json
 from gatlabel.option_values import from_text
@@ -34,6 +35,9 @@ def evaluate_parser() -> Parser:
     )
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
+    parser.add_argument(
+        "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
+    )
     basic = f"{parser.format_help()}\ngatlabel evaluate --help data: the options of other data."
     add_options(parser, flags)
     return parser
@@ -43,12 +47,11 @@ def evaluate_command(words: list[str]) -> None:
     """Evaluates a run on a split of its own data, or on other data."""
     options = parse(evaluate_parser(), words)
     check_outputs(options, "output")
-    import torch
-
     from gatlabel.training.data import default_workers, read_data
     from gatlabel.training.evaluation import evaluate
     from gatlabel.training.finished_runs import open_run
 
+    device = choose_device(options.device)
     model, config = open_run(options.run)
     own = config.data
     config = updated(config, nested(given_options(options, _flags())), from_text)
@@ -57,8 +60,7 @@ def evaluate_command(words: list[str]) -> None:
     split = options.split or ("test" if "test" in available else available[-1])
     if split not in available:
         raise InputError(f"the data has no split {split!r} with pictures: {', '.join(available)}")
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    result = evaluate(model, splits[split], split, workers=default_workers())
+    result = evaluate(model.to(device), splits[split], split, workers=default_workers())
     content = {"run": str(options.run), "split": split, **result.report.to_dict()}
     if options.json:
         show_json(content)

@@ -69,7 +69,13 @@ _IN_WORKER = re.compile(r"Caught (\w+) in .*?Original Traceback.*\n[\w.]*\1: (.+
 
 
 def fault_of(error: Exception) -> str | None:
-    """Returns the line that says what is wrong, or ``None`` for a bug."""
+    """Returns the line that says what is wrong, with the error's notes, or ``None`` for a bug."""
+    line = _line_for(error)
+    notes = "; ".join(" ".join(note.split()) for note in getattr(error, "__notes__", ()))
+    return f"{line} ({notes})" if line and notes else line
+
+
+def _line_for(error: Exception) -> str | None:
     from_worker = _IN_WORKER.search(str(error))  # DataLoader puts the traceback into the message
     message = from_worker[2].strip() if from_worker else None
     if isinstance(error, InputError):

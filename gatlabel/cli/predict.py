@@ -31,7 +31,9 @@ def predict_parser() -> Parser:
     parser.add_argument(
         "--max-pixels", type=int, default=MAX_PIXELS, help="Most pixels that an image may have."
     )
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda.")
+    parser.add_argument(
+        "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
+    )
     return parser
 
 

@@ -1,19 +1,26 @@
-"""``gatlabel benchmark summary``."""
+"""``gatlabel benchmark summary``, and how results of benchmarks are printed."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gatlabel.cli.output import add_row, make_table, show, show_table
 from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.errors import InputError
+
+if TYPE_CHECKING:
+    from gatlabel.experiments import BenchmarkResult
+
+#: Columns of the table of one data set that fit a terminal.
+SHOWN = ("method", "mAP", "Δ linear", "Δ no edges")
 
 
 def summary_parser() -> Parser:
     """Makes the parser of the command."""
     parser = make_parser(
         "benchmark summary",
-        "Puts finished benchmarks of several data sets into one report: contenders by data set, "
+        "Puts finished benchmarks of several data sets into one report: methods by data set, "
         "p-values corrected over all of them.",
     )
     parser.add_argument(
@@ -30,22 +37,31 @@ def summary_parser() -> Parser:
 def summary_command(words: list[str]) -> None:
     """Puts finished benchmarks side by side, prints what they come to and writes the report."""
     options = parse(summary_parser(), words)
-    from gatlabel.experiments import summarize
-    from gatlabel.experiments.summary_tables import tables
+    from gatlabel.experiments import BenchmarkResult, write_report
 
     folder: Path = options.output
     if folder.exists() and not folder.is_dir():  # better now than after the statistics
         raise InputError(f"option --output: {folder} is no folder: give another")
-    summary = summarize(options.folders, progress=options.progress)
-    summary.write(folder)
-    for where in summary.settings:
-        for title, head, rows in tables(summary.results, where, controls=False):
-            table = make_table(head, title)
-            for row in rows:
-                add_row(table, *row)
+    result = BenchmarkResult.load(options.folders, progress=options.progress)
+    write_report(result, folder)
+    show_result(result, folder)
+
+
+def show_result(result: BenchmarkResult, folder: Path) -> None:
+    """Prints tables and verdict, and where the report lies."""
+    from gatlabel.experiments.tables import result_tables
+
+    one = len(result.data_sets) == 1
+    for condition in result.conditions:
+        for found in result_tables(result.data_sets, condition, controls=one):
+            columns = [k for k, name in enumerate(found.head) if name in SHOWN or not one]
+            table = make_table([found.head[k] for k in columns], found.title or result.title)
+            for row in found.rows:
+                add_row(table, *(row[k] for k in columns))
             show_table(table)
+    over = "" if one else " over all folders"
     show(
-        "Per cent and points; * beyond chance after Holm's correction over all folders.",
-        *summary.verdict,
-        f"report: {folder / 'summary.html'}",
+        f"Per cent and points; * beyond chance after Holm's correction{over}.",
+        *result.verdict,
+        f"report: {folder / 'report.html'}",
     )

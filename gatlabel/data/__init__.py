@@ -6,8 +6,8 @@ one function a format, listed in :data:`READERS`; they return :class:`DataSplits
 test if there is one, with notes on everything that was decided on the way. What has no split is
 split here, stratified by label. :func:`check_splits` finds files that cannot be decoded.
 
-Targets are float32 ``(N, L)``: 1 present, 0 absent, between them soft, -1 unknown. Pictures are
-uint8 ``(3, h, w)``, RGB, from the file to the device, where they are normalised.
+Targets (:class:`~gatlabel.targets.Targets`) are 1 present, 0 absent, between them soft, -1
+unknown. Images are uint8 ``(3, h, w)``, RGB, until they are normalised on the device.
 
 A **transform** brings pictures to the size of the model; an :class:`ImageDataset` joins source
 and transform, and :func:`loader` makes batches of it, in an order and with a chance that depend
@@ -18,9 +18,9 @@ on seed and epoch only::
     >>> len(splits.train), splits.labels
     (4, LabelSet(3: cat, dog, sofa))
     >>> dataset = ImageDataset(splits.train, training_transform(size=32))
-    >>> images, targets, indices = next(iter(loader(dataset, batch_size=2, train=True)))
-    >>> images.shape, images.dtype, targets.shape
-    (torch.Size([2, 3, 32, 32]), torch.uint8, torch.Size([2, 3]))
+    >>> batch = next(iter(loader(dataset, batch_size=2, train=True)))
+    >>> batch.inputs["image"].shape, batch.targets["labels"].shape
+    (torch.Size([2, 3, 32, 32]), torch.Size([2, 3]))
 
 To bring pictures from elsewhere (a database, a renderer), subclass :class:`ImageSource` and put
 the sources into :class:`DataSplits`, or one source into :func:`split`.
@@ -42,10 +42,9 @@ if TYPE_CHECKING:
     from gatlabel.data.decoding import decode_image
     from gatlabel.data.file_images import FileImages
     from gatlabel.data.fold_split import folds
-    from gatlabel.data.hiding import hide_labels, move_labels, single_positive
     from gatlabel.data.image_files import MAX_PIXELS
     from gatlabel.data.json_reader import read_json
-    from gatlabel.data.loading import SeededSampler, loader, stack_pictures
+    from gatlabel.data.loading import ImageLoader, SeededSampler, loader
     from gatlabel.data.readers import READERS
     from gatlabel.data.source import DataSplits, ImageSource
     from gatlabel.data.splits import complete_splits, split
@@ -53,8 +52,6 @@ if TYPE_CHECKING:
     from gatlabel.data.transforms import (
         AUGMENTATIONS,
         Augmentation,
-        ImageTransform,
-        evaluation_transform,
         training_transform,
     )
     from gatlabel.data.voc_reader import VOC_LABELS, read_voc
@@ -71,26 +68,21 @@ __all__ = [
     "DifficultAs",
     "FileImages",
     "ImageDataset",
+    "ImageLoader",
     "ImageSource",
-    "ImageTransform",
     "PictureCache",
     "SeededSampler",
     "check_images",
     "check_splits",
     "complete_splits",
     "decode_image",
-    "evaluation_transform",
     "folds",
-    "hide_labels",
     "loader",
-    "move_labels",
     "read_coco",
     "read_csv",
     "read_json",
     "read_voc",
-    "single_positive",
     "split",
-    "stack_pictures",
     "stratify",
     "training_transform",
 ]

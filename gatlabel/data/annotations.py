@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy import sparse
 
 from gatlabel.data.file_images import FileImages
 from gatlabel.data.image_paths import find_images, is_file, refuse_repeats
@@ -18,8 +18,10 @@ from gatlabel.data.source import DataSplits
 from gatlabel.data.splits import FRACTIONS, complete_splits
 from gatlabel.errors import InputError
 from gatlabel.labels import ABSENT, LabelSet, check_name
+from gatlabel.targets import Targets
 
 DifficultAs = Literal["unknown", "positive", "negative"]
+MOST_DENSE = 2**26  # targets of a split, 256 MB: beyond, they are kept sparse
 
 
 @dataclass(frozen=True)
@@ -151,13 +153,22 @@ def _labels_seen(rows: Sequence[Annotation]) -> LabelSet:
     return LabelSet(sorted(seen))
 
 
-def _targets(rows: Sequence[Annotation], labels: LabelSet, unlisted: float) -> NDArray[np.float32]:
-    targets = np.full((len(rows), len(labels)), unlisted, dtype=np.float32)
+def _targets(rows: Sequence[Annotation], labels: LabelSet, unlisted: float) -> Targets:
+    """Makes the targets of annotations, sparse where a dense array would be large."""
+    places, values = [], []
     for position, row in enumerate(rows):
         for label, value in row.targets.items():
             if label not in labels:
                 raise InputError(
                     f"{row.where}: label {label!r} is not among the classes{labels.hint(label)}"
                 )
-            targets[position, labels.index(label)] = value
-    return targets
+            places.append((position, labels.index(label)))
+            values.append(value)
+    shape = (len(rows), len(labels))
+    where = tuple(np.array(places, dtype=np.int64).reshape(-1, 2).T)
+    if unlisted == ABSENT and shape[0] * shape[1] > MOST_DENSE:
+        found = np.array(values, dtype=np.float32)
+        return Targets(sparse.csr_array((found, where), shape=shape), labels)
+    targets = np.full(shape, unlisted, dtype=np.float32)
+    targets[where] = values
+    return Targets(targets, labels)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.data.memory_budget import DECODING, usable_memory
-from gatlabel.data.resizing import resize_part
+from gatlabel.encoders.resizing import resize_part
 
 _BLOCK = 256  # pictures a tensor: few enough tensors to share between processes by handle
 

@@ -1,69 +1,71 @@
-"""Crops and padding that ``transforms.v2`` does not have."""
+"""Random parts of an image, and its mirror image."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from gatlabel.data.resizing import resize_part
-from gatlabel.encoders.sizes import LONGEST
+from gatlabel.encoders.resizing import resize_part
 
 
-class CutEnds(nn.Module):
-    """Cuts the ends of very long images off, evenly, as the centre crop that follows does anyway.
+class RandomPart(nn.Module):
+    """A random part of the picture, resized to a square, and perhaps its mirror image.
 
-    A resize of the shorter side would first make them larger by its factor: an image of 1 by 65,500
-    pixels would take 10 GB at 224 pixels.
-
-    Args:
-        ratio: The longest the longer side may be, in shorter sides.
-    """
-
-    def __init__(self, ratio: int = LONGEST) -> None:
-        super().__init__()
-        self.ratio = ratio
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Returns uint8 ``(3, h, w)``."""
-        height, width = image.shape[-2:]
-        most = self.ratio * min(height, width)
-        top, left = max(0, height - most) // 2, max(0, width - most) // 2
-        return image[:, top : top + most, left : left + most]
-
-    def extra_repr(self) -> str:
-        """Shows the ratio."""
-        return f"ratio={self.ratio}"
-
-
-class FitInSquare(nn.Module):
-    """Resizes the longer side to that of a square, and pads the shorter one on both ends.
+    Chooses as torchvision's ``RandomResizedCrop`` (Szegedy et al., CVPR 2015, section 6): area
+    uniform, ratio log-uniform, ten attempts, else the largest central part of a legal ratio.
 
     Args:
         size: Side of the square in pixels.
-        colour: RGB, 0 to 255, of what is added.
+        area: Smallest and largest share of the picture's area.
+        ratio: Smallest and largest width over height.
+        mirror: Probability of a mirror image.
     """
 
-    def __init__(self, size: int, colour: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        size: int,
+        area: tuple[float, float],
+        ratio: tuple[float, float],
+        mirror: float = 0.0,
+    ) -> None:
         super().__init__()
+        from torchvision.transforms import v2
+
         self.size = size
-        self.colour = colour
+        self.choice = v2.RandomResizedCrop(size, area, ratio)
+        self.mirror = mirror
 
     def forward(self, image: Tensor) -> Tensor:
         """Returns uint8 ``(3, size, size)``."""
-        longer = max(image.shape[-2:])
-        height, width = (max(1, round(side * self.size / longer)) for side in image.shape[-2:])
-        colour = torch.tensor(self.colour, dtype=image.dtype)[:, None, None]
-        padded = colour.repeat(1, self.size, self.size)
-        top, left = (self.size - height) // 2, (self.size - width) // 2
-        whole = (0, 0, *image.shape[-2:])
-        padded[:, top : top + height, left : left + width] = resize_part(
-            image, whole, (height, width)
-        )
-        return padded
+        chosen = self.choice.make_params([image])
+        box = (chosen["top"], chosen["left"], chosen["height"], chosen["width"])
+        mirror = self.mirror > 0 and float(torch.rand(())) < self.mirror
+        return resize_part(image, box, (self.size, self.size), mirror)
 
     def extra_repr(self) -> str:
-        """Shows size and colour."""
-        return f"size={self.size}, colour={self.colour}"
+        """Shows the options."""
+        options = f"size={self.size}, area={self.choice.scale}, ratio={self.choice.ratio}"
+        return f"{options}, mirror={self.mirror}"
+
+
+class RandomMirror(nn.Module):
+    """Left and right exchanged, with a probability.
+
+    Args:
+        probability: 0 to 1.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Returns uint8 ``(3, h, w)``."""
+        return image.flip(-1) if float(torch.rand(())) < self.probability else image
+
+    def extra_repr(self) -> str:
+        """Shows the probability."""
+        return f"probability={self.probability}"
 
 
 class Multiscale(nn.Module):

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from gatlabel.batch import Item
 from gatlabel.data.cache import PictureCache
 from gatlabel.data.disk_cache import DiskCache
 from gatlabel.data.source import ImageSource
 from gatlabel.errors import InputError, unknown_choice
-
-Item = tuple[Tensor, Tensor, int]
 
 
 class ImageDataset(Dataset[Item]):
@@ -54,7 +53,7 @@ class ImageDataset(Dataset[Item]):
         self.source = source
         self.transform = transform
         self.side: int | None = getattr(transform, "decode_side", None)
-        self.targets = torch.from_numpy(source.targets)  # (N, L)
+        self.targets = source.targets
         self.cache: PictureCache | DiskCache | None = None
         if cache == "memory":
             self.cache = PictureCache(len(source))
@@ -72,12 +71,12 @@ class ImageDataset(Dataset[Item]):
                 that seed alone, and not on which worker does it nor on what was drawn before.
         """
         if not isinstance(item, tuple):
-            return self.transform(self._picture(item)), self.targets[item], item
+            return self.transform(self._picture(item)), self.targets.rows(item), item
         index, seed = item
         picture = self._picture(index)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return self.transform(picture), self.targets[index], index
+            return self.transform(picture), self.targets.rows(index), index
 
     def __getitems__(self, items: Sequence[int | tuple[int, int]]) -> list[Item] | InputError:
         """Returns the items of a batch; in a loader's worker, the error if there is one.

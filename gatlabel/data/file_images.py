@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from gatlabel.data.decoding import decode_image
@@ -18,6 +18,7 @@ from gatlabel.data.image_files import MAX_PIXELS, reason_of, regular_file, shown
 from gatlabel.data.source import ImageSource
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
+from gatlabel.targets import Targets
 
 
 class FileImages(ImageSource):
@@ -27,7 +28,7 @@ class FileImages(ImageSource):
         root: The folder that ``ids`` are relative to.
         labels: The L labels.
         ids: N paths relative to ``root`` (an absolute path stands for itself).
-        targets: float32 ``(N, L)``, see :class:`~gatlabel.data.source.ImageSource`.
+        targets: ``(N, L)``; see :class:`~gatlabel.targets.Targets`.
         max_pixels: Most pixels that an image may have.
         groups: The group of each image, if any are known.
     """
@@ -37,7 +38,7 @@ class FileImages(ImageSource):
         root: str | os.PathLike[str],
         labels: LabelSet,
         ids: Sequence[str],
-        targets: NDArray[np.float32],
+        targets: Targets | ArrayLike,
         max_pixels: int = MAX_PIXELS,
         groups: Sequence[str] | None = None,
     ) -> None:
@@ -95,7 +96,7 @@ class FileImages(ImageSource):
             self.root,
             self.labels,
             [self.ids[row] for row in rows],
-            self.targets[rows],
+            self.targets.take(rows),
             self.max_pixels,
             None if self.groups is None else [self.groups[row] for row in rows],
         )

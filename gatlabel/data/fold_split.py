@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gatlabel.data.stratification import stratify
 from gatlabel.errors import InputError
-from gatlabel.labels import PRESENT
+from gatlabel.targets import Targets
 
 
 def folds(
-    targets: NDArray[np.float32],
+    targets: Targets | ArrayLike,
     count: int,
     *,
     groups: Sequence[Hashable] | None = None,
@@ -38,9 +38,10 @@ def folds(
     """
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 2:
         raise InputError(f"folds={count}: give a whole number of at least 2")
+    targets = Targets.of(targets)
     if count > len(targets):
         raise InputError(f"folds={count}: there are only {len(targets)} images")
     fold_of = np.empty(len(targets), dtype=np.int64)
-    for fold, rows in enumerate(stratify(targets == PRESENT, [1.0] * int(count), seed, groups)):
+    for fold, rows in enumerate(stratify(targets, [1.0] * int(count), seed, groups)):
         fold_of[rows] = fold
     return fold_of

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from gatlabel.errors import InputError
-from gatlabel.labels import LabelSet, check_targets
+from gatlabel.labels import LabelSet
+from gatlabel.targets import Targets
 
 
 class ImageSource(ABC):
@@ -22,7 +22,7 @@ class ImageSource(ABC):
     Attributes:
         labels: The L labels.
         ids: N names, one a picture, as the annotation file gives them (unique).
-        targets: float32 ``(N, L)``: 1 present, 0 absent, between them soft, -1 unknown.
+        targets: What is known of the N images and L labels.
         groups: The group of each image (its patient, place or video), or ``None``. Splits and folds
             that are made here keep groups together.
     """
@@ -33,10 +33,10 @@ class ImageSource(ABC):
         self,
         labels: LabelSet,
         ids: Sequence[str],
-        targets: NDArray[np.float32],
+        targets: Targets | ArrayLike,
         groups: Sequence[str] | None = None,
     ) -> None:
-        check_targets(targets, labels)
+        targets = Targets.of(targets, labels)
         if len(ids) != len(targets):
             raise InputError(f"{len(ids)} picture names for {len(targets)} rows of targets")
         self.labels = labels
@@ -70,18 +70,18 @@ class ImageSource(ABC):
         """
         return self.load(index)
 
-    def with_targets(self, targets: NDArray[np.float32]) -> Self:
-        """Returns the same pictures with other targets.
+    def with_targets(self, targets: Targets | ArrayLike) -> Self:
+        """Returns the same images with other targets.
 
         Args:
-            targets: float32 ``(N, L)``, of the same labels.
+            targets: ``(N, L)``, of the same labels.
 
         Raises:
             InputError: If the shape is another or a value is out of range.
         """
+        targets = Targets.of(targets)
         if targets.shape != self.targets.shape:
             raise InputError(f"targets {targets.shape} in place of {self.targets.shape}")
-        check_targets(targets, self.labels)
         other = copy.copy(self)
         other.targets = targets
         return other

@@ -9,7 +9,6 @@ import numpy as np
 from gatlabel.data.source import DataSplits, ImageSource
 from gatlabel.data.stratification import stratify
 from gatlabel.errors import InputError, nearest
-from gatlabel.labels import PRESENT
 from gatlabel.values import shown
 
 FRACTIONS = (0.7, 0.15, 0.15)
@@ -69,7 +68,7 @@ def split(
             f"fractions are the shares of train, val and test, got {tuple(fractions)}: the first "
             "two must be positive"
         )
-    parts = stratify(source.targets == PRESENT, wanted, seed, source.groups)
+    parts = stratify(source.targets, wanted, seed, source.groups)
     sizes = ", ".join(str(len(rows)) for rows in parts)
     whole = "" if source.groups is None else ", groups kept together"
     note = f"there was no split: divided by label into {sizes} pictures (seed {seed}){whole}"
@@ -134,7 +133,7 @@ def complete_splits(
     elif "val" not in given:
         train = given["train"]
         shares = fractions[:2]
-        rows = stratify(train.targets == PRESENT, shares, seed, train.groups)
+        rows = stratify(train.targets, shares, seed, train.groups)
         whole = "" if train.groups is None else ", groups kept together"
         said.append(
             f"there was no val split: {len(rows[1])} of {len(train)} train pictures were set "
@@ -168,7 +167,8 @@ def torn_groups(splits: DataSplits) -> list[str]:
 
 def absent_labels(splits: DataSplits) -> list[str]:
     """Lists labels that no image has, that only images outside train have, or that all have."""
-    has = {part: (source.targets == PRESENT).any(axis=0) for part, source in splits.items()}
+    counts = {part: source.targets.counts() for part, source in splits.items()}
+    has = {part: found.present > 0 for part, found in counts.items()}
     anywhere = np.logical_or.reduce(list(has.values()))
     names = splits.labels.names
     never = [label for label, there in zip(names, anywhere, strict=True) if not there]
@@ -182,8 +182,8 @@ def absent_labels(splits: DataSplits) -> list[str]:
         said.append(f"{len(never)} of {len(names)} labels are never present: {', '.join(never)}")
     if held_out and len(splits.train):
         said.append(f"{len(held_out)} labels are never present in train: {', '.join(held_out)}")
-    for part, source in splits.items():
-        one_sided = has[part] & ~((source.targets >= 0) & (source.targets < PRESENT)).any(axis=0)
+    for part, found in counts.items():
+        one_sided = has[part] & (found.known == found.present)
         if one_sided.any():
             listed = [label for label, only in zip(names, one_sided, strict=True) if only]
             shown = ", ".join(listed[:10]) + (" …" if len(listed) > 10 else "")

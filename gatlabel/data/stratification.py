@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from gatlabel.errors import InputError
+from gatlabel.targets import Targets
 from gatlabel.values import shown
 
 #: The most that a group may hold, as a multiple of the largest part it could be in.
@@ -15,7 +17,7 @@ CROWDED = 1.5
 
 
 def stratify(
-    present: NDArray[np.bool_],
+    targets: Targets | ArrayLike,
     fractions: Sequence[float],
     seed: int,
     groups: Sequence[Hashable] | None = None,
@@ -35,7 +37,7 @@ def stratify(
     most. No part gets a group for which it has no place left while another has.
 
     Args:
-        present: bool ``(N, L)``: whether the row has the label.
+        targets: ``(N, L)``; a row has the labels whose target is 1.
         fractions: The share of each part, positive; they are scaled to sum to 1.
         seed: The same seed gives the same parts.
         groups: The group of each row, N of them; rows of one group stay in one part.
@@ -50,19 +52,20 @@ def stratify(
     """
     if len(fractions) == 0 or not all(0 < share < np.inf for share in fractions):
         raise InputError(f"split fractions must be positive, got {tuple(fractions)}")
+    targets = Targets.of(targets)
     share = np.asarray(fractions, dtype=np.float64) / sum(fractions)
     rng = np.random.default_rng(seed)
-    wanted_rows = _sizes(share * len(present))  # (P,)
+    wanted_rows = _sizes(share * len(targets))  # (P,)
     if not wanted_rows.all():
         raise InputError(
-            f"{len(present)} pictures are too few to split {tuple(fractions)}: a part would be "
-            "empty; give more pictures, other fractions, or a split of your own"
+            f"{len(targets)} images are too few to split {tuple(fractions)}: a part would be "
+            "empty; give more images, other fractions, or a split of your own"
         )
-    member, sizes = _members(len(present), groups)
+    member, sizes = _members(len(targets), groups)
     _check_groups(groups, member, sizes, wanted_rows)
-    counts = np.zeros((len(sizes), present.shape[1]), dtype=np.int64)  # (G, L)
-    np.add.at(counts, member, present)
-    totals = counts.sum(axis=0)
+    counts = _group_counts(targets, member, len(sizes))  # (G, L), sparse
+    of_label = counts.tocsc()
+    totals = _sum_of(counts, np.arange(len(sizes)))
     wanted = share[:, None] * totals  # (P, L)
     part = np.full(len(sizes), -1, dtype=np.int64)
     held = np.zeros(len(share), dtype=np.int64)  # groups in each part
@@ -81,11 +84,14 @@ def stratify(
         part[group] = chosen
         held[chosen] += 1
         wanted_rows[chosen] -= sizes[group]
-        wanted[chosen] -= counts[group]
+        labels, here = _entries_of(counts, group)
+        wanted[chosen, labels] -= here
 
     def need(group: int) -> NDArray[np.float64]:
         """How much nearer to its labels each part would be: a fall of squares, for its size."""
-        had = counts[group] / np.maximum(totals, 1)  # (L,)
+        had = np.zeros(len(totals))
+        labels, here = _entries_of(counts, group)
+        had[labels] = here / np.maximum(totals[labels], 1)
         lacking = wanted / np.maximum(totals, 1)  # (P, L)
         fall: NDArray[np.float64] = (2 * lacking * had - had**2).sum(axis=1) / share
         return fall
@@ -97,17 +103,44 @@ def stratify(
     large = sizes > max(1.0, wanted_rows.min() / 4)
     for group in in_order(np.flatnonzero(large)) if large.any() else []:
         assign(group, need(group))
-    left = totals - counts[part >= 0].sum(axis=0)
+    left = totals - _sum_of(counts, np.flatnonzero(part >= 0))
     while left.any():
         label = int(np.argmin(np.where(left > 0, left, np.iinfo(left.dtype).max)))
-        chosen = np.flatnonzero((counts[:, label] > 0) & (part < 0))
+        chosen, _ = _entries_of(of_label, label)
+        chosen = chosen[part[chosen] < 0].astype(np.int64)
         for group in in_order(chosen):
             assign(group, wanted[:, label] if sizes[group] == 1 else need(group))
-        left = left - counts[chosen].sum(axis=0)
+        left = left - _sum_of(counts, chosen)
     for group in in_order(np.flatnonzero(part < 0)):
         assign(group, wanted_rows.astype(np.float64))
 
     return [np.flatnonzero(part[member] == index) for index in range(len(share))]
+
+
+def _group_counts(targets: Targets, member: NDArray[np.int64], groups: int) -> sparse.csr_array:
+    """Counts of each group the rows that have a label: int64 ``(G, L)``, canonical."""
+    present = targets.present().tocoo()
+    ones = np.ones(present.nnz, dtype=np.int64)
+    shape = (groups, targets.shape[1])
+    counts = sparse.csr_array((ones, (member[present.row], present.col)), shape=shape)
+    counts.sum_duplicates()
+    return counts
+
+
+def _entries_of(
+    matrix: sparse.csr_array | sparse.csc_array, index: int
+) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    """Positions and values of the stored entries of a row, or of a column of CSC."""
+    here = slice(matrix.indptr[index], matrix.indptr[index + 1])
+    return matrix.indices[here], matrix.data[here]
+
+
+def _sum_of(counts: sparse.csr_array, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Adds rows up: int64 ``(L,)``."""
+    total = np.zeros(counts.shape[1], dtype=np.int64)
+    part = counts[rows]
+    np.add.at(total, part.indices, part.data)
+    return total
 
 
 def _members(

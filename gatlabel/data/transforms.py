@@ -1,4 +1,4 @@
-"""From a decoded picture of any size to the square uint8 picture the model takes."""
+"""Augmentation: from a decoded image of any size to a square uint8 one that chance varies."""
 
 from __future__ import annotations
 
@@ -10,64 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.data.colours import ColourJitter
-from gatlabel.data.crops import CutEnds, FitInSquare, Multiscale
-from gatlabel.data.resizing import RandomMirror, RandomPart, Squash
-from gatlabel.encoders.sizes import MEAN_COLOUR, RESIZES, Resize
+from gatlabel.data.crops import Multiscale, RandomMirror, RandomPart
+from gatlabel.encoders.preprocessing import MEAN_COLOUR, Preprocessing
+from gatlabel.encoders.resizing import ImageTransform
 from gatlabel.errors import InputError, unknown_choice
-
-
-class ImageTransform(nn.Module):
-    """A chain of steps from uint8 ``(3, h, w)`` to uint8 ``(3, size, size)``.
-
-    Args:
-        steps: Modules or functions from picture to picture, such as ``transforms.v2`` has.
-        size: Side of the result in pixels.
-        decode_side: How long the shorter side of the decoded picture should be: JPEG files may
-            be decoded smaller than they are, and caches keep no more than this.
-    """
-
-    def __init__(
-        self, steps: list[Callable[[Tensor], Tensor]], size: int, decode_side: int
-    ) -> None:
-        super().__init__()
-        self.steps = steps
-        self.size = size
-        self.decode_side = decode_side
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Returns the transformed picture, uint8 ``(3, size, size)``."""
-        for step in self.steps:
-            image = step(image)
-        return image
-
-    def extra_repr(self) -> str:
-        """Lists the steps."""
-        return "\n".join(str(step) for step in self.steps)
-
-
-def evaluation_transform(size: int, resize: Resize = "squash") -> ImageTransform:
-    """Brings the picture to the target size, without chance.
-
-    Args:
-        size: Side of the result in pixels.
-        resize: ``"squash"`` resizes the whole picture and lets its aspect ratio go; ``"pad"``
-            keeps the ratio and fills the rest with the mean colour; ``"crop"`` keeps the ratio
-            and cuts off the ends of the longer side, and the objects there.
-
-    Raises:
-        InputError: If the size is not positive or ``resize`` is unknown.
-    """
-    from torchvision.transforms import v2
-
-    _check_size(size)
-    if resize == "squash":
-        return ImageTransform([Squash(size)], size, size)
-    if resize == "pad":
-        return ImageTransform([FitInSquare(size, MEAN_COLOUR)], size, size)
-    if resize == "crop":
-        shorter = v2.Resize(size, antialias=True)
-        return ImageTransform([CutEnds(), shorter, v2.CenterCrop(size)], size, size)
-    raise unknown_choice("resize", resize, RESIZES)
 
 
 @dataclass(frozen=True)
@@ -128,7 +74,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 
 
 def training_transform(
-    size: int, augmentation: str | Augmentation = "standard", resize: Resize = "squash"
+    size: int, augmentation: str | Augmentation = "standard", resize: str = "squash"
 ) -> ImageTransform:
     """Brings the picture to the target size and lets chance vary it.
 
@@ -148,7 +94,7 @@ def training_transform(
         augmentation = AUGMENTATIONS[augmentation]
     options = augmentation
     _check(options)
-    _check_size(size)
+    whole = Preprocessing(size, resize)
     smallest = 1.0
     steps: list[Callable[[Tensor], Tensor]] = []
     if options.crop == "resized":
@@ -158,7 +104,7 @@ def training_transform(
         smallest = min(options.scales)
         steps.append(Multiscale(size, options.scales))
     else:
-        steps += evaluation_transform(size, resize).steps
+        steps += whole.transform().steps
     if options.flip and options.crop != "resized":
         steps.append(RandomMirror(options.flip))
     if options.rotate or options.shift or options.zoom > 1 or options.shear:
@@ -215,11 +161,6 @@ class Cutout(nn.Module):
     def extra_repr(self) -> str:
         """Shows the share."""
         return f"share={self.share}"
-
-
-def _check_size(size: int) -> None:
-    if size < 1:
-        raise InputError(f"image size {size}: expected a positive number of pixels")
 
 
 def _check(options: Augmentation) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatlabel.deploy.thresholds import threshold_of_each
-from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
-from gatlabel.errors import InputError, unknown_choice
+from gatlabel.encoders.preprocessing import MOST_PIXELS, Preprocessing
+from gatlabel.errors import InputError
 from gatlabel.files import read_json, write_json
 from gatlabel.labels import LabelSet, first_difference, labels_of
 from gatlabel.values import line_of_text, shown, three_numbers, truth_value, whole_number
@@ -34,10 +34,8 @@ class Description:
     Attributes:
         labels: The L label names, in the order of the logits.
         thresholds: Label -> probability from which it counts as present, 0 to 1.
-        image_size: Side S of the pictures in pixels; the exported model takes no other.
-        resize: How whole pictures are brought to that size: ``squash``, ``pad`` or ``crop``.
-        mean: Of each RGB channel, pixels scaled to 0..1, as the graph normalises.
-        std: The same for the standard deviation.
+        preprocessing: What is done to images; the exported model takes no other size, and
+            normalises itself.
         encoder: Name of the encoder.
         head: Kind of the head that was trained.
         folded: Whether the exported head is one linear layer; a linear head is, as it stands.
@@ -45,10 +43,7 @@ class Description:
 
     labels: LabelSet
     thresholds: Mapping[str, float]
-    image_size: int
-    resize: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    preprocessing: Preprocessing
     encoder: str
     head: str
     folded: bool
@@ -56,7 +51,7 @@ class Description:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values; what ``bundle.json`` and the model file itself both carry."""
         pixels = {"colours": "RGB", "values": "0 to 255", "layout": "batch, colour, row, column"}
-        size = self.image_size
+        size = self.preprocessing.size
         return {
             "format": FORMAT,
             "labels": list(self.labels),
@@ -69,12 +64,12 @@ class Description:
                 "probability": "sigmoid, label by label",
             },
             "image_size": size,
-            "resize": self.resize,
+            "resize": self.preprocessing.resize,
             "normalisation": {
                 "where": "inside the model: give it bytes",
                 "formula": "(pixel / 255 - mean) / std",
-                "mean": list(self.mean),
-                "std": list(self.std),
+                "mean": list(self.preprocessing.mean),
+                "std": list(self.preprocessing.std),
             },
             "encoder": self.encoder,
             "head": self.head,
@@ -103,19 +98,18 @@ class Description:
         thresholds = content.get("thresholds")
         if not isinstance(thresholds, dict):
             raise InputError("thresholds has no value for each label by name")
-        resize = line_of_text(content.get("resize"), "resize")
-        if resize not in RESIZES:
-            raise unknown_choice("resize", resize, RESIZES)
         normalisation = content.get("normalisation")
         if not isinstance(normalisation, dict):
             raise InputError(f"normalisation={shown(normalisation)}: give mean and std")
         found = cls(
             labels,
             threshold_of_each(thresholds, labels),
-            whole_number(content.get("image_size"), "image_size", 1, MOST_PIXELS),
-            resize,
-            three_numbers(normalisation.get("mean"), "mean"),
-            three_numbers(normalisation.get("std"), "std", above_zero=True),
+            Preprocessing(
+                whole_number(content.get("image_size"), "image_size", 1, MOST_PIXELS),
+                line_of_text(content.get("resize"), "resize"),
+                three_numbers(normalisation.get("mean"), "mean"),
+                three_numbers(normalisation.get("std"), "std", above_zero=True),
+            ),
             line_of_text(content.get("encoder"), "encoder"),
             line_of_text(content.get("head"), "head"),
             truth_value(content.get("folded"), "folded"),
@@ -124,6 +118,12 @@ class Description:
             if name in ("input", "output") and content.get(name) != expected:
                 raise InputError(f"{name} does not go with its labels and image_size")
         return found
+
+    def _values(self) -> dict[str, Any]:
+        """What two files of a bundle must both have, by the names in them."""
+        fed = self.preprocessing
+        values = {"image_size": fed.size, "resize": fed.resize, "mean": fed.mean, "std": fed.std}
+        return {**values, "encoder": self.encoder, "head": self.head, "folded": self.folded}
 
     def require_same(self, other: Description, own: Path, theirs: Path) -> None:
         """Checks that two files of a bundle say the same; thresholds may have been changed since.
@@ -140,8 +140,9 @@ class Description:
         if self.labels != other.labels:
             reason = first_difference(other.labels.names, self.labels.names)
             raise InputError(f"{theirs} has other labels than {own}: {reason}; {again}")
-        for name in ("image_size", "resize", "mean", "std", "encoder", "head", "folded"):
-            ours, its = getattr(self, name), getattr(other, name)
+        of_other = other._values()
+        for name, ours in self._values().items():
+            its = of_other[name]
             if ours != its:
                 raise InputError(
                     f"{own} says {name}={shown(ours)}, but {theirs} says {shown(its)}: {again}"

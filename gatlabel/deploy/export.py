@@ -88,10 +88,7 @@ def export_model(
     description = Description(
         labels=original.labels,
         thresholds=threshold_of_each(threshold, original.labels),
-        image_size=original.image_size,
-        resize=original.resize,
-        mean=original.encoder.mean,
-        std=original.encoder.std,
+        preprocessing=original.preprocessing,
         encoder=original.encoder.name,
         head=original.head.kind,
         folded=isinstance(folded.head, LinearHead),

@@ -31,8 +31,7 @@ class ExportedModel:
 
     Attributes:
         labels: The L label names, in the order of the logits.
-        image_size: S, in pixels.
-        resize: How whole images are brought to that size.
+        preprocessing: What evaluation does to images first; its size is S.
 
     Shapes:
         images uint8 ``(B, 3, S, S)``, RGB, 0 to 255 -> logits float32 ``(B, L)``.
@@ -51,8 +50,7 @@ class ExportedModel:
         self.device = device
         self.uses_torch = uses_torch
         self.labels: LabelSet = description.labels
-        self.image_size = description.image_size
-        self.resize = description.resize
+        self.preprocessing = description.preprocessing
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, device: str | torch.device = "auto") -> Self:
@@ -104,7 +102,8 @@ class ExportedModel:
         Raises:
             InputError: If the images are no uint8 batch of the model's size, or it cannot run.
         """
-        if images.dtype != np.uint8 or images.shape[1:] != (3, self.image_size, self.image_size):
+        size = self.preprocessing.size
+        if images.dtype != np.uint8 or images.shape[1:] != (3, size, size):
             raise self._refusal(images.dtype, images.shape)
         try:
             return self._run(images)
@@ -112,7 +111,7 @@ class ExportedModel:
             raise InputError(f"the exported model fails: {first_line(error)}") from error
 
     def _refusal(self, dtype: object, shape: Sequence[int]) -> InputError:
-        size = self.image_size
+        size = self.preprocessing.size
         return InputError(
             f"this exported model takes uint8 images (B, 3, {size}, {size}), got {dtype} "
             f"{tuple(shape)}"
@@ -120,7 +119,7 @@ class ExportedModel:
 
     def _try(self, folder: Path) -> None:
         """Runs one black image: labels and model may come from two bundles."""
-        size = self.image_size
+        size = self.preprocessing.size
         try:
             logits = self._run(np.zeros((1, 3, size, size), np.uint8))
         except Exception as error:  # of whichever library runs the model, or of too large a size
@@ -138,7 +137,7 @@ class ExportedModel:
     def __repr__(self) -> str:
         return (
             f"ExportedModel({len(self.labels)} labels, {self.description.encoder}, "
-            f"{self.image_size} px, {self.device})"
+            f"{self.preprocessing.size} px, {self.device})"
         )
 
 
@@ -146,7 +145,7 @@ def _place(device: str | torch.device, kind: str, uses_torch: bool) -> str:
     """Returns the device to run on; torch is asked only where the format or the device needs it."""
     if not uses_torch and device in ("auto", "cpu"):
         return "cpu"
-    from gatlabel.deploy.devices import choose_device
+    from gatlabel.devices import choose_device
 
     place = str(choose_device(device, gpu=uses_torch))
     if place != "cpu" and not uses_torch:

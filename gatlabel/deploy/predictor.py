@@ -19,7 +19,9 @@ from gatlabel.deploy.inputs import ImageInput, image_name, read_image
 from gatlabel.deploy.prediction import Prediction
 from gatlabel.deploy.resizing import Pixels, prepared
 from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
+from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, unknown_choice
+from gatlabel.inference import outputs
 from gatlabel.labels import LabelSet
 from gatlabel.values import whole_number
 
@@ -45,7 +47,7 @@ class Predictor:
             on the device that it was loaded for.
         threshold: Probability from which a label counts as present, 0 to 1: one for all, or one
             for each label by name.
-        device: ``"auto"`` (a GPU if there is one), or a torch device.
+        device: See :func:`~gatlabel.devices.choose_device`.
         batch_size: Most images to run at once.
         max_pixels: Most pixels (width times height) that an image may have.
 
@@ -74,20 +76,20 @@ class Predictor:
         given = threshold_of_each(threshold, self.labels)
         self.thresholds = np.array(list(given.values()), np.float64)  # (L,)
         self.batch_size = batch_size
-        self.image_size = model.image_size
+        self.preprocessing = model.preprocessing
         self.model: MultiLabelClassifier | ExportedModel
         self._prepare = _preparation(model)
         if isinstance(model, ExportedModel):
-            if device not in ("auto", model.device) and _device(device) != _device(model.device):
+            if device not in ("auto", model.device) and choose_device(device) != choose_device(
+                model.device
+            ):
                 raise InputError(
                     f"the exported model was loaded for the device {model.device!r}, not for "
                     f"{str(device)!r}: give the device to ExportedModel.load"
                 )
             self.device, self.model = model.device, model
         else:
-            self.device = _device(device)
-            if self.device == "meta":
-                raise InputError("the device 'meta' computes nothing: say auto or cpu")
+            self.device = str(choose_device(device))
             self.model = model.fold().eval().to(self.device)
 
     @classmethod
@@ -181,7 +183,7 @@ class Predictor:
             try:
                 with DECODING.scope():  # until it has its final size
                     # as evaluation decodes: a JPEG at twice the size that is needed, then resized
-                    pixels = read_image(image, name, 2 * self.image_size, self.max_pixels)
+                    pixels = read_image(image, name, 2 * self.preprocessing.size, self.max_pixels)
                     ready.append(self._prepare(pixels))
             except InputError as error:
                 if on_error == "stop":
@@ -217,10 +219,10 @@ class Predictor:
             return self.model.logits(images).astype(np.float64)
         import torch
 
-        with torch.inference_mode():
-            logits = self.model(torch.from_numpy(images).to(self.device))
-            exact: NDArray[np.float64] = logits.double().cpu().numpy()
-        return exact
+        logits: NDArray[np.float64] = (
+            next(outputs(self.model, [torch.from_numpy(images)])).double().numpy()
+        )
+        return logits
 
     def _prediction(self, name: str, row: NDArray[np.float64]) -> Prediction:
         order = np.argsort(-row, kind="stable")
@@ -238,9 +240,8 @@ class Predictor:
             encoder = model.description.encoder
         else:
             encoder = model.encoder.name
-        return (
-            f"Predictor({len(self.labels)} labels, {encoder}, {self.image_size} px, {self.device})"
-        )
+        size = self.preprocessing.size
+        return f"Predictor({len(self.labels)} labels, {encoder}, {size} px, {self.device})"
 
 
 def _preparation(model: MultiLabelClassifier | ExportedModel) -> Callable[[Pixels], Pixels]:
@@ -249,12 +250,11 @@ def _preparation(model: MultiLabelClassifier | ExportedModel) -> Callable[[Pixel
     Both ways give the same. That of torch takes a tenth of the time, once torch is loaded.
     """
     if isinstance(model, ExportedModel) and not model.uses_torch:
-        return partial(prepared, size=model.image_size, resize=model.resize)  # type: ignore[arg-type]
+        size, resize = model.preprocessing.size, model.preprocessing.resize
+        return partial(prepared, size=size, resize=resize)  # type: ignore[arg-type]
     import torch
 
-    from gatlabel.data.transforms import evaluation_transform
-
-    transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
+    transform = model.preprocessing.transform()
 
     def prepare(pixels: Pixels) -> Pixels:
         image = transform(torch.from_numpy(pixels).permute(2, 0, 1))
@@ -262,9 +262,3 @@ def _preparation(model: MultiLabelClassifier | ExportedModel) -> Callable[[Pixel
         return ready
 
     return prepare
-
-
-def _device(device: str | torch.device) -> str:
-    from gatlabel.deploy.devices import choose_device
-
-    return str(choose_device(device))

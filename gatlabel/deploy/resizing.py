@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.encoders.sizes import LONGEST, MEAN_COLOUR, Resize
+from gatlabel.encoders.preprocessing import LONGEST, MEAN_COLOUR, Resize
 
 Pixels = NDArray[np.uint8]
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from gatlabel.encoders.encoder import Encoder
     from gatlabel.encoders.learning import freeze, parameter_groups, unfreeze
+    from gatlabel.encoders.preprocessing import Preprocessing
     from gatlabel.encoders.weights import lite_weights, load_weights
 else:
     __getattr__, __dir__ = lazy_names(__name__)
@@ -36,6 +37,7 @@ else:
 __all__ = [
     "LITE",
     "Encoder",
+    "Preprocessing",
     "create_encoder",
     "freeze",
     "lite_weights",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
+from gatlabel.nn.modes import evaluating
 
 PROBE = 256  # pixels: every stage of a CNN gives a map of its own size
 
@@ -52,20 +53,17 @@ def cut(trunk: nn.Module, stride: int, what: str) -> nn.Module:
     Raises:
         InputError: If no map of the network has this stride; the message lists those there are.
     """
-    modes = [(part, part.training) for part in trunk.modules()]
-    trunk.eval()
     pixels = torch.zeros(1, 3, PROBE, PROBE)
-    known, stages = _strides(trunk, pixels)
     found: nn.Module | None = None
-    if stride in known:
-        if known[-1] == stride:
-            found = trunk
-        elif isinstance(trunk, nn.Sequential):
-            found = _start_of(trunk, pixels, stride)[0]
-        else:
-            found = Stage(trunk, max(k for k, each in enumerate(stages) if each == stride))
-    for part, mode in modes:
-        part.training = mode
+    with evaluating(trunk):
+        known, stages = _strides(trunk, pixels)
+        if stride in known:
+            if known[-1] == stride:
+                found = trunk
+            elif isinstance(trunk, nn.Sequential):
+                found = _start_of(trunk, pixels, stride)[0]
+            else:
+                found = Stage(trunk, max(k for k, each in enumerate(stages) if each == stride))
     if found is None:
         listed = ", ".join(str(s) for s in sorted(set(known)) if s > 1) or "none that is known"
         raise InputError(f"{what} cannot end at a map of stride {stride}: it has {listed}")

@@ -8,14 +8,18 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from gatlabel.encoders.sizes import MOST_PIXELS
+from gatlabel.encoders.preprocessing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    MOST_PIXELS,
+    Preprocessing,
+)
 from gatlabel.encoders.stages import MOST_STAGES, Stages, find_stages
 from gatlabel.errors import InputError, first_line
 from gatlabel.nn.constants import HoldsConstants
+from gatlabel.nn.modes import evaluating
 from gatlabel.values import finite_number, shown, whole_number
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 OWN_MODULE = "module"
 
 
@@ -26,9 +30,8 @@ class Encoder(HoldsConstants):
         name: What :func:`gatlabel.encoders.create_encoder` calls it; ``"module"`` for a network
             of one's own.
         out_features: D, the channels of the map.
-        image_size: The preferred side of a picture in pixels; other sizes work too.
-        mean: Of each RGB channel, pixels scaled to 0..1.
-        std: The same for the standard deviation.
+        preprocessing: What evaluation does to images first. The size is the preferred one; other
+            sizes work too.
         stride: Pixels a cell of the map where the network was made to end early, else ``None``.
         stages: How many maps it returns: its own, and those of the stages before.
 
@@ -37,9 +40,9 @@ class Encoder(HoldsConstants):
         trunk: From ``(B, 3, H, W)`` float to ``(B, D, h, w)``, or to ``(B, D)``, which is then
             read as a map of one cell.
         out_features: See the attribute.
-        image_size: See the attribute.
-        mean: See the attribute.
-        std: See the attribute.
+        image_size: The preferred side of an image in pixels.
+        mean: Of each RGB channel, pixels scaled to 0..1.
+        std: The same for the standard deviation.
         stride: See the attribute; the trunk ends there already.
         stages: See the attribute; above 1 for a chain of layers or a timm network.
 
@@ -74,14 +77,16 @@ class Encoder(HoldsConstants):
         self.name = name
         self.trunk = trunk
         self.out_features = out_features
-        self.image_size = whole_number(image_size, f"{what}image_size", 1, MOST_PIXELS)
         self.stride = stride
         self.stages = whole_number(stages, f"{what}stages", 1, MOST_STAGES)
         self._stages: Stages | None = None
         if self.stages > 1:
             self._stages = find_stages(trunk, self.stages, f"encoder {name!r}")
-        self.mean = tuple(finite_number(value, f"{what}mean") for value in mean)
-        self.std = tuple(finite_number(value, f"{what}std") for value in std)
+        self.preprocessing = Preprocessing(
+            whole_number(image_size, f"{what}image_size", 1, MOST_PIXELS),
+            mean=tuple(finite_number(value, f"{what}mean") for value in mean),
+            std=tuple(finite_number(value, f"{what}std") for value in std),
+        )
         self.frozen = False
         # in units of bytes, so that normalising is one subtraction and one division; not saved
         # with the weights, since the config holds them
@@ -90,6 +95,21 @@ class Encoder(HoldsConstants):
         for part in ("mean", "std"):
             value = 255 * torch.tensor(getattr(self, part), device="cpu")
             self.constant(f"_{part}", value.view(1, 3, 1, 1))
+
+    @property
+    def image_size(self) -> int:
+        """The preferred side of an image in pixels."""
+        return self.preprocessing.size
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of each RGB channel, pixels scaled to 0..1."""
+        return self.preprocessing.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of each RGB channel, pixels scaled to 0..1."""
+        return self.preprocessing.std
 
     def normalize(self, images: Tensor) -> Tensor:
         """Turns pixels into the network's input, on the device the encoder is on.
@@ -240,13 +260,8 @@ def feature_width(module: nn.Module, size: int, what: str, needs_map: bool = Fal
         InputError: If the network returns something else.
     """
     first = next(module.parameters(), torch.empty(0))
-    modes = [part.training for part in module.modules()]
-    module.eval()
-    try:
+    with evaluating(module):
         output = module(torch.zeros(1, 3, size, size, dtype=first.dtype, device=first.device))
-    finally:
-        for part, mode in zip(module.modules(), modes, strict=True):
-            part.training = mode
     shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     widths = [getattr(module, name, None) for name in ("num_features", "head_hidden_size")]
     transposed = len(shape) == 4 and shape[1] not in widths  # timm's transformers: (B, h, w, D)

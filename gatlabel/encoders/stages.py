@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gatlabel.encoders.cutting import PROBE, Stage, stride_of
 from gatlabel.errors import InputError, first_line
+from gatlabel.nn.modes import evaluating
 
 MOST_STAGES = 64
 Place = str | int
@@ -55,15 +56,11 @@ def find_stages(trunk: nn.Module, count: int, what: str) -> Stages:
         raise InputError(f"{unknown}: it is no nn.Sequential and no timm network with stages")
     first = next(trunk.parameters(), torch.empty(0))
     noise = torch.rand(1, 3, PROBE, PROBE, generator=torch.Generator().manual_seed(0))
-    modes = [(part, part.training) for part in trunk.modules()]
-    trunk.eval()
     try:
-        found = _find(trunk, noise.to(first))
+        with evaluating(trunk):
+            found = _find(trunk, noise.to(first))
     except Exception as error:  # whatever a network says of its input
         raise InputError(f"{unknown} ({first_line(error)})") from error
-    finally:
-        for part, mode in modes:
-            part.training = mode
     if found is None:
         raise InputError(f"{unknown}: run up to its stages it gives other maps than by itself")
     if count > len(found.widths):

@@ -9,8 +9,8 @@ Three lines answer it, with every control in::
 Every head on every graph chooses from the same settings on images that are not reported, is run
 with several seeds, and is compared, over images and seeds, with the linear head and with its own
 controls: no edges, random edges of the same degrees, permuted labels, and the trained head with
-its graph cut. Results lie in a folder; an interrupted benchmark goes on where it stopped.
-Those of several data sets go into one report with :func:`summarize`.
+its edges ablated. Results lie in a folder; an interrupted benchmark goes on where it stopped.
+:meth:`BenchmarkResult.load` reads them, of several data sets together, for one report.
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ from gatlabel.lazy import lazy_names
 if TYPE_CHECKING:
     from gatlabel.experiments.benchmarks import benchmark_graphs, benchmark_heads
     from gatlabel.experiments.config import BenchmarkConfig, make_config
+    from gatlabel.experiments.report import write_report
     from gatlabel.experiments.result import BenchmarkResult
     from gatlabel.experiments.runner import run_benchmark
-    from gatlabel.experiments.summary import Summary, summarize
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "BenchmarkConfig",
     "BenchmarkResult",
-    "Summary",
     "benchmark_graphs",
     "benchmark_heads",
     "make_config",
     "run_benchmark",
-    "summarize",
+    "write_report",
 ]

@@ -1,36 +1,38 @@
-"""Which contenders are compared, and how sure the difference of each pair is."""
+"""Which methods are compared, and how sure the difference of each pair is."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.jackknife import Contributions, contributions
-from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
 from gatlabel.experiments.statistics import Difference, holm, paired_difference, too_few
 
-Scores = Callable[[Contender, Setting, int], NDArray[np.float32]]
+Scores = Callable[[Method, Condition, int], NDArray[np.float32]]
 
 SIGNIFICANT = 0.05
-#: What a contender is compared with.
+#: What a method is compared with.
 LINEAR, NO_EDGES = "linear", "no edges"
-RANDOM, PERMUTED, CUT = "random edges", "permuted labels", "graph cut at evaluation"
+RANDOM, PERMUTED, ABLATED = "random edges", "permuted labels", "edges ablated at test"
 COMPLETED_WITHOUT, COMPLETED_RANDOM = "completion without edges", "completion with random edges"
+#: Those that are no treatment of unknown labels.
+CONTROLS = (LINEAR, NO_EDGES, RANDOM, PERMUTED, ABLATED)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One contender against another, in one setting.
+    """One method against another, in one condition.
 
     Attributes:
-        setting: The circumstances.
+        condition: The circumstances.
         ours: Who.
         theirs: Against whom.
         against: What the other stands for (``"linear"``, ``"random edges"``, …).
@@ -40,9 +42,9 @@ class Comparison:
             for want of positives.
     """
 
-    setting: Setting
-    ours: Contender
-    theirs: Contender
+    condition: Condition
+    ours: Method
+    theirs: Method
     against: str
     difference: Difference
     corrected: float | None
@@ -71,10 +73,10 @@ class Comparison:
         return own
 
 
-def pairs(contenders: Sequence[Contender]) -> list[tuple[Contender, Contender, str, bool]]:
+def pairs(methods: Sequence[Method]) -> list[tuple[Method, Method, str, bool]]:
     """Lists who is compared with whom.
 
-    Contenders with their own edges are tested against linear and every control of theirs, a head
+    Methods with their own edges are tested against linear and every control of theirs, a head
     without edges against linear, a treatment of unknown labels against the first one and
     completion against its controls. Controls are also shown against linear, no edges and the first
     treatment; all but linear itself are shown against something.
@@ -82,54 +84,54 @@ def pairs(contenders: Sequence[Contender]) -> list[tuple[Contender, Contender, s
     Returns:
         ``(ours, theirs, against, tested)`` for every pair.
     """
-    there, first = set(contenders), contenders[0].unknown
-    found: list[tuple[Contender, Contender, str, bool]] = []
+    there, first = set(methods), methods[0].unknown
+    found: list[tuple[Method, Method, str, bool]] = []
 
-    def add(ours: Contender, theirs: Contender, against: str, tested: bool) -> None:
+    def add(ours: Method, theirs: Method, against: str, tested: bool) -> None:
         if theirs in there and ours != theirs:
             found.append((ours, theirs, against, tested))
 
-    for who in contenders:
-        plain = _first_treatment(who, first)
-        if who.completion == "own":
+    for method in methods:
+        plain = _first_treatment(method, first)
+        if method.completion == "own":
             for edges, name in (("none", COMPLETED_WITHOUT), ("random", COMPLETED_RANDOM)):
-                add(who, dataclasses.replace(who, completion=edges), name, True)
-        if who != plain:
-            add(who, plain, first, not who.is_control)
-            if plain != contenders[0]:
-                add(who, contenders[0], LINEAR, False)
+                add(method, dataclasses.replace(method, completion=edges), name, True)
+        if method != plain:
+            add(method, plain, first, not method.is_control)
+            if plain != methods[0]:
+                add(method, methods[0], LINEAR, False)
             continue
-        add(who, contenders[0], LINEAR, not who.is_control or who.edges == "none")
-        bare = dataclasses.replace(who, graph=_completion_graph(who), edges="none")
-        add(who, bare, NO_EDGES, not who.is_control)
-        if not who.is_control:
-            for edges, name in (("random", RANDOM), ("permuted", PERMUTED), ("cut", CUT)):
-                add(who, dataclasses.replace(who, edges=edges), name, True)
+        add(method, methods[0], LINEAR, not method.is_control or method.edges == "none")
+        bare = dataclasses.replace(method, graph=_completion_graph(method), edges="none")
+        add(method, bare, NO_EDGES, not method.is_control)
+        if not method.is_control:
+            for edges, name in (("random", RANDOM), ("permuted", PERMUTED), ("ablated", ABLATED)):
+                add(method, dataclasses.replace(method, edges=edges), name, True)
     shown = {ours for ours, *_ in found}
-    for who in contenders:
-        if who not in shown:
-            add(who, contenders[0], LINEAR, False)
+    for method in methods:
+        if method not in shown:
+            add(method, methods[0], LINEAR, False)
     return found
 
 
-def _first_treatment(who: Contender, first: str) -> Contender:
-    """The same contender under the first treatment of unknown labels."""
-    if who.unknown == first and who.completion in ("", "own"):
-        return who
-    graph = who.graph
-    if who.completion and (who.edges == "none" or who.head == "linear"):
+def _first_treatment(method: Method, first: str) -> Method:
+    """The same method under the first treatment of unknown labels."""
+    if method.unknown == first and method.completion in ("", "own"):
+        return method
+    graph = method.graph
+    if method.completion and (method.edges == "none" or method.head == "linear"):
         graph = ""
-    completion = who.completion if first == "complete" else ""
-    return dataclasses.replace(who, graph=graph, unknown=first, completion=completion)
+    completion = method.completion if first == "complete" else ""
+    return dataclasses.replace(method, graph=graph, unknown=first, completion=completion)
 
 
-def _completion_graph(who: Contender) -> str:
-    return who.graph if who.completion else ""
+def _completion_graph(method: Method) -> str:
+    return method.graph if method.completion else ""
 
 
 def compare(
-    contenders: Sequence[Contender],
-    settings: Sequence[Setting],
+    methods: Sequence[Method],
+    conditions: Sequence[Condition],
     seeds: Sequence[int],
     targets: NDArray[np.float32],
     scores: Scores,
@@ -138,9 +140,9 @@ def compare(
     """Computes all differences with intervals and corrected p-values.
 
     Args:
-        contenders: ``linear`` under the first treatment comes first.
-        settings: In which circumstances.
-        seeds: The seeds that every contender has.
+        methods: ``linear`` under the first treatment comes first.
+        conditions: In which circumstances.
+        seeds: The seeds that every method has.
         targets: Of the reported images ``(N, L)``.
         scores: Gives the logits ``(N, L)`` of a run.
         advance: Called with 1 whenever the scores of a run are read.
@@ -152,22 +154,36 @@ def compare(
         InputError: If the scores of a run cannot be read.
     """
     why = too_few(targets)
-    wanted = pairs(contenders)
+    wanted = pairs(methods)
     found: list[Comparison] = []
-    for where in settings:
-        runs: dict[Contender, list[Contributions]] = {}
-        for who in contenders:
-            runs[who] = []
+    for condition in conditions:
+        runs: dict[Method, list[Contributions]] = {}
+        for method in methods:
+            runs[method] = []
             for seed in seeds:
-                runs[who].append(contributions(scores(who, where, seed), targets))
+                runs[method].append(contributions(scores(method, condition, seed), targets))
                 advance(1)
         for ours, theirs, against, tested in wanted:
             difference = paired_difference(runs[ours], runs[theirs], why=why)
             corrected = difference.p if tested else None
-            found.append(Comparison(where, ours, theirs, against, difference, corrected))
+            found.append(Comparison(condition, ours, theirs, against, difference, corrected))
     values = [c.corrected for c in found if c.corrected is not None]
     corrected_values = iter(holm(values))
     return [
         c if c.corrected is None else dataclasses.replace(c, corrected=next(corrected_values))
         for c in found
     ]
+
+
+def against_edges(comparisons: Sequence[Comparison]) -> dict[Method, dict[str, Comparison]]:
+    """Returns those of methods on their own graph with random and with no edges, by method."""
+    found: dict[Method, dict[str, Comparison]] = {}
+    for c in comparisons:
+        if c.against in (RANDOM, NO_EDGES) and not c.ours.is_control:
+            found.setdefault(c.ours, {})[c.against] = c
+    return found
+
+
+def edges_matter(found: Mapping[str, Comparison]) -> bool:
+    """Whether a method is better than with random edges and, where tested, with no edges."""
+    return RANDOM in found and all(c.better for c in found.values())

@@ -10,31 +10,30 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from gatlabel.data import DataSplits, ImageSource
-from gatlabel.experiments.completing import complete_targets
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.graphs import make_graph, with_edges
+from gatlabel.devices import choose_device
+from gatlabel.experiments.graphs import complete_targets, make_graph, with_edges
+from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import (
+    Condition,
     Outcome,
-    Setting,
     inference_microseconds,
     parameter_count,
 )
 from gatlabel.experiments.preparation import Task, read_task
-from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
+from gatlabel.experiments.splits import cut_for_tuning, share_of
 from gatlabel.graph import Cooccurrence
+from gatlabel.inference import device_of, outputs, predict_logits, whole_images
 from gatlabel.metrics import mean_average_precision
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import TakesGraph
+from gatlabel.nn import GraphAblatable
 from gatlabel.nn.options import HeadOptions
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
-from gatlabel.training.evaluation import predict_logits
-from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.fitting import fit
 
 #: The options of training that a trial scales, by what it calls them.
 _SCALED = {
@@ -63,65 +62,72 @@ class EndToEndBackend:
     train: TrainConfig
     heads: Mapping[str, HeadOptions]
 
-    def tune(self, who: Contender, where: Setting, options: dict[str, float], seed: int) -> float:
+    def tune(
+        self, method: Method, condition: Condition, options: dict[str, float], seed: int
+    ) -> float:
         """Trains once and returns the mAP on the tuning split."""
         task = _task(self.train)
         learn, judged = task.roles.train, task.roles.tune
         if judged is None:
             rows, held = cut_for_tuning(learn.targets, seed, learn.groups)
             learn, judged = learn.subset(rows.tolist()), learn.subset(held.tolist())
-        model, _ = self._trained(who, where, options, seed, learn)
+        model, _ = self._trained(method, condition, options, seed, learn)
         return mean_average_precision(predict_logits(model, judged), judged.targets).value
 
     def run(
-        self, who: Contender, where: Setting, options: dict[str, float], seed: int, cut: bool
+        self,
+        method: Method,
+        condition: Condition,
+        options: dict[str, float],
+        seed: int,
+        ablate: bool,
     ) -> list[Outcome]:
-        """Trains once and scores the reported split, with ``cut`` also without the edges."""
+        """Trains once and scores the reported split, with ``ablate`` also without the edges."""
         task = _task(self.train)
         learn = task.roles.train
-        model, seconds = self._trained(who, where, options, seed, learn)
-        heads = {who: model.head}
-        if cut and isinstance(model.head, TakesGraph):
-            heads[dataclasses.replace(who, edges="cut")] = model.head.without_edges().eval()
+        model, seconds = self._trained(method, condition, options, seed, learn)
+        heads = {method: model.head}
+        if ablate and isinstance(model.head, GraphAblatable):
+            heads[dataclasses.replace(method, edges="ablated")] = model.head.without_edges().eval()
         parameters = parameter_count(model.head)
         found = []
-        for contender, head in heads.items():
+        for method, head in heads.items():
             model.head = head
             logits = predict_logits(model, task.roles.report).numpy()
             speed = self._head_microseconds(model, task.roles.report)
-            found.append(Outcome(contender, logits, parameters, seconds, speed))
+            found.append(Outcome(method, logits, parameters, seconds, speed))
         return found
 
     def _trained(
         self,
-        who: Contender,
-        where: Setting,
+        method: Method,
+        condition: Condition,
         options: dict[str, float],
         seed: int,
         learn: ImageSource,
     ) -> tuple[MultiLabelClassifier, float]:
         """Returns the trained model and the seconds it took."""
-        config = self._config(who, where, options, seed)
-        rows = share_of(learn.targets, where.fraction, seed, learn.groups)
+        config = self._config(method, condition, options, seed)
+        rows = share_of(learn.targets, condition.fraction, seed, learn.groups)
         learn = learn.subset(rows.tolist())
-        targets = hide(learn.targets, where.hidden, seed)
+        targets = learn.targets.mask(condition.hidden, seed)
         counts = Cooccurrence.from_targets(targets, learn.labels)
-        own = make_graph(who.graph, counts) if who.graph else counts.graph("identity")
-        completion = complete_targets(who, torch.from_numpy(targets), own, counts, config, seed)
+        own = make_graph(method.graph, counts) if method.graph else counts.graph("identity")
+        completion = complete_targets(method, targets.to_dense(), own, counts, config, seed)
         learn = learn.with_targets(targets)
         torch.manual_seed(seed)
-        model = build_model(config, with_edges(own, who.edges, counts, seed))
+        model = build_model(config, with_edges(own, method.edges, counts, seed))
         # training wants something to validate on; what it says is not used, so a few pictures do
         splits = DataSplits("benchmark", learn, learn.subset(range(min(TIMED, len(learn)))))
         began = time.perf_counter()
         fit(model, config, loaders(splits, model, config), None, completion=completion)
         seconds = time.perf_counter() - began
-        return model.to(device_of(config)), seconds
+        return model.to(choose_device(config.run.device)), seconds
 
     def _config(
-        self, who: Contender, where: Setting, options: dict[str, float], seed: int
+        self, method: Method, condition: Condition, options: dict[str, float], seed: int
     ) -> TrainConfig:
-        base = self.train.with_options({"head": self.heads[who.head]}).resolved()
+        base = self.train.with_options({"head": self.heads[method.head]}).resolved()
         scaled = {}
         for name, factor in options.items():
             path = _SCALED[name]
@@ -131,12 +137,6 @@ class EndToEndBackend:
         return base.with_options({**scaled, **run})
 
     def _head_microseconds(self, model: MultiLabelClassifier, source: ImageSource) -> float:
-        from gatlabel.data import ImageDataset, evaluation_transform, stack_pictures
-
-        transform = evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
-        dataset = ImageDataset(source, transform)
-        rows = np.arange(min(TIMED, len(dataset)))
-        images = stack_pictures([dataset[int(row)][0] for row in rows])
-        with torch.inference_mode():
-            features = model.features(images.to(next(model.parameters()).device))
-        return inference_microseconds(model.head, features)
+        few = source.subset(range(min(TIMED, len(source))))
+        (found,) = outputs(model, whole_images(model, few, batch_size=TIMED), model.features)
+        return inference_microseconds(model.head, found.to(device_of(model)))

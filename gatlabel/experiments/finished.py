@@ -1,47 +1,24 @@
-"""Which folders hold a finished benchmark, and how an unfinished one goes on."""
+"""Folders of finished benchmarks, and the command that goes on with an unfinished one."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gatlabel.errors import InputError
 from gatlabel.experiments.config import BenchmarkConfig, make_config
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
-from gatlabel.experiments.store import Store, damaged
+from gatlabel.experiments.records import damaged
+from gatlabel.experiments.store import Store
 from gatlabel.options import flat, leaves
 from gatlabel.training.config import TrainConfig
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A folder that holds every run of its benchmark.
-
-    Attributes:
-        folder: The folder.
-        data: What the data set is called.
-        config: The options that decided the results.
-        contenders: All of them, ``linear`` first.
-        settings: Shares of pictures and of hidden targets.
-        runs: How many there are.
-    """
-
-    folder: Path
-    data: str
-    config: Mapping[str, Any]
-    contenders: Sequence[Contender]
-    settings: Sequence[Setting]
-    runs: int
-
-
-def read_finished(folder: Path) -> Finished:
-    """Reads what a benchmark compared, and makes sure that all of it was run.
+def read_finished(folder: Path) -> Store:
+    """Reads a benchmark's folder, and makes sure that all of it was run.
 
     Raises:
         InputError: If the folder holds no benchmark, or runs or their scores are missing.
@@ -54,33 +31,22 @@ def read_finished(folder: Path) -> Finished:
         )
     store.load()
     fixed = store.read_config()
+    command = _command(store, fixed)  # whatever there is, the options have to be readable
     if not store.protocol.is_file():  # stopped before its first run
-        raise InputError(f"{folder} is not finished: go on with: {_command(store, fixed)}")
-    about = store.read_protocol()
+        raise InputError(f"{folder} is not finished: go on with: {command}")
+    scope = store.read_scope()
     if store.results.is_file() and not store.runs:
         raise InputError(
             f"{folder} holds no run with its scores (the folder scores/), which the statistics "
             "are computed from: copy it with them"
         )
-    found = list(dict.fromkeys(run.contender for run in store.runs.values()))
-    contenders = about["contenders"] or found
-    with damaged(store.options):
-        settings = [
-            Setting(float(fraction), hidden if hidden == "single" else float(hidden))
-            for fraction in sorted(fixed["train_fractions"], reverse=True)
-            for hidden in fixed["mask_labels" if "mask_labels" in fixed else "hide_labels"]
-        ]
-    # folders of earlier versions do not say how many seeds were asked for
-    seeds = about.get("seeds") or 1 + max((seed for *_, seed in store.runs), default=0)
-    wanted = [(who, where, k) for who in contenders for where in settings for k in range(seeds)]
-    missing = sum(key not in store.runs for key in wanted)
+    missing = sum(key not in store.runs for key in scope.keys)
     if missing:
         raise InputError(
-            f"{folder} is not finished: {missing} of {len(wanted)} runs are missing; go on with: "
-            f"{_command(store, fixed, seeds)}"
+            f"{folder} is not finished: {missing} of {len(scope.keys)} runs are missing; go on "
+            f"with: {_command(store, fixed, scope.seeds)}"
         )
-    data = about["title"].removeprefix(f"Benchmark of {fixed.get('kind')} on ")
-    return Finished(folder, data, fixed, contenders, settings, len(wanted))
+    return store
 
 
 def _command(store: Store, fixed: Mapping[str, Any], seeds: int | None = None) -> str:

@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.lr_scheduler import OneCycleLR
 
-from gatlabel.experiments.head_groups import head_groups, pull_back
+from gatlabel.experiments.optimizing import FitOptions, make_optimizer, pull_back
 from gatlabel.losses import BCELoss
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import Starter, completed_start
 from gatlabel.nn import Head
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn.heads.protocols import AuxiliaryLosses, forward_losses, starts_linear
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.averaging import warmed_average
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """How a head is trained on features.
-
-    Attributes:
-        lr: Largest learning rate; see :func:`~gatlabel.experiments.head_groups.head_groups`.
-        weight_decay: Weight decay of weights, to zero; not of biases.
-        shrinkage: Share s, at least 0 and below 1, of what the head names in
-            ``shrunk_parameters`` that a step at the largest rate takes away, the step itself
-            included: ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a
-            squared penalty. Near 1 it leaves the linear head that such a head starts as; shrinking
-            before the step would leave one step of it.
-        epochs: Passes over the pictures, at least.
-        least_steps: Steps, at least: a small set needs more passes.
-        batch_size: Pictures in a step.
-        warmup: Share of the steps in which the rate rises.
-        ema: Final decay of the moving average that is evaluated; 0 for none.
-        hold: How firmly a linear start is held to, which has no weight decay: its weights stay
-            within ``1 / hold`` of their root mean square of it
-            (:func:`~gatlabel.experiments.head_groups.pull_back`); 0 for not at all.
-    """
-
-    lr: float = 1e-3
-    weight_decay: float = 1.0
-    shrinkage: float = 0.3
-    epochs: int = 20
-    least_steps: int = 400
-    batch_size: int = 128
-    warmup: float = 0.2
-    ema: float = 0.99
-    hold: float = 3.0
 
 
 class Features:
@@ -96,7 +62,7 @@ def fit_head(
 ) -> float:  # fmt: skip
     """Trains a head in place; afterwards it holds the averaged weights, in evaluation mode.
 
-    The order of the pictures depends on ``seed`` only, so that contenders see the same batches.
+    The order of the pictures depends on ``seed`` only, so that methods see the same batches.
 
     Args:
         head: The head.
@@ -107,9 +73,9 @@ def fit_head(
         completion: Gives the targets, and is updated after every epoch.
         start: Finds the linear classifier to start from and to be held to, given targets; if they
             are completed, it is asked again, with what the first one believes of the unknown ones
-            (:func:`completed_start`). Labels share as in the head (:meth:`Head.sharing`); in one
-            that cannot, as the graph says that unknown targets are completed by. If left out, the
-            head starts as it is and is held to zero.
+            (:func:`completed_start`). Labels share as in the head
+            (:meth:`LinearInit.mixing_matrix`); in one that cannot, as the graph says that unknown
+            targets are completed by. If left out, the head starts as it is and is held to zero.
 
     Returns:
         Seconds that it took, the start apart.
@@ -120,15 +86,15 @@ def fit_head(
     held: list[Tensor] = []
     if start is not None:
         if completion is None or bool(completion.known.all()):
-            linear = start(targets, head.sharing())
+            linear = start(targets, head.mixing_matrix() if starts_linear(head) else None)
         else:
-            own = isinstance(head, SharesWithKin)
-            sharing = head.sharing() if own else completion.sharing()
+            shared = head if isinstance(head, SharedClassifierHead) else completion
+            mixing = shared.mixing_matrix()
             every = features[np.arange(len(features))]
-            linear = completed_start(start, completion, every, sharing)
-        held = head.start_linear(linear.weight, linear.bias)
-    began = time.perf_counter()  # the start is found once for many contenders
-    optimizer, schedule = _optimizer(head, options, held, epochs * batches)
+            linear = completed_start(start, completion, every, mixing)
+        held = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
+    began = time.perf_counter()  # the start is found once for many methods
+    optimizer, schedule = make_optimizer(head, options, held, epochs * batches)
     loss_of = BCELoss()
     current = [p.detach() for p in head.parameters()]
     average = [p.clone() for p in current]
@@ -142,7 +108,7 @@ def fit_head(
         for first in range(0, batches * size, size):
             rows = shuffled[first : first + size]
             batch = features[rows.numpy()]
-            losses = head.training_losses(batch, known[rows], loss_of)[1]
+            losses = forward_losses(head, batch, known[rows], loss_of)[1]
             loss = torch.stack(losses).sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -153,8 +119,8 @@ def fit_head(
                 update(average, current, steps)
             steps += 1
         if completion is not None:
-            # by sight: what the neighbours say, completion adds itself
-            completion.update(predict(head, features, by_sight=True), (epoch + 1) / epochs)
+            # unary: completion adds the evidence of the neighbours itself
+            completion.update(predict(head, features, unary=True), (epoch + 1) / epochs)
             head.train()
     if options.ema:
         with torch.no_grad():
@@ -164,36 +130,18 @@ def fit_head(
     return time.perf_counter() - began
 
 
-def _optimizer(
-    head: Head, options: FitOptions, held: list[Tensor], steps: int
-) -> tuple[torch.optim.AdamW, OneCycleLR]:
-    groups = head_groups(head, options, held)
-    optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
-    total = max(steps, 4)  # torch divides by the length of the rise
-    schedule = OneCycleLR(
-        optimizer,
-        max_lr=[group["lr"] for group in groups],
-        total_steps=total + 1,
-        pct_start=max(options.warmup, 2 / total),
-        cycle_momentum=False,
-    )
-    return optimizer, schedule
-
-
 @torch.no_grad()
-def predict(
-    head: Head, features: Features, batch_size: int = 512, by_sight: bool = False
-) -> Tensor:
+def predict(head: Head, features: Features, batch_size: int = 512, unary: bool = False) -> Tensor:
     """Returns the logits ``(N, L)`` of all pictures, in evaluation mode.
 
     Args:
         head: The head.
         features: Of N pictures.
         batch_size: Pictures at a time; 64 if they are maps.
-        by_sight: The logits of :meth:`Head.sight` rather than of ``forward``.
+        unary: The logits of :meth:`AuxiliaryLosses.unary_logits`, where the head has them.
     """
     head.eval()
     rows = np.arange(len(features))
     size = batch_size if not head.needs_map else 64
-    logits_of = head.sight if by_sight else head
+    logits_of = head.unary_logits if unary and isinstance(head, AuxiliaryLosses) else head
     return torch.cat([logits_of(features[rows[k : k + size]]) for k in range(0, len(rows), size)])

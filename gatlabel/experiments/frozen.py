@@ -13,26 +13,27 @@ import torch
 from numpy.typing import NDArray
 
 from gatlabel.baselines.similarity.edges import similarity_graph
-from gatlabel.experiments.completing import complete_targets
 from gatlabel.experiments.config import Start
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.fitting import Features, FitOptions, fit_head, predict
-from gatlabel.experiments.graphs import make_graph, with_edges
+from gatlabel.experiments.fitting import Features, fit_head, predict
+from gatlabel.experiments.graphs import complete_targets, make_graph, with_edges
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.optimizing import FitOptions
 from gatlabel.experiments.outcome import (
+    Condition,
     Outcome,
-    Setting,
     inference_microseconds,
     parameter_count,
 )
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures
 from gatlabel.experiments.similarity import SIMILARITY, chosen_similarity, share
-from gatlabel.experiments.splits import cut_for_tuning, hide, share_of
+from gatlabel.experiments.splits import cut_for_tuning, share_of
 from gatlabel.experiments.starting import linear_start
 from gatlabel.features import FeatureFile, Kind
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.metrics import mean_average_precision
-from gatlabel.nn import HEADS, Head, TakesGraph
+from gatlabel.nn import HEADS, GraphAblatable, Head
 from gatlabel.nn.options import HeadOptions
+from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
 
 Rows = NDArray[np.int64]
@@ -62,7 +63,9 @@ class FrozenBackend:
     fit: FitOptions
     start: Start = "ridge"
 
-    def tune(self, who: Contender, where: Setting, options: dict[str, float], seed: int) -> float:
+    def tune(
+        self, method: Method, condition: Condition, options: dict[str, float], seed: int
+    ) -> float:
         """Trains once and returns the mAP on the tuning split."""
         rows: Rows = np.arange(len(self.data.train.targets))
         if self.data.tune is None:
@@ -70,73 +73,78 @@ class FrozenBackend:
             split = self.data.train
         else:
             split, judged = self.data.tune, np.arange(len(self.data.tune.targets))
-        head, scale, _ = self._trained(who, where, options, seed, rows)
+        head, scale, _ = self._trained(method, condition, options, seed, rows)
         features = Features(self._array(split, head), judged, scale)
         return mean_average_precision(predict(head, features), split.targets[judged]).value
 
     def run(
-        self, who: Contender, where: Setting, options: dict[str, float], seed: int, cut: bool
+        self,
+        method: Method,
+        condition: Condition,
+        options: dict[str, float],
+        seed: int,
+        ablate: bool,
     ) -> list[Outcome]:
-        """Trains once and scores the reported split, with ``cut`` also without the edges."""
+        """Trains once and scores the reported split, with ``ablate`` also without the edges."""
         rows = np.arange(len(self.data.train.targets))
-        head, scale, seconds = self._trained(who, where, options, seed, rows)
+        head, scale, seconds = self._trained(method, condition, options, seed, rows)
         features = Features(self._array(self.data.report, head), scale=scale)
         batch = features[np.arange(min(TIMED, len(features)))]
-        heads = {who: head}
-        if cut and isinstance(head, TakesGraph):
-            heads[dataclasses.replace(who, edges="cut")] = head.without_edges().eval()
+        heads = {method: head}
+        if ablate and isinstance(head, GraphAblatable):
+            heads[dataclasses.replace(method, edges="ablated")] = head.without_edges().eval()
         return [
             Outcome(
-                contender,
+                method,
                 predict(each, features).numpy(),
                 parameter_count(head),
                 seconds,
                 inference_microseconds(each, batch),
             )
-            for contender, each in heads.items()
+            for method, each in heads.items()
         ]
 
     def _trained(
-        self, who: Contender, where: Setting, options: dict[str, float], seed: int, rows: Rows
+        self, method: Method, condition: Condition, options: dict[str, float], seed: int, rows: Rows
     ) -> tuple[Head, float, float]:
         """Returns the trained head, the scale of its features, and the seconds it took."""
         groups = self.data.train.groups and [self.data.train.groups[row] for row in rows]
-        rows = rows[share_of(self.data.train.targets[rows], where.fraction, seed, groups)]
-        targets = hide(self.data.train.targets[rows], where.hidden, seed)
+        rows = rows[share_of(self.data.train.targets[rows], condition.fraction, seed, groups)]
+        targets = np.asarray(Targets(self.data.train.targets[rows]).mask(condition.hidden, seed))
         # the graph knows no more than the pictures and targets that are learned from
         counts = Cooccurrence.from_targets(targets, self.data.names)
         choice = None
-        if who.graph == SIMILARITY:
+        if method.graph == SIMILARITY:
             pooled = torch.tensor(_opened(self.data.train.files["pooled"])[rows])
             known = torch.from_numpy(targets)
-            choice = chosen_similarity(pooled, known, counts, self._train(who), seed)
+            choice = chosen_similarity(pooled, known, counts, self._train(method), seed)
             own: LabelGraph | None = similarity_graph(choice, counts.labels, counts)
         else:
-            own = make_graph(who.graph, counts) if who.graph else None
+            own = make_graph(method.graph, counts) if method.graph else None
         graph = counts.graph("identity") if own is None else own
-        file = self.data.train.files[_kind(who.head)]
+        file = self.data.train.files[_kind(method.head)]
         array = _opened(file)
         torch.manual_seed(seed)
-        head = self._head(who, with_edges(graph, who.edges, counts, seed), array.shape[1])
+        head = self._head(method, with_edges(graph, method.edges, counts, seed), array.shape[1])
         if choice is not None:
             share(head, choice)
-        head.start_at(torch.from_numpy(counts.base_rates))  # as training does, for every head
+        head.init_bias(torch.from_numpy(counts.base_rates))  # as training does, for every head
         features = Features(array, rows)
         known = torch.from_numpy(targets)
-        completion = complete_targets(who, known, graph, counts, self.train, seed)
+        completion = complete_targets(method, known, graph, counts, self.train, seed)
         ridge = self.start == "ridge" and not head.needs_map
         start = partial(linear_start, file, features) if ridge else None
         fit = dataclasses.replace(self.fit, **options)  # type: ignore[arg-type]
         seconds = fit_head(head, features, known, fit, seed, completion, start)
         return head, features.scale, seconds
 
-    def _head(self, who: Contender, graph: LabelGraph, width: int) -> Head:
+    def _head(self, method: Method, graph: LabelGraph, width: int) -> Head:
         # heads without edges take the names of the labels from the graph
-        options = self.heads[who.head].arguments()
-        return HEADS[who.head](width, graph=graph, **options)  # type: ignore[call-arg]
+        options = self.heads[method.head].arguments()
+        return HEADS[method.head](width, graph=graph, **options)  # type: ignore[call-arg]
 
-    def _train(self, who: Contender) -> TrainConfig:
-        return self.train.with_options({"head": self.heads[who.head]})
+    def _train(self, method: Method) -> TrainConfig:
+        return self.train.with_options({"head": self.heads[method.head]})
 
     def _array(self, split: SplitFeatures, head: Head) -> NDArray[Any]:
         return _opened(split.files[_kind(head.kind)])

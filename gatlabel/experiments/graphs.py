@@ -1,12 +1,18 @@
-"""The label graph of a contender, from counts of the training images it may see."""
+"""The label graph of a method, from counts of the training images it may see."""
 
 from __future__ import annotations
 
 import warnings
 
+from torch import Tensor
+
 from gatlabel.errors import InputError
+from gatlabel.experiments.methods import Method
 from gatlabel.graph import Cooccurrence, IsolatedLabelsWarning, LabelGraph, permuted, rewired
 from gatlabel.graph.spec import GraphSpec
+from gatlabel.missing import Completion
+from gatlabel.training.building import build_completion
+from gatlabel.training.config import TrainConfig
 
 CONTROLS = ("identity", "random", "permuted")
 
@@ -44,7 +50,7 @@ def with_edges(graph: LabelGraph, edges: str, counts: Cooccurrence, seed: int) -
 
     Args:
         graph: The graph.
-        edges: ``own``, ``cut``, ``none``, ``random`` or ``permuted``.
+        edges: ``own``, ``ablated``, ``none``, ``random`` or ``permuted``.
         counts: The counts it was built from.
         seed: Seed of the rewiring or permutation; every seed of a run takes another.
     """
@@ -59,3 +65,25 @@ def control_is_the_graph(graph: LabelGraph, edges: str, counts: Cooccurrence) ->
     """Whether a control changes nothing: rewiring a complete graph, permuting an even one."""
     other = with_edges(graph, edges, counts, seed=0)
     return bool((other.to_dense() == graph.to_dense()).all())
+
+
+def complete_targets(
+    method: Method,
+    targets: Tensor,
+    graph: LabelGraph,
+    counts: Cooccurrence,
+    train: TrainConfig,
+    seed: int,
+) -> Completion | None:
+    """Makes what replaces unknown targets during training; ``None`` where they are ignored.
+
+    Args:
+        method: The method; ``completion`` says which edges completion may use.
+        targets: ``(N, L)``, -1 for unknown.
+        graph: The method's label graph.
+        counts: Of the same targets.
+        train: Options that hold for all methods.
+        seed: Of random edges.
+    """
+    edges = with_edges(graph, method.completion or "own", counts, seed)
+    return build_completion(train, method.unknown, targets, edges)

@@ -13,17 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gatlabel.experiments.contenders import Contender
+from gatlabel.experiments.methods import Method
 from gatlabel.metrics import evaluate_scores
-from gatlabel.nn import Head, StaticHead
+from gatlabel.nn import Foldable, Head
 
 METRICS = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1")
 THIRDS = ("mAP_head", "mAP_middle", "mAP_tail")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """The circumstances in which contenders are compared.
+class Condition:
+    """The circumstances in which methods are compared.
 
     Attributes:
         fraction: Share of the training pictures.
@@ -51,17 +51,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One contender's run with one seed.
+    """One method's run with one seed.
 
     Attributes:
-        contender: Who.
+        method: Who.
         logits: float32 ``(N, L)`` on the reported pictures.
         parameters: Number of learned numbers in the head, before folding.
         train_seconds: What training took.
         inference_us: Microseconds a picture from features to logits, folded where possible.
     """
 
-    contender: Contender
+    method: Method
     logits: NDArray[np.float32]
     parameters: int
     train_seconds: float
@@ -71,16 +71,23 @@ class Outcome:
 class Backend(Protocol):
     """Where runs happen: on frozen features, or end to end."""
 
-    def tune(self, who: Contender, where: Setting, options: dict[str, float], seed: int) -> float:
+    def tune(
+        self, method: Method, condition: Condition, options: dict[str, float], seed: int
+    ) -> float:
         """Trains once and returns the mAP on the tuning split."""
 
     def run(
-        self, who: Contender, where: Setting, options: dict[str, float], seed: int, cut: bool
+        self,
+        method: Method,
+        condition: Condition,
+        options: dict[str, float],
+        seed: int,
+        ablate: bool,
     ) -> list[Outcome]:
-        """Trains once and scores the reported split, with ``cut`` also without the edges."""
+        """Trains once and scores the reported split, with ``ablate`` also without the edges."""
 
 
-def figures(
+def run_metrics(
     logits: NDArray[np.float32],
     targets: NDArray[np.float32],
     names: Sequence[str],
@@ -123,7 +130,7 @@ def inference_microseconds(head: Head, features: Tensor, repeats: int = 5) -> fl
         Microseconds a picture.
     """
     ready: Callable[[Tensor], Tensor] = head
-    if isinstance(head, StaticHead):
+    if isinstance(head, Foldable):
         ready = head.fold()
     ready(features)
     times = []

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatlabel.data import DataSplits, ImageSource
+from gatlabel.devices import choose_device
 from gatlabel.experiments.config import BenchmarkConfig
 from gatlabel.experiments.splits import Roles, roles
 from gatlabel.features import FeatureFile, Kind, extract
@@ -20,7 +21,6 @@ from gatlabel.printing import console
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
-from gatlabel.training.fitting import device_of
 
 Say = Callable[[str], None]
 
@@ -89,7 +89,7 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
     kinds: list[Kind] = ["pooled"]
     if any(HEADS[head].needs_map for head in config.head_options):
         kinds.append("map")
-    model = frozen_model(config, task, say).to(device_of(config.train))
+    model = frozen_model(config, task, say).to(choose_device(config.train.run.device))
     sources: dict[str, ImageSource] = {"train": task.roles.train, "report": task.roles.report}
     if task.roles.tune is not None:
         sources["tune"] = task.roles.tune
@@ -99,7 +99,7 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
     with progress_bar("features", pictures * len(kinds), config.progress) as advance:
         for name, source in sources.items():
             files = {k: extract(model, source, k, config.feature_cache, advance) for k in kinds}
-            parts[name] = SplitFeatures(source.targets, files, source.groups)
+            parts[name] = SplitFeatures(np.asarray(source.targets), files, source.groups)
     return FrozenData(task.names, parts["train"], parts.get("tune"), parts["report"])
 
 

@@ -19,19 +19,19 @@ def protocol_of(
 ) -> dict[str, str]:
     """Returns the protocol of a benchmark."""
     train = config.train.resolved()
-    where = task.roles
+    condition = task.roles
     tuning = "none, the recipe's own options for all"
     if config.mode == "frozen":  # the recipe is one for whole networks
         shown = ", ".join(f"{name} {value:g}" for name, value in trials[0].items())
         tuning = f"none, for all {shown}"
-    splits = f"figures of {where.report_name}, which nothing was chosen by"
-    if where.report_name != "test":
+    splits = f"figures of {condition.report_name}, which nothing was chosen by"
+    if condition.report_name != "test":
         splits = f"no test split: {splits}"
     if len(trials) > 1:
-        splits = where.note
+        splits = condition.note
         tuning = (
             f"{len(trials)} settings of learning rate, weight decay and shrinkage for every "
-            f"contender, the same for all, in every setting of pictures and hidden targets anew; "
+            f"method, the same for all, in every setting of pictures and hidden targets anew; "
             f"judged by the mean mAP of {tuning_seeds} runs each"
             + (
                 ", the most held back of those that a paired t-test cannot tell from it"
@@ -40,8 +40,8 @@ def protocol_of(
             )
         )
     facts = {
-        "data": f"{task.name}: {len(where.train)} training pictures, "
-        f"{len(where.report)} reported pictures, {len(task.names)} labels",
+        "data": f"{task.name}: {len(condition.train)} training pictures, "
+        f"{len(condition.report)} reported pictures, {len(task.names)} labels",
         "splits": splits,
         "mode": _mode(config),
         "encoder": f"{train.encoder.text}, {_weights(config)}, {train.encoder.pooling} pooling",

@@ -1,31 +1,40 @@
-"""The benchmark's report: verdict, differences, tables, protocol, in one HTML file."""
+"""The files of a result: an HTML page, a Markdown document, and tables of its comparisons."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
+
+from gatlabel.errors import InputError
 from gatlabel.experiments.charts import curve_chart, difference_chart
-from gatlabel.experiments.comparisons import (
-    COMPLETED_RANDOM,
-    COMPLETED_WITHOUT,
-    LINEAR,
-    NO_EDGES,
-    Comparison,
+from gatlabel.experiments.comparison_tables import (
+    COLUMNS,
+    comparison_rows,
+    comparison_table,
+    source_table,
 )
-from gatlabel.experiments.outcome import Setting
-from gatlabel.experiments.tables import comparison_rows, result_rows
+from gatlabel.experiments.dataset_result import DataSetResult
+from gatlabel.experiments.outcome import Condition
+from gatlabel.experiments.records import write_rows
+from gatlabel.experiments.result import BenchmarkResult
+from gatlabel.experiments.store import Store
+from gatlabel.experiments.tables import Table, is_shown, markdown, references, result_tables
+from gatlabel.files import write_json, write_text
+from gatlabel.printing import clean
 from gatlabel.report.document import document
 from gatlabel.report.markup import Cell, section, table, text, text_cell
 
-if TYPE_CHECKING:
-    from gatlabel.experiments.result import BenchmarkResult
+FILES = ("report.html", "table.md", "comparisons.json", "comparisons.csv")
 
 # What the style sheet of runs' reports lacks.
 STYLE = """
 .verdict { font-size: 1.2rem; line-height: 1.4; max-width: 70ch; }
 .zero { stroke: var(--ink); stroke-width: 1.2; fill: none; }
-.who { fill: var(--ink); }
+.name { fill: var(--ink); }
+.group { fill: var(--ink); font-weight: 600; }
 td:first-child { white-space: nowrap; }
 .interval { stroke: var(--k); stroke-width: 2; fill: none; }
 .estimate { fill: var(--k); stroke: var(--k); stroke-width: 2; }
@@ -34,97 +43,139 @@ td:first-child { white-space: nowrap; }
 """
 
 
+def write_report(result: BenchmarkResult, folder: str | os.PathLike[str]) -> None:
+    """Writes the files of a result, over older ones.
+
+    These are ``report.html``, ``table.md``, ``comparisons.json`` and ``comparisons.csv``.
+
+    Args:
+        result: Of one or more data sets.
+        folder: Where to.
+
+    Raises:
+        InputError: If the folder cannot be written to, or holds another benchmark.
+    """
+    page, words, values, rows = (Path(folder) / name for name in FILES)
+    own = any(Path(folder).resolve() == r.folder.resolve() for r in result.data_sets.values())
+    if Store(Path(folder)).options.is_file() and not (own and len(result.data_sets) == 1):
+        raise InputError(f"{folder} holds the runs of a benchmark: give another output")
+    compared = [
+        {"data_set": name, **c.to_dict()}
+        for name, one in result.data_sets.items()
+        for c in one.comparisons
+    ]
+    write_json(values, {"verdict": result.verdict, "comparisons": compared})
+    write_rows(rows, COLUMNS, comparison_rows(result.data_sets))
+    write_text(words, markdown_document(result))
+    write_text(page, render(result))
+
+
+def markdown_document(result: BenchmarkResult) -> str:
+    """Returns ``table.md``: verdict, tables, comparisons, protocol, environment or sources."""
+    compared = comparison_table(result.data_sets)
+    parts = [
+        *(f"# {clean(result.title)}", *map(clean, result.verdict), result.explanation),
+        *(result.table(), "## Comparisons"),
+        markdown(compared) if compared.rows else "Nothing was tested.",
+    ]
+    for title, facts in _facts(result).items():
+        lines = "\n".join(clean(f"- {name}: {value}") for name, value in facts.items())
+        parts += [f"## {title}", lines]
+    if len(result.data_sets) > 1:
+        parts += ["## Sources", markdown(source_table(result.data_sets))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(result: BenchmarkResult) -> dict[str, Mapping[str, str]]:
+    """Protocol and environment of a single data set."""
+    if len(result.data_sets) > 1:
+        return {}
+    one = next(iter(result.data_sets.values()))
+    versions = ", ".join(f"{name} {v}" for name, v in one.environment["versions"].items())
+    own = {name: str(value) for name, value in one.environment.items() if name != "versions"}
+    return {"Protocol": one.protocol, "Environment": {"versions": versions, **own}}
+
+
 def render(result: BenchmarkResult) -> str:
     """Returns the report as HTML that fetches nothing."""
-    from gatlabel.experiments.result import EXPLANATION
-
-    sections = {"Differences": _differences(result), "Curves": _curves(result)}
-    sections["Results"] = section(
-        "results", "Results", f"<p>{text(EXPLANATION)}</p>", *_result_tables(result)
-    )
-    sections["Comparisons"] = section("comparisons", "Comparisons", *_comparison_tables(result))
-    sections["Protocol"] = _facts("protocol", "Protocol", dict(result.protocol))
-    versions = {f"{name}": str(v) for name, v in result.machine["versions"].items()}
-    own = {k: str(v) for k, v in result.machine.items() if k != "versions"}
-    sections["Machine"] = _facts("machine", "Machine", {**own, **versions})
+    data_sets = result.data_sets
+    tables = [t for c in result.conditions for t in result_tables(data_sets, c)]
+    compared = comparison_table(data_sets)
+    about = f"<p>{text(result.explanation)}</p>"
+    sections = {
+        "Differences": section("differences", "Differences", *_differences(result)),
+        "Curves": _curves(result),
+        "Results": section("results", "Results", about, *map(_html_table, tables)),
+        "Comparisons": section(
+            "comparisons",
+            "Comparisons",
+            _html_table(compared) if compared.rows else "<p>Nothing was tested.</p>",
+        ),
+    }
+    for title, facts in _facts(result).items():
+        rows = "".join(
+            f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
+            for name, value in facts.items()
+        )
+        sections[title] = section(title.lower(), title, f'<dl class="facts">{rows}</dl>')
+    if len(data_sets) > 1:
+        sections["Sources"] = section("sources", "Sources", _html_table(source_table(data_sets)))
     verdict = "".join(f'<p class="verdict">{text(line)}</p>' for line in result.verdict)
-    about = f"gatlabel benchmark, {len(result.runs)} runs, {len(result.seeds)} seeds"
+    about = f"gatlabel benchmark, {len(result.runs)} runs"
     return document(result.title, about, verdict, sections, STYLE)
 
 
-def _differences(result: BenchmarkResult) -> str:
+def _differences(result: BenchmarkResult) -> list[str]:
     parts = []
-    for where in result.settings:
-        here = [c for c in result.comparisons if c.setting == where]
-        parts.append(_subtitle(where))
-        for against, words in _references(here):
-            chart = difference_chart([c for c in here if c.against == against], words)
-            parts += [f"<h3>To {text(words)}</h3>", chart] if chart else []
-    return section("differences", "Differences", *parts)
-
-
-def _references(here: Sequence[Comparison]) -> list[tuple[str, str]]:
-    """What the charts are against, and in words: linear, no edges, first treatment, controls."""
-    words = {
-        LINEAR: "the linear head",
-        NO_EDGES: "the same head without edges",
-        COMPLETED_WITHOUT: "the same with completion without edges",
-        COMPLETED_RANDOM: "the same with completion with random edges",
-    }
-    others = [c.against for c in here if not c.ours.is_control and c.ours.unknown != c.against]
-    treatments = [a for a in dict.fromkeys(others) if a in ("ignore", "negative", "prior")]
-    return [(a, words.get(a, f"the same with unknown: {a}")) for a in (*words, *treatments)]
-
-
-def _curves(result: BenchmarkResult) -> str:
-    charts = []
-    sizes = [s for s in result.settings if s.hidden == result.settings[0].hidden]
-    if len(sizes) > 1:
-        charts.append(_curve(result, sizes, [s.fraction for s in sizes], "training pictures"))
-    full = result.settings[0].fraction
-    hidden = [s for s in result.settings if s.fraction == full and s.hidden != "single"]
-    if len(hidden) > 1:
-        shares = [float(s.hidden) for s in hidden]
-        charts.append(_curve(result, hidden, shares, "hidden targets"))
-    if not charts:
-        return ""
-    return section("curves", "Curves", f'<div class="charts">{"".join(charts)}</div>')
-
-
-def _curve(
-    result: BenchmarkResult, settings: Sequence[Setting], positions: Sequence[float], name: str
-) -> str:
-    order = sorted(range(len(settings)), key=lambda k: positions[k])
-    chosen = [who for who in result.contenders if who.edges in ("own", "none")]
-    return curve_chart(
-        result.runs,
-        chosen,
-        [settings[k] for k in order],
-        [positions[k] for k in order],
-        f"share of {name}",
-    )
-
-
-def _result_tables(result: BenchmarkResult) -> list[str]:
-    parts = []
-    for where in result.settings:
-        head, rows = result_rows(result.runs, result.comparisons, result.contenders, where)
-        parts += [_subtitle(where), cell_table(head, rows, "Results by contender")]
+    several = len(result.data_sets) > 1
+    for condition in result.conditions:
+        here = [
+            (name, c)
+            for name, one in result.data_sets.items()
+            for c in one.comparisons
+            if c.condition == condition and (is_shown(c) or not several)
+        ]
+        for against, words in references(c for _, c in here).items():
+            found = [(name, c) for name, c in here if c.against == against]
+            chart = difference_chart(found, words, grouped=several)
+            title = ", ".join(part for part in (f"To {words}", condition.title) if part)
+            parts += [f"<h3>{text(title)}</h3>", chart] if chart else []
     return parts
 
 
-def _comparison_tables(result: BenchmarkResult) -> list[str]:
-    parts = []
-    for where in result.settings:
-        head, rows = comparison_rows(result.comparisons, where)
-        if rows:
-            parts += [_subtitle(where), cell_table(head, rows, "Tested differences of mAP, points")]
-    return parts or ["<p>Nothing was tested.</p>"]
+def _curves(result: BenchmarkResult) -> str:
+    several = len(result.data_sets) > 1
+    charts = []
+    for name, one in result.data_sets.items():
+        conditions = sorted(one.scope.conditions, key=lambda c: -c.fraction)
+        sizes = [c for c in conditions if c.hidden == conditions[0].hidden]
+        full = [c for c in conditions if c.fraction == conditions[0].fraction]
+        hidden = {c: float(c.hidden) for c in full if c.hidden != "single"}
+        for shares, words in (
+            ({c: c.fraction for c in sizes}, "share of training images"),
+            (hidden, "share of hidden targets"),
+        ):
+            if len(shares) > 1:
+                charts.append(_curve(one, shares, f"{words}, {name}" if several else words))
+    found = f'<div class="charts">{"".join(charts)}</div>'
+    return section("curves", "Curves", found) if charts else ""
 
 
-def cell_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+def _curve(one: DataSetResult, shares: Mapping[Condition, float], name: str) -> str:
+    order = sorted(shares, key=lambda c: shares[c])
+    lines = {
+        method: [100 * float(np.mean(one.values(method, c, "mAP"))) for c in order]
+        for method in one.scope.methods
+        if method.edges in ("own", "none")
+    }
+    return curve_chart(lines, [shares[c] for c in order], name)
+
+
+def _html_table(found: Table) -> str:
     """Returns a table of texts; columns of figures sort by them."""
-    return table(head, [[_cell(value) for value in row] for row in rows], caption=caption)
+    title = found.title or "Results by method"
+    rows: Sequence[Sequence[Cell]] = [[_cell(value) for value in row] for row in found.rows]
+    return table(found.head, rows, caption=title)
 
 
 def _cell(value: str) -> Cell:
@@ -134,14 +185,3 @@ def _cell(value: str) -> Cell:
         return Cell(text(value), float(first))
     except ValueError:
         return text_cell(value)
-
-
-def _subtitle(where: Setting) -> str:
-    return f"<h3>{text(where.title[0].upper() + where.title[1:])}</h3>" if where.title else ""
-
-
-def _facts(anchor: str, title: str, facts: dict[str, str]) -> str:
-    rows = "".join(
-        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts.items()
-    )
-    return section(anchor, title, f'<dl class="facts">{rows}</dl>')

@@ -1,198 +1,165 @@
-"""What a benchmark found: runs, comparisons, verdict, and the files that say so."""
+"""The result of a benchmark, of one data set or of several together."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gatlabel.errors import InputError
-from gatlabel.experiments.comparisons import Comparison, compare
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
-from gatlabel.experiments.statistics import STATISTICS
-from gatlabel.experiments.store import Run, Store
-from gatlabel.experiments.tables import comparison_rows, markdown, result_rows
+from gatlabel.experiments.comparisons import Comparison
+from gatlabel.experiments.dataset_result import DataSetResult, compute
+from gatlabel.experiments.finished import read_finished
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
+from gatlabel.experiments.preparation import progress_bar
+from gatlabel.experiments.records import Run
+from gatlabel.experiments.statistics import holm
+from gatlabel.experiments.store import Store
+from gatlabel.experiments.tables import conditions_of, markdown, methods_of, result_tables
 from gatlabel.experiments.verdict import verdict
-from gatlabel.files import write_json, write_text
-from gatlabel.printing import clean
 
-
-@dataclass(frozen=True)
-class BenchmarkResult:
-    """The results of a benchmark.
-
-    Attributes:
-        folder: Where they lie.
-        title: What was compared on which data.
-        contenders: All of them, ``linear`` first.
-        settings: Shares of pictures and of hidden targets.
-        seeds: The seeds of every contender.
-        runs: A row a run.
-        comparisons: All differences.
-        protocol: What was done and how, as named sentences.
-        machine: Versions and machine.
-    """
-
-    folder: Path
-    title: str
-    contenders: Sequence[Contender]
-    settings: Sequence[Setting]
-    seeds: Sequence[int]
-    runs: Sequence[Run]
-    comparisons: Sequence[Comparison]
-    protocol: Mapping[str, str]
-    machine: Mapping[str, Any]
-
-    @property
-    def verdict(self) -> list[str]:
-        """What it comes to, a sentence or two a setting."""
-        return verdict(self.comparisons, self.settings)
-
-    def table(self) -> str:
-        """Returns the main table of every setting as Markdown text."""
-        parts = []
-        for where in self.settings:
-            if where.title:
-                parts.append(f"{where.title[0].upper()}{where.title[1:]}:")
-            parts.append(
-                markdown(*result_rows(self.runs, self.comparisons, self.contenders, where))
-            )
-        return "\n\n".join(parts)
-
-    def document(self) -> str:
-        """Returns ``table.md``: verdict, tables, comparisons, protocol, machine."""
-        parts = [
-            f"# {clean(self.title)}",
-            *map(clean, self.verdict),
-            EXPLANATION,
-            self.table(),
-            "## Comparisons",
-        ]
-        for where in self.settings:
-            if where.title:
-                parts.append(f"### {where.title}")
-            head, rows = comparison_rows(self.comparisons, where)
-            parts.append(markdown(head, rows) if rows else "Nothing was tested.")
-        facts = [clean(f"- {name}: {text}") for name, text in self.protocol.items()]
-        parts += ["## Protocol", "\n".join(facts), "## Machine"]
-        versions = ", ".join(f"{name} {v}" for name, v in self.machine["versions"].items())
-        own = {name: value for name, value in self.machine.items() if name != "versions"}
-        parts.append(
-            "\n".join(
-                map(clean, [f"- versions: {versions}", *(f"- {k}: {v}" for k, v in own.items())])
-            )
-        )
-        return "\n\n".join(parts) + "\n"
-
-    def write(self) -> None:
-        """Writes ``comparisons.json``, ``table.md`` and ``report.html``."""
-        from gatlabel.experiments.report import render
-
-        store = Store(self.folder)
-        content = {
-            "verdict": self.verdict,
-            "comparisons": [c.to_dict() for c in self.comparisons],
-        }
-        write_json(store.comparisons, content)
-        write_text(store.table, self.document())
-        write_text(store.report, render(self))
-
-    @classmethod
-    def load(
-        cls,
-        folder: str | os.PathLike[str],
-        advance: Callable[[int], None] = lambda count: None,
-    ) -> BenchmarkResult:
-        """Reads a benchmark's folder and computes the statistics anew from the saved scores.
-
-        Args:
-            folder: The folder.
-            advance: Called with 1 whenever the scores of a run are read.
-
-        Raises:
-            InputError: If this is no folder of a benchmark, or runs are missing.
-        """
-        store = Store(Path(folder))
-        store.load()
-        if not store.runs:
-            raise InputError(
-                f"{folder} holds no run with its scores (the folder scores/), which the "
-                "statistics are computed from; what was written stands in results.csv and table.md"
-            )
-        about = store.read_protocol()
-        contenders = list(dict.fromkeys(run.contender for run in store.runs.values()))
-        settings = list(dict.fromkeys(run.setting for run in store.runs.values()))
-        found = sorted({run.seed for run in store.runs.values()})
-        return summarise(
-            store,
-            about["contenders"] or contenders,
-            settings,
-            range(about["seeds"]) if "seeds" in about else found,
-            about["title"],
-            about["protocol"],
-            store.read_machine(),
-            advance,
-        )
-
-
-def summarise(
-    store: Store,
-    contenders: Sequence[Contender],
-    settings: Sequence[Setting],
-    seeds: Sequence[int],
-    title: str,
-    protocol: Mapping[str, str],
-    machine: Mapping[str, Any],
-    advance: Callable[[int], None] = lambda count: None,
-) -> BenchmarkResult:
-    """Computes the statistics of the runs in a store.
-
-    Args:
-        store: Runs and their scores.
-        contenders: All of them, ``linear`` first.
-        settings: All of them.
-        seeds: Of every contender.
-        title: What was compared on which data.
-        protocol: What was done and how.
-        machine: Versions and machine.
-        advance: Called with 1 whenever the scores of a run are read.
-
-    Raises:
-        InputError: If a run is missing.
-    """
-    wanted = [(who, where, seed) for who in contenders for where in settings for seed in seeds]
-    missing = [key for key in wanted if key not in store.runs]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(wanted)} runs are missing in {store.folder}: run the same "
-            "command again to finish it"
-        )
-    targets, _, _ = store.read_targets()
-    comparisons = compare(
-        contenders,
-        settings,
-        seeds,
-        targets,
-        lambda who, where, seed: store.read_scores((who, where, seed)),
-        advance,
-    )
-    protocol = {**protocol, "statistics": STATISTICS}  # of older folders, too
-    why = next((c.difference.why for c in comparisons if c.difference.why), "")
-    if why:
-        protocol = {**protocol, "intervals": why}
-    runs = [store.runs[key] for key in wanted]
-    return BenchmarkResult(
-        store.folder, title, contenders, settings, seeds, runs, comparisons, protocol, machine
-    )
-
-
-EXPLANATION = (
+#: What the figures are, of one data set and of several.
+ONE = (
     "Figures are per cent, mean ± standard deviation over seeds; times are medians. Δ is the "
     "difference of mAP in points with its 95 % interval from a jackknife over images and the "
     "spread over seeds; a star marks differences beyond chance after Holm's correction (p < 0.05). "
     "Head, middle and tail are the mAP of the most frequent third of the labels, the middle one "
     "and the rarest."
 )
+SEVERAL = (
+    "mAP is per cent, mean ± standard deviation over seeds. Δ is the difference of mAP in points "
+    "with its 95 % interval from images and seeds of that data set; a star marks differences "
+    "beyond chance (p < 0.05) after Holm's correction over the {tests} of all data sets together, "
+    "so there may be fewer than in the reports of the folders. A dash: not run there, not "
+    "compared, or too few positives for an interval."
+)
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """The results of benchmarks on one or more data sets.
+
+    Attributes:
+        data_sets: By name. P-values are corrected over all of them together, so of several there
+            may be fewer differences beyond chance than of each alone.
+    """
+
+    data_sets: Mapping[str, DataSetResult]
+
+    @property
+    def methods(self) -> list[Method]:
+        """All that occur; ``linear`` first."""
+        return methods_of(self.data_sets)
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """All that occur: shares of images and of hidden targets, all images first."""
+        return conditions_of(self.data_sets)
+
+    @property
+    def runs(self) -> list[Run]:
+        """Those of all data sets."""
+        return [run for result in self.data_sets.values() for run in result.runs]
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """Those of all data sets."""
+        return [c for result in self.data_sets.values() for c in result.comparisons]
+
+    @property
+    def title(self) -> str:
+        """What was compared, on which data."""
+        if len(self.data_sets) == 1:
+            return next(iter(self.data_sets.values())).scope.title
+        return f"Summary of {len(self.data_sets)} benchmarks"
+
+    @property
+    def verdict(self) -> list[str]:
+        """What it comes to, a sentence or two per condition."""
+        different = {result.scope.data_set for result in self.data_sets.values()}
+        noun = "data set" if len(different) == len(self.data_sets) else "benchmark"
+        found = {name: result.comparisons for name, result in self.data_sets.items()}
+        return verdict(found, self.conditions, noun)
+
+    @property
+    def explanation(self) -> str:
+        """What the figures are, in words."""
+        if len(self.data_sets) == 1:
+            return ONE
+        tests = sum(c.corrected is not None for c in self.comparisons)
+        return SEVERAL.format(tests=f"{tests:,} test{'s' * (tests != 1)}")
+
+    def table(self) -> str:
+        """Returns the tables of results of every condition as Markdown."""
+        parts = []
+        for condition in self.conditions:
+            for table in result_tables(self.data_sets, condition):
+                parts += [f"{table.title}:"] * bool(table.title) + [markdown(table)]
+        return "\n\n".join(parts)
+
+    @classmethod
+    def load(
+        cls,
+        folders: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        progress: bool = False,
+    ) -> BenchmarkResult:
+        """Reads finished benchmarks and computes the statistics from the saved scores.
+
+        Args:
+            folders: One folder, or those of several benchmarks, of graphs and of heads alike:
+                methods of the same name stand in the same row.
+            progress: Show a progress bar.
+
+        Raises:
+            InputError: If a folder is given twice, holds no benchmark, or is not finished.
+
+        Example:
+            >>> both = BenchmarkResult.load(["runs/photos", "runs/scenes"])  # doctest: +SKIP
+            >>> print(both.table())  # doctest: +SKIP
+        """
+        paths = [
+            Path(f) for f in ([folders] if isinstance(folders, str | os.PathLike) else folders)
+        ]
+        if not paths:
+            raise InputError("give at least one folder of a benchmark")
+        twice = [p for p, n in Counter(map(os.path.realpath, paths)).items() if n > 1]
+        if twice:
+            raise InputError(f"{twice[0]} is given twice: give every folder once")
+        stores = [read_finished(path) for path in paths]
+        steps = sum(len(store.read_scope().keys) for store in stores)
+        with progress_bar("statistics", steps, progress) as advance:
+            results = [compute(store, advance) for store in stores]
+        return cls(corrected_together(dict(zip(_names(stores), results, strict=True))))
+
+
+def corrected_together(data_sets: Mapping[str, DataSetResult]) -> dict[str, DataSetResult]:
+    """Corrects the p-values of all tested comparisons for their number (Holm)."""
+    every = [c for result in data_sets.values() for c in result.comparisons]
+    raw = [c.difference.p for c in every if c.corrected is not None]
+    corrected = iter(holm([p for p in raw if p is not None]))
+
+    def again(c: Comparison) -> Comparison:
+        if c.corrected is None or c.difference.p is None:
+            return dataclasses.replace(c, corrected=None)
+        return dataclasses.replace(c, corrected=next(corrected))
+
+    return {
+        name: dataclasses.replace(result, comparisons=[again(c) for c in result.comparisons])
+        for name, result in data_sets.items()
+    }
+
+
+def _names(stores: Sequence[Store]) -> list[str]:
+    """What the data sets are called, with the folder where that leaves two alike."""
+    own = [store.read_scope().data_set for store in stores]
+    alike = Counter(own)
+    folders = [Path(os.path.realpath(store.folder)).name for store in stores]
+    names = [n if alike[n] == 1 else f"{n} · {f}" for n, f in zip(own, folders, strict=True)]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} · {store.folder}" for name, store in zip(own, stores, strict=True)]

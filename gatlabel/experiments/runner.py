@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gatlabel.errors import InputError
 from gatlabel.experiments.config import BenchmarkConfig
-from gatlabel.experiments.contenders import Contender, contenders
-from gatlabel.experiments.fitting import FitOptions
+from gatlabel.experiments.dataset_result import compute
+from gatlabel.experiments.environment import environment
 from gatlabel.experiments.graphs import control_is_the_graph, make_graph
-from gatlabel.experiments.machine import machine
-from gatlabel.experiments.outcome import Backend, Outcome, Setting, figures
+from gatlabel.experiments.jobs import RunJob, TuneJob, default_workers, do_jobs
+from gatlabel.experiments.methods import Method, list_methods
+from gatlabel.experiments.optimizing import FitOptions
+from gatlabel.experiments.outcome import Backend, Condition, Outcome, run_metrics
 from gatlabel.experiments.preparation import Say, Task, prepare, progress_bar, read_task
 from gatlabel.experiments.protocol import protocol_of
-from gatlabel.experiments.result import BenchmarkResult, summarise
+from gatlabel.experiments.records import CHOSEN, Run, Scope
+from gatlabel.experiments.report import write_report
+from gatlabel.experiments.result import BenchmarkResult
 from gatlabel.experiments.similarity import SIMILARITY
 from gatlabel.experiments.splits import frequency_thirds, require_cuttable
-from gatlabel.experiments.store import CHOSEN, Run, Store
+from gatlabel.experiments.store import Store
 from gatlabel.experiments.tuning import (
     END_TO_END_SPACE,
     FROZEN_SPACE,
@@ -30,10 +32,8 @@ from gatlabel.experiments.tuning import (
     best_trial,
     trial_options,
 )
-from gatlabel.experiments.workers import Job, JobResult, RunJob, TuneJob, usable_cores, work
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
-from gatlabel.labels import PRESENT
 from gatlabel.nn.options import Linear
 from gatlabel.training.processes import refuse_several_processes
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
@@ -46,25 +46,25 @@ class Plan:
     """All that is to be run.
 
     Attributes:
-        contenders: ``linear`` first.
-        settings: All pictures first.
+        methods: ``linear`` first.
+        conditions: All images first.
         seeds: Of the reported runs.
         trials: Settings of the optimiser to try.
         tuning_seeds: Of the tuning runs.
         notes: What was left out, and why.
     """
 
-    contenders: Sequence[Contender]
-    settings: Sequence[Setting]
+    methods: Sequence[Method]
+    conditions: Sequence[Condition]
     seeds: Sequence[int]
     trials: Sequence[Options]
     tuning_seeds: Sequence[int]
     notes: Sequence[str]
 
     @property
-    def trained(self) -> list[Contender]:
-        """The contenders that are trained: all but those cut at evaluation."""
-        return [who for who in self.contenders if who.edges != "cut"]
+    def trained(self) -> list[Method]:
+        """The methods that are trained: all but those that are ablated at test."""
+        return [method for method in self.methods if method.edges != "ablated"]
 
 
 def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
@@ -95,8 +95,8 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
     default_seeds = _tuning_runs(config, task)
     space = FROZEN_SPACE if config.mode == "frozen" else END_TO_END_SPACE
     return Plan(
-        contenders(list(config.head_options), config.graphs, config.unknown, unchanged),
-        [Setting(f, h) for f in sorted(config.train_fractions, reverse=True)
+        list_methods(list(config.head_options), config.graphs, config.unknown, unchanged),
+        [Condition(f, h) for f in sorted(config.train_fractions, reverse=True)
          for h in config.mask_labels],
         range(config.seeds),
         trial_options(space, config.trials_each),
@@ -157,9 +157,8 @@ def _run_plan(
     backend: Callable[[], Backend],
     say: Say,
 ) -> BenchmarkResult:
-    positives = (task.roles.train.targets == PRESENT).sum(axis=0)
-    store.begin(config.fixed(), task.roles.report.targets, task.names, positives)
-    _refuse_unjudged_trials(store)
+    positives = task.roles.train.targets.counts().present
+    store.begin(config.fixed(), np.asarray(task.roles.report.targets), task.names, positives)
     protocol = protocol_of(config, task, plan.trials, len(plan.tuning_seeds), plan.notes)
     for note in (protocol["splits"], *plan.notes):
         say(note)
@@ -167,26 +166,21 @@ def _run_plan(
         say(f"not used on frozen features: {config.unused()}")
     if store.runs:
         say(f"{len(store.runs)} runs are there already and are kept")
-    workers = config.workers or usable_cores()
     title = f"Benchmark of {config.kind} on {task.name}"
-    about = {"title": title, "protocol": protocol, "seeds": len(plan.seeds)}
-    write_json(store.protocol, {**about, "contenders": [_parts(c) for c in plan.contenders]})
+    scope = Scope(title, task.name, plan.methods, plan.conditions, len(plan.seeds), protocol)
+    write_json(store.protocol, scope.to_dict())
     if _open_runs(plan, store):
-        _refuse_other_trials(plan, store)
-        about_machine, before, began = machine(workers), len(store.runs), time.perf_counter()
-        write_json(store.machine, about_machine)
+        workers = config.workers or default_workers()
+        about, before, began = environment(workers), len(store.runs), time.perf_counter()
+        write_json(store.environment, about)
         prepared = backend()
         _tune(config, plan, store, prepared, workers)
         _run(config, task, plan, store, prepared, workers)
         took = {"runs": len(store.runs) - before, "seconds": round(time.perf_counter() - began, 1)}
-        write_json(store.machine, {**about_machine, **took})
-    total = len(plan.contenders) * len(plan.settings) * len(plan.seeds)
-    with progress_bar("statistics", total, config.progress) as advance:
-        result = summarise(
-            store, plan.contenders, plan.settings, plan.seeds, title, protocol,
-            store.read_machine(), advance,
-        )  # fmt: skip
-    result.write()
+        write_json(store.environment, {**about, **took})
+    with progress_bar("statistics", len(scope.keys), config.progress) as advance:
+        result = BenchmarkResult({task.name: compute(store, advance)})
+    write_report(result, store.folder)
     return result
 
 
@@ -203,73 +197,51 @@ def make_backend(config: BenchmarkConfig, task: Task, say: Say) -> Backend:
     return FrozenBackend(prepare(config, task, say), config.train, heads, fit, config.frozen_start)
 
 
-def _refuse_other_trials(plan: Plan, store: Store) -> None:
-    """Runs that were tuned over other settings, by another version, cannot be gone on with."""
-    tried = [(plan.trials[trial : trial + 1], done) for trial, done in store.tried.items()]
-    tried += [(plan.trials, run.values) for run in store.runs.values()]
-    for ours, done in tried:
-        if not any(all(math.isclose(done[n], o[n], rel_tol=1e-6) for n in o) for o in ours):
-            settings = ", ".join(f"{name}={done[name]:g}" for name in CHOSEN)
-            raise InputError(
-                f"{store.folder} holds results of another version, which tried other settings of "
-                f"the optimiser ({settings}): give another output"
-            )
-
-
-def _refuse_unjudged_trials(store: Store) -> None:
-    """Options that were chosen by no score, by an older version, were not chosen at all."""
-    if any(math.isnan(score) for score in store.trials.values()):
-        raise InputError(
-            f"{store.tuning} holds trials without an mAP: an older version tuned where no picture "
-            "has a label, so that nothing was chosen; give another output"
-        )
-
-
 def _tune(
     config: BenchmarkConfig, plan: Plan, store: Store, backend: Backend, workers: int
 ) -> None:
     if len(plan.trials) == 1:
         return
-    jobs: list[Job] = [
-        TuneJob(who, where, options, seed, trial)
-        for where in plan.settings
+    jobs = [
+        TuneJob(method, condition, options, seed, trial)
+        for condition in plan.conditions
         for trial, options in enumerate(plan.trials)
         for seed in plan.tuning_seeds
-        for who in plan.trained
-        if (who, where, seed, trial) not in store.trials
+        for method in plan.trained
+        if (method, condition, seed, trial) not in store.trials
     ]
     with progress_bar("tuning", len(jobs), config.progress) as advance:
 
-        def keep(job: Job, result: JobResult) -> None:
-            assert isinstance(job, TuneJob)
-            assert isinstance(result, float)
-            store.add_trial(job.who, job.where, job.seed, job.trial, job.options, result)
+        def keep(job: TuneJob, result: float) -> None:
+            store.add_trial((job.method, job.condition, job.seed), job.trial, job.options, result)
             advance(1)
 
-        work(backend, jobs, workers, keep)
+        do_jobs(backend, jobs, workers, keep)
 
 
-def chosen_options(plan: Plan, store: Store, who: Contender, where: Setting) -> Options:
+def chosen_options(plan: Plan, store: Store, method: Method, condition: Condition) -> Options:
     """Returns the options of the trial that did best on the tuning split, see `best_trial`."""
     if len(plan.trials) == 1:
         return dict(plan.trials[0])
     scores = {
-        trial: [store.trials[who, where, seed, trial] for seed in plan.tuning_seeds]
+        trial: [store.trials[method, condition, seed, trial] for seed in plan.tuning_seeds]
         for trial in range(len(plan.trials))
     }
     return dict(plan.trials[best_trial(scores, plan.trials)])
 
 
-def _open_runs(plan: Plan, store: Store) -> list[tuple[Contender, Setting, int, bool]]:
-    """Lists the training runs that are not done, with whether their graph is to be cut as well."""
-    cut = {who.trained_as for who in plan.contenders if who.edges == "cut"}
+def _open_runs(plan: Plan, store: Store) -> list[tuple[Method, Condition, int, bool]]:
+    """Lists the training runs that are not done; and whether edges are ablated after each."""
+    ablated = {method.trained_as for method in plan.methods if method.edges == "ablated"}
     found = []
-    for where in plan.settings:
+    for condition in plan.conditions:
         for seed in plan.seeds:
-            for who in plan.trained:
-                wanted = [who] + [dataclasses.replace(who, edges="cut")] * (who in cut)
-                if any((c, where, seed) not in store.runs for c in wanted):
-                    found.append((who, where, seed, who in cut))
+            for method in plan.trained:
+                wanted = [method] + [dataclasses.replace(method, edges="ablated")] * (
+                    method in ablated
+                )
+                if any((c, condition, seed) not in store.runs for c in wanted):
+                    found.append((method, condition, seed, method in ablated))
     return found
 
 
@@ -277,25 +249,24 @@ def _run(
     config: BenchmarkConfig, task: Task, plan: Plan, store: Store, backend: Backend, workers: int
 ) -> None:
     options = {
-        (w, s): chosen_options(plan, store, w, s) for w in plan.trained for s in plan.settings
+        (m, c): chosen_options(plan, store, m, c) for m in plan.trained for c in plan.conditions
     }
-    jobs: list[Job] = [
-        RunJob(who, where, options[who, where], seed, cut)
-        for who, where, seed, cut in _open_runs(plan, store)
+    jobs = [
+        RunJob(method, condition, options[method, condition], seed, ablate)
+        for method, condition, seed, ablate in _open_runs(plan, store)
     ]
-    targets, thirds = task.roles.report.targets, frequency_thirds(task.roles.train.targets)
+    targets = np.asarray(task.roles.report.targets)
+    thirds = frequency_thirds(task.roles.train.targets)
     with progress_bar("runs", len(jobs), config.progress) as advance:
 
-        def keep(job: Job, result: JobResult) -> None:
-            assert isinstance(job, RunJob)
-            assert isinstance(result, list)
-            for outcome in result:
-                measured = figures(outcome.logits, targets, task.names, thirds)
-                run = Run(outcome.contender, job.where, job.seed, _values(outcome, measured, job))
+        def keep(job: RunJob, outcomes: list[Outcome]) -> None:
+            for outcome in outcomes:
+                measured = run_metrics(outcome.logits, targets, task.names, thirds)
+                run = Run(outcome.method, job.condition, job.seed, _values(outcome, measured, job))
                 store.add_run(run, outcome.logits)
             advance(1)
 
-        work(backend, jobs, workers, keep)
+        do_jobs(backend, jobs, workers, keep)
 
 
 def _values(outcome: Outcome, measured: dict[str, float], job: RunJob) -> dict[str, float]:
@@ -306,7 +277,3 @@ def _values(outcome: Outcome, measured: dict[str, float], job: RunJob) -> dict[s
     }
     chosen = {name: job.options.get(name, np.nan) for name in CHOSEN}
     return {**measured, **costs, **chosen}
-
-
-def _parts(who: Contender) -> list[str]:
-    return [str(part) for part in dataclasses.astuple(who)]

@@ -12,7 +12,7 @@ from torch import Tensor
 from gatlabel.baselines.similarity import SimilarityChoice
 from gatlabel.baselines.similarity.edges import share_as_chosen
 from gatlabel.graph import Cooccurrence
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.similarity import choose
 
@@ -26,7 +26,7 @@ _found: OrderedDict[bytes, SimilarityChoice] = OrderedDict()
 def chosen_similarity(
     features: Tensor, targets: Tensor, counts: Cooccurrence, train: TrainConfig, seed: int
 ) -> SimilarityChoice:
-    """Chooses as ``gatlabel train`` does; once for all contenders that learn from the same.
+    """Chooses as ``gatlabel train`` does; once for all methods that learn from the same.
 
     Args:
         features: ``(N, D)``, pooled, of the training images.
@@ -50,5 +50,5 @@ def chosen_similarity(
 
 def share(head: torch.nn.Module, choice: SimilarityChoice) -> None:
     """Gives a head the strengths of the choice, whichever edges it has in place of the chosen."""
-    if isinstance(head, SharesWithKin) and head.kin is not None:
+    if isinstance(head, SharedClassifierHead) and head.mixing is not None:
         share_as_chosen(head, choice)

@@ -1,4 +1,4 @@
-"""Which pictures are learned from, tuned on and reported, and which targets are hidden."""
+"""Which images are learned from, tuned on and reported."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gatlabel.data import DataSplits, ImageSource, stratify
 from gatlabel.errors import InputError
-from gatlabel.labels import PRESENT
+from gatlabel.targets import Targets
 
-Targets = NDArray[np.float32]
 Rows = NDArray[np.int64]
 TUNING_SHARE = 0.2
 #: What is done where no split is there to choose options by, in words.
@@ -47,7 +46,7 @@ def roles(splits: DataSplits) -> Roles:
     Raises:
         InputError: If the reported split has no positive.
     """
-    val_has_labels = bool((splits.val.targets == PRESENT).any())
+    val_has_labels = bool(splits.val.targets.counts().present.any())
     if splits.test is None or not len(splits.test):
         note = f"no test split: {CUT}; figures of val, which nothing was chosen by"
         chosen = Roles(splits.train, None, splits.val, "val", note)
@@ -60,18 +59,18 @@ def roles(splits: DataSplits) -> Roles:
             "nothing was chosen by"
         )
         chosen = Roles(splits.train, None, splits.test, "test", note)
-    if not (chosen.report.targets == PRESENT).any():
+    if not chosen.report.targets.counts().present.any():
         raise InputError(f"no picture of {chosen.report_name} has a label: nothing to report on")
     return chosen
 
 
-def require_cuttable(targets: Targets) -> None:
+def require_cuttable(targets: Targets | ArrayLike) -> None:
     """Refuses training pictures of which no part can be judged by what the rest taught.
 
     Raises:
         InputError: If no label is present in two pictures.
     """
-    if not ((targets == PRESENT).sum(axis=0) >= 2).any():
+    if not (Targets.of(targets).counts().present >= 2).any():
         raise InputError(
             "options cannot be chosen on a part of the training pictures: no label is present in "
             "two of them; give val and test pictures with labels, or trials=1 to choose nothing"
@@ -79,7 +78,7 @@ def require_cuttable(targets: Targets) -> None:
 
 
 def cut_for_tuning(
-    targets: Targets, seed: int, groups: Sequence[str] | None = None
+    targets: Targets | ArrayLike, seed: int, groups: Sequence[str] | None = None
 ) -> tuple[Rows, Rows]:
     """Divides training pictures into those to learn from and those to choose options by.
 
@@ -91,17 +90,18 @@ def cut_for_tuning(
         InputError: If no label is present in two pictures, there are too few pictures or groups, or
             a group is too large.
     """
+    targets = Targets.of(targets)
     require_cuttable(targets)
-    present = targets == PRESENT
-    learn, tune = stratify(present, (1 - TUNING_SHARE, TUNING_SHARE), seed, groups)
-    if present[tune].any():
+    present = targets.present()
+    learn, tune = stratify(targets, (1 - TUNING_SHARE, TUNING_SHARE), seed, groups)
+    if present[tune].nnz:
         return learn, tune
     rng = np.random.default_rng(seed)
-    shared = present.sum(axis=0) >= 2
-    given = rng.choice(np.flatnonzero(present[:, shared].any(axis=1)))  # all of these are in learn
+    shared = np.flatnonzero(targets.counts().present >= 2)
+    given = rng.choice(np.flatnonzero(present[:, shared].sum(axis=1)))  # all of these are in learn
     if groups is not None:
         joins = np.array([groups[row] == groups[given] for row in learn])
-        if not present[learn[~joins]].any():
+        if not present[learn[~joins]].nnz:
             raise InputError(
                 "options cannot be chosen on a part of the training pictures: all that have a "
                 "label are of one group; give val pictures with labels, or trials=1"
@@ -115,7 +115,7 @@ def cut_for_tuning(
 
 
 def share_of(
-    targets: Targets, share: float, seed: int, groups: Sequence[str] | None = None
+    targets: Targets | ArrayLike, share: float, seed: int, groups: Sequence[str] | None = None
 ) -> Rows:
     """Draws a share of the pictures, stratified by label, another one for every seed.
 
@@ -125,29 +125,18 @@ def share_of(
         InputError: If the share is less than one picture.
     """
     if share == 1:
-        return np.arange(len(targets))
-    return stratify(targets == PRESENT, (share, 1 - share), seed, groups)[0]
+        return np.arange(len(Targets.of(targets)))
+    return stratify(targets, (share, 1 - share), seed, groups)[0]
 
 
-def hide(targets: Targets, hidden: float | str, seed: int) -> Targets:
-    """Hides training targets: a share of them, or all but one label a picture (``single``)."""
-    if hidden == 0:
-        return targets
-    from gatlabel.data import hide_labels, single_positive
-
-    if hidden == "single":
-        return np.asarray(single_positive(targets, seed=seed), dtype=np.float32)
-    return np.asarray(hide_labels(targets, float(hidden), seed=seed), dtype=np.float32)
-
-
-def frequency_thirds(targets: Targets) -> list[Rows]:
+def frequency_thirds(targets: Targets | ArrayLike) -> list[Rows]:
     """Divides the labels into thirds by training frequency: head, middle and tail.
 
     Args:
-        targets: All training targets ``(N, L)``, before any are hidden.
+        targets: All training targets ``(N, L)``, before any are masked.
 
     Returns:
         Positions of labels, the most frequent third first.
     """
-    order = np.argsort(-(targets == PRESENT).sum(axis=0), kind="stable")
+    order = np.argsort(-Targets.of(targets).counts().present, kind="stable")
     return [np.sort(part) for part in np.array_split(order, 3)]

@@ -1,4 +1,4 @@
-"""What linear classifiers on frozen features start from, found once for all contenders."""
+"""What linear classifiers on frozen features start from, found once for all methods."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def linear_start(
 ) -> LinearStart:
     """Returns :func:`~gatlabel.baselines.ridge.ridge_start` of these pictures.
 
-    Contenders and trials that learn from the same pictures and targets start at the same
+    Methods and trials that learn from the same pictures and targets start at the same
     classifiers, so they are kept.
 
     Args:

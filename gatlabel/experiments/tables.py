@@ -1,133 +1,184 @@
-"""The results as tables of text."""
+"""The results as tables of text, of one data set or several, and as Markdown."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from gatlabel.experiments.comparisons import CUT, LINEAR, NO_EDGES, PERMUTED, RANDOM, Comparison
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
-from gatlabel.experiments.statistics import Difference
-from gatlabel.experiments.store import Run
-from gatlabel.experiments.verdict import points
+from gatlabel.experiments.comparisons import (
+    ABLATED,
+    COMPLETED_RANDOM,
+    COMPLETED_WITHOUT,
+    LINEAR,
+    NO_EDGES,
+    PERMUTED,
+    RANDOM,
+    Comparison,
+)
+from gatlabel.experiments.dataset_result import DataSetResult
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
+from gatlabel.experiments.wording import NOTHING, interval, mean_and_deviation
 from gatlabel.printing import clean
 
-SHARES = ("mAP", "CF1", "OF1", "top3_OF1", "mAP_head", "mAP_middle", "mAP_tail")
-HIDDEN = (RANDOM, PERMUTED, CUT)  # have tests but no column
-HEADINGS = {
-    "top3_OF1": "top-3 OF1",
-    "mAP_head": "head",
-    "mAP_middle": "middle",
-    "mAP_tail": "tail",
+DataSets = Mapping[str, DataSetResult]  # by name
+Row = Sequence[str]
+
+
+class Table(NamedTuple):
+    """A table of text: what it shows, names of columns, rows."""
+
+    title: str
+    head: Row
+    rows: Sequence[Row]
+
+
+METRICS = {
+    **{"mAP": "mAP", "CF1": "CF1", "OF1": "OF1", "top3_OF1": "top-3 OF1"},
+    **{"mAP_head": "head", "mAP_middle": "middle", "mAP_tail": "tail"},
+}
+COSTS = {
+    "parameters": ("parameters", ".0f"),
+    "train_seconds": ("train s", ".1f"),
+    "inference_us": ("µs per image", ".1f"),
+}
+#: What differences are shown against, in words.
+REFERENCES = {
+    LINEAR: "the linear head",
+    NO_EDGES: "the same head without edges",
+    RANDOM: "the same head with random edges",
+    COMPLETED_WITHOUT: "the same with completion without edges",
+    COMPLETED_RANDOM: "the same with completion with random edges",
 }
 
 
-def values_of(runs: Sequence[Run], who: Contender, where: Setting, column: str) -> list[float]:
-    """Returns a column over the seeds of one contender in one setting."""
-    return [r.values[column] for r in runs if (r.contender, r.setting) == (who, where)]
+def methods_of(data_sets: DataSets) -> list[Method]:
+    """Returns the methods that occur; those of several data sets sorted by head and graph."""
+    found = list(dict.fromkeys(m for result in data_sets.values() for m in result.scope.methods))
+    if len(data_sets) == 1:
+        return found
+    heads, graphs = ([getattr(m, part) for m in found] for part in ("head", "graph"))
+    return sorted(found, key=lambda m: (heads.index(m.head), graphs.index(m.graph)))
 
 
-def mean_and_deviation(values: Sequence[float]) -> str:
-    """Returns ``25.8 ± 0.2``, in points; the deviation is the sample's over seeds."""
-    mean = float(np.mean(values))
-    if math.isnan(mean):
-        return "–"
-    spread = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{100 * mean:.1f}{spread}"
+def conditions_of(data_sets: DataSets) -> list[Condition]:
+    """Returns the conditions that occur, all images first."""
+    found = dict.fromkeys(c for result in data_sets.values() for c in result.scope.conditions)
+    return sorted(found, key=lambda condition: -condition.fraction)
 
 
-def interval(comparison: Comparison | None) -> str:
-    """Returns ``+0.5 [−0.1, +1.1]``, with a star where beyond chance; ``+0.5 [–]`` without."""
-    if comparison is None:
-        return ""
-    star = " *" if comparison.better or comparison.worse else ""
-    return with_ends(comparison.difference) + star
+def references(comparisons: Iterable[Comparison]) -> dict[str, str]:
+    """Returns what differences are shown against, and that in words.
+
+    These are linear, no edges, random edges, the first treatment of unknown labels and the
+    controls of completion, where a method that is no control is compared with them.
+    """
+    found = dict.fromkeys(c.against for c in comparisons if is_shown(c))
+    known = {against: words for against, words in REFERENCES.items() if against in found}
+    treatments = [a for a in found if a not in (*REFERENCES, PERMUTED, ABLATED)]
+    return known | {a: f"the same with unknown: {a}" for a in treatments}
 
 
-def with_ends(d: Difference) -> str:
-    """Returns ``+0.5 [−0.1, +1.1]``, or ``+0.5 [–]`` where there is no interval."""
-    ends = "–" if d.low is None else f"{points(d.low)}, {points(d.high)}"
-    return f"{points(d.value)} [{ends}]"
+def is_shown(c: Comparison) -> bool:
+    """Whether it is tested, or would be if it had an interval."""
+    return c.corrected is not None or (c.difference.low is None and not c.ours.is_control)
 
 
-def result_rows(
-    runs: Sequence[Run],
-    comparisons: Sequence[Comparison],
-    contenders: Sequence[Contender],
-    where: Setting,
-) -> tuple[list[str], list[list[str]]]:
-    """Returns head and rows of the main table of one setting."""
-    here = [c for c in comparisons if c.setting == where]
-    shown = reference_columns(here, contenders[0])
-    head = ["contender", *(HEADINGS.get(name, name) for name in SHARES)]
-    head += [*(f"Δ {against}" for against in shown), "parameters", "train s", "µs a picture"]
-    rows = []
-    for who in contenders:
-        row = [who.title]
-        row += [mean_and_deviation(values_of(runs, who, where, name)) for name in SHARES]
-        row += [interval(found.get(who)) for found in shown.values()]
-        cost = {
-            name: float(np.median(values_of(runs, who, where, name)))
-            for name in ("parameters", "train_seconds", "inference_us")
+def result_tables(
+    data_sets: DataSets, condition: Condition, *, controls: bool = True
+) -> list[Table]:
+    """Returns the tables of one condition.
+
+    Of one data set: a table with all metrics, differences and costs. Of several: mAP, and each kind
+    of difference, one column per data set.
+
+    Args:
+        data_sets: By name.
+        condition: Which.
+        controls: Of several data sets: whether rows of controls are wanted; heads without edges
+            always are.
+    """
+    shown = {name: r for name, r in data_sets.items() if condition in r.scope.conditions}
+    if len(data_sets) == 1:
+        return [_whole_table(result, condition) for result in shown.values()]
+    methods = [
+        m
+        for m in methods_of(data_sets)
+        if any(m in result.scope.methods for result in shown.values())
+        and (controls or not m.is_control or (m.edges == "none" and not m.completion))
+    ]
+    title = f", {condition.title}" if condition.title else ""
+    head = ["method", *shown]
+    scores = [
+        [m.title, *(mean_and_deviation(r.values(m, condition, "mAP")) for r in shown.values())]
+        for m in methods
+    ]
+    tables = [Table(f"mAP{title}", head, scores)]
+    here = {n: [c for c in r.comparisons if c.condition == condition] for n, r in shown.items()}
+    for against in references(c for cs in here.values() for c in cs):
+        texts = {
+            (n, c.ours): NOTHING if c.difference.low is None else interval(c)
+            for n, cs in here.items()
+            for c in cs
+            if c.against == against
         }
-        row += [
-            f"{cost['parameters']:.0f}",
-            f"{cost['train_seconds']:.1f}",
-            f"{cost['inference_us']:.1f}",
+        rows = [
+            [m.title, *(texts.get((name, m), NOTHING) for name in shown)]
+            for m in methods
+            if any((name, m) in texts for name in shown)
         ]
-        rows.append(row)
-    return head, rows
+        tables.append(Table(f"Δ {against}{title}", head, rows))
+    return tables
+
+
+def _whole_table(result: DataSetResult, condition: Condition) -> Table:
+    methods = result.scope.methods
+    here = [c for c in result.comparisons if c.condition == condition]
+    shown = reference_columns(here, methods[0])
+    head = ["method", *METRICS.values(), *(f"Δ {against}" for against in shown)]
+    head += [name for name, _ in COSTS.values()]
+    rows = [
+        [
+            m.title,
+            *(mean_and_deviation(result.values(m, condition, name)) for name in METRICS),
+            *(interval(found[m]) if m in found else "" for found in shown.values()),
+            *(
+                format(float(np.median(result.values(m, condition, name))), form)
+                for name, (_, form) in COSTS.items()
+            ),
+        ]
+        for m in methods
+    ]
+    return Table(condition.title[:1].upper() + condition.title[1:], head, rows)
 
 
 def reference_columns(
-    here: Sequence[Comparison], linear: Contender
-) -> dict[str, dict[Contender, Comparison]]:
-    """Returns what differences are shown to, and those of every contender that has one.
+    here: Sequence[Comparison], linear: Method
+) -> dict[str, dict[Method, Comparison]]:
+    """Returns what differences are shown to, and those of every method that has one.
 
     These are linear (under whichever name it is compared with, also as the first treatment of
     unknown labels), no edges, the first treatment of others, and the controls of completion. What
     would be empty is left out.
 
     Args:
-        here: All comparisons of one setting.
-        linear: Who that is.
+        here: All comparisons of one condition.
+        linear: Which method that is.
     """
-    found: dict[str, dict[Contender, Comparison]] = {LINEAR: {}}
+    found: dict[str, dict[Method, Comparison]] = {LINEAR: {}, NO_EDGES: {}}
     for c in here:
         against = LINEAR if c.theirs == linear else c.against
-        if against not in HIDDEN:
+        if against not in (RANDOM, PERMUTED, ABLATED):  # these are in the table of comparisons
             found.setdefault(against, {})[c.ours] = c
-    order = [LINEAR, NO_EDGES, *(a for a in found if a not in (LINEAR, NO_EDGES))]
-    return {against: found[against] for against in order if found.get(against)}
+    return {against: by_method for against, by_method in found.items() if by_method}
 
 
-def comparison_rows(
-    comparisons: Sequence[Comparison], where: Setting
-) -> tuple[list[str], list[list[str]]]:
-    """Returns head and rows of the tested comparisons of one setting."""
-    head = ["contender", "against", "difference", "95 % interval", "p", "p, corrected"]
-    rows = [
-        [
-            c.ours.title,
-            c.against,
-            points(c.difference.value),
-            f"{points(c.difference.low)} to {points(c.difference.high)}",
-            f"{c.difference.p:.4f}",
-            f"{c.corrected:.4f}" + (" *" if c.better or c.worse else ""),
-        ]
-        for c in comparisons
-        if c.setting == where and c.corrected is not None
-    ]
-    return head, rows
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(table: Table) -> str:
     """Returns a Markdown table, its columns aligned in the text too."""
-    cells = [[clean(cell).replace("|", "\\|") for cell in row] for row in [head, *rows]]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
+    cells = [[clean(cell).replace("|", "\\|") for cell in r] for r in [table.head, *table.rows]]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(table.head))]
     lines = [
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
         for row in cells

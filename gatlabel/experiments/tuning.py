@@ -1,4 +1,4 @@
-"""The settings of the optimiser that every contender tries, and which of them it keeps."""
+"""The settings of the optimiser that every method tries, and which of them it keeps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ END_TO_END_SPACE: dict[str, tuple[float, ...]] = {
 
 
 def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 0) -> list[Options]:
-    """Lists the settings to try, the same for every contender.
+    """Lists the settings to try, the same for every method.
 
     The first is the middle of every range. Pairs of learning rate and weight decay, which concern
     every head, are gone through once in random order before any comes again, with shrinkages in a
@@ -69,7 +69,7 @@ def best_trial(scores: Mapping[int, Sequence[float]], trials: Sequence[Mapping[s
     largest weight decay is kept, then with the largest shrinkage, then with the lowest rate. This
     is the one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984,
     section 3.4.3) on paired differences, for as few as two or three: their standard error is itself
-    hardly known. Otherwise contenders that could share their settings get settings that differ by
+    hardly known. Otherwise methods that could share their settings get settings that differ by
     chance, and the chance shows in their difference. With one tuning seed the best is kept.
 
     Args:

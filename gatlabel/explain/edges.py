@@ -15,7 +15,7 @@ from gatlabel.csv_files import write_csv
 from gatlabel.errors import InputError
 from gatlabel.explain.removal import lent_share, removal_effect
 from gatlabel.graph import LabelGraph
-from gatlabel.nn import StaticHead, TakesGraph
+from gatlabel.nn import EdgeHead, Foldable
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ class GraphExplanation:
 
 
 def explain_graph(
-    head: TakesGraph,
+    head: EdgeHead,
     graph: LabelGraph | Sequence[str],
     features: Tensor | None = None,
     targets: Tensor | None = None,
     *,
-    before: TakesGraph | None = None,
+    before: EdgeHead | None = None,
     edges: Sequence[int] | None = None,
 ) -> GraphExplanation:
     """Explains the edges of a head: attention, what was lent, and what each did for AP.
@@ -141,13 +141,13 @@ def explain_graph(
             missing, or ``before`` has other edges.
     """
     names = graph.names if isinstance(graph, LabelGraph) else tuple(graph)
-    if not isinstance(head, TakesGraph):
+    if not isinstance(head, EdgeHead):
         raise InputError("the head has no label graph: there are no edges to explain")
     if len(names) != head.out_features:
         raise InputError(f"{len(names)} label names for a head of {head.out_features} labels")
     if (features is None) != (targets is None):
         raise InputError("features and targets of the pictures go together: give both or none")
-    if features is None and not isinstance(head, StaticHead):
+    if features is None and not isinstance(head, Foldable):
         raise InputError(f"the head {head.kind!r} decides picture by picture: give features")
     if before is not None and not torch.equal(before.edge_index, head.edge_index):
         raise InputError("the head before training has other edges")
@@ -161,7 +161,7 @@ def explain_graph(
         "weight": head.edge_weight[chosen],
         "attention": _attention(head, chosen, nan),
         "attention_before": nan if before is None else _attention(before, chosen, nan),
-        "lent": lent_share(head, chosen) if isinstance(head, StaticHead) else spread,
+        "lent": lent_share(head, chosen) if isinstance(head, Foldable) else spread,
         "lent_before": nan if before is None else _lent_before(before, features, targets, chosen),
         "ap_change": change,
     }
@@ -174,9 +174,9 @@ def explain_graph(
 
 
 def _lent_before(
-    head: TakesGraph, features: Tensor | None, targets: Tensor | None, edges: Sequence[int]
+    head: EdgeHead, features: Tensor | None, targets: Tensor | None, edges: Sequence[int]
 ) -> Tensor:
-    if isinstance(head, StaticHead):
+    if isinstance(head, Foldable):
         return lent_share(head, edges)
     assert features is not None
     assert targets is not None
@@ -184,7 +184,7 @@ def _lent_before(
 
 
 @torch.no_grad()
-def _attention(head: TakesGraph, edges: Sequence[int], unknown: Tensor) -> Tensor:
+def _attention(head: EdgeHead, edges: Sequence[int], unknown: Tensor) -> Tensor:
     """The head's attention on its own edges, mean over attention heads."""
     found = head.attention()
     if found is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gatlabel.errors import InputError
 from gatlabel.metrics import average_precision
-from gatlabel.nn import StaticHead, TakesGraph
+from gatlabel.nn import EdgeHead, Foldable
 
 _BATCH = 64  # feature maps that a head sees at once
 
@@ -33,7 +33,7 @@ class RemovalEffect:
 
 
 @torch.no_grad()
-def lent_share(head: StaticHead, edges: Sequence[int] | None = None) -> Tensor:
+def lent_share(head: EdgeHead, edges: Sequence[int] | None = None) -> Tensor:
     r"""Computes how much of each target's classifier came along each edge.
 
     .. math:: \frac{\lVert W_i - W_i^{-(j \to i)} \rVert}{\lVert W_i \rVert}
@@ -51,7 +51,7 @@ def lent_share(head: StaticHead, edges: Sequence[int] | None = None) -> Tensor:
     Raises:
         InputError: If the head has no graph, or decides picture by picture.
     """
-    if not isinstance(head, TakesGraph) or not isinstance(head, StaticHead):
+    if not isinstance(head, EdgeHead) or not isinstance(head, Foldable):
         raise InputError(
             f"the head {head.kind!r} has no classifiers that edges lend to; it needs a static head "
             "with a graph, or pictures: see removal_effect"
@@ -59,7 +59,7 @@ def lent_share(head: StaticHead, edges: Sequence[int] | None = None) -> Tensor:
     whole = head.classifier()[0].double()
     shares = []
     for target, cut in _one_removed(head, edges):
-        assert isinstance(cut, StaticHead)
+        assert isinstance(cut, Foldable)
         change = whole[target] - cut.classifier()[0][target].double()
         shares.append(change.norm() / whole[target].norm().clamp(min=1e-30))
     return torch.stack(shares) if shares else whole.new_zeros(0)
@@ -67,7 +67,7 @@ def lent_share(head: StaticHead, edges: Sequence[int] | None = None) -> Tensor:
 
 @torch.no_grad()
 def removal_effect(
-    head: TakesGraph, features: Tensor, targets: Tensor, edges: Sequence[int] | None = None
+    head: EdgeHead, features: Tensor, targets: Tensor, edges: Sequence[int] | None = None
 ) -> RemovalEffect:
     """Measures what each edge does to its target's logits and average precision.
 
@@ -80,7 +80,7 @@ def removal_effect(
     Raises:
         InputError: If the head has no graph, or features and targets do not fit it.
     """
-    if not isinstance(head, TakesGraph):
+    if not isinstance(head, EdgeHead):
         raise InputError("edges can only be removed from a head that has a graph")
     if targets.shape != (len(features), head.out_features):
         raise InputError(
@@ -103,13 +103,13 @@ def removal_effect(
     )
 
 
-def _logits(head: TakesGraph, features: Tensor) -> Tensor:
-    if isinstance(head, StaticHead):
+def _logits(head: EdgeHead, features: Tensor) -> Tensor:
+    if isinstance(head, Foldable):
         return head(features).double()
     return torch.cat([head(part) for part in features.split(_BATCH)]).double()
 
 
-def _one_removed(head: TakesGraph, edges: Sequence[int] | None) -> Iterator[tuple[int, TakesGraph]]:
+def _one_removed(head: EdgeHead, edges: Sequence[int] | None) -> Iterator[tuple[int, EdgeHead]]:
     """Yields, edge by edge, its target and a copy of the head without it."""
     count = head.edge_index.shape[1]
     for edge in range(count) if edges is None else edges:

@@ -15,6 +15,7 @@ from gatlabel.graph.counts import Counts
 from gatlabel.graph.pair_input import read_counts, read_mlgcn
 from gatlabel.graph.sparse_counts import count_dtype, same
 from gatlabel.labels import LabelSet
+from gatlabel.targets import Targets
 
 if TYPE_CHECKING:
     from gatlabel.graph.label_graph import LabelGraph
@@ -49,10 +50,10 @@ class Cooccurrence(Counts):
         """Counts labels and pairs in targets.
 
         Args:
-            targets: ``(N, L)`` array, tensor (also a sparse one), list of rows or scipy sparse
-                matrix: 1 present, 0 absent, between them soft (counts as present from 0.5 on),
-                -1 unknown. In a sparse one what is not stored is 0, a stored -1 is unknown.
-            names: The L label names, one per column.
+            targets: :class:`~gatlabel.targets.Targets`, or what they are made of: ``(N, L)``
+                array, tensor (also a sparse one), list of rows or scipy sparse matrix. A soft
+                target counts as present from 0.5 on.
+            names: The L label names, one a column.
             chunk: Rows of a dense array to treat at a time (memory, not the result, depends on
                 it); by default about 4 million values.
 
@@ -61,7 +62,7 @@ class Cooccurrence(Counts):
                 names row and label.
         """
         labels = LabelSet(names)
-        counted = count_targets(targets, labels, chunk)
+        counted = count_targets(Targets.of(targets, labels), chunk)
         return cls(labels, counted.images, counted.labels, counted.pairs, counted.unknown)
 
     @classmethod

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatlabel.errors import InputError
+from gatlabel.targets import Targets
 
-Array = Tensor | NDArray[np.generic]
+Array = Tensor | NDArray[np.generic] | Targets
 
 
 def label_name(labels: Sequence[str] | None, position: int) -> str:
@@ -23,7 +24,8 @@ def real_tensor(values: Array, what: str) -> Tensor:
     """Turns an array of any layout into a tensor of a type that torch compares and sorts.
 
     Args:
-        values: A tensor, an array (strided, byte-swapped and read-only ones too) or nested lists.
+        values: A tensor, targets, an array (strided, byte-swapped and read-only ones too) or nested
+            lists.
         what: What they are, in the plural, for messages.
 
     Returns:
@@ -32,6 +34,8 @@ def real_tensor(values: Array, what: str) -> Tensor:
     Raises:
         InputError: If they are no real numbers.
     """
+    if isinstance(values, Targets):
+        return values.to_dense()
     if isinstance(values, np.ndarray | np.generic):
         if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
             raise InputError(f"{what} are of the type {values.dtype}: give real numbers")

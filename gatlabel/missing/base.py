@@ -9,14 +9,15 @@ from torch import Tensor
 
 from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
-from gatlabel.labels import ABSENT, PRESENT, UNKNOWN
+from gatlabel.labels import UNKNOWN
+from gatlabel.targets import Targets
 
 
 class Completion:
     """Targets to train on, which may change during training; known entries never do.
 
     Args:
-        targets: ``(N, L)`` of the N training pictures: 0 to 1, or -1 for unknown.
+        targets: ``(N, L)`` of the N training images; see :class:`~gatlabel.targets.Targets`.
         graph: The label graph over the L labels, or none.
 
     Attributes:
@@ -27,12 +28,8 @@ class Completion:
         InputError: If the targets do not follow the convention or do not fit the graph.
     """
 
-    def __init__(self, targets: Tensor, graph: LabelGraph | None = None) -> None:
-        given = torch.as_tensor(targets).detach().cpu().float().clone()
-        if given.ndim != 2:
-            raise InputError(f"targets have shape {tuple(given.shape)}, expected (N, L)")
-        if not bool((((given >= ABSENT) & (given <= PRESENT)) | (given == UNKNOWN)).all()):
-            raise InputError("targets to complete must be 0 to 1, or -1 for unknown")
+    def __init__(self, targets: Targets | Tensor, graph: LabelGraph | None = None) -> None:
+        given = Targets.of(targets).to_dense().clone()
         if graph is not None and len(graph.names) != given.shape[1]:
             raise InputError(
                 f"the label graph has {len(graph.names)} labels, the targets {given.shape[1]}: "
@@ -41,11 +38,11 @@ class Completion:
         self.known = given != UNKNOWN
         self.targets = given
 
-    def sharing(self) -> Tensor | None:
+    def mixing_matrix(self) -> Tensor | None:
         """Returns the prior that the classifiers should have from which beliefs come.
 
-        float64 ``(L, L)`` where the graph says that labels are alike (:meth:`Head.sharing`), else
-        ``None``.
+        float64 ``(L, L)`` where the graph says that labels are alike
+        (:meth:`LinearInit.mixing_matrix`), else ``None``.
         """
         return None
 

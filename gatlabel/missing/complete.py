@@ -9,7 +9,12 @@ from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
 from gatlabel.missing.base import Completion, label_rates
 from gatlabel.missing.evidence import neighbour_evidence, neighbour_weights
-from gatlabel.nn.heads.kin import KINSHIP, Kin, kinship_of
+from gatlabel.nn.heads.shared_classifier import (
+    SIMILARITY_WEIGHT,
+    ClassifierMixing,
+    weights_by_presences,
+)
+from gatlabel.targets import Targets
 
 LEAST_RATE = 1e-6  # keeps log-odds finite where no label is ever present, or every one always is
 
@@ -38,7 +43,7 @@ class Complete(Completion):
 
     On a graph of **kin** (``graph.relation``) edges also say whose classifiers are alike: a linear
     classifier that is found from these targets, and its beliefs, then have the prior
-    :meth:`sharing` (:func:`~gatlabel.baselines.ridge.ridge_start`).
+    :meth:`mixing_matrix` (:func:`~gatlabel.baselines.ridge.ridge_start`).
 
     **Only presences known** (single positive labels): where no entry is known to be absent, nothing
     says how frequent a label is, and ignoring the unknown entries makes every label true of every
@@ -57,8 +62,9 @@ class Complete(Completion):
         shrinkage: Of the weights w, above 0; see :func:`neighbour_weights`.
         neighbours: In-neighbours a label uses at most, at least 1.
         positives: Labels that a picture has in the mean, where only presences are known: above 0.
-        kinship: Share that the kin of a label have in its classifier, on a graph of kin: at least 0
-            and below 1; of labels with known presences less (:func:`kinship_of`).
+        similarity_weight: Share of similar labels in a classifier, on a graph of similarity: at
+            least 0 and below 1; less for labels with known presences
+            (:func:`weights_by_presences`).
 
     Raises:
         InputError: As :class:`Completion`, or if an option is out of range.
@@ -66,7 +72,7 @@ class Complete(Completion):
 
     def __init__(
         self,
-        targets: Tensor,
+        targets: Targets | Tensor,
         graph: LabelGraph | None = None,
         *,
         warmup: float = 0.4,
@@ -76,7 +82,7 @@ class Complete(Completion):
         shrinkage: float = 1.0,
         neighbours: int = 16,
         positives: float = 2.0,
-        kinship: float = KINSHIP,
+        similarity_weight: float = SIMILARITY_WEIGHT,
     ) -> None:
         super().__init__(targets, graph)
         for name, value, fits, range_ in (
@@ -87,7 +93,12 @@ class Complete(Completion):
             ("shrinkage", shrinkage, shrinkage > 0, "above 0"),
             ("neighbours", neighbours, neighbours >= 1, "at least 1"),
             ("positives", positives, positives > 0, "above 0"),
-            ("kinship", kinship, 0 <= kinship < 1, "at least 0 and below 1"),
+            (
+                "similarity_weight",
+                similarity_weight,
+                0 <= similarity_weight < 1,
+                "at least 0 and below 1",
+            ),
         ):
             if not fits:
                 raise InputError(f"completion: {name}={value}: must be {range_}")
@@ -103,15 +114,22 @@ class Complete(Completion):
             self.rates = rates.clamp(LEAST_RATE, 1 - LEAST_RATE)
             self.evidence = self._evidence(graph, shrinkage, neighbours)
         self._unfilled = self.targets
-        self._kin = None
-        if graph is not None and graph.relation == "similarity" and graph.num_edges and kinship:
+        self._mixing = None
+        if (
+            graph is not None
+            and graph.relation == "similarity"
+            and graph.num_edges
+            and similarity_weight
+        ):
             shown = torch.where(self.known, self.targets, 0.0).sum(0)
-            each = kinship_of(kinship, shown)
-            self._kin = Kin(graph.edge_index, graph.edge_weight, len(graph.names), each)
+            each = weights_by_presences(similarity_weight, shown)
+            self._mixing = ClassifierMixing(
+                graph.edge_index, graph.edge_weight, len(graph.names), each
+            )
 
-    def sharing(self) -> Tensor | None:
-        """Returns how kin share classifiers; see :meth:`Completion.sharing`."""
-        return None if self._kin is None else self._kin.matrix()
+    def mixing_matrix(self) -> Tensor | None:
+        """Returns how similar labels share classifiers; see :meth:`Completion.mixing_matrix`."""
+        return None if self._mixing is None else self._mixing.matrix()
 
     def _evidence(self, graph: LabelGraph | None, shrinkage: float, neighbours: int) -> Tensor:
         if graph is None or graph.num_edges == 0 or bool(self.known.all()):

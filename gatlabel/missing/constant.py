@@ -8,6 +8,7 @@ from torch import Tensor
 from gatlabel.graph import LabelGraph
 from gatlabel.labels import ABSENT
 from gatlabel.missing.base import Completion, label_rates
+from gatlabel.targets import Targets
 
 
 class Ignore(Completion):
@@ -22,7 +23,7 @@ class Negative(Completion):
         graph: Not used.
     """
 
-    def __init__(self, targets: Tensor, graph: LabelGraph | None = None) -> None:
+    def __init__(self, targets: Targets | Tensor, graph: LabelGraph | None = None) -> None:
         super().__init__(targets, graph)
         self.targets = torch.where(self.known, self.targets, ABSENT)
 
@@ -37,6 +38,6 @@ class Prior(Completion):
         graph: Not used.
     """
 
-    def __init__(self, targets: Tensor, graph: LabelGraph | None = None) -> None:
+    def __init__(self, targets: Targets | Tensor, graph: LabelGraph | None = None) -> None:
         super().__init__(targets, graph)
         self.targets = torch.where(self.known, self.targets, label_rates(self.targets, self.known))

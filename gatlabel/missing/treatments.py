@@ -12,6 +12,7 @@ from gatlabel.graph import LabelGraph
 from gatlabel.missing.base import Completion
 from gatlabel.missing.complete import Complete
 from gatlabel.missing.constant import Ignore, Negative, Prior
+from gatlabel.targets import Targets
 
 #: Treatments of unknown targets, by name.
 UNKNOWN: dict[str, type[Completion]] = {
@@ -23,7 +24,7 @@ UNKNOWN: dict[str, type[Completion]] = {
 
 
 def make_completion(
-    name: str, targets: Tensor, graph: LabelGraph | None = None, **options: Any
+    name: str, targets: Targets | Tensor, graph: LabelGraph | None = None, **options: Any
 ) -> Completion:
     """Makes what gives the targets to train on.
 

@@ -27,19 +27,21 @@ from gatlabel.lazy import lazy_names
 if TYPE_CHECKING:
     from gatlabel.nn.heads import (
         HEADS,
+        AuxiliaryLosses,
         ConditionedHead,
         CSRAHead,
+        EdgeHead,
+        Foldable,
         GATHead,
         GATv2Head,
         GCNHead,
-        GraphHead,
+        GraphAblatable,
         Head,
         LinearHead,
+        LinearInit,
         MapHead,
         PyGHead,
         QueryHead,
-        StaticHead,
-        TakesGraph,
     )
     from gatlabel.nn.layers import GATLayer, GATv2Layer, GCNLayer
 else:
@@ -47,20 +49,22 @@ else:
 
 __all__ = [
     "HEADS",
+    "AuxiliaryLosses",
     "CSRAHead",
     "ConditionedHead",
+    "EdgeHead",
+    "Foldable",
     "GATHead",
     "GATLayer",
     "GATv2Head",
     "GATv2Layer",
     "GCNHead",
     "GCNLayer",
-    "GraphHead",
+    "GraphAblatable",
     "Head",
     "LinearHead",
+    "LinearInit",
     "MapHead",
     "PyGHead",
     "QueryHead",
-    "StaticHead",
-    "TakesGraph",
 ]

@@ -1,4 +1,4 @@
-"""The attention layer (AL): how much each label listens to each of its in-neighbours.
+"""The attention layer (AL): how much each label attends to each of its in-neighbours.
 
 A graph-attention layer has two halves, and the code keeps them apart: the *graph-convolution
 layer* (GCL, ``convolution.py``) carries node vectors along the edges, the *attention layer*

@@ -54,7 +54,7 @@ class SharedClassifiers(LinearStart):
         "Share that similar labels have in a label's classifier. None takes 0.5 on a graph of "
         "similarity (knn of vectors that say what labels are), else 0. Labels with many images "
         "take less.",
-        least=0, below=1, argument="kinship",
+        least=0, below=1,
     )  # fmt: skip
     similarity: str | None = option(
         None,

@@ -1,4 +1,4 @@
-"""Pooling: from a feature map to one vector a picture."""
+"""Pooling: from a feature map to one vector per image."""
 
 from __future__ import annotations
 

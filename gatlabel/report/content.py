@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from gatlabel.errors import InputError
-from gatlabel.labels import LabelSet, check_targets
+from gatlabel.labels import LabelSet
+from gatlabel.targets import Targets
 
 
 class GraphLike(Protocol):
@@ -117,7 +118,7 @@ class ReportContent:
                     f"report: {what} have shape {values.shape}, expected {(N, L)}: "
                     "a row a picture name, a column a label"
                 )
-        check_targets(targets, self.labels)
+        Targets(targets, self.labels)  # refuses values out of range
         if np.isnan(logits).any():
             row, column = (int(k) for k in np.argwhere(np.isnan(logits))[0])
             raise InputError(

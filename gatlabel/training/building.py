@@ -13,6 +13,7 @@ from gatlabel.graph.spec import GraphSpec
 from gatlabel.missing import Completion, make_completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
+from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
 
 
@@ -26,21 +27,21 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
 
 
 def build_completion(
-    config: TrainConfig, unknown: str, targets: Tensor, graph: LabelGraph
+    config: TrainConfig, unknown: str, targets: Targets | Tensor, graph: LabelGraph
 ) -> Completion | None:
     """Makes what becomes of unknown training targets; ``None`` where they are ignored.
 
     Args:
         config: The options of the run.
         unknown: The treatment, a key of :data:`~gatlabel.missing.UNKNOWN`.
-        targets: ``(N, L)``, -1 for unknown.
+        targets: Of the N training images and L labels.
         graph: The label graph that completion may use.
     """
     if unknown == "ignore":
         return None
     options = {}
     if unknown == "complete" and config.missing.similarity_weight is not None:
-        options["kinship"] = config.missing.similarity_weight
+        options["similarity_weight"] = config.missing.similarity_weight
     return make_completion(unknown, targets, graph, **options)
 
 
@@ -70,7 +71,7 @@ def build_model(
         stages=1 if HEADS[head].needs_map else config.encoder.stages,
     )
     if graph.base_rates is not None:
-        model.head.start_at(graph.base_rates)
+        model.head.init_bias(graph.base_rates)
     freeze_parts(model, config)
     return model
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from gatlabel.data import DataSplits
+from gatlabel.devices import choose_device
 from gatlabel.graph import LabelGraph
 from gatlabel.missing import Completion
 from gatlabel.nn.options import Linear, LinearStart
@@ -17,7 +18,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.evidence import validation_evidence
-from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.fitting import fit
 from gatlabel.training.settling import settle
 from gatlabel.training.starting import start_in_closed_form
 
@@ -26,8 +27,7 @@ Say = Callable[[str], None]
 
 def run_completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
     """Makes what fills in the unknown training targets of a run, or ``None``."""
-    targets = torch.from_numpy(splits.train.targets)
-    return build_completion(config, config.missing.unknown, targets, graph)
+    return build_completion(config, config.missing.unknown, splits.train.targets, graph)
 
 
 def baselines_of(
@@ -66,7 +66,7 @@ def baselines_of(
             if keep == "proven":
                 evidence = validation_evidence(model, untrained, splits.val, alike)
                 settle(model, untrained, evidence, alike, say)
-        result = evaluate(model.to(device_of(config)), source, split)
+        result = evaluate(model.to(choose_device(config.run.device)), source, split)
         found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
     if config.data.name == "scenes":
         from gatlabel.data.scenes import oracle_map

@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from gatlabel import data
+from gatlabel.batch import Item
 from gatlabel.data import DataSplits, ImageDataset, ImageSource
-from gatlabel.data.dataset import Item
 from gatlabel.data.options import FileOptions, Scenes
 from gatlabel.errors import InputError
 from gatlabel.model import MultiLabelClassifier
@@ -45,7 +45,7 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
             seed=seed,
             **given.looks(),
         )
-        return _with_label_noise(scenes, config)
+        return _masked(scenes, config)
     assert isinstance(given, FileOptions)
     splits = data.READERS[given.name](
         given.root,
@@ -55,28 +55,26 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
         **given.arguments(),
     )
     checked = data.check_splits(splits, given.on_error, max_pixels=given.max_pixels)
-    return _with_label_noise(checked, config)
+    return _masked(checked, config)
 
 
-def _with_label_noise(splits: DataSplits, config: TrainConfig) -> DataSplits:
-    """Makes some training labels wrong, and some unknown, where that is asked for."""
+def _masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
+    """Corrupts and masks training labels where the options ask for it, and notes that."""
     targets, notes = splits.train.targets, list(splits.notes)
-    noise, share, seed = config.missing.label_noise, config.missing.mask_labels, config.run.seed
-    if noise:
-        targets = data.move_labels(targets, noise, seed)
-        notes.append(f"{noise:.0%} of each label's training positives were moved to negatives")
-    if share == "single":
-        targets = data.single_positive(targets, seed)
+    missing, seed = config.missing, config.run.seed
+    if missing.label_noise:
+        targets = targets.corrupt(missing.label_noise, seed)
         notes.append(
-            "training labels were masked but for one present label per image "
-            f"(seed {seed}); the label graph is counted on what is left"
+            f"{missing.label_noise:.0%} of each label's training positives were moved to negatives"
         )
-    elif share:
-        targets = data.hide_labels(targets, share, seed)
-        notes.append(
-            f"{share:.0%} of the known training labels were masked "
-            f"(seed {seed}); the label graph is counted on what is left"
+    if missing.mask_labels:
+        targets = targets.mask(missing.mask_labels, seed)
+        what = (
+            "training labels were masked but for one present label per image"
+            if missing.mask_labels == "single"
+            else f"{missing.mask_labels:.0%} of the known training labels were masked"
         )
+        notes.append(f"{what} (seed {seed}); the label graph is counted on what is left")
     if targets is splits.train.targets:
         return splits
     train = splits.train.with_targets(targets)
@@ -98,7 +96,7 @@ def loaders(
     augmentation = data.training_transform(
         model.image_size, config.images.augmentation or "none", config.images.resize
     )
-    whole = data.evaluation_transform(model.image_size, config.images.resize)
+    whole = model.preprocessing.transform()
     sources = (splits.train, splits.val)
     cache = _cache(config, sources, model.image_size)
     folder, size = config.images.cache_folder, config.run.batch_size

@@ -9,7 +9,7 @@ from typing import Any
 
 from gatlabel.errors import InputError
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.nn import HEADS, TakesGraph
+from gatlabel.nn import HEADS, GraphAblatable
 from gatlabel.nn.options import NOTHING
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import RECIPES
@@ -43,8 +43,8 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
         start = "random"
     if config.images.cache != "disk" and start == "random":
         found.append(("images.cache_folder", _only("images.cache", config.images.cache, "disk")))
-    if not issubclass(HEADS[head], TakesGraph) and config.missing.unknown != "complete":
-        over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, TakesGraph))
+    if not issubclass(HEADS[head], GraphAblatable) and config.missing.unknown != "complete":
+        over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, GraphAblatable))
         if spec.options:
             found.append(("graph", _only("head", head, over_graph)))
     unknown = config.missing.unknown

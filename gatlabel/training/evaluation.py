@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from gatlabel import data
-from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.data import ImageSource
 from gatlabel.errors import InputError
-from gatlabel.labels import UNKNOWN
+from gatlabel.inference import predict_logits
 from gatlabel.metrics import MetricsReport, evaluate_scores
 from gatlabel.model import MultiLabelClassifier
 
@@ -33,39 +31,6 @@ class Evaluation:
     logits: Tensor
     targets: Tensor
     report: MetricsReport
-
-
-@torch.inference_mode()
-def predict_logits(
-    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = 64, workers: int = 0
-) -> Tensor:
-    """Runs the model over pictures, whole and resized to its size.
-
-    Args:
-        model: The model; its graph head is folded first where it can be.
-        source: N pictures.
-        batch_size: Pictures in a batch.
-        workers: Processes that load pictures.
-
-    Returns:
-        Logits, float32 ``(N, L)``, on the CPU.
-    """
-    device = next(model.parameters()).device
-    folded = model.fold().eval()
-    transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
-    dataset = ImageDataset(source, transform)
-    batches = data.loader(dataset, batch_size, train=False, workers=workers)
-    return torch.cat([folded(images.to(device)).float().cpu() for images, _, _ in batches])
-
-
-@torch.inference_mode()
-def predict_features(model: MultiLabelClassifier, source: ImageSource) -> Tensor:
-    """Runs encoder and pooling over whole images; returns pooled features on the CPU."""
-    device = next(model.parameters()).device
-    transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
-    batches = data.loader(ImageDataset(source, transform), 64, train=False, workers=0)
-    model.eval()
-    return torch.cat([model.features(images.to(device)).float().cpu() for images, _, _ in batches])
 
 
 def evaluate(
@@ -113,9 +78,5 @@ def aligned_targets(source: ImageSource, labels: Sequence[str]) -> Tensor:
             f"the data has labels that the model does not know: {names}{more}; train a model with "
             "them, or leave them out with a classes file"
         )
-    theirs = torch.from_numpy(source.targets)
-    aligned = torch.full((len(source), len(labels)), UNKNOWN)
-    for column, name in enumerate(labels):
-        if name in source.labels:
-            aligned[:, column] = theirs[:, source.labels.index(name)]
-    return aligned
+    order = [source.labels.index(name) if name in source.labels else -1 for name in labels]
+    return source.targets.columns(order).to_dense()

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from gatlabel.data import ImageSource
+from gatlabel.devices import choose_device
+from gatlabel.inference import predict_features
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import LinearInit
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.evaluation import predict_features
-from gatlabel.training.fitting import device_of
 from gatlabel.training.starting import features
 
 
@@ -42,10 +43,11 @@ def without_residual(
     model: MultiLabelClassifier, source: ImageSource, config: TrainConfig
 ) -> tuple[Tensor, Tensor]:
     """Returns the logits ``(N, L)`` of a trained model, and those without residual attention."""
-    found = predict_features(model.to(device_of(config)), source)
+    found = predict_features(model.to(choose_device(config.run.device)), source)
     head = model.cpu().eval().head
     linear = copy.deepcopy(head)
-    linear.scale_residual(0.0)
+    if isinstance(linear, LinearInit):
+        linear.scale_residual(0.0)
     return head(found), linear(found)
 
 
@@ -66,4 +68,4 @@ def validation_evidence(
     """
     trained, linear = without_residual(model, val, config)
     start = untrained.eval().head(features(untrained, val, config))
-    return Evidence("validation", torch.from_numpy(val.targets), start, trained, linear)
+    return Evidence("validation", val.targets.to_dense(), start, trained, linear)

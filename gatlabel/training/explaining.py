@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from gatlabel import data
-from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.devices import choose_device
 from gatlabel.encoders import unread_encoder
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.explain import GraphExplanation, explain_graph
 from gatlabel.graph import Cooccurrence
+from gatlabel.inference import predict_features
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import TakesGraph
+from gatlabel.nn import EdgeHead
 from gatlabel.nn.heads.features import NodeFeatures
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import aligned_targets
 from gatlabel.training.finished_runs import open_run
-from gatlabel.training.fitting import device_of
 from gatlabel.training.run_folder import RunFolder
 
 
@@ -52,7 +49,7 @@ def explain_run(
     run = RunFolder(Path(folder))
     model, config = open_run(run.path)
     head = model.head
-    if not isinstance(head, TakesGraph):
+    if not isinstance(head, EdgeHead):
         raise InputError(f"the head {head.kind!r} of {folder} has no label graph to explain")
     if label is not None and label not in model.labels:
         raise unknown_choice("label", label, model.labels)
@@ -62,7 +59,7 @@ def explain_run(
     split = split or available[-1]
     if split not in available:
         raise InputError(f"the data has no split {split!r} with pictures: {', '.join(available)}")
-    device = device_of(config)
+    device = choose_device(config.run.device)
     features = predict_features(model.to(device), splits[split])
     targets = aligned_targets(splits[split], model.labels)
     head = head.cpu().eval()
@@ -70,7 +67,7 @@ def explain_run(
     return explain_graph(head, model.labels, features, targets, before=before, edges=edges)
 
 
-def _edges_to_explain(head: TakesGraph, most: int, target: int | None) -> list[int]:
+def _edges_to_explain(head: EdgeHead, most: int, target: int | None) -> list[int]:
     """Chooses the heaviest edges, before them those into ``target``; positions in order."""
     edges = head.edge_weight.argsort(descending=True, stable=True)
     if target is not None:
@@ -80,16 +77,14 @@ def _edges_to_explain(head: TakesGraph, most: int, target: int | None) -> list[i
     return chosen
 
 
-def _before_training(
-    run: RunFolder, config: TrainConfig, model: MultiLabelClassifier
-) -> TakesGraph:
+def _before_training(run: RunFolder, config: TrainConfig, model: MultiLabelClassifier) -> EdgeHead:
     """Makes the head again as it began, without the files that the run was given.
 
     Of its options only the seed counts here, and which weights the encoder started from: all else
     is as it is in the model.
     """
     trained, graph = model.head, model.graph
-    assert isinstance(trained, TakesGraph)
+    assert isinstance(trained, EdgeHead)
     assert graph is not None
     graph = graph.with_counts(Cooccurrence.load(run.counts))  # pairs are not saved with it
     options = {name: v for name, v in trained.config.items() if name != "in_features"}
@@ -101,23 +96,5 @@ def _before_training(
     unread_encoder(model.encoder.name, config.encoder.weights, stride=model.encoder.stride)
     head = type(trained)(trained.in_features, graph=graph, **options).eval()
     if graph.base_rates is not None:
-        head.start_at(graph.base_rates)
+        head.init_bias(graph.base_rates)
     return head
-
-
-@torch.inference_mode()
-def predict_features(
-    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = 64, workers: int = 0
-) -> Tensor:
-    """Runs encoder and pooling over pictures, whole and resized to the model's size.
-
-    Returns:
-        What the head takes, on the CPU: ``(N, D)``, or maps ``(N, D, h, w)``.
-    """
-    device = next(model.parameters()).device
-    transform = data.evaluation_transform(model.image_size, model.resize)  # type: ignore[arg-type]
-    batches = data.loader(ImageDataset(source, transform), batch_size, train=False, workers=workers)
-    parts: Sequence[Tensor] = [
-        model.eval().features(images.to(device)).float().cpu() for images, _, _ in batches
-    ]
-    return torch.cat(list(parts)).clone()

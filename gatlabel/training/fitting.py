@@ -13,15 +13,16 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
-from gatlabel.data.dataset import Item
+from gatlabel.batch import Item
+from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, first_line, require_extra
 from gatlabel.interruptions import Signals
-from gatlabel.labels import ABSENT, PRESENT
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.targets import Targets
 from gatlabel.training.averaging import MovingAverage
 from gatlabel.training.callbacks import Curves, Interruptible, WriteRows
 from gatlabel.training.checkpoints import BEST, Checkpoint, Log, read_checkpoint
@@ -31,25 +32,12 @@ from gatlabel.training.module import TrainingModule
 from gatlabel.training.nonfinite import NonFiniteGuard
 
 
-def device_of(config: TrainConfig) -> torch.device:
-    """Returns the device that ``device`` asks for.
-
-    Raises:
-        InputError: If CUDA is asked for and there is none.
-    """
-    if config.run.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device=cuda, but torch sees no CUDA device; use auto or cpu")
-    if config.run.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.run.device)
-
-
 def precision_of(config: TrainConfig) -> Any:
     """Returns Lightning's name of the precision: bf16 or fp16 mixed precision, or float32."""
-    device = device_of(config)
-    if config.run.amp == "off" or (config.run.amp == "auto" and device.type == "cpu"):
+    kind = choose_device(config.run.device).type
+    if config.run.amp == "off" or (config.run.amp == "auto" and kind != "cuda"):
         return "32-true"
-    if device.type == "cpu" or torch.cuda.is_bf16_supported():
+    if kind != "cuda" or torch.cuda.is_bf16_supported():
         return "bf16-mixed"
     return "16-mixed"
 
@@ -92,7 +80,7 @@ def fit(
             missing, or there is no compiler for ``config.run.compile``.
     """
     train_loader, val_loader = loaders
-    device = device_of(config)
+    device = choose_device(config.run.device)
     measured = _is_measurable(val_loader, config, log)
     curves = Curves(write_curves)
     callbacks: list[Callback] = [curves]
@@ -119,8 +107,8 @@ def fit(
     else:
         with _quiet():
             trainer = pl.Trainer(
-                accelerator="gpu" if device.type == "cuda" else "cpu",
-                devices=1,
+                accelerator=device.type,
+                devices=1 if device.index is None else [device.index],
                 precision=precision_of(config),
                 max_epochs=config.run.epochs,
                 gradient_clip_val=config.optimizer.clip_gradient or None,
@@ -170,9 +158,10 @@ def _run(
 def _is_measurable(loader: DataLoader[Item], config: TrainConfig, log: Log) -> bool:
     """Whether validation mAP exists; if not, what goes by it is left out, and that is said."""
     targets = getattr(loader.dataset, "targets", None)
-    if not isinstance(targets, Tensor) or bool(
-        ((targets == PRESENT).any(0) & (targets == ABSENT).any(0)).any()
-    ):
+    if targets is None:
+        return True
+    counts = Targets.of(targets).counts()
+    if ((counts.present > 0) & (counts.absent > 0)).any():
         return True
     unused = [f"patience={config.run.patience}"] if config.run.patience else []
     unused += ["keep=best"] if config.run.keep == "best" else []

@@ -13,6 +13,7 @@ from torch import Tensor
 from gatlabel.data import DataSplits, folds
 from gatlabel.interruptions import Signals
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.training.building import build_completion
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
@@ -50,7 +51,7 @@ def fold_evidence(
     source = splits.train
     fold_of = folds(source.targets, config.run.folds, groups=source.groups, seed=config.run.seed)
     starts = getattr(config.head, "start", None) == "ridge"
-    targets = torch.from_numpy(source.targets)
+    targets = source.targets.to_dense()
     kept = features(untrained, source, config) if starts else None
     found = {name: torch.zeros_like(targets) for name in ("start", "linear")}
 
@@ -62,12 +63,14 @@ def fold_evidence(
         part = dataclasses.replace(splits, train=source.subset(rows.tolist()))
         completion = None
         if model.graph is not None:
-            known = torch.from_numpy(part.train.targets)
-            completion = build_completion(config, config.missing.unknown, known, model.graph)
+            completion = build_completion(
+                config, config.missing.unknown, part.train.targets, model.graph
+            )
         if kept is not None:
-            known = torch.from_numpy(part.train.targets)
+            known = part.train.targets.to_dense()
             start = regression(kept[rows], known, completion, model.head)
-            model.head.start_linear(start.weight, start.bias)
+            assert starts_linear(model.head)
+            model.head.init_linear(start.weight, start.bias)
             found["start"][held] = kept[held] @ start.weight.T + start.bias
         if not config.run.epochs:
             return found["start"][held].numpy()
@@ -79,7 +82,7 @@ def fold_evidence(
         found["linear"][held] = linear
         return logits.numpy()
 
-    trained = torch.from_numpy(out_of_fold(source.targets, fold_of, fit_predict))
+    trained = torch.from_numpy(out_of_fold(targets.numpy(), fold_of, fit_predict))
     evidence = Evidence(
         "out-of-fold",
         targets,

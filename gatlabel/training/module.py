@@ -8,16 +8,16 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
+from gatlabel.batch import IMAGE, LABELS, Batch
 from gatlabel.data.seeds import mixed
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn.heads.protocols import forward_losses
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.losses import make_loss as make_loss
 from gatlabel.training.nonfinite import DivergedError, NonFiniteGuard
 from gatlabel.training.optimizers import make_optimizer, make_schedule
-
-Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class TrainingModule(pl.LightningModule):
@@ -70,12 +70,11 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Returns the loss of one batch."""
-        images, _, indices = batch
         logits, losses = self.batch_losses(batch)
         if self.completion is not None:
-            self._keep_logits(logits, indices)
+            self._keep_logits(logits, batch.index)
         self._losses.append(losses[0].detach())
-        self._sizes.append(len(images))
+        self._sizes.append(len(batch))
         loss = torch.stack(losses).sum()
         self._batch, self._loss = batch, loss.detach()
         return loss
@@ -115,17 +114,16 @@ class TrainingModule(pl.LightningModule):
 
     def batch_losses(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Returns the logits ``(B, L)`` of a batch and the losses whose sum training lowers."""
-        features = self.model.features(batch[0])
-        return self.model.head.training_losses(features, self.current_targets(batch), self.loss)
+        features = self.model.features(batch.inputs[IMAGE])
+        return forward_losses(self.model.head, features, self.current_targets(batch), self.loss)
 
     def current_targets(self, batch: Batch) -> Tensor:
         """Returns the targets ``(B, L)`` of a batch as they stand now."""
-        _, targets, indices = batch
         if self.completion is None:
-            return targets
+            return batch.targets[LABELS]
         if self._completed is None:
             self._completed = self.completion.targets.to(self.device)
-        return self._completed[indices.to(self.device)]
+        return self._completed[batch.index.to(self.device)]
 
     def _keep_logits(self, logits: Tensor, indices: Tensor) -> None:
         """Keeps the logits of a batch for the next completion."""
@@ -163,9 +161,8 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Keeps the logits; metrics over batches are not means of batches' metrics."""
-        images, targets, _ = batch
-        self._logits.append(self(images).float())
-        self._targets.append(targets)
+        self._logits.append(self(batch.inputs[IMAGE]).float())
+        self._targets.append(batch.targets[LABELS])
 
     def on_validation_epoch_end(self) -> None:
         """Computes loss and mAP over all of the split."""
@@ -202,7 +199,7 @@ def clip_gradients(
     Returns:
         The norms before clipping: of the rest, and of the parts that learn apart if there are any.
     """
-    apart = {id(p) for p in model.head.apart_parameters()}
+    apart = {id(p) for p in model.head.param_groups()["auxiliary"]}
     # in the optimiser's order: sums in another order round otherwise
     every = [p for group in optimizer.param_groups for p in group["params"]]
     norms = []

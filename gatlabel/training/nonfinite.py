@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gatlabel.batch import IMAGE, LABELS, Batch
 from gatlabel.errors import InputError
 from gatlabel.files import atomic_path
 
@@ -56,7 +57,7 @@ class NonFiniteGuard:
         self,
         values: dict[str, Tensor],
         module: nn.Module,
-        batch: tuple[Tensor, Tensor, Tensor],
+        batch: Batch,
         *,
         epoch: int,
         step: int,
@@ -67,7 +68,7 @@ class NonFiniteGuard:
         Args:
             values: Scalars by name: the loss, the norm of the gradient.
             module: What is trained; its buffers are put back on a skip.
-            batch: Images ``(B, 3, H, W)``, targets ``(B, L)`` and positions ``(B,)``.
+            batch: The images, their targets and positions.
             epoch: The epoch, counted from 0.
             step: The optimiser step of the run, counted from 0.
             rate: The largest learning rate of the step.
@@ -80,7 +81,7 @@ class NonFiniteGuard:
             return True
         found = ", ".join(f"{n} {v:g}" for n, v in zip(values, figures.tolist(), strict=True))
         where = f"epoch {epoch}, step {step}, learning rate {rate:.3g}: {found}"
-        images = self._images(batch[2])
+        images = self._images(batch.index)
         if self.on_nan == "stop":
             saved = self._save(batch, where, epoch, step)
             raise DivergedError(
@@ -115,11 +116,12 @@ class NonFiniteGuard:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         return ", ".join(names[:NAMED]) + more
 
-    def _save(self, batch: tuple[Tensor, Tensor, Tensor], where: str, epoch: int, step: int) -> str:
+    def _save(self, batch: Batch, where: str, epoch: int, step: int) -> str:
         """Saves a batch as it went into the model; returns where, for the message."""
         if self.folder is None:
             return ""
-        images, targets, positions = (part.detach().cpu().contiguous().numpy() for part in batch)
+        parts = (batch.inputs[IMAGE], batch.targets[LABELS], batch.index)
+        images, targets, positions = (part.detach().cpu().contiguous().numpy() for part in parts)
         names = [self.ids[i] if i < len(self.ids) else str(i) for i in positions.tolist()]
         path = self.folder / f"nonfinite-epoch{epoch}-step{step}.npz"
         with atomic_path(path) as temporary, temporary.open("wb") as file:

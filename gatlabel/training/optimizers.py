@@ -19,15 +19,15 @@ from gatlabel.training.options import OneCycle, Step
 def grouped_parameters(model: MultiLabelClassifier, config: TrainConfig) -> list[dict[str, Any]]:
     """Sorts the trainable parameters into groups of one learning rate and one weight decay.
 
-    The encoder learns at ``encoder_lr`` times the rate; biases and norms do not decay; what the
-    head names in ``shrunk_parameters`` decays by ``residual_decay`` instead of ``weight_decay``.
+    The encoder learns at ``encoder_lr`` times the rate; biases and norms do not decay; what is
+    ``residual`` in ``Head.param_groups`` decays by ``residual_decay`` instead of ``weight_decay``.
     """
     scale = config.resolved().optimizer.encoder_lr
     assert scale is not None
     rate = head_rate(config)
     decay = config.optimizer.weight_decay
     groups = parameter_groups(model, rate, encoder_lr_scale=scale, weight_decay=decay)
-    shrunk = [p for p in model.head.shrunk_parameters() if p.requires_grad]
+    shrunk = [p for p in model.head.param_groups()["residual"] if p.requires_grad]
     identities = {id(p) for p in shrunk}
     for group in groups:
         group["params"] = [p for p in group["params"] if id(p) not in identities]

@@ -169,9 +169,7 @@ class RunOptions(Options):
         32, "Images per step.", least=1, most=_MANY, short="batch-size", training=True
     )
     seed: int = option(0, "Seed of everything random.", least=0, most=2**32 - 1, short="seed")
-    device: Literal["auto", "cpu", "cuda"] = option(
-        "auto", "auto, cpu or cuda.", short="device", resume=True
-    )
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.", short="device", resume=True)
     workers: int | None = option(
         None,
         "Processes that load images; none takes what suits the machine.",

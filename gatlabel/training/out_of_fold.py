@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from gatlabel.array_reading import read_npz
 from gatlabel.errors import InputError
 from gatlabel.files import atomic_path
-from gatlabel.labels import LabelSet, check_targets
+from gatlabel.labels import LabelSet
+from gatlabel.targets import Targets
 
 Rows = NDArray[np.int64]
 #: Called with the positions to learn from, those to predict, and the number of the fold; returns
@@ -86,7 +87,7 @@ class OutOfFold:
         shape = (len(self.ids), len(self.labels))
         if len(set(self.ids)) < len(self.ids):
             raise InputError("two images of one name")
-        check_targets(self.targets, self.labels)
+        Targets(self.targets, self.labels)  # refuses values out of range
         if not self.scores.shape == self.targets.shape == shape:
             raise InputError(
                 f"scores {self.scores.shape} and targets {self.targets.shape} for {shape[0]} "

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import operator
 
-import torch
-
 from gatlabel.baselines.similarity import similarity_start
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.data import DataSplits
@@ -13,7 +11,8 @@ from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn.heads.protocols import starts_linear
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.nn.options import NOTHING, LinearStart, SharedClassifiers
 from gatlabel.training.auto_table import choices, preset_of, sizes_of
 from gatlabel.training.building import build_model
@@ -57,7 +56,7 @@ def plan(
         InputError: If no epochs are to be trained and the head has no start in closed form.
     """
     given = config.head.start if isinstance(config.head, LinearStart) else "random"
-    if config.run.epochs == 0 and (given == "random" or not model.head.starts_linear):
+    if config.run.epochs == 0 and (given == "random" or not starts_linear(model.head)):
         raise InputError(
             "run.epochs=0: only for a start in closed form (head.start=ridge, or the recipe auto "
             "with a head that starts as a linear classifier)"
@@ -103,7 +102,7 @@ def _with_similarity(
     if not may_share(config, model.head):
         return model, NOTHING
     found = features(model, splits.train, config)
-    targets = torch.from_numpy(splits.train.targets)
+    targets = splits.train.targets.to_dense()
     choice = choose(config, found, targets, counts, log)
     if choice.linear:
         return model, NOTHING
@@ -114,10 +113,10 @@ def _with_similarity(
     shared.encoder.load_state_dict(model.encoder.state_dict())
     shared.pool.load_state_dict(model.pool.state_dict())
     shared.image_size = model.image_size
-    assert isinstance(shared.head, SharesWithKin)
+    assert isinstance(shared.head, SharedClassifierHead)
     share_as_chosen(shared.head, choice)
     start = similarity_start(found, targets if completion is None else completion.targets, choice)
-    shared.head.start_linear(start.weight, start.bias)
+    shared.head.init_linear(start.weight, start.bias)
     figure = validation_map(start, features(model, splits.val, config), splits.val)
     log(f"with similar labels sharing: val mAP {figure:.4f}")
     return shared, text_of(choice)
@@ -127,5 +126,5 @@ def _start(model: MultiLabelClassifier, config: TrainConfig) -> str:
     """Ridge regression, where the head starts as linear and the features say something."""
     encoder = config.encoder
     learned = encoder.weights not in (None, "none") or encoder.freeze == "encoder"
-    starts = model.head.starts_linear and encoder.init is None and learned
+    starts = starts_linear(model.head) and encoder.init is None and learned
     return "ridge" if starts else "random"

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gatlabel.batch import Batch
 from gatlabel.data.seeds import mixed
 from gatlabel.errors import InputError
-from gatlabel.training.module import Batch, TrainingModule
+from gatlabel.training.module import TrainingModule
 
 Losses = NDArray[np.float64]
 PROBE = 64  # images
@@ -37,7 +38,7 @@ class Probe:
         self.batches: list[Batch] = []
         self.rows: list[list[int]] = []  # of each batch, the images with a known label
         for batch in itertools.islice(batches, most):
-            self.batches.append(on_device(module.device, batch))
+            self.batches.append(batch.to(module.device))
             known = (module.current_targets(self.batches[-1]) >= 0).any(1)
             self.rows.append(known.nonzero()[:, 0].tolist())
             if sum(map(len, self.rows)) >= PROBE:
@@ -58,9 +59,3 @@ class Probe:
             targets = self.module.current_targets(batch)
             losses += [self.module.loss(logits[[row]], targets[[row]]) for row in rows]
         return torch.stack(losses).double().cpu().numpy()
-
-
-def on_device(device: torch.device, batch: Batch) -> Batch:
-    """Returns a batch whose tensors are all on one device."""
-    images, targets, indices = batch
-    return images.to(device), targets.to(device), indices.to(device)

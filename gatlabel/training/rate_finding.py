@@ -13,17 +13,18 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from gatlabel.data.dataset import Item
+from gatlabel.batch import Batch, Item
 from gatlabel.data.seeds import mixed
+from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.fitting import device_of, precision_of
-from gatlabel.training.module import Batch, TrainingModule, clip_gradients
+from gatlabel.training.fitting import precision_of
+from gatlabel.training.module import TrainingModule, clip_gradients
 from gatlabel.training.optimizers import make_optimizer
-from gatlabel.training.probing import Probe, on_device
+from gatlabel.training.probing import Probe
 from gatlabel.training.ramp import WINDOW, Ramp
 
 LOWEST, HIGHEST = 1e-5, 10.0  # rates of the head, first and last of the ramp
@@ -121,7 +122,7 @@ def ramp(
     """
     if steps < WINDOW:
         raise InputError(f"steps={steps}: a ramp needs at least {WINDOW}")
-    device = device_of(config)
+    device = choose_device(config.run.device)
     with _same_random_state(device), closing(_epochs(loader)) as batches:
         module = TrainingModule(copy.deepcopy(model), config, len(loader), completion).to(device)
         trainee = _Trainee(module)
@@ -136,7 +137,7 @@ def ramp(
             )
         for step, rate in enumerate(np.geomspace(LOWEST, HIGHEST, steps).tolist()):
             rate = float(f"{rate:.2g}")
-            trainee.step(on_device(device, next(batches)), step, rate)
+            trainee.step(next(batches).to(device), step, rate)
             with trainee.precision:
                 losses = probe.losses()
             if not np.isfinite(losses).all():

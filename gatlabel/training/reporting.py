@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from gatlabel.data import DataSplits
+from gatlabel.devices import choose_device
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import TakesGraph
+from gatlabel.nn import GraphAblatable
 from gatlabel.report import Baseline, LabelResult, ReportContent
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation
-from gatlabel.training.fitting import device_of, precision_of
+from gatlabel.training.fitting import precision_of
 
 
 def protocol_of(
@@ -28,7 +29,7 @@ def protocol_of(
 ) -> dict[str, str]:
     """Returns what was measured and how, as named sentences."""
     report = evaluation.report
-    device = device_of(config)
+    device = choose_device(config.run.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     return {
         "split": f"{evaluation.split}, {len(evaluation.source)} pictures",
@@ -66,7 +67,7 @@ def learned_attention(model: MultiLabelClassifier) -> Tensor | None:
     Self-loops that a plain stack adds are left out: the report compares edges of the graph.
     """
     head = model.head
-    found = head.attention() if isinstance(head, TakesGraph) else None
+    found = head.attention() if isinstance(head, GraphAblatable) else None
     if found is None or model.graph is None:
         return None
     edges, weights = found

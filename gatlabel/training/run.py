@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from gatlabel.data import DataSplits
+from gatlabel.devices import choose_device
 from gatlabel.disk_faults import disk_errors
 from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_errors, write_json
@@ -32,7 +33,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import checked_workers, loaders, read_data
 from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
-from gatlabel.training.fitting import device_of, fit
+from gatlabel.training.fitting import fit
 from gatlabel.training.initialising import start_from
 from gatlabel.training.options import Auto, seconds_of
 from gatlabel.training.planning import plan
@@ -84,7 +85,7 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
     refuse_several_processes()
     refuse_without_effect(config)
     config = config.resolved()
-    device_of(config)  # complains before anything is read or written
+    choose_device(config.run.device)  # complains before anything is read or written
     with _stoppable() as signals, new_run(config, say) as folder:
         return _guarded(config, folder, say, signals, resumed=False)
 
@@ -115,7 +116,7 @@ def resume(
     given = machine_options(options or {})
     with _stoppable() as signals, unfinished_run(Path(folder), say) as run_folder:
         config = run_folder.read_config().with_options(given).resolved()
-        device_of(config)
+        choose_device(config.run.device)
         return _guarded(config, run_folder, say, signals, resumed=True)
 
 
@@ -168,7 +169,7 @@ def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
 def _run(
     config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
 ) -> RunResult:
-    device = device_of(config)
+    device = choose_device(config.run.device)
     limit = config.recipe.time if isinstance(config.recipe, Auto) else None
     clock = Clock(None if limit is None else seconds_of(limit))
     if config.run.tensorboard:

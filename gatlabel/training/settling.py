@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from gatlabel.baselines.shrinkage import shrink
 from gatlabel.data import DataSplits, ImageSource
 from gatlabel.interruptions import Signals
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import LinearInit
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation, evaluation_of
@@ -57,9 +59,10 @@ def settle(
     assert linear is not None
     assert start is not None
     factor = 1.0
-    if model.head.scale_residual(1.0):
+    head = model.head
+    if isinstance(head, LinearInit) and head.scale_residual(1.0):
         factor = shrink(trained - linear, linear, evidence.targets, seed=config.run.seed)
-        model.head.scale_residual(factor)
+        head.scale_residual(factor)
         log(f"of the residual attention {factor:.2f} is kept, by {evidence.images} images")
         trained = linear + factor * (trained - linear)
     difference, error = gain(trained, start, evidence.targets, config.run.seed)
@@ -110,7 +113,7 @@ def settled(
     if evidence is not None and fold_of is not None:
         scores = scores_of(evidence, trained, factor).numpy()
         source = splits.train
-        OutOfFold(source.ids, source.labels, scores, source.targets, fold_of).save(
+        OutOfFold(source.ids, source.labels, scores, np.asarray(source.targets), fold_of).save(
             folder.out_of_fold
         )
     return trained

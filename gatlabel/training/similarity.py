@@ -17,8 +17,9 @@ from gatlabel.errors import MissingExtraError, unknown_choice
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.node_features import resolve
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.nn import HEADS, Head, TakesGraph
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn import HEADS, GraphAblatable, Head
+from gatlabel.nn.heads.protocols import starts_linear
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.nn.options import (
     CHOOSE,
     NOTHING,
@@ -47,14 +48,16 @@ def ignores_similarity(head: HeadOptions) -> bool:
     """Whether a head has a graph, but cannot share classifiers between similar labels."""
     kind = HEADS[head.name]
     plain = getattr(head, "base", "classifiers") == "nodes"
-    return issubclass(kind, TakesGraph) and (plain or not issubclass(kind, SharesWithKin))
+    return issubclass(kind, GraphAblatable) and (
+        plain or not issubclass(kind, SharedClassifierHead)
+    )
 
 
 def may_share(config: TrainConfig, head: Head) -> bool:
     """Whether a run may choose similarity: the head can share, and the graph is the usual one."""
     weight = getattr(config.head, "similarity_weight", None)
     usual = GraphSpec.parse(config.graph).name == "conditional" and weight is None
-    return usual and isinstance(head, SharesWithKin) and head.starts_linear
+    return usual and isinstance(head, SharedClassifierHead) and starts_linear(head)
 
 
 def choose(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,17 +12,20 @@ from torch import Tensor
 
 from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.data import DataSplits, ImageSource
+from gatlabel.devices import choose_device
 from gatlabel.features import extract
+from gatlabel.inference import on_device
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import completed_start
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import Head
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn.heads.protocols import starts_linear
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
+from gatlabel.nn.modes import evaluating
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.fitting import device_of
 
 #: A larger size has to take at least this share off the error of leave-one-out to be taken.
 WORTH_A_SIZE = 0.002
@@ -80,7 +82,7 @@ def start_in_closed_form(
     Raises:
         InputError: If an image cannot be decoded, or the features cannot be written.
     """
-    if not model.head.starts_linear:
+    if not starts_linear(model.head):
         return None
     clock = clock or Clock()
     best: Start | None = None
@@ -103,29 +105,16 @@ def start_in_closed_form(
         best = found
     assert best is not None
     model.image_size = best.size
-    model.head.start_linear(best.linear.weight, best.linear.bias)
+    model.head.init_linear(best.linear.weight, best.linear.bias)
     return best
-
-
-@contextmanager
-def evaluating(model: MultiLabelClassifier, config: TrainConfig) -> Iterator[torch.device]:
-    """Lets a model evaluate on the run's device; afterwards it is on the CPU, in its own modes."""
-    device = device_of(config)
-    modes = {module: module.training for module in model.modules()}
-    model.to(device).eval()
-    try:
-        yield device
-    finally:
-        model.cpu()
-        for module, training in modes.items():
-            module.training = training
 
 
 @torch.inference_mode()
 def seconds_per_image(model: MultiLabelClassifier, config: TrainConfig, images: int = 16) -> float:
     """Measures what the model takes for an image of its size, whatever features are kept."""
     batch = torch.zeros(images, 3, model.image_size, model.image_size, dtype=torch.uint8)
-    with evaluating(model, config) as device:
+    device = choose_device(config.run.device)
+    with on_device(model, device), evaluating(model):
         model.features(batch[:2].to(device))  # the first time, memory is taken
         began = time.perf_counter()
         model.features(batch.to(device)).sum().item()  # waits for the device
@@ -139,7 +128,7 @@ def _start(
     completion: Completion | None,
 ) -> Start:
     began = time.perf_counter()
-    targets = torch.from_numpy(splits.train.targets)
+    targets = splits.train.targets.to_dense()
     linear = regression(features(model, splits.train, config), targets, completion, model.head)
     figure = validation_map(linear, features(model, splits.val, config), splits.val)
     return Start(model.image_size, linear, figure, time.perf_counter() - began)
@@ -161,19 +150,20 @@ def regression(
         head: The head.
     """
     if completion is None or bool(completion.known.all()):
-        return ridge_start(found, targets, head.sharing())
-    own = isinstance(head, SharesWithKin)
-    sharing = head.sharing() if own else completion.sharing()
-    return completed_start(partial(ridge_start, found), completion, found, sharing)
+        mixing = head.mixing_matrix() if starts_linear(head) else None
+        return ridge_start(found, targets, mixing)
+    shared = head if isinstance(head, SharedClassifierHead) else completion
+    mixing = shared.mixing_matrix()
+    return completed_start(partial(ridge_start, found), completion, found, mixing)
 
 
 def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> float:
     """mAP, 0 to 1 or NaN, of classifiers on the features ``(N, D)`` of validation images."""
     logits = found @ linear.weight.T + linear.bias
-    return float(mean_average_precision(logits, torch.from_numpy(val.targets)).value)
+    return float(mean_average_precision(logits, val.targets.to_dense()).value)
 
 
 def features(model: MultiLabelClassifier, source: ImageSource, config: TrainConfig) -> Tensor:
     """Pooled features ``(N, D)`` of whole images, from the cache where it has them."""
-    with evaluating(model, config):
+    with on_device(model, choose_device(config.run.device)):
         return torch.tensor(extract(model, source, "pooled", config.images.cache_folder).open())

@@ -86,13 +86,13 @@ class TestScalingTheResidual:
         )
         options = {} if kind is PyGHead else {"node_features": "learned"}
         head = kind(6, graph, hidden=8, **options)
-        head.start_linear(torch.randn(4, 6), torch.randn(4))
+        head.init_linear(torch.randn(4, 6), torch.randn(4))
         return head
 
     def test_the_logits_lie_on_the_line_between_linear_and_head(self, kind, relation) -> None:
         head, features = self.head(kind, relation), torch.randn(7, 6)
         linear = head(features)
-        for parameter in head.shrunk_parameters():
+        for parameter in head.residual_parameters():
             torch.nn.init.normal_(parameter)
         whole = head(features)
         assert not torch.allclose(whole, linear, atol=0.1)
@@ -103,12 +103,12 @@ class TestScalingTheResidual:
         head, features = self.head(kind, relation), torch.randn(7, 6)
         linear = head(features)
         folded = head.fold()
-        for parameter in head.shrunk_parameters():
+        for parameter in head.residual_parameters():
             torch.nn.init.normal_(parameter)
         kept = {name: value.clone() for name, value in head.state_dict().items()}
         head.scale_residual(1.0)
         assert all(torch.equal(value, kept[name]) for name, value in head.state_dict().items())
-        head.shrunk_parameters()[0].data[0, 0] = float("inf")  # a residual that diverged
+        head.residual_parameters()[0].data[0, 0] = float("inf")  # a residual that diverged
         head.scale_residual(0.0)
         assert torch.equal(head(features), linear)
         assert torch.equal(head.fold().weight, folded.weight)

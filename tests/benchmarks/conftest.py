@@ -17,7 +17,8 @@ Load = Callable[[str], ModuleType]
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
     """Imports a script by name, as it sees itself when it is run, and forgets it again."""
     before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(FOLDER))
+    for name in ("speed", "studies"):
+        monkeypatch.syspath_prepend(str(FOLDER / name))
     yield importlib.import_module
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(FOLDER)):

@@ -1,17 +1,22 @@
 """How claims are judged, each kind by figures for which it must hold and fail."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 
+from gatlabel.csv_files import read_rows
 from gatlabel.experiments import BenchmarkResult
 from gatlabel.experiments.comparisons import LINEAR, Comparison
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.dataset_result import DataSetResult
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
+from gatlabel.experiments.records import Run, Scope, parse_identity, parse_method
 from gatlabel.experiments.statistics import Difference
-from gatlabel.experiments.store import Run
+from tests.benchmarks.conftest import FOLDER
 
-GAT, OTHER, HERE = Contender("gat", "npmi"), Contender("linear"), Setting()
+GAT, OTHER, HERE = Method("gat", "npmi"), Method("linear"), Condition()
 
 
 def judged(load, kind: str, margin: float, difference: tuple[float, ...], corrected: float,
@@ -25,7 +30,8 @@ def judged(load, kind: str, margin: float, difference: tuple[float, ...], correc
         corrected,
     )
     runs = [Run(OTHER, HERE, seed, {"mAP": value}) for seed, value in enumerate((0.3, 0.5))]
-    result = BenchmarkResult(None, "", [GAT, OTHER], [HERE], (0, 1), runs, [found], {}, {})
+    scope = Scope("", "photos", [OTHER, GAT], [HERE], 2, {})
+    result = BenchmarkResult({"photos": DataSetResult(Path(), scope, runs, [found], {})})
     claim = load("claims").Claim("gat · npmi", "linear", kind, margin)
     return dataclasses.replace(claim, **more).judge(result, oracle)
 
@@ -68,14 +74,24 @@ def test_a_claim_about_what_was_not_compared_stops(load) -> None:
 def test_claims_are_about_what_their_benchmarks_compare(load) -> None:
     from gatlabel.experiments import make_config
     from gatlabel.experiments.comparisons import pairs
-    from gatlabel.experiments.contenders import contenders
+    from gatlabel.experiments.methods import list_methods
 
     for name, study in load("claims").STUDIES.items():
         options = {**study.options, **({"data.root": "pictures"} if study.data else {})}
         config = make_config(study.kind, **options)
-        everyone = contenders(config.heads, config.graphs, config.unknown)
+        everyone = list_methods(config.heads, config.graphs, config.unknown)
         compared = {(a.title, against) for a, _, against, _ in pairs(everyone)}
         for claim in study.claims:
             assert (claim.ours, claim.against) in compared, name
             assert claim.fraction in config.train_fractions, name
             assert claim.hidden in config.mask_labels, name
+
+
+def test_committed_results_can_be_read() -> None:
+    tables = sorted((FOLDER / "results").rglob("results.csv"))
+    assert len(tables) > 10
+    for path in tables:
+        assert all(parse_identity(row, path) for row in read_rows(path, "table of results"))
+        about = json.loads((path.parent / "protocol.json").read_text(encoding="utf-8"))
+        assert [parse_method(*parts) for parts in about["methods"]]
+        assert (path.parent / "environment.json").is_file()

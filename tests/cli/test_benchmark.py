@@ -10,6 +10,7 @@ from gatlabel.cli import main
 from gatlabel.cli.benchmark import _config, _of_training, benchmark_parser
 from gatlabel.cli.parsing import parse
 from gatlabel.experiments import BenchmarkResult, benchmark_graphs
+from gatlabel.experiments.report import markdown_document
 from gatlabel.nn.options import GAT
 from gatlabel.training import TrainConfig, mlgcn
 
@@ -42,7 +43,7 @@ def test_graphs_from_pictures_to_report(tiny_csv: Path, tmp_path: Path, capsys) 
     assert len(rows) == 2 * 5
     assert {row["fraction"] for row in rows} == {"1", "0.5"}
     result = BenchmarkResult.load(tmp_path / "out")
-    assert (tmp_path / "out" / "table.md").read_text() == result.document()
+    assert (tmp_path / "out" / "table.md").read_text() == markdown_document(result)
 
 
 def test_heads_that_take_pooled_features_and_maps(tiny_csv: Path, tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_end_to_end(tiny_csv: Path, tmp_path: Path) -> None:
     assert benchmark(tiny_csv, tmp_path, *more) == 0
     rows = rows_of(tmp_path)
     assert len(rows) == 5
-    own, cut = ([r for r in rows if r["edges"] == e] for e in ("own", "cut"))
+    own, cut = ([r for r in rows if r["edges"] == e] for e in ("own", "ablated"))
     assert cut[0]["train_seconds"] == next(r for r in own if r["head"] == "gat")["train_seconds"]
     assert not (tmp_path / "cache").exists()
 
@@ -93,13 +94,13 @@ def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
     result = benchmark_graphs(
         graphs=["complete"],
         heads=GAT(hidden=8),
-        say=lambda line: None,
         seeds=1,
         trials=1,
         workers=1,
         progress=False,
         output=tmp_path / "out",
         feature_cache=tmp_path / "cache",
+        **{"say": lambda line: None},
         **{
             "data": "csv",
             "data.root": tiny_csv,
@@ -108,9 +109,9 @@ def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
             "images.size": 32,
         },
     )
-    assert "gat · complete · graph cut at evaluation" in result.table()
+    assert "gat · complete · edges ablated at test" in result.table()
     assert all(0 < run.values["mAP"] <= 1 for run in result.runs)
-    parameters = {run.contender.title: run.values["parameters"] for run in result.runs}
+    parameters = {run.method.title: run.values["parameters"] for run in result.runs}
     assert parameters["linear"] == 3 * (576 + 1)
     assert np.isfinite([c.difference.value for c in result.comparisons]).all()
 

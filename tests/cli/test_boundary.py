@@ -40,6 +40,12 @@ def unencodable() -> UnicodeError:
     raise AssertionError
 
 
+def of_a_run() -> MemoryError:
+    error = MemoryError("9 TiB")
+    error.add_note("in the run gat · npmi, seed 3")
+    return error
+
+
 FAULTS: dict[str, tuple[BaseException, str]] = {
     **{
         errno.errorcode[number]: (of_errno(number), rf"runs/a\x1b/model.bin: {os.strerror(number)}")
@@ -58,6 +64,7 @@ FAULTS: dict[str, tuple[BaseException, str]] = {
     "extra": (MissingExtraError("install it"), "install it"),
     "memory": (MemoryError(), "out of memory"),
     "memory, how much": (MemoryError("Unable to allocate 9 TiB"), "out of memory: Unable to alloc"),
+    "memory of a run": (of_a_run(), "out of memory: 9 TiB (in the run gat · npmi, seed 3)"),
     "device memory": (torch.OutOfMemoryError("CUDA out of memory. Tried 9 GiB"), "smaller batch"),
     "cpu memory": (RuntimeError("x\n  can't allocate memory: you tried\ny"), "can't allocate"),
     "driver": (RuntimeError("Found no NVIDIA driver on your system."), "no NVIDIA driver"),

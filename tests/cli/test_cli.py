@@ -63,8 +63,8 @@ def test_a_run_on_kin_by_name(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     assert train(tiny_csv, run, *words) == 0
     assert json.loads((run / "graph.json").read_text())["relation"] == "similarity"
     head = MultiLabelClassifier.from_pretrained(run).head
-    assert head.kinship == 0.5
-    assert head.sharing() is not None
+    assert head.similarity_weight == 0.5
+    assert head.mixing_matrix() is not None
     weight = head.fold().weight
     assert not torch.allclose(head.without_edges().fold().weight, weight)
     assert main(["evaluate", str(run)]) == 0
@@ -87,7 +87,7 @@ def test_a_graph_file_of_similarity(tiny_csv: Path, tmp_path: Path, capsys) -> N
     edges.write_text("red,green\ngreen,red\n")
     run = tmp_path / "run"
     assert train(tiny_csv, run, "--graph", f"{edges}:relation=similarity") == 0
-    assert MultiLabelClassifier.from_pretrained(run).head.kinship == 0.5
+    assert MultiLabelClassifier.from_pretrained(run).head.similarity_weight == 0.5
     capsys.readouterr()
     wrong = ("--graph", "conditional:relation=similarity")
     assert train(tiny_csv, tmp_path / "other", *wrong) == 2

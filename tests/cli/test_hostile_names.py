@@ -174,9 +174,9 @@ def test_a_benchmark_and_its_summary(home: Path, tmp_path: Path, monkeypatch, ca
     assert main(summary) == 0
     printed = capsys.readouterr()
     assert not UNSAFE.search(printed.out + printed.err)
-    for page in (out / "report.html", tmp_path / "s" / "summary.html", out / "table.md"):
+    for page in (out / "report.html", tmp_path / "s" / "report.html", out / "table.md"):
         assert not UNSAFE.search(page.read_text(encoding="utf-8"))
-    for table in (out / "results.csv", out / "tuning.csv", tmp_path / "s" / "summary.csv"):
+    for table in (out / "results.csv", out / "tuning.csv", tmp_path / "s" / "comparisons.csv"):
         text = table.read_text(encoding="utf-8")
         assert not UNSAFE.search(text)
         assert not re.search(r"(^|[,\"])[=@]", text, re.MULTILINE)

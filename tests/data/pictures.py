@@ -52,4 +52,4 @@ class DrawnImages(ImageSource):
 
     def subset(self, indices: Sequence[int]) -> DrawnImages:
         rows = list(indices)
-        return DrawnImages(self.targets[rows], [self.ids[row] for row in rows])
+        return DrawnImages(self.targets.take(rows), [self.ids[row] for row in rows])

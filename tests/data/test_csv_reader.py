@@ -2,8 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from gatlabel.data import read_csv
+from gatlabel.data import ImageDataset, annotations, loader, read_csv
+from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
 from tests.data.pictures import write_csv
 
@@ -19,7 +21,7 @@ def test_label_column_splits_and_labels_seen(tmp_path: Path) -> None:
     np.testing.assert_array_equal(splits.val.targets, [[0, 0, 1]])
     assert splits.test is not None
     np.testing.assert_array_equal(splits.test.targets, [[0, 1, 0]])
-    assert splits.train.targets.dtype == np.float32
+    assert np.asarray(splits.train.targets).dtype == np.float32
     assert splits.val.load(0)[:, 0, 0].tolist() == [40, 30, 60]
     assert any("never present in train: cow" in note for note in splits.notes)
 
@@ -29,7 +31,7 @@ def test_class_file_beside_or_given_sets_the_labels_and_their_order(tmp_path: Pa
     (tmp_path / "classes.txt").write_text("dog\ncow\ncat\nyak\n")
     splits = read_csv(tmp_path)
     assert splits.labels.names == ("dog", "cow", "cat", "yak")
-    np.testing.assert_array_equal(splits.train.targets[0], [1, 0, 1, 0])
+    np.testing.assert_array_equal(np.asarray(splits.train.targets)[0], [1, 0, 1, 0])
     assert any("1 of 4 labels are never present: yak" in note for note in splits.notes)
     (tmp_path / "few.txt").write_text("dog\ncow\n")
     with pytest.raises(InputError, match=r"labels\.csv, line 2: label 'cat' is not among"):
@@ -89,7 +91,7 @@ def test_without_a_split_column_the_split_is_made_here(tmp_path: Path) -> None:
     splits = read_csv(tmp_path, fractions=(0.6, 0.2, 0.2), seed=1)
     assert splits.test is not None
     assert [len(source) for _, source in splits.items()] == [12, 4, 4]
-    assert [source.targets.sum(axis=0).tolist() for _, source in splits.items()] == [
+    assert [np.asarray(source.targets).sum(axis=0).tolist() for _, source in splits.items()] == [
         [6, 6],
         [2, 2],
         [2, 2],
@@ -162,8 +164,8 @@ def test_real_pictures_of_voc(shared_data: Path) -> None:
     splits = read_csv(shared_data / "voc2007-part")
     assert (len(splits.train), len(splits.val), splits.test) == (508, 488, None)
     assert len(splits.labels) == 20
-    assert (splits.train.targets == -1).any()
-    assert ((splits.val.targets == 1).sum(axis=0) >= 10).sum() == 8
+    assert (np.asarray(splits.train.targets) == -1).any()
+    assert ((np.asarray(splits.val.targets) == 1).sum(axis=0) >= 10).sum() == 8
     assert min(splits.train.load(0).shape[1:]) == 128
 
 
@@ -173,3 +175,23 @@ def test_real_pictures_of_coco_list_the_absent_labels(shared_data: Path) -> None
     assert len(splits.train) + len(splits.val) == 254
     note = next(note for note in splits.notes if "never present:" in note)
     assert note == "4 of 80 labels are never present: parking meter, cow, toaster, hair drier"
+
+
+def test_splits_of_very_many_targets_are_sparse(
+    tiny_csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dense = read_csv(tiny_csv)
+    monkeypatch.setattr(annotations, "MOST_DENSE", 0)
+    found = read_csv(tiny_csv)
+    assert found.notes == dense.notes
+    for (_, ours), (_, theirs) in zip(found.items(), dense.items(), strict=True):
+        assert ours.targets.is_sparse
+        assert ours.subset([1, 0]).targets.is_sparse
+        np.testing.assert_array_equal(ours.targets, theirs.targets)
+        assert ours.ids == theirs.ids
+    transform = Preprocessing(16).transform()
+    batches = [
+        next(iter(loader(ImageDataset(splits.train, transform), 4, train=False)))
+        for splits in (found, dense)
+    ]
+    assert torch.equal(batches[0].targets["labels"], batches[1].targets["labels"])

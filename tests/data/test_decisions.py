@@ -201,5 +201,5 @@ def test_empty_cells_are_counted(tmp_path: Path) -> None:
     text = "image,split,cat,dog\na.png,train,1,0\nb.png,train,,1\nc.png,val,0,\n"
     write(tmp_path, {"labels.csv": text})
     splits = read_csv(tmp_path)
-    assert splits.train.targets.tolist() == [[1, 0], [-1, 1]]
+    assert np.asarray(splits.train.targets).tolist() == [[1, 0], [-1, 1]]
     assert noted(splits, "empty cells are read as unknown (2)")

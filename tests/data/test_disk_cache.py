@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from gatlabel.data import FileImages, ImageDataset, disk_cache, evaluation_transform, loader
+from gatlabel.data import FileImages, ImageDataset, disk_cache, loader
 from gatlabel.data.disk_cache import _FOOTER, _MAGIC, DiskCache
 from gatlabel.data.scenes import read_scenes
 from gatlabel.data.sole_writer import sole_writer
+from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
 from tests.data.pictures import DrawnImages, save_picture
@@ -32,7 +33,7 @@ def source(tmp_path: Path) -> FileImages:
 
 
 def dataset(source: FileImages, folder: Path) -> ImageDataset:
-    return ImageDataset(source, evaluation_transform(16), cache="disk", folder=folder)
+    return ImageDataset(source, Preprocessing(16).transform(), cache="disk", folder=folder)
 
 
 def sums(args: tuple[DiskCache, int]) -> int:
@@ -41,7 +42,7 @@ def sums(args: tuple[DiskCache, int]) -> int:
 
 
 def test_items_equal_those_of_the_memory_cache(source: FileImages, tmp_path: Path) -> None:
-    memory = ImageDataset(source, evaluation_transform(16), cache="memory")
+    memory = ImageDataset(source, Preprocessing(16).transform(), cache="memory")
     disk = dataset(source, tmp_path / "cache")
     for index in (3, 0, 6):
         assert torch.equal(disk[index][0], memory[index][0])
@@ -70,7 +71,7 @@ def test_a_changed_picture_or_size_makes_another_file(source: FileImages, tmp_pa
     assert not changed.cache.filled
     assert changed[2][0].shape == (3, 16, 16)
     assert changed.cache.get(2, source.load, 16).shape == (3, 16, 18)
-    larger = ImageDataset(source, evaluation_transform(24), cache="disk", folder=cache)
+    larger = ImageDataset(source, Preprocessing(24).transform(), cache="disk", folder=cache)
     assert larger.cache is not None
     assert not larger.cache.filled
 
@@ -86,7 +87,7 @@ def test_worker_processes_share_the_file(source: FileImages, tmp_path: Path) -> 
 
 def test_batches_come_from_the_cache(source: FileImages, tmp_path: Path) -> None:
     batches = list(loader(dataset(source, tmp_path / "cache"), 4, train=False))
-    assert [len(images) for images, _, _ in batches] == [4, 3]
+    assert [len(batch) for batch in batches] == [4, 3]
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".u8"]
 
 
@@ -177,7 +178,7 @@ def test_a_changed_picture_of_the_same_size_and_time_is_noticed(
     path = tmp_path / "photos" / "2.bmp"
     save_picture(path, (10, 20, 30))
     before = path.stat()
-    source = FileImages(source.root, source.labels, ["2.bmp"], source.targets[:1])
+    source = FileImages(source.root, source.labels, ["2.bmp"], source.targets.take([0]))
     old = dataset(source, tmp_path / "cache")[0][0]
     with path.open("r+b") as file:  # in place: not even the inode changes
         file.seek(54)
@@ -186,7 +187,7 @@ def test_a_changed_picture_of_the_same_size_and_time_is_noticed(
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     new = dataset(source, tmp_path / "cache")[0][0]
     assert not torch.equal(new, old)
-    memory = ImageDataset(source, evaluation_transform(16), cache="memory")
+    memory = ImageDataset(source, Preprocessing(16).transform(), cache="memory")
     assert torch.equal(new, memory[0][0])
 
 
@@ -319,16 +320,16 @@ def test_scenes_are_cached_by_what_they_are_drawn_from(tmp_path: Path) -> None:
     ]
     assert one.fingerprint() == one.subset(range(4)).fingerprint()
     assert len({source.fingerprint() for source in (one, *others)}) == 5
-    cached = ImageDataset(one, evaluation_transform(48), cache="disk", folder=tmp_path)
+    cached = ImageDataset(one, Preprocessing(48).transform(), cache="disk", folder=tmp_path)
     assert torch.equal(cached[3][0], one.load(3))
 
 
 def test_what_cannot_be_cached_is_said() -> None:
     drawn = DrawnImages(torch.eye(3).numpy())
     with pytest.raises(InputError, match="DrawnImages cannot tell when its pictures change"):
-        ImageDataset(drawn, evaluation_transform(8), cache="disk", folder="x")
+        ImageDataset(drawn, Preprocessing(8).transform(), cache="disk", folder="x")
     with pytest.raises(InputError, match="folder"):
-        ImageDataset(drawn, evaluation_transform(8), cache="disk")
+        ImageDataset(drawn, Preprocessing(8).transform(), cache="disk")
 
 
 def test_a_folder_that_cannot_be_written_is_named(source: FileImages, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import doctest
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,18 @@ import torch
 from PIL import Image
 
 import gatlabel.data
+from gatlabel.batch import Batch
 from gatlabel.data import (
     FileImages,
     ImageDataset,
+    ImageLoader,
     PictureCache,
     check_images,
-    evaluation_transform,
     loader,
-    stack_pictures,
     training_transform,
 )
 from gatlabel.data.cache import decoded_in_order, shrink
+from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
 from tests.data.pictures import DrawnImages, mosaic, save_picture, write_csv
@@ -33,10 +35,10 @@ def drawn(N: int = 10, L: int = 3) -> DrawnImages:
 
 def test_items_are_picture_target_and_position() -> None:
     source = drawn()
-    image, target, index = ImageDataset(source, evaluation_transform(16))[4]
+    image, target, index = ImageDataset(source, Preprocessing(16).transform())[4]
     assert (image.shape, image.dtype) == ((3, 16, 16), torch.uint8)
     assert target.dtype == torch.float32
-    assert target.tolist() == source.targets[4].tolist()
+    assert target.tolist() == source.targets.rows(4).tolist()
     assert index == 4
 
 
@@ -47,7 +49,7 @@ def test_large_jpegs_are_decoded_smaller_but_the_result_is_the_same(tmp_path: Pa
 
     def watched(image: torch.Tensor) -> torch.Tensor:
         sizes.append(tuple(image.shape[1:]))
-        return evaluation_transform(64)(image)
+        return Preprocessing(64).transform()(image)
 
     full = ImageDataset(source, watched)[0][0]
     watched.decode_side = 64  # type: ignore[attr-defined]
@@ -58,27 +60,21 @@ def test_large_jpegs_are_decoded_smaller_but_the_result_is_the_same(tmp_path: Pa
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_batches_have_the_colours_side_by_side(workers: int) -> None:
-    dataset = ImageDataset(drawn(), evaluation_transform(16))
-    images, targets, indices = next(iter(loader(dataset, 4, train=False, workers=workers)))
+    dataset = ImageDataset(drawn(), Preprocessing(16).transform())
+    batch = next(iter(loader(dataset, 4, train=False, workers=workers)))
+    images, targets, indices = batch.inputs["image"], batch.targets["labels"], batch.index
     assert images.shape == (4, 3, 16, 16)
     assert images.stride() == (3 * 16 * 16, 1, 3 * 16, 3)
     assert torch.equal(images, torch.stack([dataset[k][0] for k in range(4)]))
-    assert torch.equal(targets, dataset.targets[:4])
+    assert torch.equal(targets, dataset.targets.rows(slice(4)))
     assert indices.tolist() == [0, 1, 2, 3]
     assert indices.dtype == torch.int64
 
 
-def test_pictures_in_planes_are_stacked_too() -> None:
-    pictures = [torch.randint(256, (3, 5, 7), dtype=torch.uint8) for _ in range(2)]
-    batch = stack_pictures(pictures)
-    assert torch.equal(batch, torch.stack(pictures))
-    assert batch.is_contiguous(memory_format=torch.channels_last)
-
-
 def test_cached_items_equal_uncached_ones_and_decode_once() -> None:
     plain, source = drawn(), drawn()
-    cached = ImageDataset(source, evaluation_transform(32), cache="memory")
-    expected = ImageDataset(plain, evaluation_transform(32))
+    cached = ImageDataset(source, Preprocessing(32).transform(), cache="memory")
+    expected = ImageDataset(plain, Preprocessing(32).transform())
     for _ in range(2):
         for index in (7, 0, 9):
             assert torch.equal(cached[index][0], expected[index][0])
@@ -88,7 +84,7 @@ def test_cached_items_equal_uncached_ones_and_decode_once() -> None:
 
 
 def test_cached_pictures_are_shrunk_to_the_side_needed() -> None:
-    cached = ImageDataset(drawn(), evaluation_transform(10), cache="memory")
+    cached = ImageDataset(drawn(), Preprocessing(10).transform(), cache="memory")
     cached.fill_cache()
     assert cached.cache is not None
     image = cached.cache.get(3, lambda index: pytest.fail("decoded twice"), 10)
@@ -159,7 +155,7 @@ def test_a_file_that_fails_after_the_check_is_one_error(
     source = FileImages(tmp_path, LabelSet(["x"]), names, np.ones((6, 1), np.float32))
     checked, _ = check_images(source, "skip")
     batches = loader(
-        ImageDataset(checked, evaluation_transform(8)), 2, train=False, workers=workers
+        ImageDataset(checked, Preprocessing(8).transform()), 2, train=False, workers=workers
     )
     assert len(list(batches)) == 3
     path = tmp_path / "3.png"
@@ -176,13 +172,13 @@ def test_a_file_that_fails_after_the_check_is_one_error(
     assert len(list(batches)) == 3  # the loader can be used on
 
 
-def epoch(batches: object) -> tuple[torch.Tensor, torch.Tensor]:
-    images, _, indices = zip(*batches, strict=True)  # type: ignore[call-overload]
+def epoch(batches: Iterable[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
+    images, indices = zip(*((batch.inputs["image"], batch.index) for batch in batches), strict=True)
     return torch.cat(images), torch.cat(indices)
 
 
 def test_seed_and_epoch_alone_decide_order_and_augmentation() -> None:
-    def make(seed: int = 3, cache: str = "none", workers: int = 0) -> object:
+    def make(seed: int = 3, cache: str = "none", workers: int = 0) -> ImageLoader:
         dataset = ImageDataset(drawn(), training_transform(24, "strong"), cache=cache)  # type: ignore[arg-type]
         return loader(dataset, 5, train=True, seed=seed, workers=workers)
 
@@ -222,16 +218,16 @@ def test_augmentation_leaves_the_global_generator_alone() -> None:
 
 @pytest.mark.parametrize(("N", "batches"), [(10, 2), (4, 1), (3, 1), (1, 1)])
 def test_training_never_has_an_empty_epoch(N: int, batches: int) -> None:
-    dataset = ImageDataset(drawn(N), evaluation_transform(8))
+    dataset = ImageDataset(drawn(N), Preprocessing(8).transform())
     assert len(list(loader(dataset, 4, train=True))) == batches
-    in_order = torch.cat([indices for _, _, indices in loader(dataset, 4, train=False)])
+    in_order = torch.cat([batch.index for batch in loader(dataset, 4, train=False)])
     assert in_order.tolist() == list(range(N))
 
 
 def test_batches_have_documented_types() -> None:
-    images, targets, indices = next(
-        iter(loader(ImageDataset(drawn(), evaluation_transform(8)), 4, train=False))
-    )
+    dataset = ImageDataset(drawn(), Preprocessing(8).transform())
+    batch = next(iter(loader(dataset, 4, train=False)))
+    images, targets, indices = batch.inputs["image"], batch.targets["labels"], batch.index
     assert (images.shape, images.dtype) == ((4, 3, 8, 8), torch.uint8)
     assert (targets.shape, targets.dtype) == ((4, 3), torch.float32)
     assert (indices.tolist(), indices.dtype) == ([0, 1, 2, 3], torch.int64)
@@ -239,12 +235,12 @@ def test_batches_have_documented_types() -> None:
 
 def test_mistakes_are_named() -> None:
     with pytest.raises(InputError, match="unknown cache 'memry'; did you mean 'memory'"):
-        ImageDataset(drawn(), evaluation_transform(8), cache="memry")  # type: ignore[arg-type]
-    dataset = ImageDataset(drawn(), evaluation_transform(8))
+        ImageDataset(drawn(), Preprocessing(8).transform(), cache="memry")  # type: ignore[arg-type]
+    dataset = ImageDataset(drawn(), Preprocessing(8).transform())
     with pytest.raises(InputError, match="batch size 0"):
         loader(dataset, 0, train=True)
     with pytest.raises(InputError, match="no pictures"):
-        loader(ImageDataset(drawn().subset([]), evaluation_transform(8)), 4, train=False)
+        loader(ImageDataset(drawn().subset([]), Preprocessing(8).transform()), 4, train=False)
 
 
 def test_the_example_of_the_package_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +255,7 @@ def test_the_example_of_the_package_runs(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_importing_the_package_loads_neither_torchvision_nor_pillow() -> None:
     code = (
-        "import sys, gatlabel.data as d; d.evaluation_transform; "
+        "import sys, gatlabel.data as d; d.training_transform; "
         "print([m for m in ('torchvision', 'PIL', 'lightning', 'matplotlib', 'torch_geometric') "
         "if m in sys.modules])"
     )

@@ -59,7 +59,7 @@ def test_labels_that_occur_once_do_not_all_go_to_train() -> None:
 
 
 def test_too_few_rows_and_wrong_fractions() -> None:
-    with pytest.raises(InputError, match="2 pictures are too few"):
+    with pytest.raises(InputError, match="2 images are too few"):
         stratify(np.ones((2, 1), dtype=bool), (0.7, 0.15, 0.15), 0)
     with pytest.raises(InputError, match="must be positive"):
         stratify(np.ones((2, 1), dtype=bool), (1.0, 0.0), 0)
@@ -114,7 +114,11 @@ def test_unknown_targets_count_as_absent_in_the_division() -> None:
     targets = np.full((10, 1), -1, dtype=np.float32)
     targets[:4] = 1
     splits = split(DrawnImages(targets), (0.5, 0.5, 0))
-    assert (splits.train.targets == 1).sum() == (splits.val.targets == 1).sum() == 2
+    assert (
+        (np.asarray(splits.train.targets) == 1).sum()
+        == (np.asarray(splits.val.targets) == 1).sum()
+        == 2
+    )
 
 
 def test_names_of_splits() -> None:

@@ -11,13 +11,13 @@ from torchvision.transforms import v2
 from gatlabel.data import (
     AUGMENTATIONS,
     Augmentation,
-    evaluation_transform,
     training_transform,
 )
 from gatlabel.data.colours import ColourJitter
-from gatlabel.data.crops import FitInSquare, Multiscale
-from gatlabel.data.resizing import RandomMirror, RandomPart, resize_part
-from gatlabel.data.transforms import MEAN_COLOUR, Cutout
+from gatlabel.data.crops import Multiscale, RandomMirror, RandomPart
+from gatlabel.data.transforms import Cutout
+from gatlabel.encoders import Preprocessing
+from gatlabel.encoders.resizing import MEAN_COLOUR, FitInSquare, resize_part
 from gatlabel.errors import InputError
 from tests.data.pictures import mosaic
 
@@ -29,14 +29,14 @@ def picture(height: int = 60, width: int = 90) -> torch.Tensor:
 @pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
 @pytest.mark.parametrize("shape", [(60, 90), (91, 40), (7, 5), (1, 300), (48, 48)])
 def test_every_shape_becomes_a_uint8_square(resize: str, shape: tuple[int, int]) -> None:
-    result = evaluation_transform(48, resize)(picture(*shape))  # type: ignore[arg-type]
+    result = Preprocessing(48, resize).transform()(picture(*shape))  # type: ignore[arg-type]
     assert result.shape == (3, 48, 48)
     assert result.dtype == torch.uint8
 
 
 def test_squash_is_pillows_antialiased_resize_of_the_whole_picture() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
-    ours = evaluation_transform(32)(torch.from_numpy(noise).permute(2, 0, 1))
+    ours = Preprocessing(32).transform()(torch.from_numpy(noise).permute(2, 0, 1))
     theirs = Image.fromarray(noise).resize((32, 32), Image.Resampling.BILINEAR)
     difference = np.abs(ours.permute(1, 2, 0).numpy().astype(int) - np.asarray(theirs))
     assert difference.max() <= 1
@@ -158,7 +158,7 @@ def test_a_part_of_the_right_size_is_not_touched() -> None:
 
 
 def test_pad_keeps_the_ratio_and_fills_with_the_mean_colour() -> None:
-    result = evaluation_transform(30, "pad")(picture(60, 90))  # 20 x 30 in the middle
+    result = Preprocessing(30, "pad").transform()(picture(60, 90))  # 20 x 30 in the middle
     mean = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)[:, None, None]
     assert (result[:, :5] == mean).all()
     assert (result[:, 25:] == mean).all()
@@ -169,7 +169,10 @@ def test_pad_keeps_the_ratio_and_fills_with_the_mean_colour() -> None:
 
 
 def test_crop_cuts_the_ends_of_the_longer_side() -> None:
-    whole, cut = evaluation_transform(30)(picture()), evaluation_transform(30, "crop")(picture())
+    whole, cut = (
+        Preprocessing(30).transform()(picture()),
+        Preprocessing(30, "crop").transform()(picture()),
+    )
     red = [int(image[0].max()) - int(image[0].min()) for image in (whole, cut)]
     assert red[0] > 180  # red grows from left to right
     assert red[1] == pytest.approx(200 * 60 / 90, abs=8)
@@ -194,7 +197,7 @@ def test_every_augmentation_keeps_type_and_size_and_can_be_sent_to_a_worker(name
 def test_no_augmentation_is_evaluation() -> None:
     for resize in ("squash", "pad", "crop"):
         train = training_transform(32, "none", resize)  # type: ignore[arg-type]
-        evaluate = evaluation_transform(32, resize)  # type: ignore[arg-type]
+        evaluate = Preprocessing(32, resize).transform()  # type: ignore[arg-type]
         assert torch.equal(train(picture()), evaluate(picture()))
 
 
@@ -271,9 +274,9 @@ def test_unknown_names_and_sizes() -> None:
     with pytest.raises(InputError, match="unknown augmentation 'stong'; did you mean 'strong'"):
         training_transform(32, "stong")
     with pytest.raises(InputError, match="unknown resize 'sqash'; did you mean 'squash'"):
-        evaluation_transform(32, "sqash")  # type: ignore[arg-type]
-    for make in (training_transform, evaluation_transform):
-        with pytest.raises(InputError, match="image size 0"):
+        Preprocessing(32, "sqash")
+    for make in (training_transform, Preprocessing):
+        with pytest.raises(InputError, match="image_size=0"):
             make(0)
 
 
@@ -334,7 +337,7 @@ def test_very_long_images_are_brought_to_size_in_little_memory(
         return result
 
     monkeypatch.setattr(torch.nn.functional, "interpolate", interpolate)
-    shown = evaluation_transform(64, resize)(image)  # type: ignore[arg-type]
+    shown = Preprocessing(64, resize).transform()(image)  # type: ignore[arg-type]
     assert shown.shape == (3, 64, 64)
     assert (shown == 77).all(0).any()
     assert max(largest, default=0) <= 3 * 64 * 64 * 16
@@ -346,4 +349,4 @@ def test_very_long_images_are_brought_to_size_in_little_memory(
 def test_the_centre_crop_of_other_images_is_as_ever(size: tuple[int, int]) -> None:
     image = torch.from_numpy(mosaic(*size)).permute(2, 0, 1)
     expected = v2.CenterCrop(24)(v2.Resize(24, antialias=True)(image))
-    assert torch.equal(evaluation_transform(24, "crop")(image), expected)
+    assert torch.equal(Preprocessing(24, "crop").transform()(image), expected)

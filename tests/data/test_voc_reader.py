@@ -48,10 +48,12 @@ def test_sets_and_difficult_objects(tmp_path: Path, inside: str) -> None:
         splits = read_voc(tmp_path, difficult=difficult)  # type: ignore[arg-type]
         assert splits.labels == VOC_LABELS
         assert splits.test is not None
-        first = dict(zip(VOC_LABELS, splits.train.targets[0], strict=True))
+        first = dict(zip(VOC_LABELS, np.asarray(splits.train.targets)[0], strict=True))
         assert (first["dog"], first["person"], first["cat"]) == (1, value, 0)
-        assert splits.train.targets[1].sum() == 1  # one cat is easy, so the label is present
-        assert splits.test.targets.sum() == 0
+        assert (
+            np.asarray(splits.train.targets)[1].sum() == 1
+        )  # one cat is easy, so the label is present
+        assert np.asarray(splits.test.targets).sum() == 0
         assert f"labels that have difficult objects only are read as {difficult}" in splits.notes
     assert splits.name == "VOC2007"
     assert splits.train.load(0).shape == (3, 24, 32)

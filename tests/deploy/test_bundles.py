@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gatlabel.deploy import FORMATS, ExportedModel, Predictor, export_model
+from gatlabel.deploy import FORMATS, ExportedModel, Predictor, export_model, exported_model
+from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
 from tests.deploy.models import LABELS, encoder, make, photos, pictures
 
@@ -95,7 +96,7 @@ def test_a_run_folder_is_exported_like_its_model(tmp_path: Path) -> None:
     images = pictures(2, 32)
     with torch.no_grad():
         torch.testing.assert_close(loaded(images), named(images), rtol=1e-5, atol=1e-5)
-    assert (loaded.resize, loaded.image_size) == ("crop", 32)
+    assert loaded.preprocessing == Preprocessing(32, "crop")
     assert isinstance(Predictor.load(tmp_path / "run").model, MultiLabelClassifier)
 
 
@@ -271,7 +272,7 @@ def test_wrong_calls(bundle: Path) -> None:
     for wrong in (pictures(1, 32), pictures(1)[0], pictures(1).float()):
         with pytest.raises(InputError, match=r"takes uint8 images \(B, 3, 24, 24\), got"):
             loaded(wrong)
-    with pytest.raises(InputError, match="was loaded for the device 'cpu', not for 'meta'"):
+    with pytest.raises(InputError, match="cannot use the device 'meta'"):
         Predictor(loaded, device="meta")
     with pytest.raises(InputError, match="cannot use the device 'gpu'"):
         Predictor(loaded, device="gpu")
@@ -298,10 +299,12 @@ def test_an_exported_model_is_not_taken_for_one_on_another_gpu(
             Predictor(on_first, device=device)
 
 
-def test_onnx_runs_on_the_cpu_only(bundle: Path) -> None:
+def test_onnx_runs_on_the_cpu_only(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if (bundle / "model.onnx").exists():
-        with pytest.raises(InputError, match="format onnx runs on the CPU, not on 'meta'"):
-            Predictor.load(bundle, device="meta")
+        chosen = torch.device("cuda:1")
+        monkeypatch.setattr(exported_model, "choose_device", lambda device, *, gpu: chosen)
+        with pytest.raises(InputError, match="format onnx runs on the CPU, not on 'cuda:1'"):
+            Predictor.load(bundle, device="cuda:1")
 
 
 @pytest.mark.gpu

@@ -22,12 +22,12 @@ from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.errors import InputError, MissingExtraError
 from gatlabel.graph import LabelGraph
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import HEADS, LinearHead, StaticHead
+from gatlabel.nn import HEADS, Foldable, LinearHead
 from tests.deploy.models import LABELS, SIZE, encoder, kin_graph, make, pictures
 from tests.nn.head_cases import perturbed
 
 KIN = ["gat of kin", "pyg of kin"]
-STATIC = [*(kind for kind, head in HEADS.items() if issubclass(head, StaticHead)), *KIN]
+STATIC = [*(kind for kind, head in HEADS.items() if issubclass(head, Foldable)), *KIN]
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +119,9 @@ class TestStaticHeads:
 @pytest.mark.parametrize("kind", KIN)
 def test_what_kin_lend_is_in_the_file(kind: str, exported) -> None:
     model, folder, _ = exported(kind, "pt2")
-    assert model.head.kin is not None
+    assert model.head.mixing is not None
     alone = copy.deepcopy(model)
-    alone.head.kin = None
+    alone.head.mixing = None
     images = pictures(3)
     with torch.no_grad():
         lent = model(images) - alone(images)
@@ -183,7 +183,7 @@ def test_a_large_sparse_graph_with_labels_not_seen(form: str, tmp_path: Path) ->
     with torch.no_grad():
         perturbed(model.head)
         model.head.label_bias()[::2] = -12
-    assert not model.head.hearing.attend.dense
+    assert not model.head.messages.attend.dense
     export_model(model.eval(), tmp_path / "bundle", format=form)
     images = pictures(2)
     logits = ExportedModel.load(tmp_path / "bundle")(images)

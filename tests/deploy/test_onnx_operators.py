@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gatlabel.nn.heads.company import in_company
+from gatlabel.nn.heads.noisy_or import noisy_or
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -68,7 +68,7 @@ def test_labels_that_are_not_seen_at_all(tmp_path: Path) -> None:
     usual = torch.full((31,), -3.0)
 
     def function(sight: Tensor, company: Tensor, usual: Tensor) -> Tensor:
-        return in_company(sight, company, usual, 0.5)
+        return noisy_or(sight, company, usual, 0.5)
 
     found = through_onnx(function, tmp_path / "f.onnx", sight, company, usual)
     assert found.isfinite().all()

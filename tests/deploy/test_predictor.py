@@ -15,10 +15,10 @@ from gatlabel.deploy import Prediction, Predictor
 from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
+from gatlabel.inference import predict_logits
 from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
-from gatlabel.training.evaluation import predict_logits
 from tests.deploy.models import photos
 
 NAMES = ["cat", "dog", "sofa", "猫"]
@@ -197,7 +197,7 @@ def test_graph_heads_are_folded() -> None:
         ({"device": "gpu"}, "cannot use the device 'gpu'"),
         ({"device": None}, "cannot use the device 'None'"),
         ({"device": "cuda:99999999999999999999"}, "cannot use the device"),
-        ({"device": "meta"}, "the device 'meta' computes nothing"),
+        ({"device": "meta"}, "cannot use the device 'meta'"),
     ],
 )
 def test_wrong_options(options: dict[str, object], message: str) -> None:

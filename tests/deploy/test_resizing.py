@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gatlabel.data import evaluation_transform
 from gatlabel.deploy.resizing import prepared
-from gatlabel.encoders.sizes import RESIZES
+from gatlabel.encoders.preprocessing import RESIZES
 
 sides = st.integers(1, 600)
 

@@ -7,8 +7,8 @@ import torch
 
 from gatlabel.data import ImageSource
 from gatlabel.experiments.config import BenchmarkConfig
-from gatlabel.experiments.fitting import FitOptions
 from gatlabel.experiments.frozen import FrozenBackend
+from gatlabel.experiments.optimizing import FitOptions
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures, Task
 from gatlabel.experiments.splits import Roles
 from gatlabel.features import FeatureFile
@@ -29,7 +29,7 @@ class NoPictures(ImageSource):
 
     def subset(self, indices):
         rows = np.asarray(indices, dtype=np.int64)
-        return NoPictures(self.labels, [self.ids[row] for row in rows], self.targets[rows])
+        return NoPictures(self.labels, [self.ids[row] for row in rows], self.targets.take(rows))
 
 
 def targets_of(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -10,32 +10,33 @@ import pytest
 from gatlabel.cli import main
 from gatlabel.errors import InputError
 from gatlabel.experiments.config import make_config
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import METRICS, Setting
-from gatlabel.experiments.store import Run, Store
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import METRICS, Condition
+from gatlabel.experiments.records import Run, Scope
+from gatlabel.experiments.store import Store
 from gatlabel.files import write_json
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished benchmark of two contenders with two seeds."""
+    """A finished benchmark of two methods with two seeds."""
     folder = tmp_path_factory.mktemp("whole") / "out"
     store = Store(folder)
     targets = (np.arange(24).reshape(12, 2) % 3 == 0).astype(np.float32)
     fixed = make_config("graphs", **{"data": "csv", "data.root": "photos"}).fixed()
     store.begin(fixed, targets, ("cat", "dog"), np.array([4, 5]))
-    who = [Contender("linear"), Contender("gat", "npmi")]
-    for number, contender in enumerate(who):
+    methods = [Method("linear"), Method("gat", "npmi")]
+    for number, method in enumerate(methods):
         for seed in range(2):
             logits = np.random.default_rng(2 * number + seed).normal(size=(12, 2))
-            key = (contender, Setting(), seed)
+            key = (method, Condition(), seed)
             values = dict.fromkeys((*METRICS, "parameters", "train_seconds", "inference_us"), 0.5)
             store.add_run(Run(*key, values), logits.astype(np.float32))
-    store.add_trial(who[1], Setting(), 1000, 0, {"lr": 0.1}, 0.5)
-    about = {"title": "Benchmark of graphs on photos", "protocol": {"data": "photos"}, "seeds": 2}
-    parts = [[c.head, c.graph, c.edges, c.unknown, c.completion] for c in who]
-    write_json(store.protocol, {**about, "contenders": parts})
-    write_json(store.machine, {"versions": {"torch": "2"}, "system": "Linux"})
+    store.add_trial((methods[1], Condition(), 1000), 0, {"lr": 0.1}, 0.5)
+    title, facts = "Benchmark of graphs on photos", {"data": "photos"}
+    scope = Scope(title, "photos", methods, [Condition()], 2, facts)
+    write_json(store.protocol, scope.to_dict())
+    write_json(store.environment, {"versions": {"torch": "2"}, "system": "Linux"})
     return folder
 
 
@@ -60,7 +61,7 @@ VALUES = ["[]", "{}", "null", "3", '"x"', "[[[]]]", '{"a": 1}', "[1, 2", "", "\x
 
 
 @pytest.mark.parametrize("value", VALUES)
-@pytest.mark.parametrize("name", ["benchmark.json", "protocol.json", "machine.json"])
+@pytest.mark.parametrize("name", ["benchmark.json", "protocol.json", "environment.json"])
 def test_a_file_of_other_content(name: str, value: str, folder: Path, capsys) -> None:
     (folder / name).write_text(value)
     assert summary(folder) == 2
@@ -75,14 +76,17 @@ def test_a_file_of_other_content(name: str, value: str, folder: Path, capsys) ->
         ("protocol.json", {"seeds": "many"}),
         ("protocol.json", {"seeds": 10**9}),
         ("protocol.json", {"seeds": 0}),
-        ("protocol.json", {"contenders": [["gat", "npmi", "nix", "ignore", ""]]}),
-        ("protocol.json", {"contenders": [["a", "b", "own", "ignore", "", "more"]]}),
-        ("protocol.json", {"contenders": "gat"}),
+        ("protocol.json", {"methods": [["gat", "npmi", "nix", "ignore", ""]]}),
+        ("protocol.json", {"methods": [["a", "b", "own", "ignore", "", "more"]]}),
+        ("protocol.json", {"methods": "gat"}),
+        ("protocol.json", {"methods": []}),
+        ("protocol.json", {"conditions": []}),
         ("protocol.json", {"protocol": []}),
-        ("machine.json", {"versions": 3}),
-        ("benchmark.json", {"train_fractions": "all"}),
-        ("benchmark.json", {"train_fractions": ["x"]}),
-        ("benchmark.json", {"mask_labels": None}),
+        ("environment.json", {"versions": 3}),
+        ("protocol.json", {"conditions": "all"}),
+        ("protocol.json", {"conditions": [["x", 0]]}),
+        ("protocol.json", {"conditions": [[1, None]]}),
+        ("protocol.json", {"conditions": None}),
         ("benchmark.json", {"kind": {}}),
     ],
     ids=str,
@@ -140,6 +144,14 @@ def test_targets_of_other_shapes(arrays: dict[str, np.ndarray], folder: Path, ca
     np.savez(folder / "targets.npz", **arrays)
     assert summary(folder) == 2
     assert "targets.npz" in capsys.readouterr().err
+
+
+def test_scores_of_other_images(folder: Path, capsys) -> None:
+    store = Store(folder)
+    store.load()
+    np.savez(store.scores_path(next(iter(store.runs))), logits=np.ones((13, 2), np.float32))
+    assert summary(folder) == 2
+    assert "scores (13, 2) for targets (12, 2)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from gatlabel.experiments import end_to_end
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
 from gatlabel.training import TrainConfig
 from tests.experiments.synthetic import SMALL
 
-ALL = Setting()
+ALL = Condition()
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def backend(tiny_csv: Path) -> end_to_end.EndToEndBackend:
 
 def test_trials_are_factors_on_the_recipe_and_judged_on_held_out_pictures(backend) -> None:
     usual = {"lr": 1.0, "weight_decay": 1.0, "shrinkage": 1.0}
-    config = backend._config(Contender("gat"), ALL, {**usual, "lr": 0.3}, 7)
+    config = backend._config(Method("gat"), ALL, {**usual, "lr": 0.3}, 7)
     assert config.optimizer.lr == pytest.approx(0.3 * backend.train.optimizer.lr)
     assert config.head.residual_decay == pytest.approx(0.1)
     assert (config.run.seed, config.run.keep) == (7, "last")
-    first = backend.tune(Contender("gat", "conditional"), ALL, usual, 7)
+    first = backend.tune(Method("gat", "conditional"), ALL, usual, 7)
     assert 0 < first <= 1
-    assert backend.tune(Contender("gat", "conditional"), ALL, usual, 7) == first
+    assert backend.tune(Method("gat", "conditional"), ALL, usual, 7) == first
 
 
 def test_pictures_are_read_once_a_process(backend, monkeypatch) -> None:
@@ -47,8 +47,8 @@ def test_pictures_are_read_once_a_process(backend, monkeypatch) -> None:
     read, reads = end_to_end.read_task, []
     monkeypatch.setattr(end_to_end, "read_task", lambda c: (reads.append(c), read(c))[1])
     usual = {"lr": 1.0, "weight_decay": 1.0, "shrinkage": 1.0}
-    whole, cut = backend.run(Contender("gat", "conditional"), ALL, usual, 0, True)
-    assert cut.contender.edges == "cut"
+    whole, cut = backend.run(Method("gat", "conditional"), ALL, usual, 0, True)
+    assert cut.method.edges == "ablated"
     assert whole.logits.shape == cut.logits.shape
-    backend.tune(Contender("linear"), ALL, usual, 0)
+    backend.tune(Method("linear"), ALL, usual, 0)
     assert len(reads) == 1

@@ -9,8 +9,9 @@ import pytest
 
 from gatlabel.experiments import BenchmarkResult
 from gatlabel.experiments.comparisons import compare
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
+from gatlabel.experiments.report import markdown_document
 from gatlabel.experiments.runner import run_on
 from gatlabel.experiments.splits import Roles
 from gatlabel.labels import LabelSet
@@ -55,21 +56,23 @@ def test_too_few_positives_leave_the_table_of_runs(tmp_path: Path, images: int) 
     assert "nan" not in page
     assert "None" not in page.replace("<dd>None</dd>", "")  # the machine's GPU
     assert (images > 0) == ("points (no interval)" in page)
-    assert BenchmarkResult.load(options.folder).document() == result.document()
+    assert markdown_document(BenchmarkResult.load(options.folder)) == table
 
 
 def test_twenty_positives_give_intervals(tmp_path: Path) -> None:
     _, result = few_positives(tmp_path, 20)
     assert all(c.difference.low <= c.difference.high for c in result.comparisons)
-    assert "intervals" not in result.protocol
+    assert "intervals" not in result.data_sets["made up"].protocol
 
 
 def test_comparisons_need_no_folder() -> None:
     rng = np.random.default_rng(0)
     targets = (rng.random((60, 3)) < 0.5).astype(np.float32)
-    both, noise = [Contender("linear"), Contender("csra")], rng.normal(0, 1, (60, 3))
+    both, noise = [Method("linear"), Method("csra")], rng.normal(0, 1, (60, 3))
     clear = {"linear": noise, "csra": targets}
     read: list[int] = []
-    found = compare(both, [Setting()], [0], targets, lambda who, *_: clear[who.head], read.append)
+    found = compare(
+        both, [Condition()], [0], targets, lambda method, *_: clear[method.head], read.append
+    )
     assert found[0].better
     assert sum(read) == 2

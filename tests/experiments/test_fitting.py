@@ -9,18 +9,14 @@ from scipy.stats import ttest_rel
 
 from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.errors import InputError
-from gatlabel.experiments.fitting import (
-    Features,
-    FitOptions,
-    fit_head,
-    predict,
-)
-from gatlabel.experiments.head_groups import FASTEST, head_groups, pull_back
+from gatlabel.experiments.fitting import Features, fit_head, predict
+from gatlabel.experiments.optimizing import FASTEST, FitOptions, head_groups, pull_back
 from gatlabel.experiments.tuning import FROZEN_SPACE, best_trial, trial_options
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.missing import make_completion
 from gatlabel.missing.starting import completed_start
 from gatlabel.nn import HEADS, LinearHead
+from gatlabel.nn.heads.protocols import starts_linear
 
 QUICK = FitOptions(
     lr=0.05, weight_decay=0.01, shrinkage=0.1, epochs=3, least_steps=40, batch_size=20
@@ -182,8 +178,8 @@ def test_what_can_be_told_apart_is_what_a_paired_t_test_says(gaps: list[float], 
     assume(np.std(gaps) > 1e-6)
     p = ttest_rel(best, other, alternative="greater").pvalue
     assume(abs(p - 0.05) > 1e-6)
-    settings = [{"lr": 1.0, "weight_decay": d, "shrinkage": 0.1} for d in (1.0, 2.0)]
-    kept = best_trial({0: best.tolist(), 1: other.tolist()}, settings)
+    trials = [{"lr": 1.0, "weight_decay": d, "shrinkage": 0.1} for d in (1.0, 2.0)]
+    kept = best_trial({0: best.tolist(), 1: other.tolist()}, trials)
     assert kept == (1 if p > 0.05 else 0)
 
 
@@ -213,7 +209,7 @@ class TestALinearStart:
         start = self.start(data)
         size = float(start.weight.square().mean().sqrt())
         head = LinearHead(6, 4)
-        held = head.start_linear(start.weight, start.bias)
+        held = head.init_linear(start.weight, start.bias)
         groups = head_groups(head, FitOptions(lr=rate, hold=3 * size), held)
         with torch.no_grad():
             head.linear.weight.add_(1)
@@ -316,7 +312,7 @@ class TestALinearStart:
         graph = LabelGraph.from_edges([("a", "b", 1.0)], list("abcd"), relation="similarity")
         hidden = data[1].clone()
         hidden[::3, 1] = -1
-        options = {"hidden": 8, "kinship": 0.0} if kind == "gat" else {}
+        options = {"hidden": 8, "similarity_weight": 0.0} if kind == "gat" else {}
         for targets in (data[1], hidden):
             asked = []
 
@@ -337,7 +333,7 @@ class TestALinearStart:
         counts = Cooccurrence.from_targets(data[1].numpy(), list("abcd"))
         head = HEADS[kind](6, graph=counts.graph("complete"))
         start = self.start(data)
-        held = head.start_linear(start.weight, start.bias)
+        held = head.init_linear(start.weight, start.bias) if starts_linear(head) else []
         groups = head_groups(head, FitOptions(), held)
         ids = [id(p) for group in groups for p in group["params"]]
         assert sorted(ids) == sorted(map(id, head.parameters()))  # each once
@@ -350,4 +346,4 @@ class TestALinearStart:
 
     def test_another_shape_is_refused(self) -> None:
         with pytest.raises(InputError, match=r"weights \(4, 6\)"):
-            LinearHead(6, 4).start_linear(torch.zeros(4, 5), torch.zeros(4))
+            LinearHead(6, 4).init_linear(torch.zeros(4, 5), torch.zeros(4))

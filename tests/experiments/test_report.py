@@ -18,28 +18,30 @@ from gatlabel.experiments.comparisons import (
     pairs,
 )
 from gatlabel.experiments.config import HEADS_COMPARED
-from gatlabel.experiments.contenders import Contender, contenders
-from gatlabel.experiments.outcome import METRICS, THIRDS, Setting
+from gatlabel.experiments.dataset_result import DataSetResult
+from gatlabel.experiments.methods import Method, list_methods
+from gatlabel.experiments.outcome import METRICS, THIRDS, Condition
+from gatlabel.experiments.records import COSTS, Run, Scope
 from gatlabel.experiments.report import render
 from gatlabel.experiments.result import BenchmarkResult
 from gatlabel.experiments.statistics import Difference
-from gatlabel.experiments.store import COSTS, Run
-from gatlabel.experiments.tables import interval, markdown, mean_and_deviation, result_rows
-from gatlabel.experiments.verdict import points, verdict
+from gatlabel.experiments.tables import Table, markdown, result_tables
+from gatlabel.experiments.verdict import verdict
+from gatlabel.experiments.wording import interval, mean_and_deviation, points
 
-OWN, BARE = Contender("gat", "npmi"), Contender("gat", edges="none")
-ALL = Setting()
+OWN, BARE = Method("gat", "npmi"), Method("gat", edges="none")
+ALL = Condition()
 
 
-def comparison(ours: Contender, against: str, value: float, p: float | None = 0.001,
-               where: Setting = ALL) -> Comparison:  # fmt: skip
+def comparison(ours: Method, against: str, value: float, p: float | None = 0.001,
+               condition: Condition = ALL) -> Comparison:  # fmt: skip
     spread = 0.001 if p is not None and p < 0.05 else 2 * abs(value) + 0.01
     difference = Difference(value, value - spread, value + spread, p or 1.0)
-    return Comparison(where, ours, Contender("linear"), against, difference, p)
+    return Comparison(condition, ours, Method("linear"), against, difference, p)
 
 
 def said(*comparisons: Comparison) -> str:
-    return " ".join(verdict(comparisons, [ALL]))
+    return " ".join(verdict({"photos": comparisons}, [ALL]))
 
 
 def test_edges_that_matter() -> None:
@@ -51,7 +53,7 @@ def test_edges_that_matter() -> None:
     assert text == (
         "On this data the edges matter: gat · npmi gains +1.2 points (95 % interval +1.1 to +1.3) "
         "to random edges of the same degrees and +2.0 points (95 % interval +1.9 to +2.1) to no "
-        "edges. Better than the linear head: 1 of 1 contenders, most of all gat · npmi, "
+        "edges. Better than the linear head: 1 of 1 methods, most of all gat · npmi, "
         "+3.0 points (95 % interval +2.9 to +3.1)."
     )
 
@@ -78,7 +80,7 @@ def test_nothing_helps() -> None:
     )  # fmt: skip
     assert "no graph is better than random edges of the same degrees" in text
     assert "Worse than its own form without edges: gat · npmi −2.0 points" in text
-    assert "No contender is better than the linear head." in text
+    assert "No method is better than the linear head." in text
     assert "Worse than linear: gat · npmi −3.0 points" in text
 
 
@@ -88,7 +90,7 @@ def test_a_graph_that_is_worse_than_random_edges_is_named() -> None:
 
 
 def test_completion_against_its_controls() -> None:
-    npmi, complete = (Contender("linear", g, unknown="complete") for g in ("npmi", "complete"))
+    npmi, complete = (Method("linear", g, unknown="complete") for g in ("npmi", "complete"))
     assert "better than completion without edges: linear · npmi" in said(
         comparison(npmi, COMPLETED_WITHOUT, 0.01), comparison(complete, COMPLETED_WITHOUT, 0.0, 0.9)
     )
@@ -110,13 +112,12 @@ def test_no_head_is_called_tuned(p: float) -> None:
 
 
 def test_settings_are_told_apart() -> None:
-    few = Setting(0.1, 0.5)
-    lines = verdict(
-        [comparison(OWN, LINEAR, 0.01), comparison(OWN, LINEAR, 0.0, 1.0, few)], [few, ALL]
-    )
+    few = Condition(0.1, 0.5)
+    both = [comparison(OWN, LINEAR, 0.01), comparison(OWN, LINEAR, 0.0, 1.0, few)]
+    lines = verdict({"photos": both}, [ALL, few])
     assert len(lines) == 2
     assert "most of all" in lines[0]
-    assert "targets hidden: no contender is better" in lines[1]
+    assert "targets hidden: no method is better" in lines[1]
 
 
 def test_figures_as_text() -> None:
@@ -126,17 +127,19 @@ def test_figures_as_text() -> None:
     assert mean_and_deviation([float("nan")]) == "–"
     assert interval(comparison(OWN, LINEAR, 0.01)) == "+1.0 [+0.9, +1.1] *"
     assert interval(comparison(OWN, LINEAR, 0.01, None)) == "+1.0 [−2.0, +4.0]"
-    table = markdown(["a", "b"], [["x|y", "1"]])
+    table = markdown(Table("", ["a", "b"], [["x|y", "1"]]))
     assert table.splitlines() == ["| a    | b |", "|------|---|", "| x\\|y | 1 |"]
 
 
 @pytest.mark.parametrize("head", ["linear", "gat"])
 def test_a_benchmark_of_completion_has_no_empty_column_of_differences(head: str) -> None:
-    everyone = contenders((head,), ("npmi",), ("ignore", "complete"))
+    everyone = list_methods((head,), ("npmi",), ("ignore", "complete"))
     found = [Comparison(ALL, ours, theirs, against, Difference(0.01, 0.0, 0.02, 0.04), None)
              for ours, theirs, against, _ in pairs(everyone)]  # fmt: skip
-    runs = [Run(who, ALL, 0, dict.fromkeys((*METRICS, *THIRDS, *COSTS), 0.5)) for who in everyone]
-    names, rows = result_rows(runs, found, everyone, ALL)
+    values = dict.fromkeys((*METRICS, *THIRDS, *COSTS), 0.5)
+    runs = [Run(method, ALL, 0, values) for method in everyone]
+    one = DataSetResult(Path(), Scope("", "", everyone, [ALL], 1, {}), runs, found, {})
+    _, names, rows = result_tables({"photos": one}, ALL)[0]
     columns = [k for k, name in enumerate(names) if name.startswith("Δ")]
     shown = [names[k] for k in columns]
     assert shown[0] == "Δ linear"
@@ -173,21 +176,19 @@ class Checker(HTMLParser):
 
 
 def test_the_page_is_whole_and_escapes_names() -> None:
-    everyone = contenders(["gat"], ["<b>&.json"], ["ignore"])
-    settings = [Setting(), Setting(0.1)]
+    everyone = list_methods(["gat"], ["<b>&.json"], ["ignore"])
+    conditions = [Condition(), Condition(0.1)]
+    scope = Scope("Graphs <i>", "photos", everyone, conditions, 2, {"data": "x < y"})
     columns = (*METRICS, *THIRDS, *COSTS)
-    runs = [
-        Run(who, where, seed, dict.fromkeys(columns, 0.5 + 0.1 * seed))
-        for who in everyone for where in settings for seed in (0, 1)
-    ]  # fmt: skip
+    runs = [Run(*key, dict.fromkeys(columns, 0.5 + 0.1 * key[-1])) for key in scope.keys]
+    difference = Difference(0.01, 0.0, 0.02, 0.2)
     found = [
-        Comparison(where, a, b, against, Difference(0.01, 0.0, 0.02, 0.2), 0.4 if tested else None)
-        for where in settings for a, b, against, tested in pairs(everyone)
+        Comparison(condition, a, b, against, difference, 0.4 if tested else None)
+        for condition in conditions for a, b, against, tested in pairs(everyone)
     ]  # fmt: skip
-    machine = {"versions": {"torch": "2"}, "cores": 2}
-    result = BenchmarkResult(
-        None, "Graphs <i>", everyone, settings, (0, 1), runs, found, {"data": "x < y"}, machine
-    )
+    environment = {"versions": {"torch": "2"}, "cores": 2}
+    one = DataSetResult(Path(), scope, runs, found, environment)
+    result = BenchmarkResult({"photos": one})
     page = Checker()
     page.feed(render(result))
     page.close()
@@ -196,21 +197,21 @@ def test_the_page_is_whole_and_escapes_names() -> None:
     text = " ".join(page.words)
     assert result.verdict[0] in text
     assert "gat · <b>&.json · permuted labels" in text
-    assert "share of training pictures" in text
+    assert "share of training images" in text
 
 
 def test_every_curve_can_be_told_from_the_others() -> None:
-    everyone = [who for who in contenders(HEADS_COMPARED, ["npmi"], ["ignore"])
-                if who.edges in ("own", "none")]  # fmt: skip
+    everyone = [method for method in list_methods(HEADS_COMPARED, ["npmi"], ["ignore"])
+                if method.edges in ("own", "none")]  # fmt: skip
     colours = _colours(everyone)
-    assert len({(colours[who], who.is_control) for who in everyone}) == len(everyone)
+    assert len({(colours[method], method.is_control) for method in everyone}) == len(everyone)
     style = (Path(gatlabel.report.__file__).parent / "assets" / "report.css").read_text()
     assert all(f".{colour} {{ --c:" in style for colour in colours.values())
 
 
 def test_hundredths_do_not_fill_the_chart() -> None:
     tiny = Difference(0.0001, -0.0001, 0.0002, 0.5)
-    chart = difference_chart([Comparison(ALL, OWN, BARE, NO_EDGES, tiny, 1.0)], "it")
+    chart = difference_chart([("photos", Comparison(ALL, OWN, BARE, NO_EDGES, tiny, 1.0))], "it")
     drawn = re.search(r'class="interval[^"]*" d="M([\d.]+) [\d.]+H([\d.]+)"', chart)
     assert drawn is not None
     start, end = map(float, drawn.groups())

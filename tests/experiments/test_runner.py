@@ -17,10 +17,12 @@ import torch
 from gatlabel.errors import InputError
 from gatlabel.experiments import BenchmarkResult
 from gatlabel.experiments.comparisons import compare
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting, inference_microseconds, parameter_count
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition, inference_microseconds, parameter_count
+from gatlabel.experiments.records import Run
+from gatlabel.experiments.report import markdown_document
 from gatlabel.experiments.runner import run_on
-from gatlabel.experiments.store import Run, Store
+from gatlabel.experiments.store import Store
 from gatlabel.metrics import evaluate_scores
 from gatlabel.nn import QueryHead
 from gatlabel.nn.options import Linear, Query
@@ -41,8 +43,8 @@ def test_everything_is_written(finished) -> None:
     options, _, _, result = finished
     files = {path.name for path in options.folder.iterdir()}
     assert {"results.csv", "tuning.csv", "table.md", "report.html", "comparisons.json"} <= files
-    assert {"machine.json", "protocol.json", "benchmark.json", "targets.npz", "scores"} <= files
-    about = json.loads((options.folder / "machine.json").read_text())
+    assert {"environment.json", "protocol.json", "benchmark.json", "targets.npz", "scores"} <= files
+    about = json.loads((options.folder / "environment.json").read_text())
     assert about["runs"] == len(result.runs)
     assert about["seconds"] > 0
     with (options.folder / "results.csv").open() as file:
@@ -71,28 +73,26 @@ def test_figures_follow_from_the_saved_scores(finished) -> None:
 
 def test_a_run_can_be_repeated_by_hand(finished) -> None:
     options, _, backend, result = finished
-    run = next(
-        r for r in result.runs if r.contender == Contender("gat", "complete") and r.seed == 1
-    )
+    run = next(r for r in result.runs if r.method == Method("gat", "complete") and r.seed == 1)
     chosen = {name: run.values[name] for name in ("lr", "weight_decay", "hold", "shrinkage")}
-    outcomes = backend.run(run.contender, run.setting, chosen, 1, True)
+    outcomes = backend.run(run.method, run.condition, chosen, 1, True)
     store = Store(options.folder)
     for outcome in outcomes:
-        saved = store.read_scores((outcome.contender, run.setting, 1))
+        saved = store.read_scores((outcome.method, run.condition, 1))
         np.testing.assert_allclose(outcome.logits, saved, atol=1e-6)
-    assert [o.contender.edges for o in outcomes] == ["own", "cut"]
+    assert [o.method.edges for o in outcomes] == ["own", "ablated"]
 
 
 def test_the_tuned_options_are_the_best_of_the_tuning_split(finished) -> None:
     options, _, _, result = finished
     with (options.folder / "tuning.csv").open() as file:
         trials = list(csv.DictReader(file))
-    for who in {run.contender for run in result.runs if run.contender.edges != "cut"}:
+    for method in {run.method for run in result.runs if run.method.edges != "ablated"}:
         own = [t for t in trials if (t["head"], t["graph"], t["edges"]) == (
-            who.head, who.graph, who.edges)]  # fmt: skip
+            method.head, method.graph, method.edges)]  # fmt: skip
         assert len(own) == 2  # the same budget for all
         best = max(own, key=lambda t: float(t["mAP"]))
-        used = {run.values["lr"] for run in result.runs if run.contender == who}
+        used = {run.values["lr"] for run in result.runs if run.method == method}
         assert used == {float(best["lr"])}
 
 
@@ -101,8 +101,8 @@ def test_seeds_are_paired(finished) -> None:
     _, _, backend, _ = finished
     still = dataclasses.replace(backend, fit=dataclasses.replace(QUICK, lr=1e-12))
     logits = [
-        still.run(who, Setting(), {}, 5, False)[0].logits
-        for who in (Contender("linear"), Contender("gat", "complete"))
+        still.run(method, Condition(), {}, 5, False)[0].logits
+        for method in (Method("linear"), Method("gat", "complete"))
     ]
     np.testing.assert_allclose(*logits, atol=1e-4)
 
@@ -121,7 +121,7 @@ def test_loading_computes_the_same(finished) -> None:
     options, _, _, result = finished
     loaded = BenchmarkResult.load(options.folder)
     assert loaded.comparisons == result.comparisons
-    assert loaded.document() == result.document()
+    assert markdown_document(loaded) == markdown_document(result)
 
 
 def test_without_scores_there_is_nothing_to_compute_from(finished, tmp_path: Path) -> None:
@@ -187,26 +187,6 @@ def test_more_seeds_add_runs_to_the_old(finished, tmp_path: Path) -> None:
     ]
 
 
-def test_results_older_than_an_option_can_be_read_but_not_gone_on_with(finished, tmp_path) -> None:
-    options, task, backend, result = finished
-    folder = shutil.copytree(options.folder, tmp_path / "old")
-    for file in ("tuning.csv", "results.csv"):
-        rows = rows_of(folder / file)
-        with (folder / file).open("w", newline="") as written:
-            columns = [name for name in rows[0] if name != "hold"]
-            writer = csv.DictWriter(written, columns, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-    read = BenchmarkResult.load(folder)
-    figures = [(run.key, run.values["mAP"]) for run in result.runs]
-    assert [(run.key, run.values["mAP"]) for run in read.runs] == [
-        (key, pytest.approx(value, abs=1e-6)) for key, value in figures
-    ]
-    old = dataclasses.replace(options, output=folder, seeds=3)
-    with pytest.raises(InputError, match=r"another version, .*hold=nan"):
-        run_on(old, task, lambda: backend, lambda line: None)
-
-
 def test_heads_take_their_own_options(tmp_path: Path) -> None:
     task, backend = benchmark(tmp_path / "data")
     query = Query(hidden=8, heads=2, layers=2, self_attention=True)
@@ -218,26 +198,8 @@ def test_heads_take_their_own_options(tmp_path: Path) -> None:
     backend = dataclasses.replace(backend, heads=heads)
     result = run_on(options, task, lambda: backend, lambda line: None)
     own = QueryHead(WIDTH, 6, hidden=8, heads=2, layers=2, self_attention=True)
-    parameters = {run.contender.head: run.values["parameters"] for run in result.runs}
+    parameters = {run.method.head: run.values["parameters"] for run in result.runs}
     assert parameters["query"] == parameter_count(own)
-
-
-@pytest.mark.parametrize(("file", "column"), [("tuning.csv", "lr"), ("results.csv", "shrinkage")])
-def test_settings_of_another_version_are_refused(finished, tmp_path: Path, file, column) -> None:
-    options, task, backend, result = finished
-    folder = shutil.copytree(options.folder, tmp_path / "old")
-    rows = rows_of(folder / file)
-    for row in rows:
-        row[column] = "0.03"
-    with (folder / file).open("w", newline="") as written:
-        writer = csv.DictWriter(written, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    old = dataclasses.replace(options, output=folder)
-    with pytest.raises(InputError, match=f"another version, .*{column}=0.03"):
-        run_on(dataclasses.replace(old, seeds=3), task, lambda: backend, lambda line: None)
-    # what is finished is only reported
-    assert run_on(old, task, lambda: backend, lambda line: None).table() == result.table()
 
 
 def test_an_interruption_before_the_first_run_leaves_a_usable_folder(finished, tmp_path) -> None:
@@ -275,7 +237,7 @@ def test_a_trial_without_any_positive_can_be_read_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
     options = {"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 0.9}
     store.begin({}, np.ones((2, 1), np.float32), ("cat",), np.ones(1, np.int64))
-    store.add_trial(Contender("linear"), Setting(), 1000, 0, options, float("nan"))
+    store.add_trial((Method("linear"), Condition(), 1000), 0, options, float("nan"))
     again = Store(tmp_path)
     again.load()
     assert np.isnan(list(again.trials.values())).tolist() == [True]
@@ -299,13 +261,13 @@ def test_inference_is_timed_until_a_gpu_is_done(monkeypatch) -> None:
 
 
 def test_a_third_is_a_third_when_read_again(tmp_path: Path) -> None:
-    who, where = Contender("linear"), Setting(1 / 3, 0.1)
+    method, condition = Method("linear"), Condition(1 / 3, 0.1)
     store = Store(tmp_path)
     store.begin({}, np.eye(2, dtype=np.float32), ("a", "b"), np.ones(2, dtype=np.int64))
-    store.add_run(Run(who, where, 0, {"mAP": 1 / 3}), np.eye(2, dtype=np.float32))
+    store.add_run(Run(method, condition, 0, {"mAP": 1 / 3}), np.eye(2, dtype=np.float32))
     again = Store(tmp_path)
     again.load()
-    assert again.runs[who, where, 0].values["mAP"] == pytest.approx(1 / 3)
+    assert again.runs[method, condition, 0].values["mAP"] == pytest.approx(1 / 3)
     assert rows_of(store.results)[0]["hidden"] == "0.1"
 
 
@@ -315,12 +277,12 @@ def test_fractions_and_a_cut_tuning_split(tmp_path: Path) -> None:
         tmp_path / "out", graphs=("conditional",), train_fractions=(0.4, 1.0), trials=1, seeds=1
     )
     result = run_on(options, task, lambda: backend, lambda line: None)
-    assert [s.fraction for s in result.settings] == [1.0, 0.4]
+    assert [s.fraction for s in result.conditions] == [1.0, 0.4]
     assert "With 40% of the pictures" in " ".join(result.verdict)
     assert "Curves" in (options.folder / "report.html").read_text()
-    value = backend.tune(Contender("linear"), Setting(0.4), {}, 1000)
+    value = backend.tune(Method("linear"), Condition(0.4), {}, 1000)
     assert 0 < value <= 1
-    assert value != backend.tune(Contender("linear"), Setting(0.4), {}, 1001)
+    assert value != backend.tune(Method("linear"), Condition(0.4), {}, 1001)
 
 
 def test_heads_that_take_maps(tmp_path: Path) -> None:
@@ -330,16 +292,16 @@ def test_heads_that_take_maps(tmp_path: Path) -> None:
         trials=1, seeds=1,
     )  # fmt: skip
     result = run_on(options, task, lambda: backend, lambda line: None)
-    heads = {run.contender.head for run in result.runs}
+    heads = {run.method.head for run in result.runs}
     assert heads == {"linear", "csra", "conditioned"}
 
 
-def test_an_identical_contender_is_no_different() -> None:
+def test_an_identical_method_is_no_different() -> None:
     rng = np.random.default_rng(0)
     targets = (rng.random((40, 3)) < 0.5).astype(np.float32)
     scores = rng.normal(size=(40, 3)).astype(np.float32)
-    both = [Contender("linear"), Contender("csra")]
-    found = compare(both, [Setting()], [0, 1], targets, lambda *key: scores)
+    both = [Method("linear"), Method("csra")]
+    found = compare(both, [Condition()], [0, 1], targets, lambda *key: scores)
     assert [(c.difference.value, c.corrected, c.better) for c in found] == [(0, 1, False)]
 
 
@@ -350,6 +312,7 @@ from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 from tests.experiments.synthetic import benchmark, config
+from gatlabel.experiments.report import markdown_document
 from gatlabel.experiments.runner import run_on
 folder = Path(sys.argv[1])
 task, backend = benchmark(folder / "data")
@@ -421,7 +384,7 @@ def test_hidden_labels_and_their_treatments(tmp_path: Path) -> None:
         mask_labels=(0.5, "single"), unknown=("ignore", "negative", "prior", "complete"),
     )  # fmt: skip
     result = run_on(options, task, lambda: backend, lambda line: None)
-    assert [who.title for who in result.contenders] == [
+    assert [method.title for method in result.methods] == [
         "linear",
         "linear · unknown: negative",
         "linear · unknown: prior",
@@ -429,8 +392,8 @@ def test_hidden_labels_and_their_treatments(tmp_path: Path) -> None:
         "linear · conditional:top_k=2 · unknown: complete · completed with no edges",
         "linear · conditional:top_k=2 · unknown: complete · completed with random edges",
     ]
-    half = Setting(1.0, 0.5)
-    scores = [Store(options.folder).read_scores((who, half, 0)) for who in result.contenders]
+    half = Condition(1.0, 0.5)
+    scores = [Store(options.folder).read_scores((method, half, 0)) for method in result.methods]
     assert len({array.tobytes() for array in scores}) == len(scores)
     text = " ".join(result.verdict)
     assert "With 50% of the targets hidden" in text

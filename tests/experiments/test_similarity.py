@@ -9,12 +9,12 @@ import torch
 from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.errors import InputError
 from gatlabel.experiments import similarity
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
 from gatlabel.experiments.runner import make_plan
 from tests.experiments.synthetic import NAMES, benchmark, config
 
-WHERE = Setting(1.0, 0.0)
+WHERE = Condition(1.0, 0.0)
 
 
 def test_what_is_chosen_is_what_heads_share(tmp_path: Path, monkeypatch) -> None:
@@ -29,11 +29,11 @@ def test_what_is_chosen_is_what_heads_share(tmp_path: Path, monkeypatch) -> None
     _, backend = benchmark(tmp_path)
     rows = np.arange(len(backend.data.train.targets))
     for edges in ("own", "random", "permuted"):
-        head, _, _ = backend._trained(Contender("gat", "similarity", edges), WHERE, {}, 0, rows)
+        head, _, _ = backend._trained(Method("gat", "similarity", edges), WHERE, {}, 0, rows)
         features, targets = asked[-1]
         assert features.shape == (len(targets), 8)
         choice = assembled(targets, Used("names", 0.5, weights))
-        sharing = head.sharing()
+        sharing = head.mixing_matrix()
         assert sharing is not None
         torch.testing.assert_close(
             sharing.sum(1), 1 + choice.strengths(), rtol=1e-5, atol=1e-5
@@ -50,10 +50,10 @@ def test_where_nothing_is_chosen_there_are_no_edges(tmp_path: Path, monkeypatch)
     _, backend = benchmark(tmp_path)
     rows = np.arange(len(backend.data.train.targets))
     own, none = (
-        backend._trained(Contender("gat", *rest), WHERE, {}, 0, rows)[0]
+        backend._trained(Method("gat", *rest), WHERE, {}, 0, rows)[0]
         for rest in (("similarity",), (None, "none"))
     )
-    assert own.sharing() is None
+    assert own.mixing_matrix() is None
     for left, right in zip(own.parameters(), none.parameters(), strict=True):
         assert torch.equal(left, right)
 
@@ -68,18 +68,18 @@ def test_a_choice_is_made_once_for_the_same_images(tmp_path: Path, monkeypatch) 
     _, backend = benchmark(tmp_path)
     rows = np.arange(len(backend.data.train.targets))
     for seed in (0, 0, 1):
-        backend._trained(Contender("gat", "similarity"), WHERE, {}, seed, rows)
+        backend._trained(Method("gat", "similarity"), WHERE, {}, seed, rows)
     assert len(made) == 2
 
 
 def test_the_plan_has_it_with_controls_and_end_to_end_refuses_it(tmp_path: Path) -> None:
     task, _ = benchmark(tmp_path)
     plan = make_plan(config(tmp_path, graphs=("similarity",), heads=("gat",)), task)
-    assert {who.edges for who in plan.contenders if who.graph} == {
+    assert {method.edges for method in plan.methods if method.graph} == {
         "own",
         "random",
         "permuted",
-        "cut",
+        "ablated",
     }
     with pytest.raises(InputError, match="only with mode=frozen"):
         config(tmp_path, graphs=("similarity",), mode="end-to-end")

@@ -7,11 +7,8 @@ import pytest
 
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
 from gatlabel.experiments.runner import run_on
 from gatlabel.experiments.splits import cut_for_tuning, roles
-from gatlabel.experiments.store import Store
 from gatlabel.labels import LabelSet
 from tests.experiments.synthetic import NoPictures, benchmark, config
 
@@ -86,15 +83,3 @@ def test_a_benchmark_says_so_before_it_prepares_anything(tmp_path) -> None:
 
     with pytest.raises(InputError, match="no label is present in two"):
         run_on(config(tmp_path / "out", graphs=("complete",)), task, refuse, lambda line: None)
-
-
-def test_results_whose_options_were_chosen_by_no_score_are_refused(tmp_path) -> None:
-    task, backend = benchmark(tmp_path / "data")
-    options = config(tmp_path / "out", graphs=("complete",), seeds=1)
-    run_on(options, task, lambda: backend, lambda line: None)
-    store = Store(options.folder)
-    store.load()
-    trial = store.tried[0]
-    store.add_trial(Contender("linear"), Setting(), 1000, 0, trial, float("nan"))
-    with pytest.raises(InputError, match=r"tuning\.csv holds trials without an mAP"):
-        run_on(options, task, lambda: backend, lambda line: None)

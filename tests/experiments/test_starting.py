@@ -9,14 +9,15 @@ import torch
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.errors import InputError
 from gatlabel.experiments import starting
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.fitting import Features, FitOptions
+from gatlabel.experiments.fitting import Features
 from gatlabel.experiments.frozen import FrozenBackend
 from gatlabel.experiments.graphs import with_edges
-from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.optimizing import FitOptions
+from gatlabel.experiments.outcome import Condition
 from gatlabel.features import FeatureFile
 from gatlabel.graph import Cooccurrence
-from gatlabel.nn.heads.kin import Kin
+from gatlabel.nn.heads.shared_classifier import ClassifierMixing
 from tests.experiments.synthetic import NAMES, SMALL, benchmark, config
 
 
@@ -67,13 +68,14 @@ def test_heads_held_to_it_end_there(counted, tmp_path: Path, head: str) -> None:
     """Decay that allows no step away leaves ridge regression, of all but heads on maps."""
     _, backend = benchmark(tmp_path)
     options = {"lr": 0.001, "weight_decay": 900.0, "hold": 900.0, "shrinkage": 0.999}
-    who = Contender(head, "conditional" if head == "gat" else "")
+    method = Method(head, "conditional" if head == "gat" else "")
     scores = {}
     for start in ("ridge", "random"):
-        other = FrozenBackend(
-            backend.data, backend.train, SMALL, FitOptions(0, 0, 0, 2, 12, 16), start
+        fit = FitOptions(0, 0, 0, 2, 12, 16)
+        other = FrozenBackend(backend.data, backend.train, SMALL, fit, start)
+        scores[start] = torch.from_numpy(
+            other.run(method, Condition(), options, 0, False)[0].logits
         )
-        scores[start] = torch.from_numpy(other.run(who, Setting(), options, 0, False)[0].logits)
     if head == "csra":
         assert counted == []
         assert torch.equal(scores["ridge"], scores["random"])
@@ -92,7 +94,7 @@ def test_another_start_is_refused(tmp_path: Path) -> None:
         config(tmp_path, frozen_start="rigde")
 
 
-def test_contenders_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
+def test_methods_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     """Own, random and no edges: each is ridge regression with that prior, as it is held there."""
     _, backend = benchmark(tmp_path)
     vectors = np.random.default_rng(0).random((6, 3))
@@ -106,15 +108,15 @@ def test_contenders_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     counts = Cooccurrence.from_targets(targets.numpy(), NAMES)
     graph = counts.graph("knn", vectors=vectors, k=2)
     near = f"knn:vectors={tmp_path / 'vectors.npz'},k=2"
-    for who in (
-        Contender("gat", near),
-        Contender("gat", near, "random"),
-        Contender("gat", edges="none"),
+    for method in (
+        Method("gat", near),
+        Method("gat", near, "random"),
+        Method("gat", edges="none"),
     ):
-        edges = with_edges(graph, who.edges, counts, seed=3)
+        edges = with_edges(graph, method.edges, counts, seed=3)
         share = 0.5 * 3 / (3 + targets.sum(0)) if edges.relation == "similarity" else 0.0
-        kin = Kin(edges.edge_index, edges.edge_weight, 6, share)
+        kin = ClassifierMixing(edges.edge_index, edges.edge_weight, 6, share)
         start = ridge_start(learned, targets, kin.matrix())
-        (outcome,) = backend.run(who, Setting(), held, 3, False)
+        (outcome,) = backend.run(method, Condition(), held, 3, False)
         expected = reported @ start.weight.T + start.bias
         torch.testing.assert_close(torch.from_numpy(outcome.logits), expected, atol=2e-3, rtol=1e-3)

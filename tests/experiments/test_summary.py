@@ -14,32 +14,34 @@ from gatlabel.cli import main
 from gatlabel.cli.benchmark import _config, benchmark_parser
 from gatlabel.cli.parsing import parse
 from gatlabel.errors import InputError
-from gatlabel.experiments import BenchmarkResult, make_config, summarize
+from gatlabel.experiments import BenchmarkResult, make_config, write_report
+from gatlabel.experiments.comparison_tables import comparison_rows
 from gatlabel.experiments.comparisons import LINEAR, NO_EDGES, RANDOM
-from gatlabel.experiments.contenders import Contender
 from gatlabel.experiments.finished import command_of
-from gatlabel.experiments.outcome import Setting
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
+from gatlabel.experiments.report import markdown_document, render
+from gatlabel.experiments.result import corrected_together
 from gatlabel.experiments.runner import run_on
 from gatlabel.experiments.statistics import Difference, holm
 from gatlabel.experiments.store import Store
-from gatlabel.experiments.summary import Summary, corrected_together
-from gatlabel.experiments.summary_report import render_summary
-from gatlabel.experiments.summary_tables import contenders_of, csv_rows
-from gatlabel.experiments.summary_verdict import summary_verdict
+from gatlabel.experiments.tables import methods_of
+from gatlabel.experiments.verdict import verdict
 from gatlabel.nn.options import GAT
 from tests.experiments.synthetic import benchmark, config
 from tests.experiments.test_report import Checker, comparison
 
 GRAPH = "conditional:top_k=1"
-OWN, BARE = Contender("gat", "npmi"), Contender("gat", edges="none")
-ALL = Setting()
+OWN, BARE = Method("gat", "npmi"), Method("gat", edges="none")
+ALL = Condition()
 
 
 def run(folder: Path, name: str, **options) -> Path:
     task, backend = benchmark(folder.parent / f"{folder.name}-data")
     task = dataclasses.replace(task, name=name)
     given = {"graphs": (GRAPH,), "trials": 1, **options}
-    return run_on(config(folder, **given), task, lambda: backend, lambda line: None).folder
+    run_on(config(folder, **given), task, lambda: backend, lambda line: None)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +54,17 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def summary(folders) -> Summary:
-    return summarize(folders)
+def summary(folders) -> BenchmarkResult:
+    return BenchmarkResult.load(folders)
 
 
-def everything(summary: Summary) -> list:
-    return [c for result in summary.results.values() for c in result.comparisons]
+def everything(summary: BenchmarkResult) -> list:
+    return summary.comparisons
 
 
 def test_all_folders_are_corrected_together(folders, summary) -> None:
     tested = [c for c in everything(summary) if c.corrected is not None]
-    # by setting: no edges to linear, own edges to linear, no, random, permuted, cut
+    # by condition: no edges to linear, own edges to linear, no, random, permuted, cut
     assert len(tested) == 3 * 6
     assert [c.corrected for c in tested] == holm([c.difference.p for c in tested])
     alone = [c for f in folders for c in BenchmarkResult.load(f).comparisons]
@@ -73,19 +75,19 @@ def test_all_folders_are_corrected_together(folders, summary) -> None:
     ) > 0  # fmt: skip
 
 
-def test_contenders_by_data_set(summary) -> None:
+def test_methods_by_data_set(summary) -> None:
     parts = summary.table().split("\n\n")
     titles = [part.rstrip(":") for part in parts[::2]]
     names = ["mAP", "Δ linear", "Δ no edges", "Δ random edges"]
     assert titles == [*names, *(f"{name}, 50% of the pictures" for name in names)]
     scores = cells(parts[1])
-    assert scores[0] == ["contender", "photos", "scenes <voc>"]
+    assert scores[0] == ["method", "photos", "scenes <voc>"]
     rows = {row[0]: row[1:] for row in scores[2:]}
     assert "–" not in rows["linear"]
     assert rows[f"gat · {GRAPH}"][1] == rows[f"gcn · {GRAPH} · random edges"][0] == "–"
     assert "±" in rows[f"gat · {GRAPH}"][0]
     assert "[" in {row[0]: row[2] for row in cells(parts[3])[2:]}[f"gcn · {GRAPH}"]
-    assert cells(parts[9])[0] == ["contender", "photos"]  # the other has no such setting
+    assert cells(parts[9])[0] == ["method", "photos"]  # the other has no such setting
 
 
 def cells(table: str) -> list[list[str]]:
@@ -93,11 +95,11 @@ def cells(table: str) -> list[list[str]]:
 
 
 def test_the_three_files(folders, summary, tmp_path: Path) -> None:
-    summary.write(tmp_path / "out")
+    write_report(summary, tmp_path / "out")
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
-        "summary.html", "summary.md", "summary.csv"}  # fmt: skip
-    assert (tmp_path / "out" / "summary.md").read_text() == summary.document()
-    with (tmp_path / "out" / "summary.csv").open(newline="") as file:
+        "report.html", "table.md", "comparisons.json", "comparisons.csv"}  # fmt: skip
+    assert (tmp_path / "out" / "table.md").read_text() == markdown_document(summary)
+    with (tmp_path / "out" / "comparisons.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     every = everything(summary)
     assert len(rows) == len(every)
@@ -113,7 +115,7 @@ def test_the_three_files(folders, summary, tmp_path: Path) -> None:
 
 
 def test_the_page_is_whole_and_draws_every_test(summary) -> None:
-    html = render_summary(summary)
+    html = render(summary)
     page = Checker()
     page.feed(html)
     page.close()
@@ -127,32 +129,32 @@ def test_the_page_is_whole_and_draws_every_test(summary) -> None:
 
 
 def test_too_few_positives_leave_a_dash(summary) -> None:
-    nothing = Difference(math.nan, math.nan, math.nan, math.nan)
+    nothing = Difference(math.nan, None, None, None)
     holed = {
         name: dataclasses.replace(result, comparisons=[
             dataclasses.replace(c, difference=nothing) if c.ours.head == "gcn" else c
             for c in result.comparisons
         ])
-        for name, result in summary.results.items()
+        for name, result in summary.data_sets.items()
     }  # fmt: skip
-    found = Summary(corrected_together(holed), 2)
+    found = BenchmarkResult(corrected_together(holed))
     tested = [c for c in everything(found) if c.corrected is not None]
     assert len(tested) == 2 * 6  # what cannot be tested is not counted either
     assert all(c.ours.head == "gat" for c in tested)
-    assert "nan" not in found.document() + render_summary(found)
+    assert "nan" not in markdown_document(found) + render(found)
     assert f"| gcn · {GRAPH}  " in found.table()
     assert "Too few positives for some intervals: scenes <voc>." in found.verdict[0]
-    empty = [row for row in csv_rows(found.results) if row["ours"].startswith("gcn")]
+    empty = [row for row in comparison_rows(found.data_sets) if row["ours"].startswith("gcn")]
     assert {row["points"] + row["p"] for row in empty} == {""}
 
 
 def test_the_same_data_stays_apart_by_folder(folders, tmp_path: Path) -> None:
     other = shutil.copytree(folders[0], tmp_path / "other")
-    found = summarize([folders[0], other])
-    assert list(found.results) == ["photos · photos", "photos · other"]
+    found = BenchmarkResult.load([folders[0], other])
+    assert list(found.data_sets) == ["photos · photos", "photos · other"]
     assert found.verdict[0].startswith("Over 2 benchmarks: ")
     same = shutil.copytree(folders[0], tmp_path / "photos")
-    names = list(summarize([folders[0], same]).results)
+    names = list(BenchmarkResult.load([folders[0], same]).data_sets)
     assert names == [f"photos · {folders[0]}", f"photos · {same}"]
 
 
@@ -160,30 +162,28 @@ def test_folders_that_are_none(folders, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for wrong in (tmp_path / "empty", tmp_path / "missing"):
         with pytest.raises(InputError, match="is no folder of a benchmark"):
-            summarize([folders[0], wrong])
+            BenchmarkResult.load([folders[0], wrong])
     with pytest.raises(InputError, match="is given twice"):
-        summarize([folders[0], folders[0].parent / "." / "scenes" / ".." / "photos"])
+        BenchmarkResult.load([folders[0], folders[0].parent / "." / "scenes" / ".." / "photos"])
     with pytest.raises(InputError, match="at least one folder"):
-        summarize([])
-    with pytest.raises(InputError, match="list of folders"):
-        summarize(str(folders[0]))
+        BenchmarkResult.load([])
     bare = shutil.copytree(folders[0], tmp_path / "bare", ignore=shutil.ignore_patterns("scores"))
     with pytest.raises(InputError, match=r"bare holds no run with its scores"):
-        summarize([bare])
+        BenchmarkResult.load([bare])
 
 
 def test_an_unfinished_benchmark_is_named_with_the_command(folders, tmp_path: Path) -> None:
     folder = shutil.copytree(folders[0], tmp_path / "photos")
     store = Store(folder)
     store.load()
-    for key in [key for key in store.runs if key[1] == Setting(0.5)]:  # a whole setting
+    for key in [key for key in store.runs if key[1] == Condition(0.5)]:  # a whole setting
         store.scores_path(key).unlink()
     with pytest.raises(InputError, match=r"12 of 24 runs are missing; go on with: gatlabel") as e:
-        summarize([folder])
+        BenchmarkResult.load([folder])
     assert "--train-fractions 1.0,0.5 --trials 1" in str(e.value)
     (folder / "protocol.json").unlink()
     with pytest.raises(InputError, match=r"not finished: go on with: gatlabel benchmark graphs"):
-        summarize([folder])
+        BenchmarkResult.load([folder])
 
 
 def test_seeds_that_were_asked_for_are_waited_for(folders, tmp_path: Path) -> None:
@@ -192,13 +192,10 @@ def test_seeds_that_were_asked_for_are_waited_for(folders, tmp_path: Path) -> No
     assert about["seeds"] == 2
     (folder / "protocol.json").write_text(json.dumps({**about, "seeds": 4}))
     with pytest.raises(InputError, match=r"12 of 24 runs are missing.*--seeds 4"):
-        summarize([folder])
+        BenchmarkResult.load([folder])
     # fewer than there are: those of the last report
     (folder / "protocol.json").write_text(json.dumps({**about, "seeds": 1}))
     assert len(BenchmarkResult.load(folder).runs) == 6
-    del about["seeds"]  # as earlier versions wrote it
-    (folder / "protocol.json").write_text(json.dumps(about))
-    assert len(summarize([folder]).results["scenes <voc>"].runs) == 12
 
 
 @pytest.mark.parametrize(
@@ -229,7 +226,8 @@ def test_the_command_has_the_options_it_was_begun_with(kind, options) -> None:
 
 
 def said(**data_sets) -> str:
-    return " ".join(summary_verdict({n: list(cs) for n, cs in data_sets.items()}, [ALL]))
+    compared = {name: list(comparisons) for name, comparisons in data_sets.items()}
+    return " ".join(verdict({**compared, "not compared": []}, [ALL]))
 
 
 def test_the_verdict_counts_data_sets() -> None:
@@ -253,7 +251,7 @@ def test_the_verdict_where_nothing_helps() -> None:
         comparison(OWN, NO_EDGES, 0.0, 1.0),
         comparison(OWN, LINEAR, 0.0, 1.0),
         comparison(BARE, LINEAR, 0.03),
-        comparison(Contender("csra"), LINEAR, 0.02),
+        comparison(Method("csra"), LINEAR, 0.02),
     )
     assert said(a=nothing) == (
         "Over 1 data set: no graph is better than no edges. No head on a graph is better than the "
@@ -263,9 +261,10 @@ def test_the_verdict_where_nothing_helps() -> None:
 
 
 def test_the_verdict_on_completion() -> None:
-    who = Contender("linear", "npmi", unknown="complete", completion="own")
-    tested = [comparison(who, "ignore", 0.02), comparison(who, "completion without edges", 0, 1.0),
-              comparison(who, "completion with random edges", 0, 1.0)]  # fmt: skip
+    method = Method("linear", "npmi", unknown="complete", completion="own")
+    tested = [comparison(method, "ignore", 0.02),
+              comparison(method, "completion without edges", 0, 1.0),
+              comparison(method, "completion with random edges", 0, 1.0)]  # fmt: skip
     assert said(a=tested) == (
         "Over 1 data set: a head with unknown: complete is better than ignore on 1 of 1 (a). No "
         "head with unknown: complete is better or worse than completion without edges or "
@@ -274,7 +273,7 @@ def test_the_verdict_on_completion() -> None:
 
 
 def test_heads_stay_together(summary) -> None:
-    heads = [who.head for who in contenders_of(summary.results)]
+    heads = [method.head for method in methods_of(summary.data_sets)]
     assert heads == ["linear"] + ["gat"] * 5 + ["gcn"] * 5
 
 
@@ -284,10 +283,11 @@ def test_the_command(folders, tmp_path: Path, capsys) -> None:
     printed = capsys.readouterr().out
     assert "Over 2 data sets: " in printed
     assert "permuted labels" not in printed  # the page has the controls
-    assert (tmp_path / "out" / "summary.html").is_file()
+    assert (tmp_path / "out" / "report.html").is_file()
     (tmp_path / "file").write_text("")
     for wrong, message in (
         ([*words, "--output", str(tmp_path / "file")], "is no folder: give another"),
+        ([*words, "--output", str(folders[0])], "holds the runs of a benchmark"),
         (["benchmark", "summary"], "required: FOLDER"),
         (["benchmark", "summry"], "did you mean 'summary'"),
         (["benchmark", "summary", str(tmp_path)], "is no folder of a benchmark"),

@@ -13,9 +13,10 @@ from gatlabel.data.disk_cache import DiskCache
 from gatlabel.data.scenes import contact_sheet, read_scenes
 from gatlabel.deploy import export_model
 from gatlabel.errors import InputError
-from gatlabel.experiments.contenders import Contender
-from gatlabel.experiments.outcome import Setting
-from gatlabel.experiments.store import Run, Store
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
+from gatlabel.experiments.records import Run
+from gatlabel.experiments.store import Store
 from gatlabel.explain import EdgeExplanation, GraphExplanation
 from gatlabel.features import extract
 from gatlabel.files import write_json
@@ -43,7 +44,7 @@ def write_curves(path: Path) -> None:
 
 def add_run(path: Path) -> None:
     store = Store(path.parent)
-    run = Run(Contender("gat", "npmi"), Setting(1.0, 0.0), 0, {"mAP": 0.5})
+    run = Run(Method("gat", "npmi"), Condition(1.0, 0.0), 0, {"mAP": 0.5})
     path.parent.mkdir(exist_ok=True)
     store.add_run(run, np.random.default_rng(0).random((100, 10), np.float32))
 

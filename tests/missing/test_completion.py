@@ -116,18 +116,18 @@ def test_only_edges_of_the_graph_lend_evidence() -> None:
 def test_kin_share_classifiers_and_company_does_not() -> None:
     edges = [("fork", "knife", 2.0), ("knife", "fork", 1.0), ("cow", "knife", 6.0)]
     kin = LabelGraph.from_edges(edges, NAMES, relation="similarity")
-    sharing = make_completion("complete", TARGETS, kin, kinship=0.4).sharing()
+    sharing = make_completion("complete", TARGETS, kin, similarity_weight=0.4).mixing_matrix()
     expected = torch.eye(5).double()
     fork, knife = (float((TARGETS[:, k] == 1).sum()) for k in (0, 1))
     expected[0, 1] = 0.4 * 3 / (3 + fork)  # the more are known, the less they take
     expected[1, 0], expected[1, 2] = 0.1 * 3 / (3 + knife), 0.3 * 3 / (3 + knife)
     torch.testing.assert_close(sharing, expected)
     company = LabelGraph.from_edges(edges, NAMES)
-    assert make_completion("complete", TARGETS, company).sharing() is None
-    assert make_completion("ignore", TARGETS, kin).sharing() is None
-    assert make_completion("complete", TARGETS, kin, kinship=0.0).sharing() is None
+    assert make_completion("complete", TARGETS, company).mixing_matrix() is None
+    assert make_completion("ignore", TARGETS, kin).mixing_matrix() is None
+    assert make_completion("complete", TARGETS, kin, similarity_weight=0.0).mixing_matrix() is None
     none = LabelGraph.from_edges([], NAMES, relation="similarity")
-    assert make_completion("complete", TARGETS, none).sharing() is None
+    assert make_completion("complete", TARGETS, none).mixing_matrix() is None
 
 
 def test_weights_of_edges_and_loops_do_not_matter() -> None:
@@ -331,7 +331,7 @@ def test_the_state_goes_on_alike() -> None:
         ({"shrinkage": 0}, "shrinkage=0"),
         ({"neighbours": 0}, "neighbours=0"),
         ({"positives": 0}, "positives=0"),
-        ({"kinship": 1}, "kinship=1"),
+        ({"similarity_weight": 1}, "similarity_weight=1"),
         ({"warmpu": 0.5}, "did you mean 'warmup'"),
     ],
 )
@@ -343,7 +343,7 @@ def test_wrong_options_are_named(options: dict[str, float], message: str) -> Non
 def test_wrong_input_is_named() -> None:
     with pytest.raises(InputError, match="did you mean 'complete'"):
         make_completion("completed", TARGETS)
-    with pytest.raises(InputError, match="must be 0 to 1"):
+    with pytest.raises(InputError, match="values are 0 to 1"):
         make_completion("ignore", TARGETS + 2)
     with pytest.raises(InputError, match="5 labels, the targets 4"):
         make_completion("complete", TARGETS[:, :4], graph_of(TARGETS))

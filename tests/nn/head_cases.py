@@ -19,21 +19,23 @@ from gatlabel.nn import (
     QueryHead,
 )
 
+Case = tuple[type[Head], dict[str, Any]]
+
 D, L = 24, 6
 NAMES = ["a", "b", "c", "d", "e", "f"]
 
-CASES: dict[str, tuple[type[Head], dict[str, Any]]] = {
+CASES: dict[str, Case] = {
     "linear": (LinearHead, {}),
     "gcn": (GCNHead, {"hidden": 16}),
     "gat": (GATHead, {"hidden": 16}),
     "gat-learned": (GATHead, {"hidden": 16, "node_features": "learned", "bias": False}),
-    "gat-kin": (GATHead, {"hidden": 16, "kinship": 0.4}),
+    "gat-kin": (GATHead, {"hidden": 16, "similarity_weight": 0.4}),
     "gat-nodes": (GATHead, {"hidden": 16, "base": "nodes"}),
     "gat-nodes-averaged": (GATHead, {"hidden": 10, "heads": 5, "base": "nodes", "layers": 3}),
     "gatv2": (GATv2Head, {"hidden": 16}),
     "gatv2-nodes": (GATv2Head, {"hidden": 16, "base": "nodes"}),
     "pyg": (PyGHead, {"hidden": 8}),
-    "pyg-kin": (PyGHead, {"hidden": 8, "kinship": 0.4}),
+    "pyg-kin": (PyGHead, {"hidden": 8, "similarity_weight": 0.4}),
     "pyg-heads": (
         PyGHead,
         {"hidden": 8, "conv": "GATv2Conv", "conv_options": {"heads": 2}, "bias": False},
@@ -61,10 +63,10 @@ LABEL_DIMENSION = {
     "nodes.vectors": 0,
     "score.weight": 0,
     "score.bias": 0,
-    "usual": 0,
-    "hearing.out": 0,
+    "prior_logit": 0,
+    "messages.out": 0,
     "base_rates": 0,
-    "kin.kinship": 0,
+    "mixing.strength": 0,
 }
 
 
@@ -83,7 +85,10 @@ def label_graph() -> LabelGraph:
 
 
 def build(case: str, graph: LabelGraph) -> Head:
-    kind, options = CASES[case]
+    return made(*CASES[case], graph)
+
+
+def made(kind: type[Head], options: dict[str, Any], graph: LabelGraph) -> Head:
     return perturbed(kind(D, graph=graph, **options)).eval()
 
 

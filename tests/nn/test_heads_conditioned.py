@@ -13,10 +13,10 @@ from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.losses import BCELoss
 from gatlabel.nn import ConditionedHead
-from gatlabel.nn.heads import picture_attention
-from gatlabel.nn.heads.company import in_company
+from gatlabel.nn.heads import image_attention
 from gatlabel.nn.heads.conditioned import COUPLING_UNIT
-from gatlabel.nn.heads.hearing import Hearing
+from gatlabel.nn.heads.messages import Messages
+from gatlabel.nn.heads.noisy_or import noisy_or
 from tests.reference import heads as reference
 
 D, L = 10, 6
@@ -46,14 +46,14 @@ def picture_map(batch: int = 3, height: int = 3, width: int = 5) -> Tensor:
 @pytest.fixture(params=["dense", "sparse"])
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     dense = request.param == "dense"
-    monkeypatch.setattr(picture_attention, "dense_pays", lambda nodes, edges: dense)
+    monkeypatch.setattr(image_attention, "dense_pays", lambda nodes, edges: dense)
     return request.param
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_computes_the_formula_of_its_docstring(graph: LabelGraph, form: str, steps: int) -> None:
-    head = built(graph, steps=steps, unseen=0.3)
-    assert head.hearing.attend.dense == (form == "dense")
+    head = built(graph, steps=steps, miss_rate=0.3)
+    assert head.messages.attend.dense == (form == "dense")
     features = picture_map()
     state = {name: value.numpy() for name, value in head.state_dict().items()}
     edges = [tuple(edge) for edge in graph.edge_index.T.tolist()]
@@ -74,23 +74,23 @@ def test_both_orders_of_projecting_give_the_same(graph: LabelGraph) -> None:
         features = picture_map(2, size, size)
         positions = head.positions(features)
         look = torch.rand(2, L, size * size, dtype=torch.float64)
-        expected = torch.einsum("blu,bud,cd->blc", look, positions, head.hearing.project.weight)
-        torch.testing.assert_close(head.hearing.label_features(positions, look), expected)
+        expected = torch.einsum("blu,bud,cd->blc", look, positions, head.messages.project.weight)
+        torch.testing.assert_close(head.messages.label_features(positions, look), expected)
 
 
 @pytest.mark.parametrize("fold", [False, True])
-@pytest.mark.parametrize("look_first", [False, True])
+@pytest.mark.parametrize("attend_first", [False, True])
 def test_all_orders_of_products_give_the_same(
-    graph: LabelGraph, monkeypatch: pytest.MonkeyPatch, fold: bool, look_first: bool
+    graph: LabelGraph, monkeypatch: pytest.MonkeyPatch, fold: bool, attend_first: bool
 ) -> None:
     head, features = built(graph), picture_map()
     parameters = [features.requires_grad_(), *head.parameters()]
     results = []
     for dense in (False, True):  # the sparse form has one order only
-        monkeypatch.setattr(picture_attention, "dense_pays", lambda *_, dense=dense: dense)
-        monkeypatch.setattr(Hearing, "_order", lambda *_: (fold, look_first))
-        head.hearing.attend.set_edges(head.edge_index, head.edge_weight)
-        assert head.hearing.attend.dense == dense
+        monkeypatch.setattr(image_attention, "dense_pays", lambda *_, dense=dense: dense)
+        monkeypatch.setattr(Messages, "_order", lambda *_: (fold, attend_first))
+        head.messages.attend.set_edges(head.edge_index, head.edge_weight)
+        assert head.messages.attend.dense == dense
         logits = head(features)
         results.append([logits, *torch.autograd.grad(logits.square().sum(), parameters)])
     for sparse, dense in zip(*results, strict=True):
@@ -99,16 +99,16 @@ def test_all_orders_of_products_give_the_same(
 
 def test_the_order_with_the_fewest_operations_is_taken(graph: LabelGraph) -> None:
     wide = ConditionedHead(1024, graph, hidden=1024)
-    assert wide.hearing._order(L, looks=False) == (True, True)  # 4 x 8 columns instead of 1,024
+    assert wide.messages._order(L, mapped=False) == (True, True)  # 4 x 8 columns instead of 1,024
     narrow = ConditionedHead(1024, graph, hidden=8, heads=2)
-    assert narrow.hearing._order(2, looks=True) == (False, False)  # fewer positions than labels
-    assert narrow.hearing._order(400, looks=True) == (False, True)
+    assert narrow.messages._order(2, mapped=True) == (False, False)  # fewer positions than labels
+    assert narrow.messages._order(400, mapped=True) == (False, True)
 
 
 def test_the_form_follows_size_and_density() -> None:
-    assert picture_attention.dense_pays(80, 10)
-    assert not picture_attention.dense_pays(400, 400 * 64)
-    assert picture_attention.dense_pays(2000, 2000 * 1000)
+    assert image_attention.dense_pays(80, 10)
+    assert not image_attention.dense_pays(400, 400 * 64)
+    assert image_attention.dense_pays(2000, 2000 * 1000)
 
 
 def test_many_labels_export_and_lose_their_edges(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,8 +118,8 @@ def test_many_labels_export_and_lose_their_edges(monkeypatch: pytest.MonkeyPatch
     graph = LabelGraph([f"label {k}" for k in range(labels)], ring)
     head, features = ConditionedHead(D, graph, hidden=8), picture_map().float()
     with torch.no_grad():
-        head.hearing.out.normal_()
-    assert not head.hearing.attend.dense
+        head.messages.out.normal_()
+    assert not head.messages.attend.dense
     logits = head(features)
     monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
     torch.testing.assert_close(head(features), logits)
@@ -191,11 +191,11 @@ def ising_pair(n: int = 4000, coupling: float = 3.0) -> Tensor:
 
 
 def test_couplings_recover_an_ising_model() -> None:
-    """Also where the encoder knows the training pictures by heart and sight explains them all."""
+    """Also where the encoder knows the training pictures by heart and unary explains them all."""
     targets = ising_pair(coupling=3.0)
     graph = LabelGraph.from_edges([("a", "b")], names=["a", "b"])
     head = ConditionedHead(2, graph, hidden=4, heads=1)
-    head.hearing.out.requires_grad_(False)
+    head.messages.out.requires_grad_(False)
     with torch.no_grad():
         head.score.weight.copy_(20 * torch.eye(2))
     head.score.weight.requires_grad_(False)
@@ -203,7 +203,7 @@ def test_couplings_recover_an_ising_model() -> None:
     for _ in range(200):
         optimizer.zero_grad()
         features = (targets - 0.5)[..., None, None]
-        _, losses = head.training_losses(features, targets, BCELoss())
+        _, losses = head.forward_losses(features, targets, BCELoss())
         torch.stack(losses).sum().backward()
         optimizer.step()
     edges, effects = head.edge_effects()
@@ -212,16 +212,16 @@ def test_couplings_recover_an_ising_model() -> None:
 
 
 def test_company_teaches_neither_sight_nor_encoder(graph: LabelGraph) -> None:
-    """The parts of sight get the gradients of the no-edges form, bit for bit."""
+    """The parts of unary get the gradients of the no-edges form, bit for bit."""
     head, features = built(graph), picture_map().requires_grad_()
     alone = head.without_edges()
     targets = (torch.rand(3, L, dtype=torch.float64) < 0.4).double()
-    apart = {id(p) for p in head.apart_parameters()}
+    apart = {id(p) for p in head.auxiliary_parameters()}
     names = [name for name, p in head.named_parameters() if id(p) not in apart]
     assert names == ["sharpness", "gate", "score.weight", "score.bias"]
     found = []
     for one in (head, alone):
-        logits, losses = one.training_losses(features, targets, BCELoss())
+        logits, losses = one.forward_losses(features, targets, BCELoss())
         assert len(losses) == (2 if one is head else 1)
         assert logits.equal(alone(features))
         parameters = dict(one.named_parameters())
@@ -240,68 +240,70 @@ def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
     head, features = built(graph, dropout=0.0), picture_map()
     targets = torch.tensor([[1, 0, 1, 0, 1, 0], [0, 1, -1, 0, 0.4, 1], [-1, -1, 0, 1, 1, 0]])
     targets = targets.double()
-    sight, (by_sight, by_company) = head.training_losses(features, targets, BCELoss())
-    assert torch.equal(head.sight(features), sight)
-    torch.testing.assert_close(by_sight, BCELoss()(sight, targets))
+    unary, (by_sight, by_company) = head.forward_losses(features, targets, BCELoss())
+    assert torch.equal(head.unary_logits(features), unary)
+    torch.testing.assert_close(by_sight, BCELoss()(unary, targets))
     index, attention = head.attention_for(features)
     positions = head.positions(features)
-    values = head.hearing.label_features(positions, head._see(positions)[1]).unflatten(2, (2, 4))
+    values = head.messages.label_features(positions, head._unary(positions)[1]).unflatten(2, (2, 4))
     total, known = 0.0, 0
     for n in range(3):
-        state = torch.where(targets[n] >= 0, targets[n], sight[n].sigmoid()) - head.base_rates
+        state = torch.where(targets[n] >= 0, targets[n], unary[n].sigmoid()) - head.base_rates
         for i in range(L):
             if targets[n, i] < 0:
                 continue
-            company = head.usual[i]
+            context = head.prior_logit[i]
             for e, (j, target) in enumerate(index.T.tolist()):
                 if target == i:
                     heard = (attention[n, e, :, None] * state[j] * values[n, j]).flatten()
-                    company = company + head.hearing.out[i] @ heard / 8
-                    company = company + COUPLING_UNIT * head.coupling[e] * state[j]
-            total = total + nn.functional.binary_cross_entropy_with_logits(company, targets[n, i])
+                    context = context + head.messages.out[i] @ heard / 8
+                    context = context + COUPLING_UNIT * head.coupling[e] * state[j]
+            total = total + nn.functional.binary_cross_entropy_with_logits(context, targets[n, i])
             known += 1
     torch.testing.assert_close(by_company, total / known)
 
 
 def test_no_known_target_is_no_loss(graph: LabelGraph) -> None:
     unknown = -torch.ones(3, L, dtype=torch.float64)
-    _, losses = built(graph).training_losses(picture_map(), unknown, BCELoss())
+    _, losses = built(graph).forward_losses(picture_map(), unknown, BCELoss())
     assert [loss.item() for loss in losses] == [0, 0]
 
 
 def test_what_is_seen_stays_and_what_is_not_follows_its_company() -> None:
-    sight = torch.tensor([[-30.0, -30.0, -6.0, 0.0, 30.0]], dtype=torch.float64)
-    usual = torch.full((5,), -4.0, dtype=torch.float64)
-    company = torch.tensor([[-1.0, -6.0, -1.0, -1.0, -1.0]], dtype=torch.float64)
-    found = (in_company(sight, company, usual, 0.5) - sight)[0]
+    unary = torch.tensor([[-30.0, -30.0, -6.0, 0.0, 30.0]], dtype=torch.float64)
+    prior = torch.full((5,), -4.0, dtype=torch.float64)
+    context = torch.tensor([[-1.0, -6.0, -1.0, -1.0, -1.0]], dtype=torch.float64)
+    found = (noisy_or(unary, context, prior, 0.5) - unary)[0]
     a, a0 = (0.5 / (1 + math.exp(-x)) for x in (-1.0, -4.0))
     whole = math.log(a / a0 * (1 - a0) / (1 - a))
     assert found[0].item() == pytest.approx(whole, abs=1e-9)
     assert found[1].item() == pytest.approx(-2.0, abs=0.02)
-    assert found[2].item() == pytest.approx(whole, abs=1e-9)  # nothing above the usual is seen
+    assert found[2].item() == pytest.approx(whole, abs=1e-9)  # nothing above the prior is seen
     assert 0.1 < found[3] < 0.4
     assert 0 < found[4] < 0.15  # it may be there twice over: seen, and hidden elsewhere
-    assert in_company(sight, usual.expand(1, 5), usual, 0.5).equal(sight)
+    assert noisy_or(unary, prior.expand(1, 5), prior, 0.5).equal(unary)
 
 
 @given(
-    sight=st.floats(-20, 20), company=st.floats(-20, 20), usual=st.floats(-20, 5),
-    unseen=st.floats(0.01, 0.99),
+    unary=st.floats(-20, 20), context=st.floats(-20, 20), prior=st.floats(-20, 5),
+    miss_rate=st.floats(0.01, 0.99),
 )  # fmt: skip
-def test_company_is_a_noisy_or(sight: float, company: float, usual: float, unseen: float) -> None:
-    z, e, d = (torch.tensor([[x]], dtype=torch.float64) for x in (sight, company, usual))
-    chances = [unseen * float(reference.sigmoid(x)) for x in (company, usual)]
-    expected = reference.in_company(sight, *chances)
-    assert in_company(z, e, d[0], unseen).item() == pytest.approx(expected, abs=1e-5)
+def test_context_is_a_noisy_or(
+    unary: float, context: float, prior: float, miss_rate: float
+) -> None:
+    z, e, d = (torch.tensor([[x]], dtype=torch.float64) for x in (unary, context, prior))
+    chances = [miss_rate * float(reference.sigmoid(x)) for x in (context, prior)]
+    expected = reference.noisy_or(unary, *chances)
+    assert noisy_or(z, e, d[0], miss_rate).item() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("far", [-1e4, -200.0, 200.0, 1e4])
 def test_company_is_finite_for_any_logit(far: float) -> None:
     values = [torch.full((1, 1), x, requires_grad=True) for x in (far, -far, 0.0)]
-    for sight in values:
-        for company in values:
-            out = in_company(sight, company, torch.tensor([-3.0]), 0.9)
-            gradients = torch.autograd.grad(out.sum(), [sight, company], allow_unused=True)
+    for unary in values:
+        for context in values:
+            out = noisy_or(unary, context, torch.tensor([-3.0]), 0.9)
+            gradients = torch.autograd.grad(out.sum(), [unary, context], allow_unused=True)
             assert out.isfinite().all()
             assert all(g is None or g.isfinite().all() for g in gradients)
 
@@ -312,7 +314,7 @@ def test_company_is_finite_for_any_logit(far: float) -> None:
         ({"hidden": 10, "heads": 4}, "multiple"),
         ({"steps": -1}, "steps=-1"),
         ({"dropout": 1.0}, "dropout=1.0"),
-        ({"unseen": 0.0}, "unseen=0.0"),
+        ({"miss_rate": 0.0}, "miss_rate=0.0"),
         ({"base_rates": torch.full((L,), 1.0)}, f"expected {L} values above 0"),
         ({"base_rates": torch.full((L + 1,), 0.5)}, f"expected {L} values above 0"),
     ],

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from gatlabel.errors import InputError
 from gatlabel.nn import QueryHead
-from gatlabel.nn.heads import picture_attention
-from gatlabel.nn.heads.company import in_company
+from gatlabel.nn.heads import image_attention
+from gatlabel.nn.heads.noisy_or import noisy_or
+from gatlabel.nn.heads.protocols import forward_losses
 from gatlabel.nn.pooling import POOLINGS
 from tests.nn.head_cases import CASES, D, L, build, features_for, label_graph, perturbed
 
@@ -22,11 +23,11 @@ EMPTY = [(2, D, 0, 0), (2, D, 0, 3), (2, D, 4, 0), (0, D, 0, 0)]
 @pytest.mark.parametrize("case", MAPS)
 def test_heads_refuse_maps_without_positions(case: str, shape: tuple[int, ...]) -> None:
     head = build(case, label_graph())
-    for call in (head, head.sight):
+    for call in (head, getattr(head, "unary_logits", head)):
         with pytest.raises(InputError, match="has no position: the images are too small"):
             call(torch.zeros(shape))
     with pytest.raises(InputError, match="has no position"):
-        head.training_losses(torch.zeros(shape), torch.zeros(shape[0], L), None)
+        forward_losses(head, torch.zeros(shape), torch.zeros(shape[0], L), None)
 
 
 @pytest.mark.parametrize("shape", EMPTY)
@@ -111,7 +112,7 @@ def test_second_gradients(case: str, training: bool) -> None:
 
 
 def test_second_gradients_over_sparse_edges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_attention, "dense_pays", lambda *_: False)
+    monkeypatch.setattr(image_attention, "dense_pays", lambda *_: False)
     head = build("conditioned", label_graph()).double()
     features = features_for(head, 2, torch.float64).requires_grad_()
     assert torch.autograd.gradgradcheck(head, (features,), fast_mode=True)
@@ -128,13 +129,13 @@ def test_query_is_torchs_fused_attention_without_gradients(training: bool) -> No
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-@pytest.mark.parametrize("unseen", [1e-6, 0.05, 0.5, 0.95])
-def test_company_at_any_log_odds(dtype: torch.dtype, unseen: float) -> None:
+@pytest.mark.parametrize("miss_rate", [1e-6, 0.05, 0.5, 0.95])
+def test_company_at_any_log_odds(dtype: torch.dtype, miss_rate: float) -> None:
     values = [-math.inf, -1e30, -1e4, -20.0, 0.0, 20.0, 1e4, 1e30, math.inf]
     for z, e, d in itertools.product(values, values, [-100.0, 0.0, 100.0]):
         own = [torch.tensor([[x]], dtype=dtype, requires_grad=True) for x in (z, e)]
         own.append(torch.tensor([d], dtype=dtype, requires_grad=True))
-        logits = in_company(*own, unseen)
+        logits = noisy_or(*own, miss_rate)
         assert logits.dtype == dtype
         assert not logits.isnan().any()
         assert logits.isfinite().all() or own[0].isinf().all()
@@ -147,5 +148,5 @@ def test_company_in_half_precision_is_that_of_float32() -> None:
     z, e = torch.linspace(-20, 20, 21), torch.linspace(5, -5, 21)
     for dtype in (torch.float16, torch.bfloat16):
         own = [x.to(dtype).view(1, -1) for x in (z, e, torch.zeros(21))]
-        exact = in_company(*(x.float() for x in own[:2]), own[2][0].float(), 0.5)
-        torch.testing.assert_close(in_company(*own[:2], own[2][0], 0.5), exact.to(dtype))
+        exact = noisy_or(*(x.float() for x in own[:2]), own[2][0].float(), 0.5)
+        torch.testing.assert_close(noisy_or(*own[:2], own[2][0], 0.5), exact.to(dtype))

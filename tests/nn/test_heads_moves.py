@@ -14,7 +14,8 @@ from gatlabel.encoders import Encoder
 from gatlabel.losses import BCELoss
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GATHead, Head
-from gatlabel.nn.heads import picture_attention
+from gatlabel.nn.heads import image_attention
+from gatlabel.nn.heads.protocols import forward_losses
 from gatlabel.nn.kernels import Adjacency
 from tests.nn.head_cases import CASES, KINDS, D, L, build, features_for, label_graph
 
@@ -112,7 +113,7 @@ def check(case: str, move: str) -> None:
     if "parametrized" not in move:
         assert list(moved.state_dict()) == list(state)
     targets = (torch.rand(4, L) > 0.5).float()
-    _, parts = moved.train().training_losses(features.to(dtype), targets, BCELoss())
+    _, parts = forward_losses(moved.train(), features.to(dtype), targets, BCELoss())
     torch.stack([part.float() for part in parts]).sum().backward()
     for name, parameter in moved.named_parameters():
         if parameter.requires_grad:
@@ -131,7 +132,7 @@ def test_logits_and_a_training_step(case: str, move: str) -> None:
 def test_the_sparse_form_of_the_conditioned_head(
     move: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(picture_attention, "dense_pays", lambda *_: False)
+    monkeypatch.setattr(image_attention, "dense_pays", lambda *_: False)
     check("conditioned", move)
 
 

@@ -12,7 +12,8 @@ from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
 from gatlabel.losses import BCELoss
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import Head, PyGHead, TakesGraph
+from gatlabel.nn import GraphAblatable, Head, PyGHead
+from gatlabel.nn.heads.protocols import forward_losses
 from gatlabel.nn.pooling import POOLINGS
 from tests.nn.head_cases import CASES, KINDS, NAMES, D, L, build, features_for, label_graph
 
@@ -49,7 +50,7 @@ def without_gradient(head: nn.Module) -> list[str]:
 def losses(head: Head) -> Tensor:
     """Of a normal training step, with unknown and soft targets."""
     targets = torch.rand(4, L).masked_fill(torch.rand(4, L) < 0.3, -1.0)
-    _, parts = head.training_losses(features_for(head, 4), targets, BCELoss())
+    _, parts = forward_losses(head, features_for(head, 4), targets, BCELoss())
     return torch.stack(parts).sum()
 
 
@@ -64,7 +65,7 @@ def test_what_may_learn_gets_a_gradient(case: str, name: str) -> None:
     head = on(case, GRAPHS[name]())
     losses(head).backward()
     assert without_gradient(head) == []
-    if isinstance(head, TakesGraph):
+    if isinstance(head, GraphAblatable):
         alone = head.without_edges()
         alone.zero_grad()
         losses(alone).backward()
@@ -120,7 +121,7 @@ def test_of_a_whole_model(case: str, pooling: str) -> None:
         encoder, kind, graph=label_graph(), head_options=options, pooling=pooling
     )
     features = model.features(torch.randint(0, 256, (4, 3, 12, 12), dtype=torch.uint8))
-    _, parts = model.head.training_losses(features, (torch.rand(4, L) > 0.5).float(), BCELoss())
+    _, parts = forward_losses(model.head, features, (torch.rand(4, L) > 0.5).float(), BCELoss())
     torch.stack(parts).sum().backward()
     assert without_gradient(model) == []
 
@@ -165,8 +166,8 @@ def test_targets_of_any_type(dtype: torch.dtype) -> None:
     for case in KINDS:
         head = build(case, label_graph())
         features = features_for(head, 3)
-        _, expected = head.training_losses(features, targets.float(), BCELoss())
-        _, found = head.training_losses(features, targets.to(dtype), BCELoss())
+        _, expected = forward_losses(head, features, targets.float(), BCELoss())
+        _, found = forward_losses(head, features, targets.to(dtype), BCELoss())
         for ours, theirs in zip(found, expected, strict=True):
             torch.testing.assert_close(ours, theirs, check_dtype=False)
 
@@ -174,13 +175,13 @@ def test_targets_of_any_type(dtype: torch.dtype) -> None:
 def test_unknown_labels_teach_company_nothing_whatever_is_computed_of_them() -> None:
     head = build("conditioned", label_graph())
     with torch.no_grad():
-        head.usual[2] = torch.inf
+        head.prior_logit[2] = torch.inf
     features = features_for(head, 3)
     targets = torch.tensor([[1.0, 0, -1, 1, 0, 1]] * 3)
-    _, parts = head.training_losses(features, targets, BCELoss())
+    _, parts = forward_losses(head, features, targets, BCELoss())
     torch.stack(parts).sum().backward()
     assert all(part.isfinite() for part in parts)
-    assert head.usual.grad[2] == 0
+    assert head.prior_logit.grad[2] == 0
 
 
 def test_one_label_and_one_image() -> None:
@@ -197,8 +198,8 @@ def test_one_label_and_one_image() -> None:
         assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("unseen", [1.0, 0.9999999, float("nan")])
-def test_what_float32_cannot_tell_from_never_seen_is_refused(unseen: float) -> None:
+@pytest.mark.parametrize("miss_rate", [1.0, 0.9999999, float("nan")])
+def test_what_float32_cannot_tell_from_never_seen_is_refused(miss_rate: float) -> None:
     kind, options = CASES["conditioned"]
     with pytest.raises(InputError, match=r"at most 0\.999999"):
-        kind(D, graph=label_graph(), **options, unseen=unseen)
+        kind(D, graph=label_graph(), **options, miss_rate=miss_rate)

@@ -146,8 +146,8 @@ GRAPH = label_graph()
         ),
         (
             ConditionedHead(D, GRAPH, hidden=8, heads=2),
-            ConditionedHead(D, GRAPH, hidden=8, heads=2, unseen=0.7),
-            "with unseen=0.5, not 0.7",
+            ConditionedHead(D, GRAPH, hidden=8, heads=2, miss_rate=0.7),
+            "with miss_rate=0.5, not 0.7",
         ),
         (LinearHead(D, NAMES), CSRAHead(D, NAMES), "with head='linear', not 'csra'"),
     ],

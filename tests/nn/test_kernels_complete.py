@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.nn import GATLayer
-from gatlabel.nn.kernels import Adjacency, attend, blocked, complete_attention, spread
-from gatlabel.nn.kernels import complete as kernel_file
+from gatlabel.nn.kernels import Adjacency, attend, by_rows, complete_attention, sorted_sums, spread
 from gatlabel.nn.kernels.prefix import Ranking, remaining_sums, running_sums
 
 
@@ -68,7 +67,7 @@ def test_precision_against_the_dense_kernel(width: float) -> None:
 @pytest.mark.parametrize("width", [150.0, 5000.0])
 def test_wide_scores_fall_back(width: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the float32 limit float64 computes; above that one's, rows of the definition do."""
-    monkeypatch.setattr(blocked, "BLOCK", 1 << 12)  # several blocks of rows
+    monkeypatch.setattr(by_rows, "BLOCK", 1 << 12)  # several blocks of rows
     own = [x.detach().float().requires_grad_() for x in inputs(200, width)]
     exact = [x.detach().double().requires_grad_() for x in own]
     probe = torch.randn_like(own[2])
@@ -79,6 +78,20 @@ def test_wide_scores_fall_back(width: float, monkeypatch: pytest.MonkeyPatch) ->
         torch.testing.assert_close(ours.double(), reference, rtol=1e-5, atol=1e-4)
     for ours, reference in zip(results(200, exact, probe, "sorted"), wanted, strict=True):
         torch.testing.assert_close(ours, reference, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("block", [1, 20, 1 << 19])
+def test_gradients_by_rows(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One row at a time, some, and all; far above the limit, where no weight is one or zero yet."""
+    monkeypatch.setattr(by_rows, "BLOCK", block)
+    monkeypatch.setattr(sorted_sums, "SPREAD_LIMIT", {torch.float64: 0.0})
+    own = inputs(7, 5.0)
+
+    def function(*tensors: Tensor) -> Tensor:
+        return complete_attention(*tensors, 0.2)
+
+    assert torch.autograd.gradcheck(function, own)
+    assert torch.autograd.gradgradcheck(function, own)
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -108,7 +121,7 @@ def test_more_channels_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     own = inputs(40, 5.0, channels=150)
     probe = torch.randn_like(own[2])
     whole = results(40, own, probe, "sorted")
-    monkeypatch.setattr(kernel_file, "CHUNK", 1)
+    monkeypatch.setattr(sorted_sums, "CHUNK", 1)
     for parts, reference in zip(results(40, own, probe, "sorted"), whole, strict=True):
         torch.testing.assert_close(parts, reference, rtol=1e-12, atol=1e-13)
 

@@ -101,27 +101,27 @@ def plain_head(
     return features @ x.T + state["bias"]
 
 
-def hearing(
+def messages(
     features: Tensor,
-    news: Tensor,
-    look: Tensor,
+    evidence: Tensor,
+    attention_map: Tensor,
     edges: Edges,
     prior: Tensor,
     state: Mapping[str, Tensor],
 ) -> Tensor:
-    """What each label of each picture hears along its direction, ``(B, L)``, picture by picture.
+    """What each label of each image receives along its direction, ``(B, L)``, picture by picture.
 
     Args:
         features: Positions ``(B, U, D)``.
-        news: What neighbours have to say, ``(B, L)``.
-        look: Where labels look, ``(B, L, U)``.
+        evidence: That of the neighbours, ``(B, L)``.
+        attention_map: That of each label, ``(B, L, U)``.
         edges: Without self-loops.
         prior: ``(E,)``.
-        state: The parameters of the hearing by name.
+        state: The parameters of the messages by name.
     """
     of_source, of_target = state["attend.directions"].unbind(-1)  # (H, C / H)
     rows = []
-    for positions, said, where in zip(features, news, look, strict=True):
+    for positions, said, where in zip(features, evidence, attention_map, strict=True):
         labels = (where @ positions) @ state["project.weight"].T  # (L, C)
         values = torch.stack(labels.chunk(len(of_source), 1))
         s, t = ((values * a[:, None]).sum(-1) for a in (of_source, of_target))

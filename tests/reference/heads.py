@@ -61,7 +61,7 @@ def conditioned(
     """
     w, b = state["score.weight"], state["score.bias"]
     tau, gate = float(state["sharpness"]), float(sigmoid(state["gate"]))
-    directions, lam = state["hearing.attend.directions"], state["hearing.attend.prior_weight"]
+    directions, lam = state["messages.attend.directions"], state["messages.attend.prior_weight"]
     heads, width, _ = directions.shape
     rates = state["base_rates"]
     labels = len(w)
@@ -72,11 +72,11 @@ def conditioned(
         alpha = softmax(tau * s)
         z0[i] = b[i] + (1 - gate) * s.mean() + gate * (alpha * s).sum()
         seen = sum(
-            a * (state["hearing.project.weight"] @ f) for a, f in zip(alpha, places, strict=True)
+            a * (state["messages.project.weight"] @ f) for a, f in zip(alpha, places, strict=True)
         )
         v[i] = np.reshape(seen, (heads, width))
     attention = np.zeros((len(edges), heads))
-    hears = state["usual"].copy()
+    hears = state["prior_logit"].copy()
     for i in range(labels):
         rows = [e for e, (_, target) in enumerate(edges) if target == i]
         if not rows:
@@ -98,7 +98,7 @@ def conditioned(
                     for e in rows
                 )
             )
-        hears[i] += state["hearing.out"][i] @ np.concatenate(heard) / (heads * width)
+        hears[i] += state["messages.out"][i] @ np.concatenate(heard) / (heads * width)
     z = z0
     for _ in range(max(steps, 1)):
         company = hears.copy()
@@ -108,14 +108,16 @@ def conditioned(
                 company[target] += unit * state["coupling"][e] * belief
         z = np.array(
             [
-                in_company(z0[i], unseen * sigmoid(company[i]), unseen * sigmoid(state["usual"][i]))
+                noisy_or(
+                    z0[i], unseen * sigmoid(company[i]), unseen * sigmoid(state["prior_logit"][i])
+                )
                 for i in range(labels)
             ]
         )
     return z, attention
 
 
-def in_company(logit: float, chance: float, usual: float) -> float:
+def noisy_or(logit: float, chance: float, usual: float) -> float:
     """Log-odds of a label after its chance to be there unseen changed from the usual one.
 
     By probabilities, not odds: the label is absent if it is neither seen nor there unseen.

@@ -43,7 +43,7 @@ def trained(edges: bool) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     model = build_model(config, graph)
     with torch.no_grad():
-        model.head.hearing.out.normal_()
+        model.head.messages.out.normal_()
     rows = fit(model, config, loaders(splits, model, config), None)
     assert all(math.isfinite(row["train_loss"]) for row in rows)
     return {**model.state_dict(), "train_loss": torch.tensor([r["train_loss"] for r in rows])}
@@ -53,9 +53,9 @@ def test_company_leaves_encoder_and_sight_as_they_are_without_edges() -> None:
     """Bit for bit, over clipping, optimiser and moving average."""
     full, alone = trained(True), trained(False)
     # and the state says over which edges it was learned
-    company = ("head.hearing", "head.coupling", "head.usual", f"head.{KEY}")
+    company = ("head.messages", "head.coupling", "head.prior_logit", f"head.{KEY}")
     for name, value in alone.items():
         if not name.startswith(company):
             assert value.equal(full[name]), name
     assert full["head.coupling"].abs().max() > 0
-    assert not full["head.usual"].equal(alone["head.usual"])
+    assert not full["head.prior_logit"].equal(alone["head.prior_logit"])

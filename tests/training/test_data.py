@@ -55,7 +55,9 @@ def test_csv_options(table: Path) -> None:
         )
     )
     assert splits.labels.names == ("cat", "dog")
-    np.testing.assert_array_equal(splits.train.targets[:4], [[-1, 1], [1, 1], [-1, 1], [1, 1]])
+    np.testing.assert_array_equal(
+        np.asarray(splits.train.targets)[:4], [[-1, 1], [1, 1], [-1, 1], [1, 1]]
+    )
     negative = read_data(
         config(
             **options,
@@ -67,7 +69,7 @@ def test_csv_options(table: Path) -> None:
             },
         )
     )
-    assert negative.train.targets[0, 0] == 0
+    assert np.asarray(negative.train.targets)[0, 0] == 0
 
 
 def test_groups_stay_together(table: Path) -> None:
@@ -240,8 +242,10 @@ def test_scenes_options_and_label_noise() -> None:
     assert changed.train.load(0).shape == (3, 48, 48)
     assert any("hidden 0.0" in note for note in changed.notes)
     noisy = read_data(config(**small, **{"missing.label_noise": 0.3}))
-    assert (noisy.train.targets != plain.train.targets).any()
+    assert (np.asarray(noisy.train.targets) != plain.train.targets).any()
     np.testing.assert_array_equal(noisy.val.targets, plain.val.targets)
-    np.testing.assert_array_equal(noisy.train.targets.sum(0), plain.train.targets.sum(0))
+    np.testing.assert_array_equal(
+        np.asarray(noisy.train.targets).sum(0), np.asarray(plain.train.targets).sum(0)
+    )
     assert any(note.startswith("30% of each label's") for note in noisy.notes)
     assert config(**small, **{"data.size": 48}).resolved().images.size == 48

@@ -45,7 +45,7 @@ def test_of_a_closed_form_each_fold_is_the_regression_on_the_others(
     assert sorted(set(found.fold.tolist())) == [0, 1, 2, 3]
     np.testing.assert_array_equal(found.targets, source.targets)
     kept = extract(result.model, source, "pooled", tmp_path / "other").open()
-    x, y = torch.tensor(kept), torch.from_numpy(source.targets)
+    x, y = torch.tensor(kept), source.targets.to_dense()
     for fold in range(4):
         held = torch.from_numpy(found.fold == fold)
         start = ridge_start(x[~held], y[~held])
@@ -103,12 +103,7 @@ def test_models_of_folds_train_in_the_modes_of_the_model_itself(
     for place in ("run", "folding"):
         name = f"gatlabel.training.{place}.fit"
         monkeypatch.setattr(name, noted(fitting.fit))
-    options = {
-        "run.folds": 2,
-        "run.epochs": 1,
-        "encoder.freeze": "none",
-        "head": "linear",
-    }
+    options = {"run.folds": 2, "run.epochs": 1, "encoder.freeze": "none", "head": "linear"}
     train(config_of(tiny_csv, tmp_path / "run", **options))
     whole, *folds = modes
     assert all(whole)

@@ -3,15 +3,18 @@
 import copy
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from gatlabel.baselines.ridge import ridge_start
-from gatlabel.data import ImageDataset, evaluation_transform, loader
+from gatlabel.batch import Batch
+from gatlabel.data import ImageDataset, loader
+from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
 from gatlabel.experiments import make_config
 from gatlabel.graph import Cooccurrence
@@ -48,7 +51,11 @@ def drawn() -> tuple[Tensor, Tensor]:
 
 
 def features_loader(x: Tensor, y: Tensor) -> DataLoader:
-    return DataLoader(TensorDataset(x, y, torch.arange(len(x))), batch_size=B)
+    def collate(items: list[Any]) -> Batch:
+        return Batch.of_images(*default_collate(items))
+
+    data = TensorDataset(x, y, torch.arange(len(x)))
+    return DataLoader(data, batch_size=B, collate_fn=collate)
 
 
 def options(**changes) -> TrainConfig:
@@ -154,7 +161,7 @@ def test_a_fitted_start_is_not_destroyed(optimizer: str) -> None:
     x, y = drawn()
     model = FeatureModel()
     start = ridge_start(x, y)
-    model.head.start_linear(start.weight, start.bias)
+    model.head.init_linear(start.weight, start.bias)
     batches = features_loader(x, y)
     config = options(**{"optimizer.name": optimizer, "optimizer.clip_gradient": 0.0})
     rate = find_rate(model, config, batches)
@@ -166,9 +173,10 @@ def test_a_fitted_start_is_not_destroyed(optimizer: str) -> None:
     def loss_after(rate: float) -> float:
         trained = copy.deepcopy(model)
         steps = make_optimizer(trained, config.with_options({"optimizer.lr": rate}))
-        for images, targets, _ in [*batches, *batches]:
+        for batch in [*batches, *batches]:
             steps.zero_grad()
-            loss = nn.functional.binary_cross_entropy_with_logits(trained.head(images), targets)
+            logits = trained.head(batch.inputs["image"])
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.targets["labels"])
             loss.backward()
             steps.step()
         return mean_loss(trained)
@@ -223,7 +231,7 @@ def images_model(**changes) -> tuple[nn.Module, TrainConfig, DataLoader]:
     counts = Cooccurrence.from_targets(source.targets, source.labels)
     torch.manual_seed(0)
     model = build_model(config, build_graph(config, counts))
-    dataset = ImageDataset(source, evaluation_transform(32, "squash"))
+    dataset = ImageDataset(source, Preprocessing(32, "squash").transform())
     return model, config, loader(dataset, config.run.batch_size, train=True, seed=config.run.seed)
 
 

@@ -96,12 +96,12 @@ def test_similar_labels_share_and_the_written_choice_repeats_the_run(
     graph = first.model.graph
     assert graph is not None
     assert graph.relation == "similarity"
-    sharing = first.model.head.sharing()
+    sharing = first.model.head.mixing_matrix()
     assert sharing is not None
     assert (sharing.diagonal() == 1).all()
     assert (sharing - torch.eye(3)).abs().sum() > 0
     loaded = MultiLabelClassifier.from_pretrained(tmp_path / "run")
-    torch.testing.assert_close(loaded.head.sharing(), sharing)
+    torch.testing.assert_close(loaded.head.mixing_matrix(), sharing)
     options = read_options(tmp_path / "run" / "config.yaml")
     assert options["head"]["similarity"] == "seen:learned=0.5"
     options["run"]["output"] = str(tmp_path / "again")

@@ -59,12 +59,12 @@ def test_the_head_starts_at_the_regression(head: str, tmp_path: Path) -> None:
         name: torch.tensor(extract(model, source, "pooled", tmp_path / "other").open())
         for name, source in splits.items()
     }
-    known = torch.from_numpy(splits.train.targets)
-    expected = ridge_start(features["train"], known, model.head.sharing())
+    known = splits.train.targets.to_dense()
+    expected = ridge_start(features["train"], known, model.head.mixing_matrix())
     logits = features["val"] @ expected.weight.T + expected.bias
     with torch.no_grad():
         torch.testing.assert_close(model.head.eval()(features["val"]), logits, rtol=1e-3, atol=1e-3)
-    value = mean_average_precision(logits, torch.from_numpy(splits.val.targets)).value
+    value = mean_average_precision(logits, splits.val.targets.to_dense()).value
     assert f"val mAP {value:.4f}" in lines[0]
 
 
@@ -72,7 +72,7 @@ def test_another_head_starts_from_the_kept_features(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(config_of(tmp_path, **{"head": "linear", "encoder.freeze": "encoder"}))
-    monkeypatch.setattr("gatlabel.features._features", None)  # the encoder is not asked again
+    monkeypatch.setattr("gatlabel.features.outputs", None)  # the encoder is not asked again
     lines: list[str] = []
     train(config_of(tmp_path, **{"head": "gat", "run.output": tmp_path / "gat"}), say=lines.append)
     assert any(line.startswith("first model: ridge regression") for line in lines)
@@ -104,9 +104,9 @@ def test_unknown_targets_that_are_completed_start_where_beliefs_complete_them(
     start = start_in_closed_form(model, config, splits, completion, lambda line: None)
     assert start is not None
     x = torch.tensor(extract(model, splits.train, "pooled", tmp_path / "other").open())
-    own = model.head.sharing() if head == "gat" else completion.sharing()
+    own = model.head.mixing_matrix() if head == "gat" else completion.mixing_matrix()
     expected = completed_start(partial(ridge_start, x), completion, x, own)
     torch.testing.assert_close(start.linear.weight, expected.weight)
-    plainly = ridge_start(x, torch.from_numpy(splits.train.targets), own)
+    plainly = ridge_start(x, splits.train.targets.to_dense(), own)
     assert not torch.allclose(start.linear.weight, plainly.weight)
     assert start.linear.error == pytest.approx(plainly.error, rel=0.2)

@@ -18,7 +18,6 @@ from gatlabel.training.averaging import warmed_average
 from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import aligned_targets, evaluate
-from gatlabel.training.fitting import device_of
 from gatlabel.training.module import make_loss
 from gatlabel.training.optimizers import grouped_parameters, make_optimizer, make_schedule
 from gatlabel.training.options import Step
@@ -139,7 +138,7 @@ def test_graphs_come_from_variants_and_files(tmp_path: Path) -> None:
     own = build_graph(plain().with_options({"graph": str(tmp_path / "own.csv")}), COUNTS)
     assert float(own.to_dense()[1, 0]) == 0.5
     with pytest.raises(InputError, match="top_k: only for conditional, npmi, lift, not for the"):
-        TrainConfig(graph=f"{tmp_path / 'own.json'}:top_k=2")
+        TrainConfig().with_options({"graph": f"{tmp_path / 'own.json'}:top_k=2"})
 
 
 def test_a_graph_of_other_labels_is_refused(tmp_path: Path) -> None:
@@ -164,7 +163,7 @@ class _Targets(ImageSource):
         return torch.zeros(3, 4, 4, dtype=torch.uint8)
 
     def subset(self, indices):
-        return _Targets(self.labels, [self.ids[i] for i in indices], self.targets[list(indices)])
+        return _Targets(self.labels, [self.ids[i] for i in indices], self.targets.take(indices))
 
 
 def test_targets_are_aligned_by_name() -> None:
@@ -227,8 +226,8 @@ def test_options_of_an_encoder_need_its_name(option) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
 def test_cuda_is_refused_where_there_is_none() -> None:
-    with pytest.raises(InputError, match="auto or cpu"):
-        device_of(plain().with_options({"run.device": "cuda"}))
+    with pytest.raises(InputError, match=r"cannot use the device 'cuda': give auto or one of cpu$"):
+        train(plain().with_options({"run.device": "cuda"}))
 
 
 @pytest.mark.gpu

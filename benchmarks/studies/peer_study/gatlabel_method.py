@@ -98,8 +98,8 @@ def _chosen(run: Path) -> dict[str, Any]:
 
 def _scores(model: Any, task: Task) -> Scores:
     from gatlabel.data import FileImages
+    from gatlabel.inference import predict_logits
     from gatlabel.labels import LabelSet
-    from gatlabel.training.evaluation import predict_logits
 
     data = task.data
     names = [data.names[k] for k in data.test]

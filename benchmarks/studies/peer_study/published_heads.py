@@ -145,7 +145,7 @@ def _source(task: Task, which: Any) -> FileImages:
 def _prepared(task: Task, recipe: Recipe) -> tuple[MultiLabelClassifier, DataLoader[Any]]:
     encoder = create_encoder("efficientnet_lite0", "default")
     source = _source(task, task.train)
-    head: Any = recipe.head(encoder.out_features, task, torch.from_numpy(source.targets))
+    head: Any = recipe.head(encoder.out_features, task, source.targets.to_dense())
     model = MultiLabelClassifier(
         encoder, head, list(task.data.labels), pooling=recipe.pooling, image_size=task.size
     )
@@ -186,6 +186,6 @@ class _Training:
 
 
 def _predicted(model: MultiLabelClassifier, task: Task) -> Scores:
-    from gatlabel.training.evaluation import predict_logits
+    from gatlabel.inference import predict_logits
 
     return predict_logits(model, _source(task, task.data.test)).numpy()

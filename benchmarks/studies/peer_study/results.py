@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gatlabel.experiments.machine import machine
+from gatlabel.experiments.environment import environment
 from gatlabel.files import write_json
 from peer_study.cells import CHOOSES_SIZE, SKLEARN
 from peer_study.comparing import Estimate, holm, pooled
@@ -109,7 +109,7 @@ def write_results(root: Path, out: Path, results: Path = RESULTS, page: Path = P
         "figures": figures(study),
         "tests": tests(study),
         "commits": study.commits(),
-        "machine": {**machine(workers=1), "threads": 1},
+        "machine": {**environment(workers=1), "threads": 1},
     }
     write_json(results, content)
     fill_page(page, content)

@@ -104,7 +104,7 @@ def draw_scenes(folder: Path) -> Path:
         for k in range(len(source)):
             path = f"{name}/{k:05d}.png"
             Image.fromarray(source.load(k).permute(1, 2, 0).numpy()).save(folder / path)
-            found = [splits.labels[i] for i in np.flatnonzero(source.targets[k] == 1)]
+            found = [splits.labels[i] for i in np.flatnonzero(source.targets.rows(k) == 1)]
             rows.append([path, name, "|".join(found)])
     (folder / "classes.txt").write_text("\n".join(splits.labels) + "\n", encoding="utf-8")
     write_table(folder / "labels.csv", ("image", "split", "labels"), rows)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gatlabel.baselines.similarity.evidence import Evidence, SourceEvidence
 from gatlabel.labels import LabelSet
-from gatlabel.nn.heads.kin import kinship_of
+from gatlabel.nn.heads.shared_classifier import weights_by_presences
 
 #: Labels that a line of explanation names.
 NAMED = 5
@@ -64,7 +64,7 @@ class SimilarityChoice:
 
     def strengths(self) -> Tensor:
         """Returns κ of each label, float64 ``(L,)``; 0 for a label without similar ones."""
-        shares = torch.as_tensor(kinship_of(self.strength, self.positives))
+        shares = torch.as_tensor(weights_by_presences(self.strength, self.positives))
         strength = torch.where(self.seen, shares, self.strength_unseen)
         return torch.where(self.similarity.any(1), strength, 0.0)
 

@@ -10,7 +10,7 @@ from gatlabel.labels import LabelSet
 
 if TYPE_CHECKING:
     from gatlabel.graph import Cooccurrence
-    from gatlabel.nn.heads.kin import SharesWithKin
+    from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 
 
 def similarity_graph(
@@ -32,11 +32,11 @@ def similarity_graph(
     )
 
 
-def share_as_chosen(head: SharesWithKin, choice: SimilarityChoice) -> None:
+def share_as_chosen(head: SharedClassifierHead, choice: SimilarityChoice) -> None:
     """Makes a head on :func:`similarity_graph` share as the choice does; before a linear start.
 
-    ``head.sharing()`` is then that of the choice, to float32; a head without edges shares nothing
-    already, as the choice at strength 0.
+    ``head.mixing_matrix()`` is then that of the choice, to float32; a head without edges shares
+    nothing already, as the choice at strength 0.
 
     Raises:
         InputError: If the head is of other labels.

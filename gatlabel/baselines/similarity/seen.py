@@ -11,7 +11,7 @@ from gatlabel.baselines.regression import KinRegression
 from gatlabel.baselines.similarity.evidence import Pair
 from gatlabel.baselines.similarity.held_out import HeldOut
 from gatlabel.baselines.similarity.sources import SimilaritySource, normalised
-from gatlabel.nn.heads.kin import kinship_of
+from gatlabel.nn.heads.shared_classifier import weights_by_presences
 
 #: Parts of the images; a measured source is measured on all but one and judged on that one.
 FOLDS = 5
@@ -51,7 +51,7 @@ class ImageJudge:
 
     def __init__(self, held: HeldOut, features: Tensor, targets: Tensor, seed: int) -> None:
         self.held, self.features, self.targets = held, features, targets
-        self.share = torch.as_tensor(kinship_of(1.0, held.positives))
+        self.share = torch.as_tensor(weights_by_presences(1.0, held.positives))
         self.moved = held.sensitivity()
         self.residual = (held.deviation - held.scores * held.known) / held.known.sum(0)
         generator = torch.Generator().manual_seed(seed)

@@ -120,7 +120,7 @@ class SceneImages(ImageSource):
         part = object.__new__(SceneImages)
         part._set(self.config, self.split, self.seed, self.labels.names, self._indices[rows],
                   self._present[rows], self.visible[rows])  # fmt: skip
-        part.targets = self.targets[rows]
+        part.targets = self.targets.take(rows)
         return part
 
 

@@ -135,7 +135,7 @@ def oracle_result(source: ImageSource, *, sweeps: int = 300, seed: int = 0) -> O
 
     if not isinstance(source, SceneImages):
         raise InputError("there is an oracle for scenes only: of other pictures no truth is known")
-    targets = torch.from_numpy(source.targets)
+    targets = source.targets.to_dense()
 
     def precision(scores: Array) -> Array:
         result: Array = average_precision(torch.from_numpy(scores), targets).numpy()

@@ -43,7 +43,7 @@ def contact_sheet(
         pixels = source.load(k).permute(1, 2, 0).numpy()
         sheet.paste(Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS), (x, y))
         line, indent = 0, 0.0
-        for label in np.flatnonzero(source.targets[k]).tolist():
+        for label in np.flatnonzero(source.targets.rows(k)).tolist():
             text, seen = f"{source.labels[label]}  ", bool(source.visible[k, label])
             width = font.getlength(text)
             if indent + width > side and indent:

@@ -10,30 +10,32 @@ if TYPE_CHECKING:
     from gatlabel.nn.heads.base import Head, MapHead
     from gatlabel.nn.heads.conditioned import ConditionedHead
     from gatlabel.nn.heads.csra import CSRAHead
+    from gatlabel.nn.heads.edges import EdgeHead
     from gatlabel.nn.heads.gat import GATHead, GATv2Head
     from gatlabel.nn.heads.gcn import GCNHead
     from gatlabel.nn.heads.linear import LinearHead
+    from gatlabel.nn.heads.protocols import AuxiliaryLosses, Foldable, GraphAblatable, LinearInit
     from gatlabel.nn.heads.pyg import PyGHead
     from gatlabel.nn.heads.query import QueryHead
-    from gatlabel.nn.heads.static import StaticHead
     from gatlabel.nn.heads.table import HEADS
-    from gatlabel.nn.heads.takes_graph import GraphHead, TakesGraph
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "HEADS",
+    "AuxiliaryLosses",
     "CSRAHead",
     "ConditionedHead",
+    "EdgeHead",
+    "Foldable",
     "GATHead",
     "GATv2Head",
     "GCNHead",
-    "GraphHead",
+    "GraphAblatable",
     "Head",
     "LinearHead",
+    "LinearInit",
     "MapHead",
     "PyGHead",
     "QueryHead",
-    "StaticHead",
-    "TakesGraph",
 ]

@@ -1,16 +1,18 @@
-"""What every head is: features in, one logit a label out."""
+"""What every head is: features in, one logit per label out."""
 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
+from gatlabel.nn.heads.protocols import AuxiliaryLosses, Foldable, LinearInit
 from gatlabel.nn.identity import HasIdentity, Identity
 from gatlabel.nn.pooling import with_positions
 from gatlabel.values import whole_number
@@ -19,14 +21,15 @@ if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-Criterion = Callable[[Tensor, Tensor], Tensor]
 MOST = 2**31 - 1  # of features, and of labels
 #: Options that a state need not share: they do not change logits, or its tensors show them.
-NOT_IDENTITY = ("in_features", "node_features", "dropout", "kinship")
+NOT_IDENTITY = ("in_features", "node_features", "dropout", "similarity_weight")
 
 
 class Head(HasIdentity, ABC):
-    """Base of all heads.
+    """Base of all heads: ``forward``, ``config`` and ``param_groups``.
+
+    What only some heads can do is an optional protocol (:mod:`gatlabel.nn.heads.protocols`).
 
     Args:
         in_features: Feature width D.
@@ -52,6 +55,13 @@ class Head(HasIdentity, ABC):
         self.in_features = whole_number(in_features, f"{need}in_features", 1, MOST)
         self.out_features = whole_number(count, f"{need}labels", 1, MOST)
 
+    def forward(self, features: Tensor) -> Tensor:
+        """Features ``(..., D)`` -> logits ``(..., L)``, as ``nn.Linear`` has it.
+
+        This is the forward of a :class:`Foldable` head; all others have one of their own.
+        """
+        return F.linear(features, *cast(Foldable, self).classifier())
+
     @property
     def config(self) -> dict[str, Any]:
         """The options, as primitives, that make a head of the same shape (the graph apart)."""
@@ -63,84 +73,21 @@ class Head(HasIdentity, ABC):
         labels = None if self.labels is None else list(self.labels)
         return {"labels": labels, "head": self.kind, **options}
 
-    def shrunk_parameters(self) -> list[nn.Parameter]:
-        """The parameters whose size a weight decay of their own (shrinkage) should hold."""
-        return []
+    def param_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Returns the parameters that an optimiser should treat in their own way, by role.
 
-    def scale_residual(self, factor: float) -> bool:
-        """Keeps this share of what the head adds to its linear classifier; 0 leaves only that.
-
-        Args:
-            factor: At least 0 and at most 1.
-
-        Returns:
-            Whether the head has such a residual; others stay as they are.
-
-        Raises:
-            InputError: If the factor is out of range.
+        ``linear``: a linear classifier of features; a convex problem, which learns at rates at
+        which other parts would not. ``residual``: how far the head leaves that classifier, for a
+        weight decay of their own. ``auxiliary``: what learns from further losses only, to be
+        clipped apart. A parameter may have two roles, or none.
         """
-        if not 0 <= factor <= 1:
-            raise InputError(f"factor={factor}: the share of a residual is from 0 to 1")
-        return False
-
-    def linear_parameters(self) -> list[nn.Parameter]:
-        """Those of the linear classifier that the head is, or starts as.
-
-        Alone they are a convex problem, and learn at rates at which other parts would not.
-        """
-        return []
-
-    @torch.no_grad()
-    def start_linear(self, weight: Tensor, bias: Tensor) -> list[Tensor]:
-        """Starts the linear classifier that the head is, or starts as, at this one.
-
-        Heads on maps do not: they judge positions, and what tells averages apart misleads them.
-
-        Args:
-            weight: ``(L, D)``.
-            bias: ``(L,)``; left where it is in a head without biases.
-
-        Returns:
-            The weights that were set, biases apart; none by a head that starts as no linear
-            classifier of pooled features. Where labels share (:meth:`sharing`), those are the
-            free ones of which these classifiers are made.
-
-        Raises:
-            InputError: If the shapes are not the head's.
-        """
-        own = self._linear_weights()
-        if weight.shape != (self.out_features, self.in_features) or bias.shape != weight.shape[:1]:
-            raise InputError(
-                f"a linear start of this head has weights ({self.out_features}, "
-                f"{self.in_features}) and as many biases as rows, got {tuple(weight.shape)} and "
-                f"{tuple(bias.shape)}"
-            )
-        if own is None:
-            return []
-        sharing = self.sharing()
-        if sharing is not None:
-            weight = torch.linalg.solve(sharing, weight.to(sharing))
-        own.copy_(weight)
-        biases = self.label_bias()
-        if biases is not None:
-            biases.copy_(bias)
-        return [own]
-
-    @property
-    def starts_linear(self) -> bool:
-        """Whether the head is, or starts as, a linear classifier of pooled features."""
-        return self._linear_weights() is not None
-
-    def sharing(self) -> Tensor | None:
-        """Returns C, float64 ``(L, L)``, where the linear classifier is ``C V`` with V free.
-
-        ``None`` where labels are on their own, each with a free classifier.
-        """
-        return None
-
-    def _linear_weights(self) -> Tensor | None:
-        """``(L, D)`` of the linear classifier that the head starts as, if it does."""
-        return None
+        linear, residual = [], []
+        if isinstance(self, LinearInit):
+            own = (self.linear_weight(), self.label_bias())
+            linear = [p for p in own if isinstance(p, nn.Parameter)]
+            residual = self.residual_parameters()
+        auxiliary = self.auxiliary_parameters() if isinstance(self, AuxiliaryLosses) else []
+        return {"linear": linear, "residual": residual, "auxiliary": auxiliary}
 
     def label_bias(self) -> nn.Parameter | None:
         """The learned biases of the labels ``(L,)``, or ``None`` for a head without."""
@@ -148,7 +95,7 @@ class Head(HasIdentity, ABC):
         return bias if isinstance(bias, nn.Parameter) else None
 
     @torch.no_grad()
-    def start_at(self, base_rates: Tensor) -> None:
+    def init_bias(self, base_rates: Tensor) -> None:
         """Starts the biases, if there are any, at the log-odds of the labels' base rates.
 
         Then the first steps need not teach every label that it is rare (Lin et al., *Focal loss
@@ -169,40 +116,6 @@ class Head(HasIdentity, ABC):
         if bias is not None:
             bias.copy_(base_rates.logit())
 
-    def training_losses(
-        self, features: Tensor, targets: Tensor, criterion: Criterion
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Returns logits, and the losses whose sum training lowers.
-
-        Most heads have one, the criterion of their logits. A head with parts that should learn
-        from something else (see :class:`ConditionedHead`) has more.
-
-        Args:
-            features: As ``forward`` takes them.
-            targets: ``(B, L)``, -1 for unknown.
-            criterion: Takes logits and targets, returns a scalar.
-
-        Returns:
-            Logits ``(B, L)`` and scalars, the first of which is the criterion of those logits.
-        """
-        logits: Tensor = self(features)
-        return logits, (criterion(logits, targets),)
-
-    def sight(self, features: Tensor) -> Tensor:
-        """Returns the logits ``(B, L)`` that the criterion judges in training.
-
-        Those of ``forward``, but for a head with parts that learn from something else.
-        """
-        logits: Tensor = self(features)
-        return logits
-
-    def apart_parameters(self) -> list[nn.Parameter]:
-        """Parameters that only a further loss teaches: their gradients are clipped apart.
-
-        Otherwise a loss would change, by the norm of its gradient, what the other parameters learn.
-        """
-        return []
-
     def extra_repr(self) -> str:
         """What ``repr`` prints: every option of the head."""
         options = {**self.config, "labels": self.out_features}
@@ -210,7 +123,7 @@ class Head(HasIdentity, ABC):
 
 
 class MapHead(Head):
-    """A head that looks at the feature map itself: it decides per label where to look.
+    """A head that looks at the feature map itself: it decides per label which positions count.
 
     Shapes:
         features ``(B, D, h, w)`` -> logits ``(B, L)``.
@@ -219,7 +132,7 @@ class MapHead(Head):
     needs_map = True
 
     def positions(self, features: Tensor) -> Tensor:
-        """Returns the map as a row a position, ``(B, D, h, w)`` -> ``(B, h·w, D)``.
+        """Returns the map as one row per position, ``(B, D, h, w)`` -> ``(B, h·w, D)``.
 
         Raises:
             InputError: If the features are no map of the head's width, or it has no position.
@@ -231,6 +144,28 @@ class MapHead(Head):
             )
         # a copy where the map is not channels-last: every product below wants rows of channels
         return with_positions(features).flatten(2).transpose(1, 2).contiguous()
+
+
+def check_width(hidden: int, heads: int) -> None:
+    """Checks that a total width can be split over attention heads.
+
+    Raises:
+        InputError: If ``hidden`` is no multiple of ``heads``, or either is below 1.
+    """
+    if heads < 1 or hidden < heads or hidden % heads:
+        raise InputError(
+            f"hidden={hidden} is the total width over heads={heads}: it must be a multiple"
+        )
+
+
+def check_dropout(dropout: float) -> None:
+    """Checks the probability of dropping a value in training.
+
+    Raises:
+        InputError: If it is not at least 0 and below 1.
+    """
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout={dropout} is a probability: at least 0, below 1")
 
 
 def given_labels(

@@ -38,7 +38,7 @@ class CSRAHead(MapHead):
         labels: Number of labels L, or their names.
         graph: A label graph to take the labels from instead; its edges are not used.
         heads: Number of heads H; with 1, 2, 4, 6 or 8 the paper's temperatures are the default.
-        temperatures: One a head, above 0, ``math.inf`` (or the text ``"inf"``) for the maximum.
+        temperatures: One per head, above 0, ``math.inf`` (or the text ``"inf"``) for the maximum.
         lam: λ, the weight of the attended score (0.1 to 0.4 in the paper); 0 is average pooling.
         normalize: Divide each score by the length of its classifier.
         bias: Whether labels have a learned bias (their prior).
@@ -97,9 +97,9 @@ class CSRAHead(MapHead):
             "bias": self.bias is not None,
         }
 
-    def linear_parameters(self) -> list[nn.Parameter]:
-        """All: classifiers whose scores are averaged in two ways."""
-        return list(self.parameters())
+    def param_groups(self) -> dict[str, list[nn.Parameter]]:
+        """All are ``linear``: classifiers whose scores are averaged in two ways."""
+        return {**super().param_groups(), "linear": list(self.parameters())}
 
     def forward(self, features: Tensor) -> Tensor:
         """Map ``(B, D, h, w)`` -> logits ``(B, L)``."""

@@ -1,4 +1,4 @@
-"""The graph-attention heads: classifiers that borrow from their neighbours in the label graph."""
+"""The graph-attention heads: classifiers that take up their neighbours' in the label graph."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.nn.attention import AdditiveAttention, DynamicAttention
+from gatlabel.nn.heads.base import check_dropout, check_width
 from gatlabel.nn.heads.features import NodeFeatures
-from gatlabel.nn.heads.kin import SharesWithKin
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.nn.heads.stack import GATStack
 from gatlabel.nn.identity import Identity
 from gatlabel.nn.kernels import Adjacency
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Base = Literal["classifiers", "nodes"]
 
 
-class GATHead(SharesWithKin):
+class GATHead(SharedClassifierHead):
     r"""A graph-attention head that starts as a linear classifier and folds into one.
 
     With node features ``x (L, F)`` and free classifiers ``W0 (L, D)`` (``base="classifiers"``)::
@@ -37,11 +38,11 @@ class GATHead(SharesWithKin):
 
     ``prior`` is the weight of the edge. ``O_self`` and ``O_edge`` are zero at the start, so the
     head starts as a linear layer, a label is never diluted by its neighbours, and a label without
-    in-edges has no edge term. On a graph of kin (:class:`gatlabel.LabelGraph`), or with
-    ``kinship`` κ above 0, the first term of ``W_i`` is not ``W0_i`` but
+    in-edges has no edge term. On a graph of similarity (:class:`gatlabel.LabelGraph`), or with
+    ``similarity_weight`` κ above 0, the first term of ``W_i`` is not ``W0_i`` but
     ``W0_i + κ_i Σ_j w(j→i) W0_j / Σ_k w(k→i)``: what is learned of a label is learned in part of
-    those that are like it, and the more so the fewer pictures it has: ``κ_i = κ · 3 / (3 + n_i)``
-    where the graph's counts say how many.
+    similar ones, and the more so the fewer images it has: ``κ_i = κ · 3 / (3 + n_i)``
+    where the graph knows the counts.
 
     The attention is GAT's (Veličković et al., ICLR 2018,
     arXiv:1710.10903, eq. 1-6); the residual form is this package's own, because a plain stack
@@ -62,11 +63,11 @@ class GATHead(SharesWithKin):
         layers: Number of GAT layers with ``base="nodes"``.
         dropout: Probability of dropping an attention weight in training.
         bias: Whether labels have a learned bias (their prior).
-        complete: With ``base="nodes"``: every label listens to every label, whatever edges the
+        complete: With ``base="nodes"``: every label attends to every label, whatever edges the
             graph has. Costs ``O(L log L + L D)``, not ``O(L²)``; with dropout in training, and in
             :class:`GATv2Head`, whose scores are no sums, ``O(L²)``. See docs/kernels.md.
-        kinship: κ, at least 0 and below 1, with ``base="classifiers"``: how much the kin of a label
-            lend to its classifier. By default 0.5 on a graph of kin, else 0.
+        similarity_weight: κ, at least 0 and below 1, with ``base="classifiers"``: how much similar
+            labels contribute to a classifier. By default 0.5 on a graph of similarity, else 0.
 
     Raises:
         InputError: If ``hidden`` is no multiple of ``heads``, or an option is out of range.
@@ -91,23 +92,21 @@ class GATHead(SharesWithKin):
         dropout: float = 0.0,
         bias: bool = True,
         complete: bool = False,
-        kinship: float | None = None,
+        similarity_weight: float | None = None,
     ) -> None:
         super().__init__(in_features, graph)
-        if heads < 1 or hidden < heads or hidden % heads:
-            raise InputError(
-                f"hidden={hidden} is the total width over heads={heads}: it must be a multiple"
-            )
+        check_width(hidden, heads)
+        check_dropout(dropout)
         if base not in ("classifiers", "nodes"):
             raise unknown_choice("base", base, ("classifiers", "nodes"))
         if layers < 1:
             raise InputError(f"layers={layers}: a stack needs at least one layer")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout={dropout} is a probability: at least 0, below 1")
         if complete and base != "nodes":
             raise InputError(f'complete=True needs base="nodes", not base={base!r}')
-        if kinship and base != "classifiers":
-            raise InputError(f'kinship={kinship} needs base="classifiers", not base={base!r}')
+        if similarity_weight and base != "classifiers":
+            raise InputError(
+                f'similarity_weight={similarity_weight} needs base="classifiers", not base={base!r}'
+            )
         self.hidden, self.heads, self.base = hidden, heads, base
         self.layers, self.dropout, self.complete = layers, dropout, complete
         self.nodes = NodeFeatures(node_features, graph)
@@ -115,8 +114,7 @@ class GATHead(SharesWithKin):
         self.bias = own.bias
         if base == "classifiers":
             # j ≠ i: "self" has a term of its own (the mlgcn_* graphs hold self-loops)
-            others = self.edge_index[0] != self.edge_index[1]
-            self.edge_index, self.edge_weight = self.edge_index[:, others], self.edge_weight[others]
+            self.drop_self_loops()
             self.weight = own.weight  # W0
             self.project = nn.Linear(in_features, hidden, bias=False)  # V
             self.attend = self.attention_layer(self.nodes.width, heads)
@@ -127,7 +125,7 @@ class GATHead(SharesWithKin):
                 self.stack_layer, self.nodes.width, hidden, in_features, heads, layers, dropout
             )
         self.adjacency = self._sorted()
-        self._set_kinship(kinship if base == "classifiers" else 0.0, graph)
+        self._share(similarity_weight if base == "classifiers" else 0.0, graph)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -150,16 +148,12 @@ class GATHead(SharesWithKin):
             return "complete"
         return hashlib.sha256(edges.contiguous().numpy().tobytes()).hexdigest()
 
-    def shrunk_parameters(self) -> list[nn.Parameter]:
+    def residual_parameters(self) -> list[nn.Parameter]:
         """``O_self`` and ``O_edge``: how far the head may leave the linear classifier."""
         return [self.out_self, self.out_edge] if self.base == "classifiers" else []
 
-    def linear_parameters(self) -> list[nn.Parameter]:
-        """``W0`` and the biases."""
-        own = [self.weight, self.bias] if self.base == "classifiers" else [self.bias]
-        return [p for p in own if isinstance(p, nn.Parameter)]
-
-    def _linear_weights(self) -> Tensor | None:
+    def linear_weight(self) -> Tensor | None:
+        """``W0 (L, D)``; none in a plain stack."""
         return self.weight if self.base == "classifiers" else None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -177,7 +171,7 @@ class GATHead(SharesWithKin):
         """Removes the other edges.
 
         Raises:
-            InputError: If every label listens to every label whatever edges the graph has.
+            InputError: If every label attends to every label, whatever edges the graph has.
         """
         if self.complete:
             raise InputError(
@@ -206,9 +200,9 @@ class GATHead(SharesWithKin):
             weight = self.stack(self.nodes(), self.adjacency)
         else:
             z = self.project(self.weight)  # (L, hidden)
-            borrowed = self._combine(z.view(-1, self.heads, self.hidden // self.heads))
-            weight = torch.addmm(self._with_kin(self.weight), z, self.out_self)
-            weight = torch.addmm(weight, borrowed.transpose(0, 1).flatten(1), self.out_edge)
+            gathered = self._combine(z.view(-1, self.heads, self.hidden // self.heads))
+            weight = torch.addmm(self._mixed(self.weight), z, self.out_self)
+            weight = torch.addmm(weight, gathered.transpose(0, 1).flatten(1), self.out_edge)
         return weight, weight.new_zeros(len(weight)) if self.bias is None else self.bias
 
     def forward(self, features: Tensor) -> Tensor:
@@ -242,7 +236,7 @@ class GATHead(SharesWithKin):
         formed = labels * width * (3 * self.hidden + batch) + reach * self.hidden
         lazy = (
             4 * batch * width * self.hidden
-            + (1 + self.heads + (self.kin is not None)) * batch * labels * width
+            + (1 + self.heads + (self.mixing is not None)) * batch * labels * width
             + reach * self.heads * batch
         )
         return lazy < formed
@@ -253,21 +247,21 @@ class GATHead(SharesWithKin):
     def _products(self, features: Tensor) -> Tensor:
         """``W fᵀ (L, B)`` from the right, ``W0 (f + V O_self f) + Σ_h α_h W0 V_h O_edge,h f``.
 
-        Kin lend ``κ s (W0 f)``, so they need ``W0 f`` by itself.
+        Similar labels contribute ``κ s (W0 f)``, so ``W0 f`` is needed by itself.
         """
         batch, heads, part = len(features), self.heads, self.hidden // self.heads
         narrow = torch.stack([features @ self.out_self.T, features @ self.out_edge.T])
         narrow = narrow.view(2 * batch, heads, part).transpose(0, 1)  # (H, 2 B, hidden / H)
         wide = torch.bmm(narrow, self.project.weight.view(heads, part, -1))  # (H, 2 B, D)
-        own, lent = features + wide[:, :batch].sum(0), wide[:, batch:]
-        columns = torch.cat([lent.reshape(-1, self.in_features), own])  # ((H + 1) B, D)
-        if self.kin is not None:
+        own, sent = features + wide[:, :batch].sum(0), wide[:, batch:]
+        columns = torch.cat([sent.reshape(-1, self.in_features), own])  # ((H + 1) B, D)
+        if self.mixing is not None:
             columns = torch.cat([columns, features])
         products = self.weight @ columns.T  # (L, (H + 1) B), or one B more
         edge, rest = products[:, : heads * batch], products[:, heads * batch :]
-        borrowed = self._combine(edge.view(len(products), heads, batch)).sum(0)
-        logits = rest[:, :batch] + borrowed
-        return logits if self.kin is None else logits + self.kin(rest[:, batch:])
+        gathered = self._combine(edge.view(len(products), heads, batch)).sum(0)
+        logits = rest[:, :batch] + gathered
+        return logits if self.mixing is None else logits + self.mixing(rest[:, batch:])
 
 
 class GATv2Head(GATHead):

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from gatlabel.nn.attention import with_self_loops
 from gatlabel.nn.convolution import propagate
+from gatlabel.nn.heads.edges import EdgeHead
 from gatlabel.nn.heads.features import NodeFeatures
-from gatlabel.nn.heads.takes_graph import GraphHead
+from gatlabel.nn.heads.protocols import Foldable
 from gatlabel.nn.identity import Identity
 from gatlabel.nn.layers import symmetric_normalisation
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-class GCNHead(GraphHead):
+class GCNHead(EdgeHead, Foldable):
     r"""``W = A · LeakyReLU(A X W1) · W2``, ``logits = f Wᵀ``.
 
     The head of ML-GCN (Chen et al., *Multi-Label Image Recognition with Graph Convolutional

@@ -1,4 +1,4 @@
-"""The linear head: one free classifier a label, no graph."""
+"""The linear head: one free classifier per label, no graph."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from gatlabel.nn.heads.base import given_labels
-from gatlabel.nn.heads.static import StaticHead
+from gatlabel.nn.heads.base import Head, given_labels
+from gatlabel.nn.heads.protocols import Foldable, LinearInit
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-class LinearHead(StaticHead):
+class LinearHead(Head, Foldable, LinearInit):
     """``logits = W f + b``: what every other head is measured against.
 
     Args:
@@ -41,11 +41,8 @@ class LinearHead(StaticHead):
         super().__init__(in_features, given_labels("LinearHead", labels, graph))
         self.linear = nn.Linear(in_features, self.out_features)
 
-    def linear_parameters(self) -> list[nn.Parameter]:
-        """All."""
-        return list(self.parameters())
-
-    def _linear_weights(self) -> Tensor:
+    def linear_weight(self) -> Tensor:
+        """``W (L, D)``."""
         return self.linear.weight
 
     def label_bias(self) -> nn.Parameter:

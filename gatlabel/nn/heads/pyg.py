@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
-from gatlabel.nn.heads.kin import SharesWithKin
 from gatlabel.nn.heads.pyg_convolution import Convolution
+from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-class PyGHead(SharesWithKin):
+class PyGHead(SharedClassifierHead):
     r"""The form of :class:`GATHead` around any convolution of PyG.
 
     ``W = W0 + Z O_self + conv(Z, edges) O_edge`` with ``Z = W0 V``; the edge term of a label
@@ -35,7 +35,7 @@ class PyGHead(SharesWithKin):
         hidden: Width of ``Z``, and of the convolution's output unless ``conv_options`` set
             ``out_channels``.
         bias: Whether labels have a learned bias (their prior).
-        kinship: As in :class:`GATHead`: what the kin of a label lend to its classifier.
+        similarity_weight: As in :class:`GATHead`: what similar labels contribute to a classifier.
 
     Raises:
         InputError: If the convolution is unknown, its options are wrong, or it cannot run on
@@ -46,7 +46,7 @@ class PyGHead(SharesWithKin):
     """
 
     kind = "pyg"
-    listens: Tensor
+    has_neighbours: Tensor
 
     def __init__(
         self,
@@ -56,14 +56,13 @@ class PyGHead(SharesWithKin):
         conv_options: Mapping[str, Any] | None = None,
         hidden: int = 256,
         bias: bool = True,
-        kinship: float | None = None,
+        similarity_weight: float | None = None,
     ) -> None:
         super().__init__(in_features, graph)
         if hidden < 1:
             raise InputError(f"hidden={hidden}: must be at least 1")
         self.hidden = hidden
-        others = self.edge_index[0] != self.edge_index[1]  # "self" has a term of its own
-        self.edge_index, self.edge_weight = self.edge_index[:, others], self.edge_weight[others]
+        self.drop_self_loops()  # "self" has a term of its own
         own = nn.Linear(in_features, self.out_features, bias=bias)  # nn.Linear's own start
         self.weight, self.bias = own.weight, own.bias  # W0
         self.project = nn.Linear(in_features, hidden, bias=False)  # V
@@ -71,13 +70,13 @@ class PyGHead(SharesWithKin):
         width = self.convolution.out_width(
             self.edge_index, self.edge_weight, self.out_features, hidden
         )
-        listens = self.edge_weight.new_zeros(self.out_features, 1)
-        listens = listens.index_fill(0, self.edge_index[1], 1.0)
-        self.constant("listens", listens)
+        has_neighbours = self.edge_weight.new_zeros(self.out_features, 1)
+        has_neighbours = has_neighbours.index_fill(0, self.edge_index[1], 1.0)
+        self.constant("has_neighbours", has_neighbours)
         self.out_self = nn.Parameter(torch.zeros(hidden, in_features))
         self.out_edge = nn.Parameter(torch.zeros(width, in_features))
-        self._set_kinship(kinship, graph)
-        self._hold_unused()
+        self._share(similarity_weight, graph)
+        self._freeze_unused()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -90,24 +89,23 @@ class PyGHead(SharesWithKin):
             "bias": self.bias is not None,
         }
 
-    def shrunk_parameters(self) -> list[nn.Parameter]:
+    def residual_parameters(self) -> list[nn.Parameter]:
         """``O_self`` and ``O_edge``: how far the head may leave the linear classifier."""
         return [self.out_self, self.out_edge]
 
-    def linear_parameters(self) -> list[nn.Parameter]:
-        """``W0`` and the biases."""
-        return [p for p in (self.weight, self.bias) if isinstance(p, nn.Parameter)]
-
-    def _linear_weights(self) -> Tensor:
+    def linear_weight(self) -> Tensor:
+        """``W0 (L, D)``."""
         return self.weight
 
     def keep_edges(self, keep: Tensor) -> None:
         """Removes the other edges, and the edge term of labels that are left without one."""
         super().keep_edges(keep)
-        self.listens = torch.zeros_like(self.listens).index_fill(0, self.edge_index[1], 1.0)
-        self._hold_unused()
+        self.has_neighbours = torch.zeros_like(self.has_neighbours).index_fill(
+            0, self.edge_index[1], 1.0
+        )
+        self._freeze_unused()
 
-    def _hold_unused(self) -> None:
+    def _freeze_unused(self) -> None:
         """Without an edge the edge term is not computed, and its weights cannot learn."""
         if not self.edge_index.shape[1]:
             self.convolution.requires_grad_(False)
@@ -116,8 +114,8 @@ class PyGHead(SharesWithKin):
     def classifier(self) -> tuple[Tensor, Tensor]:
         """Returns weight ``(L, D)`` and bias ``(L,)``."""
         z = self.project(self.weight)  # (L, hidden)
-        weight = self._with_kin(self.weight) + z @ self.out_self
+        weight = self._mixed(self.weight) + z @ self.out_self
         if self.edge_index.shape[1]:  # some convolutions cannot run without edges
-            borrowed = self.convolution(z, self.edge_index, self.edge_weight) * self.listens
-            weight = weight + borrowed @ self.out_edge
+            gathered = self.convolution(z, self.edge_index, self.edge_weight) * self.has_neighbours
+            weight = weight + gathered @ self.out_edge
         return weight, weight.new_zeros(len(weight)) if self.bias is None else self.bias

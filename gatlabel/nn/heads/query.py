@@ -1,4 +1,4 @@
-"""Label queries that look at the map: one cross-attention for all labels."""
+"""Label queries that attend to the map: one cross-attention for all labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gatlabel.errors import InputError
-from gatlabel.nn.heads.base import MapHead, given_labels
+from gatlabel.nn.heads.base import MapHead, check_dropout, check_width, given_labels
 from gatlabel.nn.heads.features import NodeFeatures
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ class QueryLayer(nn.Module):
 
 
 class QueryHead(MapHead):
-    r"""A query a label cross-attends to the map; a vector a label turns the answer into a logit.
+    r"""One query per label cross-attends to the map; one vector per label makes a logit of it.
 
     ``x_u = ReLU(P f_u + p)``, ``q_i`` through ``layers`` decoder layers over ``x``,
-    ``logit_i = w_i·q_i + b_i`` (the group-wise FC of ML-Decoder with a group a label). Ridnik et
+    ``logit_i = w_i·q_i + b_i`` (the group-wise FC of ML-Decoder, one group per label). Ridnik et
     al., *ML-Decoder*, WACV 2023, arXiv:2111.12933; Liu et al., *Query2Label*, arXiv:2107.10834.
     There is no positional encoding, as in ML-Decoder.
 
@@ -125,14 +125,12 @@ class QueryHead(MapHead):
         dropout: float = 0.1,
     ) -> None:
         super().__init__(in_features, given_labels("QueryHead", labels, graph))
-        if heads < 1 or hidden < heads or hidden % heads:
-            raise InputError(f"hidden={hidden} is split over heads={heads}: it must be a multiple")
+        check_width(hidden, heads)
+        check_dropout(dropout)
         if layers < 1:
             raise InputError(f"layers={layers}: a decoder needs at least one layer")
         if feedforward is not None and feedforward < 1:
             raise InputError(f"feedforward={feedforward}: must be at least 1")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout={dropout} is a probability: at least 0, below 1")
         self.hidden, self.heads, self.layers = hidden, heads, layers
         self.feedforward = feedforward or 4 * hidden
         self.self_attention, self.dropout = self_attention, dropout
@@ -162,7 +160,7 @@ class QueryHead(MapHead):
         return {**super().config, **vectors, **own}
 
     def queries(self) -> Tensor:
-        """Returns the labels' queries ``(L, hidden)`` before they look at a picture."""
+        """Returns the labels' queries ``(L, hidden)`` before they attend to an image."""
         vectors: Tensor = self.nodes()
         return vectors if self.to_query is None else self.to_query(vectors)
 

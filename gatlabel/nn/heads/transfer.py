@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from gatlabel.nn.heads.base import Head
-from gatlabel.nn.heads.static import StaticHead
+from gatlabel.nn.heads.protocols import Foldable, starts_linear
 
 #: Heads on maps: their parameters that have a row per label, and along which axis.
 LABEL_AXES: dict[str, dict[str, int]] = {
@@ -37,23 +37,19 @@ def transfer_classifiers(
     """
     if target.kind in LABEL_AXES:
         return _transfer_rows(source, target, source_rows, target_rows)
-    own = target._linear_weights()
-    if own is None or source.in_features != target.in_features:
+    same = source.in_features == target.in_features
+    if not (same and isinstance(source, Foldable) and starts_linear(target)):
         return False
-    if isinstance(source, StaticHead):
-        weight, bias = source.classifier()
-    else:
-        found, biases = source._linear_weights(), source.label_bias()
-        if found is None or biases is None:
-            return False
-        weight, bias = found, biases
-    sharing = target.sharing()
-    whole = own.clone() if sharing is None else (sharing @ own.to(sharing)).to(own)
+    own = target.linear_weight()
+    assert own is not None
+    weight, bias = source.classifier()
+    mixing = target.mixing_matrix()
+    whole = own.clone() if mixing is None else (mixing @ own.to(mixing)).to(own)
     learned = target.label_bias()
     offsets = whole.new_zeros(len(whole)) if learned is None else learned.detach().clone()
     whole[list(target_rows)] = weight[list(source_rows)].to(whole)
     offsets[list(target_rows)] = bias[list(source_rows)].to(offsets)
-    target.start_linear(whole, offsets)
+    target.init_linear(whole, offsets)
     return True
 
 

@@ -1,13 +1,10 @@
 """Attention kernels: several ways to compute the same attention over a label graph.
 
-| kernel | for | time, memory a head |
+| kernel | for | time, memory per head |
 |---|---|---|
 | *dense* | small or dense graphs | ``O(L² C)``, ``O(L²)`` |
-| *blocked* | the same, from a few hundred labels on, on a CPU | ``O(L² C)``, ``O(L C)`` |
 | *csr* | large sparse graphs | ``O(E C)``, ``O(E + L C)`` |
 | *sorted* | plain GAT on the complete graph | ``O(L log L + L C)``, ``O(L C)`` |
-| *edgewise* | devices without sparse matrices | ``O(E C)``, ``O(E C)`` |
-| *triton* | CUDA, by name only: not measured yet | ``O(E C)``, ``O(E + L C)`` |
 
 :func:`choose_kernel` names the one that :func:`attend` uses; docs/kernels.md has their formulas,
 costs and numeric limits. Whether the classifiers are formed at all is the heads' choice.
@@ -22,9 +19,10 @@ from gatlabel.lazy import lazy_names
 if TYPE_CHECKING:
     from gatlabel.nn.kernels.adjacency import CSR, Adjacency
     from gatlabel.nn.kernels.choice import KERNELS, Kernel, choose_kernel
-    from gatlabel.nn.kernels.complete import complete_attention, spread
+    from gatlabel.nn.kernels.complete import complete_attention
     from gatlabel.nn.kernels.dispatch import attend, weighted_sum
-    from gatlabel.nn.kernels.edgewise import scatter_softmax
+    from gatlabel.nn.kernels.scatter import scatter_softmax
+    from gatlabel.nn.kernels.sorted_sums import spread
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 

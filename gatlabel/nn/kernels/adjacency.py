@@ -46,13 +46,13 @@ class CSR(NamedTuple):
 
 
 class Adjacency(HoldsConstants):
-    """Who listens to whom: the edges with everything the attention kernels want precomputed.
+    """The edges of a graph, with everything the attention kernels need precomputed.
 
     A head builds one when its edges are set, so that no step sorts them again. The buffers are not
     part of the state: they follow from the edges.
 
     Args:
-        edge_index: int64 ``(2, E)``, sources above targets, or ``None``: every node listens to
+        edge_index: int64 ``(2, E)``, sources above targets, or ``None``: every node attends to
             every node, itself included, without an edge being stored.
         nodes: Number of nodes L.
 

@@ -5,108 +5,92 @@ gradients are ``∂V_h = A_hᵀ ∂out_h`` and ``∂A_h(i,j) = ∂out_h(i)·V_h(
 sampled dense-dense product). The transpose is precomputed, and no ``E × C`` array is ever made:
 time ``O(H E C)``, memory ``O(H (E + L C))``.
 
-Two modules compute it: ``csr_torch`` by torch's sparse matrices, ``csr_triton`` by our own kernels.
 The three operators are registered with torch, so that ``torch.compile`` and ``torch.export`` take
 them whole (``torch.library.custom_op`` would do too, but imports the compiler at its first call).
+``csr_torch`` computes them.
 """
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gatlabel.nn.kernels import csr_torch
 from gatlabel.nn.kernels.adjacency import CSR
-from gatlabel.nn.kernels.layout import room_by_node
+from gatlabel.nn.kernels.dense import room_by_node
 
 _STRUCTURE = (
     "Tensor offsets, Tensor sources, Tensor transposed_offsets, Tensor transposed_targets, "
-    "Tensor transposed_order, Tensor order, bool triton=False"
+    "Tensor transposed_order, Tensor order"
 )
 torch.library.define(
     "gatlabel::csr_sum", f"(Tensor weights, Tensor values, {_STRUCTURE}) -> Tensor"
 )
 torch.library.define("gatlabel::csr_dots", f"(Tensor left, Tensor right, {_STRUCTURE}) -> Tensor")
 torch.library.define(
-    "gatlabel::csr_softmax",
-    "(Tensor scores, Tensor offsets, Tensor targets, bool triton=False) -> Tensor",
+    "gatlabel::csr_softmax", "(Tensor scores, Tensor offsets, Tensor targets) -> Tensor"
 )
 
 
-def csr_sum(weights: Tensor, values: Tensor, csr: CSR, triton: bool = False) -> Tensor:
+def csr_sum(weights: Tensor, values: Tensor, csr: CSR) -> Tensor:
     """``out[h, i] = Σ_{j→i} weights[h, (j→i)] · values[h, j]``.
 
     Args:
         weights: ``(H, E)``, edges sorted by target.
         values: ``(H, L, C)``.
         csr: The edges.
-        triton: Compute it with the kernels of ``csr_triton``.
 
     Returns:
         ``(H, L, C)``, in memory node by node, so that to join the heads copies nothing.
     """
-    return torch.ops.gatlabel.csr_sum.default(weights, values, *csr, triton)
+    return torch.ops.gatlabel.csr_sum.default(weights, values, *csr)
 
 
-def csr_dots(left: Tensor, right: Tensor, csr: CSR, triton: bool = False) -> Tensor:
+def csr_dots(left: Tensor, right: Tensor, csr: CSR) -> Tensor:
     """``out[h, (j→i)] = left[h, i] · right[h, j]`` for every edge.
 
     Args:
         left: ``(H, L, C)``, at the targets.
         right: ``(H, L, C)``, at the sources.
         csr: The edges.
-        triton: Compute it with the kernels of ``csr_triton``.
 
     Returns:
         ``(H, E)``, edges sorted by target.
     """
-    return torch.ops.gatlabel.csr_dots.default(left, right, *csr, triton)
+    return torch.ops.gatlabel.csr_dots.default(left, right, *csr)
 
 
-def csr_softmax(scores: Tensor, offsets: Tensor, targets: Tensor, triton: bool = False) -> Tensor:
+def csr_softmax(scores: Tensor, offsets: Tensor, targets: Tensor) -> Tensor:
     """Softmax over the in-edges of each node, for edges sorted by target.
 
     Args:
         scores: ``(E, H)``.
         offsets: int32 ``(L + 1,)``, where the in-edges of each target begin.
         targets: int64 ``(E,)``.
-        triton: Compute it with the kernels of ``csr_triton``.
 
     Returns:
         ``(E, H)``, summing to 1 over the in-edges of every node that has one.
     """
-    return torch.ops.gatlabel.csr_softmax.default(scores, offsets, targets, triton)
-
-
-def _engine(triton: bool) -> ModuleType:
-    """The module that computes: it is imported when it is first asked for."""
-    return importlib.import_module(f"gatlabel.nn.kernels.csr_{'triton' if triton else 'torch'}")
-
-
-def _given(edges: tuple[Any, ...]) -> tuple[CSR, bool]:
-    """The edges, and whether Triton is to compute; the dispatcher leaves that out if not."""
-    count = len(CSR._fields)
-    return CSR(*edges[:count]), edges[count:] == (True,)
+    return torch.ops.gatlabel.csr_softmax.default(scores, offsets, targets)
 
 
 @torch.library.impl("gatlabel::csr_sum", "default")
 def _sum(weights: Tensor, values: Tensor, *edges: Any) -> Tensor:
-    csr, triton = _given(edges)
-    return _engine(triton).sums(weights, values, csr.offsets, csr.sources, room_by_node(values))
+    csr = CSR(*edges)
+    return csr_torch.sums(weights, values, csr.offsets, csr.sources, room_by_node(values))
 
 
 @torch.library.impl("gatlabel::csr_dots", "default")
 def _dots(left: Tensor, right: Tensor, *edges: Any) -> Tensor:
-    csr, triton = _given(edges)
-    return _engine(triton).dots(left, right, csr.offsets, csr.sources)
+    csr = CSR(*edges)
+    return csr_torch.dots(left, right, csr.offsets, csr.sources)
 
 
 @torch.library.impl("gatlabel::csr_softmax", "default")
-def _softmax(scores: Tensor, offsets: Tensor, targets: Tensor, triton: bool = False) -> Tensor:
-    return _engine(triton).softmax(scores.contiguous(), offsets, targets)
+def _softmax(scores: Tensor, offsets: Tensor, targets: Tensor) -> Tensor:
+    return csr_torch.softmax(scores.contiguous(), offsets, targets)
 
 
 @torch.library.register_fake("gatlabel::csr_sum")
@@ -120,39 +104,38 @@ def _fake_dots(left: Tensor, right: Tensor, *edges: Any) -> Tensor:
 
 
 @torch.library.register_fake("gatlabel::csr_softmax")
-def _fake_softmax(scores: Tensor, offsets: Tensor, targets: Tensor, triton: bool = False) -> Tensor:
+def _fake_softmax(scores: Tensor, offsets: Tensor, targets: Tensor) -> Tensor:
     return scores.new_empty(scores.shape)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    *tensors, ctx.triton = inputs
-    ctx.save_for_backward(*tensors)
+    ctx.save_for_backward(*inputs)
 
 
 def _sum_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     weights, values, *structure = ctx.saved_tensors
     csr = CSR(*structure)
-    d_weights = csr_dots(grad, values, csr, ctx.triton) if ctx.needs_input_grad[0] else None
+    d_weights = csr_dots(grad, values, csr) if ctx.needs_input_grad[0] else None
     d_values = None
     if ctx.needs_input_grad[1]:
         by_source = weights.index_select(1, csr.transposed_order)
-        d_values = csr_sum(by_source, grad, csr.transpose(), ctx.triton)
-    return d_weights, d_values, *[None] * 7
+        d_values = csr_sum(by_source, grad, csr.transpose())
+    return d_weights, d_values, *[None] * 6
 
 
 def _dots_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     left, right, *structure = ctx.saved_tensors
     csr = CSR(*structure)
-    d_left = csr_sum(grad, right, csr, ctx.triton) if ctx.needs_input_grad[0] else None
+    d_left = csr_sum(grad, right, csr) if ctx.needs_input_grad[0] else None
     d_right = None
     if ctx.needs_input_grad[1]:
         by_source = grad.index_select(1, csr.transposed_order)
-        d_right = csr_sum(by_source, left, csr.transpose(), ctx.triton)
-    return d_left, d_right, *[None] * 7
+        d_right = csr_sum(by_source, left, csr.transpose())
+    return d_left, d_right, *[None] * 6
 
 
 def _save_softmax(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    _, offsets, targets, _ = inputs
+    _, offsets, targets = inputs
     ctx.save_for_backward(output, targets)
     ctx.nodes = offsets.shape[0] - 1
 
@@ -161,7 +144,7 @@ def _softmax_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     weights, targets = ctx.saved_tensors
     product = weights * grad
     totals = product.new_zeros(ctx.nodes, product.shape[1]).index_add(0, targets, product)
-    return product - weights * totals.index_select(0, targets), None, None, None
+    return product - weights * totals.index_select(0, targets), None, None
 
 
 torch.library.register_autograd("gatlabel::csr_sum", _sum_gradients, setup_context=_save)

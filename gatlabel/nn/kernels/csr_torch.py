@@ -1,4 +1,7 @@
-"""The sums of kernel *csr* by torch's sparse matrices: MKL on the CPU, cuSPARSE on CUDA."""
+"""The sums of kernel *csr* by torch's sparse matrices: MKL on the CPU, cuSPARSE on CUDA.
+
+Other devices have no sparse matrices in torch; there the sums are gathered and scattered.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,13 @@ import warnings
 import torch
 from torch import Tensor
 
+from gatlabel.nn.kernels.scatter import scatter_softmax, scatter_sum
+
 # torch multiplies CSR matrices on the CPU through MKL only (x86-64); elsewhere COO products serve.
 MKL = torch.backends.mkl.is_available()
+
+# Types of devices on which torch has sparse matrices.
+SPARSE = ("cpu", "cuda")
 
 # Elements of the blocks in which the edge products are formed where torch has no operator for them.
 BLOCK = 1 << 20
@@ -33,6 +41,10 @@ def _matrix(weights: Tensor, offsets: Tensor, sources: Tensor, nodes: int) -> Te
     )  # fmt: skip
 
 
+def _has_csr(values: Tensor) -> bool:
+    return values.device.type in SPARSE and (values.is_cuda or MKL)
+
+
 def _rows(offsets: Tensor) -> Tensor:
     return torch.repeat_interleave(offsets.diff())
 
@@ -49,9 +61,11 @@ def sums(weights: Tensor, values: Tensor, offsets: Tensor, sources: Tensor, out:
     nodes = values.shape[1]
     if not sources.numel():
         return out.zero_()
+    if values.device.type not in SPARSE:
+        return out.copy_(scatter_sum(weights.T, values, sources.long(), _rows(offsets)))
     weights = weights.contiguous()
     for head in range(len(values)):
-        if values.is_cuda or MKL:
+        if _has_csr(values):
             matrix = _matrix(weights[head], offsets, sources, nodes)
         else:
             place = torch.stack([_rows(offsets), sources.long()])
@@ -71,7 +85,7 @@ def dots(left: Tensor, right: Tensor, offsets: Tensor, sources: Tensor) -> Tenso
     out = left.new_empty(heads, edges)
     if not edges:
         return out
-    if (left.is_cuda or MKL) and edges <= nodes * nodes:  # torch refuses more, all parallel
+    if _has_csr(left) and edges <= nodes * nodes:  # torch refuses more, all parallel
         pattern = _matrix(left.new_zeros(edges), offsets, sources, nodes)
         for head in range(heads):
             dots = pattern
@@ -93,6 +107,8 @@ def softmax(scores: Tensor, offsets: Tensor, targets: Tensor) -> Tensor:
     """Returns the softmax ``(E, H)`` of contiguous scores over the in-edges of each node."""
     if not len(targets):
         return scores.clone()
+    if scores.device.type not in SPARSE:
+        return scatter_softmax(scores, targets, len(offsets) - 1)
     bounds = offsets.long()
     highest = torch.segment_reduce(scores, "max", offsets=bounds, axis=0)
     weights = (scores - highest.index_select(0, targets)).exp_()

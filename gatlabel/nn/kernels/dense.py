@@ -82,3 +82,17 @@ def without_nan(source_scores: Tensor) -> Tensor:
 def zero_isolated(adjacency: Adjacency, out: Tensor) -> Tensor:
     """Zeroes ``(H, L, C)`` at the nodes without an in-edge, whatever stands there."""
     return out.index_fill(1, adjacency.alone, 0.0) if adjacency.isolated else out
+
+
+def room_by_node(values: Tensor) -> Tensor:
+    """Memory, not filled, for a result with the shape of the values, laid out node by node.
+
+    Args:
+        values: ``(H, L, C)``.
+
+    Returns:
+        ``(H, L, C)``; ``result.transpose(0, 1).flatten(1)``, ``(L, H C)``, is a view of it, so
+        joining the heads copies nothing.
+    """
+    heads, nodes, channels = values.shape
+    return values.new_empty(nodes, heads, channels).transpose(0, 1)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.nn.kernels.adjacency import Adjacency
-from gatlabel.nn.kernels.blocked import blocked_attention
 from gatlabel.nn.kernels.choice import KERNELS, Kernel, choose_kernel
 from gatlabel.nn.kernels.complete import complete_attention
 from gatlabel.nn.kernels.csr import csr_softmax, csr_sum
 from gatlabel.nn.kernels.dense import dense_attention, zero_isolated
-from gatlabel.nn.kernels.edgewise import scatter_softmax, scatter_sum
 
 
 def attend(
@@ -61,7 +56,7 @@ def attend(
     sortable = (
         adjacency.complete and prior is None and dropout == 0 and 0 <= negative_slope <= 1
     )  # fmt: skip
-    kernel = _checked(adjacency, values, kernel, sortable=sortable, blockable=dropout == 0)
+    kernel = _checked(adjacency, values, kernel, sortable=sortable)
     dtype = values.dtype if values.dtype == torch.float64 else torch.float32
     with torch.autocast(values.device.type, enabled=False):
         s, t, v = (x.to(dtype) for x in (source_scores, target_scores, values))
@@ -79,20 +74,14 @@ def attend(
                 s, t, v, absent, alone, matrix, prior_weight, negative_slope, dropout
             )
             return zero_isolated(adjacency, out).to(values.dtype)
-        if kernel == "blocked":
-            out = blocked_attention(adjacency, s, t, v, prior, prior_weight, negative_slope)
-            return out.to(values.dtype)
         source, target = adjacency.sorted_edges()
         scores = s.T.contiguous().index_select(0, source) + t.T.contiguous().index_select(0, target)
         scores = F.leaky_relu(scores, negative_slope)  # (E, H)
         if prior is not None and prior_weight is not None:
             scores = scores + prior[:, None] * prior_weight
-        if kernel == "edgewise":
-            weights = F.dropout(scatter_softmax(scores, target, adjacency.nodes), dropout)
-            return scatter_sum(weights, v, source, target).to(values.dtype)
-        csr, triton = adjacency.csr(), kernel == "triton"
-        weights = F.dropout(csr_softmax(scores, csr.offsets, target, triton), dropout)
-        return csr_sum(weights.T.contiguous(), v, csr, triton).to(values.dtype)
+        csr = adjacency.csr()
+        weights = F.dropout(csr_softmax(scores, csr.offsets, target), dropout)
+        return csr_sum(weights.T.contiguous(), v, csr).to(values.dtype)
 
 
 def weighted_sum(
@@ -104,7 +93,7 @@ def weighted_sum(
         adjacency: The graph.
         weights: ``(E, H)``, in the order of :meth:`Adjacency.sorted_edges`.
         values: ``v (H, L, C)``.
-        kernel: ``"dense"``, ``"csr"``, ``"triton"`` or ``"edgewise"``; chosen when left out.
+        kernel: ``"dense"`` or ``"csr"``; chosen when left out.
 
     Returns:
         ``(H, L, C)`` in the dtype of ``values``, computed in float32 at least; zero for a node
@@ -116,36 +105,27 @@ def weighted_sum(
     """
     _check_values(adjacency, values)
     _check_shape("weights", weights, (adjacency.edges, values.shape[0]), "(E, H)")
-    kernel = _checked(adjacency, values, kernel, sortable=False, blockable=False)
+    kernel = _checked(adjacency, values, kernel, sortable=False)
     dtype = values.dtype if values.dtype == torch.float64 else torch.float32
     with torch.autocast(values.device.type, enabled=False):
         weights, v = weights.to(dtype), values.to(dtype)
         if kernel == "dense":
             return torch.bmm(adjacency.matrix(weights.T), v).to(values.dtype)
-        if kernel == "edgewise":
-            return scatter_sum(weights, v, *adjacency.sorted_edges()).to(values.dtype)
-        triton = kernel == "triton"
-        return csr_sum(weights.T.contiguous(), v, adjacency.csr(), triton).to(values.dtype)
+        return csr_sum(weights.T.contiguous(), v, adjacency.csr()).to(values.dtype)
 
 
 def _checked(
-    adjacency: Adjacency,
-    values: Tensor,
-    kernel: Kernel | None,
-    *,
-    sortable: bool,
-    blockable: bool,
+    adjacency: Adjacency, values: Tensor, kernel: Kernel | None, *, sortable: bool
 ) -> Kernel:
     if kernel is None:
+        nodes, edges, channels = adjacency.nodes, adjacency.edges, values.shape[2]
         return choose_kernel(
-            adjacency.nodes,
-            adjacency.edges,
-            values.shape[2],
+            nodes,
+            edges,
+            channels,
             device=values.device.type,
             simple=adjacency.simple,
             sortable=sortable,
-            # what is exported consists of operators that other runtimes know, where it can
-            blockable=blockable and not torch.compiler.is_exporting(),
         )
     if kernel not in KERNELS:
         raise unknown_choice("kernel", kernel, KERNELS)
@@ -154,18 +134,8 @@ def _checked(
             "the kernel 'sorted' needs the complete graph with self-loops, no prior, no dropout "
             "and a slope in [0, 1]: use 'dense' or 'csr'"
         )
-    if kernel == "blocked" and not blockable:
-        raise InputError(
-            "the kernel 'blocked' makes its weights itself, and drops none of them: use 'dense' or "
-            "'csr' with dropout or with weights of your own"
-        )
-    if kernel in ("dense", "blocked") and not adjacency.simple:
+    if kernel == "dense" and not adjacency.simple:
         raise InputError(f"the kernel {kernel!r} needs edges that stand once: use 'csr'")
-    if kernel == "triton" and not _triton_runs(values):
-        raise InputError(
-            "the kernel 'triton' needs a CUDA device and the package triton (or "
-            "TRITON_INTERPRET=1, to try it on the CPU, slowly): use 'csr'"
-        )
     return kernel
 
 
@@ -204,8 +174,3 @@ def _check_shape(name: str, tensor: Tensor, wanted: tuple[int, ...], letters: st
             f"{name} has the shape {tuple(tensor.shape)}, but must be {letters} = {tuple(wanted)} "
             "for this graph and these values"
         )
-
-
-def _triton_runs(values: Tensor) -> bool:
-    there = importlib.util.find_spec("triton") is not None
-    return there and (values.is_cuda or os.environ.get("TRITON_INTERPRET") == "1")

@@ -85,7 +85,7 @@ class GATLayer(AttentionGraphLayer):
         """The layer's output times features, ``out @ features.T``, without forming the output.
 
         ``Σ_h α_h (x (W_hᵀ features_hᵀ))`` from the right: the attention carries B products a node
-        rather than ``out_channels`` values. The score vectors ride along as two more features.
+        rather than ``out_channels`` values. The score vectors are two more features.
 
         Args:
             x: ``(L, in_channels)``.

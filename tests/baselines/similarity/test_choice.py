@@ -74,8 +74,8 @@ def test_at_strength_0_everything_is_bit_for_bit_the_linear_one(seed: int) -> No
     assert graph.num_edges == 0
     head = GATHead(WIDTH, graph, node_features="learned", hidden=8)
     share_as_chosen(head, choice)
-    assert head.sharing() is None
-    head.start_linear(shared.weight, shared.bias)
+    assert head.mixing_matrix() is None
+    head.init_linear(shared.weight, shared.bias)
     expected = torch.nn.functional.linear(features, linear.weight, linear.bias)
     torch.testing.assert_close(head.fold()(features), expected, rtol=0, atol=0)
 
@@ -112,19 +112,19 @@ def test_a_head_on_the_edges_of_the_choice_shares_as_chosen(kind, tmp_path) -> N
     head = kind(WIDTH, graph, hidden=8)
     share_as_chosen(head, choice)
     sharing = choice.sharing()
-    torch.testing.assert_close(head.sharing(), sharing, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(head.mixing_matrix(), sharing, rtol=1e-5, atol=1e-6)
     off = sharing - torch.eye(LABELS)
     positives = y.clamp(min=0).sum(0).double()
     torch.testing.assert_close(off.sum(1)[~hidden], (0.6 * 3 / (3 + positives))[~hidden])
     torch.testing.assert_close(off.sum(1)[hidden], torch.full((int(hidden.sum()),), 0.3).double())
     assert not off[:, hidden].any()  # nothing is to be had of a label without positives
     start = similarity_start(features, y, choice)
-    head.start_linear(start.weight, start.bias)
+    head.init_linear(start.weight, start.bias)
     logits = features @ start.weight.T + start.bias
     torch.testing.assert_close(head(features), logits, rtol=1e-4, atol=1e-4)
     again = kind(WIDTH, graph, hidden=8)  # strengths are part of the state
     again.load_state_dict(head.state_dict())
-    assert torch.equal(again.sharing(), head.sharing())
+    assert torch.equal(again.mixing_matrix(), head.mixing_matrix())
 
 
 def test_strengths_are_checked() -> None:
@@ -135,7 +135,7 @@ def test_strengths_are_checked() -> None:
     for wrong in (torch.ones(LABELS), torch.zeros(3), torch.full((LABELS,), float("nan"))):
         with pytest.raises(InputError, match="at least 0 and below 1"):
             head.set_strengths(wrong)
-    alone = GATHead(WIDTH, graph, node_features="learned", hidden=8, kinship=0.0)
+    alone = GATHead(WIDTH, graph, node_features="learned", hidden=8, similarity_weight=0.0)
     with pytest.raises(InputError, match="shares no classifiers"):
         alone.set_strengths(torch.zeros(LABELS))
 

@@ -30,7 +30,7 @@ def test_pictures_are_bytes_in_colour(scenes: SceneImages) -> None:
 def test_a_picture_depends_on_seed_split_and_number_only(scenes: SceneImages) -> None:
     config = scenes.config
     few = SceneImages(config, "train", 20, seed=3)
-    np.testing.assert_array_equal(few.targets, scenes.targets[:20])
+    np.testing.assert_array_equal(few.targets, np.asarray(scenes.targets)[:20])
     np.testing.assert_array_equal(few.visible, scenes.visible[:20])
     backwards = {k: few.load(k) for k in reversed(range(20))}
     some = scenes.subset([17, 4])
@@ -43,7 +43,7 @@ def test_a_picture_depends_on_seed_split_and_number_only(scenes: SceneImages) ->
     for split in ("val", "test", "pretrain"):
         other = SceneImages(config, split, 200, seed=3)
         assert not torch.equal(other.load(0), scenes.load(0))
-        assert (other.targets != scenes.targets[:200]).any()
+        assert (np.asarray(other.targets) != np.asarray(scenes.targets)[:200]).any()
 
 
 def _draw(pickled: bytes, index: int) -> np.ndarray:
@@ -59,12 +59,12 @@ def test_another_process_draws_the_same(scenes: SceneImages) -> None:
 
 
 def test_the_hidden_share_is_as_asked(scenes: SceneImages) -> None:
-    present = scenes.targets > 0
+    present = np.asarray(scenes.targets) > 0
     assert not (scenes.visible & ~present).any()
     share = 1 - scenes.visible.sum() / present.sum()
     assert share == pytest.approx(scenes.config.hidden, abs=0.05)
     everything = SceneImages(scene_config(hidden=0.0), "train", 50)
-    np.testing.assert_array_equal(everything.visible, everything.targets > 0)
+    np.testing.assert_array_equal(everything.visible, np.asarray(everything.targets) > 0)
 
 
 def test_shapes_show_the_visible_labels_and_hide_the_hidden_ones(scenes: SceneImages) -> None:
@@ -73,7 +73,7 @@ def test_shapes_show_the_visible_labels_and_hide_the_hidden_ones(scenes: SceneIm
         shapes = scenes.shapes(k)
         clear = {shape.label for shape in shapes if shape.role is Role.VISIBLE}
         assert clear == set(np.flatnonzero(scenes.visible[k]))
-        hidden = (scenes.targets[k] > 0) & ~scenes.visible[k]
+        hidden = (np.asarray(scenes.targets)[k] > 0) & ~scenes.visible[k]
         concealed = [shape for shape in shapes if shape.hides_label]
         assert sorted(shape.label for shape in concealed) == np.flatnonzero(hidden).tolist()
         hiding |= {shape.role for shape in concealed}
@@ -126,7 +126,7 @@ def test_colour_does_not_give_a_label_away() -> None:
     scenes = SceneImages(config, "train", 400, seed=1)
     means = torch.stack([scenes.load(k).float().mean((1, 2)) for k in range(len(scenes))])
     for name in ("person", "car"):
-        has = torch.from_numpy(scenes.targets[:, scenes.labels.index(name)]) > 0
+        has = torch.from_numpy(np.asarray(scenes.targets)[:, scenes.labels.index(name)]) > 0
         gap = means[has].mean(0) - means[~has].mean(0)
         error = (means[has].var(0) / has.sum() + means[~has].var(0) / (~has).sum()).sqrt()
         assert (gap.abs() < 4 * error).all()

@@ -38,7 +38,9 @@ def test_the_posterior_is_the_enumerated_one(hidden: float) -> None:
 def test_company_is_worth_several_points_and_sight_is_better_than_chance(preset: str) -> None:
     scenes = SceneImages(scene_config(preset), "test", 1000)
     result = oracle_result(scenes, sweeps=100)
-    chance = np.nanmean(np.where(scenes.targets.any(0), scenes.targets.mean(0), np.nan))
+    chance = np.nanmean(
+        np.where(np.asarray(scenes.targets).any(0), np.asarray(scenes.targets).mean(0), np.nan)
+    )
     assert result.mean > result.visible_only_mean + 0.03
     assert result.visible_only_mean > 5 * chance
     assert result.labels == scenes.labels.names
@@ -65,7 +67,7 @@ def test_with_nothing_hidden_the_oracle_is_always_right() -> None:
 def test_the_posterior_is_calibrated() -> None:
     scenes = SceneImages(scene_config("coco"), "test", 2000, seed=5)
     unseen = ~scenes.visible
-    scores, truth = oracle_scores(scenes, sweeps=150)[unseen], scenes.targets[unseen]
+    scores, truth = oracle_scores(scenes, sweeps=150)[unseen], np.asarray(scenes.targets)[unseen]
     for low, high in ((0.0, 0.02), (0.02, 0.1), (0.1, 0.3), (0.3, 0.7)):
         within = (scores >= low) & (scores < high)
         assert truth[within].mean() == pytest.approx(scores[within].mean(), rel=0.15)
@@ -93,7 +95,7 @@ def test_only_scenes_have_an_oracle() -> None:
     with pytest.raises(InputError, match="for scenes only"):
         oracle_map(others)
     scenes = SceneImages(scene_config("voc"), "test", 60)
-    empty = scenes.subset(np.flatnonzero(~scenes.targets.any(1)).tolist())
+    empty = scenes.subset(np.flatnonzero(~np.asarray(scenes.targets).any(1)).tolist())
     assert len(empty) > 0
     with pytest.raises(InputError, match="has a label"):
         oracle_map(empty)

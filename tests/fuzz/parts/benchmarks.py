@@ -14,7 +14,7 @@ from tests.fuzz.raw_bytes import spoil
 from tests.fuzz.texts import spoil_table
 from tests.fuzz.trees import json_bytes, spoil_tree
 
-WORDS = ("gat", "linear", "own", "none", "cut", "single", "complete", "mAP", "seeds", 0, 1, 0.5)
+WORDS = ("gat", "linear", "own", "none", "ablated", "single", "complete", "mAP", "seeds", 0, 1, 0.5)
 
 
 def benchmarks(case: Case) -> None:

@@ -1,1 +1,0 @@
-"""What benchmarks/attention.py measures, and how."""

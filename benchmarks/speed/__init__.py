@@ -1,1 +1,0 @@
-"""What the scripts on speed share."""

@@ -1,0 +1,1 @@
+"""What benchmarks/speed/attention.py measures, and how."""

@@ -1,0 +1,46 @@
+"""Where a model runs: the one choice of a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(device: str | torch.device = "auto", *, gpu: bool = True) -> torch.device:
+    """Returns a device of this machine, with its index: the current one for ``"cuda"``.
+
+    Args:
+        device: ``"auto"`` (CUDA if there is any, else the CPU), ``"cpu"``, ``"cuda"``,
+            ``"cuda:1"``, ``"mps"`` or another torch device.
+        gpu: Whether ``"auto"`` may be a GPU.
+
+    Raises:
+        InputError: If this machine has no such device; the message names those it has.
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
+    try:
+        # names of devices parse whether there is one or not
+        found = torch.empty(0, device=torch.device(device)).device
+    except Exception as error:  # of torch, in many ways: no such name, number or type
+        raise InputError(_refusal(device)) from error
+    if found.type == "meta":  # computes nothing
+        raise InputError(_refusal(device))
+    return found
+
+
+def _refusal(device: object) -> str:
+    return f"cannot use the device {str(device)!r}: give auto or one of {', '.join(_available())}"
+
+
+def _available() -> list[str]:
+    import torch
+
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]

@@ -1,0 +1,60 @@
+"""How a decoded image becomes what an encoder takes: size, resizing and normalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from gatlabel.errors import unknown_choice
+from gatlabel.values import whole_number
+
+if TYPE_CHECKING:
+    from gatlabel.encoders.resizing import ImageTransform
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+MOST_PIXELS = 8192  # side of an image
+SAFE_PIXELS = 96  # a side that every network by name was run with when it was made
+
+Resize = Literal["squash", "pad", "crop"]
+RESIZES: tuple[str, ...] = get_args(Resize)
+#: What ``pad`` adds: the mean colour of ImageNet, 0 to 255, which is about 0 after normalisation.
+MEAN_COLOUR = (124, 116, 104)
+LONGEST = 16  # of an image that ``crop`` resizes: the longer side, in shorter sides
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What evaluation does to an image before the encoder; saved with models and bundles.
+
+    Attributes:
+        size: Side S of the images in pixels.
+        resize: How whole images are brought to that size: ``"squash"`` lets their aspect ratio go;
+            ``"pad"`` keeps it and fills the rest with the mean colour; ``"crop"`` keeps it and cuts
+            off the ends of the longer side, and the objects there.
+        mean: Of each RGB channel, pixels scaled to 0..1.
+        std: The same for the standard deviation.
+
+    Raises:
+        InputError: If a value is out of range.
+    """
+
+    size: int = 224
+    resize: str = "squash"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        size = whole_number(self.size, "image_size", 1, MOST_PIXELS)
+        object.__setattr__(self, "size", size)
+        if self.resize not in RESIZES:
+            raise unknown_choice("resize", self.resize, RESIZES)
+
+    def transform(self) -> ImageTransform:
+        """Returns the transform from uint8 ``(3, h, w)`` to uint8 ``(3, S, S)``, without chance.
+
+        Normalisation is left to the encoder, on the device: :meth:`Encoder.normalize`.
+        """
+        from gatlabel.encoders.resizing import resized_whole
+
+        return resized_whole(self.size, self.resize)

@@ -1,0 +1,84 @@
+"""What a benchmark found on one data set: runs, comparisons, and how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gatlabel.errors import InputError
+from gatlabel.experiments.comparisons import Comparison, compare
+from gatlabel.experiments.methods import Method
+from gatlabel.experiments.outcome import Condition
+from gatlabel.experiments.records import Run, Scope
+from gatlabel.experiments.statistics import STATISTICS
+from gatlabel.experiments.store import Store
+
+
+@dataclass(frozen=True)
+class DataSetResult:
+    """The results of a benchmark on one data set.
+
+    Attributes:
+        folder: Where they lie.
+        scope: What was compared: methods, conditions, seeds, and the protocol.
+        runs: One row per run.
+        comparisons: All differences.
+        environment: Versions and hardware.
+    """
+
+    folder: Path
+    scope: Scope
+    runs: Sequence[Run]
+    comparisons: Sequence[Comparison]
+    environment: Mapping[str, Any]
+
+    @property
+    def protocol(self) -> Mapping[str, str]:
+        """What was done and how, as named sentences."""
+        facts = {**self.scope.protocol, "statistics": STATISTICS}
+        why = next((c.difference.why for c in self.comparisons if c.difference.why), "")
+        return {**facts, "intervals": why} if why else facts
+
+    def values(self, method: Method, condition: Condition, column: str) -> list[float]:
+        """Returns a metric or cost over the seeds of one method in one condition."""
+        key = (method, condition)
+        return [r.values[column] for r in self.runs if (r.method, r.condition) == key]
+
+
+def compute(store: Store, advance: Callable[[int], None] = lambda count: None) -> DataSetResult:
+    """Computes the statistics of a finished benchmark from its saved scores.
+
+    Args:
+        store: Loaded, with every run of its scope.
+        advance: Called with 1 whenever the scores of a run are read.
+
+    Raises:
+        InputError: If a file is missing or damaged.
+    """
+    scope = store.read_scope()
+    targets, _, _ = store.read_targets()
+
+    def scores(*key: Any) -> NDArray[np.float32]:
+        logits = store.read_scores(key)
+        if logits.shape != targets.shape:
+            raise InputError(
+                f"{store.scores_path(key)} is damaged: scores {logits.shape} for targets "
+                f"{targets.shape}; give another output"
+            )
+        return logits
+
+    comparisons = compare(
+        scope.methods,
+        scope.conditions,
+        range(scope.seeds),
+        targets,
+        scores,
+        advance,
+    )
+    runs = [store.runs[key] for key in scope.keys]
+    return DataSetResult(store.folder, scope, runs, comparisons, store.read_environment())

@@ -1,0 +1,143 @@
+"""Who competes: heads on graphs, and the controls that show what their edges are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.missing import UNKNOWN
+from gatlabel.nn import HEADS, GraphAblatable
+
+#: What became of the edges of a method's graph, and how tables say it.
+EDGES: dict[str, str] = {
+    "own": "",
+    "none": "no edges",
+    "random": "random edges",
+    "permuted": "permuted labels",
+    "ablated": "edges ablated at test",
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to get from features to logits, apart from the seed.
+
+    Attributes:
+        head: Name of the head.
+        graph: The graph as the caller named it, or empty for heads that take none.
+        edges: A key of :data:`EDGES`: the graph's own edges or a control. ``ablated`` is
+            never trained: it is the trained ``own`` evaluated without its edges.
+        unknown: What unknown training targets are treated as, a key of
+            :data:`~gatlabel.missing.UNKNOWN`.
+        completion: With ``complete``: the edges of the graph that completion uses (``own``,
+            ``none`` or ``random``); else empty.
+    """
+
+    head: str
+    graph: str = ""
+    edges: str = "own"
+    unknown: str = "ignore"
+    completion: str = ""
+
+    @property
+    def title(self) -> str:
+        """How tables name it: ``gat · npmi · random edges``."""
+        parts = [self.head, self.graph, EDGES[self.edges]]
+        if self.unknown != "ignore":
+            parts.append(f"unknown: {self.unknown}")
+        if self.completion in ("none", "random"):
+            parts.append(f"completed with {EDGES[self.completion]}")
+        return " · ".join(part for part in parts if part)
+
+    @property
+    def key(self) -> str:
+        """A name for files and tables of numbers, unique among methods."""
+        parts = (self.head, self.graph, self.edges, self.unknown, self.completion)
+        return "~".join(part or "-" for part in parts)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is there only to be compared with."""
+        return self.edges != "own" or self.completion in ("none", "random")
+
+    @property
+    def trained_as(self) -> Method:
+        """The method whose training run it takes: itself, but for ``ablated``."""
+        return replace(self, edges="own") if self.edges == "ablated" else self
+
+
+def takes_graph(head: str) -> bool:
+    """Whether a head is built over a label graph.
+
+    Raises:
+        InputError: If there is no such head.
+    """
+    if head not in HEADS:
+        raise unknown_choice("head", head, HEADS)
+    return issubclass(HEADS[head], GraphAblatable)
+
+
+def list_methods(
+    heads: Sequence[str],
+    graphs: Sequence[str],
+    unknown: Sequence[str] = ("ignore",),
+    unchanged: Sequence[tuple[str, str]] = (),
+) -> list[Method]:
+    """Lists all methods, controls included, ``linear`` first.
+
+    Every head with a graph comes with: no edges (one for all graphs), and for each graph its own
+    edges, random edges of the same degrees, permuted labels, and its edges ablated at test.
+    These controls stand beside the first treatment of unknown labels; ``complete`` has controls
+    of its own, completion without edges and with random ones.
+
+    Args:
+        heads: Names of heads; ``linear`` is always in.
+        graphs: Label graphs as the caller names them.
+        unknown: Treatments of unknown labels.
+        unchanged: Pairs (graph, control) where the control would be the graph itself (a complete
+            graph is its own rewiring): left out.
+
+    Raises:
+        InputError: If a head or treatment is unknown, or nothing is given.
+    """
+    for treatment in unknown:
+        if treatment not in UNKNOWN:
+            raise unknown_choice("treatment of unknown labels", treatment, UNKNOWN)
+    if not graphs or not unknown:
+        raise InputError("give at least one graph and one treatment of unknown labels")
+    found: list[Method] = []
+    for head in dict.fromkeys(["linear", *heads]):
+        if not takes_graph(head):
+            found += _treated(Method(head), unknown, graphs, unchanged)
+            continue
+        found += _treated(Method(head, edges="none"), unknown, graphs, unchanged)
+        for graph in dict.fromkeys(graphs):
+            own = Method(head, graph)
+            found += _treated(own, unknown, [graph], unchanged)
+            wanted = [e for e in ("random", "permuted") if (graph, e) not in unchanged]
+            first = [c for c in _treated(own, unknown[:1], [graph]) if not c.is_control]
+            found += [replace(c, edges=edges) for c in first for edges in wanted]
+            found += [replace(c, edges="ablated") for c in first]
+    return list(dict.fromkeys(found))
+
+
+def _treated(
+    base: Method,
+    unknown: Sequence[str],
+    graphs: Sequence[str],
+    unchanged: Sequence[tuple[str, str]] = (),
+) -> list[Method]:
+    """A method under every treatment; completion needs a graph also where the head has none."""
+    found = []
+    for treatment in unknown:
+        if treatment != "complete":
+            found.append(replace(base, unknown=treatment))
+            continue
+        for graph in [base.graph] if base.graph else graphs:
+            with_graph = replace(base, graph=graph, unknown="complete")
+            wanted = ["own", "none"] + ["random"] * ((graph, "random") not in unchanged)
+            if base.edges == "none":  # the control of a head, not of completion
+                wanted = ["own"]
+            found += [replace(with_graph, completion=edges) for edges in wanted]
+    return found

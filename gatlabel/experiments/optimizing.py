@@ -1,0 +1,118 @@
+"""How a head is optimised on features: the rate and the decay of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import OneCycleLR
+
+from gatlabel.encoders import parameter_groups
+from gatlabel.nn import Head
+
+FASTEST = 3e-3  # rate of what is not linear; faster, heads end far from where they started
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a head is trained on features.
+
+    Attributes:
+        lr: Largest learning rate; see :func:`head_groups`.
+        weight_decay: Weight decay of weights, to zero; not of biases.
+        shrinkage: Share s, at least 0 and below 1, of the head's ``residual`` parameters that a
+            step at the largest rate takes away, the step itself included:
+            ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a squared
+            penalty. Near 1 it leaves the linear head that such a head starts as; shrinking before
+            the step would leave one step of it.
+        epochs: Passes over the pictures, at least.
+        least_steps: Steps, at least: a small set needs more passes.
+        batch_size: Pictures in a step.
+        warmup: Share of the steps in which the rate rises.
+        ema: Final decay of the moving average that is evaluated; 0 for none.
+        hold: How firmly a linear start is held to, which has no weight decay: its weights stay
+            within ``1 / hold`` of their root mean square of it
+            (:func:`pull_back`); 0 for not at all.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 1.0
+    shrinkage: float = 0.3
+    epochs: int = 20
+    least_steps: int = 400
+    batch_size: int = 128
+    warmup: float = 0.2
+    ema: float = 0.99
+    hold: float = 3.0
+
+
+def head_groups(
+    head: Head, options: FitOptions, held: Sequence[Tensor] = ()
+) -> list[dict[str, Any]]:
+    """Sorts the parameters by learning rate and weight decay.
+
+    What is ``linear`` in ``Head.param_groups`` learns at the rate of the options, all else at
+    :data:`FASTEST` at most; biases do not decay, and shrinkage holds the ``residual``. Those
+    that are ``held`` decay to where they are now instead of to zero (L2-SP: Li et al., ICML 2018,
+    arXiv:1802.01483), in units of their own root mean square: Adam's steps are as long whatever the
+    features, while ridge regression of few pictures in many features is very small.
+    """
+    slower = min(options.lr, FASTEST)
+    roles = head.param_groups()
+    linear = {id(p) for p in roles["linear"]}
+    shrunk = {id(p): p for p in roles["residual"] if p.requires_grad}
+    apart = {*shrunk, *map(id, held)}
+    groups = []
+    for group in parameter_groups(head, options.lr, weight_decay=options.weight_decay):
+        free = [p for p in group["params"] if id(p) not in apart]
+        groups.append({**group, "params": [p for p in free if id(p) in linear]})
+        groups.append({**group, "params": [p for p in free if id(p) not in linear], "lr": slower})
+    # AdamW does O <- O - rate (decay O + u)
+    rate = slower * (1 - options.shrinkage)
+    groups.append(
+        {"params": list(shrunk.values()), "lr": rate, "weight_decay": options.shrinkage / rate}
+    )
+    for weight in held:
+        size = weight.detach().square().mean().sqrt().item()
+        pull = options.hold / size if size else 0.0
+        groups.append(
+            {
+                **{"params": [weight], "lr": options.lr, "weight_decay": 0.0},
+                **{"start": weight.detach().clone(), "pull": pull},
+            }
+        )
+    return [group for group in groups if group["params"]]
+
+
+@torch.no_grad()
+def pull_back(optimizer: torch.optim.Optimizer) -> None:
+    """Takes held parameters back towards their start, after a step and the step included.
+
+    The proximal step of ``pull / 2 * |W - start|²``: ``W <- start + (W - start) / (1 + rate *
+    pull)``. So steps of Adam, at most the rate long, lead no further away than ``1 / pull``, at any
+    rate.
+    """
+    for group in optimizer.param_groups:
+        if "start" in group:
+            pull = group["lr"] * group["pull"]
+            group["params"][0].lerp_(group["start"], pull / (1 + pull))
+
+
+def make_optimizer(
+    head: Head, options: FitOptions, held: list[Tensor], steps: int
+) -> tuple[torch.optim.AdamW, OneCycleLR]:
+    """Returns AdamW over :func:`head_groups`, and one cycle of so many steps."""
+    groups = head_groups(head, options, held)
+    optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
+    total = max(steps, 4)  # torch divides by the length of the rise
+    schedule = OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in groups],
+        total_steps=total + 1,
+        pct_start=max(options.warmup, 2 / total),
+        cycle_momentum=False,
+    )
+    return optimizer, schedule

@@ -1,0 +1,106 @@
+"""The one way to run a model over images: for figures, features and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from gatlabel.batch import IMAGE, Batch
+from gatlabel.nn.modes import evaluating
+
+if TYPE_CHECKING:
+    from gatlabel.data import ImageLoader, ImageSource
+    from gatlabel.model import MultiLabelClassifier
+
+BATCH = 64
+
+
+@torch.inference_mode()
+def outputs(
+    model: Callable[[Tensor], Tensor],
+    batches: Iterable[Batch | Tensor],
+    compute: Callable[[Tensor], Tensor] | None = None,
+) -> Iterator[Tensor]:
+    """Yields what a model computes, batch by batch in the order of the images.
+
+    Args:
+        model: A module, which is in evaluation mode while this runs and then in its own modes
+            again, or an exported model, or any other function.
+        batches: Of images; an image batch alone will do.
+        compute: From images ``(B, 3, H, W)``, on the model's device, to what is yielded; by default
+            the model, which gives logits ``(B, L)``.
+
+    Returns:
+        An iterator of tensors of B rows each, on the CPU.
+    """
+    compute = compute or model
+    device = device_of(model)
+    with evaluating(model) if isinstance(model, nn.Module) else nullcontext():
+        for batch in batches:
+            images = batch.inputs[IMAGE] if isinstance(batch, Batch) else batch
+            yield compute(images.to(device)).cpu()
+
+
+def whole_images(
+    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = BATCH, workers: int = 0
+) -> ImageLoader:
+    """Makes batches of the images of a source, in order, as the model's preprocessing wants them.
+
+    Args:
+        model: Its preprocessing counts, nothing else.
+        source: N images.
+        batch_size: Images in a batch.
+        workers: Processes that load images.
+
+    Raises:
+        InputError: If there are no images.
+    """
+    from gatlabel.data import ImageDataset, loader
+
+    dataset = ImageDataset(source, model.preprocessing.transform())
+    return loader(dataset, batch_size, train=False, workers=workers)
+
+
+def predict_logits(
+    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = BATCH, workers: int = 0
+) -> Tensor:
+    """Returns the logits of the images of a source: float32 ``(N, L)``, on the CPU.
+
+    The head is folded first where it can be; see :func:`whole_images` for the arguments.
+    """
+    batches = whole_images(model, source, batch_size=batch_size, workers=workers)
+    return torch.cat([part.float() for part in outputs(model.fold(), batches)])
+
+
+def predict_features(
+    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = BATCH, workers: int = 0
+) -> Tensor:
+    """Returns what the head is given of the images of a source, float32 on the CPU.
+
+    Pooled features ``(N, D)``, or maps ``(N, D, h, w)``; see :func:`whole_images` for the
+    arguments.
+    """
+    batches = whole_images(model, source, batch_size=batch_size, workers=workers)
+    return torch.cat([part.float() for part in outputs(model, batches, model.features)])
+
+
+@contextmanager
+def on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Has a model on a device for a while; afterwards it is on the CPU."""
+    model.to(device)
+    try:
+        yield
+    finally:
+        model.cpu()
+
+
+def device_of(model: Any) -> torch.device:
+    """Returns the device that a model is on; the CPU where it does not say."""
+    if isinstance(model, nn.Module):
+        return next(model.parameters(), torch.empty(0)).device
+    device: torch.device = getattr(model, "device", torch.device("cpu"))
+    return device
