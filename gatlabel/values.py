@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, nearest
 
 LARGEST = 2**63 - 1
 SHOWN = 60  # characters of a wrong value that a message repeats
@@ -136,7 +136,8 @@ def _of_kind(value: Any, what: str, kind: Any) -> Any:
     if get_origin(kind) is Literal:
         known = get_args(kind)
         if not isinstance(value, str) or value not in known:
-            raise InputError(f"{what}={shown(value)}: give {' or '.join(map(str, known))}")
+            hint = nearest(value, known) if isinstance(value, str) else ""
+            raise InputError(f"{what}={shown(value)}: give {' or '.join(map(str, known))}{hint}")
         return value
     if get_origin(kind) is tuple:
         return _tuple(value, what, get_args(kind))
@@ -156,7 +157,7 @@ def _tuple(value: Any, what: str, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
     if kinds[-1] is not Ellipsis and len(value) != len(kinds):
         raise InputError(f"{what}={shown(value)}: give {len(kinds)} values")
     each = kinds if kinds[-1] is not Ellipsis else kinds[:1] * len(value)
-    return tuple(_of_kind(item, what, kind) for item, kind in zip(value, each, strict=True))
+    return tuple(of_type(item, what, kind) for item, kind in zip(value, each, strict=True))
 
 
 def _refuse_outside(number: float, value: Any, what: str, least: float, most: float) -> None:

@@ -16,6 +16,7 @@ from gatlabel.data import decode_image
 from gatlabel.errors import InputError
 from gatlabel.reading import opened, read_at_most, read_bytes, read_json, read_text
 from gatlabel.training.config import read_options
+from gatlabel.training.recipes import read_config
 from gatlabel.yaml_reading import parse_yaml
 
 Make = Callable[[Path], str | Path]
@@ -257,9 +258,13 @@ def test_yaml_that_is_fine() -> None:
         ("- a", "holds no options"),
         ("just text", "holds no options"),
         ("0", "holds no options"),
-        ("bacbone: a", "unknown option 'bacbone'; did you mean 'backbone'"),
-        ("1: 2", "unknown option 1"),
-        ("null: 2", "unknown option None"),
+        ("bacbone: a", "unknown option 'bacbone'; did you mean 'encoder.backbone'"),
+        (
+            "encoder: {bacbone: a}",
+            "unknown option 'encoder.bacbone'; did you mean 'encoder.backbone'",
+        ),
+        ("1: 2", "unknown option '1'"),
+        ("null: 2", "unknown option 'None'"),
         (f"# {'x' * 2_000_000}", "larger than 1024 KiB"),
     ],
 )
@@ -267,7 +272,7 @@ def test_a_config_of_no_options(text: str, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=rf"run\.yaml.*{reason}"):
-        read_options(path)
+        read_config(path)
 
 
 def test_archives_of_others(tmp_path: Path) -> None:

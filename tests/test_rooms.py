@@ -15,6 +15,8 @@ ROOMS = [
     ["devices", "disk_faults", "memory", "values"],
     ["atomic", "printing", "reading"],
     ["yaml_reading", "array_reading", "files"],
+    ["option_values"],
+    ["options"],
     ["csv_files", "folder_lock"],
     ["labels"],
     ["batch", "target_values", "masking", "targets"],

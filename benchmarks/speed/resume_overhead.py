@@ -47,14 +47,16 @@ def main() -> None:
     run.read_data, TrainingModule.on_train_batch_start = read_data, on_train_batch_start
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory() as place:
-            config = plain(
-                backbone=options.backbone,
-                train_pictures=128,
-                test_pictures=64,
-                epochs=3,
-                output=Path(place) / "run",
-                progress=False,
-                compare="no",
+            config = plain().with_options(
+                {
+                    "encoder.backbone": options.backbone,
+                    "data.train_images": 128,
+                    "data.test_images": 64,
+                    "run.epochs": 3,
+                    "run.output": Path(place) / "run",
+                    "run.progress": False,
+                    "run.compare": "no",
+                }
             )
             found = []
             for action in (lambda c=config: train(c), lambda c=config: resume(c.output)):

@@ -21,7 +21,6 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 
 import lightning.pytorch as pl
 import torch
@@ -42,7 +41,15 @@ from gatlabel.training.optimizers import make_optimizer, make_schedule
 
 LABELS = 20
 NAMES = [f"label {k}" for k in range(LABELS)]
-CONFIG = TrainConfig(epochs=1, ema=0.0, device="cpu", amp="off", progress=False)
+CONFIG = TrainConfig().with_options(
+    {
+        "run.epochs": 1,
+        "optimizer.ema": 0.0,
+        "run.device": "cpu",
+        "run.amp": "off",
+        "run.progress": False,
+    }
+)
 
 
 def tiny() -> MultiLabelClassifier:
@@ -160,7 +167,7 @@ def stepper(
         model.encoder.to(memory_format=torch.contiguous_format)
     if compiled:
         model.encoder.compile()
-    optimizer = make_optimizer(model, replace(CONFIG, amp="on" if amp else "off"))
+    optimizer = make_optimizer(model, CONFIG.with_options({"run.amp": "on" if amp else "off"}))
     if not fused:
         for group in optimizer.param_groups:
             group["fused"] = False
@@ -197,7 +204,7 @@ def options(quick: bool) -> list[Row]:
     kinds: dict[str, dict[str, bool]] = {
         "not channels last": {"last": False},
         "AdamW not fused": {"fused": False},
-        "bfloat16": {"amp": True},
+        "bfloat16": {"run.amp": True},
     }
     for backbone in ("resnet18", "efficientnet_lite0"):
         wanted = {"as it is": {}, **kinds}

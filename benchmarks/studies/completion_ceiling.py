@@ -104,8 +104,8 @@ class Filled:
 
 def study(preset: str, pictures: int, seeds: int) -> dict[str, list[float]]:
     """Test mAP in points of every treatment, a number a seed."""
-    scenes: dict[str, Any] = {"data": "scenes", "scene_preset": preset, "seed": 1}
-    config = make_config("graphs", **scenes, train_pictures=pictures, heads=("linear",))
+    scenes: dict[str, Any] = {"data": "scenes", "data.preset": preset, "run.seed": 1}
+    config = make_config("graphs", heads=("linear",), **{"data.train_images": pictures}, **scenes)
     task = read_task(config.train)
     data = prepare(config, task, print)
     source = task.roles.train

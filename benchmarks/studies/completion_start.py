@@ -40,14 +40,14 @@ from gatlabel.nn import LinearHead
 from gatlabel.targets import Targets
 
 HOLDS = (0.0, 0.1, 3.0, 30.0)
-_SCENES = {"data": "scenes", "seed": 3}
+_SCENES = {"data": "scenes", "run.seed": 3}
 #: Name, options of the benchmark, share of the training pictures.
 DATA: tuple[tuple[str, dict[str, Any], float], ...] = (
-    ("scenes, voc", {**_SCENES, "scene_preset": "voc"}, 0.05),
-    ("scenes, voc", {**_SCENES, "scene_preset": "voc"}, 0.25),
-    ("scenes, voc", {**_SCENES, "scene_preset": "voc"}, 1.0),
-    ("scenes, coco", {**_SCENES, "scene_preset": "coco"}, 0.1),
-    ("scenes, coco", {**_SCENES, "scene_preset": "coco"}, 1.0),
+    ("scenes, voc", {**_SCENES, "data.preset": "voc"}, 0.05),
+    ("scenes, voc", {**_SCENES, "data.preset": "voc"}, 0.25),
+    ("scenes, voc", {**_SCENES, "data.preset": "voc"}, 1.0),
+    ("scenes, coco", {**_SCENES, "data.preset": "coco"}, 0.1),
+    ("scenes, coco", {**_SCENES, "data.preset": "coco"}, 1.0),
     ("voc2007-part", PHOTOGRAPHS, 1.0),
     ("coco-part", PHOTOGRAPHS, 1.0),
 )
@@ -103,11 +103,11 @@ def main() -> None:
     rows = []
     for name, options, fraction in DATA:
         exchanged = options["data"] == "csv"
-        root = {"root": given.shared / "data" / name} if exchanged else {}
+        root = {"data.root": given.shared / "data" / name} if exchanged else {}
         if exchanged and not root["root"].is_dir():
             print(f"{name}: not there, left out")
             continue
-        config = make_config("graphs", **options, **root, heads=("linear",), progress=False)
+        config = make_config("graphs", heads=("linear",), progress=False, **options, **root)
         data = prepare(config, read_task(config.train), lambda text: None)
         for hidden in (0.5, 0.8):
             runs = [one_seed(data, exchanged, fraction, hidden, s) for s in range(given.seeds)]

@@ -66,8 +66,8 @@ def run(data: str, root: Path, *options: str) -> tuple[float, float]:
     words += ["--image-size", str(SIZE), "--epochs", "0", *options]
     if data != "scenes":
         place = root / data
-        words += ["--data", "csv", "--root", str(place), "--annotations", "labels.csv"]
-        words += ["--classes", str(place / "classes.txt")]
+        words += ["--data", "csv", "--root", str(place), "--data.annotations", "labels.csv"]
+        words += ["--data.classes", str(place / "classes.txt")]
     watched = Watched()
     with contextlib.redirect_stdout(watched), contextlib.redirect_stderr(watched):
         code = main_of_the_command_line(words)

@@ -33,6 +33,7 @@ from gatlabel.experiments.outcome import Condition, Outcome
 from gatlabel.experiments.preparation import read_task
 from gatlabel.experiments.tuning import END_TO_END_SPACE, best_trial, trial_options
 from gatlabel.files import read_json, write_json
+from gatlabel.nn.options import Linear
 from gatlabel.training.data import usable_cores
 
 KEPT = Path("runs") / "gat-end-to-end"
@@ -80,10 +81,13 @@ def main() -> None:
     given = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
     config = make_config(
-        "graphs", data="scenes", seed=14, train_pictures=2000, test_pictures=3000,
-        mode="end-to-end", heads=("gat",), graphs=("conditional",),
-    )  # fmt: skip
-    backend = EndToEndBackend(config.train)
+        "graphs",
+        mode="end-to-end",
+        heads=("gat",),
+        graphs=("conditional",),
+        **{"data": "scenes", "run.seed": 14, "data.train_images": 2000, "data.test_images": 3000},
+    )
+    backend = EndToEndBackend(config.train, {"linear": Linear(), **config.head_options})
     trials = trial_options(END_TO_END_SPACE, given.trials)
     scores = tuned(backend, trials, given.workers)
     chosen = {}
@@ -116,8 +120,12 @@ def main() -> None:
             for method in (LINEAR, GAT, CUT)
         },
         "comparisons": [
-            {"ours": c.ours.title, "against": c.against, **c.to_dict()["difference"],
-             "corrected": c.corrected}
+            {
+                "ours": c.ours.title,
+                "against": c.against,
+                **c.to_dict()["difference"],
+                "corrected": c.corrected,
+            }
             for c in found
         ],
     }  # fmt: skip
@@ -125,8 +133,10 @@ def main() -> None:
     for c in found:
         d = c.difference
         low, high = (float("nan") if end is None else 100 * end for end in (d.low, d.high))
-        print(f"{c.ours.title} to {c.against}: {100 * d.value:+.2f} [{low:+.2f}, {high:+.2f}], "
-              f"p {d.p}, corrected {c.corrected}")  # fmt: skip
+        print(
+            f"{c.ours.title} to {c.against}: {100 * d.value:+.2f} [{low:+.2f}, {high:+.2f}], "
+            f"p {d.p}, corrected {c.corrected}"
+        )
 
 
 def _points(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> float:

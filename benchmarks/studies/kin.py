@@ -76,17 +76,21 @@ def graphs(counts: Cooccurrence, words: Path, seed: int) -> dict[str, tuple[Labe
 
 
 def one_draw(
-    learned: SplitFeatures, reported: SplitFeatures, names: tuple[str, ...],
-    words: Path, circumstance: tuple[float, float], seed: int,
-) -> dict[str, float | None]:  # fmt: skip
+    learned: SplitFeatures,
+    reported: SplitFeatures,
+    names: tuple[str, ...],
+    words: Path,
+    circumstance: tuple[float, float],
+    seed: int,
+) -> dict[str, float | None]:
     """MAP in per cent of labels on their own, and of all graphs the difference to it."""
     fraction, hidden = circumstance
     rows = share_of(learned.targets, fraction, seed)
     targets = Targets(learned.targets[rows]).mask(hidden, seed).to_dense()
     x, test = (
-        torch.from_numpy(np.asarray(part)) for part in
-        (learned.files["pooled"].open()[rows], reported.files["pooled"].open())
-    )  # fmt: skip
+        torch.from_numpy(np.asarray(part))
+        for part in (learned.files["pooled"].open()[rows], reported.files["pooled"].open())
+    )
     wanted = torch.from_numpy(reported.targets)
 
     def points(sharing: torch.Tensor | None) -> torch.Tensor:
@@ -125,9 +129,16 @@ def main() -> None:
             print(f"{name}: not there, left out")
             continue
         config = make_config(
-            "graphs", data="csv", root=root, backbone="efficientnet_lite0", image_size=224,
-            heads=("linear",), progress=False,
-        )  # fmt: skip
+            "graphs",
+            heads=("linear",),
+            progress=False,
+            **{
+                "data": "csv",
+                "data.root": root,
+                "encoder.backbone": "efficientnet_lite0",
+                "images.size": 224,
+            },
+        )
         data = prepare(config, read_task(config.train), lambda text: None)
         vectors = given.shared / "data" / "label-statistics" / f"{words}-glove300.npz"
         for exchanged in (False, True):
@@ -140,9 +151,14 @@ def main() -> None:
                 ]
                 found = {key: [draw[key] for draw in draws] for key in draws[0]}
                 rows.append(
-                    {"data": name, "exchanged": exchanged, "fraction": fraction,
-                     "hidden": hidden, "points": found}
-                )  # fmt: skip
+                    {
+                        "data": name,
+                        "exchanged": exchanged,
+                        "fraction": fraction,
+                        "hidden": hidden,
+                        "points": found,
+                    }
+                )
                 values = {k: [x for x in v if x is not None] for k, v in found.items()}
                 shown = ", ".join(f"{k} {np.mean(v):+.2f}" for k, v in values.items() if v)
                 way = ", exchanged" if exchanged else ""

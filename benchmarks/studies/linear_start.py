@@ -42,9 +42,14 @@ def study(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, Any]
     stores = {}
     for start in STARTS:
         config = make_config(
-            "heads", **options, heads=("linear",), train_fractions=FRACTIONS, seeds=seeds,
-            frozen_start=start, output=RUNS / name / start,
-        )  # fmt: skip
+            "heads",
+            heads=("linear",),
+            train_fractions=FRACTIONS,
+            seeds=seeds,
+            frozen_start=start,
+            output=RUNS / name / start,
+            **options,
+        )
         one = next(iter(run_benchmark(config).data_sets.values()))
         stores[start] = Store(RUNS / name / start)
         stores[start].load()
@@ -87,7 +92,7 @@ def main() -> None:
         if given["data"] == "csv" and not root.is_dir():
             print(f"no {root}, left out")
             continue
-        more = {"root": root} if given["data"] == "csv" else {}
+        more = {"data.root": root} if given["data"] == "csv" else {}
         rows += study(name, {**given, **more}, options.seeds)
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = p

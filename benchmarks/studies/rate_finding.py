@@ -9,7 +9,6 @@ batch norms frozen. The ends of all runs are written as JSON.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import itertools
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch
 
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
-from gatlabel.training import TrainConfig, default
+from gatlabel.training import TrainConfig, plain
 from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.data import loaders, read_data
 from gatlabel.training.fitting import fit
@@ -32,13 +31,14 @@ SEEDS = (0, 1, 2)
 
 def config_of(root: Path | None, head: str, start: str, seed: int) -> TrainConfig:
     """Returns the resolved options of one run."""
-    options: dict[str, Any] = {"head": head, "start": start, "seed": seed, "epochs": 4}
-    options |= {"compare": "no", "progress": False}
+    options: dict[str, Any] = {"head": head, "run.seed": seed, "run.epochs": 4}
+    options["head.start"] = start
+    options |= {"run.compare": "no", "run.progress": False}
     if root is None:
-        options |= {"train_pictures": 500, "test_pictures": 400}
+        options |= {"data.train_images": 500, "data.test_images": 400}
     else:
-        options |= {"data": "csv", "root": root, "image_size": 96, "freeze": "norms"}
-    return default(**options).resolved()
+        options |= {"data": "csv", "data.root": root, "images.size": 96, "encoder.freeze": "norms"}
+    return plain().with_options(options).resolved()
 
 
 def measure(root: Path | None, head: str, start: str, seed: int) -> dict[str, Any]:
@@ -47,14 +47,16 @@ def measure(root: Path | None, head: str, start: str, seed: int) -> dict[str, An
     splits = read_data(config)
     graph = build_graph(config, Cooccurrence.from_targets(splits.train.targets, splits.labels))
     torch.manual_seed(seed)
-    model = build_model(config, graph, head)
+    model = build_model(config, graph)
     if start == "ridge":
         start_in_closed_form(model, config, splits, None, lambda line: None)
     batches = loaders(splits, model, config)
     rate = find_rate(model, config, batches[0])
     found = {"data": root.name if root else "scenes", "head": head, "start": start, "seed": seed}
     ends = {
-        name: fit(copy.deepcopy(model), dataclasses.replace(config, lr=lr), batches, None)[-1]
+        name: fit(copy.deepcopy(model), config.with_options({"optimizer.lr": lr}), batches, None)[
+            -1
+        ]
         for name, lr in (("found", rate), ("default", DEFAULT))
     }
     return {**found, "rate": rate, **{name: end["val_mAP"] for name, end in ends.items()}}

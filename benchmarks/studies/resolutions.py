@@ -28,19 +28,25 @@ FREQUENT = 10  # test positives of the labels of the first figure
 
 def figures(root: Path, size: int, cache: Path) -> dict[str, float | int | str]:
     """Fits ridge regression at one size and judges it on the validation images."""
-    config = TrainConfig(
-        data="csv",
-        root=root,
-        annotations=Path("labels.csv"),
-        classes=root / "classes.txt",
-        image_size=size,
-        head="linear",
-    ).resolved()
+    config = (
+        TrainConfig()
+        .with_options(
+            {
+                "data": "csv",
+                "data.root": root,
+                "data.annotations": Path("labels.csv"),
+                "data.classes": root / "classes.txt",
+                "images.size": size,
+                "head": "linear",
+            }
+        )
+        .resolved()
+    )
     splits = read_data(config)
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = build_model(config, build_graph(config, counts), "linear").eval()
+        model = build_model(config, build_graph(config, counts)).eval()
     x, v = (
         torch.tensor(extract(model, source, "pooled", cache).open())
         for source in (splits.train, splits.val)

@@ -77,17 +77,20 @@ class Data:
 
 def photographs(name: str, root: Path, cache: Path) -> Data:
     """Features of a csv set, or of the scenes, by the ImageNet encoder."""
-    given: dict[str, Any] = {"data": "scenes"} if name == "scenes" else {
-        "data": "csv", "root": root / name
-    }  # fmt: skip
+    given: dict[str, Any] = (
+        {"data": "scenes"} if name == "scenes" else {"data": "csv", "data.root": root / name}
+    )
     config = make_config(
-        "graphs", backbone="efficientnet_lite0", image_size=160, heads=("linear",), progress=False,
+        "graphs",
+        heads=("linear",),
+        progress=False,
+        **{"encoder.backbone": "efficientnet_lite0", "images.size": 160},
         **given,
-    )  # fmt: skip
+    )
     task = read_task(config.train)
     counts = Cooccurrence.from_targets(task.roles.train.targets, task.names)
-    train = dataclasses.replace(config.train.resolved(), weights="imagenet")
-    model = build_model(train, counts.graph("identity"), "linear").eval()
+    train = config.train.resolved().with_options({"encoder.weights": "imagenet", "head": "linear"})
+    model = build_model(train, counts.graph("identity")).eval()
     sources = [task.roles.train, task.roles.report]
     files = [extract(model, source, "pooled", cache).open() for source in sources]
     features = torch.from_numpy(np.concatenate([np.asarray(f) for f in files]))
@@ -141,9 +144,10 @@ def one_draw(data: Data, share: float, masked: float, seed: int) -> dict[str, An
 
     def points(made: SimilarityChoice | None) -> Tensor:
         start = (
-            ridge_start(features, targets) if made is None
+            ridge_start(features, targets)
+            if made is None
             else similarity_start(features, targets, made)
-        )  # fmt: skip
+        )
         scores = data.features[test] @ start.weight.T + start.bias
         return 100 * average_precision(scores, data.targets[test])
 
@@ -223,10 +227,19 @@ def figures(drawn: list[dict[str, Any]]) -> dict[str, str]:
     """The summary of every figure of some draws."""
     return {
         key: summary([draw[key] for draw in drawn])
-        for key in ("seen", "unseen", "unseen-permuted", "unseen-random", "neighbours", "map",
-                    "strength", "strength_unseen", "seconds")
+        for key in (
+            "seen",
+            "unseen",
+            "unseen-permuted",
+            "unseen-random",
+            "neighbours",
+            "map",
+            "strength",
+            "strength_unseen",
+            "seconds",
+        )
         if key in drawn[0]
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -90,8 +90,13 @@ def gains_on(preset: Literal["voc", "coco"], draws: int) -> dict[str, Any]:
     """Fits and prints everything on one preset."""
     config = make_config(
         "heads",
-        **{"data": "scenes", "scene_preset": preset, "seed": SEED, "train_pictures": max(MORE)},
         heads=("linear",),
+        **{
+            "data": "scenes",
+            "data.preset": preset,
+            "run.seed": SEED,
+            "data.train_images": max(MORE),
+        },
     )
     data = prepare(config, read_task(config.train), print)
     every, test = arrays(data.train), arrays(data.report)

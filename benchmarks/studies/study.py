@@ -12,7 +12,7 @@ from gatlabel.files import write_json
 
 RESULTS = Path(__file__).parent.parent / "results"
 #: Options for the sets of photographs below the shared folder.
-PHOTOGRAPHS = {"data": "csv", "backbone": "efficientnet_lite0", "image_size": 224}
+PHOTOGRAPHS = {"data": "csv", "encoder.backbone": "efficientnet_lite0", "images.size": 224}
 
 
 def arguments(

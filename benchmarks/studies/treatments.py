@@ -21,13 +21,13 @@ from gatlabel.experiments import BenchmarkResult, make_config, run_benchmark
 
 HIDDEN = (0.1, 0.5, 0.8, 0.9, "single")
 OPTIONS: dict[str, Any] = {
-    **{"heads": ("linear",), "graphs": ("npmi",), "trials": 1, "hide_labels": HIDDEN},
-    "unknown": ("ignore", "negative", "prior", "complete"),
+    **{"heads": ("linear",), "graphs": ("npmi",), "trials": 1, "mask_labels": HIDDEN},
+    "missing.unknown": ("ignore", "negative", "prior", "complete"),
 }
 #: Name, options.
 DATA: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("scenes, voc", {"data": "scenes", "scene_preset": "voc", "seed": 13}),
-    ("scenes, coco", {"data": "scenes", "scene_preset": "coco", "seed": 13}),
+    ("scenes, voc", {"data": "scenes", "data.preset": "voc", "run.seed": 13}),
+    ("scenes, coco", {"data": "scenes", "data.preset": "coco", "run.seed": 13}),
     ("voc2007-part", PHOTOGRAPHS),
     ("coco-part", PHOTOGRAPHS),
 )
@@ -53,8 +53,8 @@ def rows_of(name: str, result: BenchmarkResult) -> list[dict[str, Any]]:
                 {
                     **{
                         "data": name,
-                        "hidden": condition.hidden,
-                        "unknown": method.unknown + completed,
+                        "head.hidden": condition.hidden,
+                        "missing.unknown": method.unknown + completed,
                     },
                     **{
                         name: [round(100 * run.values[name], 3) for run in runs]
@@ -73,15 +73,20 @@ def main() -> None:
     given = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for name, options in DATA:
-        root = {"root": given.shared / "data" / name} if options["data"] == "csv" else {}
+        root = {"data.root": given.shared / "data" / name} if options["data"] == "csv" else {}
         if root and not root["root"].is_dir():
             print(f"{name}: not there, left out")
             continue
         output = Path("runs") / "treatments" / name.replace(", ", "-")
         config = make_config(
-            "graphs", **OPTIONS, **options, **root,
-            seeds=given.seeds, workers=given.workers, output=output,
-        )  # fmt: skip
+            "graphs",
+            seeds=given.seeds,
+            workers=given.workers,
+            output=output,
+            **OPTIONS,
+            **options,
+            **root,
+        )
         rows += rows_of(name, run_benchmark(config))
     for row in rows:
         shown = "; ".join(

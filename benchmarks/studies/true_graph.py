@@ -123,10 +123,9 @@ def main() -> None:
     for preset in options.presets:
         config = make_config(
             "heads",
-            data="scenes",
-            scene_preset=preset,
             heads=("gat", "conditioned"),
             progress=False,
+            **{"data": "scenes", "data.preset": preset},
         )
         data = prepare(config, read_task(config.train), print)
         counts = Cooccurrence.from_targets(data.train.targets, data.names)

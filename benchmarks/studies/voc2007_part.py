@@ -11,7 +11,6 @@ the versions and the machine to benchmarks/results/voc2007-part.json.
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from pathlib import Path
 
@@ -25,24 +24,26 @@ ENOUGH = 10  # validation positives below which a label's AP is mostly chance
 
 def settings(root: Path) -> TrainConfig:
     """The command of docs/training.md."""
-    return plain(
-        data="csv",
-        root=root,
-        backbone="efficientnet_lite0",
-        freeze="norms",
-        image_size=160,
-        augmentation="light",
-        epochs=8,
-        encoder_lr=0.05,
-        compare="no",
-        progress=False,
+    return plain().with_options(
+        {
+            "data": "csv",
+            "data.root": root,
+            "encoder.backbone": "efficientnet_lite0",
+            "encoder.freeze": "norms",
+            "images.size": 160,
+            "images.augmentation": "light",
+            "run.epochs": 8,
+            "optimizer.encoder_lr": 0.05,
+            "run.compare": "no",
+            "run.progress": False,
+        }
     )
 
 
 def one_run(config: TrainConfig) -> dict[str, float]:
     """Trains once and returns the figures of the last epoch."""
     with tempfile.TemporaryDirectory() as folder:
-        result = train(dataclasses.replace(config, output=Path(folder) / "run"))
+        result = train(config.with_options({"run.output": Path(folder) / "run"}))
     report = result.evaluations[0].report
     frequent = report.positives >= ENOUGH
     return {
@@ -69,7 +70,7 @@ def main() -> None:
     runs: dict[str, list[dict[str, float]]] = {}
     for seed in given.seeds:
         for head in given.heads:  # interleaved: a drift of the machine meets all alike
-            figures = one_run(dataclasses.replace(config, head=head, seed=seed))
+            figures = one_run(config.with_options({"head": head, "run.seed": seed}))
             runs.setdefault(head, []).append(figures)
             print(head, figures, flush=True)
     means = {

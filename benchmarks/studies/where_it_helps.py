@@ -31,7 +31,7 @@ CIRCUMSTANCES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "strength": ("scene_strength", (0.0, 0.5, 1.0, 1.5)),  # of the true couplings
     "occlusion": ("scene_hidden", (0.0, 0.35, 0.7)),  # share of labels that cannot be seen
     "training-size": ("train_fractions", ((0.1,), (0.3,), (1.0,))),
-    "missing-labels": ("hide_labels", ((0.1,), (0.5,), (0.9,))),
+    "missing-labels": ("mask_labels", ((0.1,), (0.5,), (0.9,))),
     "label-noise": ("label_noise", (0.0, 0.2, 0.4)),
     "long-tail": ("scene_long_tail", (0.0, 1.0, 1.5)),
     "wrong-graph": ("graphs", ()),  # graphs that are built here
@@ -96,9 +96,14 @@ def study(
         given: dict[str, Any] = {"graphs": ("npmi",), option: value}
         shown = "graphs" if name == "wrong-graph" else str(value).strip("(),")
         config = make_config(
-            "graphs", data="scenes", scene_preset=preset, heads=heads, seeds=seeds, trials=trials,
-            output=folder / shown, **given,
-        )  # fmt: skip
+            "graphs",
+            heads=heads,
+            seeds=seeds,
+            trials=trials,
+            output=folder / shown,
+            **{"data": "scenes", "data.preset": preset},
+            **given,
+        )
         result = run_benchmark(config)
         for c in result.comparisons:
             d = c.difference

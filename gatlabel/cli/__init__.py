@@ -1,4 +1,4 @@
-"""The command line: ``gatlabel train | evaluate | predict | export | graph | explain | benchmark``.
+"""The command line: ``gatlabel COMMAND``.
 
 Exit codes: 0 done, 2 a mistake of the caller or a fault of a file, device or terminal (one line, no
 traceback), 130 and 143 interrupted or terminated, 1 anything else. ``--debug``, anywhere among the
@@ -37,11 +37,15 @@ usage: gatlabel COMMAND [options]
   graph      build, show or compare label graphs
   explain    what each edge of a trained run's label graph lent and did
   benchmark  compare label graphs or heads, with controls and statistics
+  completion print a script that completes commands and options in a shell
 
 gatlabel COMMAND --help lists the options of a command; gatlabel --version prints the version.
 With --debug, any command shows where an error comes from.
 """
-COMMANDS = ("train", "evaluate", "predict", "export", "graph", "explain", "benchmark")
+COMMANDS = (
+    *("train", "evaluate", "predict", "export", "graph", "explain", "benchmark"),
+    "completion",
+)
 DEBUG = "--debug"
 
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from jsonargparse import ArgumentParser, Namespace
-
+from gatlabel.cli.options import (
+    Flag,
+    add_options,
+    flags_of,
+    given_options,
+    long_help,
+    short_help,
+    topic_help,
+)
 from gatlabel.cli.output import note, show_block
-from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.parsing import Namespace, Parser, make_parser, parse
 from gatlabel.cli.summary import show_result, summary_command
 from gatlabel.errors import InputError, Interrupted, unknown_choice
+from gatlabel.experiments.config import BenchmarkConfig
 from gatlabel.graph.spec import split_specs
 from gatlabel.interruptions import Stopped
-
-if TYPE_CHECKING:
-    from gatlabel.training.config import TrainConfig
+from gatlabel.option_values import from_text, kinds_of
+from gatlabel.options import differing, nested, updated
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import read_config
 
 USAGE = """\
 usage: gatlabel benchmark COMMAND [options]
@@ -41,22 +51,17 @@ DESCRIPTIONS = {
     "heads": "Compares heads on one label graph, with controls, seeds and paired tests. "
     "Without options, on the built-in scenes.",
 }
-#: Options of training that mean nothing here, or that the benchmark decides.
-LEFT_OUT = (
-    *("recipe", "preset", "time", "start", "similarity", "folds"),
-    *("head", "heads", "graph", "output", "overwrite", "progress", "workers"),
-    *("tensorboard", "cache", "cache_folder", "keep", "patience", "compare"),
-    *("hide_labels", "unknown"),  # options of the benchmark itself
-    "init",
-)
-#: What a file of training options may say that the benchmark takes from options of its own.
+OTHERS = {
+    "--config": "YAML file of options of train",
+    "--print-config": "Print all options of training as YAML, and run nothing",
+}
+#: What a file of training options may hold that the benchmark takes from options of its own.
 INSTEAD = {
     "head": "--heads",
     "graph": "--graphs",
-    "hide_labels": "--hide-labels",
-    "unknown": "--unknown",
+    "missing.mask_labels": "--mask-labels",
+    "missing.unknown": "--unknown",
 }
-LISTS = ("graphs", "heads", "train_fractions", "hide_labels", "unknown")
 
 
 def benchmark_command(words: list[str]) -> None:
@@ -71,14 +76,13 @@ def benchmark_command(words: list[str]) -> None:
     if words[0] not in DESCRIPTIONS:
         raise unknown_choice("benchmark", words[0], [*DESCRIPTIONS, "summary"])
     kind: Literal["graphs", "heads"] = "heads" if words[0] == "heads" else "graphs"
-    from gatlabel.experiments import make_config, run_benchmark
+    options = parse(benchmark_parser(kind), words[1:])
+    config = _config(kind, options)
+    if options.print_config:
+        show_block(config.train.to_yaml())
+        return
+    from gatlabel.experiments.runner import run_benchmark
 
-    parser = _parser(kind)
-    options = parse(parser, words[1:])
-    config = make_config(kind, **_given(options))
-
-    for line in _passed_over(config.train):
-        note(line)
     try:
         result = run_benchmark(config, say=note)
     except Stopped as stop:
@@ -87,59 +91,76 @@ def benchmark_command(words: list[str]) -> None:
     show_result(result, config.folder)
 
 
-def _parser(kind: str) -> ArgumentParser:
-    from gatlabel.experiments import BenchmarkConfig
-    from gatlabel.training.config import TrainConfig
-    from gatlabel.training.options import flag, option_texts
+def _flags() -> tuple[list[Flag], list[Flag]]:
+    """The options of benchmarks, and those of training that they take."""
+    own = [flag for flag in flags_of(BenchmarkConfig, _is_own) if flag.path != "kind"]
+    return own, flags_of(TrainConfig, lambda field: bool(field.metadata.get("benchmark", True)))
 
-    parser = make_parser(f"benchmark {kind}", DESCRIPTIONS[kind])
-    own, texts = get_type_hints(BenchmarkConfig), option_texts(BenchmarkConfig)
-    group: Any = parser.add_argument_group("benchmark")
-    for field in dataclasses.fields(BenchmarkConfig):
-        if field.name in ("kind", "train"):
-            continue
-        # lists are words with commas between; None: not given, so that defaults stand in one place
-        hint = str if field.name in LISTS else own[field.name]
-        group.add_argument(flag(field.name), type=hint | None, help=texts[field.name])
-    group = parser.add_argument_group("data, encoder, heads and end-to-end training, as of train")
-    group.add_argument("--config", type=Path | None, help="YAML file of options of train.")
-    theirs, texts = get_type_hints(TrainConfig), option_texts()
-    for field in dataclasses.fields(TrainConfig):
-        if field.name not in (*LEFT_OUT, *own):
-            hint = theirs[field.name] | None
-            group.add_argument(flag(field.name), type=hint, help=texts.get(field.name))
+
+def benchmark_parser(kind: str) -> Parser:
+    """Makes the parser of the command: kind is graphs or heads."""
+    own, theirs = _flags()
+
+    def help_on(topic: str | None) -> str:
+        if topic is None or topic.startswith("-"):
+            usage = f"gatlabel benchmark {kind} [options]"
+            return f"{short_help(usage, DESCRIPTIONS[kind], theirs, OTHERS)}\n\n{long_help(own)}"
+        return topic_help(topic, theirs)
+
+    parser = make_parser(f"benchmark {kind}", DESCRIPTIONS[kind], help_on)
+    add_options(parser, own)
+    parser.add_argument("--config", type=Path | None, help="YAML file of options of train.")
+    parser.add_argument(
+        "--print-config", type=bool, default=False, help="Print all options of training."
+    )
+    add_options(parser, theirs)
     return parser
 
 
-def _given(options: Namespace) -> dict[str, Any]:
+def _is_own(field: dataclasses.Field[Any]) -> bool:
+    return field.name != "train"
+
+
+def _config(kind: Literal["graphs", "heads"], options: Namespace) -> BenchmarkConfig:
     """Returns the options that were given, lists split, over those of the config file."""
-    from gatlabel.training.options import read_config
+    from gatlabel.experiments.config import make_config
 
-    given = {name: value for name, value in options.as_dict().items() if value is not None}
-    path = given.pop("config", None)
-    for name in LISTS:
-        if name in given:
-            text = given[name].strip("[]")
-            parts = split_specs(text) if name == "graphs" else text.split(",")
-            given[name] = [_item(name, part) for part in parts]
-    if path is not None:
-        given["train"] = read_config(path)
-    return given
+    named = given_options(options, [flag for flags in _flags() for flag in flags])
+    hints = get_type_hints(BenchmarkConfig)
+    own = {name: _value(name, named[name], hints[name]) for name in named if name in hints}
+    training = {name: value for name, value in named.items() if name not in hints}
+    base = TrainConfig()
+    if options.config is not None:
+        base, notes = _of_training(read_config(options.config))
+        for line in notes:
+            note(line)
+    train = updated(base, nested(training), from_text)
+    return make_config(kind, train=train, **own)
 
 
-def _passed_over(train: TrainConfig) -> list[str]:
-    """Says which options of the config file the benchmark takes from elsewhere."""
-    usual = type(train)()
-    return [
-        f"{name}={getattr(train, name)} of the config file is not used here: give {option}"
-        for name, option in INSTEAD.items()
-        if getattr(train, name) != getattr(usual, name)
-    ]
+def _of_training(config: TrainConfig) -> tuple[TrainConfig, list[str]]:
+    """Returns the options of a config file that hold here, and notes on those that do not."""
+    usual, given = TrainConfig(), set(differing(config, TrainConfig()))
+    notes: list[str] = []
+    reset: dict[str, Any] = {}
+    for name, option in INSTEAD.items():
+        found = {each for each in given if each == name or each.startswith(f"{name}.")}
+        reset |= {name: operator.attrgetter(name)(usual)}
+        if found:
+            notes.append(f"{min(found)} of the config file is not used here: give {option}")
+    return config.with_options(reset), notes
+
+
+def _value(name: str, text: Any, hint: Any) -> Any:
+    """Reads an option of the benchmark; the items of a list stand between commas."""
+    if get_origin(hint) is not tuple:
+        return from_text(text, hint)
+    numbers = float in kinds_of(get_args(hint)[0])
+    return [_item(name, part) if numbers else part for part in split_specs(text.strip("[]"))]
 
 
 def _item(name: str, text: str) -> str | float:
-    text = text.strip()
-    if name not in ("train_fractions", "hide_labels") or text == "single":
+    if text == "single":
         return text
     try:
         return float(text)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Any, get_type_hints
 
+from gatlabel.cli.options import Flag, add_options, flags_of, given_options, topic_help
 from gatlabel.cli.output import show, show_json, show_table
-from gatlabel.cli.parsing import check_outputs, make_parser, parse
+from gatlabel.cli.parsing import Parser, check_outputs, make_parser, parse
 from gatlabel.cli.tables import metrics_table
+from gatlabel.data.options import DataOptions
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.files import write_json
+from gatlabel.option_values import from_text
+from gatlabel.options import differing, find, nested, updated
+from gatlabel.training.config import TrainConfig
 
-#: Options beside those of data that are about what is trained on.
-OF_TRAINING = ("scene_preset", "label_noise", "hide_labels", "train_pictures", "test_pictures")
 
+def evaluate_parser() -> Parser:
+    """Makes the parser of the command."""
+    flags = _flags()
 
-def evaluate_command(words: list[str]) -> None:
-    """Evaluates a run on a split of its own data, or on other data."""
-    from gatlabel.training.config import TrainConfig
-    from gatlabel.training.options import flag, option_texts
+    def help_on(topic: str | None) -> str:
+        return basic if topic is None else topic_help(topic, flags)
 
     parser = make_parser(
         "evaluate",
         "Evaluates a trained run, on its own data or on the data that the options describe.",
+        help_on,
     )
     parser.add_argument("run", type=Path, help="The run folder.")
     parser.add_argument(
@@ -35,31 +38,24 @@ def evaluate_command(words: list[str]) -> None:
     parser.add_argument(
         "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
     )
-    texts = option_texts()
-    types = get_type_hints(TrainConfig)
-    fields = [field.name for field in dataclasses.fields(TrainConfig)]
-    described = fields[fields.index("root") : fields.index("backbone")]
-    data_options = [name for name in described if name not in OF_TRAINING]
-    for name in ("data", *data_options):
-        parser.add_argument(flag(name), type=types[name] | None, help=texts[name])
-    options = parse(parser, words)
+    basic = f"{parser.format_help()}\ngatlabel evaluate --help data: the options of other data."
+    add_options(parser, flags)
+    return parser
+
+
+def evaluate_command(words: list[str]) -> None:
+    """Evaluates a run on a split of its own data, or on other data."""
+    options = parse(evaluate_parser(), words)
     check_outputs(options, "output")
-    from gatlabel.training.data import SET_OPTIONS, default_workers, read_data
+    from gatlabel.training.data import default_workers, read_data
     from gatlabel.training.evaluation import evaluate
     from gatlabel.training.finished_runs import open_run
 
     device = choose_device(options.device)
-    given = {n: options[n] for n in ("data", *data_options) if options[n] is not None}
     model, config = open_run(options.run)
-    names = ("data", "root", "annotations", "year", "split_column", *SET_OPTIONS)
-    other_data = any(n in given and given[n] != getattr(config, n) for n in names)
-    if options.data is not None and options.data != config.data:
-        defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(TrainConfig)}
-        options_of_data = {**{n: defaults[n] for n in data_options}, **given}
-        config = dataclasses.replace(config, **options_of_data)
-    else:
-        config = dataclasses.replace(config, **given)
-    splits = dict(read_data(config, evaluate_only=other_data).items())
+    own = config.data
+    config = updated(config, nested(given_options(options, _flags())), from_text)
+    splits = dict(read_data(config, evaluate_only=_is_other(own, config.data)).items())
     available = [name for name, source in splits.items() if len(source)]
     split = options.split or ("test" if "test" in available else available[-1])
     if split not in available:
@@ -73,3 +69,15 @@ def evaluate_command(words: list[str]) -> None:
         show(*result.report.protocol)
     if options.output is not None:  # last: where it cannot be written, the figures were printed
         write_json(options.output, content)
+
+
+def _flags() -> list[Flag]:
+    """The options of data sets."""
+    return [flag for flag in flags_of(TrainConfig) if flag.path.partition(".")[0] == "data"]
+
+
+def _is_other(own: DataOptions, given: DataOptions) -> bool:
+    """Whether options name other data than those of the run, not only another way to read them."""
+    if type(own) is not type(given):
+        return True
+    return any(find(given, name).metadata.get("source") for name in differing(own, given))

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatlabel.cli.output import add_row, make_table, show, show_table
-from gatlabel.cli.parsing import at_least_one, check_outputs, make_parser, parse
+from gatlabel.cli.parsing import Parser, at_least_one, check_outputs, make_parser, parse
 
 if TYPE_CHECKING:
     from gatlabel.explain import GraphExplanation
 
 
-def explain_command(words: list[str]) -> None:
-    """Explains which neighbours lent a label its classifier."""
+def explain_parser() -> Parser:
+    """Makes the parser of the command."""
     parser = make_parser(
         "explain", "Explains a run's label graph: what each edge lent, and what it did for AP."
     )
@@ -30,7 +30,12 @@ def explain_command(words: list[str]) -> None:
     )
     parser.add_argument("--output", type=Path | None, help="Write all rows to this csv file.")
     parser.add_argument("--draw", type=Path | None, help="Draw before and after (png, svg, pdf).")
-    options = parse(parser, words)
+    return parser
+
+
+def explain_command(words: list[str]) -> None:
+    """Explains which neighbours lent a label its classifier."""
+    options = parse(explain_parser(), words)
     at_least_one(options, "edges", "rows")
     check_outputs(options, "output", "draw")
     from gatlabel.training.explaining import explain_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatlabel.cli.output import show
-from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.parsing import Parser, make_parser, parse
 
 DESCRIPTION = (
     "Exports a trained run as a bundle: a folder with the model as one file, which runs without "
@@ -15,8 +15,8 @@ DESCRIPTION = (
 )
 
 
-def export_command(words: list[str]) -> None:
-    """Exports a run, and says how well the file agrees with it."""
+def export_parser() -> Parser:
+    """Makes the parser of the command."""
     parser = make_parser("export", DESCRIPTION)
     parser.add_argument("run", type=Path, help="The run folder.")
     parser.add_argument(
@@ -37,7 +37,12 @@ def export_command(words: list[str]) -> None:
         default=0.5,
         help="Probability from which a label is present, for whoever loads the bundle.",
     )
-    options = parse(parser, words)
+    return parser
+
+
+def export_command(words: list[str]) -> None:
+    """Exports a run, and says how well the file agrees with it."""
+    options = parse(export_parser(), words)
     from gatlabel.deploy import export_model
 
     output = options.output or options.run / options.format

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gatlabel.cli.output import show, show_block
-from gatlabel.cli.parsing import at_least_one, check_outputs, make_parser, parse
+from gatlabel.cli.parsing import Parser, at_least_one, check_outputs, make_parser, parse
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.graph.spec import GraphSpec, split_specs
 from gatlabel.graph.variants import VARIANTS, IsolatedLabelsWarning
@@ -48,7 +48,8 @@ def graph_command(words: list[str]) -> None:
     commands[words[0]](words[1:])
 
 
-def _build(words: list[str]) -> None:
+def build_parser() -> Parser:
+    """Makes the parser of the command."""
     parser = make_parser("graph build", "Builds a label graph from counts.")
     parser.add_argument("counts", type=Path, help="counts.json, or a csv with labels (its folder).")
     parser.add_argument("output", type=Path, help="The graph.json to write.")
@@ -60,7 +61,11 @@ def _build(words: list[str]) -> None:
         f"edges.csv:relation=similarity. Variants: {', '.join(VARIANTS)}.",
     )
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
-    options = parse(parser, words)
+    return parser
+
+
+def _build(words: list[str]) -> None:
+    options = parse(build_parser(), words)
     check_outputs(options, "output")
     spec = GraphSpec.parse(options.graph)
     graph = _built(spec, _counts(options.counts, options.minus_one))
@@ -68,12 +73,17 @@ def _build(words: list[str]) -> None:
     show(graph)
 
 
-def _show(words: list[str]) -> None:
+def show_parser() -> Parser:
+    """Makes the parser of the command."""
     parser = make_parser("graph show", "Describes a label graph, and draws it.")
     parser.add_argument("graph", type=Path, help="graph.json, or a run folder.")
     parser.add_argument("--draw", type=Path | None, help="Image to draw (png, svg or pdf).")
     parser.add_argument("--edges", type=int, default=20, help="Strongest edges to list.")
-    options = parse(parser, words)
+    return parser
+
+
+def _show(words: list[str]) -> None:
+    options = parse(show_parser(), words)
     at_least_one(options, "edges")
     check_outputs(options, "draw")
     from gatlabel.graph import LabelGraph
@@ -90,7 +100,8 @@ def _show(words: list[str]) -> None:
         graph.draw(options.draw)
 
 
-def _compare(words: list[str]) -> None:
+def compare_parser() -> Parser:
+    """Makes the parser of the command."""
     parser = make_parser("graph compare", "Sets label graphs side by side as structures.")
     parser.add_argument(
         "sources", nargs="+", type=Path, help="One counts.json (or run folder), or graph files."
@@ -102,7 +113,11 @@ def _compare(words: list[str]) -> None:
     )
     parser.add_argument("--draw", type=Path | None, help="Image to draw (png, svg or pdf).")
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
-    options = parse(parser, words)
+    return parser
+
+
+def _compare(words: list[str]) -> None:
+    options = parse(compare_parser(), words)
     check_outputs(options, "draw")
     graphs = _graphs(options.sources, options.graphs, options.minus_one)
     from gatlabel.graph import compare, draw_comparison

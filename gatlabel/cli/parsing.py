@@ -3,26 +3,74 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+import difflib
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import get_args
-
-from jsonargparse import ArgumentParser, Namespace
+from typing import Any, NoReturn
 
 from gatlabel.cli.output import show_block
-from gatlabel.errors import InputError, nearest
+from gatlabel.errors import InputError
 from gatlabel.files import check_drawing
+from gatlabel.option_values import from_text, kinds_of
 from gatlabel.printing import clipped
-from gatlabel.training.odd_names import hidden, shown
-from gatlabel.training.options import plain_message, refuse_odd_numbers
+from gatlabel.values import of_type
+
+#: Help on a topic (``--help head``), or in short where none is given.
+Help = Callable[[str | None], str]
 
 
-def make_parser(command: str, description: str) -> ArgumentParser:
+class Namespace(argparse.Namespace):
+    """Parsed options, by attribute or by name."""
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in vars(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All options by name."""
+        return dict(vars(self))
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose arguments have annotations as types: ``int | None``, ``Path``, a ``Literal``.
+
+    Args:
+        prog: The command.
+        description: What it does.
+        help_on: Gives the help; by default argparse's.
+
+    Attributes:
+        hints: The types of arguments, by their names.
+        words: The words that an argument takes, where they are few.
+    """
+
+    def __init__(self, prog: str, description: str, help_on: Help | None = None) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        self.help_on = help_on or (lambda topic: self.format_help())
+        self.hints: dict[str, Any] = {}
+        self.words: dict[str, Sequence[str]] = {}
+
+    def add_argument(self, *flags: Any, type: Any = str, **options: Any) -> argparse.Action:
+        """Adds an argument whose type is an annotation."""
+        action = super().add_argument(*flags, **options)
+        if options.get("action") in (None, "store"):
+            self.hints[action.dest] = type
+        return action
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what argparse would print."""
+        raise InputError(re.sub(r"^argument (\S+): ", r"option \1: ", message))
+
+
+def make_parser(command: str, description: str, help_on: Help | None = None) -> Parser:
     """Makes the parser of one command."""
-    return ArgumentParser(prog=f"gatlabel {command}", description=description, exit_on_error=False)
+    return Parser(f"gatlabel {command}", description, help_on)
 
 
-def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
+def parse(parser: Parser, words: Sequence[str]) -> Namespace:
     """Parses the words after a command.
 
     ``--image_size`` and ``--image-size`` are the same; a switch needs no value (``--download``) and
@@ -32,22 +80,27 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
         InputError: If an option is unknown, lacks its value, or has one of the wrong type.
         SystemExit: With 0, after printing the help that was asked for.
     """
-    if "-h" in words or "--help" in words:  # argparse would not say that it could not print it
-        show_block(parser.format_help())
-        raise SystemExit(0)
+    for place, word in enumerate(words):  # argparse would not say that it could not print it
+        if word in ("-h", "--help"):
+            topic = words[place + 1] if place + 1 < len(words) else None
+            show_block(parser.help_on(topic))
+            raise SystemExit(0)
     _refuse_nul(words)
-    words = normalised(parser, words)
-    try:
-        parsed = parser.parse_args(hidden(words))
-    except Exception as error:  # whatever kind it is of: it is about the words
-        arguments = [action.dest for action in parser._actions if not action.option_strings]
-        reason = shown(plain_message(str(error) or type(error).__name__, arguments))
-        if not isinstance(error, argparse.ArgumentError):
-            reason = f"the arguments cannot be read: {reason}"
-        raise InputError(reason) from error
-    options = Namespace(**shown(parsed.as_dict()))
-    refuse_odd_numbers(options.as_dict())
+    options: Namespace = parser.parse_args(normalised(parser, words), Namespace())
+    for action in parser._actions:
+        value = getattr(options, action.dest, None)
+        if action.dest not in parser.hints or value is None or value is action.default:
+            continue
+        hint = parser.hints[action.dest]
+        what = f"option {action.option_strings[0]}" if action.option_strings else action.dest
+        many = isinstance(value, list)
+        values = [_typed(each, what, hint) for each in (value if many else [value])]
+        setattr(options, action.dest, values if many else values[0])
     return options
+
+
+def _typed(text: str, what: str, hint: Any) -> Any:
+    return text if hint is str else of_type(from_text(text, hint), what, hint)
 
 
 def _refuse_nul(words: Iterable[str]) -> None:
@@ -56,7 +109,7 @@ def _refuse_nul(words: Iterable[str]) -> None:
             raise InputError(f"the argument {clipped(repr(word), 200)} has a NUL character")
 
 
-def normalised(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
+def normalised(parser: Parser, words: Sequence[str]) -> list[str]:
     """Brings flags to the form the parser knows, and refuses unknown ones."""
     actions = {flag: action for action in parser._actions for flag in action.option_strings}
     result: list[str] = []
@@ -69,24 +122,36 @@ def normalised(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
             continue
         name, equals, value = word.partition("=")
         flag = name.replace("_", "-")
-        positive = "--" + flag.removeprefix("--no-")
-        if flag not in actions and flag != positive and _is_switch(actions.get(positive)):
+        positive = re.sub(r"^(--(?:[\w.-]+\.)?)no-", r"\1", flag)
+        if flag not in actions and flag != positive and _is_switch(parser, actions.get(positive)):
             result.append(f"{positive}=false")
             continue
         if flag not in actions:
-            raise InputError(
-                f"unknown option {name}{nearest(flag, actions)} ({parser.prog} --help lists them)"
-            )
+            hint = _nearest(flag, list(actions))
+            raise InputError(f"unknown option {name}{hint} ({parser.prog} --help lists them)")
         if equals and not value:
             raise InputError(_empty(flag))
         if equals and actions[flag].nargs == 0:
             raise InputError(f"option {flag} takes no value")
         following = words[position + 1] if position + 1 < len(words) else ""
-        if _is_switch(actions[flag]) and not equals and following not in ("true", "false"):
+        switch = _is_switch(parser, actions[flag])
+        if switch and not equals and following not in ("true", "false"):
             result.append(f"{flag}=true")
         else:
             result.append(flag + equals + value)
     return result
+
+
+def _nearest(flag: str, flags: Sequence[str]) -> str:
+    """As :func:`gatlabel.errors.nearest`; the last part of a dotted name counts as its name."""
+    by_last: dict[str, list[str]] = {}
+    for known in flags:
+        by_last.setdefault(f"--{known[2:].rpartition('.')[2]}", []).append(known)
+    close = difflib.get_close_matches(flag, [*by_last, *flags], n=1)
+    if not close:
+        return ""
+    found = close if close[0] in flags else by_last[close[0]]
+    return f"; did you mean {' or '.join(map(repr, found))}?"
 
 
 def _empty(what: str) -> str:
@@ -94,9 +159,8 @@ def _empty(what: str) -> str:
     return f"{option}{what}: the value is empty; leave it out, or give one"
 
 
-def _is_switch(action: argparse.Action | None) -> bool:
-    kinds = {getattr(action, "_typehint", None), getattr(action, "type", None)}
-    return any(kind is bool or bool in get_args(kind) for kind in kinds)
+def _is_switch(parser: Parser, action: argparse.Action | None) -> bool:
+    return action is not None and bool in kinds_of(parser.hints.get(action.dest))
 
 
 def at_least_one(options: Namespace, *names: str) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from gatlabel.cli.output import add_row, make_table, show_json, show_table
-from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
-def predict_command(words: list[str]) -> None:
-    """Labels pictures, or all pictures of folders."""
+def predict_parser() -> Parser:
+    """Makes the parser of the command."""
     parser = make_parser("predict", "Labels pictures with a trained run or a bundle.")
     parser.add_argument(
         "run", type=Path, help="The run folder, or a bundle that gatlabel export wrote."
@@ -34,7 +34,12 @@ def predict_command(words: list[str]) -> None:
     parser.add_argument(
         "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
     )
-    options = parse(parser, words)
+    return parser
+
+
+def predict_command(words: list[str]) -> None:
+    """Labels pictures, or all pictures of folders."""
+    options = parse(predict_parser(), words)
     paths = [path for given in options.images for path in _pictures(given)]
     from gatlabel.deploy import Predictor
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatlabel.cli.output import add_row, make_table, show, show_table
-from gatlabel.cli.parsing import at_least_one, make_parser, parse
+from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SHOWN = ("method", "mAP", "Δ linear", "Δ no edges")
 
 
-def summary_command(words: list[str]) -> None:
-    """Puts finished benchmarks side by side, prints what they come to and writes the report."""
+def summary_parser() -> Parser:
+    """Makes the parser of the command."""
     parser = make_parser(
         "benchmark summary",
         "Puts finished benchmarks of several data sets into one report: methods by data set, "
@@ -30,11 +30,13 @@ def summary_command(words: list[str]) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("runs") / "summary", help="Folder of the summary."
     )
-    parser.add_argument("--resamples", type=int, default=2000,
-                        help="Without effect: intervals need no resampling.")  # fmt: skip
     parser.add_argument("--progress", type=bool, default=True, help="Show a progress bar.")
-    options = parse(parser, words)
-    at_least_one(options, "resamples")
+    return parser
+
+
+def summary_command(words: list[str]) -> None:
+    """Puts finished benchmarks side by side, prints what they come to and writes the report."""
+    options = parse(summary_parser(), words)
     from gatlabel.experiments import BenchmarkResult, write_report
 
     folder: Path = options.output

@@ -2,66 +2,93 @@
 
 from __future__ import annotations
 
+import operator
 from pathlib import Path
+from typing import Any
 
-from gatlabel.cli.output import note, show, show_table
-from gatlabel.cli.parsing import make_parser, parse
+from gatlabel.cli.options import add_options, flags_of, given_options, short_help, topic_help
+from gatlabel.cli.output import note, show, show_block, show_table
+from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.cli.tables import result_table
-from gatlabel.training.config import OPTIONS
-from gatlabel.training.options import add_options, config_from, set_defaults
+from gatlabel.option_values import from_text
+from gatlabel.options import nested, updated
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import read_config, recipe_in, recipe_named
 
 DESCRIPTION = (
     "Trains a model and leaves a run folder with weights, metrics and report.html. Without options "
     "it trains on the built-in scenes: no download, no GPU, a few minutes. Options come from the "
     "recipe, over it the --config file, over it the command line."
 )
+OTHERS = {
+    "--config": "YAML file of options",
+    "--print-config": "Print all options as YAML, and train nothing",
+    "--resume": "Run folder to go on with, with its own options",
+}
 
 
-def train_command(words: list[str]) -> None:
-    """Trains, or goes on with an interrupted run, and prints the figures."""
-    parser = make_parser("train", DESCRIPTION)
+def train_parser() -> Parser:
+    """Makes the parser of the command."""
+    flags = flags_of(TrainConfig)
+
+    def help_on(topic: str | None) -> str:
+        if topic is None or topic.startswith("-"):
+            return short_help("gatlabel train [options]", DESCRIPTION, flags, OTHERS)
+        return topic_help(topic, flags)
+
+    parser = make_parser("train", DESCRIPTION, help_on)
     parser.add_argument("--config", type=Path | None, help="YAML file of options.")
+    parser.add_argument("--print-config", type=bool, default=False, help="Print all options.")
     parser.add_argument(
         "--resume",
         type=Path | None,
         help="Run folder to go on with; of other options it takes those of the machine only.",
     )
-    add_options(parser)
-    first = _given(words, "--recipe"), _given(words, "--config")
-    set_defaults(parser, first[0], Path(first[1]) if first[1] else None)
-    options = parse(parser, words)
+    add_options(parser, flags)
+    return parser
+
+
+def train_command(words: list[str]) -> None:
+    """Trains, or goes on with an interrupted run, and prints the figures."""
+    options = parse(train_parser(), words)
+    named = given_options(options, flags_of(TrainConfig))
     if options.resume is not None:
-        from gatlabel.training import RunFinishedError, resume
+        _resume(options.resume, named, options.config)
+        return
+    config = _config(named, options.config)
+    if options.print_config:
+        show_block(config.to_yaml())
+        return
+    from gatlabel.training.run import train
 
-        names = [name for name in _given_names(words) if name != "resume"]
-        # the config file is no option of the run: refused like one that is unknown to a resumed run
-        machine = {name: options[name] for name in names if name in options}
-        try:
-            result = resume(options.resume, say=note, **machine)
-        except RunFinishedError as finished:  # what was asked for is there
-            show(finished)
-            return
-    else:
-        config = config_from(options)
-        from gatlabel.training import train
+    _show(train(config, say=note))
 
-        result = train(config, say=note)
+
+def _config(named: dict[str, Any], path: Path | None) -> TrainConfig:
+    """Returns the options of the command line, over those of the file, over those of the recipe."""
+    words = nested(named)
+    recipe = recipe_in(words) if "recipe" in named else None
+    base = recipe_named(recipe or recipe_in({})) if path is None else read_config(path, recipe)
+    config: TrainConfig = updated(base, words, from_text)
+    return config
+
+
+def _resume(folder: Path, named: dict[str, Any], config: Path | None) -> None:
+    from gatlabel.training.changes import machine_options
+    from gatlabel.training.run import resume
+    from gatlabel.training.run_folder import RunFinishedError
+
+    # the config file is no option of the run: refused like one that is unknown to a resumed run
+    machine_options(named if config is None else {"config": config, **named})
+    given = updated(TrainConfig(), nested(named), from_text)
+    try:
+        result = resume(folder, {n: operator.attrgetter(n)(given) for n in named}, say=note)
+    except RunFinishedError as finished:  # what was asked for is there
+        show(finished)
+        return
+    _show(result)
+
+
+def _show(result: Any) -> None:
     show_table(result_table(result))
     show(*result.evaluations[-1].report.protocol, f"report: {result.folder / 'report.html'}")
-
-
-def _given_names(words: list[str]) -> list[str]:
-    """Returns the options that stand on the command line, as the config calls them."""
-    names = [word[2:].partition("=")[0].replace("-", "_") for word in words if word[:2] == "--"]
-    return [name.removeprefix("no_") if name not in OPTIONS else name for name in names]
-
-
-def _given(words: list[str], flag: str) -> str | None:
-    """Returns the value that a flag has on the command line, the last one if there are several."""
-    value = None
-    for position, word in enumerate(words):
-        if word == flag and position + 1 < len(words):
-            value = words[position + 1]
-        elif word.startswith(f"{flag}="):
-            value = word.partition("=")[2]
-    return value

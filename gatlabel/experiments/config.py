@@ -3,96 +3,124 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
-from gatlabel.errors import unknown_choice
-from gatlabel.experiments.option_checks import NUMBERS, WORDS, check_options, items_of
-from gatlabel.experiments.starting import Start
-from gatlabel.training.config import FORMER, TrainConfig
-from gatlabel.training.head_options import untaken_options
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.nn.options import HEADS, HeadOptions
+from gatlabel.option_values import from_text
+from gatlabel.options import Options, differing, find, flat, group, option, updated
+from gatlabel.printing import clean
+from gatlabel.training.config import TrainConfig
 
 Mode = Literal["frozen", "end-to-end"]
-
-#: Options that change neither a run nor a score, so that a benchmark may be resumed with others.
-FREE = ("seeds", "resamples", "workers", "progress", "output", "feature_cache")
-#: The same of training.
-UNDECIDING = (
-    *("output", "overwrite", "progress", "workers", "tensorboard", "cache", "cache_folder"),
-    *("keep", "patience", "compare", "recipe", "on_nan", "max_pixels", "start"),
-    *("preset", "time", "similarity", "folds"),
-)
-#: Options of training that earlier versions did not have, and what they were then.
-LATER = {"init": None, "minus_one": None, "stages": 1, "group_column": None}
-#: Options of the training recipe, which heads on frozen features do not follow: they try settings
-#: of their own.
-RECIPE = (
-    *("freeze", "augmentation", "loss", "gamma_positive", "gamma_negative", "clip", "epochs"),
-    *("batch_size", "optimizer", "lr", "encoder_lr", "weight_decay", "shrinkage", "schedule"),
-    *("warmup", "step_epochs", "clip_gradient", "ema", "amp", "compile"),
-)
+Start = Literal["ridge", "random"]
+Unknown = Literal["ignore", "negative", "prior", "complete"]
+MOST_SEEDS = 10_000
+#: Settings of the optimiser that there are to try.
+MOST_TRIALS = 27
+_MANY = 10**7
+#: What ``benchmark heads`` compares unless told otherwise.
+HEADS_COMPARED = ("linear", "gcn", "gat", "gatv2", "csra", "query", "conditioned")
 
 
-@dataclass(frozen=True)
-class BenchmarkConfig:
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig(Options):
     """All options of ``gatlabel benchmark``.
 
-    Attributes:
-        kind: What is compared: graphs or heads (which changes the words of the report only).
-        train: The data, the encoder and, end to end, the training: options as of ``gatlabel
-            train``; those of head and graph hold for all methods that take them.
-        graphs: Label graphs: variants, with options as in conditional:given=source,top_k=3, or
-            files of graphs.
-        heads: Heads, by name; linear is always in.
-        seeds: Number of seeds of every method; 3 for a look, 5 or more for claims.
-        train_fractions: Shares of the training pictures to learn from, above 0 and at most 1.
-        mode: frozen trains heads on features extracted once; end-to-end trains everything.
-        hide_labels: Shares of the training targets to hide, at least 0 and below 1, or single:
-            one known label a picture. 0 hides none.
-        unknown: What unknown training targets are treated as: ignore, negative, prior or complete.
-        trials: Settings of the optimiser that every method tries on the tuning split; none
-            takes 9, and end to end 1, the recipe itself.
-        tuning_seeds: Number of runs that each trial is judged by; none takes 3, and end to end 1,
-            unless the tuning split is cut from the training pictures, each time another.
-        frozen_epochs: frozen: passes over the training features, at least.
-        frozen_start: frozen: what the linear classifiers of pooled features, alone or in heads,
-            start from and are held to: ridge regression, its penalty chosen by leave-one-out, or
-            random, held to zero.
-        resamples: Without effect since intervals need no resampling; older files name it.
-        pretrain_pictures: scenes: pictures that the encoder learns from, which no split has.
-        pretrain_epochs: scenes: passes over these.
-        workers: Processes that train; none takes one a core.
-        output: Folder of the results; none makes one below runs/, named after the benchmark.
-        feature_cache: Folder of extracted features and trained encoders.
-        progress: Show a progress bar.
+    Lists may be given as one item. ``train`` holds data, encoder and, end to end, training, as for
+    ``gatlabel train``; its head, graph and treatment of unknown labels are not used.
     """
 
-    kind: Literal["graphs", "heads"] = "graphs"
-    train: TrainConfig = field(default_factory=TrainConfig)
-    graphs: tuple[str, ...] = ("conditional", "npmi", "complete")
-    heads: tuple[str, ...] = ("gat",)
-    seeds: int = 3
-    train_fractions: tuple[float, ...] = (1.0,)
-    mode: Mode = "frozen"
-    hide_labels: tuple[float | Literal["single"], ...] = (0.0,)
-    unknown: tuple[str, ...] = ("ignore",)
-    trials: int | None = None
-    tuning_seeds: int | None = None
-    frozen_epochs: int = 20
-    frozen_start: Start = "ridge"
-    resamples: int = 2000
-    pretrain_pictures: int = 4000
-    pretrain_epochs: int = 4
-    workers: int | None = None
-    output: Path | None = None
-    feature_cache: Path = Path("runs") / "cache"
-    progress: bool = True
+    kind: Literal["graphs", "heads"] = option(
+        "graphs", "What is compared (which changes the words of the report only)."
+    )
+    train: TrainConfig = group(TrainConfig, "Data, encoder and training, as of gatlabel train.")
+    graphs: tuple[str, ...] = option(
+        ("conditional", "npmi", "complete"),
+        "Label graphs: variants, with options as in conditional:given=source,top_k=3, or files of "
+        "graphs.",
+    )
+    heads: tuple[str, ...] = option(
+        ("gat",),
+        "Heads, with options as in gat:hidden=64,heads=2; linear is always in.",
+    )
+    seeds: int = option(
+        3, "Number of seeds of every method; 3 for a look, 5 or more for claims.",
+        least=1, most=MOST_SEEDS, resume=True,
+    )  # fmt: skip
+    train_fractions: tuple[float, ...] = option(
+        (1.0,), "Shares of the training images to learn from, above 0 and at most 1.",
+        above=0, most=1,
+    )  # fmt: skip
+    mode: Mode = option(
+        "frozen",
+        "frozen trains heads on features extracted once; end-to-end trains everything.",
+    )
+    mask_labels: tuple[float | Literal["single"], ...] = option(
+        (0.0,),
+        "Shares of the training targets to mask, at least 0 and below 1, or single: one known "
+        "label per image. 0 masks none.",
+        least=0, below=1,
+    )  # fmt: skip
+    unknown: tuple[Unknown, ...] = option(
+        ("ignore",), "What unknown training targets are treated as: a list of treatments."
+    )
+    trials: int | None = option(
+        None,
+        "Settings of the optimiser that every method tries on the tuning split; none takes 9, and "
+        "end to end 1, the recipe itself.",
+        least=1, most=MOST_TRIALS,
+    )  # fmt: skip
+    tuning_seeds: int | None = option(
+        None,
+        "Number of runs that each trial is judged by; none takes 3, and end to end 1, unless the "
+        "tuning split is cut from the training images, each time another.",
+        least=1, most=MOST_SEEDS,
+    )  # fmt: skip
+    frozen_epochs: int = option(
+        20, "frozen: passes over the training features, at least.", least=1, most=_MANY
+    )
+    frozen_start: Start = option(
+        "ridge",
+        "frozen: what the linear classifiers of pooled features, alone or in heads, start from and "
+        "are anchored to: ridge regression, its penalty chosen by leave-one-out, or random, "
+        "anchored to zero.",
+    )
+    pretrain_images: int = option(
+        4000, "scenes: images that the encoder learns from, which no split has.",
+        least=1, most=_MANY,
+    )  # fmt: skip
+    pretrain_epochs: int = option(4, "scenes: passes over these.", least=1, most=_MANY)
+    workers: int | None = option(
+        None, "Processes that train; none takes one per core.", least=1, most=512, resume=True
+    )
+    output: Path | None = option(
+        None, "Folder of the results; none makes one below runs/, named after the benchmark.",
+        resume=True,
+    )  # fmt: skip
+    feature_cache: Path = option(
+        Path("runs") / "cache", "Folder of extracted features and trained encoders.", resume=True
+    )
+    progress: bool = option(True, "Show a progress bar.", resume=True)
 
     def __post_init__(self) -> None:
-        for name in (*WORDS, *NUMBERS):
-            object.__setattr__(self, name, items_of(name, getattr(self, name)))
-        check_options(self)
+        for name in _lists():
+            object.__setattr__(self, name, _items(name, getattr(self, name)))
+        super().__post_init__()
+        for name in _lists():
+            items = getattr(self, name)
+            if len(set(items)) != len(items) or not items:
+                raise InputError(f"{name}: give at least one, and each once")
+        self._check_train()
+        self._check_graphs()
+        self._check_effects()
+        if len(self.head_options) != len(self.heads):
+            raise InputError("heads: give each once")
 
     @property
     def trials_each(self) -> int:
@@ -104,73 +132,165 @@ class BenchmarkConfig:
     @property
     def folder(self) -> Path:
         """Where the results go."""
-        return self.output or Path("runs") / f"benchmark-{self.kind}-{self.train.data}"
+        return self.output or Path("runs") / f"benchmark-{self.kind}-{self.train.data.name}"
+
+    @property
+    def head_options(self) -> dict[str, HeadOptions]:
+        """The heads by name, with their options."""
+        heads = [_head(text) for text in self.heads]
+        return {head.name: head for head in heads}
 
     def unused(self) -> str:
         """Names the given options of training that do nothing, or little, on frozen features."""
-        usual = TrainConfig()
-        given = [n for n in RECIPE if getattr(self.train, n) != getattr(usual, n)]
+        given = [name for name in differing(self.train, TrainConfig()) if self._trains(name)]
         if self.mode != "frozen" or not given:
             return ""
-        scenes = ", but to train the encoder of the scenes" if self.train.data == "scenes" else ""
-        return f"{', '.join(given)}{scenes}; mode end-to-end uses them"
+        scenes = self.train.data.name == "scenes"
+        but = ", but to train the encoder of the scenes" if scenes else ""
+        return f"{', '.join(given)}{but}; mode end-to-end uses them"
 
-    def untaken(self) -> str:
-        """Names the given options of single heads that no head of the benchmark takes."""
-        return ", ".join(untaken_options(self.train, self.heads))
+    def _trains(self, name: str) -> bool:
+        part = find(self.train, name.partition(".")[0])
+        return any(f.metadata.get("training") for f in (part, find(self.train, name)))
 
     def fixed(self) -> dict[str, Any]:
-        """Returns the options that decide the results, as JSON values."""
-        own = {
-            f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
-            if f.name not in FREE and f.name != "train"
-        }
-        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in own.items()}
-        train = {k: v for k, v in self.train.to_dict().items() if k not in UNDECIDING}
-        # as earlier versions wrote them, so that their benchmarks can be gone on with
-        train |= {name: value for name, value in FORMER.items() if train[name] is None}
-        train["preset"] = train.pop("scene_preset")
-        train = {k: v for k, v in train.items() if k not in LATER or v != LATER[k]}
-        if self.train.backbone == "auto":  # what that means depends on what is installed
-            encoder = self.train.resolved()
-            train |= {name: getattr(encoder, name) for name in ("backbone", "stride", "weights")}
-        return {**plain, "trials": self.trials_each, "train": train}
+        """Returns the options that decide the results, as JSON values, by dotted names."""
+        train = self.train
+        if train.encoder.backbone == "auto":  # what that means depends on what is installed
+            encoder = train.resolved().encoder
+            names = ("backbone", "stride", "weights")
+            train = train.with_options({f"encoder.{n}": getattr(encoder, n) for n in names})
+        own = flat(self, lambda f: f.name != "train" and not f.metadata.get("resume"))
+        decides = flat(train, lambda f: bool(f.metadata.get("benchmark", True)))
+        return {**own, "trials": self.trials_each, "train": decides}
+
+    def _check_train(self) -> None:
+        from gatlabel.training.effects import refuse_without_effect
+
+        if self.train.encoder.init is not None:
+            raise InputError(
+                f"encoder.init={self.train.encoder.init}: not for benchmarks, whose runs all start "
+                "alike; give the weights of an encoder with encoder.weights"
+            )
+        if self.train.optimizer.lr == "find":
+            raise InputError(
+                "optimizer.lr=find: not for benchmarks, whose methods try the same rates; give a "
+                "number, and --trials to try others"
+            )
+        treatment = "complete" if "complete" in self.unknown else "ignore"
+        heads = {"head": "gat", "graph": "conditional", "missing.unknown": treatment}
+        refuse_without_effect(self.train.with_options(heads))
+
+    def _check_graphs(self) -> None:
+        from gatlabel.experiments.graphs import parse_graph
+        from gatlabel.experiments.similarity import SIMILARITY
+
+        for graph in self.graphs:
+            if graph != SIMILARITY:
+                parse_graph(graph)
+            elif self.mode != "frozen":
+                raise InputError("graphs=similarity: only with mode=frozen")
+
+    def _check_effects(self) -> None:
+        """Refuses options that were given and do nothing beside the others."""
+        usual = type(self)
+        frozen, scenes = self.mode == "frozen", self.train.data.name == "scenes"
+        for name, works, only in (
+            ("frozen_epochs", frozen, f"not for mode={self.mode}, only for frozen"),
+            ("frozen_start", frozen, f"not for mode={self.mode}, only for frozen"),
+            ("pretrain_images", frozen, f"not for mode={self.mode}, only for frozen"),
+            ("pretrain_epochs", frozen, f"not for mode={self.mode}, only for frozen"),
+            ("pretrain_images", scenes, f"not for data={self.train.data.name}, only for scenes"),
+            ("pretrain_epochs", scenes, f"not for data={self.train.data.name}, only for scenes"),
+        ):
+            value = getattr(self, name)
+            if not works and value != getattr(usual, name):
+                raise InputError(f"{name}={value}: {only}")
+        if self.trials_each == 1 and self.tuning_seeds not in (None, 1):
+            raise InputError(f"tuning_seeds={self.tuning_seeds}: only with several trials")
 
 
 def make_config(kind: Literal["graphs", "heads"], **options: Any) -> BenchmarkConfig:
-    """Builds a config from options of the benchmark and of training, by their names.
+    """Builds a config from options of the benchmark and groups of options of training.
 
-    ``heads`` is the benchmark's; for the number of attention heads give ``train=TrainConfig(…)``.
+    ``data="csv"`` and ``data=CSV(root="photos")`` stand for ``train=TrainConfig(data=…)``; so do
+    dotted names, ``**{"data.root": "photos"}``.
 
     Raises:
         InputError: If an option is unknown (the message gives the nearest) or wrong.
     """
-    own = {f.name for f in dataclasses.fields(BenchmarkConfig)} - {"kind"}
-    theirs = {f.name for f in dataclasses.fields(TrainConfig)}
-    given: dict[str, Any] = {}
-    training: dict[str, Any] = {}
-    for name, value in options.items():
-        if name not in own | theirs:
-            raise unknown_choice("option of a benchmark", name, own | theirs)
-        if name in own:
-            given[name] = value
-        else:
-            path = name in ("root", "annotations", "classes") and value is not None
-            training[name] = Path(value) if path else value
-    base = given.pop("train", TrainConfig() if "data" not in training else None)
-    if base is None:
-        given["train"] = TrainConfig(**training)
-    else:
-        given["train"] = dataclasses.replace(base, **training)
+    own = set(BenchmarkConfig.__dataclass_fields__) - {"kind"}
+    given = {name: value for name, value in options.items() if name in own}
+    training = {name: value for name, value in options.items() if name not in own}
+    base: TrainConfig = given.pop("train", None) or TrainConfig()
+    for name in training:
+        if name.partition(".")[0] not in TrainConfig.__dataclass_fields__:
+            raise unknown_choice("option of a benchmark", name, own | set(flat(base)))
+    given["train"] = base.with_options(training)
     if kind == "heads":
         given.setdefault("graphs", ("conditional",))
         given.setdefault("heads", HEADS_COMPARED)
-    for name in ("output", "feature_cache"):
-        if isinstance(given.get(name), str):
-            given[name] = Path(given[name])
     return BenchmarkConfig(kind=kind, **given)
 
 
-#: What ``benchmark heads`` compares unless told otherwise.
-HEADS_COMPARED = ("linear", "gcn", "gat", "gatv2", "csra", "query", "conditioned")
+def _lists() -> list[str]:
+    fields = dataclasses.fields(BenchmarkConfig)
+    return [field.name for field in fields if str(field.type).startswith("tuple")]
+
+
+def _items(name: str, value: Any) -> tuple[Any, ...]:
+    """Returns the items of an option that is a list; a lone word or number is a list of one.
+
+    Raises:
+        InputError: If an item is no word or no number, whichever the option takes.
+    """
+    alone = isinstance(value, str | os.PathLike | Options) or not isinstance(value, Iterable)
+    items = (value,) if alone else tuple(value)
+    numbers = "float" in str(BenchmarkConfig.__dataclass_fields__[name].type)
+    return tuple(_number(name, v) if numbers else _word(name, v) for v in items)
+
+
+def _word(name: str, value: Any) -> str:
+    if name == "heads" and isinstance(value, HeadOptions):
+        usual = HEADS[value.name]()
+        given = [f"{option}={getattr(value, option)}" for option in differing(value, usual)]
+        return f"{value.name}:{','.join(given)}" if given else value.name
+    if isinstance(value, str | os.PathLike):
+        if clean(value) != str(value):  # tables of results name runs by it
+            raise InputError(f"{name}={str(value)!r}: invisible characters; rename the file")
+        return str(value)
+    raise InputError(f"{name}={value!r}: give a name, or a list of names")
+
+
+def _number(name: str, value: Any) -> float | str:
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    if name == "mask_labels" and isinstance(value, str) and value == "single":
+        return value
+    single = ", or single" if name == "mask_labels" else ""
+    raise InputError(f"{name}={value!r}: give a number, or a list of numbers{single}")
+
+
+def _head(text: str) -> HeadOptions:
+    """Reads ``gat:hidden=64,heads=2``.
+
+    Raises:
+        InputError: If there is no such head or option.
+    """
+    name, _, rest = text.partition(":")
+    if name not in HEADS:
+        raise unknown_choice("head", name, HEADS)
+    given: dict[str, str] = {}
+    for part in rest.split(",") if rest else ():
+        option_name, equals, value = part.partition("=")
+        if not equals:
+            raise InputError(f"heads={text}: write options as {name}:option=value, got {part!r}")
+        given[option_name.strip()] = value.strip()
+    if refused := {"start", "similarity"} & given.keys():
+        raise InputError(
+            f"heads={text}: {min(refused)} is not for benchmarks; heads on frozen features have "
+            "--frozen-start, and end to end all start at random"
+        )
+    head = {"head": {"name": name, **given}}
+    found: TrainConfig = updated(TrainConfig(), head, from_text, "heads.")
+    return found.head

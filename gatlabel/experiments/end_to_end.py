@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -26,11 +29,18 @@ from gatlabel.inference import device_of, outputs, predict_logits, whole_images
 from gatlabel.metrics import mean_average_precision
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GraphAblatable
+from gatlabel.nn.options import HeadOptions
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.fitting import fit
 
+#: The options of training that a trial scales, by what it calls them.
+_SCALED = {
+    "lr": "optimizer.lr",
+    "weight_decay": "optimizer.weight_decay",
+    "shrinkage": "head.residual_decay",
+}
 TIMED = 32  # pictures whose features inference is timed on, and that training validates on
 
 
@@ -46,9 +56,11 @@ class EndToEndBackend:
 
     Attributes:
         train: All options of training; trials are factors on some of them.
+        heads: Options of each head, by its name.
     """
 
     train: TrainConfig
+    heads: Mapping[str, HeadOptions]
 
     def tune(
         self, method: Method, condition: Condition, options: dict[str, float], seed: int
@@ -104,22 +116,25 @@ class EndToEndBackend:
         completion = complete_targets(method, targets.to_dense(), own, counts, config, seed)
         learn = learn.with_targets(targets)
         torch.manual_seed(seed)
-        model = build_model(config, with_edges(own, method.edges, counts, seed), method.head)
+        model = build_model(config, with_edges(own, method.edges, counts, seed))
         # training wants something to validate on; what it says is not used, so a few pictures do
         splits = DataSplits("benchmark", learn, learn.subset(range(min(TIMED, len(learn)))))
         began = time.perf_counter()
         fit(model, config, loaders(splits, model, config), None, completion=completion)
         seconds = time.perf_counter() - began
-        return model.to(choose_device(config.device)), seconds
+        return model.to(choose_device(config.run.device)), seconds
 
     def _config(
         self, method: Method, condition: Condition, options: dict[str, float], seed: int
     ) -> TrainConfig:
-        base = self.train.resolved()
-        scaled = {name: getattr(base, name) * factor for name, factor in options.items()}
-        return dataclasses.replace(
-            base, **scaled, seed=seed, progress=False, keep="last", patience=0
-        )
+        base = self.train.with_options({"head": self.heads[method.head]}).resolved()
+        scaled = {}
+        for name, factor in options.items():
+            path = _SCALED[name]
+            with suppress(AttributeError):  # not every head leaves the linear classifier
+                scaled[path] = operator.attrgetter(path)(base) * factor
+        run = {"run.seed": seed, "run.progress": False, "run.keep": "last", "run.patience": 0}
+        return base.with_options({**scaled, **run})
 
     def _head_microseconds(self, model: MultiLabelClassifier, source: ImageSource) -> float:
         few = source.subset(range(min(TIMED, len(source))))

@@ -13,8 +13,8 @@ from gatlabel.errors import InputError
 from gatlabel.experiments.config import BenchmarkConfig, make_config
 from gatlabel.experiments.records import damaged
 from gatlabel.experiments.store import Store
+from gatlabel.options import flat, leaves
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.options import flag
 
 
 def read_finished(folder: Path) -> Store:
@@ -69,22 +69,35 @@ def command_of(fixed: Mapping[str, Any], folder: Path, seeds: int | None = None)
     usual = make_config(fixed["kind"]).fixed()
     usual["trials"] = make_config(fixed["kind"], mode=fixed["mode"]).trials_each
     own = {name: value for name, value in fixed.items() if name not in ("kind", "train")}
-    words = [word for name in own if own[name] != usual.get(name) for word in _words(name, own)]
-    taken = {f.name for f in dataclasses.fields(BenchmarkConfig)} | {"head", "graph"}
-    known = {f.name for f in dataclasses.fields(TrainConfig)} - taken
-    train = {name: value for name, value in fixed["train"].items() if name in known}
-    words += [w for n in train if train[n] != usual["train"].get(n) for w in _words(n, train)]
+    words = [
+        word for name in own if own[name] != usual.get(name) for word in _words(name, own[name])
+    ]
+    usual_of: dict[str, list[Any]] = {name: [value] for name, value in flat(TrainConfig()).items()}
+    for leaf in leaves(TrainConfig):
+        usual_of.setdefault(leaf.path, []).append(leaf.field.default)
+    for name, value in fixed["train"].items():
+        if name in usual_of and value not in [*usual_of[name], *map(_listed, usual_of[name])]:
+            words += _words(name.removesuffix(".name"), value)
     if seeds is not None and seeds != BenchmarkConfig.seeds:
         words += ["--seeds", str(seeds)]
     return shlex.join(["gatlabel", "benchmark", fixed["kind"], *words, "--output", str(folder)])
 
 
-def _words(name: str, options: Mapping[str, Any]) -> list[str]:
-    value = options[name]
+def flag(name: str) -> str:
+    """Returns the flag of an option: ``images.cache_folder`` -> ``--images.cache-folder``."""
+    return "--" + name.replace("_", "-")
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _words(name: str, value: Any) -> list[str]:
     if value is None:
         return []
     if isinstance(value, bool):
-        return [flag(name) if value else flag(f"no_{name}")]
+        group, dot, last = name.rpartition(".")
+        return [flag(name) if value else flag(f"{group}{dot}no-{last}")]
     if isinstance(value, list | tuple):  # those of training are read as YAML, which JSON is
         listed = name in {f.name for f in dataclasses.fields(BenchmarkConfig)}
         return [flag(name), ",".join(map(str, value)) if listed else json.dumps(value)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from gatlabel.baselines.similarity.edges import similarity_graph
+from gatlabel.experiments.config import Start
 from gatlabel.experiments.fitting import Features, fit_head, predict
 from gatlabel.experiments.graphs import complete_targets, make_graph, with_edges
 from gatlabel.experiments.methods import Method
@@ -25,14 +27,14 @@ from gatlabel.experiments.outcome import (
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures
 from gatlabel.experiments.similarity import SIMILARITY, chosen_similarity, share
 from gatlabel.experiments.splits import cut_for_tuning, share_of
-from gatlabel.experiments.starting import Start, linear_start
+from gatlabel.experiments.starting import linear_start
 from gatlabel.features import FeatureFile, Kind
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.metrics import mean_average_precision
 from gatlabel.nn import HEADS, GraphAblatable, Head
+from gatlabel.nn.options import HeadOptions
 from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.head_options import head_options
 
 Rows = NDArray[np.int64]
 TIMED = 256  # pictures in the batch that inference is timed on
@@ -49,13 +51,15 @@ class FrozenBackend:
 
     Attributes:
         data: Features and targets.
-        train: Options of heads and graphs that hold for all.
+        train: Options that hold for all.
+        heads: Options of each head, by its name.
         fit: How heads are trained; trials change some of it.
         start: What linear classifiers, and those in other heads, start from.
     """
 
     data: FrozenData
     train: TrainConfig
+    heads: Mapping[str, HeadOptions]
     fit: FitOptions
     start: Start = "ridge"
 
@@ -113,7 +117,7 @@ class FrozenBackend:
         if method.graph == SIMILARITY:
             pooled = torch.tensor(_opened(self.data.train.files["pooled"])[rows])
             known = torch.from_numpy(targets)
-            choice = chosen_similarity(pooled, known, counts, self.train, seed)
+            choice = chosen_similarity(pooled, known, counts, self._train(method), seed)
             own: LabelGraph | None = similarity_graph(choice, counts.labels, counts)
         else:
             own = make_graph(method.graph, counts) if method.graph else None
@@ -136,7 +140,11 @@ class FrozenBackend:
 
     def _head(self, method: Method, graph: LabelGraph, width: int) -> Head:
         # heads without edges take the names of the labels from the graph
-        return HEADS[method.head](width, graph=graph, **head_options(self.train, method.head))  # type: ignore[call-arg]
+        options = self.heads[method.head].arguments()
+        return HEADS[method.head](width, graph=graph, **options)  # type: ignore[call-arg]
+
+    def _train(self, method: Method) -> TrainConfig:
+        return self.train.with_options({"head": self.heads[method.head]})
 
     def _array(self, split: SplitFeatures, head: Head) -> NDArray[Any]:
         return _opened(split.files[_kind(head.kind)])

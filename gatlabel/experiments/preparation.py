@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,9 +87,9 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
         InputError: If the encoder cannot be made, or a picture not decoded.
     """
     kinds: list[Kind] = ["pooled"]
-    if any(HEADS[head].needs_map for head in config.heads):
+    if any(HEADS[head].needs_map for head in config.head_options):
         kinds.append("map")
-    model = frozen_model(config, task, say).to(choose_device(config.train.device))
+    model = frozen_model(config, task, say).to(choose_device(config.train.run.device))
     sources: dict[str, ImageSource] = {"train": task.roles.train, "report": task.roles.report}
     if task.roles.tune is not None:
         sources["tune"] = task.roles.tune
@@ -107,17 +106,17 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
 def frozen_model(config: BenchmarkConfig, task: Task, say: Say) -> MultiLabelClassifier:
     """Returns encoder and pooling, for scenes trained on other drawings."""
     train = config.train.resolved()
-    if train.data == "scenes":
+    if train.data.name == "scenes":
         from gatlabel.experiments.scene_encoder import scene_encoder
 
-        train = dataclasses.replace(train, progress=config.progress)
+        train = train.with_options({"run.progress": config.progress})
         return scene_encoder(
-            train, config.pretrain_pictures, config.pretrain_epochs, config.feature_cache, say
+            train, config.pretrain_images, config.pretrain_epochs, config.feature_cache, say
         )
-    if train.weights in (None, "none"):
+    if train.encoder.weights in (None, "none"):
         say("note: a frozen encoder with random weights; gatlabel[lite] installs ImageNet's")
     counts = Cooccurrence.from_targets(task.roles.train.targets, task.names)
-    return build_model(train, counts.graph("identity"), "linear").eval()
+    return build_model(train.with_options({"head": "linear"}), counts.graph("identity")).eval()
 
 
 @contextmanager

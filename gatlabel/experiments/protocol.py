@@ -44,7 +44,7 @@ def protocol_of(
         f"{len(condition.report)} reported pictures, {len(task.names)} labels",
         "splits": splits,
         "mode": _mode(config),
-        "encoder": f"{train.encoder_text}, {_weights(config)}, {train.pooling} pooling",
+        "encoder": f"{train.encoder.text}, {_weights(config)}, {train.encoder.pooling} pooling",
         "tuning": tuning,
         "seeds": f"{config.seeds}; a seed sets initial weights, order of pictures, the drawn share "
         "of the pictures, hidden targets, and the random or permuted graph, alike for all",
@@ -59,8 +59,6 @@ def protocol_of(
     unused = config.unused()
     if unused:
         facts["not used on frozen features"] = unused
-    if config.untaken():
-        facts["not taken by any head"] = config.untaken()
     facts |= {f"note {k}": note for k, note in enumerate([*task.notes, *notes], 1)}
     return facts
 
@@ -72,13 +70,14 @@ def _mode(config: BenchmarkConfig) -> str:
             "steps, one-cycle, moving average 0.99; features divided by their root mean square; "
             f"{STARTS[config.frozen_start]}"
         )
-    return f"end to end, recipe {config.train.recipe}, {config.train.resolved().epochs} epochs"
+    epochs = config.train.resolved().run.epochs
+    return f"end to end, recipe {config.train.recipe.name}, {epochs} epochs"
 
 
 def _weights(config: BenchmarkConfig) -> str:
-    if config.mode == "frozen" and config.train.data == "scenes":
+    if config.mode == "frozen" and config.train.data.name == "scenes":
         return (
             f"trained with a linear head for {config.pretrain_epochs} epochs on "
-            f"{config.pretrain_pictures} scenes that no split has"
+            f"{config.pretrain_images} scenes that no split has"
         )
-    return f"weights {config.train.resolved().weights or 'random'}"
+    return f"weights {config.train.resolved().encoder.weights or 'random'}"

@@ -34,8 +34,9 @@ from gatlabel.experiments.tuning import (
 )
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
-from gatlabel.training.head_options import KIN_FOR_COMPANY, takes_kin_for_company
+from gatlabel.nn.options import Linear
 from gatlabel.training.processes import refuse_several_processes
+from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
 
 TUNING_SEED = 1000  # tuning runs have seeds of their own, from here
 
@@ -84,9 +85,9 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
         graph = make_graph(name, counts)
         notes.append(f"{name}: {graph!r}")
         if graph.relation == "similarity":
-            base = config.train.base
-            alone = [head for head in config.heads if takes_kin_for_company(head, base)]
-            notes += [f"{name}: {KIN_FOR_COMPANY.format(head)}" for head in alone]
+            heads = config.head_options
+            alone = [head for head, options in heads.items() if ignores_similarity(options)]
+            notes += [f"{name}: {SIMILARITY_IGNORED.format(head)}" for head in alone]
         for edges in ("random", "permuted"):
             if control_is_the_graph(graph, edges, counts):
                 unchanged.append((name, edges))
@@ -94,9 +95,9 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
     default_seeds = _tuning_runs(config, task)
     space = FROZEN_SPACE if config.mode == "frozen" else END_TO_END_SPACE
     return Plan(
-        list_methods(config.heads, config.graphs, config.unknown, unchanged),
+        list_methods(list(config.head_options), config.graphs, config.unknown, unchanged),
         [Condition(f, h) for f in sorted(config.train_fractions, reverse=True)
-         for h in config.hide_labels],
+         for h in config.mask_labels],
         range(config.seeds),
         trial_options(space, config.trials_each),
         range(TUNING_SEED, TUNING_SEED + (config.tuning_seeds or default_seeds)),
@@ -163,8 +164,6 @@ def _run_plan(
         say(note)
     if config.unused():
         say(f"not used on frozen features: {config.unused()}")
-    if config.untaken():
-        say(f"not taken by any of these heads: {config.untaken()}")
     if store.runs:
         say(f"{len(store.runs)} runs are there already and are kept")
     title = f"Benchmark of {config.kind} on {task.name}"
@@ -187,14 +186,15 @@ def _run_plan(
 
 def make_backend(config: BenchmarkConfig, task: Task, say: Say) -> Backend:
     """Prepares what runs start from: features, or for end-to-end runs the pictures themselves."""
+    heads = {"linear": Linear(), **config.head_options}
     if config.mode == "end-to-end":
         from gatlabel.experiments.end_to_end import EndToEndBackend
 
-        return EndToEndBackend(config.train)
+        return EndToEndBackend(config.train, heads)
     from gatlabel.experiments.frozen import FrozenBackend
 
     fit = FitOptions(epochs=config.frozen_epochs)
-    return FrozenBackend(prepare(config, task, say), config.train, fit, config.frozen_start)
+    return FrozenBackend(prepare(config, task, say), config.train, heads, fit, config.frozen_start)
 
 
 def _tune(

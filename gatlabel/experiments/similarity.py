@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections import OrderedDict
 
@@ -16,7 +15,6 @@ from gatlabel.graph import Cooccurrence
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.similarity import choose
-from gatlabel.training.similarity_text import CHOOSE
 
 #: What it is called among the graphs.
 SIMILARITY = "similarity"
@@ -37,12 +35,13 @@ def chosen_similarity(
         train: Label vectors and cache.
         seed: Of folds and permutations.
     """
-    hashed = hashlib.sha256(repr((seed, train.node_features, tuple(counts.names))).encode())
+    vectors = getattr(train.head, "node_features", "svd")
+    hashed = hashlib.sha256(repr((seed, vectors, tuple(counts.names))).encode())
     for part in (features, targets):
         hashed.update(np.ascontiguousarray(part.numpy()).tobytes())
     key = hashed.digest()
     if key not in _found:
-        config = dataclasses.replace(train, similarity=CHOOSE, seed=seed)
+        config = train.with_options({"run.seed": seed})
         _found[key] = choose(config, features, targets, counts, lambda line: None)
         if len(_found) > MOST_KEPT:
             _found.popitem(last=False)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
 from gatlabel.baselines.ridge import LinearStart, ridge_start
+from gatlabel.experiments.config import Start
 from gatlabel.experiments.fitting import Features
 from gatlabel.features import FeatureFile
 
-Start = Literal["ridge", "random"]
 #: What a linear classifier starts from, in a sentence of the protocol.
 STARTS: dict[Start, str] = {
     "ridge": "linear classifiers of pooled features start as, and decay to, ridge regression whose "

@@ -30,7 +30,6 @@ END_TO_END_SPACE: dict[str, tuple[float, ...]] = {
     "shrinkage": (0.1, 1.0, 10.0),
 }
 #: All combinations of three values each.
-MOST_TRIALS = 27
 
 
 def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 0) -> list[Options]:

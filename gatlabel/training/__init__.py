@@ -1,9 +1,10 @@
 """Training: recipes give a typed config, :func:`train` turns one into a run folder.
 
 >>> from gatlabel.training import TrainConfig, plain, train
->>> config = plain(epochs=1, train_pictures=32, test_pictures=16, image_size=32,
-...                backbone="shufflenet_v2_x0_5", weights="none",
-...                compare="no", progress=False, output=Path("demo"))
+>>> config = plain().with_options(
+...     {"data.train_images": 32, "data.test_images": 16, "images.size": 32, "run.epochs": 1,
+...      "encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none",
+...      "run.compare": "no", "run.progress": False, "run.output": "demo"})
 >>> result = train(config)
 >>> sorted(path.name for path in result.folder.iterdir())[:3]
 ['checkpoints', 'config.yaml', 'counts.json']
@@ -18,7 +19,7 @@ from gatlabel.lazy import lazy_names
 if TYPE_CHECKING:
     from gatlabel.training.config import TrainConfig
     from gatlabel.training.evaluation import Evaluation, evaluate
-    from gatlabel.training.recipes import RECIPES, asl, auto, default, mlgcn, plain
+    from gatlabel.training.recipes import RECIPES, asl, auto, mlgcn, plain
     from gatlabel.training.run import RunResult, resume, train
     from gatlabel.training.run_folder import RunFinishedError
 else:
@@ -32,7 +33,6 @@ __all__ = [
     "TrainConfig",
     "asl",
     "auto",
-    "default",
     "evaluate",
     "mlgcn",
     "plain",

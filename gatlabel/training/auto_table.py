@@ -12,9 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn.options import NOTHING, SharedClassifiers
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.similarity_text import NOTHING
+from gatlabel.training.options import Auto
 from gatlabel.training.starting import Start, seconds_per_image
 
 #: Sides of images to try, as shares of the encoder's own: 160, 224, 288 and so on for 224.
@@ -34,10 +35,16 @@ LR_FROM_START = 3e-4
 ENCODER_LR_FROM_START = 0.5
 
 
+def preset_of(config: TrainConfig) -> str:
+    """The preset of the recipe auto, which alone has presets."""
+    return config.recipe.preset if isinstance(config.recipe, Auto) else "good"
+
+
 def sizes_of(model: MultiLabelClassifier, config: TrainConfig) -> tuple[int, ...]:
     """Sides of images to try, multiples of 32 that the encoder takes."""
     own = model.encoder.image_size
-    sizes = dict.fromkeys(max(32, round(own * share / 32) * 32) for share in SIZES[config.preset])
+    shares = SIZES[preset_of(config)]
+    sizes = dict.fromkeys(max(32, round(own * share / 32) * 32) for share in shares)
     taken = []
     for size in sizes:
         try:
@@ -55,27 +62,29 @@ def choices(
     start: Start | None,
     clock: Clock,
 ) -> dict[str, Any]:
-    """Returns what the table says of every option that can be left open."""
-    scenes = config.data == "scenes"
+    """Returns the entry of the table for every option that can be left open, by dotted names."""
+    scenes = config.data.name == "scenes"
     few = len(splits.train) < FEW_IMAGES and not scenes
-    epochs = config.epochs
+    epochs = config.run.epochs
     if epochs is None:
         images = len(splits.train), len(splits.val)
         epochs = epochs_of(config, images, model, start, clock)
-    frozen = config.freeze == "encoder" or (config.freeze is None and epochs == 0)
+    frozen = config.encoder.freeze == "encoder" or (config.encoder.freeze is None and epochs == 0)
     found: dict[str, Any] = {
-        "epochs": epochs,
-        "freeze": "encoder" if frozen else "norms" if few and _has_norms(model) else "none",
-        "augmentation": "none" if epochs == 0 else "light" if few else "standard",
-        "lr": 3e-3,
-        "encoder_lr": 1.0 if scenes else 0.1,
-        "keep": "last",
-        "similarity": NOTHING,
+        "run.epochs": epochs,
+        "encoder.freeze": "encoder" if frozen else "norms" if few and _has_norms(model) else "none",
+        "images.augmentation": "none" if epochs == 0 else "light" if few else "standard",
+        "optimizer.lr": 3e-3,
+        "optimizer.encoder_lr": 1.0 if scenes else 0.1,
+        "run.keep": "last",
     }
+    if isinstance(config.head, SharedClassifiers):
+        found["head.similarity"] = NOTHING
     if start is not None and epochs:
-        found["keep"] = "proven"
+        found["run.keep"] = "proven"
         if not scenes:
-            found |= {"lr": LR_FROM_START, "encoder_lr": ENCODER_LR_FROM_START}
+            found["optimizer.lr"] = LR_FROM_START
+            found["optimizer.encoder_lr"] = ENCODER_LR_FROM_START
     return found
 
 
@@ -96,13 +105,13 @@ def epochs_of(
         clock: Says what time is left.
     """
     train, val = images
-    scenes = config.data == "scenes"
-    most, least, in_all = EPOCHS[config.preset]
+    scenes = config.data.name == "scenes"
+    most, least, in_all = EPOCHS[preset_of(config)]
     table = 4 if scenes else min(most, max(least, round(in_all / train)))
     if start is None:
         return table
-    from_images = FINE_TUNED_FROM[config.preset]
-    if config.freeze == "encoder":
+    from_images = FINE_TUNED_FROM[preset_of(config)]
+    if config.encoder.freeze == "encoder":
         return 0
     if not scenes and (from_images is None or train < from_images):
         return 0

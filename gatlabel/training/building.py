@@ -15,7 +15,6 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
 from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.head_options import head_options
 
 
 def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
@@ -24,7 +23,7 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
     Raises:
         InputError: If a file cannot be read, or its labels are not those of the data.
     """
-    return GraphSpec.parse(config.graph).build(counts, config.seed)
+    return GraphSpec.parse(config.graph).build(counts, config.run.seed)
 
 
 def build_completion(
@@ -41,36 +40,35 @@ def build_completion(
     if unknown == "ignore":
         return None
     options = {}
-    if unknown == "complete" and config.kinship is not None:
-        options["similarity_weight"] = config.kinship
+    if unknown == "complete" and config.missing.similarity_weight is not None:
+        options["similarity_weight"] = config.missing.similarity_weight
     return make_completion(unknown, targets, graph, **options)
 
 
 def build_model(
-    config: TrainConfig, graph: LabelGraph, head: str, *, vectors: Tensor | None = None
+    config: TrainConfig, graph: LabelGraph, *, vectors: Tensor | None = None
 ) -> MultiLabelClassifier:
     """Builds encoder, pooling and head.
 
     Args:
         config: The options of the run.
         graph: The label graph, which also gives the labels.
-        head: Name of the head (the run's own, or the one to compare with).
         vectors: Label vectors ``(L, F)`` to take instead of those that the options name.
     """
-    options = head_options(config, head)
+    head, options = config.head.name, config.head.arguments()
     if vectors is not None:
         options["node_features"] = vectors
     model = MultiLabelClassifier.create(
-        config.backbone,
+        config.encoder.backbone,
         head,
         graph=graph,
-        weights=config.weights,
+        weights=config.encoder.weights,
         head_options=options,
-        pooling=config.pooling or "average",
-        resize=config.resize,
-        image_size=config.image_size,
-        stride=config.stride,
-        stages=1 if HEADS[head].needs_map else config.stages,
+        pooling=config.encoder.pooling or "average",
+        resize=config.images.resize,
+        image_size=config.images.size,
+        stride=config.encoder.stride,
+        stages=1 if HEADS[head].needs_map else config.encoder.stages,
     )
     if graph.base_rates is not None:
         model.head.init_bias(graph.base_rates)
@@ -79,16 +77,16 @@ def build_model(
 
 
 def freeze_parts(model: MultiLabelClassifier, config: TrainConfig) -> None:
-    """Stops what ``config.freeze`` names from learning; where it is open, nothing.
+    """Stops what ``config.encoder.freeze`` names from learning; where it is open, nothing.
 
     Raises:
         InputError: If the norms are to be frozen and there are none.
     """
     from gatlabel.encoders import freeze
 
-    if config.freeze == "encoder":
+    if config.encoder.freeze == "encoder":
         freeze(model.encoder)
-    elif config.freeze == "norms":
+    elif config.encoder.freeze == "norms":
         norms = [
             p for p in model.encoder.modules() if isinstance(p, nn.modules.batchnorm._BatchNorm)
         ]
@@ -114,7 +112,7 @@ def check_batches(model: MultiLabelClassifier, config: TrainConfig, pictures: in
     Raises:
         InputError: If batches of one picture cannot go through it.
     """
-    if min(config.batch_size, pictures) > 1:
+    if min(config.run.batch_size, pictures) > 1:
         return
     size = model.image_size
     trial = copy.deepcopy(model).train()
@@ -123,6 +121,6 @@ def check_batches(model: MultiLabelClassifier, config: TrainConfig, pictures: in
             trial(torch.zeros(1, 3, size, size, dtype=torch.uint8))
     except ValueError as error:
         raise InputError(
-            f"batch_size={config.batch_size} with {pictures} training pictures makes batches of "
+            f"batch_size={config.run.batch_size} with {pictures} training images makes batches of "
             "one, which batch norm cannot learn from: give two or more, or freeze=norms"
         ) from error

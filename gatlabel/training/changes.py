@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,12 +14,10 @@ import torch
 
 from gatlabel.data import DataSplits, FileImages, ImageSource
 from gatlabel.errors import InputError
+from gatlabel.options import Options, differing, find, leaves
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import config_from
 
-#: Options that belong to the machine and not to the plan: a resumed run may have others.
-MACHINE_OPTIONS = ("workers", "device", "cache", "cache_folder", "progress", "tensorboard")
-#: Options that a resumed run may change too: where files lie now, and what to do with bad batches.
-FREE_OPTIONS = (*MACHINE_OPTIONS, "root", "classes", "output", "overwrite", "on_nan")
 PACKAGES = ("gatlabel", "torch", "torchvision", "lightning", "numpy")
 
 
@@ -76,11 +75,13 @@ def compare_records(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
 
 
 def _require_same_plan(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    differ = [
-        f"{name}={now.get(name)} (was {then.get(name)})"
-        for name in dict.fromkeys((*then, *now))
-        if name not in FREE_OPTIONS and then.get(name) != now.get(name)
-    ]
+    before, after = config_from(then), config_from(now)
+    differ = []
+    for path in differing(before, after):
+        flags = find(after, path).metadata
+        if not (flags.get("resume") or flags.get("moves")):
+            was, its = (operator.attrgetter(path)(config) for config in (before, after))
+            differ.append(f"{path}={_text(its)} (was {_text(was)})")
     if differ:
         raise InputError(
             f"config.yaml differs from the options that the run began with: {', '.join(differ)}. "
@@ -114,16 +115,24 @@ def _version(package: str) -> str:
 
 
 def machine_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options that ``--resume`` takes besides.
+    """Returns the options that a resumed run takes besides, by dotted names.
 
     Raises:
         InputError: If another is among them.
     """
-    wrong: Sequence[str] = [name for name in options if name not in (*MACHINE_OPTIONS, "on_nan")]
+    taken = [leaf.path for leaf in leaves(TrainConfig) if leaf.field.metadata.get("resume")]
+    wrong = [name for name in options if name not in taken]
     if wrong:
-        taken = ", ".join("--" + name.replace("_", "-") for name in (*MACHINE_OPTIONS, "on_nan"))
         raise InputError(
-            f"--resume repeats the run's own options and takes none but {taken}; not "
-            + ", ".join("--" + name.replace("_", "-") for name in wrong)
+            f"--resume repeats the run's own options and takes none but {_flags(taken)}; not "
+            f"{_flags(wrong)}"
         )
     return dict(options)
+
+
+def _flags(names: Sequence[str]) -> str:
+    return ", ".join("--" + name.replace("_", "-") for name in names)
+
+
+def _text(value: Any) -> Any:
+    return value.name if isinstance(value, Options) and hasattr(value, "name") else value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable
 
 import torch
@@ -12,6 +11,7 @@ from gatlabel.data import DataSplits
 from gatlabel.devices import choose_device
 from gatlabel.graph import LabelGraph
 from gatlabel.missing import Completion
+from gatlabel.nn.options import Linear, LinearStart
 from gatlabel.report import Baseline
 from gatlabel.training.building import build_completion, build_model
 from gatlabel.training.config import TrainConfig
@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 def run_completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
     """Makes what fills in the unknown training targets of a run, or ``None``."""
-    return build_completion(config, config.unknown, splits.train.targets, graph)
+    return build_completion(config, config.missing.unknown, splits.train.targets, graph)
 
 
 def baselines_of(
@@ -42,29 +42,33 @@ def baselines_of(
         split: The split to evaluate on.
         say: Called with plain sentences about what is going on.
     """
-    wanted = config.compare == "yes" or (config.compare == "auto" and config.data == "scenes")
+    wanted = config.run.compare == "yes" or (
+        config.run.compare == "auto" and config.data.name == "scenes"
+    )
     if not wanted:
         return []
     source = dict(splits.items())[split]
     found = []
-    if config.head != "linear":
+    if config.head.name != "linear":
         say("training a linear head alike, to compare")
-        keep = "last" if config.keep == "best" else config.keep
-        alike = dataclasses.replace(config, head="linear", keep=keep, patience=0)
-        torch.manual_seed(config.seed)
-        model = build_model(alike, graph, "linear")
+        keep = "last" if config.run.keep == "best" else config.run.keep
+        start = config.head.start if isinstance(config.head, LinearStart) else "random"
+        head = {"head": Linear(start=start), "run.keep": keep, "run.patience": 0}
+        alike = config.with_options(head)
+        torch.manual_seed(config.run.seed)
+        model = build_model(alike, graph)
         completion = run_completion(config, splits, graph)
-        if alike.start == "ridge":
+        if start == "ridge":
             start_in_closed_form(model, alike, splits, completion, say)
         untrained = copy.deepcopy(model)
-        if alike.epochs:
+        if alike.run.epochs:
             fit(model, alike, loaders(splits, model, alike), None, completion=completion)
             if keep == "proven":
                 evidence = validation_evidence(model, untrained, splits.val, alike)
                 settle(model, untrained, evidence, alike, say)
-        result = evaluate(model.to(choose_device(config.device)), source, split)
+        result = evaluate(model.to(choose_device(config.run.device)), source, split)
         found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
-    if config.data == "scenes":
+    if config.data.name == "scenes":
         from gatlabel.data.scenes import oracle_map
 
         say("asking the oracle: what can be known from what is visible and the true graph")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch.utils.data import DataLoader
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from gatlabel import data
 from gatlabel.batch import Item
 from gatlabel.data import DataSplits, ImageDataset, ImageSource
+from gatlabel.data.options import FileOptions, Scenes
 from gatlabel.errors import InputError
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.building import check_batches
@@ -32,124 +33,52 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
     Raises:
         InputError: If a file, column or label is wrong, or a split is empty.
     """
-    _refuse_what_does_not_apply(config)
-    if config.data == "scenes":
+    given, seed = config.data, config.run.seed
+    if isinstance(given, Scenes):
         from gatlabel.data.scenes import read_scenes
 
         scenes = read_scenes(
-            config.scene_preset,
-            train=config.train_pictures,
-            val=config.test_pictures,
-            test=config.test_pictures,
-            seed=config.seed,
-            **scene_options(config),
+            given.preset,
+            train=given.train_images,
+            val=given.test_images,
+            test=given.test_images,
+            seed=seed,
+            **given.looks(),
         )
         return _masked(scenes, config)
-    options: dict[str, Any] = {
-        "seed": config.seed,
-        "on_error": config.on_error,
-        "evaluate_only": evaluate_only,
-        **_reader_options(config),
-    }
-    splits = data.READERS[config.data](config.root, **options)
-    checked = data.check_splits(splits, config.on_error, max_pixels=config.max_pixels)
+    assert isinstance(given, FileOptions)
+    splits = data.READERS[given.name](
+        given.root,
+        seed=seed,
+        on_error=given.on_error,
+        evaluate_only=evaluate_only,
+        **given.arguments(),
+    )
+    checked = data.check_splits(splits, given.on_error, max_pixels=given.max_pixels)
     return _masked(checked, config)
-
-
-def scene_options(config: TrainConfig) -> dict[str, Any]:
-    """Returns what the config changes of the preset of scenes, by the names of SceneConfig."""
-    named = {name: getattr(config, f"scene_{name}") for name in SCENE_OPTIONS}
-    return {name: value for name, value in named.items() if value is not None}
 
 
 def _masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
     """Corrupts and masks training labels where the options ask for it, and notes that."""
     targets, notes = splits.train.targets, list(splits.notes)
-    if config.label_noise:
-        targets = targets.corrupt(config.label_noise, config.seed)
+    missing, seed = config.missing, config.run.seed
+    if missing.label_noise:
+        targets = targets.corrupt(missing.label_noise, seed)
         notes.append(
-            f"{config.label_noise:.0%} of each label's training positives were moved to negatives"
+            f"{missing.label_noise:.0%} of each label's training positives were moved to negatives"
         )
-    if config.hide_labels:
-        targets = targets.mask(config.hide_labels, config.seed)
+    if missing.mask_labels:
+        targets = targets.mask(missing.mask_labels, seed)
         what = (
             "training labels were masked but for one present label per image"
-            if config.hide_labels == "single"
-            else f"{config.hide_labels:.0%} of the known training labels were masked"
+            if missing.mask_labels == "single"
+            else f"{missing.mask_labels:.0%} of the known training labels were masked"
         )
-        notes.append(f"{what} (seed {config.seed}); the label graph is counted on what is left")
+        notes.append(f"{what} (seed {seed}); the label graph is counted on what is left")
     if targets is splits.train.targets:
         return splits
     train = splits.train.with_targets(targets)
     return dataclasses.replace(splits, train=train, notes=tuple(notes))
-
-
-SET_OPTIONS = ("train_set", "val_set", "test_set")
-# What a reader calls these.
-_SETS = {
-    "voc": ("train", "val", "test"),
-    "coco": ("train", "val", "test"),
-    "json": ("file", "val_file", "test_file"),
-}
-
-
-def _reader_options(config: TrainConfig) -> dict[str, Any]:
-    """Returns the options of the reader that the config sets, by the reader's names."""
-    options: dict[str, Any] = {}
-    for name, kinds in ONLY_FOR.items():
-        value = getattr(config, name)
-        if name == "root" or config.data not in kinds or value is None:
-            continue
-        if name in SET_OPTIONS:
-            name = _SETS[config.data][SET_OPTIONS.index(name)]
-        options["file" if name == "annotations" else name] = value
-    if config.split_column is None and config.data == "csv":
-        options["split_column"] = None
-    if config.data == "voc" and config.val_set == "no":
-        options["val"] = None
-    if config.data == "json" and config.annotations is not None and config.train_set is not None:
-        raise InputError("annotations and train_set both name the json list to train on: give one")
-    return options
-
-
-SCENE_OPTIONS = ("size", "hidden", "difficulty", "strength", "long_tail")
-# Options that some kinds of data have, and which kinds these are.
-ONLY_FOR = {
-    "root": ("csv", "voc", "coco", "json"),
-    "annotations": ("csv", "json"),
-    "classes": ("csv", "voc", "json"),
-    "difficult": ("csv", "voc"),
-    "year": ("voc", "coco"),
-    "download": ("voc", "coco"),
-    "image_column": ("csv",),
-    "label_column": ("csv",),
-    "separator": ("csv",),
-    "split_column": ("csv",),
-    "group_column": ("csv", "json"),
-    "label_columns": ("csv",),
-    "delimiter": ("csv",),
-    "unknown_column": ("csv",),
-    "difficult_column": ("csv",),
-    "minus_one": ("csv", "json"),
-    "train_set": ("voc", "coco", "json"),
-    "val_set": ("voc", "coco", "json"),
-    "test_set": ("voc", "coco", "json"),
-    "images": ("coco", "json"),
-    "crowd": ("coco",),
-    "drop_empty": ("coco",),
-    **{f"scene_{name}": ("scenes",) for name in SCENE_OPTIONS},
-    "fractions": ("csv", "voc", "coco", "json"),
-}
-
-
-def _refuse_what_does_not_apply(config: TrainConfig) -> None:
-    defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
-    for name, kinds in ONLY_FOR.items():
-        if config.data not in kinds and getattr(config, name) != defaults[name]:
-            raise InputError(
-                f"{name}={getattr(config, name)}: not for data={config.data}, only for "
-                f"{', '.join(kinds)}"
-            )
 
 
 def loaders(
@@ -162,18 +91,20 @@ def loaders(
             so many workers.
     """
     check_batches(model, config, len(splits.train))
-    workers = default_workers() if config.workers is None else checked_workers(config.workers)
+    workers = config.run.workers
+    workers = default_workers() if workers is None else checked_workers(workers)
     augmentation = data.training_transform(
-        model.image_size, config.augmentation or "none", config.resize
+        model.image_size, config.images.augmentation or "none", config.images.resize
     )
     whole = model.preprocessing.transform()
     sources = (splits.train, splits.val)
     cache = _cache(config, sources, model.image_size)
-    train = ImageDataset(splits.train, augmentation, cache=cache, folder=config.cache_folder)
-    val = ImageDataset(splits.val, whole, cache=cache, folder=config.cache_folder)
+    folder, size = config.images.cache_folder, config.run.batch_size
+    train = ImageDataset(splits.train, augmentation, cache=cache, folder=folder)
+    val = ImageDataset(splits.val, whole, cache=cache, folder=folder)
     return (
-        data.loader(train, config.batch_size, train=True, workers=workers, seed=config.seed),
-        data.loader(val, 2 * config.batch_size, train=False, workers=workers),
+        data.loader(train, size, train=True, workers=workers, seed=config.run.seed),
+        data.loader(val, 2 * size, train=False, workers=workers),
     )
 
 
@@ -209,8 +140,8 @@ def checked_workers(workers: int) -> int:
 def _cache(
     config: TrainConfig, sources: Sequence[ImageSource], side: int
 ) -> Literal["memory", "disk", "none"]:
-    if config.cache != "auto":
-        return config.cache
+    if config.images.cache != "auto":
+        return config.images.cache
     pictures = sum(len(source) for source in sources)
     # pictures are kept somewhat larger than they are used, for crops
     return "memory" if pictures * 3 * (2 * side) ** 2 <= CACHE_LIMIT else "none"

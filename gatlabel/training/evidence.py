@@ -43,7 +43,7 @@ def without_residual(
     model: MultiLabelClassifier, source: ImageSource, config: TrainConfig
 ) -> tuple[Tensor, Tensor]:
     """Returns the logits ``(N, L)`` of a trained model, and those without residual attention."""
-    found = predict_features(model.to(choose_device(config.device)), source)
+    found = predict_features(model.to(choose_device(config.run.device)), source)
     head = model.cpu().eval().head
     linear = copy.deepcopy(head)
     if isinstance(linear, LinearInit):

@@ -59,7 +59,7 @@ def explain_run(
     split = split or available[-1]
     if split not in available:
         raise InputError(f"the data has no split {split!r} with pictures: {', '.join(available)}")
-    device = choose_device(config.device)
+    device = choose_device(config.run.device)
     features = predict_features(model.to(device), splits[split])
     targets = aligned_targets(splits[split], model.labels)
     head = head.cpu().eval()
@@ -91,8 +91,9 @@ def _before_training(run: RunFolder, config: TrainConfig, model: MultiLabelClass
     nodes = getattr(trained, "nodes", None)
     if isinstance(nodes, NodeFeatures):  # fixed ones are as they were, and perhaps from a file
         options["node_features"] = "learned" if nodes.trainable else nodes.vectors
-    torch.manual_seed(config.seed)
-    unread_encoder(model.encoder.name, config.weights, stride=model.encoder.stride)  # draws first
+    torch.manual_seed(config.run.seed)
+    # the encoder draws first
+    unread_encoder(model.encoder.name, config.encoder.weights, stride=model.encoder.stride)
     head = type(trained)(trained.in_features, graph=graph, **options).eval()
     if graph.base_rates is not None:
         head.init_bias(graph.base_rates)

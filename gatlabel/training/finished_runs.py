@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
+import operator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from gatlabel.errors import InputError
+from gatlabel.data.options import DATA
+from gatlabel.errors import InputError, unknown_choice
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.training.config import TrainConfig
+from gatlabel.option_values import from_yaml
+from gatlabel.options import updated
+from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.recipes import config_from
 from gatlabel.training.run_folder import RunFolder
 
 
@@ -25,22 +31,60 @@ def open_run(folder: Path) -> tuple[MultiLabelClassifier, TrainConfig]:
             of the run that made the model.
     """
     run = RunFolder(folder)
-    config = run.read_config()
+    run.require_config()
+    try:
+        config = _config(read_options(run.config))
+    except InputError as error:
+        raise InputError(f"{run.config}: {error}") from error
     model = MultiLabelClassifier.from_pretrained(folder)
     has = {
-        "head": model.head.kind,
-        "backbone": model.encoder.name,
-        "stride": model.encoder.stride,
-        "stages": model.encoder.stages,
-        "resize": model.resize,
-        "image_size": model.image_size,
+        "head.name": model.head.kind,
+        "encoder.backbone": model.encoder.name,
+        "encoder.stride": model.encoder.stride,
+        "encoder.stages": model.encoder.stages,
+        "images.resize": model.resize,
+        "images.size": model.image_size,
     }
     for name, value in has.items():
-        said = getattr(config, name)
-        left_open = said is None or (name, said) == ("backbone", "auto")
-        if not left_open and said != value:
+        given = operator.attrgetter(name)(config)
+        left_open = given is None or (name, given) == ("encoder.backbone", "auto")
+        if not left_open and given != value:
+            option = name.removesuffix(".name")
             raise InputError(
-                f"{run.config} says {name}={said}, but the model in {folder} has {value}: they "
+                f"{run.config} has {option}={given}, but the model in {folder} has {value}: they "
                 "are of two runs"
             )
-    return model, dataclasses.replace(config, download=False)
+    if getattr(config.data, "download", False):
+        config = config.with_options({"data.download": False})
+    return model, config
+
+
+def _config(options: Mapping[str, Any]) -> TrainConfig:
+    """Returns the options of a run; of a run folder of before options had groups, what is used."""
+    if "encoder" in options:
+        return config_from(options)
+    kind = options.get("data", "scenes")
+    if not isinstance(kind, str) or kind not in DATA:
+        raise unknown_choice("data", str(kind), DATA)
+    old = dict(options)
+    if kind == "scenes":
+        data = {n.removeprefix("scene_"): v for n, v in old.items() if n.startswith("scene_")}
+        data |= {f"{n}_images": old.get(f"{n}_pictures", 1) for n in ("train", "test")}
+        data.setdefault("preset", old.get("preset"))  # later, that of the recipe auto
+    else:
+        data = dict(old)
+        if kind == "json" and data.get("train_set") is None:
+            data["train_set"] = data.get("annotations")
+    known = DATA[kind].__dataclass_fields__
+    given: dict[str, Any] = {
+        "data": {"name": kind, **{n: v for n, v in data.items() if n in known and n != "name"}}
+    }
+    for group, names in {
+        "encoder": {"backbone": "backbone", "stride": "stride", "stages": "stages"},
+        "images": {"image_size": "size", "resize": "resize"},
+        "head": {"head": "name"},
+        "run": {"seed": "seed"},
+    }.items():
+        given[group] = {new: old[name] for name, new in names.items() if name in old}
+    found: TrainConfig = updated(TrainConfig(), given, from_yaml)
+    return found

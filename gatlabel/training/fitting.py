@@ -34,8 +34,8 @@ from gatlabel.training.nonfinite import NonFiniteGuard
 
 def precision_of(config: TrainConfig) -> Any:
     """Returns Lightning's name of the precision: bf16 or fp16 mixed precision, or float32."""
-    kind = choose_device(config.device).type
-    if config.amp == "off" or (config.amp == "auto" and kind != "cuda"):
+    kind = choose_device(config.run.device).type
+    if config.run.amp == "off" or (config.run.amp == "auto" and kind != "cuda"):
         return "32-true"
     if kind != "cuda" or torch.cuda.is_bf16_supported():
         return "bf16-mixed"
@@ -59,8 +59,8 @@ def fit(
     """Trains a model in place.
 
     Args:
-        model: The model; afterwards it holds the weights that ``config.keep`` names, averaged
-            where ``config.ema`` is on, in evaluation mode on the CPU.
+        model: The model; afterwards it holds the weights that ``config.run.keep`` names, averaged
+            where ``config.optimizer.ema`` is on, in evaluation mode on the CPU.
         config: The options.
         loaders: Of training and of validation images.
         checkpoints: Folder for checkpoints; none writes none.
@@ -77,28 +77,28 @@ def fit(
 
     Raises:
         InputError: If the checkpoint does not fit the model, a value is not finite, an extra is
-            missing, or there is no compiler for ``config.compile``.
+            missing, or there is no compiler for ``config.run.compile``.
     """
     train_loader, val_loader = loaders
-    device = choose_device(config.device)
+    device = choose_device(config.run.device)
     measured = _is_measurable(val_loader, config, log)
     curves = Curves(write_curves)
     callbacks: list[Callback] = [curves]
     if signals is not None:
         callbacks.append(Interruptible(signals))
-    if config.ema:
-        callbacks.append(MovingAverage(config.ema))
-    if config.patience and measured:
-        callbacks.append(EarlyStopping("val_mAP", mode="max", patience=config.patience))
+    if config.optimizer.ema:
+        callbacks.append(MovingAverage(config.optimizer.ema))
+    if config.run.patience and measured:
+        callbacks.append(EarlyStopping("val_mAP", mode="max", patience=config.run.patience))
     if checkpoints is not None:
         callbacks.append(EpochCheckpoints(checkpoints, record or {}))
-    if config.progress:
+    if config.run.progress:
         from lightning.pytorch.callbacks import RichProgressBar
 
         callbacks.append(RichProgressBar(leave=False))
     source = getattr(train_loader.dataset, "source", None)
     guard = NonFiniteGuard(
-        config.on_nan, getattr(source, "ids", ()), checkpoints and checkpoints.parent, log
+        config.run.on_nan, getattr(source, "ids", ()), checkpoints and checkpoints.parent, log
     )
     module = TrainingModule(model, config, len(train_loader), completion, guard)
     if resume is not None and resume.complete:
@@ -110,22 +110,22 @@ def fit(
                 accelerator=device.type,
                 devices=1 if device.index is None else [device.index],
                 precision=precision_of(config),
-                max_epochs=config.epochs,
-                gradient_clip_val=config.clip_gradient or None,
+                max_epochs=config.run.epochs,
+                gradient_clip_val=config.optimizer.clip_gradient or None,
                 callbacks=callbacks,
                 logger=_logger(logs),
                 enable_checkpointing=checkpoints is not None,
                 # one process, whatever the environment says of tasks: several are refused before
                 plugins=[LightningEnvironment()],
                 enable_model_summary=False,
-                enable_progress_bar=config.progress,
+                enable_progress_bar=config.run.progress,
                 num_sanity_val_steps=0,
                 log_every_n_steps=1,
             )
             if resume is not None:
                 resume_from(trainer, resume)
             _run(trainer, module, loaders, config, resume)
-    if config.keep == "best" and measured and checkpoints is not None:
+    if config.run.keep == "best" and measured and checkpoints is not None:
         _keep_best(module, checkpoints, log)
     model.cpu().eval()
     return curves.rows
@@ -140,11 +140,11 @@ def _run(
 ) -> None:
     path = None if resume is None else resume.path
     try:
-        with compiled(module.model.encoder, config.compile):
+        with compiled(module.model.encoder, config.run.compile):
             trainer.fit(module, *loaders, ckpt_path=path, weights_only=True)
     except RuntimeError as error:
         reason = first_line(error)
-        if config.compile and "compiler" in str(error):
+        if config.run.compile and "compiler" in str(error):
             raise InputError(f"compile: torch.compile failed ({reason}); leave it out") from error
         if path is not None and ("loading state_dict" in str(error) or "size of tensor" in reason):
             raise InputError(f"the checkpoint {path} does not fit the run's model") from error
@@ -163,8 +163,8 @@ def _is_measurable(loader: DataLoader[Item], config: TrainConfig, log: Log) -> b
     counts = Targets.of(targets).counts()
     if ((counts.present > 0) & (counts.absent > 0)).any():
         return True
-    unused = [f"patience={config.patience}"] if config.patience else []
-    unused += ["keep=best"] if config.keep == "best" else []
+    unused = [f"patience={config.run.patience}"] if config.run.patience else []
+    unused += ["keep=best"] if config.run.keep == "best" else []
     if unused:
         log(
             "note: no label has both presences and absences among the validation images, so there "

@@ -47,31 +47,34 @@ def fold_evidence(
     Returns:
         The logits of all training images, and the fold of each.
     """
-    assert config.folds is not None
+    assert config.run.folds is not None
     source = splits.train
-    fold_of = folds(source.targets, config.folds, groups=source.groups, seed=config.seed)
-    starts, targets = config.start == "ridge", source.targets.to_dense()
+    fold_of = folds(source.targets, config.run.folds, groups=source.groups, seed=config.run.seed)
+    starts = getattr(config.head, "start", None) == "ridge"
+    targets = source.targets.to_dense()
     kept = features(untrained, source, config) if starts else None
     found = {name: torch.zeros_like(targets) for name in ("start", "linear")}
 
     def fit_predict(
         rows: NDArray[np.int64], held: NDArray[np.int64], fold: int
     ) -> NDArray[np.float32]:
-        log(f"fold {fold + 1} of {config.folds}: {len(rows)} images to learn from")
+        log(f"fold {fold + 1} of {config.run.folds}: {len(rows)} images to learn from")
         model = copy.deepcopy(untrained)
         part = dataclasses.replace(splits, train=source.subset(rows.tolist()))
         completion = None
         if model.graph is not None:
-            completion = build_completion(config, config.unknown, part.train.targets, model.graph)
+            completion = build_completion(
+                config, config.missing.unknown, part.train.targets, model.graph
+            )
         if kept is not None:
             known = part.train.targets.to_dense()
             start = regression(kept[rows], known, completion, model.head)
             assert starts_linear(model.head)
             model.head.init_linear(start.weight, start.bias)
             found["start"][held] = kept[held] @ start.weight.T + start.bias
-        if not config.epochs:
+        if not config.run.epochs:
             return found["start"][held].numpy()
-        quiet = dataclasses.replace(config, keep="last", patience=0)
+        quiet = config.with_options({"run.keep": "last", "run.patience": 0})
         judged = dataclasses.replace(part, val=source.subset(held.tolist()))
         batches = loaders(judged, model, quiet)
         fit(model, quiet, batches, None, completion=completion, signals=signals)
@@ -84,8 +87,8 @@ def fold_evidence(
         "out-of-fold",
         targets,
         found["start"] if starts else None,
-        trained if config.epochs else None,
-        found["linear"] if config.epochs else None,
+        trained if config.run.epochs else None,
+        found["linear"] if config.run.epochs else None,
     )
     return evidence, fold_of
 

@@ -65,7 +65,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
         """Makes dropout and stochastic depth a function of seed and step."""
-        torch.manual_seed(mixed(self.config.seed, self.global_step))
+        torch.manual_seed(mixed(self.config.run.seed, self.global_step))
         self.guard.begin_step(self.model)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:

@@ -86,7 +86,7 @@ class NonFiniteGuard:
             saved = self._save(batch, where, epoch, step)
             raise DivergedError(
                 f"training diverged in {where}; images of the batch: {images}{saved}. A lower --lr "
-                "may help; --on-nan skip leaves such batches out"
+                "may help; --run.on-nan skip leaves such batches out"
             )
         with torch.no_grad():
             for buffer, kept in zip(module.buffers(), self._buffers, strict=True):

@@ -1,161 +1,235 @@
-"""The options of a run on the command line: one for every field of the config."""
+"""The options of training: the recipe, the optimiser and the run."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import re
-from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Literal
 
-from jsonargparse import ArgumentParser, Namespace
+from gatlabel.errors import InputError
+from gatlabel.options import Options, choice, option
 
-from gatlabel.errors import InputError, unknown_choice
-from gatlabel.printing import clipped
-from gatlabel.training.config import TrainConfig, read_options
-from gatlabel.training.odd_names import hidden, shown
-from gatlabel.training.recipes import DEFAULT_RECIPE, RECIPES
+_MANY = 10**6
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*")
 
-# The first option of each group of the help text.
-GROUPS = {
-    "recipe": "recipe",
-    "data": "data",
-    "backbone": "encoder and pictures",
-    "head": "head and label graph",
-    "loss": "training",
-    "device": "run",
+
+def seconds_of(text: str) -> float:
+    """Returns a time such as ``10m``, ``90s``, ``1.5h`` or ``600`` in seconds.
+
+    Raises:
+        InputError: If it is no time above 0.
+    """
+    found = _TIME.fullmatch(text)
+    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if not 0 < seconds < 1e9:
+        raise InputError(f"time={text}: expected a time above 0, such as 10m, 90s or 1h")
+    return seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions(Options):
+    """Where defaults come from, and what decides the options that are left open."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Auto(RecipeOptions):
+    """Data, time and machine decide every option that is left open."""
+
+    name: Literal["auto"] = "auto"
+    preset: Literal["fast", "good", "best"] = option(
+        "good",
+        "fast (one pass over the images), good, or best.",
+        short="preset", benchmark=False,
+    )  # fmt: skip
+    time: str | None = option(
+        None,
+        "How long training may take, as 10m, 90s or 1h. None is as long as the preset has a use "
+        "for; the first model takes one pass over the images in any case.",
+        short="time", benchmark=False,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.time is not None:
+            seconds_of(self.time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(RecipeOptions):
+    """The package's own defaults."""
+
+    name: Literal["plain"] = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLGCN(RecipeOptions):
+    """The recipe of ML-GCN."""
+
+    name: Literal["mlgcn"] = "mlgcn"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ASLRecipe(RecipeOptions):
+    """The recipe of the asymmetric loss."""
+
+    name: Literal["asl"] = "asl"
+
+
+RECIPES: dict[str, type[RecipeOptions]] = {
+    "auto": Auto,
+    "plain": Plain,
+    "mlgcn": MLGCN,
+    "asl": ASLRecipe,
 }
 
 
-def add_options(parser: ArgumentParser) -> None:
-    """Adds an option for every field of :class:`TrainConfig`, in its order and with its text."""
-    hints = get_type_hints(TrainConfig)
-    texts = option_texts()
-    group: Any = parser
-    for field in dataclasses.fields(TrainConfig):
-        if field.name in GROUPS:
-            group = parser.add_argument_group(GROUPS[field.name])
-        group.add_argument(
-            flag(field.name),
-            type=hints[field.name],
-            default=field.default,
-            help=texts[field.name],
-        )
+@dataclass(frozen=True, kw_only=True)
+class ScheduleOptions(Options):
+    """How the learning rate changes; which options there are depends on its kind."""
+
+    name: str = ""
 
 
-def flag(name: str) -> str:
-    """Returns the flag of an option: ``image_size`` -> ``--image-size``."""
-    return "--" + name.replace("_", "-")
+@dataclass(frozen=True, kw_only=True)
+class OneCycle(ScheduleOptions):
+    """It rises to the largest rate and falls to nothing (Smith, 2018)."""
+
+    name: Literal["onecycle"] = "onecycle"
+    warmup: float = option(0.2, "Share of the steps in which the rate rises.", least=0, below=1)
 
 
-def option_texts(config: type = TrainConfig) -> dict[str, str]:
-    """Returns the text of each option, from the docstring of the config."""
-    document = config.__doc__ or ""
-    found = re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", document, flags=re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
+@dataclass(frozen=True, kw_only=True)
+class Step(ScheduleOptions):
+    """It decays tenfold every few epochs."""
+
+    name: Literal["step"] = "step"
+    epochs: int = option(10, "Epochs between two decays.", least=1, most=_MANY)
 
 
-def set_defaults(parser: ArgumentParser, recipe: str | None, config: Path | None) -> None:
-    """Takes the defaults from a recipe, and over them from a YAML file.
+@dataclass(frozen=True, kw_only=True)
+class Constant(ScheduleOptions):
+    """It stays."""
 
-    Raises:
-        InputError: If there is no such recipe, or the file is wrong.
-    """
-    defaults = _file_over_recipe(recipe, config)
-    try:
-        parser.set_defaults(hidden(defaults))
-    except Exception as error:  # as for values on the command line
-        raise InputError(f"{config}: {plain_message(str(error))}") from error
+    name: Literal["constant"] = "constant"
 
 
-def read_config(path: Path) -> TrainConfig:
-    """Reads a YAML file of options, over those of the recipe that it names.
-
-    Raises:
-        InputError: If the file, an option or the recipe is wrong.
-    """
-    return config_from(_file_over_recipe(None, path))
+SCHEDULES: dict[str, type[ScheduleOptions]] = {
+    "onecycle": OneCycle,
+    "step": Step,
+    "constant": Constant,
+}
 
 
-def _file_over_recipe(recipe: str | None, config: Path | None) -> dict[str, Any]:
-    options = {} if config is None else read_options(config)
-    recipe = str(options.get("recipe", DEFAULT_RECIPE)) if recipe is None else recipe
-    recipe = "plain" if recipe == "default" else recipe  # as earlier versions called it
-    if recipe not in RECIPES:
-        raise unknown_choice("recipe", recipe, RECIPES)
-    return {**RECIPES[recipe]().to_dict(), **options, "recipe": recipe}
+@dataclass(frozen=True, kw_only=True)
+class OptimizerOptions(Options):
+    """The optimiser, and its rates."""
+
+    name: Literal["adamw", "sgd"] = option("adamw", "The optimiser.")
+    lr: float | Literal["find"] | None = option(
+        3e-3,
+        "Largest learning rate of the head, or find. find takes it from a ramp of rates before "
+        "training; none leaves the choice to the recipe auto.",
+        above=0, least=0, most=1e9, short="lr",
+    )  # fmt: skip
+    encoder_lr: float | None = option(
+        None,
+        "Factor on the learning rate for the encoder. None takes 0.1, and 1 for scenes, which look "
+        "like nothing in ImageNet.",
+        least=0, most=1e9,
+    )  # fmt: skip
+    weight_decay: float = option(
+        0.01, "Weight decay, on weights but not on biases and norms.", least=0, most=1e9
+    )
+    schedule: ScheduleOptions = choice(SCHEDULES, "onecycle", "Learning-rate schedule.")
+    clip_gradient: float = option(
+        1.0, "Largest norm of the gradient; 0 clips nothing.", least=0, most=1e9
+    )
+    ema: float = option(
+        0.99,
+        "Decay of the moving average of the weights that is evaluated; 0 for none.",
+        least=0, below=1,
+    )  # fmt: skip
 
 
-def config_from(options: Mapping[str, Any] | Namespace) -> TrainConfig:
-    """Builds the config from options as text or typed values, checking each.
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Options):
+    """How long, where and with what care a run trains, and what it leaves."""
 
-    Raises:
-        InputError: If a value is of the wrong type or out of range; the message names the option.
-    """
-    parser = ArgumentParser(exit_on_error=False)
-    add_options(parser)
-    given = options.as_dict() if isinstance(options, Namespace) else dict(options)
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
-    given = {name: value for name, value in given.items() if name in known}
-    try:
-        parsed = parser.parse_object(hidden(given))
-    except Exception as error:  # jsonargparse raises several kinds, all about a value
-        raise InputError(plain_message(str(error))) from error
-    values = shown(parsed.as_dict())
-    refuse_odd_numbers(values)
-    return TrainConfig(**{name: values[name] for name in known})
-
-
-def refuse_odd_numbers(options: Mapping[str, Any]) -> None:
-    """Checks that every number is finite and fits 64 bits, as torch and NumPy need it.
-
-    Raises:
-        InputError: If one is not or does not; the message names the option.
-    """
-    for name, value in options.items():
-        for number in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(number, int) and not -(2**63) <= number < 2**63:
-                raise InputError(f"option {flag(name)}: a number beyond 64 bits")
-            if isinstance(number, float) and not math.isfinite(number):
-                raise InputError(f"option {flag(name)}: {number} is no finite number")
-
-
-_EXPECTED = re.compile(
-    r"Expected an? (<class '\w+'>|typing\.Literal\[[^]]*\]|[^.<]+?)(?=\.| - | Given|$)"
-)
-_FOUND = re.compile(r"(?:Got value|Given value): ?(.*)$")
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
-_KINDS |= {"NoneType": "none", "Path": "a path", "tuple": "a list", "list": "a list"}
-
-
-def plain_message(message: str, arguments: Collection[str] = ()) -> str:
-    """Turns a message of the parser into one line that names the option and what it takes.
-
-    Args:
-        message: The parser's.
-        arguments: Names of those arguments that are no options.
-    """
-    text = " ".join(message.split())
-    found = re.search(r'(?:key|Key|argument|Argument) "?(-*[\w.-]+)"?', text)
-    name = ""
-    if found:
-        bare = found[1].lstrip("-")
-        name = f"{bare}: " if bare in arguments else f"option {flag(bare)}: "
-    if "integer string conversion" in text:
-        return f"{name}a number of too many digits"
-    wanted = list(dict.fromkeys(map(_in_words, _EXPECTED.findall(text))))
-    value = _FOUND.search(text)
-    if wanted and value:
-        return f"{name}expected {' or '.join(wanted)}, found {clipped(value[1], 200) or 'nothing'}"
-    reason = re.sub(r"^.*?Problem with given value[^:]*:\s*", "", text)
-    reason = re.sub(r"^Parser key \"[\w.-]+\":\s*", "", reason)
-    return name + clipped(
-        re.sub(rf"^argument -*{re.escape(bare)}: ", "", reason) if found else reason, 400
+    epochs: int | None = option(
+        None,
+        "Passes over the training images. None leaves the choice to the recipe (else 12, and 4 for "
+        "scenes); 0 keeps the start in closed form.",
+        least=0, most=_MANY, short="epochs", training=True,
+    )  # fmt: skip
+    batch_size: int = option(
+        32, "Images per step.", least=1, most=_MANY, short="batch-size", training=True
+    )
+    seed: int = option(0, "Seed of everything random.", least=0, most=2**32 - 1, short="seed")
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.", short="device", resume=True)
+    workers: int | None = option(
+        None,
+        "Processes that load images; none takes what suits the machine.",
+        least=0, most=_MANY, short="workers", resume=True, benchmark=False,
+    )  # fmt: skip
+    amp: Literal["auto", "on", "off"] = option(
+        "auto", "Mixed precision: auto (on CUDA), on or off.", training=True
+    )
+    compile: bool = option(
+        False,
+        "Compile the encoder (torch.compile), which takes a while at first. Gains nothing on CPUs, "
+        "where it needs a C++ compiler.",
+        training=True,
+    )
+    on_nan: Literal["stop", "skip"] = option(
+        "stop",
+        "What to do with a batch whose loss or gradient is not finite: stop (the batch is saved in "
+        "the run folder) or skip it.",
+        resume=True,
+    )
+    patience: int = option(
+        0,
+        "Stop when validation mAP has not risen for this many epochs; 0 never stops.",
+        least=0, most=_MANY, benchmark=False,
+    )  # fmt: skip
+    keep: Literal["last", "best", "proven"] | None = option(
+        "last",
+        "Weights that become the model: last, best or proven. best is by validation mAP. proven is "
+        "the last, if they have gained on the start in closed form by more than the standard "
+        "error. None leaves the choice to the recipe auto.",
+        short="keep", benchmark=False,
+    )  # fmt: skip
+    folds: int | None = option(
+        None,
+        "Also train without each of so many parts of the images. The predictions for the part left "
+        "out are kept in out_of_fold.npz; keep=proven then goes by them. The model is the one that "
+        "learned from all training images.",
+        least=2, most=1000, short="folds", benchmark=False,
+    )  # fmt: skip
+    compare: Literal["auto", "yes", "no"] = option(
+        "auto",
+        "Also train a linear head alike, and print it beside: auto (for scenes), yes or no.",
+        benchmark=False,
+    )
+    output: Path | None = option(
+        None, "Run folder; none makes one below runs/.",
+        short="output", moves=True, benchmark=False,
+    )  # fmt: skip
+    overwrite: bool = option(
+        False, "Write into a run folder that exists already.",
+        short="overwrite", moves=True, benchmark=False,
+    )  # fmt: skip
+    tensorboard: bool = option(
+        False, "Also write TensorBoard logs (extra tensorboard).", resume=True, benchmark=False
+    )
+    progress: bool = option(
+        True, "Show a progress bar.", short="progress", resume=True, benchmark=False
     )
 
-
-def _in_words(kind: str) -> str:
-    if kind.startswith("typing.Literal"):
-        return ", ".join(re.findall(r"'([^']*)'", kind)) or kind
-    return _KINDS.get(kind.removeprefix("<class '").removesuffix("'>"), f"a {kind}")
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.overwrite and self.output is None:
+            raise InputError("overwrite=True: only with a given output")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import operator
 
 from gatlabel.baselines.similarity import similarity_start
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
@@ -13,13 +13,13 @@ from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
-from gatlabel.training.auto_table import choices, sizes_of
+from gatlabel.nn.options import NOTHING, LinearStart, SharedClassifiers
+from gatlabel.training.auto_table import choices, preset_of, sizes_of
 from gatlabel.training.building import build_model
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.similarity import choose, is_worth_its_graph, may_share, text_of
-from gatlabel.training.similarity_text import NOTHING
 from gatlabel.training.starting import (
     Start,
     features,
@@ -55,31 +55,35 @@ def plan(
     Raises:
         InputError: If no epochs are to be trained and the head has no start in closed form.
     """
-    if config.epochs == 0 and (config.start == "random" or not starts_linear(model.head)):
+    given = config.head.start if isinstance(config.head, LinearStart) else "random"
+    if config.run.epochs == 0 and (given == "random" or not starts_linear(model.head)):
         raise InputError(
-            "epochs=0: only for a start in closed form (start=ridge, or the recipe auto with a "
-            "head that starts as a linear classifier)"
+            "run.epochs=0: only for a start in closed form (head.start=ridge, or the recipe auto "
+            "with a head that starts as a linear classifier)"
         )
-    auto = config.recipe == "auto"
-    begins = config.start or _start(model, config)
+    auto = config.recipe.name == "auto"
+    begins = given or _start(model, config)
     start = None
     if begins == "ridge":
-        sizes = sizes_of(model, config) if auto and config.image_size is None else ()
+        sizes = sizes_of(model, config) if auto and config.images.size is None else ()
         start = start_in_closed_form(
             model, config, splits, completion, log, sizes=sizes, clock=clock
         )
-    if start is not None and config.similarity != NOTHING:
+    may_share = isinstance(config.head, SharedClassifiers) and config.head.similarity != NOTHING
+    if start is not None and may_share:
         model, text = _with_similarity(model, config, splits, completion, counts, log)
-        config = dataclasses.replace(config, similarity=text)
+        config = config.with_options({"head.similarity": text})
     if not auto:
         return model, config, start
     chosen = choices(config, splits, model, start, clock)
-    chosen |= {"start": begins, "image_size": model.image_size}
-    left_open = {name: v for name, v in chosen.items() if getattr(config, name) is None}
+    chosen["images.size"] = model.image_size
+    if isinstance(config.head, LinearStart):
+        chosen["head.start"] = begins
+    left_open = {n: v for n, v in chosen.items() if operator.attrgetter(n)(config) is None}
     if left_open:
         listed = ", ".join(f"{name}={value}" for name, value in left_open.items())
-        log(f"auto ({config.preset}): {listed}")
-    return model, dataclasses.replace(config, **left_open), start
+        log(f"auto ({preset_of(config)}): {listed}")
+    return model, config.with_options(left_open), start
 
 
 def _with_similarity(
@@ -105,7 +109,7 @@ def _with_similarity(
     if not is_worth_its_graph(choice):
         log("sharing would give too little to take the place of the co-occurrence graph")
         return model, NOTHING
-    shared = build_model(config, similarity_graph(choice, counts.labels, counts), config.head)
+    shared = build_model(config, similarity_graph(choice, counts.labels, counts))
     shared.encoder.load_state_dict(model.encoder.state_dict())
     shared.pool.load_state_dict(model.pool.state_dict())
     shared.image_size = model.image_size
@@ -120,5 +124,7 @@ def _with_similarity(
 
 def _start(model: MultiLabelClassifier, config: TrainConfig) -> str:
     """Ridge regression, where the head starts as linear and the features say something."""
-    learned = config.weights not in (None, "none") or config.freeze == "encoder"
-    return "ridge" if starts_linear(model.head) and config.init is None and learned else "random"
+    encoder = config.encoder
+    learned = encoder.weights not in (None, "none") or encoder.freeze == "encoder"
+    starts = starts_linear(model.head) and encoder.init is None and learned
+    return "ridge" if starts else "random"

@@ -54,7 +54,7 @@ class Probe:
         """Returns the loss of each image as the model is now: float64 ``(B,)``."""
         losses = []
         for number, (batch, rows) in enumerate(zip(self.batches, self.rows, strict=True)):
-            torch.manual_seed(mixed(self.module.config.seed, number, 0))
+            torch.manual_seed(mixed(self.module.config.run.seed, number, 0))
             logits = self.module.batch_losses(batch)[0].float()
             targets = self.module.current_targets(batch)
             losses += [self.module.loss(logits[[row]], targets[[row]]) for row in rows]

@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -43,11 +42,12 @@ def with_found_rate(
     log: Log = lambda line: None,
 ) -> TrainConfig:
     """Returns a config whose learning rate is a number: it is found where ``lr`` is ``find``."""
-    if config.lr != "find":
+    if config.optimizer.lr != "find":
         return config
-    if not config.epochs:  # nothing learns by steps
-        return replace(config, lr=USUAL)
-    return replace(config, lr=find_rate(model, config, loader, completion=completion, log=log))
+    if not config.run.epochs:  # nothing learns by steps
+        return config.with_options({"optimizer.lr": USUAL})
+    rate = find_rate(model, config, loader, completion=completion, log=log)
+    return config.with_options({"optimizer.lr": rate})
 
 
 def find_rate(
@@ -122,7 +122,7 @@ def ramp(
     """
     if steps < WINDOW:
         raise InputError(f"steps={steps}: a ramp needs at least {WINDOW}")
-    device = choose_device(config.device)
+    device = choose_device(config.run.device)
     with _same_random_state(device), closing(_epochs(loader)) as batches:
         module = TrainingModule(copy.deepcopy(model), config, len(loader), completion).to(device)
         trainee = _Trainee(module)
@@ -161,7 +161,7 @@ class _Trainee:
         kind = torch.float16 if half else torch.bfloat16
         self.precision = torch.autocast(device.type, kind, enabled=precision != "32-true")
         self.scaler = torch.amp.GradScaler(device.type, enabled=half)
-        self.optimizer = make_optimizer(module.model, replace(config, lr=1.0))
+        self.optimizer = make_optimizer(module.model, config.with_options({"optimizer.lr": 1.0}))
         self.factors = [group["lr"] for group in self.optimizer.param_groups]
 
     def step(self, batch: Batch, number: int, rate: float) -> None:
@@ -169,12 +169,12 @@ class _Trainee:
         for group, factor in zip(self.optimizer.param_groups, self.factors, strict=True):
             group["lr"] = rate * factor
         self.optimizer.zero_grad()
-        torch.manual_seed(mixed(self.module.config.seed, number))
+        torch.manual_seed(mixed(self.module.config.run.seed, number))
         with self.precision:
             loss = self.module.training_step(batch, number)
         torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
-        limit = self.module.config.clip_gradient
+        limit = self.module.config.optimizer.clip_gradient
         norms = clip_gradients(self.module.model, self.optimizer, limit)
         # a scaler of gradients skips infinite ones by itself
         judged = [loss.detach()] if self.scaler.is_enabled() else [loss.detach(), *norms]

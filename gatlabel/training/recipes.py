@@ -1,35 +1,49 @@
 """Recipes: plain functions that return a full set of options to start from.
 
-Each takes options to override: ``asl(data="coco", root=Path("coco"), epochs=40)``.
+``asl().with_options({"data": CSV(root="photos"), "run.epochs": 40})`` changes some of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from gatlabel.training.config import TrainConfig
+from gatlabel.data.options import ImageOptions
+from gatlabel.encoders.options import EncoderOptions
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.losses.options import ASL
+from gatlabel.nn.options import GCN
+from gatlabel.option_values import from_yaml
+from gatlabel.options import updated
+from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.options import MLGCN, ASLRecipe, Auto, OptimizerOptions, RunOptions, Step
 
 
-def auto(**options: Any) -> TrainConfig:
+def auto() -> TrainConfig:
     """What suits data, time and machine, by measurement: see :mod:`gatlabel.training.planning`.
 
     Every option that is left open is decided before training and written to ``config.yaml``.
     """
-    open_options = dict.fromkeys(("start", "similarity", "freeze", "augmentation", "lr", "keep"))
-    return TrainConfig(**{"recipe": "auto", **open_options, **options})
+    return TrainConfig(
+        recipe=Auto(),
+        images=ImageOptions(augmentation=None),
+        encoder=EncoderOptions(freeze=None),
+        optimizer=OptimizerOptions(lr=None),
+        run=RunOptions(keep=None),
+    )
 
 
-def plain(**options: Any) -> TrainConfig:
+def plain() -> TrainConfig:
     """AdamW, one-cycle, moving average of the weights: good on small and middle-sized sets.
 
     The encoder learns at a tenth of the head's rate, for scenes at the full one. The figures
     this recipe was chosen by are in ``docs/training.md``.
     """
-    return TrainConfig(**{"recipe": "plain", **options})
+    return TrainConfig()
 
 
-def mlgcn(**options: Any) -> TrainConfig:
+def mlgcn() -> TrainConfig:
     """ML-GCN's recipe (Chen et al., CVPR 2019, arXiv:1904.03582, section 4.1).
 
     ResNet-101 at 448 pixels, global max-pooling, the two-layer GCN head on the authors' matrix,
@@ -38,59 +52,94 @@ def mlgcn(**options: Any) -> TrainConfig:
     unless told otherwise and never decays; the paper, and this, does both.
     """
     return TrainConfig(
-        **{
-            "recipe": "mlgcn",
-            "backbone": "resnet101",
-            "pooling": "max",
-            "image_size": 448,
-            "augmentation": "mlgcn",
-            "head": "gcn",
-            "graph": "mlgcn_code",
-            "optimizer": "sgd",
-            "lr": 0.1,
-            "encoder_lr": 0.1,
-            "weight_decay": 1e-4,
-            "schedule": "step",
-            "step_epochs": 40,
-            "clip_gradient": 10.0,
-            "ema": 0.0,
-            "epochs": 100,
-            "batch_size": 32,
-            **options,
-        }
+        recipe=MLGCN(),
+        images=ImageOptions(size=448, augmentation="mlgcn"),
+        encoder=EncoderOptions(backbone="resnet101", pooling="max"),
+        graph="mlgcn_code",
+        head=GCN(),
+        optimizer=OptimizerOptions(
+            name="sgd",
+            lr=0.1,
+            encoder_lr=0.1,
+            weight_decay=1e-4,
+            schedule=Step(epochs=40),
+            clip_gradient=10.0,
+            ema=0.0,
+        ),
+        run=RunOptions(epochs=100, batch_size=32),
     )
 
 
-def asl(**options: Any) -> TrainConfig:
+def asl() -> TrainConfig:
     """The recipe of the asymmetric loss (Ridnik et al., ICCV 2021, arXiv:2009.14119).
 
     Asymmetric loss with its own gamma- 4, gamma+ 0 and clip 0.05, RandAugment and Cutout, AdamW
     with rate 1e-4 for all weights and weight decay 1e-2 as in Query2Label, one-cycle, EMA 0.9997.
     """
     return TrainConfig(
-        **{
-            "recipe": "asl",
-            "backbone": "resnet101",
-            "image_size": 448,
-            "augmentation": "asl",
-            "loss": "asl",
-            "lr": 1e-4,
-            "encoder_lr": 1.0,
-            "weight_decay": 1e-2,
-            "ema": 0.9997,
-            "epochs": 40,
-            "batch_size": 56,
-            **options,
-        }
+        recipe=ASLRecipe(),
+        images=ImageOptions(size=448, augmentation="asl"),
+        encoder=EncoderOptions(backbone="resnet101"),
+        loss=ASL(),
+        optimizer=OptimizerOptions(lr=1e-4, encoder_lr=1.0, weight_decay=1e-2, ema=0.9997),
+        run=RunOptions(epochs=40, batch_size=56),
     )
 
 
-default = plain  # as earlier versions called it
-#: What ``gatlabel train`` takes.
+#: What ``gatlabel train`` takes where no recipe is given.
 DEFAULT_RECIPE = "auto"
-RECIPES: dict[str, Callable[..., TrainConfig]] = {
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "auto": auto,
     "plain": plain,
     "mlgcn": mlgcn,
     "asl": asl,
 }
+
+
+def recipe_named(name: str) -> TrainConfig:
+    """Returns the options of a recipe.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    if name not in RECIPES:
+        raise unknown_choice("recipe", name, RECIPES)
+    return RECIPES[name]()
+
+
+def read_config(path: Path, recipe: str | None = None) -> TrainConfig:
+    """Reads a YAML file of options, over those of its recipe.
+
+    Args:
+        path: The file.
+        recipe: The recipe to take instead of the one that the file names.
+
+    Raises:
+        InputError: If the file, an option or the recipe is wrong.
+    """
+    options = read_options(path)
+    try:
+        if recipe is not None:
+            options["recipe"] = recipe
+        return config_from(options)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def config_from(options: Mapping[str, Any]) -> TrainConfig:
+    """Builds a config from the primitives of a YAML file, over the options of its recipe.
+
+    Raises:
+        InputError: If an option is unknown (the message gives the nearest) or wrong.
+    """
+    found: TrainConfig = updated(recipe_named(recipe_in(options)), options, from_yaml)
+    return found
+
+
+def recipe_in(options: Mapping[str, Any]) -> str:
+    """Returns the name of the recipe that nested options name, or the default."""
+    recipe = options.get("recipe", DEFAULT_RECIPE)
+    name = recipe.get("name", DEFAULT_RECIPE) if isinstance(recipe, Mapping) else recipe
+    if not isinstance(name, str):
+        raise InputError(f"recipe={name}: give a name: {', '.join(RECIPES)}")
+    return name

@@ -29,7 +29,7 @@ def protocol_of(
 ) -> dict[str, str]:
     """Returns what was measured and how, as named sentences."""
     report = evaluation.report
-    device = choose_device(config.device)
+    device = choose_device(config.run.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     return {
         "split": f"{evaluation.split}, {len(evaluation.source)} pictures",
@@ -41,22 +41,24 @@ def protocol_of(
         "unknown labels": _unknown_labels(config),
         "pictures": f"{model.image_size} pixels, {model.resize}",
         "weights": _weights(config) if trained else "start in closed form: ridge regression",
-        "encoder": f"{config.encoder_text}, weights {config.weights or 'random'}",
-        "seed": str(config.seed),
+        "encoder": f"{config.encoder.text}, weights {config.encoder.weights or 'random'}",
+        "seed": str(config.run.seed),
         "device": f"{device.type} ({name}), precision {precision_of(config)}",
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
     }
 
 
 def _weights(config: TrainConfig) -> str:
-    which = "best" if config.keep == "best" else "last"
-    return f"{which} epoch" + (f", moving average {config.ema}" if config.ema else "")
+    which = "best" if config.run.keep == "best" else "last"
+    ema = config.optimizer.ema
+    return f"{which} epoch" + (f", moving average {ema}" if ema else "")
 
 
 def _unknown_labels(config: TrainConfig) -> str:
-    if config.unknown == "ignore":
+    if config.missing.unknown == "ignore":
         return "no part in loss, counts or metrics"
-    return f"no part in counts or metrics; in the loss of training pictures: {config.unknown}"
+    treatment = config.missing.unknown
+    return f"no part in counts or metrics; in the loss of training images: {treatment}"
 
 
 def learned_attention(model: MultiLabelClassifier) -> Tensor | None:
@@ -101,7 +103,7 @@ def report_content(
         for i, (name, ap) in enumerate(zip(labels, shown.report.ap, strict=True))
     ]
     return ReportContent(
-        title=f"{config.head} on {splits.name}",
+        title=f"{config.head.name} on {splits.name}",
         data_name=splits.name,
         labels=labels,
         protocol=protocol_of(config, model, shown, trained=trained),

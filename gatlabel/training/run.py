@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import os
 import shlex
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,23 +22,20 @@ from gatlabel.files import read_json, write_errors, write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn.options import NOTHING
 from gatlabel.report import Baseline, write_report
 from gatlabel.training.building import build_graph, build_model, freeze_parts
 from gatlabel.training.changes import compare_records, machine_options, run_record
 from gatlabel.training.checkpoints import Checkpoint, newest_checkpoint
-from gatlabel.training.clock import Clock, seconds_of
+from gatlabel.training.clock import Clock
 from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import checked_workers, loaders, read_data
+from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import fit
-from gatlabel.training.head_options import (
-    KIN_FOR_COMPANY,
-    notes_on_options,
-    refuse_untaken_options,
-    takes_kin_for_company,
-)
 from gatlabel.training.initialising import start_from
+from gatlabel.training.options import Auto, seconds_of
 from gatlabel.training.planning import plan
 from gatlabel.training.processes import refuse_several_processes
 from gatlabel.training.rate_finding import with_found_rate
@@ -47,7 +43,7 @@ from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
 from gatlabel.training.settling import evaluate_features, settled
-from gatlabel.training.similarity_text import NOTHING
+from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
 
 Say = Callable[[str], None]
 
@@ -87,17 +83,18 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
         Interrupted: On Ctrl-C or SIGTERM; :func:`resume` goes on from the last finished epoch.
     """
     refuse_several_processes()
-    refuse_untaken_options(config)
-    for note in notes_on_options(config):
-        say(note)
+    refuse_without_effect(config)
     config = config.resolved()
-    choose_device(config.device)  # complains before anything is read or written
+    choose_device(config.run.device)  # complains before anything is read or written
     with _stoppable() as signals, new_run(config, say) as folder:
         return _guarded(config, folder, say, signals, resumed=False)
 
 
 def resume(
-    folder: str | os.PathLike[str], *, say: Say = lambda line: None, **options: Any
+    folder: str | os.PathLike[str],
+    options: Mapping[str, Any] | None = None,
+    *,
+    say: Say = lambda line: None,
 ) -> RunResult:
     """Goes on with an interrupted run after its last finished epoch, with the same options.
 
@@ -105,9 +102,9 @@ def resume(
 
     Args:
         folder: The run folder.
+        options: Options that belong to the machine, by dotted names (``run.workers``), where they
+            are to be others than the run began with.
         say: Called with plain sentences about what is going on.
-        **options: Options of the machine (workers, device, cache, cache_folder, progress,
-            tensorboard) and ``on_nan``, where they shall be others than the run began with.
 
     Raises:
         InputError: If this is no run folder, it is in use, all its checkpoints are damaged, or data
@@ -116,10 +113,10 @@ def resume(
         Interrupted: As :func:`train`.
     """
     refuse_several_processes()
-    given = machine_options(options)
+    given = machine_options(options or {})
     with _stoppable() as signals, unfinished_run(Path(folder), say) as run_folder:
-        config = dataclasses.replace(run_folder.read_config(), **given).resolved()
-        choose_device(config.device)
+        config = run_folder.read_config().with_options(given).resolved()
+        choose_device(config.run.device)
         return _guarded(config, run_folder, say, signals, resumed=True)
 
 
@@ -145,8 +142,8 @@ def _guarded(
         if checkpoint is None:
             raise
         raise Interrupted(
-            f"{stop} with {checkpoint.epoch + 1} of {config.epochs} epochs finished; go on with: "
-            f"gatlabel train --resume {shlex.quote(str(folder.target))}",
+            f"{stop} with {checkpoint.epoch + 1} of {config.run.epochs} epochs finished; "
+            f"go on with: gatlabel train --resume {shlex.quote(str(folder.target))}",
             stop.exit_code,
         ) from None
 
@@ -172,14 +169,15 @@ def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
 def _run(
     config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
 ) -> RunResult:
-    device = choose_device(config.device)
-    clock = Clock(None if config.time is None else seconds_of(config.time))
-    if config.tensorboard:
+    device = choose_device(config.run.device)
+    limit = config.recipe.time if isinstance(config.recipe, Auto) else None
+    clock = Clock(None if limit is None else seconds_of(limit))
+    if config.run.tensorboard:
         require_extra("tensorboard", "tensorboard")
     checkpoint = _begun_checkpoint(folder, say) if resumed else None
-    random = config.weights in (None, "none") and config.init is None
+    random = config.encoder.starts_random
     hint = " (random; gatlabel[lite] installs ImageNet's, offline)" if random else ""
-    say(f"encoder: {config.encoder_text}, weights {config.weights or 'none'}{hint}")
+    say(f"encoder: {config.encoder.text}, weights {config.encoder.weights or 'none'}{hint}")
     splits = read_data(config)
     for name, source in splits.items():
         say(f"{name}: {len(source)} pictures, {len(source.labels)} labels")
@@ -192,17 +190,17 @@ def _run(
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
     with spoken_warnings(say):
         graph = build_graph(config, counts)
-        torch.manual_seed(config.seed)
-        model = build_model(config, graph, config.head)
-    if config.init is not None and checkpoint is None:
-        for line in start_from(model, config.init):
+        torch.manual_seed(config.run.seed)
+        model = build_model(config, graph)
+    if config.encoder.init is not None and checkpoint is None:
+        for line in start_from(model, config.encoder.init):
             say(line)
     say(f"graph: {graph!r}")
-    if graph.relation == "similarity" and takes_kin_for_company(config.head, config.base):
-        say(f"note: {KIN_FOR_COMPANY.format(config.head)}")
+    if graph.relation == "similarity" and ignores_similarity(config.head):
+        say(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
     completion = run_completion(config, splits, graph)
-    if config.workers is not None:
-        checked_workers(config.workers)  # before hours of features
+    if config.run.workers is not None:
+        checked_workers(config.run.workers)  # before hours of features
     decisions: list[str] = []
 
     def decide(line: str) -> None:
@@ -210,20 +208,21 @@ def _run(
         say(line)
 
     start = None
-    shares = config.similarity not in (None, NOTHING)
-    if checkpoint is None or shares or config.keep == "proven":  # else all is in the checkpoint
+    shares = getattr(config.head, "similarity", None) not in (None, NOTHING)
+    if checkpoint is None or shares or config.run.keep == "proven":  # else all is in the checkpoint
         model, config, start = plan(model, config, splits, completion, counts, clock, decide)
     graph = model.graph or graph
     freeze_parts(model, config)
-    batches = loaders(splits, model, config) if config.epochs or config.lr == "find" else None
+    learns = config.run.epochs or config.optimizer.lr == "find"
+    batches = loaders(splits, model, config) if learns else None
     if batches is not None:
         config = with_found_rate(config, model, batches[0], completion, say)
     if not resumed:
         folder.begin(config, counts, graph)
-    proves = start is not None and config.keep == "proven"
-    untrained = copy.deepcopy(model) if proves or config.folds else None
+    proves = start is not None and config.run.keep == "proven"
+    untrained = copy.deepcopy(model) if proves or config.run.folds else None
     curves: list[dict[str, float]] = []
-    if config.epochs and batches is not None:
+    if config.run.epochs and batches is not None:
         curves = fit(
             model,
             config,
@@ -231,7 +230,7 @@ def _run(
             folder.checkpoints,
             record=run_record(config, splits, device),
             resume=checkpoint,
-            logs=folder.path if config.tensorboard else None,
+            logs=folder.path if config.run.tensorboard else None,
             write_curves=folder.write_curves,
             completion=completion,
             signals=signals,

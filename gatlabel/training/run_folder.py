@@ -11,7 +11,8 @@ from pathlib import Path
 from gatlabel.errors import InputError
 from gatlabel.files import atomic_path, write_errors, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
-from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import read_config
 from gatlabel.training.run_swap import NEW, swap
 
 
@@ -133,11 +134,17 @@ class RunFolder:
         Raises:
             InputError: If this is no run folder.
         """
+        self.require_config()
+        return read_config(self.config)
+
+    def require_config(self) -> None:
+        """Makes sure that this is a run folder.
+
+        Raises:
+            InputError: If it is not.
+        """
         if not self.config.is_file():
             raise InputError(f"{self.path} is no run folder: it has no config.yaml")
-        from gatlabel.training.options import config_from
-
-        return config_from(read_options(self.config))
 
     def write_curves(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Writes ``metrics.csv``: one row per epoch."""

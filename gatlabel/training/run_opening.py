@@ -26,7 +26,7 @@ from gatlabel.training.run_swap import (
 Say = Callable[[str], None]
 
 _INPUTS = {"labels.json", "counts.json", "graph.json"}
-_KEYS = {"data", "backbone", "head", "graph", "epochs", "seed", "output"}
+_KEYS = {"data", "head", "graph"}
 
 
 @contextmanager
@@ -97,10 +97,10 @@ def _refuse_if_finished(folder: RunFolder) -> None:
 
 def _make(config: TrainConfig) -> tuple[Path, list[Path]]:
     """Makes the folder; returns it, and those that were made, the deepest first."""
-    if config.output is not None:
-        return config.output, _make_folder(config.output, exist_ok=True)
+    if config.run.output is not None:
+        return config.run.output, _make_folder(config.run.output, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    name = f"{stamp}-{config.data}-{config.head}-{config.seed}"
+    name = f"{stamp}-{config.data.name}-{config.head.name}-{config.run.seed}"
     for number in itertools.count(1):  # runs of the same second
         path = Path("runs") / (name if number == 1 else f"{name}-{number}")
         with suppress(FileExistsError):
@@ -142,7 +142,7 @@ def _place(target: Path, config: TrainConfig, was_left: bool) -> RunFolder:
     names = {name for name in names if name != LOCK and not name.startswith(PREFIX)}
     if not names or (was_left and names <= {*_INPUTS, "checkpoints"} and _is_empty(target)):
         return RunFolder(target)
-    if not config.overwrite:
+    if not config.run.overwrite:
         raise InputError(
             f"the run folder {target} is not empty: give another output, overwrite it with "
             "--overwrite, or go on with it with --resume"

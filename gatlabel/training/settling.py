@@ -61,11 +61,11 @@ def settle(
     factor = 1.0
     head = model.head
     if isinstance(head, LinearInit) and head.scale_residual(1.0):
-        factor = shrink(trained - linear, linear, evidence.targets, seed=config.seed)
+        factor = shrink(trained - linear, linear, evidence.targets, seed=config.run.seed)
         head.scale_residual(factor)
         log(f"of the residual attention {factor:.2f} is kept, by {evidence.images} images")
         trained = linear + factor * (trained - linear)
-    difference, error = gain(trained, start, evidence.targets, config.seed)
+    difference, error = gain(trained, start, evidence.targets, config.run.seed)
     kept = is_proven(difference, error)
     if not kept:
         model.load_state_dict(untrained.state_dict())
@@ -101,13 +101,13 @@ def settled(
     Returns:
         Whether the model has trained weights.
     """
-    trained, factor = bool(config.epochs), 1.0
+    trained, factor = bool(config.run.epochs), 1.0
     if untrained is None:
         return trained
     evidence, fold_of = None, None
-    if config.folds:
+    if config.run.folds:
         evidence, fold_of = fold_evidence(untrained, config, splits, signals, log)
-    if trained and start is not None and config.keep == "proven":
+    if trained and start is not None and config.run.keep == "proven":
         judged = evidence or validation_evidence(model, untrained, splits.val, config)
         trained, factor = settle(model, untrained, judged, config, log)
     if evidence is not None and fold_of is not None:

@@ -17,13 +17,19 @@ from gatlabel.errors import MissingExtraError, unknown_choice
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.node_features import resolve
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.nn import Head
+from gatlabel.nn import HEADS, GraphAblatable, Head
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
+from gatlabel.nn.options import (
+    CHOOSE,
+    NOTHING,
+    SIMILARITY_PART,
+    HeadOptions,
+    SharedClassifiers,
+)
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.label_vectors import kept_name_vectors
-from gatlabel.training.similarity_text import CHOOSE, NOTHING, PART
 
 #: Of the same size as what makes a larger resolution worth its time.
 WORTH = 0.002
@@ -31,9 +37,26 @@ WORTH = 0.002
 _NOT_LIKENESS = ("svd", "names", "learned")
 
 
+#: What is logged of heads on a graph of similarity that :func:`ignores_similarity` is true of.
+SIMILARITY_IGNORED = (
+    "the head {} cannot share classifiers between similar labels (gat, gatv2 and pyg can); it "
+    "treats the edges of similarity as co-occurrence"
+)
+
+
+def ignores_similarity(head: HeadOptions) -> bool:
+    """Whether a head has a graph, but cannot share classifiers between similar labels."""
+    kind = HEADS[head.name]
+    plain = getattr(head, "base", "classifiers") == "nodes"
+    return issubclass(kind, GraphAblatable) and (
+        plain or not issubclass(kind, SharedClassifierHead)
+    )
+
+
 def may_share(config: TrainConfig, head: Head) -> bool:
     """Whether a run may choose similarity: the head can share, and the graph is the usual one."""
-    usual = GraphSpec.parse(config.graph).name == "conditional" and config.kinship is None
+    weight = getattr(config.head, "similarity_weight", None)
+    usual = GraphSpec.parse(config.graph).name == "conditional" and weight is None
     return usual and isinstance(head, SharedClassifierHead) and starts_linear(head)
 
 
@@ -53,10 +76,11 @@ def choose(
         InputError: If the text names a source that there is not.
     """
     sources = _sources(config, counts, log)
-    if config.similarity in (None, CHOOSE):
-        choice = choose_similarity(features, targets, sources, seed=config.seed)
+    text = config.head.similarity if isinstance(config.head, SharedClassifiers) else None
+    if text in (None, CHOOSE):
+        choice = choose_similarity(features, targets, sources, seed=config.run.seed)
     else:
-        choice = _made(str(config.similarity), features, targets, sources)
+        choice = _made(text, features, targets, sources)
     for line in choice.explain(counts.labels)[: 1 if bool(choice.seen.all()) else 2]:
         log(line)
     return choice
@@ -65,14 +89,15 @@ def choose(
 def _sources(config: TrainConfig, counts: Cooccurrence, log: Log) -> list[SimilaritySource]:
     names = given = None
     try:
-        names = kept_name_vectors(counts.labels, config.cache_folder)
+        names = kept_name_vectors(counts.labels, config.images.cache_folder)
     except MissingExtraError:
         log(
             "note: without the extra names (pip install gatlabel[names]) the names of labels say "
             "nothing of their similarity; other sources are tried"
         )
-    if config.node_features not in _NOT_LIKENESS:
-        given, _ = resolve(config.node_features, counts.graph("conditional"))
+    vectors = getattr(config.head, "node_features", "svd")
+    if vectors not in _NOT_LIKENESS:
+        given, _ = resolve(vectors, counts.graph("conditional"))
     return candidate_sources(counts.labels, name_vectors=names, given_vectors=given)
 
 
@@ -110,7 +135,7 @@ def _made(
     used: dict[str, Used] = {}
     penalty = None
     for part in text.split():
-        found = PART.fullmatch(part)
+        found = SIMILARITY_PART.fullmatch(part)
         if found is None:  # none
             continue
         if found[4]:

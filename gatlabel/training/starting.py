@@ -63,7 +63,7 @@ def start_in_closed_form(
     """Starts the head at ridge regression and logs the figures of that start on validation images.
 
     The encoder runs over training and validation images, whole and resized, once for every size.
-    Features are kept in ``config.cache_folder``, so that another head or graph starts without.
+    Features are kept in the cache folder, so that another head or graph starts without.
 
     Args:
         model: The model as it was built; its head and the size of its images change in place, its
@@ -113,7 +113,7 @@ def start_in_closed_form(
 def seconds_per_image(model: MultiLabelClassifier, config: TrainConfig, images: int = 16) -> float:
     """Measures what the model takes for an image of its size, whatever features are kept."""
     batch = torch.zeros(images, 3, model.image_size, model.image_size, dtype=torch.uint8)
-    device = choose_device(config.device)
+    device = choose_device(config.run.device)
     with on_device(model, device), evaluating(model):
         model.features(batch[:2].to(device))  # the first time, memory is taken
         began = time.perf_counter()
@@ -165,5 +165,5 @@ def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> floa
 
 def features(model: MultiLabelClassifier, source: ImageSource, config: TrainConfig) -> Tensor:
     """Pooled features ``(N, D)`` of whole images, from the cache where it has them."""
-    with on_device(model, choose_device(config.device)):
-        return torch.tensor(extract(model, source, "pooled", config.cache_folder).open())
+    with on_device(model, choose_device(config.run.device)):
+        return torch.tensor(extract(model, source, "pooled", config.images.cache_folder).open())

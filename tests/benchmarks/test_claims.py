@@ -77,14 +77,14 @@ def test_claims_are_about_what_their_benchmarks_compare(load) -> None:
     from gatlabel.experiments.methods import list_methods
 
     for name, study in load("claims").STUDIES.items():
-        options = {**study.options, **({"root": "pictures"} if study.data else {})}
+        options = {**study.options, **({"data.root": "pictures"} if study.data else {})}
         config = make_config(study.kind, **options)
         everyone = list_methods(config.heads, config.graphs, config.unknown)
         compared = {(a.title, against) for a, _, against, _ in pairs(everyone)}
         for claim in study.claims:
             assert (claim.ours, claim.against) in compared, name
             assert claim.fraction in config.train_fractions, name
-            assert claim.hidden in config.hide_labels, name
+            assert claim.hidden in config.mask_labels, name
 
 
 def test_committed_results_can_be_read() -> None:

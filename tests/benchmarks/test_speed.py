@@ -407,8 +407,8 @@ def test_the_script_for_a_gpu_runs_without_one(
     named = [row["row"] for row in gpu.options("cpu", 1, pixels=32, compiles=False)]
     assert [name.split("step, ")[1].removesuffix(" (peer: as it is)") for name in named] == [
         "not channels last",
-        "--amp on",
-        "--amp off, AdamW not fused",
+        "--run.amp on",
+        "--run.amp off, AdamW not fused",
     ]
     heard = gpu.conditioned(24, "cpu", 1, compiles=False)
     assert all(row["value"] > 0 and "eager: time of its map" in row["row"] for row in heard)

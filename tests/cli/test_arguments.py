@@ -1,6 +1,7 @@
 """Every mistake on the command line or in a config file is one line that names it."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from gatlabel.cli import main
 from gatlabel.cli.parsing import make_parser, parse
 from gatlabel.errors import InputError
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.options import config_from, read_config
+from gatlabel.training.recipes import config_from, read_config
 from gatlabel.training.run_folder import RunFolder
 
 ODD = os.fsdecode(b"caf\xe9 \xff")
@@ -42,22 +43,22 @@ def parsed(*words: str) -> dict[str, object]:
         (["a", "--help=1"], "option --help takes no value"),
         (["a", "--count", ""], "option --count: the value is empty"),
         (["a", "--text"], "option --text: expected one argument"),
-        (["a", "--count", "many"], "option --count: expected a whole number, found many"),
-        (["a", "--count", "1e3"], "option --count: expected a whole number, found 1000.0"),
-        (["a", "--count", "9" * 40], "option --count: a number beyond 64 bits"),
+        (["a", "--count", "many"], "option --count='many': give a whole number"),
+        (["a", "--count", "1e3"], "option --count='1e3': give a whole number"),
+        (["a", "--count", "9" * 40], "option --count=9999"),
         (["a", "--count", "-" + "9" * 40], "option --count"),
-        (["a", "--count", "0x" + "f" * 9000], "option --count: a number beyond 64 bits"),
-        (["a", "--count", "9" * 5000], "option --count: a number of too many digits"),
-        (["a", "--share", "nan"], "option --share: expected a number or none, found nan"),
-        (["a", "--share", "1e999"], "option --share: inf is no finite number"),
-        (["a", "--share", "2020-99-99"], "option --share: expected a number or none"),
+        (["a", "--count", "0x" + "f" * 9000], "option --count='0xfff"),
+        (["a", "--count", "9" * 5000], "option --count='999"),
+        (["a", "--share", "nan"], "option --share=nan: give a finite number"),
+        (["a", "--share", "1e999"], "option --share=inf: give a finite number"),
+        (["a", "--share", "2020-99-99"], "option --share='2020-99-99': give a number"),
         (["a", "--three", "[1,2"], "option --three"),
-        (["a", "--three", "[1,2,.inf]"], "option --three: inf is no finite number"),
+        (["a", "--three", "[1,2,.inf]"], "option --three=inf: give a finite number"),
         (["a", "--three", "[" * 5000], "option --three"),
         (["a", "--three", "&a [*a,*a,*a]"], "option --three"),
-        (["a", "--three", "!!timestamp x"], "cannot be read"),
+        (["a", "--three", "!!timestamp x"], "option --three="),
         (["a", "--three", "!!python/object/apply:os.abort []"], "option --three"),
-        (["a", "--switch=garbage"], "option --switch: expected true or false, found garbage"),
+        (["a", "--switch=garbage"], "option --switch='garbage': give true or false"),
         (["a", "--switch", "garbage"], "unrecognized arguments: garbage"),
         (["a", "--path", "x" * 10**5, "--count", "y" * 10**5], "option --count"),
     ],
@@ -94,33 +95,40 @@ def test_odd_values_arrive_as_they_are(words: list[str], name: str, value: objec
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs: many", "epochs"),
-        (f"epochs: {'9' * 40}", "option --epochs: a number beyond 64 bits"),
-        ("lr: .inf", "option --lr: inf is no finite number"),
-        ("weight_decay: .nan", "option --weight-decay: nan is no finite number"),
-        ("fractions: [.nan, 0.5, 0.5]", "option --fractions: nan is no finite number"),
-        ("root: {a: b}", "root"),
-        ("root: 2020-01-01", "root"),
-        ("lr: !!binary aGVsbG8=", "lr"),
-        ("head: [gat]", "head"),
-        ("progress: 2", "progress"),
-        ("recipe: [a]", "recipe"),
+        ("run: {epochs: many}", "run.epochs='many': give a whole number"),
+        (f"run: {{epochs: {'9' * 40}}}", "run.epochs=9999"),
+        ("optimizer: {lr: .inf}", "optimizer.lr=inf: give a finite number"),
+        ("optimizer: {weight_decay: .nan}", "optimizer.weight_decay=nan: give a finite number"),
+        (
+            "data: {name: csv, root: a, fractions: [.nan, 0.5, 0.5]}",
+            "data.fractions=nan: give a fin",
+        ),
+        ("data: {name: csv, root: {a: b}}", "data.root="),
+        ("data: {name: csv, root: 2020-01-01}", "data.root="),
+        ("optimizer: {lr: !!binary aGVsbG8=}", "optimizer.lr="),
+        ("head: [gat]", "head="),
+        ("run: {progress: 2}", "run.progress=2: give true or false"),
+        ("recipe: [a]", "recipe="),
+        ("epochs: 3", "unknown option 'epochs'; did you mean 'run.epochs'"),
+        ("1: 3", "unknown option '1'"),
     ],
 )
 def test_mistakes_in_a_config_file(text: str, message: str, tmp_path: Path, capsys) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=re.escape(message)):
         read_config(path)
     assert main(["train", "--config", str(path), "--output", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err
-    assert message.split(":")[0].removeprefix("option --") in error
+    assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
 def test_a_config_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
-    config = TrainConfig(data="csv", root=tmp_path / ODD, cache_folder=Path("\x1b\u202e"))
+    config = TrainConfig().with_options(
+        {"data": "csv", "data.root": tmp_path / ODD, "images.cache_folder": Path("\x1b\u202e")}
+    )
     folder = RunFolder(tmp_path)
     config.save(folder.config)
     assert folder.read_config() == config == config_from(config.to_dict())
@@ -131,12 +139,11 @@ def test_a_config_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
     [
         (["graph", "show", "g.json", "--edges", "0"], "--edges 0: must be at least 1"),
         (["graph", "show", "g.json", "--edges", "-1"], "--edges -1: must be at least 1"),
-        (["graph", "show", "g.json", "--edges", "9" * 40], "--edges: a number beyond 64 bits"),
+        (["graph", "show", "g.json", "--edges", "9" * 40], "option --edges=9999"),
         (["explain", "run", "--rows", "0"], "--rows 0: must be at least 1"),
         (["explain", "run", "--edges", "-3"], "--edges -3: must be at least 1"),
-        (["benchmark", "summary", "a", "--resamples", "0"], "--resamples 0: must be at least 1"),
-        (["benchmark", "graphs", "--resamples", "9"], "resamples=9: must be at least 100"),
-        (["benchmark", "graphs", "--resamples", "10" * 6], "resamples=101010101010: must be at m"),
+        (["benchmark", "summary", "a", "--resamples", "0"], "unknown option --resamples"),
+        (["benchmark", "graphs", "--trials", "10" * 6], "trials=101010101010: must be at most 27"),
         (["benchmark", "graphs", "--workers", "100000"], "workers=100000: must be at most 512"),
         (["benchmark", "graphs", "--seeds", "1000000000"], "seeds=1000000000: must be at most"),
         (["benchmark", "graphs", "--tuning-seeds", "0"], "tuning_seeds=0: must be at least 1"),
@@ -151,7 +158,7 @@ def test_a_config_holds_names_that_are_not_utf8(tmp_path: Path) -> None:
         (["graph", "build", "c.json", "o.json", "--edges", "1"], "unknown option --edges"),
         (["train", "--output", ""], "option --output: the value is empty"),
         (["train", "--config", ""], "option --config: the value is empty"),
-        (["train", "--seed", "9" * 40], "option --seed: a number beyond 64 bits"),
+        (["train", "--seed", "9" * 40], "run.seed=9999"),
         (["", "--help"], "unknown command ''"),
         (["graph", "shwo"], "did you mean 'show'"),
         (["benchmark", "summery"], "did you mean 'summary'"),

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from gatlabel.cli import main
-from gatlabel.cli.benchmark import _given, _parser, _passed_over
+from gatlabel.cli.benchmark import _config, _of_training, benchmark_parser
 from gatlabel.cli.parsing import parse
 from gatlabel.experiments import BenchmarkResult, benchmark_graphs
 from gatlabel.experiments.report import markdown_document
+from gatlabel.nn.options import GAT
 from gatlabel.training import TrainConfig, mlgcn
 
 ENCODER = ["--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"]
 QUICK = [
-    *("--seeds", "1", "--trials", "1", "--resamples", "100", "--workers", "1"),
-    *("--hidden", "8", "--graphs", "conditional:top_k=1", "--no-progress"),
+    *("--seeds", "1", "--trials", "1", "--workers", "1"),
+    *("--heads", "gat:hidden=8", "--graphs", "conditional:top_k=1", "--no-progress"),
 ]
 
 
@@ -53,7 +54,7 @@ def test_heads_that_take_pooled_features_and_maps(tiny_csv: Path, tmp_path: Path
 
 
 def test_end_to_end(tiny_csv: Path, tmp_path: Path) -> None:
-    more = ("--mode", "end-to-end", "--epochs", "1", "--batch-size", "8", "--hide-labels", "0.2")
+    more = ("--mode", "end-to-end", "--epochs", "1", "--batch-size", "8", "--mask-labels", "0.2")
     assert benchmark(tiny_csv, tmp_path, *more) == 0
     rows = rows_of(tmp_path)
     assert len(rows) == 5
@@ -63,7 +64,7 @@ def test_end_to_end(tiny_csv: Path, tmp_path: Path) -> None:
 
 
 def test_end_to_end_with_completion_and_its_controls(tiny_csv: Path, tmp_path: Path) -> None:
-    more = ("--mode", "end-to-end", "--epochs", "2", "--batch-size", "8", "--hide-labels", "0.5")
+    more = ("--mode", "end-to-end", "--epochs", "2", "--batch-size", "8", "--mask-labels", "0.5")
     more = (*more, "--unknown", "ignore,complete", "--heads", "linear")
     assert benchmark(tiny_csv, tmp_path, *more) == 0
     found = {(row["unknown"], row["completion"]) for row in rows_of(tmp_path)}
@@ -71,26 +72,43 @@ def test_end_to_end_with_completion_and_its_controls(tiny_csv: Path, tmp_path: P
 
 
 def test_a_config_file_brings_the_options_of_its_recipe(tmp_path: Path) -> None:
-    (tmp_path / "run.yaml").write_text("recipe: mlgcn\nlr: 0.05\n")
-    options = parse(_parser("graphs"), ["--config", str(tmp_path / "run.yaml"), "--seeds", "2"])
-    given = _given(options)
-    assert given["train"] == mlgcn(lr=0.05)
-    assert given["seeds"] == 2
+    (tmp_path / "run.yaml").write_text("recipe: mlgcn\noptimizer: {lr: 0.05}\n")
+    parser = benchmark_parser("graphs")
+    options = parse(parser, ["--config", str(tmp_path / "run.yaml"), "--seeds", "2"])
+    config = _config("graphs", options)
+    usual = {"head": "gat", "graph": "conditional", "optimizer.lr": 0.05}
+    assert config.train == mlgcn().with_options(usual)
+    assert config.seeds == 2
 
 
 def test_options_of_a_config_file_that_are_not_used_are_named() -> None:
-    assert _passed_over(TrainConfig(lr=0.1)) == []
-    head, unknown = _passed_over(TrainConfig(head="gcn", unknown="complete"))
-    assert head == "head=gcn of the config file is not used here: give --heads"
+    assert _of_training(TrainConfig().with_options({"optimizer.lr": 0.1}))[1] == []
+    given = TrainConfig().with_options({"head": "gcn", "missing.unknown": "complete"})
+    train, (head, unknown) = _of_training(given)
+    assert head == "head of the config file is not used here: give --heads"
     assert "--unknown" in unknown
+    assert train == TrainConfig()
 
 
 def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
     result = benchmark_graphs(
-        say=lambda line: None, data="csv", root=tiny_csv, graphs=["complete"], seeds=1, trials=1,
-        resamples=100, workers=1, hidden=8, progress=False, backbone="mobilenet_v3_small",
-        weights="none", image_size=32, output=tmp_path / "out", feature_cache=tmp_path / "cache",
-    )  # fmt: skip
+        graphs=["complete"],
+        heads=GAT(hidden=8),
+        seeds=1,
+        trials=1,
+        workers=1,
+        progress=False,
+        output=tmp_path / "out",
+        feature_cache=tmp_path / "cache",
+        **{"say": lambda line: None},
+        **{
+            "data": "csv",
+            "data.root": tiny_csv,
+            "encoder.backbone": "mobilenet_v3_small",
+            "encoder.weights": "none",
+            "images.size": 32,
+        },
+    )
     assert "gat · complete · edges ablated at test" in result.table()
     assert all(0 < run.values["mAP"] <= 1 for run in result.runs)
     parameters = {run.method.title: run.values["parameters"] for run in result.runs}
@@ -107,13 +125,13 @@ def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
         (["heads", "--heads", "gat,gta"], "did you mean 'gat'"),
         (["graphs", "--sedes", "3"], "did you mean '--seeds'"),
         (["graphs", "--seeds", "0"], "seeds=0: must be at least 1"),
-        (["graphs", "--trials", "40"], "trials=40: there are 27 settings"),
-        (["graphs", "--seeds", "many"], "option --seeds"),
+        (["graphs", "--trials", "40"], "trials=40: must be at most 27"),
+        (["graphs", "--seeds", "many"], "seeds='many': give a whole number"),
         (["graphs", "--train-fractions", "0.5,x"], "'x' is no number"),
         (["graphs", "--train-fractions", "2"], "at most 1"),
-        (["graphs", "--hide-labels", "1"], "below 1, or single"),
+        (["graphs", "--mask-labels", "1"], "below 1, or single"),
         (["graphs", "--unknown", "complet"], "did you mean 'complete'"),
-        (["graphs", "--data", "csv"], "needs root"),
+        (["graphs", "--data", "csv"], "data.root: needed"),
         (["graphs", "--graphs", "npmi,npmi"], "each once"),
     ],
 )
@@ -130,6 +148,6 @@ def test_help(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["benchmark", "heads", "--help"])
     text = capsys.readouterr().out
-    assert "--hide-labels" in text
+    assert "--mask-labels" in text
     assert "--backbone" in text
-    assert "--tensorboard" not in text
+    assert "--run.tensorboard" not in text

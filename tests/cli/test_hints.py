@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jsonargparse import ArgumentParser
 
 import gatlabel
 from gatlabel.cli import COMMANDS, main
+from gatlabel.cli.parsing import Parser
 
 PACKAGE = Path(gatlabel.__file__).parent
 MANUAL = sorted((PACKAGE.parent / "docs").glob("*.md"))
@@ -21,7 +21,7 @@ LEAVES = (
     *("benchmark graphs", "benchmark heads", "benchmark summary"),
 )
 ALWAYS = {"--help", "--debug"}
-OPTION = re.compile(r"(?<![\w(-])--[a-z][a-z-]*[a-z]\b(?!-)")
+OPTION = re.compile(r"(?<![\w(-])--[a-z][a-z.-]*[a-z]\b(?!-)")
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,14 @@ def options() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     with pytest.MonkeyPatch.context() as patch:
 
-        def record(parser: ArgumentParser, words: list[str]) -> None:
+        def record(parser: Parser, words: list[str], namespace: object) -> None:
             flags = {flag for action in parser._actions for flag in action.option_strings}
-            switches = {flag for flag in flags if "bool" in str(_type(parser, flag))}
-            found[command] = flags | ALWAYS | {f"--no-{flag[2:]}" for flag in switches}
+            switches = {flag for flag in flags if _type(parser, flag) is bool}
+            off = {re.sub(r"([\w-]+)$", r"no-\1", flag[2:]) for flag in switches}
+            found[command] = flags | ALWAYS | {f"--{flag}" for flag in off}
             raise KeyboardInterrupt
 
-        patch.setattr(ArgumentParser, "parse_args", record)
+        patch.setattr(Parser, "parse_args", record)
         for command in LEAVES:
             assert main(command.split()) == 130
     assert set(found) == set(LEAVES)
@@ -45,9 +46,8 @@ def options() -> dict[str, set[str]]:
     return found
 
 
-def _type(parser: ArgumentParser, flag: str) -> object:
-    action = parser._option_string_actions[flag]
-    return getattr(action, "_typehint", None) or action.type
+def _type(parser: Parser, flag: str) -> object:
+    return parser.hints.get(parser._option_string_actions[flag].dest)
 
 
 def messages() -> Iterator[tuple[str, str]]:

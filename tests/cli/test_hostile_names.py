@@ -43,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shown = [label for place, label in enumerate(LABELS) if (k * 5 + place) % 7 < 3]
             writer.writerow([name, "train" if k < 14 else "val", "|".join(shown)])
     words = ["train", "--data", "csv", "--root", str(root), "--output", str(home / f"run{ODD}")]
-    words += [*ENCODER, "--epochs", "1", "--batch-size", "7", "--hidden", "8", "--no-progress"]
+    words += [*ENCODER, "--epochs", "1", "--batch-size", "7", "--head.hidden", "8", "--no-progress"]
     assert main(words) == 0
     return home
 
@@ -157,12 +157,10 @@ def test_a_benchmark_and_its_summary(home: Path, tmp_path: Path, monkeypatch, ca
         "2",
         "--tuning-seeds",
         "1",
-        "--resamples",
-        "100",
         "--workers",
         "1",
     ]
-    words += ["--hidden", "8", "--no-progress", "--frozen-epochs", "1", "--graphs"]
+    words += ["--heads", "gat:hidden=8", "--no-progress", "--frozen-epochs", "1", "--graphs"]
     monkeypatch.chdir(tmp_path)  # so that the name of a graph begins with =
     assert main([*words, graph.name]) == 0
     summary = [
@@ -172,8 +170,6 @@ def test_a_benchmark_and_its_summary(home: Path, tmp_path: Path, monkeypatch, ca
         "--output",
         str(tmp_path / "s"),
         "--no-progress",
-        "--resamples",
-        "100",
     ]
     assert main(summary) == 0
     printed = capsys.readouterr()

@@ -45,7 +45,12 @@ def test_the_option_is_refused_where_it_has_no_effect(
 
 
 def test_the_option_of_training(celeba: Path) -> None:
-    splits = read_data(TrainConfig(data="csv", root=celeba, minus_one="absent"))
+    given = {"data": "csv", "data.root": celeba, "data.minus_one": "absent"}
+    splits = read_data(TrainConfig().with_options(given))
     assert splits.train.targets.to_dense().min() == 0
     with pytest.raises(InputError, match="minus_one=absent: not for data=voc, only for csv, json"):
-        read_data(TrainConfig(data="voc", root=celeba, minus_one="absent"))
+        read_data(
+            TrainConfig().with_options(
+                {"data": "voc", "data.root": celeba, "data.minus_one": "absent"}
+            )
+        )

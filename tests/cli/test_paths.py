@@ -72,9 +72,9 @@ COMMANDS = (
     "train --config {path}",
     "train --data csv --root {path} --output out",
     "train --data voc --root {path} --output out",
-    "train --data csv --root empty --annotations {path} --output out",
-    "train --data json --root empty --annotations {path} --output out",
-    "train --data coco --root empty --train-set {path} --output out",
+    "train --data csv --root empty --data.annotations {path} --output out",
+    "train --data json --root empty --data.annotations {path} --output out",
+    "train --data coco --root empty --data.train-set {path} --output out",
 )
 
 

@@ -13,6 +13,7 @@ from gatlabel.experiments.preparation import FrozenData, SplitFeatures, Task
 from gatlabel.experiments.splits import Roles
 from gatlabel.features import FeatureFile
 from gatlabel.labels import LabelSet
+from gatlabel.nn.options import HEADS, HeadOptions
 from gatlabel.training import TrainConfig
 
 NAMES = ("fork", "knife", "table", "cow", "grass", "car")
@@ -65,11 +66,18 @@ def benchmark(folder: Path, *, tune: bool = True) -> tuple[Task, FrozenBackend]:
     }
     roles = Roles(sources["train"], sources.get("tune"), sources["report"], "test", "made up")
     data = FrozenData(NAMES, train, tuning, report)
-    return Task("made up", NAMES, roles, ()), FrozenBackend(data, train_config(), QUICK)
+    return Task("made up", NAMES, roles, ()), FrozenBackend(data, train_config(), SMALL, QUICK)
 
 
 def train_config() -> TrainConfig:
-    return TrainConfig(hidden=8, heads=2)
+    return TrainConfig()
+
+
+#: Small heads, by name.
+SMALL: dict[str, HeadOptions] = {
+    name: kind(**{n: v for n, v in {"hidden": 8, "heads": 2}.items() if hasattr(kind, n)})
+    for name, kind in HEADS.items()
+}
 
 
 def config(output: Path, **options) -> BenchmarkConfig:
@@ -78,7 +86,6 @@ def config(output: Path, **options) -> BenchmarkConfig:
         "seeds": 2,
         "trials": 2,
         "tuning_seeds": 1,
-        "resamples": 100,
         "workers": 1,
         "progress": False,
         "train": train_config(),

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gatlabel.data.options import CSV
 from gatlabel.errors import InputError
 from gatlabel.experiments import BenchmarkConfig, make_config
 from gatlabel.experiments.protocol import protocol_of
+from gatlabel.nn.options import GAT
 from gatlabel.training import TrainConfig, resolving
 from tests.experiments.synthetic import benchmark, config
 
@@ -17,16 +19,9 @@ def test_another_automatic_encoder_makes_another_benchmark(monkeypatch) -> None:
     found = []
     for installed in (True, False):
         monkeypatch.setattr(resolving, "_installed", lambda *modules, one=installed: one)
-        train = make_config("graphs", data="scenes").fixed()["train"]
-        found.append((train["backbone"], train["stride"], train["weights"]))
-    assert found == [("efficientnet_lite0", 16, "default"), ("resnet18", 16, "none")]
-
-
-@pytest.mark.parametrize("given", [{}, {"root": None, "classes": None}])
-def test_no_path_is_no_path(given) -> None:
-    config = make_config("heads", data="scenes", **given)
-    assert config.train.root is None
-    assert config.train.classes is None
+        train = make_config("graphs", **{"data": "scenes"}).fixed()["train"]
+        found.append([train[f"encoder.{name}"] for name in ("backbone", "stride", "weights")])
+    assert found == [["efficientnet_lite0", 16, "default"], ["resnet18", 16, "none"]]
 
 
 def test_the_protocol_says_what_the_splits_were_for(tmp_path) -> None:
@@ -38,29 +33,30 @@ def test_the_protocol_says_what_the_splits_were_for(tmp_path) -> None:
 
 
 def test_what_frozen_features_leave_unused_is_named() -> None:
-    given = {"lr": 0.1, "amp": "on", "hidden": 8}
-    photographs = make_config("graphs", data="csv", root="pictures", **given)
-    assert photographs.unused() == "lr, amp; mode end-to-end uses them"
+    given = {"optimizer.lr": 0.1, "run.amp": "on", "images.size": 32}
+    photographs = make_config("graphs", data=CSV(root="pictures"), **given)
+    assert photographs.unused() == "optimizer.lr, run.amp; mode end-to-end uses them"
     assert "encoder of the scenes" in make_config("graphs", **given).unused()
     assert make_config("graphs", mode="end-to-end", **given).unused() == ""
     assert make_config("graphs").unused() == ""
 
 
-def test_what_none_of_the_heads_takes_is_named(tmp_path) -> None:
-    assert make_config("heads", lam=0.3, decoder_layers=2, self_attention=True).untaken() == ""
-    task, _ = benchmark(tmp_path)
-    train = TrainConfig(lam=0.3, layers=3, steps=1)
-    options = config(tmp_path, heads=("csra",), train=train)
-    assert options.untaken() == "layers, steps"
-    assert protocol_of(options, task, [{}], 1, [])["not taken by any head"] == "layers, steps"
+def test_heads_have_their_own_options() -> None:
+    given = make_config("heads", heads=["csra:lam=0.3", GAT(hidden=8, heads=2), "linear"])
+    assert given.heads == ("csra:lam=0.3", "gat:hidden=8,heads=2", "linear")
+    assert given.head_options["csra"].arguments() == {"heads": 1, "lam": 0.3}
+    assert given.head_options["gat"] == GAT(hidden=8, heads=2)
+    assert given.fixed()["heads"] == list(given.heads)
 
 
 def test_an_untuned_benchmark_names_its_one_setting(tmp_path) -> None:
     task, _ = benchmark(tmp_path)
     one = [{"lr": 1e-3, "weight_decay": 1.0, "shrinkage": 0.99}]
-    frozen = protocol_of(config(tmp_path, train=TrainConfig(lr=0.1)), task, one, 1, [])
+    frozen = protocol_of(
+        config(tmp_path, train=TrainConfig().with_options({"optimizer.lr": 0.1})), task, one, 1, []
+    )
     assert frozen["tuning"] == "none, for all lr 0.001, weight_decay 1, shrinkage 0.99"
-    assert frozen["not used on frozen features"].startswith("lr, but")
+    assert frozen["not used on frozen features"].startswith("optimizer.lr, but")
     whole = protocol_of(config(tmp_path, mode="end-to-end"), task, one, 1, [])
     assert whole["tuning"] == "none, the recipe's own options for all"
     assert "not used on frozen features" not in whole
@@ -68,11 +64,16 @@ def test_an_untuned_benchmark_names_its_one_setting(tmp_path) -> None:
 
 def test_a_lone_word_or_number_is_a_list_of_one() -> None:
     found = make_config(
-        "graphs", graphs="npmi", heads="gcn", hide_labels=0.5, train_fractions=1, unknown="prior"
+        "graphs",
+        graphs="npmi",
+        heads="gcn",
+        train_fractions=1,
+        unknown="prior",
+        mask_labels=0.5,
     )
     assert (found.graphs, found.heads, found.unknown) == (("npmi",), ("gcn",), ("prior",))
-    assert (found.hide_labels, found.train_fractions) == ((0.5,), (1.0,))
-    assert make_config("graphs", hide_labels="single").hide_labels == ("single",)
+    assert (found.mask_labels, found.train_fractions) == ((0.5,), (1.0,))
+    assert make_config("graphs", mask_labels="single").mask_labels == ("single",)
     assert BenchmarkConfig(graphs="npmi") == BenchmarkConfig(graphs=("npmi",))
     assert make_config("graphs", graphs=Path("pets.json")).graphs == ("pets.json",)
 
@@ -90,17 +91,21 @@ def test_numbers_may_come_from_numpy() -> None:
         ({"graphs": None}, "graphs=None: give a name"),
         ({"heads": ["gat", 2]}, "heads=2: give a name"),
         ({"heads": "gta"}, "unknown head 'gta'; did you mean 'gat'"),
+        ({"heads": "gat:lam=3"}, "heads.head.lam=3: not for heads.head=gat, only for csra"),
+        ({"heads": "gat:hidden"}, "heads=gat:hidden: write options as gat:option=value"),
+        ({"heads": ["gat", "gat:hidden=8"]}, "heads: give each once"),
+        ({"heads": "gat:start=ridge"}, "start is not for benchmarks"),
         ({"unknown": [True]}, "unknown=True: give a name"),
-        ({"hide_labels": ["0.5"]}, "hide_labels='0.5': give a number, .*, or single"),
-        ({"hide_labels": [[0.5]]}, r"hide_labels=\[0.5\]: give a number"),
+        ({"mask_labels": ["0.5"]}, "mask_labels='0.5': give a number, .*, or single"),
+        ({"mask_labels": [[0.5]]}, r"mask_labels=\[0.5\]: give a number"),
         ({"train_fractions": "0.3"}, "train_fractions='0.3': give a number"),
         ({"train_fractions": True}, "train_fractions=True: give a number"),
         ({"train_fractions": []}, "train_fractions: give at least one"),
         ({"seeds": "3"}, "seeds='3': give a whole number"),
-        ({"resamples": 200.5}, "resamples=200.5: give a whole number"),
         ({"seeds": None}, "seeds=None: give a whole number"),
         ({"trials": True}, "trials=True: give a whole number"),
-        ({"mode": "forzen"}, "unknown mode 'forzen'; did you mean 'frozen'"),
+        ({"mode": "forzen"}, "mode='forzen': give frozen or end-to-end; did you mean 'frozen'"),
+        ({"sedes": 3}, "unknown option of a benchmark 'sedes'; did you mean 'seeds'"),
     ],
 )
 def test_values_of_the_wrong_type_are_named(given, message: str) -> None:
@@ -109,15 +114,21 @@ def test_values_of_the_wrong_type_are_named(given, message: str) -> None:
 
 
 def test_another_kind_is_refused() -> None:
-    with pytest.raises(InputError, match="unknown kind 'graph'; did you mean 'graphs'"):
+    with pytest.raises(InputError, match=r"kind='graph': give .*; did you mean 'graphs'"):
         make_config("graph")
 
 
-def test_benchmarks_of_earlier_versions_go_on() -> None:
-    """Options that came later do not appear among those that decide, unless they are given."""
-    later = {"init", "minus_one", "on_nan", "max_pixels", "start"}
-    assert not later & make_config("graphs").fixed()["train"].keys()
+def test_options_that_decide_nothing_or_that_benchmarks_do_not_have() -> None:
+    decided = make_config("graphs").fixed()["train"]
+    without = {
+        "encoder.init",
+        "images.cache",
+        "run.workers",
+        "run.keep",
+        "recipe.name",
+        "head.name",
+    }
+    assert not without & decided.keys()
+    assert {"data.name", "optimizer.lr", "loss.name", "run.seed"} <= decided.keys()
     with pytest.raises(InputError, match="init=runs/a: not for benchmarks"):
-        make_config("graphs", init=Path("runs/a"))
-    with pytest.raises(InputError, match="start=ridge: not for benchmarks"):
-        make_config("graphs", start="ridge")
+        make_config("graphs", **{"encoder.init": Path("runs/a")})

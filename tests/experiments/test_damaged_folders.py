@@ -23,7 +23,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "out"
     store = Store(folder)
     targets = (np.arange(24).reshape(12, 2) % 3 == 0).astype(np.float32)
-    fixed = make_config("graphs", data="csv", root="photos").fixed()
+    fixed = make_config("graphs", **{"data": "csv", "data.root": "photos"}).fixed()
     store.begin(fixed, targets, ("cat", "dog"), np.array([4, 5]))
     methods = [Method("linear"), Method("gat", "npmi")]
     for number, method in enumerate(methods):
@@ -43,7 +43,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def summary(folder: Path) -> int:
     out = str(folder.parent / "summary")
     words = ["benchmark", "summary", str(folder), "--output", out, "--no-progress"]
-    return main([*words, "--resamples", "100"])
+    return main([*words])
 
 
 @pytest.fixture

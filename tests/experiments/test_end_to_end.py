@@ -8,24 +8,35 @@ from gatlabel.experiments import end_to_end
 from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import Condition
 from gatlabel.training import TrainConfig
+from tests.experiments.synthetic import SMALL
 
 ALL = Condition()
 
 
 @pytest.fixture
 def backend(tiny_csv: Path) -> end_to_end.EndToEndBackend:
-    train = TrainConfig(
-        data="csv", root=tiny_csv, backbone="mobilenet_v3_small", weights="none", image_size=32,
-        hidden=8, heads=2, epochs=1, batch_size=8, augmentation="none", workers=0,
-    )  # fmt: skip
-    return end_to_end.EndToEndBackend(train)
+    train = TrainConfig().with_options(
+        {
+            "data": "csv",
+            "data.root": tiny_csv,
+            "encoder.backbone": "mobilenet_v3_small",
+            "encoder.weights": "none",
+            "images.size": 32,
+            "run.epochs": 1,
+            "run.batch_size": 8,
+            "images.augmentation": "none",
+            "run.workers": 0,
+        }
+    )
+    return end_to_end.EndToEndBackend(train, SMALL)
 
 
 def test_trials_are_factors_on_the_recipe_and_judged_on_held_out_pictures(backend) -> None:
     usual = {"lr": 1.0, "weight_decay": 1.0, "shrinkage": 1.0}
     config = backend._config(Method("gat"), ALL, {**usual, "lr": 0.3}, 7)
-    assert config.lr == pytest.approx(0.3 * backend.train.lr)
-    assert (config.seed, config.keep) == (7, "last")
+    assert config.optimizer.lr == pytest.approx(0.3 * backend.train.optimizer.lr)
+    assert config.head.residual_decay == pytest.approx(0.1)
+    assert (config.run.seed, config.run.keep) == (7, "last")
     first = backend.tune(Method("gat", "conditional"), ALL, usual, 7)
     assert 0 < first <= 1
     assert backend.tune(Method("gat", "conditional"), ALL, usual, 7) == first

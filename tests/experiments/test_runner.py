@@ -25,7 +25,7 @@ from gatlabel.experiments.runner import run_on
 from gatlabel.experiments.store import Store
 from gatlabel.metrics import evaluate_scores
 from gatlabel.nn import QueryHead
-from gatlabel.training import TrainConfig
+from gatlabel.nn.options import Linear, Query
 from tests.experiments.synthetic import NAMES, QUICK, WIDTH, benchmark, config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -155,8 +155,8 @@ def test_other_options_are_refused(finished, change, message: str) -> None:
 
 def test_other_options_of_training_are_refused(finished) -> None:
     options, task, backend, _ = finished
-    other = dataclasses.replace(options, train=dataclasses.replace(options.train, hidden=4))
-    with pytest.raises(InputError, match="hidden was 8, now 4"):
+    other = dataclasses.replace(options, train=options.train.with_options({"images.size": 64}))
+    with pytest.raises(InputError, match=r"images\.size was None, now 64"):
         run_on(other, task, lambda: backend, lambda line: None)
 
 
@@ -187,29 +187,16 @@ def test_more_seeds_add_runs_to_the_old(finished, tmp_path: Path) -> None:
     ]
 
 
-def test_results_older_than_an_option_of_a_head_are_gone_on_with(finished, tmp_path) -> None:
-    options, task, _, result = finished
-    folder = shutil.copytree(options.folder, tmp_path / "old")
-    fixed = json.loads((folder / "benchmark.json").read_text())
-    for name in ("decoder_layers", "self_attention", "lam"):
-        del fixed["train"][name]
-    (folder / "benchmark.json").write_text(json.dumps(fixed))
-    old = dataclasses.replace(options, output=folder)
-    again = run_on(old, task, lambda: pytest.fail("nothing is left to run"), lambda line: None)
-    assert again.table() == result.table()
-
-
-def test_heads_take_their_options_from_training(tmp_path: Path) -> None:
+def test_heads_take_their_own_options(tmp_path: Path) -> None:
     task, backend = benchmark(tmp_path / "data")
-    heads = TrainConfig(hidden=8, heads=2, decoder_layers=2, self_attention=True, lam=0.0, steps=1)
+    query = Query(hidden=8, heads=2, layers=2, self_attention=True)
     options = config(
-        tmp_path / "out", kind="heads", heads=("csra", "query"), graphs=("complete",), trials=1,
-        seeds=1, train=heads,
+        tmp_path / "out", kind="heads", heads=("csra:lam=0.0", query), graphs=("complete",),
+        trials=1, seeds=1,
     )  # fmt: skip
-    said: list[str] = []
-    backend = dataclasses.replace(backend, train=heads)
-    result = run_on(options, task, lambda: backend, said.append)
-    assert "not taken by any of these heads: steps" in said
+    heads = {"linear": Linear(), **options.head_options}
+    backend = dataclasses.replace(backend, heads=heads)
+    result = run_on(options, task, lambda: backend, lambda line: None)
     own = QueryHead(WIDTH, 6, hidden=8, heads=2, layers=2, self_attention=True)
     parameters = {run.method.head: run.values["parameters"] for run in result.runs}
     assert parameters["query"] == parameter_count(own)
@@ -394,7 +381,7 @@ def test_hidden_labels_and_their_treatments(tmp_path: Path) -> None:
     task, backend = benchmark(tmp_path / "data")
     options = config(
         tmp_path / "out", heads=("linear",), graphs=("conditional:top_k=2",), seeds=1, trials=1,
-        hide_labels=(0.5, "single"), unknown=("ignore", "negative", "prior", "complete"),
+        mask_labels=(0.5, "single"), unknown=("ignore", "negative", "prior", "complete"),
     )  # fmt: skip
     result = run_on(options, task, lambda: backend, lambda line: None)
     assert [method.title for method in result.methods] == [

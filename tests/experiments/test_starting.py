@@ -1,6 +1,5 @@
 """The linear classifiers that frozen runs start from."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from gatlabel.experiments.outcome import Condition
 from gatlabel.features import FeatureFile
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn.heads.shared_classifier import ClassifierMixing
-from tests.experiments.synthetic import NAMES, benchmark, config, train_config
+from tests.experiments.synthetic import NAMES, SMALL, benchmark, config
 
 
 @pytest.fixture
@@ -72,7 +71,8 @@ def test_heads_held_to_it_end_there(counted, tmp_path: Path, head: str) -> None:
     method = Method(head, "conditional" if head == "gat" else "")
     scores = {}
     for start in ("ridge", "random"):
-        other = FrozenBackend(backend.data, backend.train, FitOptions(0, 0, 0, 2, 12, 16), start)
+        fit = FitOptions(0, 0, 0, 2, 12, 16)
+        other = FrozenBackend(backend.data, backend.train, SMALL, fit, start)
         scores[start] = torch.from_numpy(
             other.run(method, Condition(), options, 0, False)[0].logits
         )
@@ -99,8 +99,6 @@ def test_methods_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     _, backend = benchmark(tmp_path)
     vectors = np.random.default_rng(0).random((6, 3))
     np.savez(tmp_path / "vectors.npz", names=np.array(NAMES), vectors=vectors)
-    train = replace(train_config(), node_features=str(tmp_path / "vectors.npz"))
-    backend = replace(backend, train=train)
     held = {"lr": 1e-6, "weight_decay": 0.0, "hold": 1e9, "shrinkage": 0.9999}
     learned, reported = (
         Features(split.files["pooled"].open(), scale=1.0)[np.arange(len(split.targets))]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gatlabel.cli import main
-from gatlabel.cli.benchmark import _given, _parser
+from gatlabel.cli.benchmark import _config, benchmark_parser
 from gatlabel.cli.parsing import parse
 from gatlabel.errors import InputError
 from gatlabel.experiments import BenchmarkResult, make_config, write_report
@@ -27,6 +27,7 @@ from gatlabel.experiments.statistics import Difference, holm
 from gatlabel.experiments.store import Store
 from gatlabel.experiments.tables import methods_of
 from gatlabel.experiments.verdict import verdict
+from gatlabel.nn.options import GAT
 from tests.experiments.synthetic import benchmark, config
 from tests.experiments.test_report import Checker, comparison
 
@@ -201,11 +202,16 @@ def test_seeds_that_were_asked_for_are_waited_for(folders, tmp_path: Path) -> No
     ("kind", "options"),
     [
         ("graphs", {}),
-        ("heads", {"heads": ("gat", "csra"), "hide_labels": (0.0, "single"), "mode": "end-to-end"}),
+        ("heads", {
+            "heads": (GAT(hidden=64, heads=2), "csra:lam=0.3"), "mask_labels": (0.0, "single"),
+            "mode": "end-to-end",
+        }),
         ("graphs", {
-            "data": "csv", "root": Path("my pictures"), "fractions": (0.5, 0.25, 0.25), "trials": 3,
-            "drop_empty": True, "backbone": "resnet18", "image_size": 96, "unknown": ("complete",),
-            "mode": "end-to-end", "schedule": "step",
+            "data": "coco", "data.root": Path("my images"), "data.fractions": (0.5, 0.25, 0.25),
+            "data.drop_empty": True, "encoder.backbone": "resnet18", "images.size": 96,
+            "unknown": ("complete",), "missing.similarity_weight": 0.3, "trials": 3,
+            "graphs": ("npmi:top_k=3,threshold=0.1", "lift"),
+            "mode": "end-to-end", "optimizer.schedule": "step", "optimizer": "sgd",
         }),
     ],
 )  # fmt: skip
@@ -213,7 +219,8 @@ def test_the_command_has_the_options_it_was_begun_with(kind, options) -> None:
     fixed = json.loads(json.dumps(make_config(kind, **options).fixed()))
     words = shlex.split(command_of(fixed, Path("runs/a b"), 5))
     assert words[:3] == ["gatlabel", "benchmark", kind]
-    again = make_config(kind, **_given(parse(_parser(kind), words[3:])))
+    parser = benchmark_parser(kind)
+    again = _config(kind, parse(parser, words[3:]))
     assert json.loads(json.dumps(again.fixed())) == fixed
     assert (again.folder, again.seeds) == (Path("runs/a b"), 5)
 
@@ -281,8 +288,7 @@ def test_the_command(folders, tmp_path: Path, capsys) -> None:
     for wrong, message in (
         ([*words, "--output", str(tmp_path / "file")], "is no folder: give another"),
         ([*words, "--output", str(folders[0])], "holds the runs of a benchmark"),
-        (["benchmark", "summary"], "folders"),
-        ([*words, "--resamples", "0"], "--resamples 0: must be at least 1"),
+        (["benchmark", "summary"], "required: FOLDER"),
         (["benchmark", "summry"], "did you mean 'summary'"),
         (["benchmark", "summary", str(tmp_path)], "is no folder of a benchmark"),
     ):

@@ -24,9 +24,9 @@ from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_swap import swap_is_pending
 
 TINY = [
-    *("--train-pictures", "16", "--test-pictures", "8", "--image-size", "32", "--hidden", "8"),
+    *("--data.train-images", "16", "--data.test-images", "8", "--image-size", "32"),
     *("--batch-size", "8", "--backbone", "shufflenet_v2_x0_5", "--weights", "none"),
-    *("--head", "linear", "--compare", "no", "--progress", "false", "--epochs", "2"),
+    *("--head", "linear", "--run.compare", "no", "--progress", "false", "--epochs", "2"),
 ]
 MODES = {"count": 0, "once": 1, "full": 2, "kill": 3}
 SCENARIOS = ("new", "overwrite", "resume", "logs")
@@ -55,7 +55,7 @@ class Driver:
 
     def _prepare(self) -> None:
         if self.scenario == "logs":
-            self.words += ["--tensorboard", "true"]
+            self.words += ["--run.tensorboard", "true"]
         if self.scenario in ("new", "logs"):
             return
         words = ["train", "--output", str(self.target), *TINY]

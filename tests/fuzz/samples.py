@@ -17,7 +17,7 @@ from PIL import Image, features
 from gatlabel.deploy import export_model
 from gatlabel.errors import Interrupted
 from gatlabel.experiments.runner import run_on
-from gatlabel.training import plain, train
+from gatlabel.training import TrainConfig, plain, train
 from gatlabel.training.module import TrainingModule
 from tests.colours import write_colours
 from tests.deploy import models
@@ -62,7 +62,7 @@ class Samples:
         """A finished run on these data."""
         folder = self.folder / "run"
         if not folder.is_dir():
-            train(plain(**_OPTIONS, root=self.data, output=folder, epochs=1))
+            train(self._config(folder, 1))
         return folder
 
     @cached_property
@@ -73,7 +73,7 @@ class Samples:
             with pytest.MonkeyPatch.context() as patch:
                 _interrupt(patch, step=6)
                 with pytest.raises(Interrupted):
-                    train(plain(**_OPTIONS, root=self.data, output=folder, epochs=2))
+                    train(self._config(folder, 2))
         return folder
 
     @cached_property
@@ -96,6 +96,10 @@ class Samples:
             run_on(options, dataclasses.replace(task, name="made up"), lambda: backend, _quiet)
         return folder
 
+    def _config(self, folder: Path, epochs: int) -> TrainConfig:
+        given = {"data.root": self.data, "run.output": folder, "run.epochs": epochs}
+        return plain().with_options({**_OPTIONS, **given})
+
     def make_all(self) -> None:
         """Makes every sample now, so that several processes can share them."""
         _ = self.secret, self.data, self.run, self.begun, self.bundles, self.benchmark
@@ -103,15 +107,15 @@ class Samples:
 
 _OPTIONS = {
     "data": "csv",
-    "backbone": "shufflenet_v2_x0_5",
-    "weights": "none",
-    "image_size": 32,
-    "hidden": 8,
-    "heads": 2,
-    "batch_size": 4,
-    "workers": 0,
-    "compare": "no",
-    "progress": False,
+    "encoder.backbone": "shufflenet_v2_x0_5",
+    "encoder.weights": "none",
+    "images.size": 32,
+    "head.hidden": 8,
+    "head.heads": 2,
+    "run.batch_size": 4,
+    "run.workers": 0,
+    "run.compare": "no",
+    "run.progress": False,
 }
 
 

@@ -42,29 +42,31 @@ def test_two_thousand_steps_are_flat(tmp_path: Path, monkeypatch: pytest.MonkeyP
         seen.append(use())
 
     monkeypatch.setattr(Curves, "on_train_epoch_end", on_train_epoch_end)
-    config = plain(
-        data="csv",
-        root=root,
-        output=tmp_path / "run",
-        backbone="shufflenet_v2_x0_5",
-        weights="none",
-        image_size=32,
-        hidden=8,
-        heads=2,
-        dropout=0.1,
-        batch_size=2,
-        epochs=EPOCHS,
-        workers=2,
-        hide_labels=0.3,
-        unknown="complete",
-        patience=EPOCHS,
-        keep="best",
-        on_nan="skip",
-        tensorboard=True,
-        progress=True,
-        cache="disk",
-        cache_folder=tmp_path / "cache",
-        compare="no",
+    config = plain().with_options(
+        {
+            "data": "csv",
+            "data.root": root,
+            "run.output": tmp_path / "run",
+            "encoder.backbone": "shufflenet_v2_x0_5",
+            "encoder.weights": "none",
+            "images.size": 32,
+            "head.hidden": 8,
+            "head.heads": 2,
+            "head.dropout": 0.1,
+            "run.batch_size": 2,
+            "run.epochs": EPOCHS,
+            "run.workers": 2,
+            "missing.mask_labels": 0.3,
+            "missing.unknown": "complete",
+            "run.patience": EPOCHS,
+            "run.keep": "best",
+            "run.on_nan": "skip",
+            "run.tensorboard": True,
+            "run.progress": True,
+            "images.cache": "disk",
+            "images.cache_folder": tmp_path / "cache",
+            "run.compare": "no",
+        }
     )
     train(config)
     assert len(seen) == EPOCHS

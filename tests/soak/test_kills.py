@@ -20,19 +20,20 @@ pytestmark = [pytest.mark.soak, pytest.mark.slow]
 
 COMMON = (
     "--data csv --backbone shufflenet_v2_x0_5 --weights none --image-size 32 --batch-size 4 "
-    "--epochs 4 --workers 0 --no-progress --compare no"
+    "--epochs 4 --workers 0 --no-progress --run.compare no"
 )
-GAT = "--hidden 8 --heads 2"
+GAT = "--head.hidden 8 --head.heads 2"
 CONFIGURATIONS = {
-    "dropout": f"{GAT} --dropout 0.5 --augmentation strong",
+    "dropout": f"{GAT} --head.dropout 0.5 --images.augmentation strong",
     "stochastic depth": "--head linear --backbone efficientnet_b0",
-    "workers": f"{GAT} --dropout 0.3",  # 0, then 2, then 0 again
-    "averaging": f"{GAT} --ema 0.9",
-    "completion": f"{GAT} --hide-labels 0.5 --unknown complete",
-    "early stopping": f"{GAT} --patience 2 --epochs 6 --keep best",
-    "bf16": f"{GAT} --amp on",
-    "step schedule": f"{GAT} --schedule step --step-epochs 1 --optimizer sgd --lr 0.01",
-    "query": "--head query --hidden 8 --heads 2",
+    "workers": f"{GAT} --head.dropout 0.3",  # 0, then 2, then 0 again
+    "averaging": f"{GAT} --optimizer.ema 0.9",
+    "completion": f"{GAT} --missing.mask-labels 0.5 --missing.unknown complete",
+    "early stopping": f"{GAT} --run.patience 2 --epochs 6 --keep best",
+    "bf16": f"{GAT} --run.amp on",
+    "step schedule": f"{GAT} --optimizer.schedule step --optimizer.schedule.epochs 1 --lr 0.01 "
+    "--optimizer sgd",
+    "query": "--head query --head.hidden 8 --head.heads 2",
 }
 KILLS = int(os.environ.get("GATLABEL_KILLS", "6"))  # of each configuration
 

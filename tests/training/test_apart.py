@@ -11,11 +11,27 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
 from gatlabel.training.fitting import fit
 
-CONFIG = TrainConfig(
-    data="scenes", train_pictures=24, test_pictures=8, image_size=32, backbone="resnet18",
-    weights="none", head="conditioned", hidden=16, heads=2, epochs=2, batch_size=8, encoder_lr=1.0,
-    lr=0.01, clip_gradient=0.05, keep="last", progress=False, device="cpu",
-)  # fmt: skip
+CONFIG = TrainConfig().with_options(
+    {
+        "data": "scenes",
+        "data.train_images": 24,
+        "data.test_images": 8,
+        "images.size": 32,
+        "encoder.backbone": "resnet18",
+        "encoder.weights": "none",
+        "head": "conditioned",
+        "head.hidden": 16,
+        "head.heads": 2,
+        "run.epochs": 2,
+        "run.batch_size": 8,
+        "optimizer.encoder_lr": 1.0,
+        "optimizer.lr": 0.01,
+        "optimizer.clip_gradient": 0.05,
+        "run.keep": "last",
+        "run.progress": False,
+        "run.device": "cpu",
+    }
+)
 
 
 def trained(edges: bool) -> dict[str, torch.Tensor]:
@@ -25,7 +41,7 @@ def trained(edges: bool) -> dict[str, torch.Tensor]:
     pairs = [(a, b) for a in names[:6] for b in names[:6] if a != b]
     graph = LabelGraph.from_edges(pairs if edges else [], names=names)
     torch.manual_seed(0)
-    model = build_model(config, graph, "conditioned")
+    model = build_model(config, graph)
     with torch.no_grad():
         model.head.messages.out.normal_()
     rows = fit(model, config, loaders(splits, model, config), None)

@@ -15,36 +15,36 @@ from gatlabel.training import TrainConfig, data
 from gatlabel.training.building import build_model, check_batches
 from gatlabel.training.data import checked_workers
 
-QUICK = {"backbone": "mobilenet_v3_small", "weights": "none", "image_size": 32}
+QUICK = {"encoder.backbone": "mobilenet_v3_small", "encoder.weights": "none", "images.size": 32}
 COUNTS = Cooccurrence.from_targets(np.eye(3), ["a", "b", "c"])
 
 
 def built(**options: Any) -> tuple[MultiLabelClassifier, TrainConfig]:
-    config = TrainConfig(**{**QUICK, "head": "linear", **options})
-    return build_model(config, COUNTS.graph("identity"), "linear"), config
+    config = TrainConfig().with_options({**QUICK, "head": "linear", **options})
+    return build_model(config, COUNTS.graph("identity")), config
 
 
 @pytest.mark.parametrize(("name", "size"), [("squeezenet1_1", 16), ("alexnet", 62)])
 def test_pictures_that_an_encoder_does_not_take_are_refused(name: str, size: int) -> None:
     message = f"image_size={size}: encoder {name!r} does not take pictures of {size} pixels"
     with pytest.raises(InputError, match=message) as caught:
-        built(backbone=name, image_size=size)
+        built(**{"encoder.backbone": name, "images.size": size})
     assert "\n" not in str(caught.value)
-    assert built(backbone=name, image_size=64)[0].image_size == 64
+    assert built(**{"encoder.backbone": name, "images.size": 64})[0].image_size == 64
 
 
 def test_batch_norms_can_only_be_frozen_where_there_are_some() -> None:
     message = "freeze=norms: the encoder squeezenet1_1 has no batch norms to freeze"
     with pytest.raises(InputError, match=message):
-        built(backbone="squeezenet1_1", image_size=64, freeze="norms")
+        built(**{"encoder.backbone": "squeezenet1_1", "images.size": 64, "encoder.freeze": "norms"})
 
 
 @pytest.mark.parametrize(("batch_size", "pictures"), [(1, 24), (8, 1), (1, 1)])
 def test_batches_of_one_do_not_go_through_batch_norm(batch_size: int, pictures: int) -> None:
-    model, config = built(batch_size=batch_size)
+    model, config = built(**{"run.batch_size": batch_size})
     before = {name: value.clone() for name, value in model.state_dict().items()}
     drawn = torch.random.get_rng_state()
-    message = rf"batch_size={batch_size} with {pictures} training pictures makes batches of one"
+    message = rf"batch_size={batch_size} with {pictures} training images makes batches of one"
     with pytest.raises(InputError, match=message):
         check_batches(model, config, pictures)
     assert torch.equal(torch.random.get_rng_state(), drawn)
@@ -54,15 +54,15 @@ def test_batches_of_one_do_not_go_through_batch_norm(batch_size: int, pictures: 
 @pytest.mark.parametrize(
     "options",
     [
-        {"freeze": "norms"},  # which then use what they know
-        {"freeze": "encoder"},
-        {"image_size": 64},  # a map of more than one cell
-        {"backbone": "squeezenet1_1", "image_size": 64},  # which has no batch norms
-        {"batch_size": 2},
+        {"encoder.freeze": "norms"},  # which then use what they know
+        {"encoder.freeze": "encoder"},
+        {"images.size": 64},  # a map of more than one cell
+        {"encoder.backbone": "squeezenet1_1", "images.size": 64},  # which has no batch norms
+        {"run.batch_size": 2},
     ],
 )
 def test_batches_that_can_be_learned_from_are_taken(options: dict[str, Any]) -> None:
-    model, config = built(**{"batch_size": 1, **options})
+    model, config = built(**{"run.batch_size": 1, **options})
     check_batches(model, config, 5)
 
 
@@ -79,10 +79,10 @@ def test_workers_that_a_machine_cannot_carry_are_refused(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--image-size", "1"], "image_size=1: must be at least 8"),
+        (["--image-size", "1"], "images.size=1: must be at least 8"),
         (["--workers", "100000"], "workers=100000: this machine has"),
-        (["--batch-size", "1", "--recipe", "plain"], "batch_size=1 with 16 training pictures"),
-        (["--loss", "bce", "--clip", "0.3"], "clip=0.3: not for loss=bce, only for asl"),
+        (["--batch-size", "1", "--recipe", "plain"], "batch_size=1 with 16 training images"),
+        (["--loss", "bce", "--loss.clip", "0.3"], "loss.clip=0.3: not for loss=bce, only for asl"),
         (["--epochs", "9" * 40], "epochs"),
         (["--lr", "nan"], "lr"),
     ],

@@ -3,7 +3,8 @@
 import pytest
 
 from gatlabel.errors import InputError
-from gatlabel.training.clock import Clock, seconds_of
+from gatlabel.training.clock import Clock
+from gatlabel.training.options import seconds_of
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,19 @@ def trained(root: Path, **options) -> MultiLabelClassifier:
     trunk = nn.Sequential(nn.Conv2d(3, 6, 8, stride=8), nn.ReLU())
     encoder = Encoder.from_module(trunk, 6, image_size=32)
     model = MultiLabelClassifier(encoder, LinearHead(6, 3), ["blue", "green", "red"])
-    config = TrainConfig(
-        data="csv", root=root, image_size=32, augmentation="none", epochs=2, batch_size=8,
-        workers=0, progress=False, **options,
-    )  # fmt: skip
+    config = TrainConfig().with_options(
+        {
+            "data": "csv",
+            "data.root": root,
+            "images.size": 32,
+            "images.augmentation": "none",
+            "run.epochs": 2,
+            "run.batch_size": 8,
+            "run.workers": 0,
+            "run.progress": False,
+            **options,
+        }
+    )
     torch.manual_seed(1)
     fit(model, config, loaders(read_csv(root), model, config), None)
     return model
@@ -36,7 +45,7 @@ def trained(root: Path, **options) -> MultiLabelClassifier:
 
 @pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
 def test_compiled_training_gives_the_same_model(tiny_csv: Path) -> None:
-    plain, other = trained(tiny_csv), trained(tiny_csv, compile=True)
+    plain, other = trained(tiny_csv), trained(tiny_csv, **{"run.compile": True})
     assert other.state_dict().keys() == plain.state_dict().keys()
     for name, tensor in plain.state_dict().items():
         torch.testing.assert_close(other.state_dict()[name], tensor, atol=1e-4, rtol=1e-3)
@@ -62,4 +71,4 @@ def test_a_failing_compiler_is_named(tiny_csv: Path, monkeypatch) -> None:
 
     monkeypatch.setattr(nn.Module, "compile", fail)
     with pytest.raises(InputError, match=r"compile: torch.compile failed .*C\+\+ compiler"):
-        trained(tiny_csv, compile=True)
+        trained(tiny_csv, **{"run.compile": True})

@@ -17,19 +17,19 @@ from gatlabel.training.fitting import fit
 
 QUICK = {
     "data": "csv",
-    "backbone": "mobilenet_v3_small",
-    "weights": "none",
-    "image_size": 32,
-    "hidden": 8,
-    "batch_size": 4,
-    "augmentation": "none",
-    "progress": False,
-    "workers": 0,
+    "encoder.backbone": "mobilenet_v3_small",
+    "encoder.weights": "none",
+    "images.size": 32,
+    "head.hidden": 8,
+    "run.batch_size": 4,
+    "images.augmentation": "none",
+    "run.progress": False,
+    "run.workers": 0,
 }
 
 
 def options(root: Path, **changes) -> TrainConfig:
-    return plain(**{**QUICK, "root": root, **changes})
+    return plain().with_options({**QUICK, "data.root": root, **changes})
 
 
 class Witness(Complete):
@@ -53,8 +53,8 @@ class Drift(Completion):
 
 def test_hiding_touches_training_only_and_is_noted(tiny_csv: Path) -> None:
     plain = read_data(options(tiny_csv))
-    half = read_data(options(tiny_csv, hide_labels=0.5))
-    single = read_data(options(tiny_csv, hide_labels="single"))
+    half = read_data(options(tiny_csv, **{"missing.mask_labels": 0.5}))
+    single = read_data(options(tiny_csv, **{"missing.mask_labels": "single"}))
     assert (np.asarray(half.train.targets) == -1).mean() == pytest.approx(0.5)
     assert (np.asarray(single.train.targets) == 1).sum(axis=1).tolist() == [1] * len(single.train)
     for spoilt in (half, single):
@@ -62,16 +62,17 @@ def test_hiding_touches_training_only_and_is_noted(tiny_csv: Path) -> None:
         assert len(spoilt.notes) == len(plain.notes) + 1
     assert "50% of the known training labels were masked (seed 0)" in half.notes[-1]
     assert np.array_equal(
-        half.train.targets, read_data(options(tiny_csv, hide_labels=0.5)).train.targets
+        half.train.targets,
+        read_data(options(tiny_csv, **{"missing.mask_labels": 0.5})).train.targets,
     )
-    other = read_data(options(tiny_csv, hide_labels=0.5, seed=1))
+    other = read_data(options(tiny_csv, **{"missing.mask_labels": 0.5, "run.seed": 1}))
     assert not np.array_equal(half.train.targets, other.train.targets)
 
 
 @pytest.mark.parametrize("share", [-0.5, 1.0, 3])
 def test_a_wrong_share_is_refused(tiny_csv: Path, share: float) -> None:
     with pytest.raises(InputError, match="or single"):
-        options(tiny_csv, hide_labels=share)
+        options(tiny_csv, **{"missing.mask_labels": share})
 
 
 @pytest.mark.parametrize("hidden", ["single", "0.25"])
@@ -82,8 +83,16 @@ def test_the_command_line_hides_and_completes(
 
     words = ["train", "--data", "csv", "--root", str(tiny_csv), "--output", str(tmp_path / "run")]
     words += ["--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"]
-    words += ["--epochs", "1", "--hidden", "8", "--no-progress", "--unknown", "complete"]
-    assert main([*words, "--hide-labels", hidden]) == 0
+    words += [
+        "--epochs",
+        "1",
+        "--head.hidden",
+        "8",
+        "--no-progress",
+        "--missing.unknown",
+        "complete",
+    ]
+    assert main([*words, "--missing.mask-labels", hidden]) == 0
     counts = json.loads((tmp_path / "run" / "counts.json").read_text())
     present = {"single": 16}.get(hidden)
     if present is not None:
@@ -93,13 +102,22 @@ def test_the_command_line_hides_and_completes(
 
 
 def test_every_epoch_tells_the_logits_of_every_picture(tiny_csv: Path) -> None:
-    config = options(tiny_csv, hide_labels=0.5, epochs=2, freeze="encoder", lr=1e-9, ema=0)
+    config = options(
+        tiny_csv,
+        **{
+            "missing.mask_labels": 0.5,
+            "run.epochs": 2,
+            "encoder.freeze": "encoder",
+            "optimizer.lr": 1e-9,
+            "optimizer.ema": 0,
+        },
+    )
     config = config.resolved()
     splits = read_data(config)
     from gatlabel.graph import Cooccurrence
 
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
-    model = build_model(config, counts.graph("identity"), "linear")
+    model = build_model(config, counts.graph("identity"))
     witness = Witness(splits.train.targets.to_dense())
     batches = loaders(splits, model, config)
     fit(model, config, batches, None, completion=witness)
@@ -114,7 +132,9 @@ def test_every_epoch_tells_the_logits_of_every_picture(tiny_csv: Path) -> None:
 
 def test_training_uses_the_completed_targets(tiny_csv: Path, tmp_path: Path) -> None:
     """Filled in with 0 and 1 by a treatment, a run equals one on the filled-in labels."""
-    config = options(tiny_csv, hide_labels=0.5, epochs=1, unknown="negative").resolved()
+    config = options(
+        tiny_csv, **{"missing.mask_labels": 0.5, "run.epochs": 1, "missing.unknown": "negative"}
+    ).resolved()
     splits = read_data(config)
     from gatlabel.data import DataSplits
     from gatlabel.graph import Cooccurrence
@@ -129,7 +149,7 @@ def test_training_uses_the_completed_targets(tiny_csv: Path, tmp_path: Path) -> 
         (splits.train, None),
     ):
         torch.manual_seed(0)
-        model = build_model(config, graph, "linear")
+        model = build_model(config, graph)
         used = DataSplits("tiny", part, splits.val)
         fit(model, config, loaders(used, model, config), None, completion=completion)
         heads.append(model.head.classifier()[0].detach())
@@ -141,8 +161,15 @@ def test_a_run_resumes_with_its_completed_targets(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(UNKNOWN, "complete", Drift)
-    shared = {"hide_labels": 0.5, "unknown": "complete", "schedule": "constant", "lr": 1e-2}
-    whole = train(options(tiny_csv, epochs=4, output=tmp_path / "whole", **shared))
+    shared = {
+        "missing.mask_labels": 0.5,
+        "missing.unknown": "complete",
+        "optimizer.schedule": "constant",
+        "optimizer.lr": 1e-2,
+    }
+    whole = train(
+        options(tiny_csv, **shared, **{"run.epochs": 4, "run.output": tmp_path / "whole"})
+    )
     metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
     assert metrics["protocol"]["unknown labels"].endswith("complete")
     interrupted = train_part(tiny_csv, tmp_path / "part", shared)
@@ -155,7 +182,15 @@ def test_the_checkpoint_holds_what_the_epoch_completed(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(UNKNOWN, "complete", Drift)
-    config = options(tiny_csv, epochs=1, hide_labels=0.5, unknown="complete", output=tmp_path / "r")
+    config = options(
+        tiny_csv,
+        **{
+            "run.epochs": 1,
+            "missing.mask_labels": 0.5,
+            "missing.unknown": "complete",
+            "run.output": tmp_path / "r",
+        },
+    )
     train(config)
     state = torch.load(tmp_path / "r" / "checkpoints" / "last.ckpt", weights_only=True)
     known = read_data(config).train.targets.to_dense()
@@ -176,7 +211,7 @@ def train_part(root: Path, folder: Path, shared: dict) -> RunResult:
         if trainer.current_epoch == 2:
             raise StopError
 
-    config = options(root, epochs=4, output=folder, **shared)
+    config = options(root, **shared, **{"run.epochs": 4, "run.output": folder})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting.Curves, "on_train_epoch_end", interrupted)
         with pytest.raises(StopError):

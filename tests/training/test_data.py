@@ -1,6 +1,5 @@
 """The options of a run reach the readers, each under the reader's own name."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ import pytest
 import yaml
 
 from gatlabel.cli import main
+from gatlabel.data.options import CSV, DATA
 from gatlabel.data.splits import FRACTIONS
 from gatlabel.errors import InputError
 from gatlabel.training import TrainConfig
 from gatlabel.training.config import read_options
-from gatlabel.training.data import ONLY_FOR, read_data
-from gatlabel.training.options import config_from
+from gatlabel.training.data import read_data
+from gatlabel.training.recipes import config_from
 from tests.data.pictures import save_picture
 from tests.data.test_coco_reader import write_coco
 from tests.data.test_voc_reader import SETS, write_voc
@@ -23,7 +23,7 @@ from tests.data.test_voc_reader import SETS, write_voc
 
 def config(**options: Any) -> TrainConfig:
     """As it comes back from a run folder: through YAML."""
-    text = yaml.safe_dump(TrainConfig(**options).to_dict())
+    text = yaml.safe_dump(TrainConfig().with_options(options).to_dict())
     return config_from(yaml.safe_load(text))
 
 
@@ -39,77 +39,148 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_csv_options(table: Path) -> None:
-    options = {"annotations": Path("list.csv"), "delimiter": ";", "image_column": "picture"}
-    options |= {"split_column": "kind", "unknown_column": "unsure", "difficult_column": "hard"}
-    splits = read_data(config(data="csv", root=table, label_columns=("cat", "dog"), **options))
+    options = {
+        "data.annotations": Path("list.csv"),
+        "data.delimiter": ";",
+        "data.image_column": "picture",
+    }
+    options |= {
+        "data.split_column": "kind",
+        "data.unknown_column": "unsure",
+        "data.difficult_column": "hard",
+    }
+    splits = read_data(
+        config(
+            **options, **{"data": "csv", "data.root": table, "data.label_columns": ("cat", "dog")}
+        )
+    )
     assert splits.labels.names == ("cat", "dog")
     np.testing.assert_array_equal(
         np.asarray(splits.train.targets)[:4], [[-1, 1], [1, 1], [-1, 1], [1, 1]]
     )
     negative = read_data(
-        config(data="csv", root=table, label_columns=("cat",), difficult="negative", **options)
+        config(
+            **options,
+            **{
+                "data": "csv",
+                "data.root": table,
+                "data.label_columns": ("cat",),
+                "data.difficult": "negative",
+            },
+        )
     )
     assert np.asarray(negative.train.targets)[0, 0] == 0
 
 
 def test_groups_stay_together(table: Path) -> None:
-    options = {"annotations": Path("list.csv"), "delimiter": ";", "image_column": "picture"}
-    options |= {"label_columns": ("dog",), "group_column": "cat"}
+    options = {
+        "data.annotations": Path("list.csv"),
+        "data.delimiter": ";",
+        "data.image_column": "picture",
+    }
+    options |= {"data.label_columns": ("dog",), "data.group_column": "cat"}
     fractions = (0.5, 0.5, 0.0)
-    halves = config(data="csv", root=table, split_column=None, fractions=fractions, **options)
+    halves = config(
+        **options,
+        **{
+            "data": "csv",
+            "data.root": table,
+            "data.split_column": None,
+            "data.fractions": fractions,
+        },
+    )
     splits = read_data(halves)
     assert [set(splits.train.groups), set(splits.val.groups)] in ([{"0"}, {"1"}], [{"1"}, {"0"}])
-    own = read_data(config(data="csv", root=table, split_column="kind", **options))
+    own = read_data(
+        config(**options, **{"data": "csv", "data.root": table, "data.split_column": "kind"})
+    )
     assert any("2 groups have images in train and in val ('0', '1')" in n for n in own.notes)
     with pytest.raises(InputError, match="group_column=cat: not for data=voc, only for csv, json"):
-        read_data(config(data="voc", root=table, group_column="cat"))
+        read_data(config(**{"data": "voc", "data.root": table, "data.group_column": "cat"}))
 
 
 def test_fractions_where_the_data_has_no_split(table: Path) -> None:
-    options = {"annotations": Path("list.csv"), "delimiter": ";", "image_column": "picture"}
+    options = {
+        "data.annotations": Path("list.csv"),
+        "data.delimiter": ";",
+        "data.image_column": "picture",
+    }
     halves = config(
-        data="csv", root=table, label_columns=("cat",), split_column=None,
-        unknown_column="unsure", fractions=(0.5, 0.25, 0.25), **options,
-    )  # fmt: skip
+        **options,
+        **{
+            "data": "csv",
+            "data.root": table,
+            "data.label_columns": ("cat",),
+            "data.split_column": None,
+            "data.unknown_column": "unsure",
+            "data.fractions": (0.5, 0.25, 0.25),
+        },
+    )
     assert [len(source) for _, source in read_data(halves).items()] == [6, 3, 3]
-    assert TrainConfig().fractions == FRACTIONS
+    assert CSV.fractions == FRACTIONS
 
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.5, -0.25, -0.25)])
 def test_fractions_are_shares(fractions: tuple[float, float, float]) -> None:
-    with pytest.raises(InputError, match="fractions"):
-        TrainConfig(fractions=fractions)
+    with pytest.raises(InputError, match=r"^fractions"):
+        CSV(root="photos", fractions=fractions)
 
 
 def test_voc_image_sets(tmp_path: Path) -> None:
     write_voc(tmp_path / "VOCdevkit" / "VOC2007", SETS)
-    splits = read_data(config(data="voc", root=tmp_path))
+    splits = read_data(config(**{"data": "voc", "data.root": tmp_path}))
     assert [len(source) for _, source in splits.items()] == [2, 1, 1]
     splits = read_data(
-        config(data="voc", root=tmp_path, train_set="trainval", val_set="test", test_set="x")
+        config(
+            **{
+                "data": "voc",
+                "data.root": tmp_path,
+                "data.train_set": "trainval",
+                "data.val_set": "test",
+                "data.test_set": "x",
+            }
+        )
     )
     assert [len(source) for _, source in splits.items()] == [3, 1]
     with pytest.raises(InputError, match=r"trainvl.*'trainval'"):
-        read_data(config(data="voc", root=tmp_path, train_set="trainvl"))
+        read_data(config(**{"data": "voc", "data.root": tmp_path, "data.train_set": "trainvl"}))
 
 
 def test_voc_validation_pictures_cut_from_training(tmp_path: Path) -> None:
     pictures = {f"{k:06}": [("dog", 0)] for k in range(20)}
     write_voc(tmp_path / "VOCdevkit" / "VOC2007", {"trainval": pictures})
-    splits = read_data(config(data="voc", root=tmp_path, train_set="trainval", val_set="no"))
+    splits = read_data(
+        config(
+            **{
+                "data": "voc",
+                "data.root": tmp_path,
+                "data.train_set": "trainval",
+                "data.val_set": "no",
+            }
+        )
+    )
     assert len(splits.train) + len(splits.val) == 20
     assert 0 < len(splits.val) < 10
 
 
 def test_coco_files_crowds_and_empty_pictures(tmp_path: Path) -> None:
     write_coco(tmp_path)
-    whole = read_data(config(data="coco", root=tmp_path, crowd="unknown"))
+    whole = read_data(config(**{"data": "coco", "data.root": tmp_path, "data.crowd": "unknown"}))
     np.testing.assert_array_equal(whole.train.targets, [[1, -1, 0], [0, 0, 0]])
-    assert len(read_data(config(data="coco", root=tmp_path, drop_empty=True)).train) == 1
+    assert (
+        len(
+            read_data(
+                config(**{"data": "coco", "data.root": tmp_path, "data.drop_empty": True})
+            ).train
+        )
+        == 1
+    )
     (tmp_path / "train2017").rename(tmp_path / "photos")
     train = "annotations/instances_train2017.json"
-    named = config(data="coco", root=tmp_path, images="photos", train_set=train)
-    halves = dataclasses.replace(named, fractions=(0.5, 0.5, 0.0))
+    named = config(
+        **{"data": "coco", "data.root": tmp_path, "data.images": "photos", "data.train_set": train}
+    )
+    halves = named.with_options({"data.fractions": (0.5, 0.5, 0.0)})
     splits = read_data(halves)
     assert {*splits.train.ids, *splits.val.ids} == {"photos/a.jpg", "photos/b.jpg"}
 
@@ -120,55 +191,61 @@ def test_json_lists(tmp_path: Path) -> None:
         (tmp_path / f"{part}.json").write_text(json.dumps(entries))
         for entry in entries:
             save_picture(tmp_path / "photos" / str(entry["img_path"]))
-    files = {f"{part}_set": f"{part}.json" for part in ("train", "val", "test")}
-    splits = read_data(config(data="json", root=tmp_path, images="photos", **files))
-    assert [len(source) for _, source in splits.items()] == [4, 2, 1]
-    with pytest.raises(InputError, match="annotations and train_set"):
-        read_data(config(data="json", root=tmp_path, annotations=Path("train.json"), **files))
-
-
-@pytest.mark.parametrize("name", sorted(ONLY_FOR))
-def test_an_option_of_other_data_is_refused(name: str, tmp_path: Path) -> None:
-    other = next(
-        (kind for kind in ("csv", "voc", "coco", "json") if kind not in ONLY_FOR[name]), "scenes"
+    files = {f"data.{part}_set": f"{part}.json" for part in ("train", "val", "test")}
+    splits = read_data(
+        config(**files, **{"data": "json", "data.root": tmp_path, "data.images": "photos"})
     )
-    value: Any = {
-        "fractions": (0.5, 0.25, 0.25), "label_columns": ("a",), "minus_one": "absent",
-    }.get(name, 0.5 if "scene" in name else "negative")  # fmt: skip
-    value = True if name in ("download", "drop_empty") else 64 if name == "scene_size" else value
-    value = tmp_path if name in ("root", "annotations", "classes") else value
-    options = {"root": tmp_path, "data": other, name: value}
-    if other == "scenes" and name != "root":
-        del options["root"]
-    with pytest.raises(InputError, match=rf"{name}=.* not for data={other}"):
-        read_data(TrainConfig(**options))
+    assert [len(source) for _, source in splits.items()] == [4, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        (name, other)
+        for name in sorted({n for kind in DATA.values() for n in kind.__dataclass_fields__})
+        if (other := next((o for o, kind in DATA.items() if not hasattr(kind, name)), ""))
+    ],
+)
+def test_an_option_of_other_data_is_refused(name: str, other: str, tmp_path: Path) -> None:
+    root = {} if other == "scenes" else {"data.root": tmp_path}
+    with pytest.raises(InputError, match=rf"^data\.{name}=7: not for data={other}, only for"):
+        TrainConfig().with_options({"data": other, **root, f"data.{name}": 7})
 
 
 def test_evaluate_takes_the_options_of_the_data(table: Path, capsys: Any) -> None:
     quick = ["--backbone", "mobilenet_v3_small", "--weights", "none", "--image-size", "32"]
-    words = ["--annotations", "list.csv", "--delimiter", ";", "--image-column", "picture"]
-    words += ["--split-column", "kind", "--label-columns", "[cat,dog]"]
-    words += ["--unknown-column", "unsure", "--data", "csv", "--root", str(table)]
+    words = [
+        "--data.annotations",
+        "list.csv",
+        "--data.delimiter",
+        ";",
+        "--data.image-column",
+        "picture",
+    ]
+    words += ["--data.split-column", "kind", "--data.label-columns", "[cat,dog]"]
+    words += ["--data.unknown-column", "unsure", "--data", "csv", "--root", str(table)]
     run = table / "run"
     made = ["train", *words, *quick, "--epochs", "1", "--no-progress", "--output", str(run)]
     assert main(made) == 0
-    assert read_options(run / "config.yaml")["label_columns"] == ["cat", "dog"]
+    assert read_options(run / "config.yaml")["data"]["label_columns"] == ["cat", "dog"]
     capsys.readouterr()
     assert main(["evaluate", str(run), *words, "--split", "train", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["split"] == "train"
 
 
 def test_scenes_options_and_label_noise() -> None:
-    small = {"train_pictures": 60, "test_pictures": 8}
+    small = {"data.train_images": 60, "data.test_images": 8}
     plain = read_data(config(**small))
-    changed = read_data(config(**small, scene_hidden=0.0, scene_size=48, scene_strength=0.5))
+    changed = read_data(
+        config(**small, **{"data.hidden": 0.0, "data.size": 48, "data.strength": 0.5})
+    )
     assert changed.train.load(0).shape == (3, 48, 48)
     assert any("hidden 0.0" in note for note in changed.notes)
-    noisy = read_data(config(**small, label_noise=0.3))
+    noisy = read_data(config(**small, **{"missing.label_noise": 0.3}))
     assert (np.asarray(noisy.train.targets) != plain.train.targets).any()
     np.testing.assert_array_equal(noisy.val.targets, plain.val.targets)
     np.testing.assert_array_equal(
         np.asarray(noisy.train.targets).sum(0), np.asarray(plain.train.targets).sum(0)
     )
     assert any(note.startswith("30% of each label's") for note in noisy.notes)
-    assert config(**small, scene_size=48).resolved().image_size == 48
+    assert config(**small, **{"data.size": 48}).resolved().images.size == 48

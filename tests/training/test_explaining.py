@@ -22,23 +22,35 @@ def given(tmp_path: Path) -> dict[str, Path]:
     """Files that a run is given."""
     files = {
         "graph": tmp_path / "edges.csv",
-        "node_features": tmp_path / "vectors.txt",
-        "weights": tmp_path / "encoder.pth",
+        "head.node_features": tmp_path / "vectors.txt",
+        "encoder.weights": tmp_path / "encoder.pth",
     }
     files["graph"].write_text("blue,red,0.9\ngreen,red,0.2\nred,blue,0.4\ngreen,blue,0.3\n")
-    files["node_features"].write_text("red 1 .2 .1\ngreen .1 1 0\nblue .3 .2 1\n")
-    torch.save(create_encoder("mobilenet_v3_small").trunk.state_dict(), files["weights"])
+    files["head.node_features"].write_text("red 1 .2 .1\ngreen .1 1 0\nblue .3 .2 1\n")
+    torch.save(create_encoder("mobilenet_v3_small").trunk.state_dict(), files["encoder.weights"])
     return files
 
 
 @pytest.fixture
 def run(tiny_csv: Path, tmp_path: Path, given: dict[str, Path]) -> Path:
     options = {name: str(path) for name, path in given.items()}
-    config = TrainConfig(
-        data="csv", root=tiny_csv, output=tmp_path / "run", backbone="mobilenet_v3_small",
-        image_size=32, epochs=1, batch_size=8, hidden=16, heads=2, seed=3, progress=False,
-        device="cpu", **options,
-    )  # fmt: skip
+    config = TrainConfig().with_options(
+        {
+            "data": "csv",
+            "data.root": tiny_csv,
+            "run.output": tmp_path / "run",
+            "encoder.backbone": "mobilenet_v3_small",
+            "images.size": 32,
+            "run.epochs": 1,
+            "run.batch_size": 8,
+            "head.hidden": 16,
+            "head.heads": 2,
+            "run.seed": 3,
+            "run.progress": False,
+            "run.device": "cpu",
+            **options,
+        }
+    )
     train(config)
     return tmp_path / "run"
 
@@ -48,8 +60,8 @@ def test_the_start_is_that_of_the_run_without_the_files_it_was_given(
 ) -> None:
     folder = RunFolder(run)
     config, counts = folder.read_config(), Cooccurrence.load(folder.counts)
-    torch.manual_seed(config.seed)  # as train() makes it, from the files
-    start = build_model(config, build_graph(config, counts), "gat").head.eval()
+    torch.manual_seed(config.run.seed)  # as train() makes it, from the files
+    start = build_model(config, build_graph(config, counts)).head.eval()
     assert isinstance(start, GATHead)
     _, attention = start.attention()
     with_files = explain_run(run)

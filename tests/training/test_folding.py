@@ -13,18 +13,30 @@ from gatlabel.training import auto, fitting, plain, train
 from gatlabel.training.data import read_data
 from gatlabel.training.out_of_fold import OutOfFold
 
-QUICK = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "progress": False, "image_size": 32}
+QUICK = {
+    "encoder.backbone": "shufflenet_v2_x0_5",
+    "encoder.weights": "none",
+    "run.progress": False,
+    "images.size": 32,
+}
 
 
 def config_of(root: Path, folder: Path, **options: Any):
-    own = {**QUICK, "start": "ridge", "data": "csv", "root": root, "output": folder, **options}
-    return auto(**{"cache_folder": folder.parent / "cache", **own})
+    own = {
+        **QUICK,
+        "head.start": "ridge",
+        "data": "csv",
+        "data.root": root,
+        "run.output": folder,
+        **options,
+    }
+    return auto().with_options({"images.cache_folder": folder.parent / "cache", **own})
 
 
 def test_of_a_closed_form_each_fold_is_the_regression_on_the_others(
     tiny_csv: Path, tmp_path: Path
 ) -> None:
-    config = config_of(tiny_csv, tmp_path / "run", head="linear", folds=4)
+    config = config_of(tiny_csv, tmp_path / "run", **{"head": "linear", "run.folds": 4})
     result = train(config)
     found = OutOfFold.load(tmp_path / "run" / "out_of_fold.npz")
     source = read_data(config.resolved()).train
@@ -47,14 +59,16 @@ def test_folds_choose_between_start_and_trained_weights(
 ) -> None:
     monkeypatch.setattr("gatlabel.training.settling.is_proven", lambda gained, error: proven)
     lines: list[str] = []
-    options = {"folds": 2, "epochs": 1, "hidden": 8, "similarity": "none"}
+    options = {"run.folds": 2, "run.epochs": 1, "head.hidden": 8, "head.similarity": "none"}
     train(config_of(tiny_csv, tmp_path / "run", **options), say=lines.append)
     assert sum(line.startswith("fold ") for line in lines) == 2
     kept = "the trained weights are" if proven else "the start in closed form is"
     assert any("out-of-fold mAP" in line and kept in line for line in lines)
     found = OutOfFold.load(tmp_path / "run" / "out_of_fold.npz")
     assert np.isfinite(found.scores).all()
-    plainly = train(config_of(tiny_csv, tmp_path / "start", similarity="none", folds=2))
+    plainly = train(
+        config_of(tiny_csv, tmp_path / "start", **{"head.similarity": "none", "run.folds": 2})
+    )
     start = OutOfFold.load(plainly.folder / "out_of_fold.npz")
     assert np.array_equal(start.fold, found.fold)
     assert np.array_equal(start.scores, found.scores) != proven
@@ -63,11 +77,13 @@ def test_folds_choose_between_start_and_trained_weights(
 def test_folds_of_a_head_without_a_start_are_those_of_training(
     tiny_csv: Path, tmp_path: Path
 ) -> None:
-    own = {"data": "csv", "root": tiny_csv, "epochs": 1, "head": "csra", "folds": 2}
-    whole = train(plain(**{**QUICK, **own, "output": tmp_path / "run"}))
+    own = {"data": "csv", "data.root": tiny_csv, "run.epochs": 1, "head": "csra", "run.folds": 2}
+    whole = train(plain().with_options({**QUICK, **own, "run.output": tmp_path / "run"}))
     found = OutOfFold.load(whole.folder / "out_of_fold.npz")
     assert np.isfinite(found.scores).all()
-    again = train(plain(**{**QUICK, **own, "folds": None, "output": tmp_path / "again"}))
+    again = train(
+        plain().with_options({**QUICK, **own, "run.folds": None, "run.output": tmp_path / "again"})
+    )
     left, right = whole.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(left[name], right[name]) for name in left)
 
@@ -87,7 +103,7 @@ def test_models_of_folds_train_in_the_modes_of_the_model_itself(
     for place in ("run", "folding"):
         name = f"gatlabel.training.{place}.fit"
         monkeypatch.setattr(name, noted(fitting.fit))
-    options = {"folds": 2, "epochs": 1, "freeze": "none", "similarity": "none", "head": "linear"}
+    options = {"run.folds": 2, "run.epochs": 1, "encoder.freeze": "none", "head": "linear"}
     train(config_of(tiny_csv, tmp_path / "run", **options))
     whole, *folds = modes
     assert all(whole)

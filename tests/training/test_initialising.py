@@ -118,25 +118,27 @@ def test_another_encoder_and_a_folder_without_a_model_are_refused(tmp_path: Path
 def options(root: Path, folder: Path, **changes) -> TrainConfig:
     quick = {
         "data": "csv",
-        "root": root,
-        "output": folder,
-        "image_size": 32,
-        "batch_size": 4,
-        "epochs": 1,
-        "progress": False,
-        "workers": 0,
+        "data.root": root,
+        "run.output": folder,
+        "images.size": 32,
+        "run.batch_size": 4,
+        "run.epochs": 1,
+        "run.progress": False,
+        "run.workers": 0,
     }
-    return plain(**{**quick, **changes})
+    encoder = {f"encoder.{name}": value for name, value in changes.items()}
+    return plain().with_options({**quick, **encoder})
 
 
 def test_a_run_goes_on_longer_from_another(tiny_csv: Path, tmp_path: Path) -> None:
     first = options(tiny_csv, tmp_path / "first", backbone=ENCODER, weights="none", pooling="gem")
     train(first)
     # encoder, pooling and size are those of the model, so they need not be said again
-    config = options(tiny_csv, tmp_path / "second", init=tmp_path / "first", image_size=None)
+    config = options(tiny_csv, tmp_path / "second", init=tmp_path / "first")
+    config = config.with_options({"images.size": None})
     resolved = config.resolved()
-    assert (resolved.backbone, resolved.weights) == (ENCODER, "none")
-    assert (resolved.pooling, resolved.image_size) == ("gem", 32)
+    assert (resolved.encoder.backbone, resolved.encoder.weights) == (ENCODER, "none")
+    assert (resolved.encoder.pooling, resolved.images.size) == ("gem", 32)
     lines: list[str] = []
     tiny = config.resolved()
     result = train(tiny, say=lines.append)
@@ -148,13 +150,13 @@ def test_a_run_goes_on_longer_from_another(tiny_csv: Path, tmp_path: Path) -> No
 def test_weights_are_not_given_twice(tiny_csv: Path, tmp_path: Path) -> None:
     first = options(tiny_csv, tmp_path / "first", backbone=ENCODER, weights="none")
     train(first)
-    twice = options(tiny_csv, tmp_path / "second", init=tmp_path / "first", weights="IMAGENET1K_V1")
+    twice = {"init": tmp_path / "first", "weights": "IMAGENET1K_V1"}
     with pytest.raises(InputError, match=r"weights=IMAGENET1K_V1: not for init="):
-        train(twice)
+        options(tiny_csv, tmp_path / "second", **twice)
     once = options(tiny_csv, tmp_path / "second", init=tmp_path / "first")
     train(once)
     train(options(tiny_csv, tmp_path / "third", **{
-        name: value for name, value in once.resolved().to_dict().items()
+        name: value for name, value in once.resolved().encoder.to_dict().items()
         if name in ("init", "weights", "backbone")
     }))  # fmt: skip
 

@@ -14,20 +14,20 @@ from gatlabel.training.nonfinite import DivergedError
 
 QUICK = {
     "data": "csv",
-    "backbone": "shufflenet_v2_x0_5",
-    "weights": "none",
+    "encoder.backbone": "shufflenet_v2_x0_5",
+    "encoder.weights": "none",
     "head": "linear",
-    "image_size": 32,
-    "batch_size": 4,
-    "epochs": 2,
-    "augmentation": "none",
-    "progress": False,
-    "workers": 0,
+    "images.size": 32,
+    "run.batch_size": 4,
+    "run.epochs": 2,
+    "images.augmentation": "none",
+    "run.progress": False,
+    "run.workers": 0,
 }
 
 
 def options(root: Path, folder: Path, **changes) -> TrainConfig:
-    return plain(**{**QUICK, "root": root, "output": folder, **changes})
+    return plain().with_options({**QUICK, "data.root": root, "run.output": folder, **changes})
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, where: str, steps: set[int]) -> None:
@@ -57,7 +57,7 @@ def test_training_stops_and_says_where(
 ) -> None:
     poison(monkeypatch, where, {5})
     with pytest.raises(DivergedError) as caught:
-        train(options(tiny_csv, tmp_path / "run", clip_gradient=clip))
+        train(options(tiny_csv, tmp_path / "run", **{"optimizer.clip_gradient": clip}))
     message = str(caught.value)
     assert "\n" not in message
     assert "epoch 1, step 5, learning rate 0.00" in message
@@ -77,7 +77,7 @@ def test_a_batch_may_be_skipped(
 ) -> None:
     poison(monkeypatch, where, {1, 2})
     lines: list[str] = []
-    config = options(tiny_csv, tmp_path / "run", on_nan="skip")
+    config = options(tiny_csv, tmp_path / "run", **{"run.on_nan": "skip"})
     result = train(config, say=lines.append)
     assert all(value.isfinite().all() for value in result.model.state_dict().values())
     assert all(np.isfinite(row["train_loss"]) for row in result.curves)
@@ -97,7 +97,13 @@ def test_a_skipped_batch_changes_no_weight(
         started(self, batch, index)
 
     monkeypatch.setattr(TrainingModule, "on_train_batch_start", on_train_batch_start)
-    train(options(tiny_csv, tmp_path / "run", on_nan="skip", epochs=1, ema=0.0))
+    train(
+        options(
+            tiny_csv,
+            tmp_path / "run",
+            **{"run.on_nan": "skip", "run.epochs": 1, "optimizer.ema": 0.0},
+        )
+    )
     assert all(torch.equal(seen[0], later) for later in seen[1:4])
 
 
@@ -106,7 +112,7 @@ def test_an_epoch_without_a_step_ends_training(
 ) -> None:
     poison(monkeypatch, "loss", set(range(4)))
     with pytest.raises(DivergedError, match="every batch of epoch 0 was skipped"):
-        train(options(tiny_csv, tmp_path / "run", on_nan="skip"))
+        train(options(tiny_csv, tmp_path / "run", **{"run.on_nan": "skip"}))
 
 
 def test_a_diverged_run_goes_on_with_skipping(
@@ -115,13 +121,20 @@ def test_a_diverged_run_goes_on_with_skipping(
     poison(monkeypatch, "loss", {5})
     with pytest.raises(DivergedError):
         train(options(tiny_csv, tmp_path / "run"))
-    result = resume(tmp_path / "run", on_nan="skip")
+    result = resume(tmp_path / "run", {"run.on_nan": "skip"})
     assert len(result.curves) == 2
 
 
 def test_a_rate_too_high_is_named(tiny_csv: Path, tmp_path: Path) -> None:
     config = options(
-        tiny_csv, tmp_path / "run", lr=1e9, optimizer="sgd", clip_gradient=0.0, epochs=3
+        tiny_csv,
+        tmp_path / "run",
+        **{
+            "optimizer.lr": 1e9,
+            "optimizer.name": "sgd",
+            "optimizer.clip_gradient": 0.0,
+            "run.epochs": 3,
+        },
     )
     with pytest.raises(DivergedError, match=r"learning rate .*: loss .*--lr"):
         train(config)
@@ -152,9 +165,11 @@ def test_without_positives_to_validate_on_all_epochs_are_trained_and_the_last_ke
     tiny_csv: Path, tmp_path: Path
 ) -> None:
     without_positives(tiny_csv)
-    train(options(tiny_csv, tmp_path / "plain", epochs=4))
+    train(options(tiny_csv, tmp_path / "plain", **{"run.epochs": 4}))
     lines: list[str] = []
-    config = options(tiny_csv, tmp_path / "run", epochs=4, patience=1, keep="best")
+    config = options(
+        tiny_csv, tmp_path / "run", **{"run.epochs": 4, "run.patience": 1, "run.keep": "best"}
+    )
     result = train(config, say=lines.append)
     assert len(result.curves) == 4
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "run")]

@@ -1,7 +1,6 @@
 """A ramp finds the learning rate: against a slow definition, and without leaving a trace."""
 
 import copy
-import dataclasses
 import random
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,12 @@ from gatlabel.experiments import make_config
 from gatlabel.graph import Cooccurrence
 from gatlabel.missing import make_completion
 from gatlabel.nn import LinearHead
-from gatlabel.training import TrainConfig, default, rate_finding, resume, train
+from gatlabel.training import TrainConfig, plain, rate_finding, resume, train
 from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.config import read_options
 from gatlabel.training.optimizers import make_optimizer
-from gatlabel.training.options import config_from
 from gatlabel.training.rate_finding import Ramp, find_rate, ramp
+from gatlabel.training.recipes import config_from
 from tests.data.pictures import DrawnImages
 
 N, D, L, B = 160, 6, 4, 16
@@ -60,9 +59,8 @@ def features_loader(x: Tensor, y: Tensor) -> DataLoader:
 
 
 def options(**changes) -> TrainConfig:
-    return default(
-        **{"head": "linear", "freeze": "encoder", "image_size": 32, **changes}
-    ).resolved()
+    given = {"head": "linear", "encoder.freeze": "encoder", "images.size": 32, **changes}
+    return plain().with_options(given).resolved()
 
 
 def model_at_zero() -> FeatureModel:
@@ -122,7 +120,7 @@ def test_a_random_start_is_ramped_again_from_its_lowest_loss(
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=2.0)
     x, y = drawn()
-    rate = find_rate(model, options(clip_gradient=0.0), features_loader(x, y))
+    rate = find_rate(model, options(**{"optimizer.clip_gradient": 0.0}), features_loader(x, y))
     (_, first), (settled, second) = ramps
     means = [losses.mean() for losses in first.losses]
     logits = settled.head(x[:64]).detach()
@@ -136,7 +134,9 @@ def test_a_random_start_is_ramped_again_from_its_lowest_loss(
 def test_the_ramp_is_that_of_the_slow_definition() -> None:
     """SGD with momentum, written out: the gradient of mean BCE is (p - y) x / (B L)."""
     x, y = drawn()
-    config = options(optimizer="sgd", clip_gradient=0.0, weight_decay=0.0)
+    config = options(
+        **{"optimizer.name": "sgd", "optimizer.clip_gradient": 0.0, "optimizer.weight_decay": 0.0}
+    )
     found = ramp(model_at_zero(), config, features_loader(x, y), steps=12)
     rates, start, losses = found.rates, found.start, found.losses
     weight, bias = torch.zeros(L, D), torch.zeros(L)
@@ -163,7 +163,7 @@ def test_a_fitted_start_is_not_destroyed(optimizer: str) -> None:
     start = ridge_start(x, y)
     model.head.init_linear(start.weight, start.bias)
     batches = features_loader(x, y)
-    config = options(optimizer=optimizer, clip_gradient=0.0)
+    config = options(**{"optimizer.name": optimizer, "optimizer.clip_gradient": 0.0})
     rate = find_rate(model, config, batches)
 
     @torch.no_grad()
@@ -172,7 +172,7 @@ def test_a_fitted_start_is_not_destroyed(optimizer: str) -> None:
 
     def loss_after(rate: float) -> float:
         trained = copy.deepcopy(model)
-        steps = make_optimizer(trained, dataclasses.replace(config, lr=rate))
+        steps = make_optimizer(trained, config.with_options({"optimizer.lr": rate}))
         for batch in [*batches, *batches]:
             steps.zero_grad()
             logits = trained.head(batch.inputs["image"])
@@ -199,7 +199,7 @@ class ExplosiveModel(FeatureModel):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_the_ramp_ends_before_nan(optimizer: str) -> None:
-    config = options(optimizer=optimizer, clip_gradient=0.0)
+    config = options(**{"optimizer.name": optimizer, "optimizer.clip_gradient": 0.0})
     torch.manual_seed(0)
     model, batches = ExplosiveModel(), features_loader(*drawn())
     found = ramp(model, config, batches)
@@ -211,7 +211,7 @@ def test_the_ramp_ends_before_nan(optimizer: str) -> None:
 def test_a_batch_that_is_not_finite_takes_no_step() -> None:
     x, y = drawn()
     x[5 * B] = torch.nan  # in the second batch of the ramp
-    config = options(optimizer="sgd", clip_gradient=0.0)
+    config = options(**{"optimizer.name": "sgd", "optimizer.clip_gradient": 0.0})
     losses = ramp(model_at_zero(), config, features_loader(x, y), steps=12).losses
     assert len(losses) == 12
     assert (losses[1] == losses[0]).all()
@@ -221,13 +221,18 @@ def test_a_batch_that_is_not_finite_takes_no_step() -> None:
 def images_model(**changes) -> tuple[nn.Module, TrainConfig, DataLoader]:
     targets = np.random.default_rng(0).integers(0, 2, (20, 3)).astype(np.float32)
     source = DrawnImages(targets)
-    small = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "batch_size": 4, **changes}
+    small = {
+        "encoder.backbone": "shufflenet_v2_x0_5",
+        "encoder.weights": "none",
+        "run.batch_size": 4,
+        **changes,
+    }
     config = options(**small)
     counts = Cooccurrence.from_targets(source.targets, source.labels)
     torch.manual_seed(0)
-    model = build_model(config, build_graph(config, counts), config.head)
+    model = build_model(config, build_graph(config, counts))
     dataset = ImageDataset(source, Preprocessing(32, "squash").transform())
-    return model, config, loader(dataset, config.batch_size, train=True, seed=config.seed)
+    return model, config, loader(dataset, config.run.batch_size, train=True, seed=config.run.seed)
 
 
 class EndedError(Exception):
@@ -246,7 +251,9 @@ def everything(model: nn.Module, batches: DataLoader) -> list:
 def test_nothing_is_changed(
     end: type[BaseException] | None, freeze: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, config, batches = images_model(freeze=freeze, head="query", hidden=8, heads=2)
+    model, config, batches = images_model(
+        **{"encoder.freeze": freeze, "head": "query", "head.hidden": 8, "head.heads": 2}
+    )
     batches.sampler.set_epoch(7)
     before = everything(model, batches)
     if end is None:
@@ -288,9 +295,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list:
 
 @pytest.mark.parametrize("freeze", ["encoder", "norms", "none"])
 def test_what_is_frozen_stays_and_the_encoder_keeps_its_factor(freeze: str, trained) -> None:
-    model, config, batches = images_model(freeze=freeze)
+    model, config, batches = images_model(**{"encoder.freeze": freeze})
     if freeze != "encoder":
-        config = dataclasses.replace(config, encoder_lr=0.05)
+        config = config.with_options({"optimizer.encoder_lr": 0.05})
     find_rate(model, config, batches, steps=6)
     ramped, before, groups = trained[0]
     changed = {name for name, value in ramped.state_dict().items() if (value != before[name]).any()}
@@ -307,11 +314,11 @@ def test_what_is_frozen_stays_and_the_encoder_keeps_its_factor(freeze: str, trai
 
 
 def test_the_seed_decides_and_nothing_else() -> None:
-    model, config, batches = images_model(head="query", hidden=8, heads=2)
+    model, config, batches = images_model(**{"head": "query", "head.hidden": 8, "head.heads": 2})
     first = ramp(model, config, batches, steps=6)
     torch.rand(5)
     again = ramp(model, config, batches, steps=6)
-    other = ramp(model, dataclasses.replace(config, seed=1), batches, steps=6)
+    other = ramp(model, config.with_options({"run.seed": 1}), batches, steps=6)
     assert np.array_equal(first.losses, again.losses)
     assert not np.array_equal(first.losses, other.losses)
 
@@ -322,7 +329,7 @@ def test_completed_targets_are_taken_as_they_stand() -> None:
     hidden[:, 0] = -1
     completion = make_completion("prior", hidden)
     before = copy.deepcopy(completion.state_dict())
-    batches, config = features_loader(x, hidden), options(clip_gradient=0.0)
+    batches, config = features_loader(x, hidden), options(**{"optimizer.clip_gradient": 0.0})
     found = ramp(model_at_zero(), config, batches, completion=completion, steps=40)
     assert torch.equal(completion.state_dict()["targets"], before["targets"])
     direct = ramp(model_at_zero(), config, features_loader(x, completion.targets), steps=40)
@@ -348,47 +355,58 @@ def test_what_cannot_be_ramped_is_one_line(change: str, message: str) -> None:
 
 
 def run_options(root: Path, folder: Path, **changes) -> TrainConfig:
-    small = {"data": "csv", "root": root, "output": folder, "backbone": "shufflenet_v2_x0_5"}
-    small |= {"weights": "none", "head": "linear", "image_size": 32, "batch_size": 4, "epochs": 1}
-    return default(**{**small, "progress": False, "workers": 0, **changes})
+    small = {
+        "data": "csv",
+        "data.root": root,
+        "run.output": folder,
+        "encoder.backbone": "shufflenet_v2_x0_5",
+    }
+    small |= {
+        "encoder.weights": "none",
+        "head": "linear",
+        "images.size": 32,
+        "run.batch_size": 4,
+        "run.epochs": 1,
+    }
+    return plain().with_options({**small, "run.progress": False, "run.workers": 0, **changes})
 
 
 def test_a_run_finds_its_rate_once_and_writes_it(tiny_csv: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    train(run_options(tiny_csv, tmp_path / "found", lr="find"), say=lines.append)
+    train(run_options(tiny_csv, tmp_path / "found", **{"optimizer.lr": "find"}), say=lines.append)
     (line,) = [line for line in lines if line.startswith("learning rate: ")]
-    rate = read_options(tmp_path / "found" / "config.yaml")["lr"]
+    rate = read_options(tmp_path / "found" / "config.yaml")["optimizer"]["lr"]
     assert isinstance(rate, float)
     assert line.startswith(f"learning rate: {rate:g}, found in ")
-    train(run_options(tiny_csv, tmp_path / "given", lr=rate))
+    train(run_options(tiny_csv, tmp_path / "given", **{"optimizer.lr": rate}))
     first, second = (
         (tmp_path / name / "model.safetensors").read_bytes() for name in ("found", "given")
     )
     assert first == second
     state = torch.load(tmp_path / "found" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert state["run"]["options"]["lr"] == rate
+    assert state["run"]["options"]["optimizer"]["lr"] == rate
 
 
 def test_a_resumed_run_does_not_find_it_again(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(run_options(tiny_csv, tmp_path / "run", lr="find"))
+    train(run_options(tiny_csv, tmp_path / "run", **{"optimizer.lr": "find"}))
     (tmp_path / "run" / "report.html").unlink()  # as if killed at the end
     monkeypatch.setattr(rate_finding, "find_rate", None)
     resume(tmp_path / "run")
 
 
 def test_the_word_is_read_and_others_are_refused() -> None:
-    assert config_from({"lr": "find"}).lr == "find"
-    assert config_from({"lr": "0.1"}).lr == 0.1
-    with pytest.raises(InputError, match=r"^lr='search': give a number, or find$"):
-        TrainConfig(lr="search")
-    with pytest.raises(InputError, match="--lr"):
-        config_from({"lr": "search"})
+    assert config_from({"optimizer": {"lr": "find"}}).optimizer.lr == "find"
+    assert config_from({"optimizer": {"lr": "0.1"}}).optimizer.lr == 0.1
+    with pytest.raises(InputError, match=r"^optimizer.lr='search': give a number, or find$"):
+        TrainConfig().with_options({"optimizer.lr": "search"})
+    with pytest.raises(InputError, match=r"^optimizer\.lr"):
+        config_from({"optimizer": {"lr": "search"}})
 
 
 def test_where_nothing_is_found_the_word_is_refused() -> None:
     with pytest.raises(InputError, match="lr=find: not for benchmarks"):
-        make_config("heads", lr="find", mode="end-to-end")
+        make_config("heads", mode="end-to-end", **{"optimizer.lr": "find"})
     with pytest.raises(InputError, match="lr=find: only gatlabel train decides it"):
-        make_optimizer(model_at_zero(), options(lr="find"))
+        make_optimizer(model_at_zero(), options(**{"optimizer.lr": "find"}))

@@ -13,37 +13,37 @@ from gatlabel.training.module import TrainingModule
 
 QUICK = {
     "data": "csv",
-    "backbone": "shufflenet_v2_x0_5",
-    "weights": "none",
-    "image_size": 32,
-    "hidden": 8,
-    "heads": 2,
-    "batch_size": 4,
-    "epochs": 3,
-    "progress": False,
-    "workers": 0,
+    "encoder.backbone": "shufflenet_v2_x0_5",
+    "encoder.weights": "none",
+    "images.size": 32,
+    "head.hidden": 8,
+    "head.heads": 2,
+    "run.batch_size": 4,
+    "run.epochs": 3,
+    "run.progress": False,
+    "run.workers": 0,
 }
 # 16 training images in batches of 4: a signal in step 6 ends the second epoch in its midst
 SETTINGS = {
     "default": {},
-    "dropout": {"dropout": 0.5},
-    "stochastic depth": {"backbone": "efficientnet_b0", "head": "linear"},
-    "no averaging, sgd": {"ema": 0.0, "optimizer": "sgd"},
-    "completion": {"hide_labels": 0.5, "unknown": "complete"},
-    "early stopping": {"patience": 1, "epochs": 6, "lr": 1e-6},
-    "bf16": {"amp": "on"},
-    "step schedule": {"schedule": "step", "step_epochs": 1},
-    "query": {"head": "query", "augmentation": "strong"},
-    "best epoch": {"keep": "best", "lr": 0.1},
+    "dropout": {"head.dropout": 0.5},
+    "stochastic depth": {"encoder.backbone": "efficientnet_b0", "head": "linear"},
+    "no averaging, sgd": {"optimizer.ema": 0.0, "optimizer.name": "sgd"},
+    "completion": {"missing.mask_labels": 0.5, "missing.unknown": "complete"},
+    "early stopping": {"run.patience": 1, "run.epochs": 6, "optimizer.lr": 1e-6},
+    "bf16": {"run.amp": "on"},
+    "step schedule": {"optimizer.schedule": "step", "optimizer.schedule.epochs": 1},
+    "query": {"head": "query", "images.augmentation": "strong"},
+    "best epoch": {"run.keep": "best", "optimizer.lr": 0.1},
 }
 
 
 def options(root: Path, folder: Path, **changes) -> TrainConfig:
-    given = {**QUICK, "root": root, "output": folder, **changes}
-    for name in ("hidden", "heads"):
+    given = {**QUICK, "data.root": root, "run.output": folder, **changes}
+    for name in ("head.hidden", "head.heads"):
         if given.get("head") == "linear":
             given.pop(name)
-    return plain(**given)
+    return plain().with_options(given)
 
 
 def cut(config: TrainConfig, step: int, number: int = signal.SIGTERM) -> Interrupted:
@@ -97,11 +97,11 @@ def test_a_run_cut_in_its_first_epoch_starts_from_the_state_before_it(
 
 
 def test_the_number_of_workers_may_change(tiny_csv: Path, tmp_path: Path) -> None:
-    changes = {"dropout": 0.5, "augmentation": "strong"}
+    changes = {"head.dropout": 0.5, "images.augmentation": "strong"}
     train(options(tiny_csv, tmp_path / "whole", **changes))
-    cut(options(tiny_csv, tmp_path / "part", **changes, workers=2), step=6)
+    cut(options(tiny_csv, tmp_path / "part", **changes, **{"run.workers": 2}), step=6)
     lines: list[str] = []
-    resume(tmp_path / "part", workers=1, say=lines.append)
+    resume(tmp_path / "part", {"run.workers": 1}, say=lines.append)
     assert contents(tmp_path / "part") == contents(tmp_path / "whole")
     assert not any("changed" in line for line in lines)
 
@@ -187,8 +187,8 @@ def test_when_all_checkpoints_are_damaged_that_is_said_and_nothing_touched(
 def test_the_plan_cannot_be_changed(tiny_csv: Path, tmp_path: Path) -> None:
     folder = tmp_path / "part"
     cut(options(tiny_csv, folder), step=6)
-    with pytest.raises(InputError, match=r"takes none but --workers.*not --epochs"):
-        resume(folder, epochs=9)
+    with pytest.raises(InputError, match=r"takes none but --images.*not --run.epochs"):
+        resume(folder, {"run.epochs": 9})
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 3", "epochs: 9"))
     with pytest.raises(InputError, match=r"epochs=9 \(was 3\).*--init"):
@@ -228,7 +228,9 @@ def test_a_run_that_stopped_early_is_not_trained_further(
 ) -> None:
     from gatlabel.training import run
 
-    config = options(tiny_csv, tmp_path / "run", patience=1, epochs=9, lr=1e-7)
+    config = options(
+        tiny_csv, tmp_path / "run", **{"run.patience": 1, "run.epochs": 9, "optimizer.lr": 1e-7}
+    )
 
     def fail(*arguments) -> None:
         raise RuntimeError("killed in evaluation")

@@ -26,7 +26,9 @@ def silent(line: str) -> None:
 def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda pattern: "20260101-000000")
-    configs = [TrainConfig(graph=graph) for graph in ("npmi", "lift", "complete")]
+    configs = [
+        TrainConfig().with_options({"graph": graph}) for graph in ("npmi", "lift", "complete")
+    ]
     with ExitStack() as stack:
         folders = [stack.enter_context(new_run(config, silent)) for config in configs]
         for config, folder in zip(configs, folders, strict=True):
@@ -39,7 +41,7 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path, monkey
 
 def test_a_named_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    config = TrainConfig(output=tmp_path / "run")
+    config = TrainConfig().with_options({"run.output": tmp_path / "run"})
     with new_run(config, silent) as folder:
         begin(folder, config)
     assert folder.path == tmp_path / "run"
@@ -59,14 +61,14 @@ def test_what_can_be_no_folder_is_named(name: str, message: str, tmp_path: Path)
     (tmp_path / "file").write_text("mine")
     with (
         pytest.raises(InputError, match=message),
-        new_run(TrainConfig(output=tmp_path / name), silent),
+        new_run(TrainConfig().with_options({"run.output": tmp_path / name}), silent),
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_what_fails_before_it_begins_leaves_no_folder(tmp_path: Path) -> None:
-    config = TrainConfig(output=tmp_path / "runs" / "a")
+    config = TrainConfig().with_options({"run.output": tmp_path / "runs" / "a"})
     with new_run(config, silent):
         assert (tmp_path / "runs" / "a").is_dir()
     assert not list(tmp_path.iterdir())
@@ -81,7 +83,7 @@ def test_what_a_kill_left_before_the_run_began_is_no_obstacle(tmp_path: Path) ->
     for name in left:
         (tmp_path / name).write_text("[")
     (tmp_path / "checkpoints").mkdir()
-    config = TrainConfig(output=tmp_path)
+    config = TrainConfig().with_options({"run.output": tmp_path})
     with new_run(config, silent) as folder:
         assert folder.path == tmp_path
         begin(folder, config)
@@ -93,7 +95,7 @@ def test_what_a_kill_left_before_the_run_began_is_no_obstacle(tmp_path: Path) ->
 def test_a_folder_that_was_removed_is_named_and_does_not_come_back(tmp_path: Path) -> None:
     import shutil
 
-    config = TrainConfig(output=tmp_path / "run")
+    config = TrainConfig().with_options({"run.output": tmp_path / "run"})
     with new_run(config, silent) as folder:
         begin(folder, config)
         shutil.rmtree(folder.path)

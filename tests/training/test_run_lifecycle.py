@@ -1,6 +1,5 @@
 """The life of a run folder: new, replaced, interrupted, resumed, finished; one run at a time."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -25,12 +24,23 @@ NEVER = "cannot happen"
 
 
 def options(output: Path, seed: int = 0, epochs: int = 1, **more) -> TrainConfig:
-    return plain(
-        epochs=epochs,
-        train_pictures=16, test_pictures=8, image_size=32, batch_size=8, hidden=8,
-        backbone="shufflenet_v2_x0_5", weights="none", head="linear", compare="no",
-        progress=False, output=output, seed=seed, **more,
-    )  # fmt: skip
+    return plain().with_options(
+        {
+            "run.epochs": epochs,
+            "data.train_images": 16,
+            "data.test_images": 8,
+            "images.size": 32,
+            "run.batch_size": 8,
+            "encoder.backbone": "shufflenet_v2_x0_5",
+            "encoder.weights": "none",
+            "head": "linear",
+            "run.compare": "no",
+            "run.progress": False,
+            "run.output": output,
+            "run.seed": seed,
+            **more,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +88,7 @@ def during(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], N
 
     def set_to(act: Callable[[], None]) -> None:
         def write(self: RunFolder, rows: list[dict[str, float]]) -> None:
-            if len(rows) == self.read_config().epochs:
+            if len(rows) == self.read_config().run.epochs:
                 act()
             written(self, rows)
 
@@ -96,7 +106,7 @@ def test_overwriting_replaces_what_a_run_wrote_when_the_new_one_is_ready(run, du
     before, said = contents(run), []
     seen: list[dict[str, bytes]] = []
     during(lambda: seen.append(contents(run)))
-    result = train(options(run, seed=1, overwrite=True), say=said.append)
+    result = train(options(run, **{"run.seed": 1, "run.overwrite": True}), say=said.append)
     assert len(seen) == 1
     assert visible(seen[0]) == before  # the old run answers meanwhile
     after = contents(run)
@@ -118,7 +128,7 @@ def test_an_interrupted_overwrite_leaves_the_old_run_and_is_resumed(run, during)
     before = contents(run)
     during(stop)
     with pytest.raises(StopError):
-        train(options(run, seed=1, epochs=2, overwrite=True))
+        train(options(run, **{"run.seed": 1, "run.epochs": 2, "run.overwrite": True}))
     assert visible(contents(run)) == before
     growing = {path.name for path in (run / NEW).iterdir()}
     assert {"config.yaml", "labels.json", "counts.json", "graph.json"} <= growing
@@ -126,7 +136,7 @@ def test_an_interrupted_overwrite_leaves_the_old_run_and_is_resumed(run, during)
     result = resume(run)
     assert result.folder == run
     assert len(result.curves) == 2
-    assert RunFolder(run).read_config().seed == 1
+    assert RunFolder(run).read_config().run.seed == 1
     assert not list(run.glob(".*"))
     assert contents(run).keys() >= MINE
     assert RunFolder(run).finished
@@ -137,34 +147,35 @@ def test_a_second_overwrite_begins_anew(run, during) -> None:
     for seed in (1, 2):
         said: list[str] = []
         with pytest.raises(StopError):
-            train(options(run, seed=seed, overwrite=True), say=said.append)
-        assert RunFolder.beside(run).read_config().seed == seed
+            train(options(run, **{"run.seed": seed, "run.overwrite": True}), say=said.append)
+        assert RunFolder.beside(run).read_config().run.seed == seed
     assert f"the unfinished run in {run / NEW} is thrown away" in said
 
 
 def test_an_overwrite_that_fails_before_it_begins_keeps_the_interrupted_one(run, during) -> None:
     during(stop)
     with pytest.raises(StopError):
-        train(options(run, seed=1, overwrite=True))
+        train(options(run, **{"run.seed": 1, "run.overwrite": True}))
     before = contents(run)
     with pytest.raises(InputError, match="no-such-file"):
-        train(options(run, graph="no-such-file.json", overwrite=True))
+        train(options(run, **{"graph": "no-such-file.json", "run.overwrite": True}))
     assert contents(run) == before
 
 
 CONFIG = "\n".join(
     f"{name}: {value}"
     for name, value in {
-        "data": "scenes", "backbone": "auto", "head": "gat", "graph": "npmi", "epochs": 1,
-        "seed": 0, "output": "run",
+        "data": "scenes",
+        "head": "gat",
+        "graph": "npmi",
     }.items()
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"config.yaml": "name: my site\n", "labels.json": '["a"]'}, "unknown option 'name'"),
+        ({"config.yaml": "name: my site\n", "labels.json": '["a"]'}, "is not that of a run"),
         ({"config.yaml": "epochs: 3\n", "labels.json": '["a"]'}, "is not that of a run"),
         ({"config.yaml": CONFIG}, "labels.json"),
         ({"config.yaml": CONFIG, "labels.json": '{"a": 1}'}, "holds no labels"),
@@ -183,7 +194,7 @@ def test_overwriting_leaves_what_is_no_run_alone(files, reason, finished, tmp_pa
         (folder / name).write_text(content)
     before = contents(folder)
     with pytest.raises(InputError, match=f"is no run folder: --overwrite leaves it.*{reason}"):
-        train(options(folder, overwrite=True))
+        train(options(folder, **{"run.overwrite": True}))
     assert contents(folder) == before
 
 
@@ -215,7 +226,7 @@ def test_a_kill_at_any_step_of_the_swap_loses_neither_run(
     run: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder answers as the old run or the new, or says how to go on; then all is new."""
-    train(options(tmp_path / "new", seed=1))
+    train(options(tmp_path / "new", **{"run.seed": 1}))
     for path in (*run.rglob("*.ckpt"), *tmp_path.rglob("*.ckpt")):
         path.write_text(str(path))  # smaller: they are copied often
     new, old = contents(tmp_path / "new"), contents(run)
@@ -255,13 +266,13 @@ def test_a_kill_at_any_step_of_the_swap_loses_neither_run(
 
 @pytest.mark.parametrize("state", [READY, MOVING])
 def test_overwriting_completes_an_interrupted_swap_first(state: str, run, tmp_path) -> None:
-    train(options(tmp_path / "new", seed=1))
+    train(options(tmp_path / "new", **{"run.seed": 1}))
     shutil.move(tmp_path / "new", run / state)
     if state == MOVING:
         (run / "model.json").unlink()
     said: list[str] = []
-    with new_run(options(run, seed=2, overwrite=True), said.append) as folder:
-        assert RunFolder(run).read_config().seed == 1
+    with new_run(options(run, **{"run.seed": 2, "run.overwrite": True}), said.append) as folder:
+        assert RunFolder(run).read_config().run.seed == 1
         assert folder.path == run / NEW
     assert any("is in its place now" in line for line in said)
     assert not complete_swap(run)
@@ -352,7 +363,7 @@ def test_another_process_holds_the_folder_until_it_is_killed(run: Path) -> None:
     assert process.stdout is not None
     with process, process.stdout:
         worker = int(process.stdout.readline())
-        config = options(run, overwrite=True)
+        config = options(run, **{"run.overwrite": True})
         with (
             pytest.raises(InputError, match=rf"in use by another run \(process {process.pid}\)"),
             new_run(config, lambda line: None),
@@ -387,6 +398,6 @@ def test_deleting_the_folder_meanwhile_ends_the_run_in_one_line(tmp_path: Path, 
 
 
 def test_the_run_that_replaces_keeps_its_options_of_output(run: Path) -> None:
-    config = dataclasses.replace(options(run, seed=3), overwrite=True)
+    config = options(run, **{"run.seed": 3}).with_options({"run.overwrite": True})
     train(config)
-    assert RunFolder(run).read_config().output == run
+    assert RunFolder(run).read_config().run.output == run

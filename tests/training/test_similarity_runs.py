@@ -12,41 +12,40 @@ from gatlabel.baselines.similarity.evidence import Evidence
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn.options import GAT
 from gatlabel.training import TrainConfig, auto, label_vectors, train
 from gatlabel.training.config import read_options
 from gatlabel.training.label_vectors import kept_name_vectors
-from gatlabel.training.options import config_from
+from gatlabel.training.recipes import config_from
 from gatlabel.training.similarity import _made, is_worth_its_graph, text_of
-from gatlabel.training.similarity_text import check_text
 
-QUICK = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "progress": False}
+QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}
 
 
 def config_of(root: Path, folder: Path, **options: Any) -> TrainConfig:
     own = {
         **QUICK,
-        "start": "ridge",
+        "head.start": "ridge",
         "data": "csv",
-        "root": root,
-        "output": folder,
-        "image_size": 32,
+        "data.root": root,
+        "run.output": folder,
+        "images.size": 32,
         **options,
     }
-    return auto(**{"cache_folder": folder.parent / "cache", **own})
+    return auto().with_options({"images.cache_folder": folder.parent / "cache", **own})
 
 
 @pytest.mark.parametrize(
     "text", ["auto", "none", "seen:names=0.25", "unseen:vectors=0.5 map=1e-05", "seen:learned=1e-3"]
 )
 def test_what_the_option_takes(text: str) -> None:
-    check_text(text)
-    assert TrainConfig(similarity=text).similarity == text
+    assert TrainConfig().with_options({"head.similarity": text}).head.similarity == text
 
 
 @pytest.mark.parametrize("text", ["", "nmaes", "seen:names", "seen:names=1.5", "names=0.2", "map="])
 def test_what_it_refuses(text: str) -> None:
     with pytest.raises(InputError, match="similarity="):
-        TrainConfig(similarity=text)
+        TrainConfig().with_options({"head.similarity": text})
 
 
 def test_a_choice_written_as_text_is_made_again() -> None:
@@ -60,7 +59,7 @@ def test_a_choice_written_as_text_is_made_again() -> None:
     for parts in ((used, None), (None, used), (used, used), (None, None)):
         choice = assembled(targets, *parts)
         text = text_of(choice)
-        check_text(text)
+        GAT(similarity=text)
         again = _made(text, torch.zeros(40, 3), targets, [source])
         assert text_of(again) == text
         assert torch.equal(again.similarity, choice.similarity)
@@ -77,20 +76,22 @@ def test_at_strength_0_the_run_is_the_linear_one(
         lambda features, targets, sources, seed: assembled(targets),
     )
     runs = {
-        head: train(config_of(tiny_csv, tmp_path / head, head=head))
+        head: train(config_of(tiny_csv, tmp_path / head, **{"head": head}))
         for head in ("gat", "gatv2", "linear")
     }
     linear = runs["linear"].evaluations[0].logits
     for head in ("gat", "gatv2"):
         assert torch.equal(runs[head].evaluations[0].logits, linear)
-        assert read_options(tmp_path / head / "config.yaml")["similarity"] == "none"
+        assert read_options(tmp_path / head / "config.yaml")["head"]["similarity"] == "none"
 
 
 @pytest.mark.parametrize("head", ["gat", "pyg"])
 def test_similar_labels_share_and_the_written_choice_repeats_the_run(
     head: str, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = config_of(tiny_csv, tmp_path / "run", head=head, similarity="seen:learned=0.5")
+    given = config_of(
+        tiny_csv, tmp_path / "run", **{"head": head, "head.similarity": "seen:learned=0.5"}
+    )
     first = train(given)
     graph = first.model.graph
     assert graph is not None
@@ -102,10 +103,13 @@ def test_similar_labels_share_and_the_written_choice_repeats_the_run(
     loaded = MultiLabelClassifier.from_pretrained(tmp_path / "run")
     torch.testing.assert_close(loaded.head.mixing_matrix(), sharing)
     options = read_options(tmp_path / "run" / "config.yaml")
-    assert options["similarity"] == "seen:learned=0.5"
-    again = train(config_from({**options, "output": str(tmp_path / "again")}))
+    assert options["head"]["similarity"] == "seen:learned=0.5"
+    options["run"]["output"] = str(tmp_path / "again")
+    again = train(config_from(options))
     assert torch.equal(first.evaluations[0].logits, again.evaluations[0].logits)
-    alone = train(config_of(tiny_csv, tmp_path / "alone", head=head, similarity="none"))
+    alone = train(
+        config_of(tiny_csv, tmp_path / "alone", **{"head": head, "head.similarity": "none"})
+    )
     assert not torch.equal(first.evaluations[0].logits, alone.evaluations[0].logits)
 
 
@@ -124,10 +128,13 @@ def test_without_the_extra_names_other_sources_are_tried_and_that_is_said(
 
 
 def test_similarity_needs_a_head_that_shares_and_a_start(tiny_csv: Path, tmp_path: Path) -> None:
-    for options in ({"head": "linear"}, {"start": "random", "cache": "disk"}, {"graph": "npmi"}):
-        config = config_of(tiny_csv, tmp_path / "run", similarity="auto", **options)
+    for options in (
+        {"head": "linear"},
+        {"head.start": "random", "images.cache": "disk"},
+        {"graph": "npmi"},
+    ):
         with pytest.raises(InputError, match="similarity=auto: not for"):
-            train(config)
+            train(config_of(tiny_csv, tmp_path / "run", **options, **{"head.similarity": "auto"}))
 
 
 def test_label_vectors_are_kept_by_labels_and_damage_is_mended(

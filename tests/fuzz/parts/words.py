@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from functools import cache
 from pathlib import Path
 from random import Random
 
 from gatlabel.cli import main
+from gatlabel.option_values import words_of
+from gatlabel.options import leaves
 from gatlabel.training import TrainConfig
 from tests.fuzz.case import Case, _streams
 from tests.fuzz.training import no_training
@@ -88,17 +89,21 @@ def _value(rng: Random, case: Case) -> str:
 def _choices() -> tuple[str, ...]:
     """The words that options of training take."""
     found: set[str] = set()
-    for each in dataclasses.fields(TrainConfig):
-        found |= set(re.findall(r'"([^"]+)"', str(each.type))) | {str(each.default)}
+    for leaf in leaves(TrainConfig):
+        found |= {*map(str, words_of(leaf.hint)), str(leaf.field.default)}
+        found |= set(leaf.field.metadata.get("choices", ()))
     return tuple(sorted(found))
 
 
 @cache
 def _options(command: tuple[str, ...]) -> tuple[str, ...]:
     """The options that the help of a command lists."""
-    with _streams() as (out, _):
-        try:
-            main([*command, "--help"])
-        except SystemExit:
-            text = out.read()
-    return tuple(sorted(set(re.findall(r"--[a-z][a-z-]+", text))))
+    topics = TrainConfig.__dataclass_fields__ if command[0] in ("train", "benchmark") else ()
+    text = ""
+    for topic in ("", *topics):
+        with _streams() as (out, _):
+            try:
+                main([*command, "--help", *([topic] if topic else [])])
+            except SystemExit:
+                text += out.read()
+    return tuple(sorted(set(re.findall(r"--[a-z][a-z.-]+[a-z]", text))))

@@ -1,0 +1,251 @@
+"""The options of data sets and of what is done to their images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gatlabel.errors import InputError
+from gatlabel.options import Options, option
+
+Treatment = Literal["unknown", "positive", "negative"]
+MAX_PIXELS = 128_000_000
+_MANY = 10**6
+SCENE_SIZE = 96  # side in pixels of the images that the presets of scenes draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(Options):
+    """A data set; which options there are depends on its kind."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenes(DataOptions):
+    """The built-in set: scenes drawn from a seed, without a download."""
+
+    name: Literal["scenes"] = "scenes"
+    preset: Literal["voc", "coco"] = option("voc", "How many labels, and how they go together.")
+    size: int | None = option(
+        None, "Side of the drawn images in pixels; none takes the preset's, as for those below.",
+        least=1, most=8192,
+    )  # fmt: skip
+    hidden: float | None = option(
+        None, "Probability that a present label cannot be seen.", least=0, below=1
+    )
+    difficulty: float | None = option(
+        None, "How small, faint, turned and covered objects get, 0 to 1.", least=0, most=1
+    )
+    strength: float | None = option(
+        None, "Factor on the couplings of the true label graph, 0 to 2.", least=0, most=2
+    )
+    long_tail: float | None = option(
+        None, "Exponent on the label frequencies, 0 to 2.", least=0, most=2
+    )
+    train_images: int = option(
+        2000, "Number of training images.", least=1, most=_MANY, argument=False
+    )
+    test_images: int = option(
+        600, "Number of validation and of test images.", least=1, most=_MANY, argument=False
+    )
+
+    def looks(self) -> dict[str, Any]:
+        """What is changed of the preset, by the names of ``SceneConfig``."""
+        return {name: v for name, v in self.arguments().items() if name != "preset"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(DataOptions):
+    """A data set of image files."""
+
+    root: Path | None = option(
+        None, "Folder that image paths are relative to.",
+        short="root", argument=False, moves=True, source=True,
+    )  # fmt: skip
+    on_error: Literal["stop", "skip"] = option(
+        "stop", "What to do with an image that cannot be decoded.", argument=False
+    )
+    max_pixels: int = option(
+        MAX_PIXELS,
+        "Most pixels (width times height) of an image file. A larger one is not decoded, and "
+        "counts as one that cannot be.",
+        least=1, most=2**40, argument=False,
+    )  # fmt: skip
+    fractions: tuple[float, float, float] = option(
+        (0.7, 0.15, 0.15),
+        "Shares of train, val and test where the data have no split of their own.",
+        least=0, most=1,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.root is None:
+            raise InputError("root: needed, the folder of the images")
+        if abs(sum(self.fractions) - 1) > 1e-6:
+            raise InputError(f"fractions={list(self.fractions)}: three shares that add up to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CSV(FileOptions):
+    """A CSV file with one row per image."""
+
+    name: Literal["csv"] = "csv"
+    annotations: Path | None = option(
+        None, "The annotation file, below root if the path is relative; none is labels.csv.",
+        argument="file", source=True,
+    )  # fmt: skip
+    classes: Path | None = option(
+        None, "File with one label name per line, in the order wanted.", moves=True
+    )
+    image_column: str = option("image", "Column of the image paths.")
+    label_column: str = option(
+        "labels", "Column of the labels; if it is missing, every label has a column."
+    )
+    label_columns: tuple[str, ...] | None = option(
+        None, "The columns of one-hot labels, as [cat,dog]; none finds them."
+    )
+    separator: str = option("|", "What separates labels in one cell.")
+    delimiter: str = option(",", "What separates cells.")
+    split_column: str | None = option(
+        "split", "Column that names the split; null splits at random, stratified.", source=True
+    )
+    group_column: str | None = option(
+        None,
+        "Column of the image's group, such as its patient or video. Splits that are made here keep "
+        "groups together.",
+    )
+    unknown_column: str = option("unknown", "Column with the labels of which nothing is known.")
+    difficult_column: str = option(
+        "difficult", "Column with the labels whose objects are all hard to tell."
+    )
+    difficult: Treatment = option("unknown", "What difficult objects are read as.")
+    minus_one: Literal["absent", "unknown"] | None = option(
+        None,
+        "With one number per label: what -1 is. None takes unknown where absence is written as 0, "
+        "and asks otherwise.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_columns is not None and self.label_column != "labels":
+            raise InputError(
+                f"label_column={self.label_column}: not for "
+                f"label_columns={', '.join(self.label_columns)}, only for none"
+            )
+
+    def arguments(self) -> dict[str, Any]:
+        """As everywhere; no column of splits is an argument too."""
+        return {**super().arguments(), "split_column": self.split_column}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VOC(FileOptions):
+    """Pascal VOC."""
+
+    name: Literal["voc"] = "voc"
+    year: str | None = option(None, "Year of the challenge; none is 2007.", source=True)
+    classes: Path | None = option(
+        None, "File with one label name per line, in the order wanted.", moves=True
+    )
+    train_set: str | None = option(
+        None, "Image set to train on; none is train.", argument="train", source=True
+    )
+    val_set: str | None = option(
+        None, "Image set to choose by; none is val, no cuts it from the training images.",
+        argument="val", source=True,
+    )  # fmt: skip
+    test_set: str | None = option(
+        None, "Image set to test on; none is test.", argument="test", source=True
+    )
+    difficult: Treatment = option("unknown", "What difficult objects are read as.")
+    download: bool = option(False, "Download what is missing.")
+
+    def arguments(self) -> dict[str, Any]:
+        """As everywhere; the reader calls the missing validation set none."""
+        found = super().arguments()
+        return {**found, "val": None} if self.val_set == "no" else found
+
+
+@dataclass(frozen=True, kw_only=True)
+class COCO(FileOptions):
+    """MS COCO, or another data set in its format."""
+
+    name: Literal["coco"] = "coco"
+    year: str | None = option(None, "Year of the default files; none is 2017.", source=True)
+    train_set: str | None = option(
+        None, "Annotation file to train on, below root.", argument="train", source=True
+    )
+    val_set: str | None = option(None, "Annotation file to choose by.", argument="val", source=True)
+    test_set: str | None = option(None, "Annotation file to test on.", argument="test", source=True)
+    images: str | None = option(None, "Folder below root that image paths are relative to.")
+    crowd: Treatment = option("positive", "What a label with crowds only is read as.")
+    drop_empty: bool = option(False, "Leave out images without any instance.")
+    download: bool = option(False, "Download what is missing.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JSON(FileOptions):
+    """Lists of images in JSON, as mmpretrain has them."""
+
+    name: Literal["json"] = "json"
+    train_set: str | None = option(
+        None, "List to train on, below root; none is labels.json.", argument="file", source=True
+    )
+    val_set: str | None = option(None, "List to choose by.", argument="val_file", source=True)
+    test_set: str | None = option(None, "List to test on.", argument="test_file", source=True)
+    classes: Path | None = option(
+        None, "File with one label name per line, in the order wanted.", moves=True
+    )
+    images: str | None = option(None, "Folder below root that image paths are relative to.")
+    group_column: str | None = option(
+        None, "Key of the image's group. Splits that are made here keep groups together."
+    )
+    minus_one: Literal["absent", "unknown"] | None = option(
+        None,
+        "With one number per label: what -1 is. None takes unknown where absence is written as 0, "
+        "and asks otherwise.",
+    )
+
+
+DATA: dict[str, type[DataOptions]] = {
+    "scenes": Scenes,
+    "csv": CSV,
+    "voc": VOC,
+    "coco": COCO,
+    "json": JSON,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(Options):
+    """What is done to images before they reach the encoder."""
+
+    size: int | None = option(
+        None,
+        "Side of the images in pixels; none takes the encoder's own. For scenes it takes the size "
+        "they are drawn in.",
+        least=8, most=8192, short="image-size",
+    )  # fmt: skip
+    resize: Literal["squash", "pad", "crop"] = option(
+        "squash", "How whole images are brought to size."
+    )
+    augmentation: (
+        Literal["none", "light", "standard", "turned", "strong", "mlgcn", "asl"] | None
+    ) = option(
+        "standard",
+        "Random changes of training images; null leaves the choice to the recipe auto.",
+        training=True,
+    )
+    cache: Literal["auto", "memory", "disk", "none"] = option(
+        "auto",
+        "Where decoded, resized images are kept: in memory, on disk (for this run and later ones), "
+        "nowhere, or auto (in memory, up to 2 GB).",
+        resume=True, benchmark=False,
+    )  # fmt: skip
+    cache_folder: Path = option(
+        Path("runs") / "cache",
+        "Folder of a cache on disk, and of kept features of the encoder.",
+        resume=True, benchmark=False,
+    )  # fmt: skip

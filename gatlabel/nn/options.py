@@ -1,0 +1,196 @@
+"""The options of heads: what their constructors take, and how a run starts and shrinks them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from gatlabel.errors import InputError
+from gatlabel.options import Options, option
+
+#: Words of the option ``similarity``; any other text is a choice that a run has made.
+CHOOSE, NOTHING = "auto", "none"
+_SHARE = r"0\.\d+|\d(?:\.\d+)?e-\d+"
+_NUMBER = r"\d+(?:\.\d+)?(?:e[-+]?\d+)?"
+#: Part of such a choice.
+SIMILARITY_PART = re.compile(rf"(seen|unseen):([a-z]+)=({_SHARE})|map=({_NUMBER})")
+
+_WIDEST = 2**16
+_NODE_FEATURES = (
+    "Label vectors: svd (of the counts), names, learned, or a file. names is what the labels' "
+    "names mean (extra names); a file is npz or GloVe text."
+)
+_RESIDUAL_DECAY = "Weight decay of the part in which the head leaves the linear classifier."
+_DROPOUT = "Probability of dropping an attention weight in training."
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadOptions(Options):
+    """A head; which options there are depends on its kind."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearStart(HeadOptions):
+    """A head whose classifiers can start as those of a linear one."""
+
+    start: Literal["random", "ridge"] | None = option(
+        None,
+        "Where the classifiers start: random, or ridge. ridge is regression on the features of the "
+        "encoder as it is, its penalty chosen by leave-one-out; none leaves the choice to the "
+        "recipe (else random).",
+        argument=False, benchmark=False,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedClassifiers(LinearStart):
+    """A head in which similar labels can share classifiers."""
+
+    similarity_weight: float | None = option(
+        None,
+        "Share that similar labels have in a label's classifier. None takes 0.5 on a graph of "
+        "similarity (knn of vectors that say what labels are), else 0. Labels with many images "
+        "take less.",
+        least=0, below=1,
+    )  # fmt: skip
+    similarity: str | None = option(
+        None,
+        "Which labels share classifiers: auto (from the training images) or none. A choice as an "
+        "earlier run's config.yaml has it is repeated; left open, the recipe decides (else none).",
+        short="similarity", argument=False, benchmark=False,
+    )  # fmt: skip
+    residual_decay: float = option(
+        0.1, _RESIDUAL_DECAY, least=0, most=1e9, argument=False, training=True
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        text = self.similarity
+        if text in (None, NOTHING):
+            return
+        if text != CHOOSE and not (text and all(map(SIMILARITY_PART.fullmatch, text.split()))):
+            raise InputError(
+                f"similarity={text}: expected auto, none, or a choice as config.yaml has it, such "
+                "as seen:names=0.2 unseen:names=0.8"
+            )
+        if self.start == "random":
+            raise InputError(f"similarity={text}: not for start=random, only for ridge")
+        if self.similarity_weight is not None:
+            raise InputError(
+                f"similarity={text}: not for similarity_weight={self.similarity_weight}, only for "
+                "none"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GAT(SharedClassifiers):
+    """Graph attention over the label graph (Veličković et al., 2018)."""
+
+    name: Literal["gat", "gatv2"] = "gat"
+    node_features: str = option("svd", _NODE_FEATURES)
+    hidden: int = option(256, "Total width of the inner layer.", least=1, most=_WIDEST)
+    heads: int = option(4, "Number of attention heads.", least=1, most=_WIDEST)
+    base: Literal["classifiers", "nodes"] = option(
+        "classifiers", "What attention starts from: free classifiers, or label vectors."
+    )
+    layers: int = option(2, "nodes: number of graph-attention layers.", least=1, most=1000)
+    dropout: float = option(0.0, _DROPOUT, least=0, below=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.base == "classifiers":
+            if self.layers != type(self).layers:
+                raise InputError(f"layers={self.layers}: not for base=classifiers, only for nodes")
+            return
+        if self.residual_decay != type(self).residual_decay:
+            raise InputError(
+                f"residual_decay={self.residual_decay}: not for base=nodes, only for classifiers"
+            )
+        if self.start == "ridge":
+            raise InputError("start=ridge: not for base=nodes, only for classifiers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GATv2(GAT):
+    """Graph attention with dynamic scores (Brody et al., 2022)."""
+
+    name: Literal["gatv2"] = "gatv2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GCN(HeadOptions):
+    """The graph convolution of ML-GCN (Chen et al., 2019)."""
+
+    name: Literal["gcn"] = "gcn"
+    node_features: str = option("svd", _NODE_FEATURES)
+    hidden: int = option(1024, "Width of the inner layer.", least=1, most=_WIDEST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PyG(SharedClassifiers):
+    """A graph convolution of torch_geometric."""
+
+    name: Literal["pyg"] = "pyg"
+    conv: str = option("TransformerConv", "Name of a class of torch_geometric.nn.conv.")
+    hidden: int = option(256, "Width of the convolution.", least=1, most=_WIDEST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditioned(HeadOptions):
+    """Messages over the label graph, by what each image shows."""
+
+    name: Literal["conditioned"] = "conditioned"
+    hidden: int = option(256, "Total width of the inner layer.", least=1, most=_WIDEST)
+    heads: int = option(4, "Number of attention heads.", least=1, most=_WIDEST)
+    steps: int = option(
+        2, "How often evidence passes along the edges; 0 sends none.", least=0, most=1000
+    )
+    dropout: float = option(0.0, _DROPOUT, least=0, below=1)
+    residual_decay: float = option(
+        0.1, _RESIDUAL_DECAY, least=0, most=1e9, argument=False, training=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CSRA(HeadOptions):
+    """Class-specific residual attention to the image (Zhu and Wu, 2021), no graph."""
+
+    name: Literal["csra"] = "csra"
+    heads: int = option(1, "Number of attention heads.", least=1, most=_WIDEST)
+    lam: float = option(0.1, "Weight of the attended score beside the average.", least=0, most=1e9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query(HeadOptions):
+    """A decoder of label queries, as in Query2Label (Liu et al., 2021), no graph."""
+
+    name: Literal["query"] = "query"
+    hidden: int = option(256, "Width of the queries.", least=1, most=_WIDEST)
+    heads: int = option(8, "Number of attention heads.", least=1, most=_WIDEST)
+    layers: int = option(1, "Number of decoder layers.", least=1, most=1000)
+    self_attention: bool = option(False, "Labels also attend to each other, as in Query2Label.")
+    dropout: float = option(
+        0.1, "Probability of dropping an attention weight or unit in training.", least=0, below=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(LinearStart):
+    """One linear classifier per label, no graph."""
+
+    name: Literal["linear"] = "linear"
+
+
+HEADS: dict[str, type[HeadOptions]] = {
+    "gat": GAT,
+    "gatv2": GATv2,
+    "gcn": GCN,
+    "pyg": PyG,
+    "conditioned": Conditioned,
+    "csra": CSRA,
+    "query": Query,
+    "linear": Linear,
+}

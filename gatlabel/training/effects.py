@@ -1,0 +1,78 @@
+"""Options that were given and do nothing beside those of another part; they are refused.
+
+What goes together within a part is checked where its options are defined.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gatlabel.errors import InputError
+from gatlabel.graph.spec import GraphSpec
+from gatlabel.nn import HEADS, GraphAblatable
+from gatlabel.nn.options import NOTHING
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.recipes import RECIPES
+from gatlabel.training.resolving import choices_of
+
+
+def refuse_without_effect(config: TrainConfig) -> None:
+    """Refuses options that were given and do nothing beside the others.
+
+    Raises:
+        InputError: The message names the option, and beside what it has an effect.
+    """
+    for option, only in _without_effect(config):
+        value = _value(config, option)
+        if value not in _not_given(config, option):
+            raise InputError(f"{option}={value}: {only}")
+
+
+def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
+    """Lists the options that do nothing here, and beside what they would do something."""
+    head, init = config.head.name, config.encoder.init
+    spec = GraphSpec.parse(config.graph)
+    found = []
+    if HEADS[head].needs_map:
+        pooled = ", ".join(name for name, each in HEADS.items() if not each.needs_map)
+        found += [(f"encoder.{n}", _only("head", head, pooled)) for n in ("pooling", "stages")]
+    if config.encoder.freeze == "encoder":
+        found.append(("optimizer.encoder_lr", _only("encoder.freeze", "encoder", "none, norms")))
+    start = getattr(config.head, "start", None)
+    if start is None and config.recipe.name != "auto":
+        start = "random"
+    if config.images.cache != "disk" and start == "random":
+        found.append(("images.cache_folder", _only("images.cache", config.images.cache, "disk")))
+    if not issubclass(HEADS[head], GraphAblatable) and config.missing.unknown != "complete":
+        over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, GraphAblatable))
+        if spec.options:
+            found.append(("graph", _only("head", head, over_graph)))
+    unknown = config.missing.unknown
+    if unknown != "complete":
+        only = _only("missing.unknown", unknown, "complete")
+        found.append(("missing.similarity_weight", only))
+    if start == "ridge" and init is not None:
+        found.append(("head.start", _only("encoder.init", init, "none")))
+    if getattr(config.head, "similarity", None) not in (None, NOTHING):
+        if init is not None:
+            found.append(("head.similarity", _only("encoder.init", init, "none")))
+        elif spec.name != "conditional":
+            found.append(("head.similarity", _only("graph", config.graph, "conditional")))
+    return found
+
+
+def _only(option: str, has: Any, known: str) -> str:
+    return f"not for {option}={has}, only for {known}"
+
+
+def _not_given(config: TrainConfig, option: str) -> list[Any]:
+    """The values with which an option counts as not given: of defaults, recipe and open choices."""
+    left_open = TrainConfig(data=config.data)
+    found = [_value(TrainConfig(), option), _value(RECIPES[config.recipe.name](), option)]
+    return [*found, choices_of(left_open).get(option)]
+
+
+def _value(config: Any, option: str) -> Any:
+    for name in option.split("."):
+        config = getattr(config, name, None)
+    return config

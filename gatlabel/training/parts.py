@@ -1,0 +1,45 @@
+"""The parts that the options of a training run have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gatlabel.data.options import DATA, DataOptions, ImageOptions
+from gatlabel.encoders.options import EncoderOptions
+from gatlabel.graph.spec import GraphSpec
+from gatlabel.losses.options import LOSSES, LossOptions
+from gatlabel.missing.options import MissingOptions
+from gatlabel.nn.options import HEADS, HeadOptions
+from gatlabel.options import Options, choice, group, option
+from gatlabel.training.options import RECIPES, OptimizerOptions, RecipeOptions, RunOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainParts(Options):
+    """The options of every part; see :class:`~gatlabel.training.TrainConfig`."""
+
+    recipe: RecipeOptions = choice(
+        RECIPES, "plain", "Where the defaults come from.", benchmark=False
+    )
+    data: DataOptions = choice(DATA, "scenes", "Kind of data set.")
+    images: ImageOptions = group(ImageOptions, "What is done to images.")
+    encoder: EncoderOptions = group(EncoderOptions, "The network from images to features.")
+    graph: str = option(
+        "conditional",
+        "Label graph: a variant with options, or the file of a graph. A variant is conditional, "
+        "npmi, lift, knn, mlgcn_code, mlgcn_paper, complete, identity, random or permuted, with "
+        "options as in npmi:top_k=5,threshold=0.1; a file is graph.json, or an edge list, as "
+        "edges.csv:relation=similarity.",
+        benchmark=False,
+    )
+    head: HeadOptions = choice(HEADS, "gat", "From features to logits.", benchmark=False)
+    loss: LossOptions = choice(LOSSES, "bce", "What training minimises.", training=True)
+    missing: MissingOptions = group(MissingOptions, "Unknown and wrong training labels.")
+    optimizer: OptimizerOptions = group(
+        OptimizerOptions, "The optimiser, and its rates.", training=True
+    )
+    run: RunOptions = group(RunOptions, "How long, where and with what care a run trains.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        GraphSpec.parse(self.graph)
