@@ -247,5 +247,5 @@ class ImageOptions(Options):
     cache_folder: Path = option(
         Path("runs") / "cache",
         "Folder of a cache on disk, and of kept features of the encoder.",
-        resume=True, benchmark=False,
-    )  # fmt: skip
+        resume=True,
+    )

@@ -103,9 +103,6 @@ class BenchmarkConfig(Options):
         None, "Folder of the results; none makes one below runs/, named after the benchmark.",
         resume=True,
     )  # fmt: skip
-    feature_cache: Path = option(
-        Path("runs") / "cache", "Folder of extracted features and trained encoders.", resume=True
-    )
     progress: bool = option(True, "Show a progress bar.", resume=True)
 
     def __post_init__(self) -> None:

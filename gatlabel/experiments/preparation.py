@@ -98,7 +98,10 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
     parts = {}
     with progress_bar("features", pictures * len(kinds), config.progress) as advance:
         for name, source in sources.items():
-            files = {k: extract(model, source, k, config.feature_cache, advance) for k in kinds}
+            files = {
+                k: extract(model, source, k, config.train.images.cache_folder, advance)
+                for k in kinds
+            }
             parts[name] = SplitFeatures(np.asarray(source.targets), files, source.groups)
     return FrozenData(task.names, parts["train"], parts.get("tune"), parts["report"])
 
@@ -111,7 +114,11 @@ def frozen_model(config: BenchmarkConfig, task: Task, say: Say) -> MultiLabelCla
 
         train = train.with_options({"run.progress": config.progress})
         return scene_encoder(
-            train, config.pretrain_images, config.pretrain_epochs, config.feature_cache, say
+            train,
+            config.pretrain_images,
+            config.pretrain_epochs,
+            config.train.images.cache_folder,
+            say,
         )
     if train.encoder.weights in (None, "none"):
         say("note: a frozen encoder with random weights; gatlabel[lite] installs ImageNet's")

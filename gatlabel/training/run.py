@@ -142,8 +142,8 @@ def _guarded(
         if checkpoint is None:
             raise
         raise Interrupted(
-            f"{stop} with {checkpoint.epoch + 1} of {config.run.epochs} epochs finished; "
-            f"go on with: gatlabel train --resume {shlex.quote(str(folder.target))}",
+            f"{stop} with {checkpoint.epoch + 1} of {folder.read_config().run.epochs} epochs "
+            f"finished; go on with: gatlabel train --resume {shlex.quote(str(folder.target))}",
             stop.exit_code,
         ) from None
 

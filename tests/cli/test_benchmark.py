@@ -23,7 +23,7 @@ QUICK = [
 
 def benchmark(root: Path, folder: Path, *more: str, kind: str = "graphs") -> int:
     words = ["benchmark", kind, "--data", "csv", "--root", str(root)]
-    words += ["--output", str(folder / "out"), "--feature-cache", str(folder / "cache")]
+    words += ["--output", str(folder / "out"), "--images.cache-folder", str(folder / "cache")]
     return main([*words, *ENCODER, *QUICK, *more])
 
 
@@ -99,13 +99,13 @@ def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
         workers=1,
         progress=False,
         output=tmp_path / "out",
-        feature_cache=tmp_path / "cache",
         **{"say": lambda line: None},
         **{
             "data": "csv",
             "data.root": tiny_csv,
             "encoder.backbone": "mobilenet_v3_small",
             "encoder.weights": "none",
+            "images.cache_folder": tmp_path / "cache",
             "images.size": 32,
         },
     )

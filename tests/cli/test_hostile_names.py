@@ -149,7 +149,7 @@ def test_a_benchmark_and_its_summary(home: Path, tmp_path: Path, monkeypatch, ca
     shutil.copy(home / f"run{ODD}" / "graph.json", graph)
     out = tmp_path / f"out{ODD}"
     words = ["benchmark", "graphs", "--data", "csv", "--root", str(home / f"data{ODD}")]
-    words += ["--output", str(out), "--feature-cache", str(tmp_path / "cache"), *ENCODER]
+    words += ["--output", str(out), "--images.cache-folder", str(tmp_path / "cache"), *ENCODER]
     words += [
         "--seeds",
         "1",
