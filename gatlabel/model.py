@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.encoders.encoder import OWN_MODULE
-from gatlabel.encoders.preprocessing import MOST_PIXELS, SAFE_PIXELS
+from gatlabel.encoders.sizes import MOST_PIXELS, SAFE_PIXELS
 from gatlabel.errors import InputError, MissingExtraError, first_line, unknown_choice
 from gatlabel.files import atomic_folder, write_json
 from gatlabel.labels import LabelSet

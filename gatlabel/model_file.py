@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gatlabel.encoders.description import EncoderDescription
-from gatlabel.encoders.preprocessing import MOST_PIXELS, RESIZES
+from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import read_json
 from gatlabel.labels import LabelSet, first_difference, labels_of

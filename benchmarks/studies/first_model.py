@@ -29,7 +29,8 @@ from torch import nn
 
 import gatlabel.training.run  # noqa: F401 - start-up is not counted
 from gatlabel.cli import main as main_of_the_command_line
-from gatlabel.data import ImageDataset, ImageSource, evaluation_transform
+from gatlabel.data import ImageDataset, ImageSource
+from gatlabel.encoders import Preprocessing
 from gatlabel.files import write_json
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.data import read_data
@@ -80,7 +81,7 @@ def seconds_of_a_pass(encoder: nn.Module, sources: list[ImageSource], size: int)
     """Processor seconds of decoding, resizing and encoding all images once."""
     clock = Clock()
     for source in sources:
-        images = ImageDataset(source, evaluation_transform(size))
+        images = ImageDataset(source, Preprocessing(size).transform())
         for at in range(0, len(images), 32):
             rows = range(at, min(at + 32, len(images)))
             batch = torch.stack([images[row][0] for row in rows])

@@ -24,6 +24,7 @@ from gatlabel.cli.output import (
 )
 from gatlabel.errors import InputError, Interrupted, unknown_choice
 from gatlabel.interruptions import Signals, Stopped
+from gatlabel.memory import keep_freed_memory
 from gatlabel.printing import clipped
 
 USAGE = """\
@@ -104,6 +105,7 @@ def _dispatch(words: list[str]) -> None:
         return
     if words[0] not in COMMANDS:
         raise unknown_choice("command", words[0], COMMANDS)
+    keep_freed_memory()
     # imported here: help and mistakes should not wait for torch
     module = importlib.import_module(f"gatlabel.cli.{words[0]}")
     getattr(module, f"{words[0]}_command")(words[1:])

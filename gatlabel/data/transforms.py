@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from gatlabel.data.colours import ColourJitter
 from gatlabel.data.crops import Multiscale, RandomMirror, RandomPart
-from gatlabel.encoders.preprocessing import MEAN_COLOUR, Preprocessing
+from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.encoders.resizing import ImageTransform
+from gatlabel.encoders.sizes import MEAN_COLOUR
 from gatlabel.errors import InputError, unknown_choice
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatlabel.deploy.thresholds import threshold_of_each
-from gatlabel.encoders.preprocessing import MOST_PIXELS, Preprocessing
+from gatlabel.encoders.preprocessing import Preprocessing
+from gatlabel.encoders.sizes import MOST_PIXELS
 from gatlabel.errors import InputError
 from gatlabel.files import read_json, write_json
 from gatlabel.labels import LabelSet, first_difference, labels_of

@@ -21,7 +21,6 @@ from gatlabel.deploy.resizing import Pixels, prepared
 from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.inference import outputs
 from gatlabel.labels import LabelSet
 from gatlabel.values import whole_number
 
@@ -218,6 +217,8 @@ class Predictor:
         if isinstance(self.model, ExportedModel):
             return self.model.logits(images).astype(np.float64)
         import torch
+
+        from gatlabel.inference import outputs
 
         logits: NDArray[np.float64] = (
             next(outputs(self.model, [torch.from_numpy(images)])).double().numpy()

@@ -1,7 +1,7 @@
 """Evaluation preprocessing in NumPy, to the same bits as with torch, which takes seconds to load.
 
 An ONNX bundle runs without torch. :func:`prepared` brings its images to size as
-:func:`~gatlabel.data.evaluation_transform` does, which is what training measured. (On a processor
+:func:`~gatlabel.encoders.Preprocessing` does, which is what training measured. (On a processor
 without AVX2 or NEON torchvision computes ``crop`` in float32, and a value may differ by one level.)
 """
 
@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.encoders.preprocessing import LONGEST, MEAN_COLOUR, Resize
+from gatlabel.encoders.sizes import LONGEST, MEAN_COLOUR, Resize
 
 Pixels = NDArray[np.uint8]
 
@@ -26,7 +26,7 @@ def prepared(pixels: Pixels, size: int, resize: Resize) -> Pixels:
     Args:
         pixels: ``(h, w, 3)``, RGB.
         size: Side S of the result in pixels.
-        resize: See :func:`~gatlabel.data.evaluation_transform`.
+        resize: See :func:`~gatlabel.encoders.Preprocessing`.
 
     Returns:
         ``(S, S, 3)``.

@@ -14,7 +14,7 @@ from torch import nn
 
 from gatlabel.encoders.cutting import cut
 from gatlabel.encoders.encoder import OWN_MODULE, Encoder, feature_width
-from gatlabel.encoders.preprocessing import SAFE_PIXELS
+from gatlabel.encoders.sizes import SAFE_PIXELS
 from gatlabel.encoders.weights import AFTER_THE_MAP, lite_weights, load_weights, weight_file
 from gatlabel.errors import InputError, first_line, require_extra, unknown_choice
 

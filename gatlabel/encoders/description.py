@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from gatlabel.encoders.creation import create_encoder
 from gatlabel.encoders.encoder import Encoder
-from gatlabel.encoders.preprocessing import MOST_PIXELS
+from gatlabel.encoders.sizes import MOST_PIXELS
 from gatlabel.encoders.stages import MOST_STAGES
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.values import line_of_text, shown, three_numbers, whole_number

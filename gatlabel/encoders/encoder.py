@@ -8,12 +8,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from gatlabel.encoders.preprocessing import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    MOST_PIXELS,
-    Preprocessing,
-)
+from gatlabel.encoders.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from gatlabel.encoders.sizes import MOST_PIXELS
 from gatlabel.encoders.stages import MOST_STAGES, Stages, find_stages
 from gatlabel.errors import InputError, first_line
 from gatlabel.nn.constants import HoldsConstants

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
+from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
 from gatlabel.errors import unknown_choice
 from gatlabel.values import whole_number
 
@@ -13,14 +14,6 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-MOST_PIXELS = 8192  # side of an image
-SAFE_PIXELS = 96  # a side that every network by name was run with when it was made
-
-Resize = Literal["squash", "pad", "crop"]
-RESIZES: tuple[str, ...] = get_args(Resize)
-#: What ``pad`` adds: the mean colour of ImageNet, 0 to 255, which is about 0 after normalisation.
-MEAN_COLOUR = (124, 116, 104)
-LONGEST = 16  # of an image that ``crop`` resizes: the longer side, in shorter sides
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gatlabel.encoders.preprocessing import LONGEST, MEAN_COLOUR
+from gatlabel.encoders.sizes import LONGEST, MEAN_COLOUR
 
 Box = tuple[int, int, int, int]
 

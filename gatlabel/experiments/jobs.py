@@ -16,6 +16,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from gatlabel.errors import InputError
 from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import Backend, Condition, Outcome
+from gatlabel.memory import keep_freed_memory
 from gatlabel.printing import show_warning
 from gatlabel.training.data import usable_cores
 
@@ -136,6 +137,7 @@ def _set_up_worker(caller: int) -> None:
     import torch
 
     torch.set_num_threads(1)
+    keep_freed_memory()
     warnings.showwarning = show_warning
     # workers of a cluster do jobs in other threads, and end by themselves
     ours = os.getppid() == caller and threading.current_thread() is threading.main_thread()

@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gatlabel.deploy import FORMATS, ExportedModel, Predictor, export_model, exported_model
+from gatlabel import devices
+from gatlabel.deploy import FORMATS, ExportedModel, Predictor, export_model
 from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
 from tests.deploy.models import LABELS, encoder, make, photos, pictures
@@ -302,7 +303,7 @@ def test_an_exported_model_is_not_taken_for_one_on_another_gpu(
 def test_onnx_runs_on_the_cpu_only(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if (bundle / "model.onnx").exists():
         chosen = torch.device("cuda:1")
-        monkeypatch.setattr(exported_model, "choose_device", lambda device, *, gpu: chosen)
+        monkeypatch.setattr(devices, "choose_device", lambda device, *, gpu=True: chosen)
         with pytest.raises(InputError, match="format onnx runs on the CPU, not on 'cuda:1'"):
             Predictor.load(bundle, device="cuda:1")
 

@@ -7,16 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gatlabel.data import evaluation_transform
 from gatlabel.deploy.resizing import prepared
-from gatlabel.encoders.preprocessing import RESIZES
+from gatlabel.encoders import Preprocessing
+from gatlabel.encoders.sizes import RESIZES
 
 sides = st.integers(1, 600)
 
 
 def in_torch(pixels: NDArray[np.uint8], size: int, resize: str) -> NDArray[np.uint8]:
     image = torch.from_numpy(pixels).permute(2, 0, 1)
-    return evaluation_transform(size, resize)(image).permute(1, 2, 0).numpy()  # type: ignore[arg-type]
+    return Preprocessing(size, resize).transform()(image).permute(1, 2, 0).numpy()  # type: ignore[arg-type]
 
 
 def noise(height: int, width: int, seed: int = 0, top: int = 256) -> NDArray[np.uint8]:

@@ -81,7 +81,7 @@ def test_dropout_acts_in_training_only() -> None:
         ({"feedforward": 0}, "feedforward=0"),
         ({"dropout": 1.0}, "dropout=1.0"),
         ({"node_features": "svd"}, "give graph="),
-        ({"node_features": torch.zeros(L + 1, 3)}, "a row a label"),
+        ({"node_features": torch.zeros(L + 1, 3)}, "one row per label"),
     ],
 )
 def test_wrong_options_are_named(options, message: str) -> None:
