@@ -38,11 +38,6 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
         found += [(f"encoder.{n}", _only("head", head, pooled)) for n in ("pooling", "stages")]
     if config.encoder.freeze == "encoder":
         found.append(("optimizer.encoder_lr", _only("encoder.freeze", "encoder", "none, norms")))
-    start = getattr(config.head, "start", None)
-    if start is None and config.recipe.name != "auto":
-        start = "random"
-    if config.images.cache != "disk" and start == "random":
-        found.append(("images.cache_folder", _only("images.cache", config.images.cache, "disk")))
     if not issubclass(HEADS[head], GraphAblatable) and config.missing.unknown != "complete":
         over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, GraphAblatable))
         if spec.options:
@@ -51,7 +46,7 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     if unknown != "complete":
         only = _only("missing.unknown", unknown, "complete")
         found.append(("missing.similarity_weight", only))
-    if start == "ridge" and init is not None:
+    if getattr(config.head, "start", None) == "ridge" and init is not None:
         found.append(("head.start", _only("encoder.init", init, "none")))
     if getattr(config.head, "similarity", None) not in (None, NOTHING):
         if init is not None:

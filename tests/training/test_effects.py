@@ -61,10 +61,6 @@ OF_ONE_PART: list[tuple[dict[str, Any], str]] = [
 #: Refused before a run begins.
 OF_SEVERAL_PARTS: list[tuple[dict[str, Any], str]] = [
     ({"encoder.freeze": "encoder", "optimizer.encoder_lr": 0.5}, "encoder_lr=0.5: not for encoder"),
-    (
-        {"images.cache_folder": Path("x")},
-        "cache_folder=x: not for images.cache=auto, only",
-    ),
     ({"head": "csra", "encoder.stages": 3}, "stages=3: not for head=csra, only for linear"),
     ({"head": "query", "encoder.stages": 2}, "stages=2: not for head=query, only for linear"),
     ({"head": "conditioned", "encoder.stages": 2}, "stages=2: not for head=conditioned, only for"),
@@ -109,8 +105,7 @@ def test_an_option_without_effect_is_refused(options: dict[str, Any], message: s
         {"missing.unknown": "complete", "missing.similarity_weight": 0.5},
         {"head": "conditioned", "head.residual_decay": 0.5},
         {"run.output": Path("run"), "run.overwrite": True},
-        {"images.cache": "disk", "images.cache_folder": Path("x")},
-        {"head.start": "ridge", "images.cache_folder": Path("x")},
+        {"images.cache_folder": Path("x")},
         {**CSV, "data.on_error": "skip"},
     ],
 )
