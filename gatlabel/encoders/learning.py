@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
 from gatlabel.encoders.encoder import Encoder
+
+QUARTERS = 4  # parts of an encoder that may learn at rates of their own
 
 
 def freeze(module: nn.Module) -> None:
@@ -30,7 +33,12 @@ def unfreeze(module: nn.Module) -> None:
 
 
 def parameter_groups(
-    model: nn.Module, lr: float, *, encoder_lr_scale: float = 0.1, weight_decay: float = 0.0
+    model: nn.Module,
+    lr: float,
+    *,
+    encoder_lr_scale: float = 0.1,
+    depth_decay: float = 1.0,
+    weight_decay: float = 0.0,
 ) -> list[dict[str, Any]]:
     """Sorts trainable parameters into groups for an optimiser.
 
@@ -38,18 +46,24 @@ def parameter_groups(
         model: A network with at most one :class:`Encoder` inside.
         lr: The learning rate of all that is no encoder.
         encoder_lr_scale: The encoder's learning rate as a share of ``lr`` (ML-GCN has 0.1).
+        depth_decay: Rate of each quarter of the encoder's layers as a share of the next quarter's
+            (Howard & Ruder, ACL 2018, arXiv:1801.06146, "discriminative fine-tuning"); 1 for one
+            rate, else above 0. The last quarter learns at ``lr * encoder_lr_scale``.
         weight_decay: For weights of two or more axes; biases and norms get none.
 
     Returns:
         Groups with ``name``, ``params``, ``lr`` and ``weight_decay``; empty ones are left out.
     """
     encoders = [part for part in model.modules() if isinstance(part, Encoder)]
-    inside = {id(p) for encoder in encoders for p in encoder.parameters()}
+    quarters = {
+        id(p): quarter for encoder in encoders for p, quarter in _quarters(encoder, depth_decay)
+    }
     groups: dict[str, dict[str, Any]] = {}
     for parameter in model.parameters():
         if not parameter.requires_grad:
             continue
-        part = "encoder" if id(parameter) in inside else "head"
+        quarter = quarters.get(id(parameter))
+        part = {None: "head", QUARTERS: "encoder"}.get(quarter, f"encoder, quarter {quarter}")
         decays = parameter.ndim > 1
         name = part if decays else f"{part}, no decay"
         group = groups.setdefault(
@@ -57,9 +71,25 @@ def parameter_groups(
             {
                 "name": name,
                 "params": [],
-                "lr": lr * encoder_lr_scale if part == "encoder" else lr,
+                "lr": lr
+                if quarter is None
+                else lr * encoder_lr_scale * depth_decay ** (QUARTERS - quarter),
                 "weight_decay": weight_decay if decays else 0.0,
             },
         )
         group["params"].append(parameter)
     return list(groups.values())
+
+
+def _quarters(encoder: Encoder, decay: float) -> Iterator[tuple[nn.Parameter, int]]:
+    """Yields each parameter with its quarter of the layers, 1 to 4; all are of 4 for one rate.
+
+    A layer begins with a weight of two or more axes; networks register them as they run.
+    """
+    parameters = list(encoder.parameters())
+    layers = max(1, sum(p.ndim > 1 for p in parameters))
+    layer = 0
+    for parameter in parameters:
+        layer += parameter.ndim > 1
+        quarter = min(QUARTERS, 1 + QUARTERS * max(0, layer - 1) // layers)
+        yield parameter, QUARTERS if decay == 1 else quarter

@@ -37,7 +37,8 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
         pooled = ", ".join(name for name, each in HEADS.items() if not each.needs_map)
         found += [(f"encoder.{n}", _only("head", head, pooled)) for n in ("pooling", "stages")]
     if config.encoder.freeze == "encoder":
-        found.append(("optimizer.encoder_lr", _only("encoder.freeze", "encoder", "none, norms")))
+        only = _only("encoder.freeze", "encoder", "none, norms")
+        found += [(f"optimizer.{name}", only) for name in ("encoder_lr", "depth_decay")]
     if not issubclass(HEADS[head], GraphAblatable) and config.missing.unknown != "complete":
         over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, GraphAblatable))
         if spec.options:

@@ -26,7 +26,13 @@ def grouped_parameters(model: MultiLabelClassifier, config: TrainConfig) -> list
     assert scale is not None
     rate = head_rate(config)
     decay = config.optimizer.weight_decay
-    groups = parameter_groups(model, rate, encoder_lr_scale=scale, weight_decay=decay)
+    groups = parameter_groups(
+        model,
+        rate,
+        encoder_lr_scale=scale,
+        depth_decay=config.optimizer.depth_decay,
+        weight_decay=decay,
+    )
     shrunk = [p for p in model.head.param_groups()["residual"] if p.requires_grad]
     identities = {id(p) for p in shrunk}
     for group in groups:

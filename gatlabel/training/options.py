@@ -141,6 +141,12 @@ class OptimizerOptions(Options):
         "like nothing in ImageNet.",
         least=0, most=1e9,
     )  # fmt: skip
+    depth_decay: float = option(
+        1.0,
+        "Rate of each quarter of the encoder's layers as a share of the next quarter's; 1 is one "
+        "rate for all.",
+        above=0, least=0, most=1,
+    )  # fmt: skip
     weight_decay: float = option(
         0.01, "Weight decay, on weights but not on biases and norms.", least=0, most=1e9
     )

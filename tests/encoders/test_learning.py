@@ -90,3 +90,20 @@ def test_bytes_are_normalised_where_the_encoder_is():
     encoder = create_encoder("squeezenet1_1").cuda()
     pixels = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     assert encoder(encoder.normalize(pixels)).is_cuda
+
+
+def test_each_quarter_of_the_encoder_learns_at_a_share_of_the_next() -> None:
+    encoder = create_encoder("resnet18", None)
+    model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(512, 3)})
+    groups = parameter_groups(model, 0.1, encoder_lr_scale=0.5, depth_decay=0.2, weight_decay=0.01)
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert len(rates) == len(list(model.parameters()))
+    convolutions = [p for p in encoder.parameters() if p.ndim > 1]
+    found = [rates[id(p)] for p in convolutions]
+    assert found == sorted(found)
+    assert [found.count(rate) for rate in dict.fromkeys(found)] == [5] * 4  # resnet18 has 20
+    assert list(dict.fromkeys(found)) == pytest.approx([0.0004, 0.002, 0.01, 0.05])
+    # a norm learns with the convolution before it
+    assert rates[id(encoder.trunk[1].weight)] == found[0]
+    assert {rates[id(p)] for p in model["head"].parameters()} == {0.1}
+    assert {g["weight_decay"] for g in groups} == {0.0, 0.01}

@@ -61,6 +61,7 @@ OF_ONE_PART: list[tuple[dict[str, Any], str]] = [
 #: Refused before a run begins.
 OF_SEVERAL_PARTS: list[tuple[dict[str, Any], str]] = [
     ({"encoder.freeze": "encoder", "optimizer.encoder_lr": 0.5}, "encoder_lr=0.5: not for encoder"),
+    ({"encoder.freeze": "encoder", "optimizer.depth_decay": 0.5}, "depth_decay=0.5: not for enc"),
     ({"head": "csra", "encoder.stages": 3}, "stages=3: not for head=csra, only for linear"),
     ({"head": "query", "encoder.stages": 2}, "stages=2: not for head=query, only for linear"),
     ({"head": "conditioned", "encoder.stages": 2}, "stages=2: not for head=conditioned, only for"),
