@@ -23,7 +23,8 @@ START_UP = (
 # user: begin default
 def command(root, table, classes, seconds, folder):  # type: ignore[no-untyped-def]
     return (
-        f"train --data csv --root {root} --annotations {table} --classes {classes} --time {seconds}"
+        f"train --data csv --root {root} --data.annotations {table} --data.classes {classes} "
+        f"--time {seconds}"
     )
 
 
@@ -89,11 +90,17 @@ def fit_gatlabel(head: str | None = None) -> Callable[[Task, Clock], Fitted]:
 
 def _chosen(run: Path) -> dict[str, Any]:
     """What the run resolved, of what a reader of the table may want to know."""
-    import yaml
+    from gatlabel.training.run_folder import RunFolder
 
-    options = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    names = ("recipe", "head", "freeze", "epochs", "start")
-    return {name: options[name] for name in names if name in options}
+    config = RunFolder(run).read_config()
+    return {
+        "recipe": config.recipe.name,
+        "head": config.head.name,
+        "freeze": config.encoder.freeze,
+        "epochs": config.run.epochs,
+        "start": getattr(config.head, "start", None),
+        "similarity": getattr(config.head, "similarity", None),
+    }
 
 
 def _scores(model: Any, task: Task) -> Scores:
