@@ -104,11 +104,11 @@ def options(device: str, rounds: int, pixels: int = 224, compiles: bool = True) 
     kinds: dict[str, dict[str, bool]] = {
         "as it is": {},
         "not channels last": {"last": False},
-        f"--amp {'off' if amp else 'on'}": {"amp": not amp},
-        "--amp off, AdamW not fused": {"amp": False, "fused": False},
+        f"--run.amp {'off' if amp else 'on'}": {"amp": not amp},
+        "--run.amp off, AdamW not fused": {"amp": False, "fused": False},
     }
     if compiles:
-        kinds["--compile"] = {"compiled": True}
+        kinds["--run.compile"] = {"compiled": True}
     made = {}
     for name, kind in kinds.items():
         model = model_of(LinearHead(512, LABELS[0]))

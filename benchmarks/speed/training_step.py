@@ -93,8 +93,8 @@ def bare(steps: int) -> None:
     for batch in batches(steps):
         optimizer.zero_grad()
         loss(model(batch.inputs[IMAGE]), batch.targets[LABELS_TASK]).backward()
-        if CONFIG.clip_gradient:
-            nn.utils.clip_grad_norm_(model.parameters(), CONFIG.clip_gradient)
+        if CONFIG.optimizer.clip_gradient:
+            nn.utils.clip_grad_norm_(model.parameters(), CONFIG.optimizer.clip_gradient)
         optimizer.step()
         scheduler.step()
 
@@ -105,7 +105,7 @@ def lightning(module: pl.LightningModule, steps: int, average: bool = False) -> 
         accelerator="cpu",
         devices=1,
         max_epochs=1,
-        gradient_clip_val=CONFIG.clip_gradient or None,
+        gradient_clip_val=CONFIG.optimizer.clip_gradient or None,
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
@@ -185,8 +185,8 @@ def stepper(
         with torch.autocast(device, torch.bfloat16, enabled=amp):
             _, losses = forward_losses(model.head, features(), targets, loss)
         torch.stack(losses).sum().backward()
-        if CONFIG.clip_gradient:
-            nn.utils.clip_grad_norm_(model.parameters(), CONFIG.clip_gradient)
+        if CONFIG.optimizer.clip_gradient:
+            nn.utils.clip_grad_norm_(model.parameters(), CONFIG.optimizer.clip_gradient)
         optimizer.step()
 
     start = time.perf_counter()

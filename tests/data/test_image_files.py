@@ -22,9 +22,9 @@ import gatlabel
 from gatlabel.data import FileImages, decode_image
 from gatlabel.data.image_files import FORMATS, MAX_PIXELS, open_image
 from gatlabel.data.memory_budget import DECODING, MemoryBudget
+from gatlabel.data.options import CSV
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
-from gatlabel.training.config import TrainConfig
 from tests.data.pictures import mosaic, save_picture
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
@@ -132,7 +132,7 @@ def test_the_limit_is_an_option(kind: str, tmp_path: Path) -> None:
             with pytest.raises(InputError, match="199 pixels"):
                 load(limited)
     assert source.with_max_pixels(200).load(0).shape == (3, 10, 20)
-    assert TrainConfig().max_pixels == MAX_PIXELS
+    assert CSV(root=tmp_path).max_pixels == MAX_PIXELS
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "GIF", "WEBP"])

@@ -43,6 +43,6 @@ def test_a_run_on_a_full_disk_goes_on_when_there_is_room(disk: Path) -> None:
     with pytest.raises(RunFinishedError):
         resume(disk / "run")
     with pytest.raises(InputError, match=f"cannot write .*{disk / 'run'}.*: Read-only file system"):
-        train(options(disk / "run", overwrite=True))
+        train(options(disk / "run", **{"run.overwrite": True}))
     with pytest.raises(InputError, match=f"cannot make .*{disk / 'other'}: Read-only file system"):
         train(options(disk / "other"))

@@ -332,7 +332,7 @@ class HeadTester:
         sparse = LabelGraph.from_edges([("a", "b", 0.5), ("b", "c", 0.8)], names=NAMES)
         kind, options = over_graph
         options = (
-            {**options, "head.node_features": torch.randn(L, 8)}
+            {**options, "node_features": torch.randn(L, 8)}
             if ("node_features" in build(over_graph, graph).config)
             else options
         )
