@@ -292,8 +292,8 @@ def test_gatlabel_is_run_by_its_command(study, task, monkeypatch) -> None:
 
     def short(root, table, classes, seconds, folder):
         assert float(seconds) == task.seconds
-        return (f"train --data csv --root {root} --data.annotations {table} --data.classes {classes} "
-                "--recipe plain --epochs 1 --backbone mobilenet_v3_small "
+        return (f"train --data csv --root {root} --data.annotations {table} "
+                f"--data.classes {classes} --recipe plain --epochs 1 --backbone mobilenet_v3_small "
                 "--weights none --run.compare no")  # fmt: skip
 
     assert method.command("R", "T", "C", "9", "F").split()[-2:] == ["--time", "9"]
