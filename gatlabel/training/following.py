@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -90,7 +91,7 @@ def follow(team: Team) -> None:
 
 def main() -> None:
     """Runs a process that the first one has started."""
-    with Team() as team:
+    with Team(parent=int(sys.argv[1])) as team:
         follow(team)
 
 

@@ -84,12 +84,17 @@ def refuse_several_processes(*, torchrun: bool = False) -> None:
 class Team:
     """The processes of one run, seen from one of them; a context, at the end of which all end.
 
+    Args:
+        parent: The process that has started this one, with which it ends; by default the one that
+            is its parent now.
+
     Attributes:
         rank: Number of this process; 0 is the one that runs everything.
         size: Number of processes; 1 until :meth:`enlist` has decided.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parent: int | None = None) -> None:
+        self._parent = os.getppid() if parent is None else parent
         several = launched_by_torchrun() and int(os.environ["WORLD_SIZE"]) > 1
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         numbers = (int(os.environ[name]) for name in names) if several else (0, 1, 0, 1)
@@ -100,6 +105,8 @@ class Team:
         self._called = False
 
     def __enter__(self) -> Self:
+        if self.rank:
+            threading.Thread(target=self._end_with_parent, daemon=True).start()
         if self._launched:
             self._store = self._rendezvous()
         return self
@@ -235,7 +242,7 @@ class Team:
         given = {name: str(value) for name, value in (numbers | sizes).items()}
         # a group of its own: Ctrl-C reaches the first process only, which ends the others
         return subprocess.Popen(
-            [sys.executable, "-c", _FOLLOW],
+            [sys.executable, "-c", _FOLLOW, str(os.getpid())],
             env={**os.environ, **given, "MASTER_ADDR": "127.0.0.1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -292,16 +299,19 @@ class Team:
 
         On CUDA a process waits for the others inside the device, where no exception reaches it.
         """
-        parent = os.getppid()
         while not done.wait(0.5):
-            if self.rank and os.getppid() != parent:
-                os._exit(PEER_LOST)
             if self._ended(0):
                 if not done.wait(GRACE / 2):
                     note(f"gatlabel: {self._cause(0)}")
                     self._end_children()
                     os._exit(2)
                 return
+
+    def _end_with_parent(self) -> None:
+        """Ends this process when the one that started it has ended, however that happened."""
+        while os.getppid() == self._parent:
+            time.sleep(1)
+        os._exit(PEER_LOST)
 
     def _end_children(self) -> None:
         """Ends the started processes; those that have done their part end by themselves."""
