@@ -16,6 +16,7 @@ from torch.utils.data import BatchSampler
 from gatlabel.data.loading import SeededSampler, SharedBatches
 from gatlabel.errors import InputError
 from gatlabel.training import TrainConfig, plain, resume, train
+from gatlabel.training.data import read_data
 from gatlabel.training.module import TrainingModule
 from gatlabel.training.processes import Team
 from gatlabel.training.ranks import Ranks, SharedBatchNorm
@@ -208,6 +209,26 @@ def test_processes_end_together(tiny_csv: Path, tmp_path: Path, target: str) -> 
     else:
         assert process.returncode == 130, errors
         assert "interrupted with" in last
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_the_error_of_another_process_is_that_of_the_run(tiny_csv: Path, tmp_path: Path) -> None:
+    """The second validation image is of process 1; it is removed while the run goes on."""
+    run = tmp_path / "run"
+    more = {"run.epochs": 5000, "run.devices": 2, "images.cache": "none"}
+    second = read_data(options(tiny_csv, run)).val.ids[1]
+    words = command(tiny_csv, run, **more)
+    with subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for((run / "checkpoints" / "last.ckpt").is_file, process)
+            (tiny_csv / second).unlink()
+            errors = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 2, errors
+    last = errors.splitlines()[-1]
+    assert last.startswith("gatlabel: process 1 of 2 (ranks from 0): there is no image")
     assert "Traceback" not in errors
 
 
