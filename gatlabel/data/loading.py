@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from gatlabel.batch import Batch, Item
 from gatlabel.data.dataset import ImageDataset
@@ -44,6 +45,35 @@ class SeededSampler(Sampler[tuple[int, int]]):
         self.epoch += 1
         order = torch.randperm(self.count, generator=generator).numpy()
         yield from zip(order.tolist(), seeds[order].tolist(), strict=True)
+
+
+class SharedBatches(Sampler[list[Any]]):
+    """Yields the share of each batch that one of several processes takes.
+
+    Process r of n takes the items r, r + n, r + 2n … of a batch; what it has none of, it skips.
+
+    Args:
+        batches: Of all processes together.
+        rank: Number r of the process, from 0.
+        size: Number n of processes.
+
+    Attributes:
+        sampler: That of the batches; Lightning sets its epoch.
+    """
+
+    def __init__(self, batches: BatchSampler, rank: int, size: int) -> None:
+        self.batches, self.rank, self.size = batches, rank, size
+        self.sampler = batches.sampler
+
+    def __len__(self) -> int:
+        rest = len(self.sampler) % self.batches.batch_size  # type: ignore[arg-type]
+        without = 0 < rest <= self.rank and not self.batches.drop_last
+        return len(self.batches) - int(without)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        for batch in self.batches:
+            if share := batch[self.rank :: self.size]:
+                yield share
 
 
 class ImageLoader(DataLoader[Item]):
@@ -120,4 +150,31 @@ def loader(
         persistent_workers=workers > 0,
         worker_init_fn=_leave_interrupts_to_the_parent,
         pin_memory=torch.cuda.is_available(),
+    )
+
+
+def share_of(whole: DataLoader[Item], rank: int, size: int) -> ImageLoader:
+    """Makes the loader of one of several processes that share each batch of a loader.
+
+    Args:
+        whole: The loader of :func:`loader` of all processes together.
+        rank: Number of the process, from 0.
+        size: Number of processes.
+
+    Raises:
+        InputError: If a batch has fewer images than there are processes.
+    """
+    batches = whole.batch_sampler
+    assert isinstance(batches, BatchSampler)
+    least = min(len(whole.dataset), batches.batch_size)  # type: ignore[arg-type]
+    if least < size:
+        raise InputError(f"devices={size}: more than the {least} images of a batch; give fewer")
+    return ImageLoader(
+        whole.dataset,
+        batch_sampler=SharedBatches(batches, rank, size),
+        num_workers=whole.num_workers,
+        collate_fn=_collate,
+        persistent_workers=whole.num_workers > 0,
+        worker_init_fn=_leave_interrupts_to_the_parent,
+        pin_memory=whole.pin_memory,
     )

@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from gatlabel.batch import Item
+from gatlabel.data.loading import share_of
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, first_line, require_extra
 from gatlabel.interruptions import Signals
@@ -30,6 +31,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.epoch_checkpoints import EpochCheckpoints, resume_from
 from gatlabel.training.module import TrainingModule
 from gatlabel.training.nonfinite import NonFiniteGuard
+from gatlabel.training.ranks import Ranks, RanksEnvironment
 
 
 def precision_of(config: TrainConfig) -> Any:
@@ -54,6 +56,7 @@ def fit(
     write_curves: WriteRows = lambda rows: None,
     completion: Completion | None = None,
     signals: Signals | None = None,
+    ranks: Ranks | None = None,
     log: Log = lambda line: None,
 ) -> list[dict[str, float]]:
     """Trains a model in place.
@@ -70,6 +73,8 @@ def fit(
         write_curves: Called with all rows of the learning curves after every epoch.
         completion: Fills in unknown training targets; none leaves them as they are.
         signals: Asked before every step whether the process should end.
+        ranks: The connected processes that train together, each of which calls this; none where
+            there is only this one. Only the first is given folders and functions to call.
         log: Called with warnings, a line each.
 
     Returns:
@@ -79,6 +84,8 @@ def fit(
         InputError: If the checkpoint does not fit the model, a value is not finite, an extra is
             missing, or there is no compiler for ``config.run.compile``.
     """
+    if ranks is not None:
+        loaders = tuple(share_of(each, ranks.rank, ranks.size) for each in loaders)  # type: ignore[assignment]
     train_loader, val_loader = loaders
     device = choose_device(config.run.device)
     measured = _is_measurable(val_loader, config, log)
@@ -92,7 +99,7 @@ def fit(
         callbacks.append(EarlyStopping("val_mAP", mode="max", patience=config.run.patience))
     if checkpoints is not None:
         callbacks.append(EpochCheckpoints(checkpoints, record or {}))
-    if config.run.progress:
+    if config.run.progress and (ranks is None or not ranks.rank):
         from lightning.pytorch.callbacks import RichProgressBar
 
         callbacks.append(RichProgressBar(leave=False))
@@ -100,7 +107,9 @@ def fit(
     guard = NonFiniteGuard(
         config.run.on_nan, getattr(source, "ids", ()), checkpoints and checkpoints.parent, log
     )
-    module = TrainingModule(model, config, len(train_loader), completion, guard)
+    if ranks is not None:
+        guard.gather = ranks.gather_batch
+    module = TrainingModule(model, config, len(train_loader), completion, guard, ranks)
     if resume is not None and resume.complete:
         curves.rows = _finished_rows(resume)
         _load_weights(module, resume)
@@ -108,15 +117,13 @@ def fit(
         with _quiet():
             trainer = pl.Trainer(
                 accelerator=device.type,
-                devices=1 if device.index is None else [device.index],
+                **_processes(ranks, device),
                 precision=precision_of(config),
                 max_epochs=config.run.epochs,
                 gradient_clip_val=config.optimizer.clip_gradient or None,
                 callbacks=callbacks,
                 logger=_logger(logs),
                 enable_checkpointing=checkpoints is not None,
-                # one process, whatever the environment says of tasks: several are refused before
-                plugins=[LightningEnvironment()],
                 enable_model_summary=False,
                 enable_progress_bar=config.run.progress,
                 num_sanity_val_steps=0,
@@ -129,6 +136,27 @@ def fit(
         _keep_best(module, checkpoints, log)
     model.cpu().eval()
     return curves.rows
+
+
+def _processes(ranks: Ranks | None, device: torch.device) -> dict[str, Any]:
+    """Returns the arguments of the trainer that say on how many devices it runs, and how."""
+    if ranks is None:
+        # one process, whatever the environment says of tasks
+        devices = 1 if device.index is None else [device.index]
+        return {"devices": devices, "plugins": [LightningEnvironment()]}
+    from lightning.pytorch.strategies import DDPStrategy
+
+    strategy = DDPStrategy(
+        cluster_environment=RanksEnvironment(ranks),
+        static_graph=True,  # what a head leaves out, it leaves out in every step
+        broadcast_buffers=False,  # equal: statistics are those of the whole batch
+    )
+    return {
+        "devices": ranks.local_size,
+        "num_nodes": ranks.size // ranks.local_size,
+        "strategy": strategy,
+        "use_distributed_sampler": False,
+    }
 
 
 def _run(
@@ -227,5 +255,7 @@ class _quiet(warnings.catch_warnings):  # noqa: N801 - a context manager, used a
         # a data set of hundreds of pictures on two cores is what we mean: no advice on workers
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")  # frozen parts
+        # metrics are computed on the whole split, by each process alike
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists.*")
         warnings.filterwarnings("ignore", category=FutureWarning, module="lightning.*")

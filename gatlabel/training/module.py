@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from gatlabel.batch import IMAGE, LABELS, Batch
 from gatlabel.data.seeds import mixed
+from gatlabel.labels import UNKNOWN
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
@@ -18,6 +21,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.losses import make_loss as make_loss
 from gatlabel.training.nonfinite import DivergedError, NonFiniteGuard
 from gatlabel.training.optimizers import make_optimizer, make_schedule
+from gatlabel.training.ranks import Ranks, SharedBatchNorm
 
 
 class TrainingModule(pl.LightningModule):
@@ -33,6 +37,7 @@ class TrainingModule(pl.LightningModule):
         completion: Gives the targets of the training pictures, by their position, instead of the
             batches; it learns the logits of every epoch, and checkpoints hold its state.
         guard: Judges losses and gradients; by default a value that is not finite stops training.
+        ranks: The processes that share each batch; none where there is only this one.
     """
 
     def __init__(
@@ -42,12 +47,14 @@ class TrainingModule(pl.LightningModule):
         steps_per_epoch: int,
         completion: Completion | None = None,
         guard: NonFiniteGuard | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         super().__init__()
         self.model, self.config, self.steps_per_epoch = model, config, steps_per_epoch
         self.loss = make_loss(config)
         self._logits: list[Tensor] = []
         self._targets: list[Tensor] = []
+        self.ranks = ranks
         self._losses: list[Tensor] = []  # of the epoch's training batches, and their pictures
         self._sizes: list[int] = []
         self.completion = completion
@@ -57,6 +64,11 @@ class TrainingModule(pl.LightningModule):
         # of the training pictures, on the device; none until the first step of an epoch
         self._completed: Tensor | None = None
         self._train_logits: Tensor | None = None
+        self._norms: AbstractContextManager[object] = nullcontext()
+        if ranks is not None and any(isinstance(m, _BatchNorm) for m in model.modules()):
+            self._norms = SharedBatchNorm()
+        self._validated: list[Tensor] = []  # positions of the images of the logits
+        self._seen: list[Tensor] = []  # positions of the images of the training logits
 
     def forward(self, images: Tensor) -> Tensor:
         """Images uint8 ``(B, 3, H, W)`` -> logits ``(B, L)``."""
@@ -65,7 +77,8 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
         """Makes dropout and stochastic depth a function of seed and step."""
-        torch.manual_seed(mixed(self.config.run.seed, self.global_step))
+        rank = () if self.ranks is None or not self.ranks.rank else (self.ranks.rank,)
+        torch.manual_seed(mixed(self.config.run.seed, self.global_step, *rank))
         self.guard.begin_step(self.model)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -90,6 +103,9 @@ class TrainingModule(pl.LightningModule):
         Takes no step where the loss or a norm is not finite, if the run skips such batches.
         """
         norms = clip_gradients(self.model, optimizer, gradient_clip_val)
+        if self.ranks is not None:
+            both = self.ranks.mean(torch.stack([self._loss, self._losses[-1]]))
+            self._loss, self._losses[-1] = both[0], both[1]
         values = {"loss": self._loss}
         # a scaler of gradients skips infinite ones by itself, and then lowers its scale
         if getattr(self.trainer.precision_plugin, "scaler", None) is None:
@@ -114,8 +130,14 @@ class TrainingModule(pl.LightningModule):
 
     def batch_losses(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Returns the logits ``(B, L)`` of a batch and the losses whose sum training lowers."""
-        features = self.model.features(batch.inputs[IMAGE])
-        return forward_losses(self.model.head, features, self.current_targets(batch), self.loss)
+        targets = self.current_targets(batch)
+        with self._norms:
+            features = self.model.features(batch.inputs[IMAGE])
+            logits, losses = forward_losses(self.model.head, features, targets, self.loss)
+        if self.ranks is not None:  # every loss is a mean over known targets
+            weight = self.ranks.weight((targets != UNKNOWN).sum())
+            losses = tuple(loss * weight for loss in losses)
+        return logits, losses
 
     def current_targets(self, batch: Batch) -> Tensor:
         """Returns the targets ``(B, L)`` of a batch as they stand now."""
@@ -131,6 +153,7 @@ class TrainingModule(pl.LightningModule):
         if self._train_logits is None:
             self._train_logits = torch.full_like(self._completed, torch.nan)
         rows = indices.to(self._train_logits.device)
+        self._seen.append(rows)
         self._train_logits[rows] = logits.detach().to(self._train_logits.dtype)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
@@ -145,6 +168,11 @@ class TrainingModule(pl.LightningModule):
         self.log("train_loss", mean, on_step=False, on_epoch=True, batch_size=1)
         if self.completion is None or self._train_logits is None:
             return
+        if self.ranks is not None:
+            mine = torch.cat(self._seen)
+            rows = self.ranks.gather(mine)
+            self._train_logits[rows] = self.ranks.gather(self._train_logits[mine])
+        self._seen = []
         progress = (self.current_epoch + 1) / (self.trainer.max_epochs or 1)
         self.completion.update(self._train_logits, progress)
         self._completed = self._train_logits = None
@@ -163,11 +191,16 @@ class TrainingModule(pl.LightningModule):
         """Keeps the logits; metrics over batches are not means of batches' metrics."""
         self._logits.append(self(batch.inputs[IMAGE]).float())
         self._targets.append(batch.targets[LABELS])
+        self._validated.append(batch.index)
 
     def on_validation_epoch_end(self) -> None:
         """Computes loss and mAP over all of the split."""
         logits, targets = torch.cat(self._logits), torch.cat(self._targets)
-        self._logits, self._targets = [], []
+        positions = torch.cat(self._validated)
+        self._logits, self._targets, self._validated = [], [], []
+        if self.ranks is not None:
+            order = self.ranks.gather(positions).argsort()
+            logits, targets = (self.ranks.gather(rows)[order] for rows in (logits, targets))
         if not bool(torch.isfinite(logits).all()):
             raise DivergedError(
                 f"training diverged: after epoch {self.current_epoch} the logits of validation "

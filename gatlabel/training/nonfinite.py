@@ -31,6 +31,7 @@ class NonFiniteGuard:
         ids: Names of the training images, by position.
         folder: Where the batch is saved; none saves nothing.
         log: Called with one line for the first skipped batch of each epoch.
+        gather: Returns the whole batch of a share, where processes share batches.
     """
 
     def __init__(
@@ -39,7 +40,9 @@ class NonFiniteGuard:
         ids: Sequence[str] = (),
         folder: Path | None = None,
         log: Log = lambda line: None,
+        gather: Callable[[Batch], Batch] = lambda batch: batch,
     ) -> None:
+        self.gather = gather
         self.on_nan, self.ids, self.folder, self.log = on_nan, ids, folder, log
         self._buffers: list[Tensor] = []
         self._skipped = 0
@@ -79,6 +82,7 @@ class NonFiniteGuard:
         figures = torch.stack([value.detach().float() for value in values.values()])
         if bool(torch.isfinite(figures).all()):
             return True
+        batch = self.gather(batch)
         found = ", ".join(f"{n} {v:g}" for n, v in zip(values, figures.tolist(), strict=True))
         where = f"epoch {epoch}, step {step}, learning rate {rate:.3g}: {found}"
         images = self._images(batch.index)

@@ -176,6 +176,12 @@ class RunOptions(Options):
     )
     seed: int = option(0, "Seed of everything random.", least=0, most=2**32 - 1, short="seed")
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.", short="device", resume=True)
+    devices: int | Literal["auto"] = option(
+        1,
+        "Devices that train together, each with a process; auto takes all CUDA devices. batch_size "
+        "stays that of a step of all together.",
+        least=1, most=4096, short="devices", resume=True, benchmark=False,
+    )  # fmt: skip
     workers: int | None = option(
         None,
         "Processes that load images; none takes what suits the machine.",

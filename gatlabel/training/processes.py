@@ -1,34 +1,333 @@
-"""Training takes one process; a launcher of several is refused before it does harm."""
+"""The processes that train one model together: which this one is, how they start and end.
+
+The first process (rank 0) does all of a run but its steps: it reads, plans, evaluates, writes and
+prints. For the training itself the others join it. They are started by the first one
+(``--devices``), or by ``torchrun``, in which case they wait until the first one has work for them.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any, Self
 
-from gatlabel.errors import InputError
+import torch
+from torch import distributed
+from torch._C._distributed_c10d import PrefixStore, TCPStore
+from torch.distributed.rendezvous import rendezvous
 
-# How launchers tell a process that it is one of several. SLURM_NTASKS is not among them: it is what
-# a job may start, and also set for one that starts a single process without srun.
-SIZES = {
-    "WORLD_SIZE": "torchrun",
+from gatlabel.errors import InputError, first_line
+from gatlabel.printing import note
+from gatlabel.training.ranks import Ranks
+
+#: Seconds after which a process that has died or failed has ended the others too.
+GRACE = 30.0
+#: Seconds in which the processes have to be ready, which is mostly the import of libraries.
+START = 300.0
+#: Minutes after which a process that lives, but does not answer the others, ends them.
+ANSWER = 30
+#: Exit code of a process that ended because another one did.
+PEER_LOST = 75
+
+_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+# How other launchers tell a process that it is one of several. SLURM_NTASKS is not among them: it
+# is what a job may start, and also set for one that starts a single process without srun.
+_SIZES = {
+    "WORLD_SIZE": "no torchrun",
     "OMPI_COMM_WORLD_SIZE": "mpirun",
     "PMI_SIZE": "mpiexec",
     "MV2_COMM_WORLD_SIZE": "mpirun",
     "SLURM_STEP_NUM_TASKS": "srun",
 }
+_PEER = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.IGNORECASE)
+_FOLLOW = "from gatlabel.training.following import main; main()"
 
 
-def refuse_several_processes() -> None:
-    """Makes sure that this process is not one of several that were launched to train together.
+def launched_by_torchrun() -> bool:
+    """Whether torchrun, or a launcher that sets the same variables, started this process."""
+    return all(os.environ.get(name) for name in _TORCHRUN)
 
-    Each would train a model of its own, all into one folder.
+
+def refuse_several_processes(*, torchrun: bool = False) -> None:
+    """Makes sure that this process is not one of several that a launcher started.
+
+    Each would compute all by itself, all into one folder.
+
+    Args:
+        torchrun: Whether processes of torchrun may be several.
 
     Raises:
         InputError: If it is; the message names the variable that says so.
     """
-    for variable, launcher in SIZES.items():
+    if torchrun and launched_by_torchrun():
+        return
+    for variable, launcher in _SIZES.items():
         size = os.environ.get(variable, "")
         if size.strip().isdigit() and int(size) > 1:
             raise InputError(
-                f"{variable}={size}: training by several processes ({launcher}) is not supported, "
-                "each would train a model of its own: start one process"
+                f"{variable}={size}: several processes of this launcher ({launcher}) are not "
+                "supported here; to train on several devices start gatlabel train --devices N, or "
+                "torchrun --nproc-per-node N -m gatlabel train"
             )
+
+
+class Team:
+    """The processes of one run, seen from one of them; a context, at the end of which all end.
+
+    Args:
+        parent: The process that has started this one, with which it ends; by default the one that
+            is its parent now.
+
+    Attributes:
+        rank: Number of this process; 0 is the one that runs everything.
+        size: Number of processes; 1 until :meth:`enlist` has decided.
+    """
+
+    def __init__(self, parent: int | None = None) -> None:
+        self._parent = os.getppid() if parent is None else parent
+        several = launched_by_torchrun() and int(os.environ["WORLD_SIZE"]) > 1
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        numbers = (int(os.environ[name]) for name in names) if several else (0, 1, 0, 1)
+        self.rank, self.size, self.local_rank, self.local_size = numbers
+        self._launched = several
+        self._store: Any = None
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._called = False
+
+    def __enter__(self) -> Self:
+        if self.rank:
+            threading.Thread(target=self._end_with_parent, daemon=True).start()
+        if self._launched:
+            self._store = self._rendezvous()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._launched and not self.rank and not self._called:
+            with suppress(Exception):  # torchrun ends the others where they cannot be reached
+                self._store.set("work", "none")
+        self._end_children()
+
+    def enlist(self, devices: int | str, device: torch.device, batch_size: int) -> None:
+        """Decides how many processes train together; starts none.
+
+        Args:
+            devices: The option: a number, or ``auto``.
+            device: Where the first process computes.
+            batch_size: Images per step of all processes together.
+
+        Raises:
+            InputError: If there are not so many devices, or the launcher started another number.
+        """
+        many = device.type == "cuda"
+        wanted = (torch.cuda.device_count() if many else 1) if devices == "auto" else int(devices)
+        if self._launched:
+            if devices not in (1, "auto", self.size):
+                raise InputError(
+                    f"devices={devices}: torchrun has started {self.size} processes; leave the "
+                    "option out, or give their number"
+                )
+            wanted = self.local_size
+        else:
+            self.size = self.local_size = wanted
+        if self.size > 1 and device.type not in ("cpu", "cuda"):
+            raise InputError(f"devices={self.size}: only on CUDA and CPUs, not on {device}")
+        if self.size > 1 and many and (device.index or wanted > torch.cuda.device_count()):
+            raise InputError(
+                f"devices={wanted} with device {device}: this machine has "
+                f"{torch.cuda.device_count()} CUDA devices, of which the first ones are taken; "
+                "give device=cuda and at most as many"
+            )
+        if self.size > batch_size:
+            raise InputError(
+                f"devices={self.size}: more than the {batch_size} images of a step; give a larger "
+                "batch_size or fewer devices"
+            )
+
+    def wait_for_work(self) -> torch.device | None:
+        """Waits in another process than the first for the device to train on; none: no work."""
+        while True:
+            with suppress(distributed.DistStoreError):
+                self._store.wait(["work"], timedelta(seconds=20))
+                break
+        kind: str = self._store.get("work").decode()
+        if kind == "none":
+            return None
+        self._store.set(f"ready/{self.rank}", "yes")
+        return torch.device(kind)
+
+    @contextmanager
+    def joined(self, device: torch.device) -> Iterator[Ranks]:
+        """Connects the processes; in the first one, that starts them where nobody else has.
+
+        Where another process dies or fails, the block ends within :data:`GRACE` seconds.
+
+        Args:
+            device: Of the run; each process computes on the one of its number.
+
+        Raises:
+            InputError: If another process has died, or met an error of the caller.
+            RuntimeError: If another process met any other error.
+        """
+        done = threading.Event()
+        threads = torch.get_num_threads()
+        try:
+            if not self.rank:
+                self._call(device)
+            threading.Thread(target=self._watch, args=(done,), daemon=True).start()
+            self._connect(device, threads)
+            yield Ranks(self.rank, self.size, self.local_rank, self.local_size)
+            distributed.barrier()
+        except Exception as error:
+            if self.rank:
+                self._report(error)
+            elif _is_of_peer(error):
+                raise self._cause() from error
+            raise
+        finally:
+            with suppress(Exception):
+                distributed.destroy_process_group()
+            done.set()
+            torch.set_num_threads(threads)
+
+    def _connect(self, device: torch.device, threads: int) -> None:
+        if device.type == "cuda":
+            torch.cuda.set_device(self.local_rank)
+        elif not self.rank and not self._launched:
+            torch.set_num_threads(max(1, threads // self.local_size))
+        distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+            store=PrefixStore("ranks", self._store),
+            rank=self.rank,
+            world_size=self.size,
+            timeout=timedelta(minutes=ANSWER),
+        )
+
+    def _rendezvous(self) -> Any:
+        wait = timedelta(seconds=START)
+        store, _, _ = next(rendezvous("env://", self.rank, self.size, timeout=wait))
+        return store
+
+    def _call(self, device: torch.device) -> None:
+        """Starts the other processes, and waits until they are ready."""
+        if not self._launched:
+            self._store = TCPStore(
+                "127.0.0.1", 0, self.size, is_master=True, wait_for_workers=False
+            )
+            for rank in range(1, self.size):
+                self._children[rank] = self._start(rank, device)
+        self._called = True
+        self._store.set("work", device.type)
+        until = time.monotonic() + START
+        for rank in range(1, self.size):
+            while not self._store.check([f"ready/{rank}"]):
+                if self._ended() or self._reports() or time.monotonic() > until:
+                    raise self._cause()
+                time.sleep(0.05)
+
+    def _start(self, rank: int, device: torch.device) -> subprocess.Popen[bytes]:
+        numbers = {"RANK": rank, "LOCAL_RANK": rank, "MASTER_PORT": self._store.port}
+        sizes = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), self.size)
+        if device.type == "cpu":
+            numbers["OMP_NUM_THREADS"] = max(1, torch.get_num_threads() // self.size)
+        given = {name: str(value) for name, value in (numbers | sizes).items()}
+        # a group of its own: Ctrl-C reaches the first process only, which ends the others
+        return subprocess.Popen(
+            [sys.executable, "-c", _FOLLOW, str(os.getpid())],
+            env={**os.environ, **given, "MASTER_ADDR": "127.0.0.1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            process_group=0,
+        )
+
+    def _report(self, error: Exception) -> None:
+        """Tells the first process why this one ends, which prints it."""
+        if _is_of_peer(error):
+            return
+        mine = isinstance(error, InputError)
+        text = str(error) if mine else "".join(traceback.format_exception(error))
+        if self._launched and "TORCHELASTIC_RUN_ID" in os.environ:
+            note(f"gatlabel: process {self.rank} of {self.size} (ranks from 0): {text}")
+            return  # torchrun ends the first process before it could print it
+        with suppress(Exception):
+            self._store.set(f"failed/{self.rank}", json.dumps({"mine": mine, "text": text}))
+
+    def _reports(self) -> Mapping[int, Mapping[str, Any]]:
+        names = {rank: f"failed/{rank}" for rank in range(1, self.size)}
+        found = {rank: name for rank, name in names.items() if self._store.check([name])}
+        return {rank: json.loads(self._store.get(name)) for rank, name in found.items()}
+
+    def _ended(self, *passing: int) -> str:
+        """Describes the first of the started processes that has ended, but with these codes."""
+        for rank, child in self._children.items():
+            code = child.poll()
+            if code is not None and code not in passing:
+                how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+                return f"process {rank} of {self.size} (ranks from 0) was ended {how}"
+        return ""
+
+    def _cause(self, wait: float = 5.0) -> Exception:
+        """Returns what made another process end, which is known a moment later."""
+        until = time.monotonic() + wait
+        while True:
+            with suppress(distributed.DistError):
+                for rank, report in self._reports().items():
+                    where = f"process {rank} of {self.size} (ranks from 0)"
+                    if report["mine"]:
+                        return InputError(f"{where}: {report['text']}")
+                    return RuntimeError(f"{where} failed:\n{report['text']}")
+            if ended := self._ended(0, PEER_LOST):
+                return InputError(f"{ended}, and with it the training; --resume goes on")
+            if time.monotonic() > until:
+                return InputError(
+                    f"one of the {self.size} processes has ended or does not answer, and with it "
+                    "the training; --resume goes on"
+                )
+            time.sleep(0.1)
+
+    def _watch(self, done: threading.Event) -> None:
+        """Ends this process where another has ended and this one does not notice.
+
+        On CUDA a process waits for the others inside the device, where no exception reaches it.
+        """
+        while not done.wait(0.5):
+            if self._ended(0):
+                if not done.wait(GRACE / 2):
+                    note(f"gatlabel: {self._cause(0)}")
+                    self._end_children()
+                    os._exit(2)
+                return
+
+    def _end_with_parent(self) -> None:
+        """Ends this process when the one that started it has ended, however that happened."""
+        while os.getppid() == self._parent:
+            time.sleep(1)
+        os._exit(PEER_LOST)
+
+    def _end_children(self) -> None:
+        """Ends the started processes; those that have done their part end by themselves."""
+        for child in self._children.values():
+            child.terminate()
+        for child in self._children.values():
+            try:
+                child.wait(GRACE / 6)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        self._children = {}
+
+
+def _is_of_peer(error: BaseException) -> bool:
+    """Whether an error only says that another process does not answer."""
+    if isinstance(error, InputError | distributed.DistError):
+        return not isinstance(error, InputError)
+    return isinstance(error, RuntimeError) and bool(_PEER.search(first_line(error)))

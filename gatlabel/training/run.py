@@ -7,10 +7,10 @@ import os
 import shlex
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -34,10 +34,11 @@ from gatlabel.training.data import checked_workers, loaders, read_data
 from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import fit
+from gatlabel.training.following import follow, hand_over
 from gatlabel.training.initialising import start_from
 from gatlabel.training.options import Auto, seconds_of
 from gatlabel.training.planning import plan
-from gatlabel.training.processes import refuse_several_processes
+from gatlabel.training.processes import Team, refuse_several_processes
 from gatlabel.training.rate_finding import with_found_rate
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
@@ -82,12 +83,15 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
             that was to be replaced.
         Interrupted: On Ctrl-C or SIGTERM; :func:`resume` goes on from the last finished epoch.
     """
-    refuse_several_processes()
-    refuse_without_effect(config)
-    config = config.resolved()
-    choose_device(config.run.device)  # complains before anything is read or written
-    with _stoppable() as signals, new_run(config, say) as folder:
-        return _guarded(config, folder, say, signals, resumed=False)
+    refuse_several_processes(torchrun=True)
+    with Team() as team:
+        if team.rank:
+            _follow(team)
+        refuse_without_effect(config)
+        config = config.resolved()
+        _enlist(team, config)  # complains before anything is read or written
+        with _stoppable() as signals, new_run(config, say) as folder:
+            return _guarded(config, folder, say, signals, team, resumed=False)
 
 
 def resume(
@@ -112,12 +116,26 @@ def resume(
         RunFinishedError: If the run is finished; nothing is touched then.
         Interrupted: As :func:`train`.
     """
-    refuse_several_processes()
-    given = machine_options(options or {})
-    with _stoppable() as signals, unfinished_run(Path(folder), say) as run_folder:
-        config = run_folder.read_config().with_options(given).resolved()
-        choose_device(config.run.device)
-        return _guarded(config, run_folder, say, signals, resumed=True)
+    refuse_several_processes(torchrun=True)
+    with Team() as team:
+        if team.rank:
+            _follow(team)
+        given = machine_options(options or {})
+        with _stoppable() as signals, unfinished_run(Path(folder), say) as run_folder:
+            config = run_folder.read_config().with_options(given).resolved()
+            _enlist(team, config)
+            return _guarded(config, run_folder, say, signals, team, resumed=True)
+
+
+def _follow(team: Team) -> NoReturn:
+    """Trains in a process of torchrun other than the first, and ends it."""
+    follow(team)
+    raise SystemExit(0)
+
+
+def _enlist(team: Team, config: TrainConfig) -> None:
+    device = choose_device(config.run.device)
+    team.enlist(config.run.devices, device, config.run.batch_size)
 
 
 @contextmanager
@@ -131,12 +149,12 @@ def _stoppable() -> Iterator[Signals]:
 
 
 def _guarded(
-    config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
+    config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, team: Team, *, resumed: bool
 ) -> RunResult:
     """Runs; a signal ends it with a line on how to go on, a full disk with one that names it."""
     try:
         with signals.first(), disk_errors(folder.path):
-            return _run(config, folder, say, signals, resumed=resumed)
+            return _run(config, folder, say, signals, team, resumed=resumed)
     except Stopped as stop:
         checkpoint = newest_checkpoint(folder.checkpoints) if folder.has_begun else None
         if checkpoint is None:
@@ -167,7 +185,7 @@ def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
 
 
 def _run(
-    config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, *, resumed: bool
+    config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, team: Team, *, resumed: bool
 ) -> RunResult:
     device = choose_device(config.run.device)
     limit = config.recipe.time if isinstance(config.recipe, Auto) else None
@@ -211,7 +229,7 @@ def _run(
     shares = getattr(config.head, "similarity", None) not in (None, NOTHING)
     if checkpoint is None or shares or config.run.keep == "proven":  # else all is in the checkpoint
         model, config, start = plan(model, config, splits, completion, counts, clock, decide)
-    graph = model.graph or graph
+    counted, graph = graph, model.graph or graph
     freeze_parts(model, config)
     learns = config.run.epochs or config.optimizer.lr == "find"
     batches = loaders(splits, model, config) if learns else None
@@ -223,19 +241,26 @@ def _run(
     untrained = copy.deepcopy(model) if proves or config.run.folds else None
     curves: list[dict[str, float]] = []
     if config.run.epochs and batches is not None:
-        curves = fit(
-            model,
-            config,
-            batches,
-            folder.checkpoints,
-            record=run_record(config, splits, device),
-            resume=checkpoint,
-            logs=folder.path if config.run.tensorboard else None,
-            write_curves=folder.write_curves,
-            completion=completion,
-            signals=signals,
-            log=say,
-        )
+        with ExitStack() as stack:
+            ranks = None
+            if team.size > 1 and not (checkpoint is not None and checkpoint.complete):
+                say(f"training in {team.size} processes on {device.type}")
+                ranks = stack.enter_context(team.joined(device))
+                hand_over(ranks, model, config, splits, counted, completion, checkpoint)
+            curves = fit(
+                model,
+                config,
+                batches,
+                folder.checkpoints,
+                record=run_record(config, splits, device),
+                resume=checkpoint,
+                logs=folder.path if config.run.tensorboard else None,
+                write_curves=folder.write_curves,
+                completion=completion,
+                signals=signals,
+                ranks=ranks,
+                log=say,
+            )
     seconds = clock.spent
     folder.require()
     trained = settled(model, untrained, start, config, splits, folder, signals, decide)

@@ -127,5 +127,5 @@ def test_one_of_several_processes_is_refused(
     if not refused:
         refuse_several_processes()
         return
-    with pytest.raises(InputError, match=f"{refused}: training by several processes"):
+    with pytest.raises(InputError, match=f"{refused}: several processes"):
         refuse_several_processes()

@@ -379,11 +379,11 @@ def test_another_process_holds_the_folder_until_it_is_killed(run: Path) -> None:
 
 
 def test_one_of_several_processes_writes_nothing(run: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
     (run / "report.html").unlink()
     before = contents(run)
     for begin in (lambda: train(options(tmp_path / "new")), lambda: resume(run)):
-        with pytest.raises(InputError, match="WORLD_SIZE=2"):
+        with pytest.raises(InputError, match="OMPI_COMM_WORLD_SIZE=2"):
             begin()
     assert contents(run) == before
     assert not (tmp_path / "new").exists()
