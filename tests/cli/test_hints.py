@@ -61,7 +61,7 @@ def messages() -> Iterator[tuple[str, str]]:
 
 
 def test_options_in_messages_exist(options: dict[str, set[str]]) -> None:
-    known = set().union(*options.values(), {"--version"})
+    known = set().union(*options.values(), {"--version"}, {"--nproc-per-node"})  # torchrun's
     unknown = [
         (where, option)
         for where, text in messages()
