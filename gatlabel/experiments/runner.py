@@ -35,7 +35,7 @@ from gatlabel.experiments.tuning import (
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn.options import Linear
-from gatlabel.training.processes import refuse_several_processes
+from gatlabel.training.launchers import refuse_several_processes
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
 
 TUNING_SEED = 1000  # tuning runs have seeds of their own, from here

@@ -23,11 +23,10 @@ from typing import Any, Self
 
 import torch
 from torch import distributed
-from torch._C._distributed_c10d import PrefixStore, TCPStore
-from torch.distributed.rendezvous import rendezvous
 
 from gatlabel.errors import InputError, first_line
 from gatlabel.printing import note
+from gatlabel.training.launchers import launched_by_torchrun
 from gatlabel.training.ranks import Ranks
 
 #: Seconds after which a process that has died or failed has ended the others too.
@@ -39,46 +38,8 @@ ANSWER = 30
 #: Exit code of a process that ended because another one did.
 PEER_LOST = 75
 
-_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-# How other launchers tell a process that it is one of several. SLURM_NTASKS is not among them: it
-# is what a job may start, and also set for one that starts a single process without srun.
-_SIZES = {
-    "WORLD_SIZE": "no torchrun",
-    "OMPI_COMM_WORLD_SIZE": "mpirun",
-    "PMI_SIZE": "mpiexec",
-    "MV2_COMM_WORLD_SIZE": "mpirun",
-    "SLURM_STEP_NUM_TASKS": "srun",
-}
 _PEER = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.IGNORECASE)
 _FOLLOW = "from gatlabel.training.following import main; main()"
-
-
-def launched_by_torchrun() -> bool:
-    """Whether torchrun, or a launcher that sets the same variables, started this process."""
-    return all(os.environ.get(name) for name in _TORCHRUN)
-
-
-def refuse_several_processes(*, torchrun: bool = False) -> None:
-    """Makes sure that this process is not one of several that a launcher started.
-
-    Each would compute all by itself, all into one folder.
-
-    Args:
-        torchrun: Whether processes of torchrun may be several.
-
-    Raises:
-        InputError: If it is; the message names the variable that says so.
-    """
-    if torchrun and launched_by_torchrun():
-        return
-    for variable, launcher in _SIZES.items():
-        size = os.environ.get(variable, "")
-        if size.strip().isdigit() and int(size) > 1:
-            raise InputError(
-                f"{variable}={size}: several processes of this launcher ({launcher}) are not "
-                "supported here; to train on several devices start gatlabel train --devices N, or "
-                "torchrun --nproc-per-node N -m gatlabel train"
-            )
 
 
 class Team:
@@ -206,13 +167,15 @@ class Team:
             torch.set_num_threads(max(1, threads // self.local_size))
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-            store=PrefixStore("ranks", self._store),
+            store=distributed.PrefixStore("ranks", self._store),  # type: ignore[attr-defined]
             rank=self.rank,
             world_size=self.size,
             timeout=timedelta(minutes=ANSWER),
         )
 
     def _rendezvous(self) -> Any:
+        from torch.distributed.rendezvous import rendezvous
+
         wait = timedelta(seconds=START)
         store, _, _ = next(rendezvous("env://", self.rank, self.size, timeout=wait))
         return store
@@ -220,7 +183,7 @@ class Team:
     def _call(self, device: torch.device) -> None:
         """Starts the other processes, and waits until they are ready."""
         if not self._launched:
-            self._store = TCPStore(
+            self._store = distributed.TCPStore(  # type: ignore[attr-defined]
                 "127.0.0.1", 0, self.size, is_master=True, wait_for_workers=False
             )
             for rank in range(1, self.size):

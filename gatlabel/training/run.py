@@ -36,9 +36,10 @@ from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import fit
 from gatlabel.training.following import follow, hand_over
 from gatlabel.training.initialising import start_from
+from gatlabel.training.launchers import refuse_several_processes
 from gatlabel.training.options import Auto, seconds_of
 from gatlabel.training.planning import plan
-from gatlabel.training.processes import Team, refuse_several_processes
+from gatlabel.training.processes import Team
 from gatlabel.training.rate_finding import with_found_rate
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
