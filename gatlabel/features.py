@@ -54,24 +54,24 @@ def extract(
     source: ImageSource,
     kind: Kind,
     cache: Path,
-    advance: Callable[[int], None] = lambda pictures: None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> FeatureFile:
     """Returns the features of a source, from the cache where it has them.
 
     What is there of an interrupted extraction is kept. What is damaged, in the cache or of an
-    interrupted extraction, is extracted again. Pictures are taken whole, resized as the model has
+    interrupted extraction, is extracted again. Images are taken whole, resized as the model has
     it.
 
     Args:
         model: Encoder and pooling; see :func:`~gatlabel.inference.outputs`.
-        source: N pictures.
+        source: N images.
         kind: ``pooled`` ``(N, D)``, of all stages of the encoder, or ``map`` ``(N, D, h, w)``, of
             the last one.
         cache: Folder of features; files are named by a hash of everything that matters.
-        advance: Called with the number of pictures that became ready.
+        advance: Called with the number of images that became ready.
 
     Raises:
-        InputError: If a picture cannot be decoded, or the cache cannot be written.
+        InputError: If an image cannot be decoded, or the cache cannot be written.
     """
     key = _key(model, source, kind)
     path = cache / f"features-{kind}-{key}.npy"

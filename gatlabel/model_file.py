@@ -47,8 +47,8 @@ class ModelDescription:
         vectors: Width and trainability of the label vectors, which are in the weights; ``None``
             for a head without.
         pooling: Name of the pooling.
-        resize: How whole pictures are brought to size.
-        image_size: Side of the pictures in pixels.
+        resize: How whole images are brought to size.
+        image_size: Side of the images in pixels.
     """
 
     labels: LabelSet

@@ -16,13 +16,13 @@ def write_colours(root: Path) -> Path:
     lines = ["image,split,labels"]
     generator = torch.Generator().manual_seed(3)
     for number in range(24):
-        picture = Image.new("RGB", (40, 32), (90, 90, 90))
+        image = Image.new("RGB", (40, 32), (90, 90, 90))
         present = []
         for place, (name, colour) in enumerate(COLOURS.items()):
             if torch.rand((), generator=generator) < 0.5 or place == number % 3:
-                picture.paste(colour, (2 + 12 * place, 6, 12 + 12 * place, 24))
+                image.paste(colour, (2 + 12 * place, 6, 12 + 12 * place, 24))
                 present.append(name)
-        picture.save(root / "images" / f"{number}.png")
+        image.save(root / "images" / f"{number}.png")
         split = "train" if number < 16 else "val"
         lines.append(f"images/{number}.png,{split},{'|'.join(present)}")
     (root / "labels.csv").write_text("\n".join(lines) + "\n")

@@ -31,7 +31,7 @@ def fixed_seed() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real pictures and label matrices, which the project never contains."""
+    """The folder of real images and label matrices, which the project never contains."""
     folder = Path(os.environ.get("GATLABEL_SHARED", ROOT.parent / "shared")).resolve() / "data"
     if not folder.is_dir():
         pytest.skip("no shared data: set GATLABEL_SHARED to the folder that holds data/")
@@ -40,5 +40,5 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def tiny_csv(tmp_path: Path) -> Path:
-    """A folder with 24 small pictures of coloured squares in two splits, and its labels.csv."""
+    """A folder with 24 small images of coloured squares in two splits, and its labels.csv."""
     return write_colours(tmp_path / "data")

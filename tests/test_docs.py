@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_run(page: Path, tiny_csv: Path, tmp_path: Path, monkeypatch) -> None:
-    shutil.copytree(tiny_csv, tmp_path / "my-pictures")
+    shutil.copytree(tiny_csv, tmp_path / "my-images")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__example__"}  # a page's examples build on each other
     for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
@@ -45,7 +45,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def photos(folder: Path) -> None:
-    """The pictures that the example of gatlabel.data reads."""
+    """The images that the example of gatlabel.data reads."""
     folder.mkdir()
     lines = ["image,split,labels"]
     for number, labels in enumerate(["cat", "dog", "sofa", "cat|sofa", "dog"]):

@@ -1,4 +1,4 @@
-"""Features on disk: what the encoder says, kept, resumed, and made anew when pictures change."""
+"""Features on disk: what the encoder says, kept, resumed, and made anew when images change."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +13,7 @@ from gatlabel.encoders import Encoder, Preprocessing
 from gatlabel.features import extract
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
-from tests.data.pictures import save_picture
+from tests.data.sample_images import save_image
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def test_the_cache_is_used(model, tiny_csv: Path, tmp_path: Path, monkeypatch) -
     assert [path.name for path in tmp_path.glob("*.npy")] == [first.path.name]
 
 
-def test_other_weights_pictures_and_kinds_are_other_files(
+def test_other_weights_images_and_kinds_are_other_files(
     model, tiny_csv: Path, tmp_path: Path
 ) -> None:
     splits = read_csv(tiny_csv)
     files = {extract(model, splits.train, kind, tmp_path).path for kind in ("pooled", "map")}
     files.add(extract(model, splits.val, "pooled", tmp_path).path)
-    picture = tiny_csv / splits.train.ids[0]
-    save_picture(picture, (1, 2, 3))
+    image = tiny_csv / splits.train.ids[0]
+    save_image(image, (1, 2, 3))
     files.add(extract(model, splits.train, "pooled", tmp_path).path)
     with torch.no_grad():
         next(model.encoder.parameters()).add_(1)

@@ -10,7 +10,7 @@ from gatlabel.batch import Batch
 from gatlabel.encoders import Encoder, freeze
 from gatlabel.errors import InputError
 from gatlabel.inference import outputs, predict_features, predict_logits, whole_images
-from tests.data.pictures import DrawnImages
+from tests.data.sample_images import DrawnImages
 
 NAMES = ["a", "b", "c"]
 

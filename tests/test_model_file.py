@@ -195,7 +195,7 @@ def test_a_size_that_the_encoder_does_not_take(tmp_path: Path) -> None:
     model = MultiLabelClassifier.create("squeezenet1_1", "linear", labels=["cat"], image_size=64)
     model.save_pretrained(tmp_path / "run")
     changed(tmp_path / "run", image_size=2)
-    message = "image_size=2: encoder 'squeezenet1_1' does not take pictures of 2 pixels"
+    message = "image_size=2: encoder 'squeezenet1_1' does not take images of 2 pixels"
     one_line(Predictor.load, tmp_path / "run", message)
 
 

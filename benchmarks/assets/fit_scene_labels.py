@@ -49,7 +49,7 @@ def main() -> None:
             f" in {time.time() - began:.0f} s; frequency error mean {error.mean():.3f}"
             f" max {error.max():.3f}; pair correlation"
             f" {np.corrcoef(np.sqrt(pairs), np.sqrt(target))[0, 1]:.4f};"
-            f" labels a picture {y.sum(1).mean():.2f} (published {wanted.sum():.2f}), empty"
+            f" labels an image {y.sum(1).mean():.2f} (published {wanted.sum():.2f}), empty"
             f" {np.mean(y.sum(1) == 0):.3f}; left out: {', '.join(stats.left_out)}"
         )
 

@@ -1,4 +1,4 @@
-"""Pair counts of a million pictures and 10,000 labels, five present in each.
+"""Pair counts of a million images and 10,000 labels, five present in each.
 
     python benchmarks/speed/counts.py [--quick]
 

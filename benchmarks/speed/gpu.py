@@ -3,7 +3,7 @@
     python benchmarks/speed/gpu.py                        # a few minutes on a CUDA device
     python benchmarks/speed/gpu.py --device cpu --quick   # a trial of the script without one
 
-Training step: ResNet-18 at 224 pixels, 16 pictures, as `gatlabel train` takes it (bfloat16, AdamW
+Training step: ResNet-18 at 224 pixels, 16 images, as `gatlabel train` takes it (bfloat16, AdamW
 not fused), with the default head and with the linear head at 80 and 10,000 labels, with the
 image-conditioned head at 80; then what --amp, --compile, channels last and the fused optimiser do.
 Heads alone: forward and backward pass at the widths of benchmarks/speed/attention.py, plain and

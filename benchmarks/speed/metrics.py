@@ -1,4 +1,4 @@
-"""Average precision of 40,000 pictures and 80 labels, with ties, against torchmetrics.
+"""Average precision of 40,000 images and 80 labels, with ties, against torchmetrics.
 
     python benchmarks/speed/metrics.py [--quick]
 

@@ -1,23 +1,23 @@
-"""From JPEG files of 500 x 375 to training pictures of 224 and 448, against torchvision's way.
+"""From JPEG files of 500 x 375 to training images of 224 and 448, against torchvision's way.
 
     python benchmarks/speed/pipeline.py [--quick]
 
 The peer opens the file with Pillow and applies transforms.v2: PILToTensor, RandomResizedCrop
 (antialias), RandomHorizontalFlip, ToDtype(float32, scale), Normalize. A second peer, without a
 target, converts to float before it crops. Ours is an ImageDataset with training_transform, the
-same crops and mirrors, up to the uint8 picture that is sent to the device, where the model
+same crops and mirrors, up to the uint8 image that is sent to the device, where the model
 normalises it; rows of their own count the model's normalisation too, on the same core, so that both
 end at the same floats. "cached" is from the second epoch on. "decoding alone" is what would
 remain of ours if all else took no time.
 
-Each round loads every picture once by every contender in turn, each in a process of its own, as the
+Each round loads every image once by every method in turn, each in a process of its own, as the
 workers of a loader are: processor time, one thread. (In one process they share a memory allocator,
 and what the others keep saves a contender the cost of fresh memory: "float first" then takes three
-quarters of its time.) Last, what it takes to make of 16 such pictures a batch as the model computes
+quarters of its time.) Last, what it takes to make of 16 such images a batch as the model computes
 with it, normalised and channels last, stacked by our loader and by torch's; and brightness,
-contrast and saturation of 16 cropped pictures in uint8 (ColourJitter), with colours side by side as
+contrast and saturation of 16 cropped images in uint8 (ColourJitter), with colours side by side as
 our crop leaves them, against torchvision's ColorJitter on planes, as its own crop leaves them.
-Pictures are mosaics of nine photographs of ../shared/data if they are there (GATLABEL_SHARED says
+Images are mosaics of nine photographs of ../shared/data if they are there (GATLABEL_SHARED says
 where), else drawn scenes; JPEG quality 90. Writes benchmarks/results/pipeline.json.
 """
 
@@ -71,22 +71,22 @@ def mosaic(files: list[Path], number: int) -> Image.Image:
     return whole
 
 
-def write_pictures(folder: Path, count: int) -> FileImages:
+def write_images(folder: Path, count: int) -> FileImages:
     files = photographs()
     names = [f"{number}.jpg" for number in range(count)]
     drawn = None if files else SceneImages(scene_config("coco", size=WIDTH), "train", count)
     for number, name in enumerate(names):
         if drawn is None:
-            picture = mosaic(files, number)
+            image = mosaic(files, number)
         else:
             pixels = drawn.load(number).permute(1, 2, 0).contiguous().numpy()
-            picture = Image.fromarray(pixels).resize((WIDTH, HEIGHT))
-        picture.save(folder / name, "JPEG", quality=90)
-    return pictures(folder, count)
+            image = Image.fromarray(pixels).resize((WIDTH, HEIGHT))
+        image.save(folder / name, "JPEG", quality=90)
+    return images(folder, count)
 
 
-def pictures(folder: Path, count: int) -> FileImages:
-    """What :func:`write_pictures` has written there."""
+def images(folder: Path, count: int) -> FileImages:
+    """What :func:`write_images` has written there."""
     names = [f"{number}.jpg" for number in range(count)]
     return FileImages(folder, LabelSet(["any"]), names, np.ones((count, 1), np.float32))
 
@@ -117,9 +117,9 @@ def epoch(dataset: ImageDataset, normalise: bool = False) -> Callable[[], None]:
 
     def load() -> None:
         for index in range(len(dataset)):
-            picture = dataset[index, index][0]
+            image = dataset[index, index][0]
             if normalise:
-                encoder.normalize(picture[None])
+                encoder.normalize(image[None])
 
     return load
 
@@ -135,28 +135,28 @@ def decode_only(source: FileImages) -> Callable[[], None]:
 
 
 def batching(source: FileImages, size: int, ours: bool) -> Callable[[], None]:
-    """From pictures to what the model computes with."""
+    """From images to what the model computes with."""
     transform = training_transform(size, CROP)
-    pictures_ = [transform(source.load(index % len(source))) for index in range(BATCH)]
+    images_ = [transform(source.load(index % len(source))) for index in range(BATCH)]
     encoder = Encoder("none", torch.nn.Identity(), 3, mean=MEAN, std=STD)
 
     def make() -> None:
-        batch = stack_images(pictures_) if ours else default_collate(pictures_)
+        batch = stack_images(images_) if ours else default_collate(images_)
         encoder.normalize(batch).contiguous(memory_format=torch.channels_last)
 
     return make
 
 
 def jitter(source: FileImages, size: int, ours: bool) -> Callable[[], None]:
-    """Brightness, contrast and saturation of cropped pictures."""
+    """Brightness, contrast and saturation of cropped images."""
     transform = training_transform(size, CROP)
     cropped = [transform(source.load(index % len(source))) for index in range(BATCH)]
     change = ColourJitter(0.2) if ours else v2.ColorJitter(0.2, 0.2, 0.2)
-    cropped = cropped if ours else [picture.contiguous() for picture in cropped]
+    cropped = cropped if ours else [image.contiguous() for image in cropped]
 
     def run() -> None:
-        for picture in cropped:
-            change(picture)
+        for image in cropped:
+            change(image)
 
     return run
 
@@ -190,7 +190,7 @@ def rows_of(source: FileImages, size: int, train: bool, rounds: int) -> list[Row
     names = ("peer", "float first", *words)
     told = (source.root, len(source), size, int(train))
     times = served({name: (__file__, name, *told) for name in names}, rounds)
-    per_picture = {
+    per_image = {
         name: f"{1000 * found.median / len(source):.2f} ms" for name, found in times.items()
     }
     kind = "training" if train else "evaluation"
@@ -199,11 +199,14 @@ def rows_of(source: FileImages, size: int, train: bool, rounds: int) -> list[Row
     for name, what in words.items():
         target = TARGETS[groups[name]][size] if train and name in groups else None
         row = against(
-            f"{kind} picture {WIDTH}x{HEIGHT} -> {size}, {what}", times[name], times["peer"], target
+            f"{kind} image {WIDTH}x{HEIGHT} -> {size}, {what}",
+            times[name],
+            times["peer"],
+            target,
         )
         first = against("", times[name], times["float first"], None)
         row["against_float_first"], row["spread_float_first"] = first["ratio"], first["spread"]
-        row["per_picture"] = per_picture
+        row["per_image"] = per_image
         rows.append(row)
     return rows
 
@@ -211,19 +214,19 @@ def rows_of(source: FileImages, size: int, train: bool, rounds: int) -> list[Row
 def pair(
     what: str, source: FileImages, size: int, rounds: int, names: tuple[str, str], **more: Any
 ) -> Row:
-    """One contender of ours against one of theirs, on training pictures."""
+    """One contender of ours against one of theirs, on training images."""
     told = (source.root, len(source), size, 1)
     ours, theirs = served({name: (__file__, name, *told) for name in names}, rounds).values()
     return against(what, ours, theirs, None, **more)
 
 
 def batch_row(source: FileImages, size: int, rounds: int) -> Row:
-    what = f"{BATCH} pictures of {size} -> a normalised batch, channels last"
+    what = f"{BATCH} images of {size} -> a normalised batch, channels last"
     return pair(what, source, size, rounds, ("batch", "torch's batch"))
 
 
 def jitter_row(source: FileImages, size: int, rounds: int) -> Row:
-    what = f"brightness, contrast and saturation of {BATCH} pictures of {size}, uint8"
+    what = f"brightness, contrast and saturation of {BATCH} images of {size}, uint8"
     names = ("jitter", "torchvision's jitter")
     return pair(what, source, size, rounds, names, against="transforms.v2.ColorJitter")
 
@@ -234,12 +237,12 @@ def main() -> None:
     asked = arguments(__doc__)
     if asked.serve:
         name, folder, count, size, train = asked.serve
-        source = pictures(Path(folder), int(count))
+        source = images(Path(folder), int(count))
         serve(contender(name, source, int(size), train == "1"))
         return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        source = write_pictures(Path(folder), 12 if asked.quick else 48)
+        source = write_images(Path(folder), 12 if asked.quick else 48)
         size = sum(source.path(k).stat().st_size for k in range(len(source))) / len(source)
         for train in (True, False):
             for side in (224, 448):
@@ -249,7 +252,7 @@ def main() -> None:
             make(source, side, rounds) for make in (batch_row, jitter_row) for side in (224, 448)
         ]
     kind = "mosaics of photographs" if photographs() else "drawn scenes"
-    finish("pipeline", rows, asked.quick, pictures=f"{kind}, {size / 1000:.0f} kB on average")
+    finish("pipeline", rows, asked.quick, images=f"{kind}, {size / 1000:.0f} kB on average")
 
 
 if __name__ == "__main__":

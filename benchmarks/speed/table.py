@@ -25,8 +25,8 @@ PEERS = {  # of rows by the beginning of their names
     "default": "two PyG GATConv",
     "mAP": "torchmetrics",
     "pair counts": "networkx loop",
-    "training picture": "Pillow + transforms.v2, float last",
-    "evaluation picture": "Pillow + transforms.v2, float last",
+    "training image": "Pillow + transforms.v2, float last",
+    "evaluation image": "Pillow + transforms.v2, float last",
 }
 FLOAT_FIRST = "Pillow + transforms.v2, float first"
 SLACK = 1.15  # for noise, as the targets have it

@@ -5,9 +5,9 @@
 Overhead: the run's own Lightning module (loss, logging) in Lightning's loop, as `gatlabel train`
 sets it up, against a bare loop of the same model, batches, loss and optimiser; then against
 Lightning with a module that does the least Lightning allows, which shows what is ours. The model is
-tiny (one convolution, 20 labels, 8 pictures of 32 x 32): the loop is nearly all there is.
+tiny (one convolution, 20 labels, 8 images of 32 x 32): the loop is nearly all there is.
 
-Options: ResNet-18 and EfficientNet-Lite0 at 128 pixels, 8 pictures, on the CPU: channels last
+Options: ResNet-18 and EfficientNet-Lite0 at 128 pixels, 8 images, on the CPU: channels last
 (always on), fused AdamW (on for float32), bfloat16 (--amp on, AdamW then not fused), and
 torch.compile of the encoder (--compile; for ResNet-18 alone, left out with --quick).
 
@@ -155,7 +155,7 @@ def stepper(
     Args:
         model: The model.
         device: Where it learns.
-        batch: Pictures in a step.
+        batch: Images in a step.
         pixels: Their side.
         last: Channels last, which the model always is.
         fused: The optimiser as the run makes it, which is fused in float32; else it never is.

@@ -44,7 +44,7 @@ class Claim:
         kind: ``not worse`` (by more than the margin), ``better``, or ``closes``.
         margin: In points of mAP: how much worse is still not worse; or how much better at least.
             Of ``closes``: per cent of the distance between the other's mAP and the oracle's.
-        fraction: Share of the training pictures.
+        fraction: Share of the training images.
         hidden: Share of the training targets hidden.
     """
 
@@ -162,7 +162,7 @@ _END_TO_END = {
 }
 
 STUDIES = {
-    # superiority is claimed at all of the pictures; all 27 conditions, because among nine each rate
+    # superiority is claimed at all of the images; all 27 conditions, because among nine each rate
     # and decay stands with one shrinkage only; drawings of seed 4: those of seed 1 showed that, and
     # on those of seed 3 the start of the classifiers was chosen
     "gat-scenes": Study(
@@ -185,9 +185,9 @@ STUDIES = {
         kind="heads",
     ),
     # how completion starts the classifiers, and how firmly they are held there, was chosen on
-    # drawings of seed 3 and on the photographs with training and reported pictures exchanged
+    # drawings of seed 3 and on the photographs with training and reported images exchanged
     "completion-scenes": Study({**_MISSING, **_SCENES, "run.seed": 10}, _completion("npmi")),
-    # where pictures are few, more can be won: seen on drawings of seed 3, tested on others
+    # where images are few, more can be won: seen on drawings of seed 3, tested on others
     "completion-few-scenes": Study(
         {
             **_MISSING,
@@ -255,7 +255,7 @@ def main() -> None:
             print(f"{name}: no {options.shared / 'data' / data}, left out")
             continue
         for claim in run(name, options.shared, options.seeds, options.workers):
-            where = f"{claim['fraction']:.0%} of the pictures"
+            where = f"{claim['fraction']:.0%} of the images"
             if claim["hidden"]:
                 where += f", {claim['hidden']:.0%} hidden"
             ends = claim["interval"]

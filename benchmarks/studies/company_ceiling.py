@@ -11,7 +11,7 @@ reported scenes, and lets company at them as the head does, with couplings from 
 - found in the training labels by logistic regressions on the head's edges, and on random edges;
 - the same true couplings added to the logits instead (mean field without a second cause), which
   also moves labels that are plainly seen, at the best of four strengths, chosen on these very
-  pictures.
+  images.
 
 Writes benchmarks/results/company-ceiling.json: gains over sight in points of mAP, a number a seed.
 """

@@ -1,6 +1,6 @@
 """How much can filling in missing labels gain at most? The ceiling, where the truth is known.
 
-    python benchmarks/studies/completion_ceiling.py [--presets voc coco] [--pictures 500 2000]
+    python benchmarks/studies/completion_ceiling.py [--presets voc coco] [--images 500 2000]
 
 Scenes, half of the training labels hidden, a linear head on frozen features (of the encoder that
 ``gatlabel benchmark`` trains once on other scenes), started as ridge regression and held there as
@@ -9,9 +9,9 @@ it does there. Unknown targets are
 - ignored, or filled in by ``complete``;
 - filled in with the truth: nothing is missing;
 - filled in with ``P(y | known labels)`` under the very distribution that the label sets were drawn
-  from: the best that a label graph can say without the picture;
-- filled in with the logit for the picture plus that log-odds, for the start and anew after every
-  epoch (EM): picture and true graph, and for comparison the picture alone;
+  from: the best that a label graph can say without the image;
+- filled in with the logit for the image plus that log-odds, for the start and anew after every
+  epoch (EM): image and true graph, and for comparison the image alone;
 - filled in with ``P(y | known labels, what can be seen)``: perfect eyes and the true graph.
 
 Writes benchmarks/results/completion-ceiling.json: test mAP of every seed in points.
@@ -102,10 +102,10 @@ class Filled:
         return torch.where(self.known, self.targets, torch.sigmoid(logits + self.evidence))
 
 
-def study(preset: str, pictures: int, seeds: int) -> dict[str, list[float]]:
+def study(preset: str, images: int, seeds: int) -> dict[str, list[float]]:
     """Test mAP in points of every treatment, a number a seed."""
     scenes: dict[str, Any] = {"data": "scenes", "data.preset": preset, "run.seed": 1}
-    config = make_config("graphs", heads=("linear",), **{"data.train_images": pictures}, **scenes)
+    config = make_config("graphs", heads=("linear",), **{"data.train_images": images}, **scenes)
     task = read_task(config.train)
     data = prepare(config, task, print)
     source = task.roles.train
@@ -135,8 +135,8 @@ def study(preset: str, pictures: int, seeds: int) -> dict[str, list[float]]:
             "complete": make_completion("complete", given, counts.graph("npmi")),
             "the truth": fill(truth),
             "true graph": fill(company),
-            "picture, true graph": Filled(given, evidence),
-            "picture": Filled(given, torch.zeros_like(evidence)),
+            "image, true graph": Filled(given, evidence),
+            "image": Filled(given, torch.zeros_like(evidence)),
             "perfect eyes, true graph": fill(sighted),
         }
         for name, completion in ways.items():
@@ -151,13 +151,13 @@ def study(preset: str, pictures: int, seeds: int) -> dict[str, list[float]]:
 def main() -> None:
     parser = arguments(__doc__, seeds=5)
     parser.add_argument("--presets", nargs="+", choices=("voc", "coco"), default=("voc", "coco"))
-    parser.add_argument("--pictures", nargs="+", type=int, default=(500, 2000))
+    parser.add_argument("--images", nargs="+", type=int, default=(500, 2000))
     options = parser.parse_args()
     torch.set_num_threads(1)
     results = {}
-    for preset, pictures in itertools.product(options.presets, options.pictures):
-        title = f"{preset}, {pictures} pictures"
-        results[title] = study(preset, pictures, options.seeds)
+    for preset, images in itertools.product(options.presets, options.images):
+        title = f"{preset}, {images} images"
+        results[title] = study(preset, images, options.seeds)
         base = np.array(results[title]["ignore"])
         for name, values in results[title].items():
             gain = np.array(values) - base

@@ -3,7 +3,7 @@
     python benchmarks/studies/completion_start.py --shared ../shared    # some minutes on one core
 
 On the data that both were chosen on: scenes of seed 3, and the photographs with training and
-reported pictures exchanged. A linear head, frozen features, half or 80 % of the labels hidden.
+reported images exchanged. A linear head, frozen features, half or 80 % of the labels hidden.
 
 - ``start``: mAP of ridge regression of the known labels (``ignore``), of what completion with the
   ``npmi`` graph starts from (``complete``), and of ridge regression of all labels (``truth``);
@@ -41,7 +41,7 @@ from gatlabel.targets import Targets
 
 HOLDS = (0.0, 0.1, 3.0, 30.0)
 _SCENES = {"data": "scenes", "run.seed": 3}
-#: Name, options of the benchmark, share of the training pictures.
+#: Name, options of the benchmark, share of the training images.
 DATA: tuple[tuple[str, dict[str, Any], float], ...] = (
     ("scenes, voc", {**_SCENES, "data.preset": "voc"}, 0.05),
     ("scenes, voc", {**_SCENES, "data.preset": "voc"}, 0.25),

@@ -3,7 +3,7 @@
     python benchmarks/studies/conditioned_couplings.py
 
 Labels are drawn from a sparse Ising model (20 labels, 24 couplings of 1 to 3), and a third of
-those present leave no trace in their "picture": a 3 x 3 map of noise with a direction of its own
+those present leave no trace in their "image": a 3 x 3 map of noise with a direction of its own
 for every label that shows. 2,000 of them train each head for 8 epochs, 2,000 judge it, three draws.
 Two minutes on one core. Writes benchmarks/results/conditioned-couplings.json.
 """
@@ -23,7 +23,7 @@ from gatlabel.losses import BCELoss
 from gatlabel.metrics import mean_average_precision
 from gatlabel.nn import ConditionedHead, CSRAHead, Head
 
-LABELS, WIDTH, PAIRS, PICTURES = 20, 64, 24, 2000
+LABELS, WIDTH, PAIRS, IMAGES = 20, 64, 24, 2000
 EPOCHS, RATE, SEEDS = 8, 1e-2, (0, 1, 2)
 ONE_LOSS = "one loss"
 NAMES = [f"label {k}" for k in range(LABELS)]
@@ -37,7 +37,7 @@ def drawn(seed: int) -> tuple[IsingModel, Tensor, Tensor]:
     for i, j in rng.choice(upper, PAIRS, replace=False):
         couplings[i, j] = couplings[j, i] = rng.uniform(1, 3)
     model = IsingModel(tuple(NAMES), np.full(LABELS, -3.5), couplings)
-    targets = torch.from_numpy(model.sample(2 * PICTURES, (seed,)).astype(np.float32))
+    targets = torch.from_numpy(model.sample(2 * IMAGES, (seed,)).astype(np.float32))
     generator = torch.Generator().manual_seed(seed)
     directions = 6.6 / WIDTH**0.5 * torch.randn(LABELS, WIDTH, generator=generator)
     maps = torch.randn(len(targets), 9, WIDTH, generator=generator)
@@ -126,7 +126,7 @@ def main() -> None:
     rows: dict[str, list[dict[str, float]]] = {}
     for seed in SEEDS:
         model, targets, maps = drawn(seed)
-        learn, judge = slice(PICTURES), slice(PICTURES, None)
+        learn, judge = slice(IMAGES), slice(IMAGES, None)
         true = torch.from_numpy(model.couplings).float()
         counts = Cooccurrence.from_targets(targets[learn], NAMES)
         truth = LabelGraph(NAMES, true.nonzero().T, counts=counts)

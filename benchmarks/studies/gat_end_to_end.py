@@ -3,9 +3,9 @@
     python benchmarks/studies/gat_end_to_end.py    # three quarters of an hour on two cores
 
 Claimed, and named here before it was run: on drawings of seed 14 (preset voc, 2,000 training
-pictures, 3,000 reported ones, the recipe of ``gatlabel train``), with twelve seeds, ``gat`` on the
+images, 3,000 reported ones, the recipe of ``gatlabel train``), with twelve seeds, ``gat`` on the
 default graph is better than ``linear``, beyond chance after Holm's correction. Both try the same
-four settings of learning rate and weight decay on the validation pictures, which are not reported.
+four settings of learning rate and weight decay on the validation images, which are not reported.
 On the frozen features of scenes there is nothing to be had (``static_ceiling.py``); here a head may
 also help its encoder to learn. The head without its edges at evaluation stands beside it.
 
@@ -44,7 +44,7 @@ TUNING_SEED = 1000
 
 
 def tuned(backend: EndToEndBackend, trials: list[dict[str, float]], workers: int) -> dict[str, Any]:
-    """Scores of all trials of both heads on the validation pictures, by title and trial."""
+    """Scores of all trials of both heads on the validation images, by title and trial."""
     file = KEPT / "tuning.json"
     scores: dict[str, Any] = read_json(file, "tuning scores") if file.is_file() else {}
 

@@ -3,8 +3,8 @@
     python benchmarks/studies/kin.py --shared ../shared    # a quarter of an hour on one core
 
 Ridge regression in closed form, its penalty by leave-one-out, on frozen EfficientNet-Lite0
-features of photographs (224 pixels), learned from the training pictures and reported on the others,
-and the other way round; shares of the pictures, and shares of the labels hidden. Difference of mAP
+features of photographs (224 pixels), learned from the training images and reported on the others,
+and the other way round; shares of the images, and shares of the labels hidden. Difference of mAP
 to labels on their own, in points, a number a draw:
 
 - ``names k``, ``words k``: k neighbours by the vectors of the labels' names (extra ``names``), or
@@ -40,7 +40,7 @@ from gatlabel.nn.heads.shared_classifier import ClassifierMixing, weights_by_pre
 from gatlabel.targets import Targets
 
 DATA = {"voc2007-part": "voc", "coco-part": "coco"}
-#: Share of the training pictures, share of their labels hidden.
+#: Share of the training images, share of their labels hidden.
 CIRCUMSTANCES = ((0.1, 0.0), (0.3, 0.0), (1.0, 0.0), (1.0, 0.5), (1.0, 0.8))
 
 
@@ -144,7 +144,7 @@ def main() -> None:
         for exchanged in (False, True):
             splits = (data.report, data.train) if exchanged else (data.train, data.report)
             for fraction, hidden in CIRCUMSTANCES:
-                # all pictures with all labels are the same in every draw, but for the controls
+                # all images with all labels are the same in every draw, but for the controls
                 draws = [
                     one_draw(*splits, data.names, vectors, (fraction, hidden), seed)
                     for seed in range(given.draws)

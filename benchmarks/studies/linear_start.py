@@ -4,7 +4,7 @@
 
 The linear head with ``frozen_start`` ``ridge`` against ``random`` (how ``nn.Linear`` starts, and
 decaying to zero), each with the same nine settings of rate and decay on the tuning split, the same
-pictures and the same order of them, on scenes and on the photographs that are there. Differences
+images and the same order of them, on scenes and on the photographs that are there. Differences
 of test mAP with the benchmark's intervals over images and seeds, Holm-corrected.
 
 Writes benchmarks/results/linear-start.json. Interrupted runs go on where they stopped.
@@ -38,7 +38,7 @@ DATA: dict[str, dict[str, Any]] = {
 
 
 def study(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, Any]]:
-    """Runs both starts on one data set and compares them at every share of the pictures."""
+    """Runs both starts on one data set and compares them at every share of the images."""
     stores = {}
     for start in STARTS:
         config = make_config(
@@ -99,7 +99,7 @@ def main() -> None:
         low, high = row["interval"]
         means = " against ".join(f"{np.mean(row['mAP'][s]):.1f}" for s in reversed(STARTS))
         print(
-            f"{row['data']}, {row['fraction']:.0%} of the pictures: {means}, "
+            f"{row['data']}, {row['fraction']:.0%} of the images: {means}, "
             f"{row['points']:+.2f} [{low:+.2f}, {high:+.2f}], p {p:.3f}"
         )
     write_result("linear-start", {"seeds": options.seeds, "differences": rows})

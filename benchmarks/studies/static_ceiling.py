@@ -7,12 +7,12 @@ for it is to say how the classifiers of labels belong together. Where the true g
 knowledge can be given whole: ridge regression with the prior ``W = (I + β J) V`` over the
 classifiers, V independent, J the true couplings of the scenes, which is what a label's classifier
 ought to be if its neighbours speak for it where it is hidden. Compared with ``β = 0`` at 10, 30 and
-100 % of 2,000 pictures, and with ever more pictures, up to 10,000:
+100 % of 2,000 images, and with ever more images, up to 10,000:
 
 - ``own``: J the correlations of the training labels; ``permuted``: the true J between other labels;
 - ``classifiers``: J the correlations of the labels' classifiers, found without a prior: what labels
   could learn from one another without any graph (as in Zhang & Yeung, UAI 2010);
-- β and the penalty are the best *on the reported pictures* for all, so the gains are upper bounds.
+- β and the penalty are the best *on the reported images* for all, so the gains are upper bounds.
 
 On both presets of scenes: 20 frequent labels, and 73 of which most are rare. Writes
 benchmarks/results/static-ceiling.json: mAP and gains in points, a number a draw.
@@ -32,7 +32,7 @@ from gatlabel.experiments import make_config
 from gatlabel.experiments.preparation import SplitFeatures, prepare, read_task
 from gatlabel.metrics import mean_average_precision
 
-PICTURES, FRACTIONS, MORE = 2000, (0.1, 0.3, 1.0), (2000, 4000, 10000)
+IMAGES, FRACTIONS, MORE = 2000, (0.1, 0.3, 1.0), (2000, 4000, 10000)
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 PENALTIES = tuple(0.01 * 2.0**k for k in range(8))  # of the features' mean square
 SEED = 4  # of the drawings, as in the claim on gat
@@ -104,7 +104,7 @@ def gains_on(preset: Literal["voc", "coco"], draws: int) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for fraction in FRACTIONS:
         points: dict[str, list[float]] = {}
-        count = round(fraction * PICTURES)
+        count = round(fraction * IMAGES)
         for draw in range(draws):
             rng = np.random.default_rng(draw)
             chosen = rng.permutation(max(MORE))[:count]
@@ -121,14 +121,14 @@ def gains_on(preset: Literal["voc", "coco"], draws: int) -> dict[str, Any]:
                 points.setdefault(name, []).append(round(best(train, test, couplings), 3))
         base = np.array(points["none"])
         gains = {k: np.round(np.array(v) - base, 3).tolist() for k, v in points.items()}
-        rows.append({"pictures": count, "mAP": points, "gains": gains})
+        rows.append({"images": count, "mAP": points, "gains": gains})
         means = ", ".join(f"{k} {np.mean(v):+.2f}" for k, v in gains.items() if k != "none")
-        print(f"{preset}, {count} pictures: {base.mean():.2f}; {means}", flush=True)
+        print(f"{preset}, {count} images: {base.mean():.2f}; {means}", flush=True)
     more = {
         n: round(best((every[0][:n], every[1][:n]), test, np.zeros_like(true)), 3) for n in MORE
     }
-    print(f"{preset}, more pictures: {more}", flush=True)
-    return {"rows": rows, "more pictures": more}
+    print(f"{preset}, more images: {more}", flush=True)
+    return {"rows": rows, "more images": more}
 
 
 def main() -> None:

@@ -4,10 +4,10 @@
 
 The label sets of scenes are drawn from an Ising model, so the couplings J are the true label graph.
 Heads are trained on features of an encoder that saw other scenes, on the complete graph, so that
-nothing but the pictures and their labels tells which edges matter. Compared with J over all edges:
+nothing but the images and their labels tells which edges matter. Compared with J over all edges:
 the conditioned head's couplings, the GAT head's attention, the NPMI of the training labels, and the
 couplings that a logistic regression of every label on all others finds in the same training labels
-(which sees labels, not pictures: what could be known at best).
+(which sees labels, not images: what could be known at best).
 
 Reported per seed: Spearman's rank correlation with J, and the share of each label's five strongest
 true neighbours that are among the five strongest found. Writes benchmarks/results/true-graph.json.
@@ -135,7 +135,7 @@ def main() -> None:
                 near = nearness(find(data, counts, seed), true)
                 rows.append({"preset": preset, "found by": name, "seed": seed, **near})
                 print(rows[-1], flush=True)
-    write_result("true-graph", {"pictures": 2000, "runs": rows})
+    write_result("true-graph", {"images": 2000, "runs": rows})
 
 
 if __name__ == "__main__":

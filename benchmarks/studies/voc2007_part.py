@@ -2,8 +2,8 @@
 
     python benchmarks/studies/voc2007_part.py --root ../shared/data/voc2007-part --seeds 0 1 2
 
-Trains on the 508 training pictures and reports, per run, the uninterpolated mAP on the 488
-validation pictures of the *last* epoch, over the labels with at least ten validation positives and
+Trains on the 508 training images and reports, per run, the uninterpolated mAP on the 488
+validation images of the *last* epoch, over the labels with at least ten validation positives and
 over all labels with any. The options were chosen
 on this same validation split, so the figures are somewhat optimistic. Writes every run's figures,
 the versions and the machine to benchmarks/results/voc2007-part.json.

@@ -1,4 +1,4 @@
-"""Ridge regression for all penalties at once, and what each fit says of pictures left out."""
+"""Ridge regression for all penalties at once, and what each fit says of images left out."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Regression:
         return (fitted - h * self.t[rows, labels]) / (1 - h).clamp(min=1e-6)
 
     def blocks(self) -> list[tuple[slice, slice]]:
-        """Parts of ``(N, L)`` to hold at a time: some labels of all pictures."""
+        """Parts of ``(N, L)`` to hold at a time: some labels of all images."""
         return [(ALL, labels) for labels in _slices(self.t.shape[1], LABELS_AT_ONCE)]
 
     def error(self, penalty: float, deviation: Tensor, known: Tensor, judged: Tensor) -> float:
@@ -88,7 +88,7 @@ class KinRegression(Regression):
         return turned @ self.turn.T[:, labels]
 
     def blocks(self) -> list[tuple[slice, slice]]:
-        """Parts of ``(N, L)`` to hold at a time: all labels of some pictures."""
+        """Parts of ``(N, L)`` to hold at a time: all labels of some images."""
         size = max(1, self.n * LABELS_AT_ONCE // self.t.shape[1])
         return [(rows, ALL) for rows in _slices(self.n, size)]
 

@@ -45,9 +45,9 @@ def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None
         λ    = argmin mean over labels of  mean over known n (y − p − ŷ)² / (p (1 − p))
         logit = a W_λ / (p (1 − p)) · (x − mean) + b
 
-    ``ŷ`` is what a fit that never saw picture ``n`` says of it (Hastie, Tibshirani & Friedman, *The
+    ``ŷ`` is what a fit that never saw image ``n`` says of it (Hastie, Tibshirani & Friedman, *The
     Elements of Statistical Learning*, 2nd ed. 2009, eq. 7.64), so both λ and the scale of the
-    logits are judged on pictures that were not learned from. ``a`` (one number above 0) and ``b``
+    logits are judged on images that were not learned from. ``a`` (one number above 0) and ``b``
     (a number a label) maximise the likelihood of the labels given ``ŷ``. Dividing by ``p (1 − p)``
     makes of the regression the log-odds of two Gaussians with one covariance (Fisher's
     discriminant, ibid., section 4.3 and exercise 4.2).

@@ -32,7 +32,7 @@ usage: gatlabel COMMAND [options]
 
   train      train a model; without options, on the built-in scenes
   evaluate   evaluate a trained run on a split or on other data
-  predict    label pictures with a trained run or an exported bundle
+  predict    label images with a trained run or an exported bundle
   export     write a trained run as ONNX or as a program of torch.export
   graph      build, show or compare label graphs
   explain    what each edge of a trained run's label graph lent and did

@@ -59,7 +59,7 @@ def evaluate_command(words: list[str]) -> None:
     available = [name for name, source in splits.items() if len(source)]
     split = options.split or ("test" if "test" in available else available[-1])
     if split not in available:
-        raise InputError(f"the data has no split {split!r} with pictures: {', '.join(available)}")
+        raise InputError(f"the data has no split {split!r} with images: {', '.join(available)}")
     result = evaluate(model.to(device), splits[split], split, workers=default_workers())
     content = {"run": str(options.run), "split": split, **result.report.to_dict()}
     if options.json:

@@ -9,16 +9,16 @@ from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.errors import InputError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 def predict_parser() -> Parser:
     """Makes the parser of the command."""
-    parser = make_parser("predict", "Labels pictures with a trained run or a bundle.")
+    parser = make_parser("predict", "Labels images with a trained run or a bundle.")
     parser.add_argument(
         "run", type=Path, help="The run folder, or a bundle that gatlabel export wrote."
     )
-    parser.add_argument("images", nargs="+", type=Path, help="Pictures, or folders of pictures.")
+    parser.add_argument("images", nargs="+", type=Path, help="Images, or folders of images.")
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
     parser.add_argument(
         "--threshold",
@@ -26,7 +26,7 @@ def predict_parser() -> Parser:
         help="Probability from which a label is present; default: the bundle's, 0.5 for a run.",
     )
     parser.add_argument(
-        "--on-error", type=str, default="stop", help="At a picture that cannot be read: stop, skip."
+        "--on-error", type=str, default="stop", help="At an image that cannot be read: stop, skip."
     )
     parser.add_argument(
         "--max-pixels", type=int, default=MAX_PIXELS, help="Most pixels that an image may have."
@@ -38,9 +38,9 @@ def predict_parser() -> Parser:
 
 
 def predict_command(words: list[str]) -> None:
-    """Labels pictures, or all pictures of folders."""
+    """Labels images, or all images of folders."""
     options = parse(predict_parser(), words)
-    paths = [path for given in options.images for path in _pictures(given)]
+    paths = [path for given in options.images for path in _images(given)]
     from gatlabel.deploy import Predictor
 
     predictor = Predictor.load(
@@ -53,7 +53,7 @@ def predict_command(words: list[str]) -> None:
     if options.json:
         show_json([prediction.to_dict() for prediction in predictions])
         return
-    table = make_table(("picture", "labels", "next best"), left=3)
+    table = make_table(("image", "labels", "next best"), left=3)
     for prediction in predictions:
         if not prediction.ok:
             add_row(table, prediction.source, prediction.error or "", "", style="red")
@@ -65,10 +65,10 @@ def predict_command(words: list[str]) -> None:
     show_table(table)
 
 
-def _pictures(path: Path) -> list[Path]:
+def _images(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES)
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGES)
     if not found:
-        raise InputError(f"the folder {path} has no pictures ({', '.join(PICTURES)})")
+        raise InputError(f"the folder {path} has no images ({', '.join(IMAGES)})")
     return found

@@ -1,6 +1,6 @@
-"""Labelled pictures: from annotation files to batches.
+"""Labelled images: from annotation files to batches.
 
-A **source** (:class:`ImageSource`) knows the labels, the names and the targets of its pictures
+A **source** (:class:`ImageSource`) knows the labels, the names and the targets of its images
 without decoding any, and decodes one when asked. **Readers** make sources from annotation files,
 one function a format, listed in :data:`READERS`; they return :class:`DataSplits`: train, val, and
 test if there is one, with notes on everything that was decided on the way. What has no split is
@@ -9,7 +9,7 @@ split here, stratified by label. :func:`check_splits` finds files that cannot be
 Targets (:class:`~gatlabel.targets.Targets`) are 1 present, 0 absent, between them soft, -1
 unknown. Images are uint8 ``(3, h, w)``, RGB, until they are normalised on the device.
 
-A **transform** brings pictures to the size of the model; an :class:`ImageDataset` joins source
+A **transform** brings images to the size of the model; an :class:`ImageDataset` joins source
 and transform, and :func:`loader` makes batches of it, in an order and with a chance that depend
 on seed and epoch only::
 
@@ -22,7 +22,7 @@ on seed and epoch only::
     >>> batch.inputs["image"].shape, batch.targets["labels"].shape
     (torch.Size([2, 3, 32, 32]), torch.Size([2, 3]))
 
-To bring pictures from elsewhere (a database, a renderer), subclass :class:`ImageSource` and put
+To bring images from elsewhere (a database, a renderer), subclass :class:`ImageSource` and put
 the sources into :class:`DataSplits`, or one source into :func:`split`.
 """
 
@@ -34,7 +34,7 @@ from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
     from gatlabel.data.annotations import DifficultAs
-    from gatlabel.data.cache import PictureCache
+    from gatlabel.data.cache import ImageCache
     from gatlabel.data.checking import check_images, check_splits
     from gatlabel.data.coco_reader import read_coco
     from gatlabel.data.csv_reader import read_csv
@@ -67,10 +67,10 @@ __all__ = [
     "DataSplits",
     "DifficultAs",
     "FileImages",
+    "ImageCache",
     "ImageDataset",
     "ImageLoader",
     "ImageSource",
-    "PictureCache",
     "SeededSampler",
     "check_images",
     "check_splits",

@@ -26,7 +26,7 @@ MOST_DENSE = 2**26  # targets of a split, 256 MB: beyond, they are kept sparse
 
 @dataclass(frozen=True)
 class Annotation:
-    """One picture as an annotation file lists it.
+    """One image as an annotation file lists it.
 
     Attributes:
         image: Its path, relative to the root.
@@ -91,23 +91,23 @@ def build_splits(
 
     Args:
         name: What to call the data set.
-        root: The folder that picture paths are relative to.
-        annotations: All pictures.
+        root: The folder that image paths are relative to.
+        annotations: All images.
         labels: The labels; ``None`` for those seen, sorted.
         unlisted: Target of the labels that an annotation does not mention.
         notes: What the reader has to say.
         fractions: Shares of train, val and test where splits are made here.
         seed: Seed of splits that are made here.
-        on_error: What to do about missing picture files: stop, or leave them out and say so.
+        on_error: What to do about missing image files: stop, or leave them out and say so.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
 
     Raises:
-        InputError: If a picture is listed twice or missing, or a label is not among ``labels``.
+        InputError: If an image is listed twice or missing, or a label is not among ``labels``.
     """
     if labels is None:
         labels = _labels_seen(annotations)
         if not len(labels):
-            raise InputError(f"{name}: no picture has a label")
+            raise InputError(f"{name}: no image has a label")
     refuse_repeats(root, annotations)
     there, said = find_images(root, annotations, on_error)
     found = [annotations[position] for position in there]

@@ -1,4 +1,4 @@
-"""Decoded pictures kept in memory, shrunk to what is needed of them."""
+"""Decoded images kept in memory, shrunk to what is needed of them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch import Tensor
 from gatlabel.data.memory_budget import DECODING, usable_memory
 from gatlabel.encoders.resizing import resize_part
 
-_BLOCK = 256  # pictures a tensor: few enough tensors to share between processes by handle
+_BLOCK = 256  # images a tensor: few enough tensors to share between processes by handle
 
 
-class PictureCache:
-    """uint8 pictures of different sizes, packed into few tensors.
+class ImageCache:
+    """uint8 images of different sizes, packed into few tensors.
 
     Packed so that worker processes can share the memory: thousands of single tensors would each
     need a file handle, and copying a list of them touches every page.
 
     Args:
-        count: Number of pictures.
+        count: Number of images.
         most: Bytes that the images may take. Those that find no room are decoded each time, and a
             note says how many. Default: a third of the memory that this process may use.
     """
@@ -39,11 +39,11 @@ class PictureCache:
 
     @property
     def bytes(self) -> int:
-        """Memory taken by the pictures."""
+        """Memory taken by the images."""
         return sum(block.numel() for block in self._blocks)
 
     def get(self, index: int, decode: Callable[[int], Tensor], side: int | None) -> Tensor:
-        """Returns a picture, after filling the cache if that has not been done."""
+        """Returns an image, after filling the cache if that has not been done."""
         if not self.filled:
             self.fill(decode, side, threads=1)
         if index >= len(self._shapes):
@@ -54,12 +54,12 @@ class PictureCache:
         return pixels.view(height, width, 3).permute(2, 0, 1)  # (3, H, W)
 
     def fill(self, decode: Callable[[int], Tensor], side: int | None, threads: int) -> None:
-        """Decodes all pictures.
+        """Decodes all images.
 
         Args:
             decode: From position to uint8 ``(3, h, w)``.
-            side: Pictures with a longer shorter side are shrunk to this one; ``None``: kept.
-            threads: How many pictures are decoded at a time.
+            side: Images with a longer shorter side are shrunk to this one; ``None``: kept.
+            threads: How many images are decoded at a time.
         """
         if self.filled:
             return

@@ -1,4 +1,4 @@
-"""Finding pictures that cannot be decoded before training starts, rather than in the middle."""
+"""Finding images that cannot be decoded before training starts, rather than in the middle."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def check_images(
     name: str = "the data",
     max_pixels: int | None = None,
 ) -> tuple[ImageSource, tuple[str, ...]]:
-    """Decodes every picture file once (a JPEG at 1/8 of its size, which reads all of it).
+    """Decodes every image file once (a JPEG at 1/8 of its size, which reads all of it).
 
     Args:
-        source: The pictures; a source without files is returned as it is.
-        on_error: Stop at pictures that cannot be decoded, or leave them out.
-        threads: How many pictures are decoded at a time. Default: the number of CPU cores.
+        source: The images; a source without files is returned as it is.
+        on_error: Stop at images that cannot be decoded, or leave them out.
+        threads: How many images are decoded at a time. Default: the number of CPU cores.
         name: What to call the source in messages.
         max_pixels: Most pixels that an image may have, here and whenever it is loaded later.
             Default: the limit of the source.
 
     Returns:
-        The source without the broken pictures, and notes that count and name them: nothing is
-        ever replaced by another picture.
+        The source without the broken images, and notes that count and name them: nothing is
+        ever replaced by another image.
 
     Raises:
-        InputError: If pictures cannot be decoded and ``on_error`` is ``"stop"``, or if none can.
+        InputError: If images cannot be decoded and ``on_error`` is ``"stop"``, or if none can.
     """
     if on_error not in ("stop", "skip"):
         raise unknown_choice("on-error", on_error, ("stop", "skip"))
@@ -62,12 +62,12 @@ def check_images(
     shown = ", ".join(shown_name(source.ids[index]) for index in bad[:10]) + (
         " …" if len(bad) > 10 else ""
     )
-    said = f"{len(bad)} of {len(source)} pictures of {name} cannot be decoded: {shown}"
+    said = f"{len(bad)} of {len(source)} images of {name} cannot be decoded: {shown}"
     if on_error == "stop":
         raise InputError(f"{said} ({complaints[bad[0]]}); on-error skip leaves them out")
     if not good:
         raise InputError(
-            f"none of the {len(source)} pictures of {name} can be decoded ({complaints[0]})"
+            f"none of the {len(source)} images of {name} can be decoded ({complaints[0]})"
         )
     return source.subset(good), (f"left out, {said}",)
 

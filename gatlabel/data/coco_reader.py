@@ -1,4 +1,4 @@
-"""COCO: one JSON file of object instances a split, and a folder of pictures."""
+"""COCO: one JSON file of object instances a split, and a folder of images."""
 
 from __future__ import annotations
 
@@ -65,32 +65,32 @@ def read_coco(
 ) -> DataSplits:
     """Reads instance annotations in COCO's format: COCO itself, or data of one's own.
 
-    A label is present if the picture has an instance of it. The labels are the categories of
+    A label is present if the image has an instance of it. The labels are the categories of
     the annotation files, in the order of their ids, whether they occur or not. T.-Y. Lin et al.,
     "Microsoft COCO: common objects in context", ECCV 2014. COCO's own val split is both what is
     chosen by and what is reported, as papers have it: its test labels are not public.
 
     Args:
-        root: The folder with ``annotations`` and the picture folders.
+        root: The folder with ``annotations`` and the image folders.
         year: For the default file names: ``2014`` or ``2017``.
         train: Annotation file relative to ``root``. If none of the three files is given:
             ``annotations/instances_train2017.json``, and so for val.
         val: Annotation file to validate on.
         test: Annotation file to test on.
-        images: The picture folder relative to ``root``, for all splits. Default: per split
+        images: The image folder relative to ``root``, for all splits. Default: per split
             ``train2017`` and so on where there is such a folder, else ``images``, else ``root``.
-        crowd: What a label is read as whose only instances in the picture are crowds.
-        drop_empty: Leave out pictures without any instance; papers differ (82,783 or 82,081
-            train pictures of COCO 2014).
+        crowd: What a label is read as whose only instances in the image are crowds.
+        drop_empty: Leave out images without any instance; papers differ (82,783 or 82,081
+            train images of COCO 2014).
         download: Fetch and unpack the archives of the year (19 GB) into ``root``.
         base_url: Where the archives lie.
         fractions: Shares of train, val and test where a split is made here.
         seed: Seed of such a split.
-        on_error: What to do about missing picture files: stop, or leave them out and say so.
+        on_error: What to do about missing image files: stop, or leave them out and say so.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
 
     Raises:
-        InputError: If a file, a category or a picture is wrong, or the download fails.
+        InputError: If a file, a category or an image is wrong, or the download fails.
     """
     folder = Path(root)
     if download:
@@ -114,7 +114,7 @@ def read_coco(
         LabelSet(names).require_same_names(categories.values(), f"{path}")
         found = read_images(content, path)
         add_instances(found, content, categories, path, MEANING[crowd])
-        prefix = images if images is not None else _picture_folder(folder, f"{part}{year}")
+        prefix = images if images is not None else _image_folder(folder, f"{part}{year}")
         rows = [
             Annotation((Path(prefix) / name).as_posix(), targets, part, f"{path}, image id {key}")
             for key, (name, targets) in found.items()
@@ -122,7 +122,7 @@ def read_coco(
         filled = [row for row in rows if row.targets]
         annotations += filled if drop_empty else rows
         notes.append(
-            f"{part}: {len(rows) - len(filled)} of {len(rows)} pictures have no instance and are "
+            f"{part}: {len(rows) - len(filled)} of {len(rows)} images have no instance and are "
             f"{'left out' if drop_empty else 'kept'}; crowds count as {crowd}"
         )
     if names is None:
@@ -143,5 +143,5 @@ def read_coco(
 _PARTS = ("train", "val", "test")
 
 
-def _picture_folder(root: Path, usual: str) -> str:
+def _image_folder(root: Path, usual: str) -> str:
     return next((name for name in (usual, "images") if is_folder(root / name)), "")

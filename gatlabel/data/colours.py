@@ -12,7 +12,7 @@ GREY = (0.2989, 0.587, 0.114)
 class ColourJitter(nn.Module):
     """Brightness, contrast and saturation changed by random factors, in random order.
 
-    The changes are those of torchvision's ``ColorJitter``: brightness multiplies a picture,
+    The changes are those of torchvision's ``ColorJitter``: brightness multiplies an image,
     contrast blends it with its mean grey, saturation each pixel with its own grey. All are linear,
     so they are joined into ``a·pixel + b·grey + c`` and applied at once; values outside of 0 to 255
     are clipped at the end, and not after each of the three.
@@ -26,7 +26,7 @@ class ColourJitter(nn.Module):
         self.strength = strength
 
     def forward(self, image: Tensor) -> Tensor:
-        """Returns uint8 ``(3, h, w)``, colours side by side, of a picture of the same form."""
+        """Returns uint8 ``(3, h, w)``, colours side by side, of an image of the same form."""
         factors = (1 + self.strength * (2 * torch.rand(3) - 1)).tolist()
         order = torch.randperm(3).tolist()
         pixels = torch.empty(image.shape).copy_(image)  # planes: colours are treated alike
@@ -50,7 +50,7 @@ def joined(order: list[int], factors: list[float], mean: float) -> tuple[float, 
     Args:
         order: 0 brightness, 1 contrast, 2 saturation, as they follow each other.
         factors: Of the three, in that order and not in ``order``.
-        mean: The picture's mean grey.
+        mean: The image's mean grey.
 
     Returns:
         a, b and c of ``a·pixel + b·grey + c``.

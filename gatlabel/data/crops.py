@@ -9,14 +9,14 @@ from gatlabel.encoders.resizing import resize_part
 
 
 class RandomPart(nn.Module):
-    """A random part of the picture, resized to a square, and perhaps its mirror image.
+    """A random part of the image, resized to a square, and perhaps its mirror image.
 
     Chooses as torchvision's ``RandomResizedCrop`` (Szegedy et al., CVPR 2015, section 6): area
     uniform, ratio log-uniform, ten attempts, else the largest central part of a legal ratio.
 
     Args:
         size: Side of the square in pixels.
-        area: Smallest and largest share of the picture's area.
+        area: Smallest and largest share of the image's area.
         ratio: Smallest and largest width over height.
         mirror: Probability of a mirror image.
     """
@@ -74,12 +74,12 @@ class Multiscale(nn.Module):
     Follows the ``MultiScaleCrop`` of ML-GCN's training code (Chen et al., CVPR 2019), which took
     it from temporal segment networks (Wang et al., ECCV 2016): height and width are drawn from
     neighbouring scales (at most two steps apart in the list), the place from the corners, the
-    centre, the middles of the sides and the four quarter points. That code squashes the picture
+    centre, the middles of the sides and the four quarter points. That code squashes the image
     to a square first; here one resize does both, so the same parts are seen, once interpolated.
 
     Args:
         size: Side of the result in pixels.
-        scales: Sides of the crop as shares of the picture's, in descending order.
+        scales: Sides of the crop as shares of the image's, in descending order.
     """
 
     def __init__(self, size: int, scales: tuple[float, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Pictures listed in a CSV file, with the labels in one column or one column a label."""
+"""Images listed in a CSV file, with the labels in one column or one column a label."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def read_csv(
     on_error: Literal["stop", "skip"] = "stop",
     evaluate_only: bool = False,
 ) -> DataSplits:
-    """Reads a CSV file that lists pictures.
+    """Reads a CSV file that lists images.
 
     The labels stand in one column (``cat|dog``; an empty cell: none of them), or, if there is no
     such column, each in a column of its own with 1 present, 0 absent, -1 or empty unknown, and
     values between for soft labels. The columns for split, unknown and difficult are optional.
 
     Args:
-        root: The folder that picture paths are relative to.
+        root: The folder that image paths are relative to.
         file: The CSV file, relative to ``root``; UTF-8, first line the column names.
-        image_column: Column with the picture's path.
+        image_column: Column with the image's path.
         label_column: Column with the labels that are present.
         label_columns: The columns of one-hot labels. Default: if there is no ``label_column``,
             the columns named by the label file, else all columns that look like such values; one
@@ -54,7 +54,7 @@ def read_csv(
         separator: What stands between labels in a cell.
         delimiter: What stands between cells.
         split_column: Column with the split (``train``, ``val``, ``test`` and their like);
-            ``None``: pay no heed to it. Without it, the pictures are split here.
+            ``None``: pay no heed to it. Without it, the images are split here.
         group_column: Column with the image's group (patient, place, video): splits that are made
             here keep groups together, and a note says where the file's own split does not.
         unknown_column: Column with the labels of which nothing is known (-1).
@@ -66,11 +66,11 @@ def read_csv(
             Default: ``classes.txt`` beside the CSV file, else the labels seen, sorted.
         fractions: Shares of train, val and test where the split is made here.
         seed: Seed of that split.
-        on_error: What to do about missing picture files: stop, or leave them out and say so.
+        on_error: What to do about missing image files: stop, or leave them out and say so.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
 
     Raises:
-        InputError: If a column, picture, label or split is wrong; the message names the line.
+        InputError: If a column, image, label or split is wrong; the message names the line.
     """
     path = Path(root) / file
     separator = sign(separator, "separator")
@@ -115,7 +115,7 @@ def read_csv(
         annotations.append(Annotation(row[image_column].strip(), values, part, at, group=group))
     if difficult_column in table.columns:
         count = sum(bool(_names(row[difficult_column], separator)) for _, row in table.rows)
-        notes.append(f"difficult labels (in {count} pictures) are read as {difficult}")
+        notes.append(f"difficult labels (in {count} images) are read as {difficult}")
     return build_splits(
         path.parent.name if path.stem == "labels" else path.stem,
         Path(root),

@@ -82,7 +82,7 @@ def read_table(path: Path, delimiter: str) -> Table:
     except csv.Error as error:
         raise InputError(f"{path}, line {start}: {error}") from error
     if not rows:
-        raise InputError(f"{path} lists no pictures")
+        raise InputError(f"{path} lists no images")
     return _named(path, columns, rows)
 
 

@@ -11,31 +11,31 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from gatlabel.batch import Item
-from gatlabel.data.cache import PictureCache
+from gatlabel.data.cache import ImageCache
 from gatlabel.data.disk_cache import DiskCache
 from gatlabel.data.source import ImageSource
 from gatlabel.errors import InputError, unknown_choice
 
 
 class ImageDataset(Dataset[Item]):
-    """Transformed pictures with their targets.
+    """Transformed images with their targets.
 
     An item is ``(image, target, index)``: uint8 ``(3, S, S)``, float32 ``(L,)``, and the
     position in the source. Pixels stay uint8 until they are normalised on the device.
 
     Args:
-        source: The pictures.
+        source: The images.
         transform: From uint8 ``(3, h, w)`` to uint8 ``(3, S, S)``; if it has an attribute
-            ``decode_side``, pictures are decoded no larger than that needs.
-        cache: ``"memory"`` keeps the pictures, decoded and shrunk to ``decode_side``, from
-            :meth:`fill_cache` or the first access on: about 0.2 MB a picture at 224 pixels.
-            Worthwhile for up to some thousand pictures; those beyond a third of the memory are
+            ``decode_side``, images are decoded no larger than that needs.
+        cache: ``"memory"`` keeps the images, decoded and shrunk to ``decode_side``, from
+            :meth:`fill_cache` or the first access on: about 0.2 MB an image at 224 pixels.
+            Worthwhile for up to some thousand images; those beyond a third of the memory are
             decoded each time. ``"disk"`` keeps them in a file which later runs find again; it is
-            made anew when what a picture file holds has changed.
+            made anew when what an image file holds has changed.
         folder: Where ``"disk"`` keeps its files.
 
     Raises:
-        InputError: If ``cache`` is unknown, or ``"disk"`` lacks its folder; on access, if a picture
+        InputError: If ``cache`` is unknown, or ``"disk"`` lacks its folder; on access, if an image
             cannot be decoded.
     """
 
@@ -54,9 +54,9 @@ class ImageDataset(Dataset[Item]):
         self.transform = transform
         self.side: int | None = getattr(transform, "decode_side", None)
         self.targets = source.targets
-        self.cache: PictureCache | DiskCache | None = None
+        self.cache: ImageCache | DiskCache | None = None
         if cache == "memory":
-            self.cache = PictureCache(len(source))
+            self.cache = ImageCache(len(source))
         elif cache == "disk" and folder is not None:
             self.cache = DiskCache(source, self.side, folder)
 
@@ -71,12 +71,12 @@ class ImageDataset(Dataset[Item]):
                 that seed alone, and not on which worker does it nor on what was drawn before.
         """
         if not isinstance(item, tuple):
-            return self.transform(self._picture(item)), self.targets.rows(item), item
+            return self.transform(self._image(item)), self.targets.rows(item), item
         index, seed = item
-        picture = self._picture(index)
+        image = self._image(index)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return self.transform(picture), self.targets.rows(index), index
+            return self.transform(image), self.targets.rows(index), index
 
     def __getitems__(self, items: Sequence[int | tuple[int, int]]) -> list[Item] | InputError:
         """Returns the items of a batch; in a loader's worker, the error if there is one.
@@ -92,11 +92,11 @@ class ImageDataset(Dataset[Item]):
             return error
 
     def fill_cache(self, threads: int = 2) -> None:
-        """Decodes all pictures into the cache, if there is one, so that workers share it."""
+        """Decodes all images into the cache, if there is one, so that workers share it."""
         if self.cache is not None:
             self.cache.fill(self._decode, self.side, threads)
 
-    def _picture(self, index: int) -> Tensor:
+    def _image(self, index: int) -> Tensor:
         if self.cache is None:
             return self._decode(index)
         return self.cache.get(index, self._decode, self.side)

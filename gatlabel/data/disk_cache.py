@@ -1,4 +1,4 @@
-"""Decoded, resized pictures kept in one file on disk, each checked whenever it is read."""
+"""Decoded, resized images kept in one file on disk, each checked whenever it is read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gatlabel.data.source import ImageSource
 from gatlabel.errors import InputError
 
 VERSION = 2
-"""Of the file format and of how pictures are shrunk: raise it when either changes."""
+"""Of the file format and of how images are shrunk: raise it when either changes."""
 
 LONGEST_SIDE = 2**24  # pixels: three times the product of two is an int64
 _DECODERS = ("pillow", "simplejpeg", "torch")  # another version may give other pixels
@@ -40,7 +40,7 @@ class _Opened(NamedTuple):
 
 
 class DiskCache:
-    """uint8 pictures of different sizes in one file, with a table of sizes and checksums.
+    """uint8 images of different sizes in one file, with a table of sizes and checksums.
 
     The file is named by a hash of what the images hold, the size they are kept in, and the versions
     of what decodes them: when any of these changes, another is made. It appears whole or not at
@@ -51,12 +51,12 @@ class DiskCache:
     next run makes another.
 
     Args:
-        source: The pictures.
-        side: Pictures with a longer shorter side are kept shrunk to this one; ``None``: in full.
+        source: The images.
+        side: Images with a longer shorter side are kept shrunk to this one; ``None``: in full.
         folder: Where the file is kept; made if it is not there. It can be deleted at any time.
 
     Raises:
-        InputError: If the source cannot tell when its pictures change, a picture is missing, or no
+        InputError: If the source cannot tell when its images change, an image is missing, or no
             folder can have that name.
     """
 
@@ -83,21 +83,21 @@ class DiskCache:
 
     @property
     def filled(self) -> bool:
-        """Whether all pictures are in the cache."""
+        """Whether all images are in the cache."""
         if self._opened is None:
             self._open()
         return self._opened is not None
 
     @property
     def bytes(self) -> int:
-        """Space taken by the pictures on disk."""
+        """Space taken by the images on disk."""
         if not self.filled:
             return 0
         assert self._opened is not None
         return int(_sizes(self._opened.table).sum())
 
     def get(self, index: int, decode: Callable[[int], Tensor], side: int | None) -> Tensor:
-        """Returns a picture, after filling the cache if that has not been done."""
+        """Returns an image, after filling the cache if that has not been done."""
         if not self.filled:
             self.fill(decode, side, threads=1)
         assert self._opened is not None
@@ -114,12 +114,12 @@ class DiskCache:
         return image.permute(2, 0, 1)  # (3, H, W)
 
     def fill(self, decode: Callable[[int], Tensor], side: int | None, threads: int) -> None:
-        """Decodes all pictures and writes them, unless they are there.
+        """Decodes all images and writes them, unless they are there.
 
         Args:
             decode: From position to uint8 ``(3, h, w)``.
-            side: Pictures with a longer shorter side are shrunk to this one; ``None``: kept.
-            threads: How many pictures are decoded at a time.
+            side: Images with a longer shorter side are shrunk to this one; ``None``: kept.
+            threads: How many images are decoded at a time.
 
         Raises:
             InputError: If the file cannot be written, or an image changed meanwhile; nothing is
@@ -135,11 +135,11 @@ class DiskCache:
                     self._require_unchanged()
         except OSError as error:
             raise InputError(
-                f"cannot write the picture cache {self.path}: {error.strerror}; give another "
+                f"cannot write the image cache {self.path}: {error.strerror}; give another "
                 "cache folder, or cache=none"
             ) from error
         if not self.filled:
-            raise InputError(f"the picture cache {self.path} was removed while it was written")
+            raise InputError(f"the image cache {self.path} was removed while it was written")
 
     def _require_unchanged(self) -> None:
         if self._named() != self.path:
@@ -171,7 +171,7 @@ class DiskCache:
             return  # another process has said so
         except OSError:
             why = "is damaged, and cannot be removed"
-        _log.warning("the picture cache %s %s", self.path, why)
+        _log.warning("the image cache %s %s", self.path, why)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves the open file out: a worker that is sent this opens it itself."""

@@ -1,4 +1,4 @@
-"""Pictures that lie as files in a folder."""
+"""Images that lie as files in a folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gatlabel.targets import Targets
 
 
 class FileImages(ImageSource):
-    """Labelled picture files, decoded when asked for.
+    """Labelled image files, decoded when asked for.
 
     Args:
         root: The folder that ``ids`` are relative to.
@@ -53,15 +53,15 @@ class FileImages(ImageSource):
         return other
 
     def path(self, index: int) -> Path:
-        """Returns where the picture's file lies."""
+        """Returns where the image's file lies."""
         return self.root / self.ids[index]
 
     def load(self, index: int) -> Tensor:
-        """Decodes one picture in full; see :func:`~gatlabel.data.decoding.decode_image`."""
+        """Decodes one image in full; see :func:`~gatlabel.data.decoding.decode_image`."""
         return decode_image(self.path(index), max_pixels=self.max_pixels)
 
     def load_at_least(self, index: int, side: int) -> Tensor:
-        """Decodes one picture; a large JPEG at 1/2, 1/4 or 1/8 of its size where that suffices."""
+        """Decodes one image; a large JPEG at 1/2, 1/4 or 1/8 of its size where that suffices."""
         return decode_image(self.path(index), at_least=side, max_pixels=self.max_pixels)
 
     def fingerprint(self) -> str:
@@ -90,7 +90,7 @@ class FileImages(ImageSource):
             raise InputError(f"cannot read the image {shown_name(path)}: {reason}") from error
 
     def subset(self, indices: Sequence[int]) -> FileImages:
-        """Returns the pictures at the given positions, in that order."""
+        """Returns the images at the given positions, in that order."""
         rows = np.asarray(indices, dtype=np.int64)
         return FileImages(
             self.root,
@@ -102,4 +102,4 @@ class FileImages(ImageSource):
         )
 
     def __repr__(self) -> str:
-        return f"FileImages({len(self)} pictures below {self.root}, {len(self.labels)} labels)"
+        return f"FileImages({len(self)} images below {self.root}, {len(self.labels)} labels)"

@@ -45,7 +45,7 @@ def refuse_repeats(root: Path, rows: Sequence[Listed]) -> None:
     seen: dict[str, Listed] = {}
     for row in rows:
         if not row.image:
-            raise InputError(f"{row.listed}: the picture's path is empty")
+            raise InputError(f"{row.listed}: the image's path is empty")
         path = os.path.normpath(os.path.join(base, row.image))  # noqa: PTH118
         first = seen.setdefault(path, row)
         if first is not row:
@@ -90,7 +90,7 @@ def find_images(
             if status.st_nlink < 2:
                 raise _repeated(row, first)
             linked += 1
-    notes = [f"{linked} pictures are hard links to others that are listed too"] if linked else []
+    notes = [f"{linked} images are hard links to others that are listed too"] if linked else []
     return there, notes + _missing(root, missing, len(rows), on_error)
 
 
@@ -114,7 +114,7 @@ def _missing(
         return []
     shown = ", ".join(printable(row.image) for row, _ in missing[:3])
     shown += " …" if len(missing) > 3 else ""
-    said = f"{len(missing)} of {total} pictures are missing below {root}: {shown}"
+    said = f"{len(missing)} of {total} images are missing below {root}: {shown}"
     row, reason = missing[0]
     first = f"first listed at {row.listed}: {reason}"
     if "\\" in row.image and os.sep != "\\":

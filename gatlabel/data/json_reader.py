@@ -1,4 +1,4 @@
-"""Pictures listed in a JSON file, in the form that mmpretrain reads and writes."""
+"""Images listed in a JSON file, in the form that mmpretrain reads and writes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_json(
     on_error: Literal["stop", "skip"] = "stop",
     evaluate_only: bool = False,
 ) -> DataSplits:
-    """Reads JSON lists of pictures and labels.
+    """Reads JSON lists of images and labels.
 
     The file is ``{"metainfo": {"classes": [...]}, "data_list": [...]}``, as mmpretrain's
     ``MultiLabelDataset`` has it, or the list alone. An entry is ``{"img_path": "a.jpg",
@@ -46,7 +46,7 @@ def read_json(
         file: The JSON file; the train split, if another file is given too.
         val_file: The JSON file of the val split.
         test_file: The JSON file of the test split.
-        images: The folder that picture paths are relative to, below ``root``.
+        images: The folder that image paths are relative to, below ``root``.
         group_column: Key of an entry's group (patient, place, video), a text or whole number, as
             :func:`~gatlabel.data.read_csv` has it.
         minus_one: What -1 is where there is one number per class. Default: unknown; if none is 0 or
@@ -55,11 +55,11 @@ def read_json(
             ``classes.txt`` beside it, else the names seen, sorted.
         fractions: Shares of train, val and test where the split is made here.
         seed: Seed of that split.
-        on_error: What to do about missing picture files: stop, or leave them out and say so.
+        on_error: What to do about missing image files: stop, or leave them out and say so.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
 
     Raises:
-        InputError: If the file, an entry, a label or a picture is wrong; the entry is named.
+        InputError: If the file, an entry, a label or an image is wrong; the entry is named.
     """
     folder = Path(root)
     given = {"val": val_file, "test": test_file}
@@ -109,7 +109,7 @@ def _content(path: Path) -> tuple[LabelSet | None, list[Any]]:
         content = content.get("data_list")
     if not isinstance(content, list) or not content:
         raise InputError(
-            f"{path} lists no pictures: expected a list, or a 'data_list', of entries "
+            f"{path} lists no images: expected a list, or a 'data_list', of entries "
             '{"img_path": …, "gt_label": […]}'
         )
     if names is None:

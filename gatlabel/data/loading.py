@@ -23,7 +23,7 @@ class SeededSampler(Sampler[tuple[int, int]]):
     uninterrupted one sees. Lightning sets the epoch; otherwise each pass is the next epoch.
 
     Args:
-        count: Number of pictures.
+        count: Number of images.
         seed: Seed of the run.
     """
 
@@ -124,7 +124,7 @@ def loader(
     start.
 
     Args:
-        dataset: The pictures.
+        dataset: The images.
         batch_size: B.
         train: Random order, and a last batch that is not full is dropped (batch normalisation
             suffers from tiny batches), unless it is the only one. Otherwise in order, all.
@@ -133,10 +133,10 @@ def loader(
         seed: Seed of the order and of the transforms' chance.
 
     Raises:
-        InputError: If there are no pictures, or a number is out of range.
+        InputError: If there are no images, or a number is out of range.
     """
     if len(dataset) == 0:
-        raise InputError("the split has no pictures to load")
+        raise InputError("the split has no images to load")
     if batch_size < 1 or workers < 0:
         raise InputError(f"batch size {batch_size} and workers {workers}: expected >= 1 and >= 0")
     dataset.fill_cache(threads=max(1, workers))

@@ -1,4 +1,4 @@
-"""What every data set is to the rest of the package: labelled pictures in named splits."""
+"""What every data set is to the rest of the package: labelled images in named splits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gatlabel.targets import Targets
 
 
 class ImageSource(ABC):
-    """Pictures with targets; the targets are known without decoding a picture.
+    """Images with targets; the targets are known without decoding an image.
 
     Attributes:
         labels: The L labels.
-        ids: N names, one a picture, as the annotation file gives them (unique).
+        ids: N names, one an image, as the annotation file gives them (unique).
         targets: What is known of the N images and L labels.
         groups: The group of each image (its patient, place or video), or ``None``. Splits and folds
             that are made here keep groups together.
@@ -38,7 +38,7 @@ class ImageSource(ABC):
     ) -> None:
         targets = Targets.of(targets, labels)
         if len(ids) != len(targets):
-            raise InputError(f"{len(ids)} picture names for {len(targets)} rows of targets")
+            raise InputError(f"{len(ids)} image names for {len(targets)} rows of targets")
         self.labels = labels
         self.ids = tuple(ids)
         self.targets = targets
@@ -52,18 +52,18 @@ class ImageSource(ABC):
 
     @abstractmethod
     def load(self, index: int) -> Tensor:
-        """Returns one picture: uint8 ``(3, height, width)``, RGB, 0 to 255.
+        """Returns one image: uint8 ``(3, height, width)``, RGB, 0 to 255.
 
         Raises:
-            InputError: If the picture cannot be decoded; the message names the file.
+            InputError: If the image cannot be decoded; the message names the file.
         """
 
     def load_at_least(self, index: int, side: int) -> Tensor:
-        """Returns one picture, perhaps smaller than it is stored, if that is cheaper to make.
+        """Returns one image, perhaps smaller than it is stored, if that is cheaper to make.
 
         Args:
-            index: Which picture.
-            side: Neither side is made shorter than this many pixels; a smaller picture stays.
+            index: Which image.
+            side: Neither side is made shorter than this many pixels; a smaller image stays.
 
         Returns:
             uint8 ``(3, height, width)`` of (nearly) the same aspect ratio, as :meth:`load`.
@@ -87,19 +87,19 @@ class ImageSource(ABC):
         return other
 
     def fingerprint(self) -> str:
-        """Returns text that changes whenever a picture may have changed: the key of caches.
+        """Returns text that changes whenever an image may have changed: the key of caches.
 
         Raises:
             InputError: If this kind of source cannot tell.
         """
         raise InputError(
-            f"{type(self).__name__} cannot tell when its pictures change: they cannot be kept on "
+            f"{type(self).__name__} cannot tell when its images change: they cannot be kept on "
             "disk; use cache=memory or none, or give it a fingerprint"
         )
 
     @abstractmethod
     def subset(self, indices: Sequence[int]) -> ImageSource:
-        """Returns the pictures at the given positions, in that order, as a source."""
+        """Returns the images at the given positions, in that order, as a source."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,9 @@ class DataSplits:
 
     Attributes:
         name: What the data set is called in tables and reports.
-        train: Pictures to learn from (label counts are taken from these only).
-        val: Pictures to choose by, and to report when there is no test split.
-        test: Pictures to report on, or ``None``.
+        train: Images to learn from (label counts are taken from these only).
+        val: Images to choose by, and to report when there is no test split.
+        test: Images to report on, or ``None``.
         notes: Plain sentences about what the reader did (how difficult objects were read,
             what was left out, how a split was made), printed and kept in the run.
     """

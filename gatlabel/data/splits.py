@@ -48,12 +48,12 @@ def split(
     source: ImageSource,
     fractions: tuple[float, float, float] = FRACTIONS,
     seed: int = 0,
-    name: str = "pictures",
+    name: str = "images",
 ) -> DataSplits:
-    """Divides pictures into train, val and test, stratified by label.
+    """Divides images into train, val and test, stratified by label.
 
     Args:
-        source: All pictures; an unknown label counts as absent.
+        source: All images; an unknown label counts as absent.
         fractions: Shares of train, val and test; test may be 0, for none.
         seed: The same seed gives the same splits.
         name: What to call the data set.
@@ -71,7 +71,7 @@ def split(
     parts = stratify(source.targets, wanted, seed, source.groups)
     sizes = ", ".join(str(len(rows)) for rows in parts)
     whole = "" if source.groups is None else ", groups kept together"
-    note = f"there was no split: divided by label into {sizes} pictures (seed {seed}){whole}"
+    note = f"there was no split: divided by label into {sizes} images (seed {seed}){whole}"
     pieces = [source.subset(rows.tolist()) for rows in parts]
     test = pieces[2] if len(pieces) == 3 else None
     return DataSplits(name, pieces[0], pieces[1], test, notes=(note,))
@@ -97,10 +97,10 @@ def complete_splits(
         seed: Seed of what is made here.
         notes: What the reader has to say already.
         evaluate_only: Take the splits as they are, even without train or val (these are then
-            empty), and call pictures without a split ``test``: for evaluating a trained model.
+            empty), and call images without a split ``test``: for evaluating a trained model.
 
     Raises:
-        InputError: If there is no picture to train on, or a split is empty.
+        InputError: If there is no image to train on, or a split is empty.
     """
     said = list(notes)
     given = dict(parts)
@@ -108,11 +108,11 @@ def complete_splits(
         if len(source) == 0:
             raise InputError(f"the split {part!r} of {name} is empty")
     if not given:
-        raise InputError(f"{name} has no pictures")
+        raise InputError(f"{name} has no images")
     if "all" in given and len(given) > 1:
         others = " and ".join(part for part in given if part != "all")
         raise InputError(
-            f"some pictures of {name} have a split ({others}), others none: give every one a split"
+            f"some images of {name} have a split ({others}), others none: give every one a split"
         )
     if evaluate_only:
         everything = given.pop("all", None)
@@ -127,7 +127,7 @@ def complete_splits(
         said += splits.notes
     elif "train" not in given:
         raise InputError(
-            f"{name} has no train split, only {' and '.join(given)}; label pictures as train, or "
+            f"{name} has no train split, only {' and '.join(given)}; label images as train, or "
             "let the split be made here by leaving it out"
         )
     elif "val" not in given:
@@ -136,7 +136,7 @@ def complete_splits(
         rows = stratify(train.targets, shares, seed, train.groups)
         whole = "" if train.groups is None else ", groups kept together"
         said.append(
-            f"there was no val split: {len(rows[1])} of {len(train)} train pictures were set "
+            f"there was no val split: {len(rows[1])} of {len(train)} train images were set "
             f"apart, stratified by label (seed {seed}){whole}"
         )
         pieces = [train.subset(part.tolist()) for part in rows]

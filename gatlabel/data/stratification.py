@@ -1,4 +1,4 @@
-"""Dividing multi-labelled pictures so that every part has its share of every label."""
+"""Dividing multi-labelled images so that every part has its share of every label."""
 
 from __future__ import annotations
 

@@ -19,28 +19,28 @@ from gatlabel.errors import InputError, unknown_choice
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What chance may do to a training picture.
+    """What chance may do to a training image.
 
     Attributes:
-        crop: ``"resized"``: a random part of the picture; ``"multiscale"``: one of the crops of
+        crop: ``"resized"``: a random part of the image; ``"multiscale"``: one of the crops of
             ML-GCN's training code (:class:`~gatlabel.data.crops.Multiscale`); ``"none"``: the
-            whole picture, brought to size as in evaluation.
-        area: Smallest and largest share of the picture's area in a ``"resized"`` crop.
+            whole image, brought to size as in evaluation.
+        area: Smallest and largest share of the image's area in a ``"resized"`` crop.
         ratio: Smallest and largest aspect ratio of that crop.
-        scales: Sides of ``"multiscale"`` crops, as shares of the picture's.
+        scales: Sides of ``"multiscale"`` crops, as shares of the image's.
         flip: Probability of a mirror image.
-        rotate: Largest angle in degrees that the picture is turned by, 0 to 180. What comes into
+        rotate: Largest angle in degrees that the image is turned by, 0 to 180. What comes into
             view, here and below, gets the mean colour.
         shift: Largest share of the side that it is moved by in each direction, 0 to 1.
         zoom: Largest factor that it is enlarged by, and divided by, 1 or more. Unlike a crop, it
-            leaves most objects in the picture, whose labels stay true.
+            leaves most objects in the image, whose labels stay true.
         shear: Largest angle in degrees that it is slanted by, 0 to 60.
         jitter: Largest relative change of brightness, contrast and saturation, 0 to 1.
         hue: Largest shift of the hue, 0 to 0.5 of the colour circle.
         randaugment: How many operations of RandAugment (Cubuk et al., 2020) are applied.
         magnitude: Their strength, 0 to 30.
         cutout: Side of a square that is painted over with the mean colour, as a share of the
-            picture's side (Cutout; DeVries and Taylor, 2017); 0 for none.
+            image's side (Cutout; DeVries and Taylor, 2017); 0 for none.
         erase: Probability of a random rectangle being painted over (random erasing; Zhong et
             al., 2020).
     """
@@ -77,12 +77,12 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 def training_transform(
     size: int, augmentation: str | Augmentation = "standard", resize: str = "squash"
 ) -> ImageTransform:
-    """Brings the picture to the target size and lets chance vary it.
+    """Brings the image to the target size and lets chance vary it.
 
     Args:
         size: Side of the result in pixels.
         augmentation: A name of :data:`AUGMENTATIONS`, or options of one's own.
-        resize: How the whole picture is brought to size where nothing is cropped.
+        resize: How the whole image is brought to size where nothing is cropped.
 
     Raises:
         InputError: If an option is unknown or out of range.
@@ -135,13 +135,13 @@ def training_transform(
 
 
 class Cutout(nn.Module):
-    """Paints a square over with the mean colour; its centre is anywhere in the picture.
+    """Paints a square over with the mean colour; its centre is anywhere in the image.
 
     Terrance DeVries and Graham Taylor, "Improved regularization of convolutional neural networks
     with Cutout", arXiv 1708.04552: the square may hang over the border.
 
     Args:
-        share: Side of the square, as a share of the picture's side.
+        share: Side of the square, as a share of the image's side.
     """
 
     def __init__(self, share: float) -> None:
@@ -149,7 +149,7 @@ class Cutout(nn.Module):
         self.share = share
 
     def forward(self, image: Tensor) -> Tensor:
-        """Returns a copy of the picture, uint8 ``(3, h, w)``, with the square painted over."""
+        """Returns a copy of the image, uint8 ``(3, h, w)``, with the square painted over."""
         _, height, width = image.shape
         half_h, half_w = (max(1, round(side * self.share / 2)) for side in (height, width))
         y = int(torch.randint(height, ()))

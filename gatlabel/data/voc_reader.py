@@ -1,4 +1,4 @@
-"""Pascal VOC: a folder of XML annotations, JPEG pictures and lists of image sets."""
+"""Pascal VOC: a folder of XML annotations, JPEG images and lists of image sets."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def read_voc(
 ) -> DataSplits:
     """Reads a Pascal VOC folder (``Annotations``, ``ImageSets/Main``, ``JPEGImages``).
 
-    A label is present if a picture has an object of it that is not marked difficult, and counts
+    A label is present if an image has an object of it that is not marked difficult, and counts
     as ``difficult`` says if all its objects of that label are. M. Everingham et al., "The Pascal
     Visual Object Classes (VOC) challenge", IJCV 2010. Papers that report on VOC 2007 train on
     ``train="trainval", val=None`` and leave out the difficult ones in AP (see ``difficult``).
@@ -104,7 +104,7 @@ def read_voc(
         base_url: Where the archives lie.
         fractions: Shares of train, val and test where a split is made here.
         seed: Seed of such a split.
-        on_error: What to do about missing picture files: stop, or leave them out and say so.
+        on_error: What to do about missing image files: stop, or leave them out and say so.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
 
     Raises:

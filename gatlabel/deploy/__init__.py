@@ -1,4 +1,4 @@
-"""Using a trained model: pictures in, label names with probabilities out.
+"""Using a trained model: images in, label names with probabilities out.
 
 predictor = Predictor.load("runs/demo")
 prediction = predictor("photo.jpg")

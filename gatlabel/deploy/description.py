@@ -24,7 +24,7 @@ from gatlabel.values import line_of_text, shown, three_numbers, truth_value, who
 
 FORMAT = "gatlabel-bundle-1"
 FILE = "bundle.json"
-INPUT = "pictures"
+INPUT = "images"
 OUTPUT = "logits"
 
 

@@ -50,9 +50,9 @@ def export_model(
 ) -> Export:
     """Writes a bundle: the model as one file, and ``bundle.json`` with all one must know of it.
 
-    A head whose classifiers do not depend on the picture is folded: what is exported has one
+    A head whose classifiers do not depend on the image is folded: what is exported has one
     linear layer after pooling, whatever graph it was trained with. Heads on maps are exported as
-    they are. The exported file is run on pictures in batches of several sizes and compared with
+    they are. The exported file is run on images in batches of several sizes and compared with
     the model as it was before folding; only if the logits agree does the bundle appear, and it
     appears whole.
 

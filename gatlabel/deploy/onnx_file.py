@@ -26,7 +26,7 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
     """Writes one file with weights, labels and preprocessing.
 
     Args:
-        program: From uint8 pictures to logits.
+        program: From uint8 images to logits.
         description: Goes into the file's ``metadata_props``, each value as JSON.
         path: The file.
 

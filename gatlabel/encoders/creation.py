@@ -49,7 +49,7 @@ def create_encoder(
         mean: Instead of the network's own, for pixels scaled to 0..1.
         std: Instead of the network's own, for pixels scaled to 0..1.
         stride: Ends the network at its last map of one cell for so many pixels (16, 8, …): for
-            small objects and small pictures. ``None`` keeps the whole network, mostly 32.
+            small objects and small images. ``None`` keeps the whole network, mostly 32.
         stages: How many maps it returns: its own, and those of the stages before.
 
     Raises:
@@ -133,7 +133,7 @@ def _torchvision_encoder(name: str, weights: str | None, read: bool = True) -> E
 
     if name.startswith(_NOT_CNNS) and name in models.list_models(module=models):
         raise InputError(
-            f"{name!r} is a transformer, not a CNN: it has no feature map for every picture "
+            f"{name!r} is a transformer, not a CNN: it has no feature map for every image "
             "size; choose a CNN, or wrap it yourself with Encoder.from_module"
         )
     if name not in torchvision_names():

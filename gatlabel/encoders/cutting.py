@@ -30,7 +30,7 @@ class Stage(nn.Module):
         self.network, self.index = network, index
 
     def forward(self, images: Tensor) -> Tensor:
-        """Pictures ``(B, 3, H, W)`` -> the stage's map ``(B, D, h, w)``."""
+        """Images ``(B, 3, H, W)`` -> the stage's map ``(B, D, h, w)``."""
         run: Any = self.network.forward_intermediates
         found: Tensor = run(images, indices=[self.index], intermediates_only=True)[-1]
         return found
@@ -40,7 +40,7 @@ class Stage(nn.Module):
 def cut(trunk: nn.Module, stride: int, what: str) -> nn.Module:
     """Returns a network up to the last layer whose map has one cell for ``stride`` pixels.
 
-    The layers after it go; weights of those before stay. Small objects, and small pictures, need
+    The layers after it go; weights of those before stay. Small objects, and small images, need
     a finer map than the usual stride of 32, and what comes late in a network has learned more of
     what its own training was about.
 

@@ -20,7 +20,7 @@ OWN_MODULE = "module"
 
 
 class Encoder(HoldsConstants):
-    """A network from normalised pictures to a feature map, with all one must know to feed it.
+    """A network from normalised images to a feature map, with all one must know to feed it.
 
     Attributes:
         name: What :func:`gatlabel.encoders.create_encoder` calls it; ``"module"`` for a network
@@ -46,7 +46,7 @@ class Encoder(HoldsConstants):
         InputError: If a value is out of range, or the trunk has fewer stages.
 
     Shapes:
-        - pictures: ``(B, 3, H, W)`` float, normalised by :meth:`normalize`
+        - images: ``(B, 3, H, W)`` float, normalised by :meth:`normalize`
         - output: ``(B, D, h, w)``; with several stages a tuple of such maps, the last stage first
     """
 
@@ -117,11 +117,11 @@ class Encoder(HoldsConstants):
             float ``(B, 3, H, W)``: ``(pixel / 255 - mean) / std``.
 
         Raises:
-            InputError: If the pictures are no uint8 batch of three channels.
+            InputError: If the images are no uint8 batch of three channels.
         """
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise InputError(
-                f"pictures to normalise are uint8 (B, 3, H, W), got {images.dtype} "
+                f"images to normalise are uint8 (B, 3, H, W), got {images.dtype} "
                 f"{tuple(images.shape)}"
             )
         pixels = images.to(self._mean.device).to(self._mean.dtype)  # bytes travel, not floats
@@ -145,7 +145,7 @@ class Encoder(HoldsConstants):
         return self.out_features if self._stages is None else sum(self._stages.widths)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Returns the feature map ``(B, D, h, w)`` of normalised pictures ``(B, 3, H, W)``.
+        """Returns the feature map ``(B, D, h, w)`` of normalised images ``(B, 3, H, W)``.
 
         With several stages it is a tuple of one map a stage, the last stage first.
         """
@@ -154,7 +154,7 @@ class Encoder(HoldsConstants):
         return _as_map(self.trunk(images))
 
     def require_size(self, size: int) -> None:
-        """Runs the network once on a black picture of a size, since small ones shrink to nothing.
+        """Runs the network once on a black image of a size, since small ones shrink to nothing.
 
         Raises:
             InputError: If it does not take them.
@@ -163,7 +163,7 @@ class Encoder(HoldsConstants):
             feature_width(self.trunk, size, f"encoder {self.name!r}")
         except Exception as error:  # whatever a network says of its input
             raise InputError(
-                f"image_size={size}: encoder {self.name!r} does not take pictures of {size} pixels "
+                f"image_size={size}: encoder {self.name!r} does not take images of {size} pixels "
                 f"({first_line(error)})"
             ) from error
 
@@ -210,7 +210,7 @@ class Encoder(HoldsConstants):
         Args:
             module: From ``(B, 3, H, W)`` to a map ``(B, D, h, w)`` or to vectors ``(B, D)``.
             out_features: D; found by running the module once when not given.
-            image_size: The preferred side of a picture in pixels.
+            image_size: The preferred side of an image in pixels.
             mean: Of each RGB channel, pixels scaled to 0..1, as the network was trained.
             std: The same for the standard deviation.
             stages: How many maps it returns; above 1 for ``nn.Sequential`` or a timm network.
@@ -244,7 +244,7 @@ def _as_map(features: Tensor) -> Tensor:
 
 @torch.no_grad()
 def feature_width(module: nn.Module, size: int, what: str, needs_map: bool = False) -> int:
-    """Finds D by running a network on one black picture; its modes stay as they were.
+    """Finds D by running a network on one black image; its modes stay as they were.
 
     Args:
         module: From ``(1, 3, size, size)`` to a map or a vector.
@@ -263,7 +263,7 @@ def feature_width(module: nn.Module, size: int, what: str, needs_map: bool = Fal
     transposed = len(shape) == 4 and shape[1] not in widths  # timm's transformers: (B, h, w, D)
     if not isinstance(output, Tensor) or output.ndim not in (2, 4) or (needs_map and transposed):
         raise InputError(
-            f"{what} returns {shape} for one picture, expected a map (1, D, h, w) or a vector "
+            f"{what} returns {shape} for one image, expected a map (1, D, h, w) or a vector "
             "(1, D): take a CNN without its classifier"
         )
     return int(output.shape[1])

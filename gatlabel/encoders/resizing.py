@@ -15,13 +15,13 @@ Box = tuple[int, int, int, int]
 def resize_part(image: Tensor, box: Box, size: tuple[int, int], mirror: bool = False) -> Tensor:
     """Crops and resizes, bilinear and antialiased, as torchvision and Pillow do to one level.
 
-    Decoded pictures have their three colours side by side. Only the part is copied, still so,
+    Decoded images have their three colours side by side. Only the part is copied, still so,
     because torch's resize of that form takes half as long as that of separate planes; and the
     result stays so, the form in which the model computes.
 
     Args:
         image: uint8 ``(3, h, w)``.
-        box: top, left, height and width of the part, in pixels, inside the picture.
+        box: top, left, height and width of the part, in pixels, inside the image.
         size: height and width of the result.
         mirror: Whether left and right are exchanged, which costs nothing while it is copied.
 
@@ -35,7 +35,7 @@ def resize_part(image: Tensor, box: Box, size: tuple[int, int], mirror: bool = F
     if (height, width) == size:
         return part
     # colours first come last before the batch is made: torch asks the stride of a batch of one as
-    # well, and takes twice as long where that is not the size of a picture
+    # well, and takes twice as long where that is not the size of an image
     batch = part.permute(1, 2, 0).contiguous()[None].permute(0, 3, 1, 2)
     resized = nn.functional.interpolate(batch, size, mode="bilinear", antialias=True)
     return resized[0]
@@ -45,9 +45,9 @@ class ImageTransform(nn.Module):
     """A chain of steps from uint8 ``(3, h, w)`` to uint8 ``(3, size, size)``.
 
     Args:
-        steps: Modules or functions from picture to picture, such as ``transforms.v2`` has.
+        steps: Modules or functions from image to image, such as ``transforms.v2`` has.
         size: Side of the result in pixels.
-        decode_side: How long the shorter side of the decoded picture should be: JPEG files may
+        decode_side: How long the shorter side of the decoded image should be: JPEG files may
             be decoded smaller than they are, and caches keep no more than this.
     """
 
@@ -60,7 +60,7 @@ class ImageTransform(nn.Module):
         self.decode_side = decode_side
 
     def forward(self, image: Tensor) -> Tensor:
-        """Returns the transformed picture, uint8 ``(3, size, size)``."""
+        """Returns the transformed image, uint8 ``(3, size, size)``."""
         for step in self.steps:
             image = step(image)
         return image
@@ -88,7 +88,7 @@ def resized_whole(size: int, resize: str) -> ImageTransform:
 
 
 class Squash(nn.Module):
-    """Resizes the whole picture to a square, whatever its ratio.
+    """Resizes the whole image to a square, whatever its ratio.
 
     Args:
         size: Side of the square in pixels.

@@ -41,12 +41,12 @@ _SCALED = {
     "weight_decay": "optimizer.weight_decay",
     "shrinkage": "head.residual_decay",
 }
-TIMED = 32  # pictures whose features inference is timed on, and that training validates on
+TIMED = 32  # images whose features inference is timed on, and that training validates on
 
 
 @functools.lru_cache(maxsize=1)
 def _task(train: TrainConfig) -> Task:
-    """Reads the pictures once a process, not once a run: that checks every one of them."""
+    """Reads the images once a process, not once a run: that checks every one of them."""
     return read_task(train)
 
 
@@ -117,7 +117,7 @@ class EndToEndBackend:
         learn = learn.with_targets(targets)
         torch.manual_seed(seed)
         model = build_model(config, with_edges(own, method.edges, counts, seed))
-        # training wants something to validate on; what it says is not used, so a few pictures do
+        # training wants something to validate on; what it says is not used, so a few images do
         splits = DataSplits("benchmark", learn, learn.subset(range(min(TIMED, len(learn)))))
         began = time.perf_counter()
         fit(model, config, loaders(splits, model, config), None, completion=completion)

@@ -21,11 +21,11 @@ from gatlabel.training.averaging import warmed_average
 
 
 class Features:
-    """Features of some pictures, scaled, as batches of float32.
+    """Features of some images, scaled, as batches of float32.
 
     Args:
         array: ``(N, …)``, usually mapped from disk.
-        rows: Which pictures, in which order; all if left out.
+        rows: Which images, in which order; all if left out.
         scale: What features are divided by; their root mean square if left out, so that the same
             learning rates suit all encoders.
     """
@@ -52,7 +52,7 @@ class Features:
         return torch.from_numpy(self._array[self.rows[which]].astype(np.float32))
 
     def __getitem__(self, which: NDArray[np.int64]) -> Tensor:
-        """Returns the features of the pictures at these positions: float32 ``(B, …)``."""
+        """Returns the features of the images at these positions: float32 ``(B, …)``."""
         return self._raw(which) / self.scale
 
 
@@ -62,14 +62,14 @@ def fit_head(
 ) -> float:  # fmt: skip
     """Trains a head in place; afterwards it holds the averaged weights, in evaluation mode.
 
-    The order of the pictures depends on ``seed`` only, so that methods see the same batches.
+    The order of the images depends on ``seed`` only, so that methods see the same batches.
 
     Args:
         head: The head.
-        features: Of the N training pictures.
+        features: Of the N training images.
         targets: float32 ``(N, L)``, -1 for unknown; used where there is no completion.
         options: How.
-        seed: Of the order of the pictures.
+        seed: Of the order of the images.
         completion: Gives the targets, and is updated after every epoch.
         start: Finds the linear classifier to start from and to be held to, given targets; if they
             are completed, it is asked again, with what the first one believes of the unknown ones
@@ -132,12 +132,12 @@ def fit_head(
 
 @torch.no_grad()
 def predict(head: Head, features: Features, batch_size: int = 512, unary: bool = False) -> Tensor:
-    """Returns the logits ``(N, L)`` of all pictures, in evaluation mode.
+    """Returns the logits ``(N, L)`` of all images, in evaluation mode.
 
     Args:
         head: The head.
-        features: Of N pictures.
-        batch_size: Pictures at a time; 64 if they are maps.
+        features: Of N images.
+        batch_size: Images at a time; 64 if they are maps.
         unary: The logits of :meth:`AuxiliaryLosses.unary_logits`, where the head has them.
     """
     head.eval()

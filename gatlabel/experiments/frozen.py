@@ -37,7 +37,7 @@ from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
 
 Rows = NDArray[np.int64]
-TIMED = 256  # pictures in the batch that inference is timed on
+TIMED = 256  # images in the batch that inference is timed on
 
 
 @cache
@@ -111,7 +111,7 @@ class FrozenBackend:
         groups = self.data.train.groups and [self.data.train.groups[row] for row in rows]
         rows = rows[share_of(self.data.train.targets[rows], condition.fraction, seed, groups)]
         targets = np.asarray(Targets(self.data.train.targets[rows]).mask(condition.hidden, seed))
-        # the graph knows no more than the pictures and targets that are learned from
+        # the graph knows no more than the images and targets that are learned from
         counts = Cooccurrence.from_targets(targets, self.data.names)
         choice = None
         if method.graph == SIMILARITY:

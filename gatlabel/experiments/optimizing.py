@@ -28,9 +28,9 @@ class FitOptions:
             ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a squared
             penalty. Near 1 it leaves the linear head that such a head starts as; shrinking before
             the step would leave one step of it.
-        epochs: Passes over the pictures, at least.
+        epochs: Passes over the images, at least.
         least_steps: Steps, at least: a small set needs more passes.
-        batch_size: Pictures in a step.
+        batch_size: Images in a step.
         warmup: Share of the steps in which the rate rises.
         ema: Final decay of the moving average that is evaluated; 0 for none.
         hold: How firmly a linear start is held to, which has no weight decay: its weights stay
@@ -58,7 +58,7 @@ def head_groups(
     :data:`FASTEST` at most; biases do not decay, and shrinkage holds the ``residual``. Those
     that are ``held`` decay to where they are now instead of to zero (L2-SP: Li et al., ICML 2018,
     arXiv:1802.01483), in units of their own root mean square: Adam's steps are as long whatever the
-    features, while ridge regression of few pictures in many features is very small.
+    features, while ridge regression of few images in many features is very small.
     """
     slower = min(options.lr, FASTEST)
     roles = head.param_groups()

@@ -1,4 +1,4 @@
-"""What one run gives: logits on the reported pictures, and the figures that follow from them."""
+"""What one run gives: logits on the reported images, and the figures that follow from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Condition:
     """The circumstances in which methods are compared.
 
     Attributes:
-        fraction: Share of the training pictures.
+        fraction: Share of the training images.
         hidden: Share of the training targets that is hidden, or ``"single"``.
     """
 
@@ -35,10 +35,10 @@ class Condition:
 
     @property
     def title(self) -> str:
-        """In words, empty for all pictures and all targets."""
-        parts = [] if self.fraction == 1 else [f"{self.fraction:.0%} of the pictures"]
+        """In words, empty for all images and all targets."""
+        parts = [] if self.fraction == 1 else [f"{self.fraction:.0%} of the images"]
         if self.hidden == "single":
-            parts.append("one known label a picture")
+            parts.append("one known label an image")
         elif self.hidden:
             parts.append(f"{float(self.hidden):.0%} of the targets hidden")
         return ", ".join(parts)
@@ -55,10 +55,10 @@ class Outcome:
 
     Attributes:
         method: Who.
-        logits: float32 ``(N, L)`` on the reported pictures.
+        logits: float32 ``(N, L)`` on the reported images.
         parameters: Number of learned numbers in the head, before folding.
         train_seconds: What training took.
-        inference_us: Microseconds a picture from features to logits, folded where possible.
+        inference_us: Microseconds an image from features to logits, folded where possible.
     """
 
     method: Method
@@ -127,7 +127,7 @@ def inference_microseconds(head: Head, features: Tensor, repeats: int = 5) -> fl
         repeats: How often.
 
     Returns:
-        Microseconds a picture.
+        Microseconds an image.
     """
     ready: Callable[[Tensor], Tensor] = head
     if isinstance(head, Foldable):

@@ -84,7 +84,7 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
     """Makes the encoder and extracts the features that the heads need.
 
     Raises:
-        InputError: If the encoder cannot be made, or a picture not decoded.
+        InputError: If the encoder cannot be made, or an image not decoded.
     """
     kinds: list[Kind] = ["pooled"]
     if any(HEADS[head].needs_map for head in config.head_options):
@@ -93,10 +93,10 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
     sources: dict[str, ImageSource] = {"train": task.roles.train, "report": task.roles.report}
     if task.roles.tune is not None:
         sources["tune"] = task.roles.tune
-    pictures = sum(map(len, sources.values()))
-    say(f"features of {pictures} pictures: {model.encoder.name}, {model.image_size} pixels")
+    images = sum(map(len, sources.values()))
+    say(f"features of {images} images: {model.encoder.name}, {model.image_size} pixels")
     parts = {}
-    with progress_bar("features", pictures * len(kinds), config.progress) as advance:
+    with progress_bar("features", images * len(kinds), config.progress) as advance:
         for name, source in sources.items():
             files = {
                 k: extract(model, source, k, config.train.images.cache_folder, advance)

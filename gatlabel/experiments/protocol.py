@@ -31,7 +31,7 @@ def protocol_of(
         splits = condition.note
         tuning = (
             f"{len(trials)} settings of learning rate, weight decay and shrinkage for every "
-            f"method, the same for all, in every setting of pictures and hidden targets anew; "
+            f"method, the same for all, in every setting of images and hidden targets anew; "
             f"judged by the mean mAP of {tuning_seeds} runs each"
             + (
                 ", the most held back of those that a paired t-test cannot tell from it"
@@ -40,14 +40,14 @@ def protocol_of(
             )
         )
     facts = {
-        "data": f"{task.name}: {len(condition.train)} training pictures, "
-        f"{len(condition.report)} reported pictures, {len(task.names)} labels",
+        "data": f"{task.name}: {len(condition.train)} training images, "
+        f"{len(condition.report)} reported images, {len(task.names)} labels",
         "splits": splits,
         "mode": _mode(config),
         "encoder": f"{train.encoder.text}, {_weights(config)}, {train.encoder.pooling} pooling",
         "tuning": tuning,
-        "seeds": f"{config.seeds}; a seed sets initial weights, order of pictures, the drawn share "
-        "of the pictures, hidden targets, and the random or permuted graph, alike for all",
+        "seeds": f"{config.seeds}; a seed sets initial weights, order of images, the drawn share "
+        "of the images, hidden targets, and the random or permuted graph, alike for all",
         "graphs": "built from the targets that are learned from, and from nothing else",
         "AP": "uninterpolated, on logits in float64, ties one threshold; mean over the labels with "
         "a positive",

@@ -71,7 +71,7 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
     """Decides what is to be run.
 
     Raises:
-        InputError: If a graph cannot be built from the training pictures, or there is nothing to
+        InputError: If a graph cannot be built from the training images, or there is nothing to
             choose options by.
     """
     if config.trials_each > 1 and task.roles.tune is None:
@@ -185,7 +185,7 @@ def _run_plan(
 
 
 def make_backend(config: BenchmarkConfig, task: Task, say: Say) -> Backend:
-    """Prepares what runs start from: features, or for end-to-end runs the pictures themselves."""
+    """Prepares what runs start from: features, or for end-to-end runs the images themselves."""
     heads = {"linear": Linear(), **config.head_options}
     if config.mode == "end-to-end":
         from gatlabel.experiments.end_to_end import EndToEndBackend

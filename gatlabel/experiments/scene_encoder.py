@@ -21,12 +21,12 @@ from gatlabel.training.data import loaders
 from gatlabel.training.fitting import fit, precision_of
 
 VERSION = 2  # raise it when the training changes
-VALIDATION = 200  # pictures, for the curve only: nothing is chosen by it
+VALIDATION = 200  # images, for the curve only: nothing is chosen by it
 
 
 def scene_encoder(
     config: TrainConfig,
-    pictures: int,
+    images: int,
     epochs: int,
     cache: Path,
     say: Callable[[str], None] = lambda line: None,
@@ -37,7 +37,7 @@ def scene_encoder(
 
     Args:
         config: Encoder and training; its seed, head and epochs do not matter.
-        pictures: Drawings to learn from.
+        images: Drawings to learn from.
         epochs: Passes over them.
         cache: Folder that keeps the trained encoder.
         say: Called with plain sentences.
@@ -45,15 +45,15 @@ def scene_encoder(
     run = {"run.epochs": epochs, "run.seed": 0, "run.keep": "last", "run.patience": 0}
     config = config.with_options({"head": "linear"}).resolved().with_options(run)
     assert isinstance(config.data, Scenes)
-    folder = cache / f"scene-encoder-{_key(config, pictures, epochs)}"
+    folder = cache / f"scene-encoder-{_key(config, images, epochs)}"
     if (folder / "model.safetensors").is_file():  # written last
         say(f"encoder for scenes: {folder}")
         return MultiLabelClassifier.from_pretrained(folder)
-    say(f"training an encoder for scenes, once: {epochs} epochs of {pictures} pictures")
+    say(f"training an encoder for scenes, once: {epochs} epochs of {images} images")
     scenes = scene_config(config.data.preset, **_looks(config.data))
-    every = SceneImages(scenes, "pretrain", pictures + VALIDATION)
-    train = every.subset(range(pictures))
-    splits = DataSplits("scenes", train, every.subset(range(pictures, len(every))))
+    every = SceneImages(scenes, "pretrain", images + VALIDATION)
+    train = every.subset(range(images))
+    splits = DataSplits("scenes", train, every.subset(range(images, len(every))))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = _linear_model(config, train)
@@ -67,13 +67,13 @@ def _looks(scenes: Scenes) -> dict[str, Any]:
     return {k: v for k, v in scenes.looks().items() if k in ("size", "difficulty")}
 
 
-def _key(config: TrainConfig, pictures: int, epochs: int) -> str:
+def _key(config: TrainConfig, images: int, epochs: int) -> str:
     """A hash of all that decides what the encoder becomes."""
     assert isinstance(config.data, Scenes)
     parts = (config.images, config.encoder, config.loss, config.optimizer)
     options = [flat(part, lambda field: field.metadata.get("benchmark", True)) for part in parts]
     deciding = [config.data.preset, _looks(config.data), config.run.batch_size, *options]
-    content = json.dumps([VERSION, pictures, epochs, precision_of(config), deciding])
+    content = json.dumps([VERSION, images, epochs, precision_of(config), deciding])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -16,8 +16,8 @@ Rows = NDArray[np.int64]
 TUNING_SHARE = 0.2
 #: What is done where no split is there to choose options by, in words.
 CUT = (
-    f"options chosen on {TUNING_SHARE:.0%} of the training pictures, stratified by label and cut "
-    "anew for every tuning seed; then trained on all training pictures"
+    f"options chosen on {TUNING_SHARE:.0%} of the training images, stratified by label and cut "
+    "anew for every tuning seed; then trained on all training images"
 )
 
 
@@ -26,9 +26,9 @@ class Roles:
     """What each split is used for.
 
     Attributes:
-        train: Pictures to learn from.
-        tune: Pictures to choose options by; ``None`` where they are cut from train.
-        report: Pictures that the figures are of; nothing was chosen by them.
+        train: Images to learn from.
+        tune: Images to choose options by; ``None`` where they are cut from train.
+        report: Images that the figures are of; nothing was chosen by them.
         report_name: The name of their split.
         note: The same in words.
     """
@@ -55,39 +55,39 @@ def roles(splits: DataSplits) -> Roles:
         chosen = Roles(splits.train, splits.val, splits.test, "test", note)
     else:
         note = (
-            f"no picture of val has a label, so val is not used: {CUT}; figures of test, which "
+            f"no image of val has a label, so val is not used: {CUT}; figures of test, which "
             "nothing was chosen by"
         )
         chosen = Roles(splits.train, None, splits.test, "test", note)
     if not chosen.report.targets.counts().present.any():
-        raise InputError(f"no picture of {chosen.report_name} has a label: nothing to report on")
+        raise InputError(f"no image of {chosen.report_name} has a label: nothing to report on")
     return chosen
 
 
 def require_cuttable(targets: Targets | ArrayLike) -> None:
-    """Refuses training pictures of which no part can be judged by what the rest taught.
+    """Refuses training images of which no part can be judged by what the rest taught.
 
     Raises:
-        InputError: If no label is present in two pictures.
+        InputError: If no label is present in two images.
     """
     if not (Targets.of(targets).counts().present >= 2).any():
         raise InputError(
-            "options cannot be chosen on a part of the training pictures: no label is present in "
-            "two of them; give val and test pictures with labels, or trials=1 to choose nothing"
+            "options cannot be chosen on a part of the training images: no label is present in "
+            "two of them; give val and test images with labels, or trials=1 to choose nothing"
         )
 
 
 def cut_for_tuning(
     targets: Targets | ArrayLike, seed: int, groups: Sequence[str] | None = None
 ) -> tuple[Rows, Rows]:
-    """Divides training pictures into those to learn from and those to choose options by.
+    """Divides training images into those to learn from and those to choose options by.
 
-    Where labels are so rare that the share to choose by would have none, a picture of a label that
+    Where labels are so rare that the share to choose by would have none, an image of a label that
     others have too changes places with one of that share. Groups are kept together; then the whole
-    group of such a picture joins that share.
+    group of such an image joins that share.
 
     Raises:
-        InputError: If no label is present in two pictures, there are too few pictures or groups, or
+        InputError: If no label is present in two images, there are too few images or groups, or
             a group is too large.
     """
     targets = Targets.of(targets)
@@ -103,8 +103,8 @@ def cut_for_tuning(
         joins = np.array([groups[row] == groups[given] for row in learn])
         if not present[learn[~joins]].nnz:
             raise InputError(
-                "options cannot be chosen on a part of the training pictures: all that have a "
-                "label are of one group; give val pictures with labels, or trials=1"
+                "options cannot be chosen on a part of the training images: all that have a "
+                "label are of one group; give val images with labels, or trials=1"
             )
         return learn[~joins], np.sort(np.concatenate([tune, learn[joins]]))
     taken = rng.choice(tune)
@@ -117,12 +117,12 @@ def cut_for_tuning(
 def share_of(
     targets: Targets | ArrayLike, share: float, seed: int, groups: Sequence[str] | None = None
 ) -> Rows:
-    """Draws a share of the pictures, stratified by label, another one for every seed.
+    """Draws a share of the images, stratified by label, another one for every seed.
 
     Groups are drawn whole.
 
     Raises:
-        InputError: If the share is less than one picture.
+        InputError: If the share is less than one image.
     """
     if share == 1:
         return np.arange(len(Targets.of(targets)))

@@ -28,14 +28,14 @@ _found: OrderedDict[bytes, LinearStart] = OrderedDict()
 def linear_start(
     file: FeatureFile, features: Features, targets: Tensor, sharing: Tensor | None = None
 ) -> LinearStart:
-    """Returns :func:`~gatlabel.baselines.ridge.ridge_start` of these pictures.
+    """Returns :func:`~gatlabel.baselines.ridge.ridge_start` of these images.
 
-    Methods and trials that learn from the same pictures and targets start at the same
+    Methods and trials that learn from the same images and targets start at the same
     classifiers, so they are kept.
 
     Args:
         file: Where the features lie.
-        features: Those of the training pictures, pooled.
+        features: Those of the training images, pooled.
         targets: ``(N, L)`` of these, -1 for unknown.
         sharing: ``(L, L)``, how labels share classifiers; none: each has its own.
     """

@@ -75,7 +75,7 @@ class Store:
 
         Args:
             fixed: The options that decide the results, as JSON values.
-            targets: Of the reported pictures ``(N, L)``.
+            targets: Of the reported images ``(N, L)``.
             names: The L labels.
             train_counts: int64 ``(L,)``: training positives, which make head, middle and tail.
 

@@ -77,13 +77,13 @@ def best_trial(scores: Mapping[int, Sequence[float]], trials: Sequence[Mapping[s
         trials: The settings, by number.
 
     Raises:
-        InputError: If a score is NaN: it was taken where no picture has a label.
+        InputError: If a score is NaN: it was taken where no image has a label.
     """
     unjudged = [k for k in sorted(scores) if np.isnan(scores[k]).any()]
     if unjudged:
         raise InputError(
-            f"trial {unjudged[0]} has no mAP on the tuning split, where no picture had a label: "
-            "tune on pictures with labels, into another output"
+            f"trial {unjudged[0]} has no mAP on the tuning split, where no image had a label: "
+            "tune on images with labels, into another output"
         )
     best = max(sorted(scores), key=lambda trial: float(np.mean(scores[trial])))
     behind = {k: np.subtract(scores[best], scores[k]) for k in scores}

@@ -1,4 +1,4 @@
-"""The edges of a head, each with what it was worth, as a table and as a picture."""
+"""The edges of a head, each with what it was worth, as a table and as an image."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class EdgeExplanation:
         target: The label that is lent to.
         weight: Weight of the edge in the graph.
         attention: Share of the target's attention, mean over heads, 0 to 1; NaN for a head
-            without attention, or with one that differs from picture to picture.
+            without attention, or with one that differs from image to image.
         attention_before: The same before training; NaN if not asked for.
         lent: Share of the target's classifier that came along the edge (see
-            :func:`~gatlabel.explain.lent_share`); for a head that decides picture by picture, of
+            :func:`~gatlabel.explain.lent_share`); for a head that decides image by image, of
             the spread of its logit (see :class:`~gatlabel.explain.removal.RemovalEffect`).
         lent_before: The same before training; NaN if not asked for.
-        ap_change: AP of the target with the edge minus without; NaN without pictures.
+        ap_change: AP of the target with the edge minus without; NaN without images.
     """
 
     source: str
@@ -108,11 +108,11 @@ class GraphExplanation:
         """
         from gatlabel.graph.drawing import draw_graphs
 
-        pictures: dict[str, LabelGraph] = {}
+        images: dict[str, LabelGraph] = {}
         if any(not _is_nan(edge.lent_before) for edge in self.edges):
-            pictures["lent before training"] = self.graph(before=True)
-        pictures["lent after training"] = self.graph()
-        draw_graphs(pictures, path)
+            images["lent before training"] = self.graph(before=True)
+        images["lent after training"] = self.graph()
+        draw_graphs(images, path)
 
 
 def explain_graph(
@@ -129,15 +129,15 @@ def explain_graph(
     Args:
         head: A trained head with a graph.
         graph: Its graph, or the L label names.
-        features: What the head takes, of N pictures; needed for ``ap_change``, and for heads that
-            decide picture by picture.
-        targets: ``(N, L)`` of 1, 0, -1, for these pictures.
+        features: What the head takes, of N images; needed for ``ap_change``, and for heads that
+            decide image by image.
+        targets: ``(N, L)`` of 1, 0, -1, for these images.
         before: The same head as it was before training, to set beside.
         edges: Positions of the edges to explain; all if ``None``. Every edge costs one evaluation
             of the head.
 
     Raises:
-        InputError: If the head has no graph, its labels are not those of the graph, pictures are
+        InputError: If the head has no graph, its labels are not those of the graph, images are
             missing, or ``before`` has other edges.
     """
     names = graph.names if isinstance(graph, LabelGraph) else tuple(graph)
@@ -146,9 +146,9 @@ def explain_graph(
     if len(names) != head.out_features:
         raise InputError(f"{len(names)} label names for a head of {head.out_features} labels")
     if (features is None) != (targets is None):
-        raise InputError("features and targets of the pictures go together: give both or none")
+        raise InputError("features and targets of the images go together: give both or none")
     if features is None and not isinstance(head, Foldable):
-        raise InputError(f"the head {head.kind!r} decides picture by picture: give features")
+        raise InputError(f"the head {head.kind!r} decides image by image: give features")
     if before is not None and not torch.equal(before.edge_index, head.edge_index):
         raise InputError("the head before training has other edges")
     chosen = list(range(head.edge_index.shape[1]) if edges is None else edges)

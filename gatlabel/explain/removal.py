@@ -18,13 +18,13 @@ _BATCH = 64  # feature maps that a head sees at once
 
 @dataclass(frozen=True)
 class RemovalEffect:
-    """What each edge did for its target, measured on pictures.
+    """What each edge did for its target, measured on images.
 
     Attributes:
-        spread: float64 ``(E,)``: root mean square over pictures of the change of the target's
+        spread: float64 ``(E,)``: root mean square over images of the change of the target's
             logit, divided by the standard deviation of that logit. 0: the edge did nothing.
         ap_change: float64 ``(E,)``: AP of the target with the edge minus AP without, -1 to 1. NaN
-            where the target has no positive or no known absence among the pictures. Above 0: the
+            where the target has no positive or no known absence among the images. Above 0: the
             edge helps.
     """
 
@@ -49,12 +49,12 @@ def lent_share(head: EdgeHead, edges: Sequence[int] | None = None) -> Tensor:
         float64 ``(E,)``, at least 0.
 
     Raises:
-        InputError: If the head has no graph, or decides picture by picture.
+        InputError: If the head has no graph, or decides image by image.
     """
     if not isinstance(head, EdgeHead) or not isinstance(head, Foldable):
         raise InputError(
             f"the head {head.kind!r} has no classifiers that edges lend to; it needs a static head "
-            "with a graph, or pictures: see removal_effect"
+            "with a graph, or images: see removal_effect"
         )
     whole = head.classifier()[0].double()
     shares = []
@@ -73,7 +73,7 @@ def removal_effect(
 
     Args:
         head: A head with a graph.
-        features: What the head takes, of N pictures: ``(N, D)``, or maps ``(N, D, h, w)``.
+        features: What the head takes, of N images: ``(N, D)``, or maps ``(N, D, h, w)``.
         targets: ``(N, L)`` of 1, 0, -1.
         edges: Positions of edges in ``head.edge_index``; all if ``None``.
 
@@ -84,7 +84,7 @@ def removal_effect(
         raise InputError("edges can only be removed from a head that has a graph")
     if targets.shape != (len(features), head.out_features):
         raise InputError(
-            f"targets {tuple(targets.shape)} for {len(features)} pictures and a head of "
+            f"targets {tuple(targets.shape)} for {len(features)} images and a head of "
             f"{head.out_features} labels"
         )
     whole = _logits(head, features)

@@ -1,4 +1,4 @@
-"""Losses for many labels a picture: functions first, modules with the same options.
+"""Losses for many labels an image: functions first, modules with the same options.
 
 All take logits and targets ``(..., L)``. A target is 1, 0, a soft label between them (which
 weighs the positive and the negative term), or -1 for unknown, which adds neither loss nor
@@ -19,10 +19,10 @@ gradient:
     tensor([[-0.0596, -0.0155,  0.0000]])
 
 What they return is chosen by ``reduction``: ``"mean"`` over the known entries, ``"sum"``,
-``"batch_mean"`` (sum over labels, mean over pictures) or ``"none"``. Nothing known gives 0.
+``"batch_mean"`` (sum over labels, mean over images) or ``"none"``. Nothing known gives 0.
 
 Which one? Binary cross-entropy, until something else has shown to be better on the data at hand.
-The asymmetric loss helps where pictures carry few of many labels; it is no longer a likelihood,
+The asymmetric loss helps where images carry few of many labels; it is no longer a likelihood,
 so its probabilities need calibration.
 """
 

@@ -1,4 +1,4 @@
-"""Asymmetric loss: the many easy negatives of a picture with few labels weigh less."""
+"""Asymmetric loss: the many easy negatives of an image with few labels weigh less."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def asymmetric_loss(
     soft label y mixes the two terms (timm raises a mixed probability to a mixed power instead).
     For targets 0 and 1, timm's ``AsymmetricLossMultiLabel`` is the same up to that clamp.
 
-    The paper sums over labels and pictures; with ``reduction="mean"`` the default learning rates
+    The paper sums over labels and images; with ``reduction="mean"`` the default learning rates
     of :func:`binary_cross_entropy` stay in their range, and the loss is small: most negatives
     weigh nearly nothing.
 
@@ -56,7 +56,7 @@ def asymmetric_loss(
             with ``disable_torch_grad_focal_loss``. Values do not change. Gradients do: the sign
             then never turns, while with the powers differentiated (the formula's true gradient,
             the default) that of a negative shrinks again when p nears 1, so that likely
-            mislabelled pictures are let go.
+            mislabelled images are let go.
         reduction: ``"mean"`` over known entries, ``"sum"``, ``"batch_mean"`` or ``"none"``.
 
     Returns:

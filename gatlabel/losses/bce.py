@@ -39,7 +39,7 @@ def binary_cross_entropy(
             loss and no gradient, whatever the logit.
         pos_weight: w, above 0 and finite: a number or ``(L,)``; above 1 it raises recall.
         reduction: ``"mean"`` over known entries, ``"sum"``, ``"batch_mean"`` (sum over labels,
-            mean over pictures) or ``"none"``.
+            mean over images) or ``"none"``.
 
     Returns:
         A scalar, or ``(..., L)`` with ``"none"``; float32 for half-precision logits.

@@ -22,7 +22,7 @@ HALF = 0.5 + 1e-4
 REDUCTIONS = {
     "mean": "the mean over all known entries",
     "sum": "the sum",
-    "batch_mean": "the sum over labels, averaged over all pictures of the batch",
+    "batch_mean": "the sum over labels, averaged over all images of the batch",
     "none": "one value an entry, 0 where the target is unknown",
 }
 
@@ -129,6 +129,6 @@ def reduce_loss(loss: Tensor, known: Tensor, reduction: str) -> Tensor:
     if reduction == "mean":
         return loss.sum() / known.sum().clamp(min=1)
     if reduction == "batch_mean":
-        pictures = loss.numel() // max(loss.shape[-1], 1) if loss.ndim > 1 else 1
-        return loss.sum() / max(pictures, 1)
+        images = loss.numel() // max(loss.shape[-1], 1) if loss.ndim > 1 else 1
+        return loss.sum() / max(images, 1)
     return loss.sum()

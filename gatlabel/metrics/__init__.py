@@ -1,4 +1,4 @@
-"""Metrics for many labels a picture: functions first, torchmetrics classes on request.
+"""Metrics for many labels an image: functions first, torchmetrics classes on request.
 
 Scores and targets are ``(N, L)``; targets are 1, 0, or -1 for unknown, which never counts.
 Three protocols of average precision are in use and differ by points, so every result says which

@@ -14,8 +14,8 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.metrics.inputs import Array, check_scores, precision_of, real_tensor
 
 TOP_K_RULES = {
-    "thresholded": "the k best scores of a picture, where they also reach the threshold",
-    "plain": "the k best scores of a picture, whatever they are",
+    "thresholded": "the k best scores of an image, where they also reach the threshold",
+    "plain": "the k best scores of an image, whatever they are",
 }
 
 
@@ -65,7 +65,7 @@ def f1_scores(
     top_k: str = "thresholded",
     labels: Sequence[str] | None = None,
 ) -> F1Result:
-    """Precision, recall and F1 of "score ≥ threshold", or of the k best labels of each picture.
+    """Precision, recall and F1 of "score ≥ threshold", or of the k best labels of each image.
 
     Labels without a positive are left out of CP, CR and CF1 (they have no recall), but false
     alarms for them count in OP. Without a positive anywhere, CP to OF1 are NaN.
@@ -78,7 +78,7 @@ def f1_scores(
             score of 0.1 reaches the threshold 0.1 in any precision. With ``logits=True`` it is
             the threshold that is transformed, so that no two scores become equal.
         logits: Whether scores are logits.
-        k: Decide for the k best labels of each picture only; equal scores in label order.
+        k: Decide for the k best labels of each image only; equal scores in label order.
         top_k: ``"thresholded"`` (as ML-GCN and its successors: also ≥ threshold) or ``"plain"``
             (as mmpretrain).
         labels: The L names, for error messages.
@@ -126,7 +126,7 @@ def decide(
         target: ``(N, L)``.
         threshold: A probability, or ``(L,)`` of them.
         logits: Whether scores are logits.
-        k: Decide for the k best labels of each picture only.
+        k: Decide for the k best labels of each image only.
         top_k: ``"thresholded"`` or ``"plain"``.
         precision: That of the scores before they were checked (:func:`precision_of`), by default
             theirs.

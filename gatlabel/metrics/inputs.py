@@ -104,7 +104,7 @@ def check_scores(
         row, column = (int(k) for k in bad.nonzero()[0])
         raise InputError(
             f"the score in row {row}, {label_name(labels, column)} is NaN ({int(bad.sum())} in "
-            "all): a NaN has no rank; look for a diverged training or a broken picture"
+            "all): a NaN has no rank; look for a diverged training or a broken image"
         )
     exact = targets.to(torch.int8)
     if not _in_convention(targets):

@@ -98,7 +98,7 @@ class MultiLabelReport(_Collected):
     Args:
         labels: The L names.
         threshold: A probability.
-        k: How many labels a picture the top-k metrics decide for.
+        k: How many labels an image the top-k metrics decide for.
     """
 
     def __init__(self, labels: Sequence[str], threshold: float = 0.5, k: int = 3) -> None:
@@ -124,7 +124,7 @@ class F1Scores(Metric):
         threshold: A probability.
         logits: Whether the scores are logits (unlike the function's, the default here, since
             that is what a network returns).
-        k: Decide for the k best labels of each picture only.
+        k: Decide for the k best labels of each image only.
         top_k: ``"thresholded"`` or ``"plain"``.
     """
 

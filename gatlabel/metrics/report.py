@@ -23,14 +23,14 @@ from gatlabel.metrics.ranking import AP_PROTOCOLS, mean_average_precision
 
 @dataclass(frozen=True)
 class MetricsReport:
-    """The metrics of one model on one set of pictures.
+    """The metrics of one model on one set of images.
 
     Attributes:
         labels: The L names.
         metrics: Flat numbers, NaN where undefined: ``mAP`` (uninterpolated), ``mAP_voc2007``,
             ``mAP_voc2010``; ``CP CR CF1 OP OR OF1`` and ``macro_F1`` at the threshold;
             ``top3_CF1`` and its like (three best that reach the threshold), ``top3_plain_CF1``
-            and its like (three best); ``subset_accuracy`` (share of pictures whose known labels
+            and its like (three best); ``subset_accuracy`` (share of images whose known labels
             are all decided right); ``hamming_loss`` (share of known entries decided wrong);
             ``mean_frequency`` (of the scored labels: the mAP of guessing). Labels that are present
             and never known to be absent are in the two about entries only, which are NaN where
@@ -102,7 +102,7 @@ def evaluate_scores(
             present, and the protocol then says so.
         labels: The L names.
         threshold: A probability, or ``(L,)`` of them.
-        k: How many labels a picture the top-k metrics decide for.
+        k: How many labels an image the top-k metrics decide for.
 
     Raises:
         InputError: As :func:`average_precision` and :func:`f1_scores`.
@@ -144,7 +144,7 @@ def evaluate_scores(
     frequency = (positives.double() / counts).masked_fill(one_sided, math.nan)
     metrics["mean_frequency"] = float(frequency[(positives > 0) & ~one_sided].mean())
     protocol = [
-        f"{len(score)} pictures, {len(labels)} labels, {int(counts.sum())} known entries of "
+        f"{len(score)} images, {len(labels)} labels, {int(counts.sum())} known entries of "
         f"{known.numel()}; unknown entries count nowhere",
         f"mAP: uninterpolated AP in float64 on logits, ties one threshold, mean over the "
         f"{int((~ap.per_label.isnan()).sum())} labels with a positive and a known absence",

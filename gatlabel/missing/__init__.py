@@ -12,7 +12,7 @@ to train on *now*, and may learn from the model's logits as training goes on::
     >>> completion = make_completion("complete", torch.cat([known, hidden]), graph)
     >>> completion.targets[-4:, 1]  # during the warm-up the knife stays unknown
     tensor([-1., -1., -1., -1.])
-    >>> logits = torch.zeros(24, 2)  # the pictures say little
+    >>> logits = torch.zeros(24, 2)  # the images say little
     >>> logits[-4, 1] = 0.1
     >>> completion.update(logits, progress=0.5)
     >>> completion.targets[-4:, 1] > 0.9  # the likeliest of those beside a fork

@@ -50,7 +50,7 @@ class Completion:
         """Takes what the model says now; called after an epoch, or every few steps.
 
         Args:
-            logits: ``(N, L)`` of all training pictures; NaN where a picture was not seen.
+            logits: ``(N, L)`` of all training images; NaN where an image was not seen.
             progress: Share of training that is done, 0 to 1.
 
         Raises:
@@ -59,7 +59,7 @@ class Completion:
         if logits.shape != self.targets.shape:
             raise InputError(
                 f"logits have shape {tuple(logits.shape)}, the targets "
-                f"{tuple(self.targets.shape)}: one row for every training picture"
+                f"{tuple(self.targets.shape)}: one row for every training image"
             )
 
     def beliefs(self, logits: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Completion: unknown labels that picture and label graph together find present become present."""
+"""Completion: unknown labels that image and label graph together find present become present."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ LEAST_RATE = 1e-6  # keeps log-odds finite where no label is ever present, or ev
 
 
 class Complete(Completion):
-    r"""Turns unknown targets present where the picture and the known labels say so.
+    r"""Turns unknown targets present where the image and the known labels say so.
 
     What is believed of an unknown entry is the E-step of a conditional random field over the
-    labels of a picture: the model's logit, which knows the picture, plus what the known labels of
-    the picture add over the edges of the label graph,
+    labels of an image: the model's logit, which knows the image, plus what the known labels of
+    the image add over the edges of the label graph,
 
     .. math:: \operatorname{logit} q_{ni} = z_{ni} + \sum_{j \to i,\; j \text{ known}}
               w_{ij} (y_{nj} - \pi_j),
@@ -38,7 +38,7 @@ class Complete(Completion):
     most ``share * π_i * #unknown`` entries are filled in, the most believed ones. Until ``warmup``
     nothing is, for then the logits are no judgement; afterwards every update decides anew.
 
-    Without edges this is self-training by the picture alone. With every label known it is
+    Without edges this is self-training by the image alone. With every label known it is
     ``ignore``.
 
     On a graph of **kin** (``graph.relation``) edges also say whose classifiers are alike: a linear
@@ -47,13 +47,13 @@ class Complete(Completion):
 
     **Only presences known** (single positive labels): where no entry is known to be absent, nothing
     says how frequent a label is, and ignoring the unknown entries makes every label true of every
-    picture. Then the labels are assumed to be ``positives`` a picture in the mean, divided among
+    image. Then the labels are assumed to be ``positives`` an image in the mean, divided among
     them as the known ones are; that frequency (0.5 at most) is the target of unknown entries from
     the start, and those found present later are raised above it.
 
     Args:
         targets: See :class:`Completion`.
-        graph: Whose edges lend evidence; without one, the picture decides alone.
+        graph: Whose edges lend evidence; without one, the image decides alone.
         warmup: Share of training before anything is filled in, at least 0 and below 1.
         share: How many entries are filled in at most, relative to the number one expects to be
             present, above 0 and at most 1.
@@ -61,7 +61,7 @@ class Complete(Completion):
         sharpness: Factor on the log-odds of a belief that is trained on, at least 1.
         shrinkage: Of the weights w, above 0; see :func:`neighbour_weights`.
         neighbours: In-neighbours a label uses at most, at least 1.
-        positives: Labels that a picture has in the mean, where only presences are known: above 0.
+        positives: Labels that an image has in the mean, where only presences are known: above 0.
         similarity_weight: Share of similar labels in a classifier, on a graph of similarity: at
             least 0 and below 1; less for labels with known presences
             (:func:`weights_by_presences`).
@@ -142,21 +142,21 @@ class Complete(Completion):
         return neighbour_evidence(values, edges, weights)
 
     def log_odds(self, logits: Tensor | None = None) -> Tensor:
-        """Picture and graph together, as log-odds.
+        """Image and graph together, as log-odds.
 
         Args:
-            logits: The model's ``(N, L)``; left out, a label's frequency stands for the picture.
+            logits: The model's ``(N, L)``; left out, a label's frequency stands for the image.
 
         Returns:
             float32 ``(N, L)``, on the CPU; of known entries too, though nothing uses them.
         """
-        picture = torch.logit(self.rates) if logits is None else logits.detach().cpu().float()
-        return picture + self.evidence
+        image = torch.logit(self.rates) if logits is None else logits.detach().cpu().float()
+        return image + self.evidence
 
     def update(self, logits: Tensor, progress: float) -> None:
         """Decides anew which unknown entries are present; see :meth:`Completion.update`.
 
-        Entries of pictures that were not seen (NaN) keep their targets.
+        Entries of images that were not seen (NaN) keep their targets.
         """
         super().update(logits, progress)
         if progress < self.warmup or not len(logits):
@@ -173,7 +173,7 @@ class Complete(Completion):
     def beliefs(self, logits: Tensor) -> Tensor:
         """Returns ``q`` of unknown entries; see :meth:`Completion.beliefs`.
 
-        Of pictures that were not seen (NaN) what is trained on.
+        Of images that were not seen (NaN) what is trained on.
         """
         belief = self.log_odds(logits)
         fixed = self.known | belief.isnan()
@@ -187,6 +187,6 @@ class Complete(Completion):
 
 
 def _assumed_rates(known: Tensor, positives: float) -> Tensor:
-    """Divides the assumed number of labels a picture as the known ones are: ``(L,)``."""
+    """Divides the assumed number of labels an image as the known ones are: ``(L,)``."""
     count = known.sum(0).float()
     return (positives * count / count.sum()).clamp(LEAST_RATE, 0.5)

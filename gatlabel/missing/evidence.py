@@ -1,4 +1,4 @@
-"""What the known labels of a picture say about its unknown ones, along the edges of the graph."""
+"""What the known labels of an image say about its unknown ones, along the edges of the graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def neighbour_weights(
 ) -> tuple[Tensor, Tensor]:
     r"""Fits how much each in-neighbour shifts the log-odds of a label.
 
-    For every label i a logistic regression over the pictures n in which it is known,
+    For every label i a logistic regression over the images n in which it is known,
 
     .. math:: \operatorname{logit} P(y_{ni} = 1) = \operatorname{logit} \pi_i + b_i
               + \sum_{j \to i} w_{ij} v_{nj},

@@ -30,7 +30,7 @@ def make_completion(
 
     Args:
         name: A key of :data:`UNKNOWN`.
-        targets: ``(N, L)`` of the N training pictures: 0 to 1, or -1 for unknown.
+        targets: ``(N, L)`` of the N training images: 0 to 1, or -1 for unknown.
         graph: The label graph; its labels are the columns of the targets, in order. Only
             ``complete`` looks at it, and at its edges only, not at their weights.
         **options: Of the treatment; see :class:`Complete`.

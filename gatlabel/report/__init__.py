@@ -4,7 +4,7 @@ Fill in a :class:`ReportContent` and hand it to :func:`write_report`::
 
     write_report(ReportContent(title="voc, gat head", …), "runs/voc/report.html")
 
-The file needs nothing else: styles, drawings and pictures are inside, and it fetches nothing.
+The file needs nothing else: styles, drawings and images are inside, and it fetches nothing.
 """
 
 from __future__ import annotations

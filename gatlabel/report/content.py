@@ -36,8 +36,8 @@ class LabelResult(NamedTuple):
 
     Attributes:
         label: Its name.
-        train_frequency: Share of the training pictures (with a known target) that show it, 0 to 1.
-        positives: Pictures of the evaluated split that show it.
+        train_frequency: Share of the training images (with a known target) that show it, 0 to 1.
+        positives: Images of the evaluated split that show it.
         ap: Average precision, 0 to 1, or NaN where the label has no positive.
     """
 
@@ -71,11 +71,11 @@ class ReportContent:
             "labels left out": "none", "device": "cpu", …}``.
         metrics: Split -> metric -> value (NaN where undefined); ``"mAP"`` of the evaluated split
             is the headline.
-        logits: ``(N, L)`` scores of the pictures to show; probability = sigmoid.
+        logits: ``(N, L)`` scores of the images to show; probability = sigmoid.
         targets: ``(N, L)``: 1 present, 0 absent, between them soft (present from 0.5), -1 unknown.
-        ids: N names, one a picture.
-        thumbnail: Gives picture ``index`` (0 to N - 1) as uint8 ``(3, height, width)``; called
-            for the pictures on the page only (about 36). ``None`` shows names instead.
+        ids: N names, one an image.
+        thumbnail: Gives image ``index`` (0 to N - 1) as uint8 ``(3, height, width)``; called
+            for the images on the page only (about 36). ``None`` shows names instead.
         split: Name of the evaluated split, which the predictions and ``per_label`` belong to.
         threshold: Probability from which a label counts as predicted, one for all or ``(L,)``.
         curves: One row an epoch: ``{"epoch": 0, "train_loss": …, "val_mAP": …, "lr": …}``; any
@@ -116,7 +116,7 @@ class ReportContent:
             if values.shape != (N, L):
                 raise InputError(
                     f"report: {what} have shape {values.shape}, expected {(N, L)}: "
-                    "a row a picture name, a column a label"
+                    "a row an image name, a column a label"
                 )
         Targets(targets, self.labels)  # refuses values out of range
         if np.isnan(logits).any():

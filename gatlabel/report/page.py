@@ -9,6 +9,7 @@ from gatlabel.files import write_text
 from gatlabel.report.content import ReportContent
 from gatlabel.report.document import document
 from gatlabel.report.graph_section import graph_section
+from gatlabel.report.images import gallery_section, mistakes_section
 from gatlabel.report.markup import (
     Cell,
     bar_cell,
@@ -20,7 +21,6 @@ from gatlabel.report.markup import (
     text,
     text_cell,
 )
-from gatlabel.report.pictures import gallery_section, mistakes_section
 from gatlabel.report.plots import ap_against_frequency, baseline_bars, learning_curves
 
 HEADLINE = "mAP"
@@ -34,7 +34,7 @@ def write_report(content: ReportContent, path: str | os.PathLike[str]) -> None:
         path: Where; usually ``report.html`` in the run folder.
 
     Raises:
-        InputError: If a picture to show cannot be decoded (from ``content.thumbnail``).
+        InputError: If an image to show cannot be decoded (from ``content.thumbnail``).
     """
     write_text(path, render(content))
 
@@ -47,7 +47,7 @@ def render(content: ReportContent) -> str:
         "Learning": section("learning", "Learning curves", learning_curves(content.curves)),
         "Labels": _per_label(content),
         "Graph": graph_section(content),
-        "Pictures": gallery_section(content),
+        "Images": gallery_section(content),
         "Mistakes": mistakes_section(content),
     }
     return document(content.title, content.data_name, _headline(content), sections)
@@ -112,7 +112,7 @@ def _per_label(content: ReportContent) -> str:
         ]
         for result in sorted(content.per_label, key=lambda r: -r.ap if r.ap == r.ap else math.inf)
     ]
-    head = ["label", "training pictures", f"positives, {content.split}", "AP"]
+    head = ["label", "training images", f"positives, {content.split}", "AP"]
     return section(
         "labels",
         "AP per label",

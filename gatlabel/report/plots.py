@@ -60,8 +60,8 @@ def _lines(title: str, rows: Sequence[Mapping[str, float]], keys: Sequence[str])
         f"<span>{significant(points[-1][1])}</span></li>"
         for k, (key, points) in enumerate(series)
     )
-    picture = drawing(_WIDTH, _HEIGHT, f"{title} by epoch: {ends}", "".join(parts))
-    return f'<figure class="chart">{picture}<ul class="key">{key_list}</ul></figure>'
+    image = drawing(_WIDTH, _HEIGHT, f"{title} by epoch: {ends}", "".join(parts))
+    return f'<figure class="chart">{image}<ul class="key">{key_list}</ul></figure>'
 
 
 def _epoch_ends(epochs: Sequence[float]) -> tuple[float, float]:
@@ -103,7 +103,7 @@ def ap_against_frequency(results: Sequence[LabelResult], split: str) -> str:
         low, high = low / 2, min(1.0, high * 2)
     x = Scale(low, high, _LEFT, width - 24, log=True)
     y = Scale(0.0, 1.0, height - _BOTTOM, _TOP)
-    parts = [frame(x, y, "share of the training pictures (log)", f"AP, {split}", x_percent=True)]
+    parts = [frame(x, y, "share of the training images (log)", f"AP, {split}", x_percent=True)]
     curve = [low * (high / low) ** (k / 60) for k in range(61)]
     chance = "M" + "L".join(f"{x(f):.1f} {y(f):.1f}" for f in curve)
     parts.append(f'<path class="chance" d="{chance}"><title>chance level</title></path>')

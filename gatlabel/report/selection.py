@@ -1,4 +1,4 @@
-"""Which pictures a report shows: a fair sample, and the mistakes the model was surest of."""
+"""Which images a report shows: a fair sample, and the mistakes the model was surest of."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 
 class Mistake(NamedTuple):
-    """One wrong decision: picture and label by position."""
+    """One wrong decision: image and label by position."""
 
-    picture: int
+    image: int
     label: int
 
 
@@ -45,7 +45,7 @@ def worst_mistakes(
         present: ``True`` for present labels scored low (false negatives), ``False`` for absent
             labels scored high (false positives).
         most: Mistakes to return.
-        most_per_label: Of the same label, so that one label cannot fill the page. A picture is
+        most_per_label: Of the same label, so that one label cannot fill the page. An image is
             shown once.
     """
     predicted = probabilities(logits) >= threshold
@@ -53,17 +53,17 @@ def worst_mistakes(
         wrong, badness = (targets >= 0.5) & ~predicted, -logits
     else:
         wrong, badness = (targets >= 0) & (targets < 0.5) & predicted, logits
-    pictures, labels = np.nonzero(wrong)
-    order = np.argsort(-badness[pictures, labels], kind="stable")
+    images, labels = np.nonzero(wrong)
+    order = np.argsort(-badness[images, labels], kind="stable")
     shown: set[int] = set()
     per_label: dict[int, int] = {}
     found: list[Mistake] = []
-    for picture, label in zip(pictures[order].tolist(), labels[order].tolist(), strict=True):
-        if picture in shown or per_label.get(label, 0) >= most_per_label:
+    for image, label in zip(images[order].tolist(), labels[order].tolist(), strict=True):
+        if image in shown or per_label.get(label, 0) >= most_per_label:
             continue
-        shown.add(picture)
+        shown.add(image)
         per_label[label] = per_label.get(label, 0) + 1
-        found.append(Mistake(picture, label))
+        found.append(Mistake(image, label))
         if len(found) == most:
             break
     return found

@@ -115,7 +115,7 @@ def frame(x: Scale, y: Scale, x_name: str, y_name: str, *, x_percent: bool = Fal
 
 
 def drawing(width: float, height: float, alt: str, body: str) -> str:
-    """Returns an SVG picture that scales to the width it is given and says what it shows."""
+    """Returns an SVG image that scales to the width it is given and says what it shows."""
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text(alt)}">'
         f"<title>{text(alt)}</title>{body}</svg>"

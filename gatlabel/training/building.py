@@ -99,20 +99,20 @@ def freeze_parts(model: MultiLabelClassifier, config: TrainConfig) -> None:
 
 
 @torch.no_grad()
-def check_batches(model: MultiLabelClassifier, config: TrainConfig, pictures: int) -> None:
+def check_batches(model: MultiLabelClassifier, config: TrainConfig, images: int) -> None:
     """Checks that the model can be trained in batches of the run's size.
 
-    Batch norm takes the statistics of a batch: of one picture with one position there are none.
+    Batch norm takes the statistics of a batch: of one image with one position there are none.
 
     Args:
         model: The model; it stays as it is.
         config: The options of the run.
-        pictures: Number of training pictures.
+        images: Number of training images.
 
     Raises:
-        InputError: If batches of one picture cannot go through it.
+        InputError: If batches of one image cannot go through it.
     """
-    if min(config.run.batch_size, pictures) > 1:
+    if min(config.run.batch_size, images) > 1:
         return
     size = model.image_size
     trial = copy.deepcopy(model).train()
@@ -121,6 +121,6 @@ def check_batches(model: MultiLabelClassifier, config: TrainConfig, pictures: in
             trial(torch.zeros(1, 3, size, size, dtype=torch.uint8))
     except ValueError as error:
         raise InputError(
-            f"batch_size={config.run.batch_size} with {pictures} training images makes batches of "
+            f"batch_size={config.run.batch_size} with {images} training images makes batches of "
             "one, which batch norm cannot learn from: give two or more, or freeze=norms"
         ) from error

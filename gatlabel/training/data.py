@@ -20,11 +20,11 @@ from gatlabel.training.building import check_batches
 from gatlabel.training.config import TrainConfig
 
 MOST_WORKERS = 64  # on any machine: slow, but they start
-CACHE_LIMIT = 2 * 2**30  # bytes of decoded pictures that `cache: auto` keeps in memory
+CACHE_LIMIT = 2 * 2**30  # bytes of decoded images that `cache: auto` keeps in memory
 
 
 def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits:
-    """Reads the data set that the options name, and checks that its pictures can be decoded.
+    """Reads the data set that the options name, and checks that its images can be decoded.
 
     Args:
         config: The options.
@@ -84,7 +84,7 @@ def _masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
 def loaders(
     splits: DataSplits, model: MultiLabelClassifier, config: TrainConfig
 ) -> tuple[DataLoader[Item], DataLoader[Item]]:
-    """Builds the loaders of training and validation pictures.
+    """Builds the loaders of training and validation images.
 
     Raises:
         InputError: If the model cannot learn from batches of this size, or the machine cannot carry
@@ -109,7 +109,7 @@ def loaders(
 
 
 def default_workers() -> int:
-    """Processes that load pictures: none on a CPU run, whose cores training itself fills."""
+    """Processes that load images: none on a CPU run, whose cores training itself fills."""
     return min(8, (os.cpu_count() or 2) - 1) if torch.cuda.is_available() else 0
 
 
@@ -121,7 +121,7 @@ def usable_cores() -> int:
 
 
 def checked_workers(workers: int) -> int:
-    """Returns a number of processes that load pictures, if this machine can carry them.
+    """Returns a number of processes that load images, if this machine can carry them.
 
     Each is a copy of this process; thousands would take minutes to start, and all its memory.
 
@@ -142,6 +142,6 @@ def _cache(
 ) -> Literal["memory", "disk", "none"]:
     if config.images.cache != "auto":
         return config.images.cache
-    pictures = sum(len(source) for source in sources)
-    # pictures are kept somewhat larger than they are used, for crops
-    return "memory" if pictures * 3 * (2 * side) ** 2 <= CACHE_LIMIT else "none"
+    images = sum(len(source) for source in sources)
+    # images are kept somewhat larger than they are used, for crops
+    return "memory" if images * 3 * (2 * side) ** 2 <= CACHE_LIMIT else "none"

@@ -20,7 +20,7 @@ class Evaluation:
 
     Attributes:
         split: Name of the split.
-        source: Its pictures.
+        source: Its images.
         logits: float32 ``(N, L)`` on the CPU.
         targets: float32 ``(N, L)``.
         report: The metrics and their protocol.
@@ -44,7 +44,7 @@ def evaluate(
     """Evaluates a model on a split.
 
     Raises:
-        InputError: If the split's labels are not the model's, or it has no pictures.
+        InputError: If the split's labels are not the model's, or it has no images.
     """
     logits = predict_logits(model, source, batch_size=batch_size, workers=workers)
     return evaluation_of(logits, source, split, model.labels)

@@ -33,11 +33,11 @@ def explain_run(
     """Explains the edges of a run's head, as it was before training and as it is after.
 
     The head before training is made again from options, seed and graph in the run folder. Of what
-    the run was given only the pictures must still be there.
+    the run was given only the images must still be there.
 
     Args:
         folder: The run folder.
-        split: The pictures by which edges are judged; default: test, else val.
+        split: The images by which edges are judged; default: test, else val.
         most: At most so many edges, those of the heaviest weight: each costs one evaluation of the
             head.
         label: Take the in-edges of this label before any other.
@@ -58,7 +58,7 @@ def explain_run(
     available = [name for name, source in splits.items() if len(source)]
     split = split or available[-1]
     if split not in available:
-        raise InputError(f"the data has no split {split!r} with pictures: {', '.join(available)}")
+        raise InputError(f"the data has no split {split!r} with images: {', '.join(available)}")
     device = choose_device(config.run.device)
     features = predict_features(model.to(device), splits[split])
     targets = aligned_targets(splits[split], model.labels)

@@ -69,7 +69,7 @@ def _config(options: Mapping[str, Any]) -> TrainConfig:
     old = dict(options)
     if kind == "scenes":
         data = {n.removeprefix("scene_"): v for n, v in old.items() if n.startswith("scene_")}
-        data |= {f"{n}_images": old.get(f"{n}_pictures", 1) for n in ("train", "test")}
+        data |= {f"{n}_images": old.get(f"{n}_images", 1) for n in ("train", "test")}
         data.setdefault("preset", old.get("preset"))  # later, that of the recipe auto
     else:
         data = dict(old)

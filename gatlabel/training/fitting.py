@@ -252,7 +252,7 @@ class _quiet(warnings.catch_warnings):  # noqa: N801 - a context manager, used a
     def __enter__(self) -> None:
         super().__enter__()
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-        # a data set of hundreds of pictures on two cores is what we mean: no advice on workers
+        # a data set of hundreds of images on two cores is what we mean: no advice on workers
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")  # frozen parts
         # metrics are computed on the whole split, by each process alike

@@ -34,7 +34,7 @@ class TrainingModule(pl.LightningModule):
         model: The model.
         config: The options of the run.
         steps_per_epoch: Number of optimiser steps in an epoch.
-        completion: Gives the targets of the training pictures, by their position, instead of the
+        completion: Gives the targets of the training images, by their position, instead of the
             batches; it learns the logits of every epoch, and checkpoints hold its state.
         guard: Judges losses and gradients; by default a value that is not finite stops training.
         ranks: The processes that share each batch; none where there is only this one.
@@ -55,13 +55,13 @@ class TrainingModule(pl.LightningModule):
         self._logits: list[Tensor] = []
         self._targets: list[Tensor] = []
         self.ranks = ranks
-        self._losses: list[Tensor] = []  # of the epoch's training batches, and their pictures
+        self._losses: list[Tensor] = []  # of the epoch's training batches, and their images
         self._sizes: list[int] = []
         self.completion = completion
         self.guard = NonFiniteGuard() if guard is None else guard
         self._batch: Batch | None = None  # the one of this step, and its loss
         self._loss = torch.zeros(())
-        # of the training pictures, on the device; none until the first step of an epoch
+        # of the training images, on the device; none until the first step of an epoch
         self._completed: Tensor | None = None
         self._train_logits: Tensor | None = None
         self._norms: AbstractContextManager[object] = nullcontext()

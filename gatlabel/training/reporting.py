@@ -32,14 +32,14 @@ def protocol_of(
     device = choose_device(config.run.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     return {
-        "split": f"{evaluation.split}, {len(evaluation.source)} pictures",
+        "split": f"{evaluation.split}, {len(evaluation.source)} images",
         "AP": "uninterpolated, on logits in float64; tied scores are one threshold",
         "mAP": f"mean over the {int((~report.ap.isnan()).sum())} labels with a positive and a "
         "known absence",
         "labels left out": ", ".join((*report.left_out, *report.never_absent)) or "none",
         "F1": "CP, CR averaged over labels, CF1 their harmonic mean; OP, OR, OF1 pooled; p ≥ 0.5",
         "unknown labels": _unknown_labels(config),
-        "pictures": f"{model.image_size} pixels, {model.resize}",
+        "images": f"{model.image_size} pixels, {model.resize}",
         "weights": _weights(config) if trained else "start in closed form: ridge regression",
         "encoder": f"{config.encoder.text}, weights {config.encoder.weights or 'random'}",
         "seed": str(config.run.seed),

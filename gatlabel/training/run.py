@@ -199,7 +199,7 @@ def _run(
     say(f"encoder: {config.encoder.text}, weights {config.encoder.weights or 'none'}{hint}")
     splits = read_data(config)
     for name, source in splits.items():
-        say(f"{name}: {len(source)} pictures, {len(source.labels)} labels")
+        say(f"{name}: {len(source)} images, {len(source.labels)} labels")
     for note in splits.notes:
         say(note)
     if checkpoint is not None:

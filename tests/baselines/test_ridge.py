@@ -1,4 +1,4 @@
-"""Classifiers in closed form, against scikit-learn and a loop that leaves pictures out."""
+"""Classifiers in closed form, against scikit-learn and a loop that leaves images out."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_it_is_ridge_regression_with_the_penalty_of_leave_one_out(n: int, width:
 
 
 def test_what_is_held_out_was_not_learned_from() -> None:
-    """The scale of the logits is that of pictures left out one by one, not of those learned."""
+    """The scale of the logits is that of images left out one by one, not of those learned."""
     x, y = sample(40, 60, labels=1)
     start = ridge_start(x, y)
     left_out = []
@@ -124,7 +124,7 @@ def test_labels_of_which_nothing_is_known_get_a_bias_only() -> None:
 
 
 @pytest.mark.parametrize("n", [2, 3])
-def test_a_handful_of_pictures_gives_finite_classifiers(n: int) -> None:
+def test_a_handful_of_images_gives_finite_classifiers(n: int) -> None:
     x, y = sample(n, 6)
     start = ridge_start(x, y)
     assert start.weight.isfinite().all()
@@ -134,7 +134,7 @@ def test_a_handful_of_pictures_gives_finite_classifiers(n: int) -> None:
     assert flat.bias.isfinite().all()
 
 
-def test_few_pictures_in_a_wide_space_are_ranked_better_than_by_the_difference_of_means() -> None:
+def test_few_images_in_a_wide_space_are_ranked_better_than_by_the_difference_of_means() -> None:
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(40, 40)) * np.geomspace(5, 0.1, 40)
     truth = rng.normal(size=(40, 1))
@@ -172,7 +172,7 @@ class TestSharing:
         assert scale > 0
         np.testing.assert_allclose(found, scale * expected, rtol=1e-4, atol=1e-6 * scale)
 
-    def test_the_penalty_is_that_of_leaving_pictures_out_one_by_one(self) -> None:
+    def test_the_penalty_is_that_of_leaving_images_out_one_by_one(self) -> None:
         x, y = sample(24, 40, seed=2)
         start = ridge_start(x, y, self.SHARING)
         spread = (y.mean(0) * (1 - y.mean(0))).sqrt().numpy()
@@ -211,7 +211,7 @@ class TestSharing:
         start = ridge_start(x, y, sharing)
         assert float(cosine(start.weight[:1], start.weight[1:2].double().numpy())) > 0.98
         never = y.clone()
-        never[:, 0] = 0  # known to be absent, of every picture
+        never[:, 0] = 0  # known to be absent, of every image
         assert float(cosine(ridge_start(x, never, sharing).weight[:1],
                             start.weight[1:2].double().numpy())) > 0.9  # fmt: skip
         assert ridge_start(x, never).weight[0].abs().max() == 0
@@ -229,12 +229,12 @@ class TestSharing:
         others = (y[:, 1:].sum() + 0.5 + max(value, 0) * n) / ((2 + (value >= 0)) * n + 1)
         rate = {0.0: 0.5 / (n + 1), 1.0: (n + 0.5) / (n + 1), -1.0: float(others)}[value]
         assert abs(float(chance.mean()) - rate) < 0.05
-        assert float(start.weight[0].abs().max()) > 1e-3  # and yet it tells pictures apart
+        assert float(start.weight[0].abs().max()) > 1e-3  # and yet it tells images apart
 
-    def test_blocks_of_pictures_make_no_difference(self, monkeypatch) -> None:
+    def test_blocks_of_images_make_no_difference(self, monkeypatch) -> None:
         x, y = sample(40, 8, seed=7)
         whole = ridge_start(x, y, self.SHARING)
-        monkeypatch.setattr(regression, "LABELS_AT_ONCE", 1)  # 13 pictures of 3 labels
+        monkeypatch.setattr(regression, "LABELS_AT_ONCE", 1)  # 13 images of 3 labels
         parts = ridge_start(x, y, self.SHARING)
         assert parts.penalty == whole.penalty
         torch.testing.assert_close(parts.weight, whole.weight)
@@ -247,8 +247,8 @@ class TestSharing:
         torch.testing.assert_close(other.weight, one.weight[order])
         torch.testing.assert_close(other.bias, one.bias[order])
 
-    def test_what_labels_share_is_worth_pictures(self) -> None:
-        """Where labels are alike and pictures few, the prior ranks new pictures better."""
+    def test_what_labels_share_is_worth_images(self) -> None:
+        """Where labels are alike and images few, the prior ranks new images better."""
         rng = np.random.default_rng(0)
         common = rng.normal(size=30)
         directions = np.stack([common + 0.3 * rng.normal(size=30) for _ in range(6)])

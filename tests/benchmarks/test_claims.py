@@ -77,7 +77,7 @@ def test_claims_are_about_what_their_benchmarks_compare(load) -> None:
     from gatlabel.experiments.methods import list_methods
 
     for name, study in load("claims").STUDIES.items():
-        options = {**study.options, **({"data.root": "pictures"} if study.data else {})}
+        options = {**study.options, **({"data.root": "images"} if study.data else {})}
         config = make_config(study.kind, **options)
         everyone = list_methods(config.heads, config.graphs, config.unknown)
         compared = {(a.title, against) for a, _, against, _ in pairs(everyone)}

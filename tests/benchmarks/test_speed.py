@@ -117,7 +117,7 @@ def test_the_table_is_made_of_all_results_and_put_into_the_page(
     monkeypatch.setattr(table, "RESULTS", tmp_path)
     monkeypatch.setattr(table, "PAGE", page)
     rows = [
-        {"row": "training picture a", "ratio": 2.5, "target": 2, "spread": [2, 3]},
+        {"row": "training image a", "ratio": 2.5, "target": 2, "spread": [2, 3]},
         {"row": "mAP: off", "value": 1e-16, "limit": 1e-12, "spread": [0, 1e-16], "unit": ""},
     ]
     rows[0] |= {"against_float_first": 3.5, "spread_float_first": [3, 4]}
@@ -134,8 +134,8 @@ def test_the_table_is_made_of_all_results_and_put_into_the_page(
     assert text.endswith("<!-- end of table -->\nafter\n")
     assert "old" not in text
     peer = "Pillow + transforms.v2, float"
-    assert f"| training picture a | {peer} last | ≥ 2 × | 2.5 × | 2 – 3 | yes |" in text
-    assert f"| training picture a | {peer} first | ≥ 2 × | 3.5 × | 3 – 4 | yes |" in text
+    assert f"| training image a | {peer} last | ≥ 2 × | 2.5 × | 2 – 3 | yes |" in text
+    assert f"| training image a | {peer} first | ≥ 2 × | 3.5 × | 3 – 4 | yes |" in text
     assert "| import gatlabel, times import torch |  | ≤ 0.3 × | 0.1 × | 0.1 – 0.2 | yes |" in text
     assert "- pipeline: P, 2 cores, 1 thread used; torch 1, numpy 2, torchvision 3" in text
     assert "no counts.json" in capsys.readouterr().err
@@ -168,13 +168,13 @@ def test_average_precisions_agree(load: Load, monkeypatch: pytest.MonkeyPatch) -
     )
 
 
-def test_pictures_are_loaded_by_every_contender(
+def test_images_are_loaded_by_every_contender(
     load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("GATLABEL_SHARED", str(tmp_path / "nowhere"))  # so pictures are drawn
+    monkeypatch.setenv("GATLABEL_SHARED", str(tmp_path / "nowhere"))  # so images are drawn
     pipeline = load("pipeline")
     monkeypatch.setattr(pipeline, "TARGETS", {"file": {32: 2}, "cached": {32: 7}})
-    source = pipeline.write_pictures(tmp_path, 2)
+    source = pipeline.write_images(tmp_path, 2)
     assert source.load(0).shape == (3, 375, 500)
     rows = pipeline.rows_of(source, 32, True, 1)
     targets = {row["row"].partition(", ")[2]: row["target"] for row in rows}
@@ -205,7 +205,7 @@ def test_torchvision_changes_planes_and_ours_pixels(
     """The layout that each one's own crop leaves, which is also the one it is faster with."""
     monkeypatch.setenv("GATLABEL_SHARED", str(tmp_path / "nowhere"))
     pipeline = load("pipeline")
-    source = pipeline.write_pictures(tmp_path, 1)
+    source = pipeline.write_images(tmp_path, 1)
     for ours, kind, strides in (
         (True, pipeline.ColourJitter, (1, 96, 3)),
         (False, pipeline.v2.ColorJitter, (1024, 32, 1)),

@@ -1,4 +1,4 @@
-"""``gatlabel benchmark``, driven end to end on tiny pictures."""
+"""``gatlabel benchmark``, driven end to end on tiny images."""
 
 import csv
 from pathlib import Path
@@ -32,7 +32,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_graphs_from_pictures_to_report(tiny_csv: Path, tmp_path: Path, capsys) -> None:
+def test_graphs_from_images_to_report(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     assert benchmark(tiny_csv, tmp_path, "--train-fractions", "0.5,1") == 0
     printed = capsys.readouterr()
     assert "no test split" in printed.err.replace("\n", " ")

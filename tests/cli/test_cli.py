@@ -68,8 +68,8 @@ def test_a_run_on_kin_by_name(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     weight = head.fold().weight
     assert not torch.allclose(head.without_edges().fold().weight, weight)
     assert main(["evaluate", str(run)]) == 0
-    picture = next((tiny_csv / "images").glob("*.png"))
-    assert main(["predict", str(run), str(picture), "--json"]) == 0
+    image = next((tiny_csv / "images").glob("*.png"))
+    assert main(["predict", str(run), str(image), "--json"]) == 0
     capsys.readouterr()
     assert main(["graph", "show", str(run)]) == 0
     assert "similarity" in capsys.readouterr().out
@@ -213,10 +213,10 @@ def test_evaluate_keeps_the_splits_of_the_run_unless_the_data_is_other(
 
 def test_predict_prints_json(run: Path, tiny_csv: Path, capsys) -> None:
     capsys.readouterr()
-    pictures = [str(tiny_csv / "images" / f"{k}.png") for k in range(3)]
-    assert main(["predict", str(run), *pictures, "--json"]) == 0
+    images = [str(tiny_csv / "images" / f"{k}.png") for k in range(3)]
+    assert main(["predict", str(run), *images, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [item["source"] for item in found] == pictures
+    assert [item["source"] for item in found] == images
     assert set(found[0]["probabilities"]) == {"red", "green", "blue"}
 
 
@@ -225,9 +225,9 @@ def test_graph_build_show_compare(run: Path, tmp_path: Path, capsys) -> None:
     built = tmp_path / "npmi.json"
     assert main(["graph", "build", counts, str(built), "--graph", "npmi"]) == 0
     assert json.loads(built.read_text())
-    picture = tmp_path / "graph.png"
-    assert main(["graph", "show", str(built), "--draw", str(picture)]) == 0
-    assert picture.read_bytes()[:4] == b"\x89PNG"
+    image = tmp_path / "graph.png"
+    assert main(["graph", "show", str(built), "--draw", str(image)]) == 0
+    assert image.read_bytes()[:4] == b"\x89PNG"
     capsys.readouterr()
     assert main(["graph", "show", str(built), "--edges", "0"]) == 2
     assert "--edges 0: must be at least 1" in error_of(capsys)
@@ -284,7 +284,7 @@ class TestMistakes:
             (["--graph", "npmi:given=source"], "given"),
             (["--backbone", "resnet19"], "'resnet18'"),
             (["--data.label-column", "lables"], "'labels'"),
-            (["--data.image-column", "picture"], "picture"),
+            (["--data.image-column", "image"], "image"),
             (["--recipe", "aslr"], "'asl'"),
             (["--config", "nowhere.yaml"], "nowhere.yaml"),
             (["--head.node-features", "nowhere.npz"], "nowhere.npz"),
@@ -297,13 +297,13 @@ class TestMistakes:
         assert part in error_of(capsys)
         assert not (tmp_path / "run").exists()
 
-    def test_missing_picture(self, tiny_csv: Path, tmp_path: Path, capsys) -> None:
+    def test_missing_image(self, tiny_csv: Path, tmp_path: Path, capsys) -> None:
         (tiny_csv / "images" / "3.png").unlink()
         assert train(tiny_csv, tmp_path / "run") == 2
         assert "3.png" in error_of(capsys)
         assert not (tmp_path / "run").exists()
 
-    def test_corrupt_picture_stops_or_is_left_out(self, tiny_csv: Path, tmp_path, capsys) -> None:
+    def test_corrupt_image_stops_or_is_left_out(self, tiny_csv: Path, tmp_path, capsys) -> None:
         path = tiny_csv / "images" / "3.png"
         path.write_bytes(path.read_bytes()[:60])
         assert train(tiny_csv, tmp_path / "run") == 2
@@ -342,9 +342,9 @@ class TestMistakes:
         assert main([word]) == 2
         assert word in error_of(capsys)
 
-    def test_predict_names_a_bad_picture(self, run: Path, tmp_path: Path, capsys) -> None:
+    def test_predict_names_a_bad_image(self, run: Path, tmp_path: Path, capsys) -> None:
         bad = tmp_path / "bad.jpg"
-        bad.write_bytes(b"no picture")
+        bad.write_bytes(b"no image")
         capsys.readouterr()
         assert main(["predict", str(run), str(bad)]) == 2
         assert "bad.jpg" in error_of(capsys)

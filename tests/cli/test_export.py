@@ -12,7 +12,7 @@ from tests.cli.test_cli import error_of, train
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set of 16 pictures with labels that are no ASCII."""
+    """A data set of 16 images with labels that are no ASCII."""
     from PIL import Image
 
     root = tmp_path_factory.mktemp("data")
@@ -47,10 +47,10 @@ def test_a_bundle_predicts_as_its_run(
     (line,) = printed.splitlines()
     assert line.startswith(f"{bundle}/model.{form}: ")
     assert "MB, head folded; logits differ from the run's by up to " in line
-    pictures = [str(path) for path in sorted(data.glob("*.png"))[:5]]
+    images = [str(path) for path in sorted(data.glob("*.png"))[:5]]
 
     def predictions(folder: Path, *more: str) -> list[dict[str, object]]:
-        assert main(["predict", str(folder), *pictures, "--json", *more]) == 0
+        assert main(["predict", str(folder), *images, "--json", *more]) == 0
         found: list[dict[str, object]] = json.loads(capsys.readouterr().out)
         return found
 

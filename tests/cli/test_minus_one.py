@@ -9,14 +9,14 @@ from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
 from gatlabel.training import TrainConfig
 from gatlabel.training.data import read_data
-from tests.data.pictures import save_picture
+from tests.data.sample_images import save_image
 
 
 @pytest.fixture
 def celeba(tmp_path: Path) -> Path:
     rows = ["image,split,cat,dog,cow"]
     for k in range(8):
-        save_picture(tmp_path / f"{k}.png")
+        save_image(tmp_path / f"{k}.png")
         cells = (1 if k % 2 else -1, 1 if k % 4 else -1, -1 if k % 2 else 1)
         rows.append(f"{k}.png,{'train' if k < 6 else 'val'},{','.join(map(str, cells))}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))

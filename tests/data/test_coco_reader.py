@@ -7,7 +7,7 @@ import pytest
 
 from gatlabel.data import read_coco
 from gatlabel.errors import InputError
-from tests.data.pictures import save_picture
+from tests.data.sample_images import save_image
 
 CATEGORIES = [{"id": 44, "name": "bottle"}, {"id": 1, "name": "person"}, {"id": 90, "name": "yak"}]
 
@@ -31,7 +31,7 @@ def write_coco(root: Path) -> None:
         file = root / "annotations" / f"instances_{part}2017.json"
         file.write_text(json.dumps(rows))
         for name in names:
-            save_picture(root / f"{part}2017" / f"{name}.jpg")
+            save_image(root / f"{part}2017" / f"{name}.jpg")
 
 
 def test_labels_by_category_id_and_crowds(tmp_path: Path) -> None:
@@ -47,11 +47,11 @@ def test_labels_by_category_id_and_crowds(tmp_path: Path) -> None:
     assert splits.val.load(0).shape == (3, 24, 32)
 
 
-def test_empty_pictures_are_kept_or_dropped_and_counted(tmp_path: Path) -> None:
+def test_empty_images_are_kept_or_dropped_and_counted(tmp_path: Path) -> None:
     write_coco(tmp_path)
     kept, dropped = read_coco(tmp_path), read_coco(tmp_path, drop_empty=True)
     assert (len(kept.train), len(dropped.train)) == (2, 1)
-    assert any("train: 1 of 2 pictures have no instance and are kept" in n for n in kept.notes)
+    assert any("train: 1 of 2 images have no instance and are kept" in n for n in kept.notes)
     assert any("have no instance and are left out" in note for note in dropped.notes)
 
 
@@ -60,7 +60,7 @@ def test_data_of_ones_own(tmp_path: Path) -> None:
     rows = content(names, [(10 + k, 1 if k % 2 else 44, 0) for k in range(10)])
     (tmp_path / "boxes.json").write_text(json.dumps(rows))
     for name in names:
-        save_picture(tmp_path / "images" / name)
+        save_image(tmp_path / "images" / name)
     splits = read_coco(tmp_path, train="boxes.json", fractions=(0.8, 0.2, 0))
     assert (len(splits.train), len(splits.val)) == (8, 2)
     assert splits.name == tmp_path.name
@@ -96,5 +96,5 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps(other))
     with pytest.raises(InputError, match=r"other\.json do not match; missing: 'yak'"):
         read_coco(tmp_path, train="own.json", val="other.json")
-    with pytest.raises(InputError, match=r"1 of 1 pictures are missing .*a\.png"):
+    with pytest.raises(InputError, match=r"1 of 1 images are missing .*a\.png"):
         read_coco(tmp_path, train="own.json")

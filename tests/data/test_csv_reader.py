@@ -7,7 +7,7 @@ import torch
 from gatlabel.data import ImageDataset, annotations, loader, read_csv
 from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
-from tests.data.pictures import write_csv
+from tests.data.sample_images import write_csv
 
 ROWS = "a.png,train,cat|dog\nb.png,train,\nc.png,val,dog\nd.png,test,cow\n"
 
@@ -46,7 +46,7 @@ def test_unknown_and_difficult_columns(tmp_path: Path) -> None:
         splits = read_csv(tmp_path, difficult=difficult)  # type: ignore[arg-type]
         assert splits.labels.names == ("cat", "cow", "dog")
         np.testing.assert_array_equal(splits.train.targets, [[1, value, -1]])
-        assert any(f"1 pictures) are read as {difficult}" in note for note in splits.notes)
+        assert any(f"1 images) are read as {difficult}" in note for note in splits.notes)
     write_csv(tmp_path, "image,split,labels,unknown\na.png,train,cat,cat\n")
     with pytest.raises(InputError, match="line 2: label 'cat' is both"):
         read_csv(tmp_path)
@@ -74,7 +74,7 @@ def test_one_hot_classes_without_a_column_are_unknown(tmp_path: Path) -> None:
 
 def test_other_signs_and_column_names(tmp_path: Path) -> None:
     root = tmp_path / "set"
-    write_csv(root, "file;use;tags\n", pictures=False)
+    write_csv(root, "file;use;tags\n", images=False)
     text = '\ufefffile;use;tags\r\n"a.png";Training;cat, dog\r\n\r\n b.png;VALID;"dog"\r\n'
     (root / "tags.csv").write_bytes(text.encode())
     write_csv(root, "image\na.png\nb.png\n")
@@ -112,7 +112,7 @@ def test_the_split_column_can_be_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("picture,labels\na.png,cat\n", {"image_column": "pictures"}, "did you mean 'picture'"),
+        ("image,labels\na.png,cat\n", {"image_column": "images"}, "did you mean 'image'"),
         ("image,label\na.png,cat\n", {}, "no label column 'labels'; did you mean 'label'"),
         ("image,split\na.png,train\n", {}, "no label column 'labels'"),
         ("image,labels\na.png,cat\n", {"split_column": "sets"}, "no split column 'sets'"),
@@ -126,16 +126,16 @@ def test_the_split_column_can_be_passed_over(tmp_path: Path) -> None:
             r"line 4: a.png is listed .*line 2",
         ),
         ("image,labels\na.png,cat,dog\n", {}, "line 2: 3 cells, but the first line names 2"),
-        ("image,labels\n ,cat\n", {}, "line 2: the picture's path is empty"),
-        ("image,labels\n", {}, "lists no pictures"),
-        ("image,labels\na.png,\n", {}, "no picture has a label"),
+        ("image,labels\n ,cat\n", {}, "line 2: the image's path is empty"),
+        ("image,labels\n", {}, "lists no images"),
+        ("image,labels\na.png,\n", {}, "no image has a label"),
         ("image,split,labels\na.png,val,cat\n", {}, "no train split, only val"),
     ],
 )
 def test_mistakes_are_named_in_one_line(
     tmp_path: Path, text: str, options: dict[str, object], message: str
 ) -> None:
-    write_csv(tmp_path, text, pictures=False)
+    write_csv(tmp_path, text, images=False)
     for line in text.splitlines()[1:]:
         (tmp_path / line.split(",")[0].strip()).with_suffix(".png").touch()
     with pytest.raises(InputError, match=message) as caught:
@@ -144,15 +144,15 @@ def test_mistakes_are_named_in_one_line(
     assert "labels.csv" in str(caught.value) or tmp_path.name in str(caught.value)
 
 
-def test_missing_pictures_are_listed_or_left_out(tmp_path: Path) -> None:
+def test_missing_images_are_listed_or_left_out(tmp_path: Path) -> None:
     write_csv(tmp_path, "image,split,labels\n" + ROWS + "e.png,train,cat\nf.png,train,cat\n")
     for name in ("a.png", "e.png"):
         (tmp_path / name).unlink()
-    with pytest.raises(InputError, match=r"2 of 6 pictures are missing below .*: a\.png, e\.png"):
+    with pytest.raises(InputError, match=r"2 of 6 images are missing below .*: a\.png, e\.png"):
         read_csv(tmp_path)
     splits = read_csv(tmp_path, on_error="skip")
     assert splits.train.ids == ("b.png", "f.png")
-    assert any("left out, 2 of 6 pictures are missing" in note for note in splits.notes)
+    assert any("left out, 2 of 6 images are missing" in note for note in splits.notes)
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         read_csv(tmp_path / "nowhere")
 
 
-def test_real_pictures_of_voc(shared_data: Path) -> None:
+def test_real_images_of_voc(shared_data: Path) -> None:
     splits = read_csv(shared_data / "voc2007-part")
     assert (len(splits.train), len(splits.val), splits.test) == (508, 488, None)
     assert len(splits.labels) == 20
@@ -169,7 +169,7 @@ def test_real_pictures_of_voc(shared_data: Path) -> None:
     assert min(splits.train.load(0).shape[1:]) == 128
 
 
-def test_real_pictures_of_coco_list_the_absent_labels(shared_data: Path) -> None:
+def test_real_images_of_coco_list_the_absent_labels(shared_data: Path) -> None:
     splits = read_csv(shared_data / "coco-part")
     assert len(splits.labels) == 80
     assert len(splits.train) + len(splits.val) == 254

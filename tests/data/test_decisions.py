@@ -183,7 +183,7 @@ def test_hard_links_are_images_of_their_own(tmp_path: Path) -> None:
     splits = read_csv(tmp_path, evaluate_only=True)
     assert splits.test is not None
     assert len(splits.test) == 2
-    assert noted(splits, "1 pictures are hard links")
+    assert noted(splits, "1 images are hard links")
 
 
 def test_every_reader_takes_the_option_where_it_means_something() -> None:

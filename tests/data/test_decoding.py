@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from gatlabel.data import modes
 from gatlabel.data.decoding import decode_image
 from gatlabel.errors import InputError
-from tests.data.pictures import mosaic
+from tests.data.sample_images import mosaic
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -25,17 +25,17 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 def colours(data: bytes) -> list[tuple[int, ...]]:
     """The pixels of the first row."""
-    picture = decode_image(data)
-    assert picture.dtype == torch.uint8
-    assert picture.shape[0] == 3
-    return [tuple(pixel) for pixel in picture[:, 0].T.tolist()]
+    photo = decode_image(data)
+    assert photo.dtype == torch.uint8
+    assert photo.shape[0] == 3
+    return [tuple(pixel) for pixel in photo[:, 0].T.tolist()]
 
 
 def test_rgb_keeps_every_pixel_in_channel_height_width_order() -> None:
     pixels = mosaic(5, 7)
-    picture = decode_image(encoded(Image.fromarray(pixels)))
-    assert picture.shape == (3, 5, 7)
-    np.testing.assert_array_equal(picture.numpy(), pixels.transpose(2, 0, 1))
+    photo = decode_image(encoded(Image.fromarray(pixels)))
+    assert photo.shape == (3, 5, 7)
+    np.testing.assert_array_equal(photo.numpy(), pixels.transpose(2, 0, 1))
 
 
 def test_grey_and_one_bit() -> None:
@@ -111,7 +111,7 @@ def test_cmyk_tiff_and_inverted_cmyk_jpeg() -> None:
 
 def test_every_exif_orientation_comes_out_upright() -> None:
     upright = mosaic(16, 24)
-    # where the stored rows and columns lie in the upright picture (EXIF 2.32, tag 274), inverted
+    # where the stored rows and columns lie in the upright photo (EXIF 2.32, tag 274), inverted
     stored = {
         1: upright,
         2: upright[:, ::-1],
@@ -207,7 +207,7 @@ def test_broken_files_are_named(tmp_path: Path, at_least: int | None) -> None:
 def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no image .*gone\.png"):
         decode_image(tmp_path / "gone.png")
-    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "text.jpg").write_text("not a photo")
     with pytest.raises(InputError, match=r"text\.jpg: not an image in a known format"):
         decode_image(tmp_path / "text.jpg")
     (tmp_path / "empty.jpg").touch()
@@ -299,9 +299,9 @@ def test_cielab() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
 def test_extreme_sizes(size: tuple[int, int], kind: str) -> None:
     data = encoded(Image.new("RGB", size, (9, 8, 7)), kind)
-    picture = decode_image(data, at_least=448)
-    assert picture.shape == (3, size[1], size[0])
-    assert picture[:, -1, -1].tolist() == [9, 8, 7]
+    photo = decode_image(data, at_least=448)
+    assert photo.shape == (3, size[1], size[0])
+    assert photo[:, -1, -1].tolist() == [9, 8, 7]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "MPO"])
@@ -317,7 +317,7 @@ def test_every_truncation_and_mutation_is_an_image_or_one_error(kind: str) -> No
     decoded = 0
     for data, at_least in itertools.product(broken, (None, 8)):
         with contextlib.suppress(InputError):
-            picture = decode_image(data, at_least=at_least)
-            assert (picture.dtype, picture.shape[0]) == (torch.uint8, 3)
+            photo = decode_image(data, at_least=at_least)
+            assert (photo.dtype, photo.shape[0]) == (torch.uint8, 3)
             decoded += 1
     assert 0 < decoded < 2 * len(broken)

@@ -1,4 +1,4 @@
-"""Pictures kept on disk are the pictures, found again by later runs, and never stale."""
+"""Images kept on disk are the images, found again by later runs, and never stale."""
 
 import errno
 import os
@@ -20,14 +20,14 @@ from gatlabel.data.sole_writer import sole_writer
 from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
-from tests.data.pictures import DrawnImages, save_picture
+from tests.data.sample_images import DrawnImages, save_image
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> FileImages:
     names = [f"{k}.png" for k in range(7)]
     for k, name in enumerate(names):
-        save_picture(tmp_path / "photos" / name, (40 * k, 30, 60), 30 + k)
+        save_image(tmp_path / "photos" / name, (40 * k, 30, 60), 30 + k)
     targets = torch.eye(7, 2).numpy()
     return FileImages(tmp_path / "photos", LabelSet(["a", "b"]), names, targets)
 
@@ -61,10 +61,10 @@ def test_a_later_run_decodes_nothing(source: FileImages, tmp_path: Path, monkeyp
     assert all(torch.equal(again[k][0], expected[k]) for k in range(7))
 
 
-def test_a_changed_picture_or_size_makes_another_file(source: FileImages, tmp_path: Path) -> None:
+def test_a_changed_image_or_size_makes_another_file(source: FileImages, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     dataset(source, cache).fill_cache()
-    save_picture(source.path(2), size=50)
+    save_image(source.path(2), size=50)
     os.utime(source.path(2), ns=(1, 1))
     changed = dataset(source, cache)
     assert changed.cache is not None
@@ -92,7 +92,7 @@ def test_batches_come_from_the_cache(source: FileImages, tmp_path: Path) -> None
 
 
 def test_a_failed_fill_leaves_nothing(source: FileImages, tmp_path: Path) -> None:
-    source.path(4).write_bytes(b"no picture")
+    source.path(4).write_bytes(b"no image")
     broken = dataset(source, tmp_path / "cache")
     with pytest.raises(InputError, match=r"4\.png"):
         broken.fill_cache()
@@ -172,11 +172,11 @@ def test_a_cache_that_is_cut_off_while_it_is_open(source: FileImages, tmp_path: 
     assert all(torch.equal(cached[k][0], expected[k]) for k in range(7))
 
 
-def test_a_changed_picture_of_the_same_size_and_time_is_noticed(
+def test_a_changed_image_of_the_same_size_and_time_is_noticed(
     source: FileImages, tmp_path: Path
 ) -> None:
     path = tmp_path / "photos" / "2.bmp"
-    save_picture(path, (10, 20, 30))
+    save_image(path, (10, 20, 30))
     before = path.stat()
     source = FileImages(source.root, source.labels, ["2.bmp"], source.targets.take([0]))
     old = dataset(source, tmp_path / "cache")[0][0]
@@ -203,14 +203,14 @@ def test_a_copy_elsewhere_uses_the_same_cache(source: FileImages, tmp_path: Path
     assert not backwards.filled
 
 
-def test_a_picture_that_changes_while_the_cache_is_filled(
+def test_an_image_that_changes_while_the_cache_is_filled(
     source: FileImages, tmp_path: Path
 ) -> None:
     cache = DiskCache(source, 16, tmp_path / "cache")
 
     def decode(index: int) -> torch.Tensor:
         if index == 6:
-            save_picture(source.path(6), (1, 2, 3))
+            save_image(source.path(6), (1, 2, 3))
         return source.load(index)
 
     with pytest.raises(InputError, match="images changed while they were written into the cache"):
@@ -287,7 +287,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    message = r"cannot write the picture cache .*No space left on device; give another cache folder"
+    message = r"cannot write the image cache .*No space left on device; give another cache folder"
     with pytest.raises(InputError, match=message):
         cache.fill(source.load, 16, threads=1)
     assert list((tmp_path / "cache").iterdir()) == []
@@ -295,9 +295,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 
 def test_a_folder_that_cannot_be_made_or_read(source: FileImages, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(InputError, match="cannot write the picture cache"):
+    with pytest.raises(InputError, match="cannot write the image cache"):
         dataset(source, tmp_path / "cache").fill_cache()
-    with pytest.raises(InputError, match="cannot write the picture cache"):
+    with pytest.raises(InputError, match="cannot write the image cache"):
         dataset(source, tmp_path / ("a" * 300)).fill_cache()
     with pytest.raises(InputError, match=r"no folder can have the name '.*a\\x00b'"):
         dataset(source, tmp_path / "a\0b")
@@ -326,7 +326,7 @@ def test_scenes_are_cached_by_what_they_are_drawn_from(tmp_path: Path) -> None:
 
 def test_what_cannot_be_cached_is_said() -> None:
     drawn = DrawnImages(torch.eye(3).numpy())
-    with pytest.raises(InputError, match="DrawnImages cannot tell when its pictures change"):
+    with pytest.raises(InputError, match="DrawnImages cannot tell when its images change"):
         ImageDataset(drawn, Preprocessing(8).transform(), cache="disk", folder="x")
     with pytest.raises(InputError, match="folder"):
         ImageDataset(drawn, Preprocessing(8).transform(), cache="disk")

@@ -11,7 +11,7 @@ from gatlabel.data import complete_splits, folds, read_csv, read_json, split, st
 from gatlabel.data.source import DataSplits
 from gatlabel.errors import InputError
 from gatlabel.experiments.splits import cut_for_tuning, share_of
-from tests.data.pictures import DrawnImages, save_picture, write_csv
+from tests.data.sample_images import DrawnImages, save_image, write_csv
 
 
 def grouped(count: int, seed: int, size: int = 4) -> tuple[np.ndarray, list[str]]:
@@ -173,7 +173,7 @@ def test_wrong_groups_of_a_csv_are_one_line(tmp_path: Path) -> None:
 
 def write_list(root: Path, entries: list[dict]) -> None:
     for entry in entries:
-        save_picture(root / entry["img_path"])
+        save_image(root / entry["img_path"])
     (root / "labels.json").write_text(json.dumps(entries))
 
 

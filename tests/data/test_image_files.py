@@ -25,7 +25,7 @@ from gatlabel.data.memory_budget import DECODING, MemoryBudget
 from gatlabel.data.options import CSV
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
-from tests.data.pictures import mosaic, save_picture
+from tests.data.sample_images import mosaic, save_image
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
 
@@ -95,9 +95,9 @@ def test_formats_that_are_not_meant_are_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [name for name in FORMATS if name != "AVIF"])
 def test_known_formats_are_decoded(kind: str) -> None:
-    picture = decode_image(encoded(Image.new("RGB", (20, 10), (255, 0, 0)), kind))
-    assert picture.shape == (3, 10, 20)
-    assert np.abs(picture[:, 4, 9].numpy().astype(int) - (255, 0, 0)).max() <= 3
+    photo = decode_image(encoded(Image.new("RGB", (20, 10), (255, 0, 0)), kind))
+    assert photo.shape == (3, 10, 20)
+    assert np.abs(photo[:, 4, 9].numpy().astype(int) - (255, 0, 0)).max() <= 3
 
 
 def test_images_are_opened_in_one_place() -> None:
@@ -251,7 +251,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path, kind
 
 
 def test_a_file_that_becomes_a_pipe_after_the_check(tmp_path: Path) -> None:
-    save_picture(tmp_path / "a.png")
+    save_image(tmp_path / "a.png")
     regular = (tmp_path / "a.png").stat()
     os.mkfifo(tmp_path / "b.png")
     with (
@@ -263,7 +263,7 @@ def test_a_file_that_becomes_a_pipe_after_the_check(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
-    save_picture(tmp_path / "a.png")
+    save_image(tmp_path / "a.png")
     (tmp_path / "a.png").chmod(0)
     with pytest.raises(InputError, match=r"a\.png: Permission denied$"):
         decode_image(tmp_path / "a.png")
@@ -271,7 +271,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
 
 def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.png")
-    save_picture(tmp_path / name)
+    save_image(tmp_path / name)
     source = FileImages(tmp_path, LabelSet(["x"]), [name], np.ones((1, 1), np.float32))
     assert source.load(0).shape == (3, 24, 32)
     assert source.fingerprint()

@@ -7,7 +7,7 @@ import pytest
 
 from gatlabel.data import read_json
 from gatlabel.errors import InputError
-from tests.data.pictures import save_picture
+from tests.data.sample_images import save_image
 
 
 def write(root: Path, value: Any, file: str = "labels.json") -> None:
@@ -21,8 +21,8 @@ def entries(*labels: Any, start: int = 0) -> list[dict[str, Any]]:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for k in range(6):
-        save_picture(tmp_path / f"{k}.png")
-        save_picture(tmp_path / "inside" / f"{k}.png")
+        save_image(tmp_path / f"{k}.png")
+        save_image(tmp_path / "inside" / f"{k}.png")
     return tmp_path
 
 
@@ -70,9 +70,9 @@ def test_positions_follow_the_file_and_columns_the_class_file(root: Path) -> Non
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "lists no pictures"),
-        ({"metainfo": {}}, "lists no pictures"),
-        ("text", "lists no pictures"),
+        ([], "lists no images"),
+        ({"metainfo": {}}, "lists no images"),
+        ("text", "lists no images"),
         ([{"gt_label": [0]}], "entry 0: expected an object with 'img_path'"),
         (["0.png"], "entry 0: expected an object"),
         ([{"img_path": "0.png"}], "entry 0: 'gt_label' has to be"),

@@ -14,9 +14,9 @@ import gatlabel.data
 from gatlabel.batch import Batch
 from gatlabel.data import (
     FileImages,
+    ImageCache,
     ImageDataset,
     ImageLoader,
-    PictureCache,
     check_images,
     loader,
     training_transform,
@@ -25,7 +25,7 @@ from gatlabel.data.cache import decoded_in_order, shrink
 from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
-from tests.data.pictures import DrawnImages, mosaic, save_picture, write_csv
+from tests.data.sample_images import DrawnImages, mosaic, save_image, write_csv
 
 
 def drawn(N: int = 10, L: int = 3) -> DrawnImages:
@@ -33,7 +33,7 @@ def drawn(N: int = 10, L: int = 3) -> DrawnImages:
     return DrawnImages(targets)
 
 
-def test_items_are_picture_target_and_position() -> None:
+def test_items_are_image_target_and_position() -> None:
     source = drawn()
     image, target, index = ImageDataset(source, Preprocessing(16).transform())[4]
     assert (image.shape, image.dtype) == ((3, 16, 16), torch.uint8)
@@ -83,7 +83,7 @@ def test_cached_items_equal_uncached_ones_and_decode_once() -> None:
     assert cached.cache.bytes == sum(plain.load(k).numel() for k in range(10))
 
 
-def test_cached_pictures_are_shrunk_to_the_side_needed() -> None:
+def test_cached_images_are_shrunk_to_the_side_needed() -> None:
     cached = ImageDataset(drawn(), Preprocessing(10).transform(), cache="memory")
     cached.fill_cache()
     assert cached.cache is not None
@@ -94,18 +94,18 @@ def test_cached_pictures_are_shrunk_to_the_side_needed() -> None:
 
 
 def test_cache_over_several_blocks() -> None:
-    pictures = [torch.full((3, 2, 1 + k % 3), k % 256, dtype=torch.uint8) for k in range(600)]
-    cache = PictureCache(600)
-    cache.fill(pictures.__getitem__, None, threads=3)
+    photos = [torch.full((3, 2, 1 + k % 3), k % 256, dtype=torch.uint8) for k in range(600)]
+    cache = ImageCache(600)
+    cache.fill(photos.__getitem__, None, threads=3)
     for k in (0, 255, 256, 511, 599):
-        assert torch.equal(cache.get(k, pictures.__getitem__, None), pictures[k])
+        assert torch.equal(cache.get(k, photos.__getitem__, None), photos[k])
 
 
 def test_a_failed_fill_leaves_an_empty_cache_that_can_be_filled() -> None:
     def decode(index: int) -> torch.Tensor:
         raise InputError("broken")
 
-    cache = PictureCache(3)
+    cache = ImageCache(3)
     with pytest.raises(InputError, match="broken"):
         cache.fill(decode, None, threads=2)
     cache.fill(lambda index: torch.full((3, 1, 1), index, dtype=torch.uint8), None, threads=1)
@@ -119,7 +119,7 @@ def test_a_memory_cache_that_is_full_decodes_the_rest(caplog: pytest.LogCaptureF
         asked.append(index)
         return torch.full((3, 2, 5), index, dtype=torch.uint8)
 
-    cache = PictureCache(10, most=125)  # of 30 bytes each
+    cache = ImageCache(10, most=125)  # of 30 bytes each
     cache.fill(decode, None, threads=2)
     assert cache.filled
     assert cache.bytes == 120
@@ -151,7 +151,7 @@ def test_a_file_that_fails_after_the_check_is_one_error(
 ) -> None:
     names = [f"{k}.png" for k in range(6)]
     for name in names:
-        save_picture(tmp_path / name)
+        save_image(tmp_path / name)
     source = FileImages(tmp_path, LabelSet(["x"]), names, np.ones((6, 1), np.float32))
     checked, _ = check_images(source, "skip")
     batches = loader(
@@ -168,7 +168,7 @@ def test_a_file_that_fails_after_the_check_is_one_error(
     with pytest.raises(InputError, match=r"^(?!.*Traceback)[^\n]*3\.png[^\n]*\Z"):
         list(batches)
     path.unlink(missing_ok=True)
-    save_picture(path)
+    save_image(path)
     assert len(list(batches)) == 3  # the loader can be used on
 
 
@@ -239,7 +239,7 @@ def test_mistakes_are_named() -> None:
     dataset = ImageDataset(drawn(), Preprocessing(8).transform())
     with pytest.raises(InputError, match="batch size 0"):
         loader(dataset, 0, train=True)
-    with pytest.raises(InputError, match="no pictures"):
+    with pytest.raises(InputError, match="no photos"):
         loader(ImageDataset(drawn().subset([]), Preprocessing(8).transform()), 4, train=False)
 
 

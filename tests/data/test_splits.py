@@ -4,7 +4,7 @@ import pytest
 from gatlabel.data import complete_splits, split, stratify
 from gatlabel.data.splits import split_of
 from gatlabel.errors import InputError
-from tests.data.pictures import DrawnImages
+from tests.data.sample_images import DrawnImages
 
 
 def long_tailed(N: int, seed: int = 0) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_val_is_cut_from_train_if_there_is_none() -> None:
     assert (len(splits.train), len(splits.val)) == (82, 18)
     assert splits.test is test
     assert set(splits.train.ids) | set(splits.val.ids) == set(train.ids)
-    assert any("18 of 100 train pictures were set apart" in note for note in splits.notes)
+    assert any("18 of 100 train images were set apart" in note for note in splits.notes)
     without_test = complete_splits("set", {"train": train})
     assert without_test.test is None
 
@@ -97,7 +97,7 @@ def test_no_train_or_an_empty_split_is_an_error() -> None:
         complete_splits("set", {"test": some})
     with pytest.raises(InputError, match="split 'val' of set is empty"):
         complete_splits("set", {"train": some, "val": some.subset([])})
-    with pytest.raises(InputError, match="set has no pictures"):
+    with pytest.raises(InputError, match="set has no images"):
         complete_splits("set", {})
 
 

@@ -19,22 +19,22 @@ from gatlabel.data.transforms import Cutout
 from gatlabel.encoders import Preprocessing
 from gatlabel.encoders.resizing import MEAN_COLOUR, FitInSquare, resize_part
 from gatlabel.errors import InputError
-from tests.data.pictures import mosaic
+from tests.data.sample_images import mosaic
 
 
-def picture(height: int = 60, width: int = 90) -> torch.Tensor:
+def photo(height: int = 60, width: int = 90) -> torch.Tensor:
     return torch.from_numpy(mosaic(height, width)).permute(2, 0, 1)
 
 
 @pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
 @pytest.mark.parametrize("shape", [(60, 90), (91, 40), (7, 5), (1, 300), (48, 48)])
 def test_every_shape_becomes_a_uint8_square(resize: str, shape: tuple[int, int]) -> None:
-    result = Preprocessing(48, resize).transform()(picture(*shape))  # type: ignore[arg-type]
+    result = Preprocessing(48, resize).transform()(photo(*shape))  # type: ignore[arg-type]
     assert result.shape == (3, 48, 48)
     assert result.dtype == torch.uint8
 
 
-def test_squash_is_pillows_antialiased_resize_of_the_whole_picture() -> None:
+def test_squash_is_pillows_antialiased_resize_of_the_whole_image() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     ours = Preprocessing(32).transform()(torch.from_numpy(noise).permute(2, 0, 1))
     theirs = Image.fromarray(noise).resize((32, 32), Image.Resampling.BILINEAR)
@@ -43,7 +43,7 @@ def test_squash_is_pillows_antialiased_resize_of_the_whole_picture() -> None:
 
 
 def decoded(height: int, width: int) -> torch.Tensor:
-    """A smooth random picture, its colours side by side as decoders give them."""
+    """A smooth random photo, its colours side by side as decoders give them."""
     coarse = torch.rand(1, 3, height // 8, width // 8, generator=torch.Generator().manual_seed(1))
     fine = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
     pixels = (fine[0] * 255).clamp(0, 255).to(torch.uint8)
@@ -72,7 +72,7 @@ def test_a_part_is_what_torchvision_crops_and_resizes_in_float(
 def test_torch_resizes_what_it_can_see_is_side_by_side(
     box: tuple[int, int, int, int], mirror: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # with another stride of the batch, though it is one picture, torch takes twice as long
+    # with another stride of the batch, though it is one photo, torch takes twice as long
     image, strides = decoded(40, 64), []
     interpolate = torch.nn.functional.interpolate
 
@@ -113,7 +113,7 @@ def test_a_mirrored_part_is_the_mirror_image_of_the_part(size: int) -> None:
     torch.manual_seed(0)
     count = 0
     for _ in range(300):
-        red = part(picture(120, 160))[0].float().mean(0)  # grows from left to right
+        red = part(photo(120, 160))[0].float().mean(0)  # grows from left to right
         count += bool(red[0] > red[-1])
     assert 60 < count < 120
 
@@ -158,20 +158,20 @@ def test_a_part_of_the_right_size_is_not_touched() -> None:
 
 
 def test_pad_keeps_the_ratio_and_fills_with_the_mean_colour() -> None:
-    result = Preprocessing(30, "pad").transform()(picture(60, 90))  # 20 x 30 in the middle
+    result = Preprocessing(30, "pad").transform()(photo(60, 90))  # 20 x 30 in the middle
     mean = torch.tensor(MEAN_COLOUR, dtype=torch.uint8)[:, None, None]
     assert (result[:, :5] == mean).all()
     assert (result[:, 25:] == mean).all()
     assert (result[2, 5:25] == 50).all()
-    tall = FitInSquare(4, (1, 2, 3))(picture(4, 2))
+    tall = FitInSquare(4, (1, 2, 3))(photo(4, 2))
     assert tall[:, 0, 0].tolist() == tall[:, 3, 3].tolist() == [1, 2, 3]
-    assert (tall[:, :, 1:3] == picture(4, 2)).all()
+    assert (tall[:, :, 1:3] == photo(4, 2)).all()
 
 
 def test_crop_cuts_the_ends_of_the_longer_side() -> None:
     whole, cut = (
-        Preprocessing(30).transform()(picture()),
-        Preprocessing(30, "crop").transform()(picture()),
+        Preprocessing(30).transform()(photo()),
+        Preprocessing(30, "crop").transform()(photo()),
     )
     red = [int(image[0].max()) - int(image[0].min()) for image in (whole, cut)]
     assert red[0] > 180  # red grows from left to right
@@ -182,27 +182,27 @@ def test_crop_cuts_the_ends_of_the_longer_side() -> None:
 @pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
 def test_every_augmentation_keeps_type_and_size_and_can_be_sent_to_a_worker(name: str) -> None:
     transform = pickle.loads(pickle.dumps(training_transform(32, name)))
-    results = [transform(picture()) for _ in range(12)]
+    results = [transform(photo()) for _ in range(12)]
     assert all(result.shape == (3, 32, 32) for result in results)
     assert all(result.dtype == torch.uint8 for result in results)
     varied = any((result != results[0]).any() for result in results)
     assert varied == (name != "none")
     assert transform.decode_side >= 32
     torch.manual_seed(7)
-    first = transform(picture())
+    first = transform(photo())
     torch.manual_seed(7)
-    assert torch.equal(transform(picture()), first)
+    assert torch.equal(transform(photo()), first)
 
 
 def test_no_augmentation_is_evaluation() -> None:
     for resize in ("squash", "pad", "crop"):
         train = training_transform(32, "none", resize)  # type: ignore[arg-type]
         evaluate = Preprocessing(32, resize).transform()  # type: ignore[arg-type]
-        assert torch.equal(train(picture()), evaluate(picture()))
+        assert torch.equal(train(photo()), evaluate(photo()))
 
 
 def test_flip_mirrors_left_and_right() -> None:
-    image = picture(32, 32)
+    image = photo(32, 32)
     flipped = training_transform(32, Augmentation(crop="none", flip=1.0))(image)
     assert torch.equal(flipped, image.flip(2))
 
@@ -212,7 +212,7 @@ def test_resized_crops_stay_in_the_area_asked_for() -> None:
     transform = training_transform(64, options)
     assert transform.decode_side == 128  # a crop of a quarter of the area still has 64 pixels
     for _ in range(20):
-        result = transform(picture(200, 200)).float()
+        result = transform(photo(200, 200)).float()
         seen = (result[0].max() - result[0].min()) * (result[1].max() - result[1].min())
         assert 0.2 < seen / 200**2 < 0.4
 
@@ -220,7 +220,7 @@ def test_resized_crops_stay_in_the_area_asked_for() -> None:
 def test_multiscale_crops_have_the_sizes_and_places_of_the_published_code() -> None:
     scales = (1.0, 0.875, 0.75, 0.66, 0.5)
     crops = Multiscale(448, scales)
-    # sides of a 512 picture as in the training code: int(512 * scale), at most two steps apart
+    # sides of a 512 photo as in the training code: int(512 * scale), at most two steps apart
     sides = [int(512 * scale) for scale in scales]
     pairs = {(h, w) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= 2}
     ours = {(int(512 * h), int(512 * w)) for h, w in crops.pairs}
@@ -291,7 +291,7 @@ WHOLE = Augmentation(area=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0)
 
 
 def drawn(options: Augmentation, count: int = 12) -> torch.Tensor:
-    """White pictures of 32 pixels, with a black square of 8 in the middle, as chance has them."""
+    """White photos of 32 pixels, with a black square of 8 in the middle, as chance has them."""
     torch.manual_seed(0)
     change = training_transform(32, options)
     image = torch.full((3, 32, 32), 255, dtype=torch.uint8)

@@ -6,18 +6,18 @@ import pytest
 
 from gatlabel.data import VOC_LABELS, read_voc
 from gatlabel.errors import InputError
-from tests.data.pictures import save_picture
+from tests.data.sample_images import save_image
 
 Objects = Sequence[tuple[str, int]]
 
 
 def write_voc(folder: Path, sets: dict[str, dict[str, Objects]]) -> None:
     """VOCdevkit as published: an object's part has a name too, which is no label."""
-    for image_set, pictures in sets.items():
+    for image_set, images in sets.items():
         listing = folder / "ImageSets" / "Main" / f"{image_set}.txt"
         listing.parent.mkdir(parents=True, exist_ok=True)
-        listing.write_text("".join(f"{name}\n" for name in pictures))
-        for name, objects in pictures.items():
+        listing.write_text("".join(f"{name}\n" for name in images))
+        for name, objects in images.items():
             things = "".join(
                 f"<object><name>{label}</name><difficult>{hard}</difficult>"
                 "<part><name>head</name></part></object>"
@@ -26,7 +26,7 @@ def write_voc(folder: Path, sets: dict[str, dict[str, Objects]]) -> None:
             xml = folder / "Annotations" / f"{name}.xml"
             xml.parent.mkdir(parents=True, exist_ok=True)
             xml.write_text(f"<annotation><filename>{name}.jpg</filename>{things}</annotation>")
-            save_picture(folder / "JPEGImages" / f"{name}.jpg")
+            save_image(folder / "JPEGImages" / f"{name}.jpg")
 
 
 SETS: dict[str, dict[str, Objects]] = {
@@ -94,7 +94,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"000002\.xml: label 'cat' is not among the classes"):
         read_voc(tmp_path, classes=tmp_path / "classes.txt")
     (tmp_path / "JPEGImages" / "000001.jpg").unlink()
-    with pytest.raises(InputError, match=r"1 of 4 pictures are missing .*000001\.jpg"):
+    with pytest.raises(InputError, match=r"1 of 4 images are missing .*000001\.jpg"):
         read_voc(tmp_path)
     broken = tmp_path / "Annotations" / "000001.xml"
     broken.write_text("<annotation><object>")

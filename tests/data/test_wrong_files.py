@@ -438,7 +438,7 @@ VOC: list[Row] = [
     ),
     ("an image twice", "voc", voc(GOOD, "a\n\na\n"), {}, ("train.txt, line 3", "train.txt, line 1")),
     ("an image of blanks", "voc", voc(GOOD, "a b\n"), {}, ("a b.xml", "train.txt, line 1")),
-    ("no images", "voc", voc(GOOD, "\n \n\t\n"), {}, ("no pictures",)),
+    ("no images", "voc", voc(GOOD, "\n \n\t\n"), {}, ("no images",)),
     ("no UTF-8", "voc", voc(GOOD, b"\xff\n"), {}, ("train.txt", "UTF-8")),
     ("NUL", "voc", voc(GOOD, "a\0b\n"), {}, ("train.txt, line 1",)),
     ("long name", "voc", voc(GOOD, "a" * 5000), {}, ("train.txt, line 1",)),

@@ -51,12 +51,12 @@ def make(
     return model.eval()
 
 
-def pictures(count: int, size: int = SIZE) -> Tensor:
+def random_images(count: int, size: int = SIZE) -> Tensor:
     return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
 
 
 def photos(folder: Path, height: int = 80, width: int = 90) -> list[Path]:
-    """Five picture files of six patches of colour, of another size than the model's."""
+    """Five image files of six patches of colour, of another size than the model's."""
     rng = np.random.default_rng(0)
     paths = []
     for k, suffix in enumerate(["jpg", "png", "jpg", "png", "jpg"]):

@@ -19,7 +19,7 @@ from gatlabel import devices
 from gatlabel.deploy import FORMATS, ExportedModel, Predictor, export_model
 from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError
-from tests.deploy.models import LABELS, encoder, make, photos, pictures
+from tests.deploy.models import LABELS, encoder, make, photos, random_images
 
 THRESHOLDS = dict(zip(LABELS, (0.1, 0.3, 0.5, 0.7, 0.9, 0.45), strict=True))
 
@@ -60,8 +60,8 @@ def test_a_threshold_of_ones_own_goes_before_the_bundle_s(bundle: Path, tmp_path
     assert set(Predictor.load(bundle, threshold=0.0)(path).labels) == set(LABELS)
 
 
-def test_bad_pictures_are_named_as_ever(bundle: Path, tmp_path: Path) -> None:
-    mixed = [tmp_path / "gone.jpg", *photos(tmp_path)[:2], b"no picture"]
+def test_bad_images_are_named_as_ever(bundle: Path, tmp_path: Path) -> None:
+    mixed = [tmp_path / "gone.jpg", *photos(tmp_path)[:2], b"no image"]
     found = Predictor.load(bundle)(mixed, on_error="skip")
     assert [prediction.ok for prediction in found] == [False, True, True, False]
 
@@ -94,7 +94,7 @@ def test_a_run_folder_is_exported_like_its_model(tmp_path: Path) -> None:
     named.save_pretrained(tmp_path / "run")
     export_model(tmp_path / "run", tmp_path / "run" / "pt2", format="pt2")
     loaded = ExportedModel.load(tmp_path / "run" / "pt2")
-    images = pictures(2, 32)
+    images = random_images(2, 32)
     with torch.no_grad():
         torch.testing.assert_close(loaded(images), named(images), rtol=1e-5, atol=1e-5)
     assert loaded.preprocessing == Preprocessing(32, "crop")
@@ -248,7 +248,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         "threshold '0.5' of label 'chat noir'",
     ),
     "a huge size": (resized(10**40), "the number 10000.* is beyond 64 bits"),
-    "an input of its own": (edited(input={"name": "pictures"}), "input does not go with its"),
+    "an input of its own": (edited(input={"name": "images"}), "input does not go with its"),
 }
 
 
@@ -270,7 +270,7 @@ def test_wrong_calls(bundle: Path) -> None:
     with pytest.raises(InputError, match="cannot use the device 'gpu'"):
         Predictor.load(bundle, device="gpu")
     loaded = ExportedModel.load(bundle, device="cpu")
-    for wrong in (pictures(1, 32), pictures(1)[0], pictures(1).float()):
+    for wrong in (random_images(1, 32), random_images(1)[0], random_images(1).float()):
         with pytest.raises(InputError, match=r"takes uint8 images \(B, 3, 24, 24\), got"):
             loaded(wrong)
     with pytest.raises(InputError, match="cannot use the device 'meta'"):
@@ -315,7 +315,7 @@ def test_pt2_runs_on_the_gpu(tmp_path: Path) -> None:
         on_cpu = ExportedModel.load(tmp_path / kind, device="cpu")
         on_gpu = ExportedModel.load(tmp_path / kind, device="cuda")
         for batch in (1, 5):
-            images = pictures(batch)
+            images = random_images(batch)
             torch.testing.assert_close(on_gpu(images).cpu(), on_cpu(images), rtol=1e-3, atol=1e-3)
         for device in ("cuda", "cuda:0", "auto"):
             assert Predictor(on_gpu, device=device).device == "cuda:0"

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 import gatlabel
 from gatlabel.deploy import FORMATS, Export, ExportedModel, export_model
-from gatlabel.deploy.parity import compare, sample_pictures
+from gatlabel.deploy.parity import compare, sample_images
 from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.errors import InputError, MissingExtraError
 from gatlabel.graph import LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS, Foldable, LinearHead
-from tests.deploy.models import LABELS, SIZE, encoder, kin_graph, make, pictures
+from tests.deploy.models import LABELS, SIZE, encoder, kin_graph, make, random_images
 from tests.nn.head_cases import perturbed
 
 KIN = ["gat of kin", "pyg of kin"]
@@ -55,7 +55,7 @@ class TestEveryHead:
         model, folder, _ = exported(kind, form)
         loaded = ExportedModel.load(folder)
         for batch in (1, 2, 5):
-            images = pictures(batch)
+            images = random_images(batch)
             logits = loaded(images)
             assert logits.dtype == torch.float32
             with torch.no_grad():
@@ -122,7 +122,7 @@ def test_what_kin_lend_is_in_the_file(kind: str, exported) -> None:
     assert model.head.mixing is not None
     alone = copy.deepcopy(model)
     alone.head.mixing = None
-    images = pictures(3)
+    images = random_images(3)
     with torch.no_grad():
         lent = model(images) - alone(images)
         found = ExportedModel.load(folder)(images) - alone(images)
@@ -140,7 +140,7 @@ def test_a_lone_onnx_file_can_be_used(exported) -> None:
     assert json.loads(facts["resize"]) == "squash"
     (taken,), (given,) = session.get_inputs(), session.get_outputs()
     assert (taken.name, taken.type, taken.shape) == (
-        "pictures",
+        "images",
         "tensor(uint8)",
         ["batch", 3, 24, 24],
     )
@@ -152,7 +152,7 @@ def test_a_lone_pt2_file_can_be_used(exported) -> None:
     extra = {"bundle.json": ""}
     program = torch.export.load(file, extra_files=extra)
     assert json.loads(extra["bundle.json"])["labels"] == LABELS
-    assert program.module()(pictures(4)).shape == (4, 6)
+    assert program.module()(random_images(4)).shape == (4, 6)
     assert not any(
         part.file_size for part in zipfile.ZipFile(file).filelist if "sample" in part.filename
     )
@@ -166,7 +166,7 @@ def test_networks_of_every_day(name: str, stride: int | None, tmp_path: Path) ->
     export_model(model, tmp_path / "bundle", format="onnx")
     loaded = ExportedModel.load(tmp_path / "bundle")
     for batch in (1, 4):
-        images = sample_pictures(batch, 64, seed=5)
+        images = sample_images(batch, 64, seed=5)
         with torch.no_grad():
             torch.testing.assert_close(loaded(images), model(images), rtol=1e-4, atol=1e-4)
     assert repr(loaded) == f"ExportedModel(6 labels, {name}, 64 px, {loaded.device})"
@@ -185,7 +185,7 @@ def test_a_large_sparse_graph_with_labels_not_seen(form: str, tmp_path: Path) ->
         model.head.label_bias()[::2] = -12
     assert not model.head.messages.attend.dense
     export_model(model.eval(), tmp_path / "bundle", format=form)
-    images = pictures(2)
+    images = random_images(2)
     logits = ExportedModel.load(tmp_path / "bundle")(images)
     with torch.no_grad():
         torch.testing.assert_close(logits, model(images), rtol=1e-4, atol=1e-4)
@@ -204,7 +204,7 @@ def test_the_model_stays_as_it_is(tmp_path: Path) -> None:
 def test_models_of_other_precision_become_float32(tmp_path: Path) -> None:
     model = make("gat").double()
     export_model(model, tmp_path / "bundle", format="pt2")
-    assert ExportedModel.load(tmp_path / "bundle")(pictures(2)).dtype == torch.float32
+    assert ExportedModel.load(tmp_path / "bundle")(random_images(2)).dtype == torch.float32
     assert next(model.parameters()).dtype == torch.float64
 
 
@@ -239,7 +239,7 @@ def test_what_the_comparison_finds() -> None:
     def model(images: Tensor) -> Tensor:
         return images.float().mean((2, 3)) / 100
 
-    def late(images: Tensor) -> Tensor:  # wrong for the last picture of a batch only
+    def late(images: Tensor) -> Tensor:  # wrong for the last image of a batch only
         return model(images) + 0.01 * (torch.arange(len(images)) == 2)[:, None]
 
     def diverged(images: Tensor) -> Tensor:
@@ -256,12 +256,12 @@ def test_what_the_comparison_finds() -> None:
     ).ok
 
 
-def test_sample_pictures_use_the_whole_range() -> None:
-    images = sample_pictures(3, 64)
+def test_sample_images_use_the_whole_range() -> None:
+    images = sample_images(3, 64)
     assert (int(images.min()), int(images.max())) == (0, 255)
     assert 30 < float(images.float().std()) < 110
     assert not torch.equal(images[0], images[1])
-    assert not torch.equal(images, sample_pictures(3, 64, seed=1))
+    assert not torch.equal(images, sample_images(3, 64, seed=1))
 
 
 class BranchesOnBatch(nn.Module):

@@ -25,7 +25,7 @@ NAMES = ["cat", "dog", "sofa", "猫"]
 
 
 class Means(torch.nn.Module):
-    """A trunk that is quick and tells pictures apart: mean colours of a few cells."""
+    """A trunk that is quick and tells images apart: mean colours of a few cells."""
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.nn.functional.adaptive_avg_pool2d(images, 2).tanh()
@@ -46,39 +46,39 @@ def make_model(head: str = "gat") -> MultiLabelClassifier:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[Path]:
+def image_paths(tmp_path: Path) -> list[Path]:
     return photos(tmp_path, 400, 450)
 
 
-def test_the_same_answers_as_evaluation(pictures: list[Path]) -> None:
+def test_the_same_answers_as_evaluation(image_paths: list[Path]) -> None:
     model = make_model()
     targets = np.zeros((5, 4), np.float32)
-    names = [path.name for path in pictures]
-    source = FileImages(pictures[0].parent, LabelSet(NAMES), names, targets)
+    names = [path.name for path in image_paths]
+    source = FileImages(image_paths[0].parent, LabelSet(NAMES), names, targets)
     expected = predict_logits(model, source).double().sigmoid()
-    found = Predictor(model, batch_size=2)(pictures)
+    found = Predictor(model, batch_size=2)(image_paths)
     values = torch.tensor([list(p.probabilities.values()) for p in found], dtype=torch.float64)
     torch.testing.assert_close(values, expected, rtol=1e-5, atol=1e-6)
-    assert values.std(0).min() > 1e-4  # the pictures do differ
+    assert values.std(0).min() > 1e-4  # the images do differ
 
 
-def test_labels_are_those_at_or_above_their_threshold_best_first(pictures: list[Path]) -> None:
+def test_labels_are_those_at_or_above_their_threshold_best_first(image_paths: list[Path]) -> None:
     predictor = Predictor(make_model(), threshold=0.3)
-    for prediction in predictor(pictures):
+    for prediction in predictor(image_paths):
         expected = [n for n, p in prediction.probabilities.items() if p >= 0.3]
         assert sorted(prediction.labels) == sorted(expected)
         scores = [prediction.probabilities[name] for name in prediction.labels]
         assert scores == sorted(scores, reverse=True)
         assert list(prediction.probabilities) == NAMES
         assert prediction.top(2)[0][1] == max(prediction.probabilities.values())
-    probability = predictor(pictures[0]).probabilities["dog"]
+    probability = predictor(image_paths[0]).probabilities["dog"]
     exact = dict.fromkeys(NAMES, 1.0) | {"dog": probability}
-    assert Predictor(predictor.model, threshold=exact)(pictures[0]).labels == ("dog",)
+    assert Predictor(predictor.model, threshold=exact)(image_paths[0]).labels == ("dog",)
 
 
-def test_every_form_of_a_picture_gives_the_same(pictures: list[Path]) -> None:
+def test_every_form_of_an_image_gives_the_same(image_paths: list[Path]) -> None:
     predictor = Predictor(make_model())
-    path = pictures[1]  # png: nothing is lost in between
+    path = image_paths[1]  # png: nothing is lost in between
     image = Image.open(path)
     tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     forms = [str(path), path, path.read_bytes(), image, tensor]
@@ -101,36 +101,36 @@ def test_pillow_images_of_every_mode(mode: str, tmp_path: Path) -> None:
         image = Image.fromarray(np.full((40, 40), 30000, np.uint16))
     else:
         image = Image.new("RGB", (40, 40), (200, 200, 200)).convert(mode)
-    path = tmp_path / "picture.tiff"
+    path = tmp_path / "image.tiff"
     image.save(path)
     expected = list(predictor(path).probabilities.values())
     assert list(predictor(image).probabilities.values()) == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_bad_picture_is_named(pictures: list[Path], tmp_path: Path) -> None:
+def test_a_bad_image_is_named(image_paths: list[Path], tmp_path: Path) -> None:
     predictor = Predictor(make_model(), batch_size=2)
     bad = tmp_path / "bad.jpg"
-    bad.write_bytes(pictures[0].read_bytes()[:300])
+    bad.write_bytes(image_paths[0].read_bytes()[:300])
     gone = tmp_path / "gone.jpg"
     with pytest.raises(InputError, match=r"bad\.jpg"):
         predictor(bad)
     with pytest.raises(InputError, match=r"gone\.jpg"):
-        predictor([*pictures, gone])
-    mixed = [gone, bad, pictures[0], b"no picture", pictures[1], torch.zeros(3, 4, 4)]
+        predictor([*image_paths, gone])
+    mixed = [gone, bad, image_paths[0], b"no image", image_paths[1], torch.zeros(3, 4, 4)]
     found = predictor(mixed, on_error="skip")
     assert [p.ok for p in found] == [False, False, True, False, True, False]
     parts = ["gone.jpg", "bad.jpg", "", "image 3", "", "image 5"]
     for prediction, part in zip(found, parts, strict=True):
         assert part in (prediction.error or "")
         assert prediction.ok == bool(prediction.probabilities)
-    for one, other in zip([found[2], found[4]], predictor(pictures[:2]), strict=True):
+    for one, other in zip([found[2], found[4]], predictor(image_paths[:2]), strict=True):
         assert (one.source, one.labels) == (other.source, other.labels)
-        # a picture's last digits depend on how many others are in its batch
+        # an image's last digits depend on how many others are in its batch
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
 
 
-def test_truncated_pillow_images_are_named(pictures: list[Path]) -> None:
-    image = Image.open(io.BytesIO(pictures[0].read_bytes()[:-200]))
+def test_truncated_pillow_images_are_named(image_paths: list[Path]) -> None:
+    image = Image.open(io.BytesIO(image_paths[0].read_bytes()[:-200]))
     with pytest.raises(InputError, match="image 0"):
         Predictor(make_model())(image)
 
@@ -152,12 +152,12 @@ def test_other_things_are_refused(wrong: object) -> None:
         Predictor(make_model())(wrong)  # type: ignore[call-overload]
 
 
-def test_no_pictures_no_predictions() -> None:
+def test_no_images_no_predictions() -> None:
     assert Predictor(make_model())([]) == []
 
 
-def test_dictionaries_survive_json(pictures: list[Path], tmp_path: Path) -> None:
-    found = Predictor(make_model())([pictures[0], tmp_path / "gone.png"], on_error="skip")
+def test_dictionaries_survive_json(image_paths: list[Path], tmp_path: Path) -> None:
+    found = Predictor(make_model())([image_paths[0], tmp_path / "gone.png"], on_error="skip")
     first, second = json.loads(json.dumps([p.to_dict() for p in found]))
     assert set(first) == {"source", "labels", "probabilities", "thresholds"}
     assert first["probabilities"] == found[0].probabilities
@@ -165,11 +165,11 @@ def test_dictionaries_survive_json(pictures: list[Path], tmp_path: Path) -> None
     assert Prediction("a", error="b").to_dict() == {"source": "a", "error": "b"}
 
 
-def test_a_saved_model_gives_the_same(pictures: list[Path], tmp_path: Path) -> None:
+def test_a_saved_model_gives_the_same(image_paths: list[Path], tmp_path: Path) -> None:
     model = make_model()
     model.save_pretrained(tmp_path / "run")
     loaded = Predictor.load(tmp_path / "run", encoder=encoder())
-    for a, b in zip(Predictor(model)(pictures), loaded(pictures), strict=True):
+    for a, b in zip(Predictor(model)(image_paths), loaded(image_paths), strict=True):
         assert a.labels == b.labels
         assert list(a.probabilities.values()) == pytest.approx(list(b.probabilities.values()))
     assert repr(loaded) == f"Predictor(4 labels, module, 32 px, {loaded.device})"
@@ -214,12 +214,12 @@ def test_wrong_calls(tmp_path: Path) -> None:
         Predictor(make_model())([], on_error="skipp")  # type: ignore[call-overload]
 
 
-def test_nan_is_not_an_answer(pictures: list[Path]) -> None:
+def test_nan_is_not_an_answer(image_paths: list[Path]) -> None:
     predictor = Predictor(make_model("linear"))
     with torch.no_grad():
         predictor.model.head.linear.bias.fill_(float("nan"))
     with pytest.raises(InputError, match="gives NaN"):
-        predictor(pictures[0])
+        predictor(image_paths[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -231,15 +231,15 @@ def test_half_precision_decides_by_the_sign_of_a_logit(head: str, dtype: torch.d
     assert np.isfinite(predictor.probabilities(images)).all()
     logits = torch.tensor([[6e-5, -6e-5, 0.0, -1e-4]], dtype=dtype)
     assert (logits.sigmoid() == 0.5).all()
-    predictor.model = lambda pictures: logits  # type: ignore[assignment, return-value]
+    predictor.model = lambda image_paths: logits  # type: ignore[assignment, return-value]
     (row,) = predictor.probabilities(images[:1])
     assert predictor._prediction("x", row).labels == ("cat", "sofa")
 
 
 @pytest.mark.gpu
-def test_the_gpu_gives_the_same(pictures: list[Path]) -> None:
+def test_the_gpu_gives_the_same(image_paths: list[Path]) -> None:
     on_cpu, on_gpu = Predictor(make_model(), device="cpu"), Predictor(make_model(), device="cuda")
-    for a, b in zip(on_cpu(pictures), on_gpu(pictures), strict=True):
+    for a, b in zip(on_cpu(image_paths), on_gpu(image_paths), strict=True):
         assert list(a.probabilities.values()) == pytest.approx(
             list(b.probabilities.values()), abs=1e-4
         )
@@ -312,13 +312,13 @@ def test_an_opened_file_in_another_format_is_not_decoded() -> None:
 
 
 def test_a_folder_of_pipes_and_folders_neither_hangs_nor_stops(
-    pictures: list[Path], tmp_path: Path
+    image_paths: list[Path], tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     others = ["pipe.png", "folder.jpg", "loop.png"]
-    paths = [*(tmp_path / name for name in others), pictures[0]]
+    paths = [*(tmp_path / name for name in others), image_paths[0]]
     *failed, good = Predictor(make_model())(paths, on_error="skip")
     assert good.ok
     for name, prediction in zip(others, failed, strict=True):
@@ -337,9 +337,9 @@ class BytesPath:
         return os.fsencode(self.path)
 
 
-def test_paths_of_bytes(pictures: list[Path]) -> None:
-    found = Predictor(make_model())(BytesPath(pictures[0]))  # type: ignore[call-overload]
-    assert found.source == str(pictures[0])
+def test_paths_of_bytes(image_paths: list[Path]) -> None:
+    found = Predictor(make_model())(BytesPath(image_paths[0]))  # type: ignore[call-overload]
+    assert found.source == str(image_paths[0])
 
 
 def test_an_opened_tiff_that_lacks_strips_is_refused() -> None:

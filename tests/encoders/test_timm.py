@@ -12,7 +12,7 @@ def lite_file(number):
     return getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
 
 
-def gradient_picture(side):
+def gradient_image(side):
     ramp = torch.linspace(0, 255, side)
     across, down = ramp.view(1, -1).expand(side, side), ramp.view(-1, 1).expand(side, side)
     return torch.stack([across, down, (across + down) / 2]).round().to(torch.uint8)[None]
@@ -35,9 +35,9 @@ def test_lite_classifies_as_its_own_implementation(number):
     encoder = create_encoder(f"efficientnet_lite{number}", "default").eval()
     network = timm.create_model(f"tf_efficientnet_lite{number}").eval()
     network.load_state_dict(lite_weights(path, network))
-    picture = gradient_picture(encoder.image_size)
+    photo = gradient_image(encoder.image_size)
     with torch.no_grad():
-        features = encoder(encoder.normalize(picture))
+        features = encoder(encoder.normalize(photo))
         logits = network.classifier(features.mean((2, 3)))[0]
     best, classes = logits.topk(3)
     expected, expected_classes = GOLDEN[number]
@@ -74,8 +74,8 @@ def test_lite_sees_cats(shared_data):
     network.load_state_dict(lite_weights(path, network))
     encoder = create_encoder("efficientnet_lite0", "default").eval()
     opened = [Image.open(folder / name).convert("RGB") for name in cats]
-    pictures = [v2.functional.pil_to_tensor(picture) for picture in opened]
-    batch = torch.stack([v2.functional.resize(p, [224, 224], antialias=True) for p in pictures])
+    photos = [v2.functional.pil_to_tensor(photo) for photo in opened]
+    batch = torch.stack([v2.functional.resize(p, [224, 224], antialias=True) for p in photos])
     with torch.no_grad():
         logits = network.classifier(encoder(encoder.normalize(batch)).mean((2, 3)))
     kinds = torch.tensor([281, 282, 283, 284, 285])  # ImageNet's five house cats, of 1,000 classes

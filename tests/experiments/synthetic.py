@@ -1,4 +1,4 @@
-"""A tiny benchmark on made-up features: seconds, no pictures, no encoder."""
+"""A tiny benchmark on made-up features: seconds, no images, no encoder."""
 
 from pathlib import Path
 
@@ -21,15 +21,15 @@ WIDTH = 8
 QUICK = FitOptions(epochs=2, least_steps=12, batch_size=16)
 
 
-class NoPictures(ImageSource):
+class NoImages(ImageSource):
     """Targets alone."""
 
     def load(self, index: int) -> torch.Tensor:
-        raise AssertionError("frozen runs need no pictures")
+        raise AssertionError("frozen runs need no images")
 
     def subset(self, indices):
         rows = np.asarray(indices, dtype=np.int64)
-        return NoPictures(self.labels, [self.ids[row] for row in rows], self.targets.take(rows))
+        return NoImages(self.labels, [self.ids[row] for row in rows], self.targets.take(rows))
 
 
 def targets_of(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -60,7 +60,7 @@ def benchmark(folder: Path, *, tune: bool = True) -> tuple[Task, FrozenBackend]:
     train, report = split(folder, "train", 80, 1), split(folder, "report", 60, 2)
     tuning = split(folder, "tune", 40, 3) if tune else None
     sources = {
-        name: NoPictures(LabelSet(NAMES), [f"{name}-{k}" for k in range(len(s.targets))], s.targets)
+        name: NoImages(LabelSet(NAMES), [f"{name}-{k}" for k in range(len(s.targets))], s.targets)
         for name, s in {"train": train, "report": report, "tune": tuning}.items()
         if s is not None
     }

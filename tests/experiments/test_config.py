@@ -34,7 +34,7 @@ def test_the_protocol_says_what_the_splits_were_for(tmp_path) -> None:
 
 def test_what_frozen_features_leave_unused_is_named() -> None:
     given = {"optimizer.lr": 0.1, "run.amp": "on", "images.size": 32}
-    photographs = make_config("graphs", data=CSV(root="pictures"), **given)
+    photographs = make_config("graphs", data=CSV(root="images"), **given)
     assert photographs.unused() == "optimizer.lr, run.amp; mode end-to-end uses them"
     assert "encoder of the scenes" in make_config("graphs", **given).unused()
     assert make_config("graphs", mode="end-to-end", **given).unused() == ""

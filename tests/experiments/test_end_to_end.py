@@ -1,4 +1,4 @@
-"""End-to-end runs: trials scale the recipe, and pictures are read once."""
+"""End-to-end runs: trials scale the recipe, and images are read once."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def backend(tiny_csv: Path) -> end_to_end.EndToEndBackend:
     return end_to_end.EndToEndBackend(train, SMALL)
 
 
-def test_trials_are_factors_on_the_recipe_and_judged_on_held_out_pictures(backend) -> None:
+def test_trials_are_factors_on_the_recipe_and_judged_on_held_out_images(backend) -> None:
     usual = {"lr": 1.0, "weight_decay": 1.0, "shrinkage": 1.0}
     config = backend._config(Method("gat"), ALL, {**usual, "lr": 0.3}, 7)
     assert config.optimizer.lr == pytest.approx(0.3 * backend.train.optimizer.lr)
@@ -42,7 +42,7 @@ def test_trials_are_factors_on_the_recipe_and_judged_on_held_out_pictures(backen
     assert backend.tune(Method("gat", "conditional"), ALL, usual, 7) == first
 
 
-def test_pictures_are_read_once_a_process(backend, monkeypatch) -> None:
+def test_images_are_read_once_a_process(backend, monkeypatch) -> None:
     end_to_end._task.cache_clear()
     read, reads = end_to_end.read_task, []
     monkeypatch.setattr(end_to_end, "read_task", lambda c: (reads.append(c), read(c))[1])

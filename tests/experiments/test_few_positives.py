@@ -15,7 +15,7 @@ from gatlabel.experiments.report import markdown_document
 from gatlabel.experiments.runner import run_on
 from gatlabel.experiments.splits import Roles
 from gatlabel.labels import LabelSet
-from tests.experiments.synthetic import NAMES, NoPictures, benchmark, config
+from tests.experiments.synthetic import NAMES, NoImages, benchmark, config
 
 
 def few_positives(folder: Path, images: int):
@@ -24,7 +24,7 @@ def few_positives(folder: Path, images: int):
     report = task.roles.report
     targets = np.zeros_like(report.targets)
     targets[:images, 2] = 1
-    other = NoPictures(LabelSet(NAMES), report.ids, targets)
+    other = NoImages(LabelSet(NAMES), report.ids, targets)
     task = dataclasses.replace(
         task, roles=Roles(task.roles.train, task.roles.tune, other, "test", "made up")
     )

@@ -61,7 +61,7 @@ def test_weight_decay_and_average_are_used(data) -> None:
 
 
 def test_the_average_is_the_definition(data) -> None:
-    """A batch of all pictures and one pass: weights after every step, averaged by hand."""
+    """A batch of all images and one pass: weights after every step, averaged by hand."""
     options = FitOptions(0.05, 0.0, 0.0, epochs=5, least_steps=1, batch_size=60, ema=0.5)
     seen = []
 
@@ -246,9 +246,9 @@ class TestALinearStart:
         assert len(asked) == 2
         assert torch.equal(asked[0], hidden)
         first, second = (self.start(data, targets) for targets in asked)
-        picture = features[np.arange(60)] @ first.weight.T + first.bias
+        image = features[np.arange(60)] @ first.weight.T + first.bias
         known = hidden >= 0
-        believed = torch.sigmoid(picture + completion.evidence)
+        believed = torch.sigmoid(image + completion.evidence)
         torch.testing.assert_close(asked[1], torch.where(known, hidden, believed))
         moved = head.linear.weight.detach() - first.weight
         share = (~known).float().mean(0).sqrt()[:, None]

@@ -55,12 +55,12 @@ class Refusing:
     """A backend on which nothing can be trained."""
 
     def run(self, *_: object) -> None:
-        raise InputError("a picture cannot be read")
+        raise InputError("an image cannot be read")
 
 
 def test_a_failing_job_names_its_method_and_seed() -> None:
     job = RunJob(Method("gat", "npmi"), Condition(0.5), {}, 3, False)
-    message = r"gat · npmi, 50% of the pictures, seed 3: a picture cannot be read"
+    message = r"gat · npmi, 50% of the images, seed 3: an image cannot be read"
     with pytest.raises(InputError, match=message):
         do_jobs(Refusing(), [job], 1, lambda *_: None)
     with pytest.raises(ValueError, match="no square") as error:

@@ -278,7 +278,7 @@ def test_fractions_and_a_cut_tuning_split(tmp_path: Path) -> None:
     )
     result = run_on(options, task, lambda: backend, lambda line: None)
     assert [s.fraction for s in result.conditions] == [1.0, 0.4]
-    assert "With 40% of the pictures" in " ".join(result.verdict)
+    assert "With 40% of the images" in " ".join(result.verdict)
     assert "Curves" in (options.folder / "report.html").read_text()
     value = backend.tune(Method("linear"), Condition(0.4), {}, 1000)
     assert 0 < value <= 1
@@ -397,6 +397,6 @@ def test_hidden_labels_and_their_treatments(tmp_path: Path) -> None:
     assert len({array.tobytes() for array in scores}) == len(scores)
     text = " ".join(result.verdict)
     assert "With 50% of the targets hidden" in text
-    assert "With one known label a picture" in text
+    assert "With one known label an image" in text
     against = {c.against for c in result.comparisons}
     assert against >= {"ignore", "completion with random edges", "completion without edges"}

@@ -10,13 +10,13 @@ from gatlabel.errors import InputError
 from gatlabel.experiments.runner import run_on
 from gatlabel.experiments.splits import cut_for_tuning, roles
 from gatlabel.labels import LabelSet
-from tests.experiments.synthetic import NoPictures, benchmark, config
+from tests.experiments.synthetic import NoImages, benchmark, config
 
 LABELS = LabelSet(("cat", "dog"))
 
 
-def source(*rows: tuple[float, float]) -> NoPictures:
-    return NoPictures(LABELS, [str(k) for k in range(len(rows))], np.array(rows, np.float32))
+def source(*rows: tuple[float, float]) -> NoImages:
+    return NoImages(LABELS, [str(k) for k in range(len(rows))], np.array(rows, np.float32))
 
 
 LABELLED, EMPTY, UNKNOWN = source((1, 0), (0, 1)), source((0, 0)), source((-1, 0))
@@ -29,16 +29,16 @@ def test_options_are_chosen_on_val_and_figures_are_of_test() -> None:
 
 
 @pytest.mark.parametrize("val", [EMPTY, UNKNOWN])
-def test_a_val_split_without_labels_chooses_nothing(val: NoPictures) -> None:
+def test_a_val_split_without_labels_chooses_nothing(val: NoImages) -> None:
     found = roles(DataSplits("pets", LABELLED, val, LABELLED))
     assert (found.tune, found.report_name) == (None, "test")
-    assert found.note.startswith("no picture of val has a label, so val is not used: options")
-    assert "20% of the training pictures" in found.note
+    assert found.note.startswith("no image of val has a label, so val is not used: options")
+    assert "20% of the training images" in found.note
 
 
 @pytest.mark.parametrize(("test", "name"), [(None, "val"), (EMPTY, "test")])
 def test_without_a_label_there_is_nothing_to_report_on(test, name: str) -> None:
-    with pytest.raises(InputError, match=f"no picture of {name} has a label"):
+    with pytest.raises(InputError, match=f"no image of {name} has a label"):
         roles(DataSplits("pets", LABELLED, EMPTY, test))
 
 
@@ -51,7 +51,7 @@ def test_few_positives_are_on_both_sides_of_the_cut(seed: int) -> None:
     assert sorted([*learn, *tune]) == list(range(50))
     assert (np.diff(learn) > 0).all()
     assert (np.diff(tune) > 0).all()
-    # judged by a label that was learned, not by the one that a single picture has
+    # judged by a label that was learned, not by the one that a single image has
     assert targets[tune].sum(axis=0).tolist() == [1, 0, 0]
     assert targets[learn].sum(axis=0).tolist() == [1, 1, 0]
 
@@ -67,7 +67,7 @@ def cuts(targets: np.ndarray, seeds: int) -> list[tuple[np.ndarray, np.ndarray]]
     return [cut_for_tuning(targets, seed) for seed in range(seeds)]
 
 
-def test_what_no_two_pictures_have_cannot_be_chosen_by() -> None:
+def test_what_no_two_images_have_cannot_be_chosen_by() -> None:
     targets = np.eye(20, 3, dtype=np.float32)
     with pytest.raises(InputError, match=r"no label is present in two of them.*trials=1"):
         cut_for_tuning(targets, 0)

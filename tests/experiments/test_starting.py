@@ -34,7 +34,7 @@ def counted(monkeypatch):
     return calls
 
 
-def test_it_is_found_once_for_the_same_pictures_and_targets(counted, tmp_path: Path) -> None:
+def test_it_is_found_once_for_the_same_images_and_targets(counted, tmp_path: Path) -> None:
     array = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
     targets = (torch.rand(30, 2, generator=torch.Generator().manual_seed(0)) < 0.4).float()
     file = FeatureFile(tmp_path / "a.npy")

@@ -79,7 +79,7 @@ def test_methods_by_data_set(summary) -> None:
     parts = summary.table().split("\n\n")
     titles = [part.rstrip(":") for part in parts[::2]]
     names = ["mAP", "Δ linear", "Δ no edges", "Δ random edges"]
-    assert titles == [*names, *(f"{name}, 50% of the pictures" for name in names)]
+    assert titles == [*names, *(f"{name}, 50% of the images" for name in names)]
     scores = cells(parts[1])
     assert scores[0] == ["method", "photos", "scenes <voc>"]
     rows = {row[0]: row[1:] for row in scores[2:]}

@@ -112,7 +112,7 @@ def test_attention_is_that_of_the_edge(base: str, graph: LabelGraph) -> None:
         assert found[row].attention == pytest.approx(float(weights[place].mean()), abs=1e-6)
 
 
-def test_writes_a_table_and_a_picture(graph: LabelGraph, tmp_path: Path) -> None:
+def test_writes_a_table_and_an_image(graph: LabelGraph, tmp_path: Path) -> None:
     explanation = explain_graph(head_of(graph), graph)
     explanation.save(tmp_path / "edges.csv")
     with (tmp_path / "edges.csv").open() as file:

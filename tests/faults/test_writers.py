@@ -114,7 +114,7 @@ def test_a_run_of_a_benchmark_that_cannot_be_written(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_picture_cache_that_cannot_be_written(tiny_csv: Path, tmp_path: Path) -> None:
+def test_an_image_cache_that_cannot_be_written(tiny_csv: Path, tmp_path: Path) -> None:
     source = read_csv(tiny_csv).train
     cache = DiskCache(source, None, tmp_path / "cache")
     message = r"cannot write .*cache/images-.*: File too large; give another cache folder"

@@ -98,9 +98,9 @@ def test_communities_are_found() -> None:
 def test_drawings_have_content(tmp_path, labels: int) -> None:
     graph = random_graph(labels, 3 * labels) if labels > 1 else LabelGraph(["a"] * labels, [])
     graph.draw(tmp_path / "g.png")
-    picture = image.imread(tmp_path / "g.png")[..., :3]
-    assert min(picture.shape[:2]) > 300
-    assert (picture.min(-1) < 0.9).any()
+    photo = image.imread(tmp_path / "g.png")[..., :3]
+    assert min(photo.shape[:2]) > 300
+    assert (photo.min(-1) < 0.9).any()
 
 
 def test_names_are_not_read_as_formulas_and_pyplot_stays_out(tmp_path) -> None:

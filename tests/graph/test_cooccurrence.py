@@ -57,7 +57,7 @@ def test_integer_and_bool_targets(dtype: type) -> None:
     )
 
 
-def test_targets_of_no_picture() -> None:
+def test_targets_of_no_image() -> None:
     counts = Cooccurrence.from_targets(np.zeros((0, 5)), NAMES)
     assert counts.images == 0
     assert counts.never_present == tuple(NAMES)

@@ -87,7 +87,7 @@ class LossTester:
         assert result.item() == 0
         assert bool((logits.grad == 0).all())
 
-    def test_no_pictures_is_zero(self, loss_of) -> None:
+    def test_no_images_is_zero(self, loss_of) -> None:
         logits = torch.zeros(0, 3, requires_grad=True)
         assert loss_of(logits, torch.zeros(0, 3)).item() == 0
         assert loss_of(logits, torch.zeros(0, 3), reduction="batch_mean").item() == 0

@@ -88,7 +88,7 @@ def test_average_precision_is_the_same_by_both_ways(protocol, monkeypatch):
         torch.testing.assert_close(binned, by_sort, rtol=0, atol=0, equal_nan=True)
 
 
-def test_average_precision_of_many_pictures_equals_scikit_learn():
+def test_average_precision_of_many_images_equals_scikit_learn():
     sklearn = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(3 * N, 4)).round(2)

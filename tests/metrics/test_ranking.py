@@ -103,7 +103,7 @@ def test_no_positive_anywhere_is_nan_in_every_protocol():
         assert result.left_out == ("0", "1")
 
 
-def test_no_pictures_at_all():
+def test_no_images_at_all():
     result = mean_average_precision(torch.zeros(0, 2), torch.zeros(0, 2))
     assert math.isnan(result.value)
 

@@ -47,7 +47,7 @@ def test_subset_accuracy_and_hamming_loss_by_hand():
     logits = torch.tensor([[1.0, -1], [1, 1], [-1, 1], [1, 1]])
     targets = torch.tensor([[1, 0], [1, 0], [-1, 1], [-1, -1]])
     metrics = evaluate_scores(logits, targets, ["a", "b"]).metrics
-    assert metrics["subset_accuracy"] == pytest.approx(2 / 3)  # the last picture has no target
+    assert metrics["subset_accuracy"] == pytest.approx(2 / 3)  # the last image has no target
     assert metrics["hamming_loss"] == pytest.approx(1 / 5)
 
 

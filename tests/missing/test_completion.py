@@ -18,12 +18,12 @@ NAMES = ["fork", "knife", "cow", "grass", "boat"]
 TREATMENTS = sorted(UNKNOWN)
 
 
-def paired(pictures: int, seed: int = 0) -> Tensor:
+def paired(images: int, seed: int = 0) -> Tensor:
     """Knife follows fork, grass follows cow, boat follows nothing."""
     rng = np.random.default_rng(seed)
-    fork, cow, boat = (rng.random(pictures) < p for p in (0.3, 0.4, 0.2))
-    knife = np.where(fork, rng.random(pictures) < 0.9, rng.random(pictures) < 0.05)
-    grass = np.where(cow, rng.random(pictures) < 0.8, rng.random(pictures) < 0.1)
+    fork, cow, boat = (rng.random(images) < p for p in (0.3, 0.4, 0.2))
+    knife = np.where(fork, rng.random(images) < 0.9, rng.random(images) < 0.05)
+    grass = np.where(cow, rng.random(images) < 0.8, rng.random(images) < 0.1)
     return torch.from_numpy(np.stack([fork, knife, cow, grass, boat], 1).astype(np.float32))
 
 
@@ -92,7 +92,7 @@ def test_a_known_fork_speaks_for_the_knife_and_its_absence_against() -> None:
     completion = make_completion("complete", targets, graph_of(TARGETS))
     with_fork, without, against = completion.log_odds(logits)[-3:, 1].tolist()
     assert with_fork > without + 1
-    assert without == pytest.approx(-0.5)  # nothing known: the picture alone
+    assert without == pytest.approx(-0.5)  # nothing known: the image alone
     assert against < without - 0.3
     assert completion.log_odds(logits)[-3, 4].item() == pytest.approx(-0.5, abs=0.5)  # the boat
     logits[:-3] = -9.0  # so that the bound on how many are filled in does not matter
@@ -187,7 +187,7 @@ def _ridge_by_gradient(inputs: Tensor, targets: Tensor, base: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
-def test_graph_and_picture_find_more_than_either_on_an_ising_model(share: float) -> None:
+def test_graph_and_image_find_more_than_either_on_an_ising_model(share: float) -> None:
     model = label_model(scene_config("coco"))
     truth = torch.from_numpy(model.sample(1500, (7,)).astype(np.float32))
     targets = hidden(truth, share)
@@ -225,7 +225,7 @@ def test_no_label_is_filled_in_beyond_what_its_frequency_makes_one_expect() -> N
         assert ((filled - share * expected).abs() <= 0.5 + 1e-4).all()
 
 
-def test_pictures_and_labels_in_another_order_complete_alike() -> None:
+def test_images_and_labels_in_another_order_complete_alike() -> None:
     rows = torch.randperm(len(TARGETS), generator=torch.Generator().manual_seed(3))
     columns = torch.tensor([3, 0, 4, 2, 1])
     graph = LabelGraph.from_edges(
@@ -256,7 +256,7 @@ def test_beliefs_are_known_targets_and_what_is_thought_of_the_others(name: str) 
         assert torch.equal(believed, completion.targets)
 
 
-def test_pictures_that_were_not_seen_keep_their_targets() -> None:
+def test_images_that_were_not_seen_keep_their_targets() -> None:
     completion = make_completion("complete", TARGETS, graph_of(TARGETS))
     completion.update(LOGITS, 0.5)
     before = completion.targets.clone()
@@ -347,7 +347,7 @@ def test_wrong_input_is_named() -> None:
         make_completion("ignore", TARGETS + 2)
     with pytest.raises(InputError, match="5 labels, the targets 4"):
         make_completion("complete", TARGETS[:, :4], graph_of(TARGETS))
-    with pytest.raises(InputError, match="one row for every training picture"):
+    with pytest.raises(InputError, match="one row for every training image"):
         make_completion("complete", TARGETS).update(LOGITS[:3], 0.5)
     with pytest.raises(InputError, match="option of 'negative'"):
         make_completion("negative", TARGETS, None, warmup=0.2)

@@ -39,7 +39,7 @@ def built(graph: LabelGraph, **options: float) -> ConditionedHead:
     return head
 
 
-def picture_map(batch: int = 3, height: int = 3, width: int = 5) -> Tensor:
+def image_map(batch: int = 3, height: int = 3, width: int = 5) -> Tensor:
     return torch.randn(batch, D, height, width, dtype=torch.float64)
 
 
@@ -54,14 +54,14 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 def test_computes_the_formula_of_its_docstring(graph: LabelGraph, form: str, steps: int) -> None:
     head = built(graph, steps=steps, miss_rate=0.3)
     assert head.messages.attend.dense == (form == "dense")
-    features = picture_map()
+    features = image_map()
     state = {name: value.numpy() for name, value in head.state_dict().items()}
     edges = [tuple(edge) for edge in graph.edge_index.T.tolist()]
     index, attention = head.attention_for(features)
     assert index.equal(graph.edge_index)
-    for picture, logits, weights in zip(features, head(features), attention, strict=True):
+    for image, logits, weights in zip(features, head(features), attention, strict=True):
         expected = reference.conditioned(
-            picture.numpy(), edges, graph.edge_weight.double().numpy(), state, steps, COUPLING_UNIT,
+            image.numpy(), edges, graph.edge_weight.double().numpy(), state, steps, COUPLING_UNIT,
             0.3,
         )  # fmt: skip
         np.testing.assert_allclose(logits.detach().numpy(), expected[0], rtol=0, atol=1e-10)
@@ -71,7 +71,7 @@ def test_computes_the_formula_of_its_docstring(graph: LabelGraph, form: str, ste
 def test_both_orders_of_projecting_give_the_same(graph: LabelGraph) -> None:
     head = built(graph)
     for size in (1, 40):  # few places: project first; many places: attend first
-        features = picture_map(2, size, size)
+        features = image_map(2, size, size)
         positions = head.positions(features)
         look = torch.rand(2, L, size * size, dtype=torch.float64)
         expected = torch.einsum("blu,bud,cd->blc", look, positions, head.messages.project.weight)
@@ -83,7 +83,7 @@ def test_both_orders_of_projecting_give_the_same(graph: LabelGraph) -> None:
 def test_all_orders_of_products_give_the_same(
     graph: LabelGraph, monkeypatch: pytest.MonkeyPatch, fold: bool, attend_first: bool
 ) -> None:
-    head, features = built(graph), picture_map()
+    head, features = built(graph), image_map()
     parameters = [features.requires_grad_(), *head.parameters()]
     results = []
     for dense in (False, True):  # the sparse form has one order only
@@ -116,7 +116,7 @@ def test_many_labels_export_and_lose_their_edges(monkeypatch: pytest.MonkeyPatch
     labels = 120
     ring = torch.stack([torch.arange(labels), torch.arange(1, labels + 1) % labels])
     graph = LabelGraph([f"label {k}" for k in range(labels)], ring)
-    head, features = ConditionedHead(D, graph, hidden=8), picture_map().float()
+    head, features = ConditionedHead(D, graph, hidden=8), image_map().float()
     with torch.no_grad():
         head.messages.out.normal_()
     assert not head.messages.attend.dense
@@ -129,13 +129,13 @@ def test_many_labels_export_and_lose_their_edges(monkeypatch: pytest.MonkeyPatch
 
 def test_starts_as_its_own_no_edges_form(graph: LabelGraph) -> None:
     head = ConditionedHead(D, graph, hidden=8)
-    features = picture_map().float()
+    features = image_map().float()
     torch.testing.assert_close(head(features), head.without_edges()(features), rtol=0, atol=0)
 
 
 def test_without_edges_keeps_the_base_logits_and_only_them(graph: LabelGraph) -> None:
     head = built(graph)
-    features = picture_map()
+    features = image_map()
     alone = head.without_edges()
     assert alone.edge_index.shape == (2, 0)
     assert alone.attention_for(features)[1].shape == (3, 0, 2)
@@ -149,7 +149,7 @@ def test_without_edges_keeps_the_base_logits_and_only_them(graph: LabelGraph) ->
 
 def test_a_label_without_in_edges_has_no_edge_term(graph: LabelGraph, form: str) -> None:
     head = built(graph)
-    features = picture_map()
+    features = image_map()
     full, alone = head(features), head.without_edges()(features)
     heard = graph.in_degree > 0
     torch.testing.assert_close(full[:, ~heard], alone[:, ~heard])
@@ -159,7 +159,7 @@ def test_a_label_without_in_edges_has_no_edge_term(graph: LabelGraph, form: str)
 def test_self_loops_are_no_neighbours() -> None:
     loops = LabelGraph(NAMES, torch.arange(L).expand(2, L), self_loops=True)
     head = built(loops)
-    features = picture_map()
+    features = image_map()
     torch.testing.assert_close(head(features), head.without_edges()(features))
 
 
@@ -191,7 +191,7 @@ def ising_pair(n: int = 4000, coupling: float = 3.0) -> Tensor:
 
 
 def test_couplings_recover_an_ising_model() -> None:
-    """Also where the encoder knows the training pictures by heart and unary explains them all."""
+    """Also where the encoder knows the training images by heart and unary explains them all."""
     targets = ising_pair(coupling=3.0)
     graph = LabelGraph.from_edges([("a", "b")], names=["a", "b"])
     head = ConditionedHead(2, graph, hidden=4, heads=1)
@@ -213,7 +213,7 @@ def test_couplings_recover_an_ising_model() -> None:
 
 def test_company_teaches_neither_sight_nor_encoder(graph: LabelGraph) -> None:
     """The parts of unary get the gradients of the no-edges form, bit for bit."""
-    head, features = built(graph), picture_map().requires_grad_()
+    head, features = built(graph), image_map().requires_grad_()
     alone = head.without_edges()
     targets = (torch.rand(3, L, dtype=torch.float64) < 0.4).double()
     apart = {id(p) for p in head.auxiliary_parameters()}
@@ -237,7 +237,7 @@ def test_company_teaches_neither_sight_nor_encoder(graph: LabelGraph) -> None:
 def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
     graph: LabelGraph,
 ) -> None:
-    head, features = built(graph, dropout=0.0), picture_map()
+    head, features = built(graph, dropout=0.0), image_map()
     targets = torch.tensor([[1, 0, 1, 0, 1, 0], [0, 1, -1, 0, 0.4, 1], [-1, -1, 0, 1, 1, 0]])
     targets = targets.double()
     unary, (by_sight, by_company) = head.forward_losses(features, targets, BCELoss())
@@ -265,7 +265,7 @@ def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
 
 def test_no_known_target_is_no_loss(graph: LabelGraph) -> None:
     unknown = -torch.ones(3, L, dtype=torch.float64)
-    _, losses = built(graph).forward_losses(picture_map(), unknown, BCELoss())
+    _, losses = built(graph).forward_losses(image_map(), unknown, BCELoss())
     assert [loss.item() for loss in losses] == [0, 0]
 
 

@@ -18,10 +18,10 @@ D, L = 7, 4
 def test_computes_the_formula_of_its_docstring(heads: int) -> None:
     head = CSRAHead(D, L, heads=heads, lam=0.3).double()
     features = torch.randn(2, D, 3, 4, dtype=torch.float64)
-    for picture, logits in zip(features, head(features), strict=True):
+    for image, logits in zip(features, head(features), strict=True):
         expected = head.bias.detach().numpy().copy()
         for weight, temperature in zip(head.weight, TEMPERATURES[heads], strict=True):
-            parts = picture.numpy(), weight.detach().numpy()
+            parts = image.numpy(), weight.detach().numpy()
             expected += reference.csra(*parts, lam=0.3, temperature=temperature)
         np.testing.assert_allclose(logits.detach().numpy(), expected, rtol=0, atol=1e-12)
 

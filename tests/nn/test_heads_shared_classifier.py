@@ -74,7 +74,7 @@ class TestEveryHeadWithKin:
         with pytest.raises(InputError, match="at least 0 and below 1"):
             kind(D, kin_graph(), hidden=8, similarity_weight=similarity_weight)
 
-    def test_the_more_pictures_a_label_has_the_less_it_takes(self, kind, tmp_path) -> None:
+    def test_the_more_images_a_label_has_the_less_it_takes(self, kind, tmp_path) -> None:
         counts = Cooccurrence.from_counts([9, 0, 3, 1, 1, 1], [], 20, NAMES)
         graph = kin_graph(counts=counts)
         head = kind(D, graph, node_features="learned", hidden=8) if kind is not PyGHead else kind(
@@ -84,7 +84,7 @@ class TestEveryHeadWithKin:
         assert head.mixing.strength[[cat, dog, cow]].tolist() == [0.125, 0.5, 0.25]
         expected = free(head)[cat] + 0.125 * free(head)[dog]
         torch.testing.assert_close(head.classifier()[0][cat], expected)
-        # it goes with the weights: who loads them need not know how many pictures there were
+        # it goes with the weights: who loads them need not know how many images there were
         again = kind(D, kin_graph(), hidden=8) if kind is PyGHead else kind(
             D, kin_graph(), node_features="learned", hidden=8
         )  # fmt: skip

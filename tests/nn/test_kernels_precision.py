@@ -133,7 +133,7 @@ def test_lazy(case: str, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_batched(
     dense: bool, fold: bool, attend_first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over a batch of pictures, in all orders of the dense form and in the form by edges."""
+    """Over a batch of images, in all orders of the dense form and in the form by edges."""
     monkeypatch.setattr(image_attention, "dense_pays", lambda *_: dense)
     monkeypatch.setattr(Messages, "_order", lambda *_: (fold, attend_first))
     graph = some_graph()

@@ -14,15 +14,15 @@ VALUES = st.sampled_from([-1.0, -1.0, 0.0, 0.0, 1.0, 0.25])
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor, LabelGraph]:
     """Targets, logits and a graph, all small."""
-    pictures, labels = draw(st.integers(1, 8)), draw(st.integers(1, 5))
-    cells = pictures * labels
+    images, labels = draw(st.integers(1, 8)), draw(st.integers(1, 5))
+    cells = images * labels
     values = draw(st.lists(VALUES, min_size=cells, max_size=cells))
     logit = st.one_of(st.floats(-50, 50), st.sampled_from([np.nan, np.inf, -np.inf]))
     logits = draw(st.lists(logit, min_size=cells, max_size=cells))
     pairs = [(j, i) for j in range(labels) for i in range(labels) if i != j]
     edges = draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []
     index = torch.tensor(edges, dtype=torch.int64).reshape(-1, 2).T
-    shape = (pictures, labels)
+    shape = (images, labels)
     names = [f"label {k}" for k in range(labels)]
     return (
         torch.tensor(values).reshape(shape),

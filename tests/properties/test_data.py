@@ -24,7 +24,7 @@ def test_every_part_gets_its_share_of_rows_and_each_row_is_in_one(
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 50), st.integers(0, 1000), st.integers(0, 5))
-def test_an_epoch_visits_each_picture_once_and_depends_on_seed_and_epoch_only(
+def test_an_epoch_visits_each_image_once_and_depends_on_seed_and_epoch_only(
     count: int, seed: int, epoch: int
 ) -> None:
     running = SeededSampler(count, seed)

@@ -88,7 +88,7 @@ def test_merging_counts_is_counting_both(one: np.ndarray, two: np.ndarray) -> No
 
 @given(targets=targets_of_any_kind)
 @settings(deadline=None, max_examples=50)
-def test_pictures_of_unknown_labels_change_no_graph(targets: np.ndarray) -> None:
+def test_images_of_unknown_labels_change_no_graph(targets: np.ndarray) -> None:
     unknown = np.full((7, L), -1.0)
     more = count(np.concatenate([targets, unknown]))
     for variant in of_counts:

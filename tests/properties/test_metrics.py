@@ -42,7 +42,7 @@ def test_monotone_maps_change_nothing(data, protocol):
 
 @settings(max_examples=40, deadline=None)
 @given(predictions(), PROTOCOLS, st.randoms(use_true_random=False))
-def test_order_of_pictures_and_labels_changes_nothing(data, protocol, random):
+def test_order_of_images_and_labels_changes_nothing(data, protocol, random):
     scores, targets = data
     rows, columns = list(range(scores.shape[0])), list(range(scores.shape[1]))
     random.shuffle(rows)

@@ -33,4 +33,4 @@ def test_mistakes_do_not_depend_on_the_order_of_labels(seed: int, present: bool)
     threshold, order = rng.random(5), rng.permutation(5)
     found = worst_mistakes(logits, targets, threshold, present=present)
     again = worst_mistakes(logits[:, order], targets[:, order], threshold[order], present=present)
-    assert found == [(picture, order[label]) for picture, label in again]
+    assert found == [(image, order[label]) for image, label in again]

@@ -10,7 +10,7 @@ from tests.reference import ising as reference
 
 @settings(deadline=None, max_examples=12)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 39), min_size=1, max_size=4))
-def test_a_subset_draws_the_same_pictures(seed: int, rows: list[int]) -> None:
+def test_a_subset_draws_the_same_images(seed: int, rows: list[int]) -> None:
     scenes = SceneImages(scene_config("voc", size=32), "val", 40, seed=seed)
     part = scenes.subset(rows)
     np.testing.assert_array_equal(part.targets, np.asarray(scenes.targets)[rows])

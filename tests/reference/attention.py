@@ -109,7 +109,7 @@ def messages(
     prior: Tensor,
     state: Mapping[str, Tensor],
 ) -> Tensor:
-    """What each label of each image receives along its direction, ``(B, L)``, picture by picture.
+    """What each label of each image receives along its direction, ``(B, L)``, image by image.
 
     Args:
         features: Positions ``(B, U, D)``.

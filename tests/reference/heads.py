@@ -1,4 +1,4 @@
-"""Slow heads: loops over pictures, labels, neighbours and positions, written from the formulas."""
+"""Slow heads: loops over images, labels, neighbours and positions, written from the formulas."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def conditioned(
     unit: float,
     unseen: float,
 ) -> tuple[Array, Array]:
-    """The image-conditioned head of one picture.
+    """The image-conditioned head of one image.
 
     Args:
         features: ``(D, h, w)``.
@@ -131,7 +131,7 @@ def noisy_or(logit: float, chance: float, usual: float) -> float:
 
 
 def csra(features: Array, weight: Array, lam: float, temperature: float) -> Array:
-    """CSRA of one picture ``(D, h, w)``, one head without bias (temperature inf: the maximum)."""
+    """CSRA of one image ``(D, h, w)``, one head without bias (temperature inf: the maximum)."""
     places = [features[:, y, x] for y in range(features.shape[1]) for x in range(features.shape[2])]
     logits = np.zeros(len(weight))
     for i, w in enumerate(weight):

@@ -24,7 +24,7 @@ def kin_ridge(
     centred = x - x.mean(0)
     n, width = x.shape
     labels = y.shape[1]
-    # vec by rows: the logits of picture n are kron(C, x_n) vec(V)
+    # vec by rows: the logits of image n are kron(C, x_n) vec(V)
     design = np.concatenate([np.kron(sharing, row[None]) for row in centred])
     system = design.T @ design / n + penalty * np.eye(labels * width)
     v = np.linalg.solve(system, design.T @ t.reshape(-1) / n).reshape(labels, width)

@@ -21,10 +21,10 @@ def ring(names: list[str], degree: int = 2) -> SimpleNamespace:
 
 
 def thumbnail(index: int) -> Tensor:
-    picture = torch.zeros(3, 200, 320, dtype=torch.uint8)
-    picture[0] = 220  # red
-    picture[2, :, :160] = index % 100
-    return picture
+    image = torch.zeros(3, 200, 320, dtype=torch.uint8)
+    image[0] = 220  # red
+    image[2, :, :160] = index % 100
+    return image
 
 
 def make(L: int = 5, N: int = 30, names: list[str] | None = None, **changes: Any) -> ReportContent:

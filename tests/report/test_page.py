@@ -13,8 +13,8 @@ from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn import GATHead
 from gatlabel.report import LabelResult, ReportContent, write_report
+from gatlabel.report.images import jpeg_uri
 from gatlabel.report.page import render
-from gatlabel.report.pictures import jpeg_uri
 from tests.report.content import make, ring
 
 VOID = {"meta", "img"}
@@ -144,7 +144,7 @@ def test_thumbnails_are_small_and_keep_their_colours() -> None:
     np.testing.assert_allclose(np.asarray(image).mean((0, 1)), [200, 0, 60], atol=4)
 
 
-def test_only_pictures_on_the_page_are_loaded() -> None:
+def test_only_images_on_the_page_are_loaded() -> None:
     loaded = []
 
     def load(index: int) -> torch.Tensor:

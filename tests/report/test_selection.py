@@ -26,11 +26,11 @@ def test_mistakes_equal_a_slow_search() -> None:
                 true = targets[i, k] >= 0.5
                 if targets[i, k] >= 0 and true == present and predicted != true:
                     wrong.append((logits[i, k] if present else -logits[i, k], i, k))
-        expected, pictures, labels = [], [], []
+        expected, images, labels = [], [], []
         for _, i, k in sorted(wrong):
-            if i not in pictures and labels.count(k) < 2:
+            if i not in images and labels.count(k) < 2:
                 expected.append(Mistake(i, k))
-                pictures.append(i)
+                images.append(i)
                 labels.append(k)
         found = worst_mistakes(logits, targets, threshold, present=present, most=7)
         assert found == expected[:7]
@@ -41,7 +41,7 @@ def test_saturated_scores_are_still_ranked() -> None:
     logits = np.array([[50.0], [90.0], [70.0]])  # all have probability 1.0 in float64
     assert len(set(probabilities(logits).ravel())) == 1
     found = worst_mistakes(logits, np.zeros((3, 1)), HALF, present=False, most_per_label=3)
-    assert [mistake.picture for mistake in found] == [1, 2, 0]
+    assert [mistake.image for mistake in found] == [1, 2, 0]
 
 
 def test_unknown_targets_are_no_mistakes() -> None:

@@ -25,8 +25,8 @@ def built(**options: Any) -> tuple[MultiLabelClassifier, TrainConfig]:
 
 
 @pytest.mark.parametrize(("name", "size"), [("squeezenet1_1", 16), ("alexnet", 62)])
-def test_pictures_that_an_encoder_does_not_take_are_refused(name: str, size: int) -> None:
-    message = f"image_size={size}: encoder {name!r} does not take pictures of {size} pixels"
+def test_images_that_an_encoder_does_not_take_are_refused(name: str, size: int) -> None:
+    message = f"image_size={size}: encoder {name!r} does not take images of {size} pixels"
     with pytest.raises(InputError, match=message) as caught:
         built(**{"encoder.backbone": name, "images.size": size})
     assert "\n" not in str(caught.value)
@@ -39,14 +39,14 @@ def test_batch_norms_can_only_be_frozen_where_there_are_some() -> None:
         built(**{"encoder.backbone": "squeezenet1_1", "images.size": 64, "encoder.freeze": "norms"})
 
 
-@pytest.mark.parametrize(("batch_size", "pictures"), [(1, 24), (8, 1), (1, 1)])
-def test_batches_of_one_do_not_go_through_batch_norm(batch_size: int, pictures: int) -> None:
+@pytest.mark.parametrize(("batch_size", "images"), [(1, 24), (8, 1), (1, 1)])
+def test_batches_of_one_do_not_go_through_batch_norm(batch_size: int, images: int) -> None:
     model, config = built(**{"run.batch_size": batch_size})
     before = {name: value.clone() for name, value in model.state_dict().items()}
     drawn = torch.random.get_rng_state()
-    message = rf"batch_size={batch_size} with {pictures} training images makes batches of one"
+    message = rf"batch_size={batch_size} with {images} training images makes batches of one"
     with pytest.raises(InputError, match=message):
-        check_batches(model, config, pictures)
+        check_batches(model, config, images)
     assert torch.equal(torch.random.get_rng_state(), drawn)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 

@@ -1,4 +1,4 @@
-"""Completion in a training run: options, notes, logits by picture, resuming."""
+"""Completion in a training run: options, notes, logits by image, resuming."""
 
 import json
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_the_command_line_hides_and_completes(
     assert "masked" in said
 
 
-def test_every_epoch_tells_the_logits_of_every_picture(tiny_csv: Path) -> None:
+def test_every_epoch_tells_the_logits_of_every_image(tiny_csv: Path) -> None:
     config = options(
         tiny_csv,
         **{

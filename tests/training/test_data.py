@@ -16,7 +16,7 @@ from gatlabel.training import TrainConfig
 from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
 from gatlabel.training.recipes import config_from
-from tests.data.pictures import save_picture
+from tests.data.sample_images import save_image
 from tests.data.test_coco_reader import write_coco
 from tests.data.test_voc_reader import SETS, write_voc
 
@@ -29,9 +29,9 @@ def config(**options: Any) -> TrainConfig:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    rows = ["picture;kind;cat;dog;note;unsure;hard"]
+    rows = ["image;kind;cat;dog;note;unsure;hard"]
     for k in range(12):
-        save_picture(tmp_path / f"{k}.png")
+        save_image(tmp_path / f"{k}.png")
         rows.append(f"{k}.png;{'train' if k < 6 else 'val'};{k % 2};1;0;{'cat' * (k == 2)};")
     rows[1] = "0.png;train;0;1;0;;cat"
     (tmp_path / "list.csv").write_text("\n".join(rows))
@@ -42,7 +42,7 @@ def test_csv_options(table: Path) -> None:
     options = {
         "data.annotations": Path("list.csv"),
         "data.delimiter": ";",
-        "data.image_column": "picture",
+        "data.image_column": "image",
     }
     options |= {
         "data.split_column": "kind",
@@ -76,7 +76,7 @@ def test_groups_stay_together(table: Path) -> None:
     options = {
         "data.annotations": Path("list.csv"),
         "data.delimiter": ";",
-        "data.image_column": "picture",
+        "data.image_column": "image",
     }
     options |= {"data.label_columns": ("dog",), "data.group_column": "cat"}
     fractions = (0.5, 0.5, 0.0)
@@ -103,7 +103,7 @@ def test_fractions_where_the_data_has_no_split(table: Path) -> None:
     options = {
         "data.annotations": Path("list.csv"),
         "data.delimiter": ";",
-        "data.image_column": "picture",
+        "data.image_column": "image",
     }
     halves = config(
         **options,
@@ -146,9 +146,9 @@ def test_voc_image_sets(tmp_path: Path) -> None:
         read_data(config(**{"data": "voc", "data.root": tmp_path, "data.train_set": "trainvl"}))
 
 
-def test_voc_validation_pictures_cut_from_training(tmp_path: Path) -> None:
-    pictures = {f"{k:06}": [("dog", 0)] for k in range(20)}
-    write_voc(tmp_path / "VOCdevkit" / "VOC2007", {"trainval": pictures})
+def test_voc_validation_images_cut_from_training(tmp_path: Path) -> None:
+    images = {f"{k:06}": [("dog", 0)] for k in range(20)}
+    write_voc(tmp_path / "VOCdevkit" / "VOC2007", {"trainval": images})
     splits = read_data(
         config(
             **{
@@ -163,7 +163,7 @@ def test_voc_validation_pictures_cut_from_training(tmp_path: Path) -> None:
     assert 0 < len(splits.val) < 10
 
 
-def test_coco_files_crowds_and_empty_pictures(tmp_path: Path) -> None:
+def test_coco_files_crowds_and_empty_images(tmp_path: Path) -> None:
     write_coco(tmp_path)
     whole = read_data(config(**{"data": "coco", "data.root": tmp_path, "data.crowd": "unknown"}))
     np.testing.assert_array_equal(whole.train.targets, [[1, -1, 0], [0, 0, 0]])
@@ -190,7 +190,7 @@ def test_json_lists(tmp_path: Path) -> None:
         entries = [{"img_path": f"{part}{k}.png", "gt_label": ["cat"]} for k in range(count)]
         (tmp_path / f"{part}.json").write_text(json.dumps(entries))
         for entry in entries:
-            save_picture(tmp_path / "photos" / str(entry["img_path"]))
+            save_image(tmp_path / "photos" / str(entry["img_path"]))
     files = {f"data.{part}_set": f"{part}.json" for part in ("train", "val", "test")}
     splits = read_data(
         config(**files, **{"data": "json", "data.root": tmp_path, "data.images": "photos"})
@@ -220,7 +220,7 @@ def test_evaluate_takes_the_options_of_the_data(table: Path, capsys: Any) -> Non
         "--data.delimiter",
         ";",
         "--data.image-column",
-        "picture",
+        "image",
     ]
     words += ["--data.split-column", "kind", "--data.label-columns", "[cat,dog]"]
     words += ["--data.unknown-column", "unsure", "--data", "csv", "--root", str(table)]

@@ -162,7 +162,7 @@ def test_a_run_folder_of_before_options_had_groups_is_evaluated(
         "recipe": "plain", "data": "csv", "root": str(tiny_csv), "annotations": None,
         "image_column": "image", "separator": "|", "split_column": "split", "images": None,
         "fractions": [0.7, 0.15, 0.15], "download": True, "on_error": "stop", "scene_size": None,
-        "label_noise": 0.0, "hide_labels": 0.0, "train_pictures": 2000, "test_pictures": 600,
+        "label_noise": 0.0, "hide_labels": 0.0, "train_images": 2000, "test_images": 600,
         "backbone": "mobilenet_v3_small", "weights": "none", "stride": None, "image_size": 32,
         "resize": "squash", "head": "gat", "hidden": 16, "graph": "conditional", "loss": "bce",
         "epochs": 1, "seed": 3, "compare": "auto", **preset,

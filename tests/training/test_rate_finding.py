@@ -26,7 +26,7 @@ from gatlabel.training.config import read_options
 from gatlabel.training.optimizers import make_optimizer
 from gatlabel.training.rate_finding import Ramp, find_rate, ramp
 from gatlabel.training.recipes import config_from
-from tests.data.pictures import DrawnImages
+from tests.data.sample_images import DrawnImages
 
 N, D, L, B = 160, 6, 4, 16
 

@@ -88,12 +88,12 @@ def draw(content: dict[str, Any]) -> None:
     """Draws what :func:`measure_all` has written as kernels-labels.png and kernels-density.png."""
     neighbours, size = content["neighbours"], content["density_labels"]
     axis = f"labels L ({neighbours} neighbours each; sorted: all)"
-    picture(content["labels"], axis, "kernels-labels.png")
+    image(content["labels"], axis, "kernels-labels.png")
     axis = f"share of the pairs that are edges, L = {size}"
-    picture(content["density"], axis, "kernels-density.png")
+    image(content["density"], axis, "kernels-density.png")
 
 
-def picture(lines: dict[str, list[tuple[float, float, float]]], axis: str, name: str) -> None:
+def image(lines: dict[str, list[tuple[float, float, float]]], axis: str, name: str) -> None:
     """Time and peak memory side by side, log-log."""
     figure, (time, memory) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for kernel, points in lines.items():

@@ -156,24 +156,24 @@ def overhead() -> list[Row]:
     from torchvision.models import resnet18, resnet101
 
     labels, rows = 80, []
-    large, picture = resnet101(weights=None).eval(), torch.randn(1, 3, 448, 448)
+    large, image = resnet101(weights=None).eval(), torch.randn(1, 3, 448, 448)
     feature = torch.randn(1, WIDTH)
     head, linear = default_head(labels).eval(), LinearHead(WIDTH, labels).eval()
     with torch.inference_mode():
         runs: dict[str, Callable[[], Tensor]] = {
-            "encoder": lambda: large(picture),
+            "encoder": lambda: large(image),
             "ours": lambda: head(feature),
             "peer": lambda: linear(feature),
         }
         times = interleaved(runs, 9)
     rows.append(_added("ResNet-101 448 px, batch 1, unfolded: time of linear", times))
 
-    small, pictures = resnet18(weights=None), torch.randn(BATCH, 3, 224, 224)
+    small, images = resnet18(weights=None), torch.randn(BATCH, 3, 224, 224)
     small.fc = nn.Identity()
     features = torch.randn(BATCH, 512)
     times = interleaved(
         {
-            "encoder": step(small, pictures),
+            "encoder": step(small, images),
             "ours": step(default_head(labels, 512), features),
             "peer": step(LinearHead(512, labels), features),
         },

@@ -1,7 +1,7 @@
 """Scenes, the built-in data set: silhouettes whose company follows published label counts.
 
 Label sets come from an Ising model fitted to the counts of Pascal VOC 2007 or MS-COCO 2014; its
-couplings are the true label graph (:func:`true_graph`). Pictures are drawn on the fly from a seed.
+couplings are the true label graph (:func:`true_graph`). Images are drawn on the fly from a seed.
 A known share of the present labels is hidden, so that only their company gives them away, and an
 oracle (:func:`oracle_map`) says how well one can do at best, with the graph and without.
 """

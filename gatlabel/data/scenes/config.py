@@ -1,4 +1,4 @@
-"""What a set of scenes is: its label statistics, its pictures, and the two fixed presets."""
+"""What a set of scenes is: its label statistics, its images, and the two fixed presets."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class SceneConfig:
     Attributes:
         statistics: Whose published label counts the label sets follow: ``"voc"`` (Pascal VOC
             2007 trainval, 20 labels) or ``"coco"`` (MS-COCO 2014 train, the 73 labels that occur
-            in at least 1 % of the pictures and have a silhouette).
+            in at least 1 % of the images and have a silhouette).
         labels: Keep only the so many most frequent labels; all if ``None``.
-        size: Height and width of a picture in pixels, at least 32.
+        size: Height and width of an image in pixels, at least 32.
         hidden: Probability, in [0, 1), that a present label cannot be seen: its object is behind
             a patch, or a speck, or a blur, and only its company gives it away.
         difficulty: 0 to 1: how small, faint, turned, textured and partly covered objects get.
-        clutter: Mean number of shapes in a picture that are no label.
+        clutter: Mean number of shapes in an image that are no label.
         strength: Factor on the couplings of the label graph; 0 makes labels independent but
             for their competition. Frequencies stay as they are.
         long_tail: Exponent on the label frequencies, which are then scaled to the same number of
-            labels a picture: 0 makes them equal, 1 keeps them, 2 skews them more.
+            labels an image: 0 makes them equal, 1 keeps them, 2 skews them more.
     """
 
     statistics: str = "voc"

@@ -38,7 +38,7 @@ def draw_scene(
         config: How scenes look.
         names: The L label names.
         shapes: From :func:`gatlabel.data.scenes.layout.plan_scene`.
-        rng: The picture's random stream.
+        rng: The image's random stream.
 
     Returns:
         uint8 ``(size, size, 3)``, RGB.
@@ -54,7 +54,7 @@ def draw_scene(
 
 
 def clear_shares(config: SceneConfig, names: Sequence[str], shapes: Sequence[Shape]) -> list[float]:
-    """For each shape the share of its area that is in the picture and under no later shape."""
+    """For each shape the share of its area that is in the image and under no later shape."""
     layers = []
     for shape in shapes:
         layer = np.zeros((config.size, config.size), dtype=np.float32)
@@ -98,7 +98,7 @@ def _blotches(size: int, cells: int, spread: float, rng: np.random.Generator) ->
 
 
 def _stripes(size: int, angle: float, period: float, phase: float) -> Field:
-    """A wave from -1 to 1 across the picture: ``(size, size)``."""
+    """A wave from -1 to 1 across the image: ``(size, size)``."""
     x = np.arange(size, dtype=np.float32) * np.float32(2 * np.pi / period)
     across = x[None, :] * np.float32(np.cos(angle)) + x[:, None] * np.float32(np.sin(angle))
     result: Field = np.sin(across + np.float32(phase))
@@ -152,7 +152,7 @@ def _coverage(
     """Turns a silhouette into place: coverage of the pixels of a box, and the box."""
     whole = shape.side / (1 - 2 * MARGIN)
     level = levels[0]
-    for smaller in levels[1:]:  # the smallest that is still at least as fine as the picture
+    for smaller in levels[1:]:  # the smallest that is still at least as fine as the image
         if smaller.width < whole:
             break
         level = smaller

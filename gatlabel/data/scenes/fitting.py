@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 from gatlabel.data.scenes.ising import Array, GibbsChains, IsingModel, independent_fields
 
-SHRINKAGE = 5.0  # pictures of "no association" that every pair count is mixed with
+SHRINKAGE = 5.0  # images of "no association" that every pair count is mixed with
 STRONGEST = 4.0  # largest |coupling|; counts of zero would ask for minus infinity
 
 
 def shrunken_pairs(label_counts: Array, pair_counts: Array, images: int) -> Array:
-    """Pair frequencies, pulled towards independence where too few pictures tell.
+    """Pair frequencies, pulled towards independence where too few images tell.
 
-    ``p_ij = p_i p_j (n_ij + κ) / (E_ij + κ)`` with ``E_ij = n_i n_j / images`` and κ = 5 pictures.
+    ``p_ij = p_i p_j (n_ij + κ) / (E_ij + κ)`` with ``E_ij = n_i n_j / images`` and κ = 5 images.
 
     Args:
         label_counts: ``n_i``, ``(L,)``.
         pair_counts: ``n_ij``, symmetric ``(L, L)``; the diagonal is not used.
-        images: The number of pictures counted.
+        images: The number of images counted.
     """
     expected = np.outer(label_counts, label_counts) / images
     lift = (pair_counts + SHRINKAGE) / (expected + SHRINKAGE)
@@ -56,7 +56,7 @@ def fit_ising(
         names: The L labels.
         label_counts: ``(L,)``.
         pair_counts: Symmetric ``(L, L)``.
-        images: The number of pictures counted.
+        images: The number of images counted.
         weakest: Couplings below this are dropped (1.0 multiplies the odds by e).
         chains: Persistent Gibbs chains.
         steps: Steps a round, one sweep each.

@@ -1,4 +1,4 @@
-"""Scenes as a source of labelled pictures, drawn on the fly and never stored."""
+"""Scenes as a source of labelled images, drawn on the fly and never stored."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from gatlabel.labels import LabelSet
 
 SPLITS = {"train": 0, "val": 1, "test": 2, "pretrain": 3}
 """Splits and the numbers that keep their random streams apart; ``pretrain`` is for encoders that
-are to be trained once, on pictures that no other split has."""
-_LABELS, _HIDING, _PICTURES = 0, 1, 2  # what a random stream is for
+are to be trained once, on images that no other split has."""
+_LABELS, _HIDING, _IMAGES = 0, 1, 2  # what a random stream is for
 
 
 class SceneImages(ImageSource):
-    """Drawn pictures of one split.
+    """Drawn images of one split.
 
-    Picture ``k`` of a split depends on ``config``, ``seed``, ``split`` and ``k`` only: not on how
-    many pictures there are, nor on the order or the process they are drawn in.
+    Image ``k`` of a split depends on ``config``, ``seed``, ``split`` and ``k`` only: not on how
+    many images there are, nor on the order or the process they are drawn in.
 
     Args:
         config: What the scenes are like.
         split: ``"train"``, ``"val"``, ``"test"`` or ``"pretrain"``.
-        count: How many pictures, N.
+        count: How many images, N.
         seed: Seed of the set.
 
     Attributes:
@@ -52,7 +52,7 @@ class SceneImages(ImageSource):
         if split not in SPLITS:
             raise unknown_choice("split of scenes", split, SPLITS)
         if count < 1:
-            raise InputError(f"scenes: {split} is {count} pictures: give at least 1")
+            raise InputError(f"scenes: {split} is {count} images: give at least 1")
         if not 0 <= seed < 2**32:
             raise InputError(f"scenes: seed is {seed}: give a whole number from 0 to 2^32 - 1")
         model = label_model(config)
@@ -82,12 +82,12 @@ class SceneImages(ImageSource):
 
     def __repr__(self) -> str:
         return (
-            f"SceneImages({self.split}: {len(self)} pictures of {self.config.size} px, "
+            f"SceneImages({self.split}: {len(self)} images of {self.config.size} px, "
             f"{len(self.labels)} labels, {self.config.statistics} statistics, seed {self.seed})"
         )
 
     def _rng(self, index: int) -> np.random.Generator:
-        key = [self.seed, SPLITS[self.split], _PICTURES, int(self._indices[index])]
+        key = [self.seed, SPLITS[self.split], _IMAGES, int(self._indices[index])]
         return np.random.default_rng(key)
 
     def _plan(self, index: int, rng: np.random.Generator) -> list[Shape]:
@@ -97,25 +97,25 @@ class SceneImages(ImageSource):
                           np.flatnonzero(hidden).tolist(), len(self.labels), rng)  # fmt: skip
 
     def shapes(self, index: int) -> list[Shape]:
-        """What stands where in a picture, hidden objects included."""
+        """What stands where in an image, hidden objects included."""
         return self._plan(index, self._rng(index))
 
     def load(self, index: int) -> Tensor:
-        """Draws one picture: uint8 ``(3, size, size)``, RGB, 0 to 255."""
+        """Draws one image: uint8 ``(3, size, size)``, RGB, 0 to 255."""
         rng = self._rng(index)
         shapes = self._plan(index, rng)
         pixels = draw_scene(self.config, self.labels.names, shapes, rng)
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
     def fingerprint(self) -> str:
-        """Returns a hash of all that the pictures are drawn from, and of the version that draws."""
+        """Returns a hash of all that the images are drawn from, and of the version that draws."""
         from gatlabel import __version__
 
         drawn = [__version__, repr(self.config), self.split, self.seed, self._indices.tolist()]
         return hashlib.sha256(repr(drawn).encode()).hexdigest()
 
     def subset(self, indices: Sequence[int]) -> SceneImages:
-        """Returns the pictures at the given positions, in that order."""
+        """Returns the images at the given positions, in that order."""
         rows = np.asarray(indices, dtype=np.int64).reshape(-1)
         part = object.__new__(SceneImages)
         part._set(self.config, self.split, self.seed, self.labels.names, self._indices[rows],
@@ -127,7 +127,7 @@ class SceneImages(ImageSource):
 def _hidden(
     config: SceneConfig, count: int, labels: int, stream: tuple[int, ...]
 ) -> NDArray[np.bool_]:
-    """Which labels a picture would hide, were they present: bool ``(count, labels)``."""
+    """Which labels an image would hide, were they present: bool ``(count, labels)``."""
     blocks = [
         np.random.default_rng([*stream, block]).random((BLOCK, labels)) < config.hidden
         for block in range(-(-count // BLOCK))

@@ -1,8 +1,8 @@
 """The Ising model that label sets of scenes are drawn from; its couplings are the true graph.
 
 ``P(y) ∝ exp(Σ_i h_i y_i + Σ_{i<j} (J_ij − c) y_i y_j)`` over ``y ∈ {0, 1}^L``. The competition
-``c`` is the same for every two labels: a picture has room for few things, and data sets are
-collected with about one subject a picture. It carries no information about which labels belong
+``c`` is the same for every two labels: an image has room for few things, and data sets are
+collected with about one subject an image. It carries no information about which labels belong
 together; that is in the sparse couplings ``J``.
 """
 
@@ -18,7 +18,7 @@ from gatlabel.errors import InputError
 Array = NDArray[np.float64]
 States = NDArray[np.uint8]
 
-BLOCK = 512  # pictures that share a random stream; a prefix of a split is the same at any length
+BLOCK = 512  # images that share a random stream; a prefix of a split is the same at any length
 SWEEPS = 80  # from independent labels to the model's distribution
 
 

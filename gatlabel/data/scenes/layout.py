@@ -60,13 +60,13 @@ class Shape:
     flip: bool
 
 
-LARGEST = 0.5  # longer side of an object, as a share of the picture's
+LARGEST = 0.5  # longer side of an object, as a share of the image's
 SPECK_SIDE = 3.0  # pixels: nothing can be told from it
 REACH = 0.42  # radius of an object for placing, as a share of its longer side
 PATCH_REACH = 0.58  # the same of a patch, which fills its box
 MOST_OVERLAP = 0.12  # of two objects, as a depth: 0 beside each other, 1 when centres meet
 MOST_COVERED = 0.35  # of an object by patches, as a depth
-ROOM = 2.6  # sum of squared sides, in pictures: what a picture has room for
+ROOM = 2.6  # sum of squared sides, in images: what an image has room for
 
 
 def plan_scene(
@@ -83,7 +83,7 @@ def plan_scene(
         visible: Positions of the labels to show.
         hidden: Positions of the labels to hide.
         labels: How many labels there are, L.
-        rng: The picture's random stream.
+        rng: The image's random stream.
 
     Returns:
         Shapes in the order of drawing: blurs, specks, objects and distractors, objects behind
@@ -137,7 +137,7 @@ def plan_scene(
 
 
 def _sides(config: SceneConfig, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Longer sides in pixels, largest first, small enough together for the picture."""
+    """Longer sides in pixels, largest first, small enough together for the image."""
     least = 0.26 - 0.1 * config.difficulty
     shares = least * (LARGEST / least) ** rng.random(count)
     crowd = float(np.sum(shares**2))
@@ -235,5 +235,5 @@ class _Placer:
         return _moved(shape, x, y, side)
 
     def anywhere(self, shape: Shape) -> Shape:
-        """Somewhere in the picture, whatever stands there."""
+        """Somewhere in the image, whatever stands there."""
         return _moved(shape, *self._candidates(shape.side)[0])

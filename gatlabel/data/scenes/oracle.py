@@ -7,7 +7,7 @@ leaves no other trace. So given the visible labels V
     P(y | V) ∝ P(y) Π_{i ∈ V} [y_i = 1] Π_{i ∉ V} η^{y_i},
 
 again an Ising model, with ``log η`` added to the fields and V clamped. Gibbs chains, one or more
-a picture, estimate ``P(y_i = 1 | V)``; ranking by it is the best ranking there is. A classifier
+an image, estimate ``P(y_i = 1 | V)``; ranking by it is the best ranking there is. A classifier
 that has to recognise silhouettes stays below; one that beats the *visible-only* oracle, which
 knows V but not the graph, must have used what labels tell about each other.
 """
@@ -88,7 +88,7 @@ def posterior(
 
 
 def oracle_scores(source: SceneImages, *, sweeps: int = 300, seed: int = 0) -> Array:
-    """The oracle's probability of each label in each picture, ``(N, L)``."""
+    """The oracle's probability of each label in each image, ``(N, L)``."""
     return posterior(
         label_model(source.config), source.visible, source.config.hidden, sweeps=sweeps, seed=seed
     )
@@ -97,8 +97,8 @@ def oracle_scores(source: SceneImages, *, sweeps: int = 300, seed: int = 0) -> A
 def visible_only_scores(source: SceneImages) -> Array:
     """Scores of the oracle that sees but knows no graph: 1 for a visible label, else the chance.
 
-    The chance that a label is present though not seen is the same in every picture, so that all
-    pictures in which a label cannot be seen tie.
+    The chance that a label is present though not seen is the same in every image, so that all
+    images in which a label cannot be seen tie.
     """
     model, hidden = label_model(source.config), source.config.hidden
     frequency = model.sample(8192, (4712,)).mean(0)
@@ -114,7 +114,7 @@ def oracle_map(source: ImageSource, *, graph: bool = True) -> float:
         graph: Whether the oracle knows the label graph, or sees only.
 
     Raises:
-        InputError: If the source is not one of scenes, or no picture has a label.
+        InputError: If the source is not one of scenes, or no image has a label.
     """
     result = oracle_result(source)
     return result.mean if graph else result.visible_only_mean
@@ -124,17 +124,17 @@ def oracle_result(source: ImageSource, *, sweeps: int = 300, seed: int = 0) -> O
     """What the oracles reach, label by label, with and without the graph.
 
     Args:
-        source: The pictures to be judged on.
-        sweeps: Gibbs sweeps a picture.
+        source: The images to be judged on.
+        sweeps: Gibbs sweeps an image.
         seed: Seed of the Gibbs chains.
 
     Raises:
-        InputError: If the source is not one of scenes, or no picture has a label.
+        InputError: If the source is not one of scenes, or no image has a label.
     """
     from gatlabel.metrics import average_precision
 
     if not isinstance(source, SceneImages):
-        raise InputError("there is an oracle for scenes only: of other pictures no truth is known")
+        raise InputError("there is an oracle for scenes only: of other images no truth is known")
     targets = source.targets.to_dense()
 
     def precision(scores: Array) -> Array:

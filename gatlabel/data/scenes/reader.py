@@ -20,13 +20,13 @@ def read_scenes(
     seed: int = 0,
     **overrides: Any,
 ) -> DataSplits:
-    """The built-in set: pictures drawn from a seed, no download.
+    """The built-in set: images drawn from a seed, no download.
 
     Args:
         preset: ``"voc"`` or ``"coco"``; see :data:`gatlabel.data.scenes.PRESETS`.
-        train: Pictures to learn from.
-        val: Pictures to choose by.
-        test: Pictures to report on.
+        train: Images to learn from.
+        val: Images to choose by.
+        test: Images to report on.
         seed: Seed of the set; splits share no random stream.
         **overrides: Options of :class:`gatlabel.data.scenes.SceneConfig` to change.
 
@@ -48,7 +48,7 @@ def read_scenes(
     notes: tuple[str, ...] = (
         f"Drawn scenes, preset {preset}{changed}, seed {seed}; label sets from an Ising model "
         f"fitted to: {published.source}.",
-        f"A present label is hidden with probability {config.hidden:g}; pictures without any "
+        f"A present label is hidden with probability {config.hidden:g}; images without any "
         "label are kept.",
     )
     if published.left_out:

@@ -20,14 +20,14 @@ def contact_sheet(
     *,
     zoom: int = 2,
 ) -> None:
-    """Writes the first pictures of a source as one PNG, labels below, hidden ones in red.
+    """Writes the first images of a source as one PNG, labels below, hidden ones in red.
 
     Args:
-        source: The pictures.
+        source: The images.
         path: The file to write.
-        rows: Rows of pictures.
-        columns: Columns of pictures.
-        zoom: Screen pixels for one pixel of a picture.
+        rows: Rows of images.
+        columns: Columns of images.
+        zoom: Screen pixels for one pixel of an image.
 
     Raises:
         InputError: If rows, columns or zoom is below 1.

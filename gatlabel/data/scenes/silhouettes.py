@@ -42,7 +42,7 @@ def label_rasters(name: str) -> tuple[tuple[Image.Image, ...], ...]:
         name: One of :func:`silhouette_names`.
 
     Returns:
-        Pictures of mode ``L``, 255 inside and 0 outside, with sides 256, 128, … 16.
+        Images of mode ``L``, 255 inside and 0 outside, with sides 256, 128, … 16.
     """
     variants = _outlines()["labels"][name]
     return tuple(_pyramid(contours) for contours in variants.values())

@@ -14,7 +14,7 @@ from gatlabel.errors import unknown_choice
 from gatlabel.files import read_json
 
 FILES = {"voc": "voc2007-trainval.json", "coco": "coco2014-train.json"}
-LEAST_FREQUENT = 0.01  # rarer labels have too few positives in a thousand pictures to be judged
+LEAST_FREQUENT = 0.01  # rarer labels have too few positives in a thousand images to be judged
 SILHOUETTE_OF = {  # VOC's word -> COCO's
     "aeroplane": "airplane",
     "diningtable": "dining table",
@@ -32,9 +32,9 @@ class LabelStatistics:
     Attributes:
         source: What was counted.
         names: The L labels.
-        counts: Pictures with the label, float64 ``(L,)``.
-        pairs: Pictures with both labels, float64 symmetric ``(L, L)``, zero diagonal.
-        images: Pictures counted.
+        counts: Images with the label, float64 ``(L,)``.
+        pairs: Images with both labels, float64 symmetric ``(L, L)``, zero diagonal.
+        images: Images counted.
         left_out: Labels of the data set that scenes do not draw: rarer than 1 % or without a
             silhouette.
     """

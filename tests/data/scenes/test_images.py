@@ -18,16 +18,16 @@ def scenes() -> SceneImages:
     return SceneImages(scene_config("coco"), "train", 600, seed=3)
 
 
-def test_pictures_are_bytes_in_colour(scenes: SceneImages) -> None:
-    picture = scenes.load(0)
-    assert picture.shape == (3, 96, 96)
-    assert picture.dtype == torch.uint8
-    assert picture.is_contiguous()
-    assert picture.float().std() > 10
+def test_images_are_bytes_in_colour(scenes: SceneImages) -> None:
+    image = scenes.load(0)
+    assert image.shape == (3, 96, 96)
+    assert image.dtype == torch.uint8
+    assert image.is_contiguous()
+    assert image.float().std() > 10
     assert SceneImages(scene_config(size=50), "val", 1).load(0).shape == (3, 50, 50)
 
 
-def test_a_picture_depends_on_seed_split_and_number_only(scenes: SceneImages) -> None:
+def test_an_image_depends_on_seed_split_and_number_only(scenes: SceneImages) -> None:
     config = scenes.config
     few = SceneImages(config, "train", 20, seed=3)
     np.testing.assert_array_equal(few.targets, np.asarray(scenes.targets)[:20])
@@ -139,13 +139,13 @@ def test_splits_and_notes() -> None:
     assert "size 40, hidden 0.5" in splits.notes[0]
     assert any("zebra" in note for note in splits.notes)
     assert splits.train.load(5).shape == (3, 40, 40)
-    assert "6 pictures of 40 px, 73 labels" in repr(splits.train)
+    assert "6 images of 40 px, 73 labels" in repr(splits.train)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"train": 0}, "train is 0 pictures"),
+        ({"train": 0}, "train is 0 images"),
         ({"seed": -1}, "seed is -1"),
         ({"sise": 64}, "did you mean 'size'"),
         ({"preset": "vocc"}, "did you mean 'voc'"),
@@ -161,7 +161,7 @@ def test_an_unknown_split_is_refused() -> None:
         SceneImages(scene_config(), "trian", 5)
 
 
-def test_a_contact_sheet_has_every_picture(tmp_path: Path, scenes: SceneImages) -> None:
+def test_a_contact_sheet_has_every_image(tmp_path: Path, scenes: SceneImages) -> None:
     path = tmp_path / "sheets" / "scenes.png"
     contact_sheet(scenes, path, rows=2, columns=3, zoom=1)
     with Image.open(path) as sheet:

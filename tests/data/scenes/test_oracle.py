@@ -73,7 +73,7 @@ def test_the_posterior_is_calibrated() -> None:
         assert truth[within].mean() == pytest.approx(scores[within].mean(), rel=0.15)
 
 
-def test_without_the_graph_all_pictures_without_sight_of_a_label_tie() -> None:
+def test_without_the_graph_all_images_without_sight_of_a_label_tie() -> None:
     scenes = SceneImages(scene_config("voc"), "test", 200)
     scores = visible_only_scores(scenes)
     for label in range(20):

@@ -17,7 +17,7 @@ from tests.fuzz.trees import json_bytes, spoil_tree
 
 CODE = "__import__('os').system('touch run')"
 WORDS: tuple[Any, ...] = (
-    *("uint8", "float32", "squash", "RGB", "pictures", "logits", 3, 24, 0.5, CODE, f"s0 + {CODE}"),
+    *("uint8", "float32", "squash", "RGB", "images", "logits", 3, 24, 0.5, CODE, f"s0 + {CODE}"),
     *("torch.ops.aten.add.Tensor", "torch.ops.aten.from_file.default", "9**9**9", "operator.add"),
     *("torch.ops.aten.save.default", "math.sqrt", "_operator.attrgetter", f"x\n{CODE}", "s0 // 0"),
 )

@@ -109,7 +109,7 @@ class HeadTester:
         if head.label_bias() is not None:
             blank = torch.zeros_like(features_for(head, 1))
             plain = head.without_edges() if isinstance(head, GraphAblatable) else head
-            if head.kind != "query":  # its queries speak without a picture
+            if head.kind != "query":  # its queries speak without an image
                 torch.testing.assert_close(plain(blank)[0].sigmoid(), rates)
         with pytest.raises(InputError, match="base rates"):
             head.init_bias(rates * 2)

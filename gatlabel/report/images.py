@@ -1,4 +1,4 @@
-"""Pictures with their predictions, as cards: true, wrong, missed and unknown labels told apart."""
+"""Images with their predictions, as cards: true, wrong, missed and unknown labels told apart."""
 
 from __future__ import annotations
 
@@ -25,18 +25,16 @@ _MARKS = {
 
 
 def gallery_section(content: ReportContent, most: int = 12) -> str:
-    """Returns a random sample of pictures, each with what was predicted and what is true."""
+    """Returns a random sample of images, each with what was predicted and what is true."""
     if not content.ids:
         return ""
     chosen = sample(len(content.ids), most)
     cards = "".join(_card(content, int(index)) for index in chosen)
     intro = (
-        f"<p>{len(chosen)} of the {len(content.ids)} pictures of the {text(content.split)} split, "
+        f"<p>{len(chosen)} of the {len(content.ids)} images of the {text(content.split)} split, "
         f"drawn at random, not picked.</p>{legend()}"
     )
-    return section(
-        "pictures", "Pictures and predictions", intro, f'<div class="cards">{cards}</div>'
-    )
+    return section("images", "Images and predictions", intro, f'<div class="cards">{cards}</div>')
 
 
 def mistakes_section(content: ReportContent, most: int = 12) -> str:
@@ -44,8 +42,8 @@ def mistakes_section(content: ReportContent, most: int = 12) -> str:
     if not content.ids:
         return ""
     parts = [
-        "<p>What the model was surest of and wrong about; at most one mistake a picture and two a "
-        "label. Look for labels that are right in the picture and missing in the annotation.</p>"
+        "<p>What the model was surest of and wrong about; at most one mistake an image and two a "
+        "label. Look for labels that are right in the image and missing in the annotation.</p>"
     ]
     for present, title in ((False, "Predicted, but absent"), (True, "Present, but missed")):
         found = worst_mistakes(
@@ -57,7 +55,7 @@ def mistakes_section(content: ReportContent, most: int = 12) -> str:
         )
         parts.append(f"<h3>{title}</h3>")
         if found:
-            cards = "".join(_card(content, mistake.picture, mistake) for mistake in found)
+            cards = "".join(_card(content, mistake.image, mistake) for mistake in found)
             parts.append(f'<div class="cards">{cards}</div>')
         else:
             parts.append("<p>None.</p>")
@@ -65,7 +63,7 @@ def mistakes_section(content: ReportContent, most: int = 12) -> str:
 
 
 def legend() -> str:
-    """Returns the key to the chips under the pictures."""
+    """Returns the key to the chips under the images."""
     chips = " ".join(
         f'<li class="chip {kind}"><b aria-hidden="true">{mark}</b> {meaning}</li>'
         for kind, (mark, meaning) in _MARKS.items()
@@ -81,19 +79,19 @@ def _card(content: ReportContent, index: int, mistake: Mistake | None = None) ->
         label = text(content.labels[mistake.label])
         heading = f'<p class="claim"><b>{label}</b> <span>{_probability(score)}</span></p>'
     return (
-        f'<article class="card">{_picture(content, index)}{heading}{_chips(content, index)}'
+        f'<article class="card">{_image(content, index)}{heading}{_chips(content, index)}'
         f'<p class="id" title="{name}">{name}</p></article>\n'
     )
 
 
-def _picture(content: ReportContent, index: int) -> str:
+def _image(content: ReportContent, index: int) -> str:
     if content.thumbnail is None:
         return ""
-    picture = content.thumbnail(index)
+    image = content.thumbnail(index)
     targets = as_array(content.targets)[index]
     true = [name for name, target in zip(content.labels, targets, strict=True) if target >= 0.5]
     shows = ", ".join(true[:MOST_CHIPS]) or "no known label"
-    pixels = np.ascontiguousarray(picture.detach().cpu().numpy().transpose(1, 2, 0))
+    pixels = np.ascontiguousarray(image.detach().cpu().numpy().transpose(1, 2, 0))
     return (
         f'<img src="{jpeg_uri(pixels)}" loading="lazy" '
         f'alt="{text(content.ids[index])}: {text(shows)}">'
@@ -101,7 +99,7 @@ def _picture(content: ReportContent, index: int) -> str:
 
 
 def jpeg_uri(pixels: NDArray[np.uint8]) -> str:
-    """Returns a picture ``(height, width, 3)`` as a small JPEG in a ``data:`` address."""
+    """Returns an image ``(height, width, 3)`` as a small JPEG in a ``data:`` address."""
     image = Image.fromarray(pixels, mode=None)
     image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Tiny pictures and annotation files that the tests of this folder share."""
+"""Tiny images and annotation files that the tests of this folder share."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from gatlabel.data.source import ImageSource
 from gatlabel.labels import LabelSet
 
 
-def save_picture(path: Path, colour: tuple[int, int, int] = (200, 30, 60), size: int = 24) -> None:
+def save_image(path: Path, colour: tuple[int, int, int] = (200, 30, 60), size: int = 24) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (size + 8, size), colour).save(path)
 
 
-def write_csv(root: Path, text: str, pictures: bool = True) -> Path:
-    """Writes labels.csv and, for every first cell, a picture."""
+def write_csv(root: Path, text: str, images: bool = True) -> Path:
+    """Writes labels.csv and, for every first cell, an image."""
     root.mkdir(parents=True, exist_ok=True)
     file = root / "labels.csv"
     file.write_text(text, encoding="utf-8")
-    if pictures:
+    if images:
         for position, line in enumerate(text.splitlines()[1:]):
-            save_picture(root / line.split(",")[0], (20 * position % 256, 30, 60))
+            save_image(root / line.split(",")[0], (20 * position % 256, 30, 60))
     return file
 
 
@@ -37,7 +37,7 @@ def mosaic(height: int, width: int) -> np.ndarray:
 
 
 class DrawnImages(ImageSource):
-    """Pictures of noise that the id decides, and a list of which were asked for."""
+    """Images of noise that the id decides, and a list of which were asked for."""
 
     def __init__(self, targets: np.ndarray, ids: Sequence[str] | None = None) -> None:
         labels = LabelSet([f"label {k}" for k in range(targets.shape[1])])
