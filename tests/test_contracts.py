@@ -128,7 +128,8 @@ def test_losses_take_logits_and_targets(kind: type[torch.nn.Module]) -> None:
     logits: Tensor = torch.randn(6, 4, requires_grad=True)
     loss = kind()(logits, torch.eye(4)[[0, 1, 2, 3, 0, 1]])
     loss.backward()
-    assert loss.ndim == 0 and logits.grad is not None
+    assert loss.ndim == 0
+    assert logits.grad is not None
 
 
 def test_decisions_take_probabilities_and_targets(targets: np.ndarray) -> None:
