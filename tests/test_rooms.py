@@ -23,7 +23,7 @@ ROOMS = [
     ["graph"],
     ["nn"],
     ["losses", "metrics"],
-    ["saving", "encoders", "model_file", "model"],
+    ["saving", "encoders", "tasks", "model_file", "model"],
     ["data"],
     ["decisions"],
     ["inference", "features", "baselines", "missing"],
