@@ -81,6 +81,14 @@ def set_progress(loss: nn.Module, progress: float, epoch: int) -> None:
             part.set_progress(progress, epoch)
 
 
+def needs_whole_batch(kind: type[nn.Module]) -> bool:
+    """Whether a loss is no mean over known entries: the parts of a batch do not add up to it.
+
+    Such a loss has an attribute ``whole_batch`` that is true.
+    """
+    return bool(getattr(kind, "whole_batch", False))
+
+
 def mixture(y: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     """``y · positive + (1 - y) · negative``; a term of weight 0 is 0, infinite or not.
 

@@ -16,6 +16,8 @@ from gatlabel.signatures import Range, check_ranges
 class _LargeLoss(EntryLoss):
     """Cross-entropy that treats the absent entries of largest loss in a batch in another way."""
 
+    whole_batch = True
+
     def __init__(self, rate: float, reduction: Reduction) -> None:
         super().__init__(reduction)
         check_ranges(LLRLoss.__init__, rate=rate)

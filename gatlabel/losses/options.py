@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gatlabel.errors import InputError
 from gatlabel.options import Options, option
 from gatlabel.signatures import derived
 
@@ -46,7 +47,7 @@ class BCE(EntryLossOptions):
         None,
         "Weight of present labels: a number, balanced, or a file. balanced is absences over "
         "presences of each label in the training set; a file is as for label_weights.",
-        short="pos-weight", above=0, least=0, argument=False,
+        short="pos-weight", above=0, least=0, most=1e6, argument=False,
     )  # fmt: skip
 
 
@@ -86,6 +87,31 @@ class SNLL(EntryLossOptions):
     form: Literal["well_posed", "printed"] = option(
         "well_posed", "well_posed, or printed: no loss, its minimum has no label present."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationOptions(Options):
+    """What training learns from another model, beside the targets."""
+
+    teacher: Path | None = option(
+        None,
+        "Run folder or model whose probabilities are mixed into the training targets.",
+        short="teacher", moves=True,
+    )  # fmt: skip
+    weight: float = option(0.5, "Share of the teacher in a known target.", least=0, most=1)
+    temperature: float = option(
+        1.0, "What the teacher's logits are divided by.", above=0, least=0, most=1000
+    )
+    unknown: bool = option(
+        False, "Unknown labels take the teacher's probability, instead of staying unknown."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.teacher is None:
+            for name in ("weight", "temperature", "unknown"):
+                if getattr(self, name) != getattr(type(self), name):
+                    raise InputError(f"{name}={getattr(self, name)}: only with a teacher")
 
 
 LOSSES: dict[str, type[LossOptions]] = derived(

@@ -46,6 +46,8 @@ class TwoWayLoss(nn.Module):
         tensor(0.3079)
     """
 
+    whole_batch = True
+
     def __init__(
         self,
         positive_temperature: Annotated[float, Range(0.01, 1000)] = 4.0,

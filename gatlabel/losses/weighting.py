@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,7 @@ class LabelWeighted(HoldsConstants):
     The mean stays over the number of known entries, so weights of mean 1 keep the scale.
 
     Args:
-        loss: One value per entry with ``reduction="none"``, which is set here.
+        loss: One value per entry with ``reduction="none"``; a copy of it is used.
         weights: ``(L,)``, finite and at least 0.
 
     Raises:
@@ -28,6 +30,7 @@ class LabelWeighted(HoldsConstants):
     """
 
     weights: Tensor
+    loss: Any  # its reduction is set
 
     def __init__(self, loss: nn.Module, weights: Tensor | Sequence[float]) -> None:
         super().__init__()
@@ -37,8 +40,9 @@ class LabelWeighted(HoldsConstants):
         found = torch.as_tensor(weights, dtype=torch.float32)
         if found.ndim != 1 or not bool((found.isfinite() & (found >= 0)).all()):
             raise InputError(f"weights={shown(weights)}: give one per label, finite, at least 0")
-        self.loss, self.reduction = loss, reduction
-        self.loss.__dict__["reduction"] = "none"
+        self.loss = copy.deepcopy(loss)
+        self.loss.reduction = "none"
+        self.reduction = reduction
         self.constant("weights", found)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -38,6 +38,8 @@ class ZLPRLoss(nn.Module):
         tensor(0.4402)
     """
 
+    whole_batch = True
+
     def __init__(self, reduction: Reduction = "mean") -> None:
         super().__init__()
         check_reduction(reduction)
