@@ -16,7 +16,7 @@ ROOMS = [
     ["atomic", "printing", "reading"],
     ["yaml_reading", "array_reading", "files"],
     ["option_values"],
-    ["options"],
+    ["options", "signatures"],
     ["csv_files", "folder_lock"],
     ["labels"],
     ["batch", "target_values", "masking", "targets"],

@@ -34,10 +34,12 @@ from typing import TYPE_CHECKING
 from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from gatlabel.metrics.agreement import ce_loss
     from gatlabel.metrics.f1 import TOP_K_RULES, F1Result, f1_scores
     from gatlabel.metrics.inputs import harden
     from gatlabel.metrics.modules import (
         AveragePrecision,
+        CEMeasure,
         F1Scores,
         MeanAveragePrecision,
         MultiLabelReport,
@@ -56,6 +58,7 @@ __all__ = [
     "AP_PROTOCOLS",
     "TOP_K_RULES",
     "AveragePrecision",
+    "CEMeasure",
     "F1Result",
     "F1Scores",
     "MeanAPResult",
@@ -63,6 +66,7 @@ __all__ = [
     "MetricsReport",
     "MultiLabelReport",
     "average_precision",
+    "ce_loss",
     "evaluate_scores",
     "f1_scores",
     "harden",
