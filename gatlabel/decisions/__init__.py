@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         conformal_threshold,
         precision_guarantee,
     )
+    from gatlabel.decisions.hmm import LabelHMM
+    from gatlabel.decisions.pairwise import PairwiseLabelModel
     from gatlabel.decisions.thresholds import (
         f1_thresholds,
         precision_thresholds,
@@ -43,6 +45,8 @@ else:
 __all__ = [
     "Calibration",
     "InfeasibleWarning",
+    "LabelHMM",
+    "PairwiseLabelModel",
     "Reliability",
     "conformal_threshold",
     "f1_thresholds",
