@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.data.memory_budget import DECODING
+from gatlabel.decisions.decision import Decision, decision_of
 from gatlabel.deploy.description import FILE
 from gatlabel.deploy.exported_model import ExportedModel
 from gatlabel.deploy.inputs import ImageInput, image_name, read_image
 from gatlabel.deploy.prediction import Prediction
 from gatlabel.deploy.resizing import Pixels, prepared
-from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
@@ -45,7 +45,9 @@ class Predictor:
         model: The model; it is put in evaluation mode and on the device. An exported one stays
             on the device that it was loaded for.
         threshold: Probability from which a label counts as present, 0 to 1: one for all, or one
-            for each label by name.
+            for each label by name; default: those of the decision.
+        decision: Calibration and thresholds; default: those of a bundle, thresholds of 0.5 for a
+            model.
         device: See :func:`~gatlabel.devices.choose_device`.
         batch_size: Most images to run at once.
         max_pixels: Most pixels (width times height) that an image may have.
@@ -64,7 +66,8 @@ class Predictor:
         self,
         model: MultiLabelClassifier | ExportedModel,
         *,
-        threshold: float | Mapping[str, float] = DEFAULT,
+        threshold: float | Mapping[str, float] | None = None,
+        decision: Decision | None = None,
         device: str | torch.device = "auto",
         batch_size: int = 32,
         max_pixels: int = MAX_PIXELS,
@@ -72,8 +75,13 @@ class Predictor:
         batch_size = whole_number(batch_size, "batch_size", 1, MOST_AT_ONCE)
         self.max_pixels = whole_number(max_pixels, "max_pixels", 1)
         self.labels: LabelSet = model.labels
-        given = threshold_of_each(threshold, self.labels)
-        self.thresholds = np.array(list(given.values()), np.float64)  # (L,)
+        if decision is None and isinstance(model, ExportedModel):
+            decision = model.description.decision
+        decision = decision or Decision.fixed(self.labels)
+        if decision.labels != self.labels:
+            raise InputError("the decision is of other labels than the model, or in another order")
+        self.decision = decision if threshold is None else decision.with_thresholds(threshold)
+        self.thresholds = self.decision.limits  # (L,)
         self.batch_size = batch_size
         self.preprocessing = model.preprocessing
         self.model: MultiLabelClassifier | ExportedModel
@@ -106,7 +114,7 @@ class Predictor:
 
         Args:
             folder: The folder.
-            threshold: See the class; default: those of the bundle, 0.5 for a run.
+            threshold: See the class; default: the decision of the run or bundle, else 0.5.
             device: See the class; a bundle of format ``onnx`` runs on the CPU.
             batch_size: See the class.
             max_pixels: See the class.
@@ -123,15 +131,16 @@ class Predictor:
             if encoder is not None:
                 raise InputError(f"{os.fspath(folder)} is a bundle with its encoder: give none")
             model = ExportedModel.load(folder, device=device)
-            threshold = model.description.thresholds if threshold is None else threshold
+            decision = model.description.decision
         else:
             from gatlabel.model import MultiLabelClassifier
 
             model = MultiLabelClassifier.from_pretrained(folder, encoder=encoder)
-        threshold = DEFAULT if threshold is None else threshold
+            decision = decision_of(folder, model.labels)
         return cls(
             model,
             threshold=threshold,
+            decision=decision,
             device=device,
             batch_size=batch_size,
             max_pixels=max_pixels,
@@ -202,7 +211,7 @@ class Predictor:
             images: uint8 ``(B, 3, S, S)``, RGB, 0 to 255: an array, or a tensor on the CPU.
 
         Returns:
-            ``(B, L)``, 0 to 1.
+            ``(B, L)``, 0 to 1, calibrated where the decision has a calibration.
 
         Raises:
             InputError: If the model gives NaN.
@@ -210,8 +219,7 @@ class Predictor:
         logits = self._logits(np.asarray(images))
         if np.isnan(logits).any():
             raise InputError("the model gives NaN: its training has diverged")
-        with np.errstate(over="ignore"):  # exp is infinite there, and the probability 0
-            return 1 / (1 + np.exp(-logits))
+        return self.decision.probabilities(logits)
 
     def _logits(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         if isinstance(self.model, ExportedModel):
