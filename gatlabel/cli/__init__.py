@@ -36,7 +36,7 @@ usage: gatlabel COMMAND [options]
   predict    label images with a trained run or an exported bundle
   export     write a trained run as ONNX or as a program of torch.export
   graph      build, show or compare label graphs
-  explain    what each edge of a trained run's label graph lent and did
+  explain    heat maps and neighbours of an image, or contributions of a graph's edges
   benchmark  compare label graphs or heads, with controls and statistics
   completion print a script that completes commands and options in a shell
 
