@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_type_hints
@@ -109,6 +109,7 @@ def derived(
     written: Mapping[str, type[Kind]],
     bases: Mapping[str, type[Kind]],
     base: type[Kind],
+    ignored: Collection[str] = (),
 ) -> dict[str, type[Kind]]:
     """Completes a dictionary of options by those of classes that have none written by hand.
 
@@ -118,6 +119,7 @@ def derived(
         written: Options written by hand: where a run offers more than the constructor takes.
         bases: Options by the name of a base class: those of classes that derive from it.
         base: Options of all others.
+        ignored: Arguments that are given in other ways.
 
     Returns:
         Options by name, in the order of the dictionary in the module.
@@ -137,7 +139,8 @@ def derived(
         node = _definition(_source(modules[target]), target)
         parents = _ancestors(_source(modules[target]), node)
         kind = next((bases[parent] for parent in parents if parent in bases), base)
-        found[name] = options_type(name, arguments_of(node), kind, ast.get_docstring(node) or "")
+        arguments = [each for each in arguments_of(node) if each.name not in ignored]
+        found[name] = options_type(name, arguments, kind, ast.get_docstring(node) or "")
     return found
 
 
