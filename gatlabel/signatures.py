@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -193,6 +194,8 @@ def arguments_of(node: ast.ClassDef | ast.FunctionDef) -> list[Argument]:
             if ast.unparse(argument.annotation).startswith("Annotated"):
                 raise TypeError(f"{node.name}: {argument.arg}: {error}") from error
             continue  # a tensor, a graph: not given as words
+        if isinstance(hint, str):
+            continue  # quoted, as a type that is not imported is
         extra = get_args(hint)[1:] if hasattr(hint, "__metadata__") else ()
         ranges = [item for item in extra if isinstance(item, Range)]
         kind = get_args(hint)[0] if extra else hint
@@ -210,7 +213,7 @@ def options_of(target: type | Callable[..., Any], name: str, base: type[Kind]) -
         name: The name of the choice.
         base: The dataclass that the options derive from.
     """
-    node = ast.parse(inspect.cleandoc(inspect.getsource(target))).body[0]
+    node = ast.parse(textwrap.dedent(inspect.getsource(target))).body[0]
     assert isinstance(node, ast.ClassDef | ast.FunctionDef)
     return options_type(name, arguments_of(node), base, ast.get_docstring(node) or "")
 
