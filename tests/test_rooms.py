@@ -29,7 +29,7 @@ ROOMS = [
     ["inference", "features", "baselines", "missing"],
     ["deploy"],
     ["explain", "report"],
-    ["training"],
+    ["training", "fewshot", "active"],
     ["experiments"],
     ["cli"],
 ]

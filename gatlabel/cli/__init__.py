@@ -36,6 +36,7 @@ usage: gatlabel COMMAND [options]
   export     write a trained run as ONNX or as a program of torch.export
   graph      build, show or compare label graphs
   explain    what each edge of a trained run's label graph lent and did
+  fewshot    measure how well a run learns new labels from few images
   benchmark  compare label graphs or heads, with controls and statistics
   completion print a script that completes commands and options in a shell
 
@@ -43,8 +44,8 @@ gatlabel COMMAND --help lists the options of a command; gatlabel --version print
 With --debug, any command shows where an error comes from.
 """
 COMMANDS = (
-    *("train", "evaluate", "predict", "export", "graph", "explain", "benchmark"),
-    "completion",
+    *("train", "evaluate", "predict", "export", "graph", "explain", "fewshot"),
+    *("benchmark", "completion"),
 )
 DEBUG = "--debug"
 
