@@ -30,7 +30,7 @@ ROOMS = [
     ["engine"],
     ["explain", "report"],
     ["deploy"],
-    ["training"],
+    ["training", "fewshot", "active"],
     ["experiments"],
     ["cli"],
 ]
