@@ -30,7 +30,7 @@ ROOMS = [
     ["deploy"],
     ["engine"],
     ["explain", "report"],
-    ["training"],
+    ["training", "pretraining"],
     ["experiments"],
     ["cli"],
 ]
