@@ -11,7 +11,11 @@ from gatlabel.files import read_json
 from gatlabel.training import TrainConfig, plain
 from gatlabel.training.data import read_data
 
-OPTIONS = ["--data", "csv", "--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--image-size", "32", "--batch-size", "8", "--epochs", "3", "--no-progress", "--recipe", "plain"]
+OPTIONS = [
+    *("--data", "csv", "--backbone", "shufflenet_v2_x0_5", "--weights", "none"),
+    *("--image-size", "32", "--batch-size", "8", "--epochs", "3", "--no-progress"),
+    *("--recipe", "plain"),
+]
 
 
 @pytest.fixture
