@@ -30,7 +30,7 @@ ROOMS = [
     ["engine"],
     ["explain", "report"],
     ["deploy"],
-    ["training", "fewshot", "active"],
+    ["training", "pretraining", "fewshot", "active"],
     ["experiments"],
     ["cli"],
 ]
