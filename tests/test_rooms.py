@@ -30,7 +30,7 @@ ROOMS = [
     ["engine"],
     ["explain", "report"],
     ["deploy"],
-    ["training"],
+    ["training", "pretraining", "fewshot", "active"],
     ["experiments"],
     ["cli"],
 ]
