@@ -31,7 +31,8 @@ USAGE = """\
 usage: gatlabel COMMAND [options]
 
   train      train a model; without options, on the built-in scenes
-  evaluate   evaluate a trained run on a split or on other data
+  evaluate   evaluate a trained run or a bundle on a split or on other data
+  decide     choose thresholds and calibration of a trained run
   predict    label images with a trained run or an exported bundle
   export     write a trained run as ONNX or as a program of torch.export
   graph      build, show or compare label graphs
@@ -43,7 +44,7 @@ gatlabel COMMAND --help lists the options of a command; gatlabel --version print
 With --debug, any command shows where an error comes from.
 """
 COMMANDS = (
-    *("train", "evaluate", "predict", "export", "graph", "explain", "benchmark"),
+    *("train", "evaluate", "decide", "predict", "export", "graph", "explain", "benchmark"),
     "completion",
 )
 DEBUG = "--debug"

@@ -51,7 +51,7 @@ def predict_parser() -> Parser:
     parser.add_argument(
         "--threshold",
         type=float | None,
-        help="Probability from which a label is present; default: the bundle's, 0.5 for a run.",
+        help="Probability from which a label is present; default: the run's or bundle's.",
     )
     parser.add_argument(
         "--on-error",

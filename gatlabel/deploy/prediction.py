@@ -17,7 +17,8 @@ class Prediction:
     Attributes:
         source: The image: its path as it was given, or ``"image 3"`` for one without a name.
         labels: Names of the labels at or above their threshold, most probable first.
-        probabilities: Label -> probability, 0 to 1, all L of them in the model's order.
+        probabilities: Label -> probability, 0 to 1, calibrated where the model is; all L of
+            them in the model's order.
         thresholds: Label -> the probability from which it counts as present.
         error: Why the image could not be read, or ``None``; then the other fields are empty.
         explanation: Heat maps and contributions of neighbours, where they were asked for.

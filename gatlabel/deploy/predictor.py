@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, overload
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.data.memory_budget import DECODING
+from gatlabel.decisions.decision import Decision, decision_of
 from gatlabel.deploy.description import FILE
 from gatlabel.deploy.exported_model import ExportedModel
 from gatlabel.deploy.inputs import ImageInput, image_name, read_image
@@ -21,7 +22,6 @@ from gatlabel.deploy.prediction import Prediction
 from gatlabel.deploy.prefetch import default_workers, map_ahead
 from gatlabel.deploy.resizing import Pixels, prepared
 from gatlabel.deploy.sources import Sources, Unreadable, images_of, is_one_image
-from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
@@ -53,7 +53,9 @@ class Predictor:
         model: The model; it is put in evaluation mode and on the device. An exported one stays
             on the device that it was loaded for.
         threshold: Probability from which a label counts as present, 0 to 1: one for all, or one
-            for each label by name.
+            for each label by name; default: those of the decision.
+        decision: Calibration and thresholds; default: those of a bundle, thresholds of 0.5 for a
+            model.
         device: See :func:`~gatlabel.devices.choose_device`.
         batch_size: Most images to run at once.
         max_pixels: Most pixels (width times height) that an image may have.
@@ -76,7 +78,8 @@ class Predictor:
         self,
         model: MultiLabelClassifier | ExportedModel,
         *,
-        threshold: float | Mapping[str, float] = DEFAULT,
+        threshold: float | Mapping[str, float] | None = None,
+        decision: Decision | None = None,
         device: str | torch.device = "auto",
         batch_size: int = 32,
         max_pixels: int = MAX_PIXELS,
@@ -88,10 +91,15 @@ class Predictor:
         self.workers = whole_number(workers, "workers", 0, MOST_WORKERS)
         self.max_pixels = whole_number(max_pixels, "max_pixels", 1)
         self.labels: LabelSet = model.labels
-        given = threshold_of_each(threshold, self.labels)
-        self.thresholds = np.array(list(given.values()), np.float64)  # (L,)
+        if decision is None and isinstance(model, ExportedModel):
+            decision = model.description.decision
+        decision = decision or Decision.fixed(self.labels)
+        if decision.labels != self.labels:
+            raise InputError("the decision is of other labels than the model, or in another order")
+        self.decision = decision if threshold is None else decision.with_thresholds(threshold)
+        self.thresholds = self.decision.limits  # (L,)
         self._threshold_of = dict(zip(self.labels, self.thresholds.tolist(), strict=True))
-        self.batch_size = batch_size
+        self.batch_size = _batch_size(model, batch_size)
         self.preprocessing = model.preprocessing
         self.model: MultiLabelClassifier | ExportedModel
         self._prepare = _preparation(model)
@@ -129,7 +137,7 @@ class Predictor:
 
         Args:
             folder: The folder.
-            threshold: See the class; default: those of the bundle, 0.5 for a run.
+            threshold: See the class; default: the decision of the run or bundle, else 0.5.
             device: See the class; a bundle of format ``onnx`` runs on the CPU.
             batch_size: See the class.
             max_pixels: See the class.
@@ -148,15 +156,16 @@ class Predictor:
             if encoder is not None:
                 raise InputError(f"{os.fspath(folder)} is a bundle with its encoder: give none")
             model = ExportedModel.load(folder, device=device)
-            threshold = model.description.thresholds if threshold is None else threshold
+            decision = model.description.decision
         else:
             from gatlabel.model import MultiLabelClassifier
 
             model = MultiLabelClassifier.from_pretrained(folder, encoder=encoder)
-        threshold = DEFAULT if threshold is None else threshold
+            decision = decision_of(folder, model.labels)
         return cls(
             model,
             threshold=threshold,
+            decision=decision,
             device=device,
             batch_size=batch_size,
             max_pixels=max_pixels,
@@ -265,17 +274,16 @@ class Predictor:
 
     def _predict(self, batch: Sequence[Decoded], explain: int) -> Iterator[Prediction]:
         ready = [pixels for _, pixels, _ in batch if pixels is not None]
-        # of one size, unless the model resizes itself: then runs of one size are batches
-        same = (list(group) for _, group in groupby(ready, np.shape))
         # colours stay side by side (channels last), as they are decoded and as models compute
-        rows = [self.probabilities(np.stack(part).transpose(0, 3, 1, 2)) for part in same]
-        found = iter(np.concatenate(rows) if rows else ())
+        stacked = np.stack(ready).transpose(0, 3, 1, 2) if ready else None
+        found = iter(() if stacked is None else list(self.probabilities(stacked)))
         for name, pixels, error in batch:
             if pixels is None:
                 yield Prediction(name, error=str(error))
-            else:
-                explanation = self._explain(name, pixels, None, explain) if explain else None
-                yield self._prediction(name, next(found), explanation)
+                continue
+            row = next(found)
+            explanation = self._explain(name, pixels, row, None, explain) if explain else None
+            yield self._prediction(name, row, explanation)
 
     def explain(
         self, image: ImageInput, *, labels: Sequence[str] | None = None, top: int = 3
@@ -296,17 +304,25 @@ class Predictor:
         name, pixels, error = self._decode((0, image))
         if pixels is None:
             raise error or InputError(f"cannot read {name}")
-        return self._explain(name, pixels, labels, top)
+        row = self.probabilities(pixels[None].transpose(0, 3, 1, 2))[0]
+        return self._explain(name, pixels, row, labels, top)
 
     def _explain(
-        self, name: str, pixels: Pixels, labels: Sequence[str] | None, top: int
+        self,
+        name: str,
+        pixels: Pixels,
+        row: NDArray[np.float64],
+        labels: Sequence[str] | None,
+        top: int,
     ) -> ImageExplanation:
         import torch
 
         from gatlabel.explain import explain_image
 
         image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        return explain_image(self._trained, image, labels=labels, top=top, source=name)
+        return explain_image(
+            self._trained, image, labels=labels, top=top, probabilities=row, source=name
+        )
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Runs the model on images that have its size.
@@ -315,14 +331,12 @@ class Predictor:
             images: uint8 ``(B, 3, S, S)``, RGB, 0 to 255: an array, or a tensor on the CPU.
 
         Returns:
-            ``(B, L)``, 0 to 1.
+            ``(B, L)``, 0 to 1, calibrated where the decision has a calibration.
 
         Raises:
             InputError: If the model gives NaN.
         """
-        logits = self.logits(np.asarray(images))
-        with np.errstate(over="ignore"):  # exp is infinite there, and the probability 0
-            return 1 / (1 + np.exp(-logits))
+        return self.decision.probabilities(self.logits(np.asarray(images)))
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Returns the logits ``(B, L)`` of images that have the model's size.
@@ -375,11 +389,21 @@ class Predictor:
         return f"Predictor({len(self.labels)} labels, {encoder}, {size} px, {self.device})"
 
 
+def _batch_size(model: MultiLabelClassifier | ExportedModel, wanted: int) -> int:
+    """Returns how many images to run at once: those of a model that resizes differ in size."""
+    if not isinstance(model, ExportedModel):
+        return wanted
+    return 1 if model.description.any_size else model.description.batch or wanted
+
+
 def _preparation(model: MultiLabelClassifier | ExportedModel) -> Callable[[Pixels], Pixels]:
     """Returns what brings images to the size of a model, ``(h, w, 3)`` -> ``(S, S, 3)``.
 
-    Both ways give the same. That of torch takes a tenth of the time, once torch is loaded.
+    A model that resizes itself is given them as they are. Otherwise there are two ways, with the
+    same result. That of torch takes a tenth of the time, once torch is loaded.
     """
+    if isinstance(model, ExportedModel) and model.description.any_size:
+        return lambda pixels: pixels
     if isinstance(model, ExportedModel) and not model.uses_torch:
         size, resize = model.preprocessing.size, model.preprocessing.resize
         return partial(prepared, size=size, resize=resize)  # type: ignore[arg-type]

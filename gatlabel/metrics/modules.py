@@ -24,6 +24,7 @@ from gatlabel.metrics.ranking import (
     mean_average_precision,
 )
 from gatlabel.metrics.report import MetricsReport, evaluate_scores
+from gatlabel.metrics.roc import auroc
 
 
 class _Collected(Metric):
@@ -90,6 +91,21 @@ class MeanAveragePrecision(AveragePrecision):
         """Returns the mean AP of the labels that have a positive."""
         value = mean_average_precision(*self._all(), self.protocol).value
         return torch.tensor(value, dtype=torch.float64, device=self.device)
+
+
+class AUROC(_Collected):
+    """:func:`gatlabel.metrics.auroc` over all batches: ``(L,)`` float64.
+
+    Args:
+        label_count: L.
+    """
+
+    higher_is_better = True
+    is_differentiable = False
+
+    def compute(self) -> Tensor:
+        """Returns the AUROC of each label, NaN where one class is missing."""
+        return auroc(*self._all())
 
 
 class MultiLabelReport(_Collected):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatlabel.data.options import DATA, DataOptions, ImageOptions
+from gatlabel.decisions.options import DecisionOptions
 from gatlabel.encoders.options import EncoderOptions
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.options import LOSSES, LossOptions
@@ -37,6 +38,9 @@ class TrainParts(Options):
     missing: MissingOptions = group(MissingOptions, "Unknown and wrong training labels.")
     optimizer: OptimizerOptions = group(
         OptimizerOptions, "The optimiser, and its rates.", training=True
+    )
+    decision: DecisionOptions = group(
+        DecisionOptions, "From probabilities to label sets.", benchmark=False
     )
     run: RunOptions = group(RunOptions, "How long, where and with what care a run trains.")
 

@@ -31,6 +31,7 @@ from gatlabel.training.clock import Clock
 from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import checked_workers, loaders, read_data
+from gatlabel.training.deciding import decided
 from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.fitting import fit
@@ -272,6 +273,7 @@ def _run(
     else:
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
     model.cpu()
+    evaluations = decided(config.decision, model.labels, evaluations, folder, say)
     baselines = baselines_of(config, splits, graph, evaluations[-1].split, say)
     notes = (*splits.notes, *decisions)
     content = metrics_file(config, model, evaluations, baselines, notes, seconds, trained=trained)
