@@ -98,7 +98,8 @@ class Predictor:
             raise InputError("the decision is of other labels than the model, or in another order")
         self.decision = decision if threshold is None else decision.with_thresholds(threshold)
         self.thresholds = self.decision.limits  # (L,)
-        self._threshold_of = dict(zip(self.labels, self.thresholds.tolist(), strict=True))
+        limits = zip(self.labels, np.asarray(self.thresholds).tolist(), strict=True)
+        self._threshold_of = dict(limits)
         self.batch_size = _batch_size(model, batch_size)
         self.preprocessing = model.preprocessing
         self.model: MultiLabelClassifier | ExportedModel

@@ -34,11 +34,13 @@ from typing import TYPE_CHECKING
 from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from gatlabel.metrics.agreement import ce_loss
     from gatlabel.metrics.f1 import TOP_K_RULES, F1Result, f1_scores
     from gatlabel.metrics.inputs import harden
     from gatlabel.metrics.modules import (
         AUROC,
         AveragePrecision,
+        CEMeasure,
         F1Scores,
         MeanAveragePrecision,
         MultiLabelReport,
@@ -59,6 +61,7 @@ __all__ = [
     "AUROC",
     "TOP_K_RULES",
     "AveragePrecision",
+    "CEMeasure",
     "F1Result",
     "F1Scores",
     "MeanAPResult",
@@ -67,6 +70,7 @@ __all__ = [
     "MultiLabelReport",
     "auroc",
     "average_precision",
+    "ce_loss",
     "evaluate_scores",
     "f1_scores",
     "harden",
