@@ -28,6 +28,7 @@ ROOMS = [
     ["decisions"],
     ["inference", "features", "baselines", "missing"],
     ["deploy"],
+    ["engine"],
     ["explain", "report"],
     ["training"],
     ["experiments"],

@@ -284,7 +284,7 @@ class TestMistakes:
             (["--graph", "npmi:given=source"], "given"),
             (["--backbone", "resnet19"], "'resnet18'"),
             (["--data.label-column", "lables"], "'labels'"),
-            (["--data.image-column", "image"], "image"),
+            (["--data.image-column", "photo"], "photo"),
             (["--recipe", "aslr"], "'asl'"),
             (["--config", "nowhere.yaml"], "nowhere.yaml"),
             (["--head.node-features", "nowhere.npz"], "nowhere.npz"),
