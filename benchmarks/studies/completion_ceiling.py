@@ -93,9 +93,9 @@ class Filled:
     def update(self, logits: Tensor, progress: float) -> None:
         """Fills in anew, where there is evidence."""
         if self.evidence is not None and progress >= self.warmup:
-            self.targets = self.beliefs(logits)
+            self.targets = self.estimates(logits)
 
-    def beliefs(self, logits: Tensor) -> Tensor:
+    def estimates(self, logits: Tensor) -> Tensor:
         """Values of all entries; those that are known, or fixed, as they are."""
         if self.evidence is None:
             return self.targets
