@@ -33,9 +33,8 @@ def export_parser() -> Parser:
     )
     parser.add_argument(
         "--threshold",
-        type=float,
-        default=0.5,
-        help="Probability from which a label is present, for whoever loads the bundle.",
+        type=float | None,
+        help="Probability from which a label is present; default: the decision of the run.",
     )
     return parser
 

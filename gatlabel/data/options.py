@@ -126,6 +126,11 @@ class CSV(FileOptions):
         "With one number per label: what -1 is. None takes unknown where absence is written as 0, "
         "and asks otherwise.",
     )
+    repeated: Literal["refuse", "average"] = option(
+        "refuse",
+        "What to do about an image in several rows: refuse it, or average its targets, such as "
+        "those of several annotators.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -14,7 +14,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.deploy.thresholds import threshold_of_each
+from gatlabel.decisions.decision import FORMAT as DECISIONS
+from gatlabel.decisions.decision import Decision
 from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.encoders.sizes import MOST_PIXELS
 from gatlabel.errors import InputError
@@ -34,7 +35,7 @@ class Description:
 
     Attributes:
         labels: The L label names, in the order of the logits.
-        thresholds: Label -> probability from which it counts as present, 0 to 1.
+        decision: From which probability each label counts as present, with its calibration.
         preprocessing: What is done to images; the exported model takes no other size, and
             normalises itself.
         encoder: Name of the encoder.
@@ -43,26 +44,34 @@ class Description:
     """
 
     labels: LabelSet
-    thresholds: Mapping[str, float]
+    decision: Decision
     preprocessing: Preprocessing
     encoder: str
     head: str
     folded: bool
 
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """Label -> probability from which it counts as present, 0 to 1."""
+        return self.decision.thresholds
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values; what ``bundle.json`` and the model file itself both carry."""
+        decision = self.decision.to_dict()
         pixels = {"colours": "RGB", "values": "0 to 255", "layout": "batch, colour, row, column"}
         size = self.preprocessing.size
         return {
             "format": FORMAT,
             "labels": list(self.labels),
-            "thresholds": dict(self.thresholds),
+            "thresholds": decision.pop("thresholds"),
+            "calibration": decision.pop("calibration"),
+            "decision": {name: value for name, value in decision.items() if name != "format"},
             "input": {"name": INPUT, "dtype": "uint8", "shape": ["batch", 3, size, size], **pixels},
             "output": {
                 "name": OUTPUT,
                 "dtype": "float32",
                 "shape": ["batch", len(self.labels)],
-                "probability": "sigmoid, label by label",
+                "probability": _probability(self.decision),
             },
             "image_size": size,
             "resize": self.preprocessing.resize,
@@ -96,15 +105,12 @@ class Description:
     @classmethod
     def _checked(cls, content: Mapping[str, Any]) -> Self:
         labels = labels_of(content.get("labels"))
-        thresholds = content.get("thresholds")
-        if not isinstance(thresholds, dict):
-            raise InputError("thresholds has no value for each label by name")
         normalisation = content.get("normalisation")
         if not isinstance(normalisation, dict):
             raise InputError(f"normalisation={shown(normalisation)}: give mean and std")
         found = cls(
             labels,
-            threshold_of_each(thresholds, labels),
+            _decision(content, labels),
             Preprocessing(
                 whole_number(content.get("image_size"), "image_size", 1, MOST_PIXELS),
                 line_of_text(content.get("resize"), "resize"),
@@ -148,6 +154,26 @@ class Description:
                 raise InputError(
                     f"{own} says {name}={shown(ours)}, but {theirs} says {shown(its)}: {again}"
                 )
+
+
+def _decision(content: Mapping[str, Any], labels: LabelSet) -> Decision:
+    """Reads thresholds, calibration and what they were chosen for; old bundles have the first."""
+    thresholds, about = content.get("thresholds"), content.get("decision")
+    if not isinstance(thresholds, dict):
+        raise InputError("thresholds has no value for each label by name")
+    if about is None:
+        return Decision.fixed(labels, thresholds)
+    if not isinstance(about, dict):
+        raise InputError(f"decision={shown(about)}: give values by name")
+    whole = {"format": DECISIONS, "thresholds": thresholds} | about
+    return Decision.from_dict(whole | {"calibration": content.get("calibration")}, labels)
+
+
+def _probability(decision: Decision) -> str:
+    """How logits become probabilities, for whoever runs the file without this package."""
+    if not decision.scaling:
+        return "sigmoid, label by label"
+    return "sigmoid of weight * logit + bias, label by label, as in calibration"
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gatlabel.decisions.decision import Decision, decision_of
 from gatlabel.deploy.description import FILE, Description, Parity, write_description
 from gatlabel.deploy.formats import FORMATS, Format, find_format
 from gatlabel.deploy.parity import TOLERANCE, check_tolerance, compare
-from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
 from gatlabel.deploy.tracing import cpu_copy, trace
 from gatlabel.errors import InputError
 from gatlabel.files import atomic_folder, remove_leftovers, require_only
@@ -44,7 +44,7 @@ def export_model(
     folder: str | os.PathLike[str],
     *,
     format: str = "onnx",
-    threshold: float | Mapping[str, float] = DEFAULT,
+    threshold: float | Mapping[str, float] | None = None,
     tolerance: float = TOLERANCE,
     overwrite: bool = False,
 ) -> Export:
@@ -61,7 +61,8 @@ def export_model(
         folder: The bundle to write.
         format: A name of :data:`~gatlabel.deploy.FORMATS`: ``"onnx"`` or ``"pt2"``.
         threshold: Probability from which a label counts as present, for all or by label; the
-            bundle keeps it for whoever loads it.
+            bundle keeps it for whoever loads it. Default: the decision of the run (thresholds and
+            calibration, see :class:`~gatlabel.decisions.Decision`); 0.5 for a model.
         tolerance: Allowed difference of a logit, as a share of the largest (at least of 1).
         overwrite: Whether a bundle that stands there is replaced. A folder that holds anything
             else than its files is left alone.
@@ -81,13 +82,19 @@ def export_model(
     check_tolerance(tolerance)
     place = Path(folder)
     _check_place(place, overwrite)
+    decision = None
     if not isinstance(model, MultiLabelClassifier):
-        model = _load(Path(model))
+        run = Path(model)
+        model = _load(run)
+        decision = decision_of(run, model.labels)
+    decision = decision or Decision.fixed(model.labels)
+    if threshold is not None:
+        decision = decision.with_thresholds(threshold)
     original = cpu_copy(model)
     folded = original.fold().eval()
     description = Description(
         labels=original.labels,
-        thresholds=threshold_of_each(threshold, original.labels),
+        decision=decision,
         preprocessing=original.preprocessing,
         encoder=original.encoder.name,
         head=original.head.kind,

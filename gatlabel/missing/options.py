@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from gatlabel.options import Options, option
@@ -12,10 +13,10 @@ from gatlabel.options import Options, option
 class MissingOptions(Options):
     """Unknown and wrong training labels."""
 
-    unknown: Literal["ignore", "negative", "prior", "complete"] = option(
+    unknown: Literal["ignore", "negative", "prior", "complete", "pseudo"] = option(
         "ignore",
         "What unknown training labels are treated as. complete infers them from image and label "
-        "graph.",
+        "graph, pseudo from the ranks of the model's logits.",
         benchmark=False,
     )
     similarity_weight: float | None = option(
@@ -23,6 +24,15 @@ class MissingOptions(Options):
         "complete: share of similar labels in an inferred label; none takes 0.5 on a graph of "
         "similarity, else 0.",
         least=0, below=1,
+    )  # fmt: skip
+    pseudo_by_graph: bool = option(
+        False, "pseudo: rank by image and label graph together.", benchmark=False
+    )
+    unlabelled: Path | None = option(
+        None,
+        "complete, pseudo: folder of further training images without labels. Images of the data "
+        "set in it are left out.",
+        benchmark=False, source=True, moves=True, short="unlabelled",
     )  # fmt: skip
     label_noise: float = option(
         0.0,
