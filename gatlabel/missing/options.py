@@ -30,8 +30,8 @@ class MissingOptions(Options):
     )
     unlabelled: Path | None = option(
         None,
-        "complete, pseudo: folder of further training images without labels. Images of the data "
-        "set in it are left out.",
+        "Folder of further training images without labels. For unknown=complete and pseudo; images "
+        "of the data set that are in it are left out.",
         benchmark=False, source=True, moves=True, short="unlabelled",
     )  # fmt: skip
     label_noise: float = option(
