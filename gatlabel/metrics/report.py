@@ -30,7 +30,6 @@ class MetricsReport:
     Attributes:
         labels: The L names.
         metrics: Flat numbers, NaN where undefined: ``mAP`` (uninterpolated), ``mAP_voc2007``,
-<<<<<<< HEAD
             ``mAP_voc2010``; ``mAUROC``; ``CP CR CF1 OP OR OF1`` and ``macro_F1`` at the threshold;
             ``top3_CF1`` and its like (three best that reach the threshold), ``top3_plain_CF1``
             and its like (three best); ``subset_accuracy`` (share of images whose known labels
@@ -49,19 +48,6 @@ class MetricsReport:
         f1: float64 ``(L,)`` of the same; NaN without a positive or a known absence.
         frequency: float64 ``(L,)``: positives among the known; NaN where none is known, or only
             presences are.
-=======
-            ``mAP_voc2010``; ``CP CR CF1 OP OR OF1`` and ``macro_F1`` at the threshold;
-            ``top3_CF1`` etc. (three best that reach the threshold), ``top3_plain_CF1`` etc. (three
-            best); ``subset_accuracy`` (share of images with all known labels right);
-            ``hamming_loss`` (share of known entries decided wrong); ``mean_frequency`` (mean
-            frequency of the scored labels, which is the mAP of guessing). ``subset_accuracy`` and
-            ``hamming_loss`` include labels that are never known to be absent, and are NaN if no
-            entry is known to be absent.
-        ap: float64 ``(L,)``, uninterpolated; NaN without a positive or a known absence.
-        f1: float64 ``(L,)`` at the threshold; NaN without a positive or a known absence.
-        frequency: float64 ``(L,)``: share of positives among known entries; NaN if no entry is
-            known, or only presences are.
->>>>>>> s6-words
         positives: int64 ``(L,)``.
         known: int64 ``(L,)``: number of known entries.
         left_out: Names of labels without positives, excluded from all means over labels.
@@ -84,11 +70,7 @@ class MetricsReport:
     never_absent: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
-<<<<<<< HEAD
         """Returns one plain dict per label, with the values that stand per label under their names.
-=======
-        """Returns one plain dict per label: label, ap, f1, frequency, positives, known.
->>>>>>> s6-words
 
         Undefined values are ``None``, since JSON has no NaN.
         """
@@ -136,15 +118,10 @@ def evaluate_scores(
         targets: ``(N, L)`` in [0, 1] or -1 for unknown. Soft labels of at least 0.5 count as
             present; the protocol then mentions it.
         labels: The L names.
-<<<<<<< HEAD
-        threshold: A probability, or ``(L,)`` of them.
-        k: How many labels an image the top-k metrics decide for.
-        decisions: bool ``(N, L)``: decisions that were made in another way, which are measured too.
-        decided_by: How they were made, for the protocol.
-=======
         threshold: One probability, or ``(L,)`` with one per label.
         k: Number of labels per image for the top-k metrics.
->>>>>>> s6-words
+        decisions: bool ``(N, L)``: decisions made in another way, which are measured too.
+        decided_by: How they were made, for the protocol.
 
     Raises:
         InputError: As :func:`average_precision` and :func:`f1_scores`, or if the decisions have

@@ -15,12 +15,8 @@ class MissingOptions(Options):
 
     unknown: Literal["ignore", "negative", "prior", "complete", "pseudo"] = option(
         "ignore",
-<<<<<<< HEAD
-        "What unknown training labels are treated as. complete infers them from image and label "
-        "graph, pseudo from the ranks of the model's logits.",
-=======
-        "Treatment of unknown training labels. complete infers them from image and label graph.",
->>>>>>> s6-words
+        "Treatment of unknown training labels. complete infers them from image and label graph, "
+        "pseudo from the ranks of the model's logits.",
         benchmark=False,
     )
     similarity_weight: float | None = option(

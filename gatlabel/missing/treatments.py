@@ -34,13 +34,8 @@ def make_completion(
         name: A key of :data:`UNKNOWN`.
         targets: ``(N, L)`` of the N training images: 0 to 1, or -1 for unknown.
         graph: The label graph; its labels are the columns of the targets, in order. Only
-    <<<<<<< HEAD
-            ``complete`` and ``pseudo`` use it: its edges, not their weights.
-        **options: Of the treatment; see :class:`Complete`.
-    =======
-            ``complete`` uses it, and only its edges, not their weights.
+                ``complete`` and ``pseudo`` use it, and only its edges, not their weights.
         **options: Options of the treatment; see :class:`Complete`.
-    >>>>>>> s6-words
 
     Raises:
         InputError: If there is no such treatment or option, an option is out of range, or the
