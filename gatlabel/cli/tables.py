@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gatlabel.cli.output import add_row, make_table
-from gatlabel.decisions.wording import describe
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,6 +59,8 @@ def label_table(evaluation: Evaluation, most: int) -> Table:
 
 def decision_table(decision: Decision, title: str) -> Table:
     """Returns a table of what a decision is, and which images chose it."""
+    from gatlabel.decisions.wording import describe  # numpy: not before help is printed
+
     table = make_table(("decision", ""), title, left=2)
     for name, phrase in describe(decision).items():
         add_row(table, name, phrase)

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
         precision_guarantee,
     )
     from gatlabel.decisions.decision import Decision, decision_of
+    from gatlabel.decisions.hmm import LabelHMM
     from gatlabel.decisions.options import DecisionOptions
+    from gatlabel.decisions.pairwise import PairwiseLabelModel
     from gatlabel.decisions.thresholds import (
         f1_thresholds,
         precision_thresholds,
@@ -51,6 +53,8 @@ __all__ = [
     "Decision",
     "DecisionOptions",
     "InfeasibleWarning",
+    "LabelHMM",
+    "PairwiseLabelModel",
     "Reliability",
     "choose_decision",
     "conformal_threshold",
