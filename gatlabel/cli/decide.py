@@ -102,7 +102,8 @@ def _show(run: Path, decision: Decision, evaluations: Sequence[Evaluation], rows
     show(
         f"{shown.split}: macro-F1 {metrics['decision_macro_F1']:.3f} (at 0.5: "
         f"{metrics['macro_F1']:.3f}), micro-F1 {metrics['decision_OF1']:.3f} (at 0.5: "
-        f"{metrics['OF1']:.3f}), missed of an image's labels {metrics['decision_miss_rate']:.3f}"
+        f"{metrics['OF1']:.3f})",
+        f"share of an image's present labels missed: {metrics['decision_miss_rate']:.3f}",
     )
     if decision.split == shown.split:
         show("the thresholds were chosen on these images: figures of others are lower")
