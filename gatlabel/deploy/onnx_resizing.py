@@ -7,16 +7,26 @@ fixed-point arithmetic differs from torch's by one level of 255 here and there.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gatlabel.deploy.description import INPUT
+from gatlabel.deploy.resizing import prepared
+from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.encoders.sizes import LONGEST, MEAN_COLOUR
-from gatlabel.errors import require_extra
+from gatlabel.errors import InputError, require_extra
 
 PREPARED = "prepared"
+MOST_LEVELS = 1
+"""Allowed difference of a resized value, of 255."""
 
+_RESIZE = """resized = Resize
+    <mode="linear", antialias=1, exclude_outside=1, axes=[2, 3]>"""
 _SQUASH = f"""
-  {PREPARED} = Resize <mode="linear", antialias=1, exclude_outside=1, axes=[2, 3]> ({INPUT}, "", "", size)
+  {_RESIZE} ({INPUT}, "", "", size)
+  {PREPARED} = Identity (resized)
 """
 _PAD = f"""
   sides = Shape <start=2> ({INPUT})
@@ -28,7 +38,7 @@ _PAD = f"""
   nearest = Round (exact)
   rounded = Cast <to=7> (nearest)
   inner = Max (rounded, one)
-  resized = Resize <mode="linear", antialias=1, exclude_outside=1, axes=[2, 3]> ({INPUT}, "", "", inner)
+  {_RESIZE} ({INPUT}, "", "", inner)
   free = Sub (size, inner)
   before = Div (free, two)
   after = Sub (free, before)
@@ -50,7 +60,7 @@ _CROP = f"""
   kept_shorter = ReduceMin <keepdims=1> (kept)
   area = Mul (kept, size)
   larger = Div (area, kept_shorter)
-  resized = Resize <mode="linear", antialias=1, exclude_outside=1, axes=[2, 3]> (centre, "", "", larger)
+  {_RESIZE} (centre, "", "", larger)
   rest = Sub (larger, size)
   exact_rest = Cast <to=11> (rest)
   half = Div (exact_rest, exact_two)
@@ -79,12 +89,12 @@ def resizing_model(size: int, resize: str, batch: int | None, like: Any) -> Any:
     """
     onnx = require_extra("onnx", "onnx")
     (opset,) = (each.version for each in like.opset_import if not each.domain)
-    images = '"batch"' if batch is None else str(batch)
-    images = images.strip('"')
+    images = "batch" if batch is None else str(batch)
     colour = ", ".join(map(str, MEAN_COLOUR))
     text = f"""
 <ir_version: {like.ir_version}, opset_import: ["": {opset}]>
-resizing (uint8[{images}, 3, height, width] {INPUT}) => (uint8[{images}, 3, {size}, {size}] {PREPARED})
+resizing (uint8[{images}, 3, height, width] {INPUT})
+  => (uint8[{images}, 3, {size}, {size}] {PREPARED})
 <int64[2] size = {{{size}, {size}}}, int64[2] axes = {{2, 3}}, int64[2] one = {{1, 1}},
  int64[2] two = {{2, 2}}, int64[1] ratio = {{{LONGEST}}}, double[1] exact_two = {{2.0}},
  uint8 black = {{0}}, bool outside = {{0}}, uint8[1, 3, 1, 1] colour = {{{colour}}}>
@@ -121,3 +131,63 @@ def with_resizing(model: Any, size: int, resize: str, batch: int | None) -> Any:
         rename_functions=False,
     )
     return onnx.compose.merge_models(first, rest, io_map=[(PREPARED, f"model/{INPUT}")])
+
+
+@dataclass(frozen=True)
+class ResizingParity:
+    """How well resizing in a file agrees with that of evaluation, on images of noise.
+
+    Attributes:
+        largest_difference: Of any value, in levels of 255.
+        differing: Share of values that differ, 0 to 1.
+        sizes: Heights and widths of the images.
+    """
+
+    largest_difference: int
+    differing: float
+    sizes: tuple[tuple[int, int], ...]
+
+
+def measured_resizing(preprocessing: Preprocessing, like: Any) -> ResizingParity:
+    """Compares resizing in ONNX, run by onnxruntime, with that of evaluation.
+
+    Args:
+        preprocessing: What evaluation does.
+        like: The ONNX model that the resizing is for.
+
+    Raises:
+        InputError: If a value differs by more than :data:`MOST_LEVELS`.
+        MissingExtraError: If the extra ``onnx`` is not installed.
+    """
+    runtime = require_extra("onnxruntime", "onnx")
+    size, resize = preprocessing.size, preprocessing.resize
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(
+        resizing_model(size, resize, None, like).SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+    )
+    random = np.random.default_rng(0)
+    sizes = (
+        (size, size),
+        (2 * size, 3 * size),
+        (3 * size + 1, size),
+        (size // 2 + 1, size),
+        (9, 7),
+    )
+    largest, differing, values = 0, 0, 0
+    for height, width in sizes:
+        image = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        expected = prepared(image, size, resize)  # type: ignore[arg-type]
+        (found,) = session.run(None, {INPUT: image.transpose(2, 0, 1)[None]})
+        difference = np.abs(found[0].transpose(1, 2, 0).astype(np.int16) - expected)
+        largest = max(largest, int(difference.max()))
+        differing += int((difference > 0).sum())
+        values += difference.size
+    if largest > MOST_LEVELS:
+        raise InputError(
+            f"onnxruntime resizes otherwise than evaluation: values differ by up to {largest} of "
+            f"255, allowed is {MOST_LEVELS}; export without preprocessing in the file"
+        )
+    return ResizingParity(largest, differing / values, sizes)

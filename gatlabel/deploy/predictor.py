@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, overload
 
@@ -100,7 +100,7 @@ class Predictor:
         self.thresholds = self.decision.limits  # (L,)
         limits = zip(self.labels, np.asarray(self.thresholds).tolist(), strict=True)
         self._threshold_of = dict(limits)
-        self.batch_size = batch_size
+        self.batch_size = _batch_size(model, batch_size)
         self.preprocessing = model.preprocessing
         self.model: MultiLabelClassifier | ExportedModel
         self._prepare = _preparation(model)
@@ -275,17 +275,16 @@ class Predictor:
 
     def _predict(self, batch: Sequence[Decoded], explain: int) -> Iterator[Prediction]:
         ready = [pixels for _, pixels, _ in batch if pixels is not None]
-        # of one size, unless the model resizes itself: then runs of one size are batches
-        same = (list(group) for _, group in groupby(ready, np.shape))
         # colours stay side by side (channels last), as they are decoded and as models compute
-        rows = [self.probabilities(np.stack(part).transpose(0, 3, 1, 2)) for part in same]
-        found = iter(np.concatenate(rows) if rows else ())
+        stacked = np.stack(ready).transpose(0, 3, 1, 2) if ready else None
+        found = iter(() if stacked is None else list(self.probabilities(stacked)))
         for name, pixels, error in batch:
             if pixels is None:
                 yield Prediction(name, error=str(error))
-            else:
-                explanation = self._explain(name, pixels, None, explain) if explain else None
-                yield self._prediction(name, next(found), explanation)
+                continue
+            row = next(found)
+            explanation = self._explain(name, pixels, row, None, explain) if explain else None
+            yield self._prediction(name, row, explanation)
 
     def explain(
         self, image: ImageInput, *, labels: Sequence[str] | None = None, top: int = 3
@@ -306,17 +305,25 @@ class Predictor:
         name, pixels, error = self._decode((0, image))
         if pixels is None:
             raise error or InputError(f"cannot read {name}")
-        return self._explain(name, pixels, labels, top)
+        row = self.probabilities(pixels[None].transpose(0, 3, 1, 2))[0]
+        return self._explain(name, pixels, row, labels, top)
 
     def _explain(
-        self, name: str, pixels: Pixels, labels: Sequence[str] | None, top: int
+        self,
+        name: str,
+        pixels: Pixels,
+        row: NDArray[np.float64],
+        labels: Sequence[str] | None,
+        top: int,
     ) -> ImageExplanation:
         import torch
 
         from gatlabel.explain import explain_image
 
         image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        return explain_image(self._trained, image, labels=labels, top=top, source=name)
+        return explain_image(
+            self._trained, image, labels=labels, top=top, probabilities=row, source=name
+        )
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Runs the model on images that have its size.
@@ -330,10 +337,7 @@ class Predictor:
         Raises:
             InputError: If the model gives NaN.
         """
-        logits = self.logits(np.asarray(images))
-        if np.isnan(logits).any():
-            raise InputError("the model gives NaN: its training has diverged")
-        return self.decision.probabilities(logits)
+        return self.decision.probabilities(self.logits(np.asarray(images)))
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Returns the logits ``(B, L)`` of images that have the model's size.
@@ -386,11 +390,21 @@ class Predictor:
         return f"Predictor({len(self.labels)} labels, {encoder}, {size} px, {self.device})"
 
 
+def _batch_size(model: MultiLabelClassifier | ExportedModel, wanted: int) -> int:
+    """Returns how many images to run at once: those of a model that resizes differ in size."""
+    if not isinstance(model, ExportedModel):
+        return wanted
+    return 1 if model.description.any_size else model.description.batch or wanted
+
+
 def _preparation(model: MultiLabelClassifier | ExportedModel) -> Callable[[Pixels], Pixels]:
     """Returns what brings images to the size of a model, ``(h, w, 3)`` -> ``(S, S, 3)``.
 
-    Both ways give the same. That of torch takes a tenth of the time, once torch is loaded.
+    A model that resizes itself is given them as they are. Otherwise there are two ways, with the
+    same result. That of torch takes a tenth of the time, once torch is loaded.
     """
+    if isinstance(model, ExportedModel) and model.description.any_size:
+        return lambda pixels: pixels
     if isinstance(model, ExportedModel) and not model.uses_torch:
         size, resize = model.preprocessing.size, model.preprocessing.resize
         return partial(prepared, size=size, resize=resize)  # type: ignore[arg-type]

@@ -98,6 +98,7 @@ def explain_image(
     *,
     labels: Sequence[str] | None = None,
     top: int = 3,
+    probabilities: Sequence[float] | NDArray[np.float64] | None = None,
     source: str = "image",
     neighbours: int = MOST,
 ) -> ImageExplanation:
@@ -108,6 +109,7 @@ def explain_image(
         image: uint8 ``(3, S, S)``, as evaluation resizes it.
         labels: The labels to explain; default: the ``top`` most probable ones.
         top: How many labels are explained where none are named.
+        probabilities: Of the L labels, where they are calibrated; default: sigmoid of the logits.
         source: What to call the image.
         neighbours: At most so many in-edges per label; each costs one evaluation of the head.
 
@@ -119,19 +121,19 @@ def explain_image(
             raise unknown_choice("label", label, model.labels.names)
     if top < 1:
         raise InputError(f"top={top}: must be at least 1")
+    _, logits = activation_maps(model, image, ())
+    if bool(logits.isnan().any()):
+        raise InputError("the model gives NaN: its training has diverged")
+    given = logits.double().sigmoid() if probabilities is None else torch.tensor(probabilities)
     if labels is None:
-        _, logits = activation_maps(model, image, ())
-        if bool(logits.isnan().any()):
-            raise InputError("the model gives NaN: its training has diverged")
-        order = logits.argsort(descending=True, stable=True)[:top]
-        chosen: list[int] = order.tolist()
+        chosen: list[int] = given.argsort(descending=True, stable=True)[:top].tolist()
     else:
         chosen = [model.labels.index(label) for label in labels]
     maps, logits = activation_maps(model, image, chosen)
     found = [
         LabelExplanation(
             model.labels[label],
-            float(torch.sigmoid(logits[label].double())),
+            float(given[label]),
             float(logits[label]),
             maps[row].numpy(),
             float(logits[label] - maps[row].mean()),
@@ -139,6 +141,6 @@ def explain_image(
         )
         for row, label in enumerate(chosen)
     ]
-    found.sort(key=lambda each: -each.logit)
+    found.sort(key=lambda each: -each.probability)
     pixels = image.permute(1, 2, 0).cpu().numpy()
     return ImageExplanation(source, pixels, tuple(found))

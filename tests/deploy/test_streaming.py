@@ -215,11 +215,12 @@ class TestMapAhead:
 
 
 def test_exported_models_have_no_explanation_and_no_amp(folder: Path) -> None:
+    from gatlabel.decisions.decision import Decision
     from gatlabel.deploy.description import Description
 
     model = make_model()
     described = Description(
-        model.labels, dict.fromkeys(NAMES, 0.5), model.preprocessing, "module", "gat", True
+        model.labels, Decision.fixed(model.labels), model.preprocessing, "module", "gat", True
     )
     exported = ExportedModel(lambda images: np.zeros((len(images), 4)), described, "cpu")
     with pytest.raises(InputError, match="cannot be explained"):
