@@ -37,6 +37,7 @@ class FeatureModel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.head = LinearHead(D, L)
+        self.labels = [f"label {i}" for i in range(L)]
 
     def features(self, images: Tensor) -> Tensor:
         return images
