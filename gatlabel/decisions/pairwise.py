@@ -126,9 +126,7 @@ class PairwiseLabelModel:
 
 
 @torch.enable_grad()
-def _fitted(
-    logits: Tensor, y: Tensor, known: Tensor, rates: Tensor, shrinkage: float
-) -> Tensor:
+def _fitted(logits: Tensor, y: Tensor, known: Tensor, rates: Tensor, shrinkage: float) -> Tensor:
     count = len(rates)
     upper = torch.triu_indices(count, count, 1)
     free = torch.zeros(upper.shape[1], dtype=torch.float64, requires_grad=True)

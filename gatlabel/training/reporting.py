@@ -15,6 +15,7 @@ from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GraphAblatable
 from gatlabel.report import Baseline, LabelResult, ReportContent
+from gatlabel.training.classical import description_of, is_classical
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation
 from gatlabel.training.fitting import precision_of
@@ -40,7 +41,7 @@ def protocol_of(
         "F1": "CP, CR averaged over labels, CF1 their harmonic mean; OP, OR, OF1 pooled; p ≥ 0.5",
         "unknown labels": _unknown_labels(config),
         "images": f"{model.image_size} pixels, {model.resize}",
-        "weights": _weights(config) if trained else "start in closed form: ridge regression",
+        "weights": _weights(config) if trained else _closed_form(config),
         "encoder": f"{config.encoder.text}, weights {config.encoder.weights or 'random'}",
         "seed": str(config.run.seed),
         "device": f"{device.type} ({name}), precision {precision_of(config)}",
@@ -52,6 +53,12 @@ def _weights(config: TrainConfig) -> str:
     which = "best" if config.run.keep == "best" else "last"
     ema = config.optimizer.ema
     return f"{which} epoch" + (f", moving average {ema}" if ema else "")
+
+
+def _closed_form(config: TrainConfig) -> str:
+    if is_classical(config):
+        return description_of(config.head)
+    return "start in closed form: ridge regression"
 
 
 def _unknown_labels(config: TrainConfig) -> str:

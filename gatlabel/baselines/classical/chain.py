@@ -80,7 +80,10 @@ def _chain(
             before = torch.where(target.known[:, 0], target.present[:, 0].double(), before)
         else:
             for fold in folds.unique():
-                its, part = fit_labels(LOGISTIC.fit, design, target, c, folds != fold), folds == fold
+                its, part = (
+                    fit_labels(LOGISTIC.fit, design, target, c, folds != fold),
+                    folds == fold,
+                )
                 before[part] = (design[part] @ its[0][0] + its[1][0]).sigmoid()
         design = torch.cat([design, before[:, None]], 1)
     return weight, link, bias

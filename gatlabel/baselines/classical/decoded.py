@@ -11,7 +11,12 @@ from gatlabel.nn.heads.fitted.decoded import HMMHead, PairwiseHead
 
 
 def fit_hmm(
-    features: Tensor, targets: Tensor, *, order: Order = "frequency", smoothing: float = 1.0, seed: int = 0
+    features: Tensor,
+    targets: Tensor,
+    *,
+    order: Order = "frequency",
+    smoothing: float = 1.0,
+    seed: int = 0,
 ) -> HMMHead:
     """Fits ridge regression and counts the transitions of labels along an order.
 
@@ -33,7 +38,9 @@ def fit_hmm(
     return head
 
 
-def fit_pairwise(features: Tensor, targets: Tensor, *, shrinkage: float = 3.0, seed: int = 0) -> PairwiseHead:
+def fit_pairwise(
+    features: Tensor, targets: Tensor, *, shrinkage: float = 3.0, seed: int = 0
+) -> PairwiseHead:
     """Fits ridge regression, and couplings of labels to what it leaves open.
 
     Args:
