@@ -23,6 +23,8 @@ from gatlabel.training.starting import features
 HARD = ("ignore", "negative")
 #: Options of a run that need epochs.
 _OF_EPOCHS = ("run.patience", "run.keep", "run.folds", "run.tensorboard", "run.devices")
+#: Options that :func:`require_fittable` checks.
+_CHECKED = ("encoder.freeze", "run.epochs")
 #: Methods that scikit-learn fits.
 _FROM_SKLEARN = ("svm", "logistic", "forest", "chain")
 
@@ -38,7 +40,7 @@ def without_effect(config: TrainConfig) -> Iterator[tuple[str, str]]:
     for name in flat(config):
         group = find(config, name.partition(".")[0])
         trains = group.metadata.get("training") or find(config, name).metadata.get("training")
-        if name in _OF_EPOCHS or (trains and name != "encoder.freeze"):
+        if name in _OF_EPOCHS or (trains and name not in _CHECKED):
             yield name, only
 
 
