@@ -43,7 +43,7 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     if config.encoder.freeze == "encoder":
         only = _only("encoder.freeze", "encoder", "none, norms")
         found += [(f"optimizer.{name}", only) for name in ("encoder_lr", "depth_decay")]
-    if not issubclass(kind, GraphAblatable) and config.missing.unknown != "complete":
+    if not issubclass(kind, GraphAblatable) and not _uses_graph(config):
         over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, GraphAblatable))
         if spec.options:
             found.append(("graph", _only("head", head, over_graph)))
@@ -51,6 +51,12 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     if unknown != "complete":
         only = _only("missing.unknown", unknown, "complete")
         found.append(("missing.similarity_weight", only))
+    if unknown != "pseudo":
+        only = _only("missing.unknown", unknown, "pseudo")
+        found.append(("missing.pseudo_by_graph", only))
+    if unknown not in ("complete", "pseudo"):
+        only = _only("missing.unknown", unknown, "complete, pseudo")
+        found.append(("missing.unlabelled", only))
     if getattr(config.head, "start", None) == "ridge" and init is not None:
         found.append(("head.start", _only("encoder.init", init, "none")))
     if getattr(config.head, "similarity", None) not in (None, NOTHING):
@@ -59,6 +65,14 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
         elif spec.name != "conditional":
             found.append(("head.similarity", _only("graph", config.graph, "conditional")))
     return found
+
+
+def _uses_graph(config: TrainConfig) -> bool:
+    """Whether the treatment of unknown labels uses the label graph."""
+    missing = config.missing
+    return missing.unknown == "complete" or (
+        missing.unknown == "pseudo" and missing.pseudo_by_graph
+    )
 
 
 def _only(option: str, has: Any, known: str) -> str:
