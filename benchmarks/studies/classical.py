@@ -30,7 +30,7 @@ KEPT = ("results.csv", "table.md", "comparisons.json", "environment.json", "prot
 
 
 def main() -> None:
-    parser = arguments(__doc__, seeds=3, shared=True)
+    parser = arguments(__doc__, seeds=1, shared=True)
     parser.add_argument("--trials", type=int, default=1)
     parser.add_argument("--output", type=Path, help="folder of the benchmark, to go on with it")
     options = parser.parse_args()
