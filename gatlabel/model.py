@@ -28,6 +28,7 @@ from gatlabel.model_file import (
     refuse_other_labels,
 )
 from gatlabel.nn import HEADS, Foldable, GraphAblatable, Head, LinearHead
+from gatlabel.nn.heads.table import SAVED_HEADS
 from gatlabel.nn.identity import HasIdentity, Identity
 from gatlabel.nn.modes import evaluating
 from gatlabel.nn.pooling import POOLINGS, StagePool
@@ -328,10 +329,10 @@ class MultiLabelClassifier(HasIdentity):
             width, trainable = described.vectors
             blank = torch.zeros(len(described.labels), width)
             options["node_features"] = nn.Parameter(blank) if trainable else blank
-        elif "node_features" in inspect.signature(HEADS[described.head]).parameters:
+        elif "node_features" in inspect.signature(SAVED_HEADS[described.head]).parameters:
             options["node_features"] = None
         head = _build_head(
-            HEADS[described.head], described.in_features, described.labels, graph, options
+            SAVED_HEADS[described.head], described.in_features, described.labels, graph, options
         )
         return cls(
             encoder,
@@ -345,7 +346,7 @@ class MultiLabelClassifier(HasIdentity):
 
 
 def _read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:
-    if not issubclass(HEADS[described.head], GraphAblatable):
+    if not issubclass(SAVED_HEADS[described.head], GraphAblatable):
         return None
     from gatlabel.graph import LabelGraph
 

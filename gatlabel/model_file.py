@@ -19,7 +19,7 @@ from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import read_json
 from gatlabel.labels import LabelSet, first_difference, labels_of
-from gatlabel.nn import HEADS
+from gatlabel.nn.heads.table import SAVED_HEADS
 from gatlabel.nn.old_names import current_options
 from gatlabel.nn.pooling import POOLINGS
 from gatlabel.saving import require_file
@@ -41,7 +41,7 @@ class ModelDescription:
     Attributes:
         labels: The L label names, in the order of the logits.
         encoder: What makes the encoder again, without weights.
-        head: Name of the head in :data:`gatlabel.nn.HEADS`.
+        head: Name of the head in :data:`gatlabel.nn.heads.table.SAVED_HEADS`.
         in_features: Feature width D that the head takes.
         head_options: Its other options, as primitives.
         vectors: Width and trainability of the label vectors, which are in the weights; ``None``
@@ -85,7 +85,7 @@ def read_model_file(folder: Path) -> ModelDescription:
 
 def _description(config: Mapping[str, Any]) -> ModelDescription:
     head = current_options(_table(config, "head"))
-    kind = _choice(head.pop("kind", None), "head", HEADS)
+    kind = _choice(head.pop("kind", None), "head", SAVED_HEADS)
     width = whole_number(head.pop("in_features", None), "head.in_features", 1, MOST)
     vectors = _vectors(head.pop("node_features", None))
     return ModelDescription(
@@ -132,7 +132,7 @@ def _vectors(value: Any) -> tuple[int, bool] | None:
 
 def _head_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Checks options against the annotations of the head's own arguments."""
-    parameters = inspect.signature(HEADS[kind]).parameters
+    parameters = inspect.signature(SAVED_HEADS[kind]).parameters
     found = {}
     for name, value in options.items():
         if name not in parameters or name in ("in_features", "labels", "graph", "node_features"):

@@ -27,6 +27,7 @@ from gatlabel.report import Baseline, write_report
 from gatlabel.training.building import build_graph, build_model, freeze_parts
 from gatlabel.training.changes import compare_records, machine_options, run_record
 from gatlabel.training.checkpoints import Checkpoint, newest_checkpoint
+from gatlabel.training.classical import fit_classical, is_classical
 from gatlabel.training.clock import Clock
 from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
@@ -231,8 +232,13 @@ def _run(
         say(line)
 
     start = None
+    classical = is_classical(config)
     shares = getattr(config.head, "similarity", None) not in (None, NOTHING)
-    if checkpoint is None or shares or config.run.keep == "proven":  # else all is in the checkpoint
+    if classical:
+        model = fit_classical(model, config, splits, completion, decide)
+        config = config.with_options({"run.epochs": 0})
+    # what was decided before an interruption is in the checkpoint
+    elif checkpoint is None or shares or config.run.keep == "proven":
         model, config, start = plan(model, config, splits, completion, counts, clock, decide)
     counted, graph = graph, model.graph or graph
     freeze_parts(model, config)
@@ -273,7 +279,7 @@ def _run(
     trained = settled(model, untrained, start, config, splits, folder, signals, decide)
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
-    if start is not None and not trained:  # the features of the start are those of the model
+    if classical or (start is not None and not trained):  # the encoder has not learned
         evaluations = [evaluate_features(model, source, name, config) for name, source in judged]
     else:
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
