@@ -13,7 +13,8 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+import textwrap
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_type_hints
@@ -109,6 +110,7 @@ def derived(
     written: Mapping[str, type[Kind]],
     bases: Mapping[str, type[Kind]],
     base: type[Kind],
+    ignored: Collection[str] = (),
 ) -> dict[str, type[Kind]]:
     """Completes a dictionary of options by those of classes that have none written by hand.
 
@@ -118,6 +120,7 @@ def derived(
         written: Options written by hand: where a run offers more than the constructor takes.
         bases: Options by the name of a base class: those of classes that derive from it.
         base: Options of all others.
+        ignored: Arguments that are given in other ways.
 
     Returns:
         Options by name, in the order of the dictionary in the module.
@@ -137,7 +140,8 @@ def derived(
         node = _definition(_source(modules[target]), target)
         parents = _ancestors(_source(modules[target]), node)
         kind = next((bases[parent] for parent in parents if parent in bases), base)
-        found[name] = options_type(name, arguments_of(node), kind, ast.get_docstring(node) or "")
+        arguments = [each for each in arguments_of(node) if each.name not in ignored]
+        found[name] = options_type(name, arguments, kind, ast.get_docstring(node) or "")
     return found
 
 
@@ -190,6 +194,8 @@ def arguments_of(node: ast.ClassDef | ast.FunctionDef) -> list[Argument]:
             if ast.unparse(argument.annotation).startswith("Annotated"):
                 raise TypeError(f"{node.name}: {argument.arg}: {error}") from error
             continue  # a tensor, a graph: not given as words
+        if isinstance(hint, str):
+            continue  # quoted, as a type that is not imported is
         extra = get_args(hint)[1:] if hasattr(hint, "__metadata__") else ()
         ranges = [item for item in extra if isinstance(item, Range)]
         kind = get_args(hint)[0] if extra else hint
@@ -207,7 +213,7 @@ def options_of(target: type | Callable[..., Any], name: str, base: type[Kind]) -
         name: The name of the choice.
         base: The dataclass that the options derive from.
     """
-    node = ast.parse(inspect.cleandoc(inspect.getsource(target))).body[0]
+    node = ast.parse(textwrap.dedent(inspect.getsource(target))).body[0]
     assert isinstance(node, ast.ClassDef | ast.FunctionDef)
     return options_type(name, arguments_of(node), base, ast.get_docstring(node) or "")
 

@@ -44,8 +44,8 @@ def label_table(evaluation: Evaluation, most: int) -> Table:
         shown = order[:most]
     caption = f"{len(shown)} of {len(rows)} labels, lowest AP first" if len(rows) > most else None
     table = make_table(
-        ("label", "positives", "AP", "AUROC", "threshold", "precision", "recall", "F1"),
-        f"labels on {evaluation.split}; precision, recall and F1 at the threshold",
+        ("label", "pos.", "AP", "AUROC", "p ≥", "prec.", "recall", "F1"),
+        f"labels on {evaluation.split}; precision, recall and F1 of p ≥ threshold",
         caption,
     )
     decision = evaluation.decision

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from gatlabel.errors import InputError
 from gatlabel.options import Options, option
+from gatlabel.signatures import derived
 
 Treatment = Literal["unknown", "positive", "negative"]
 MAX_PIXELS = 128_000_000
@@ -214,12 +215,18 @@ class JSON(FileOptions):
     )
 
 
+#: The scenes, and the names of ``gatlabel/data/readers.py``; what is not written out is what
+#: readers take by keyword.
 DATA: dict[str, type[DataOptions]] = {
     "scenes": Scenes,
-    "csv": CSV,
-    "voc": VOC,
-    "coco": COCO,
-    "json": JSON,
+    **derived(
+        "gatlabel.data.readers",
+        "READERS",
+        {"csv": CSV, "voc": VOC, "coco": COCO, "json": JSON},
+        {},
+        FileOptions,
+        ignored=("seed", "evaluate_only"),
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Every number that training and evaluation state, from one set of logits, with its protocol."""
+"""All metrics reported by training and evaluation, from one set of logits, with their protocol."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class MetricsReport:
         frequency: float64 ``(L,)``: positives among the known; NaN where none is known, or only
             presences are.
         positives: int64 ``(L,)``.
-        known: int64 ``(L,)``: entries that are not unknown.
-        left_out: Names of labels without a positive, in no mean over labels.
-        protocol: Sentences that say how the numbers came about.
-        never_absent: Names of labels with a positive and no known absence, in no such mean either.
+        known: int64 ``(L,)``: number of known entries.
+        left_out: Names of labels without positives, excluded from all means over labels.
+        protocol: Sentences that describe how the numbers were computed.
+        never_absent: Names of labels with a positive and no known absence, excluded as well.
     """
 
     labels: tuple[str, ...]
@@ -72,7 +72,7 @@ class MetricsReport:
     def rows(self) -> list[dict[str, Any]]:
         """Returns one plain dict per label, with the values that stand per label under their names.
 
-        ``None`` stands where a value is undefined, since JSON has no NaN.
+        Undefined values are ``None``, since JSON has no NaN.
         """
         columns = {
             "ap": self.ap,
@@ -91,7 +91,7 @@ class MetricsReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for a JSON file: metrics, labels, who is left out, protocol."""
+        """Returns plain values for a JSON file: metrics, labels, excluded labels, protocol."""
         return {
             "metrics": {name: _plain(value) for name, value in self.metrics.items()},
             "labels": self.rows(),
@@ -114,13 +114,13 @@ def evaluate_scores(
     """Computes all metrics of a set of predictions.
 
     Args:
-        logits: ``(N, L)``; rankings are made on them as they are, without a sigmoid.
-        targets: ``(N, L)`` in [0, 1] or -1 for unknown; soft labels of at least 0.5 count as
-            present, and the protocol then says so.
+        logits: ``(N, L)``; rankings use them directly, without a sigmoid.
+        targets: ``(N, L)`` in [0, 1] or -1 for unknown. Soft labels of at least 0.5 count as
+            present; the protocol then mentions it.
         labels: The L names.
-        threshold: A probability, or ``(L,)`` of them.
-        k: How many labels an image the top-k metrics decide for.
-        decisions: bool ``(N, L)``: decisions that were made in another way, which are measured too.
+        threshold: One probability, or ``(L,)`` with one per label.
+        k: Number of labels per image for the top-k metrics.
+        decisions: bool ``(N, L)``: decisions made in another way, which are measured too.
         decided_by: How they were made, for the protocol.
 
     Raises:
@@ -138,14 +138,14 @@ def evaluate_scores(
     hard = harden(targets)
     score, target = check_scores(logits, hard, labels)
     one_sided = without_absence(target)
-    given, target = target, target.masked_fill(one_sided, -1)  # its precision is 1 anyway
+    given, target = target, target.masked_fill(one_sided, -1)  # its precision is always 1
     soft = int((hard != real_tensor(targets, "targets").to(hard.device)).sum())
     ap = mean_average_precision(score, target, labels=labels)
     metrics = {"mAP": ap.value}
     for name in AP_PROTOCOLS:
         if name != ap.protocol:
             metrics[f"mAP_{name}"] = mean_average_precision(score, target, name).value
-    # the scores as they were given: thresholds are rounded to their precision
+    # the scores as given: thresholds are rounded to their precision
     plain = f1_scores(logits, target, threshold, logits=True)
     thresholded = f1_scores(logits, target, threshold, logits=True, k=k)
     best = f1_scores(logits, target, threshold, logits=True, k=k, top_k="plain")
@@ -158,7 +158,7 @@ def evaluate_scores(
     decided = decide(score, given, threshold, logits=True, precision=precision_of(logits))
     wrong = (decided != (given == 1)) & known
     seen = known.any(1)
-    any_absent = bool((given == 0).any())  # else to call everything present would be right
+    any_absent = bool((given == 0).any())  # otherwise predicting all labels would be perfect
     subset, hamming = (~wrong.any(1))[seen].double().mean(), wrong[known].double().mean()
     metrics["subset_accuracy"] = float(subset) if any_absent else math.nan
     metrics["hamming_loss"] = float(hamming) if any_absent else math.nan
@@ -167,11 +167,11 @@ def evaluate_scores(
     metrics["mean_frequency"] = float(frequency[(positives > 0) & ~one_sided].mean())
     protocol = [
         f"{len(score)} images, {len(labels)} labels, {int(counts.sum())} known entries of "
-        f"{known.numel()}; unknown entries count nowhere",
-        f"mAP: uninterpolated AP in float64 on logits, ties one threshold, mean over the "
+        f"{known.numel()}; unknown entries are ignored",
+        f"mAP: uninterpolated AP in float64 on logits, ties share a threshold, mean over the "
         f"{int((~ap.per_label.isnan()).sum())} labels with a positive and a known absence",
-        f"CP to OF1: {plain.rule}; CP and CR averaged over labels with a positive, CF1 their "
-        "harmonic mean; O* pooled",
+        f"CP to OF1: {plain.rule}; CP and CR are means over labels with positives, CF1 their "
+        "harmonic mean; OP, OR and OF1 are pooled",
         f"top{k}: {thresholded.rule}; top{k}_plain: {best.rule}",
     ]
     final = plain
@@ -180,15 +180,15 @@ def evaluate_scores(
         metrics |= more if any_absent else dict.fromkeys(more, math.nan)
         protocol.append(f"decision_*, and precision, recall and F1 of each label: {decided_by}")
     if soft:
-        protocol.append(f"{soft} soft targets: present from 0.5 upwards")
+        protocol.append(f"{soft} soft targets: present from 0.5 on")
     sides = one_sided.tolist()
     never_absent = tuple(name for name, only in zip(labels, sides, strict=True) if only)
     left_out = tuple(name for name in ap.left_out if name not in never_absent)
     if left_out:
-        protocol.append(f"without positives, left out: {', '.join(left_out)}")
+        protocol.append(f"without positives, excluded: {', '.join(left_out)}")
     if never_absent:
         protocol.append(
-            f"present and never known to be absent, left out of AP, precision, recall and F1: "
+            f"present and never known to be absent, excluded from AP, precision, recall and F1: "
             f"{', '.join(never_absent)}"
         )
     return MetricsReport(

@@ -36,7 +36,7 @@ class Size:
 
 
 LARGE = Size()
-SMALL = Size(230.0, 170.0, 34.0, 24.0, 4.0)
+SMALL = Size(180.0, 140.0, 28.0, 22.0, 3.5)
 
 
 def precision_recall(
@@ -138,7 +138,7 @@ def reliability_chart(
 def _axes(size: Size) -> tuple[Scale, Scale]:
     top = 34.0 if size is LARGE else 10.0
     return (
-        Scale(0.0, 1.0, size.left, size.width - 14),
+        Scale(0.0, 1.0, size.left, size.width - (14 if size is LARGE else 8)),
         Scale(0.0, 1.0, size.height - size.bottom, top),
     )
 

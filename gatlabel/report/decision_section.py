@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatlabel.decisions.bins import Reliability, reliability
-from gatlabel.decisions.wording import chosen_on, describe
+from gatlabel.decisions.wording import describe
 from gatlabel.report.content import ReportContent, as_array
 from gatlabel.report.curves import SMALL, pr_chart, reliability_chart
 from gatlabel.report.markup import (
     Cell,
-    bar_cell,
     figure,
     number,
     number_cell,
@@ -59,7 +58,7 @@ def decision_section(content: ReportContent) -> str:
         "Decisions",
         f'<dl class="facts wide">{facts}</dl>',
         f"<p>{text(_whose(content))}</p>",
-        _charts(shown),
+        _charts(shown, calibrated=bool(decision.scaling)),
         _table(content, shown),
         _label_curves(content, shown),
     )
@@ -70,17 +69,17 @@ def _whose(content: ReportContent) -> str:
     line = f"Curves and figures are of the {content.split} split, {len(content.ids)} images. "
     if content.decision.split == content.split:
         return line + "The thresholds were chosen on them: figures of other images are lower."
-    return line + f"Thresholds were chosen on {chosen_on(content.decision)}."
+    return line
 
 
-def _charts(shown: _Shown) -> str:
+def _charts(shown: _Shown, *, calibrated: bool) -> str:
     known = shown.target >= 0
     present = shown.target[known] == 1
     if not present.any() or present.all():
         return ""
     after = _reliability(shown.p, shown.target)
     series = [("probabilities", after)]
-    if not np.array_equal(shown.p, shown.plain):
+    if calibrated:
         series = [
             ("calibrated", after),
             ("before calibration", _reliability(shown.plain, shown.target)),
@@ -90,9 +89,10 @@ def _charts(shown: _Shown) -> str:
     keys = "".join(
         f'<li><i class="swatch c{k}"></i>{text(what)}</li>' for k, (what, _) in enumerate(series)
     )
+    key = f'<ul class="key">{keys}</ul>' if len(series) > 1 else ""
     charts = (
         figure(
-            reliability_chart(series, "all labels"),
+            reliability_chart(series, "all labels") + key,
             f"Reliability of all entries with a probability of at least {percent(SMALLEST)} "
             f"({percent(shares)} of them), in bins of equal size. On the dashed line, predicted "
             "and observed frequencies agree; bars are two standard errors. Expected calibration "
@@ -106,12 +106,15 @@ def _charts(shown: _Shown) -> str:
             "thresholds of their own. Dashed: precision of guessing.",
         ),
     )
-    return f'<ul class="key">{keys}</ul><div class="charts">{"".join(charts)}</div>'
+    return f'<div class="charts">{"".join(charts)}</div>'
 
 
-def _reliability(p: NDArray[np.float64], target: NDArray[np.int8], bins: int = 12) -> Reliability:
+def _reliability(p: NDArray[np.float64], target: NDArray[np.int8], most: int = 30) -> Reliability:
+    """Bins of equally many probable entries: many, so that some are of high probability."""
     probable = np.where(p >= SMALLEST, target, -1)
-    return reliability(p, probable if (probable >= 0).any() else target, bins=bins)
+    if not (probable >= 0).any():
+        probable = target
+    return reliability(p, probable, bins=min(most, max(1, int((probable >= 0).sum()) // 20)))
 
 
 def _table(content: ReportContent, shown: _Shown) -> str:
@@ -130,16 +133,17 @@ def _table(content: ReportContent, shown: _Shown) -> str:
                 Cell(str(int(named)), float(named)),
                 number_cell(hits / named if named else np.nan),
                 number_cell(hits / positives if positives else np.nan),
-                bar_cell(2 * hits / (positives + named) if positives else np.nan),
+                number_cell(2 * hits / (positives + named) if positives else np.nan),
                 number_cell(found.error if found else np.nan),
                 number_cell(found.brier_skill if found else np.nan),
             ]
         )
     head = ["label", "threshold", "positives", "predicted", "precision", "recall", "F1"]
     return table(
-        [*head, "calibration error", "Brier skill"],
+        [*head, "ECE", "Brier skill"],
         rows,
-        caption=f"Thresholds of all labels, and their decisions on the {content.split} split",
+        caption=f"Thresholds of all labels, and their decisions on the {content.split} split; ECE: "
+        "expected calibration error, in 10 bins of equal size",
     )
 
 
@@ -155,7 +159,7 @@ def _label_curves(content: ReportContent, shown: _Shown) -> str:
         curve = pr_chart(
             p[known, 0], target[known, 0] == 1, shown.chosen[known, k], name, SMALL
         )  # fmt: skip
-        bins = reliability_chart([(name, _reliability(p, target, 6))], name, SMALL)
+        bins = reliability_chart([(name, _reliability(p, target, 8))], name, SMALL)
         cards.append(
             f'<figure class="pair"><figcaption><b>{text(name)}</b> {int(positives[k])} positives'
             f"</figcaption>{curve}{bins}</figure>"
@@ -168,7 +172,7 @@ def _label_curves(content: ReportContent, shown: _Shown) -> str:
         "absence)"
     )
     return (
-        f"<h3>Curves of each label</h3><p>Above: precision (vertical) against recall, with the "
-        f"decision as a point. Below: observed (vertical) against predicted frequency"
+        f"<h3>Curves of each label</h3><p>Left: precision (vertical) against recall, with the "
+        f"decision as a point. Right: observed (vertical) against predicted frequency"
         f'{left_out}.</p><div class="pairs">{"".join(cards)}</div>'
     )

@@ -94,7 +94,7 @@ def test_a_graph_file_of_similarity(tiny_csv: Path, tmp_path: Path, capsys) -> N
     assert "option of the graph variant conditional 'relation'" in error_of(capsys)
     wrong = ("--graph", f"{run / 'graph.json'}:relation=cooccurrence")
     assert train(tiny_csv, tmp_path / "other", *wrong) == 2
-    assert "states itself what its edges mean" in error_of(capsys)
+    assert "stores its relation" in error_of(capsys)
     assert train(tiny_csv, tmp_path / "other", "--head.similarity-weight", "1.5") == 2
     assert "similarity_weight=1.5" in error_of(capsys)
 

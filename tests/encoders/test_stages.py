@@ -155,21 +155,21 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "of text": (lambda: own("3"), "stages="),  # type: ignore[arg-type]
     "a network of unknown parts": (
         lambda: Encoder.from_module(nn.Conv2d(3, 5, 8, stride=8), 5, stages=2),
-        "stages=2: the stages of encoder 'module' are not known: it is no nn.Sequential and no",
+        "stages=2: the stages of encoder 'module' are unknown: it is neither nn.Sequential nor",
     ),
     "a network that goes its own way": (
         lambda: Encoder.from_module(Twice(*chain()), 10, image_size=24, stages=2),
-        "the stages of encoder 'module' are not known",
+        "the stages of encoder 'module' are unknown",
     ),
     "a map that a later layer writes into": (
         lambda: Encoder.from_module(
             nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), Preactivated()), 4, stages=2
         ),
-        "gives other maps than by itself",
+        "its maps differ when run stage by stage",
     ),
     "a network that cannot run": (
         lambda: Encoder.from_module(nn.Sequential(nn.Conv2d(4, 4, 1)), 4, stages=2),
-        r"are not known \(.*channels",
+        r"are unknown \(.*channels",
     ),
     "a head on maps": (
         lambda: MultiLabelClassifier.create(own(), "csra", labels=LABELS),

@@ -245,7 +245,7 @@ def test_beliefs_are_known_targets_and_what_is_thought_of_the_others(name: str) 
     completion = make_completion(name, targets, graph_of(targets))
     logits = torch.randn(60, 5, generator=torch.Generator().manual_seed(2))
     logits[7] = torch.nan
-    believed = completion.beliefs(logits)
+    believed = completion.estimates(logits)
     known = targets >= 0
     assert torch.equal(believed[known], targets[known])
     if name in ("complete", "pseudo"):
@@ -352,7 +352,7 @@ def test_wrong_input_is_named() -> None:
         make_completion("ignore", TARGETS + 2)
     with pytest.raises(InputError, match="5 labels, the targets 4"):
         make_completion("complete", TARGETS[:, :4], graph_of(TARGETS))
-    with pytest.raises(InputError, match="one row for every training image"):
+    with pytest.raises(InputError, match="one row per training image"):
         make_completion("complete", TARGETS).update(LOGITS[:3], 0.5)
     with pytest.raises(InputError, match="option of 'negative'"):
         make_completion("negative", TARGETS, None, warmup=0.2)

@@ -1,4 +1,4 @@
-"""Heads: from features to logits."""
+"""Heads, which map features to logits."""
 
 from __future__ import annotations
 
