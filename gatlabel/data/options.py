@@ -209,12 +209,20 @@ class JSON(FileOptions):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Python(DataOptions):
+    """A data set that is given to ``gatlabel.training.train`` from Python."""
+
+    name: Literal["python"] = "python"
+
+
 DATA: dict[str, type[DataOptions]] = {
     "scenes": Scenes,
     "csv": CSV,
     "voc": VOC,
     "coco": COCO,
     "json": JSON,
+    "python": Python,
 }
 
 

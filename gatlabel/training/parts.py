@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from gatlabel.data.options import DATA, DataOptions, ImageOptions
 from gatlabel.encoders.options import EncoderOptions
+from gatlabel.engine.options import OptimizerOptions
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.options import LOSSES, LossOptions
 from gatlabel.missing.options import MissingOptions
 from gatlabel.nn.options import HEADS, HeadOptions
 from gatlabel.options import Options, choice, group, option
-from gatlabel.training.options import RECIPES, OptimizerOptions, RecipeOptions, RunOptions
+from gatlabel.training.options import RECIPES, RecipeOptions, RunOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,41 @@
+"""Balancing of the losses of several tasks that share an encoder.
+
+Tasks differ in the size of their losses and may pull the shared features in different directions.
+A balancer turns the losses of one batch into the one loss that is sent back:
+
+- ``equal`` and ``fixed`` weigh by constants. With tuned weights this is hard to beat (Kurin et al.,
+  "In Defense of the Unitary Scalarization", NeurIPS 2022); compare everything else with it.
+- ``uncertainty``, ``dwa``, ``famo`` and ``gradnorm`` learn or compute one weight per task.
+- the rest (``upgrad``, ``mgda``, ``pcgrad``, …) combine the tasks' gradients at the shared features
+  (the upper bound of Sener and Koltun, NeurIPS 2018): one backward pass through the encoder.
+
+A task without a target in the batch is left out before anything is computed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.engine.balancing.aggregation import Aggregation
+    from gatlabel.engine.balancing.base import Balancer
+    from gatlabel.engine.balancing.famo import Famo
+    from gatlabel.engine.balancing.gradnorm import GradNorm
+    from gatlabel.engine.balancing.table import BALANCERS, create_balancer
+    from gatlabel.engine.balancing.weights import AveragedRates, FixedWeights, Uncertainty
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
+
+__all__ = [
+    "BALANCERS",
+    "Aggregation",
+    "AveragedRates",
+    "Balancer",
+    "Famo",
+    "FixedWeights",
+    "GradNorm",
+    "Uncertainty",
+    "create_balancer",
+]
