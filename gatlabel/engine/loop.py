@@ -48,6 +48,7 @@ def train(
     model.train()
     steps = 0
     for epoch in range(epochs):
+        objective.begin_epoch(model, epoch, epochs)
         for batch in batches(epoch):
             loss = objective.total(objective.step(model, batch, epoch))
             optimizer.zero_grad(set_to_none=True)

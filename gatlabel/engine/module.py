@@ -112,8 +112,9 @@ class TrainingModule(pl.LightningModule):
             self._sizes.pop()
 
     def on_train_epoch_start(self) -> None:
-        """Forgets the losses of the last epoch."""
+        """Forgets the losses of the last epoch, and begins one of the objective."""
         self._losses, self._sizes = [], []
+        self.objective.begin_epoch(self.model, self.current_epoch, self.trainer.max_epochs or 1)
         self.guard.begin_epoch()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:

@@ -57,6 +57,15 @@ class Objective(nn.Module, ABC):
     def prepare(self, model: Network, validation: DataLoader[Any]) -> None:
         """Called once before training begins, with the loader of validation batches."""
 
+    def begin_epoch(self, model: Network, epoch: int, epochs: int) -> None:
+        """Called before the first batch of an epoch.
+
+        Args:
+            model: In training mode.
+            epoch: The one that begins, counted from 0.
+            epochs: Number of all.
+        """
+
     def end_step(self, model: Network, batch: Batch, epoch: int) -> None:
         """Called after the optimiser's step, with the random state of :meth:`step`."""
 

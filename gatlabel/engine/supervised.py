@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from gatlabel.batch import Batch
@@ -15,9 +15,13 @@ from gatlabel.engine.completing import Completing
 from gatlabel.engine.nonfinite import DivergedError
 from gatlabel.engine.objectives import Objective
 from gatlabel.errors import InputError
+from gatlabel.losses import set_progress
 from gatlabel.missing import Completion
 from gatlabel.model import Network
 from gatlabel.tasks import Task
+
+#: From inputs and targets of a batch to other targets.
+Teacher = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 
 class Supervised(Objective):
@@ -30,6 +34,8 @@ class Supervised(Objective):
     Args:
         completions: By task: gives its targets, by the positions of the images, instead of the
             batches; it learns the outputs of every epoch, and checkpoints hold its state.
+        teachers: By task: from inputs and targets of a batch to the targets to train on, which
+            another model has changed (distillation).
         weights: Weight of the losses of each task, at least 0; 1 where it is left out.
         balancer: Makes one loss of those of all tasks, instead of their sum.
 
@@ -52,6 +58,7 @@ class Supervised(Objective):
         self,
         *,
         completions: Mapping[str, Completion] | None = None,
+        teachers: Mapping[str, Teacher] | None = None,
         weights: Mapping[str, float] | None = None,
         balancer: Balancer | None = None,
     ) -> None:
@@ -62,6 +69,7 @@ class Supervised(Objective):
             if not 0 <= weight < float("inf"):
                 raise InputError(f"weight {weight} of task {name!r}: give a number from 0 up")
         self.completing = {name: Completing(own) for name, own in (completions or {}).items()}
+        self.teachers = dict(teachers or {})
         self.weights = dict(weights or {})
         self.balancer = balancer
         # of the last step, for the balancer: features, and tasks with a target in the batch
@@ -80,7 +88,12 @@ class Supervised(Objective):
             InputError: If weights, completions or the balancer are for other tasks.
         """
         self._tasks = model.tasks
-        given = [*self.weights, *self.completing, *getattr(self.balancer, "tasks", ())]
+        given = [
+            *self.weights,
+            *self.completing,
+            *self.teachers,
+            *getattr(self.balancer, "tasks", ()),
+        ]
         for name in given:
             if name not in self._tasks:
                 raise InputError(
@@ -91,6 +104,12 @@ class Supervised(Objective):
         if self.balancer is not None and self.ranks is not None:
             ranks = self.ranks
             self.balancer.total = lambda value: ranks.mean(value) * ranks.size
+
+    def begin_epoch(self, model: Network, epoch: int, epochs: int) -> None:
+        """Tells losses that change how far training is."""
+        for task in model.tasks.values():
+            if isinstance(task.loss, nn.Module):
+                set_progress(task.loss, epoch / (epochs or 1), epoch)
 
     def step(self, model: Network, batch: Batch, epoch: int) -> dict[str, Tensor]:
         """Returns the losses: by task, and ``task/1`` and so on for those of parts of a head."""
@@ -133,6 +152,8 @@ class Supervised(Objective):
         for name, completing in self.completing.items():
             device = next(iter(batch.targets.values())).device
             found[name] = completing.targets(batch.index, device)
+        for name, teacher in self.teachers.items():
+            found[name] = teacher(batch.inputs, found[name])
         return found
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatlabel.batch import FEATURES, LABELS, Batch
 from gatlabel.engine.loop import train
@@ -63,6 +63,7 @@ class Features:
 def fit_head(
     head: Head, features: Features, targets: Tensor, options: FitOptions, seed: int,
     completion: Completion | None = None, start: Starter | None = None,
+    loss: nn.Module | None = None,
 ) -> float:  # fmt: skip
     """Trains a head in place; afterwards it holds the averaged weights, in evaluation mode.
 
@@ -80,6 +81,7 @@ def fit_head(
             (:func:`completed_start`). Labels share as in the head
             (:meth:`LinearInit.mixing_matrix`); in one that cannot, as the graph says that unknown
             targets are completed by. If left out, the head starts as it is and is held to zero.
+        loss: What is minimised; binary cross-entropy by default.
 
     Returns:
         Seconds that it took, the start apart.
@@ -115,7 +117,7 @@ def fit_head(
 
     names = head.labels or [str(number) for number in range(head.out_features)]
     train(
-        Model({}, [MultiLabelTask(LABELS, names, head)]),
+        Model({}, [MultiLabelTask(LABELS, names, head, loss)]),
         Supervised(),
         batches_of,
         optimizer,

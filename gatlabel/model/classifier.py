@@ -99,7 +99,7 @@ class MultiLabelClassifier(Network):
         self.encoder = encoder.to(memory_format=torch.channels_last)
         self.head, self.graph = head, graph
         # in a tuple: no part of the model, whose weights are saved
-        self._loss: tuple[Loss] = (BCELoss(),)
+        self._loss: tuple[Loss | None] = (None,)
         self.pooling_name = pooling
         self.pool: nn.Module
         if head.needs_map:
@@ -120,8 +120,13 @@ class MultiLabelClassifier(Network):
 
     @property
     def loss(self) -> Loss:
-        """The loss of the only task, ``labels``."""
-        return self._loss[0]
+        """The loss of the only task, ``labels``; binary cross-entropy where none was set."""
+        return self._loss[0] or BCELoss()
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether a loss was set."""
+        return self._loss[0] is not None
 
     def set_loss(self, loss: Loss) -> None:
         """Changes the loss of the only task; see :class:`~gatlabel.tasks.Task`."""

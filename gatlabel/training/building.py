@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,6 @@ from gatlabel.nn import HEADS
 from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.given import Given
-from gatlabel.training.losses import make_loss
 
 
 def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
@@ -41,9 +41,11 @@ def build_completion(
     """
     if unknown == "ignore":
         return None
-    options = {}
+    options: dict[str, Any] = {}
     if unknown == "complete" and config.missing.similarity_weight is not None:
         options["similarity_weight"] = config.missing.similarity_weight
+    if unknown == "pseudo":
+        options["by_graph"] = config.missing.pseudo_by_graph
     return make_completion(unknown, targets, graph, **options)
 
 
@@ -81,7 +83,8 @@ def build_model(
     )
     if graph.base_rates is not None:
         model.head.init_bias(graph.base_rates)
-    model.set_loss(given.loss or make_loss(config))
+    if given.loss is not None:
+        model.set_loss(given.loss)
     freeze_parts(model, config)
     return model
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gatlabel.batch import LABELS
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from gatlabel.batch import IMAGE, LABELS
 from gatlabel.engine import fitting
 from gatlabel.engine.callbacks import WriteRows
 from gatlabel.engine.checkpoints import Checkpoint, Log
@@ -21,6 +24,8 @@ from gatlabel.interruptions import Signals
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.losses import loss_for
+from gatlabel.training.teacher import Teacher
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -51,9 +56,36 @@ def spec_of(config: TrainConfig) -> FitSpec:
     )
 
 
-def objective_of(completion: Completion | None) -> Supervised:
-    """Returns the objective of a multi-label classifier, whose unknown targets are completed."""
-    return Supervised(completions={} if completion is None else {LABELS: completion})
+def objective_of(
+    config: TrainConfig, labels: Sequence[str], completion: Completion | None
+) -> Supervised:
+    """Returns the objective of a multi-label classifier.
+
+    Args:
+        config: The options, which may name a teacher.
+        labels: The labels.
+        completion: Gives the targets of unknown labels.
+    """
+    completions = {} if completion is None else {LABELS: completion}
+    teacher = Teacher.load(config.distillation, labels)
+    if teacher is None:
+        return Supervised(completions=completions)
+
+    def taught(inputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
+        return teacher.mixed(inputs[IMAGE], targets)
+
+    return Supervised(completions=completions, teachers={LABELS: taught})
+
+
+def set_loss(
+    model: MultiLabelClassifier,
+    config: TrainConfig,
+    loader: DataLoader[Any],
+    completion: Completion | None,
+) -> None:
+    """Gives a model the loss that the options name, unless it was given another from Python."""
+    if not model.has_loss:
+        model.set_loss(loss_for(config, loader, completion, model.labels))
 
 
 def module_of(
@@ -63,7 +95,7 @@ def module_of(
     completion: Completion | None = None,
 ) -> TrainingModule:
     """Returns what the engine trains in a run, for steps outside of a run."""
-    objective = objective_of(completion)
+    objective = objective_of(config, tuple(model.tasks[LABELS].outputs), completion)
     return TrainingModule(model, objective, optimizer_of(config), spec_of(config), steps_per_epoch)
 
 
@@ -108,10 +140,11 @@ def fit(
     Raises:
         InputError: As the engine's.
     """
+    set_loss(model, config, loaders[0], completion)
     return fitting.fit(
         model,
         loaders,
-        objective_of(completion),
+        objective_of(config, model.labels, completion),
         optimizer_of(config),
         spec_of(config),
         checkpoints=checkpoints,

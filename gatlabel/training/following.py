@@ -28,7 +28,6 @@ from gatlabel.training.comparing import run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
 from gatlabel.training.fitting import fit
-from gatlabel.training.losses import make_loss
 from gatlabel.training.recipes import config_from
 
 FOLLOWER = __name__  # the module that further processes run
@@ -111,7 +110,6 @@ def _train(ranks: Ranks) -> None:
     if completion is not None:
         completion.load_state_dict(state)
     freeze_parts(model, config)
-    model.set_loss(make_loss(config))
     for name, part in model.named_modules():
         part.training = name in work["training"]
     for name, parameter in model.named_parameters():

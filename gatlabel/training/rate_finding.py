@@ -25,7 +25,7 @@ from gatlabel.errors import InputError
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.fitting import module_of
+from gatlabel.training.fitting import module_of, set_loss
 from gatlabel.training.probing import Probe
 from gatlabel.training.ramp import WINDOW, Ramp
 
@@ -126,7 +126,9 @@ def ramp(
         raise InputError(f"steps={steps}: a ramp needs at least {WINDOW}")
     device = choose_device(config.run.device)
     with _same_random_state(device), closing(_epochs(loader)) as batches:
-        module = module_of(copy.deepcopy(model), config, len(loader), completion).to(device)
+        copied = copy.deepcopy(model)
+        set_loss(copied, config, loader, completion)
+        module = module_of(copied, config, len(loader), completion).to(device)
         trainee = _Trainee(module)
         with trainee.precision:
             probe = Probe(module, batches, max(1, len(loader) // 2))

@@ -38,6 +38,8 @@ N, D, L, B = 160, 6, 4, 16
 class FeatureModel(Network):
     """A head on features that stand for images."""
 
+    has_loss = True  # binary cross-entropy
+
     def __init__(self) -> None:
         super().__init__()
         self.head = LinearHead(D, L)

@@ -1,4 +1,4 @@
-"""From which probability a label counts as present."""
+"""The thresholds that a caller gives: probabilities from which labels count as present."""
 
 from __future__ import annotations
 

@@ -1,19 +1,20 @@
 """What could edges add at most to a conditioned head, where the truth is known?
 
     python benchmarks/studies/claims.py conditioned-scenes   # hours: trains the heads
-    python benchmarks/studies/company_ceiling.py             # a minute
+    python benchmarks/studies/context_ceiling.py             # a minute
 
-Takes the logits by sight of the trained conditioned heads of that claim (their graph is cut) on the
-reported scenes, and lets company at them as the head does, with couplings from elsewhere:
+Takes the unary logits of the trained conditioned heads of that claim (edges ablated) on the
+reported scenes, and adds context as the head does, with couplings from elsewhere:
 
 - of the very Ising model that the label sets were drawn from, all of them or only those on the
-  head's edges: what perfect knowledge of the graph is worth to eyes like these;
+  head's edges: what perfect knowledge of the graph is worth for these unary logits;
 - found in the training labels by logistic regressions on the head's edges, and on random edges;
 - the same true couplings added to the logits instead (mean field without a second cause), which
   also moves labels that are plainly seen, at the best of four strengths, chosen on these very
   images.
 
-Writes benchmarks/results/company-ceiling.json: gains over sight in points of mAP, a number a seed.
+Writes benchmarks/results/context-ceiling.json: gains over the unary logits in points of mAP, one
+number per seed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from gatlabel.missing.evidence import neighbour_weights
 from gatlabel.nn.heads.noisy_or import noisy_or
 
 STUDY = STUDIES["conditioned-scenes"]
-GRAPH, STEPS, UNSEEN = "npmi:top_k=10", 2, 0.5
+GRAPH, STEPS, MISS_RATE = "npmi:top_k=10", 2, 0.5
 STRENGTHS = (0.15, 0.3, 0.6, 1.0)
 
 
@@ -60,25 +61,25 @@ def regressed(targets: Tensor, rates: Tensor, graph: LabelGraph) -> Tensor:
     return found
 
 
-def in_this_company(sight: Tensor, couplings: Tensor, rates: Tensor) -> Tensor:
+def with_context(unary: Tensor, couplings: Tensor, rates: Tensor) -> Tensor:
     """As :class:`gatlabel.nn.ConditionedHead` has it, without attention."""
-    usual, logits = rates.logit(), sight
+    prior, logits = rates.logit(), unary
     for _ in range(STEPS):
-        company = usual + (logits.sigmoid() - rates) @ couplings
-        logits = noisy_or(sight, company, usual, UNSEEN)
+        context = prior + (logits.sigmoid() - rates) @ couplings
+        logits = noisy_or(unary, context, prior, MISS_RATE)
     return logits
 
 
-def added(sight: Tensor, couplings: Tensor, rates: Tensor) -> Tensor:
-    """Mean field: company moves every logit alike."""
-    logits = sight
+def added(unary: Tensor, couplings: Tensor, rates: Tensor) -> Tensor:
+    """Mean field: context moves every logit alike."""
+    logits = unary
     for _ in range(STEPS):
-        logits = sight + (logits.sigmoid() - rates) @ couplings
+        logits = unary + (logits.sigmoid() - rates) @ couplings
     return logits
 
 
 def study(folder: Path) -> tuple[list[float], dict[str, list[float]]]:
-    """Returns the mAP by sight in points, a number a seed, and the gains."""
+    """Returns the mAP of the unary logits in points, one number per seed, and the gains."""
     store = Store(folder)
     store.load()
     config = make_config(STUDY.kind, **STUDY.options).train
@@ -96,27 +97,27 @@ def study(folder: Path) -> tuple[list[float], dict[str, list[float]]]:
     def points(logits: Tensor) -> float:
         return 100 * mean_average_precision(logits, judged).value
 
-    cut, by_sight, gains = Method("conditioned", GRAPH, "ablated"), [], {}
+    cut, of_unary, gains = Method("conditioned", GRAPH, "ablated"), [], {}
     for seed in sorted(s for method, _, s in store.runs if method == cut):
-        sight = torch.from_numpy(store.read_scores((cut, Condition(), seed)))
-        by_sight.append(points(sight))
+        unary = torch.from_numpy(store.read_scores((cut, Condition(), seed)))
+        of_unary.append(points(unary))
         random = with_edges(graph, "random", counts, seed)
         ways = {
-            "true couplings": in_this_company(sight, true, rates),
-            "true couplings on the head's edges": in_this_company(sight, true * mask(graph), rates),
-            "regressed on the head's edges": in_this_company(
-                sight, regressed(targets, rates, graph), rates
+            "true couplings": with_context(unary, true, rates),
+            "true couplings on the head's edges": with_context(unary, true * mask(graph), rates),
+            "regressed on the head's edges": with_context(
+                unary, regressed(targets, rates, graph), rates
             ),
-            "regressed on random edges": in_this_company(
-                sight, regressed(targets, rates, random), rates
+            "regressed on random edges": with_context(
+                unary, regressed(targets, rates, random), rates
             ),
             "true couplings, added": max(
-                (added(sight, k * true, rates) for k in STRENGTHS), key=points
+                (added(unary, k * true, rates) for k in STRENGTHS), key=points
             ),
         }
         for name, logits in ways.items():
-            gains.setdefault(name, []).append(round(points(logits) - by_sight[-1], 3))
-    return [round(value, 3) for value in by_sight], gains
+            gains.setdefault(name, []).append(round(points(logits) - of_unary[-1], 3))
+    return [round(value, 3) for value in of_unary], gains
 
 
 def main() -> None:
@@ -125,11 +126,11 @@ def main() -> None:
     place = Path("runs") / "claims" / "conditioned-scenes"
     parser.add_argument("folder", type=Path, nargs="?", default=place)
     torch.set_num_threads(1)
-    by_sight, gains = study(parser.parse_args().folder)
-    print(f"by sight: {np.mean(by_sight):.2f} over {len(by_sight)} seeds")
+    of_unary, gains = study(parser.parse_args().folder)
+    print(f"unary logits: {np.mean(of_unary):.2f} over {len(of_unary)} seeds")
     for name, values in gains.items():
         print(f"{name}: {np.mean(values):+.2f} ({min(values):+.2f} to {max(values):+.2f})")
-    write_result("company-ceiling", {"mAP by sight": by_sight, "gains, points": gains})
+    write_result("context-ceiling", {"mAP of unary logits": of_unary, "gains, points": gains})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What is it worth that labels which are alike share classifiers, and which graphs say who is?
+"""What do shared classifiers of similar labels gain, and which graphs tell who is similar?
 
-    python benchmarks/studies/kin.py --shared ../shared    # a quarter of an hour on one core
+    python benchmarks/studies/shared_classifiers.py --shared ../shared  # 15 minutes, one core
 
 Ridge regression in closed form, its penalty by leave-one-out, on frozen EfficientNet-Lite0
 features of photographs (224 pixels), learned from the training images and reported on the others,
@@ -12,12 +12,12 @@ to labels on their own, in points, a number a draw:
   presences, less for others (``weights_by_presences``);
 - ``names 5, share s``: other shares; ``names 5, for all``: 0.5 for labels with many presences too;
 - ``random``, ``permuted``: the edges of ``names 5`` rewired, or between other labels;
-- ``conditional``, ``npmi``, ``svd 5``: the same share from labels in company, counted on what is
+- ``conditional``, ``npmi``, ``svd 5``: the same share from co-occurring labels, counted on what is
   learned from;
 - ``names 5: 1-2 known`` and so on: the same as ``names 5``, over labels of which so many presences
   are known to learn from (none where there is no such label).
 
-Writes benchmarks/results/kin.json.
+Writes benchmarks/results/shared-classifiers.json.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def graphs(counts: Cooccurrence, words: Path, seed: int) -> dict[str, tuple[Labe
         found[f"names 5, share {share}"] = names, share
     found["random"] = counts.graph("random", base=names, seed=seed), 0.5
     found["permuted"] = permuted(names, seed), 0.5
-    for company in ("conditional", "npmi"):
-        found[company] = counts.graph(company), 0.5
+    for variant in ("conditional", "npmi"):
+        found[variant] = counts.graph(variant), 0.5
     found["svd 5"] = counts.graph("knn", vectors="svd", k=5), 0.5
     presences = torch.from_numpy(counts.label_counts)
     found = {
@@ -106,8 +106,8 @@ def one_draw(
     known = (targets == 1).sum(0)
     counts = Cooccurrence.from_targets(targets.numpy(), names)
     for name, (graph, share) in graphs(counts, words, seed).items():
-        kin = ClassifierMixing(graph.edge_index, graph.edge_weight, len(names), share)
-        gained = points(kin.matrix()) - alone
+        mixing = ClassifierMixing(graph.edge_index, graph.edge_weight, len(names), share)
+        gained = points(mixing.matrix()) - alone
         found[name] = mean(gained)
         if name in ("names 5", ALIKE):
             for group, (low, high) in GROUPS.items():
@@ -163,7 +163,7 @@ def main() -> None:
                 shown = ", ".join(f"{k} {np.mean(v):+.2f}" for k, v in values.items() if v)
                 way = ", exchanged" if exchanged else ""
                 print(f"{name}{way}, {fraction:.0%}, {hidden:.0%} hidden: {shown}", flush=True)
-    write_result("kin", {"draws": given.draws, "rows": rows})
+    write_result("shared-classifiers", {"draws": given.draws, "rows": rows})
 
 
 if __name__ == "__main__":
