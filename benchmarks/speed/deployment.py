@@ -32,7 +32,6 @@ from gatlabel import MultiLabelClassifier
 from gatlabel.data import FileImages, read_csv
 from gatlabel.deploy import export_model
 from gatlabel.deploy.quantization import Quantization, quantize
-from gatlabel.errors import InputError
 from gatlabel.experiments.environment import environment
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence

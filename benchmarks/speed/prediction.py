@@ -145,9 +145,7 @@ def main() -> None:
             },
             2 if options.quick else 5,
         )
-        result["loop"] = against(
-            "1,000 images", times["Predictor.stream"], times["bare loop"], 1.0
-        )
+        result["loop"] = against("1,000 images", times["Predictor.stream"], times["bare loop"], 1.0)
         print(json.dumps(result["loop"], indent=1, default=str))
         broken = place / "broken.jpg"
         broken.write_bytes(photos[0].read_bytes()[:400])
@@ -165,7 +163,9 @@ def main() -> None:
         ]
         print(result["interrupted"])
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    result["processor_seconds_in_all"] = round(usage.ru_utime + usage.ru_stime + time.process_time())
+    result["processor_seconds_in_all"] = round(
+        usage.ru_utime + usage.ru_stime + time.process_time()
+    )
     if not options.quick:
         write_json(RESULTS / "prediction.json", result)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gatlabel.baselines.classical.options import CLASSICAL
+from gatlabel.engine.launchers import refuse_several_processes
 from gatlabel.experiments.config import BenchmarkConfig
 from gatlabel.experiments.dataset_result import compute
 from gatlabel.experiments.environment import environment
@@ -36,7 +37,6 @@ from gatlabel.experiments.tuning import (
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn.options import Linear
-from gatlabel.training.launchers import refuse_several_processes
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
 
 TUNING_SEED = 1000  # tuning runs have seeds of their own, from here

@@ -15,7 +15,7 @@ from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
 from gatlabel.options import find, flat
-from gatlabel.training.checkpoints import Log
+from gatlabel.engine.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.starting import features
 

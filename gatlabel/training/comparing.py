@@ -21,6 +21,7 @@ from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.evidence import validation_evidence
 from gatlabel.training.fitting import fit
+from gatlabel.training.given import Given
 from gatlabel.training.settling import settle
 from gatlabel.training.starting import start_in_closed_form
 
@@ -33,7 +34,12 @@ def run_completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -
 
 
 def baselines_of(
-    config: TrainConfig, splits: DataSplits, graph: LabelGraph, split: str, say: Say
+    config: TrainConfig,
+    splits: DataSplits,
+    graph: LabelGraph,
+    split: str,
+    say: Say,
+    given: Given | None = None,
 ) -> list[Baseline]:
     """Trains the linear head alike and asks the oracle, where that is wanted and possible.
 
@@ -43,6 +49,7 @@ def baselines_of(
         graph: The label graph of the run.
         split: The split to evaluate on.
         say: Called with plain sentences about what is going on.
+        given: What was given from Python.
     """
     wanted = config.run.compare == "yes" or (
         config.run.compare == "auto" and config.data.name == "scenes"
@@ -60,7 +67,7 @@ def baselines_of(
         head = {"head": Linear(start=start), "run.keep": keep, "run.patience": 0}
         alike = config.with_options(head)
         torch.manual_seed(config.run.seed)
-        model = build_model(alike, graph)
+        model = build_model(alike, graph, given=given)
         completion = run_completion(config, splits, graph)
         if start == "ridge":
             start_in_closed_form(model, alike, splits, completion, say)

@@ -11,12 +11,13 @@ from gatlabel.baselines.classical.options import CLASSICAL
 from gatlabel.data.options import DATA, DataOptions, ImageOptions
 from gatlabel.decisions.options import DecisionOptions
 from gatlabel.encoders.options import EncoderOptions
+from gatlabel.engine.options import OptimizerOptions
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.options import LOSSES, DistillationOptions, LossOptions
 from gatlabel.missing.options import MissingOptions
 from gatlabel.nn.options import HEADS, HeadOptions
 from gatlabel.options import Options, choice, group, option
-from gatlabel.training.options import RECIPES, OptimizerOptions, RecipeOptions, RunOptions
+from gatlabel.training.options import RECIPES, RecipeOptions, RunOptions
 
 #: A run's head is a network, or a classical method on frozen features.
 MODEL_HEADS: Mapping[str, type[Options]] = ChainMap(cast(Any, HEADS), cast(Any, CLASSICAL))

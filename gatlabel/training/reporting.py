@@ -13,6 +13,7 @@ from gatlabel.data import DataSplits
 from gatlabel.decisions.decision import Decision
 from gatlabel.decisions.wording import describe
 from gatlabel.devices import choose_device
+from gatlabel.engine.fitting import precision_of
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GraphAblatable
@@ -20,7 +21,7 @@ from gatlabel.report import Baseline, LabelResult, ReportContent
 from gatlabel.training.classical import description_of, is_classical
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation
-from gatlabel.training.fitting import precision_of
+from gatlabel.training.fitting import spec_of
 
 
 def protocol_of(
@@ -47,7 +48,7 @@ def protocol_of(
         "weights": _weights(config) if trained else _closed_form(config),
         "encoder": f"{config.encoder.text}, weights {config.encoder.weights or 'random'}",
         "seed": str(config.run.seed),
-        "device": f"{device.type} ({name}), precision {precision_of(config)}",
+        "device": f"{device.type} ({name}), precision {precision_of(spec_of(config))}",
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
     }
 

@@ -13,6 +13,7 @@ from gatlabel.baselines.similarity import (
     choose_similarity,
 )
 from gatlabel.baselines.similarity.assembly import Used, assembled
+from gatlabel.engine.checkpoints import Log
 from gatlabel.errors import MissingExtraError, unknown_choice
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.node_features import resolve
@@ -27,7 +28,6 @@ from gatlabel.nn.options import (
     HeadOptions,
     SharedClassifiers,
 )
-from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.label_vectors import kept_name_vectors
 

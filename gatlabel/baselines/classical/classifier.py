@@ -23,7 +23,7 @@ from gatlabel.baselines.classical.options import CLASSICAL, ClassicalOptions
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import atomic_folder, read_json, write_json
-from gatlabel.model_file import MOST, USUAL_WIDTH
+from gatlabel.model.head_file import MOST, USUAL_WIDTH
 from gatlabel.nn import Head, LinearHead
 from gatlabel.nn.heads.fitted.base import FittedHead
 from gatlabel.nn.heads.table import FITTED_HEADS
