@@ -1,8 +1,8 @@
-"""``model.json``: what a saved model is, read as data that nobody has to trust.
+"""``model.json``: the description of a saved model, read as untrusted data.
 
-A folder of weights is made by anyone. Nothing in it may name another file, start a download or make
-an object of a size that its weights do not have; so every value is checked for type and range here,
-and none reaches a function that reads names of files.
+Anyone can create a folder of weights. Nothing in it may refer to another file, start a download or
+create an object larger than its weights. The type and range of every value are therefore checked
+here, and no value is passed to a function that reads files.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from gatlabel.values import finite_number, line_of_text, shown, truth_value, who
 
 FORMAT = "gatlabel-model-1"
 FILE = "model.json"
-MOST = 2**16  # of any width, number of heads or layers
-USUAL_WIDTH = 2**12  # a width below it may leave no trace in the weights
-MOST_STEPS = 1000  # of a head's iterations: each is a loop of Python
-#: Kinds of annotations that a value of JSON can have.
+MOST = 2**16  # limit of widths, and of the numbers of heads and layers
+USUAL_WIDTH = 2**12  # smaller widths need not occur in the weights
+MOST_STEPS = 1000  # limit of a head's iterations, a Python loop
+#: Annotations that a JSON value can have.
 _KINDS = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
 
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What ``model.json`` says.
+    """The contents of ``model.json``.
 
     Attributes:
         labels: The L label names, in the order of the logits.
-        encoder: What makes the encoder again, without weights.
+        encoder: The description of the encoder, without weights.
         head: Name of the head in :data:`gatlabel.nn.HEADS`.
-        in_features: Feature width D that the head takes.
-        head_options: Its other options, as primitives.
-        vectors: Width and trainability of the label vectors, which are in the weights; ``None``
-            for a head without.
+        in_features: Feature width D of the head.
+        head_options: Its other options, as JSON values.
+        vectors: Width and trainability of the label vectors, which are in the weights; ``None`` for
+            a head without.
         pooling: Name of the pooling.
-        resize: How whole images are brought to size.
+        resize: How whole images are resized.
         image_size: Side of the images in pixels.
     """
 
@@ -66,8 +66,8 @@ def read_model_file(folder: Path) -> ModelDescription:
     """Reads ``model.json`` of a folder.
 
     Raises:
-        InputError: If it is missing, of another format, or a value is not what it should be; the
-            message names file and value.
+        InputError: If it is missing, has another format, or a value is invalid; the message names
+            file and value.
     """
     path = folder / FILE
     require_file(path, "model description")
@@ -116,13 +116,13 @@ def _choice(value: Any, name: str, known: Mapping[str, Any] | tuple[str, ...]) -
 
 
 def _vectors(value: Any) -> tuple[int, bool] | None:
-    """Reads the description of label vectors; a name or a path of others is refused."""
+    """Reads the description of label vectors; names and paths are refused."""
     if value is None:
         return None
     if not isinstance(value, dict) or set(value) != {"width", "trainable"}:
         raise InputError(
-            f"head.node_features={shown(value)}: the vectors of labels are in the weights, and "
-            "only their width and whether they are trainable is said here"
+            f"head.node_features={shown(value)}: label vectors are in the weights; only their "
+            "width and whether they are trainable may be given"
         )
     return (
         whole_number(value["width"], "head.node_features.width", 1, MOST),
@@ -131,7 +131,7 @@ def _vectors(value: Any) -> tuple[int, bool] | None:
 
 
 def _head_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks options against the annotations of the head's own arguments."""
+    """Checks options against the annotations of the head's constructor."""
     parameters = inspect.signature(HEADS[kind]).parameters
     found = {}
     for name, value in options.items():
@@ -142,7 +142,7 @@ def _head_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _option(name: str, value: Any, annotation: str) -> Any:
-    """Checks one value of JSON by an annotation as it is written in the source."""
+    """Checks a JSON value against an annotation as written in the source."""
     kinds = [_KINDS.get(part.strip()) for part in annotation.split("|")]
     if value is None and type(None) in kinds:
         return None
@@ -158,11 +158,11 @@ def _option(name: str, value: Any, annotation: str) -> Any:
 
 
 def primitive(name: str, value: Any) -> Any:
-    """Checks a value that may be a list or table of numbers, texts and truth values.
+    """Checks a value that may be a list or table of numbers, texts and booleans.
 
     Raises:
-        InputError: If a number is too large or not finite, or it is nested deeper than a table of
-            lists.
+        InputError: If a number is too large or not finite, or it is nested more deeply than a table
+            of lists.
     """
     return _primitive(name, value, depth=3)
 
@@ -187,14 +187,14 @@ def _primitive(name: str, value: Any, depth: int) -> Any:
 
 
 def check_sizes(described: ModelDescription, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuses sizes that the weights cannot have, before memory for them is asked for.
+    """Refuses sizes that the weights cannot have, before memory is allocated.
 
     Args:
-        described: What ``model.json`` says.
+        described: The contents of ``model.json``.
         shapes: The shapes of the saved tensors by name.
 
     Raises:
-        InputError: The message names the value.
+        InputError: If a size is impossible; the message names the value.
     """
     widest = max([USUAL_WIDTH, *(size for shape in shapes.values() for size in shape)])
     sizes = {f"head.{name}": value for name, value in described.head_options.items()}
@@ -203,7 +203,7 @@ def check_sizes(described: ModelDescription, shapes: Mapping[str, tuple[int, ...
     for name, value in _whole_numbers(sizes):
         most = max(len(shapes), 1) if name.endswith("layers") else widest
         if value > most:
-            raise InputError(f"{name}={value}: the weights hold nothing of that size")
+            raise InputError(f"{name}={value}: no weights have that size")
 
 
 def _whole_numbers(options: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -217,11 +217,11 @@ def _whole_numbers(options: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 def check_companions(folder: Path, labels: LabelSet) -> None:
-    """Checks that the other files of a run folder are of the model's labels, in its order.
+    """Checks that the other files of a run folder have the model's labels, in its order.
 
     Raises:
-        InputError: If ``labels.json`` or ``counts.json`` is there and is of others: files of two
-            runs. The message names both files.
+        InputError: If ``labels.json`` or ``counts.json`` exists with other labels, so that files of
+            two runs are mixed. The message names both files.
     """
     for file, what in (("labels.json", "label file"), ("counts.json", "co-occurrence file")):
         path = folder / file
@@ -239,13 +239,13 @@ def check_companions(folder: Path, labels: LabelSet) -> None:
 
 
 def refuse_other_labels(theirs: LabelSet, ours: LabelSet, other: str, own: str) -> None:
-    """Refuses labels of one file or part that are not those of another, in its order.
+    """Raises the error for labels of one file or part that differ from those of another.
 
     Args:
         theirs: The labels of ``other``.
-        ours: Those that are wanted.
-        other: Whose labels they are, for the message.
-        own: Whose labels are wanted, for the message.
+        ours: The expected labels.
+        other: Owner of ``theirs``, for the message.
+        own: Owner of ``ours``, for the message.
 
     Raises:
         InputError: Always; the message names the first difference.
