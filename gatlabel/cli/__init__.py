@@ -31,11 +31,13 @@ USAGE = """\
 usage: gatlabel COMMAND [options]
 
   train      train a model; without options, on the built-in scenes
-  evaluate   evaluate a trained run on a split or on other data
+  evaluate   evaluate a trained run or a bundle on a split or on other data
+  decide     choose thresholds and calibration of a trained run
   predict    label images with a trained run or an exported bundle
   export     write a trained run as ONNX or as a program of torch.export
   graph      build, show or compare label graphs
-  explain    what each edge of a trained run's label graph lent and did
+  explain    heat maps and neighbours of an image, or contributions of a graph's edges
+  fewshot    measure how well a run learns new labels from few images
   benchmark  compare label graphs or heads, with controls and statistics
   completion print a script that completes commands and options in a shell
 
@@ -43,8 +45,8 @@ gatlabel COMMAND --help lists the options of a command; gatlabel --version print
 With --debug, any command shows where an error comes from.
 """
 COMMANDS = (
-    *("train", "evaluate", "predict", "export", "graph", "explain", "benchmark"),
-    "completion",
+    *("train", "evaluate", "decide", "predict", "export", "graph", "explain", "fewshot"),
+    *("benchmark", "completion"),
 )
 DEBUG = "--debug"
 

@@ -40,9 +40,11 @@ def completion_command(words: list[str]) -> None:
 def _commands() -> Tree:
     """The parsers of all commands, by their words."""
     from gatlabel.cli.benchmark import benchmark_parser
+    from gatlabel.cli.decide import decide_parser
     from gatlabel.cli.evaluate import evaluate_parser
     from gatlabel.cli.explain import explain_parser
     from gatlabel.cli.export import export_parser
+    from gatlabel.cli.fewshot import fewshot_parser
     from gatlabel.cli.graph import build_parser, compare_parser, show_parser
     from gatlabel.cli.predict import predict_parser
     from gatlabel.cli.summary import summary_parser
@@ -51,9 +53,11 @@ def _commands() -> Tree:
     return {
         "train": train_parser,
         "evaluate": evaluate_parser,
+        "decide": decide_parser,
         "predict": predict_parser,
         "export": export_parser,
         "explain": explain_parser,
+        "fewshot": fewshot_parser,
         "graph": {"build": build_parser, "show": show_parser, "compare": compare_parser},
         "benchmark": {
             "graphs": lambda: benchmark_parser("graphs"),

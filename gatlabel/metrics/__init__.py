@@ -24,8 +24,8 @@ instead of the scores:
     (0.656, 0.545, 'p >= 0.5')
 
 :func:`evaluate_scores` computes all metrics at once. The classes (``AveragePrecision``,
-``MeanAveragePrecision``, ``F1Scores``, ``MultiLabelReport``) accumulate batches; torchmetrics is
-imported on their first use.
+``MeanAveragePrecision``, ``AUROC``, ``F1Scores``, ``MultiLabelReport``) accumulate batches;
+torchmetrics is imported on their first use.
 """
 
 from __future__ import annotations
@@ -35,10 +35,13 @@ from typing import TYPE_CHECKING
 from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from gatlabel.metrics.agreement import ce_loss
     from gatlabel.metrics.f1 import TOP_K_RULES, F1Result, f1_scores
     from gatlabel.metrics.inputs import harden
     from gatlabel.metrics.modules import (
+        AUROC,
         AveragePrecision,
+        CEMeasure,
         F1Scores,
         MeanAveragePrecision,
         MultiLabelReport,
@@ -50,22 +53,28 @@ if TYPE_CHECKING:
         mean_average_precision,
     )
     from gatlabel.metrics.report import MetricsReport, evaluate_scores
+    from gatlabel.metrics.roc import auroc, mean_auroc
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "AP_PROTOCOLS",
+    "AUROC",
     "TOP_K_RULES",
     "AveragePrecision",
+    "CEMeasure",
     "F1Result",
     "F1Scores",
     "MeanAPResult",
     "MeanAveragePrecision",
     "MetricsReport",
     "MultiLabelReport",
+    "auroc",
     "average_precision",
+    "ce_loss",
     "evaluate_scores",
     "f1_scores",
     "harden",
+    "mean_auroc",
     "mean_average_precision",
 ]

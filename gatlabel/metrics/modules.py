@@ -10,6 +10,8 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from gatlabel.errors import InputError, unknown_choice
+from gatlabel.losses.document import Form
+from gatlabel.metrics.agreement import ce_loss
 from gatlabel.metrics.f1 import (
     F1Result,
     confusion_counts,
@@ -24,6 +26,7 @@ from gatlabel.metrics.ranking import (
     mean_average_precision,
 )
 from gatlabel.metrics.report import MetricsReport, evaluate_scores
+from gatlabel.metrics.roc import auroc
 
 
 class _Collected(Metric):
@@ -90,6 +93,41 @@ class MeanAveragePrecision(AveragePrecision):
         """Returns the mean AP over labels with positives."""
         value = mean_average_precision(*self._all(), self.protocol).value
         return torch.tensor(value, dtype=torch.float64, device=self.device)
+
+
+class CEMeasure(_Collected):
+    """:func:`gatlabel.metrics.ce_loss` of logits over all batches: a float64 scalar.
+
+    Args:
+        label_count: L.
+        form: ``"printed"``, at most 0, or ``"well_posed"``, at least 0; 0 is the best of both.
+    """
+
+    is_differentiable = False
+
+    def __init__(self, label_count: int, form: Form = "printed") -> None:
+        super().__init__(label_count)
+        self.form: Form = form
+
+    def compute(self) -> Tensor:
+        """Returns the measure."""
+        value = ce_loss(*self._all(), form=self.form, logits=True)
+        return torch.tensor(value, dtype=torch.float64, device=self.device)
+
+
+class AUROC(_Collected):
+    """:func:`gatlabel.metrics.auroc` over all batches: ``(L,)`` float64.
+
+    Args:
+        label_count: L.
+    """
+
+    higher_is_better = True
+    is_differentiable = False
+
+    def compute(self) -> Tensor:
+        """Returns the AUROC of each label, NaN where one class is missing."""
+        return auroc(*self._all())
 
 
 class MultiLabelReport(_Collected):

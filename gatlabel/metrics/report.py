@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from gatlabel.metrics.f1 import decide, f1_scores
+from gatlabel.errors import InputError
+from gatlabel.metrics.f1 import F1Result, confusion_counts, decide, f1_from_counts, f1_scores
 from gatlabel.metrics.inputs import (
     Array,
     check_scores,
@@ -19,6 +20,7 @@ from gatlabel.metrics.inputs import (
     without_absence,
 )
 from gatlabel.metrics.ranking import AP_PROTOCOLS, mean_average_precision
+from gatlabel.metrics.roc import auroc
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,24 @@ class MetricsReport:
     Attributes:
         labels: The L names.
         metrics: Flat numbers, NaN where undefined: ``mAP`` (uninterpolated), ``mAP_voc2007``,
-            ``mAP_voc2010``; ``CP CR CF1 OP OR OF1`` and ``macro_F1`` at the threshold;
-            ``top3_CF1`` etc. (three best that reach the threshold), ``top3_plain_CF1`` etc. (three
-            best); ``subset_accuracy`` (share of images with all known labels right);
-            ``hamming_loss`` (share of known entries decided wrong); ``mean_frequency`` (mean
-            frequency of the scored labels, which is the mAP of guessing). ``subset_accuracy`` and
-            ``hamming_loss`` include labels that are never known to be absent, and are NaN if no
-            entry is known to be absent.
+            ``mAP_voc2010``; ``mAUROC``; ``CP CR CF1 OP OR OF1`` and ``macro_F1`` at the threshold;
+            ``top3_CF1`` and its like (three best that reach the threshold), ``top3_plain_CF1``
+            and its like (three best); ``subset_accuracy`` (share of images whose known labels
+            are all decided right); ``hamming_loss`` (share of known entries decided wrong);
+            ``mean_frequency`` (of the scored labels: the mAP of guessing). Labels that are present
+            and never known to be absent are in the two about entries only, which are NaN where
+            nothing is known to be absent. Where decisions are given, ``decision_CP`` to
+            ``decision_OF1`` and ``decision_macro_F1`` are theirs; ``decision_miss_rate`` is the
+            mean share of an image's present labels that are missed, ``decision_false_rate`` that
+            of an image's decided labels that are absent (0 for none, both).
         ap: float64 ``(L,)``, uninterpolated; NaN without a positive or a known absence.
-        f1: float64 ``(L,)`` at the threshold; NaN without a positive or a known absence.
-        frequency: float64 ``(L,)``: share of positives among known entries; NaN if no entry is
-            known, or only presences are.
+        auroc: float64 ``(L,)``; NaN without a positive or a known absence.
+        precision: float64 ``(L,)`` of the decisions that are given, else at the threshold; NaN
+            where nothing was decided, or without a known absence.
+        recall: float64 ``(L,)`` of the same; NaN without a positive or a known absence.
+        f1: float64 ``(L,)`` of the same; NaN without a positive or a known absence.
+        frequency: float64 ``(L,)``: positives among the known; NaN where none is known, or only
+            presences are.
         positives: int64 ``(L,)``.
         known: int64 ``(L,)``: number of known entries.
         left_out: Names of labels without positives, excluded from all means over labels.
@@ -49,6 +58,9 @@ class MetricsReport:
     labels: tuple[str, ...]
     metrics: dict[str, float]
     ap: Tensor
+    auroc: Tensor
+    precision: Tensor
+    recall: Tensor
     f1: Tensor
     frequency: Tensor
     positives: Tensor
@@ -58,12 +70,15 @@ class MetricsReport:
     never_absent: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns one plain dict per label: label, ap, f1, frequency, positives, known.
+        """Returns one plain dict per label, with the values that stand per label under their names.
 
         Undefined values are ``None``, since JSON has no NaN.
         """
         columns = {
             "ap": self.ap,
+            "auroc": self.auroc,
+            "precision": self.precision,
+            "recall": self.recall,
             "f1": self.f1,
             "frequency": self.frequency,
             "positives": self.positives,
@@ -93,6 +108,8 @@ def evaluate_scores(
     *,
     threshold: float | Array = 0.5,
     k: int = 3,
+    decisions: Array | None = None,
+    decided_by: str = "the decisions given",
 ) -> MetricsReport:
     """Computes all metrics of a set of predictions.
 
@@ -103,9 +120,12 @@ def evaluate_scores(
         labels: The L names.
         threshold: One probability, or ``(L,)`` with one per label.
         k: Number of labels per image for the top-k metrics.
+        decisions: bool ``(N, L)``: decisions made in another way, which are measured too.
+        decided_by: How they were made, for the protocol.
 
     Raises:
-        InputError: As :func:`average_precision` and :func:`f1_scores`.
+        InputError: As :func:`average_precision` and :func:`f1_scores`, or if the decisions have
+            another shape.
 
     Example:
         >>> import torch
@@ -132,6 +152,8 @@ def evaluate_scores(
     for prefix, result in (("", plain), (f"top{k}_", thresholded), (f"top{k}_plain_", best)):
         metrics |= {f"{prefix}{name}": value for name, value in result.as_dict().items()}
     metrics["macro_F1"] = plain.macro_f1
+    area = auroc(score, target)
+    metrics["mAUROC"] = float(area[~area.isnan()].mean())
     known = given != -1
     decided = decide(score, given, threshold, logits=True, precision=precision_of(logits))
     wrong = (decided != (given == 1)) & known
@@ -152,6 +174,11 @@ def evaluate_scores(
         "harmonic mean; OP, OR and OF1 are pooled",
         f"top{k}: {thresholded.rule}; top{k}_plain: {best.rule}",
     ]
+    final = plain
+    if decisions is not None:
+        final, more = _decided(decisions, target, given)
+        metrics |= more if any_absent else dict.fromkeys(more, math.nan)
+        protocol.append(f"decision_*, and precision, recall and F1 of each label: {decided_by}")
     if soft:
         protocol.append(f"{soft} soft targets: present from 0.5 on")
     sides = one_sided.tolist()
@@ -168,7 +195,10 @@ def evaluate_scores(
         labels=tuple(labels),
         metrics=metrics,
         ap=ap.per_label,
-        f1=plain.f1,
+        auroc=area,
+        precision=final.precision,
+        recall=final.recall,
+        f1=final.f1,
         frequency=frequency,
         positives=positives,
         known=counts,
@@ -176,6 +206,33 @@ def evaluate_scores(
         protocol=tuple(protocol),
         never_absent=never_absent,
     )
+
+
+def _decided(decisions: Array, target: Tensor, every: Tensor) -> tuple[F1Result, dict[str, float]]:
+    """Measures decisions ``(N, L)``: per label, and as flat numbers.
+
+    Args:
+        decisions: bool ``(N, L)``.
+        target: ``(N, L)``, unknown where a label is never known to be absent.
+        every: ``(N, L)`` as given: what an image misses counts those labels too.
+    """
+    chosen = real_tensor(decisions, "decisions").to(target.device) > 0
+    if chosen.shape != target.shape:
+        raise InputError(
+            f"decisions {tuple(chosen.shape)} and targets {tuple(target.shape)} must both be (N, L)"
+        )
+    result = f1_from_counts(*confusion_counts(chosen & (target != -1), target), rule="")
+    metrics = {f"decision_{name}": value for name, value in result.as_dict().items()}
+    metrics["decision_macro_F1"] = result.macro_f1
+    present, known = every == 1, every != -1
+    seen = known.any(1)
+    for name, wrong, of in (
+        ("miss_rate", present & ~chosen, present),
+        ("false_rate", chosen & (every == 0), chosen & known),
+    ):
+        share = wrong.sum(1).double() / of.sum(1).clamp(min=1)
+        metrics[f"decision_{name}"] = float(share[seen].mean())
+    return result, metrics
 
 
 def _plain(value: float) -> float | None:

@@ -29,8 +29,18 @@ if TYPE_CHECKING:
     from gatlabel.missing.base import Completion
     from gatlabel.missing.complete import Complete
     from gatlabel.missing.constant import Ignore, Negative, Prior
+    from gatlabel.missing.pseudo import Pseudo
     from gatlabel.missing.treatments import UNKNOWN, make_completion
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
-__all__ = ["UNKNOWN", "Complete", "Completion", "Ignore", "Negative", "Prior", "make_completion"]
+__all__ = [
+    "UNKNOWN",
+    "Complete",
+    "Completion",
+    "Ignore",
+    "Negative",
+    "Prior",
+    "Pseudo",
+    "make_completion",
+]

@@ -12,6 +12,7 @@ from gatlabel.graph import LabelGraph
 from gatlabel.missing.base import Completion
 from gatlabel.missing.complete import Complete
 from gatlabel.missing.constant import Ignore, Negative, Prior
+from gatlabel.missing.pseudo import Pseudo
 from gatlabel.targets import Targets
 
 #: Treatments of unknown targets, by name.
@@ -20,6 +21,7 @@ UNKNOWN: dict[str, type[Completion]] = {
     "negative": Negative,
     "prior": Prior,
     "complete": Complete,
+    "pseudo": Pseudo,
 }
 
 
@@ -32,7 +34,7 @@ def make_completion(
         name: A key of :data:`UNKNOWN`.
         targets: ``(N, L)`` of the N training images: 0 to 1, or -1 for unknown.
         graph: The label graph; its labels are the columns of the targets, in order. Only
-            ``complete`` uses it, and only its edges, not their weights.
+                ``complete`` and ``pseudo`` use it, and only its edges, not their weights.
         **options: Options of the treatment; see :class:`Complete`.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from gatlabel.errors import InputError
 from gatlabel.options import Options, option
+from gatlabel.signatures import derived
 
 #: Values of the option ``similarity``; any other text is a choice computed by a run.
 CHOOSE, NOTHING = "auto", "none"
@@ -186,7 +187,7 @@ class Linear(LinearStart):
     name: Literal["linear"] = "linear"
 
 
-HEADS: dict[str, type[HeadOptions]] = {
+_WRITTEN: dict[str, type[HeadOptions]] = {
     "gat": GAT,
     "gatv2": GATv2,
     "gcn": GCN,
@@ -196,3 +197,7 @@ HEADS: dict[str, type[HeadOptions]] = {
     "query": Query,
     "linear": Linear,
 }
+#: By the names of ``gatlabel/nn/heads/table.py``; the others are what constructors take.
+HEADS: dict[str, type[HeadOptions]] = derived(
+    "gatlabel.nn.heads.table", "HEADS", _WRITTEN, {"LinearInit": LinearStart}, HeadOptions
+)

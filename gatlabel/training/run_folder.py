@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from gatlabel.decisions.decision import FILE as DECISIONS
 from gatlabel.errors import InputError
 from gatlabel.files import atomic_path, write_errors, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
@@ -42,6 +43,7 @@ class RunFolder:
         self.metrics = path / "metrics.json"
         self.curves = path / "metrics.csv"
         self.out_of_fold = path / "out_of_fold.npz"
+        self.decisions = path / DECISIONS
         self.report = path / "report.html"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"

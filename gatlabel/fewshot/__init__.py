@@ -1,0 +1,44 @@
+"""Learning new labels from few images, or from none, by the labels that are known.
+
+Example:
+    >>> import torch
+    >>> from gatlabel.fewshot import support_rows
+    >>> targets = torch.tensor([[1, 0], [1, 1], [1, 0], [0, 1]]).numpy()
+    >>> support_rows(targets, novel=[1], shots=2, seed=0, episode=0)
+    array([1, 3])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.fewshot.episodes import support_rows
+    from gatlabel.fewshot.evaluation import (
+        FewShotOptions,
+        FewShotResult,
+        LabelledFeatures,
+        run_episodes,
+    )
+    from gatlabel.fewshot.learners import LEARNERS, Knowledge
+    from gatlabel.fewshot.splits import LabelSplit, drawn_split, laso_split, named_split
+    from gatlabel.fewshot.strengths import Strengths
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
+
+__all__ = [
+    "LEARNERS",
+    "FewShotOptions",
+    "FewShotResult",
+    "Knowledge",
+    "LabelSplit",
+    "LabelledFeatures",
+    "Strengths",
+    "drawn_split",
+    "laso_split",
+    "named_split",
+    "run_episodes",
+    "support_rows",
+]

@@ -1,0 +1,49 @@
+"""Pooled features of a run's data, from its cache: what few-shot and active learning start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gatlabel.data import DataSplits, ImageSource
+from gatlabel.devices import choose_device
+from gatlabel.errors import InputError
+from gatlabel.features import extract
+from gatlabel.inference import on_device
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import LinearHead
+
+
+def pooled_model(model: MultiLabelClassifier) -> MultiLabelClassifier:
+    """Returns a model whose features are pooled, also where the head takes maps."""
+    if not model.head.needs_map:
+        return model
+    head = LinearHead(model.encoder.pooled_features, labels=model.labels)
+    return MultiLabelClassifier(
+        model.encoder, head, model.labels, resize=model.resize, image_size=model.image_size
+    ).eval()
+
+
+def pooled_features(
+    model: MultiLabelClassifier, source: ImageSource, cache: Path, device: str = "auto"
+) -> Tensor:
+    """Returns pooled features ``(N, D)`` of whole images, from the cache where it has them.
+
+    Raises:
+        InputError: If an image cannot be decoded, or the cache cannot be written.
+    """
+    pooled = pooled_model(model)
+    with on_device(pooled, choose_device(device)):
+        return torch.tensor(extract(pooled, source, "pooled", cache).open())
+
+
+def judged_split(splits: DataSplits, name: str | None) -> tuple[str, ImageSource]:
+    """Returns the split to judge by: the one named, else test, else val."""
+    there = {part: source for part, source in splits.items() if part != "train" and len(source)}
+    if name is None:
+        name = "test" if "test" in there else "val"
+    if name not in there:
+        raise InputError(f"the data has no split {name!r} to judge by: {', '.join(there)}")
+    return name, there[name]

@@ -1,0 +1,137 @@
+"""How strongly similar labels count: chosen on the base labels, as if they were novel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatlabel.baselines.moments import Moments
+from gatlabel.baselines.ridge import ridge_start
+from gatlabel.baselines.similarity.sources import normalised
+from gatlabel.fewshot.episodes import support_rows
+from gatlabel.fewshot.learners import Knowledge, lda, similar
+from gatlabel.fewshot.splits import with_any
+from gatlabel.metrics import average_precision
+
+#: λ of ``lda`` that are tried, in units of the features' mean square.
+PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+#: α of ``similar`` that are tried.
+WEIGHTS = (0.0, 0.1, 0.2, 0.3)
+#: A gain below so many standard errors decides nothing: groups share labels and images.
+CRITICAL = 2.0
+#: λ where there are too few base labels to choose by.
+USUAL_PENALTY = 100.0
+GROUPS = 12
+MOST_IMAGES = 4000
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """What was chosen on the base labels.
+
+    Attributes:
+        penalty: λ of ``lda``, in squared units of the features.
+        weight: α of ``similar``, by the number of shots.
+    """
+
+    penalty: float
+    weight: dict[int, float]
+
+
+@torch.no_grad()
+def choose_strengths(
+    features: Tensor,
+    targets: Tensor,
+    similarity: Tensor,
+    shots: Sequence[int],
+    novel: int,
+    *,
+    with_novel: bool = False,
+    seed: int = 0,
+) -> Strengths:
+    """Chooses the strengths of ``lda`` and ``similar`` from base labels alone.
+
+    Training images are halved. Groups of base labels play the novel ones: they are shown by K
+    images each of the first half, from which the classifiers of the other base labels come too, and
+    average precision on the second half decides. λ has the largest mean. α has the largest mean
+    gain over α = 0, times the share ``(1 − 4 / z²)₊`` that its chance over groups leaves, z being
+    the gain over its standard error.
+
+    Args:
+        features: ``(N, D)`` of the training images.
+        targets: ``(N, B)`` of the base labels, -1 for unknown.
+        similarity: ``(B, B)``, row = target, of the base labels to each other.
+        shots: The numbers of shots; 0 decides nothing.
+        novel: Labels in a group.
+        with_novel: Whether only images with a label of the group are judged by.
+        seed: Of the halves and groups.
+    """
+    rng = np.random.default_rng([seed, 1])
+    order = rng.permutation(len(features))[:MOST_IMAGES]
+    first, second = order[: len(order) // 2], order[len(order) // 2 :]
+    usual = USUAL_PENALTY * float(features.double().var(0, correction=0).mean())
+    counts = [K for K in shots if K > 0]
+    able = _able(targets, first, second, max(counts, default=1))
+    if not counts or len(able) < 2 or targets.shape[1] < 3:
+        return Strengths(usual, dict.fromkeys(shots, 0.0))
+    learned = ridge_start(features[first], targets[first]).weight.double()
+    moments = Moments.of(features[first])
+    by_penalty = np.zeros(len(PENALTIES))
+    weights = dict.fromkeys(shots, 0.0)
+    for K in counts:
+        gains = []
+        for group, seeded in _groups(able, targets.shape[1], novel, rng):
+            rest = np.setdiff1d(np.arange(targets.shape[1]), group)
+            rows = first[support_rows(targets[first].numpy(), group.tolist(), K, seeded, 0)]
+            suggested = normalised(similarity[group][:, rest]).double() @ learned[rest]
+            known = Knowledge(
+                moments, features[rows], targets[rows][:, group], suggested, usual, 0.0
+            )
+            judged = second
+            if with_novel:
+                judged = second[with_any(targets[second][:, group].numpy())]
+            wanted, inputs = targets[judged][:, group], features[judged]
+
+            def quality(learner, one, inputs=inputs, wanted=wanted) -> float:  # type: ignore[no-untyped-def]
+                return float(average_precision(learner(one)(inputs), wanted).nanmean())
+
+            unit = moments.mean_square
+            by_penalty += [quality(lda, replace(known, penalty=p * unit)) for p in PENALTIES]
+            found = [quality(similar, replace(known, weight=w)) for w in WEIGHTS]
+            gains.append(np.array(found) - found[0])
+        weights[K] = _supported(np.nan_to_num(np.array(gains)))
+    penalty = PENALTIES[int(np.nan_to_num(by_penalty).argmax())] * moments.mean_square
+    return Strengths(penalty, weights)
+
+
+def _supported(gains: NDArray[np.float64]) -> float:
+    """Returns α from gains ``(groups, weights)``."""
+    mean = gains.mean(0)
+    best = int(mean.argmax())
+    error = float(gains[:, best].std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
+    if mean[best] <= CRITICAL * error:
+        return 0.0
+    return float(WEIGHTS[best] * (1 - (CRITICAL * error / mean[best]) ** 2))
+
+
+def _able(
+    targets: Tensor, first: NDArray[np.int64], second: NDArray[np.int64], shots: int
+) -> NDArray[np.int64]:
+    """Base labels with enough images in both halves."""
+    present, absent = (targets == 1).numpy(), (targets == 0).numpy()
+    enough = (present[first].sum(0) >= shots) & present[second].any(0) & absent[second].any(0)
+    return np.flatnonzero(enough)
+
+
+def _groups(
+    able: NDArray[np.int64], labels: int, novel: int, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Draws groups of labels, at least one label being left outside, and a seed for each."""
+    size = max(2, min(novel, len(able), labels - 1, max(2, len(able) // 2)))
+    for _ in range(GROUPS):
+        yield np.sort(rng.choice(able, size, replace=False)), int(rng.integers(2**31))

@@ -1,0 +1,247 @@
+"""Splits, episodes, learners, and the choice of their strength."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from sklearn.covariance import empirical_covariance
+
+from gatlabel.baselines.moments import Moments
+from gatlabel.baselines.ridge import ridge_start
+from gatlabel.baselines.similarity.sources import source_from_matrix, source_from_vectors
+from gatlabel.errors import InputError
+from gatlabel.fewshot import (
+    FewShotOptions,
+    Knowledge,
+    LabelledFeatures,
+    drawn_split,
+    laso_split,
+    named_split,
+    run_episodes,
+    support_rows,
+)
+from gatlabel.fewshot.learners import LEARNERS, scorer_of, shrunk_discriminant, unit_scores
+from gatlabel.fewshot.splits import LASO_IDS, LASO_NOVEL
+from gatlabel.labels import LabelSet
+from gatlabel.targets import Targets
+
+
+def coco_names() -> list[str]:
+    """80 names with LaSO's novel labels at their places in the order of category ids."""
+    names = [f"label {k}" for k in range(80)]
+    for place, name in zip(LASO_IDS, LASO_NOVEL, strict=True):
+        names[place] = name
+    return names
+
+
+def alike(images: int = 400, labels: int = 16, groups: int = 4, seed: int = 0):
+    """Features, targets and similarity where labels of one group have nearly one classifier."""
+    rng = torch.Generator().manual_seed(seed)
+    group = torch.arange(labels) % groups
+    centre = torch.randn(groups, 24, generator=rng)
+    weight = centre[group] + 0.3 * torch.randn(labels, 24, generator=rng)
+    features = torch.randn(images, 24, generator=rng)
+    score = features @ weight.T + 2 * torch.randn(images, labels, generator=rng)
+    targets = (score > score.quantile(0.85, 0)).float()
+    similarity = (group[:, None] == group).double().fill_diagonal_(0)
+    return features, targets, similarity / similarity.sum(1, keepdim=True)
+
+
+class TestSplits:
+    def test_laso_is_what_its_code_draws(self) -> None:
+        random.seed(0)
+        seen = set(random.sample(range(80), 64))
+        assert tuple(sorted(set(range(80)) - seen)) == LASO_IDS
+        assert laso_split(LabelSet(coco_names())).novel == LASO_IDS
+
+    def test_laso_goes_by_names(self) -> None:
+        names = sorted(coco_names())
+        split = laso_split(LabelSet(names))
+        assert {names[place] for place in split.novel} == set(LASO_NOVEL)
+        assert len(split.base) == 64
+        with pytest.raises(InputError, match="80 labels of COCO"):
+            laso_split(LabelSet(names[:-1]))
+
+    def test_novel_labels_have_enough_images(self) -> None:
+        present = np.zeros((40, 4))
+        for label, count in enumerate((9, 10, 11, 40)):
+            present[:count, label] = 1
+        targets = Targets(present)
+        drawn = {drawn_split(targets, targets, 5, 0.5, 0, e).novel for e in range(20)}
+        assert drawn == {(1, 2)}  # 9 are too few, and the last has no negative
+        with pytest.raises(InputError, match="no label has 105"):
+            drawn_split(targets, targets, 100, 0.5, 0, 0)
+
+    def test_draws_are_functions_of_seed_and_episode(self) -> None:
+        targets = Targets((np.random.default_rng(0).random((200, 12)) < 0.3).astype(float))
+        draws = [drawn_split(targets, targets, 2, 0.25, 3, e).novel for e in range(6)]
+        assert draws == [drawn_split(targets, targets, 2, 0.25, 3, e).novel for e in range(6)]
+        assert len(set(draws)) > 1
+
+    def test_names_are_checked(self) -> None:
+        labels = LabelSet(["a", "b", "c"])
+        assert named_split(labels, ["c"]).base == (0, 1)
+        with pytest.raises(InputError, match="repeated"):
+            named_split(labels, ["c", "c"])
+        with pytest.raises(InputError, match="3 of 3"):
+            named_split(labels, ["a", "b", "c"])
+
+
+def test_support_is_nested_and_of_the_label() -> None:
+    targets = (np.random.default_rng(0).random((100, 6)) < 0.3).astype(float)
+    one, five = (set(support_rows(targets, [1, 4], K, 0, 2).tolist()) for K in (1, 5))
+    assert one < five
+    assert len(one) == 2
+    alone = set(support_rows(targets, [1], 5, 0, 2).tolist())
+    assert alone <= five  # whichever other labels are novel
+    assert all(targets[row, 1] for row in alone)
+
+
+class TestMoments:
+    @pytest.mark.parametrize("images", [12, 60])
+    def test_against_scikit_learn(self, images: int) -> None:
+        x = torch.randn(images, 20, dtype=torch.float64) + 3
+        moments = Moments.of(x)
+        covariance = torch.from_numpy(empirical_covariance(x.numpy()))
+        torch.testing.assert_close(moments.basis.T * moments.variance @ moments.basis, covariance)
+        right = torch.randn(3, 20, dtype=torch.float64)
+        penalty = torch.tensor([0.1, 1.0, 7.0])
+        for row, one in enumerate(penalty.tolist()):
+            expected = torch.linalg.solve(covariance + one * torch.eye(20).double(), right[row])
+            torch.testing.assert_close(moments.solve(right, penalty)[row], expected)
+
+    def test_refuses_one_image(self) -> None:
+        with pytest.raises(InputError, match="two images"):
+            Moments.of(torch.ones(1, 3))
+
+
+class TestLearners:
+    def known(self, weight: float, shots: int = 4) -> tuple[Knowledge, torch.Tensor]:
+        features, targets, similarity = alike()
+        start = ridge_start(features, targets[:, 4:])
+        rows = support_rows(targets.numpy(), [0, 1, 2, 3], shots, 0, 0)
+        suggested = similarity[:4, 4:] @ start.weight.double()
+        moments = Moments.of(features)
+        shown = features[rows], targets[rows][:, :4]
+        return Knowledge(moments, *shown, suggested, 10.0, weight), features
+
+    def test_similar_at_weight_zero_is_ridge(self) -> None:
+        known, features = self.known(0.0)
+        ours, ridge = (scorer_of(name, known)(features) for name in ("similar", "ridge"))
+        assert torch.equal(ours, ridge)
+
+    def test_similar_is_ridge_about_its_prior(self) -> None:
+        """It minimises squared error + n λ |w − m'|², by gradient, in float64."""
+        known, _ = self.known(0.3)
+        penalty = ridge_start(known.support, known.targets).penalty
+        x = known.support.double() - known.support.double().mean(0)
+        t = known.targets.double() - known.targets.double().mean(0)
+        share = known.targets.double().mean(0)
+        prior = 0.3 * (share * (1 - share)).sqrt()[:, None]
+        prior = prior * unit_scores(known.suggested, known.moments)
+        at = torch.cat([known.support.double().mean(0)[None], torch.eye(24).double()])
+        scores = scorer_of("similar", known)(at + known.support.double().mean(0) * 0)
+        weight = (scores[1:] - scorer_of("similar", known)(torch.zeros(1, 24))).T
+        gradient = (weight @ x.T - t.T) @ x / len(x) + penalty * (weight - prior)
+        assert float(gradient.abs().max()) < 1e-8
+
+    def test_without_images_only_the_suggestion_counts(self) -> None:
+        known, features = self.known(0.3, shots=0)
+        scores = scorer_of("similar", known)(features)
+        wanted = (features.double() - known.moments.mean) @ known.suggested.T
+        assert torch.equal(scores.argsort(0), wanted.argsort(0))
+        for name in set(LEARNERS) - {"similar"}:
+            with pytest.raises(InputError, match=name):
+                scorer_of(name, known)
+
+    def test_discriminant_between_its_limits(self) -> None:
+        features, _, _ = alike()
+        moments = Moments.of(features)
+        shown, prior = torch.randn(2, 24).double(), torch.randn(2, 24).double()
+        far = shrunk_discriminant(moments, shown, prior, 1e9)
+        torch.testing.assert_close(far, prior, rtol=1e-4, atol=1e-6)
+        covariance = torch.from_numpy(empirical_covariance(features.double().numpy()))
+        free = torch.linalg.solve(covariance, (shown - moments.mean).T).T
+        near = shrunk_discriminant(moments, shown, prior, 1e-9)
+        torch.testing.assert_close(near, free, rtol=1e-4, atol=1e-6)
+
+    @pytest.mark.parametrize("name", sorted(LEARNERS))
+    def test_they_learn(self, name: str) -> None:
+        known, features = self.known(0.2, shots=10)
+        targets = alike()[1][:, :4]
+        scores = scorer_of(name, known)(features)
+        assert scores.shape == targets.shape
+        gap = [
+            float(s[t == 1].mean() - s[t == 0].mean())
+            for s, t in zip(scores.T, targets.T, strict=True)
+        ]
+        assert min(gap) > 0
+
+
+class TestEpisodes:
+    def data(self) -> tuple[LabelledFeatures, torch.Tensor]:
+        features, targets, similarity = alike(800)
+        labels = LabelSet([f"label {k}" for k in range(16)])
+        return (
+            LabelledFeatures(labels, features[:400], targets[:400], features[400:], targets[400:]),
+            similarity,
+        )
+
+    def test_similar_labels_help_and_random_ones_do_not(self) -> None:
+        data, similarity = self.data()
+        options = FewShotOptions(shots=(0, 1), episodes=4, learners=("ridge", "similar"))
+        right = run_episodes(data, source_from_matrix("graph", similarity), options)
+        wrong = similarity[torch.randperm(16)][:, torch.randperm(16)].fill_diagonal_(0)
+        random_ = run_episodes(data, source_from_matrix("graph", wrong), options)
+        assert right.difference("ridge", 1).mean > 5
+        assert right.interval("similar", 0).mean > random_.interval("similar", 0).mean + 10
+        assert abs(random_.difference("ridge", 1).mean) < 5
+        assert all(0 <= one.weight[1] <= 1 for one in right.strengths)
+
+    def test_novel_labels_are_unknown_in_base_training(self) -> None:
+        """What the novel labels of images that are not shown are changes nothing."""
+        data, _ = self.data()
+        options = FewShotOptions(shots=(2,), episodes=2, novel=("label 0", "label 5"))
+        rows = [support_rows(data.targets.numpy(), [0, 5], 2, 0, e).tolist() for e in (0, 1)]
+        shown = sorted({row for one in rows for row in one})
+        other = data.targets.clone()
+        hidden = torch.ones(len(other), dtype=torch.bool)
+        hidden[shown] = False
+        kept = other[:, 0] == 1  # the draw is among these
+        other[hidden & ~kept, 0] = -1
+        source = source_from_vectors("names", torch.randn(16, 5))
+        changed = LabelledFeatures(
+            data.labels, data.features, other, data.judged, data.judged_targets
+        )
+        one, two = (run_episodes(d, source, options) for d in (data, changed))
+        assert one.values == two.values
+
+    def test_intervals_are_paired(self) -> None:
+        data, _ = self.data()
+        result = run_episodes(
+            data, None, FewShotOptions(shots=(1,), episodes=3, learners=("ridge", "lda"))
+        )
+        gap = np.array(result.values["lda", 1]) - np.array(result.values["ridge", 1])
+        found = result.difference("ridge", 1, "lda")
+        assert found.mean == pytest.approx(100 * gap.mean())
+        half = 4.302652729911275 * 100 * gap.std(ddof=1) / 3**0.5  # t at 2 degrees of freedom
+        assert found.high - found.mean == pytest.approx(half)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"shots": ()}, "shots"),
+            ({"episodes": 1}, "episodes=1"),
+            ({"learners": ("rigde",)}, "did you mean 'ridge'"),
+            ({"novel": 1.5}, "novel=1.5"),
+        ],
+    )
+    def test_options_are_checked(self, options: dict, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            FewShotOptions(**options)
+
+    def test_zero_shots_need_similarity(self) -> None:
+        data, _ = self.data()
+        with pytest.raises(InputError, match="zero shots"):
+            run_episodes(data, None, FewShotOptions(shots=(0,), episodes=2))
