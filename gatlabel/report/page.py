@@ -29,11 +29,11 @@ _CAPTION = "All labels; precision, recall and F1 at the decision. A dash: no pos
 
 
 def write_report(content: ReportContent, path: str | os.PathLike[str]) -> None:
-    """Writes the report as one HTML file that fetches nothing, replacing an older one at once.
+    """Writes the report as one self-contained HTML file, atomically replacing an older one.
 
     Args:
-        content: What to show.
-        path: Where; usually ``report.html`` in the run folder.
+        content: The contents.
+        path: The target; usually ``report.html`` in the run folder.
 
     Raises:
         InputError: If an image to show cannot be decoded (from ``content.thumbnail``).
