@@ -83,7 +83,7 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
             notes.append(f"{name}: chosen in each run from its training data; none without gain")
             continue
         graph = make_graph(name, counts)
-        notes.append(f"{name}: {graph!r}")
+        notes.append(f"{name}: {graph.describe()}")
         if graph.relation == "similarity":
             heads = config.head_options
             alone = [head for head, options in heads.items() if ignores_similarity(options)]

@@ -6,6 +6,7 @@ import math
 import os
 
 from gatlabel.files import write_text
+from gatlabel.metrics.names import shown_name
 from gatlabel.report.content import ReportContent
 from gatlabel.report.decision_section import decision_section
 from gatlabel.report.document import document
@@ -87,7 +88,7 @@ def _metrics(content: ReportContent) -> str:
     splits = list(content.metrics)
     names = list(dict.fromkeys(name for values in content.metrics.values() for name in values))
     rows = [
-        [text_cell(name)]
+        [text_cell(shown_name(name))]
         + [
             number_cell(content.metrics[split][name])
             if name in content.metrics[split]

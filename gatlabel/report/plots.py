@@ -33,7 +33,7 @@ def _lines(title: str, rows: Sequence[Mapping[str, float]], keys: Sequence[str])
     series: list[tuple[str, list[tuple[float, float]]]] = []
     for key in keys:
         points = [
-            (float(row.get("epoch", k)), float(row[key]))
+            (float(row.get("epoch", k + 1)), float(row[key]))
             for k, row in enumerate(rows)
             if key in row
         ]
@@ -126,7 +126,7 @@ def ap_against_frequency(results: Sequence[LabelResult], split: str) -> str:
     caption = (
         f"Each point is a label ({len(known)} of {len(results)}"
         + (f"; {left_out} without a positive in the {split} split have no AP" if left_out else "")
-        + "). Dashed: AP of random scores, the mAP of guessing. Labels without training positives are "
+        + "). Dashed: AP of random scores, the mAP of guessing. Labels not in the training set are "
         "at the left edge."
     )
     return figure(drawing(width, height, alt, "".join(parts)), caption, "wide")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,10 +26,11 @@ from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.targets import Targets
 from gatlabel.training.averaging import MovingAverage
-from gatlabel.training.callbacks import Curves, Interruptible, WriteRows
+from gatlabel.training.callbacks import Curves, Interruptible, WriteRows, rows_of
 from gatlabel.training.checkpoints import BEST, Checkpoint, Log, read_checkpoint
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.epoch_checkpoints import EpochCheckpoints, resume_from
+from gatlabel.training.epoch_lines import EpochLines
 from gatlabel.training.losses import loss_for
 from gatlabel.training.module import TrainingModule
 from gatlabel.training.nonfinite import NonFiniteGuard
@@ -100,10 +102,14 @@ def fit(
         callbacks.append(EarlyStopping("val_mAP", mode="max", patience=config.run.patience))
     if checkpoints is not None:
         callbacks.append(EpochCheckpoints(checkpoints, record or {}))
-    if config.run.progress and (ranks is None or not ranks.rank):
-        from lightning.pytorch.callbacks import RichProgressBar
+    bar = config.run.progress and _is_terminal(sys.stderr)
+    if ranks is None or not ranks.rank:
+        if bar:
+            from lightning.pytorch.callbacks import RichProgressBar
 
-        callbacks.append(RichProgressBar(leave=False))
+            callbacks.append(RichProgressBar(leave=False, console_kwargs={"stderr": True}))
+        else:
+            callbacks.append(EpochLines(log))
     source = getattr(train_loader.dataset, "source", None)
     guard = NonFiniteGuard(
         config.run.on_nan, getattr(source, "ids", ()), checkpoints and checkpoints.parent, log
@@ -127,7 +133,7 @@ def fit(
                 logger=_logger(logs),
                 enable_checkpointing=checkpoints is not None,
                 enable_model_summary=False,
-                enable_progress_bar=config.run.progress,
+                enable_progress_bar=bar,
                 num_sanity_val_steps=0,
                 log_every_n_steps=1,
             )
@@ -213,8 +219,11 @@ def _keep_best(module: TrainingModule, checkpoints: Path, log: Log) -> None:
 
 
 def _finished_rows(checkpoint: Checkpoint) -> list[dict[str, float]]:
-    rows: list[dict[str, float]] = checkpoint.state["callbacks"][Curves.__qualname__]["rows"]
-    return list(rows)
+    return rows_of(checkpoint.state["callbacks"][Curves.__qualname__])
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and bool(stream.isatty())
 
 
 @contextmanager

@@ -214,7 +214,7 @@ class TrainingModule(pl.LightningModule):
             logits, targets = (self.ranks.gather(rows)[order] for rows in (logits, targets))
         if not bool(torch.isfinite(logits).all()):
             raise DivergedError(
-                f"training diverged: after epoch {self.current_epoch} the logits of validation "
+                f"training diverged: after epoch {self.current_epoch + 1} the logits of validation "
                 "images are not finite, although every step was; lower --lr"
             )
         self.log("val_loss", self.loss(logits, targets))
