@@ -301,7 +301,7 @@ def _run(
     if config.encoder.init is not None and checkpoint is None:
         for line in start_from(model, config.encoder.init):
             say(line)
-    say(f"graph: {graph!r}")
+    say(f"graph: {graph.describe()}")
     if graph.relation == "similarity" and ignores_similarity(config.head):
         say(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
     completion = run_completion(config, splits, graph)
