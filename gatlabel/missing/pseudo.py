@@ -106,7 +106,7 @@ class Pseudo(Completion):
         chosen[ranks < first] = 1.0
         self.targets = torch.where(ranked, chosen, self.targets)
 
-    def beliefs(self, logits: Tensor) -> Tensor:
-        """Returns the model's probabilities of unknown entries; see :meth:`Completion.beliefs`."""
+    def estimates(self, logits: Tensor) -> Tensor:
+        """Returns the model's probabilities of unknown entries; see :meth:`Completion.estimates`."""
         scores = self.scores(logits)
         return torch.where(self.known | scores.isnan(), self.targets, scores.sigmoid())

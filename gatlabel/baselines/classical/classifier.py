@@ -167,6 +167,7 @@ class ClassicalClassifier:
             name = method.get("name") if isinstance(method, dict) else None
             if not isinstance(name, str) or name not in CLASSICAL:
                 raise unknown_choice("classical method", str(name), CLASSICAL)
+            assert isinstance(method, dict)
             found = cls(updated(CLASSICAL[name](), method, from_yaml))
             head = _described(described, read_shapes(place / WEIGHTS)).double()
         except InputError as error:
