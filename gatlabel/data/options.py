@@ -215,6 +215,13 @@ class JSON(FileOptions):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Python(DataOptions):
+    """A data set that is given to ``gatlabel.training.train`` from Python."""
+
+    name: Literal["python"] = "python"
+
+
 #: The scenes, and the names of ``gatlabel/data/readers.py``; what is not written out is what
 #: readers take by keyword.
 DATA: dict[str, type[DataOptions]] = {
@@ -227,6 +234,7 @@ DATA: dict[str, type[DataOptions]] = {
         FileOptions,
         ignored=("seed", "evaluate_only"),
     ),
+    "python": Python,
 }
 
 

@@ -1,32 +1,24 @@
-"""``model.json``: what a saved model is, read as data that nobody has to trust.
-
-A folder of weights is made by anyone. Nothing in it may name another file, start a download or make
-an object of a size that its weights do not have; so every value is checked for type and range here,
-and none reaches a function that reads names of files.
-"""
+"""The heads of saved models, read as data that nobody has to trust, and made again."""
 
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-from gatlabel.encoders.description import EncoderDescription
-from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
+import torch
+from torch import nn
+
 from gatlabel.errors import InputError, unknown_choice
-from gatlabel.files import read_json
-from gatlabel.labels import LabelSet, first_difference, labels_of
-from gatlabel.nn import HEADS
+from gatlabel.nn import GraphAblatable, Head
+from gatlabel.nn.heads.table import SAVED_HEADS
 from gatlabel.nn.old_names import current_options
-from gatlabel.nn.pooling import POOLINGS
-from gatlabel.saving import require_file
 from gatlabel.values import finite_number, line_of_text, shown, truth_value, whole_number
 
-FORMAT = "gatlabel-model-1"
-FILE = "model.json"
+if TYPE_CHECKING:
+    from gatlabel.graph import LabelGraph
+
 MOST = 2**16  # of any width, number of heads or layers
 USUAL_WIDTH = 2**12  # a width below it may leave no trace in the weights
 MOST_STEPS = 1000  # of a head's iterations: each is a loop of Python
@@ -35,80 +27,100 @@ _KINDS = {"int": int, "float": float, "bool": bool, "str": str, "None": type(Non
 
 
 @dataclass(frozen=True)
-class ModelDescription:
-    """What ``model.json`` says.
+class HeadDescription:
+    """What the file of a model says of a head.
 
     Attributes:
-        labels: The L label names, in the order of the logits.
-        encoder: What makes the encoder again, without weights.
-        head: Name of the head in :data:`gatlabel.nn.HEADS`.
+        kind: Name of the head.
+        head: Its class.
         in_features: Feature width D that the head takes.
-        head_options: Its other options, as primitives.
+        options: Its other options, as primitives.
         vectors: Width and trainability of the label vectors, which are in the weights; ``None``
             for a head without.
-        pooling: Name of the pooling.
-        resize: How whole images are brought to size.
-        image_size: Side of the images in pixels.
     """
 
-    labels: LabelSet
-    encoder: EncoderDescription
-    head: str
+    kind: str
+    head: type[Head]
     in_features: int
-    head_options: dict[str, Any]
+    options: dict[str, Any]
     vectors: tuple[int, bool] | None
-    pooling: str
-    resize: str
-    image_size: int
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], heads: Mapping[str, type[Head]] = SAVED_HEADS) -> Self:
+        """Reads the table ``head`` of a file.
+
+        Args:
+            config: The table in which it stands.
+            heads: The heads that it may be.
+
+        Raises:
+            InputError: If a value is not what it should be; the message names it.
+        """
+        found = current_options(table(config, "head"))
+        kind = choice(found.pop("kind", None), "head", heads)
+        width = whole_number(found.pop("in_features", None), "head.in_features", 1, MOST)
+        vectors = _vectors(found.pop("node_features", None))
+        return cls(kind, heads[kind], width, _head_options(heads[kind], kind, found), vectors)
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the head needs a label graph."""
+        return issubclass(self.head, GraphAblatable)
+
+    def make(self, names: Sequence[str], graph: LabelGraph | None) -> Head:
+        """Makes the head, with random weights.
+
+        Args:
+            names: Its labels.
+            graph: Its label graph, if it has one.
+        """
+        options = dict(self.options)
+        if self.vectors is not None:
+            width, trainable = self.vectors
+            blank = torch.zeros(len(names), width)
+            options["node_features"] = nn.Parameter(blank) if trainable else blank
+        elif "node_features" in inspect.signature(self.head).parameters:
+            options["node_features"] = None
+        return build_head(self.head, self.in_features, names, graph, options)
 
 
-def read_model_file(folder: Path) -> ModelDescription:
-    """Reads ``model.json`` of a folder.
+def build_head(
+    head: type[Head],
+    width: int,
+    names: Sequence[str],
+    graph: LabelGraph | None,
+    options: Mapping[str, Any],
+) -> Head:
+    """Makes a head for labels, over their graph if there is one.
 
     Raises:
-        InputError: If it is missing, of another format, or a value is not what it should be; the
-            message names file and value.
+        InputError: If it needs a graph and there is none, or an option does not fit.
     """
-    path = folder / FILE
-    require_file(path, "model description")
-    config = read_json(path, "model description")
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise InputError(
-            f"{path} is not of the format {FORMAT!r}: it was written by another program or by a "
-            "newer gatlabel"
-        )
-    try:
-        return _description(config)
-    except InputError as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+    if graph is None and issubclass(head, GraphAblatable):
+        raise InputError(f"the head {head.kind!r} needs a label graph: give graph=…")
+    # to a head without edges a graph gives the names, and the vectors of labels if it has some
+    given = {"labels": names} if graph is None else {"graph": graph}
+    return head(width, **given, **options)
 
 
-def _description(config: Mapping[str, Any]) -> ModelDescription:
-    head = current_options(_table(config, "head"))
-    kind = _choice(head.pop("kind", None), "head", HEADS)
-    width = whole_number(head.pop("in_features", None), "head.in_features", 1, MOST)
-    vectors = _vectors(head.pop("node_features", None))
-    return ModelDescription(
-        labels_of(config.get("labels")),
-        EncoderDescription.from_dict(_table(config, "encoder")),
-        kind,
-        width,
-        _head_options(kind, head),
-        vectors,
-        _choice(config.get("pooling"), "pooling", POOLINGS),
-        _choice(config.get("resize"), "resize", RESIZES),
-        whole_number(config.get("image_size"), "image_size", 1, MOST_PIXELS),
-    )
+def table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Returns a table inside another.
 
-
-def _table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    Raises:
+        InputError: If it is missing, or no table.
+    """
     value = config.get(name)
     if not isinstance(value, dict):
         raise InputError(f"{name}={shown(value)}: give a table of options")
     return value
 
 
-def _choice(value: Any, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+def choice(value: Any, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+    """Returns a value that is one of those known.
+
+    Raises:
+        InputError: If it is another.
+    """
     text = line_of_text(value, name)
     if text not in known:
         raise unknown_choice(name, text, known)
@@ -130,9 +142,9 @@ def _vectors(value: Any) -> tuple[int, bool] | None:
     )
 
 
-def _head_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _head_options(head: type[Head], kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Checks options against the annotations of the head's own arguments."""
-    parameters = inspect.signature(HEADS[kind]).parameters
+    parameters = inspect.signature(head).parameters
     found = {}
     for name, value in options.items():
         if name not in parameters or name in ("in_features", "labels", "graph", "node_features"):
@@ -186,18 +198,18 @@ def _primitive(name: str, value: Any, depth: int) -> Any:
     }
 
 
-def check_sizes(described: ModelDescription, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_sizes(described: HeadDescription, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Refuses sizes that the weights cannot have, before memory for them is asked for.
 
     Args:
-        described: What ``model.json`` says.
+        described: What the file says of the head.
         shapes: The shapes of the saved tensors by name.
 
     Raises:
         InputError: The message names the value.
     """
     widest = max([USUAL_WIDTH, *(size for shape in shapes.values() for size in shape)])
-    sizes = {f"head.{name}": value for name, value in described.head_options.items()}
+    sizes = {f"head.{name}": value for name, value in described.options.items()}
     if described.vectors is not None:
         sizes["head.node_features.width"] = described.vectors[0]
     for name, value in _whole_numbers(sizes):
@@ -214,42 +226,3 @@ def _whole_numbers(options: Mapping[str, Any]) -> list[tuple[str, int]]:
         found += [(name, v) for v in items if isinstance(v, int) and not isinstance(v, bool)]
         found += _whole_numbers({f"{name}.{key}": item for key, item in inner.items()})
     return found
-
-
-def check_companions(folder: Path, labels: LabelSet) -> None:
-    """Checks that the other files of a run folder are of the model's labels, in its order.
-
-    Raises:
-        InputError: If ``labels.json`` or ``counts.json`` is there and is of others: files of two
-            runs. The message names both files.
-    """
-    for file, what in (("labels.json", "label file"), ("counts.json", "co-occurrence file")):
-        path = folder / file
-        if not os.path.lexists(path):
-            continue
-        require_file(path, what)
-        content = read_json(path, what)
-        names = content.get("names") if isinstance(content, dict) else content
-        try:
-            others = labels_of(names)
-        except InputError as error:
-            raise InputError(f"{path} is damaged: {error}") from error
-        if others != labels:
-            refuse_other_labels(others, labels, str(path), str(folder / FILE))
-
-
-def refuse_other_labels(theirs: LabelSet, ours: LabelSet, other: str, own: str) -> None:
-    """Refuses labels of one file or part that are not those of another, in its order.
-
-    Args:
-        theirs: The labels of ``other``.
-        ours: Those that are wanted.
-        other: Whose labels they are, for the message.
-        own: Whose labels are wanted, for the message.
-
-    Raises:
-        InputError: Always; the message names the first difference.
-    """
-    raise InputError(
-        f"{other} has other labels than {own}: {first_difference(theirs.names, ours.names)}"
-    )
