@@ -37,6 +37,8 @@ usage: gatlabel COMMAND [options]
   graph      build, show or compare label graphs
   explain    what each edge of a trained run's label graph lent and did
   fewshot    measure how well a run learns new labels from few images
+  extend     add a label to a trained run, from few images or similar labels
+  suggest    choose what to annotate next, and update the run by the answers
   benchmark  compare label graphs or heads, with controls and statistics
   completion print a script that completes commands and options in a shell
 
@@ -44,8 +46,8 @@ gatlabel COMMAND --help lists the options of a command; gatlabel --version print
 With --debug, any command shows where an error comes from.
 """
 COMMANDS = (
-    *("train", "evaluate", "predict", "export", "graph", "explain", "fewshot"),
-    *("benchmark", "completion"),
+    *("train", "evaluate", "predict", "export", "graph", "explain", "fewshot", "extend"),
+    *("suggest", "benchmark", "completion"),
 )
 DEBUG = "--debug"
 

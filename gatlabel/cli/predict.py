@@ -40,7 +40,7 @@ def predict_parser() -> Parser:
 def predict_command(words: list[str]) -> None:
     """Labels images, or all images of folders."""
     options = parse(predict_parser(), words)
-    paths = [path for given in options.images for path in _images(given)]
+    paths = [path for given in options.images for path in image_paths(given)]
     from gatlabel.deploy import Predictor
 
     predictor = Predictor.load(
@@ -65,7 +65,12 @@ def predict_command(words: list[str]) -> None:
     show_table(table)
 
 
-def _images(path: Path) -> list[Path]:
+def image_paths(path: Path) -> list[Path]:
+    """Returns an image file, or all image files below a folder.
+
+    Raises:
+        InputError: If the folder has none.
+    """
     if not path.is_dir():
         return [path]
     found = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGES)

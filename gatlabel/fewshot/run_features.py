@@ -13,17 +13,7 @@ from gatlabel.errors import InputError
 from gatlabel.features import extract
 from gatlabel.inference import on_device
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import LinearHead
-
-
-def pooled_model(model: MultiLabelClassifier) -> MultiLabelClassifier:
-    """Returns a model whose features are pooled, also where the head takes maps."""
-    if not model.head.needs_map:
-        return model
-    head = LinearHead(model.encoder.pooled_features, labels=model.labels)
-    return MultiLabelClassifier(
-        model.encoder, head, model.labels, resize=model.resize, image_size=model.image_size
-    ).eval()
+from gatlabel.training.feature_moments import pooled_model
 
 
 def pooled_features(

@@ -33,6 +33,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import checked_workers, loaders, read_data
 from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
+from gatlabel.training.feature_moments import keep_moments
 from gatlabel.training.fitting import fit
 from gatlabel.training.following import follow, hand_over
 from gatlabel.training.initialising import start_from
@@ -271,6 +272,7 @@ def _run(
         evaluations = [evaluate_features(model, source, name, config) for name, source in judged]
     else:
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
+    keep_moments(model, splits.train, folder.moments)
     model.cpu()
     baselines = baselines_of(config, splits, graph, evaluations[-1].split, say)
     notes = (*splits.notes, *decisions)

@@ -42,6 +42,7 @@ class RunFolder:
         self.metrics = path / "metrics.json"
         self.curves = path / "metrics.csv"
         self.out_of_fold = path / "out_of_fold.npz"
+        self.moments = path / "moments.safetensors"
         self.report = path / "report.html"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
