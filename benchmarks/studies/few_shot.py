@@ -6,7 +6,7 @@ Frozen EfficientNet-Lite0 features of voc2007-part and coco-part (160 pixels) an
 drawn at 192 pixels. One half of the images (of coco-part 60 %) to learn from, the rest to judge by.
 Ten episodes each: a quarter of the labels drawn anew as novel, and on coco-part also the split of
 LaSO. Similarity is the cosine of the vectors of label names; controls are the same vectors in
-permuted order and random ones (means of five each without images, of one with).
+permuted order and random ones (means of three each without images, of one with).
 Writes benchmarks/results/few-shot.json.
 """
 
@@ -36,12 +36,13 @@ from gatlabel.labels import LabelSet
 from gatlabel.training.building import build_model
 
 CASES: tuple[tuple[str, str | float, tuple[int, ...]], ...] = (
-    ("voc2007-part", 0.25, (0, 1, 2, 5)),
+    ("voc2007-part", 0.25, (0, 1, 5)),
     ("coco-part", "laso", (0, 1, 2)),
-    ("coco-part", 0.25, (0, 1, 2)),
-    ("scenes", 0.25, (0, 1, 2, 5, 10)),
+    ("coco-part", 0.25, (0, 1)),
+    ("scenes", 0.25, (0, 1, 5)),
 )
-PERMUTATIONS = 5
+PERMUTATIONS = 3
+MOST_SCENES = 1000
 SIDE = 192
 
 
@@ -65,7 +66,8 @@ def large_scenes(cache: Path) -> Data:
     features = torch.from_numpy(np.concatenate([np.asarray(f) for f in files]))
     targets = torch.from_numpy(np.concatenate([np.asarray(s.targets) for s in sources]))
     vectors = torch.from_numpy(name_vectors(task.names)).double()
-    return Data("scenes", LabelSet(task.names), features, targets, vectors)
+    rows = slice(MOST_SCENES)
+    return Data("scenes", LabelSet(task.names), features[rows], targets[rows], vectors)
 
 
 def halves(data: Data, share: float) -> LabelledFeatures:
@@ -158,7 +160,7 @@ def main() -> None:
             print(f"{name}: not there, left out")
             continue
         results.append(case(data, novel, shots, given.episodes))
-        print(name, novel, f"{results[-1]['seconds']} s of CPU time")
+        print(name, novel, f"{results[-1]['seconds']} s of CPU time", flush=True)
         for row in results[-1]["rows"]:
             ends = f"{row['mean']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
             print(" ", row["learner"], row["shots"], ends, row.get("minus ridge", ""))

@@ -12,7 +12,8 @@ the first 40 images (gatlabel.active.updated_classifiers). The methods:
 - ``entropy``: the questions of largest entropy;
 - ``no graph``: largest entropy, at most so many per image, spread over unlike images;
 - ``graph``: the same by expected information about all labels of the image;
-- ``random graph``: with the same dependence between other labels.
+- ``random graph``: with the same dependence between other labels;
+- ``graph, plain``: as ``graph``, without the balance between rare and frequent labels.
 
 The dependence of labels is taken from the counts of what is annotated so far. Writes
 benchmarks/results/questions.json: mAP by answers for every seed, the area under mAP over the
@@ -40,7 +41,7 @@ from gatlabel.fewshot.evaluation import Interval
 from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import average_precision
 
-METHODS = ("images", "random", "entropy", "no graph", "graph", "random graph")
+METHODS = ("images", "random", "entropy", "no graph", "graph", "random graph", "graph, plain")
 FIRST = 40
 POOL = 300
 BUDGETS = (100, 200, 400, 800, 1600, 3200, 6400)
@@ -109,9 +110,15 @@ class Learner:
             pairs = PairwiseModel.of_counts(Cooccurrence.from_targets(targets, self.names))
         if method == "random graph":
             pairs = pairs.permuted(permutation)
+        rates = None
+        if method != "graph, plain":
+            so_far = torch.cat([self.first_targets, answers])
+            rates = torch.from_numpy(Cooccurrence.from_targets(so_far, self.names).base_rates)
         most = max(1, -(-2 * batch // len(answers)))
         while True:
-            found = choose_questions(logits, answers, pairs, batch, per_image=most, features=self.x)
+            found = choose_questions(
+                logits, answers, pairs, batch, per_image=most, features=self.x, rates=rates
+            )
             if len(found) == batch or most >= answers.shape[1]:
                 return torch.tensor([q.row * answers.shape[1] + q.label for q in found])
             most *= 2

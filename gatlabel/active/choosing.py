@@ -22,6 +22,9 @@ from gatlabel.labels import UNKNOWN
 
 #: Candidates of which the chosen ones are as unlike as possible, in multiples of these.
 CANDIDATES = 3
+#: Share of the log-odds of a label's frequency that is taken off its logits
+#: (docs/studies/questions.md).
+BALANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ def choose_questions(
     per_image: int = 1,
     features: Tensor | None = None,
     skipped: Tensor | None = None,
+    rates: Tensor | None = None,
 ) -> list[Question]:
     """Chooses single questions.
 
@@ -66,6 +70,9 @@ def choose_questions(
         per_image: Questions about one image at most.
         features: ``(N, D)``, for distances; without them the information alone counts.
         skipped: bool ``(N, L)``: questions without an answer that are not asked again.
+        rates: ``(L,)`` in (0, 1), how frequent each label is. With them uncertainty is measured
+            half-way to a label of frequency ½: rare labels, whose presences teach most, are asked
+            too.
 
     Raises:
         InputError: If a number is below 1, or shapes differ.
@@ -75,7 +82,8 @@ def choose_questions(
     moved = posterior_logits(logits, answers, model)
     wanted = count if features is None else CANDIDATES * count
     open_ = answers == UNKNOWN if skipped is None else (answers == UNKNOWN) & ~skipped
-    places, worth = best_questions(moved, model, open_, wanted, per_image)
+    ranked = moved if rates is None else moved - BALANCE * torch.logit(rates.to(moved))
+    places, worth = best_questions(ranked, model, open_, wanted, per_image)
     taken = np.arange(min(count, len(worth)))
     if features is not None and len(worth) > count:
         taken = _spread(features[places[0]], torch.from_numpy(worth), count)

@@ -51,6 +51,7 @@ class Pool:
         answers: ``(N, L)``: 1, 0, or -1 where there is none.
         skipped: bool ``(N, L)``.
         pairs: The dependence of labels.
+        rates: ``(L,)``, how frequent each label is in the training images.
     """
 
     run: Path
@@ -62,6 +63,7 @@ class Pool:
     answers: Tensor
     skipped: Tensor
     pairs: PairwiseModel
+    rates: Tensor
 
     def questions(self, count: int, per_image: int = 1) -> list[Question]:
         """Returns the next questions; see :func:`~gatlabel.active.choosing.choose_questions`."""
@@ -73,6 +75,7 @@ class Pool:
             per_image=per_image,
             features=self.features,
             skipped=self.skipped,
+            rates=self.rates,
         )
 
     def images(self, count: int) -> list[tuple[str, float]]:
@@ -117,13 +120,20 @@ def open_pool(
     unknown = np.full((len(ids), len(model.labels)), UNKNOWN, np.float32)
     source = FileImages(folder, model.labels, ids, unknown)
     features = pooled_features(model, source, config.images.cache_folder, device)
+    counts = Cooccurrence.load(RunFolder(run).counts).reorder(model.labels)
     if pairs is None:
-        counts = Cooccurrence.load(RunFolder(run).counts).reorder(model.labels)
         pairs = PairwiseModel.none() if counts.images is None else PairwiseModel.of_counts(counts)
     with torch.no_grad():
         logits = model.head(features)
     known, skipped = answers_tensor(answers, ids, model.labels)
-    return Pool(run, model, config, tuple(ids), features, logits, known, skipped, pairs)
+    rates = _rates(counts)
+    return Pool(run, model, config, tuple(ids), features, logits, known, skipped, pairs, rates)
+
+
+def _rates(counts: Cooccurrence) -> Tensor:
+    if counts.images is None:
+        return torch.full((len(counts.labels),), 0.5, dtype=torch.float64)
+    return torch.from_numpy(counts.base_rates)
 
 
 def update_run(pool: Pool, output: Path, say: Say = lambda line: None) -> MultiLabelClassifier:
@@ -158,9 +168,7 @@ def update_run(pool: Pool, output: Path, say: Say = lambda line: None) -> MultiL
         head.linear.bias.detach(),
         moments,
         torch.from_numpy(counts.known if counts.images is not None else counts.label_counts),
-        torch.from_numpy(
-            counts.base_rates if counts.images is not None else np.full(len(counts.labels), 0.5)
-        ),
+        pool.rates,
         pool.features[rows],
         pool.answers[rows],
     )

@@ -146,6 +146,18 @@ class TestChoosing:
         )
         assert sum(q.row < 6 for q in found) == 1
 
+    def test_rare_labels_are_asked_by_their_own_measure(self) -> None:
+        z = torch.tensor([[-2.0, 0.5]])
+        found = choose_questions(
+            z,
+            torch.full((1, 2), -1.0),
+            PairwiseModel.none(),
+            1,
+            rates=torch.tensor([0.02, 0.5]),
+        )
+        assert found[0].label == 0
+        assert found[0].probability == pytest.approx(float(torch.sigmoid(z[0, 0])))
+
     def test_nonsense_is_refused(self) -> None:
         with pytest.raises(InputError, match="count=0"):
             choose_questions(torch.zeros(2, 2), torch.full((2, 2), -1.0), PairwiseModel.none(), 0)
