@@ -3,7 +3,8 @@
     python benchmarks/speed/questions.py
 
 1,250 images and 80 labels with 8 partners each. The two are timed in turn; the loop, which is
-thousands of times slower, over a part of the questions. Writes benchmarks/results/questions-speed.json.
+thousands of times slower, over a part of the questions.
+Writes benchmarks/results/questions-speed.json.
 """
 
 from __future__ import annotations
