@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz soak lint bench experiments clean
+.PHONY: help demo test fuzz soak lint docs bench experiments clean
 
 # The Python to make the environment from; override with: make test PYTHON=python3.12
 PYTHON ?= python3
@@ -29,13 +29,16 @@ test: $(VENV)/.stamp-test ## install for the tests and run them, a process per c
 soak: $(VENV)/.stamp-test ## the long tests: kills, faults at every change of a file (hours)
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
-fuzz: $(VENV)/.stamp-test ## read 10,000 spoilt files (ARGS='--files 500 --seed 1': fewer, others)
+fuzz: $(VENV)/.stamp-test ## read 10,000 corrupted files (ARGS='--files 500 --seed 1': fewer, others)
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(VENV)/.stamp-lint ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.stamp-test ## write the generated pages of docs/: options and public names
+	$(BIN)/python docs/make_reference.py $(ARGS)
 
 # The scripts on speed; benchmarks/speed/table.py puts what they write into one table.
 SPEED := metrics counts pipeline training_step import_time attention gpu

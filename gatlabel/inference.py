@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,21 @@ from gatlabel.nn.modes import evaluating
 
 if TYPE_CHECKING:
     from gatlabel.data import ImageLoader, ImageSource
+    from gatlabel.encoders.preprocessing import Preprocessing
     from gatlabel.model import MultiLabelClassifier
 
 BATCH = 64
+
+
+class Runnable(Protocol):
+    """A model, or an exported one: images of its size to logits."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to images first."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Returns the logits ``(B, L)`` of images."""
 
 
 @torch.inference_mode()
@@ -46,7 +58,7 @@ def outputs(
 
 
 def whole_images(
-    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = BATCH, workers: int = 0
+    model: Runnable, source: ImageSource, *, batch_size: int = BATCH, workers: int = 0
 ) -> ImageLoader:
     """Makes batches of the images of a source, in order, as the model's preprocessing wants them.
 
@@ -66,14 +78,15 @@ def whole_images(
 
 
 def predict_logits(
-    model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = BATCH, workers: int = 0
+    model: Runnable, source: ImageSource, *, batch_size: int = BATCH, workers: int = 0
 ) -> Tensor:
     """Returns the logits of the images of a source: float32 ``(N, L)``, on the CPU.
 
     The head is folded first where it can be; see :func:`whole_images` for the arguments.
     """
     batches = whole_images(model, source, batch_size=batch_size, workers=workers)
-    return torch.cat([part.float() for part in outputs(model.fold(), batches)])
+    fold = getattr(model, "fold", None)  # an exported model is as it is
+    return torch.cat([part.float() for part in outputs(fold() if fold else model, batches)])
 
 
 def predict_features(

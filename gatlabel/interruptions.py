@@ -12,6 +12,36 @@ from typing import Any
 NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Delays SIGINT and SIGTERM until the end of the block, so that what it writes is whole.
+
+    A second signal is not delayed: the block may wait for a reader that has gone away. In other
+    threads than the main one, this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        handler = before[number]
+        if len(received) > 1 and callable(handler):
+            handler(number, frame)
+
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in NAMES}
+    for number in before:
+        signal.signal(number, remember)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
+
+
 class Stopped(BaseException):
     """A signal asked the process to end.
 

@@ -54,7 +54,7 @@ class LabelSet(Sequence[str]):
         names: The names in order, none twice, each as :func:`check_name` asks for.
 
     Raises:
-        InputError: If a name is none, or stands twice, be it in another Unicode form (a composed
+        InputError: If a name is none, or appears twice, be it in another Unicode form (a composed
             or a decomposed accent, which look the same).
 
     Example:
@@ -75,7 +75,7 @@ class LabelSet(Sequence[str]):
                 raise InputError(f"label {position}: {error}") from error
             if name in self._index:
                 raise InputError(
-                    f"label {name!r} stands twice, at {self._index[name]} and {position}"
+                    f"label {name!r} appears twice, at {self._index[name]} and {position}"
                 )
             self._index[name] = position
         self._refuse_twins()
@@ -193,7 +193,7 @@ class LabelSet(Sequence[str]):
                 raise InputError(f"{where}, line {number}: {error}") from error
             if name in lines:
                 raise InputError(
-                    f"{where}, line {number}: label {name!r} stands twice, first in line "
+                    f"{where}, line {number}: label {name!r} appears twice, first in line "
                     f"{lines[name]}"
                 )
             lines[name] = number

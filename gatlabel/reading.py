@@ -188,7 +188,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise InputError(f"the key {twice!r} stands twice in one object: leave one")
+        raise InputError(f"the key {twice!r} appears twice in one object: leave one")
     return found
 
 

@@ -25,7 +25,7 @@ def parse_yaml(text: str, where: str) -> Any:
         Text, numbers, booleans, dates, ``None``, and lists and dicts of these.
 
     Raises:
-        InputError: If it is not YAML, a value is none (a 99th of December), a key stands twice, it
+        InputError: If it is not YAML, a value is none (a 99th of December), a key appears twice, it
             is nested more than 100 deep, contains itself, or has more than 10,000 values.
     """
     try:
@@ -86,7 +86,7 @@ def _refuse_repeats(node: yaml.MappingNode, where: str) -> None:
         if not isinstance(key, yaml.ScalarNode):
             continue
         if (key.tag, key.value) in seen:
-            raise InputError(f"{where}, line {_line(key)}: {key.value!r} stands twice: leave one")
+            raise InputError(f"{where}, line {_line(key)}: {key.value!r} appears twice: leave one")
         seen.add((key.tag, key.value))
 
 

@@ -1,9 +1,11 @@
-"""Every Python example of README and docs runs, and every link between pages leads somewhere."""
+"""Every Python example of README and docs runs, every link between pages leads somewhere, and the
+generated pages are current."""
 
 import doctest
 import importlib
 import pkgutil
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -13,7 +15,41 @@ from PIL import Image
 import gatlabel
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+SLOW = {"compare_graphs", "export_onnx"}
+SCRIPTS = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+    for path in sorted((ROOT / "docs" / "examples").glob("*.py"))
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*")  # of Lightning, about itself
+def test_example_scripts_run_and_fit_a_page(script: Path, tmp_path: Path, monkeypatch) -> None:
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 70
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(script), run_name="__main__")
+    assert not list(tmp_path.iterdir())  # they clean up
+
+
+def test_generated_pages_are_current() -> None:
+    """Run ``make docs`` after a change of options or public names."""
+    pages = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["PAGES"]
+    for name, page in pages.items():
+        assert page() == (ROOT / "docs" / name).read_text(encoding="utf-8"), f"{name}: make docs"
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    start = ROOT / "docs" / "index.md"
+    reached, left = {start}, [start]
+    while left:
+        page = left.pop()
+        for target in re.findall(r"\]\(([^)#:]+\.md)", page.read_text(encoding="utf-8")):
+            place = (page.parent / target).resolve()
+            if place not in reached and place.is_file():
+                reached.add(place)
+                left.append(place)
+    assert set((ROOT / "docs").rglob("*.md")) <= reached
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

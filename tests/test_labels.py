@@ -25,7 +25,7 @@ CAFE, DECOMPOSED = "caf\u00e9", "cafe\u0301"
         ([3], "3 is no label name"),
         ([None], "None is no label name"),
         ([10**5000], "thousands of digits is no label name"),
-        (["a", "b", "a"], "label 'a' stands twice, at 0 and 2"),
+        (["a", "b", "a"], "label 'a' appears twice, at 0 and 2"),
         ([CAFE, "x", DECOMPOSED], r"'cafe\\u0301', at 0 and 2, are one name in two Unicode forms"),
         ("cat", "needs a list of names"),
         (None, "needs a list of names, not None"),

@@ -133,7 +133,7 @@ VALUES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "labels in a table": ([], {"labels": dict.fromkeys(NAMES, 1)}, "labels=.*: give a list"),
     "labels that are numbers": ([], {"labels": [1, 2, 3, 4, 5, 6]}, "1 is no label name"),
     "no label": ([], {"labels": []}, r"labels=\[\]: give a list of names"),
-    "a label twice": ([], {"labels": NAMES[:5] * 2}, "stands twice"),
+    "a label twice": ([], {"labels": NAMES[:5] * 2}, "appears twice"),
     "size 0": ([], {"image_size": 0}, "image_size=0: must be at least 1"),
     "a huge size": ([], {"image_size": 10**9}, "image_size=1000000000: must be at most 8192"),
     "a size of text": ([], {"image_size": "32"}, "image_size='32': give a whole number"),
@@ -239,7 +239,7 @@ TENSORS: dict[str, tuple[dict[str, Callable[[torch.Tensor], Any]], str]] = {
     "infinity": ({WEIGHT: lambda value: value - torch.inf}, "'head.weight' holds NaN or infinity"),
     "missing": ({WEIGHT: lambda value: None}, "1 tensors missing, first 'head.weight'"),
     "extra": ({"more": lambda value: value}, "1 not of this model, first 'more'"),
-    "no identity": ({"_extra_state": lambda value: value[:9]}, "does not say what the weights are"),
+    "no identity": ({"_extra_state": lambda value: value[:9]}, "is not a valid description"),
 }
 
 

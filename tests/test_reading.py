@@ -107,7 +107,7 @@ BAD_JSON = {
     "4301 digits": (b"[" + b"9" * 4301 + b"]", "beyond 64 bits"),
     "40 digits": (b'{"a": ' + b"9" * 40 + b"}", "beyond 64 bits"),
     "64 bits": (b"[9223372036854775808]", "9223372036854775808 is beyond 64 bits"),
-    "twice": (b'{"a": 1,\n"b": {"c": 1, "c": 2}}', "'c' stands twice"),
+    "twice": (b'{"a": 1,\n"b": {"c": 1, "c": 2}}', "'c' appears twice"),
 }
 
 
@@ -228,8 +228,8 @@ BAD_YAML = {
     "itself": ("a: &a [*a]", "line 1: the value contains itself"),
     "laughs": (LAUGHS, "more than 10000 values"),
     "merges": (MERGES, "more than 10000 values"),
-    "twice": ("a: 1\nb: 2\na: 3", "line 3: 'a' stands twice"),
-    "twice below": ("a: {b: 1,\n b: 2}", "line 2: 'b' stands twice"),
+    "twice": ("a: 1\nb: 2\na: 3", "line 3: 'a' appears twice"),
+    "twice below": ("a: {b: 1,\n b: 2}", "line 2: 'b' appears twice"),
 }
 
 

@@ -3,7 +3,7 @@
     python benchmarks/speed/table.py
 
 Reads what the scripts of `make bench` wrote to benchmarks/results/, prints the table, writes
-table.md and table.json beside them, and puts the table into docs/speed.md.
+table.md and table.json beside them, and puts the table into docs/studies/speed.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from gatlabel.files import write_json, write_text
 
 RESULTS = Path(__file__).parent.parent / "results"
-PAGE = Path(__file__).parents[2] / "docs" / "speed.md"
+PAGE = Path(__file__).parents[2] / "docs" / "studies" / "speed.md"
 PARTS = ("attention", "metrics", "counts", "pipeline", "training-step", "import-time", "gpu")
 PEERS = {  # of rows by the beginning of their names
     "plain, complete": "dense kernel",

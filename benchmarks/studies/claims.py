@@ -110,7 +110,7 @@ def _completion(graph: str) -> tuple[Claim, ...]:
     return (*not_worse, Claim(ours, "ignore", "better", 1.0, hidden=0.5))
 
 
-def _kin_completion() -> tuple[Claim, ...]:
+def _similarity_completion() -> tuple[Claim, ...]:
     """As completion, and that it has to be these edges."""
     ours = COMPLETED.format(BY_NAMES)
     controls = ("completion without edges", "completion with random edges")
@@ -141,7 +141,7 @@ _MISSING = {"heads": ("linear",), "graphs": ("npmi",), "mask_labels": HIDDEN,
             "unknown": ("ignore", "complete")}  # fmt: skip
 # other drawings than seed 0's, which the space of the tuning was revised on
 _SCENES = {"data": "scenes", "run.seed": 1, "tuning_seeds": 3}
-_KIN = {"graphs": (BY_NAMES,)}
+_SIMILARITY = {"graphs": (BY_NAMES,)}
 
 NEAREST = "npmi:top_k=10"
 EDGED = ("gcn", "gat", "gatv2", "conditioned")
@@ -201,13 +201,16 @@ STUDIES = {
     "completion-voc2007-part": Study(
         {**_MISSING, **PHOTOGRAPHS}, _completion("npmi"), "voc2007-part", seeds=20
     ),
-    # kin by the meaning of the labels' names (extra names); that it helps to share classifiers with
-    # kin was found on these photographs, both ways round, so other sets have to confirm it
-    "kin-completion-voc2007-part": Study(
-        {**_MISSING, **PHOTOGRAPHS, **_KIN}, _kin_completion(), "voc2007-part", seeds=20
+    # similarity by the meaning of the labels' names (extra names); that sharing classifiers helps
+    # was found on these photographs, both ways round, so other sets have to confirm it
+    "similarity-completion-voc2007-part": Study(
+        {**_MISSING, **PHOTOGRAPHS, **_SIMILARITY},
+        _similarity_completion(),
+        "voc2007-part",
+        seeds=20,
     ),
-    "kin-completion-coco-part": Study(
-        {**_MISSING, **PHOTOGRAPHS, **_KIN}, _kin_completion(), "coco-part", seeds=20
+    "similarity-completion-coco-part": Study(
+        {**_MISSING, **PHOTOGRAPHS, **_SIMILARITY}, _similarity_completion(), "coco-part", seeds=20
     ),
     "completion-coco-part": Study(
         {**_MISSING, **PHOTOGRAPHS}, _completion("npmi"), "coco-part", seeds=20

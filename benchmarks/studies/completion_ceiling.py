@@ -93,9 +93,9 @@ class Filled:
     def update(self, logits: Tensor, progress: float) -> None:
         """Fills in anew, where there is evidence."""
         if self.evidence is not None and progress >= self.warmup:
-            self.targets = self.beliefs(logits)
+            self.targets = self.estimates(logits)
 
-    def beliefs(self, logits: Tensor) -> Tensor:
+    def estimates(self, logits: Tensor) -> Tensor:
         """Values of all entries; those that are known, or fixed, as they are."""
         if self.evidence is None:
             return self.targets
@@ -121,8 +121,8 @@ def study(preset: str, images: int, seeds: int) -> dict[str, list[float]]:
         known, given = targets >= 0, torch.from_numpy(targets)
         counts = Cooccurrence.from_targets(targets, data.names)
         rates = torch.from_numpy(counts.base_rates).float()
-        company = gibbs(model, known, truth, 0.0, seed)
-        clear = np.clip(company, 1e-4, 1 - 1e-4)
+        posterior = gibbs(model, known, truth, 0.0, seed)
+        clear = np.clip(posterior, 1e-4, 1 - 1e-4)
         evidence = torch.from_numpy(np.log(clear / (1 - clear))).float() - rates.logit()
         seen = known | source.visible
         sighted = gibbs(model, seen, truth, float(np.log(source.config.hidden)), seed)
@@ -134,7 +134,7 @@ def study(preset: str, images: int, seeds: int) -> dict[str, list[float]]:
             "ignore": Filled(given),
             "complete": make_completion("complete", given, counts.graph("npmi")),
             "the truth": fill(truth),
-            "true graph": fill(company),
+            "true graph": fill(posterior),
             "image, true graph": Filled(given, evidence),
             "image": Filled(given, torch.zeros_like(evidence)),
             "perfect eyes, true graph": fill(sighted),

@@ -23,7 +23,7 @@ ENOUGH = 10  # validation positives below which a label's AP is mostly chance
 
 
 def settings(root: Path) -> TrainConfig:
-    """The command of docs/training.md."""
+    """The command of docs/studies/voc2007-part.md."""
     return plain().with_options(
         {
             "data": "csv",

@@ -77,6 +77,26 @@ def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None
     Raises:
         InputError: If ``sharing`` is not ``(L, L)``.
     """
+    return ridge_fit(features, targets, sharing)[0]
+
+
+@torch.no_grad()
+def ridge_fit(
+    features: Tensor, targets: Tensor, sharing: Tensor | None = None
+) -> tuple[LinearStart, Tensor]:
+    """Returns :func:`ridge_start`, and the logits of each image by a fit that left it out.
+
+    Args:
+        features: As :func:`ridge_start` takes them.
+        targets: Likewise.
+        sharing: Likewise.
+
+    Returns:
+        The classifiers, and float64 ``(N, L)``: the bias for labels whose known targets are alike.
+
+    Raises:
+        InputError: As :func:`ridge_start`.
+    """
     x, y = features.double(), targets.double()
     if sharing is not None and sharing.shape != (y.shape[1], y.shape[1]):
         raise InputError(
@@ -93,7 +113,7 @@ def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None
     weight = x.new_zeros(y.shape[1], x.shape[1])
     bias = smooth.logit()
     if not usable.any():
-        return LinearStart(weight.float(), bias.float(), float("nan"))
+        return LinearStart(weight.float(), bias.float(), float("nan")), bias.expand_as(y)
     # labels on their own that say nothing need no regression
     part = usable if sharing is None else torch.ones_like(usable)
     spread = (rate * (1 - rate)).clamp(min=1e-6).sqrt()
@@ -111,18 +131,27 @@ def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None
         key=lambda value: regression.error(value, deviation, known, judged),
     )
     held_out = regression.held_out(penalty)[:, judged] / spread[judged]
-    scale, offset = _calibrated(held_out, y[:, judged], known[:, judged], rate[judged])
+    scale, offset = calibrated(held_out, y[:, judged], known[:, judged], rate[judged])
     found = scale * regression.weight(penalty) / spread[:, None]
     weight[part] = found
     bias[usable] = offset
+    left_out = bias.repeat(len(x), 1)
+    left_out[:, usable] += scale * held_out
     bias[part] -= found @ regression.mean
     error = regression.error(penalty, deviation, known, judged) / int(judged.sum())
-    return LinearStart(weight.float(), bias.float(), penalty, error)
+    return LinearStart(weight.float(), bias.float(), penalty, error), left_out
 
 
 @torch.enable_grad()
-def _calibrated(scores: Tensor, y: Tensor, known: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns ``a`` and ``b (L,)`` of the likeliest ``P(y) = σ(a · score + b)``."""
+def calibrated(scores: Tensor, y: Tensor, known: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns ``a`` and ``b (L,)`` of the likeliest ``P(y) = σ(a · score + b)``.
+
+    Args:
+        scores: ``(N, L)``, of images that were not learned from.
+        y: ``(N, L)`` in [0, 1].
+        known: bool ``(N, L)``; of every label a target that is not 0 and one that is not 1.
+        rate: ``(L,)`` in (0, 1): where b starts.
+    """
     power = torch.zeros((), dtype=scores.dtype, requires_grad=True)  # a = exp(power) > 0
     offset = rate.logit().clone().requires_grad_()
     weight = known.to(scores.dtype) / known.sum()

@@ -31,11 +31,12 @@ USAGE = """\
 usage: gatlabel COMMAND [options]
 
   train      train a model; without options, on the built-in scenes
-  evaluate   evaluate a trained run on a split or on other data
+  evaluate   evaluate a trained run or a bundle on a split or on other data
+  decide     choose thresholds and calibration of a trained run
   predict    label images with a trained run or an exported bundle
   export     write a trained run as ONNX or as a program of torch.export
   graph      build, show or compare label graphs
-  explain    what each edge of a trained run's label graph lent and did
+  explain    heat maps and neighbours of an image, or contributions of a graph's edges
   fewshot    measure how well a run learns new labels from few images
   extend     add a label to a trained run, from few images or similar labels
   suggest    choose what to annotate next, and update the run by the answers
@@ -46,8 +47,8 @@ gatlabel COMMAND --help lists the options of a command; gatlabel --version print
 With --debug, any command shows where an error comes from.
 """
 COMMANDS = (
-    *("train", "evaluate", "predict", "export", "graph", "explain", "fewshot", "extend"),
-    *("suggest", "benchmark", "completion"),
+    *("train", "evaluate", "decide", "predict", "export", "graph", "explain", "fewshot"),
+    *("extend", "suggest", "benchmark", "completion"),
 )
 DEBUG = "--debug"
 

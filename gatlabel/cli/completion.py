@@ -40,6 +40,7 @@ def completion_command(words: list[str]) -> None:
 def _commands() -> Tree:
     """The parsers of all commands, by their words."""
     from gatlabel.cli.benchmark import benchmark_parser
+    from gatlabel.cli.decide import decide_parser
     from gatlabel.cli.evaluate import evaluate_parser
     from gatlabel.cli.explain import explain_parser
     from gatlabel.cli.export import export_parser
@@ -54,6 +55,7 @@ def _commands() -> Tree:
     return {
         "train": train_parser,
         "evaluate": evaluate_parser,
+        "decide": decide_parser,
         "predict": predict_parser,
         "export": export_parser,
         "explain": explain_parser,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gatlabel.cli.options import Flag, add_options, flags_of, given_options, topic_help
 from gatlabel.cli.output import show, show_json, show_table
-from gatlabel.cli.parsing import Parser, check_outputs, make_parser, parse
-from gatlabel.cli.tables import metrics_table
+from gatlabel.cli.parsing import Parser, at_least_one, check_outputs, make_parser, parse
+from gatlabel.cli.tables import label_table, metrics_table
 from gatlabel.data.options import DataOptions
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
@@ -15,6 +16,11 @@ from gatlabel.files import write_json
 from gatlabel.option_values import from_text
 from gatlabel.options import differing, find, nested, updated
 from gatlabel.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from gatlabel.decisions import Decision
+    from gatlabel.deploy.exported_model import ExportedModel
+    from gatlabel.model import MultiLabelClassifier
 
 
 def evaluate_parser() -> Parser:
@@ -26,14 +32,18 @@ def evaluate_parser() -> Parser:
 
     parser = make_parser(
         "evaluate",
-        "Evaluates a trained run, on its own data or on the data that the options describe.",
+        "Evaluates a trained run, on its own data or on the data that the options describe, or an "
+        "exported bundle, on the data that they describe.",
         help_on,
     )
-    parser.add_argument("run", type=Path, help="The run folder.")
+    parser.add_argument(
+        "run", type=Path, help="The run folder, or a bundle that gatlabel export wrote."
+    )
     parser.add_argument(
         "--split", type=str | None, help="train, val or test; default: test, else val."
     )
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
+    parser.add_argument("--rows", type=int, default=100, help="Most labels in the table.")
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
     parser.add_argument(
         "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
@@ -44,31 +54,70 @@ def evaluate_parser() -> Parser:
 
 
 def evaluate_command(words: list[str]) -> None:
-    """Evaluates a run on a split of its own data, or on other data."""
+    """Evaluates a run on a split of its own data, or on other data; a bundle on other data."""
     options = parse(evaluate_parser(), words)
+    at_least_one(options, "rows")
     check_outputs(options, "output")
+    import torch
+
     from gatlabel.training.data import default_workers, read_data
+    from gatlabel.training.deciding import with_decision
     from gatlabel.training.evaluation import evaluate
-    from gatlabel.training.finished_runs import open_run
 
     device = choose_device(options.device)
-    model, config = open_run(options.run)
-    own = config.data
-    config = updated(config, nested(given_options(options, _flags())), from_text)
-    splits = dict(read_data(config, evaluate_only=_is_other(own, config.data)).items())
+    given = given_options(options, _flags())
+    model, decision, config, own = _opened(options.run, options.device, given)
+    config = updated(config, nested(given), from_text)
+    other = own is None or _is_other(own, config.data)
+    splits = dict(read_data(config, evaluate_only=other).items())
     available = [name for name, source in splits.items() if len(source)]
     split = options.split or ("test" if "test" in available else available[-1])
     if split not in available:
         raise InputError(f"the data has no split {split!r} with images: {', '.join(available)}")
-    result = evaluate(model.to(device), splits[split], split, workers=default_workers())
-    content = {"run": str(options.run), "split": split, **result.report.to_dict()}
+    if isinstance(model, torch.nn.Module):
+        model.to(device)
+    result = evaluate(model, splits[split], split, workers=default_workers())
+    result = with_decision(result, decision)
+    content = {
+        **{"run": str(options.run), "split": split, "decision": decision.to_dict()},
+        **result.report.to_dict(),
+    }
     if options.json:
         show_json(content)
     else:
         show_table(metrics_table([result], f"{options.run} on {split}"))
+        show_table(label_table(result, options.rows))
         show(*result.report.protocol)
     if options.output is not None:  # last: where it cannot be written, the figures were printed
         write_json(options.output, content)
+
+
+def _opened(
+    folder: Path, device: str, given: dict[str, Any]
+) -> tuple[MultiLabelClassifier | ExportedModel, Decision, TrainConfig, DataOptions | None]:
+    """Opens a run or a bundle.
+
+    Returns:
+        The model, its decision, options, and the data that a run has of its own.
+
+    Raises:
+        InputError: If it is neither, a file is damaged, or a bundle is given no data.
+    """
+    from gatlabel.decisions import decision_of
+    from gatlabel.deploy.description import FILE
+    from gatlabel.deploy.exported_model import ExportedModel
+    from gatlabel.training.finished_runs import open_run
+
+    if not (folder / FILE).is_file():
+        model, config = open_run(folder)
+        return model, decision_of(folder, model.labels), config, config.data
+    if not any(name.partition(".")[0] == "data" for name in given):
+        raise InputError(
+            f"{folder} is a bundle, which has no data of its own: name it, as in --data csv "
+            "--root photos"
+        )
+    bundle = ExportedModel.load(folder, device=device)
+    return bundle, bundle.description.decision, TrainConfig(), None
 
 
 def _flags() -> list[Flag]:

@@ -3,83 +3,152 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatlabel.cli.output import add_row, make_table, show, show_table
-from gatlabel.cli.parsing import Parser, at_least_one, check_outputs, make_parser, parse
+from gatlabel.cli.parsing import Namespace, Parser, at_least_one, check_outputs, make_parser, parse
+from gatlabel.files import check_drawing, write_json
 
 if TYPE_CHECKING:
-    from gatlabel.explain import GraphExplanation
+    from rich.table import Table
+
+    from gatlabel.explain import GraphExplanation, ImageExplanation
+
+_NEIGHBOURS = 3  # per label in the table of an image
 
 
 def explain_parser() -> Parser:
     """Makes the parser of the command."""
     parser = make_parser(
-        "explain", "Explains a run's label graph: what each edge lent, and what it did for AP."
+        "explain",
+        "Explains one image: a heat map per label, and what its neighbours in the label graph "
+        "contribute. Without an image, explains the run's label graph: the contribution of each "
+        "edge, and its effect on AP.",
     )
     parser.add_argument("run", type=Path, help="The run folder.")
-    parser.add_argument("--split", type=str | None, help="train, val or test; default: test.")
-    parser.add_argument("--label", type=str | None, help="Show the in-edges of this label only.")
-    parser.add_argument("--rows", type=int, default=25, help="Rows of the table.")
+    parser.add_argument("image", nargs="?", type=Path | None, help="The image to explain.")
+    parser.add_argument(
+        *("--output", "-o"),
+        type=Path | None,
+        help="Write this file. Of an image: the drawing (png, svg, pdf), or all values (json); of "
+        "the graph: all rows (csv).",
+    )
+    parser.add_argument(
+        "--label",
+        action="append",
+        help="Explain this label of the image, or show its in-edges; may be repeated.",
+    )
+    parser.add_argument(
+        "--top", type=int, default=3, help="Image: explain so many labels, the most probable."
+    )
+    parser.add_argument("--device", type=str, default="auto", help="Image: auto, cpu, cuda, …")
+    parser.add_argument("--split", type=str | None, help="Graph: train, val or test.")
+    parser.add_argument("--rows", type=int, default=25, help="Graph: rows of the table.")
     parser.add_argument(
         "--edges",
         type=int,
         default=200,
-        help="Explain at most this many edges: those of --label first, then the heaviest.",
+        help="Graph: explain at most so many edges: those of --label first, then the heaviest.",
     )
-    parser.add_argument("--output", type=Path | None, help="Write all rows to this csv file.")
-    parser.add_argument("--draw", type=Path | None, help="Draw before and after (png, svg, pdf).")
+    parser.add_argument(
+        "--draw", type=Path | None, help="Graph: draw before and after training (png, svg, pdf)."
+    )
     return parser
 
 
 def explain_command(words: list[str]) -> None:
-    """Explains which neighbours lent a label its classifier."""
+    """Explains an image, or the label graph of a run."""
     options = parse(explain_parser(), words)
-    at_least_one(options, "edges", "rows")
+    at_least_one(options, "edges", "rows", "top")
     check_outputs(options, "output", "draw")
-    from gatlabel.training.explaining import explain_run
-
-    explanation = explain_run(
-        options.run, split=options.split, most=options.edges, label=options.label
-    )
-    if options.label is None:
-        shown = explanation.strongest(options.rows)
+    if options.image is None:
+        _explain_graph(options)
     else:
-        shown = explanation.lenders(options.label)[: options.rows]
+        _explain_image(options)
+
+
+def _explain_image(options: Namespace) -> None:
+    output: Path | None = options.output
+    if output is not None and output.suffix.lower() != ".json":
+        check_drawing(output)
+    from gatlabel.deploy import Predictor
+
+    predictor = Predictor.load(options.run, device=options.device)
+    found = predictor.explain(str(options.image), labels=options.label, top=options.top)
+    show_table(_image_table(found))
+    if output is None:
+        return
+    if output.suffix.lower() == ".json":
+        write_json(output, found.to_dict())
+    else:
+        found.draw(output)
+
+
+def _image_table(found: ImageExplanation) -> Table:
     table = make_table(
-        ("source", "target", "weight", "attention", "(start)", "lent", "(start)", "ΔAP"),
-        f"what the edges of {options.run} lent",
-        "lent: share of the target's classifier; ΔAP: with the edge minus without it",
+        ("label", "contributions of neighbours to the logit", "probability", "logit"),
+        f"why {found.source} has its labels",
+        "contribution: the logit with the edge from the neighbour minus the logit without it",
         left=2,
     )
-    for edge in shown:
-        values = (edge.weight, edge.attention, edge.attention_before, edge.lent, edge.lent_before)
-        cells = [_number(value) for value in values] + [_number(edge.ap_change, sign=True)]
-        add_row(table, edge.source, edge.target, *cells)
+    for each in found.labels:
+        neighbours = each.neighbours[:_NEIGHBOURS]
+        shown = [f"{one.source} {one.contribution:+.2f}" for one in neighbours]
+        add_row(
+            table,
+            each.label,
+            ", ".join(shown) or "–",
+            f"{each.probability:.3f}",
+            f"{each.logit:+.2f}",
+        )
+    return table
+
+
+def _explain_graph(options: Namespace) -> None:
+    from gatlabel.training.explaining import explain_run
+
+    labels: list[str] = options.label or []
+    explanation = explain_run(options.run, split=options.split, most=options.edges, labels=labels)
+    rows = explanation.strongest()
+    if labels:
+        rows = tuple(edge for edge in rows if edge.target in labels)
+    table = make_table(
+        ("source", "target", "weight", "attention", "(start)", "contribution", "(start)", "ΔAP"),
+        f"contributions of the edges of {options.run}",
+        "contribution: share of the target's classifier; ΔAP: with the edge minus without it",
+        left=2,
+    )
+    for edge in rows[: options.rows]:
+        pairs = (
+            (edge.attention, edge.attention_before),
+            (edge.contribution, edge.contribution_before),
+        )
+        cells = [_number(edge.weight), *(_number(value) for pair in pairs for value in pair)]
+        add_row(table, edge.source, edge.target, *cells, _number(edge.ap_change, sign=True))
     show_table(table)
-    show(*_notes(explanation, options.label))
+    show(*_notes(explanation, labels))
     if options.output is not None:
         explanation.save(options.output)
     if options.draw is not None:
         explanation.draw(options.draw)
 
 
-def _notes(explanation: GraphExplanation, label: str | None) -> list[str]:
-    """Says what the table cannot: that edges were left out, or that there are none."""
+def _notes(explanation: GraphExplanation, labels: Sequence[str]) -> list[str]:
+    """Returns lines about edges that were left out, and about labels without in-edges."""
     notes = []
     explained, total = len(explanation.edges), explanation.total
-    lenders = 0 if label is None else len(explanation.lenders(label))
+    into = {label: len(explanation.neighbours(label)) for label in labels}
+    names = ", ".join(map(repr, labels))
     if total is not None and explained < total:
         which = "the heaviest"
-        if lenders == explained:
-            which += f" into {label!r}"
-        elif lenders:
-            which = f"those into {label!r}, then {which}"
+        if labels and sum(into.values()) == explained:
+            which += f" into {names}"
+        elif any(into.values()):
+            which = f"those into {names}, then {which}"
         notes.append(f"{explained} of {total} edges: {which}; --edges {total} explains all")
-    if label is not None and not lenders:
-        notes.append(f"no edge leads to {label!r}")
-    return notes
+    return notes + [f"no edge leads to {label!r}" for label in labels if not into[label]]
 
 
 def _number(value: float, *, sign: bool = False) -> str:

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+from gatlabel.cli.options import Flag, add_options, flags_of, given_options, topic_help
 from gatlabel.cli.output import show
-from gatlabel.cli.parsing import Parser, make_parser, parse
+from gatlabel.cli.parsing import Namespace, Parser, make_parser, parse
+from gatlabel.errors import InputError
+from gatlabel.option_values import from_text
+from gatlabel.options import nested, updated
+from gatlabel.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from gatlabel.deploy import Export
+    from gatlabel.deploy.quantization import Quantization
 
 DESCRIPTION = (
     "Exports a trained run as a bundle: a folder with the model as one file, which runs without "
-    "gatlabel, and bundle.json, which says how to use it. The file takes RGB bytes and gives "
-    "logits; a graph head that can be is folded into one linear layer. The bundle appears only if "
-    "its logits agree with the run's. gatlabel predict takes bundles too."
+    "gatlabel, and bundle.json, which describes it. The file takes RGB bytes and gives logits; a "
+    "graph head is folded into one linear layer where possible. The bundle appears only if its "
+    "logits agree with the run's, or if quantization costs no more mAP than --max-loss."
 )
+SPLITS = ("train", "val", "test")
 
 
 def export_parser() -> Parser:
     """Makes the parser of the command."""
-    parser = make_parser("export", DESCRIPTION)
+    flags = _flags()
+
+    def help_on(topic: str | None) -> str:
+        return basic if topic is None else topic_help(topic, flags)
+
+    parser = make_parser("export", DESCRIPTION, help_on)
     parser.add_argument("run", type=Path, help="The run folder.")
     parser.add_argument(
         "--format",
@@ -33,16 +49,48 @@ def export_parser() -> Parser:
     )
     parser.add_argument(
         "--threshold",
-        type=float,
-        default=0.5,
-        help="Probability from which a label is present, for whoever loads the bundle.",
+        type=float | None,
+        help="Probability from which a label is present; default: the decision of the run.",
     )
+    parser.add_argument(
+        "--batch", type=int | None, help="Fix the batch size; default: any number of images."
+    )
+    parser.add_argument(
+        "--preprocess",
+        type=bool,
+        default=False,
+        help="Resize in the file too: it takes uint8 images of any size (onnx).",
+    )
+    parser.add_argument("--half", type=bool, default=False, help="Compute in float16, for GPUs.")
+    parser.add_argument(
+        "--quantize",
+        type=Literal["static", "dynamic"] | None,
+        help="8-bit integers (onnx): static, with calibration images; dynamic, linear layers only.",
+    )
+    parser.add_argument(
+        "--calibration-images",
+        default="train",
+        help="For static: train, val or test of the run's data, or a folder or pattern of images.",
+    )
+    parser.add_argument(
+        "--evaluation-split",
+        type=Literal["train", "val", "test"] | None,
+        help="Where the loss of mAP is measured; default: test, else val, of the run's data.",
+    )
+    parser.add_argument(
+        "--max-loss", type=float, default=1.0, help="Points of mAP that quantization may cost."
+    )
+    basic = f"{parser.format_help()}\ngatlabel export --help data: data other than the run's."
+    add_options(parser, flags)
     return parser
 
 
 def export_command(words: list[str]) -> None:
-    """Exports a run, and says how well the file agrees with it."""
+    """Exports a run, and prints how well the file agrees with it."""
     options = parse(export_parser(), words)
+    given = given_options(options, _flags())
+    if given and options.quantize is None:
+        raise InputError("options of data are for --quantize, which measures mAP on it")
     from gatlabel.deploy import export_model
 
     output = options.output or options.run / options.format
@@ -52,9 +100,54 @@ def export_command(words: list[str]) -> None:
         format=options.format,
         threshold=options.threshold,
         overwrite=options.overwrite,
+        batch=options.batch,
+        preprocess=options.preprocess,
+        half=options.half,
+        quantization=None if options.quantize is None else _quantization(options, given),
     )
+    show(*_report(export))
+
+
+def _report(export: Export) -> list[str]:
     head = "head folded" if export.folded else "head as it is"
-    show(
+    lines = [
         f"{export.file}: {export.size / 1e6:.1f} MB, {head}; logits differ from the run's by up to "
         f"{export.parity.greatest_difference:.1e} (largest {export.parity.greatest_logit:.1f})"
-    )
+    ]
+    if export.resizing is not None:
+        lines.append(
+            f"resizing in the file: values differ from evaluation's by up to "
+            f"{export.resizing.largest_difference} of 255, {export.resizing.differing:.1%} of them"
+        )
+    if export.loss is not None:
+        loss = export.loss
+        lines.append(
+            f"mAP {100 * loss.before:.2f} before and {100 * loss.after:.2f} after quantization, on "
+            f"{loss.images} images: {loss.points:+.2f} points lost, allowed {loss.max_loss:g}"
+        )
+    return lines
+
+
+def _quantization(options: Namespace, given: dict[str, Any]) -> Quantization:
+    """Reads the data that mAP is measured on, and that ranges are calibrated with."""
+    from gatlabel.deploy.quantization import Quantization
+    from gatlabel.training.data import read_data
+    from gatlabel.training.finished_runs import open_run
+
+    config = open_run(options.run)[1]
+    config = updated(config, nested(given), from_text)
+    splits = {name: source for name, source in read_data(config).items() if len(source)}
+    split = options.evaluation_split or ("test" if "test" in splits else "val")
+    images: str = options.calibration_images
+    for name in (split, *({images} & set(SPLITS) if options.quantize == "static" else ())):
+        if name not in splits:
+            raise InputError(f"the data has no split {name!r} with images: {', '.join(splits)}")
+    calibration = None
+    if options.quantize == "static":
+        calibration = splits[images] if images in SPLITS else images
+    return Quantization(options.quantize, splits[split], calibration, options.max_loss)
+
+
+def _flags() -> list[Flag]:
+    """The options of data sets."""
+    return [flag for flag in flags_of(TrainConfig) if flag.path.partition(".")[0] == "data"]

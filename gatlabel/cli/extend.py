@@ -7,7 +7,6 @@ from pathlib import Path
 
 from gatlabel.cli.output import show
 from gatlabel.cli.parsing import Parser, make_parser, parse
-from gatlabel.cli.predict import image_paths
 from gatlabel.errors import InputError
 
 DESCRIPTION = (
@@ -46,8 +45,10 @@ def extend_command(words: list[str]) -> None:
         raise InputError("--like names the similar labels: leave out --similarity")
     if like is None and similarity is None and not options.images:
         similarity = "names"
-    paths = [path for given in options.images for path in image_paths(given)]
     from gatlabel.fewshot.extending import extend_run
+    from gatlabel.fewshot.run_features import image_paths
+
+    paths = image_paths(options.images)
 
     began = time.perf_counter()
     made = extend_run(

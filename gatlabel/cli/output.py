@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gatlabel.errors import InputError
+from gatlabel.interruptions import uninterrupted
 from gatlabel.printing import clean, clean_lines, console, json_text, show_warning
 from gatlabel.printing import note as note
 
@@ -34,9 +35,20 @@ def show_block(text: str) -> None:
 
 def show_json(value: Any) -> None:
     """Prints a value as JSON that any terminal can show and any reader can parse."""
+    _write(json_text(value, ascii_only=ascii_only()) + "\n")
+
+
+def ascii_only() -> bool:
+    """Whether the standard output is known to take ASCII characters only."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    ascii_only = not encoding.lower().replace("-", "").startswith("utf")
-    _write(json_text(value, ascii_only=ascii_only) + "\n")
+    return not encoding.lower().replace("-", "").startswith("utf")
+
+
+def show_lines(text: str) -> None:
+    """Prints whole lines that are clean already, at once, also where a signal arrives meanwhile."""
+    with uninterrupted():
+        _write(text)
+        finish()
 
 
 def show_table(table: Table) -> None:

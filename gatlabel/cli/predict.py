@@ -2,78 +2,197 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from gatlabel.cli.output import add_row, make_table, show_json, show_table
-from gatlabel.cli.parsing import Parser, make_parser, parse
+from gatlabel.cli.output import ascii_only, show_lines
+from gatlabel.cli.parsing import Namespace, Parser, check_outputs, make_parser, parse
 from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.errors import InputError
+from gatlabel.interruptions import uninterrupted
 
-IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+STANDARD = "-"
 
 
 def predict_parser() -> Parser:
     """Makes the parser of the command."""
-    parser = make_parser("predict", "Labels images with a trained run or a bundle.")
+    parser = make_parser(
+        "predict",
+        "Labels images with a trained run or a bundle. An image that cannot be read becomes a "
+        "record with an error. Exit code 0, or 2 where no image could be read, or some could not "
+        "and --strict is given.",
+    )
     parser.add_argument(
         "run", type=Path, help="The run folder, or a bundle that gatlabel export wrote."
     )
-    parser.add_argument("images", nargs="+", type=Path, help="Images, or folders of images.")
-    parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        help="Images, folders of images, patterns (quoted), or - to read paths from the standard "
+        "input, one per line.",
+    )
+    parser.add_argument(
+        "--format",
+        type=Literal["auto", "table", "csv", "jsonl", "json"],
+        default="auto",
+        help="table, csv, jsonl (one JSON object per line) or json (one array); auto: table on a "
+        "terminal, else csv.",
+    )
+    parser.add_argument("--json", type=bool, default=False, help="Short for --format json.")
+    parser.add_argument(
+        *("--output", "-o"),
+        type=Path | None,
+        help="Write to this file; default, and -: the standard output.",
+    )
     parser.add_argument(
         "--threshold",
         type=float | None,
-        help="Probability from which a label is present; default: the bundle's, 0.5 for a run.",
+        help="Probability from which a label is present; default: the run's or bundle's.",
     )
     parser.add_argument(
-        "--on-error", type=str, default="stop", help="At an image that cannot be read: stop, skip."
+        "--on-error",
+        type=Literal["skip", "stop"],
+        default="skip",
+        help="At an image that cannot be read: skip writes a record with the error, stop ends.",
     )
+    parser.add_argument(
+        "--strict", type=bool, default=False, help="Exit code 2 if any image could not be read."
+    )
+    parser.add_argument("--batch-size", type=int, default=32, help="Images to run at once.")
+    parser.add_argument(
+        "--workers",
+        type=int | None,
+        help="Threads that decode; default: one per processor, at most 8. 0 reads nothing ahead.",
+    )
+    parser.add_argument(
+        "--explain",
+        type=int,
+        default=0,
+        help="Explain so many labels per image (jsonl and json, runs only).",
+    )
+    parser.add_argument("--amp", type=bool, default=False, help="Mixed precision (runs only).")
     parser.add_argument(
         "--max-pixels", type=int, default=MAX_PIXELS, help="Most pixels that an image may have."
     )
     parser.add_argument(
         "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
     )
+    parser.add_argument(
+        "--progress", type=bool, default=True, help="Show on the error output how far it is."
+    )
     return parser
 
 
 def predict_command(words: list[str]) -> None:
-    """Labels images, or all images of folders."""
+    """Labels images as they are found, and writes each answer at once."""
     options = parse(predict_parser(), words)
-    paths = [path for given in options.images for path in image_paths(given)]
+    to_file = options.output is not None and str(options.output) != STANDARD
+    if to_file:
+        check_outputs(options, "output")
+    kind = _format(options, to_file)
+    if options.explain and kind not in ("json", "jsonl"):
+        raise InputError(
+            "--explain needs --format jsonl or json: other formats have no place for it"
+        )
+    from gatlabel.cli.predict_progress import StreamProgress
+    from gatlabel.cli.prediction_lines import FORMATS
     from gatlabel.deploy import Predictor
 
     predictor = Predictor.load(
         options.run,
         threshold=options.threshold,
         device=options.device,
+        batch_size=options.batch_size,
         max_pixels=options.max_pixels,
+        workers=options.workers,
+        amp=options.amp,
     )
-    predictions = predictor([str(path) for path in paths], on_error=options.on_error)
+    lines = FORMATS[kind](predictor.labels.names, not to_file and ascii_only())
+    in_place = _is_terminal(sys.stderr) and (to_file or not _is_terminal(sys.stdout))
+    progress = StreamProgress(shown=options.progress, in_place=in_place)
+    found = predictor.stream(
+        _sources(options.images), on_error=options.on_error, explain=options.explain
+    )
+    with _writer(options.output if to_file else None) as write:
+        write(lines.head())
+        try:
+            for prediction in found:
+                write(lines.record(prediction))
+                progress.count(prediction)
+        finally:
+            write(lines.tail())
+            progress.end()
+    _raise_failures(progress.images, progress.failed, progress.first_error, options.strict)
+
+
+def _format(options: Namespace, to_file: bool) -> str:
+    kind: str = options.format
     if options.json:
-        show_json([prediction.to_dict() for prediction in predictions])
+        if kind not in ("auto", "json"):
+            raise InputError(f"--json and --format {kind} contradict each other: give one")
+        return "json"
+    if kind != "auto":
+        return kind
+    return "table" if not to_file and _is_terminal(sys.stdout) else "csv"
+
+
+def _is_terminal(stream: object) -> bool:
+    try:
+        return bool(stream.isatty())  # type: ignore[attr-defined]
+    except (AttributeError, ValueError):  # none, or closed
+        return False
+
+
+def _sources(given: Sequence[str]) -> Iterator[str]:
+    for source in given:
+        if source == STANDARD:
+            yield from _paths_of_standard_input()
+        else:
+            yield source
+
+
+def _paths_of_standard_input() -> Iterator[str]:
+    """Yields the lines of the standard input as paths, as they come; empty ones are skipped."""
+    if sys.stdin is None:
+        raise InputError("cannot read paths from the standard input: it is closed")
+    for line in getattr(sys.stdin, "buffer", sys.stdin):
+        path = os.fsdecode(line).removesuffix("\n").removesuffix("\r")  # names of any bytes
+        if path:
+            yield path
+
+
+@contextmanager
+def _writer(path: Path | None) -> Iterator[Callable[[str], None]]:
+    """Yields what writes text at once, and whole, to a file or to the standard output."""
+    if path is None:
+        yield show_lines
         return
-    table = make_table(("image", "labels", "next best"), left=3)
-    for prediction in predictions:
-        if not prediction.ok:
-            add_row(table, prediction.source, prediction.error or "", "", style="red")
-            continue
-        shown = [f"{name} {prediction.probabilities[name]:.2f}" for name in prediction.labels]
-        others = [(n, p) for n, p in prediction.top(len(shown) + 2) if n not in prediction.labels]
-        rest = [f"{name} {probability:.2f}" for name, probability in others]
-        add_row(table, prediction.source, ", ".join(shown) or "–", ", ".join(rest))
-    show_table(table)
+    try:
+        file = path.open("wb", buffering=0)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def write(text: str) -> None:
+        rest = memoryview(text.encode("utf-8", "backslashreplace"))
+        try:
+            with uninterrupted():
+                while rest:
+                    rest = rest[file.write(rest) :]
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+    with file:
+        yield write
 
 
-def image_paths(path: Path) -> list[Path]:
-    """Returns an image file, or all image files below a folder.
-
-    Raises:
-        InputError: If the folder has none.
-    """
-    if not path.is_dir():
-        return [path]
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGES)
-    if not found:
-        raise InputError(f"the folder {path} has no images ({', '.join(IMAGES)})")
-    return found
+def _raise_failures(images: int, failed: int, first: str | None, strict: bool) -> None:
+    if failed and failed == images == 1:
+        raise InputError(first or "")
+    if failed and failed == images:
+        raise InputError(f"none of the {images:,} images could be read; the first: {first}")
+    if failed and strict:
+        raise InputError(f"{failed:,} of {images:,} images could not be read; the first: {first}")

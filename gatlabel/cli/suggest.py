@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from gatlabel.cli.output import add_row, make_table, show, show_block, show_json, show_table
 from gatlabel.cli.parsing import Parser, at_least_one, check_outputs, make_parser, parse
-from gatlabel.cli.predict import image_paths
 from gatlabel.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,14 +60,15 @@ def suggest_command(words: list[str]) -> None:
     check_outputs(options, "output")
     if not options.pool.is_dir():
         raise InputError(f"the pool {options.pool} is no folder of images")
-    images = image_paths(options.pool)
     if options.ask and (not options.answers or options.answers[-1].suffix.lower() != ".csv"):
         raise InputError("--ask needs a CSV file to write answers to: give --answers answers.csv")
     if options.ask and options.by == "images":
         raise InputError("--ask asks single questions: leave out --by images")
     from gatlabel.active import AnswerFile, open_pool, read_answers, update_run
+    from gatlabel.fewshot.run_features import image_paths
     from gatlabel.training.finished_runs import open_run
 
+    images = image_paths([options.pool])
     labels = open_run(options.run)[0].labels
     session = AnswerFile(options.answers[-1]) if options.ask else None
     files = [p for p in options.answers if not (options.ask and not _begun(p))]

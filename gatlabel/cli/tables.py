@@ -11,18 +11,59 @@ from gatlabel.cli.output import add_row, make_table
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from gatlabel.decisions.decision import Decision
     from gatlabel.training.evaluation import Evaluation
     from gatlabel.training.run import RunResult
 
-SHOWN = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1", "mean_frequency")
+SHOWN = (
+    *("mAP", "mAUROC", "CF1", "OF1", "top3_CF1", "top3_OF1", "mean_frequency"),
+    *("decision_macro_F1", "decision_OF1", "decision_miss_rate"),
+)
 
 
 def metrics_table(evaluations: Sequence[Evaluation], title: str) -> Table:
     """Returns a table of the main metrics, a column a split."""
     table = make_table(["metric", *(evaluation.split for evaluation in evaluations)], title)
     for name in SHOWN:
-        values = [evaluation.report.metrics[name] for evaluation in evaluations]
+        values = [evaluation.report.metrics.get(name, math.nan) for evaluation in evaluations]
         add_row(table, name, *(_number(value) for value in values))
+    return table
+
+
+def label_table(evaluation: Evaluation, most: int) -> Table:
+    """Returns a table of the labels of a split: AP, AUROC, and the decision for each.
+
+    Args:
+        evaluation: Of the split.
+        most: Rows; those of the lowest AP where there are more labels.
+    """
+    rows = evaluation.report.rows()
+    shown = rows
+    if len(rows) > most:
+        order = sorted(rows, key=lambda row: 2.0 if row["ap"] is None else row["ap"])
+        shown = order[:most]
+    caption = f"{len(shown)} of {len(rows)} labels, lowest AP first" if len(rows) > most else None
+    table = make_table(
+        ("label", "pos.", "AP", "AUROC", "p ≥", "prec.", "recall", "F1"),
+        f"labels on {evaluation.split}; precision, recall and F1 of p ≥ threshold",
+        caption,
+    )
+    decision = evaluation.decision
+    for row in shown:
+        limit = math.nan if decision is None else decision.thresholds[row["label"]]
+        figures = (row["ap"], row["auroc"], limit, row["precision"], row["recall"], row["f1"])
+        cells = ("–" if v is None or math.isnan(v) else f"{v:.3f}" for v in figures)
+        add_row(table, row["label"], str(row["positives"]), *cells)
+    return table
+
+
+def decision_table(decision: Decision, title: str) -> Table:
+    """Returns a table of what a decision is, and which images chose it."""
+    from gatlabel.decisions.wording import describe  # numpy: not before help is printed
+
+    table = make_table(("decision", ""), title, left=2)
+    for name, phrase in describe(decision).items():
+        add_row(table, name, phrase)
     return table
 
 

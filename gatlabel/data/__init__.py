@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from gatlabel.data.file_images import FileImages
     from gatlabel.data.fold_split import folds
     from gatlabel.data.image_files import MAX_PIXELS
+    from gatlabel.data.joined import JoinedImages, unlabelled_images
     from gatlabel.data.json_reader import read_json
     from gatlabel.data.loading import ImageLoader, SeededSampler, loader
     from gatlabel.data.readers import READERS
@@ -71,6 +72,7 @@ __all__ = [
     "ImageDataset",
     "ImageLoader",
     "ImageSource",
+    "JoinedImages",
     "SeededSampler",
     "check_images",
     "check_splits",
@@ -85,4 +87,5 @@ __all__ = [
     "split",
     "stratify",
     "training_transform",
+    "unlabelled_images",
 ]

@@ -39,7 +39,7 @@ def read_categories(content: Mapping[str, list[Any]], path: Path) -> dict[Id, st
     """Returns the names of categories by id, in the order of the ids.
 
     Raises:
-        InputError: If a category has no proper id or name, or one stands twice.
+        InputError: If a category has no proper id or name, or one appears twice.
     """
     found: dict[Id, str] = {}
     for position, row in enumerate(content["categories"]):
@@ -72,7 +72,7 @@ def read_images(
     """Returns file name and (still empty) targets of images by id.
 
     Raises:
-        InputError: If an image has no proper id or file name, or an id stands twice.
+        InputError: If an image has no proper id or file name, or an id appears twice.
     """
     found: dict[Id, tuple[str, dict[str, float]]] = {}
     for position, row in enumerate(content["images"]):

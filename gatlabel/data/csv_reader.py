@@ -10,6 +10,7 @@ from typing import Literal
 from gatlabel.data.annotations import Annotation, DifficultAs, build_splits, group_of, label_set
 from gatlabel.data.csv_table import Table, read_table, sign
 from gatlabel.data.one_hot import MinusOne, find_columns, read_columns, settle_minus_one
+from gatlabel.data.repeated import averaged
 from gatlabel.data.source import DataSplits
 from gatlabel.data.splits import FRACTIONS, split_of
 from gatlabel.errors import InputError
@@ -31,6 +32,7 @@ def read_csv(
     difficult_column: str = "difficult",
     difficult: DifficultAs = "unknown",
     minus_one: MinusOne | None = None,
+    repeated: Literal["refuse", "average"] = "refuse",
     classes: str | os.PathLike[str] | None = None,
     fractions: tuple[float, float, float] = FRACTIONS,
     seed: int = 0,
@@ -62,6 +64,8 @@ def read_csv(
         difficult: What a difficult label is read as.
         minus_one: What -1 is in one-hot columns. Default: unknown; if no cell is 0 or between 0
             and 1, it has to be said.
+        repeated: What to do about an image in several rows: refuse it, or average the targets that
+            the rows know, such as those of several annotators.
         classes: A file with one label name a line, which gives the labels and their order.
             Default: ``classes.txt`` beside the CSV file, else the labels seen, sorted.
         fractions: Shares of train, val and test where the split is made here.
@@ -116,12 +120,16 @@ def read_csv(
     if difficult_column in table.columns:
         count = sum(bool(_names(row[difficult_column], separator)) for _, row in table.rows)
         notes.append(f"difficult labels (in {count} images) are read as {difficult}")
+    unlisted = UNKNOWN if one_hot else ABSENT
+    if repeated == "average":
+        annotations, several = averaged(annotations, unlisted)
+        notes.append(f"{several} images in several rows: their targets are averaged")
     return build_splits(
         path.parent.name if path.stem == "labels" else path.stem,
         Path(root),
         annotations,
         named or (LabelSet(one_hot) if one_hot else None),
-        unlisted=UNKNOWN if one_hot else ABSENT,
+        unlisted=unlisted,
         notes=notes,
         fractions=fractions,
         seed=seed,

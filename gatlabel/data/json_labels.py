@@ -64,8 +64,8 @@ class Given:
         for k, name in enumerate(names):
             if name in names[:k]:
                 raise InputError(
-                    f"{self.where}: label {self.labels[k]!r} stands twice; 'gt_label' is a list of "
-                    "positions or names, or one number per class"
+                    f"{self.where}: label {self.labels[k]!r} appears twice; 'gt_label' is a list "
+                    "of positions or names, or one number per class"
                 )
         return dict.fromkeys(names, PRESENT)
 
@@ -89,7 +89,7 @@ def read_labels(
 ) -> tuple[list[Targets], list[str]]:
     """Reads the labels of all entries in one way: positions and names, or one number per class.
 
-    ``[1, 0, 1]`` for three classes cannot be positions, as 1 stands twice; ``[0, 2, 1]`` cannot be
+    ``[1, 0, 1]`` for three classes cannot be positions, as 1 appears twice; ``[0, 2, 1]`` cannot be
     targets. All entries together decide, and have to agree.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from gatlabel.errors import InputError
 from gatlabel.options import Options, option
+from gatlabel.signatures import derived
 
 Treatment = Literal["unknown", "positive", "negative"]
 MAX_PIXELS = 128_000_000
@@ -126,6 +127,11 @@ class CSV(FileOptions):
         "With one number per label: what -1 is. None takes unknown where absence is written as 0, "
         "and asks otherwise.",
     )
+    repeated: Literal["refuse", "average"] = option(
+        "refuse",
+        "What to do about an image in several rows: refuse it, or average its targets, such as "
+        "those of several annotators.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -209,12 +215,18 @@ class JSON(FileOptions):
     )
 
 
+#: The scenes, and the names of ``gatlabel/data/readers.py``; what is not written out is what
+#: readers take by keyword.
 DATA: dict[str, type[DataOptions]] = {
     "scenes": Scenes,
-    "csv": CSV,
-    "voc": VOC,
-    "coco": COCO,
-    "json": JSON,
+    **derived(
+        "gatlabel.data.readers",
+        "READERS",
+        {"csv": CSV, "voc": VOC, "coco": COCO, "json": JSON},
+        {},
+        FileOptions,
+        ignored=("seed", "evaluate_only"),
+    ),
 }
 
 

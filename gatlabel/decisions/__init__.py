@@ -15,6 +15,9 @@ threshold:
     >>> bool((missed / targets.sum(1).clamp(min=1)).mean() <= 0.1)
     True
 
+:func:`choose_decision` chooses calibration and thresholds at once. The :class:`Decision` it returns
+is what ``decisions.json`` of a run holds, and what a bundle carries.
+
 Figures on the images that chose a threshold are too good: report those of other images.
 """
 
@@ -27,11 +30,16 @@ from gatlabel.lazy import lazy_names
 if TYPE_CHECKING:
     from gatlabel.decisions.bins import Reliability, reliability
     from gatlabel.decisions.calibration import Calibration, fit_calibration
+    from gatlabel.decisions.choosing import choose_decision
     from gatlabel.decisions.conformal import (
         InfeasibleWarning,
         conformal_threshold,
         precision_guarantee,
     )
+    from gatlabel.decisions.decision import Decision, decision_of
+    from gatlabel.decisions.hmm import LabelHMM
+    from gatlabel.decisions.options import DecisionOptions
+    from gatlabel.decisions.pairwise import PairwiseLabelModel
     from gatlabel.decisions.thresholds import (
         f1_thresholds,
         precision_thresholds,
@@ -42,9 +50,15 @@ else:
 
 __all__ = [
     "Calibration",
+    "Decision",
+    "DecisionOptions",
     "InfeasibleWarning",
+    "LabelHMM",
+    "PairwiseLabelModel",
     "Reliability",
+    "choose_decision",
     "conformal_threshold",
+    "decision_of",
     "f1_thresholds",
     "fit_calibration",
     "precision_guarantee",

@@ -14,10 +14,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.deploy.thresholds import threshold_of_each
+from gatlabel.decisions.decision import FORMAT as DECISIONS
+from gatlabel.decisions.decision import Decision
 from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.encoders.sizes import MOST_PIXELS
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import read_json, write_json
 from gatlabel.labels import LabelSet, first_difference, labels_of
 from gatlabel.values import line_of_text, shown, three_numbers, truth_value, whole_number
@@ -26,6 +27,8 @@ FORMAT = "gatlabel-bundle-1"
 FILE = "bundle.json"
 INPUT = "images"
 OUTPUT = "logits"
+PRECISIONS = ("float32", "float16", "int8-static", "int8-dynamic")
+MOST_IN_A_BATCH = 2**16
 
 
 @dataclass(frozen=True)
@@ -34,35 +37,58 @@ class Description:
 
     Attributes:
         labels: The L label names, in the order of the logits.
-        thresholds: Label -> probability from which it counts as present, 0 to 1.
+        decision: From which probability each label counts as present, with its calibration.
         preprocessing: What is done to images; the exported model takes no other size, and
             normalises itself.
         encoder: Name of the encoder.
         head: Kind of the head that was trained.
         folded: Whether the exported head is one linear layer; a linear head is, as it stands.
+        batch: Images in a batch where their number is fixed; ``None``: any number.
+        any_size: Whether the model resizes too: it takes images of any size, all of a batch of
+            one size.
+        precision: A name of :data:`PRECISIONS`: what the weights and sums are computed in.
     """
 
     labels: LabelSet
-    thresholds: Mapping[str, float]
+    decision: Decision
     preprocessing: Preprocessing
     encoder: str
     head: str
     folded: bool
+    batch: int | None = None
+    any_size: bool = False
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.batch is not None:
+            whole_number(self.batch, "batch", 1, MOST_IN_A_BATCH)
+        if self.precision not in PRECISIONS:
+            raise unknown_choice("precision", self.precision, PRECISIONS)
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """Label -> probability from which it counts as present, 0 to 1."""
+        return self.decision.thresholds
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values; what ``bundle.json`` and the model file itself both carry."""
+        decision = self.decision.to_dict()
         pixels = {"colours": "RGB", "values": "0 to 255", "layout": "batch, colour, row, column"}
         size = self.preprocessing.size
+        batch = "batch" if self.batch is None else self.batch
+        sides = ["height", "width"] if self.any_size else [size, size]
         return {
             "format": FORMAT,
             "labels": list(self.labels),
-            "thresholds": dict(self.thresholds),
-            "input": {"name": INPUT, "dtype": "uint8", "shape": ["batch", 3, size, size], **pixels},
+            "thresholds": decision.pop("thresholds"),
+            "calibration": decision.pop("calibration"),
+            "decision": {name: value for name, value in decision.items() if name != "format"},
+            "input": {"name": INPUT, "dtype": "uint8", "shape": [batch, 3, *sides], **pixels},
             "output": {
                 "name": OUTPUT,
                 "dtype": "float32",
-                "shape": ["batch", len(self.labels)],
-                "probability": "sigmoid, label by label",
+                "shape": [batch, len(self.labels)],
+                "probability": _probability(self.decision),
             },
             "image_size": size,
             "resize": self.preprocessing.resize,
@@ -75,6 +101,9 @@ class Description:
             "encoder": self.encoder,
             "head": self.head,
             "folded": self.folded,
+            "batch": self.batch,
+            "any_size": self.any_size,
+            "precision": self.precision,
         }
 
     @classmethod
@@ -96,15 +125,12 @@ class Description:
     @classmethod
     def _checked(cls, content: Mapping[str, Any]) -> Self:
         labels = labels_of(content.get("labels"))
-        thresholds = content.get("thresholds")
-        if not isinstance(thresholds, dict):
-            raise InputError("thresholds has no value for each label by name")
         normalisation = content.get("normalisation")
         if not isinstance(normalisation, dict):
             raise InputError(f"normalisation={shown(normalisation)}: give mean and std")
         found = cls(
             labels,
-            threshold_of_each(thresholds, labels),
+            _decision(content, labels),
             Preprocessing(
                 whole_number(content.get("image_size"), "image_size", 1, MOST_PIXELS),
                 line_of_text(content.get("resize"), "resize"),
@@ -114,6 +140,9 @@ class Description:
             line_of_text(content.get("encoder"), "encoder"),
             line_of_text(content.get("head"), "head"),
             truth_value(content.get("folded"), "folded"),
+            content.get("batch"),  # bundles had none of these three at first
+            truth_value(content.get("any_size", False), "any_size"),
+            line_of_text(content.get("precision", "float32"), "precision"),
         )
         for name, expected in found.to_dict().items():
             if name in ("input", "output") and content.get(name) != expected:
@@ -124,7 +153,13 @@ class Description:
         """What two files of a bundle must both have, by the names in them."""
         fed = self.preprocessing
         values = {"image_size": fed.size, "resize": fed.resize, "mean": fed.mean, "std": fed.std}
-        return {**values, "encoder": self.encoder, "head": self.head, "folded": self.folded}
+        values |= {"encoder": self.encoder, "head": self.head, "folded": self.folded}
+        return {
+            **values,
+            "batch": self.batch,
+            "any_size": self.any_size,
+            "precision": self.precision,
+        }
 
     def require_same(self, other: Description, own: Path, theirs: Path) -> None:
         """Checks that two files of a bundle say the same; thresholds may have been changed since.
@@ -148,6 +183,26 @@ class Description:
                 raise InputError(
                     f"{own} says {name}={shown(ours)}, but {theirs} says {shown(its)}: {again}"
                 )
+
+
+def _decision(content: Mapping[str, Any], labels: LabelSet) -> Decision:
+    """Reads thresholds, calibration and what they were chosen for; old bundles have the first."""
+    thresholds, about = content.get("thresholds"), content.get("decision")
+    if not isinstance(thresholds, dict):
+        raise InputError("thresholds has no value for each label by name")
+    if about is None:
+        return Decision.fixed(labels, thresholds)
+    if not isinstance(about, dict):
+        raise InputError(f"decision={shown(about)}: give values by name")
+    whole = {"format": DECISIONS, "thresholds": thresholds} | about
+    return Decision.from_dict(whole | {"calibration": content.get("calibration")}, labels)
+
+
+def _probability(decision: Decision) -> str:
+    """How logits become probabilities, for whoever runs the file without this package."""
+    if not decision.scaling:
+        return "sigmoid, label by label"
+    return "sigmoid of weight * logit + bias, label by label, as in calibration"
 
 
 @dataclass(frozen=True)
@@ -208,8 +263,19 @@ def write_description(
     description: Description,
     parity: Parity,
     versions: Mapping[str, str],
+    measured: Mapping[str, Any],
 ) -> None:
-    """Writes ``bundle.json`` beside the model file, which stands already."""
+    """Writes ``bundle.json`` beside the model file, which stands already.
+
+    Args:
+        folder: The bundle.
+        kind: The format's name.
+        file: Name of the model file.
+        description: What the model takes and gives.
+        parity: How well it agrees with the original.
+        versions: Of the libraries that wrote it.
+        measured: Further measurements by name.
+    """
     path = folder / file
     compared = "the model before folding, in PyTorch, on the CPU"
     model = {"kind": kind, "file": file, "bytes": path.stat().st_size, "sha256": _sha256(path)}
@@ -218,6 +284,7 @@ def write_description(
         "model": model,
         "parity": {**asdict(parity), "compared_with": compared},
         "versions": dict(versions),
+        **measured,
     }
     write_json(folder / FILE, content)
 

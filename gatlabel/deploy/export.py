@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gatlabel.decisions.decision import Decision, decision_of
 from gatlabel.deploy.description import FILE, Description, Parity, write_description
+from gatlabel.deploy.exported_model import run_in_batches
 from gatlabel.deploy.formats import FORMATS, Format, find_format
-from gatlabel.deploy.parity import TOLERANCE, check_tolerance, compare
-from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
+from gatlabel.deploy.onnx_resizing import ResizingParity
+from gatlabel.deploy.parity import BATCH_SIZES, HALF_TOLERANCE, TOLERANCE, check_tolerance, compare
+from gatlabel.deploy.quantization import MeasuredLoss, Quantization, measured_loss, quantize
 from gatlabel.deploy.tracing import cpu_copy, trace
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, require_extra
 from gatlabel.files import atomic_folder, remove_leftovers, require_only
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
@@ -31,12 +36,16 @@ class Export:
         size: Its bytes.
         folded: Whether the head is one linear layer in it.
         parity: How well it agrees with the model that it was made from.
+        loss: What quantization costs, where there was one.
+        resizing: How well the file's own resizing agrees with evaluation's, where it has one.
     """
 
     file: Path
     size: int
     folded: bool
     parity: Parity
+    loss: MeasuredLoss | None = None
+    resizing: ResizingParity | None = None
 
 
 def export_model(
@@ -44,9 +53,13 @@ def export_model(
     folder: str | os.PathLike[str],
     *,
     format: str = "onnx",
-    threshold: float | Mapping[str, float] = DEFAULT,
-    tolerance: float = TOLERANCE,
+    threshold: float | Mapping[str, float] | None = None,
+    tolerance: float | None = None,
     overwrite: bool = False,
+    batch: int | None = None,
+    preprocess: bool = False,
+    half: bool = False,
+    quantization: Quantization | None = None,
 ) -> Export:
     """Writes a bundle: the model as one file, and ``bundle.json`` with all one must know of it.
 
@@ -61,14 +74,22 @@ def export_model(
         folder: The bundle to write.
         format: A name of :data:`~gatlabel.deploy.FORMATS`: ``"onnx"`` or ``"pt2"``.
         threshold: Probability from which a label counts as present, for all or by label; the
-            bundle keeps it for whoever loads it.
-        tolerance: Allowed difference of a logit, as a share of the largest (at least of 1).
+            bundle keeps it for whoever loads it. Default: the decision of the run (thresholds and
+            calibration, see :class:`~gatlabel.decisions.Decision`); 0.5 for a model.
+        tolerance: Allowed difference of a logit, as a share of the largest (at least of 1);
+            default: 1e-4, with ``half`` 0.02. With ``quantization`` mAP is measured instead.
         overwrite: Whether a bundle that stands there is replaced. A folder that holds anything
             else than its files is left alone.
+        batch: Images in a batch, where their number is to be fixed; ``None``: any number.
+        preprocess: Whether the file resizes too, as evaluation does: it takes uint8 images of any
+            size. Format ``onnx`` only.
+        half: Whether weights and sums are float16: half the size, and fast on GPUs. Input and
+            output stay as they are.
+        quantization: Brings the model to 8-bit integers; format ``onnx`` only.
 
     Raises:
-        InputError: If the model cannot be loaded or exported, the folder is taken, or the logits
-            differ; nothing is left behind then.
+        InputError: If the model cannot be loaded or exported, the folder is taken, the logits
+            differ, or quantization costs too much; nothing is left behind then.
         MissingExtraError: If the extra that the format needs is not installed.
 
     Example:
@@ -78,28 +99,112 @@ def export_model(
     """
     form = find_format(format)
     versions = form.versions()  # fails where the extra is missing, before anything takes time
+    if tolerance is None:
+        tolerance = HALF_TOLERANCE if half else TOLERANCE
     check_tolerance(tolerance)
+    _check_options(format, preprocess, half, quantization)
     place = Path(folder)
     _check_place(place, overwrite)
+    decision = None
     if not isinstance(model, MultiLabelClassifier):
-        model = _load(Path(model))
+        run = Path(model)
+        model = _load(run)
+        decision = decision_of(run, model.labels)
+    decision = decision or Decision.fixed(model.labels)
+    if threshold is not None:
+        decision = decision.with_thresholds(threshold)
     original = cpu_copy(model)
     folded = original.fold().eval()
     description = Description(
         labels=original.labels,
-        thresholds=threshold_of_each(threshold, original.labels),
+        decision=decision,
         preprocessing=original.preprocessing,
         encoder=original.encoder.name,
         head=original.head.kind,
         folded=isinstance(folded.head, LinearHead),
+        batch=batch,
+        any_size=preprocess,
+        precision=_precision(half, quantization),
     )
     with atomic_folder(place, last=FILE, replaces=_files() if overwrite else ()) as temporary:
         file = temporary / form.file
-        form.write(trace(folded), description, file)
-        parity = _checked(form, file, original, tolerance)
-        write_description(temporary, format, file.name, description, parity, versions)
+        # a copy: the encoder is the original's, which the file is compared with
+        traced = copy.deepcopy(folded).half() if half else folded
+        form.write(trace(traced, batch), description, file)
+        resizing = _finish_onnx(file, folded, description, quantization)
+        parity = _checked(form, file, original, tolerance, description)
+        loss = None if quantization is None else _loss(form, file, original, quantization, batch)
+        measured: dict[str, Any] = {}
+        if loss is not None:
+            measured["quantization"] = loss.to_dict()
+        if resizing is not None:
+            measured["resizing"] = asdict(resizing)
+        write_description(temporary, format, file.name, description, parity, versions, measured)
         size = file.stat().st_size
-    return Export(place / form.file, size, description.folded, parity)
+    return Export(place / form.file, size, description.folded, parity, loss, resizing)
+
+
+def _check_options(
+    format: str, preprocess: bool, half: bool, quantization: Quantization | None
+) -> None:
+    onnx_only = {"preprocess": preprocess, "quantization": quantization is not None}
+    for name, given in onnx_only.items():
+        if given and format != "onnx":
+            raise InputError(f"{name} is for format onnx, not for {format}")
+    if half and quantization is not None:
+        raise InputError("half and quantization exclude each other: give one")
+
+
+def _precision(half: bool, quantization: Quantization | None) -> str:
+    if quantization is not None:
+        return f"int8-{quantization.mode}"
+    return "float16" if half else "float32"
+
+
+def _finish_onnx(
+    file: Path,
+    folded: MultiLabelClassifier,
+    description: Description,
+    quantization: Quantization | None,
+) -> ResizingParity | None:
+    """Quantizes an ONNX file, and puts resizing before it, where that is asked for."""
+    if quantization is None and not description.any_size:
+        return None
+    from gatlabel.deploy.onnx_file import save_onnx
+    from gatlabel.deploy.onnx_resizing import measured_resizing, with_resizing
+
+    onnx = require_extra("onnx", "onnx")
+    model = onnx.load(file) if quantization is None else quantize(file, folded, quantization)
+    measured = None
+    if description.any_size:
+        fed = description.preprocessing
+        measured = measured_resizing(fed, model)
+        model = with_resizing(model, fed.size, fed.resize, description.batch)
+    save_onnx(model, description, file)
+    return measured
+
+
+def _loss(
+    form: Format,
+    file: Path,
+    original: MultiLabelClassifier,
+    quantization: Quantization,
+    batch: int | None,
+) -> MeasuredLoss:
+    run = form.load(file, "cpu").run
+
+    def exported(images: Tensor) -> Tensor:
+        return torch.from_numpy(run_in_batches(run, images.numpy(), batch))
+
+    loss = measured_loss(exported, original, quantization)
+    if loss.points > loss.max_loss:
+        raise InputError(
+            f"{quantization.mode} quantization costs {loss.points:.2f} points of mAP "
+            f"({100 * loss.before:.2f} to {100 * loss.after:.2f} on {loss.images} images), allowed "
+            f"is {loss.max_loss:g}; nothing is exported. Try other or more calibration images, or "
+            "allow more with --max-loss"
+        )
+    return loss
 
 
 def _check_place(place: Path, overwrite: bool) -> None:
@@ -131,17 +236,24 @@ def _load(run: Path) -> MultiLabelClassifier:
     return MultiLabelClassifier.from_pretrained(run)
 
 
-def _checked(form: Format, file: Path, original: MultiLabelClassifier, tolerance: float) -> Parity:
+def _checked(
+    form: Format,
+    file: Path,
+    original: MultiLabelClassifier,
+    tolerance: float,
+    description: Description,
+) -> Parity:
     """Compares the file, as whoever uses it will read it, with the model."""
     run = form.load(file, "cpu").run
 
     def exported(images: Tensor) -> Tensor:
         return torch.from_numpy(run(images.numpy()))
 
-    parity = compare(exported, original, original.image_size, tolerance)
+    sizes = BATCH_SIZES if description.batch is None else (description.batch,)
+    parity = compare(exported, original, original.image_size, tolerance, sizes)
     if math.isnan(parity.greatest_logit):
         raise InputError("the model gives NaN: its training has diverged; nothing is exported")
-    if not parity.ok:
+    if not parity.ok and not description.precision.startswith("int8"):  # mAP decides there
         raise InputError(
             f"the exported model gives other logits than the model: they differ by up to "
             f"{parity.greatest_difference:.2g}, allowed is {tolerance:g} of the largest logit, "

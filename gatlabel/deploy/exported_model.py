@@ -34,7 +34,8 @@ class ExportedModel:
         preprocessing: What evaluation does to images first; its size is S.
 
     Shapes:
-        images uint8 ``(B, 3, S, S)``, RGB, 0 to 255 -> logits float32 ``(B, L)``.
+        images uint8 ``(B, 3, S, S)``, RGB, 0 to 255 -> logits float32 ``(B, L)``; of any height
+        and width where the description has ``any_size``.
     """
 
     def __init__(
@@ -97,23 +98,26 @@ class ExportedModel:
         return torch.from_numpy(logits).to(images.device)
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.floating]:
-        """Returns the logits ``(B, L)`` of images ``(B, 3, S, S)``.
+        """Returns the logits ``(B, L)`` of images ``(B, 3, S, S)``, in batches of a fixed size too.
 
         Raises:
             InputError: If the images are no uint8 batch of the model's size, or it cannot run.
         """
         size = self.preprocessing.size
-        if images.dtype != np.uint8 or images.shape[1:] != (3, size, size):
+        fits = images.ndim == 4 and images.shape[1] == 3
+        if not self.description.any_size:
+            fits = images.shape[1:] == (3, size, size)
+        if images.dtype != np.uint8 or not fits:
             raise self._refusal(images.dtype, images.shape)
         try:
-            return self._run(images)
+            return run_in_batches(self._run, images, self.description.batch)
         except Exception as error:  # of whichever library runs the model
             raise InputError(f"the exported model fails: {first_line(error)}") from error
 
     def _refusal(self, dtype: object, shape: Sequence[int]) -> InputError:
-        size = self.preprocessing.size
+        sides = ("height", "width") if self.description.any_size else (self.preprocessing.size,) * 2
         return InputError(
-            f"this exported model takes uint8 images (B, 3, {size}, {size}), got {dtype} "
+            f"this exported model takes uint8 images (B, 3, {sides[0]}, {sides[1]}), got {dtype} "
             f"{tuple(shape)}"
         )
 
@@ -121,7 +125,8 @@ class ExportedModel:
         """Runs one black image: labels and model may come from two bundles."""
         size = self.preprocessing.size
         try:
-            logits = self._run(np.zeros((1, 3, size, size), np.uint8))
+            black = np.zeros((1, 3, size, size), np.uint8)
+            logits = run_in_batches(self._run, black, self.description.batch)
         except Exception as error:  # of whichever library runs the model, or of too large a size
             raise InputError(
                 f"{folder / FILE} says image_size {size}, but the model does not take images of "
@@ -139,6 +144,24 @@ class ExportedModel:
             f"ExportedModel({len(self.labels)} labels, {self.description.encoder}, "
             f"{self.preprocessing.size} px, {self.device})"
         )
+
+
+def run_in_batches(
+    run: Callable[[NDArray[np.uint8]], NDArray[np.floating]],
+    images: NDArray[np.uint8],
+    batch: int | None,
+) -> NDArray[np.floating]:
+    """Runs a model on images ``(B, 3, h, w)``, black ones added where its batch size is fixed."""
+    if batch is None or len(images) == 0:
+        return run(images)
+    parts = []
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        missing = batch - len(part)
+        if missing:
+            part = np.concatenate([part, np.zeros((missing, *part.shape[1:]), np.uint8)])
+        parts.append(run(part)[: batch - missing])
+    return np.concatenate(parts)
 
 
 def _place(device: str | torch.device, kind: str, uses_torch: bool) -> str:

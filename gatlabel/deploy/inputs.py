@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | Image | Tensor"
+ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | NDArray[np.uint8] | Image | Tensor"
 
 
 def read_image(
@@ -35,8 +36,8 @@ def read_image(
     """Brings one image to uint8 ``(height, width, 3)``, RGB, 0 to 255.
 
     Args:
-        image: A path, the bytes of an image file, a Pillow image of any mode, or a uint8 tensor
-            ``(3, height, width)``.
+        image: A path, the bytes of an image file, a Pillow image of any mode, a uint8 array
+            ``(height, width, 3)`` or ``(height, width)``, or a uint8 tensor ``(3, height, width)``.
         name: What to call the image in errors.
         at_least: JPEG files may be decoded smaller than they are as long as neither side becomes
             shorter than this.
@@ -47,7 +48,9 @@ def read_image(
             message names it.
     """
     if _is_tensor(image):
-        return _checked(image, name, max_pixels)
+        return _of_tensor(image, name, max_pixels)
+    if isinstance(image, np.ndarray):
+        return _of_array(image, name, max_pixels)
     if isinstance(image, (str, bytes, os.PathLike)):
         return decode_pixels(image, at_least=at_least, name=name, max_pixels=max_pixels)
     from PIL.Image import Image
@@ -56,7 +59,16 @@ def read_image(
         return _of_pillow(image, name, max_pixels)
     raise InputError(
         f"{name} is of type {type(image).__name__}: give a path, the bytes of an image file, a "
-        "Pillow image or a uint8 tensor (3, height, width)"
+        "Pillow image, a uint8 array (height, width, 3) or a uint8 tensor (3, height, width)"
+    )
+
+
+def is_single(image: Any) -> bool:
+    """Whether something is to be read as one image although it can be iterated over."""
+    return (
+        isinstance(image, str | bytes | bytearray | os.PathLike | np.ndarray | Mapping)
+        or _is_tensor(image)
+        or hasattr(image, "read")  # an open file would give its lines
     )
 
 
@@ -95,7 +107,29 @@ def _of_pillow(image: Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
         raise InputError(f"cannot decode the image {shown_name(name)}: {reason}") from error
 
 
-def _checked(image: Tensor, name: str, max_pixels: int) -> NDArray[np.uint8]:
+def _of_array(image: NDArray[Any], name: str, max_pixels: int) -> NDArray[np.uint8]:
+    """Reads an array as Pillow, OpenCV (once it is RGB) and matplotlib have them."""
+    fits = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
+    if image.dtype != np.uint8 or not fits or not image.size:
+        raise InputError(
+            f"{name} is an array of type {image.dtype} and shape {image.shape}: expected uint8 "
+            "(height, width, 3) or (height, width), RGB or grey, 0 to 255; several images go in a "
+            "list"
+        )
+    _require_few(image.shape[1], image.shape[0], name, max_pixels)
+    grey = image if image.ndim == 3 else image[:, :, None]
+    full = np.broadcast_to(grey, (*grey.shape[:2], 3))
+    return np.require(full, requirements=("C", "W"))  # torch wants it writable
+
+
+def _require_few(width: int, height: int, name: str, max_pixels: int) -> None:
+    try:
+        require_few_pixels(width, height, max_pixels)
+    except ValueError as error:
+        raise InputError(f"cannot take the image {name}: {error}") from error
+
+
+def _of_tensor(image: Tensor, name: str, max_pixels: int) -> NDArray[np.uint8]:
     import torch
 
     plain = image.layout == torch.strided and not image.is_meta
@@ -103,10 +137,7 @@ def _checked(image: Tensor, name: str, max_pixels: int) -> NDArray[np.uint8]:
         raise InputError(_of_another_form(image, name))
     if not image.numel():
         raise InputError(_of_another_form(image, name))
-    try:
-        require_few_pixels(image.shape[2], image.shape[1], max_pixels)
-    except ValueError as error:
-        raise InputError(f"cannot take the image {name}: {error}") from error
+    _require_few(image.shape[2], image.shape[1], name, max_pixels)
     return image.detach().cpu().permute(1, 2, 0).numpy()  # (3, H, W) -> (H, W, 3)
 
 

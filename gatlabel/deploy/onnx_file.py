@@ -34,7 +34,7 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
         MissingExtraError: If the extra ``onnx`` is not installed.
         InputError: If the program has an operator that ONNX lacks, or weights above 2 GiB.
     """
-    onnx = require_extra("onnx", EXTRA)
+    require_extra("onnx", EXTRA)
     import torch
 
     from gatlabel.deploy.onnx_operators import translations
@@ -47,7 +47,7 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
                 program,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_shapes=({0: "batch"},),
+                dynamic_shapes=({0: "batch"},) if description.batch is None else None,
                 custom_translation_table=translations(),
                 dynamo=True,
                 verbose=False,
@@ -60,6 +60,18 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
     assert exported is not None
     model = exported.model_proto
     _strip(model.graph)
+    save_onnx(model, description, path)
+
+
+def save_onnx(model: Any, description: Description, path: Path) -> None:
+    """Writes an ONNX model with a description in its ``metadata_props``.
+
+    Args:
+        model: The ``onnx.ModelProto``.
+        description: Each of its values is written as JSON.
+        path: The file.
+    """
+    onnx = require_extra("onnx", EXTRA)
     values = {key: json.dumps(value) for key, value in description.to_dict().items()}
     onnx.helper.set_model_props(model, values)
     onnx.save(model, path)

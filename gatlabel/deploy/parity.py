@@ -17,6 +17,8 @@ from gatlabel.errors import InputError
 TOLERANCE = 1e-4
 #: One and several: a model that has grown fast to the size of its example fails at one of them.
 BATCH_SIZES = (1, 3)
+#: The same for half precision, whose numbers have 11 bits.
+HALF_TOLERANCE = 2e-2
 
 
 def check_tolerance(tolerance: float) -> None:
@@ -35,6 +37,7 @@ def compare(
     original: Callable[[Tensor], Tensor],
     image_size: int,
     tolerance: float = TOLERANCE,
+    batch_sizes: tuple[int, ...] = BATCH_SIZES,
 ) -> Parity:
     """Runs both models on the same images.
 
@@ -43,9 +46,10 @@ def compare(
         original: The same, of the model before folding and export.
         image_size: S, in pixels.
         tolerance: See :class:`~gatlabel.deploy.description.Parity`.
+        batch_sizes: The batches to run.
     """
     difference = largest = 0.0
-    for seed, count in enumerate(BATCH_SIZES):
+    for seed, count in enumerate(batch_sizes):
         images = sample_images(count, image_size, seed)
         ours, theirs = exported(images).double(), original(images).double()
         if ours.shape != theirs.shape:
@@ -54,7 +58,7 @@ def compare(
             # max() would drop a NaN that comes second: these keep it
             difference = float(torch.tensor([difference, (ours - theirs).abs().max()]).max())
         largest = float(torch.tensor([largest, theirs.abs().max()]).max())
-    return Parity(difference, largest, tolerance, BATCH_SIZES)
+    return Parity(difference, largest, tolerance, batch_sizes)
 
 
 def sample_images(count: int, size: int, seed: int = 0) -> Tensor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, overload
 
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.data.memory_budget import DECODING
+from gatlabel.decisions.decision import Decision, decision_of
 from gatlabel.deploy.description import FILE
 from gatlabel.deploy.exported_model import ExportedModel
 from gatlabel.deploy.inputs import ImageInput, image_name, read_image
 from gatlabel.deploy.prediction import Prediction
+from gatlabel.deploy.prefetch import default_workers, map_ahead
 from gatlabel.deploy.resizing import Pixels, prepared
-from gatlabel.deploy.thresholds import DEFAULT, threshold_of_each
+from gatlabel.deploy.sources import Sources, Unreadable, images_of, is_one_image
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
@@ -28,27 +31,38 @@ if TYPE_CHECKING:
     import torch
 
     from gatlabel.encoders import Encoder
+    from gatlabel.explain import ImageExplanation
     from gatlabel.model import MultiLabelClassifier
 
 OnError = Literal["stop", "skip"]
 MOST_AT_ONCE = 2**20
+MOST_WORKERS = 256
+
+#: Name, pixels at the model's size, and why there are none.
+Decoded = tuple[str, Pixels | None, InputError | None]
 
 
 class Predictor:
     """Labels images with a trained model, or with one that was exported.
 
-    Images are decoded, brought to the model's size as in evaluation, and run in batches. A graph
-    head that can be folded is: the graph costs nothing here. A bundle of format ``onnx`` runs
-    without torch.
+    Images are decoded in threads while the model runs, resized as in evaluation, and run in
+    batches. A graph head is folded where that is possible: the graph costs nothing here. A bundle
+    of format ``onnx`` runs without torch.
 
     Args:
         model: The model; it is put in evaluation mode and on the device. An exported one stays
             on the device that it was loaded for.
         threshold: Probability from which a label counts as present, 0 to 1: one for all, or one
-            for each label by name.
+            for each label by name; default: those of the decision.
+        decision: Calibration and thresholds; default: those of a bundle, thresholds of 0.5 for a
+            model.
         device: See :func:`~gatlabel.devices.choose_device`.
         batch_size: Most images to run at once.
         max_pixels: Most pixels (width times height) that an image may have.
+        workers: Threads that decode; default: one per processor, at most 8. With 0, images are
+            decoded between batches, and no image is taken from a source before its batch.
+        amp: Whether to run the model in mixed precision, as training with ``run.amp`` does:
+            bfloat16, or float16 on GPUs without it. Not for exported models.
 
     Raises:
         InputError: If a threshold is out of range, labels of it are missing or extra, or there is
@@ -64,17 +78,29 @@ class Predictor:
         self,
         model: MultiLabelClassifier | ExportedModel,
         *,
-        threshold: float | Mapping[str, float] = DEFAULT,
+        threshold: float | Mapping[str, float] | None = None,
+        decision: Decision | None = None,
         device: str | torch.device = "auto",
         batch_size: int = 32,
         max_pixels: int = MAX_PIXELS,
+        workers: int | None = None,
+        amp: bool = False,
     ) -> None:
         batch_size = whole_number(batch_size, "batch_size", 1, MOST_AT_ONCE)
+        workers = default_workers() if workers is None else workers
+        self.workers = whole_number(workers, "workers", 0, MOST_WORKERS)
         self.max_pixels = whole_number(max_pixels, "max_pixels", 1)
         self.labels: LabelSet = model.labels
-        given = threshold_of_each(threshold, self.labels)
-        self.thresholds = np.array(list(given.values()), np.float64)  # (L,)
-        self.batch_size = batch_size
+        if decision is None and isinstance(model, ExportedModel):
+            decision = model.description.decision
+        decision = decision or Decision.fixed(self.labels)
+        if decision.labels != self.labels:
+            raise InputError("the decision is of other labels than the model, or in another order")
+        self.decision = decision if threshold is None else decision.with_thresholds(threshold)
+        self.thresholds = self.decision.limits  # (L,)
+        limits = zip(self.labels, np.asarray(self.thresholds).tolist(), strict=True)
+        self._threshold_of = dict(limits)
+        self.batch_size = _batch_size(model, batch_size)
         self.preprocessing = model.preprocessing
         self.model: MultiLabelClassifier | ExportedModel
         self._prepare = _preparation(model)
@@ -86,10 +112,14 @@ class Predictor:
                     f"the exported model was loaded for the device {model.device!r}, not for "
                     f"{str(device)!r}: give the device to ExportedModel.load"
                 )
+            if amp:
+                raise InputError("amp is for runs: an exported model has its precision already")
             self.device, self.model = model.device, model
         else:
             self.device = str(choose_device(device))
+            self._trained = model.eval().to(self.device)  # with the head that it was trained with
             self.model = model.fold().eval().to(self.device)
+        self.amp = amp
 
     @classmethod
     def load(
@@ -100,16 +130,20 @@ class Predictor:
         device: str | torch.device = "auto",
         batch_size: int = 32,
         max_pixels: int = MAX_PIXELS,
+        workers: int | None = None,
+        amp: bool = False,
         encoder: Encoder | None = None,
     ) -> Self:
         """Loads a run folder, any folder that ``save_pretrained`` wrote, or an exported bundle.
 
         Args:
             folder: The folder.
-            threshold: See the class; default: those of the bundle, 0.5 for a run.
+            threshold: See the class; default: the decision of the run or bundle, else 0.5.
             device: See the class; a bundle of format ``onnx`` runs on the CPU.
             batch_size: See the class.
             max_pixels: See the class.
+            workers: See the class.
+            amp: See the class.
             encoder: The encoder, where it was a network of one's own; a bundle holds it.
 
         Raises:
@@ -123,77 +157,173 @@ class Predictor:
             if encoder is not None:
                 raise InputError(f"{os.fspath(folder)} is a bundle with its encoder: give none")
             model = ExportedModel.load(folder, device=device)
-            threshold = model.description.thresholds if threshold is None else threshold
+            decision = model.description.decision
         else:
             from gatlabel.model import MultiLabelClassifier
 
             model = MultiLabelClassifier.from_pretrained(folder, encoder=encoder)
-        threshold = DEFAULT if threshold is None else threshold
+            decision = decision_of(folder, model.labels)
         return cls(
             model,
             threshold=threshold,
+            decision=decision,
             device=device,
             batch_size=batch_size,
             max_pixels=max_pixels,
+            workers=workers,
+            amp=amp,
         )
 
     @overload  # a str is a sequence of str to the type checker; here it is one path
     def __call__(  # type: ignore[overload-overlap]
-        self, images: ImageInput, *, on_error: OnError = "stop"
+        self, images: ImageInput, *, on_error: OnError = "stop", explain: int = 0
     ) -> Prediction: ...
     @overload
-    def __call__(
-        self, images: Sequence[ImageInput], *, on_error: OnError = "stop"
+    def __call__(  # type: ignore[overload-overlap]
+        self, images: Sequence[ImageInput], *, on_error: OnError = "stop", explain: int = 0
     ) -> list[Prediction]: ...
+    @overload
     def __call__(
-        self, images: ImageInput | Sequence[ImageInput], *, on_error: OnError = "stop"
-    ) -> Prediction | list[Prediction]:
-        """Labels one image, or a list of them.
+        self, images: Iterable[ImageInput], *, on_error: OnError = "stop", explain: int = 0
+    ) -> Iterator[Prediction]: ...
+    def __call__(
+        self, images: Sources, *, on_error: OnError = "stop", explain: int = 0
+    ) -> Prediction | list[Prediction] | Iterator[Prediction]:
+        """Labels one image, or several.
 
         Args:
-            images: A path, the bytes of an image file, a Pillow image, a uint8 tensor
-                ``(3, height, width)``, or a list or tuple of these.
+            images: A path, the bytes of an image file, a Pillow image, a uint8 array
+                ``(height, width, 3)`` or ``(height, width)``, a uint8 tensor
+                ``(3, height, width)``; a folder or a pattern such as ``"photos/*.jpg"``; or a
+                list, tuple, iterator or other iterable of all of these.
             on_error: ``"stop"`` raises at the first image that cannot be read; ``"skip"`` goes
                 on and gives the reason in that image's :attr:`Prediction.error`.
+            explain: See :meth:`stream`.
 
         Returns:
-            One prediction, or one for each image in the order given.
+            One prediction for one image. For an iterator, which may be endless, an iterator as
+            :meth:`stream` gives it; for a folder, a pattern or another iterable, a list with one
+            prediction per image, in order.
 
         Raises:
             InputError: If an image cannot be read (the message names it), or the model gives
                 NaN.
         """
+        found = self.stream(images, on_error=on_error, explain=explain)
+        if is_one_image(images):
+            return next(found)
+        return found if isinstance(images, Iterator) else list(found)
+
+    def stream(
+        self, images: Sources, *, on_error: OnError = "skip", explain: int = 0
+    ) -> Iterator[Prediction]:
+        """Labels images one after the other, in memory that does not grow with their number.
+
+        Args:
+            images: As ``predictor(images)`` takes them. An iterable is read at most two batches
+                ahead of the prediction that is asked for, in the thread that asks.
+            on_error: ``"skip"`` gives a :class:`Prediction` with its :attr:`~Prediction.error` for
+                an image that cannot be read; ``"stop"`` raises.
+            explain: Explain the so many most probable labels of each image, in
+                :attr:`Prediction.explanation`; takes about as long as ten predictions. Not for
+                exported models.
+
+        Yields:
+            One prediction per image, in order.
+
+        Raises:
+            InputError: As ``predictor(images)`` does.
+
+        Example:
+            >>> for prediction in predictor.stream("photos/**/*.jpg"):  # doctest: +SKIP
+            ...     print(prediction.source, prediction.labels or prediction.error)
+        """
         if on_error not in ("stop", "skip"):
             raise unknown_choice("on_error", on_error, ("stop", "skip"))
-        if not isinstance(images, (list, tuple)):
-            return self._predict([images], 0, on_error)[0]  # type: ignore[list-item]
-        found: list[Prediction] = []
-        for start in range(0, len(images), self.batch_size):
-            found += self._predict(images[start : start + self.batch_size], start, on_error)
-        return found
+        if explain and isinstance(self.model, ExportedModel):
+            raise InputError("an exported model cannot be explained: give the run that it is of")
+        return self._stream(images, on_error, whole_number(explain, "explain", 0))
 
-    def _predict(
-        self, images: Sequence[ImageInput], start: int, on_error: OnError
-    ) -> list[Prediction]:
-        names = [image_name(image, start + k) for k, image in enumerate(images)]
-        ready: list[Pixels] = []
-        errors: dict[int, str] = {}
-        for k, (image, name) in enumerate(zip(images, names, strict=True)):
-            try:
-                with DECODING.scope():  # until it has its final size
-                    # as evaluation decodes: a JPEG at twice the size that is needed, then resized
-                    pixels = read_image(image, name, 2 * self.preprocessing.size, self.max_pixels)
-                    ready.append(self._prepare(pixels))
-            except InputError as error:
-                if on_error == "stop":
-                    raise
-                errors[k] = str(error)
+    def _stream(self, images: Sources, on_error: OnError, explain: int) -> Iterator[Prediction]:
+        ahead = self.batch_size if is_one_image(images) else 2 * self.batch_size
+        workers = 0 if is_one_image(images) else self.workers
+        numbered = enumerate(images_of(images))
+        decoded = map_ahead(self._decode, numbered, workers=workers, ahead=ahead)
+        while batch := list(islice(self._unless_stopped(decoded, on_error), self.batch_size)):
+            yield from self._predict(batch, explain)
+
+    @staticmethod
+    def _unless_stopped(decoded: Iterator[Decoded], on_error: OnError) -> Iterator[Decoded]:
+        for each in decoded:
+            if each[2] is not None and on_error == "stop":
+                raise each[2]
+            yield each
+
+    def _decode(self, numbered: tuple[int, ImageInput | Unreadable]) -> Decoded:
+        """Reads one image and brings it to the model's size; runs in threads."""
+        position, image = numbered
+        if isinstance(image, Unreadable):
+            return image.name, None, InputError(image.reason)
+        name = image_name(image, position)
+        try:
+            with DECODING.scope():  # until it has its final size
+                # as evaluation decodes: a JPEG at twice the size that is needed, then resized
+                pixels = read_image(image, name, 2 * self.preprocessing.size, self.max_pixels)
+                return name, self._prepare(pixels), None
+        except InputError as error:
+            return name, None, error
+
+    def _predict(self, batch: Sequence[Decoded], explain: int) -> Iterator[Prediction]:
+        ready = [pixels for _, pixels, _ in batch if pixels is not None]
         # colours stay side by side (channels last), as they are decoded and as models compute
-        rows = iter(self.probabilities(np.stack(ready).transpose(0, 3, 1, 2)) if ready else ())
-        return [
-            Prediction(name, error=errors[k]) if k in errors else self._prediction(name, next(rows))
-            for k, name in enumerate(names)
-        ]
+        stacked = np.stack(ready).transpose(0, 3, 1, 2) if ready else None
+        found = iter(() if stacked is None else list(self.probabilities(stacked)))
+        for name, pixels, error in batch:
+            if pixels is None:
+                yield Prediction(name, error=str(error))
+                continue
+            row = next(found)
+            explanation = self._explain(name, pixels, row, None, explain) if explain else None
+            yield self._prediction(name, row, explanation)
+
+    def explain(
+        self, image: ImageInput, *, labels: Sequence[str] | None = None, top: int = 3
+    ) -> ImageExplanation:
+        """Explains the logits of one image: heat maps and contributions of neighbours.
+
+        Args:
+            image: One image, as ``predictor(image)`` takes it.
+            labels: The labels to explain; default: the ``top`` most probable ones.
+            top: How many labels are explained where none are named.
+
+        Raises:
+            InputError: If the image cannot be read, there is no such label, or the model was
+                exported.
+        """
+        if isinstance(self.model, ExportedModel):
+            raise InputError("an exported model cannot be explained: give the run that it is of")
+        name, pixels, error = self._decode((0, image))
+        if pixels is None:
+            raise error or InputError(f"cannot read {name}")
+        row = self.probabilities(pixels[None].transpose(0, 3, 1, 2))[0]
+        return self._explain(name, pixels, row, labels, top)
+
+    def _explain(
+        self,
+        name: str,
+        pixels: Pixels,
+        row: NDArray[np.float64],
+        labels: Sequence[str] | None,
+        top: int,
+    ) -> ImageExplanation:
+        import torch
+
+        from gatlabel.explain import explain_image
+
+        image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        return explain_image(
+            self._trained, image, labels=labels, top=top, probabilities=row, source=name
+        )
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Runs the model on images that have its size.
@@ -202,37 +332,52 @@ class Predictor:
             images: uint8 ``(B, 3, S, S)``, RGB, 0 to 255: an array, or a tensor on the CPU.
 
         Returns:
-            ``(B, L)``, 0 to 1.
+            ``(B, L)``, 0 to 1, calibrated where the decision has a calibration.
 
         Raises:
             InputError: If the model gives NaN.
         """
-        logits = self._logits(np.asarray(images))
+        return self.decision.probabilities(self.logits(np.asarray(images)))
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Returns the logits ``(B, L)`` of images that have the model's size.
+
+        Args:
+            images: uint8 ``(B, 3, S, S)``, RGB, 0 to 255.
+
+        Raises:
+            InputError: If the model gives NaN.
+        """
+        logits = self._run(images)
         if np.isnan(logits).any():
             raise InputError("the model gives NaN: its training has diverged")
-        with np.errstate(over="ignore"):  # exp is infinite there, and the probability 0
-            return 1 / (1 + np.exp(-logits))
+        return logits
 
-    def _logits(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         if isinstance(self.model, ExportedModel):
             return self.model.logits(images).astype(np.float64)
         import torch
 
         from gatlabel.inference import outputs
 
-        logits: NDArray[np.float64] = (
-            next(outputs(self.model, [torch.from_numpy(images)])).double().numpy()
-        )
-        return logits
+        kind = torch.device(self.device).type
+        half = torch.float16 if kind == "cuda" and not torch.cuda.is_bf16_supported() else None
+        with torch.autocast(kind, dtype=half or torch.bfloat16, enabled=self.amp):
+            (logits,) = outputs(self.model, [torch.from_numpy(images)])
+        found: NDArray[np.float64] = logits.double().numpy()
+        return found
 
-    def _prediction(self, name: str, row: NDArray[np.float64]) -> Prediction:
+    def _prediction(
+        self, name: str, row: NDArray[np.float64], explanation: ImageExplanation | None = None
+    ) -> Prediction:
         order = np.argsort(-row, kind="stable")
         present = [int(k) for k in order if row[k] >= self.thresholds[k]]
         return Prediction(
             source=name,
             labels=tuple(self.labels[k] for k in present),
             probabilities=dict(zip(self.labels, row.tolist(), strict=True)),
-            thresholds=dict(zip(self.labels, self.thresholds.tolist(), strict=True)),
+            thresholds=self._threshold_of,
+            explanation=explanation,
         )
 
     def __repr__(self) -> str:
@@ -245,11 +390,21 @@ class Predictor:
         return f"Predictor({len(self.labels)} labels, {encoder}, {size} px, {self.device})"
 
 
+def _batch_size(model: MultiLabelClassifier | ExportedModel, wanted: int) -> int:
+    """Returns how many images to run at once: those of a model that resizes differ in size."""
+    if not isinstance(model, ExportedModel):
+        return wanted
+    return 1 if model.description.any_size else model.description.batch or wanted
+
+
 def _preparation(model: MultiLabelClassifier | ExportedModel) -> Callable[[Pixels], Pixels]:
     """Returns what brings images to the size of a model, ``(h, w, 3)`` -> ``(S, S, 3)``.
 
-    Both ways give the same. That of torch takes a tenth of the time, once torch is loaded.
+    A model that resizes itself is given them as they are. Otherwise there are two ways, with the
+    same result. That of torch takes a tenth of the time, once torch is loaded.
     """
+    if isinstance(model, ExportedModel) and model.description.any_size:
+        return lambda pixels: pixels
     if isinstance(model, ExportedModel) and not model.uses_torch:
         size, resize = model.preprocessing.size, model.preprocessing.resize
         return partial(prepared, size=size, resize=resize)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ class ImagesToLogits(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Returns the logits; the name of the argument becomes that of the input."""
         logits: Tensor = self.model(images)
-        return logits
+        return logits.float()  # of half precision too
 
 
 def cpu_copy(model: MultiLabelClassifier) -> MultiLabelClassifier:
@@ -39,19 +39,23 @@ def cpu_copy(model: MultiLabelClassifier) -> MultiLabelClassifier:
 
 
 @torch.no_grad()
-def trace(model: MultiLabelClassifier) -> ExportedProgram:
-    """Writes down what a model in evaluation mode does to uint8 images, for any batch size.
+def trace(model: MultiLabelClassifier, batch: int | None = None) -> ExportedProgram:
+    """Traces what a model in evaluation mode does to uint8 images.
+
+    Args:
+        model: The model.
+        batch: Images in a batch; ``None``: any number.
 
     Raises:
-        InputError: If the model cannot be written down: its encoder branches on what it sees, say.
+        InputError: If the model cannot be traced: if its encoder branches on pixels, for example.
     """
     from torch.export import Dim, export  # takes a second, and nobody else needs it
 
     size = model.image_size
-    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
-    any_batch = {INPUT: {0: Dim("batch", min=1)}}
+    example = torch.zeros(batch or 2, 3, size, size, dtype=torch.uint8)
+    shapes = {INPUT: {0: Dim("batch", min=1)}} if batch is None else None
     try:
-        program = export(ImagesToLogits(model), (example,), dynamic_shapes=any_batch)
+        program = export(ImagesToLogits(model), (example,), dynamic_shapes=shapes)
     except Exception as error:  # whatever a network does that the exporter cannot follow
         raise InputError(
             f"torch.export cannot follow the model with encoder {model.encoder.name!r} "

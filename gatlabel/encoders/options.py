@@ -12,12 +12,12 @@ from gatlabel.options import Options, option
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions(Options):
-    """The network from images to features, and what of it learns."""
+    """The network from images to features, and which parts of it are trained."""
 
     backbone: str = option(
         "auto",
         "A torchvision CNN, efficientnet_lite0/1/2, timm:NAME, or auto. auto takes "
-        "efficientnet_lite0 if the extra lite is installed, else resnet18 from random weights.",
+        "efficientnet_lite0 if the extra lite is installed, else resnet18 with random weights.",
         short="backbone",
     )
     weights: str | None = option(
@@ -27,33 +27,33 @@ class EncoderOptions(Options):
     )
     init: Path | None = option(
         None,
-        "Run folder whose model to start from. With a new schedule: the encoder is taken whole, of "
-        "the head the classifiers of labels with the same names.",
+        "Run folder whose model initialises this run, with a new schedule: its whole encoder, and "
+        "the classifiers of labels with the same names.",
         short="init", benchmark=False,
     )  # fmt: skip
     freeze: Literal["none", "norms", "encoder"] | None = option(
         "none",
-        "What does not learn: none, norms (batch norms) or encoder. norms keeps the statistics of "
-        "batch norms, for a few hundred photographs; with encoder, the head alone learns; null "
-        "leaves the choice to the recipe auto.",
+        "What to freeze: none, norms (batch norms) or encoder. norms keeps the statistics of batch "
+        "norms, for a few hundred photographs; encoder trains the head only; null leaves the "
+        "choice to the recipe auto.",
         short="freeze", training=True,
     )  # fmt: skip
     stride: int | None = option(
         None,
-        "Pixels per cell of the encoder's map. 16 or 8 end the encoder earlier, for small objects "
+        "Stride of the encoder's map in pixels. 16 or 8 truncate the encoder, for small objects "
         "and small images; none keeps it whole (mostly 32), and takes 16 for scenes with backbone "
         "auto.",
         least=1, most=8192,
     )  # fmt: skip
     stages: int = option(
         1,
-        "Last stages of the encoder whose pooled maps are the features. They stand side by side, "
-        "each brought to one scale; 1 is the last map as it is (with init: what that model has).",
-        least=1, most=64,  # how many there are is found when the encoder is made
+        "Number of last encoder stages whose pooled maps are concatenated as features, each with "
+        "normalised scale; 1 is the last map alone (with init: as in that model).",
+        least=1, most=64,  # the real limit is known once the encoder exists
     )  # fmt: skip
     pooling: Literal["average", "max", "gem"] | None = option(
         None,
-        "From feature map to features; none takes average, and gem for scenes, whose objects are "
+        "Pooling of the feature map; none takes average, and gem for scenes, whose objects are "
         "small.",
     )
 
@@ -64,12 +64,12 @@ class EncoderOptions(Options):
 
     @property
     def text(self) -> str:
-        """The encoder in words."""
+        """Describes the encoder."""
         stride = f" up to stride {self.stride}" if self.stride else ""
         stages = f", its last {self.stages} stages" if self.stages > 1 else ""
         return f"{self.backbone}{stride}{stages}"
 
     @property
     def starts_random(self) -> bool:
-        """Whether it starts from random weights."""
+        """Whether the initial weights are random."""
         return self.weights in (None, "none") and self.init is None

@@ -1,4 +1,4 @@
-"""How a decoded image becomes what an encoder takes: size, resizing and normalisation."""
+"""Preprocessing of decoded images for an encoder: size, resizing and normalisation."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What evaluation does to an image before the encoder; saved with models and bundles.
+    """The preprocessing of images in evaluation; saved with models and bundles.
 
     Attributes:
         size: Side S of the images in pixels.
-        resize: How whole images are brought to that size: ``"squash"`` lets their aspect ratio go;
-            ``"pad"`` keeps it and fills the rest with the mean colour; ``"crop"`` keeps it and cuts
-            off the ends of the longer side, and the objects there.
-        mean: Of each RGB channel, pixels scaled to 0..1.
-        std: The same for the standard deviation.
+        resize: How whole images are resized: ``"squash"`` ignores their aspect ratio; ``"pad"``
+            keeps it and fills the rest with the mean colour; ``"crop"`` keeps it and crops the
+            ends of the longer side, with the objects there.
+        mean: Mean of each RGB channel, pixels scaled to 0..1.
+        std: Standard deviation of each RGB channel, pixels scaled to 0..1.
 
     Raises:
         InputError: If a value is out of range.
@@ -44,9 +44,9 @@ class Preprocessing:
             raise unknown_choice("resize", self.resize, RESIZES)
 
     def transform(self) -> ImageTransform:
-        """Returns the transform from uint8 ``(3, h, w)`` to uint8 ``(3, S, S)``, without chance.
+        """Returns the deterministic transform from uint8 ``(3, h, w)`` to uint8 ``(3, S, S)``.
 
-        Normalisation is left to the encoder, on the device: :meth:`Encoder.normalize`.
+        Normalisation is done by the encoder, on the device: :meth:`Encoder.normalize`.
         """
         from gatlabel.encoders.resizing import resized_whole
 

@@ -1,4 +1,4 @@
-"""Images brought to size in uint8: what loading spends its time on."""
+"""Resizing of images in uint8, which takes most of the loading time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Box = tuple[int, int, int, int]
 
 
 def resize_part(image: Tensor, box: Box, size: tuple[int, int], mirror: bool = False) -> Tensor:
-    """Crops and resizes, bilinear and antialiased, as torchvision and Pillow do to one level.
+    """Crops and resizes, bilinear and antialiased, within one level of torchvision and Pillow.
 
-    Decoded images have their three colours side by side. Only the part is copied, still so,
-    because torch's resize of that form takes half as long as that of separate planes; and the
-    result stays so, the form in which the model computes.
+    Decoded images are channels-last. Only the crop is copied, in the same layout, because torch
+    resizes that layout in half the time of separate planes. The result keeps it as well, as the
+    model computes in this layout.
 
     Args:
         image: uint8 ``(3, h, w)``.
-        box: top, left, height and width of the part, in pixels, inside the image.
+        box: top, left, height and width of the crop, in pixels, inside the image.
         size: height and width of the result.
-        mirror: Whether left and right are exchanged, which costs nothing while it is copied.
+        mirror: Whether to flip left and right, at no extra cost while copying.
 
     Returns:
         uint8 ``(3, *size)``; it may share memory with ``image`` if nothing was resized.
@@ -34,21 +34,21 @@ def resize_part(image: Tensor, box: Box, size: tuple[int, int], mirror: bool = F
         part = part.flip(-1)
     if (height, width) == size:
         return part
-    # colours first come last before the batch is made: torch asks the stride of a batch of one as
-    # well, and takes twice as long where that is not the size of an image
+    # set strides as for a channels-last batch: torch also checks the batch stride of a batch of
+    # one, and takes twice as long if it is not the size of an image
     batch = part.permute(1, 2, 0).contiguous()[None].permute(0, 3, 1, 2)
     resized = nn.functional.interpolate(batch, size, mode="bilinear", antialias=True)
     return resized[0]
 
 
 class ImageTransform(nn.Module):
-    """A chain of steps from uint8 ``(3, h, w)`` to uint8 ``(3, size, size)``.
+    """A chain of transforms from uint8 ``(3, h, w)`` to uint8 ``(3, size, size)``.
 
     Args:
-        steps: Modules or functions from image to image, such as ``transforms.v2`` has.
+        steps: Modules or functions from image to image, such as those of ``transforms.v2``.
         size: Side of the result in pixels.
-        decode_side: How long the shorter side of the decoded image should be: JPEG files may
-            be decoded smaller than they are, and caches keep no more than this.
+        decode_side: Sufficient length of the shorter side of the decoded image: JPEG files may be
+            decoded at reduced size, and caches store no more than this.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ImageTransform(nn.Module):
 
 
 def resized_whole(size: int, resize: str) -> ImageTransform:
-    """Brings whole images to a size, without chance.
+    """Returns the deterministic transform that resizes whole images.
 
     Args:
         size: Side of the result in pixels.
@@ -88,7 +88,7 @@ def resized_whole(size: int, resize: str) -> ImageTransform:
 
 
 class Squash(nn.Module):
-    """Resizes the whole image to a square, whatever its ratio.
+    """Resizes the whole image to a square, ignoring its aspect ratio.
 
     Args:
         size: Side of the square in pixels.
@@ -109,13 +109,13 @@ class Squash(nn.Module):
 
 
 class CutEnds(nn.Module):
-    """Cuts the ends of very long images off, evenly, as the centre crop that follows does anyway.
+    """Crops the ends of very long images evenly, as the centre crop that follows would.
 
-    A resize of the shorter side would first make them larger by its factor: an image of 1 by 65,500
-    pixels would take 10 GB at 224 pixels.
+    Otherwise, resizing the shorter side would enlarge them first: an image of 1 by 65,500 pixels
+    would take 10 GB at 224 pixels.
 
     Args:
-        ratio: The longest the longer side may be, in shorter sides.
+        ratio: Largest ratio of the longer side to the shorter one.
     """
 
     def __init__(self, ratio: int = LONGEST) -> None:
@@ -135,11 +135,11 @@ class CutEnds(nn.Module):
 
 
 class FitInSquare(nn.Module):
-    """Resizes the longer side to that of a square, and pads the shorter one on both ends.
+    """Resizes the longer side to that of a square, and pads the shorter one at both ends.
 
     Args:
         size: Side of the square in pixels.
-        colour: RGB, 0 to 255, of what is added.
+        colour: RGB, 0 to 255, of the padding.
     """
 
     def __init__(self, size: int, colour: tuple[int, int, int]) -> None:

@@ -1,4 +1,4 @@
-"""Maps of the last stages of a network: where they are, and one run that returns them all."""
+"""Feature maps of the last stages of a network: where they are, and one pass that returns them."""
 
 from __future__ import annotations
 
@@ -21,55 +21,55 @@ Place = str | int
 class Stages:
     """The last stages of a network, latest first.
 
-    A stage ends with the last map of a stride. A closing 1 x 1 convolution, which widens the map
-    of MobileNet and EfficientNet for the classifier, is a stage of its own.
+    A stage ends with the last map of a stride. A final 1 x 1 convolution, which widens the map of
+    MobileNet and EfficientNet for the classifier, is a stage of its own.
 
     Attributes:
-        places: Where the stages before the last one end: paths of layers in a chain, numbers of a
-            timm network's stages.
-        widths: Channels of the map of each stage, that of the whole network first.
+        places: Where the stages before the last one end: paths of layers in a chain, or stage
+            numbers of a timm network.
+        widths: Channels of the map of each stage, starting with that of the whole network.
     """
 
     places: tuple[Place, ...]
     widths: tuple[int, ...]
 
     def run(self, trunk: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
-        """Images ``(B, 3, H, W)`` -> the map ``(B, D_s, h_s, w_s)`` of each stage."""
+        """Maps images ``(B, 3, H, W)`` to the map ``(B, D_s, h_s, w_s)`` of each stage."""
         last, found = _run(trunk, images, self.places)
         return (last, *(found[place] for place in self.places))
 
 
 @torch.no_grad()
 def find_stages(trunk: nn.Module, count: int, what: str) -> Stages:
-    """Finds the last stages of a network by running it on one image; its modes stay.
+    """Finds the last stages of a network by running it on one image, in its current mode.
 
     Args:
-        trunk: A chain of layers (``nn.Sequential``), or a timm network, whole or cut.
-        count: How many stages, at least 1.
-        what: Which network, for the error message.
+        trunk: A chain of layers (``nn.Sequential``), or a timm network, whole or truncated.
+        count: Number of stages, at least 1.
+        what: Name of the network in error messages.
 
     Raises:
-        InputError: If the stages of the network are not known, or are fewer.
+        InputError: If the stages of the network cannot be determined, or are fewer.
     """
-    unknown = f"stages={count}: the stages of {what} are not known"
+    unknown = f"stages={count}: the stages of {what} are unknown"
     if not (_is_chain(trunk) or isinstance(trunk, Stage) or _is_timm(trunk)):
-        raise InputError(f"{unknown}: it is no nn.Sequential and no timm network with stages")
+        raise InputError(f"{unknown}: it is neither nn.Sequential nor a timm network with stages")
     first = next(trunk.parameters(), torch.empty(0))
     noise = torch.rand(1, 3, PROBE, PROBE, generator=torch.Generator().manual_seed(0))
     try:
         with evaluating(trunk):
             found = _find(trunk, noise.to(first))
-    except Exception as error:  # whatever a network says of its input
+    except Exception as error:  # networks raise various errors for inputs
         raise InputError(f"{unknown} ({first_line(error)})") from error
     if found is None:
-        raise InputError(f"{unknown}: run up to its stages it gives other maps than by itself")
+        raise InputError(f"{unknown}: its maps differ when run stage by stage")
     if count > len(found.widths):
         raise InputError(f"stages={count}: {what} has {len(found.widths)}")
     return Stages(found.places[: count - 1], found.widths[:count])
 
 
 def _find(trunk: nn.Module, pixels: Tensor) -> Stages | None:
-    """All stages, or none where a later layer writes into a map, or the network goes other ways."""
+    """Returns all stages; ``None`` if a later layer modifies a map, or the graph is no chain."""
     ends = _ends_in_chain(trunk, pixels) if _is_chain(trunk) else _ends_in_timm(trunk, pixels)
     if ends is None:
         return None
@@ -82,7 +82,7 @@ def _find(trunk: nn.Module, pixels: Tensor) -> Stages | None:
 def _run(
     trunk: nn.Module, images: Tensor, places: Sequence[Place]
 ) -> tuple[Tensor, dict[Place, Tensor]]:
-    """Runs a network once; returns its own map, and those at the places."""
+    """Runs a network once; returns its own map and those at the places."""
     found: dict[Place, Tensor] = {}
     if _is_chain(trunk):
         last = images
@@ -110,7 +110,7 @@ def _is_chain(trunk: nn.Module) -> bool:
 
 
 def _layers(chain: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The layers in their order; one that is used twice comes twice, which its names do not."""
+    """Yields the layers in order, including repeated uses, unlike ``named_modules``."""
     for name, part in chain._modules.items():
         assert part is not None
         if type(part) is nn.Sequential:
@@ -136,7 +136,7 @@ def _ends_in_chain(chain: nn.Module, pixels: Tensor) -> list[Place] | None:
 
 
 def _closing(layers: list[tuple[str, nn.Module]], strides: list[int]) -> int | None:
-    """The layer before a 1 x 1 convolution with which a chain closes, or none."""
+    """Returns the index of the layer before a final 1 x 1 convolution, or ``None``."""
     for k in reversed(range(1, len(layers))):
         kernels = [
             part.kernel_size for part in layers[k][1].modules() if isinstance(part, nn.Conv2d)
@@ -161,5 +161,5 @@ def _ends_in_timm(trunk: nn.Module, pixels: Tensor) -> list[Place]:
     ends = list(range(len(getattr(entries, "info", entries))))
     last, found = _run(trunk, pixels, ends)
     if last.ndim == 4 and last.shape[1:] == found[ends[-1]].shape[1:]:
-        ends.pop()  # the last stage is the network's own map, perhaps normalised
+        ends.pop()  # the last stage is the network's own map, possibly normalised
     return list(reversed(ends))

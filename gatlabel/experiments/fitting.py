@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatlabel.experiments.optimizing import FitOptions, make_optimizer, pull_back
-from gatlabel.losses import BCELoss
+from gatlabel.losses import BCELoss, set_progress
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import Starter, completed_start
 from gatlabel.nn import Head
@@ -59,6 +59,7 @@ class Features:
 def fit_head(
     head: Head, features: Features, targets: Tensor, options: FitOptions, seed: int,
     completion: Completion | None = None, start: Starter | None = None,
+    loss: nn.Module | None = None,
 ) -> float:  # fmt: skip
     """Trains a head in place; afterwards it holds the averaged weights, in evaluation mode.
 
@@ -76,6 +77,7 @@ def fit_head(
             (:func:`completed_start`). Labels share as in the head
             (:meth:`LinearInit.mixing_matrix`); in one that cannot, as the graph says that unknown
             targets are completed by. If left out, the head starts as it is and is held to zero.
+        loss: What is minimised; binary cross-entropy by default.
 
     Returns:
         Seconds that it took, the start apart.
@@ -95,7 +97,7 @@ def fit_head(
         held = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
     began = time.perf_counter()  # the start is found once for many methods
     optimizer, schedule = make_optimizer(head, options, held, epochs * batches)
-    loss_of = BCELoss()
+    loss_of = BCELoss() if loss is None else loss
     current = [p.detach() for p in head.parameters()]
     average = [p.clone() for p in current]
     update = warmed_average(options.ema)
@@ -103,15 +105,16 @@ def fit_head(
     head.train()
     steps = 0
     for epoch in range(epochs):
+        set_progress(loss_of, epoch / epochs, epoch)
         known = targets if completion is None else completion.targets
         shuffled = torch.randperm(len(features), generator=order)
         for first in range(0, batches * size, size):
             rows = shuffled[first : first + size]
             batch = features[rows.numpy()]
             losses = forward_losses(head, batch, known[rows], loss_of)[1]
-            loss = torch.stack(losses).sum()
+            total = torch.stack(losses).sum()
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            total.backward()
             optimizer.step()
             pull_back(optimizer)
             schedule.step()

@@ -1,7 +1,7 @@
-"""Which neighbours lend a label its classifier, and what a label loses without an edge.
+"""Which neighbours in the label graph, and which parts of an image, a prediction rests on.
 
-Attention tells where a head looks; it does not tell what comes of it. Here every edge is taken
-away in turn, with all learned weights in place, and the difference is measured:
+Attention weights do not measure an effect. Here every edge is removed in turn, with all learned
+weights in place, and the difference is measured:
 
     >>> import torch
     >>> from gatlabel import LabelGraph
@@ -10,11 +10,14 @@ away in turn, with all learned weights in place, and the difference is measured:
     >>> graph = LabelGraph.from_edges([("fork", "knife", 0.8), ("cow", "knife", 0.2)])
     >>> head = GATHead(16, graph, node_features="learned", hidden=8, heads=2)
     >>> explanation = explain_graph(head, graph)
-    >>> [(edge.source, edge.target, edge.lent) for edge in explanation.edges]
+    >>> [(edge.source, edge.target, edge.contribution) for edge in explanation.edges]
     [('fork', 'knife', 0.0), ('cow', 'knife', 0.0)]
 
-A head that starts as a linear classifier has been lent nothing before it is trained, unless the
-edges are of kin: these share their classifiers from the start.
+Before training, edges of a head that starts as a linear classifier contribute nothing, unless they
+are similarity edges: these share classifiers from the start.
+
+:func:`explain_image` explains the logits of one image: class activation maps, and the contribution
+of each neighbour.
 """
 
 from __future__ import annotations
@@ -24,15 +27,24 @@ from typing import TYPE_CHECKING
 from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from gatlabel.explain.activation import activation_maps
     from gatlabel.explain.edges import EdgeExplanation, GraphExplanation, explain_graph
-    from gatlabel.explain.removal import lent_share, removal_effect
+    from gatlabel.explain.image import ImageExplanation, LabelExplanation, explain_image
+    from gatlabel.explain.neighbours import NeighbourContribution, neighbour_contributions
+    from gatlabel.explain.removal import contribution_share, removal_effect
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "EdgeExplanation",
     "GraphExplanation",
+    "ImageExplanation",
+    "LabelExplanation",
+    "NeighbourContribution",
+    "activation_maps",
+    "contribution_share",
     "explain_graph",
-    "lent_share",
+    "explain_image",
+    "neighbour_contributions",
     "removal_effect",
 ]

@@ -1,4 +1,4 @@
-"""The edges of a head, each with what it was worth, as a table and as an image."""
+"""The edges of a head with their contributions, as a table and as a drawing."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from torch import Tensor
 
 from gatlabel.csv_files import write_csv
 from gatlabel.errors import InputError
-from gatlabel.explain.removal import lent_share, removal_effect
+from gatlabel.explain.removal import contribution_share, removal_effect
 from gatlabel.graph import LabelGraph
 from gatlabel.nn import EdgeHead, Foldable
 
 
 @dataclass(frozen=True)
 class EdgeExplanation:
-    """One edge ``source -> target`` and what it did.
+    """One edge ``source -> target`` and its effect.
 
     Attributes:
-        source: The label that lends.
-        target: The label that is lent to.
+        source: The neighbour.
+        target: The label whose logit the edge contributes to.
         weight: Weight of the edge in the graph.
         attention: Share of the target's attention, mean over heads, 0 to 1; NaN for a head
             without attention, or with one that differs from image to image.
         attention_before: The same before training; NaN if not asked for.
-        lent: Share of the target's classifier that came along the edge (see
-            :func:`~gatlabel.explain.lent_share`); for a head that decides image by image, of
-            the spread of its logit (see :class:`~gatlabel.explain.removal.RemovalEffect`).
-        lent_before: The same before training; NaN if not asked for.
+        contribution: Share of the target's classifier that depends on the edge (see
+            :func:`~gatlabel.explain.contribution_share`). For a head that depends on the image:
+            share of its logit's spread (see :class:`~gatlabel.explain.removal.RemovalEffect`).
+        contribution_before: The same before training; NaN if not asked for.
         ap_change: AP of the target with the edge minus without; NaN without images.
     """
 
@@ -41,8 +41,8 @@ class EdgeExplanation:
     weight: float
     attention: float
     attention_before: float
-    lent: float
-    lent_before: float
+    contribution: float
+    contribution_before: float
     ap_change: float
 
 
@@ -52,7 +52,7 @@ class GraphExplanation:
 
     Attributes:
         names: The L label names.
-        edges: A row an edge, in the order of the head's edges.
+        edges: One entry per edge, in the order of the head's edges.
         total: Number of edges of the head, explained or not; ``None`` if not known.
     """
 
@@ -61,11 +61,11 @@ class GraphExplanation:
     total: int | None = None
 
     def strongest(self, most: int | None = None) -> tuple[EdgeExplanation, ...]:
-        """Returns the edges that lent most first, at most so many."""
-        return tuple(sorted(self.edges, key=lambda edge: -edge.lent)[:most])
+        """Returns the edges by contribution, the largest first, at most so many."""
+        return tuple(sorted(self.edges, key=lambda edge: -edge.contribution)[:most])
 
-    def lenders(self, target: str) -> tuple[EdgeExplanation, ...]:
-        """Returns the in-edges of one label, the one that lent most first.
+    def neighbours(self, target: str) -> tuple[EdgeExplanation, ...]:
+        """Returns the in-edges of one label, the largest contribution first.
 
         Raises:
             InputError: If there is no such label.
@@ -92,16 +92,16 @@ class GraphExplanation:
         write_csv(path, columns, rows)
 
     def graph(self, *, before: bool = False) -> LabelGraph:
-        """Returns the label graph with what was lent as weights; edges that lent nothing go."""
+        """Returns the label graph with contributions as weights, without edges that have none."""
         rows = [
-            (edge.source, edge.target, edge.lent_before if before else edge.lent)
+            (edge.source, edge.target, edge.contribution_before if before else edge.contribution)
             for edge in self.edges
         ]
         kept = [row for row in rows if row[2] > 1e-6]
         return LabelGraph.from_edges(kept, self.names)
 
     def draw(self, path: str | os.PathLike[str]) -> None:
-        """Draws what was lent, before training (if known) and after, side by side.
+        """Draws the contributions, before training (if known) and after, side by side.
 
         Raises:
             InputError: If the file is not to be a png, svg or pdf.
@@ -109,9 +109,9 @@ class GraphExplanation:
         from gatlabel.graph.drawing import draw_graphs
 
         images: dict[str, LabelGraph] = {}
-        if any(not _is_nan(edge.lent_before) for edge in self.edges):
-            images["lent before training"] = self.graph(before=True)
-        images["lent after training"] = self.graph()
+        if any(not _is_nan(edge.contribution_before) for edge in self.edges):
+            images["contributions before training"] = self.graph(before=True)
+        images["contributions after training"] = self.graph()
         draw_graphs(images, path)
 
 
@@ -124,17 +124,17 @@ def explain_graph(
     before: EdgeHead | None = None,
     edges: Sequence[int] | None = None,
 ) -> GraphExplanation:
-    """Explains the edges of a head: attention, what was lent, and what each did for AP.
+    """Explains the edges of a head: attention, contribution and effect on AP.
 
     Args:
         head: A trained head with a graph.
         graph: Its graph, or the L label names.
-        features: What the head takes, of N images; needed for ``ap_change``, and for heads that
-            decide image by image.
+        features: The head's input for N images; needed for ``ap_change``, and for heads whose
+            classifiers depend on the image.
         targets: ``(N, L)`` of 1, 0, -1, for these images.
-        before: The same head as it was before training, to set beside.
-        edges: Positions of the edges to explain; all if ``None``. Every edge costs one evaluation
-            of the head.
+        before: The same head before training, for comparison.
+        edges: Positions of the edges to explain; all if ``None``. Each costs one evaluation of
+            the head.
 
     Raises:
         InputError: If the head has no graph, its labels are not those of the graph, images are
@@ -148,7 +148,7 @@ def explain_graph(
     if (features is None) != (targets is None):
         raise InputError("features and targets of the images go together: give both or none")
     if features is None and not isinstance(head, Foldable):
-        raise InputError(f"the head {head.kind!r} decides image by image: give features")
+        raise InputError(f"the head {head.kind!r} depends on the image: give features")
     if before is not None and not torch.equal(before.edge_index, head.edge_index):
         raise InputError("the head before training has other edges")
     chosen = list(range(head.edge_index.shape[1]) if edges is None else edges)
@@ -161,8 +161,10 @@ def explain_graph(
         "weight": head.edge_weight[chosen],
         "attention": _attention(head, chosen, nan),
         "attention_before": nan if before is None else _attention(before, chosen, nan),
-        "lent": lent_share(head, chosen) if isinstance(head, Foldable) else spread,
-        "lent_before": nan if before is None else _lent_before(before, features, targets, chosen),
+        "contribution": contribution_share(head, chosen) if isinstance(head, Foldable) else spread,
+        "contribution_before": nan
+        if before is None
+        else _contribution_before(before, features, targets, chosen),
         "ap_change": change,
     }
     values: Mapping[str, list[float]] = {k: v.double().tolist() for k, v in columns.items()}
@@ -173,11 +175,11 @@ def explain_graph(
     return GraphExplanation(tuple(names), tuple(rows), head.edge_index.shape[1])
 
 
-def _lent_before(
+def _contribution_before(
     head: EdgeHead, features: Tensor | None, targets: Tensor | None, edges: Sequence[int]
 ) -> Tensor:
     if isinstance(head, Foldable):
-        return lent_share(head, edges)
+        return contribution_share(head, edges)
     assert features is not None
     assert targets is not None
     return removal_effect(head, features, targets, edges).spread

@@ -1,4 +1,4 @@
-"""What changes when one edge of a trained head is taken away."""
+"""What changes when one edge of a trained head is removed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _BATCH = 64  # feature maps that a head sees at once
 
 @dataclass(frozen=True)
 class RemovalEffect:
-    """What each edge did for its target, measured on images.
+    """The effect of each edge on its target, measured on images.
 
     Attributes:
         spread: float64 ``(E,)``: root mean square over images of the change of the target's
-            logit, divided by the standard deviation of that logit. 0: the edge did nothing.
+            logit, divided by the standard deviation of that logit. 0: the edge has no effect.
         ap_change: float64 ``(E,)``: AP of the target with the edge minus AP without, -1 to 1. NaN
             where the target has no positive or no known absence among the images. Above 0: the
             edge helps.
@@ -33,8 +33,8 @@ class RemovalEffect:
 
 
 @torch.no_grad()
-def lent_share(head: EdgeHead, edges: Sequence[int] | None = None) -> Tensor:
-    r"""Computes how much of each target's classifier came along each edge.
+def contribution_share(head: EdgeHead, edges: Sequence[int] | None = None) -> Tensor:
+    r"""Computes how much of each target's classifier depends on each edge.
 
     .. math:: \frac{\lVert W_i - W_i^{-(j \to i)} \rVert}{\lVert W_i \rVert}
 
@@ -49,16 +49,16 @@ def lent_share(head: EdgeHead, edges: Sequence[int] | None = None) -> Tensor:
         float64 ``(E,)``, at least 0.
 
     Raises:
-        InputError: If the head has no graph, or decides image by image.
+        InputError: If the head has no graph, or depends on the image.
     """
     if not isinstance(head, EdgeHead) or not isinstance(head, Foldable):
         raise InputError(
-            f"the head {head.kind!r} has no classifiers that edges lend to; it needs a static head "
-            "with a graph, or images: see removal_effect"
+            f"the head {head.kind!r} has no fixed classifiers to compare; give a static head with "
+            "a graph, or images: see removal_effect"
         )
     whole = head.classifier()[0].double()
     shares = []
-    for target, cut in _one_removed(head, edges):
+    for target, cut in one_removed(head, edges):
         assert isinstance(cut, Foldable)
         change = whole[target] - cut.classifier()[0][target].double()
         shares.append(change.norm() / whole[target].norm().clamp(min=1e-30))
@@ -73,7 +73,7 @@ def removal_effect(
 
     Args:
         head: A head with a graph.
-        features: What the head takes, of N images: ``(N, D)``, or maps ``(N, D, h, w)``.
+        features: The head's input for N images: ``(N, D)``, or maps ``(N, D, h, w)``.
         targets: ``(N, L)`` of 1, 0, -1.
         edges: Positions of edges in ``head.edge_index``; all if ``None``.
 
@@ -89,7 +89,7 @@ def removal_effect(
         )
     whole = _logits(head, features)
     spread, change = [], []
-    for target, cut in _one_removed(head, edges):
+    for target, cut in one_removed(head, edges):
         ours, theirs = whole[:, target], _logits(cut, features)[:, target]
         moved = (ours - theirs).square().mean().sqrt()
         spread.append(moved / ours.std(unbiased=False).clamp(min=1e-30))
@@ -109,7 +109,7 @@ def _logits(head: EdgeHead, features: Tensor) -> Tensor:
     return torch.cat([head(part) for part in features.split(_BATCH)]).double()
 
 
-def _one_removed(head: EdgeHead, edges: Sequence[int] | None) -> Iterator[tuple[int, EdgeHead]]:
+def one_removed(head: EdgeHead, edges: Sequence[int] | None) -> Iterator[tuple[int, EdgeHead]]:
     """Yields, edge by edge, its target and a copy of the head without it."""
     count = head.edge_index.shape[1]
     for edge in range(count) if edges is None else edges:

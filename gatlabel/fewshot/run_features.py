@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gatlabel.data import DataSplits, ImageSource
+from gatlabel.deploy.sources import Unreadable, images_of
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.features import extract
@@ -37,3 +39,17 @@ def judged_split(splits: DataSplits, name: str | None) -> tuple[str, ImageSource
     if name not in there:
         raise InputError(f"the data has no split {name!r} to judge by: {', '.join(there)}")
     return name, there[name]
+
+
+def image_paths(sources: Sequence[Path]) -> list[Path]:
+    """Returns image files: those that are named, and those in folders and their subfolders.
+
+    Raises:
+        InputError: If a folder has no image or cannot be listed.
+    """
+    found = []
+    for one in images_of([str(source) for source in sources]):
+        if isinstance(one, Unreadable):
+            raise InputError(one.reason)
+        found.append(Path(str(one)))
+    return found

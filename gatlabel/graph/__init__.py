@@ -1,26 +1,26 @@
-"""Label counts and label graphs: which label contributes evidence to which.
+"""Label counts and label graphs: which label contributes evidence to which other label.
 
-A fork in an image makes a knife likely. Three steps turn that into something a network can use:
+A fork in an image makes a knife likely. Three steps turn such facts into input for a network:
 
 1. **Count.** :class:`Cooccurrence` counts, over the training images, how often each label and
    each pair of labels is present. A pair counts only where both labels are known (-1 in the
-   targets is unknown), and counts of parts add up to the counts of the whole.
-2. **Connect.** A *variant* turns counts into a :class:`LabelGraph`: directed edges j -> i with a
-   weight: label j contributes evidence to label i. :data:`VARIANTS` lists them, each with its
-   options and its formula. The default, ``conditional`` with five in-neighbours per label,
-   isolates no label that ever occurs with another. ``identity``, ``random`` and ``permuted`` are
-   the controls: what do edges add, and do they have to be these edges?
-3. **Describe.** Node features give every label a vector: from the counts themselves (``"svd"``),
-   from word vectors in a file, or learned; see :func:`resolve`.
+   targets is unknown). The counts of two disjoint sets add up to the counts of their union.
+2. **Connect.** A *variant* turns counts into a :class:`LabelGraph` with weighted, directed edges.
+   An edge j -> i lets label j contribute evidence to label i. :data:`VARIANTS` lists the variants
+   with their options and formulas. The default is ``conditional`` with five in-neighbours per
+   label; it isolates no label that co-occurs with another. ``identity``, ``random`` and
+   ``permuted`` are controls: they show what edges add and whether these particular edges matter.
+3. **Describe.** Node features give every label a vector: computed from the counts (``"svd"``),
+   read from a file of word vectors, or learned. See :func:`resolve`.
 
     >>> from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph
     >>> names = ["fork", "knife", "table", "cow"]
     >>> targets = [[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, -1], [0, 0, 0, 1]]
     >>> counts = Cooccurrence.from_targets(targets, names)
     >>> counts
-    Cooccurrence(4 labels, 5 images, 3 pairs occur, 1.60 labels an image, 5% of entries unknown)
+    Cooccurrence(4 labels, 5 images, 3 pairs occur, 1.60 labels per image, 5% of entries unknown)
 
-    The weight of fork -> knife is P(fork | knife), as the edge is conditioned on its target:
+    The weight of fork -> knife is P(fork | knife): the edge is conditioned on its target.
 
     >>> graph = VARIANTS["conditional"](given="target", threshold=0.6).build(counts)
     >>> graph.to_dense()[names.index("knife"), names.index("fork")].item()
@@ -28,18 +28,18 @@ A fork in an image makes a knife likely. Three steps turn that into something a 
     >>> graph.isolated
     ('table', 'cow')
 
-    ``counts.graph(name, **options)`` does the same by name and warns about isolated labels, and
-    :class:`GraphSpec` by one text, ``conditional:given=target,threshold=0.6``. A graph goes to
-    files, to networkx and to PyG, and comes back; names, not positions, join it to targets and
-    models:
+    ``counts.graph(name, **options)`` builds the same graph by name and warns about isolated labels.
+    :class:`GraphSpec` does so from one text, ``conditional:given=target,threshold=0.6``. Graphs
+    convert to and from files, networkx and PyG. Labels are matched to targets and models by name,
+    not by position:
 
     >>> LabelGraph.from_networkx(graph.to_networkx()) == graph
     True
     >>> graph.reorder(["cow", "table", "knife", "fork"]).edge_index.tolist()
     [[3, 2], [2, 3]]
 
-Whether the direction, the weights or the edges matter is a question for measurement:
-:func:`compare` sets graphs side by side as structures, benchmarks train with them.
+Whether direction, weights or edges matter has to be measured. :func:`compare` compares graphs by
+structure; the benchmarks train models with them.
 """
 
 from __future__ import annotations

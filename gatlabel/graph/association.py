@@ -1,9 +1,9 @@
-"""Label graphs whose edges are statistical association: how often labels occur together.
+"""Label graphs whose edge weights measure statistical association between labels.
 
-In the formulas n_i is the number of images with label i, M_ij that with both i and j, N that of
-all images; probabilities are ratios of counts over the images in which the labels concerned
-are known. An edge j -> i lets label j contribute evidence to label i. A pair that never occurs
-together never becomes an edge.
+In the formulas, n_i is the number of images with label i, M_ij the number with both i and j, and N
+the number of all images. Probabilities are ratios of counts over the images in which the labels
+concerned are known. An edge j -> i lets label j contribute evidence to label i. Two labels that
+never occur together never get an edge.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ DEFAULT_TOP_K = 5
 
 @dataclass(frozen=True)
 class Association(Variant):
-    """Weights edges by a statistic of the two labels, and keeps the strongest.
+    """Weights edges by a statistic of the two labels and keeps the strongest edges.
 
     Attributes:
         threshold: Keep edges of at least this weight, 0 or more.
-        top_k: Keep for every target at most this many in-edges, the heaviest. With neither
-            ``threshold`` nor ``top_k``, 5: then no label is isolated that has a candidate edge.
-        min_support: Pairs in fewer images make no edge; at least 1.
+        top_k: Keep at most this many in-edges per target, the heaviest. The default is 5 if
+            neither ``threshold`` nor ``top_k`` is given; then every label with a candidate edge
+            keeps one.
+        min_support: Drop pairs that occur in fewer images than this; at least 1.
     """
 
     threshold: float | None = None
     top_k: int | None = None
     min_support: int = 1
     most: ClassVar[float] = 1.0  # the largest weight
-    least: ClassVar[float] = 0.0  # the least that means association at all
+    least: ClassVar[float] = 0.0  # the least weight that means association
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,7 +58,7 @@ class Association(Variant):
         raise NotImplementedError
 
     def build(self, counts: Counts) -> LabelGraph:
-        """Makes the graph; see :meth:`Variant.build`."""
+        """Builds the graph; see :meth:`Variant.build`."""
         import numpy as np
 
         from gatlabel.graph.label_graph import LabelGraph
@@ -88,11 +89,11 @@ class Association(Variant):
 class Conditional(Association):
     """Weights edges by a conditional probability of the two labels.
 
-    ``given="source"``: weight ``P(i|j) = M_ij / n_j``: the presence of j is evidence for i.
-    ``given="target"``: weight ``P(j|i) = M_ij / n_i``: rare labels take from frequent ones that
-    they occur with. Neither is right a priori. With smoothing s,
-    ``P(i|j) = (M_ij + s·P(i)) / (n_j + s)`` (the m-estimate, Cestnik 1990): a probability from few
-    images is drawn towards the label's overall frequency.
+    ``given="source"`` weights by ``P(i|j) = M_ij / n_j``: the presence of j is evidence for i.
+    ``given="target"`` weights by ``P(j|i) = M_ij / n_i``: rare labels receive evidence from the
+    frequent labels they occur with. Neither is right a priori. With smoothing s,
+    ``P(i|j) = (M_ij + s·P(i)) / (n_j + s)`` (the m-estimate, Cestnik 1990): a probability estimated
+    from few images shrinks towards the label's overall frequency.
 
     Attributes:
         given: Which end of the edge the probability is conditioned on.
@@ -121,12 +122,12 @@ class Conditional(Association):
 
 @dataclass(frozen=True)
 class NPMI(Association):
-    """Weights edges by normalised pointwise mutual information, positive values only.
+    """Weights edges by normalised pointwise mutual information; only positive values are kept.
 
-    ``NPMI_ij = ln(P(i,j) / (P(i) P(j))) / −ln P(i,j)`` (Bouma 2009), at most 1: the two labels
-    occur only together; 0: no more often than chance. Symmetric before ``top_k``. It is generous to
-    rare pairs: raise ``min_support`` where labels are noisy. The counts must know the number of
-    images.
+    ``NPMI_ij = ln(P(i,j) / (P(i) P(j))) / −ln P(i,j)`` (Bouma 2009). The maximum 1 means that the
+    two labels occur only together, 0 that they co-occur no more often than chance. The weights are
+    symmetric before ``top_k``. NPMI favours rare pairs: raise ``min_support`` if labels are noisy.
+    The counts must include the number of images.
     """
 
     name: ClassVar[str] = "npmi"
@@ -145,9 +146,9 @@ class NPMI(Association):
 class Lift(Association):
     """Weights edges by lift, where it exceeds 1.
 
-    ``lift_ij = P(i,j) / (P(i) P(j))``: how many times more often than chance the two occur
-    together. Symmetric before ``top_k``; unbounded, and large for rare pairs. The counts must know
-    the number of images.
+    ``lift_ij = P(i,j) / (P(i) P(j))`` is how many times more often than by chance the two labels
+    occur together. It is symmetric before ``top_k``, unbounded, and large for rare pairs. The
+    counts must include the number of images.
     """
 
     name: ClassVar[str] = "lift"

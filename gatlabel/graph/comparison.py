@@ -1,4 +1,4 @@
-"""Label graphs side by side as structures: how dense, how connected, how much alike."""
+"""Structural comparison of label graphs: density, degrees, components and shared edges."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gatlabel.printing import clean
 
 @dataclass(frozen=True)
 class GraphSummary:
-    """The structure of one graph; self-loops are left out of every number.
+    """The structure of one graph; self-loops are excluded from every number.
 
     Attributes:
-        name: What the graph is called in the comparison.
+        name: Name of the graph in the comparison.
         labels: L.
         edges: Number of directed edges E.
         density: ``E / (L·(L−1))``, 0 to 1.
@@ -26,10 +26,10 @@ class GraphSummary:
         degree_median: Median number of in-neighbours (the lower one of two).
         degree_max: Greatest number of in-neighbours.
         isolated: Labels without an in-neighbour.
-        reciprocity: Share of the edges that also run the other way, 0 to 1.
-        components: Weakly connected components; an edgeless label is one of its own.
+        reciprocity: Share of the edges whose reverse edge exists too, 0 to 1.
+        components: Number of weakly connected components; a label without edges is one component.
         mean_weight: Mean weight of the edges, 0 without edges.
-        largest_share: Share of all edges that start at the label with the most of them, 0 to 1.
+        largest_share: Share of all edges whose source is the most frequent source label, 0 to 1.
     """
 
     name: str
@@ -48,19 +48,19 @@ class GraphSummary:
 
 @dataclass(frozen=True)
 class GraphComparison:
-    """Summaries of graphs over the same labels, and how their edges overlap.
+    """Summaries of graphs over the same labels, and the overlap of their edges.
 
     Attributes:
         rows: One summary per graph, in the order given.
-        overlap: ``overlap[a][b]``: Jaccard index of the directed edges of a and b, 0 to 1; two
-            graphs without edges have 1.
+        overlap: ``overlap[a][b]`` is the Jaccard index of the directed edges of a and b, 0 to 1;
+            it is 1 for two graphs without edges.
     """
 
     rows: tuple[GraphSummary, ...]
     overlap: Mapping[str, Mapping[str, float]]
 
     def table(self) -> str:
-        """Returns both tables as Markdown, which also reads as plain text."""
+        """Returns both tables as Markdown, which is also readable as plain text."""
         heading = (
             "graph", "edges", "density", "in-degree min/median/max", "isolated",
             "reciprocity", "components", "mean weight", "share of the top source",
@@ -86,13 +86,13 @@ class GraphComparison:
 
 
 def compare(graphs: Mapping[str, LabelGraph]) -> GraphComparison:
-    """Compares graphs as structures; training with them is a benchmark's job.
+    """Compares graphs by structure; the benchmarks compare them by training.
 
     Args:
-        graphs: Graphs by name, all over the same labels, in any order of them.
+        graphs: Graphs by name, all over the same labels; the label order may differ.
 
     Raises:
-        InputError: If there is no graph, or the label names differ.
+        InputError: If ``graphs`` is empty or the label names differ.
     """
     if not graphs:
         raise InputError("there is no graph to compare")
@@ -137,10 +137,10 @@ def summary(name: str, graph: LabelGraph) -> GraphSummary:
 
 
 def draw_comparison(graphs: Mapping[str, LabelGraph], path: str | os.PathLike[str]) -> None:
-    """Draws graphs side by side, each under its name (png, svg or pdf, by the ending).
+    """Draws graphs side by side, each under its name; the file suffix selects png, svg or pdf.
 
     Raises:
-        InputError: If there is no graph, or the ending is another.
+        InputError: If ``graphs`` is empty or the suffix is not supported.
     """
     from gatlabel.graph.drawing import draw_graphs
 

@@ -1,4 +1,4 @@
-"""Graphs that show what edges add: none, all, and those of another graph moved about."""
+"""Control graphs that show what edges add: no edges, all edges, rewired or permuted edges."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Identity(Variant):
-    """No edges: every label for itself. The control that shows what edges add."""
+    """No edges: every label on its own. The control that shows what edges add."""
 
     name: ClassVar[str] = "identity"
 
     def build(self, counts: Counts) -> LabelGraph:
-        """Makes the graph; see :meth:`Variant.build`."""
+        """Builds the graph; see :meth:`Variant.build`."""
         from gatlabel.graph.label_graph import LabelGraph
 
         return LabelGraph(counts.labels, [], variant=self.name, counts=counts)
@@ -30,12 +30,12 @@ class Identity(Variant):
 
 @dataclass(frozen=True)
 class Complete(Variant):
-    """An edge of weight 1 between all labels: attention alone decides. L·(L−1) edges."""
+    """All L·(L−1) edges with weight 1, so that only attention decides what is passed on."""
 
     name: ClassVar[str] = "complete"
 
     def build(self, counts: Counts) -> LabelGraph:
-        """Makes the graph; see :meth:`Variant.build`."""
+        """Builds the graph; see :meth:`Variant.build`."""
         import torch
 
         from gatlabel.graph.label_graph import LabelGraph
@@ -46,11 +46,11 @@ class Complete(Variant):
 
 @dataclass(frozen=True)
 class Control(Variant):
-    """Another graph with its edges moved about.
+    """A randomised copy of another graph.
 
     Attributes:
         base: The variant to build first, or a label graph of the same labels.
-        seed: Of the randomness; the same seed gives the same graph.
+        seed: Seed of the random generator; the same seed gives the same graph.
     """
 
     base: Any = field(default_factory=Conditional)
@@ -75,15 +75,15 @@ class Random(Control):
     """Another graph, rewired at random: the control for whether its edges mean anything.
 
     Pairs of edges ``a -> b, c -> d`` become ``a -> d, c -> b`` (Maslov and Sneppen, Science 296,
-    2002), ten times as often as there are edges. Every label keeps its number of out-neighbours
-    and of in-neighbours and the weights of its in-edges; a swap that would make a self-loop or a
-    second edge is passed over. A complete graph stays as it is.
+    2002). The number of swaps is ten times the number of edges. Every label keeps its in-degree,
+    its out-degree and the weights of its in-edges. Swaps that would create a self-loop or a
+    duplicate edge are skipped. A complete graph does not change.
     """
 
     name: ClassVar[str] = "random"
 
     def build(self, counts: Counts) -> LabelGraph:
-        """Makes the graph; see :meth:`Variant.build`."""
+        """Builds the graph; see :meth:`Variant.build`."""
         from gatlabel.graph.rewiring import rewired
 
         return rewired(self._base(counts), self.seed)
@@ -91,17 +91,17 @@ class Random(Control):
 
 @dataclass(frozen=True)
 class Permuted(Control):
-    """Another graph with its labels shuffled: the control for whose edges they are.
+    """Another graph with its labels permuted: the control for which labels the edges connect.
 
-    Structure and weights stay as a whole (hubs stay hubs, cliques cliques), but stand between
-    other labels. Where ``random`` keeps every label's degree and destroys the structure, this keeps
-    the structure and destroys the degrees.
+    Structure and weights are preserved as a whole (hubs remain hubs, cliques remain cliques), but
+    belong to other labels. ``random`` keeps every label's degree and destroys the structure;
+    ``permuted`` keeps the structure and changes the degrees of the labels.
     """
 
     name: ClassVar[str] = "permuted"
 
     def build(self, counts: Counts) -> LabelGraph:
-        """Makes the graph; see :meth:`Variant.build`."""
+        """Builds the graph; see :meth:`Variant.build`."""
         from gatlabel.graph.rewiring import permuted
 
         return permuted(self._base(counts), self.seed)

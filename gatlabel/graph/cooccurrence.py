@@ -1,4 +1,4 @@
-"""How often labels occur, alone and in pairs: what every label graph is computed from."""
+"""Label and pair counts: how often labels occur, alone and in pairs. All graphs start here."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 class Cooccurrence(Counts):
     """Label counts and pair counts of a set of images.
 
-    A pair counts only in images where both of its labels are known; with unknown labels
-    about, a probability is therefore a ratio of counts over the *same* images, which
-    :attr:`present_where_known` and :attr:`known_pairs` give. Make one with
-    :meth:`from_targets`, :meth:`from_counts`, :meth:`from_mlgcn` or :meth:`load`.
+    A pair counts only in images in which both of its labels are known. Probabilities are therefore
+    ratios of counts over the *same* images, which :attr:`present_where_known` and
+    :attr:`known_pairs` give. Create an instance with :meth:`from_targets`, :meth:`from_counts`,
+    :meth:`from_mlgcn` or :meth:`load`.
 
     Attributes:
         labels: The L labels.
-        images: Number of images N, or ``None`` if the source of the counts did not say.
+        images: Number of images N, or ``None`` if the source of the counts does not give it.
         label_counts: int64 ``(L,)``: images in which a label is present, n_i.
-        pairs: Pair counts as they are stored: scipy CSR ``(L, L)``, strict upper triangle.
+        pairs: Pair counts as stored: scipy CSR ``(L, L)``, strict upper triangle.
         unknown: Counts of unknown entries, or ``None`` if every label was always known.
 
     Example:
@@ -50,16 +50,16 @@ class Cooccurrence(Counts):
         """Counts labels and pairs in targets.
 
         Args:
-            targets: :class:`~gatlabel.targets.Targets`, or what they are made of: ``(N, L)``
-                array, tensor (also a sparse one), list of rows or scipy sparse matrix. A soft
-                target counts as present from 0.5 on.
-            names: The L label names, one a column.
-            chunk: Rows of a dense array to treat at a time (memory, not the result, depends on
-                it); by default about 4 million values.
+            targets: :class:`~gatlabel.targets.Targets`, or anything they can be built from: an
+                ``(N, L)`` array, a dense or sparse tensor, a list of rows or a scipy sparse matrix.
+                A soft target counts as present from 0.5 on.
+            names: The L label names, one per column.
+            chunk: Rows of a dense array to process at a time; by default about 4 million values.
+                It affects memory use, not the result.
 
         Raises:
-            InputError: If shape and names do not fit or a value is out of range; the message
-                names row and label.
+            InputError: If shape and names do not match or a value is out of range; the message
+                names the row and the label.
         """
         labels = LabelSet(names)
         counted = count_targets(Targets.of(targets, labels), chunk)
@@ -73,18 +73,18 @@ class Cooccurrence(Counts):
         images: int | None,
         names: Iterable[str],
     ) -> Cooccurrence:
-        """Takes counts made elsewhere, of images whose labels are all known.
+        """Builds counts from numbers counted elsewhere, over images whose labels are all known.
 
         Args:
             label_counts: ``(L,)``: images in which each label is present.
-            pair_counts: ``(L, L)`` array or scipy sparse matrix, symmetric, its diagonal zero
-                or equal to ``label_counts``; or a list of ``[i, j, n]``, each pair once.
-            images: Number of images, or ``None`` if unknown (then variants that compare with
-                chance, such as ``npmi``, cannot be computed).
+            pair_counts: ``(L, L)`` array or scipy sparse matrix, symmetric, with a diagonal of
+                zeros or of ``label_counts``; or a list of ``[i, j, n]`` with each pair once.
+            images: Number of images, or ``None`` if unknown. Variants that compare with chance,
+                such as ``npmi``, need it.
             names: The L label names.
 
         Raises:
-            InputError: If counts are negative or no whole numbers, the matrix is not
+            InputError: If counts are negative or not whole numbers, the matrix is not
                 symmetric, or a pair occurs more often than one of its labels.
         """
         return cls._of(read_counts(label_counts, pair_counts, images, names))
@@ -96,27 +96,28 @@ class Cooccurrence(Counts):
         names: Iterable[str],
         images: int | None = None,
     ) -> Cooccurrence:
-        """Takes the arrays ``nums (L,)`` and ``adj (L, L)`` of ML-GCN and its descendants.
+        """Builds counts from the arrays ``nums (L,)`` and ``adj (L, L)`` of ML-GCN.
 
-        Their files are pickles, which run code when read and are not opened here. Load one you
-        trust yourself and pass the mapping, or save its two arrays with ``numpy.savez``.
+        The files of ML-GCN and the methods derived from it are pickles, which run code when read.
+        They are not opened here. Load a file that you trust yourself and pass the mapping, or save
+        its two arrays with ``numpy.savez``.
 
         Args:
             arrays: A mapping with ``nums`` and ``adj``, or the path of an npz file with both.
-            names: The L label names, which those files do not hold, in the order of the arrays.
-            images: Number of images the counts are from, which those files do not hold either.
+            names: The L label names in the order of the arrays; the files do not contain them.
+            images: Number of images that were counted; the files do not contain it either.
 
         Raises:
-            InputError: If an array is missing or the counts do not fit together.
+            InputError: If an array is missing or the counts contradict each other.
         """
         return cls.from_counts(*read_mlgcn(arrays), images, names)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Cooccurrence:
-        """Reads what :meth:`save` wrote, or any JSON with names, counts, pairs and images.
+        """Reads a file written by :meth:`save`, or JSON with names, counts, pairs and images.
 
         Raises:
-            InputError: If the file cannot be read or its counts do not fit together.
+            InputError: If the file cannot be read or its counts contradict each other.
         """
         return cls._of(load_counts(path))
 
@@ -136,7 +137,7 @@ class Cooccurrence(Counts):
             **options: The options of that variant.
 
         Raises:
-            InputError: If there is no such variant or option; the message gives the nearest.
+            InputError: If there is no such variant or option; the message names the nearest one.
 
         Warns:
             IsolatedLabelsWarning: If labels have no in-neighbour (never for ``identity``).
@@ -146,7 +147,7 @@ class Cooccurrence(Counts):
         return build_graph(self, variant, **options)
 
     def merge(self, other: Cooccurrence) -> Cooccurrence:
-        """Adds the counts of further images, aligned by name; ``+`` does the same.
+        """Adds the counts of other images, aligned by name; same as ``+``.
 
         Raises:
             InputError: If the label names differ.
@@ -180,7 +181,7 @@ class Cooccurrence(Counts):
         size = "images unknown" if self.images is None else f"{self.images} images"
         parts = [f"{len(self.labels)} labels, {size}, {self.pairs.nnz} pairs occur"]
         if self.images:
-            parts.append(f"{self.label_counts.sum() / self.images:.2f} labels an image")
+            parts.append(f"{self.label_counts.sum() / self.images:.2f} labels per image")
         if self.unknown is not None and self.images:
             share = self.unknown.labels.sum() / (self.images * len(self.labels))
             parts.append(f"{share:.0%} of entries unknown")

@@ -1,8 +1,8 @@
 """Co-occurrence counts as JSON files.
 
-The keys are those of published label statistics, which load as they are: ``names``, ``images``,
-``counts`` and ``pairs`` (``[i, j, n]`` with i < j). Where labels were unknown, ``unknown`` holds
-``counts`` (L), ``pairs`` (both unknown) and ``present`` (i present while j is unknown).
+The keys are those of published label statistics, which can be loaded unchanged: ``names``,
+``images``, ``counts`` and ``pairs`` (``[i, j, n]`` with i < j). If some labels are unknown,
+``unknown`` holds ``counts`` (L), ``pairs`` (both unknown) and ``present`` (i present, j unknown).
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def load_counts(path: str | os.PathLike[str]) -> Counts:
     """Reads counts from a JSON file.
 
     Raises:
-        InputError: If the file cannot be read, a key is missing, or the counts do not fit.
+        InputError: If the file cannot be read, a key is missing, or counts contradict each other.
     """
     content = read_json(path, "co-occurrence file")
     where = os.fspath(path)
     if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:
-        raise InputError(f"{where} is no co-occurrence file of the format {FORMAT}")
+        raise InputError(f"{where} is not a co-occurrence file of format {FORMAT}")
     missing = [key for key in ("images", "names", "counts", "pairs") if key not in content]
     if missing:
         raise InputError(f"the co-occurrence file {where} lacks {', '.join(missing)}")
@@ -100,13 +100,14 @@ def _unknown(content: Any, counts: Counts) -> UnknownCounts:
 
 
 def _check_unknown(counts: Counts, unknown: UnknownCounts) -> None:
-    """Checks that counts of unknown entries, as a file has them, do not contradict the others.
+    """Checks that counts of unknown entries read from a file do not contradict the other counts.
 
-    Counting gives none that do, so that only what was read needs this.
+    Counting never produces contradictions, so only files need this check.
 
     Raises:
-        InputError: If labels are unknown together, or one present while another is unknown, more
-            often than alone, or both present more often than is left of one; they are named.
+        InputError: If two labels are unknown together more often than one of them is unknown, if
+            a label is present while another is unknown more often than either count allows, or
+            if a pair occurs more often than its labels are present and known. The labels are named.
     """
     labels, single = counts.labels, counts.label_counts
     if (found := more_than_a_label(unknown.pairs, unknown.labels)) is not None:
@@ -131,7 +132,7 @@ def _check_unknown(counts: Counts, unknown: UnknownCounts) -> None:
             k = int(np.argmax(bad))
             raise InputError(
                 f"the pair {labels[int(i[k])]!r}, {labels[int(j[k])]!r} occurs {pairs.data[k]} "
-                "times, more often than the first where the second is known"
+                "times, more often than the first is present where the second is known"
             )
 
 
@@ -142,10 +143,10 @@ def _list(value: Any, what: str) -> list[Any]:
 
 
 def _numbers(value: Any, what: str) -> list[int | float]:
-    """Checks a list of numbers; the types of millions are compared at once."""
+    """Checks a list of numbers. All types are compared at once, as lists may have millions."""
     if wrong := {type(each) for each in _list(value, what)} - {int, float}:
         position = next(k for k, each in enumerate(value) if type(each) in wrong)
-        raise InputError(f"{what}, entry {position}: {shown(value[position])} is no number")
+        raise InputError(f"{what}, entry {position}: {shown(value[position])} is not a number")
     return value
 
 
@@ -168,25 +169,25 @@ def _triples(matrix: sparse.csr_array) -> list[list[int]]:
 def _matrix(
     value: Any, what: str, labels: LabelSet, dtype: type[np.signedinteger], *, upper: bool
 ) -> sparse.csr_array:
-    """Builds a matrix ``(L, L)`` of a list of ``[i, j, n]``, each pair once, i and j different.
+    """Builds a matrix ``(L, L)`` from a list of ``[i, j, n]`` with each pair once and i != j.
 
     Args:
         value: The list.
-        what: What it is, for messages.
+        what: Name of the list in error messages.
         labels: The L labels.
         dtype: Integer type of the result.
-        upper: Whether i has to be below j.
+        upper: Whether i must be below j.
     """
     rows, size = _rows(value, what), len(labels)
     if bad := next((row for row in rows if len(row) != 3), None):
-        raise InputError(f"{what} hold {shown(bad)}: expected [i, j, n]")
+        raise InputError(f"{what} contain {shown(bad)}: expected [i, j, n]")
     array = whole_numbers(rows, what).reshape(-1, 3)
     i, j, n = array.T
     wrong = (np.maximum(i, j) >= size) | ((i >= j) if upper else (i == j))
     if wrong.any():
-        order = "i below j" if upper else "i other than j"
+        order = "i below j" if upper else "i different from j"
         row = array[int(np.argmax(wrong))].tolist()
-        raise InputError(f"{what} hold {row}: expected [i, j, n], {order}, 0 to {size - 1}")
+        raise InputError(f"{what} contain {row}: expected [i, j, n], {order}, 0 to {size - 1}")
     refuse_overflow(n, dtype, what)
     _refuse_repeats(i * size + j, labels, what)
     return from_triples(i, j, n, size, dtype)
@@ -196,4 +197,4 @@ def _refuse_repeats(keys: NDArray[np.int64], labels: LabelSet, what: str) -> Non
     unique, count = np.unique(keys, return_counts=True)
     if (count > 1).any():
         i, j = divmod(int(unique[count > 1][0]), len(labels))
-        raise InputError(f"{what}: the pair {labels[i]!r}, {labels[j]!r} stands more than once")
+        raise InputError(f"{what}: the pair {labels[i]!r}, {labels[j]!r} appears more than once")

@@ -1,4 +1,4 @@
-"""Counting labels and pairs of labels in targets, in chunks, with unknown entries left out."""
+"""Counts labels and pairs of labels in targets, in chunks; unknown entries are excluded."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gatlabel.targets import Targets
 PRESENT_FROM = 0.5
 """A soft target counts as present from this value on, and as absent below it."""
 
-_CHUNK_VALUES = 1 << 22  # target values of a chunk when the caller names no number of rows
+_CHUNK_VALUES = 1 << 22  # target values of a chunk by default
 
 
 @dataclass(frozen=True)
 class TargetCounts:
-    """What one pass over targets ``(N, L)`` gives.
+    """The result of one pass over targets ``(N, L)``.
 
     Attributes:
         images: N.
@@ -44,7 +44,7 @@ def count_targets(targets: Targets, chunk: int | None = None) -> TargetCounts:
 
     Args:
         targets: ``(N, L)``; a soft target counts as present from 0.5 on.
-        chunk: Rows of dense targets to treat at a time; by default about 4 million values.
+        chunk: Rows of dense targets to process at a time; by default about 4 million values.
 
     Raises:
         InputError: If ``chunk`` is out of range.
@@ -104,8 +104,8 @@ def _count_sparse(matrix: sparse.csr_array) -> TargetCounts:
 
 
 def _where(matrix: sparse.csr_array, chosen: NDArray[np.bool_]) -> sparse.csr_array:
-    """Returns the 0/1 matrix of the stored entries that are chosen."""
-    if chosen.all():  # the usual case: share the indices, which are most of the memory
+    """Returns the 0/1 matrix of the stored entries selected by ``chosen``."""
+    if chosen.all():  # the common case: share the indices, which are most of the memory
         ones = np.ones(len(chosen), np.int8)
         return sparse.csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape)
     before = np.r_[0, np.cumsum(chosen)]

@@ -1,4 +1,4 @@
-"""Label counts and pair counts as values: what graphs are computed from, and files hold."""
+"""Label counts and pair counts as values, from which graphs are computed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gatlabel.labels import LabelSet
 
 @dataclass(frozen=True, eq=False)
 class UnknownCounts:
-    """How often labels were unknown, alone and together with others.
+    """How often labels were unknown, alone and together with other labels.
 
-    Counting the gaps and not what is known keeps the arrays sparse, and makes counts additive.
+    Counting the unknown entries, not the known ones, keeps the arrays sparse and counts additive.
 
     Attributes:
         labels: int64 ``(L,)``: images in which the label is unknown.
         pairs: ``(L, L)`` strict upper triangle: images in which both are unknown.
-        present: ``(L, L)``: ``[i, j]`` images in which i is present and j unknown.
+        present: ``(L, L)``: ``[i, j]`` is the number of images with i present and j unknown.
     """
 
     labels: NDArray[np.int64]
@@ -58,18 +58,18 @@ class UnknownCounts:
 
 
 class Counts:
-    """Label counts and pair counts of a set of images; see :class:`Cooccurrence` to make some.
+    """Label counts and pair counts of a set of images; created through :class:`Cooccurrence`.
 
     Attributes:
         labels: The L labels.
-        images: Number of images N, or ``None`` if the source of the counts did not say.
+        images: Number of images N, or ``None`` if the source of the counts does not give it.
         label_counts: int64 ``(L,)``: images in which a label is present, n_i.
-        pairs: Pair counts as they are stored: scipy CSR ``(L, L)``, strict upper triangle.
+        pairs: Pair counts as stored: scipy CSR ``(L, L)``, strict upper triangle.
         unknown: Counts of unknown entries, or ``None`` if every label was always known.
 
     Raises:
-        InputError: If a pair occurs more often than one of its labels, or a label more often than
-            it is known; labels and counts are named.
+        InputError: If a pair occurs more often than one of its labels, or a label occurs more
+            often than it is known. The message gives labels and counts.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Counts:
 
     @property
     def of_labels(self) -> LabelCounts:
-        """The counts of single labels alone, without pairs."""
+        """The counts of single labels, without pairs."""
         gaps = None if self.unknown is None else self.unknown.labels
         return LabelCounts(self.images, self.label_counts, gaps)
 
@@ -126,7 +126,7 @@ class Counts:
 
     @property
     def known_pairs(self) -> NDArray[np.int64]:
-        """Images in which both labels are known: dense ``(L, L)``, the diagonal is ``known``."""
+        """Images in which both labels are known: dense ``(L, L)`` with ``known`` as diagonal."""
         known = self.known
         if self.unknown is None:
             return np.full((len(known), len(known)), self.require_images("known_pairs"), np.int64)
@@ -137,9 +137,9 @@ class Counts:
 
     @property
     def present_where_known(self) -> NDArray[np.int64]:
-        """``[i, j]``: images in which i is present and j known: dense ``(L, L)``.
+        """``[i, j]``: images with i present and j known: dense ``(L, L)``.
 
-        With it ``P(j|i) = pair_counts[i, j] / present_where_known[i, j]``. Without unknown
+        Therefore ``P(j|i) = pair_counts[i, j] / present_where_known[i, j]``. Without unknown
         labels every entry of row i is n_i.
         """
         present = np.repeat(self.label_counts[:, None], len(self.labels), 1)
@@ -147,12 +147,12 @@ class Counts:
 
     @property
     def never_present(self) -> tuple[str, ...]:
-        """Labels that occur in no image; they are harmless and never have an edge."""
+        """Labels that occur in no image. They are allowed and never have an edge."""
         return tuple(self.labels[int(i)] for i in np.flatnonzero(self.label_counts == 0))
 
     @property
     def never_paired(self) -> tuple[str, ...]:
-        """Labels that occur together with no other: no statistic can give them an edge."""
+        """Labels that occur together with no other label, so that no statistic gives them edges."""
         degree = np.diff(self.pairs.indptr) + np.bincount(
             self.pairs.indices, minlength=len(self.labels)
         )
@@ -162,14 +162,14 @@ class Counts:
         """Returns the number of images.
 
         Raises:
-            InputError: If it is not known; the message says what needs it.
+            InputError: If it is unknown; the message names what needs it.
         """
         if self.images is None:
-            raise InputError(f"{what} needs the number of images, and these counts have none")
+            raise InputError(f"{what} needs the number of images, which these counts do not have")
         return self.images
 
     def reorder(self, names: Iterable[str]) -> Self:
-        """Returns the same counts with the labels in another order.
+        """Returns the same counts with the labels in the given order.
 
         Raises:
             InputError: If the names are not the same set; the message lists the differences.

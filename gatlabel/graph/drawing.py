@@ -1,4 +1,4 @@
-"""Drawing a label graph so that it can be read: boxes and arrows, or a matrix when it is large."""
+"""Drawings of label graphs: boxes and arrows for small graphs, a matrix for large ones."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gatlabel.printing import clean
 
 
 class MissingGlyphsWarning(UserWarning):
-    """Names have characters that the font of a drawing lacks."""
+    """Label names contain characters that the font of the drawing lacks."""
 
 
 NODE_LINK_LABELS = 150
-"""Up to this many labels a graph is drawn as nodes and arrows, beyond as a matrix."""
+"""Graphs with at most this many labels are drawn as nodes and arrows, larger ones as a matrix."""
 
-_WIDEST = 30_000  # pixels; Matplotlib refuses 2^16, and viewers less
+_WIDEST = 30_000  # pixels; Matplotlib refuses 2^16, some viewers refuse less
 
 
 def draw_graphs(graphs: Mapping[str, LabelEdges], path: str | os.PathLike[str]) -> None:
@@ -37,7 +37,7 @@ def draw_graphs(graphs: Mapping[str, LabelEdges], path: str | os.PathLike[str]) 
         path: A png, svg or pdf file.
 
     Raises:
-        InputError: If the file is not to be a png, svg or pdf, or there is no graph.
+        InputError: If the file suffix is not png, svg or pdf, or ``graphs`` is empty.
     """
     check_drawing(path)
     if not graphs:
@@ -64,14 +64,14 @@ def _drawn(graphs: Mapping[str, LabelEdges], file_format: str) -> io.BytesIO:
         else:
             draw_matrix(axis, graph)
     dpi = min(110.0, _WIDEST / max(sum(widths), height))
-    drawn = io.BytesIO()  # matplotlib leaves a file open that it cannot write to
+    drawn = io.BytesIO()  # matplotlib does not close a file it fails to write
     figure.savefig(drawn, format=file_format, dpi=dpi)
     return drawn
 
 
 @contextmanager
 def _one_warning_of_glyphs() -> Iterator[None]:
-    """Says once which characters the font lacks, where Matplotlib says it of each, twice."""
+    """Replaces Matplotlib's repeated warnings per missing character by one warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -84,7 +84,7 @@ def _one_warning_of_glyphs() -> Iterator[None]:
     if lacking:
         shown = "".join(sorted(lacking)[:20])
         warnings.warn(
-            f"the font of the drawing lacks {len(lacking)} characters of the names ({shown}): they "
+            f"the font of the drawing lacks {len(lacking)} characters of the names ({shown}); they "
             "are drawn as boxes",
             MissingGlyphsWarning,
             stacklevel=4,

@@ -1,4 +1,4 @@
-"""Edge lists that people write: csv and tsv files of source, target and weight."""
+"""Edge lists written by users: csv and tsv files with source, target and weight."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 def read_edges(path: str | os.PathLike[str]) -> list[tuple[str, str, float]]:
     """Reads an edge list: one edge per row, source, target and, optionally, weight.
 
-    Columns are separated by tabs in ``.tsv`` files and where the first line has a tab, else by
-    commas. A first row ``source,target[,weight]`` is a heading, and rows that start with ``#``
-    are comments.
+    Columns are separated by tabs in ``.tsv`` files and in files whose first line has a tab,
+    otherwise by commas. A first row ``source,target[,weight]`` is a header, and rows that start
+    with ``#`` are comments.
 
     Returns:
-        ``(source, target, weight)`` in the order of the file, weight 1 where none is given.
+        ``(source, target, weight)`` in file order; the weight defaults to 1.
 
     Raises:
         InputError: If the file cannot be read or a row is wrong; the message names the row.
@@ -40,7 +40,7 @@ def read_edges(path: str | os.PathLike[str]) -> list[tuple[str, str, float]]:
     lines = re.split(r"\r\n|\r|\n", text)  # not splitlines(), which splits within names too
     delimiter = "\t" if Path(path).suffix.lower() == ".tsv" or "\t" in lines[0] else ","
     edges: list[tuple[str, str, float]] = []
-    # a comment is none of csv's business: a quotation mark in it would swallow what follows
+    # comments are dropped before csv sees them: a quotation mark in one would open a quoted field
     plain = ("" if line.lstrip().startswith("#") else f"{line}\n" for line in lines)
     reader = csv.reader(plain, delimiter=delimiter, skipinitialspace=True, strict=True)
     heading, start = True, 1
@@ -66,7 +66,7 @@ def read_edges(path: str | os.PathLike[str]) -> list[tuple[str, str, float]]:
 def _number(text: str, where: str) -> float:
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not abs(value) <= _LARGEST:
-        raise InputError(f"{where}: the weight {shown(text)} is no finite number")
+        raise InputError(f"{where}: the weight {shown(text)} is not a finite number")
     return value
 
 
@@ -76,7 +76,7 @@ def read_edge_graph(
     undirected: bool = False,
     relation: Relation = "cooccurrence",
 ) -> GraphRecord:
-    """Reads a graph of one's own; see :meth:`LabelGraph.from_edge_file`."""
+    """Reads a graph from an edge list; see :meth:`LabelGraph.from_edge_file`."""
     edges = read_edges(path)
     where = os.fspath(path)
     if names is not None:

@@ -1,4 +1,4 @@
-"""Weighted edges between labels: the structure of a label graph, and what edges must be."""
+"""Weighted edges between labels and their checks: the structure of a label graph."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from gatlabel.labels import LabelSet
 def edges_by_name(
     edges: Iterable[Sequence[Any]], names: Iterable[str] | None = None, undirected: bool = False
 ) -> tuple[LabelSet, NDArray[np.int64], Tensor]:
-    """Turns edges given by name into positions and weights.
+    """Converts edges given by label names into positions and weights.
 
     Args:
         edges: ``(source, target)`` or ``(source, target, weight)``; weight 1 if left out.
         names: The L label names; by default the names of the edges, in order of appearance.
-        undirected: Whether every edge runs both ways.
+        undirected: Whether to add every edge in both directions.
 
     Returns:
         The labels, int64 ``(2, E)`` with sources above targets, and weights ``(E,)``.
 
     Raises:
-        InputError: If a name is no label.
+        InputError: If a name is not a label.
     """
     triples = [(edge[0], edge[1], float(edge[2]) if len(edge) > 2 else 1.0) for edge in edges]
     if undirected:
@@ -42,17 +42,17 @@ def edges_by_name(
 
 
 def refuse_other_nodes(nodes: Iterable[str], labels: LabelSet, what: str) -> None:
-    """Refuses nodes of somebody's graph that are no labels.
+    """Refuses nodes of a graph that are not labels.
 
     Raises:
-        InputError: If there are some; the message names the first and what to do.
+        InputError: If there are such nodes; the message names the first five and what to do.
     """
     extra = [node for node in nodes if node not in labels]
     if extra:
         shown = ", ".join(map(repr, extra[:5])) + (" …" if extra[5:] else "")
         raise InputError(
-            f"{what}{len(extra)} nodes are no labels ({shown}): remove them and their edges, or "
-            "use gatlabel.graph.hierarchy_graph, which passes through them"
+            f"{what}{len(extra)} nodes are not labels ({shown}): remove them and their edges, or "
+            "use gatlabel.graph.hierarchy_graph, which connects labels through such nodes"
         )
 
 
@@ -61,13 +61,13 @@ class LabelEdges:
 
     Args:
         names: The L label names.
-        edge_index: int64 ``(2, E)``, sources above targets, no edge twice.
-        edge_weight: ``(E,)``, finite; 1 for every edge if left out. Kept as float32.
+        edge_index: int64 ``(2, E)``, row 0 sources, row 1 targets, no duplicate edges.
+        edge_weight: ``(E,)``, finite; 1 for every edge by default. Stored as float32.
         self_loops: Whether an edge from a label to itself is allowed.
 
     Raises:
-        InputError: If shapes do not fit, an edge is out of range, stands twice or is an
-            unexpected self-loop, or a weight is not finite; the message names the labels.
+        InputError: If shapes do not match, an edge is out of range, duplicated or an unexpected
+            self-loop, or a weight is not finite; the message names the labels.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class LabelEdges:
 
     @property
     def num_edges(self) -> int:
-        """Number of edges E, self-loops among them."""
+        """Number of edges E, including self-loops."""
         return self.edge_index.shape[1]
 
     @property
@@ -107,12 +107,12 @@ class LabelEdges:
 
     @property
     def in_degree(self) -> Tensor:
-        """Number of in-neighbours of each label, itself not counted: int64 ``(L,)``."""
+        """Number of in-neighbours of each label, excluding itself: int64 ``(L,)``."""
         return self._degree(1)
 
     @property
     def out_degree(self) -> Tensor:
-        """Number of out-neighbours of each label, itself not counted: int64 ``(L,)``."""
+        """Number of out-neighbours of each label, excluding itself: int64 ``(L,)``."""
         return self._degree(0)
 
     @property
@@ -125,29 +125,29 @@ class LabelEdges:
         return torch.bincount(self.edge_index[row, others], minlength=len(self.labels))
 
     def to_dense(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Returns ``(L, L)``: ``[i, j]`` is the weight of the edge j -> i, 0 without one."""
+        """Returns ``(L, L)``: ``[i, j]`` is the weight of the edge j -> i, 0 without an edge."""
         dense = torch.zeros(len(self.labels), len(self.labels), dtype=dtype)
         dense[self.edge_index[1], self.edge_index[0]] = self.edge_weight.to(dtype)
         return dense
 
 
 def _check_edges(labels: LabelSet, index: Tensor, weight: Tensor, self_loops: bool) -> None:
-    """Checks edges as they were given.
+    """Checks edges as given by the caller.
 
     Args:
         labels: The L labels.
-        index: Should be integers ``(2, E)``, 0 to L − 1, no pair twice.
-        weight: Should be ``(E,)`` and finite.
+        index: Expected: integers ``(2, E)``, 0 to L − 1, no duplicate edges.
+        weight: Expected: finite values ``(E,)``.
         self_loops: Whether an edge from a label to itself is allowed.
 
     Raises:
-        InputError: If they are not; the message names the first wrong edge by its labels.
+        InputError: If a check fails; the message names the first wrong edge by its labels.
     """
     whole = not (index.is_floating_point() or index.is_complex() or index.dtype == torch.bool)
     if index.ndim != 2 or index.shape[0] != 2 or not whole:
         raise InputError(
             f"edge_index has shape {tuple(index.shape)} and type {index.dtype}: expected (2, E) "
-            "integers, sources above targets"
+            "integers, row 0 sources, row 1 targets"
         )
     if weight.shape != (index.shape[1],):
         raise InputError(f"edge_weight has shape {tuple(weight.shape)}, not ({index.shape[1]},)")
@@ -162,14 +162,14 @@ def _check_edges(labels: LabelSet, index: Tensor, weight: Tensor, self_loops: bo
     if not self_loops and (index[0] == index[1]).any():
         k = int((index[0] == index[1]).nonzero()[0])
         raise InputError(
-            f"the edge {_named(labels, index, k)} is a self-loop; heads treat a label's own part "
-            "apart: leave it out"
+            f"the edge {_named(labels, index, k)} is a self-loop: leave it out, as heads treat a "
+            "label's own contribution separately"
         )
     keys = (index[0].to(torch.int64) * L + index[1]).sort()
     twice = keys.values[1:] == keys.values[:-1]
     if twice.any():
         k = int(keys.indices[int(twice.nonzero()[0])])
-        raise InputError(f"the edge {_named(labels, index, k)} stands more than once")
+        raise InputError(f"the edge {_named(labels, index, k)} appears more than once")
 
 
 def _named(labels: LabelSet, index: Tensor, edge: int) -> str:

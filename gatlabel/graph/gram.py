@@ -1,9 +1,9 @@
-"""How often labels occur together: ``XᵀX`` of sparse targets, its strict upper triangle only.
+"""Counts pairs of labels in sparse targets: the strict upper triangle of ``XᵀX``.
 
-A pair of labels in an image is written as two numbers that in this order sort as the pair does:
-*lower*, 16 bits, holds the second label and the low bits of the first, *upper* the rest of the
-first. The pairs are put into the buckets of *upper* by what scipy does when it transposes; within a
-bucket, which stays in the processor's cache, NumPy sorts 16-bit numbers by radix and equal ones are
+A pair of labels is written as two integers, *upper* and *lower*, whose order is that of the pairs.
+*lower* has 16 bits: the second label and the low bits of the first. *upper* has the remaining bits
+of the first. Pairs are distributed into one bucket per *upper* by scipy's sparse transpose. Each
+bucket fits the processor's cache; NumPy sorts its 16-bit integers by radix, and equal ones are
 counted. With more than 65,536 labels, lower has 32 bits and all pairs are sorted at once.
 """
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 _PAIRS = 1 << 24  # pairs counted at a time
-_WRITTEN = 1 << 21  # pairs written and put into buckets at a time: 12 bytes each, used again
-_ENTRIES = 1 << 16  # entries whose pairs are written at a time: they stay in the cache
-_BUCKETS_FROM = 1 << 18  # pairs: below, one call of sort is as fast
-_TALLY_FROM = 1 << 18  # pairs in a bucket: above, they are tallied and not sorted
+_WRITTEN = (
+    1 << 21
+)  # pairs written and put into buckets at a time: 12 bytes each, the buffer is reused
+_ENTRIES = 1 << 16  # entries whose pairs are written at a time: they fit the cache
+_BUCKETS_FROM = 1 << 18  # pairs: below this, one sort is as fast
+_TALLY_FROM = 1 << 18  # pairs in a bucket: above this, they are counted by value, not sorted
 
 _Part = tuple[int, NDArray[np.unsignedinteger], NDArray[np.integer]]
 
@@ -28,12 +30,12 @@ _Part = tuple[int, NDArray[np.unsignedinteger], NDArray[np.integer]]
 def upper_gram(matrix: sparse.csr_array, dtype: type[np.signedinteger]) -> sparse.csr_array:
     """Returns the strict upper triangle of ``XᵀX`` of a 0/1 matrix ``X (N, L)``.
 
-    Half the work of a sparse product, which makes both triangles and the diagonal, and little
-    memory beside the pairs.
+    A sparse product would compute both triangles and the diagonal: twice the work. Beside the pairs
+    this needs little memory.
 
     Args:
-        matrix: ``X``, canonical: the columns within a row rise.
-        dtype: Of the counts.
+        matrix: ``X`` in canonical form: columns ascend within each row.
+        dtype: Integer type of the counts.
 
     Returns:
         ``(L, L)``, canonical.
@@ -47,24 +49,24 @@ def upper_gram(matrix: sparse.csr_array, dtype: type[np.signedinteger]) -> spars
 
 
 def _by_pairs(pointer: NDArray[np.integer], most: int) -> Iterator[tuple[int, int]]:
-    """Cuts rows into runs, from row to row, of about ``most`` pairs."""
+    """Splits rows into consecutive ranges of about ``most`` pairs."""
     length = np.diff(pointer).astype(np.int64)
     run = np.cumsum(length * (length - 1) // 2) // most
     starts = np.flatnonzero(np.diff(run, prepend=-1)).tolist()
     stops = [*starts[1:], len(length)]
-    del length, run  # not to be held while the caller works
-    yield from zip(starts, stops[: len(starts)], strict=True)  # no row, no run
+    del length, run  # frees the memory while the caller works
+    yield from zip(starts, stops[: len(starts)], strict=True)  # no rows give no range
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the bits of a pair go.
+    """How a pair of labels is split into two integers.
 
     Attributes:
         size: Number of labels L.
-        second: Bits of the second label, the lowest of *lower*.
-        lower: Type of *lower*.
-        first: Bits of the first label that *lower* holds, above the second label.
+        second: Number of bits of the second label, the lowest of *lower*.
+        lower: Integer type of *lower*.
+        first: Number of bits of the first label stored in *lower*, above the second label.
     """
 
     size: int
@@ -84,7 +86,7 @@ class _Layout:
         pointer: NDArray[np.integer],
         dtype: type[np.signedinteger],
     ) -> sparse.csr_array:
-        """Counts the pairs of the rows that ``pointer`` bounds; canonical ``(L, L)``."""
+        """Counts the pairs of the rows between the bounds in ``pointer``; canonical ``(L, L)``."""
         length = np.diff(pointer).astype(np.int64)
         pairs = int((length * (length - 1) // 2).sum())
         if pairs < _BUCKETS_FROM or self.lower is not np.uint16:
@@ -106,7 +108,7 @@ class _Layout:
     def pairs(
         self, indices: NDArray[np.integer], pointer: NDArray[np.integer]
     ) -> tuple[NDArray[np.int32], NDArray[np.unsignedinteger]]:
-        """Writes every pair of entries of a row, as *upper* and *lower*, rows by their length."""
+        """Writes every pair of entries of a row as *upper* and *lower*, rows ordered by length."""
         length = np.diff(pointer)
         count = length.astype(np.int64)
         total = int((count * (count - 1) // 2).sum())
@@ -114,7 +116,7 @@ class _Layout:
         filled = 0
         for labels in _blocks(indices, pointer, length):  # (entries of a row, rows)
             high, second = labels >> self.first, labels.astype(self.lower)
-            low = second << self.lower(self.second)  # the high bits fall off
+            low = second << self.lower(self.second)  # the high bits are cut off
             for place in range(len(labels) - 1):
                 shape = (len(labels) - place - 1, labels.shape[1])
                 here = slice(filled, filled + shape[0] * shape[1])
@@ -126,7 +128,7 @@ class _Layout:
     def by_bucket(
         self, written: list[tuple[NDArray[np.unsignedinteger], NDArray[np.integer]]]
     ) -> Iterator[_Part]:
-        """Sorts and counts one bucket after the other; each is in pieces."""
+        """Sorts and counts one bucket after another; each consists of pieces."""
         borders = [border.tolist() for _, border in written]
         for bucket in range(len(borders[0]) - 1):
             pieces = [
@@ -143,16 +145,16 @@ class _Layout:
     def matrix(
         self, parts: Iterable[_Part], rows: int, pairs: int, dtype: type[np.signedinteger]
     ) -> sparse.csr_array:
-        """Joins the counts of buckets of ``rows`` labels each, at most ``pairs`` in all."""
+        """Joins the counts of buckets with ``rows`` labels each and at most ``pairs`` pairs."""
         last_of_row = (np.arange(1, rows + 1, dtype=np.uint64) << np.uint64(self.second)) - 1
         mask = (1 << self.second) - 1
         pointer = np.zeros(self.size + 1, np.int32)
-        # more than enough: what is not written to takes no memory
+        # an upper bound: pages that are not written to take no memory
         columns, counts = np.empty(pairs, np.int32), np.empty(pairs, dtype)
         filled = 0
         for first, keys, count in parts:
             kind = keys.dtype.type
-            last = last_of_row[: self.size - first].astype(kind)  # of another type: copies the keys
+            last = last_of_row[: self.size - first].astype(kind)  # another type would copy the keys
             stops = keys.searchsorted(last, "right")
             pointer[first + 1 : first + 1 + len(last)] = stops + filled
             here = slice(filled, filled + len(keys))
@@ -167,8 +169,8 @@ class _Layout:
 def _blocks(
     indices: NDArray[np.integer], pointer: NDArray[np.integer], length: NDArray[np.integer]
 ) -> Iterator[NDArray[np.int32]]:
-    """The entries of some rows of equal length at a time, ``(length, rows)``."""
-    order = None  # as they stand
+    """Yields the entries of rows of equal length, several rows at a time: ``(length, rows)``."""
+    order = None  # in stored order
     if (length != length[0]).any():
         order = length.argsort(kind="stable")
         length = length[order]
@@ -190,9 +192,9 @@ def _blocks(
 def _distinct(
     keys: NDArray[np.unsignedinteger],
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.integer]]:
-    """The different numbers among sorted ones, and how often each occurs."""
+    """Returns the distinct values of sorted numbers and how often each occurs."""
     changes = np.flatnonzero(keys[1:] != keys[:-1])
-    last = np.empty(min(len(changes) + 1, len(keys)), np.int64)  # none, if there are no numbers
+    last = np.empty(min(len(changes) + 1, len(keys)), np.int64)  # empty without numbers
     last[: len(changes)] = changes
     last[len(changes) :] = len(keys) - 1
     counts = last + 1
@@ -203,9 +205,9 @@ def _distinct(
 def _tallied(
     keys: NDArray[np.unsignedinteger],
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.integer]]:
-    """The same of many 16-bit numbers in any order."""
+    """Does the same for many unsorted 16-bit numbers."""
     tally = np.zeros(1 << 16, np.int64)
-    for start in range(0, len(keys), _ENTRIES):  # NumPy makes 8 bytes of each
+    for start in range(0, len(keys), _ENTRIES):  # NumPy converts each to 8 bytes
         tally += np.bincount(keys[start : start + _ENTRIES], minlength=len(tally))
     found = np.flatnonzero(tally)
     return found.astype(keys.dtype), tally[found]

@@ -17,7 +17,7 @@ from gatlabel.labels import LabelSet
 from gatlabel.values import finite_number, shown, truth_value, whole_number
 
 FORMAT = "gatlabel.label-graph/2"
-#: Files of format 1 have no counts of labels, and other words for what an edge means.
+#: Files of format 1 have no label counts and use other names for the relation.
 READABLE = ("gatlabel.label-graph/1", FORMAT)
 FORMER_RELATIONS = {"company": "cooccurrence", "kin": "similarity"}
 
@@ -29,8 +29,8 @@ def save_graph(graph: GraphRecord, path: str | os.PathLike[str]) -> None:
     """Writes a graph as JSON: names, relation, edges ``[source, target, weight]`` by position.
 
     Args:
-        graph: The record of a label graph, its edges and weights tensors.
-        path: The file.
+        graph: The record of a label graph; its edges and weights are tensors.
+        path: The file to write.
     """
     sources, targets = graph.edge_index.tolist()
     weights = graph.edge_weight.tolist()
@@ -55,15 +55,15 @@ def _plain(counts: LabelCounts | None) -> dict[str, Any] | None:
 
 
 def load_graph(path: str | os.PathLike[str]) -> GraphRecord:
-    """Reads a graph that :func:`save_graph` or an earlier version wrote.
+    """Reads a graph written by :func:`save_graph` or by an earlier version.
 
     Raises:
-        InputError: If the file cannot be read, or is no label graph.
+        InputError: If the file cannot be read, or is not a label graph.
     """
     content = read_json(path, "label graph")
     where = os.fspath(path)
     if not isinstance(content, dict) or content.get("format") not in READABLE:
-        raise InputError(f"{where} is no label graph of the format {FORMAT}")
+        raise InputError(f"{where} is not a label graph of format {FORMAT}")
     keys = ("names", "edges", "self_loops", "variant", "options")
     if missing := [key for key in keys if key not in content]:
         raise InputError(f"the label graph {where} lacks {missing[0]!r}")
@@ -87,7 +87,7 @@ def load_graph(path: str | os.PathLike[str]) -> GraphRecord:
 
 
 def _relation(content: dict[str, Any]) -> Relation:
-    word = content.get("relation", "cooccurrence")  # the oldest files do not say
+    word = content.get("relation", "cooccurrence")  # the oldest files lack the key
     former = FORMER_RELATIONS.get(word, word) if isinstance(word, str) else word
     if former not in get_args(Relation):
         raise unknown_choice("relation of a label graph", str(word), get_args(Relation))
@@ -95,7 +95,7 @@ def _relation(content: dict[str, Any]) -> Relation:
 
 
 def _counts(content: Any, labels: LabelSet) -> LabelCounts | None:
-    """Checks how often labels occurred; ``None`` where the file does not say."""
+    """Checks how often labels occurred; ``None`` if the file lacks these counts."""
     if content is None:
         return None
     _typed(content, dict, "counts", "an object")
@@ -123,11 +123,13 @@ def _count_of_labels(content: Any, what: str, labels: LabelSet) -> NDArray[np.in
 
 
 def _require_writable(*values: Any) -> None:
-    """Checks that what was read can be written again: no NaN, no half of a surrogate pair."""
+    """Checks that values can be written as JSON again: no NaN, no unpaired surrogate."""
     try:
         json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:
-        raise InputError("variant or options hold NaN, infinity or half of a character") from error
+        raise InputError(
+            "variant or options contain NaN, infinity or an unpaired surrogate"
+        ) from error
 
 
 def _typed(value: Any, kind: type, what: str, expected: str) -> Any:
@@ -137,7 +139,7 @@ def _typed(value: Any, kind: type, what: str, expected: str) -> Any:
 
 
 def _edges(content: Any) -> tuple[list[int], list[int], list[float]]:
-    """Checks ``[source, target, weight]`` of every edge, and returns these three as columns."""
+    """Checks ``[source, target, weight]`` of every edge and returns them as three columns."""
     sources: list[int] = []
     targets: list[int] = []
     weights: list[float] = []
@@ -146,7 +148,7 @@ def _edges(content: Any) -> tuple[list[int], list[int], list[float]]:
         if not isinstance(edge, list) or len(edge) != 3:
             raise InputError(f"{what} is {shown(edge)}, expected [source, target, weight]")
         for place, ends in ((0, sources), (1, targets)):
-            # what is out of range is said by the graph, with the range
+            # the graph reports values out of range, with the range
             ends.append(whole_number(edge[place], f"{what}: {_ENDS[place]}", -(2**31), 2**31))
         weights.append(finite_number(edge[2], f"{what}: weight", -_LARGEST, _LARGEST))
     return sources, targets, weights

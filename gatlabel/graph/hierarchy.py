@@ -1,4 +1,4 @@
-"""A label graph from a hierarchy, such as WordNet's is-a, whose inner nodes need not be labels."""
+"""Label graphs from hierarchies such as WordNet's is-a, whose inner nodes need not be labels."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def hierarchy_graph(
     max_distance: int = 4,
     top_k: int | None = 5,
 ) -> LabelGraph:
-    """Connects labels that are close in a hierarchy, also through nodes that are no labels.
+    """Connects labels that are close in a hierarchy, also through nodes that are not labels.
 
-    The weight is WordNet's path similarity ``1 / (1 + d)``, d being the least number of is-a
+    The weight is WordNet's path similarity ``1 / (1 + d)``, where d is the least number of is-a
     steps between the two labels, up or down (Pedersen, Patwardhan and Michelizzi,
-    WordNet::Similarity, 2004). Without a bound on d the root would connect all labels.
+    WordNet::Similarity, 2004). Without a bound on d, the root would connect all labels.
 
     Args:
-        edges: ``(child, parent)`` pairs as :func:`gatlabel.graph.read_edges` gives them
-            (weights are not used), or a networkx graph.
+        edges: ``(child, parent)`` pairs as returned by :func:`gatlabel.graph.read_edges` (weights
+            are ignored), or a networkx graph.
         names: The L label names; each must be a node.
-        max_distance: Steps between two labels that still make an edge; 2 are siblings.
-        top_k: In-neighbours a label keeps at most, the nearest first; ``None`` keeps all.
+        max_distance: Largest number of steps between connected labels; siblings have 2.
+        top_k: Maximum number of in-neighbours per label, nearest first; ``None`` keeps all.
 
     Raises:
-        InputError: If a label is no node of the hierarchy, or an option is not positive.
+        InputError: If a label is not a node of the hierarchy, or an option is not positive.
     """
     if max_distance < 1:
         raise InputError(f"max_distance is {max_distance}: it must be at least 1")
@@ -48,7 +48,7 @@ def hierarchy_graph(
         tree.add_edges_from((str(edge[0]), str(edge[1])) for edge in edges)
     for name in labels:
         if name not in tree:
-            raise InputError(f"label {name!r} is no node of the hierarchy{nearest(name, tree)}")
+            raise InputError(f"label {name!r} is not a node of the hierarchy{nearest(name, tree)}")
     found: list[tuple[int, int, int]] = []
     for target, name in enumerate(labels):
         distances = networkx.single_source_shortest_path_length(tree, name, cutoff=max_distance)

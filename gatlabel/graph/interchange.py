@@ -1,4 +1,4 @@
-"""Label graphs as networkx graphs and as PyG data, and back."""
+"""Conversion of label graphs to and from networkx graphs and PyG data."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def to_networkx(graph: GraphRecord) -> networkx.DiGraph:
     """Converts to a directed networkx graph.
 
     Args:
-        graph: The record of a label graph, its edges and weights tensors.
+        graph: The record of a label graph; its edges and weights are tensors.
 
     Returns:
-        Nodes are the label names in label order, the edge attribute ``weight`` is the weight of
-        source -> target, and the graph attributes ``variant``, ``options``, ``relation`` and
-        ``self_loops`` tell where it comes from.
+        The nodes are the label names in label order. The edge attribute ``weight`` is the weight
+        of source -> target. The graph attributes are ``variant``, ``options``, ``relation`` and
+        ``self_loops``.
     """
     converted = networkx.DiGraph(
         variant=graph.variant,
@@ -61,7 +61,7 @@ def from_networkx(graph: networkx.Graph, names: Iterable[str] | None = None) -> 
 
 
 def _relation(value: Any) -> Relation:
-    """What edges mean, if that is what the attribute of a foreign object is about."""
+    """Returns the attribute ``relation`` if it is a valid relation, otherwise the default."""
     alike = isinstance(value, str) and value == "similarity"
     return "similarity" if alike else "cooccurrence"
 

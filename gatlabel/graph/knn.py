@@ -1,4 +1,4 @@
-"""Label graphs of nearest neighbours: labels whose vectors are alike."""
+"""Label graphs of nearest neighbours in a vector space of labels."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
     from gatlabel.graph.label_graph import LabelGraph
     from gatlabel.labels import LabelSet
 
-_BLOCK_VALUES = 1 << 22  # cosines held at a time
+_BLOCK_VALUES = 1 << 22  # cosines in memory at a time
 
 
 @dataclass(frozen=True)
 class KNN(Variant):
-    """Connects every label to the k labels whose vectors are nearest by cosine.
+    """Connects every label to the k labels with the nearest vectors by cosine similarity.
 
-    ``w(j -> i) = cos(x_i, x_j)``, where positive. A label without a vector (all zeros) has no
-    edges. With vectors that come from elsewhere, such as those of the labels' names, the relation
-    is ``similarity``: the labels are alike. With ``"svd"``, which is made of these counts, it is
-    ``cooccurrence``: the labels occur with the same others. There are k nearest labels even where
-    none is near: ``threshold`` leaves out those that are too far.
+    ``w(j -> i) = cos(x_i, x_j)`` where it is positive. A label without a vector (all zeros) has no
+    edges. With external vectors, such as those of the label names, the relation is
+    ``similarity``. With ``"svd"``, which is computed from these counts, it is ``cooccurrence``:
+    the labels occur with the same other labels. Every label has k nearest labels, however far
+    they are; ``threshold`` drops distant ones.
 
     Attributes:
-        vectors: ``(L, F)``, a mapping or file of vectors by name, ``"names"`` (what the names mean;
-            extra ``names``), or ``"svd"``; see :func:`gatlabel.graph.node_features.resolve`.
-        k: In-neighbours of every label, at most.
-        threshold: Least cosine of an edge, if any: at most 1.
+        vectors: ``(L, F)``, a mapping or file of vectors by name, ``"names"`` (embeddings of the
+            label names; extra ``names``) or ``"svd"``; see
+            :func:`gatlabel.graph.node_features.resolve`.
+        k: Maximum number of in-neighbours per label.
+        threshold: Smallest cosine of an edge, at most 1; no bound by default.
     """
 
     name: ClassVar[str] = "knn"
@@ -50,17 +51,19 @@ class KNN(Variant):
             finite_number(self.threshold, "threshold", most=1)  # a cosine
 
     def build(self, counts: Counts) -> LabelGraph:
-        """Makes the graph; see :meth:`Variant.build`.
+        """Builds the graph; see :meth:`Variant.build`.
 
         Raises:
-            InputError: If the vectors do not fit the labels.
+            InputError: If the vectors do not match the labels.
         """
         from gatlabel.graph.label_graph import LabelGraph
         from gatlabel.graph.node_features import resolve
 
         features, learned = resolve(self.vectors, LabelGraph(counts.labels, [], counts=counts))
         if learned:
-            raise InputError("knn needs label vectors: learned ones are not there yet")
+            raise InputError(
+                "knn needs label vectors: learned vectors do not exist before training"
+            )
         edges, weight = _nearest(features.numpy(), counts.labels, self.k)
         options: dict[str, Any] = {"k": self.k}
         if self.threshold is not None:
@@ -82,12 +85,12 @@ class KNN(Variant):
 def _nearest(
     vectors: NDArray[np.floating], labels: LabelSet, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Finds for every label the k others of the largest positive cosine.
+    """Finds the k other labels with the largest positive cosine for every label.
 
     Args:
         vectors: ``(L, F)``; a row of zeros has no neighbours.
-        labels: The L labels; among equal cosines the name decides.
-        k: Neighbours of every label, at least 1.
+        labels: The L labels; ties are broken by name.
+        k: Neighbours per label, at least 1.
 
     Returns:
         Edges int64 ``(2, E)``, from the neighbour to the label, and cosines ``(E,)``.
@@ -104,7 +107,7 @@ def _nearest(
     cosines: list[NDArray[np.float64]] = []
     step = max(1, _BLOCK_VALUES // max(L, 1))
     for start in range(0, L, step):
-        # rounded: the last bits depend on the order of the labels, and ties should not
+        # rounded, as the last bits depend on the label order and ties must not
         cosine = np.round(unit[start : start + step] @ unit.T, 12)
         rows = np.arange(len(cosine))
         cosine[rows, rows + start] = -np.inf

@@ -1,4 +1,4 @@
-"""How often each label occurs: the part of the counts that heads need and graphs save."""
+"""How often each label occurs: the part of the counts that heads need and graph files store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LabelCounts:
     """How often each label is present, and unknown, in a set of images.
 
     Attributes:
-        images: Number of images N, or ``None`` if the source of the counts did not say.
+        images: Number of images N, or ``None`` if the source of the counts does not give it.
         present: int64 ``(L,)``: images in which the label is present, n_i.
         unknown: int64 ``(L,)``: images in which it is unknown, or ``None`` if every label was
             always known.
@@ -30,10 +30,10 @@ class LabelCounts:
         """Images in which each label is known: int64 ``(L,)``.
 
         Raises:
-            InputError: If the number of images is not known.
+            InputError: If the number of images is unknown.
         """
         if self.images is None:
-            raise InputError("known needs the number of images, and these counts have none")
+            raise InputError("known needs the number of images, which these counts do not have")
         gaps = 0 if self.unknown is None else self.unknown
         return np.full(len(self.present), self.images, np.int64) - gaps
 
@@ -41,11 +41,11 @@ class LabelCounts:
     def base_rates(self) -> NDArray[np.float64]:
         """Share of images with each label, ``(n_i + ½) / (known_i + 1)``: ``(L,)`` in (0, 1).
 
-        Half an image is added to either side, so that log-odds stay finite (Krichevsky and
+        Half an image is added to either side so that log-odds are finite (Krichevsky and
         Trofimov 1981).
 
         Raises:
-            InputError: If the number of images is not known.
+            InputError: If the number of images is unknown.
         """
         rates: NDArray[np.float64] = (self.present + 0.5) / (self.known + 1)
         return rates

@@ -1,4 +1,4 @@
-"""The label graph: which label contributes evidence to which, and how strongly."""
+"""The label graph: which labels contribute evidence to which, and how strongly."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
 class LabelGraph(LabelEdges):
     """A directed, weighted graph over labels.
 
-    Edges follow PyG: ``edge_index[0]`` is the source j, ``edge_index[1]`` the target i, and a
-    message runs j -> i. They are kept sorted by target, then source.
+    Edges follow PyG: ``edge_index[0]`` is the source j, ``edge_index[1]`` the target i, and
+    messages pass from j to i. Edges are sorted by target, then by source.
 
     Args:
         names: The L label names.
-        edge_index: int64 ``(2, E)``, sources above targets, no edge twice.
-        edge_weight: ``(E,)``, finite; 1 for every edge if left out. Kept as float32.
-        self_loops: Whether an edge from a label to itself is allowed. Heads treat "self"
-            explicitly, so only the two ML-GCN variants, whose matrix has them, allow it.
-        variant: Name of the variant the graph was built with, kept for tables and files.
+        edge_index: int64 ``(2, E)``, row 0 sources, row 1 targets, no duplicate edges.
+        edge_weight: ``(E,)``, finite; 1 for every edge by default. Stored as float32.
+        self_loops: Whether self-loops are allowed. Heads treat a label's own contribution
+            separately, so only the two ML-GCN variants, whose matrix has self-loops, allow them.
+        variant: Name of the variant that built the graph, for tables and files.
         options: Options of the variant, as JSON values.
-        relation: What an edge means. ``"cooccurrence"``: its labels occur together, so one is
-            evidence for the other. ``"similarity"``: its labels are alike (by the meaning of their
-            names, by a hierarchy), so their classifiers should be; heads that can, start from that.
-        counts: The counts the graph was built from. ``"svd"`` node features are computed from their
-            pairs, which are not saved; the counts of single labels are.
-        label_counts: Counts of single labels, where ``counts`` is not given.
+        relation: The meaning of an edge. ``"cooccurrence"``: the labels occur together, so one is
+            evidence for the other. ``"similarity"``: the labels are alike (by their names or a
+            hierarchy), so their classifiers should be alike; some heads use this as initialisation.
+        counts: The counts the graph was built from. ``"svd"`` node features need their pairs, which
+            are not saved with the graph; the counts of single labels are.
+        label_counts: Counts of single labels, if ``counts`` is not given.
         node_features: Label vectors ``(L, F)`` that belong to the graph; not saved with it.
 
     Attributes:
-        label_counts: How often each label occurs, or ``None`` where it is not known.
+        label_counts: How often each label occurs, or ``None`` if unknown.
 
     Raises:
-        InputError: If shapes do not fit, an edge is out of range, stands twice or is an
-            unexpected self-loop, a weight is not finite, or there is no such relation; the message
-            names the labels.
+        InputError: If shapes do not match, an edge is out of range, duplicated or an unexpected
+            self-loop, a weight is not finite, or the relation does not exist; the message names
+            the labels.
 
     Example:
         >>> graph = LabelGraph.from_edges([("fork", "knife", 0.5)], ["fork", "knife", "cow"])
@@ -89,7 +89,7 @@ class LabelGraph(LabelEdges):
 
     @classmethod
     def from_dense(cls, matrix: Tensor | ArrayLike, names: Iterable[str], **keywords: Any) -> Self:
-        """Makes an edge of every non-zero entry of a matrix.
+        """Builds a graph with one edge per non-zero entry of a matrix.
 
         Args:
             matrix: ``(L, L)``; ``[i, j]`` is the weight of the edge j -> i (row = target).
@@ -119,16 +119,16 @@ class LabelGraph(LabelEdges):
         undirected: bool = False,
         **keywords: Any,
     ) -> Self:
-        """Makes a graph of edges given by name.
+        """Builds a graph from edges given by label names.
 
         Args:
             edges: ``(source, target)`` or ``(source, target, weight)``; weight 1 if left out.
             names: The L label names; by default the names of the edges, in order of appearance.
-            undirected: Whether every edge runs both ways.
+            undirected: Whether to add every edge in both directions.
             **keywords: The keyword arguments of :class:`LabelGraph`.
 
         Raises:
-            InputError: As :class:`LabelGraph`, or if a name is no label.
+            InputError: As :class:`LabelGraph`, or if a name is not a label.
         """
         return cls(*edges_by_name(edges, names, undirected), **keywords)
 
@@ -143,8 +143,8 @@ class LabelGraph(LabelEdges):
     ) -> Self:
         """Reads a csv or tsv file with the columns source, target and, optionally, weight.
 
-        ``relation`` is what its edges mean; see the class. For a hierarchy with nodes that are no
-        labels see :func:`gatlabel.graph.hierarchy_graph`.
+        ``relation`` is the meaning of the edges; see the class. For a hierarchy with nodes that
+        are not labels, see :func:`gatlabel.graph.hierarchy_graph`.
 
         Raises:
             InputError: If the file cannot be read or an edge is wrong; the message names the row.
@@ -153,13 +153,13 @@ class LabelGraph(LabelEdges):
 
     @classmethod
     def from_networkx(cls, graph: networkx.Graph, names: Iterable[str] | None = None) -> Self:
-        """Converts a networkx graph: node names are label names, in label order.
+        """Converts a networkx graph; its node names become the label names, in node order.
 
-        The edge attribute ``weight`` is read (1 where missing); an undirected edge runs both
-        ways. With ``names``, that is the label order and the nodes must be the same set.
+        The edge attribute ``weight`` is read (default 1). An undirected edge becomes two directed
+        ones. ``names``, if given, sets the label order and must be the same set as the nodes.
 
         Raises:
-            InputError: If nodes are no labels, parallel edges exist, or an edge is wrong.
+            InputError: If nodes are not labels, parallel edges exist, or an edge is wrong.
         """
         from gatlabel.graph.interchange import from_networkx
 
@@ -170,12 +170,12 @@ class LabelGraph(LabelEdges):
         """Converts a PyG ``Data`` with ``edge_index`` and optional ``edge_weight``.
 
         Args:
-            data: The PyG object; ``data.names`` is used if ``names`` is left out, and ``data.x``
+            data: The PyG object. ``data.names`` is used if ``names`` is omitted, and ``data.x``
                 becomes the node features.
             names: The L label names.
 
         Raises:
-            InputError: If there are no names, or an edge is wrong.
+            InputError: If label names are missing, or an edge is wrong.
         """
         from gatlabel.graph.interchange import from_pyg
 
@@ -183,16 +183,16 @@ class LabelGraph(LabelEdges):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads what :meth:`save` wrote.
+        """Reads a graph written by :meth:`save`.
 
         Raises:
-            InputError: If the file cannot be read or is no label graph.
+            InputError: If the file cannot be read or is not a label graph.
         """
         return cls._of(load_graph(path), path)
 
     @classmethod
     def _of(cls, record: GraphRecord, path: str | os.PathLike[str] | None = None) -> Self:
-        """Checks a record; errors name the file that it was read from."""
+        """Builds a graph from a record; errors name the file it was read from."""
         try:
             return cls(**vars(record))
         except InputError as error:
@@ -215,7 +215,7 @@ class LabelGraph(LabelEdges):
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes names, edges, weights, label counts and options as JSON; nothing is rounded."""
+        """Writes names, edges, weights, label counts and options as JSON without rounding."""
         save_graph(self.record(), path)
 
     def to_networkx(self) -> networkx.DiGraph:
@@ -233,10 +233,11 @@ class LabelGraph(LabelEdges):
         return to_pyg(self.record())
 
     def draw(self, path: str | os.PathLike[str], title: str | None = None) -> None:
-        """Draws the graph to a file (png, svg or pdf, by its ending).
+        """Draws the graph to a file (png, svg or pdf, by the suffix).
 
-        Up to 150 labels: nodes and arrows, laid out by communities. Beyond: the weights as a
-        matrix ordered by community, each community named by its most connected labels.
+        Graphs of up to 150 labels are drawn as nodes and arrows, laid out by communities. Larger
+        ones are drawn as a matrix of weights, ordered by community; each community is named after
+        its most connected labels.
         """
         from gatlabel.graph.drawing import draw_graphs
 
@@ -244,21 +245,21 @@ class LabelGraph(LabelEdges):
 
     @property
     def counts(self) -> Counts | None:
-        """The counts the graph was built from, if they were given; see :meth:`with_counts`."""
+        """The counts the graph was built from, if given; see :meth:`with_counts`."""
         return self._counts
 
     @property
     def base_rates(self) -> Tensor | None:
-        """Share of images with each label, float64 ``(L,)`` in (0, 1), where counts are known."""
+        """Share of images with each label, float64 ``(L,)`` in (0, 1), or ``None`` if unknown."""
         if self.label_counts is None or self.label_counts.images is None:
             return None
         return torch.from_numpy(self.label_counts.base_rates)
 
     def with_counts(self, counts: Counts) -> Self:
-        """Returns the same graph with the counts of other images, their labels in any order.
+        """Returns the same graph with other counts, whose labels may be in any order.
 
-        Heads take base rates and ``"svd"`` label vectors from the counts, whatever the edges are
-        from: give those of the images to train on to a graph from a file.
+        Heads take base rates and ``"svd"`` label vectors from the counts, not from the edges. Give
+        a graph read from a file the counts of the training images.
 
         Raises:
             InputError: If the label names differ.
@@ -268,7 +269,7 @@ class LabelGraph(LabelEdges):
         return type(self)(**vars(self.record()) | {"counts": counts})
 
     def reorder(self, names: Iterable[str]) -> Self:
-        """Returns the same graph with the labels in another order.
+        """Returns the same graph with the labels in the given order.
 
         Raises:
             InputError: If the names are not the same set; the message lists the differences.
@@ -302,7 +303,7 @@ class LabelGraph(LabelEdges):
     def __repr__(self) -> str:
         parts = [f"{len(self.labels)} labels", f"{self.num_edges} edges"]
         if self.has_self_loops:
-            parts.append("self-loops among them")
+            parts.append("with self-loops")
         if len(self.labels):
             degree = self.in_degree
             low, middle, high = int(degree.min()), int(degree.median()), int(degree.max())

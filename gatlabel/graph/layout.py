@@ -1,4 +1,4 @@
-"""Where the labels of a drawing stand: by community, with no two names on top of each other."""
+"""Layout of a graph drawing: label positions by community, without overlapping names."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gatlabel.printing import clean
 
 _LINE = 1.0  # height of a line of text: the unit of the layout
 _LETTER = 0.55  # width of a letter in that unit
-_LETTERS = 24  # of a name that are shown
+_LETTERS = 24  # longest part of a name that is shown
 
 
 def short_name(name: str) -> str:
-    """Returns a name as a drawing shows it, cut where it is long."""
-    name = clean(name)  # a line break would widen the box, half a character stop the drawing
+    """Returns a name as shown in a drawing, truncated if it is long."""
+    name = clean(name)  # a line break would widen the box; an unpaired surrogate would fail
     return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
 
 
 def communities(graph: LabelEdges) -> list[NDArray[np.int64]]:
-    """Groups labels that are densely connected (Louvain, on the weights both ways added up).
+    """Groups labels that are densely connected (Louvain on the summed weights of both directions).
 
     Returns:
         Positions of the labels of each community, the largest community first.
@@ -45,17 +45,17 @@ def _undirected(graph: LabelEdges) -> networkx.Graph:
 
 
 def placed(graph: LabelEdges, groups: list[NDArray[np.int64]]) -> NDArray[np.float64]:
-    """Lays out a graph for boxes that hold the names.
+    """Computes positions for boxes that contain the label names.
 
-    Connected labels are placed by forces, the communities starting apart on a ring; labels
-    without any edge stand in rows below. Then boxes that overlap push each other aside.
+    Connected labels are placed by a force-directed layout whose communities start on a ring.
+    Labels without edges are placed in rows below. Overlapping boxes are then pushed apart.
 
     Args:
         graph: The label graph.
         groups: Its communities.
 
     Returns:
-        ``(L, 2)`` centres, in units of a line of text.
+        ``(L, 2)`` centres, in units of the line height.
     """
     L = len(graph.labels)
     undirected = _undirected(graph)
@@ -79,7 +79,7 @@ def placed(graph: LabelEdges, groups: list[NDArray[np.int64]]) -> NDArray[np.flo
         for node, place in forces.items():
             position[node] = place
         radius = np.linalg.norm(position, axis=1, keepdims=True)
-        # the root draws outliers in, which would leave the rest no room
+        # the root pulls in outliers, which would compress the rest
         position *= (radius / max(radius.max(), 1e-9) + 1e-9) ** -0.35
         position *= np.array([4.6, 3.4]) * L**0.5 / max(np.abs(position).max(), 1e-9)
     widths = np.array([_LETTER * min(len(name), _LETTERS) + 1.6 for name in graph.names])
@@ -90,7 +90,7 @@ def placed(graph: LabelEdges, groups: list[NDArray[np.int64]]) -> NDArray[np.flo
 
 
 def _pushed_apart(centre: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Moves boxes until none overlaps, each pair along the shorter way out."""
+    """Moves boxes until none overlap, each pair along the shorter direction."""
     centre = centre.copy()
     room_x = (width[:, None] + width[None, :]) / 2
     room_y = np.full_like(room_x, 2.0 * _LINE)
@@ -102,7 +102,7 @@ def _pushed_apart(centre: NDArray[np.float64], width: NDArray[np.float64]) -> ND
         np.fill_diagonal(overlap, False)
         if not overlap.any():
             break
-        # boxes of one place need a direction: the earlier one goes down and left
+        # boxes at the same position need a direction: the first moves down and left
         sign = np.where(apart == 0, np.triu(np.ones_like(room_x))[..., None] * 2 - 1, apart)
         sideways = overlap & (over_x < over_y)
         upwards = overlap & ~sideways

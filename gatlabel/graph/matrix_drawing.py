@@ -12,11 +12,11 @@ from gatlabel.graph.layout import communities, short_name
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NAMED_BLOCK = 40  # a matrix as high as this many names leaves space for one line to each
+_NAMED_BLOCK = 40  # in a matrix as high as this many names, every name fits on a line
 
 
 def draw_matrix(axis: Axes, graph: LabelEdges) -> None:
-    """Weights as dots, targets down and sources across, both ordered by community."""
+    """Draws weights as dots, targets down and sources across, both ordered by community."""
     groups = communities(graph)
     degree = (graph.in_degree + graph.out_degree).numpy()
     groups = [members[np.argsort(-degree[members], kind="stable")] for members in groups]
@@ -48,7 +48,7 @@ def draw_matrix(axis: Axes, graph: LabelEdges) -> None:
 def _blocks(
     axis: Axes, graph: LabelEdges, groups: list[np.ndarray[Any, np.dtype[np.int64]]]
 ) -> tuple[list[float], list[str]]:
-    """Frames each community and names it by its most connected labels, if there is space."""
+    """Frames each community and labels it with its most connected labels, if space allows."""
     from matplotlib.patches import Rectangle
 
     L = len(graph.labels)

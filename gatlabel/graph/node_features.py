@@ -1,4 +1,4 @@
-"""Node features: the vector that each label brings to a graph head."""
+"""Node features: the input vector of each label in a graph head."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from gatlabel.graph.label_graph import LabelGraph
 
 DEFAULT_WIDTH = 128
-_DENSE_LABELS = 2000  # up to here a full decomposition takes seconds and needs no start vector
+_DENSE_LABELS = 2000  # up to here, a full decomposition takes seconds
 
 
 class MissingVectorsWarning(UserWarning):
-    """Labels have no vector in the file that was named; they get zeros."""
+    """Some labels have no vector in the given file; they get zeros."""
 
 
 def resolve(
@@ -35,32 +35,31 @@ def resolve(
     graph: LabelGraph,
     dim: int | None = None,
 ) -> tuple[Tensor, bool]:
-    """Turns what a head was given as node features into a tensor.
+    """Converts the ``node_features`` argument of a head into a tensor.
 
     Args:
         node_features: One of
 
             - ``"svd"``: :func:`ppmi_svd` of the graph's counts, or :func:`adjacency_svd` of the
-              graph itself if it carries none (a graph from a file);
-            - ``"names"``: :func:`~gatlabel.graph.name_vectors.name_vectors`, what the labels' names
-              mean (extra ``names``);
+              graph itself if it has no counts (a graph from a file);
+            - ``"names"``: :func:`~gatlabel.graph.name_vectors.name_vectors`, embeddings of the
+              label names (extra ``names``);
             - ``"learned"``: random normal vectors of about unit length, to be trained;
             - the path of a text or npz file with vectors (:func:`load_vectors`);
             - a mapping from names to vectors;
             - a tensor or array ``(L, F)`` in label order (an ``nn.Parameter`` is trainable);
-            - ``None``: ``graph.node_features``, if the graph has them, else as ``"svd"``.
-        graph: The label graph, which gives the labels.
+            - ``None``: ``graph.node_features`` if the graph has them, otherwise ``"svd"``.
+        graph: The label graph|.
         dim: Width of ``"svd"`` (L at most) and ``"learned"``; 128 by default.
 
     Returns:
-        float32 ``(L, F)`` (a tensor keeps its type) and whether it is meant to be trained.
+        float32 ``(L, F)`` (a tensor keeps its dtype) and whether it is to be trained.
 
     Raises:
-        InputError: If shape, names or file do not fit, or an extra is missing; the message says
-            what.
+        InputError: If shape, names or file do not match the labels, or an extra is missing.
 
     Warns:
-        MissingVectorsWarning: If a file or mapping lacks some of the labels.
+        MissingVectorsWarning: If a file or mapping lacks vectors for some labels.
     """
     if dim is not None and dim < 1:
         raise InputError(f"the width of node features is {dim}: it must be at least 1")
@@ -107,27 +106,27 @@ def _checked(vectors: Tensor | NDArray[Any], L: int) -> Tensor:
     if not tensor.is_floating_point():
         tensor = tensor.to(torch.float32)
     if not tensor.is_meta and not tensor.isfinite().all():
-        raise InputError("node features hold NaN or infinity")
+        raise InputError("node features contain NaN or infinity")
     return tensor.detach()
 
 
 def ppmi_svd(counts: Counts, dim: int) -> NDArray[np.float32]:
-    """Label vectors from co-occurrence alone: truncated SVD of positive PMI.
+    """Computes label vectors from co-occurrence alone: truncated SVD of positive PMI.
 
-    ``PPMI_ij = max(0, ln(P(i,j) / (P(i) P(j))))`` with a zero diagonal; with its singular value
-    decomposition ``U Σ Vᵀ`` the vectors are the rows of ``U_F Σ_F^(1/2)`` (Levy and Goldberg,
-    NeurIPS 2014). The entry of largest size in each column is positive, which fixes the signs. A
-    label that occurs with no other gets zeros.
+    ``PPMI_ij = max(0, ln(P(i,j) / (P(i) P(j))))`` with a zero diagonal. With its singular value
+    decomposition ``U Σ Vᵀ``, the vectors are the rows of ``U_F Σ_F^(1/2)`` (Levy and Goldberg,
+    NeurIPS 2014). The largest entry of each column in absolute value is positive, which fixes the
+    signs. A label that occurs with no other label gets zeros.
 
     Args:
-        counts: The counts; they must know the number of images.
-        dim: Width F; no more than L columns are made.
+        counts: The counts, with the number of images.
+        dim: Width F, limited to L columns.
 
     Returns:
         float32 ``(L, min(dim, L))``.
 
     Raises:
-        InputError: If the number of images is not known.
+        InputError: If the number of images is unknown.
     """
     L = len(counts.labels)
     pairs = pair_table(counts)
@@ -138,13 +137,13 @@ def ppmi_svd(counts: Counts, dim: int) -> NDArray[np.float32]:
 
 
 def adjacency_svd(graph: LabelGraph, dim: int) -> NDArray[np.float32]:
-    """Label vectors from a graph alone: truncated SVD of its symmetrised weights.
+    """Computes label vectors from a graph alone: truncated SVD of its symmetrised weights.
 
-    As :func:`ppmi_svd`, of ``(A + Aᵀ) / 2`` without self-loops.
+    Like :func:`ppmi_svd`, but of ``(A + Aᵀ) / 2`` without self-loops.
 
     Args:
         graph: The label graph.
-        dim: Width F; no more than L columns are made.
+        dim: Width F; limited to L columns.
 
     Returns:
         float32 ``(L, min(dim, L))``.
@@ -169,7 +168,7 @@ def _symmetric_svd(matrix: sparse.csr_array, dim: int) -> NDArray[np.float32]:
         start = np.ones(L)  # a random start, scipy's default, would make the result random
         values, vectors = eigsh(matrix, k=width, which="LM", v0=start)
     size = np.abs(values)
-    size[size < 1e-10 * size.max(initial=0.0)] = 0.0  # rounding, not structure
+    size[size < 1e-10 * size.max(initial=0.0)] = 0.0  # these are rounding errors
     order = np.argsort(-size, kind="stable")[:width]
     scaled = vectors[:, order] * np.sqrt(size[order])
     scaled[np.diff(matrix.indptr) == 0] = 0.0

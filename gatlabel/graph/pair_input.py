@@ -1,4 +1,4 @@
-"""Counts that were made elsewhere: matrices, lists of triples, npz files."""
+"""Counts from elsewhere: matrices, lists of triples, npz files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gatlabel.labels import LabelSet
 def read_counts(
     label_counts: ArrayLike, pair_counts: Any, images: int | None, names: Iterable[str]
 ) -> Counts:
-    """Takes counts of images whose labels are all known; see :meth:`Cooccurrence.from_counts`."""
+    """Reads counts over images whose labels are all known; see :meth:`Cooccurrence.from_counts`."""
     labels = LabelSet(names)
     singles = whole_numbers(label_counts, "label counts")
     if singles.shape != (len(labels),):
@@ -42,7 +42,7 @@ def _read_pairs(
     labels: LabelSet,
     dtype: type[np.signedinteger],
 ) -> sparse.csr_array:
-    """Turns pair counts of any accepted form into a strict upper triangle.
+    """Converts pair counts of any accepted form into a strict upper triangle.
 
     Args:
         pair_counts: ``(L, L)`` array, tensor or scipy sparse matrix, or a list of ``[i, j, n]``.
@@ -51,9 +51,9 @@ def _read_pairs(
         dtype: Integer type of the result.
 
     Raises:
-        InputError: If counts are negative or fractional, a matrix is not symmetric or has
-            another diagonal than zero or ``label_counts``, or a pair of the list is out of
-            range, of a label with itself, or stands twice.
+        InputError: If counts are negative or fractional, a matrix is not symmetric or its diagonal
+            is neither zero nor ``label_counts``, or a pair of the list is out of range, joins a
+            label with itself, or appears twice.
     """
     L = len(labels)
     if sparse.issparse(pair_counts):
@@ -75,7 +75,7 @@ def _read_pairs(
         return sparse.csr_array((L, L), dtype=dtype)
     refuse_overflow(array, dtype, "pair counts")
     if array.shape == (L, L) and not (L == 3 and (array[:, 0] < array[:, 1]).all()):
-        # a 3 x 3 list whose rows all have i < j can be no symmetric matrix: its last row would
+        # a 3 x 3 list whose rows all have i < j cannot be a symmetric matrix: its last row would
         # have a negative count
         return _from_matrix(sparse.csr_array(array), label_counts, labels, dtype)
     if array.ndim != 2 or array.shape[1] != 3:
@@ -100,7 +100,7 @@ def _from_matrix(
         i, j = int(difference.row[wrong[0]]), int(difference.col[wrong[0]])
         raise InputError(
             f"pair counts are not symmetric: {matrix[i, j]} for {labels[i]!r}, {labels[j]!r} and "
-            f"{matrix[j, i]} the other way round"
+            f"{matrix[j, i]} for the reverse pair"
         )
     diagonal = matrix.diagonal()
     if diagonal.any() and not np.array_equal(diagonal, label_counts):
@@ -125,14 +125,14 @@ def _from_list(
     unique, counts = np.unique(rows * len(labels) + columns, return_counts=True)
     if (counts > 1).any():
         i, j = divmod(int(unique[counts > 1][0]), len(labels))
-        raise InputError(f"the pair {labels[i]!r}, {labels[j]!r} stands more than once")
+        raise InputError(f"the pair {labels[i]!r}, {labels[j]!r} appears more than once")
     return from_triples(rows, columns, triples[:, 2], len(labels), dtype)
 
 
 def read_mlgcn(
     arrays: Mapping[str, ArrayLike] | str | os.PathLike[str],
 ) -> tuple[ArrayLike, NDArray[Any]]:
-    """Takes label counts ``nums (L,)`` and pair counts ``adj (L, L)`` of a mapping or npz file.
+    """Reads label counts ``nums (L,)`` and pair counts ``adj (L, L)`` from a mapping or npz file.
 
     Raises:
         InputError: If the file cannot be read or an array is missing.

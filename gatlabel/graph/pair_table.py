@@ -1,4 +1,4 @@
-"""The pairs of labels that occur together, as candidate edges with all counts they need."""
+"""The label pairs that occur, as candidate edges with all counts the variants need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A label graph as plain values: what files, drawings and other libraries exchange."""
+"""A label graph as plain values, exchanged with files, drawings and other libraries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from gatlabel.graph.label_counts import LabelCounts
 
-#: What an edge means: that two labels occur together, or that they are alike.
+#: The meaning of an edge: its two labels occur together, or they are alike.
 Relation = Literal["cooccurrence", "similarity"]
 
 
@@ -19,13 +19,13 @@ class GraphRecord:
 
     Attributes:
         names: The L label names.
-        edge_index: ``(2, E)``, sources above targets.
+        edge_index: ``(2, E)``, row 0 sources, row 1 targets.
         edge_weight: ``(E,)``, or ``None`` for 1 everywhere.
-        self_loops: Whether an edge from a label to itself is allowed.
+        self_loops: Whether self-loops are allowed.
         variant: Name of the variant the graph was built with.
         options: Options of the variant, as JSON values.
-        relation: What an edge means.
-        label_counts: How often each label occurred in the images the graph is from.
+        relation: The meaning of an edge.
+        label_counts: How often each label occurs in the images the graph was built from.
         node_features: Label vectors ``(L, F)`` that belong to the graph.
     """
 

@@ -1,4 +1,4 @@
-"""Graphs whose structure is kept and whose meaning is not: controls for what edges mean."""
+"""Control graphs that keep the structure of a graph and destroy the meaning of its edges."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from gatlabel.graph.label_graph import LabelGraph
 
-SWAPS = 10  # attempted per edge
+SWAPS = 10  # attempts per edge
 
 
 def rewired(graph: LabelGraph, seed: int = 0) -> LabelGraph:
-    """The same labels with the sources of edges swapped; see the variant ``random``.
+    """Swaps the sources of edges; see the variant ``random``.
 
-    Edge k keeps its target, so that weights stay with the target; self-loops stay. So do label
-    order, counts and node features.
+    Edge k keeps its target, so weights stay with the target. Self-loops, label order, counts and
+    node features do not change.
 
     Args:
         graph: The graph.
@@ -25,14 +25,14 @@ def rewired(graph: LabelGraph, seed: int = 0) -> LabelGraph:
 
 
 def permuted(graph: LabelGraph, seed: int = 0) -> LabelGraph:
-    """The same structure between other labels; see the variant ``permuted``.
+    """Moves the structure to other labels; see the variant ``permuted``.
 
-    An edge ``j -> i`` becomes ``π(j) -> π(i)``. Label order, counts and node features stay with
-    their labels.
+    An edge ``j -> i`` becomes ``π(j) -> π(i)``. Label order, counts and node features do not
+    change.
 
     Args:
         graph: The graph.
-        seed: Seed of the permutation π, which leaves no label in place (a random cycle).
+        seed: Seed of the permutation π, a random cycle without fixed points (a random cycle).
 
     Example:
         >>> graph = LabelGraph.from_edges([("fork", "knife", 0.5)], ["fork", "knife", "cow"])
@@ -64,7 +64,7 @@ def _swapped(
     Args:
         edge_index: int64 ``(2, E)``.
         labels: L.
-        rng: Where the randomness is from.
+        rng: The random generator.
 
     Returns:
         int64 ``(2, E)``, the edges in the same order with new sources.

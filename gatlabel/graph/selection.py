@@ -1,4 +1,4 @@
-"""Which candidate edges a graph keeps: the strong ones, and of each target the strongest."""
+"""Selection of edges among candidates: by threshold, and the strongest per target."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def strongest(
     top_k: int | None = None,
     support: NDArray[np.integer] | None = None,
 ) -> NDArray[np.int64]:
-    """Chooses edges by weight.
+    """Selects edges by weight.
 
     Args:
         labels: The L labels.
         source: ``(E,)`` source of each candidate.
         target: ``(E,)`` target of each candidate.
         weight: ``(E,)`` weights.
-        threshold: Edges of less weight are left out.
-        top_k: Every target keeps this many in-edges at most, the heaviest; equal weights are
-            decided by ``support``, then by the name of the source, so that the choice does not
-            depend on the order of the labels.
-        support: ``(E,)`` on how many images each weight rests.
+        threshold: Edges with smaller weights are dropped.
+        top_k: Every target keeps at most this many in-edges, the heaviest. Ties are broken by
+            ``support``, then by the name of the source, so that the selection does not depend on
+            the order of the labels.
+        support: ``(E,)`` number of images behind each weight.
 
     Returns:
         Positions of the edges kept, ascending.
 
     Raises:
-        InputError: If ``top_k`` is less than 1 or ``threshold`` is no number.
+        InputError: If ``top_k`` is less than 1 or ``threshold`` is NaN.
     """
     if top_k is not None and top_k < 1:
         raise InputError(f"top_k is {top_k}: it must be at least 1")
@@ -49,5 +49,5 @@ def strongest(
     count = np.zeros(len(weight)) if support is None else support
     order = kept[np.lexsort((by_name[source[kept]], -count[kept], -weight[kept], target[kept]))]
     ordered = target[order]
-    first = np.searchsorted(ordered, ordered)  # where the in-edges of the same target begin
+    first = np.searchsorted(ordered, ordered)  # position of the first in-edge of the same target
     return np.sort(order[np.arange(len(order)) - first < top_k])

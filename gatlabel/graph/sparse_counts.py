@@ -1,7 +1,7 @@
-"""Pair counts as sparse upper triangles: the few array operations that all counting shares.
+"""Pair counts as sparse upper triangles: the array operations shared by all counting code.
 
-Of L² label pairs only those that occur are kept, each once (row < column), so that 10,000
-labels cost what their pairs cost. scipy's own product would hold both halves and the diagonal.
+Only pairs that occur are stored, each once (row < column), so that memory grows with the number
+of pairs and not with L². scipy's own product would hold both halves and the diagonal.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from scipy import sparse
 
 from gatlabel.errors import InputError
 
-_ENTRIES = 1 << 18  # entries looked at at a time: they stay in the cache
+_ENTRIES = 1 << 18  # entries processed at a time: they fit the cache
 
 
 def count_dtype(images: int | None) -> type[np.signedinteger]:
-    """Returns the integer type that holds a count of images: half the memory when it can."""
+    """Returns the integer type for counts of images: the smaller one if it suffices."""
     return np.int32 if images is not None and images < 2**31 else np.int64
 
 
@@ -62,7 +62,7 @@ def entries(
 
 
 def permuted(matrix: sparse.csr_array, order: NDArray[np.int64], upper: bool) -> sparse.csr_array:
-    """Returns ``matrix[order][:, order]``; ``upper`` keeps a triangle a triangle."""
+    """Returns ``matrix[order][:, order]``; with ``upper``, folded to an upper triangle."""
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     stored = matrix.tocoo()
@@ -83,7 +83,7 @@ def same(one: sparse.csr_array, two: sparse.csr_array) -> bool:
 def more_than_a_label(
     pairs: sparse.csr_array, label_counts: NDArray[np.integer]
 ) -> tuple[int, int, int] | None:
-    """Finds a pair that is counted more often than one of its labels: row, column, count."""
+    """Finds a pair counted more often than one of its labels: row, column, count."""
     if not pairs.nnz:
         return None
     counts, columns, length = pairs.data, pairs.indices, np.diff(pairs.indptr)
@@ -104,27 +104,27 @@ def whole_numbers(values: object, what: str) -> NDArray[np.int64]:
     """Converts counts to int64.
 
     Raises:
-        InputError: If a value is negative, not finite, or no whole number.
+        InputError: If a value is negative, not finite, or not a whole number.
     """
     array = np.asarray(values)
     if array.size == 0:
         return array.astype(np.int64)
     if array.dtype.kind not in "iufb":
-        raise InputError(f"{what} must be numbers that 64 bits hold, not {array.dtype}")
+        raise InputError(f"{what} must be numbers that fit 64 bits, not {array.dtype}")
     if not np.isfinite(array).all() or (array != np.floor(array)).any():
         raise InputError(f"{what} must be whole numbers: they count images")
     if (array < 0).any():
-        raise InputError(f"{what} hold the negative value {array.min()}: they count images")
+        raise InputError(f"{what} contain the negative value {array.min()}: they count images")
     if array.dtype.kind != "b" and (largest := array.max()) >= 2**63:
-        raise InputError(f"{what} hold {largest}: more than any set of images")
+        raise InputError(f"{what} contain {largest}: larger than any set of images")
     return array.astype(np.int64)
 
 
 def refuse_overflow(counts: NDArray[np.int64], dtype: type[np.signedinteger], what: str) -> None:
-    """Checks that counts fit the type that holds counts of so many images.
+    """Checks that counts fit the integer type chosen for this number of images.
 
     Raises:
-        InputError: If one does not, and so is larger than the number of images.
+        InputError: If a count does not fit and thus exceeds the number of images.
     """
     if counts.size and (largest := int(counts.max())) > np.iinfo(dtype).max:
-        raise InputError(f"{what} hold {largest}: more than there are images")
+        raise InputError(f"{what} contain {largest}: larger than the number of images")

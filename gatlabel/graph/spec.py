@@ -1,8 +1,8 @@
-"""One text form of a label graph with its options: the same in every command, config and call.
+"""The text form of a label graph with its options, the same in every command, config and call.
 
-``npmi:top_k=5,threshold=0.1`` is a variant with options, ``knn:vectors=words.txt`` one that reads a
-file, ``random:base=npmi,top_k=5`` a control of another variant, ``graph.json`` or
-``edges.csv:relation=similarity`` the file of a graph.
+``npmi:top_k=5,threshold=0.1`` is a variant with options. ``knn:vectors=words.txt`` is a variant
+that reads a file. ``random:base=npmi,top_k=5`` is a control of another variant. ``graph.json`` and
+``edges.csv:relation=similarity`` are graphs read from files.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _QUOTED = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"\s*'  # as i
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """Which label graph to build: a variant or a file, and its options.
+    """Describes the label graph to build: a variant or a file, and its options.
 
     Attributes:
         name: A variant, or the file of a graph: ``.json``, or an edge list in ``.csv``, ``.tsv``
             or ``.txt``.
-        options: Those that were given, numbers and texts. Of the edge list in a file: ``relation``,
-            what its edges mean, ``cooccurrence`` or ``similarity``.
+        options: The options given, as numbers and texts. An edge list has one option:
+            ``relation``, the meaning of its edges, ``cooccurrence`` or ``similarity``.
 
     Raises:
-        InputError: If there is no such variant or option, or a value is wrong; the message gives
-            the nearest name, or the variants that take an option.
+        InputError: If there is no such variant or option, or a value is wrong; the message names
+            the nearest name, or the variants that take the option.
 
     Example:
         >>> spec = GraphSpec.parse("npmi:top_k=5,threshold=0.1")
@@ -84,15 +84,15 @@ class GraphSpec:
                 only = f"only for {', '.join(takers)}, not " if takers else "not "
                 raise InputError(f"{name}: {only}for the file {self.name}")
         if self.options and self.name.endswith(".json"):
-            raise InputError(f"relation: the file {self.name} states itself what its edges mean")
+            raise InputError(f"relation: the file {self.name} stores its relation")
         return {name: of_type(value, name, Relation) for name, value in self.options.items()}
 
     @classmethod
     def parse(cls, text: str) -> GraphSpec:
-        """Reads the text form; see the module.
+        """Parses the text form; see the module.
 
-        A name or value with a comma, a quotation mark or blanks around it stands in quotation
-        marks, as in JSON; so does a path that would read as ``name:option=value``.
+        A name or value with a comma, a quotation mark or surrounding blanks must be quoted as in
+        JSON; so must a path that could be read as ``name:option=value``.
 
         Raises:
             InputError: As the class, or if an option has no value.
@@ -116,22 +116,22 @@ class GraphSpec:
         return f"{name}:{options}" if options else name
 
     def absolute(self) -> GraphSpec:
-        """Returns the same graph with the paths of its files absolute, to be read from anywhere."""
+        """Returns the same graph with absolute paths, so that it can be read from any folder."""
         vectors = self.options.get("vectors")
         moved = {} if vectors is None else {"vectors": _absolute(vectors)}
         name = _absolute(self.name) if self.is_file else self.name
         return GraphSpec(name, {**self.options, **moved})
 
     def build(self, counts: Counts, seed: int = 0) -> LabelGraph:
-        """Builds the graph, or reads it and brings its labels into the order of the counts.
+        """Builds the graph, or reads it and reorders its labels as in the counts.
 
         Args:
             counts: Counts of the training images; heads take base rates and label vectors from
-                them, whatever the edges are from.
-            seed: Of ``random`` and ``permuted``, where the options give none.
+                them, whatever the source of the edges.
+            seed: Seed of ``random`` and ``permuted``, unless the options give one.
 
         Raises:
-            InputError: If a file cannot be read or has other labels, or the counts lack something.
+            InputError: If a file cannot be read or has other labels, or counts are missing.
 
         Warns:
             IsolatedLabelsWarning: As :func:`build_graph`.
@@ -155,7 +155,7 @@ def _absolute(path: str) -> str:
 
 
 def split_specs(text: str) -> list[str]:
-    """Splits a list of text forms at its commas: ``npmi:top_k=5,threshold=0.1,complete`` is two."""
+    """Splits a list of text forms: ``npmi:top_k=5,threshold=0.1,complete`` has two."""
     found: list[str] = []
     for part in re.findall(rf"(?:{_QUOTED}|[^,])+", text):
         if found and ":" in found[-1] and re.match(_NAME, part):
@@ -166,18 +166,18 @@ def split_specs(text: str) -> list[str]:
 
 
 def _parted(text: str) -> tuple[str, str | None]:
-    """Parts the name from the text of the options, if there are any."""
+    """Splits a text form into the name and the text of the options, if there are any."""
     if found := re.fullmatch(rf"({_QUOTED})(?::(.*))?", text, re.DOTALL):
         return json.loads(found[1]), found[2]
     first, colon, rest = text.partition(":")
     if colon and (first.strip() in VARIANTS or re.match(_NAME, rest)):
         return first.strip(), rest
-    path, colon, rest = text.rpartition(":")  # a path may have colons of its own
+    path, colon, rest = text.rpartition(":")  # a path may have colons itself
     return (path, rest) if colon and re.match(_NAME, rest) else (text.strip(), None)
 
 
 def _options(text: str, rest: str | None) -> Iterator[tuple[str, str, bool]]:
-    """Reads ``option=value,…``: each option, its value, and whether that stood in quotation."""
+    """Parses ``option=value,…``: yields each option, its value, and whether it was quoted."""
     at, more = 0, rest is not None
     while more:
         found = re.compile(rf"{_NAME}({_QUOTED}|[^,\"]*)(,|$)").match(rest or "", at)
@@ -190,7 +190,7 @@ def _options(text: str, rest: str | None) -> Iterator[tuple[str, str, bool]]:
 
 
 def _hint(name: str, options: Mapping[str, Any], option: str) -> Any:
-    """The type of an option, also of the base of a control; text where it is not known."""
+    """Returns the type of an option, also of the base of a control; text if it is unknown."""
     kinds = [VARIANTS[name]] if name in VARIANTS else []
     if kinds and issubclass(kinds[0], Control):
         kinds += [kind for kind in VARIANTS.values() if option in kind.option_types()]
@@ -198,7 +198,7 @@ def _hint(name: str, options: Mapping[str, Any], option: str) -> Any:
 
 
 def _typed(text: str, hint: Any) -> Any:
-    """Reads a value as its type asks; what cannot be read stays text, which is refused then."""
+    """Parses a value according to its type. Invalid values remain text and are refused later."""
     several = isinstance(hint, UnionType) or get_origin(hint) is Union
     kinds = get_args(hint) if several else (hint,)
     if type(None) in kinds and text in ("none", "null"):

@@ -1,4 +1,4 @@
-"""What a variant of the label graph is: a small record of options that makes a graph of counts."""
+"""The base class of graph variants: a record of options that builds a graph from counts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Variant:
-    """A rule by which counts become a label graph, with its options.
+    """A rule that builds a label graph from counts, with its options.
 
     A subclass is a frozen dataclass whose fields are the options, with their types and defaults.
-    Its module imports the standard library only, and NumPy or torch inside :meth:`build`: options
-    are listed and checked without them.
+    The module of a subclass imports the standard library only, and NumPy or torch inside
+    :meth:`build`, so that options can be listed and checked without them.
 
     Raises:
-        InputError: If an option is not of its type, or out of range.
+        InputError: If an option has the wrong type, or out of range.
     """
 
     name: ClassVar[str]
@@ -40,12 +40,12 @@ class Variant:
         return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
     def build(self, counts: Counts) -> LabelGraph:
-        """Makes the graph.
+        """Builds the graph.
 
         Args:
             counts: Counts of the training images.
 
         Raises:
-            InputError: If the counts lack something that the variant needs.
+            InputError: If the counts lack data that the variant needs.
         """
         raise NotImplementedError

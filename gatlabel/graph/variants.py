@@ -1,4 +1,4 @@
-"""Every way to make a label graph of counts, by its name."""
+"""All variants of label graphs by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class IsolatedLabelsWarning(UserWarning):
-    """Labels of a graph have no in-neighbour, so no other label contributes evidence to them."""
+    """Some labels have no in-neighbour and receive no evidence from other labels."""
 
 
 VARIANTS: dict[str, type[Variant]] = {
@@ -34,19 +34,19 @@ VARIANTS: dict[str, type[Variant]] = {
     "lift": Lift,
     "knn": KNN,
 }
-"""Every variant by its name: a record of its options, with ``build(counts)``."""
+"""All variants by name. Each is a record of options with ``build(counts)``."""
 
 
 def make_variant(name: str, options: Mapping[str, Any]) -> Variant:
-    """Makes a variant by its name.
+    """Creates a variant by its name.
 
     Args:
         name: A name in :data:`VARIANTS`.
-        options: Its options; for ``random`` and ``permuted`` also those of their base.
+        options: Its options; for ``random`` and ``permuted``, also those of their base.
 
     Raises:
-        InputError: If there is no such variant, or an option is wrong; the message gives the
-            nearest, or the variants that take it.
+        InputError: If there is no such variant, or an option is wrong; the message names the
+            nearest option, or the variants that take it.
     """
     if name not in VARIANTS:
         raise unknown_choice("graph variant", name, VARIANTS)
@@ -65,7 +65,7 @@ def _control(kind: type[Control], options: dict[str, Any]) -> Control:
     if isinstance(base, str):
         base = kind() if base in ("random", "permuted") else make_variant(base, options)
     elif options:
-        raise InputError(f"{', '.join(options)}: only for a base given by its name")
+        raise InputError(f"{', '.join(options)}: only for a base given by name")
     return kind(base=base, **own)
 
 
@@ -90,7 +90,7 @@ def build_graph(counts: Counts, variant: str, **options: Any) -> LabelGraph:
         **options: The options of that variant.
 
     Raises:
-        InputError: If there is no such variant or option; the message gives the nearest.
+        InputError: If there is no such variant or option; the message names the nearest one.
 
     Warns:
         IsolatedLabelsWarning: If labels have no in-neighbour (never for ``identity``).
@@ -100,10 +100,10 @@ def build_graph(counts: Counts, variant: str, **options: Any) -> LabelGraph:
     if isolated and variant != "identity":
         shown = ", ".join(map(repr, isolated[:5])) + (" …" if isolated[5:] else "")
         alone = set(isolated) & set(counts.never_paired)
-        reason = f", {len(alone)} of them never occur with another" if alone else ""
+        reason = f", {len(alone)} of them never occur with another label" if alone else ""
         warnings.warn(
             f"{len(isolated)} of {len(graph.names)} labels have no neighbour in the {variant} "
-            f"graph ({shown}){reason}: they are classified without evidence from others",
+            f"graph ({shown}){reason}: they are classified without evidence from other labels",
             IsolatedLabelsWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Files of vectors by name: GloVe's text format and npz archives."""
+"""Reads files of vectors by name: GloVe's text format and npz archives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Vector = NDArray[np.float64]
 
 
 def read_npz_vectors(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vector]:
-    """Reads the arrays ``names (L,)`` and ``vectors (L, F)``; keeps the names that are wanted."""
+    """Reads the arrays ``names (L,)`` and ``vectors (L, F)``; returns the wanted names."""
     arrays = read_npz(path, "label vectors")
     if not {"names", "vectors"} <= set(arrays):
         raise InputError(
@@ -29,10 +29,10 @@ def read_npz_vectors(path: str | os.PathLike[str], wanted: set[str]) -> dict[str
     if not fit or vectors.dtype.kind not in "fiu":
         raise InputError(
             f"{os.fspath(path)}: {len(names)} names and vectors {vectors.shape} of "
-            f"{vectors.dtype} do not fit: expected (L, F) numbers"
+            f"{vectors.dtype} do not match: expected (L, F) numbers"
         )
     table: dict[str, Vector] = {}
-    for spelling in (str, str.lower):  # a name as it is goes before one in capitals
+    for spelling in (str, str.lower):  # an exact match takes precedence over a lower-cased one
         for name, vector in zip(names, vectors, strict=True):
             if (key := spelling(name)) in wanted:
                 table.setdefault(key, vector.astype(np.float64))
@@ -40,7 +40,7 @@ def read_npz_vectors(path: str | os.PathLike[str], wanted: set[str]) -> dict[str
 
 
 def _texts(names: NDArray[Any], where: str) -> list[str]:
-    """Returns the names of an npz file, which may be bytes in UTF-8; none may stand twice."""
+    """Returns the names of an npz file, which may be UTF-8 bytes, and checks for duplicates."""
     if names.ndim != 1 or names.dtype.kind not in "US":
         raise InputError(f"{where}: names are {names.dtype} {names.shape}, expected (L,) texts")
     try:
@@ -50,17 +50,17 @@ def _texts(names: NDArray[Any], where: str) -> list[str]:
     seen: set[str] = set()
     for text in texts:
         if text in seen:
-            raise InputError(f"{where}: the name {shown(text)} stands twice")
+            raise InputError(f"{where}: the name {shown(text)} appears twice")
         seen.add(text)
     return texts
 
 
 def read_text_vectors(path: str | os.PathLike[str], wanted: set[str]) -> dict[str, Vector]:
-    """Reads lines of a word and F numbers; keeps the words that are wanted, the first of each."""
+    """Reads lines of a word and F numbers; returns the first vector of each wanted word."""
     table: dict[str, Vector] = {}
     width: int | None = None
     with opened(path, "label vectors") as file:
-        # words end at line breaks only, not at the separators that some words of GloVe are
+        # split at line breaks only: some GloVe words are other line separators
         lines = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="\n")
         for number, line in enumerate(lines, 1):
             cells = line.rstrip().split(" ")
@@ -69,7 +69,7 @@ def read_text_vectors(path: str | os.PathLike[str], wanted: set[str]) -> dict[st
             if len(cells) < 2:
                 continue
             width = width or len(cells) - 1
-            # some words of GloVe's largest files hold blanks: the numbers count from the end
+            # some words of GloVe's largest files contain blanks: numbers are counted from the end
             start = max(len(cells) - width, 1)
             word = " ".join(cells[:start])
             if word in wanted and word not in table:
@@ -88,5 +88,5 @@ def _numbers(word: str, cells: list[str], width: int, where: str) -> Vector:
             f"{where}: {len(vector)} numbers for {word!r}, but the first line has {width}"
         )
     if not np.isfinite(vector).all():
-        raise InputError(f"{where}: the vector of {word!r} holds NaN or infinity")
+        raise InputError(f"{where}: the vector of {word!r} contains NaN or infinity")
     return vector

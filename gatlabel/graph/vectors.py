@@ -19,11 +19,11 @@ from gatlabel.labels import LabelSet
 
 @dataclass(frozen=True)
 class VectorReport:
-    """Which labels got a vector.
+    """Which labels have a vector.
 
     Attributes:
-        found: Labels with a vector of all their words.
-        partial: Labels with a vector of some of their words, and the words that are missing.
+        found: Labels all of whose words have a vector.
+        partial: Labels some of whose words have a vector, with the missing words.
         missing: Labels without a vector.
     """
 
@@ -45,24 +45,24 @@ class VectorReport:
 def load_vectors(
     path: str | os.PathLike[str], names: Iterable[str]
 ) -> tuple[NDArray[np.float32], VectorReport]:
-    """Reads the vectors of labels from a file.
+    """Reads label vectors from a file.
 
-    A name is looked up as it is, then in lower case, then with ``_`` and ``-`` for blanks and the
-    other way round; a name of several words that is not there itself gets the mean of the vectors
-    of its words.
+    A name is looked up unchanged, then in lower case, then with ``_`` and ``-`` exchanged for
+    blanks and vice versa. A name of several words that has no vector itself gets the mean of the
+    vectors of its words.
 
     Args:
-        path: ``.npz`` with the arrays ``names`` and ``vectors``, or text in GloVe's format: a
-            word and F numbers per line, separated by blanks (a heading ``count F``, as word2vec
-            writes, is passed over). Of a text file only the words needed are kept in memory; where
-            a word stands twice, as in some published files, the first counts.
+        path: ``.npz`` with the arrays ``names`` and ``vectors``, or text in GloVe's format: one
+            word and F numbers per line, separated by blanks. A header ``count F``, as in word2vec
+            files, is skipped. Only the words needed are kept in memory. If a word appears twice,
+            the first vector is used.
         names: The L label names.
 
     Returns:
-        float32 ``(L, F)``, zeros for a label not found, and the report.
+        float32 ``(L, F)``, zeros for labels not found, and the report.
 
     Raises:
-        InputError: If the file cannot be read, a vector is damaged, or no label is found.
+        InputError: If the file cannot be read, a vector is malformed, or no label is found.
     """
     labels = LabelSet(names)
     wanted = {key for name in labels for key in _keys(name)}
@@ -76,7 +76,7 @@ def load_vectors(
 def vectors_by_name(
     vectors: Mapping[str, Any], names: Iterable[str]
 ) -> tuple[NDArray[np.float32], VectorReport]:
-    """Takes the vectors of labels from a mapping, matching names as :func:`load_vectors` does.
+    """Looks up label vectors in a mapping; names are matched as in :func:`load_vectors`.
 
     Raises:
         InputError: If no label is found or the vectors differ in length.
@@ -86,7 +86,9 @@ def vectors_by_name(
         try:
             row = np.asarray(vector, dtype=np.float64)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"the label vector of {str(name)!r} holds no numbers") from error
+            raise InputError(
+                f"the label vector of {str(name)!r} is not an array of numbers"
+            ) from error
         table.setdefault(str(name), row)
     for name in list(table):
         table.setdefault(name.lower(), table[name])
@@ -101,7 +103,7 @@ def _words(name: str) -> list[str]:
 
 
 def _keys(name: str) -> list[str]:
-    """All spellings under which a name or one of its words may stand in a table."""
+    """Returns all spellings under which a name or one of its words may appear in a table."""
     return [spelling for part in (name, *_words(name)) for spelling in _spellings(part)]
 
 
@@ -124,9 +126,11 @@ def _matched(
     width = len(next(iter(rows.values())))
     vectors = np.zeros((len(labels), width), np.float32)
     for name, row in rows.items():
-        # far outside float32 is infinite in it
+        # values far outside the range of float32 become infinite
         if not (np.abs(row) <= np.finfo(np.float32).max).all():
-            raise InputError(f"{where}: the vector of {name!r} holds NaN, infinity or beyond 3e38")
+            raise InputError(
+                f"{where}: the vector of {name!r} contains NaN, infinity or values beyond 3e38"
+            )
         vectors[labels.index(name)] = row
     return vectors, VectorReport(tuple(found), partial, tuple(missing))
 

@@ -23,7 +23,9 @@ What they return is chosen by ``reduction``: ``"mean"`` over the known entries, 
 
 Which one? Binary cross-entropy, until something else has shown to be better on the data at hand.
 The asymmetric loss helps where images carry few of many labels; it is no longer a likelihood,
-so its probabilities need calibration.
+so its probabilities need calibration. :class:`HillLoss`, :class:`SPLCLoss`, :class:`LLRLoss`,
+:class:`LLCtLoss` and :class:`GRLoss` are for present labels that were not listed. :data:`LOSSES`
+has all by name.
 """
 
 from __future__ import annotations
@@ -34,18 +36,48 @@ from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
     from gatlabel.losses.asymmetric import AsymmetricLoss, asymmetric_loss
+    from gatlabel.losses.balanced import DistributionBalancedLoss
     from gatlabel.losses.bce import BCELoss, binary_cross_entropy
+    from gatlabel.losses.document import CELoss, SNLLLoss
+    from gatlabel.losses.entries import EntryLoss, UsesProgress, set_progress
     from gatlabel.losses.focal import FocalLoss, focal_loss
+    from gatlabel.losses.gr import GRLoss
+    from gatlabel.losses.hill import HillLoss
     from gatlabel.losses.inputs import REDUCTIONS
+    from gatlabel.losses.large_loss import LLCtLoss, LLRLoss
+    from gatlabel.losses.splc import SPLCLoss
+    from gatlabel.losses.table import LOSSES
+    from gatlabel.losses.two_way import TwoWayLoss
+    from gatlabel.losses.weight_files import read_label_weights
+    from gatlabel.losses.weighting import LabelSmoothing, LabelWeighted, balanced_weights
+    from gatlabel.losses.zlpr import ZLPRLoss
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
+    "LOSSES",
     "REDUCTIONS",
     "AsymmetricLoss",
     "BCELoss",
+    "CELoss",
+    "DistributionBalancedLoss",
+    "EntryLoss",
     "FocalLoss",
+    "GRLoss",
+    "HillLoss",
+    "LLCtLoss",
+    "LLRLoss",
+    "LabelSmoothing",
+    "LabelWeighted",
+    "SNLLLoss",
+    "SPLCLoss",
+    "TwoWayLoss",
+    "UsesProgress",
+    "ZLPRLoss",
     "asymmetric_loss",
+    "balanced_weights",
     "binary_cross_entropy",
     "focal_loss",
+    "read_label_weights",
+    "set_progress",
 ]

@@ -1,11 +1,17 @@
-"""The options of losses: what their constructors take."""
+"""The options of losses: what their constructors take, and what a run does to their targets.
+
+Options of a loss that are those of its constructor alone are read from its signature.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from gatlabel.errors import InputError
 from gatlabel.options import Options, option
+from gatlabel.signatures import derived
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,17 +19,40 @@ class LossOptions(Options):
     """A loss; which options there are depends on its kind."""
 
     name: str = ""
+    label_smoothing: float = option(
+        0.0,
+        "Mix this share of 1/2 into the training targets.",
+        least=0, below=1, argument=False,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class BCE(LossOptions):
+class EntryLossOptions(LossOptions):
+    """A loss with one value per image and label."""
+
+    label_weights: Path | None = option(
+        None,
+        "File with the weight of each label in the loss: CSV with the columns name, weight, or "
+        "JSON, an object of weights by name.",
+        argument=False, moves=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class BCE(EntryLossOptions):
     """Binary cross-entropy."""
 
     name: Literal["bce"] = "bce"
+    pos_weight: float | str | None = option(
+        None,
+        "Weight of present labels: a number, balanced, or a file. balanced is absences over "
+        "presences of each label in the training set; a file is as for label_weights.",
+        short="pos-weight", above=0, least=0, most=1e6, argument=False,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class Focal(LossOptions):
+class Focal(EntryLossOptions):
     """The focal loss (Lin et al., 2017)."""
 
     name: Literal["focal"] = "focal"
@@ -31,7 +60,7 @@ class Focal(LossOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ASL(LossOptions):
+class ASL(EntryLossOptions):
     """The asymmetric loss (Ridnik et al., 2021)."""
 
     name: Literal["asl"] = "asl"
@@ -40,4 +69,55 @@ class ASL(LossOptions):
     clip: float = option(0.05, "Probability by which negatives are shifted.", least=0, below=1)
 
 
-LOSSES: dict[str, type[LossOptions]] = {"bce": BCE, "focal": Focal, "asl": ASL}
+@dataclass(frozen=True, kw_only=True)
+class CE(EntryLossOptions):
+    """The cross-entropy of the seed document."""
+
+    name: Literal["ce"] = "ce"
+    form: Literal["well_posed", "printed"] = option(
+        "well_posed", "well_posed, or printed: no loss, its minimum has no label present."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SNLL(EntryLossOptions):
+    """The soft negative log-likelihood of the seed document."""
+
+    name: Literal["snll"] = "snll"
+    form: Literal["well_posed", "printed"] = option(
+        "well_posed", "well_posed, or printed: no loss, its minimum has no label present."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationOptions(Options):
+    """What training learns from another model, beside the targets."""
+
+    teacher: Path | None = option(
+        None,
+        "Run folder or model whose probabilities are mixed into the training targets.",
+        short="teacher", moves=True,
+    )  # fmt: skip
+    weight: float = option(0.5, "Share of the teacher in a known target.", least=0, most=1)
+    temperature: float = option(
+        1.0, "What the teacher's logits are divided by.", above=0, least=0, most=1000
+    )
+    unknown: bool = option(
+        False, "Unknown labels take the teacher's probability, instead of staying unknown."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.teacher is None:
+            for name in ("weight", "temperature", "unknown"):
+                if getattr(self, name) != getattr(type(self), name):
+                    raise InputError(f"{name}={getattr(self, name)}: only with a teacher")
+
+
+LOSSES: dict[str, type[LossOptions]] = derived(
+    "gatlabel.losses.table",
+    "LOSSES",
+    written={"bce": BCE, "focal": Focal, "asl": ASL, "ce": CE, "snll": SNLL},
+    bases={"EntryLoss": EntryLossOptions},
+    base=LossOptions,
+)

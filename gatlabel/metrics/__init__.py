@@ -1,8 +1,8 @@
-"""Metrics for many labels an image: functions first, torchmetrics classes on request.
+"""Multi-label metrics: functions, and torchmetrics classes on top of them.
 
-Scores and targets are ``(N, L)``; targets are 1, 0, or -1 for unknown, which never counts.
-Three protocols of average precision are in use and differ by points, so every result says which
-one it is, and which labels had no positive and so no AP at all:
+Scores and targets are ``(N, L)``. Targets are 1, 0, or -1 for unknown; unknown entries are ignored.
+Three protocols of average precision are in use and differ by several points. Every result
+therefore states its protocol and which labels had no positive, and thus no AP:
 
     >>> import torch
     >>> from gatlabel.metrics import mean_average_precision
@@ -14,17 +14,18 @@ one it is, and which labels had no positive and so no AP at all:
     mAP 0.9167 (voc2010, mean over 2 labels; without positives: c)
     mAP 0.9242 (voc2007, mean over 2 labels; without positives: c)
 
-Rankings want logits: in float32 the sigmoid makes sure predictions equal. Decisions want a
-threshold, a probability; say ``logits=True`` and it is the threshold that is transformed:
+Ranking metrics should get logits: in float32, the sigmoid rounds confident predictions to 1.
+Decisions need a threshold on probabilities. With ``logits=True``, the threshold is transformed
+instead of the scores:
 
     >>> from gatlabel.metrics import f1_scores
     >>> scores = f1_scores(logits, targets, 0.5, logits=True)
     >>> round(scores.cf1, 3), round(scores.of1, 3), scores.rule
     (0.656, 0.545, 'p >= 0.5')
 
-:func:`evaluate_scores` computes everything at once. The classes (``AveragePrecision``,
-``MeanAveragePrecision``, ``F1Scores``, ``MultiLabelReport``) collect batch by batch; torchmetrics
-is loaded when one of them is first used.
+:func:`evaluate_scores` computes all metrics at once. The classes (``AveragePrecision``,
+``MeanAveragePrecision``, ``AUROC``, ``F1Scores``, ``MultiLabelReport``) accumulate batches;
+torchmetrics is imported on their first use.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ from typing import TYPE_CHECKING
 from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from gatlabel.metrics.agreement import ce_loss
     from gatlabel.metrics.f1 import TOP_K_RULES, F1Result, f1_scores
     from gatlabel.metrics.inputs import harden
     from gatlabel.metrics.modules import (
+        AUROC,
         AveragePrecision,
+        CEMeasure,
         F1Scores,
         MeanAveragePrecision,
         MultiLabelReport,
@@ -49,22 +53,28 @@ if TYPE_CHECKING:
         mean_average_precision,
     )
     from gatlabel.metrics.report import MetricsReport, evaluate_scores
+    from gatlabel.metrics.roc import auroc, mean_auroc
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "AP_PROTOCOLS",
+    "AUROC",
     "TOP_K_RULES",
     "AveragePrecision",
+    "CEMeasure",
     "F1Result",
     "F1Scores",
     "MeanAPResult",
     "MeanAveragePrecision",
     "MetricsReport",
     "MultiLabelReport",
+    "auroc",
     "average_precision",
+    "ce_loss",
     "evaluate_scores",
     "f1_scores",
     "harden",
+    "mean_auroc",
     "mean_average_precision",
 ]

@@ -1,4 +1,4 @@
-"""How many scores reach each of a few thresholds, without sorting all scores."""
+"""Counts scores at or above a few thresholds without sorting all scores."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_SMALLEST = 4096  # scores: for fewer, sorting all rows in one call costs less than these steps
+_SMALLEST = 4096  # for fewer scores, sorting all rows in one call is faster
 _BINS_A_THRESHOLD = 8
-_MOST_BINS = 1 << 16  # the tables stay in the cache of the core
-_MOST_CROWDED = 0.5  # of the thresholds may share a bin: a sign of an uneven range
-_MOST_UNRESOLVED = 0.25  # of all scores: a search costs more than a sort's share
+_MOST_BINS = 1 << 16  # the tables fit the cache of a core
+_MOST_CROWDED = 0.5  # largest share of thresholds in shared bins, which indicate an uneven range
+_MOST_UNRESOLVED = 0.25  # largest share of scores that need a binary search, slower than a sort
 
 
 def counts_at_least(
@@ -19,17 +19,17 @@ def counts_at_least(
 ) -> NDArray[np.int64] | None:
     """Counts the scores that are at least each threshold, exactly.
 
-    A monotone map puts scores into bins. Where a bin holds one threshold, a score in it needs one
-    comparison; where it holds none, none; where it holds several, a binary search. So a few
-    passes in order replace the sort of all scores.
+    A monotone map assigns scores to bins. A score needs no comparison if its bin has no threshold,
+    one comparison if it has one, and a binary search if it has several. A few sequential passes
+    thus replace sorting all scores.
 
     Args:
-        scores: ``(N,)``, no NaN; infinite is allowed.
-        thresholds: ``(T,)`` ascending, repeats allowed.
+        scores: ``(N,)``, without NaN; infinite values are allowed.
+        thresholds: ``(T,)`` ascending; duplicates are allowed.
 
     Returns:
-        int64 ``(T,)``; ``None`` where a sort is the better way: few scores, many thresholds, an
-        infinite threshold, or so uneven a range that most scores share bins with several.
+        int64 ``(T,)``; ``None`` if sorting is faster: for few scores, many thresholds, an infinite
+        threshold, or a range so uneven that most scores fall into bins with several thresholds.
     """
     if len(scores) < _SMALLEST or len(thresholds) == 0:
         return None
@@ -45,11 +45,11 @@ def counts_at_least(
     several = held > 1
     if held[several].sum() > _MOST_CROWDED * len(distinct):
         return None
-    # what a score in the bin reaches: the distinct thresholds of lower bins, and its bin's one
+    # thresholds reached by a score in a bin: those of lower bins, and perhaps its bin's only one
     below = np.cumsum(held) - held
-    one = np.full(bins, np.nan, distinct.dtype)  # nothing is at least NaN
+    one = np.full(bins, np.nan, distinct.dtype)  # no score is >= NaN
     one[own] = distinct
-    unresolved = len(distinct) + 1  # a number that no score can reach
+    unresolved = len(distinct) + 1  # an impossible count
     below[several] = unresolved
     one[several] = np.nan
     where = _bin(scores, distinct[0], scale, bins)
@@ -66,7 +66,7 @@ def counts_at_least(
 
 
 def _scale(distinct: NDArray[np.floating[Any]], bins: int) -> float:
-    """Returns bins per unit of score; 0 if the range has no usable one."""
+    """Returns the number of bins per unit of score, or 0 if the range is not usable."""
     low, high = float(distinct[0]), float(distinct[-1])
     if not (np.isfinite(low) and np.isfinite(high)):
         return 0.0
@@ -82,8 +82,8 @@ def _scale(distinct: NDArray[np.floating[Any]], bins: int) -> float:
 def _bin(
     values: NDArray[np.floating[Any]], low: np.floating[Any], scale: float, bins: int
 ) -> NDArray[np.int64]:
-    """Maps values to bins 0 to ``bins - 1``: each step is monotone in floating point too."""
-    with np.errstate(over="ignore"):  # scores far outside the thresholds' range become infinite
+    """Maps values to bins 0 to ``bins - 1``; each step is monotone in floating point, too."""
+    with np.errstate(over="ignore"):  # scores far outside the range become infinite
         place = values - low
         place *= scale
     np.clip(place, 0, bins - 1, out=place)

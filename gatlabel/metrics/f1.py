@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of decisions, averaged over labels (CP, CR, CF1) and pooled (OP, …)."""
+"""Precision, recall and F1 of decisions: averaged over labels (CP, …) and pooled (OP, …)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.metrics.inputs import Array, check_scores, precision_of, real_tensor
 
 TOP_K_RULES = {
-    "thresholded": "the k best scores of an image, where they also reach the threshold",
-    "plain": "the k best scores of an image, whatever they are",
+    "thresholded": "the k best scores per image, if they also reach the threshold",
+    "plain": "the k best scores per image, regardless of the threshold",
 }
 
 
@@ -24,17 +24,17 @@ class F1Result:
     """Precision, recall and F1, each 0 to 1.
 
     Attributes:
-        cp: Precision, averaged over the labels that have a positive; 0 for one never predicted.
+        cp: Precision, averaged over labels with a positive; 0 for a label that is never predicted.
         cr: Recall, averaged over the same labels.
-        cf1: The harmonic mean of CP and CR (not the mean of the per-label F1).
+        cf1: The harmonic mean of CP and CR (not the mean of per-label F1).
         op: Precision of all decisions pooled.
         orec: Recall of all decisions pooled (OR in tables).
         of1: The harmonic mean of OP and OR.
-        macro_f1: The mean of the per-label F1, which some papers call CF1.
-        precision: float64 ``(L,)``; NaN without a prediction.
-        recall: float64 ``(L,)``; NaN without a positive.
-        f1: float64 ``(L,)``, ``2 TP / (2 TP + FP + FN)``; NaN without a positive.
-        rule: What was decided, in words.
+        macro_f1: The mean of per-label F1, which some papers call CF1.
+        precision: float64 ``(L,)``; NaN without predictions.
+        recall: float64 ``(L,)``; NaN without positives.
+        f1: float64 ``(L,)``, ``2 TP / (2 TP + FP + FN)``; NaN without positives.
+        rule: The decision rule as text.
     """
 
     cp: float
@@ -50,7 +50,7 @@ class F1Result:
     rule: str
 
     def as_dict(self) -> dict[str, float]:
-        """Returns the six numbers under the names of the tables: CP, CR, CF1, OP, OR, OF1."""
+        """Returns the six numbers under their usual names: CP, CR, CF1, OP, OR, OF1."""
         values = (self.cp, self.cr, self.cf1, self.op, self.orec, self.of1)
         return dict(zip(("CP", "CR", "CF1", "OP", "OR", "OF1"), values, strict=True))
 
@@ -65,27 +65,27 @@ def f1_scores(
     top_k: str = "thresholded",
     labels: Sequence[str] | None = None,
 ) -> F1Result:
-    """Precision, recall and F1 of "score ≥ threshold", or of the k best labels of each image.
+    """Computes precision, recall and F1 of "score ≥ threshold" or of the k best labels per image.
 
-    Labels without a positive are left out of CP, CR and CF1 (they have no recall), but false
-    alarms for them count in OP. Without a positive anywhere, CP to OF1 are NaN.
+    Labels without positives are excluded from CP, CR and CF1, as they have no recall, but false
+    positives for them count in OP. Without any positive, CP to OF1 are NaN.
 
     Args:
         scores: ``(N, L)``: probabilities, or logits with ``logits=True``.
-        targets: ``(N, L)`` of 1, 0, and -1 for unknown, which counts neither way and takes no
-            place among the k best.
-        threshold: A probability, or ``(L,)`` of them, one a label, rounded as the scores are: a
-            score of 0.1 reaches the threshold 0.1 in any precision. With ``logits=True`` it is
-            the threshold that is transformed, so that no two scores become equal.
+        targets: ``(N, L)`` of 1, 0, and -1 for unknown, which is ignored and takes no place among
+            the k best.
+        threshold: One probability, or ``(L,)`` with one per label, rounded like the scores: a score
+            of 0.1 reaches the threshold 0.1 in any precision. With ``logits=True`` the threshold is
+            transformed and not the scores, so that no scores become equal.
         logits: Whether scores are logits.
-        k: Decide for the k best labels of each image only; equal scores in label order.
-        top_k: ``"thresholded"`` (as ML-GCN and its successors: also ≥ threshold) or ``"plain"``
-            (as mmpretrain).
+        k: Consider only the k best labels per image; ties are broken by label order.
+        top_k: ``"thresholded"`` (as in ML-GCN and later papers: also ≥ threshold) or ``"plain"``
+            (as in mmpretrain).
         labels: The L names, for error messages.
 
     Raises:
-        InputError: As :func:`average_precision`; or if scores leave 0..1 without
-            ``logits=True``, a threshold is no probability, or k is below 1.
+        InputError: As :func:`average_precision`; or if scores are outside [0, 1] without
+            ``logits=True``, a threshold is not a probability, or k is below 1.
 
     Example:
         >>> scores = torch.tensor([[0.9, 0.6], [0.2, 0.7]])
@@ -101,7 +101,7 @@ def f1_scores(
 
 
 def rule_in_words(threshold: float | Array, k: int | None, top_k: str) -> str:
-    """Says what :func:`f1_scores` decides with these options."""
+    """Describes the decision rule of :func:`f1_scores` with these options."""
     limits = _limits(threshold)
     limit = "p >= own threshold" if limits.ndim else f"p >= {float(limits):g}"
     if k is None:
@@ -119,20 +119,20 @@ def decide(
     top_k: str = "thresholded",
     precision: torch.dtype | None = None,
 ) -> Tensor:
-    """Decides as :func:`f1_scores` says; arguments as there, checked before.
+    """Decides by the rules of :func:`f1_scores`; the arguments must already be checked.
 
     Args:
         score: ``(N, L)``.
         target: ``(N, L)``.
         threshold: A probability, or ``(L,)`` of them.
         logits: Whether scores are logits.
-        k: Decide for the k best labels of each image only.
+        k: Consider only the k best labels per image.
         top_k: ``"thresholded"`` or ``"plain"``.
-        precision: That of the scores before they were checked (:func:`precision_of`), by default
-            theirs.
+        precision: Dtype of the scores before the checks (:func:`precision_of`), by default their
+            current dtype.
 
     Returns:
-        bool ``(N, L)``; False where the target is unknown.
+        bool ``(N, L)``; false for unknown targets.
     """
     if top_k not in TOP_K_RULES:
         raise unknown_choice("top-k rule", top_k, TOP_K_RULES)
@@ -140,24 +140,24 @@ def decide(
         raise InputError(f"k is {k}: it must be at least 1, or None for no limit")
     limit = _limits(threshold).to(score.device)
     if limit.ndim > 1 or (limit.ndim == 1 and len(limit) != score.shape[1]):
-        raise InputError(f"thresholds {tuple(limit.shape)}, expected one or {score.shape[1]}")
+        raise InputError(f"thresholds {tuple(limit.shape)}, expected one value or {score.shape[1]}")
     if not bool(((limit >= 0) & (limit <= 1)).all()):
-        raise InputError(f"threshold {threshold}: it must be a probability from 0 to 1")
+        raise InputError(f"threshold {threshold}: must be a probability between 0 and 1")
     if not logits and score.numel() and (score.min() < 0 or score.max() > 1):
         raise InputError(
-            f"scores go from {float(score.min()):g} to {float(score.max()):g}, which are no "
+            f"scores range from {float(score.min()):g} to {float(score.max()):g} and are not "
             "probabilities: pass logits=True"
         )
     known = target != -1
-    # float32 scores against float64 thresholds: 0.1 in float32 is above 0.1, in float16 below, so
-    # round the same
+    # float32 scores, float64 thresholds: 0.1 is above 0.1 in float32 and below it in float16, so
+    # round thresholds in the same way
     limit = torch.logit(limit) if logits else limit
     limit = limit.to(precision or score.dtype).to(score.dtype)
     decided = (score >= limit) & known
     if k is not None:
         best = torch.zeros_like(known)
         order = score.masked_fill(~known, -math.inf).argsort(dim=1, descending=True, stable=True)
-        if bool((score == -math.inf).any()):  # which sorts no lower than what is unknown
+        if bool((score == -math.inf).any()):  # ties with the value of unknown entries
             last = (~known).gather(1, order).argsort(dim=1, stable=True)
             order = order.gather(1, last)
         best.scatter_(1, order[:, :k], True)
@@ -171,14 +171,14 @@ def _limits(threshold: float | Array) -> Tensor:
 
 
 def confusion_counts(decided: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Counts true positives, false positives and false negatives: int64 ``(L,)`` each."""
+    """Counts true positives, false positives and false negatives, int64 ``(L,)`` each."""
     present, absent = target == 1, target == 0
     hit = (decided & present).sum(0)
     return hit, (decided & absent).sum(0), (~decided & present).sum(0)
 
 
 def f1_from_counts(tp: Tensor, fp: Tensor, fn: Tensor, rule: str) -> F1Result:
-    """Computes all of :class:`F1Result` from counts ``(L,)``; also of counts summed over parts."""
+    """Computes an :class:`F1Result` from counts ``(L,)``, which may be sums over batches."""
     tp, fp, fn = tp.double(), fp.double(), fn.double()
     has_positive = tp + fn > 0
     precision, recall = tp / (tp + fp), tp / (tp + fn)

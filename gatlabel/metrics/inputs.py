@@ -1,4 +1,4 @@
-"""What every metric checks first: shapes, NaN, and targets that are present, absent or unknown."""
+"""Checks shared by all metrics: shapes, NaN, and targets that are present, absent or unknown."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ Array = Tensor | NDArray[np.generic] | Targets
 
 
 def label_name(labels: Sequence[str] | None, position: int) -> str:
-    """Names a label in a message, by its position when there are no names."""
+    """Returns the name of a label for messages, or its position if there are no names."""
     return f"label {position}" if labels is None else f"label {labels[position]!r}"
 
 
 def real_tensor(values: Array, what: str) -> Tensor:
-    """Turns an array of any layout into a tensor of a type that torch compares and sorts.
+    """Converts an array of any layout to a tensor of a dtype that torch compares and sorts.
 
     Args:
-        values: A tensor, targets, an array (strided, byte-swapped and read-only ones too) or nested
+        values: A tensor, targets, an array (also strided, byte-swapped or read-only) or nested
             lists.
-        what: What they are, in the plural, for messages.
+        what: Name of the values, in the plural, for messages.
 
     Returns:
-        A tensor without gradient, dense: floating, bool, or a signed integer.
+        A dense tensor without gradient: floating, bool, or a signed integer.
 
     Raises:
-        InputError: If they are no real numbers.
+        InputError: If they are not real numbers.
     """
     if isinstance(values, Targets):
         return values.to_dense()
     if isinstance(values, np.ndarray | np.generic):
         if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
-            raise InputError(f"{what} are of the type {values.dtype}: give real numbers")
+            raise InputError(f"{what} have dtype {values.dtype}: expected real numbers")
         own = np.asarray(values, values.dtype.newbyteorder("="))
         whole = own.flags.writeable and all(stride >= 0 for stride in own.strides)
         values = own if whole else own.copy()
     try:
         tensor = torch.as_tensor(values).detach()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{what} are no array of real numbers: {error}") from error
+        raise InputError(f"{what} are not an array of real numbers: {error}") from error
     if tensor.is_complex() or tensor.layout != torch.strided:
         kind = str(tensor.dtype if tensor.is_complex() else tensor.layout).removeprefix("torch.")
-        raise InputError(f"{what} are {kind}: give real numbers, dense")
+        raise InputError(f"{what} are {kind}: expected dense real numbers")
     return tensor.to(_COMPARABLE.get(tensor.dtype, tensor.dtype))
 
 
-# Torch hardly computes with unsigned integers, and takes 255 for -1 where they are bytes.
+# Torch supports few operations on unsigned integers, and -1 becomes 255 in bytes.
 _COMPARABLE = {
     torch.uint8: torch.int16,
     torch.uint16: torch.int32,
     torch.uint32: torch.int64,
     torch.uint64: torch.float64,
 }
-_EXACT = 2**53  # whole numbers up to here are float64 numbers
+_EXACT = 2**53  # largest integer up to which float64 is exact
 
 
 def precision_of(scores: Array) -> torch.dtype:
-    """The precision in which scores were given: what a threshold for them is rounded to."""
+    """Returns the precision in which scores were given, to which thresholds are rounded."""
     dtype = real_tensor(scores, "scores").dtype
     return dtype if dtype.is_floating_point else torch.float64
 
@@ -71,7 +71,7 @@ def precision_of(scores: Array) -> torch.dtype:
 def check_scores(
     scores: Array, targets: Array, labels: Sequence[str] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Turns scores and targets into tensors that metrics can count on.
+    """Converts scores and targets to tensors and checks them.
 
     Args:
         scores: ``(N, L)``, any real type; infinite is allowed, NaN is not.
@@ -79,12 +79,12 @@ def check_scores(
         labels: The L names, for messages.
 
     Returns:
-        Scores in float32 or float64, holding exactly the values given, and targets as int8, on
-        the device of the scores.
+        Scores in float32 or float64 with exactly the given values, and targets as int8 on the
+        device of the scores.
 
     Raises:
-        InputError: If shapes differ, a score is NaN or no real number, or a target is not 1, 0 or
-            -1; the message names row and label.
+        InputError: If shapes differ, a score is NaN or not a real number, or a target is not 1, 0
+            or -1; the message names row and label.
     """
     scores = real_tensor(scores, "scores")
     targets = real_tensor(targets, "targets").to(scores.device)
@@ -98,13 +98,13 @@ def check_scores(
         scores = scores.float()
     elif scores.dtype not in (torch.float32, torch.float64):
         if scores.dtype == torch.int64 and scores.numel() and _beyond(scores, _EXACT):
-            raise InputError(f"scores go beyond {_EXACT}, where whole numbers have no own rank")
+            raise InputError(f"scores exceed {_EXACT}: larger integers are not exact in float64")
         scores = scores.double()
     if torch.isnan(scores.sum()) and (bad := torch.isnan(scores)).any():
         row, column = (int(k) for k in bad.nonzero()[0])
         raise InputError(
             f"the score in row {row}, {label_name(labels, column)} is NaN ({int(bad.sum())} in "
-            "all): a NaN has no rank; look for a diverged training or a broken image"
+            "all) and cannot be ranked: check for a diverged training run or a damaged image"
         )
     exact = targets.to(torch.int8)
     if not _in_convention(targets):
@@ -113,7 +113,7 @@ def check_scores(
         raise InputError(
             f"the target in row {row}, {label_name(labels, column)} is "
             f"{float(targets[row, column]):g}: metrics take 1, 0 or -1 (unknown); "
-            "make soft labels hard first, see harden"
+            "binarise soft labels first with gatlabel.metrics.harden"
         )
     return scores, exact
 
@@ -134,7 +134,7 @@ def _in_convention(targets: Tensor) -> bool:
 
 
 def harden(targets: Array, present_at: float = 0.5) -> Tensor:
-    """Makes soft labels hard: present where at least ``present_at``, unknown stays unknown.
+    """Binarises soft labels: present from ``present_at`` on; unknown stays unknown.
 
     Args:
         targets: ``(N, L)`` in [0, 1], or -1.
@@ -151,7 +151,7 @@ def harden(targets: Array, present_at: float = 0.5) -> Tensor:
     if bad.any():
         place = tuple(int(k) for k in bad.nonzero()[0])
         raise InputError(
-            f"the target at {place} is {float(targets[place]):g}: 0 to 1, or -1 for unknown"
+            f"the target at {place} is {float(targets[place]):g}: must be 0 to 1, or -1 for unknown"
         )
     hard = (targets >= present_at).to(torch.int8)
     return torch.where(targets == -1, torch.full_like(hard, -1), hard)
@@ -160,8 +160,8 @@ def harden(targets: Array, present_at: float = 0.5) -> Tensor:
 def without_absence(targets: Tensor) -> Tensor:
     """Finds labels that are present and never known to be absent.
 
-    No scores rank such a label wrongly and no decision for it is a false alarm: its average
-    precision is 1 and its precision 1, whatever a model does. Neither belongs in a mean.
+    No ranking of such a label is wrong and no prediction of it is a false positive. Its average
+    precision and precision are 1 for every model, so it is excluded from means.
 
     Args:
         targets: ``(N, L)`` of 1, 0 and -1.

@@ -1,4 +1,4 @@
-"""Metrics that collect batches, in torchmetrics' form; the one file that imports torchmetrics."""
+"""Metrics that accumulate batches, as torchmetrics classes; the only importer of torchmetrics."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from gatlabel.errors import InputError, unknown_choice
+from gatlabel.losses.document import Form
+from gatlabel.metrics.agreement import ce_loss
 from gatlabel.metrics.f1 import (
     F1Result,
     confusion_counts,
@@ -24,10 +26,11 @@ from gatlabel.metrics.ranking import (
     mean_average_precision,
 )
 from gatlabel.metrics.report import MetricsReport, evaluate_scores
+from gatlabel.metrics.roc import auroc
 
 
 class _Collected(Metric):
-    """Keeps all scores and targets, since a ranking needs them all at once."""
+    """Stores all scores and targets, since a ranking needs all of them at once."""
 
     full_state_update = False
     scores: list[Tensor]
@@ -40,10 +43,10 @@ class _Collected(Metric):
         self.add_state("targets", default=[], dist_reduce_fx="cat")
 
     def update(self, scores: Tensor, targets: Tensor) -> None:
-        """Adds a batch: scores ``(B, L)``, best as logits, and targets ``(B, L)``.
+        """Adds a batch: scores ``(B, L)``, preferably logits, and targets ``(B, L)``.
 
         Raises:
-            InputError: If they are of another number of labels.
+            InputError: If the number of labels differs.
         """
         _check_labels(scores, targets, self.label_count)
         self.scores.append(scores.detach())
@@ -74,7 +77,7 @@ class AveragePrecision(_Collected):
         self.protocol = protocol
 
     def compute(self) -> Tensor:
-        """Returns the AP of each label, NaN where it has no positive."""
+        """Returns the AP of each label, NaN without positives."""
         return average_precision(*self._all(), self.protocol)
 
 
@@ -87,9 +90,44 @@ class MeanAveragePrecision(AveragePrecision):
     """
 
     def compute(self) -> Tensor:
-        """Returns the mean AP of the labels that have a positive."""
+        """Returns the mean AP over labels with positives."""
         value = mean_average_precision(*self._all(), self.protocol).value
         return torch.tensor(value, dtype=torch.float64, device=self.device)
+
+
+class CEMeasure(_Collected):
+    """:func:`gatlabel.metrics.ce_loss` of logits over all batches: a float64 scalar.
+
+    Args:
+        label_count: L.
+        form: ``"printed"``, at most 0, or ``"well_posed"``, at least 0; 0 is the best of both.
+    """
+
+    is_differentiable = False
+
+    def __init__(self, label_count: int, form: Form = "printed") -> None:
+        super().__init__(label_count)
+        self.form: Form = form
+
+    def compute(self) -> Tensor:
+        """Returns the measure."""
+        value = ce_loss(*self._all(), form=self.form, logits=True)
+        return torch.tensor(value, dtype=torch.float64, device=self.device)
+
+
+class AUROC(_Collected):
+    """:func:`gatlabel.metrics.auroc` over all batches: ``(L,)`` float64.
+
+    Args:
+        label_count: L.
+    """
+
+    higher_is_better = True
+    is_differentiable = False
+
+    def compute(self) -> Tensor:
+        """Returns the AUROC of each label, NaN where one class is missing."""
+        return auroc(*self._all())
 
 
 class MultiLabelReport(_Collected):
@@ -98,7 +136,7 @@ class MultiLabelReport(_Collected):
     Args:
         labels: The L names.
         threshold: A probability.
-        k: How many labels an image the top-k metrics decide for.
+        k: Number of labels per image for the top-k metrics.
     """
 
     def __init__(self, labels: Sequence[str], threshold: float = 0.5, k: int = 3) -> None:
@@ -108,23 +146,23 @@ class MultiLabelReport(_Collected):
         self.k = k
 
     def report(self) -> MetricsReport:
-        """Returns the whole report of everything collected in this process."""
+        """Returns the report over all batches of this process."""
         return evaluate_scores(*self._all(), self.labels, threshold=self.threshold, k=self.k)
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns the report's flat metrics as float64 scalars, as logging wants them."""
+        """Returns the report's flat metrics as float64 scalars, for logging."""
         return _scalars(self.report().metrics, self.device)
 
 
 class F1Scores(Metric):
-    """:func:`gatlabel.metrics.f1_scores` over all batches; keeps counts only.
+    """:func:`gatlabel.metrics.f1_scores` over all batches; stores counts only.
 
     Args:
         label_count: L.
         threshold: A probability.
-        logits: Whether the scores are logits (unlike the function's, the default here, since
-            that is what a network returns).
-        k: Decide for the k best labels of each image only.
+        logits: Whether scores are logits. The default is true, unlike that of the function, since
+            networks return logits.
+        k: Consider only the k best labels per image.
         top_k: ``"thresholded"`` or ``"plain"``.
     """
 
@@ -151,7 +189,7 @@ class F1Scores(Metric):
         """Counts a batch: scores ``(B, L)`` and targets ``(B, L)`` of 1, 0, -1.
 
         Raises:
-            InputError: If they are of another number of labels, or as :func:`f1_scores`.
+            InputError: If the number of labels differs, or as :func:`f1_scores`.
         """
         _check_labels(scores, targets, self.counts.shape[1])
         score, target = check_scores(scores, targets)
@@ -167,24 +205,24 @@ class F1Scores(Metric):
         self.counts += torch.stack(confusion_counts(decided, target))
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns CP, CR, CF1, OP, OR, OF1 as float64 scalars, as logging wants them."""
+        """Returns CP, CR, CF1, OP, OR, OF1 as float64 scalars, for logging."""
         return _scalars(self.result().as_dict(), self.device)
 
     def result(self) -> F1Result:
-        """Returns these and the numbers per label, of everything counted in this process."""
+        """Returns these and the numbers per label, over all batches of this process."""
         tp, fp, fn = self.counts.unbind()
         return f1_from_counts(tp, fp, fn, rule_in_words(self.threshold, self.k, self.top_k))
 
 
 def _check_labels(scores: Tensor, targets: Tensor, label_count: int) -> None:
-    # counts of one label would be added to those of all
+    # without this check, broadcasting would add the counts of one label to all
     if scores.ndim != 2 or scores.shape[1] != label_count or scores.shape != targets.shape:
         raise InputError(
             f"scores {tuple(scores.shape)} and targets {tuple(targets.shape)} must both be "
-            f"(B, {label_count}), the labels that the metric was made for"
+            f"(B, {label_count}), the number of labels of this metric"
         )
 
 
 def _scalars(values: dict[str, float], device: torch.device) -> dict[str, Tensor]:
-    # torchmetrics refuses results that are frozen dataclasses
+    # torchmetrics does not accept frozen dataclasses as results
     return {k: torch.tensor(v, dtype=torch.float64, device=device) for k, v in values.items()}

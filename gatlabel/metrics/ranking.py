@@ -1,4 +1,4 @@
-"""Average precision per label, in the three protocols that papers use, and its mean."""
+"""Average precision per label and its mean, in the three protocols used in papers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gatlabel.metrics.counting_above import counts_at_least
 from gatlabel.metrics.inputs import Array, check_scores, without_absence
 
 # (C, P) precision at each positive, ascending by score; (C, P) positives ranked at or above it;
-# (C, P) which cells are positives, the others being padding in front
+# (C, P) which cells are positives; the others are padding in front
 Curve = Callable[[Tensor, Tensor, Tensor], Tensor]
 _CELLS = 1 << 22  # scores sorted at once: 32 MB in float64
-_LONG_ROW = 4096  # scores: from here on, a row at a time is faster than positions of all rows
+_LONG_ROW = 4096  # for rows of at least this many scores, sorting row by row is faster
 
 
 def _uninterpolated(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def _uninterpolated(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
 
 def _voc2010(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
     # ascending scores are descending recall: the running maximum is the best precision at this
-    # recall or a higher one
+    # recall or any higher one
     return _uninterpolated((precision * valid).cummax(1).values, hits, valid)
 
 
@@ -34,7 +34,7 @@ def _voc2007(precision: Tensor, hits: Tensor, valid: Tensor) -> Tensor:
     positives = valid.sum(1, keepdim=True)
     total = torch.zeros_like(precision[:, :1])
     for tenth in range(11):
-        # recall >= tenth / 10, in integers: 3 of 10 must reach 0.3
+        # recall >= tenth / 10, in integers, as 3 / 10 must reach 0.3
         reached = valid & (10 * hits >= tenth * positives)
         total += (precision * reached).amax(1, keepdim=True)
     return (total / 11 / (positives > 0)).squeeze(1)  # 0 / 0: NaN without positives
@@ -54,31 +54,32 @@ def average_precision(
     *,
     labels: Sequence[str] | None = None,
 ) -> Tensor:
-    r"""Average precision of each label.
+    r"""Computes the average precision of each label.
 
-    With :math:`P(s)` and :math:`R(s)` the precision and recall of "score ≥ s", tied scores being
-    one threshold (as in scikit-learn; an order among equal scores would be made up):
+    With :math:`P(s)` and :math:`R(s)` the precision and recall of "score ≥ s". Tied scores share
+    one threshold, as in scikit-learn, since any order among them would be arbitrary.
 
     - ``uninterpolated``: the mean of :math:`P` at each positive, :math:`\sum_s (R_s - R_{s-1})
-      P_s`; scikit-learn's, and what nearly all multi-label papers report;
-    - ``voc2010``: the area under the envelope :math:`\max_{R(s') \ge R} P(s')`, as the devkits
-      of PASCAL VOC 2010 to 2012 compute it;
-    - ``voc2007``: the mean of that envelope at the recalls 0, 0.1, …, 1, as the devkits up to
-      2009 compute it (Everingham et al., IJCV 2010, equations 1 and 2).
+      P_s`, as in scikit-learn and nearly all multi-label papers;
+    - ``voc2010``: the area under the envelope :math:`\max_{R(s') \ge R} P(s')`, as in the devkits
+      of PASCAL VOC 2010 to 2012;
+    - ``voc2007``: the mean of that envelope at the recalls 0, 0.1, …, 1, as in the devkits up to
+      2009 (Everingham et al., IJCV 2010, equations 1 and 2).
 
     Args:
-        scores: ``(N, L)``; only their order within a label matters. Pass logits: float32
-            probabilities of sure predictions tie at 1.
-        targets: ``(N, L)`` of 1, 0, and -1 for unknown, which counts neither way.
+        scores: ``(N, L)``; only their order within a label matters. Pass logits, as float32
+            probabilities of confident predictions tie at 1.
+        targets: ``(N, L)`` of 1, 0, and -1 for unknown, which is ignored.
         protocol: ``"uninterpolated"``, ``"voc2007"`` or ``"voc2010"``.
         labels: The L names, for error messages.
 
     Returns:
-        float64 ``(L,)`` in (0, 1]; NaN for a label without a positive, which has no AP. It is 1 for
-        a label without a known absence, which tells nothing: see :func:`mean_average_precision`.
+        float64 ``(L,)`` in (0, 1]; NaN for labels without positives, whose AP is undefined. It is 1
+        for labels without a known absence, whatever the scores: see
+        :func:`mean_average_precision`.
 
     Raises:
-        InputError: If shapes differ, a score is NaN, a target is none of 1, 0, -1, or there is
+        InputError: If shapes differ, a score is NaN, a target is not 1, 0 or -1, or there is
             no such protocol.
 
     Example:
@@ -95,7 +96,7 @@ def average_precision(
     step = max(1, _CELLS // max(images, 1))
     for start in range(0, label_count, step):
         chunk = slice(start, start + step)
-        # copies with a label's cells side by side, which every step below reads in order
+        # copies that make a label's cells contiguous, the order in which every step reads them
         rows = score[:, chunk].T.clone(memory_format=torch.contiguous_format)
         marks = target[:, chunk].T.contiguous()
         for alike in _alike((marks == 1).sum(1)):
@@ -105,7 +106,7 @@ def average_precision(
 
 
 def _alike(count: Tensor) -> list[Tensor]:
-    """Groups rows whose numbers of positives differ little: they are padded to the largest."""
+    """Groups rows with similar numbers of positives, as rows are padded to the largest number."""
     groups: list[list[int]] = []
     most = -1
     values = count.tolist()
@@ -121,7 +122,7 @@ def _precision_at_positives(score: Tensor, target: Tensor) -> tuple[Tensor, Tens
     """Computes precision and hits at the threshold of each positive, ascending by score.
 
     Args:
-        score: ``(C, N)``, a row per label; overwritten.
+        score: ``(C, N)``, one row per label; overwritten.
         target: ``(C, N)`` of 1, 0, -1.
 
     Returns:
@@ -131,11 +132,11 @@ def _precision_at_positives(score: Tensor, target: Tensor) -> tuple[Tensor, Tens
     known = target != -1
     positive = target == 1
     count = positive.count_nonzero(1)  # (C,)
-    width = max(1, int(count.max()))  # at least one column, if only of padding
+    width = max(1, int(count.max()))  # at least one column, possibly padding
     positives = _positives(score, positive, count, width)
     ranked = _ranked(score, known, positives, count)
     index = torch.arange(width, device=score.device)
-    # a positive's hits reach down to the first that ties with it; padding ties with -inf
+    # a positive's hits include all positives that tie with it; padding ties with -inf
     first = torch.where(positives[:, 1:] != positives[:, :-1], index[1:], 0).cummax(1).values
     hits = width - torch.cat([first.new_zeros(len(first), 1), first], 1)
     hits = torch.minimum(hits, count[:, None])
@@ -145,7 +146,7 @@ def _precision_at_positives(score: Tensor, target: Tensor) -> tuple[Tensor, Tens
 
 
 def _positives(score: Tensor, positive: Tensor, count: Tensor, width: int) -> Tensor:
-    """The scores of positives, ascending, padded with -inf in front, ``(C, width)``."""
+    """Returns the scores of positives, ascending, padded with -inf in front, ``(C, width)``."""
     found = score.new_full((len(score), width), -math.inf)
     if score.device.type == "cpu" and score.shape[1] >= _LONG_ROW:
         for label, have in enumerate(count.tolist()):
@@ -167,10 +168,10 @@ def _ranked(score: Tensor, known: Tensor, positives: Tensor, count: Tensor) -> T
         score: ``(C, N)``; overwritten.
         known: bool ``(C, N)``.
         positives: ``(C, P)``, ascending, padded in front.
-        count: int64 ``(C,)``: how many of a row of ``positives`` are no padding.
+        count: int64 ``(C,)``: number of entries per row of ``positives`` that are not padding.
 
     Returns:
-        int64 ``(C, P)``; anything at the padding.
+        int64 ``(C, P)``; undefined at the padding.
     """
     every_known = known.count_nonzero(1)  # (C,)
     width = positives.shape[1]
@@ -189,15 +190,15 @@ def _ranked(score: Tensor, known: Tensor, positives: Tensor, count: Tensor) -> T
         rows = score if len(left) == len(score) else score[left]
         everything = _sorted(rows.masked_fill_(~known[left], -math.inf))
         reached = score.shape[1] - torch.searchsorted(everything, positives[left])
-        # -inf reaches unknown cells too, hence the bound
+        # -inf counts unknown cells too, hence the bound
         ranked[left] = torch.minimum(reached, every_known[left, None])
     return ranked
 
 
 def _sorted(rows: Tensor) -> Tensor:
-    """Sorts each row, ascending; only the values are needed, never where they came from."""
+    """Sorts each row, ascending; positions are not needed."""
     if rows.device.type == "cpu":
-        # torch sorts positions along; NumPy sorts values alone, vectorised, in a third of the time
+        # torch also sorts positions; NumPy sorts values only, vectorised, in a third of the time
         rows.numpy().sort(axis=1)
         return rows
     return rows.sort(1).values.contiguous()
@@ -205,16 +206,16 @@ def _sorted(rows: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class MeanAPResult:
-    """Mean average precision, with what it is a mean of.
+    """Mean average precision, and which labels it averages.
 
     Attributes:
-        value: The mean over labels with a positive and a known absence, 0 to 1; NaN if there is
-            none.
-        per_label: float64 ``(L,)``, NaN for a label that is left out.
-        left_out: Labels without a positive, which are not in the mean; names, or positions as text
-            when no names were given.
+        value: The mean over labels with a positive and a known absence, 0 to 1; NaN if there is no
+            such label.
+        per_label: float64 ``(L,)``, NaN for excluded labels.
+        left_out: Labels without positives, excluded from the mean: names, or positions as text if
+            no names were given.
         protocol: ``"uninterpolated"``, ``"voc2007"`` or ``"voc2010"``.
-        never_absent: Labels with a positive and without a known absence, not in the mean either.
+        never_absent: Labels with a positive and without a known absence, excluded as well.
     """
 
     value: float
@@ -240,16 +241,16 @@ def mean_average_precision(
     *,
     labels: Sequence[str] | None = None,
 ) -> MeanAPResult:
-    """Averages :func:`average_precision` over the labels that have a positive.
+    """Averages :func:`average_precision` over the labels with positives.
 
-    A label that is never known to be absent has an average precision of 1 whatever the scores are,
-    and is left out too.
+    Labels that are never known to be absent are excluded too: their average precision is 1 for all
+    scores.
 
     Args:
-        scores: ``(N, L)``, logits for preference.
+        scores: ``(N, L)``, preferably logits.
         targets: ``(N, L)`` of 1, 0, -1.
         protocol: ``"uninterpolated"``, ``"voc2007"`` or ``"voc2010"``.
-        labels: The L names, to list those left out by name.
+        labels: The L names, to list excluded labels by name.
 
     Raises:
         InputError: As :func:`average_precision`.

@@ -1,7 +1,7 @@
-"""What training makes of unknown targets: leave them out, fill them in, or complete them.
+"""Treatments of unknown targets in training: ignore them, fill them in, or complete them.
 
-:data:`UNKNOWN` names the treatments. A treatment is made of the training targets, gives the targets
-to train on *now*, and may learn from the model's logits as training goes on::
+:data:`UNKNOWN` lists the treatments. A treatment is created from the training targets, provides the
+targets to train on *now*, and may update them from the model's logits during training::
 
     >>> import torch
     >>> from gatlabel.graph import LabelGraph
@@ -12,10 +12,10 @@ to train on *now*, and may learn from the model's logits as training goes on::
     >>> completion = make_completion("complete", torch.cat([known, hidden]), graph)
     >>> completion.targets[-4:, 1]  # during the warm-up the knife stays unknown
     tensor([-1., -1., -1., -1.])
-    >>> logits = torch.zeros(24, 2)  # the images say little
+    >>> logits = torch.zeros(24, 2)  # uninformative images
     >>> logits[-4, 1] = 0.1
     >>> completion.update(logits, progress=0.5)
-    >>> completion.targets[-4:, 1] > 0.9  # the likeliest of those beside a fork
+    >>> completion.targets[-4:, 1] > 0.9  # the likeliest of the images with a fork
     tensor([ True, False, False, False])
 """
 
@@ -29,8 +29,18 @@ if TYPE_CHECKING:
     from gatlabel.missing.base import Completion
     from gatlabel.missing.complete import Complete
     from gatlabel.missing.constant import Ignore, Negative, Prior
+    from gatlabel.missing.pseudo import Pseudo
     from gatlabel.missing.treatments import UNKNOWN, make_completion
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
-__all__ = ["UNKNOWN", "Complete", "Completion", "Ignore", "Negative", "Prior", "make_completion"]
+__all__ = [
+    "UNKNOWN",
+    "Complete",
+    "Completion",
+    "Ignore",
+    "Negative",
+    "Prior",
+    "Pseudo",
+    "make_completion",
+]

@@ -1,4 +1,4 @@
-"""What every treatment of unknown targets is to the training loop."""
+"""The interface between treatments of unknown targets and the training loop."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Completion:
 
     Attributes:
         known: bool ``(N, L)``: which targets are known from the start.
-        targets: float32 ``(N, L)``, on the CPU: what to train on now; -1 is left out of the loss.
+        targets: float32 ``(N, L)``, on the CPU: what to train on now; -1 is excluded from the loss.
 
     Raises:
-        InputError: If the targets do not follow the convention or do not fit the graph.
+        InputError: If the targets do not follow the convention or do not match the graph.
     """
 
     def __init__(self, targets: Targets | Tensor, graph: LabelGraph | None = None) -> None:
@@ -39,18 +39,18 @@ class Completion:
         self.targets = given
 
     def mixing_matrix(self) -> Tensor | None:
-        """Returns the prior that the classifiers should have from which beliefs come.
+        """Returns the prior covariance factor for classifiers that provide the estimates.
 
-        float64 ``(L, L)`` where the graph says that labels are alike
-        (:meth:`LinearInit.mixing_matrix`), else ``None``.
+        float64 ``(L, L)`` on a graph of similarity (:meth:`LinearInit.mixing_matrix`), otherwise
+        ``None``.
         """
         return None
 
     def update(self, logits: Tensor, progress: float) -> None:
-        """Takes what the model says now; called after an epoch, or every few steps.
+        """Updates the targets from the model's logits; called every epoch or every few steps.
 
         Args:
-            logits: ``(N, L)`` of all training images; NaN where an image was not seen.
+            logits: ``(N, L)`` of all training images; NaN for images without logits.
             progress: Share of training that is done, 0 to 1.
 
         Raises:
@@ -59,26 +59,26 @@ class Completion:
         if logits.shape != self.targets.shape:
             raise InputError(
                 f"logits have shape {tuple(logits.shape)}, the targets "
-                f"{tuple(self.targets.shape)}: one row for every training image"
+                f"{tuple(self.targets.shape)}: expected one row per training image"
             )
 
-    def beliefs(self, logits: Tensor) -> Tensor:
-        """Returns what is believed of every entry, whether or not it is trained on.
+    def estimates(self, logits: Tensor) -> Tensor:
+        """Returns an estimate of every entry, whether or not it is used as a target.
 
         Args:
-            logits: As :meth:`update` takes them.
+            logits: As for :meth:`update`.
 
         Returns:
-            float32 ``(N, L)`` in [0, 1]; known entries as they are, -1 where nothing is believed.
+            float32 ``(N, L)`` in [0, 1]; known entries unchanged, -1 where there is no estimate.
         """
         return self.targets
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what a checkpoint must hold to go on alike: tensors only."""
+        """Returns what a checkpoint needs to resume exactly: tensors only."""
         return {"targets": self.targets.clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up the state of a checkpoint.
+        """Restores the state from a checkpoint.
 
         Raises:
             InputError: If it belongs to other targets.
@@ -87,8 +87,8 @@ class Completion:
         same = saved.shape == self.targets.shape
         if not same or not torch.equal(saved[self.known], self.targets[self.known]):
             raise InputError(
-                "the checkpoint completes other targets than these: the data or the hidden "
-                "labels have changed since the run began; train anew"
+                "the checkpoint belongs to other targets: the data or the masked labels have "
+                "changed since the run began; train from scratch"
             )
         self.targets = saved.clone()
 
@@ -96,16 +96,16 @@ class Completion:
 def label_rates(targets: Tensor, known: Tensor, weight: float = 1.0) -> Tensor:
     """Estimates how frequent each label is among its known entries.
 
-    The estimate is drawn to the rate over all labels as if ``weight`` more entries were known,
-    so that a label with no known entry has that rate and none has 0 or 1.
+    The estimate is shrunk towards the rate over all labels, as if ``weight`` more entries were
+    known. A label without known entries gets that rate, and no label gets 0 or 1.
 
     Args:
         targets: ``(N, L)``.
         known: bool ``(N, L)``.
-        weight: See above.
+        weight: Number of pseudo-entries.
 
     Returns:
-        ``(L,)``, in [0, 1]; 0 or 1 only where all known entries of all labels are.
+        ``(L,)``, in [0, 1]; 0 or 1 only if all known entries of all labels are.
     """
     present = torch.where(known, targets, 0.0).sum(0)
     count = known.sum(0)

@@ -1,4 +1,4 @@
-"""Completion: unknown labels that image and label graph together find present become present."""
+"""Completion: unknown labels become targets if image and label graph indicate their presence."""
 
 from __future__ import annotations
 
@@ -16,54 +16,55 @@ from gatlabel.nn.heads.shared_classifier import (
 )
 from gatlabel.targets import Targets
 
-LEAST_RATE = 1e-6  # keeps log-odds finite where no label is ever present, or every one always is
+LEAST_RATE = 1e-6  # keeps log-odds finite if labels are never or always present
 
 
 class Complete(Completion):
-    r"""Turns unknown targets present where the image and the known labels say so.
+    r"""Sets unknown targets to present if the image and the known labels indicate it.
 
-    What is believed of an unknown entry is the E-step of a conditional random field over the
-    labels of an image: the model's logit, which knows the image, plus what the known labels of
-    the image add over the edges of the label graph,
+    The estimate of an unknown entry is the E-step of a conditional random field over the labels of
+    an image. It adds to the model's logit, computed from the image, the evidence of the known
+    labels along the edges of the label graph:
 
     .. math:: \operatorname{logit} q_{ni} = z_{ni} + \sum_{j \to i,\; j \text{ known}}
               w_{ij} (y_{nj} - \pi_j),
 
-    with the label frequencies pi among the known entries and the weights w fitted once to them
-    (:func:`~gatlabel.missing.evidence.neighbour_weights`). In the M-step, an entry with
-    ``q > threshold`` is trained on with the target ``sigmoid(sharpness * logit q)``, and all others
-    stay unknown: the likely presences are few and tell much, the rest is many and tells little.
+    with the label frequencies pi among the known entries. The weights w are fitted once to the
+    known entries (:func:`~gatlabel.missing.evidence.neighbour_weights`). In the M-step, entries
+    with ``q > threshold`` get the target ``sigmoid(sharpness * logit q)``, and all others stay
+    unknown: likely presences are few and informative, the remaining entries many and uninformative.
 
-    A few wrong presences teach the model to find more of them, so there is a bound: of label i at
-    most ``share * π_i * #unknown`` entries are filled in, the most believed ones. Until ``warmup``
-    nothing is, for then the logits are no judgement; afterwards every update decides anew.
+    Wrong presences teach the model to find more wrong ones, so their number is bounded: at most
+    ``share * π_i * #unknown`` entries of label i are filled in, those with the highest estimates.
+    No entry is filled in before ``warmup``, when logits are still unreliable; afterwards every
+    update decides again.
 
-    Without edges this is self-training by the image alone. With every label known it is
+    Without edges this is self-training on the image alone. With all labels known it equals
     ``ignore``.
 
-    On a graph of **kin** (``graph.relation``) edges also say whose classifiers are alike: a linear
-    classifier that is found from these targets, and its beliefs, then have the prior
+    On a graph of **similarity** (``graph.relation``), edges also indicate which classifiers are
+    alike. A linear classifier fitted to these targets, and its estimates, then use the prior
     :meth:`mixing_matrix` (:func:`~gatlabel.baselines.ridge.ridge_start`).
 
-    **Only presences known** (single positive labels): where no entry is known to be absent, nothing
-    says how frequent a label is, and ignoring the unknown entries makes every label true of every
-    image. Then the labels are assumed to be ``positives`` an image in the mean, divided among
-    them as the known ones are; that frequency (0.5 at most) is the target of unknown entries from
-    the start, and those found present later are raised above it.
+    **Only presences known** (single positive labels): if no entry is known to be absent, label
+    frequencies are undetermined, and ignoring unknown entries would make every label present
+    everywhere. An image is then assumed to have ``positives`` labels on average, divided among the
+    labels like the known ones. That frequency (at most 0.5) is the initial target of unknown
+    entries; entries found present later are raised above it.
 
     Args:
         targets: See :class:`Completion`.
-        graph: Whose edges lend evidence; without one, the image decides alone.
+        graph: The graph whose edges contribute evidence; without one, only the image is used.
         warmup: Share of training before anything is filled in, at least 0 and below 1.
-        share: How many entries are filled in at most, relative to the number one expects to be
-            present, above 0 and at most 1.
-        threshold: What a belief must exceed, at least 0.5 and below 1.
-        sharpness: Factor on the log-odds of a belief that is trained on, at least 1.
-        shrinkage: Of the weights w, above 0; see :func:`neighbour_weights`.
-        neighbours: In-neighbours a label uses at most, at least 1.
-        positives: Labels that an image has in the mean, where only presences are known: above 0.
-        similarity_weight: Share of similar labels in a classifier, on a graph of similarity: at
-            least 0 and below 1; less for labels with known presences
+        share: Maximum number of entries filled in, relative to the expected number of presences;
+            above 0 and at most 1.
+        threshold: Lower bound of the estimate for filling in, at least 0.5 and below 1.
+        sharpness: Factor on the log-odds of an estimate used as a target, at least 1.
+        shrinkage: Shrinkage of the weights w, above 0; see :func:`neighbour_weights`.
+        neighbours: Maximum number of in-neighbours per label, at least 1.
+        positives: Mean number of labels per image if only presences are known; above 0.
+        similarity_weight: Weight of similar labels in a classifier on a graph of similarity: at
+            least 0 and below 1; smaller for labels with known presences
             (:func:`weights_by_presences`).
 
     Raises:
@@ -107,7 +108,9 @@ class Complete(Completion):
         self.only_present = bool(self.known.any()) and bool((self.targets[self.known] == 1).all())
         if self.only_present and not bool(self.known.all()):
             self.rates = _assumed_rates(self.known, positives)
-            self.evidence = torch.zeros_like(self.targets)  # no absence, so no association either
+            self.evidence = torch.zeros_like(
+                self.targets
+            )  # association cannot be estimated without absences
             self.targets = torch.where(self.known, self.targets, self.rates)
         else:
             rates = label_rates(self.targets, self.known)
@@ -142,21 +145,21 @@ class Complete(Completion):
         return neighbour_evidence(values, edges, weights)
 
     def log_odds(self, logits: Tensor | None = None) -> Tensor:
-        """Image and graph together, as log-odds.
+        """Combines image and graph, as log-odds.
 
         Args:
-            logits: The model's ``(N, L)``; left out, a label's frequency stands for the image.
+            logits: The model's ``(N, L)``; by default the labels' frequencies replace the image.
 
         Returns:
-            float32 ``(N, L)``, on the CPU; of known entries too, though nothing uses them.
+            float32 ``(N, L)``, on the CPU; values of known entries are not used.
         """
         image = torch.logit(self.rates) if logits is None else logits.detach().cpu().float()
         return image + self.evidence
 
     def update(self, logits: Tensor, progress: float) -> None:
-        """Decides anew which unknown entries are present; see :meth:`Completion.update`.
+        """Decides which unknown entries are present; see :meth:`Completion.update`.
 
-        Entries of images that were not seen (NaN) keep their targets.
+        Entries of images without logits (NaN) keep their targets.
         """
         super().update(logits, progress)
         if progress < self.warmup or not len(logits):
@@ -170,23 +173,23 @@ class Complete(Completion):
         now = torch.where(found, torch.sigmoid(self.sharpness * belief), self._unfilled)
         self.targets = torch.where(seen, now, self.targets)
 
-    def beliefs(self, logits: Tensor) -> Tensor:
-        """Returns ``q`` of unknown entries; see :meth:`Completion.beliefs`.
+    def estimates(self, logits: Tensor) -> Tensor:
+        """Returns ``q`` of unknown entries; see :meth:`Completion.estimates`.
 
-        Of images that were not seen (NaN) what is trained on.
+        For images without logits (NaN) it returns the current targets.
         """
         belief = self.log_odds(logits)
         fixed = self.known | belief.isnan()
         return torch.where(fixed, self.targets, belief.sigmoid())
 
     def _least(self, judged: Tensor) -> Tensor:
-        """What the belief of each label must exceed, so that not too many do: ``(L,)``."""
+        """Returns the lower bound of each label's estimates that limits their number: ``(L,)``."""
         expected = self.rates * (judged > -torch.inf).sum(0)
         most = (self.share * expected).round().long().clamp(max=len(judged) - 1)
         return judged.sort(0, descending=True).values.gather(0, most[None])[0]
 
 
 def _assumed_rates(known: Tensor, positives: float) -> Tensor:
-    """Divides the assumed number of labels an image as the known ones are: ``(L,)``."""
+    """Divides the assumed number of labels per image in proportion to the known ones: ``(L,)``."""
     count = known.sum(0).float()
     return (positives * count / count.sum()).clamp(LEAST_RATE, 0.5)

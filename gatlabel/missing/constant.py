@@ -1,4 +1,4 @@
-"""Treatments that decide once and do not look at the model."""
+"""Treatments that set the targets once, independent of the model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gatlabel.targets import Targets
 
 
 class Ignore(Completion):
-    """Unknown targets stay unknown: no loss, no gradient."""
+    """Unknown targets stay unknown: they have no loss and no gradient."""
 
 
 class Negative(Completion):
-    """Unknown targets count as absent: right where labels are missing because they are absent.
+    """Unknown targets count as absent: right if labels are missing because they are absent.
 
     Args:
         targets: See :class:`Completion`.

@@ -1,4 +1,4 @@
-"""What the known labels of an image say about its unknown ones, along the edges of the graph."""
+"""Evidence of the known labels of an image about its unknown ones, along the edges of the graph."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gatlabel.graph import LabelGraph
 
-STEPS = 30  # Newton needs about five
+STEPS = 30  # Newton's method needs about five
 TOLERANCE = 1e-6
 
 
@@ -23,27 +23,28 @@ def neighbour_weights(
 ) -> tuple[Tensor, Tensor]:
     r"""Fits how much each in-neighbour shifts the log-odds of a label.
 
-    For every label i a logistic regression over the images n in which it is known,
+    One logistic regression per label i over the images n in which it is known:
 
     .. math:: \operatorname{logit} P(y_{ni} = 1) = \operatorname{logit} \pi_i + b_i
               + \sum_{j \to i} w_{ij} v_{nj},
 
-    with a normal prior of variance ``1 / shrinkage`` on every w and b: the pseudo-likelihood of an
-    Ising model restricted to the graph (Besag 1975; Ravikumar, Wainwright and Lafferty 2010, with
-    the l2 penalty instead of l1). A pair that is seldom known together so gets little weight.
+    with a normal prior of variance ``1 / shrinkage`` on every w and b. This is the
+    pseudo-likelihood of an Ising model restricted to the graph (Besag 1975; Ravikumar, Wainwright
+    and Lafferty 2010, with an l2 penalty instead of l1). Pairs that are seldom known together get
+    little weight.
 
     Args:
         values: v, ``(N, L)``: target minus rate where known, 0 where unknown.
-        targets: y, ``(N, L)``, read where known; soft targets count in part.
+        targets: y, ``(N, L)``, used where known; soft targets count fractionally.
         known: bool ``(N, L)``.
         rates: The label frequencies pi, ``(L,)``, inside (0, 1).
-        graph: Which labels lend to which; the weights of its edges are not used.
+        graph: The label graph; the weights of its edges are not used.
         shrinkage: Above 0.
-        neighbours: A label with more in-neighbours takes so many of them, those whose score
-            statistic (the slope of the likelihood at 0 over its standard error) is largest.
+        neighbours: Maximum number of in-neighbours per label; those with the largest score
+            statistic (the slope of the likelihood at 0 over its standard error) are used.
 
     Returns:
-        Edges int64 ``(2, E')``, sources above targets, and their weights float32 ``(E',)``.
+        Edges int64 ``(2, E')``, row 0 sources, row 1 targets, and their weights float32 ``(E',)``.
     """
     sources, targets_of = graph.edge_index[:, graph.edge_index[0] != graph.edge_index[1]]
     base = torch.logit(rates.double())
@@ -65,11 +66,11 @@ def neighbour_weights(
 
 
 def neighbour_evidence(values: Tensor, edges: Tensor, weights: Tensor) -> Tensor:
-    """Sums what the neighbours say: ``g[n, i] = Σ_{j -> i} w_ij v[n, j]``, in log-odds.
+    """Sums the evidence of the neighbours: ``g[n, i] = Σ_{j -> i} w_ij v[n, j]``, in log-odds.
 
     Args:
-        values: ``(N, L)``, 0 where a neighbour is unknown: it then says nothing.
-        edges: int64 ``(2, E)``, sources above targets.
+        values: ``(N, L)``, 0 where a neighbour is unknown and contributes nothing.
+        edges: int64 ``(2, E)``, row 0 sources, row 1 targets.
         weights: ``(E,)``.
 
     Returns:
@@ -83,7 +84,7 @@ def neighbour_evidence(values: Tensor, edges: Tensor, weights: Tensor) -> Tensor
 
 
 def _logistic(inputs: Tensor, targets: Tensor, base: Tensor, shrinkage: float) -> Tensor:
-    """Newton's method for ridge logistic regression; returns the K slopes, without b."""
+    """Fits a ridge logistic regression by Newton's method; returns the K slopes, without b."""
     design = torch.cat([inputs, torch.ones(len(inputs), 1, dtype=inputs.dtype)], 1)
     weight = torch.zeros(design.shape[1], dtype=inputs.dtype)
     penalty = shrinkage * torch.eye(len(weight), dtype=inputs.dtype)
@@ -92,7 +93,7 @@ def _logistic(inputs: Tensor, targets: Tensor, base: Tensor, shrinkage: float) -
         slope = design.T @ (targets - chance) - shrinkage * weight
         curvature = design.T @ (design * (chance * (1 - chance))[:, None]) + penalty
         step: Tensor = torch.linalg.solve(curvature, slope)
-        # the curvature of the likelihood falls off to both sides, so a long step may overshoot
+        # the curvature of the likelihood decreases on both sides, so long steps may overshoot
         step = step * (2.0 / step.abs().max().clamp(min=2.0))
         weight = weight + step
         if float(step.abs().max()) < TOLERANCE:

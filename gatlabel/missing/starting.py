@@ -1,4 +1,4 @@
-"""A linear classifier in closed form where targets are unknown and completed."""
+"""Closed-form initialisation of a linear classifier with unknown targets that are completed."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from torch import Tensor
 from gatlabel.baselines.ridge import LinearStart
 from gatlabel.missing.base import Completion
 
-#: Finds classifiers, given targets ``(N, L)`` and how labels share (``None`` for not at all).
+#: Fits classifiers to targets ``(N, L)`` with a mixing matrix (``None`` for no sharing).
 Starter = Callable[[Tensor, Tensor | None], LinearStart]
 
 
 def completed_start(
     start: Starter, completion: Completion, features: Tensor, sharing: Tensor | None = None
 ) -> LinearStart:
-    """Finds a linear classifier with what is believed of unknown targets in their place.
+    """Fits a linear classifier to targets in which estimates replace the unknown entries.
 
-    The first is learned from the known targets. What it and the label graph believe of the unknown
-    ones, as probabilities, completes the targets that the second is learned from. The result lies
-    between them, the nearer to the second the more of a label is unknown: by the square root of
-    that share.
+    A first classifier is fitted to the known targets. Its estimates, combined with the label graph
+    as probabilities, complete the targets to which the second classifier is fitted. The result
+    interpolates between the two, with the square root of the label's unknown share as the weight of
+    the second.
 
     Args:
-        start: Finds classifiers.
-        completion: Has the targets, and what the graph says.
+        start: Fits classifiers.
+        completion: Provides the targets and the evidence of the graph.
         features: ``(N, D)`` of the training images, in the units of the classifiers.
-        sharing: How labels share classifiers; ``None`` for not at all.
+        sharing: The mixing matrix of classifiers, or ``None`` for no sharing.
     """
     first = start(completion.targets, sharing)
     unknown = (~completion.known).float().mean(0).sqrt()
     if not unknown.any():
         return first
     logits = features @ first.weight.T + first.bias
-    second = start(completion.beliefs(logits), sharing)
+    second = start(completion.estimates(logits), sharing)
     weight = torch.lerp(first.weight, second.weight, unknown[:, None])
     bias = torch.lerp(first.bias, second.bias, unknown)
     return LinearStart(weight, bias, second.penalty, first.error)

@@ -1,8 +1,8 @@
-"""Graph-attention layers and heads: the label embeddings *are* the classifiers.
+"""Graph-attention layers and heads that compute classifiers from label embeddings.
 
-Any network that ends in ``nn.Linear`` takes a head in its place. The example builds a label graph
-from three images' targets, puts a graph-attention head where a linear layer stood, and folds it
-into a linear layer again once it is trained:
+A head replaces the final ``nn.Linear`` of any network. The example builds a label graph from the
+targets of three images, creates a graph-attention head and, after training, folds it into a linear
+layer with the same logits:
 
     >>> import torch
     >>> from gatlabel.graph import Cooccurrence
@@ -15,7 +15,7 @@ into a linear layer again once it is trained:
     >>> type(head.fold())
     <class 'torch.nn.modules.linear.Linear'>
 
-Importing this module loads torch and nothing heavier.
+Importing this module loads no package heavier than torch.
 """
 
 from __future__ import annotations

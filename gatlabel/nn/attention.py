@@ -1,9 +1,9 @@
 """The attention layer (AL): how much each label attends to each of its in-neighbours.
 
-A graph-attention layer has two halves, and the code keeps them apart: the *graph-convolution
-layer* (GCL, ``convolution.py``) carries node vectors along the edges, the *attention layer*
-(AL, this file) computes the weights it does so with. Edges follow PyG: ``edge_index[0]`` is the
-source ``j``, ``edge_index[1]`` the target ``i``; weights are normalised over the in-edges of ``i``.
+A graph-attention layer has two parts, which the code separates. The *attention layer* (AL, this
+file) computes one weight per edge. The *graph-convolution layer* (GCL, ``convolution.py``) sums
+node vectors along the edges with these weights. Edges follow PyG: ``edge_index[0]`` is the source
+``j``, ``edge_index[1]`` the target ``i``. Weights are normalised over the in-edges of ``i``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gatlabel.nn.kernels import Adjacency, attend, scatter_softmax, weighted_sum
 
 
 def with_self_loops(edge_index: Tensor, nodes: int) -> Tensor:
-    """Removes self-loops and appends one for every node, in node order, as PyG does.
+    """Removes self-loops and appends one per node, in node order, as PyG does.
 
     Args:
         edge_index: int64 ``(2, E)``.
@@ -28,11 +28,11 @@ def with_self_loops(edge_index: Tensor, nodes: int) -> Tensor:
 
 
 class AdditiveAttention(nn.Module):
-    r"""GAT's attention layer on given node vectors, with an optional prior from the edge weights.
+    r"""GAT's attention layer with an optional prior from the edge weights.
 
     ``e_h(i,j) = LeakyReLU(a_h·x_j + b_h·x_i) + λ_h · prior(j→i)``,
     ``α_h(i,j) = softmax_j e_h(i,j)`` (Veličković et al., *Graph Attention Networks*, ICLR 2018,
-    arXiv:1710.10903, eq. 1-3; the prior is ours).
+    arXiv:1710.10903, eq. 1-3; the prior is an addition of this package).
 
     Args:
         in_features: Width F of the node vectors.
@@ -67,17 +67,17 @@ class AdditiveAttention(nn.Module):
         values: Tensor,
         dropout: float = 0.0,
     ) -> Tensor:
-        """Attends and sums at once: ``out[h, i] = Σ_j α_h(i,j) values[h, j]``.
+        """Computes the attention and the weighted sum: ``out[h, i] = Σ_j α_h(i,j) values[h, j]``.
 
         Args:
             x: ``(L, F)``.
             adjacency: The graph.
-            prior: ``(E,)``, in the order of the edges that ``adjacency`` was made from.
+            prior: ``(E,)``, in the order of the ``edge_index`` that ``adjacency`` was built from.
             values: ``(H, L, C)``.
             dropout: Probability of dropping a weight.
 
         Returns:
-            ``(H, L, C)``; zero for a label without an in-edge.
+            ``(H, L, C)``; zero for labels without in-edges.
         """
         return attend(
             adjacency,
@@ -92,17 +92,17 @@ class AdditiveAttention(nn.Module):
 
 
 class DynamicAttention(nn.Module):
-    r"""GATv2's attention layer on given node vectors, with an optional prior from edge weights.
+    r"""GATv2's attention layer with an optional prior from the edge weights.
 
     ``e_h(i,j) = a_h · LeakyReLU(S_h x_j + T_h x_i) + λ_h · prior(j→i)``, softmax over ``j``
     (Brody et al., *How Attentive are Graph Attention Networks?*, ICLR 2022, arXiv:2105.14491,
-    eq. 7: the nonlinearity comes before ``a``, so that the ranking of neighbours may differ
-    from target to target; the prior is ours).
+    eq. 7: the nonlinearity comes before ``a``, so the ranking of neighbours can differ between
+    targets; the prior is an addition of this package).
 
     Args:
         in_features: Width F of the node vectors.
         heads: Number of attention heads H.
-        width: Width of the hidden score vector of one head.
+        width: Width of the hidden score vector per head.
         negative_slope: Slope of the LeakyReLU below zero.
 
     Shapes:
@@ -137,7 +137,7 @@ class DynamicAttention(nn.Module):
         values: Tensor,
         dropout: float = 0.0,
     ) -> Tensor:
-        """Attends and sums, as :meth:`AdditiveAttention.combine`; the weights are formed."""
+        """Computes the same as :meth:`AdditiveAttention.combine`, with explicit weights."""
         edges = torch.stack(adjacency.sorted_edges())
         weights = self(x, edges, adjacency.in_order(prior))
         return weighted_sum(adjacency, F.dropout(weights, dropout), values)

@@ -1,9 +1,9 @@
-"""Tensors that follow from a module's arguments: not learned, not saved, and never lost.
+"""Constant buffers of modules: computed from their arguments, neither learned nor saved.
 
-The edges of a graph or the weights of a loss are buffers, so that they move with their module,
-and no part of the state, so that a checkpoint need not repeat them. But torch gives buffers new
-memory without their values where it allocates a module late (``to_empty``, after construction on
-the device ``meta``), and nothing in a checkpoint would fill them again.
+The edges of a graph or the weights of a loss are buffers, so that they move with their module.
+They are not in the state dict, as a checkpoint need not repeat them. However, torch allocates
+buffers without values when it materialises a module late (``to_empty`` after construction on the
+device ``meta``), and no checkpoint would fill them again.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from torch import Tensor, nn
 
 
 class HoldsConstants(nn.Module):
-    """A module whose constant tensors survive every way in which torch moves a module.
+    """A module whose constant tensors survive all ways in which torch moves a module.
 
-    The values are kept in the memory of the host as well (the same memory while the module is
-    there), in the precision in which they were set. They are put back after every move, so that
-    ``half()`` and ``float()`` round nothing for good either.
+    A copy of each value is kept in host memory (shared if the module is on the CPU), in the
+    precision in which it was set. Values are restored from it after every move, so that ``half()``
+    followed by ``float()`` does not round them either.
     """
 
     def constant(self, name: str, value: Tensor | None) -> None:
         """Registers a constant; an assignment to the attribute replaces it.
 
         Args:
-            name: Of the attribute.
-            value: On a real device, even where the module is made on ``meta``; or none.
+            name: Name of the attribute.
+            value: The value on a real device, even if the module is on ``meta``; or ``None``.
         """
         self.register_buffer(name, None, persistent=False)
         self.__dict__.setdefault("_kept", {})[name] = None
         setattr(self, name, value)
 
-    def kept(self, name: str) -> Tensor | None:
-        """Returns the value of a constant in host memory; ``None`` if it was never there."""
+    def host_value(self, name: str) -> Tensor | None:
+        """Returns the value of a constant in host memory, or ``None`` if it was never set."""
         value: Tensor | None = self.__dict__["_kept"][name]
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Keeps the value of a constant that is replaced."""
+        """Stores the host copy of a constant that is assigned."""
         super().__setattr__(name, value)
         kept = self.__dict__.get("_kept", {})
         if name in kept:
@@ -49,7 +49,7 @@ class HoldsConstants(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
         for name, buffer in self._real_constants():
-            self._put_back(name, buffer)
+            self._restore(name, buffer)
         return self
 
     def _load_from_state_dict(
@@ -66,7 +66,7 @@ class HoldsConstants(nn.Module):
         )
         if not local_metadata.get("assign_to_params_buffers"):
             return
-        # the module takes the tensors of the state as they are: constants go where those are
+        # with assign=True the module adopts the tensors of the state: move constants likewise
         for key, like in state_dict.items():
             if key.startswith(prefix) and like.is_floating_point() and not like.is_meta:
                 for module in self.modules():
@@ -75,23 +75,23 @@ class HoldsConstants(nn.Module):
                 return
 
     def _follow(self, like: Tensor) -> None:
-        """Brings the constants to the device of a tensor, and floating ones to its dtype."""
+        """Moves the constants to the device of a tensor, floating ones also to its dtype."""
         for name, value in self.__dict__.get("_kept", {}).items():
             if value is not None:
                 dtype = like.dtype if value.is_floating_point() else value.dtype
                 self._buffers[name] = value.to(like.device, dtype)
 
     def _real_constants(self) -> list[tuple[str, Tensor]]:
-        """Constants with memory of their own (not on ``meta``, and not traced)."""
+        """Returns constants with real memory (not on ``meta``, and not traced)."""
         named = ((name, self._buffers[name]) for name in self.__dict__.get("_kept", {}))
         return [(name, b) for name, b in named if type(b) is Tensor and not b.is_meta]
 
-    def _put_back(self, name: str, buffer: Tensor) -> None:
+    def _restore(self, name: str, buffer: Tensor) -> None:
         value = self.__dict__["_kept"][name]
         if value is None or value.shape != buffer.shape:
             return
         with torch.inference_mode(False), torch.no_grad():
-            if buffer.is_inference():  # moved in inference mode: training could not use it
+            if buffer.is_inference():  # moved in inference mode: not usable in training
                 self._buffers[name] = value.to(buffer.device, buffer.dtype, copy=True)
             else:
                 buffer.copy_(value)

@@ -5,26 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Above this share of possible edges a dense (L, L) product beats gathering rows: it reads each
-# value once and runs as one matrix product instead of E scattered additions.
+# Above this share of possible edges, a dense (L, L) product is faster than gathering rows: it reads
+# each value once and runs as one matrix product instead of E scattered additions.
 DENSE_SHARE = 1 / 64
 
 
 def propagate(values: Tensor, weights: Tensor, edge_index: Tensor) -> Tensor:
-    """Weighted sum over in-neighbours, ``out[i, h] = Σ_{j→i} weights[(j→i), h] · values[j, h]``.
+    """Sums over in-neighbours: ``out[i, h] = Σ_{j→i} weights[(j→i), h] · values[j, h]``.
 
     Args:
         values: ``(L, H, C)``, one vector per node and head.
         weights: ``(E, H)``, one weight per edge and head.
-        edge_index: int64 ``(2, E)``, source and target of each edge; an edge may stand twice.
+        edge_index: int64 ``(2, E)``, source and target of each edge; duplicate edges are allowed.
 
     Returns:
-        ``(L, H, C)``; zero for a node without an in-edge.
+        ``(L, H, C)``; zero for nodes without in-edges.
     """
     source, target = edge_index[0], edge_index[1]
     nodes, heads, _ = values.shape
     if source.numel() >= DENSE_SHARE * nodes * nodes:
-        # index_put with accumulation, so that parallel edges add up
+        # index_put with accumulation, so that the weights of duplicate edges add up
         head = torch.arange(heads, device=weights.device)[:, None]
         matrix = weights.new_zeros(heads, nodes, nodes)
         matrix = matrix.index_put((head, target, source), weights.T, accumulate=True)

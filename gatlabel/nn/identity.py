@@ -1,10 +1,10 @@
-"""What a module's tensors mean, kept with them: labels, edges and options that shapes do not show.
+"""Identity of a module's state: labels, edges and options, which tensor shapes do not show.
 
-A state dict holds tensors by name and shape. The weights of a head for other labels, or the same in
-another order, over another graph, or with another option fit it just as well, and give other
-logits. So the state says what it is of, under torch's own key ``_extra_state``: JSON in a uint8
-tensor, which safetensors and ``torch.load(weights_only=True)`` both hold. States without it, of
-earlier versions or made by hand, load as they always did.
+A state dict contains tensors by name and shape. The weights of a head for other labels, for the
+same labels in another order, for another graph or with another option can have the same shapes but
+give other logits. The state therefore stores the module's identity under torch's own key
+``_extra_state``: JSON in a uint8 tensor, which safetensors and ``torch.load(weights_only=True)``
+both support. States without it, from earlier versions or made by hand, load unchecked.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from gatlabel.errors import InputError
 from gatlabel.labels import first_difference
 from gatlabel.values import shown
 
-KEY = "_extra_state"  # torch's, known to whatever handles state dicts
+KEY = "_extra_state"  # torch's key, supported by all code that handles state dicts
 
 Identity = dict[str, Any]
 
 
 class StateMismatchError(InputError, RuntimeError):
-    """A state is not of the module that it is loaded into; torch raises RuntimeErrors there."""
+    """A state belongs to another module; a RuntimeError, as torch raises when loading fails."""
 
 
 class HasIdentity(nn.Module):
-    """A module whose state says what it is of, and is refused elsewhere before anything is loaded.
+    """A module whose state stores its identity; a state of another module is refused.
 
-    To load a state on purpose where it does not belong, take the key out of it.
+    The check precedes any change. To load a state on purpose where it does not belong, remove the
+    key from it.
     """
 
     def identity(self) -> Identity:
-        """Returns, as JSON values, what a state must be of to be this module's.
+        """Returns the properties that a state must share with this module, as JSON values.
 
-        A value of ``None`` is not known and fits any.
+        ``None`` stands for an unknown value and matches any value.
         """
         raise NotImplementedError
 
@@ -48,7 +49,7 @@ class HasIdentity(nn.Module):
         return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Any) -> None:
-        """Does nothing: the identity was compared before the tensors were loaded."""
+        """Does nothing: the identity is compared before the tensors are loaded."""
 
     def _load_from_state_dict(
         self,
@@ -61,7 +62,7 @@ class HasIdentity(nn.Module):
     ) -> None:
         key = prefix + KEY
         if key in state_dict:
-            ours = read_identity(self.get_extra_state(), key)  # as JSON has it
+            ours = read_identity(self.get_extra_state(), key)  # after a round trip through JSON
             refuse_other(read_identity(state_dict[key], key), ours, key)
         super()._load_from_state_dict(
             state_dict,
@@ -76,16 +77,16 @@ class HasIdentity(nn.Module):
 
 
 def read_identity(value: Any, key: str) -> Identity:
-    """Reads what :meth:`HasIdentity.get_extra_state` made.
+    """Decodes the result of :meth:`HasIdentity.get_extra_state`.
 
     Raises:
-        StateMismatchError: If it is something else.
+        StateMismatchError: If the value is not such a result.
     """
-    damaged = f"the state's {key} does not say what the weights are of"
+    damaged = f"the state's {key} is not a valid description of a module"
     if not isinstance(value, Tensor) or value.ndim != 1:
         raise StateMismatchError(damaged)
     try:
-        # a state may have been cast as a whole; bytes are whole numbers in every precision
+        # the whole state may have been cast; byte values are exact in every precision
         found = json.loads(bytes(value.detach().cpu().double().to(torch.uint8).tolist()))
     except (ValueError, RecursionError, RuntimeError) as error:
         raise StateMismatchError(damaged) from error
@@ -95,17 +96,17 @@ def read_identity(value: Any, key: str) -> Identity:
 
 
 def refuse_other(theirs: Identity, ours: Identity, key: str) -> None:
-    """Refuses a state that is of something else.
+    """Refuses a state whose identity differs from the module's.
 
     Args:
-        theirs: What the state is of.
-        ours: What the module is.
-        key: Where the state says so, for the message.
+        theirs: Identity of the state.
+        ours: Identity of the module.
+        key: Key of the identity in the state, for the message.
 
     Raises:
         StateMismatchError: The message names the first difference.
     """
-    hint = f"; to load it all the same, remove {key!r} from the state"
+    hint = f"; to load it anyway, remove {key!r} from the state"
     for name, mine in ours.items():
         other = theirs.get(name)
         if mine is None or other is None or other == mine:
@@ -114,7 +115,7 @@ def refuse_other(theirs: Identity, ours: Identity, key: str) -> None:
             reason = first_difference(other, mine)
             raise StateMismatchError(f"the weights are for other labels: {reason}{hint}")
         if name == "edges":
-            raise StateMismatchError(f"the weights are of a label graph with other edges{hint}")
+            raise StateMismatchError(f"the weights belong to a label graph with other edges{hint}")
         raise StateMismatchError(
-            f"the weights are of a module with {name}={shown(other)}, not {shown(mine)}{hint}"
+            f"the weights belong to a module with {name}={shown(other)}, not {shown(mine)}{hint}"
         )

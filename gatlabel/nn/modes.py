@@ -1,4 +1,4 @@
-"""Evaluation mode for a while."""
+"""Temporary evaluation mode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Puts a module in evaluation mode; afterwards each of its parts has its own mode again."""
+    """Sets a module to evaluation mode; restores the mode of each submodule afterwards."""
     training = [part for part in module.modules() if part.training]
     if training:
         module.eval()

@@ -1,4 +1,4 @@
-"""Names in model files of earlier versions (commit e039254), and what they are called today."""
+"""Names in model files of earlier versions (commit e039254) and their current names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 #: Options of heads in ``model.json``.
 OPTIONS = {"kinship": "similarity_weight", "unseen": "miss_rate"}
-#: Beginnings of the names of tensors in ``model.safetensors``.
+#: Prefixes of the names of tensors in ``model.safetensors``.
 TENSORS = {
     "head.kin.kinship": "head.mixing.strength",
     "head.hearing.": "head.messages.",
@@ -18,12 +18,12 @@ TENSORS = {
 
 
 def current_options(options: Mapping[str, Value]) -> dict[str, Value]:
-    """Returns the options of a head under the names of today."""
+    """Returns the options of a head under their current names."""
     return {OPTIONS.get(name, name): value for name, value in options.items()}
 
 
 def current_tensors(state: Mapping[str, Value]) -> dict[str, Value]:
-    """Returns what a file holds by name of tensor, under the names of today."""
+    """Returns a mapping by tensor name under the current names."""
     return {_current(name): value for name, value in state.items()}
 
 

@@ -1,4 +1,4 @@
-"""The options of heads: what their constructors take, and how a run starts and shrinks them."""
+"""The options of heads: constructor arguments, initialisation and weight decay."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Literal
 
 from gatlabel.errors import InputError
 from gatlabel.options import Options, option
+from gatlabel.signatures import derived
 
-#: Words of the option ``similarity``; any other text is a choice that a run has made.
+#: Values of the option ``similarity``; any other text is a choice computed by a run.
 CHOOSE, NOTHING = "auto", "none"
 _SHARE = r"0\.\d+|\d(?:\.\d+)?e-\d+"
 _NUMBER = r"\d+(?:\.\d+)?(?:e[-+]?\d+)?"
@@ -18,29 +19,29 @@ SIMILARITY_PART = re.compile(rf"(seen|unseen):([a-z]+)=({_SHARE})|map=({_NUMBER}
 
 _WIDEST = 2**16
 _NODE_FEATURES = (
-    "Label vectors: svd (of the counts), names, learned, or a file. names is what the labels' "
-    "names mean (extra names); a file is npz or GloVe text."
+    "Label vectors: svd (of the counts), names, learned, or a file. names embeds the label names "
+    "(extra names); a file is npz or GloVe text."
 )
-_RESIDUAL_DECAY = "Weight decay of the part in which the head leaves the linear classifier."
+_RESIDUAL_DECAY = "Weight decay of the head's deviation from the linear classifier."
 _DROPOUT = "Probability of dropping an attention weight in training."
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadOptions(Options):
-    """A head; which options there are depends on its kind."""
+    """A head. Its options depend on its kind."""
 
     name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearStart(HeadOptions):
-    """A head whose classifiers can start as those of a linear one."""
+    """A head whose classifiers can be initialised as linear ones."""
 
     start: Literal["random", "ridge"] | None = option(
         None,
-        "Where the classifiers start: random, or ridge. ridge is regression on the features of the "
-        "encoder as it is, its penalty chosen by leave-one-out; none leaves the choice to the "
-        "recipe (else random).",
+        "Initialisation of the classifiers: random, or ridge: regression on the features of the "
+        "pretrained encoder, with the penalty chosen by leave-one-out. The default, none, is set "
+        "by the recipe (otherwise random).",
         argument=False, benchmark=False,
     )  # fmt: skip
 
@@ -51,15 +52,15 @@ class SharedClassifiers(LinearStart):
 
     similarity_weight: float | None = option(
         None,
-        "Share that similar labels have in a label's classifier. None takes 0.5 on a graph of "
-        "similarity (knn of vectors that say what labels are), else 0. Labels with many images "
-        "take less.",
+        "Weight of similar labels in a label's classifier; smaller for labels with many images. "
+        "The default, none, is 0.5 on a graph of similarity (such as knn of name vectors), "
+        "otherwise 0.",
         least=0, below=1,
     )  # fmt: skip
     similarity: str | None = option(
         None,
-        "Which labels share classifiers: auto (from the training images) or none. A choice as an "
-        "earlier run's config.yaml has it is repeated; left open, the recipe decides (else none).",
+        "Which labels share classifiers: auto (chosen from the training images), none, or a choice "
+        "from an earlier run's config.yaml. By default set by the recipe (otherwise none).",
         short="similarity", argument=False, benchmark=False,
     )  # fmt: skip
     residual_decay: float = option(
@@ -73,7 +74,7 @@ class SharedClassifiers(LinearStart):
             return
         if text != CHOOSE and not (text and all(map(SIMILARITY_PART.fullmatch, text.split()))):
             raise InputError(
-                f"similarity={text}: expected auto, none, or a choice as config.yaml has it, such "
+                f"similarity={text}: expected auto, none, or a choice from a config.yaml, such "
                 "as seen:names=0.2 unseen:names=0.8"
             )
         if self.start == "random":
@@ -94,7 +95,7 @@ class GAT(SharedClassifiers):
     hidden: int = option(256, "Total width of the inner layer.", least=1, most=_WIDEST)
     heads: int = option(4, "Number of attention heads.", least=1, most=_WIDEST)
     base: Literal["classifiers", "nodes"] = option(
-        "classifiers", "What attention starts from: free classifiers, or label vectors."
+        "classifiers", "Input of the attention: free classifiers, or label vectors (nodes)."
     )
     layers: int = option(2, "nodes: number of graph-attention layers.", least=1, most=1000)
     dropout: float = option(0.0, _DROPOUT, least=0, below=1)
@@ -140,13 +141,13 @@ class PyG(SharedClassifiers):
 
 @dataclass(frozen=True, kw_only=True)
 class Conditioned(HeadOptions):
-    """Messages over the label graph, by what each image shows."""
+    """Messages over the label graph, computed per image."""
 
     name: Literal["conditioned"] = "conditioned"
     hidden: int = option(256, "Total width of the inner layer.", least=1, most=_WIDEST)
     heads: int = option(4, "Number of attention heads.", least=1, most=_WIDEST)
     steps: int = option(
-        2, "How often evidence passes along the edges; 0 sends none.", least=0, most=1000
+        2, "Iterations of message passing along the edges; 0 disables it.", least=0, most=1000
     )
     dropout: float = option(0.0, _DROPOUT, least=0, below=1)
     residual_decay: float = option(
@@ -160,7 +161,9 @@ class CSRA(HeadOptions):
 
     name: Literal["csra"] = "csra"
     heads: int = option(1, "Number of attention heads.", least=1, most=_WIDEST)
-    lam: float = option(0.1, "Weight of the attended score beside the average.", least=0, most=1e9)
+    lam: float = option(
+        0.1, "Weight of the attended score relative to the average.", least=0, most=1e9
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +187,7 @@ class Linear(LinearStart):
     name: Literal["linear"] = "linear"
 
 
-HEADS: dict[str, type[HeadOptions]] = {
+_WRITTEN: dict[str, type[HeadOptions]] = {
     "gat": GAT,
     "gatv2": GATv2,
     "gcn": GCN,
@@ -194,3 +197,7 @@ HEADS: dict[str, type[HeadOptions]] = {
     "query": Query,
     "linear": Linear,
 }
+#: By the names of ``gatlabel/nn/heads/table.py``; the others are what constructors take.
+HEADS: dict[str, type[HeadOptions]] = derived(
+    "gatlabel.nn.heads.table", "HEADS", _WRITTEN, {"LinearInit": LinearStart}, HeadOptions
+)

@@ -1,4 +1,4 @@
-"""Pooling: from a feature map to one vector per image."""
+"""Pooling of feature maps to one vector per image."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from gatlabel.errors import InputError
 
 
 def with_positions(features: Tensor) -> Tensor:
-    """Returns a feature map ``(B, D, h, w)`` as it is.
+    """Returns a feature map ``(B, D, h, w)`` unchanged after a check.
 
     Raises:
-        InputError: If it has no position: no mean, no maximum and no attention is defined then.
+        InputError: If it has no positions: mean, maximum and attention would be undefined.
     """
     if not features.shape[2] or not features.shape[3]:
         raise InputError(
-            f"the feature map {tuple(features.shape)} has no position: the images are too small "
+            f"the feature map {tuple(features.shape)} has no positions: the images are too small "
             "for the encoder; use larger ones"
         )
     return features
 
 
 class AveragePool(nn.Module):
-    """The mean over positions: evidence counts by the area it covers.
+    """The mean over positions: an object counts in proportion to its area.
 
     Shapes:
         - map: ``(B, D, h, w)``
@@ -55,13 +55,13 @@ class GeMPool(nn.Module):
 
     .. math:: \left(\frac{1}{hw} \sum_u \max(x_u, \epsilon)^p\right)^{1/p}
 
-    ``p = 1`` is the average of what is positive, ``p → ∞`` the maximum. It is computed relative
-    to the maximum of each channel, so that no power overflows, in half precision either.
+    ``p = 1`` is the average of the positive values, ``p → ∞`` the maximum. It is computed relative
+    to the maximum of each channel, so that powers do not overflow, not even in half precision.
 
     Args:
-        p: The exponent to start from, above 0.
+        p: Initial exponent, above 0.
         learnable: Whether p is a parameter.
-        eps: Values below are raised to it: the power needs a positive base.
+        eps: Lower bound of the values, as the power needs a positive base.
 
     Shapes:
         - map: ``(B, D, h, w)``
@@ -91,18 +91,18 @@ class GeMPool(nn.Module):
         return largest.flatten(1) * mean.pow(1 / self.p)
 
     def extra_repr(self) -> str:
-        """Shows the exponent as it is now."""
+        """Shows the current exponent."""
         return f"p={float(self.p):.3g}, learnable={isinstance(self.p, nn.Parameter)}"
 
 
 class StagePool(nn.Module):
-    r"""Pools the maps of several stages, brings them to one scale and concatenates them.
+    r"""Pools the feature maps of several stages, normalises their scale and concatenates them.
 
-    The pooled vector of each stage of each image is divided by its root mean square over channels:
-    stages differ in scale, and a penalty on weights, or a learning rate, is shared by all.
+    Each pooled vector is divided by its root mean square over channels. Stages differ in scale,
+    while the weight penalty and the learning rate are the same for all of them.
 
     Args:
-        pooling: Name of a pooling; each stage has one of its own.
+        pooling: Name of a pooling; each stage has its own module.
         stages: Number of stages S.
 
     Shapes:

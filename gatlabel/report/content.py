@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from gatlabel.decisions.decision import Decision
+from gatlabel.decisions.threshold_values import DEFAULT
 from gatlabel.errors import InputError
 from gatlabel.labels import LabelSet
 from gatlabel.targets import Targets
@@ -39,12 +42,20 @@ class LabelResult(NamedTuple):
         train_frequency: Share of the training images (with a known target) that show it, 0 to 1.
         positives: Images of the evaluated split that show it.
         ap: Average precision, 0 to 1, or NaN where the label has no positive.
+        auroc: Area under the ROC curve, 0 to 1, or NaN.
+        precision: Of the decision, 0 to 1, or NaN where nothing was predicted.
+        recall: Of the decision, 0 to 1, or NaN without a positive.
+        f1: Of the decision, 0 to 1, or NaN without a positive.
     """
 
     label: str
     train_frequency: float
     positives: int
     ap: float
+    auroc: float = math.nan
+    precision: float = math.nan
+    recall: float = math.nan
+    f1: float = math.nan
 
 
 class Baseline(NamedTuple):
@@ -77,7 +88,8 @@ class ReportContent:
         thumbnail: Gives image ``index`` (0 to N - 1) as uint8 ``(3, height, width)``; called
             for the images on the page only (about 36). ``None`` shows names instead.
         split: Name of the evaluated split, which the predictions and ``per_label`` belong to.
-        threshold: Probability from which a label counts as predicted, one for all or ``(L,)``.
+        decision: From logits to label sets, with what it was chosen on. Without one, a label counts
+            as predicted from a probability of 0.5.
         curves: One row an epoch: ``{"epoch": 0, "train_loss": …, "val_mAP": …, "lr": …}``; any
             numeric keys, each a line. Keys may be missing in some rows.
         per_label: One row a label, in any order; may be empty.
@@ -101,7 +113,7 @@ class ReportContent:
     ids: Sequence[str]
     thumbnail: Callable[[int], Tensor] | None = None
     split: str = "val"
-    threshold: float | ArrayLike | Tensor = 0.5
+    decision: Decision | None = None
     curves: Sequence[Mapping[str, float]] = ()
     per_label: Sequence[LabelResult] = ()
     graph: GraphLike | None = None
@@ -125,8 +137,8 @@ class ReportContent:
                 f"report: the logit of {self.ids[row]}, label {self.labels[column]!r}, is NaN: "
                 "the model has diverged"
             )
-        if as_array(self.threshold).shape not in ((), (L,)):
-            raise InputError(f"report: threshold is one number or {L} numbers, one a label")
+        if self.decision is not None and self.decision.labels != self.labels:
+            raise InputError("report: the decision's labels are not the report's, in this order")
         for result in self.per_label:
             self.labels.index(result.label)
         if self.graph is not None:
@@ -148,6 +160,14 @@ class ReportContent:
             )
         if not (attention >= 0).all():  # also refuses NaN
             raise InputError("report: attention has negative or NaN weights")
+
+
+def scored(content: ReportContent) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns logits ``(N, L)``, calibrated, and the thresholds ``(L,)`` of their probabilities."""
+    logits, decision = as_array(content.logits), content.decision
+    if decision is None:
+        return logits, np.full(len(content.labels), DEFAULT)
+    return decision.calibrated(logits), decision.limits
 
 
 def as_array(values: Any) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gatlabel.report.content import ReportContent, as_array
+from gatlabel.report.content import ReportContent, as_array, scored
 from gatlabel.report.markup import section, text
 from gatlabel.report.selection import Mistake, probabilities, sample, worst_mistakes
 
@@ -45,11 +45,12 @@ def mistakes_section(content: ReportContent, most: int = 12) -> str:
         "<p>What the model was surest of and wrong about; at most one mistake an image and two a "
         "label. Look for labels that are right in the image and missing in the annotation.</p>"
     ]
+    logits, limits = scored(content)
     for present, title in ((False, "Predicted, but absent"), (True, "Present, but missed")):
         found = worst_mistakes(
-            as_array(content.logits),
+            logits,
             as_array(content.targets),
-            as_array(content.threshold),
+            limits,
             present=present,
             most=most,
         )
@@ -75,7 +76,7 @@ def _card(content: ReportContent, index: int, mistake: Mistake | None = None) ->
     name = text(content.ids[index])
     heading = ""
     if mistake is not None:
-        score = float(probabilities(as_array(content.logits)[index, mistake.label]))
+        score = float(probabilities(scored(content)[0][index, mistake.label]))
         label = text(content.labels[mistake.label])
         heading = f'<p class="claim"><b>{label}</b> <span>{_probability(score)}</span></p>'
     return (
@@ -108,9 +109,10 @@ def jpeg_uri(pixels: NDArray[np.uint8]) -> str:
 
 
 def _chips(content: ReportContent, index: int) -> str:
-    scores = probabilities(as_array(content.logits)[index])
+    logits, limits = scored(content)
+    scores = probabilities(logits[index])
     targets = as_array(content.targets)[index]
-    predicted = scores >= as_array(content.threshold)
+    predicted = scores >= limits
     shown = [
         int(k) for k in np.argsort(-scores, kind="stable") if predicted[k] or targets[k] >= 0.5
     ]

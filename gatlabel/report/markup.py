@@ -95,7 +95,8 @@ def table(
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}">'
-        f"<table{' data-sortable' if sortable else ''}><caption>{text(caption)}</caption>"
+        f"<table{' data-sortable' if sortable else ''}><caption><span>{text(caption)}</span>"
+        "</caption>"
         f"<thead><tr>{heads}</tr></thead><tbody>\n{body}</tbody></table></div>\n"
     )
 

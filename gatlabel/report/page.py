@@ -7,6 +7,7 @@ import os
 
 from gatlabel.files import write_text
 from gatlabel.report.content import ReportContent
+from gatlabel.report.decision_section import decision_section
 from gatlabel.report.document import document
 from gatlabel.report.graph_section import graph_section
 from gatlabel.report.images import gallery_section, mistakes_section
@@ -24,6 +25,7 @@ from gatlabel.report.markup import (
 from gatlabel.report.plots import ap_against_frequency, baseline_bars, learning_curves
 
 HEADLINE = "mAP"
+_CAPTION = "All labels; precision, recall and F1 at the decision. A dash: no positive, no AP"
 
 
 def write_report(content: ReportContent, path: str | os.PathLike[str]) -> None:
@@ -46,6 +48,7 @@ def render(content: ReportContent) -> str:
         "Metrics": _metrics(content),
         "Learning": section("learning", "Learning curves", learning_curves(content.curves)),
         "Labels": _per_label(content),
+        "Decisions": decision_section(content),
         "Graph": graph_section(content),
         "Images": gallery_section(content),
         "Mistakes": mistakes_section(content),
@@ -109,13 +112,18 @@ def _per_label(content: ReportContent) -> str:
             Cell(percent(result.train_frequency), result.train_frequency),
             Cell(str(result.positives), float(result.positives)),
             bar_cell(result.ap),
+            number_cell(result.auroc),
+            number_cell(result.precision),
+            number_cell(result.recall),
+            number_cell(result.f1),
         ]
         for result in sorted(content.per_label, key=lambda r: -r.ap if r.ap == r.ap else math.inf)
     ]
-    head = ["label", "training images", f"positives, {content.split}", "AP"]
+    head = ["label", "training images", f"positives, {content.split}", "AP", "AUROC"]
+    head += ["precision", "recall", "F1"]
     return section(
         "labels",
         "AP per label",
         ap_against_frequency(content.per_label, content.split),
-        table(head, rows, caption="All labels; a dash: no positive, no AP"),
+        table(head, rows, caption=_CAPTION),
     )

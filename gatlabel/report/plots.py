@@ -44,7 +44,7 @@ def _lines(title: str, rows: Sequence[Mapping[str, float]], keys: Sequence[str])
         return ""
     values = [y for _, points in series for _, y in points]
     epochs = [x for _, points in series for x, _ in points]
-    x = Scale(*_epoch_ends(epochs), _LEFT, _WIDTH - _RIGHT)
+    x = Scale(*_epoch_ends(epochs), _LEFT, _WIDTH - _RIGHT, whole=True)
     y = Scale(*spread(values, zero=title != "Loss" or min(values) < 0), _HEIGHT - _BOTTOM, _TOP)
     parts = [frame(x, y, "epoch", title)]
     for k, (key, points) in enumerate(series):

@@ -19,6 +19,7 @@ class Scale:
         start: Position of ``low``, in SVG units.
         end: Position of ``high``.
         log: Whether the axis is logarithmic (then ``low`` > 0).
+        whole: Whether ticks are whole numbers.
     """
 
     low: float
@@ -26,6 +27,7 @@ class Scale:
     start: float
     end: float
     log: bool = False
+    whole: bool = False
 
     def __call__(self, value: float) -> float:
         """Returns the position of a value; a value outside the axis lands on its end."""
@@ -41,6 +43,8 @@ class Scale:
         if self.log:
             return _log_ticks(self.low, self.high)
         step = _round_step((self.high - self.low) / 5)
+        if self.whole:
+            step = max(1.0, step)
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [k * step for k in range(first, last + 1)]

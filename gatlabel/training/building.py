@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,9 +40,11 @@ def build_completion(
     """
     if unknown == "ignore":
         return None
-    options = {}
+    options: dict[str, Any] = {}
     if unknown == "complete" and config.missing.similarity_weight is not None:
         options["similarity_weight"] = config.missing.similarity_weight
+    if unknown == "pseudo":
+        options["by_graph"] = config.missing.pseudo_by_graph
     return make_completion(unknown, targets, graph, **options)
 
 

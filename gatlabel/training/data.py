@@ -45,7 +45,7 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
             seed=seed,
             **given.looks(),
         )
-        return _masked(scenes, config)
+        return _with_unlabelled(_masked(scenes, config), config, evaluate_only)
     assert isinstance(given, FileOptions)
     splits = data.READERS[given.name](
         given.root,
@@ -55,7 +55,7 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
         **given.arguments(),
     )
     checked = data.check_splits(splits, given.on_error, max_pixels=given.max_pixels)
-    return _masked(checked, config)
+    return _with_unlabelled(_masked(checked, config), config, evaluate_only)
 
 
 def _masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
@@ -79,6 +79,24 @@ def _masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
         return splits
     train = splits.train.with_targets(targets)
     return dataclasses.replace(splits, train=train, notes=tuple(notes))
+
+
+def _with_unlabelled(splits: DataSplits, config: TrainConfig, evaluate_only: bool) -> DataSplits:
+    """Adds a folder's images to the training split, with all labels unknown."""
+    folder = config.missing.unlabelled
+    if folder is None or evaluate_only:
+        return splits
+    used = [
+        os.path.join(source.root, name)  # noqa: PTH118 - an absolute name stands for itself
+        for _, source in splits.items()
+        if isinstance(source, data.FileImages)
+        for name in source.ids
+    ]
+    further = data.unlabelled_images(folder, splits.labels, without=used)
+    checked, notes = data.check_images(further, "skip")
+    train = data.JoinedImages([splits.train, checked])
+    note = f"{len(checked)} images without labels from {folder} are trained on too"
+    return dataclasses.replace(splits, train=train, notes=(*splits.notes, *notes, note))
 
 
 def loaders(

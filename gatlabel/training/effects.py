@@ -39,7 +39,7 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     if config.encoder.freeze == "encoder":
         only = _only("encoder.freeze", "encoder", "none, norms")
         found += [(f"optimizer.{name}", only) for name in ("encoder_lr", "depth_decay")]
-    if not issubclass(HEADS[head], GraphAblatable) and config.missing.unknown != "complete":
+    if not issubclass(HEADS[head], GraphAblatable) and not _uses_graph(config):
         over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, GraphAblatable))
         if spec.options:
             found.append(("graph", _only("head", head, over_graph)))
@@ -47,6 +47,12 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     if unknown != "complete":
         only = _only("missing.unknown", unknown, "complete")
         found.append(("missing.similarity_weight", only))
+    if unknown != "pseudo":
+        only = _only("missing.unknown", unknown, "pseudo")
+        found.append(("missing.pseudo_by_graph", only))
+    if unknown not in ("complete", "pseudo"):
+        only = _only("missing.unknown", unknown, "complete, pseudo")
+        found.append(("missing.unlabelled", only))
     if getattr(config.head, "start", None) == "ridge" and init is not None:
         found.append(("head.start", _only("encoder.init", init, "none")))
     if getattr(config.head, "similarity", None) not in (None, NOTHING):
@@ -55,6 +61,14 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
         elif spec.name != "conditional":
             found.append(("head.similarity", _only("graph", config.graph, "conditional")))
     return found
+
+
+def _uses_graph(config: TrainConfig) -> bool:
+    """Whether the treatment of unknown labels uses the label graph."""
+    missing = config.missing
+    return missing.unknown == "complete" or (
+        missing.unknown == "pseudo" and missing.pseudo_by_graph
+    )
 
 
 def _only(option: str, has: Any, known: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gatlabel.data import ImageSource
+from gatlabel.decisions.decision import Decision
+from gatlabel.deploy.exported_model import ExportedModel
 from gatlabel.errors import InputError
 from gatlabel.inference import predict_logits
 from gatlabel.metrics import MetricsReport, evaluate_scores
@@ -24,6 +26,7 @@ class Evaluation:
         logits: float32 ``(N, L)`` on the CPU.
         targets: float32 ``(N, L)``.
         report: The metrics and their protocol.
+        decision: What the metrics at the decision are of, if there is one.
     """
 
     split: str
@@ -31,17 +34,18 @@ class Evaluation:
     logits: Tensor
     targets: Tensor
     report: MetricsReport
+    decision: Decision | None = None
 
 
 def evaluate(
-    model: MultiLabelClassifier,
+    model: MultiLabelClassifier | ExportedModel,
     source: ImageSource,
     split: str,
     *,
     batch_size: int = 64,
     workers: int = 0,
 ) -> Evaluation:
-    """Evaluates a model on a split.
+    """Evaluates a model, or an exported one, on a split.
 
     Raises:
         InputError: If the split's labels are not the model's, or it has no images.

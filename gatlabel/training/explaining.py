@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ def explain_run(
     *,
     split: str | None = None,
     most: int = 200,
-    label: str | None = None,
+    labels: Sequence[str] = (),
 ) -> GraphExplanation:
     """Explains the edges of a run's head, as it was before training and as it is after.
 
@@ -37,10 +38,10 @@ def explain_run(
 
     Args:
         folder: The run folder.
-        split: The images by which edges are judged; default: test, else val.
+        split: The images that effects are measured on; default: test, else val.
         most: At most so many edges, those of the heaviest weight: each costs one evaluation of the
             head.
-        label: Take the in-edges of this label before any other.
+        labels: Take the in-edges of these labels before any other.
 
     Raises:
         InputError: If this is no run folder, its head has no graph, there is no such label, or the
@@ -51,9 +52,10 @@ def explain_run(
     head = model.head
     if not isinstance(head, EdgeHead):
         raise InputError(f"the head {head.kind!r} of {folder} has no label graph to explain")
-    if label is not None and label not in model.labels:
-        raise unknown_choice("label", label, model.labels)
-    edges = _edges_to_explain(head, most, None if label is None else model.labels.index(label))
+    for label in labels:
+        if label not in model.labels:
+            raise unknown_choice("label", label, model.labels)
+    edges = _edges_to_explain(head, most, [model.labels.index(label) for label in labels])
     splits = dict(read_data(config, evaluate_only=True).items())
     available = [name for name, source in splits.items() if len(source)]
     split = split or available[-1]
@@ -67,21 +69,20 @@ def explain_run(
     return explain_graph(head, model.labels, features, targets, before=before, edges=edges)
 
 
-def _edges_to_explain(head: EdgeHead, most: int, target: int | None) -> list[int]:
-    """Chooses the heaviest edges, before them those into ``target``; positions in order."""
+def _edges_to_explain(head: EdgeHead, most: int, targets: Sequence[int]) -> list[int]:
+    """Chooses the heaviest edges, before them those into ``targets``; positions in order."""
     edges = head.edge_weight.argsort(descending=True, stable=True)
-    if target is not None:
-        wanted = head.edge_index[1, edges] == target
-        edges = torch.cat([edges[wanted], edges[~wanted]])
+    wanted = torch.isin(head.edge_index[1, edges], edges.new_tensor(targets))
+    edges = torch.cat([edges[wanted], edges[~wanted]])
     chosen: list[int] = edges[:most].sort().values.tolist()
     return chosen
 
 
 def _before_training(run: RunFolder, config: TrainConfig, model: MultiLabelClassifier) -> EdgeHead:
-    """Makes the head again as it began, without the files that the run was given.
+    """Makes the head again as it was initialised, without the files that the run was given.
 
-    Of its options only the seed counts here, and which weights the encoder started from: all else
-    is as it is in the model.
+    Of the run's options only the seed and the encoder's initial weights matter here; the rest is
+    in the model.
     """
     trained, graph = model.head, model.graph
     assert isinstance(trained, EdgeHead)

@@ -29,6 +29,7 @@ from gatlabel.training.callbacks import Curves, Interruptible, WriteRows
 from gatlabel.training.checkpoints import BEST, Checkpoint, Log, read_checkpoint
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.epoch_checkpoints import EpochCheckpoints, resume_from
+from gatlabel.training.losses import loss_for
 from gatlabel.training.module import TrainingModule
 from gatlabel.training.nonfinite import NonFiniteGuard
 from gatlabel.training.ranks import Ranks, RanksEnvironment
@@ -109,7 +110,8 @@ def fit(
     )
     if ranks is not None:
         guard.gather = ranks.gather_batch
-    module = TrainingModule(model, config, len(train_loader), completion, guard, ranks)
+    loss = loss_for(config, train_loader, completion, model.labels)
+    module = TrainingModule(model, config, len(train_loader), completion, guard, ranks, loss)
     if resume is not None and resume.complete:
         curves.rows = _finished_rows(resume)
         _load_weights(module, resume)

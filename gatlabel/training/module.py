@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gatlabel.batch import IMAGE, LABELS, Batch
 from gatlabel.data.seeds import mixed
 from gatlabel.labels import UNKNOWN
+from gatlabel.losses import set_progress
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
@@ -22,6 +23,7 @@ from gatlabel.training.losses import make_loss as make_loss
 from gatlabel.training.nonfinite import DivergedError, NonFiniteGuard
 from gatlabel.training.optimizers import make_optimizer, make_schedule
 from gatlabel.training.ranks import Ranks, SharedBatchNorm
+from gatlabel.training.teacher import Teacher
 
 
 class TrainingModule(pl.LightningModule):
@@ -38,6 +40,8 @@ class TrainingModule(pl.LightningModule):
             batches; it learns the logits of every epoch, and checkpoints hold its state.
         guard: Judges losses and gradients; by default a value that is not finite stops training.
         ranks: The processes that share each batch; none where there is only this one.
+        loss: What training minimises; by default the one that the options name, where it needs
+            nothing of the training set.
     """
 
     def __init__(
@@ -48,10 +52,12 @@ class TrainingModule(pl.LightningModule):
         completion: Completion | None = None,
         guard: NonFiniteGuard | None = None,
         ranks: Ranks | None = None,
+        loss: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.model, self.config, self.steps_per_epoch = model, config, steps_per_epoch
-        self.loss = make_loss(config)
+        self.loss = make_loss(config) if loss is None else loss
+        self._teacher = Teacher.load(config.distillation, model.labels)
         self._logits: list[Tensor] = []
         self._targets: list[Tensor] = []
         self.ranks = ranks
@@ -124,8 +130,10 @@ class TrainingModule(pl.LightningModule):
             self._sizes.pop()
 
     def on_train_epoch_start(self) -> None:
-        """Forgets the losses of the last epoch."""
+        """Forgets the losses of the last epoch, and tells the loss how far training is."""
         self._losses, self._sizes = [], []
+        progress = self.current_epoch / (self.trainer.max_epochs or 1)
+        set_progress(self.loss, progress, self.current_epoch)
         self.guard.begin_epoch()
 
     def batch_losses(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -141,11 +149,14 @@ class TrainingModule(pl.LightningModule):
 
     def current_targets(self, batch: Batch) -> Tensor:
         """Returns the targets ``(B, L)`` of a batch as they stand now."""
-        if self.completion is None:
-            return batch.targets[LABELS]
-        if self._completed is None:
-            self._completed = self.completion.targets.to(self.device)
-        return self._completed[batch.index.to(self.device)]
+        targets = batch.targets[LABELS]
+        if self.completion is not None:
+            if self._completed is None:
+                self._completed = self.completion.targets.to(self.device)
+            targets = self._completed[batch.index.to(self.device)]
+        if self._teacher is None:
+            return targets
+        return self._teacher.mixed(batch.inputs[IMAGE], targets)
 
     def _keep_logits(self, logits: Tensor, indices: Tensor) -> None:
         """Keeps the logits of a batch for the next completion."""

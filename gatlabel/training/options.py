@@ -178,7 +178,7 @@ class RunOptions(Options):
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.", short="device", resume=True)
     devices: int | Literal["auto"] = option(
         1,
-        "Devices that train together, each with a process; auto takes all CUDA devices. batch_size "
+        "Devices that train together, each with a process. auto takes all CUDA devices; batch_size "
         "stays that of a step of all together.",
         least=1, most=4096, short="devices", resume=True, benchmark=False,
     )  # fmt: skip

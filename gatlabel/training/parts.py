@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gatlabel.data.options import DATA, DataOptions, ImageOptions
+from gatlabel.decisions.options import DecisionOptions
 from gatlabel.encoders.options import EncoderOptions
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.losses.options import LOSSES, LossOptions
+from gatlabel.losses.options import LOSSES, DistillationOptions, LossOptions
 from gatlabel.missing.options import MissingOptions
 from gatlabel.nn.options import HEADS, HeadOptions
 from gatlabel.options import Options, choice, group, option
@@ -34,9 +35,15 @@ class TrainParts(Options):
     )
     head: HeadOptions = choice(HEADS, "gat", "From features to logits.", benchmark=False)
     loss: LossOptions = choice(LOSSES, "bce", "What training minimises.", training=True)
+    distillation: DistillationOptions = group(
+        DistillationOptions, "What training learns from another model.", training=True
+    )
     missing: MissingOptions = group(MissingOptions, "Unknown and wrong training labels.")
     optimizer: OptimizerOptions = group(
         OptimizerOptions, "The optimiser, and its rates.", training=True
+    )
+    decision: DecisionOptions = group(
+        DecisionOptions, "From probabilities to label sets.", benchmark=False
     )
     run: RunOptions = group(RunOptions, "How long, where and with what care a run trains.")
 

@@ -22,6 +22,7 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.fitting import precision_of
+from gatlabel.training.losses import loss_for
 from gatlabel.training.module import TrainingModule, clip_gradients
 from gatlabel.training.optimizers import make_optimizer
 from gatlabel.training.probing import Probe
@@ -124,7 +125,9 @@ def ramp(
         raise InputError(f"steps={steps}: a ramp needs at least {WINDOW}")
     device = choose_device(config.run.device)
     with _same_random_state(device), closing(_epochs(loader)) as batches:
-        module = TrainingModule(copy.deepcopy(model), config, len(loader), completion).to(device)
+        loss = loss_for(config, loader, completion, model.labels)
+        copied = copy.deepcopy(model)
+        module = TrainingModule(copied, config, len(loader), completion, loss=loss).to(device)
         trainee = _Trainee(module)
         with trainee.precision:
             probe = Probe(module, batches, max(1, len(loader) // 2))

@@ -37,8 +37,8 @@ def auto() -> TrainConfig:
 def plain() -> TrainConfig:
     """AdamW, one-cycle, moving average of the weights: good on small and middle-sized sets.
 
-    The encoder learns at a tenth of the head's rate, for scenes at the full one. The figures
-    this recipe was chosen by are in ``docs/training.md``.
+    The encoder learns at a tenth of the head's rate, for scenes at the full one. What it
+    reached is in ``docs/studies/voc2007-part.md``.
     """
     return TrainConfig()
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from gatlabel.data import DataSplits
+from gatlabel.decisions.decision import Decision
+from gatlabel.decisions.wording import describe
 from gatlabel.devices import choose_device
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
@@ -28,7 +30,7 @@ def protocol_of(
     trained: bool = True,
 ) -> dict[str, str]:
     """Returns what was measured and how, as named sentences."""
-    report = evaluation.report
+    report, decision = evaluation.report, evaluation.decision
     device = choose_device(config.run.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     return {
@@ -38,6 +40,7 @@ def protocol_of(
         "known absence",
         "labels left out": ", ".join((*report.left_out, *report.never_absent)) or "none",
         "F1": "CP, CR averaged over labels, CF1 their harmonic mean; OP, OR, OF1 pooled; p ≥ 0.5",
+        "decision": "p ≥ 0.5" if decision is None else decision_text(decision),
         "unknown labels": _unknown_labels(config),
         "images": f"{model.image_size} pixels, {model.resize}",
         "weights": _weights(config) if trained else "start in closed form: ridge regression",
@@ -46,6 +49,16 @@ def protocol_of(
         "device": f"{device.type} ({name}), precision {precision_of(config)}",
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
     }
+
+
+def decision_text(decision: Decision) -> str:
+    """Returns in a line what a decision is, and which images chose it."""
+    return "; ".join(f"{name}: {text}" for name, text in describe(decision).items())
+
+
+def decision_entry(decision: Decision | None) -> dict[str, Any] | None:
+    """Returns a decision as ``metrics.json`` has it."""
+    return None if decision is None else decision.to_dict()
 
 
 def _weights(config: TrainConfig) -> str:
@@ -99,8 +112,17 @@ def report_content(
     known = torch.as_tensor(counts.known, dtype=torch.float64).clamp(min=1)
     frequency = torch.as_tensor(counts.label_counts, dtype=torch.float64) / known
     rows = [
-        LabelResult(name, float(frequency[i]), int(shown.report.positives[i]), float(ap))
-        for i, (name, ap) in enumerate(zip(labels, shown.report.ap, strict=True))
+        LabelResult(
+            label=name,
+            train_frequency=float(frequency[i]),
+            positives=int(shown.report.positives[i]),
+            ap=float(shown.report.ap[i]),
+            auroc=float(shown.report.auroc[i]),
+            precision=float(shown.report.precision[i]),
+            recall=float(shown.report.recall[i]),
+            f1=float(shown.report.f1[i]),
+        )
+        for i, name in enumerate(labels)
     ]
     return ReportContent(
         title=f"{config.head.name} on {splits.name}",
@@ -113,6 +135,7 @@ def report_content(
         ids=shown.source.ids,
         thumbnail=shown.source.load,
         split=shown.split,
+        decision=shown.decision,
         curves=curves,
         per_label=rows,
         graph=model.graph,
@@ -135,6 +158,7 @@ def metrics_file(
     """Returns the content of ``metrics.json``."""
     return {
         "protocol": protocol_of(config, model, evaluations[-1], trained=trained),
+        "decision": decision_entry(evaluations[-1].decision),
         "splits": {e.split: e.report.to_dict() for e in evaluations},
         "baselines": {b.name: b.value for b in baselines},
         "notes": list(notes),

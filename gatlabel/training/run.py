@@ -31,6 +31,7 @@ from gatlabel.training.clock import Clock
 from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import checked_workers, loaders, read_data
+from gatlabel.training.deciding import decided
 from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.feature_moments import keep_moments
@@ -38,6 +39,7 @@ from gatlabel.training.fitting import fit
 from gatlabel.training.following import follow, hand_over
 from gatlabel.training.initialising import start_from
 from gatlabel.training.launchers import refuse_several_processes
+from gatlabel.training.losses import loss_for, refuse_shared_batches
 from gatlabel.training.options import Auto, seconds_of
 from gatlabel.training.planning import plan
 from gatlabel.training.processes import Team
@@ -47,6 +49,7 @@ from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
 from gatlabel.training.settling import evaluate_features, settled
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
+from gatlabel.training.teacher import Teacher
 
 Say = Callable[[str], None]
 
@@ -138,6 +141,7 @@ def _follow(team: Team) -> NoReturn:
 def _enlist(team: Team, config: TrainConfig) -> None:
     device = choose_device(config.run.device)
     team.enlist(config.run.devices, device, config.run.batch_size)
+    refuse_shared_batches(config, team.size)
 
 
 @contextmanager
@@ -236,6 +240,8 @@ def _run(
     learns = config.run.epochs or config.optimizer.lr == "find"
     batches = loaders(splits, model, config) if learns else None
     if batches is not None:
+        loss_for(config, batches[0], completion, splits.labels)  # files are read before writing
+        Teacher.load(config.distillation, splits.labels)
         config = with_found_rate(config, model, batches[0], completion, say)
     if not resumed:
         folder.begin(config, counts, graph)
@@ -274,6 +280,7 @@ def _run(
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
     keep_moments(model, splits.train, folder.moments)
     model.cpu()
+    evaluations = decided(config.decision, model.labels, evaluations, folder, say)
     baselines = baselines_of(config, splits, graph, evaluations[-1].split, say)
     notes = (*splits.notes, *decisions)
     content = metrics_file(config, model, evaluations, baselines, notes, seconds, trained=trained)

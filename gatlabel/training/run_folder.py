@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from gatlabel.decisions.decision import FILE as DECISIONS
 from gatlabel.errors import InputError
 from gatlabel.files import atomic_path, write_errors, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
@@ -43,6 +44,7 @@ class RunFolder:
         self.curves = path / "metrics.csv"
         self.out_of_fold = path / "out_of_fold.npz"
         self.moments = path / "moments.safetensors"
+        self.decisions = path / DECISIONS
         self.report = path / "report.html"
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"

@@ -26,6 +26,7 @@ FILES = (
     MODEL, "model.safetensors", "report.html", "metrics.json", "metrics.csv",
     "config.yaml", "labels.json", "counts.json", "graph.json", "out_of_fold.npz",
     "moments.safetensors",
+    "decisions.json",
 )  # fmt: skip
 """The files of a run."""
 BELOW = {

@@ -94,7 +94,7 @@ def test_a_graph_file_of_similarity(tiny_csv: Path, tmp_path: Path, capsys) -> N
     assert "option of the graph variant conditional 'relation'" in error_of(capsys)
     wrong = ("--graph", f"{run / 'graph.json'}:relation=cooccurrence")
     assert train(tiny_csv, tmp_path / "other", *wrong) == 2
-    assert "states itself what its edges mean" in error_of(capsys)
+    assert "stores its relation" in error_of(capsys)
     assert train(tiny_csv, tmp_path / "other", "--head.similarity-weight", "1.5") == 2
     assert "similarity_weight=1.5" in error_of(capsys)
 
@@ -284,7 +284,7 @@ class TestMistakes:
             (["--graph", "npmi:given=source"], "given"),
             (["--backbone", "resnet19"], "'resnet18'"),
             (["--data.label-column", "lables"], "'labels'"),
-            (["--data.image-column", "image"], "image"),
+            (["--data.image-column", "photo"], "photo"),
             (["--recipe", "aslr"], "'asl'"),
             (["--config", "nowhere.yaml"], "nowhere.yaml"),
             (["--head.node-features", "nowhere.npz"], "nowhere.npz"),
@@ -358,15 +358,15 @@ def test_help(command: str, capsys) -> None:
     assert "--" in capsys.readouterr().out
 
 
-def test_explain_shows_what_edges_lent(run: Path, tmp_path: Path, capsys) -> None:
+def test_explain_shows_contributions_of_edges(run: Path, tmp_path: Path, capsys) -> None:
     files = ["--output", str(tmp_path / "edges.csv"), "--draw", str(tmp_path / "edges.png")]
     assert main(["explain", str(run), *files]) == 0
     assert "red" in capsys.readouterr().out
     with (tmp_path / "edges.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6  # three labels that all occur together
-    assert all(float(row["lent_before"]) == 0 for row in rows)
-    assert any(float(row["lent"]) > 0 for row in rows)
+    assert all(float(row["contribution_before"]) == 0 for row in rows)
+    assert any(float(row["contribution"]) > 0 for row in rows)
     assert (tmp_path / "edges.png").is_file()
     assert main(["explain", str(run), "--label", "redd"]) == 2
     assert "'red'" in error_of(capsys)
@@ -374,7 +374,7 @@ def test_explain_shows_what_edges_lent(run: Path, tmp_path: Path, capsys) -> Non
     assert "--rows -3: must be at least 1" in error_of(capsys)
 
 
-def test_explain_shows_all_lenders_of_a_label_before_others(
+def test_explain_shows_all_in_edges_of_a_label_before_others(
     tiny_csv: Path, tmp_path: Path, capsys
 ) -> None:
     edges = tmp_path / "edges.csv"
@@ -403,6 +403,29 @@ def test_explain_shows_all_lenders_of_a_label_before_others(
     assert len(found) == 3
     assert "no edge leads to 'blue'" in printed
     assert "of 3 edges" not in printed
+
+
+def test_explain_an_image(run: Path, tiny_csv: Path, tmp_path: Path, capsys) -> None:
+    image, out = str(tiny_csv / "images" / "0.png"), tmp_path / "out.png"
+    capsys.readouterr()
+    assert main(["explain", str(run), image, "-o", str(out), "--top", "2"]) == 0
+    assert "contributions of neighbours" in capsys.readouterr().out
+    assert out.read_bytes()[:4] == b"\x89PNG"
+    words = ["--label", "red", "--label", "blue", "--output", str(tmp_path / "out.json")]
+    assert main(["explain", str(run), image, *words]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())["labels"]
+    assert {each["label"] for each in found} == {"red", "blue"}
+    assert all(len(each["neighbours"]) == 2 for each in found)
+    capsys.readouterr()
+    for wrong, part in (
+        (["--label", "redd"], "'red'"),
+        (["-o", str(tmp_path / "out.bmp")], "out.bmp"),
+        (["--top", "0"], "--top 0"),
+    ):
+        assert main(["explain", str(run), image, *wrong]) == 2
+        assert part in error_of(capsys)
+    assert main(["explain", str(run), str(tmp_path / "gone.png")]) == 2
+    assert "gone.png" in error_of(capsys)
 
 
 def test_explain_needs_a_graph(tiny_csv: Path, tmp_path: Path, capsys) -> None:

@@ -97,10 +97,13 @@ def test_no_run(tmp_path: Path, capsys) -> None:
 def test_commands_on_runs_do_not_take_bundles(run: Path, tmp_path: Path, capsys) -> None:
     bundle = tmp_path / "bundle"
     assert main(["export", str(run), "--format", "pt2", "--output", str(bundle)]) == 0
-    for command in ("evaluate", "explain"):
+    for command, message in (
+        ("evaluate", "is a bundle, which has no data of its own"),
+        ("explain", "is no run folder"),
+    ):
         capsys.readouterr()
         assert main([command, str(bundle)]) == 2
-        assert "is no run folder" in error_of(capsys)
+        assert message in error_of(capsys)
 
 
 def test_help(capsys) -> None:

@@ -38,7 +38,7 @@ def _word(leaf: Leaf) -> str:
     special = {
         "recipe.time": "10m", "head.similarity": "seen:names=0.25", "graph": "npmi:top_k=5",
         "data.fractions": "[0.5, 0.25, 0.25]", "data.label_columns": "[cat, 'a,b']",
-        "optimizer.lr": "1e-4",
+        "optimizer.lr": "1e-4", "decision.aim": "micro-f1", "distillation.teacher": "run",
     }  # fmt: skip
     if leaf.path in special:
         return special[leaf.path]
@@ -49,7 +49,7 @@ def _word(leaf: Leaf) -> str:
     if int in kinds:
         return str(max(3, int(field.metadata["least"])) + (default == 3))
     if float in kinds:
-        return "0.25"
+        return str(max(0.25, field.metadata.get("least", 0)) + (field.metadata.get("least") == 1))
     assert {str, Path} & set(kinds), leaf
     return "other"
 
@@ -66,6 +66,10 @@ def _words(leaf: Leaf) -> list[str]:
         words += ["--head.start", "ridge"]
     if leaf.path in ("head.layers",) and "query" not in leaf.names:
         words += ["--head.base", "nodes"]
+    if leaf.path.startswith("distillation.") and not leaf.path.endswith("teacher"):
+        words += ["--teacher", "run"]
+    if leaf.path == "decision.confidence":
+        words += ["--decision.aim", "miss-rate=0.1"]
     if leaf.path == "run.overwrite":
         words += ["--output", "run"]
     path = leaf.path.removesuffix(".name").replace("_", "-")

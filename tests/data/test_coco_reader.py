@@ -83,7 +83,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         ({"images": []}, "no list 'annotations'"),
         ([1], "no list 'images'"),
         ({**good, "categories": [{"id": 1}]}, "every category needs"),
-        ({**good, "categories": [*CATEGORIES, {"id": 3, "name": "yak"}]}, "'yak' stands twice"),
+        ({**good, "categories": [*CATEGORIES, {"id": 3, "name": "yak"}]}, "'yak' appears twice"),
         (content(["a.png"], [(11, 1, 0)]), "missing image, image_id 11"),
         (content(["a.png"], [(10, 2, 0)]), "missing category, category_id 2"),
     ):

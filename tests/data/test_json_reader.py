@@ -81,7 +81,7 @@ def test_positions_follow_the_file_and_columns_the_class_file(root: Path) -> Non
         (entries([True]), "label True is neither"),
         ({"metainfo": {"classes": ["a", "b"]}, "data_list": entries([2])}, "2 is out of range"),
         ({"metainfo": {"classes": ["a", "b"]}, "data_list": entries([-1])}, "-1 is out of range"),
-        ({"metainfo": {"classes": ["a", "a"]}, "data_list": entries([0])}, "stands twice"),
+        ({"metainfo": {"classes": ["a", "a"]}, "data_list": entries([0])}, "appears twice"),
         ({"metainfo": {"classes": ["cat"]}, "data_list": entries(["cta"])}, "did you mean 'cat'"),
         ([{"img_path": "0.png", "gt_label": ["a"], "split": "tain"}], "did you mean 'train'"),
     ],

@@ -239,7 +239,7 @@ def test_mistakes_are_named() -> None:
     dataset = ImageDataset(drawn(), Preprocessing(8).transform())
     with pytest.raises(InputError, match="batch size 0"):
         loader(dataset, 0, train=True)
-    with pytest.raises(InputError, match="no photos"):
+    with pytest.raises(InputError, match="no images"):
         loader(ImageDataset(drawn().subset([]), Preprocessing(8).transform()), 4, train=False)
 
 

@@ -206,7 +206,7 @@ COCO: list[Row] = [
         "coco",
         coco(categories=[{"id": 7, "name": "cat"}, {"id": 8, "name": "cat "}]),
         {},
-        ("t.json", "'cat' stands twice"),
+        ("t.json", "'cat' appears twice"),
     ),
     (
         "one file twice",
@@ -323,9 +323,9 @@ JSON: list[Row] = [
         "json",
         listed([1, 1], classes=["cat", "dog", "yak"]),
         {},
-        ("labels.json, entry 0", "1 stands twice"),
+        ("labels.json, entry 0", "1 appears twice"),
     ),
-    ("name twice", "json", listed(["cat", "cat"]), {}, ("entry 0", "'cat' stands twice")),
+    ("name twice", "json", listed(["cat", "cat"]), {}, ("entry 0", "'cat' appears twice")),
     (
         "out of range for a target",
         "json",

@@ -203,7 +203,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a number": (edited(labels=[*LABELS[:5], 6]), r"bundle\.json is damaged .label 5: 6 is no"),
     "thresholds in a list": (edited(thresholds=[0.5] * 6), "thresholds has no value for each"),
     "label too few": (fewer_labels, "other labels than .*they are for 6, and here are 5"),
-    "label twice": (edited(labels=LABELS[:5] * 2), "stands twice"),
+    "label twice": (edited(labels=LABELS[:5] * 2), "appears twice"),
     "thresholds of others": (edited(labels=[*LABELS[:5], "dog"]), "missing: 'dog'"),
     "threshold too large": (
         edited(thresholds=dict.fromkeys(LABELS, 3)),

@@ -403,5 +403,5 @@ class TestMistakes:
 
     def test_a_saved_model_with_a_network_of_ones_own(self, tmp_path: Path) -> None:
         make("linear", encoder()).save_pretrained(tmp_path / "run")
-        with pytest.raises(InputError, match="network of your own"):
+        with pytest.raises(InputError, match="your own network"):
             export_model(tmp_path / "run", tmp_path / "bundle")

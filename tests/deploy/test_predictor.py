@@ -80,8 +80,12 @@ def test_every_form_of_an_image_gives_the_same(image_paths: list[Path]) -> None:
     predictor = Predictor(make_model())
     path = image_paths[1]  # png: nothing is lost in between
     image = Image.open(path)
-    tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-    forms = [str(path), path, path.read_bytes(), image, tensor]
+    array = np.array(image)
+    tensor = torch.from_numpy(array).permute(2, 0, 1)
+    locked = array.copy()
+    locked.flags.writeable = False
+    forms = [str(path), path, path.read_bytes(), image, tensor, array, locked, array[:, ::-1, ::-1]]
+    forms[-1] = np.flip(forms[-1], (1, 2))  # the same pixels by negative strides
     one_by_one = [predictor(form) for form in forms]
     together = predictor(forms)
     for single, listed in zip(one_by_one, together, strict=True):
@@ -91,7 +95,15 @@ def test_every_form_of_an_image_gives_the_same(image_paths: list[Path]) -> None:
         assert list(listed.probabilities.values()) == pytest.approx(
             list(single.probabilities.values()), abs=1e-6
         )
-    assert [p.source for p in together] == [str(path), str(path), "image 2", str(path), "image 4"]
+    named = [str(path), str(path), "image 2", str(path), "image 4"]
+    assert [p.source for p in together] == [*named, "image 5", "image 6", "image 7"]
+
+
+def test_a_grey_array_is_a_grey_image() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
+    predictor = Predictor(make_model())
+    expected = predictor(Image.fromarray(grey)).probabilities
+    assert predictor(grey).probabilities == expected == predictor(grey[:, :, None]).probabilities
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "I;16", "1"])
@@ -142,10 +154,13 @@ def test_truncated_pillow_images_are_named(image_paths: list[Path]) -> None:
         torch.zeros(8, 8, 3, dtype=torch.uint8),
         torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
         torch.zeros(3, 0, 8, dtype=torch.uint8),
-        np.zeros((8, 8, 3), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((2, 8, 8, 3), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        {"image": 1},
         None,
     ],
-    ids=["float", "channels last", "batch", "empty", "numpy", "none"],
+    ids=["float", "channels last", "batch", "empty", "alpha", "arrays", "floats", "dict", "none"],
 )
 def test_other_things_are_refused(wrong: object) -> None:
     with pytest.raises(InputError, match="image 0 is "):

@@ -17,7 +17,7 @@ from gatlabel.errors import InputError
 from gatlabel.features import extract
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.pooling import POOLINGS, StagePool
-from tests.deploy.models import make, photos
+from tests.deploy.models import make, random_images
 from tests.nn.head_cases import label_graph
 
 PIXELS = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
@@ -155,21 +155,21 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "of text": (lambda: own("3"), "stages="),  # type: ignore[arg-type]
     "a network of unknown parts": (
         lambda: Encoder.from_module(nn.Conv2d(3, 5, 8, stride=8), 5, stages=2),
-        "stages=2: the stages of encoder 'module' are not known: it is no nn.Sequential and no",
+        "stages=2: the stages of encoder 'module' are unknown: it is neither nn.Sequential nor",
     ),
     "a network that goes its own way": (
         lambda: Encoder.from_module(Twice(*chain()), 10, image_size=24, stages=2),
-        "the stages of encoder 'module' are not known",
+        "the stages of encoder 'module' are unknown",
     ),
     "a map that a later layer writes into": (
         lambda: Encoder.from_module(
             nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), Preactivated()), 4, stages=2
         ),
-        "gives other maps than by itself",
+        "its maps differ when run stage by stage",
     ),
     "a network that cannot run": (
         lambda: Encoder.from_module(nn.Sequential(nn.Conv2d(4, 4, 1)), 4, stages=2),
-        r"are not known \(.*channels",
+        r"are unknown \(.*channels",
     ),
     "a head on maps": (
         lambda: MultiLabelClassifier.create(own(), "csra", labels=LABELS),
@@ -197,7 +197,7 @@ def test_what_cannot_be_is_refused(case: str) -> None:
 @torch.no_grad()
 def test_each_stage_is_pooled_brought_to_one_scale_and_put_beside(pooling: str) -> None:
     model = model_of(3, pooling=pooling)
-    images = photos(4)
+    images = random_images(4)
     maps = model.encoder(model.encoder.normalize(images))
     expected = []
     for each in maps:
@@ -239,7 +239,7 @@ def test_saved_and_loaded(head: str, pooling: str, tmp_path: Path) -> None:
     assert again.config == model.config
     assert again.config["encoder"]["stages"] == 3
     with torch.no_grad():
-        images = photos(2, 64)
+        images = random_images(2, 64)
         assert torch.equal(again(images), model(images))
 
 
@@ -247,7 +247,7 @@ def test_a_network_of_ones_own_needs_as_many_again(tmp_path: Path) -> None:
     model = model_of(3)
     model.save_pretrained(tmp_path)
     again = MultiLabelClassifier.from_pretrained(tmp_path, encoder=own(3))
-    images = photos(2)
+    images = random_images(2)
     with torch.no_grad():
         assert torch.equal(again(images), model(images))
     with pytest.raises(InputError, match=r"encoder\.stages=3, but the encoder .* has 2"):
@@ -297,7 +297,7 @@ def test_exported_files_give_the_same_logits(
     export_model(model, tmp_path / "bundle", format=form)
     loaded = ExportedModel.load(tmp_path / "bundle")
     for batch in (1, 3):
-        images = photos(batch, 64)
+        images = random_images(batch, 64)
         with torch.no_grad():
             torch.testing.assert_close(loaded(images), model(images), rtol=1e-4, atol=1e-4)
 
@@ -326,7 +326,7 @@ def test_gradients_reach_every_stage_unless_it_is_frozen(frozen: str) -> None:
         freeze(model.encoder.trunk[2][1])
     model.train()
     statistics = model.encoder.trunk[2][1].running_mean.clone()
-    model(photos(4)).square().sum().backward()
+    model(random_images(4)).square().sum().backward()
     assert model.head.linear.weight.grad.abs().sum(0).gt(0).any()
     learns = {name for name, p in model.encoder.named_parameters() if p.grad is not None}
     assert ("trunk.0.weight" in learns) == (frozen != "encoder")
@@ -336,7 +336,7 @@ def test_gradients_reach_every_stage_unless_it_is_frozen(frozen: str) -> None:
 @torch.no_grad()
 def test_memory_order_and_mixed_precision_do_not_matter() -> None:
     model = model_of(3)
-    images = photos(3)
+    images = random_images(3)
     logits = model(images)
     rows = model.encoder.normalize(images).contiguous()
     torch.testing.assert_close(model(rows), logits)
@@ -349,7 +349,7 @@ def test_memory_order_and_mixed_precision_do_not_matter() -> None:
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("c++")), reason="needs a compiler")
 def test_compiled_it_gives_the_same() -> None:
     model = model_of(3)
-    images = photos(2)
+    images = random_images(2)
     expected = model(images)
     model.encoder.compile()
     torch.testing.assert_close(model(images), expected)

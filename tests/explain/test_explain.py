@@ -1,4 +1,4 @@
-"""What an edge lent is what is gone without it."""
+"""The contribution of an edge is what changes without it."""
 
 import csv
 import math
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gatlabel.errors import InputError
-from gatlabel.explain import explain_graph, lent_share, removal_effect
+from gatlabel.explain import contribution_share, explain_graph, removal_effect
 from gatlabel.graph import LabelGraph
 from gatlabel.metrics import average_precision
 from gatlabel.nn import ConditionedHead, GATHead, GCNHead, LinearHead
@@ -35,9 +35,9 @@ def targets_for(count: int) -> torch.Tensor:
     return targets
 
 
-def test_lent_share_by_its_definition(graph: LabelGraph) -> None:
+def test_contribution_share_by_its_definition(graph: LabelGraph) -> None:
     head = head_of(graph)
-    shares = lent_share(head)
+    shares = contribution_share(head)
     whole = head.classifier()[0]
     for edge in range(graph.num_edges):
         keep = [k for k in range(graph.num_edges) if k != edge]
@@ -83,23 +83,23 @@ def test_an_edge_that_carries_the_evidence_shows_its_worth() -> None:
     present = (features[:, 0, 0, 0] > 0).float()
     targets = torch.stack([present, present, (features[:, 1, 0, 0] > 0).float()], 1)
     explanation = explain_graph(head, graph, features, targets)
-    best, worst = explanation.lenders("b")
+    best, worst = explanation.neighbours("b")
     assert (best.source, worst.source) == ("a", "c")
     assert best.ap_change > 0.3
     assert abs(worst.ap_change) < 1e-6
-    assert worst.lent < 1e-6 < best.lent
+    assert worst.contribution < 1e-6 < best.contribution
 
 
-def test_before_training_nothing_was_lent(graph: LabelGraph) -> None:
+def test_before_training_edges_contribute_nothing(graph: LabelGraph) -> None:
     start = GATHead(D, graph, node_features=torch.randn(L, 8), hidden=8, heads=2).eval()
     trained = head_of(graph)
     explanation = explain_graph(trained, graph, before=start)
-    assert all(edge.lent_before == 0 < edge.lent for edge in explanation.edges)
+    assert all(edge.contribution_before == 0 < edge.contribution for edge in explanation.edges)
     of_a = [edge for edge in explanation.edges if edge.target == "a"]
     assert sum(edge.attention for edge in of_a) == pytest.approx(1, abs=1e-5)
     assert sum(edge.attention_before for edge in of_a) == pytest.approx(1, abs=1e-5)
     assert all(math.isnan(edge.ap_change) for edge in explanation.edges)
-    assert explanation.strongest(2)[0].lent >= explanation.strongest(2)[1].lent
+    assert explanation.strongest(2)[0].contribution >= explanation.strongest(2)[1].contribution
 
 
 @pytest.mark.parametrize("base", ["classifiers", "nodes"])
@@ -118,7 +118,7 @@ def test_writes_a_table_and_an_image(graph: LabelGraph, tmp_path: Path) -> None:
     with (tmp_path / "edges.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["source"] for row in rows] == [edge.source for edge in explanation.edges]
-    assert float(rows[0]["lent"]) == explanation.edges[0].lent
+    assert float(rows[0]["contribution"]) == explanation.edges[0].contribution
     assert rows[0]["ap_change"] == ""
     explanation.draw(tmp_path / "edges.png")
     assert (tmp_path / "edges.png").stat().st_size > 5000
@@ -140,4 +140,4 @@ def test_mistakes_are_named(graph: LabelGraph) -> None:
     with pytest.raises(InputError, match="other edges"):
         explain_graph(head, graph, before=head.without_edges())
     with pytest.raises(InputError, match=r"unknown label 'kife'; did you mean"):
-        explain_graph(head, [*NAMES[1:], "knife"]).lenders("kife")
+        explain_graph(head, [*NAMES[1:], "knife"]).neighbours("kife")

@@ -165,7 +165,7 @@ def test_three_labels_tell_a_matrix_from_a_list() -> None:
         ([3, 1, 0, 2, 5], [[0, 3, -2]], 9, "negative value -2"),
         ([3, 1, 0, 2, 5], [[0, 5, 1]], 9, r"pair 0 is \[0, 5, 1\]"),
         ([3, 1, 0, 2, 5], [[2, 2, 0]], 9, "two different labels"),
-        ([3, 1, 0, 2, 5], [[0, 1, 1], [1, 0, 1]], 9, "'a', 'b' stands more than once"),
+        ([3, 1, 0, 2, 5], [[0, 1, 1], [1, 0, 1]], 9, "'a', 'b' appears more than once"),
         ([3, 1, 0, 2, 5], [[0, 1]], 9, r"shape \(1, 2\)"),
         ([3, 1, 0, 2, 5], [[0, 1, 2], [0]], 9, "matrix or a list"),
         ([3, 1, 0, 2, 5], np.triu(DENSE), 9, "not symmetric: 2 for 'a', 'd' and 0"),
@@ -218,7 +218,7 @@ def test_counts_of_unknown_size_come_back(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "other"}, "no co-occurrence file"),
+        ({"format": "other"}, "not a co-occurrence file"),
         ({"counts": None}, "counts"),
         ({"pairs": [[0, 1, 99]]}, "more often than one"),
         ({"unknown": {"counts": [1]}}, "counts.json"),
@@ -254,7 +254,7 @@ def test_merge_needs_the_same_names_in_any_order() -> None:
 def test_repr_says_what_matters() -> None:
     targets = np.array([[1, 1, 0, 0, -1], [1, 0, 0, 0, 0]])
     assert repr(Cooccurrence.from_targets(targets, NAMES)) == (
-        "Cooccurrence(5 labels, 2 images, 1 pairs occur, 1.50 labels an image, "
+        "Cooccurrence(5 labels, 2 images, 1 pairs occur, 1.50 labels per image, "
         "10% of entries unknown, 3 never present)"
     )
 

@@ -42,8 +42,8 @@ def test_names_with_commas_are_quoted(tmp_path) -> None:
         ("cat,dog,nan\n", r"line 1: the weight 'nan'"),
         ("cat,dog\n,cow\n", "line 2"),
         ("cat,dog,1,2\n", "line 1"),
-        ("cat,horse\n", r"e\.csv: 1 nodes are no labels \('horse'\)"),
-        ("cat,dog\ncat,dog\n", r"e\.csv: the edge 'cat' -> 'dog' stands more than once"),
+        ("cat,horse\n", r"e\.csv: 1 nodes are not labels \('horse'\)"),
+        ("cat,dog\ncat,dog\n", r"e\.csv: the edge 'cat' -> 'dog' appears more than once"),
         ("cat,cat\n", r"e\.csv: the edge 'cat' -> 'cat' is a self-loop"),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_missing_file_is_named(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "other/1"}, "no label graph of the format"),
+        ({"format": "other/1"}, "not a label graph of format"),
         ({"edges": [[0, 1]]}, "graph.json"),
         ({"edges": [[0, 7, 1.0]]}, "labels are numbered 0 to 2"),
         ({"edges": [["a", 1, 1.0]]}, "graph.json"),
@@ -127,7 +127,9 @@ def test_hierarchy_keeps_the_nearest_and_equals_networkx() -> None:
 
 
 def test_bad_hierarchies() -> None:
-    with pytest.raises(InputError, match="'cats' is no node of the hierarchy; did you mean 'cat'"):
+    with pytest.raises(
+        InputError, match="'cats' is not a node of the hierarchy; did you mean 'cat'"
+    ):
         hierarchy_graph(IS_A, ["cats", "dog"])
     with pytest.raises(InputError, match="max_distance is 0"):
         hierarchy_graph(IS_A, ["cat", "dog"], max_distance=0)

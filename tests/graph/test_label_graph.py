@@ -47,7 +47,7 @@ def test_repr() -> None:
     assert repr(a_graph()) == (
         "LabelGraph(4 labels, 3 edges, in-degree 0–1 (median 1), 1 isolated, conditional, top_k=2)"
     )
-    assert "self-loops among them" in repr(with_self_loops())
+    assert "with self-loops" in repr(with_self_loops())
     assert repr(LabelGraph([], torch.zeros(2, 0))) == "LabelGraph(0 labels, 0 edges, 0 isolated)"
 
 
@@ -236,7 +236,7 @@ def test_message_passing_of_pyg_agrees_with_the_matrix() -> None:
         ([[0], [1]], [1.0, 2.0], r"edge_weight has shape \(2,\)"),
         ([[0], [1]], [float("inf")], "'fork' -> 'knife' has the weight inf"),
         ([[0], [0]], None, "'fork' -> 'fork' is a self-loop"),
-        ([[0, 2, 0], [1, 1, 1]], None, "'fork' -> 'knife' stands more than once"),
+        ([[0, 2, 0], [1, 1, 1]], None, "'fork' -> 'knife' appears more than once"),
     ],
 )
 def test_bad_edges_are_named(index, weight, message: str) -> None:

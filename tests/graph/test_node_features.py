@@ -170,7 +170,7 @@ def test_report_names_what_is_missing(tmp_path) -> None:
     ("text", "message"),
     [
         ("cow 1 x\n", r"glove\.txt, line 1: expected numbers"),
-        ("zebra 1 2\ncow 1 nan\n", r"the vector of 'cow' holds NaN"),
+        ("zebra 1 2\ncow 1 nan\n", r"the vector of 'cow' contains NaN"),
         ("zebra 1 2\n", "no vector for any of the 3 labels"),
         ("", "no vector for any"),
     ],
@@ -192,8 +192,8 @@ def test_npz_vectors(tmp_path) -> None:
     ("arrays", "message"),
     [
         ({"names": np.array(["a"])}, r"has the arrays \['names'\]"),
-        ({"names": np.array(["a"]), "vectors": np.ones((2, 2))}, "do not fit"),
-        ({"names": np.array(["a"]), "vectors": np.array([["x"]])}, "do not fit"),
+        ({"names": np.array(["a"]), "vectors": np.ones((2, 2))}, "do not match"),
+        ({"names": np.array(["a"]), "vectors": np.array([["x"]])}, "do not match"),
         ({"names": np.array(["a"], object), "vectors": np.ones((1, 2))}, "never opened"),
     ],
 )

@@ -84,7 +84,7 @@ def test_texts_are_read(text: str, name: str, options: dict[str, Any]) -> None:
         ('knn:vectors="a"b', "expected name=value"),
         ('knn:vectors="\\q"', "expected name=value"),
         ('"a.csv"relation=similarity', "unknown graph variant"),
-        ("graph.json:relation=similarity", "graph.json states itself what its edges mean"),
+        ("graph.json:relation=similarity", "graph.json stores its relation"),
         ("edges.csv:relation=kin", "relation='kin': give cooccurrence or similarity"),
         (
             "edges.csv:top_k=3",

@@ -111,3 +111,6 @@ def test_modules_pass_every_option_on(module, function):
 def test_bad_options_are_refused_when_made(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+LOSSES_AS_MODULES = (BCELoss(), FocalLoss(), AsymmetricLoss())

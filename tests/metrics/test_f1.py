@@ -127,7 +127,7 @@ def test_rule_in_words():
     [
         ({"threshold": 1.5}, "must be a probability"),
         ({"threshold": math.nan}, "must be a probability"),
-        ({"threshold": torch.zeros(3)}, "expected one or 2"),
+        ({"threshold": torch.zeros(3)}, "expected one value or 2"),
         ({"k": 0}, "at least 1"),
         ({"k": 1, "top_k": "thresholdet"}, "did you mean 'thresholded'"),
     ],

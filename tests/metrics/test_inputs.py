@@ -117,14 +117,17 @@ def test_whole_numbers_of_any_type(dtype) -> None:
 @pytest.mark.parametrize(
     ("scores", "message"),
     [
-        (np.ones((2, 1), complex), "scores are of the type complex128"),
-        (np.ones((2, 1), object), "scores are of the type object"),
-        (np.array([["0.3"], ["0.4"]]), "scores are of the type <U3"),
-        (np.ones((2, 1), np.longdouble), "scores are of the type"),
-        (torch.ones(2, 1, dtype=torch.complex64), "scores are complex64: give real numbers"),
-        (torch.ones(2, 1).to_sparse(), "scores are sparse_coo: give real numbers, dense"),
-        ([[1.0], [2.0, 3.0]], "scores are no array of real numbers"),
-        (torch.tensor([[2**53], [2**53 + 1]]), "no own rank"),
+        (np.ones((2, 1), complex), "scores have dtype complex128"),
+        (np.ones((2, 1), object), "scores have dtype object"),
+        (np.array([["0.3"], ["0.4"]]), "scores have dtype <U3"),
+        (np.ones((2, 1), np.longdouble), "scores have dtype"),
+        (
+            torch.ones(2, 1, dtype=torch.complex64),
+            "complex64: expected dense real numbers",
+        ),
+        (torch.ones(2, 1).to_sparse(), "scores are sparse_coo: expected dense real numbers"),
+        ([[1.0], [2.0, 3.0]], "scores are not an array of real numbers"),
+        (torch.tensor([[2**53], [2**53 + 1]]), "not exact"),
         (torch.ones(2), r"must both be \(N, L\)"),
     ],
 )

@@ -82,6 +82,33 @@ def test_without_any_absence_there_is_no_figure():
     assert report.never_absent == ("a", "b")
 
 
+def test_decisions_are_measured_beside_the_threshold():
+    logits, targets = example()
+    decisions = logits > 0.3
+    report = evaluate_scores(logits, targets, LABELS, decisions=decisions, decided_by="by hand")
+    limit = float(torch.sigmoid(torch.tensor(0.3, dtype=torch.float64)))
+    expected = f1_scores(logits, targets, limit, logits=True)
+    plain = evaluate_scores(logits, targets, LABELS)
+    assert report.metrics["decision_CF1"] == pytest.approx(expected.cf1)
+    assert report.metrics["decision_macro_F1"] == pytest.approx(expected.macro_f1)
+    for name in ("precision", "recall", "f1"):
+        torch.testing.assert_close(
+            getattr(report, name)[:3], getattr(expected, name)[:3], equal_nan=True
+        )
+    known, present = targets != -1, targets == 1
+    missed = [
+        float((present[i] & ~decisions[i]).sum()) / max(int(present[i].sum()), 1)
+        for i in range(len(logits))
+        if known[i].any()
+    ]
+    assert report.metrics["decision_miss_rate"] == pytest.approx(np.mean(missed))
+    assert any("by hand" in line for line in report.protocol)
+    for name, value in plain.metrics.items():  # at the threshold as without
+        assert report.metrics[name] == pytest.approx(value, nan_ok=True)
+    with pytest.raises(InputError, match="decisions"):
+        evaluate_scores(logits, targets, LABELS, decisions=decisions[:, :2])
+
+
 def test_soft_targets_are_hardened_and_that_is_said():
     logits = torch.tensor([[1.0], [-1.0], [0.0]])
     report = evaluate_scores(logits, torch.tensor([[0.7], [0.2], [-1.0]]), ["a"])

@@ -245,12 +245,13 @@ def test_beliefs_are_known_targets_and_what_is_thought_of_the_others(name: str) 
     completion = make_completion(name, targets, graph_of(targets))
     logits = torch.randn(60, 5, generator=torch.Generator().manual_seed(2))
     logits[7] = torch.nan
-    believed = completion.beliefs(logits)
+    believed = completion.estimates(logits)
     known = targets >= 0
     assert torch.equal(believed[known], targets[known])
-    if name == "complete":
+    if name in ("complete", "pseudo"):
         seen = ~known & ~logits.isnan()
-        assert torch.equal(believed[seen], completion.log_odds(logits).sigmoid()[seen])
+        scores = completion.log_odds if name == "complete" else completion.scores
+        assert torch.equal(believed[seen], scores(logits).sigmoid()[seen])
         assert (believed[7][~known[7]] == -1).all()  # nothing is thought of what was not seen
     else:
         assert torch.equal(believed, completion.targets)
@@ -277,6 +278,10 @@ CONSTANT = [[1.0, 0.0], [1.0, -1.0], [-1.0, 0.0], [1.0, -1.0]]
 @pytest.mark.parametrize("rows", [ONE, NEVER, CONSTANT, [[-1.0, -1.0]], [[1.0, -1.0]]])
 def test_odd_data_gives_numbers(name: str, rows: list[list[float]]) -> None:
     targets = torch.tensor(rows)
+    if name == "pseudo" and not bool(((targets >= 0) & (targets < 1)).any()) and targets.max() == 1:
+        with pytest.raises(InputError, match="need known absences"):
+            make_completion(name, targets)
+        return
     names = NAMES[: targets.shape[1]]
     graph = LabelGraph.from_edges([(names[0], names[-1])] if len(names) > 1 else [], names)
     completion = make_completion(name, targets, graph)
@@ -347,7 +352,7 @@ def test_wrong_input_is_named() -> None:
         make_completion("ignore", TARGETS + 2)
     with pytest.raises(InputError, match="5 labels, the targets 4"):
         make_completion("complete", TARGETS[:, :4], graph_of(TARGETS))
-    with pytest.raises(InputError, match="one row for every training image"):
+    with pytest.raises(InputError, match="one row per training image"):
         make_completion("complete", TARGETS).update(LOGITS[:3], 0.5)
     with pytest.raises(InputError, match="option of 'negative'"):
         make_completion("negative", TARGETS, None, warmup=0.2)

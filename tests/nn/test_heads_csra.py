@@ -46,7 +46,7 @@ def test_normalised_scores_do_not_depend_on_the_length_of_a_classifier() -> None
     ("options", "message"),
     [
         ({"heads": 3}, "heads=3: give temperatures"),
-        ({"heads": 2, "temperatures": [1.0]}, "heads=2 need as many"),
+        ({"heads": 2, "temperatures": [1.0]}, "expected 2 values above 0"),
         ({"temperatures": [0.0]}, "above 0"),
         ({"lam": -0.1}, "lam=-0.1"),
     ],

@@ -24,7 +24,7 @@ EMPTY = [(2, D, 0, 0), (2, D, 0, 3), (2, D, 4, 0), (0, D, 0, 0)]
 def test_heads_refuse_maps_without_positions(case: str, shape: tuple[int, ...]) -> None:
     head = build(case, label_graph())
     for call in (head, getattr(head, "unary_logits", head)):
-        with pytest.raises(InputError, match="has no position: the images are too small"):
+        with pytest.raises(InputError, match="has no positions: the images are too small"):
             call(torch.zeros(shape))
     with pytest.raises(InputError, match="has no position"):
         forward_losses(head, torch.zeros(shape), torch.zeros(shape[0], L), None)
@@ -33,7 +33,7 @@ def test_heads_refuse_maps_without_positions(case: str, shape: tuple[int, ...]) 
 @pytest.mark.parametrize("shape", EMPTY)
 @pytest.mark.parametrize("name", POOLINGS)
 def test_poolings_refuse_maps_without_positions(name: str, shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="has no position: the images are too small"):
+    with pytest.raises(InputError, match="has no positions: the images are too small"):
         POOLINGS[name]()(torch.zeros(shape))
 
 

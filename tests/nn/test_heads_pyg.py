@@ -82,7 +82,7 @@ class MeanOfNeighbours(nn.Module):
 def test_a_class_of_ones_own_is_not_found_by_name(graph: LabelGraph) -> None:
     head = PyGHead(D, graph, conv=MeanOfNeighbours, hidden=8)
     assert head(torch.randn(2, D)).shape == (2, 5)
-    with pytest.raises(InputError, match=r"no class of PyG's.*make the head with conv=the class"):
+    with pytest.raises(InputError, match=r"not a PyG class.*pass conv=the class"):
         PyGHead(D, graph, conv=head.config["conv"])
 
 
@@ -103,8 +103,8 @@ def test_making_a_head_leaves_the_random_stream_to_its_parameters(graph: LabelGr
         ({"conv": "SageConv"}, "did you mean 'SAGEConv'"),
         ({"conv": 3}, "conv=3: give the name"),
         ({"conv": "HypergraphConv"}, r"HypergraphConv takes \(x, hyperedge_index"),
-        ({"conv": "ChebConv"}, "ChebConv cannot be made with conv_options={}.*'K'"),
-        ({"conv": "SAGEConv", "conv_options": {"head": 2}}, "SAGEConv cannot be made.*head"),
+        ({"conv": "ChebConv"}, "ChebConv cannot be created with conv_options={}.*'K'"),
+        ({"conv": "SAGEConv", "conv_options": {"head": 2}}, "SAGEConv cannot be created.*head"),
         ({"conv": "DNAConv"}, r"DNAConv cannot run on \(x, edge_index\)"),
         ({"conv": "GINConv", "conv_options": {"nn": nn.Linear(8, 8)}}, "'nn' is a Linear"),
         ({"hidden": 0}, "hidden=0"),

@@ -183,7 +183,7 @@ def test_options_of_training_alone_are_not() -> None:
 )
 def test_what_is_no_identity_is_one_error(value: Any) -> None:
     head = LinearHead(D, NAMES)
-    refused(head, {**head.state_dict(), KEY: value}, "does not say what the weights are of")
+    refused(head, {**head.state_dict(), KEY: value}, "is not a valid description of a module")
 
 
 def encoder(**options: Any) -> Encoder:

@@ -72,7 +72,7 @@ def test_parallel_edges_each_count() -> None:
     out = attend(graph, s, t, v, prior=prior, prior_weight=weight, kernel="csr")
     torch.testing.assert_close(out, attention(edges, s, t, v, prior, weight))
     assert attend(graph, s, t, v).shape == out.shape  # and the choice passes dense over
-    with pytest.raises(InputError, match="'dense' needs edges that stand once"):
+    with pytest.raises(InputError, match="'dense' needs a graph without duplicate edges"):
         attend(graph, s, t, v, kernel="dense")
 
 
@@ -222,11 +222,11 @@ def test_the_softmax_of_a_node_is_its_own() -> None:
 @pytest.mark.parametrize(
     ("edges", "message"),
     [
-        ([[0, 5], [1, 1]], "names node 5, but of 3 nodes"),
-        ([[0, 1], [1, 3]], "names node 3, but of 3 nodes"),
-        ([[0, -1], [1, 1]], "names node -1, but of 3 nodes"),
-        ([[0, 1, 2]], r"int64 \(1, 3\): give it as int64 \(2, E\)"),
-        ([[0.0, 1.0], [1.0, 2.0]], r"float32 \(2, 2\): give it as int64"),
+        ([[0, 5], [1, 1]], "contains node 5, but the nodes are numbered 0 to 2"),
+        ([[0, 1], [1, 3]], "contains node 3, but the nodes are numbered 0 to 2"),
+        ([[0, -1], [1, 1]], "contains node -1, but the nodes are numbered 0 to 2"),
+        ([[0, 1, 2]], r"int64 \(1, 3\): expected int64 \(2, E\)"),
+        ([[0.0, 1.0], [1.0, 2.0]], r"float32 \(2, 2\): expected int64"),
     ],
 )
 def test_edges_between_nodes_that_are_not_there(edges: list[list[int]], message: str) -> None:

@@ -157,7 +157,7 @@ def test_the_state_holds_no_edges() -> None:
 def test_edges_that_a_complete_head_does_not_use_cannot_be_removed() -> None:
     head = build("complete")
     keep = torch.ones(head.edge_index.shape[1], dtype=torch.bool)
-    with pytest.raises(InputError, match="uses no edge of its graph"):
+    with pytest.raises(InputError, match="does not use the edges of its graph"):
         head.with_edges(keep)
     features = torch.eye(D, dtype=torch.float64)
     assert not torch.allclose(head.without_edges()(features), head(features))

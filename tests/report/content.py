@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatlabel.decisions import Decision
 from gatlabel.labels import LabelSet
 from gatlabel.report import Baseline, LabelResult, ReportContent
 
@@ -51,6 +52,7 @@ def make(L: int = 5, N: int = 30, names: list[str] | None = None, **changes: Any
         "graph": graph,
         "attention": torch.full((E, 2), 0.5),
         "baselines": [Baseline("linear head", 0.51)],
+        "decision": Decision.fixed(LabelSet(names), 0.3),
         "notes": ["a split was made"],
     }
     return ReportContent(**{**content, **changes})

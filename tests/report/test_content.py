@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from gatlabel.decisions import Decision
 from gatlabel.errors import InputError
+from gatlabel.labels import LabelSet
 from gatlabel.report import LabelResult
 from tests.report.content import make, ring
 
@@ -14,7 +16,7 @@ from tests.report.content import make, ring
         ({"targets": np.zeros((29, 5))}, r"targets have shape \(29, 5\)"),
         ({"targets": np.full((30, 5), 2.0)}, "target 2.0 in row 0, label 'label 0'"),
         ({"logits": np.full((30, 5), np.nan)}, "logit of 000.jpg, label 'label 0', is NaN"),
-        ({"threshold": np.zeros(4)}, "threshold is one number or 5 numbers"),
+        ({"decision": Decision.fixed(LabelSet(["a", "b"]))}, "the decision's labels are not"),
         ({"per_label": [LabelResult("labell 1", 0.1, 1, 0.5)]}, "did you mean 'label 1'"),
         ({"graph": ring([f"label {k}" for k in (1, 0, 2, 3, 4)])}, "not the report's"),
         ({"attention": np.ones((9, 2))}, r"attention has shape \(9, 2\), expected \(10,\)"),

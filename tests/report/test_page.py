@@ -9,14 +9,18 @@ import pytest
 import torch
 from PIL import Image
 
+from gatlabel.decisions import Decision
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
+from gatlabel.labels import LabelSet
 from gatlabel.nn import GATHead
 from gatlabel.report import LabelResult, ReportContent, write_report
 from gatlabel.report.images import jpeg_uri
 from gatlabel.report.page import render
 from tests.report.content import make, ring
 
+NAMES = LabelSet([f"label {k}" for k in range(5)])
+CALIBRATED = Decision(NAMES, dict.fromkeys(NAMES, 0.2), dict.fromkeys(NAMES, (0.0, 1.0)), "vector")
 VOID = {"meta", "img"}
 
 
@@ -110,7 +114,8 @@ def test_names_cannot_become_markup() -> None:
         {"targets": np.full((30, 5), -1.0)},
         {"metrics": {"val": {"mAP": float("nan")}}},
         {"logits": np.full((30, 5), np.inf)},
-        {"threshold": np.linspace(0, 1, 5)},
+        {"decision": None},
+        {"decision": CALIBRATED},
         {"ids": [f"caf\udce9 {k}\x01" for k in range(30)]},
         {"attention": torch.ones(10)},
     ],

@@ -1,4 +1,4 @@
-"""Heads: from features to logits."""
+"""Heads, which map features to logits."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ if TYPE_CHECKING:
     from gatlabel.nn.heads.conditioned import ConditionedHead
     from gatlabel.nn.heads.csra import CSRAHead
     from gatlabel.nn.heads.edges import EdgeHead
+    from gatlabel.nn.heads.fitted.base import FittedHead
     from gatlabel.nn.heads.gat import GATHead, GATv2Head
     from gatlabel.nn.heads.gcn import GCNHead
     from gatlabel.nn.heads.linear import LinearHead
     from gatlabel.nn.heads.protocols import AuxiliaryLosses, Foldable, GraphAblatable, LinearInit
     from gatlabel.nn.heads.pyg import PyGHead
     from gatlabel.nn.heads.query import QueryHead
-    from gatlabel.nn.heads.table import HEADS
+    from gatlabel.nn.heads.table import FITTED_HEADS, HEADS, SAVED_HEADS
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
+    "FITTED_HEADS",
     "HEADS",
+    "SAVED_HEADS",
     "AuxiliaryLosses",
     "CSRAHead",
     "ConditionedHead",
     "EdgeHead",
+    "FittedHead",
     "Foldable",
     "GATHead",
     "GATv2Head",

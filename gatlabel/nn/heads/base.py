@@ -1,4 +1,4 @@
-"""What every head is: features in, one logit per label out."""
+"""The base class of heads, which map features to one logit per label."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-MOST = 2**31 - 1  # of features, and of labels
-#: Options that a state need not share: they do not change logits, or its tensors show them.
+MOST = 2**31 - 1  # limit of both widths
+#: Options that may differ from the state's: they do not change logits, or tensors reveal them.
 NOT_IDENTITY = ("in_features", "node_features", "dropout", "similarity_weight")
 
 
 class Head(HasIdentity, ABC):
     """Base of all heads: ``forward``, ``config`` and ``param_groups``.
 
-    What only some heads can do is an optional protocol (:mod:`gatlabel.nn.heads.protocols`).
+    Abilities that only some heads have are optional protocols (:mod:`gatlabel.nn.heads.protocols`).
 
     Args:
         in_features: Feature width D.
-        labels: The L label names, or their number where the names are not known.
+        labels: The L label names, or their number if the names are unknown.
 
     Attributes:
         in_features: Feature width D.
-        out_features: Number of labels L (the name ``nn.Linear`` uses).
-        labels: The label names, in the order of the logits; ``None`` where they are not known.
+        out_features: Number of labels L (named as in ``nn.Linear``).
+        labels: The label names in the order of the logits, or ``None`` if unknown.
         needs_map: Whether ``forward`` takes the feature map ``(B, D, h, w)`` instead of pooled
             features ``(..., D)``.
         kind: The name of the head in :data:`gatlabel.nn.HEADS`.
@@ -56,30 +56,30 @@ class Head(HasIdentity, ABC):
         self.out_features = whole_number(count, f"{need}labels", 1, MOST)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features ``(..., D)`` -> logits ``(..., L)``, as ``nn.Linear`` has it.
+        """Maps features ``(..., D)`` to logits ``(..., L)``, as ``nn.Linear`` does.
 
-        This is the forward of a :class:`Foldable` head; all others have one of their own.
+        This is the forward of a :class:`Foldable` head; all others override it.
         """
         return F.linear(features, *cast(Foldable, self).classifier())
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options, as primitives, that make a head of the same shape (the graph apart)."""
+        """Options, as JSON values, that create a head of the same shape (without the graph)."""
         return {"in_features": self.in_features}
 
     def identity(self) -> Identity:
-        """Labels, and all options that change logits: a state of others is refused."""
+        """Labels and all options that change logits; a state with others is refused."""
         options = {name: v for name, v in self.config.items() if name not in NOT_IDENTITY}
         labels = None if self.labels is None else list(self.labels)
         return {"labels": labels, "head": self.kind, **options}
 
     def param_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Returns the parameters that an optimiser should treat in their own way, by role.
+        """Returns by role the parameters that an optimiser should treat separately.
 
-        ``linear``: a linear classifier of features; a convex problem, which learns at rates at
-        which other parts would not. ``residual``: how far the head leaves that classifier, for a
-        weight decay of their own. ``auxiliary``: what learns from further losses only, to be
-        clipped apart. A parameter may have two roles, or none.
+        ``linear``: a linear classifier of features, a convex problem that allows larger learning
+        rates than other parts. ``residual``: the head's deviation from that classifier, with its
+        own weight decay. ``auxiliary``: parameters trained by auxiliary losses only, whose
+        gradients are clipped separately. A parameter may have two roles, or none.
         """
         linear, residual = [], []
         if isinstance(self, LinearInit):
@@ -90,22 +90,22 @@ class Head(HasIdentity, ABC):
         return {"linear": linear, "residual": residual, "auxiliary": auxiliary}
 
     def label_bias(self) -> nn.Parameter | None:
-        """The learned biases of the labels ``(L,)``, or ``None`` for a head without."""
+        """The learned biases of the labels ``(L,)``, or ``None`` if the head has none."""
         bias = getattr(self, "bias", None)
         return bias if isinstance(bias, nn.Parameter) else None
 
     @torch.no_grad()
     def init_bias(self, base_rates: Tensor) -> None:
-        """Starts the biases, if there are any, at the log-odds of the labels' base rates.
+        """Initialises the biases, if any, with the log-odds of the labels' base rates.
 
-        Then the first steps need not teach every label that it is rare (Lin et al., *Focal loss
-        for dense object detection*, ICCV 2017, arXiv:1708.02002, section 3.3).
+        The first steps then need not learn that each label is rare (Lin et al., *Focal loss for
+        dense object detection*, ICCV 2017, arXiv:1708.02002, section 3.3).
 
         Args:
             base_rates: ``(L,)`` in (0, 1), as :attr:`gatlabel.graph.Cooccurrence.base_rates`.
 
         Raises:
-            InputError: If they are no ``L`` probabilities between 0 and 1.
+            InputError: If they are not ``L`` values strictly between 0 and 1.
         """
         if (
             base_rates.shape != (self.out_features,)
@@ -117,13 +117,13 @@ class Head(HasIdentity, ABC):
             bias.copy_(base_rates.logit())
 
     def extra_repr(self) -> str:
-        """What ``repr`` prints: every option of the head."""
+        """Returns every option of the head, for ``repr``."""
         options = {**self.config, "labels": self.out_features}
         return ", ".join(f"{name}={value}" for name, value in options.items())
 
 
 class MapHead(Head):
-    """A head that looks at the feature map itself: it decides per label which positions count.
+    """A head that works on the feature map and weighs positions for each label.
 
     Shapes:
         features ``(B, D, h, w)`` -> logits ``(B, L)``.
@@ -135,26 +135,26 @@ class MapHead(Head):
         """Returns the map as one row per position, ``(B, D, h, w)`` -> ``(B, h·w, D)``.
 
         Raises:
-            InputError: If the features are no map of the head's width, or it has no position.
+            InputError: If the features are not a map of the head's width, or it has no positions.
         """
         if features.ndim != 4 or features.shape[1] != self.in_features:
             raise InputError(
                 f"the head {self.kind!r} takes feature maps (B, {self.in_features}, h, w), got "
                 f"{tuple(features.shape)}; a pooled vector is a map of 1 x 1"
             )
-        # a copy where the map is not channels-last: every product below wants rows of channels
+        # copies unless the map is channels-last: all products below need contiguous channels
         return with_positions(features).flatten(2).transpose(1, 2).contiguous()
 
 
 def check_width(hidden: int, heads: int) -> None:
-    """Checks that a total width can be split over attention heads.
+    """Checks that a total width can be divided among attention heads.
 
     Raises:
-        InputError: If ``hidden`` is no multiple of ``heads``, or either is below 1.
+        InputError: If ``hidden`` is not a multiple of ``heads``, or either is below 1.
     """
     if heads < 1 or hidden < heads or hidden % heads:
         raise InputError(
-            f"hidden={hidden} is the total width over heads={heads}: it must be a multiple"
+            f"hidden={hidden} is the total width over heads={heads}: make it a multiple of heads"
         )
 
 
@@ -171,14 +171,14 @@ def check_dropout(dropout: float) -> None:
 def given_labels(
     kind: str, labels: int | Sequence[str] | None, graph: LabelGraph | None
 ) -> int | LabelSet:
-    """Returns the labels of a head that needs no graph but may take its labels from one.
+    """Returns the labels of a head that needs no graph but accepts one for its labels.
 
     Raises:
-        InputError: If neither or both of ``labels`` and ``graph`` are given, or the names are no
-            label names.
+        InputError: If neither or both of ``labels`` and ``graph`` are given, or the names are
+            invalid.
     """
     if (labels is None) == (graph is None):
-        raise InputError(f"a {kind} needs its labels: give labels=… or graph=…, one of them")
+        raise InputError(f"a {kind} needs its labels: give either labels=… or graph=…")
     if labels is None:
         assert graph is not None
         return graph.labels

@@ -1,4 +1,4 @@
-"""The image-conditioned head: what an image shows of a label is evidence for its neighbours."""
+"""The image-conditioned head: labels pass the evidence found in each image to their neighbours."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gatlabel.nn.heads.protocols import AuxiliaryLosses, Criterion
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
-# The couplings are kept in units of 5 logits. A classifier's logit sums D weights and moves by
-# about D learning rates in a step; a coupling is one number and would otherwise hardly leave zero
-# in a short training (Adam moves every parameter by about the rate, whatever it does).
+# The couplings are stored in units of 5 logits. A classifier's logit sums D weights and moves by
+# about D learning rates per step. A coupling is a single number and would barely leave zero in a
+# short training, as Adam moves every parameter by about the learning rate per step.
 COUPLING_UNIT = 5.0
-# Float32 does not tell larger chances from 1, at which the odds are infinite.
+# In float32, larger probabilities round to 1, whose odds are infinite.
 MOST_MISSED = 0.999999
 
 
 class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
-    r"""Unary logits, graph attention per image, and context logits along the edges.
+    r"""Unary logits, per-image graph attention and context logits along the edges.
 
     With positions ``u`` of the map, ``f_u`` the features there::
 
@@ -39,49 +39,48 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
         eᵗ_i  = d_i + o_i·m_i / hidden + Σ_{j→i} c_ij (σ(zᵗ_j) − π_j)       context logits
         zᵗ⁺¹  = noisy_or(z0, eᵗ, d, ρ)                           ``steps`` times
 
-    The unary logits use no edge. ``o`` (a vector per label) and ``c`` (a number per edge) are zero
-    at the start, so the head starts as its own no-edges form, and a label without in-edges has no
-    edge term at all. ``α_h`` is GAT's attention on this image's ``v`` with the edges' weights as
-    prior (:class:`~gatlabel.nn.heads.image_attention.ImageAttention`); the evidence of a neighbour
-    is its probability less its base rate. The context moves a label that is not seen, and hardly
-    one that is (:func:`~gatlabel.nn.heads.noisy_or.noisy_or`).
+    The unary logits use no edges. ``o`` (one vector per label) and ``c`` (one number per edge) are
+    initialised with zeros, so the untrained head equals its no-edges form, and a label without
+    in-edges has no edge term. ``α_h`` is GAT's attention on this image's ``v``, with the edge
+    weights as prior (:class:`~gatlabel.nn.heads.image_attention.ImageAttention`). The evidence of
+    a neighbour is its probability minus its base rate. Context strongly affects labels with weak
+    unary logits and barely changes clear ones (:func:`~gatlabel.nn.heads.noisy_or.noisy_or`).
 
     **Two losses** (:meth:`forward_losses`). The unary logits learn the labels from the image as if
-    there were no edges: with the same seed their weights are bit for bit those of the no-edges
-    form. The context logits learn to predict every label from the *labels* of its neighbours: the
-    pseudo-likelihood of an Ising model ``P(y) ∝ exp(Σ h_i y_i + Σ J_ij y_i y_j)`` over
-    ``y ∈ {0,1}`` (Besag 1975), of which ``c`` estimates ``J``. Prediction puts probabilities in the
-    place of labels: mean-field inference. One loss on the final logits fails: on images that the
-    encoder has memorised, the unary logits explain all labels and leave nothing to the context,
-    and what the context does explain is missing in them
-    (``benchmarks/studies/conditioned_couplings.py``).
+    there were no edges: with the same seed, their weights equal those of the no-edges form bit for
+    bit. The context logits learn to predict every label from the *labels* of its neighbours. This
+    is the pseudo-likelihood of an Ising model ``P(y) ∝ exp(Σ h_i y_i + Σ J_ij y_i y_j)`` over
+    ``y ∈ {0,1}`` (Besag 1975), in which ``c`` estimates ``J``. Prediction replaces labels by
+    probabilities: mean-field inference. A single loss on the final logits fails. On memorised
+    images the unary logits explain all labels and leave nothing to the context; what the context
+    explains, the unary logits do not learn (``benchmarks/studies/conditioned_couplings.py``).
 
-    The base rates ``π`` and the zero mean of the evidence that they give change the biases only,
-    but they help learning: without them, all couplings of a label first learn to lower its logits,
-    as its bias should. For the same reason ``b`` and ``d`` start as the log-odds of ``π``.
+    The base rates ``π`` centre the evidence. That changes only the biases, but it helps training:
+    without it, all couplings of a label first learn to lower its logit, which is the task of its
+    bias. For the same reason ``b`` and ``d`` are initialised with the log-odds of ``π``.
 
     Label-specific attended features and a graph over them are from SSGRL (Chen et al., ICCV 2019,
-    arXiv:1908.07325) and ADD-GCN (Ye et al., ECCV 2020, arXiv:2012.02994); attention as part of the
-    logit from CSRA (arXiv:2108.02456); learning from labels that are known while others are not
-    from C-Tran (Lanchantin et al., CVPR 2021, arXiv:2011.14027); the zero start, the two losses and
-    the context as the second cause of a label are ours. ``o·m`` is a mean over the channels, not a
-    sum over their root: end to end the attention, which soon memorises the training images, would
-    outrun ``c``.
+    arXiv:1908.07325) and ADD-GCN (Ye et al., ECCV 2020, arXiv:2012.02994). Attention within the
+    logit is from CSRA (arXiv:2108.02456). Learning from known labels while others are unknown is
+    from C-Tran (Lanchantin et al., CVPR 2021, arXiv:2011.14027). The zero initialisation, the two
+    losses and the context as a second cause of a label are additions of this package. ``o·m`` is a
+    mean over channels, not a sum divided by their root: in end-to-end training, attention soon
+    memorises the training images and would otherwise grow faster than ``c``.
 
     Args:
         in_features: Feature width D.
         graph: The label graph.
-        hidden: Total width of the label features over the heads; a multiple of ``heads``.
+        hidden: Total width of the label features over all heads; a multiple of ``heads``.
         heads: Number of attention heads H.
-        steps: Number of mean-field iterations; 0 leaves the couplings ``c`` out and takes one.
+        steps: Number of mean-field iterations; 0 omits the couplings ``c`` and iterates once.
         dropout: Probability of dropping an attention weight over edges in training.
-        base_rates: π, the share of images that hold each label, ``(L,)`` in (0, 1); ``None``
-            takes it from the graph's counts, and one half for a graph that has none.
-        miss_rate: ρ, above 0 and at most 0.999999: the chance that a label which is there cannot be
-            seen. Between 0.35 and 0.95 it hardly matters.
+        base_rates: π, the share of images with each label, ``(L,)`` in (0, 1). ``None`` takes it
+            from the graph's counts, or 0.5 for a graph without counts.
+        miss_rate: ρ, above 0 and at most 0.999999: the probability that a present label cannot be
+            seen. Values between 0.35 and 0.95 give nearly the same results.
 
     Raises:
-        InputError: If ``hidden`` is no multiple of ``heads``, or an option is out of range.
+        InputError: If ``hidden`` is not a multiple of ``heads``, or an option is out of range.
 
     Shapes:
         features ``(B, D, h, w)`` -> logits ``(B, L)``.
@@ -105,20 +104,20 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
         check_width(hidden, heads)
         check_dropout(dropout)
         if steps < 0:
-            raise InputError(f"steps={steps}: the number of iterations is at least 0")
+            raise InputError(f"steps={steps}: the number of iterations must be at least 0")
         if not 0 < miss_rate <= MOST_MISSED:
             raise InputError(
-                f"miss_rate={miss_rate} is a probability: above 0, at most {MOST_MISSED} (of a "
-                "label that is never seen there is nothing to compute in float32)"
+                f"miss_rate={miss_rate} is a probability: above 0, at most {MOST_MISSED} (float32 "
+                "cannot represent the odds beyond that)"
             )
         self.hidden, self.heads, self.steps, self.dropout = hidden, heads, steps, dropout
         self.miss_rate = miss_rate
-        self.drop_self_loops()  # "self" is in z0
+        self.drop_self_loops()  # z0 covers the label itself
         labels = self.out_features
         rates = _base_rates(graph) if base_rates is None else base_rates.detach().clone()
         if rates.shape != (labels,) or not ((rates > 0) & (rates < 1)).all():
             raise InputError(f"base_rates: expected {labels} values above 0 and below 1")
-        # part of the state: a saved model must not depend on the counts being at hand
+        # part of the state: a saved model must not depend on the counts
         self.register_buffer("base_rates", rates.to(torch.get_default_dtype()))  # π
         self.score = nn.Linear(in_features, labels)  # w, b
         with torch.no_grad():
@@ -135,15 +134,15 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options that make a head of the same shape."""
+        """The options that create a head of the same shape."""
         names = ("hidden", "heads", "steps", "dropout", "miss_rate")
         return {**super().config, **{name: getattr(self, name) for name in names}}
 
     def param_groups(self) -> dict[str, list[nn.Parameter]]:
         """``w`` and ``b`` are ``linear``, ``o`` is ``residual``.
 
-        Not ``c``: a number per edge is soon learned and hardly overfits, and a decay that suits a
-        matrix would keep it at zero.
+        ``c`` is neither: one number per edge is learned quickly and hardly overfits, and a decay
+        suited to a matrix would keep it at zero.
         """
         own = {"linear": list(self.score.parameters()), "residual": [self.messages.out]}
         return {**super().param_groups(), **own}
@@ -153,7 +152,7 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
         return self.score.bias
 
     def keep_edges(self, keep: Tensor) -> None:
-        """Removes the other edges and what was learned for each."""
+        """Removes the other edges together with their learned values."""
         super().keep_edges(keep)
         self.messages.attend.set_edges(self.edge_index, self.edge_weight)
         if self.steps:
@@ -161,16 +160,16 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
         self._freeze_unused()
 
     def _freeze_unused(self) -> None:
-        """Without edges no context is computed, and without steps no ``c``: they cannot learn."""
+        """Freezes unused parameters: all of the context without edges, ``c`` without steps."""
         if not self.edge_index.shape[1]:
             for parameter in self.auxiliary_parameters():
                 parameter.requires_grad_(False)
         self.coupling.requires_grad_(self.coupling.requires_grad and self.coupling.numel() > 0)
 
     def edge_effects(self) -> tuple[Tensor, Tensor]:
-        """Returns the edges ``(2, E)`` and ``c (E,)``: the message of a label surely present.
+        """Returns the edges ``(2, E)`` and ``c (E,)``: the message of a certainly present label.
 
-        In logits, and comparable with the couplings of an Ising model over {0, 1}; zeros with
+        In logits, and comparable with the couplings of an Ising model over {0, 1}; zeros if
         ``steps=0``.
         """
         if not self.steps:
@@ -179,7 +178,7 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
 
     @torch.no_grad()
     def attention_for(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the edges ``(2, E)`` and each image's attention over them.
+        """Returns the edges ``(2, E)`` and the attention over them per image.
 
         Args:
             features: ``(B, D, h, w)``.
@@ -193,7 +192,7 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
         return self.edge_index, self.messages.attend.weights(values)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map ``(B, D, h, w)`` -> logits ``(B, L)``."""
+        """Maps ``(B, D, h, w)`` to logits ``(B, L)``."""
         positions = self.positions(features)
         unary, attention_map = self._unary(positions)
         if not self.edge_index.shape[1]:
@@ -206,17 +205,17 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
         return logits
 
     def unary_logits(self, features: Tensor) -> Tensor:
-        """Returns the logits from the image alone, ``z0 (B, L)``."""
+        """Returns the logits computed from the image alone, ``z0 (B, L)``."""
         return self._unary(self.positions(features))[0]
 
     def forward_losses(
         self, features: Tensor, targets: Tensor, criterion: Criterion
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Returns the unary logits, their loss and that of the context logits; see the class.
+        """Returns the unary logits, their loss and the loss of the context logits; see the class.
 
-        The criterion judges the unary logits. The cross-entropy judges the context logits, whatever
-        the criterion, for they must be a probability. No gradient of theirs reaches the unary
-        logits or the encoder.
+        The criterion is applied to the unary logits. The context logits always use cross-entropy,
+        as they must be log-odds of a probability. Its gradient does not reach the unary logits or
+        the encoder.
         """
         positions = self.positions(features)
         unary, attention_map = self._unary(positions)
@@ -225,7 +224,7 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
             return unary, losses
         known = targets >= 0
         targets = targets if targets.is_floating_point() else targets.to(self.prior_logit.dtype)
-        # the labels themselves, and the prediction of an unknown one
+        # known labels as they are, the prediction in place of unknown ones
         evidence = torch.where(known, targets, unary.detach().sigmoid()) - self.base_rates
         received = self._received(positions.detach(), evidence, attention_map.detach())
         each = F.binary_cross_entropy_with_logits(
@@ -239,25 +238,25 @@ class ConditionedHead(EdgeHead, MapHead, AuxiliaryLosses):
         return [*self.messages.parameters(), self.coupling, self.prior_logit]
 
     def _received(self, positions: Tensor, evidence: Tensor, attention_map: Tensor) -> Tensor:
-        """``d_i + o_i·m_i / hidden``, ``(B, L)``."""
+        """Computes ``d_i + o_i·m_i / hidden``, ``(B, L)``."""
         return self.prior_logit + self.messages(positions, evidence, attention_map) / self.hidden
 
     def _context(self, received: Tensor, evidence: Tensor) -> Tensor:
-        """``e``: the messages received, and the evidence along the edges; ``(B, L)``."""
+        """Computes ``e``: the messages received plus the evidence along the edges; ``(B, L)``."""
         return received + self._coupled(evidence) if self.steps else received
 
     def _unary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions ``(B, U, D)`` -> ``z0 (B, L)`` and the attention map ``(B, L, U)``."""
-        scores = self.score(positions).transpose(1, 2)  # bias included: both means keep it
+        """Maps positions ``(B, U, D)`` to ``z0 (B, L)`` and the attention map ``(B, L, U)``."""
+        scores = self.score(positions).transpose(1, 2)  # with the bias, which both means preserve
         attention_map = (self.sharpness * scores).softmax(-1)
         mean, attended = scores.mean(-1), (attention_map * scores).sum(-1)
         return mean + self.gate.sigmoid() * (attended - mean), attention_map
 
     def _coupled(self, evidence: Tensor) -> Tensor:
-        """``Σ_{j→i} c_ij n_j``, ``(B, L)`` -> ``(B, L)``."""
+        """Computes ``Σ_{j→i} c_ij n_j``, ``(B, L)`` -> ``(B, L)``."""
         source, target = self.edge_index[0], self.edge_index[1]
         coupling = COUPLING_UNIT * self.coupling
-        evidence = evidence.to(coupling.dtype)  # sums over neighbours stay in full precision
+        evidence = evidence.to(coupling.dtype)  # sums over neighbours need full precision
         if self.messages.attend.dense:
             matrix = coupling.new_zeros(self.out_features, self.out_features)
             return evidence @ matrix.index_put((source, target), coupling)

@@ -1,4 +1,4 @@
-"""Class-specific residual attention: each label's logit from where its own score is high."""
+"""Class-specific residual attention: labels attend to the positions where their score is high."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gatlabel.nn.heads.base import MapHead, given_labels
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
-# Temperatures by number of heads, as the paper sets them; the last takes the maximum.
+# Temperatures by number of heads as in the paper; the last of each takes the maximum.
 TEMPERATURES: dict[int, tuple[float, ...]] = {
     1: (1.0,),
     2: (1.0, math.inf),
@@ -30,22 +30,22 @@ class CSRAHead(MapHead):
 
     Zhu & Wu, *Residual Attention: A Simple but Effective Method for Multi-Label Recognition*,
     ICCV 2021, arXiv:2108.02456, eq. 2-6 and section 3.4. Each head has its own classifiers and
-    temperature; ``T = ∞`` takes the largest score. The bias is ours; the paper's code divides ``s``
-    by ``‖w_ih‖``, which ``normalize`` does. With ``λ = 0`` it is a linear head on averages.
+    temperature; ``T = ∞`` takes the largest score. The bias is an addition. The paper's code
+    divides ``s`` by ``‖w_ih‖``, as ``normalize`` does. ``λ = 0`` gives a linear head on averages.
 
     Args:
         in_features: Feature width D.
         labels: Number of labels L, or their names.
-        graph: A label graph to take the labels from instead; its edges are not used.
+        graph: A label graph that provides the labels instead; its edges are not used.
         heads: Number of heads H; with 1, 2, 4, 6 or 8 the paper's temperatures are the default.
         temperatures: One per head, above 0, ``math.inf`` (or the text ``"inf"``) for the maximum.
         lam: λ, the weight of the attended score (0.1 to 0.4 in the paper); 0 is average pooling.
         normalize: Divide each score by the length of its classifier.
-        bias: Whether labels have a learned bias (their prior).
+        bias: Whether labels have a learned bias .
 
     Raises:
         InputError: If neither or both of ``labels`` and ``graph`` are given, a temperature is not
-            above 0, or there are not as many as heads.
+            above 0, or their number differs from ``heads``.
 
     Shapes:
         features ``(B, D, h, w)`` -> logits ``(B, L)``.
@@ -69,15 +69,15 @@ class CSRAHead(MapHead):
         if temperatures is None:
             if heads not in TEMPERATURES:
                 known = ", ".join(map(str, TEMPERATURES))
-                raise InputError(f"heads={heads}: give temperatures=…, or take one of {known}")
+                raise InputError(f"heads={heads}: give temperatures=…, or one of heads={known}")
             temperatures = TEMPERATURES[heads]
         self.temperatures = tuple(float(t) for t in temperatures)
         if len(self.temperatures) != heads or not all(t > 0 for t in self.temperatures):
             raise InputError(
-                f"temperatures={list(temperatures)}: heads={heads} need as many, each above 0"
+                f"temperatures={list(temperatures)}: expected {heads} values above 0, one per head"
             )
         if lam < 0:
-            raise InputError(f"lam={lam}: the weight of the attended score is at least 0")
+            raise InputError(f"lam={lam}: the weight of the attended score must be at least 0")
         self.heads, self.lam, self.normalize = heads, lam, normalize
         own = [nn.Linear(in_features, self.out_features, bias=bias) for _ in range(heads)]
         self.weight = nn.Parameter(torch.stack([linear.weight.detach() for linear in own]))
@@ -85,7 +85,7 @@ class CSRAHead(MapHead):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options that make a head of the same shape."""
+        """The options that create a head of the same shape."""
         # JSON has no infinity
         temperatures = ["inf" if math.isinf(t) else t for t in self.temperatures]
         return {
@@ -98,11 +98,11 @@ class CSRAHead(MapHead):
         }
 
     def param_groups(self) -> dict[str, list[nn.Parameter]]:
-        """All are ``linear``: classifiers whose scores are averaged in two ways."""
+        """All parameters are ``linear``: classifiers whose scores are averaged in two ways."""
         return {**super().param_groups(), "linear": list(self.parameters())}
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map ``(B, D, h, w)`` -> logits ``(B, L)``."""
+        """Maps ``(B, D, h, w)`` to logits ``(B, L)``."""
         weight: Tensor = self.weight
         if self.normalize:
             weight = nn.functional.normalize(weight, dim=2)

@@ -1,4 +1,4 @@
-"""Heads over a label graph: they keep its edges, and make copies with fewer."""
+"""Heads with the edges of a label graph, and copies of them with fewer edges."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class EdgeHead(HoldsConstants, Head):
-    """A head that keeps the edges of a label graph, and can be ablated (:class:`GraphAblatable`).
+    """A head that stores the edges of a label graph and supports ablation (``GraphAblatable``).
 
     Args:
         in_features: Feature width D.
         graph: The label graph; its label order is the order of the logits.
 
     Attributes:
-        edge_index: int64 ``(2, E)``, sources above targets.
+        edge_index: int64 ``(2, E)``, row 0 sources, row 1 targets.
         edge_weight: ``(E,)``.
     """
 
@@ -35,28 +35,28 @@ class EdgeHead(HoldsConstants, Head):
 
     def __init__(self, in_features: int, graph: LabelGraph) -> None:
         super().__init__(in_features, graph.labels)
-        # as they were given, wherever the head is moved and whatever it is cast to
+        # constants: unchanged by moves and casts
         self._given = (graph.edge_index, graph.edge_weight)
-        # The graph is an argument, not something learned: a checkpoint need not repeat it.
+        # The graph is an argument and not learned, so checkpoints need not repeat it.
         self.constant("edge_index", graph.edge_index.clone())
         weight = graph.edge_weight.to(torch.get_default_dtype()).clone()
         self.constant("edge_weight", weight)
 
     def drop_self_loops(self) -> None:
-        """Leaves out edges from a label to itself, for heads with a term of their own for it."""
+        """Removes self-loops, for heads with a separate term for the label itself."""
         others = self.edge_index[0] != self.edge_index[1]
         self.edge_index, self.edge_weight = self.edge_index[:, others], self.edge_weight[others]
 
     def identity(self) -> Identity:
-        """As of any head, and its edges."""
+        """The identity of any head, plus its edges."""
         return {**super().identity(), "edges": self.edges_digest()}
 
     def edges_digest(self) -> str | None:
-        """Returns a text that differs where the edges or their weights do.
+        """Returns a hash of the edges and their weights.
 
-        ``None`` where the edges are not known: on the device ``meta`` from the start.
+        ``None`` if the edges are unknown: the head was created on the device ``meta``.
         """
-        index = self.kept("edge_index")
+        index = self.host_value("edge_index")
         if index is None:
             return None
         weight = self._given_weight(index)
@@ -65,12 +65,12 @@ class EdgeHead(HoldsConstants, Head):
         return digest.hexdigest()
 
     def _given_weight(self, index: Tensor) -> Tensor:
-        """The float32 weights ``(E,)`` of edges ``(2, E)``, as the graph had them."""
+        """Returns the original float32 weights ``(E,)`` of edges ``(2, E)``."""
         given, weight = self._given
         known, wanted = (e[1] * self.out_features + e[0] for e in (given, index))  # sorted
         place = torch.searchsorted(known, wanted).clamp(max=max(len(known) - 1, 0))
         if len(wanted) and (not len(known) or not torch.equal(known[place], wanted)):
-            own = self.kept("edge_weight")  # edges of one's own
+            own = self.host_value("edge_weight")  # edges set by the user
             return self.edge_weight.detach().cpu().float() if own is None else own.float()
         return weight[place]
 
@@ -78,15 +78,15 @@ class EdgeHead(HoldsConstants, Head):
         """Returns ``(edge_index, weights)`` of the last attention layer, or ``None``.
 
         ``edge_index`` is int64 ``(2, E')`` (with self-loops if the layer adds them) and ``weights``
-        ``(E', H)``, summing to 1 over the in-edges of each label. ``None`` where there is no
-        attention over edges, or where it depends on the image.
+        ``(E', H)``, summing to 1 over the in-edges of each label. ``None`` if there is no
+        attention over edges, or if it depends on the image.
         """
         return None
 
     def without_edges(self) -> Self:
-        """Returns a copy with all learned weights and no edges: shows what the edges do.
+        """Returns a copy with all learned weights and no edges, to measure what edges do.
 
-        Self-loops that a layer adds by itself stay, and so does whatever a label does alone.
+        Self-loops added by a layer stay, as does every term of a label alone.
         """
         alone = copy.deepcopy(self)
         with torch.no_grad():
@@ -94,15 +94,15 @@ class EdgeHead(HoldsConstants, Head):
         return alone
 
     def with_edges(self, keep: Tensor) -> Self:
-        """Returns a copy with all learned weights and some of the edges: shows what one edge does.
+        """Returns a copy with all learned weights and a subset of the edges.
 
-        What attention the others got is shared among those that stay.
+        The attention on removed edges is redistributed among the remaining ones.
 
         Args:
-            keep: bool ``(E,)``, which columns of ``edge_index`` stay.
+            keep: bool ``(E,)``, which columns of ``edge_index`` to keep.
 
         Raises:
-            InputError: If ``keep`` is not one truth value per edge.
+            InputError: If ``keep`` is not bool with one value per edge.
         """
         if keep.dtype != torch.bool or keep.shape != self.edge_weight.shape:
             raise InputError(
@@ -119,6 +119,6 @@ class EdgeHead(HoldsConstants, Head):
         self.keep_edges(torch.zeros_like(self.edge_weight, dtype=torch.bool))
 
     def keep_edges(self, keep: Tensor) -> None:
-        """Removes all other edges in place; a head that keeps more per edge extends it."""
+        """Removes all other edges in place; heads with learned values per edge extend it."""
         self.edge_weight = self.edge_weight[keep]
         self.edge_index = self.edge_index[:, keep]

@@ -1,4 +1,4 @@
-"""The label vectors that a graph head starts from."""
+"""Label vectors as input of a graph head."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class NodeFeatures(nn.Module):
-    """Holds the node features ``(L, F)``: fixed ones as a buffer, learned ones as a parameter.
+    """Stores the node features ``(L, F)``: fixed ones as a buffer, learned ones as a parameter.
 
     Args:
-        node_features: What :func:`gatlabel.graph.node_features.resolve` takes.
+        node_features: See :func:`gatlabel.graph.node_features.resolve`.
         graph: The label graph whose labels the vectors are for.
     """
 
@@ -38,12 +38,12 @@ class NodeFeatures(nn.Module):
 
     @property
     def width(self) -> int:
-        """The width F of a vector."""
+        """The width F of the vectors."""
         return self.vectors.shape[1]
 
     @property
     def config(self) -> dict[str, Any]:
-        """Enough to make an object of the same shape; the vectors themselves are in the state."""
+        """Options for an object of the same shape; the vectors themselves are in the state."""
         return {"node_features": {"width": self.width, "trainable": self.trainable}}
 
     def forward(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""The graph-attention heads: classifiers that take up their neighbours' in the label graph."""
+"""Graph-attention heads, which combine the classifiers of neighbours in the label graph."""
 
 from __future__ import annotations
 
@@ -36,20 +36,19 @@ class GATHead(SharedClassifierHead):
         α_h      = softmax over the in-neighbours j ≠ i
         W_i      = W0_i + Z_i O_self + concat_h(Σ_j α_h(i,j) Z_j,h) O_edge    (GCL, then out)
 
-    ``prior`` is the weight of the edge. ``O_self`` and ``O_edge`` are zero at the start, so the
-    head starts as a linear layer, a label is never diluted by its neighbours, and a label without
+    ``prior`` is the weight of the edge. ``O_self`` and ``O_edge`` are initialised with zeros:
+    the untrained head is a linear layer, neighbours do not dilute a label, and a label without
     in-edges has no edge term. On a graph of similarity (:class:`gatlabel.LabelGraph`), or with
-    ``similarity_weight`` κ above 0, the first term of ``W_i`` is not ``W0_i`` but
-    ``W0_i + κ_i Σ_j w(j→i) W0_j / Σ_k w(k→i)``: what is learned of a label is learned in part of
-    similar ones, and the more so the fewer images it has: ``κ_i = κ · 3 / (3 + n_i)``
-    where the graph knows the counts.
+    ``similarity_weight`` κ above 0, ``W0_i`` in the first term of ``W_i`` becomes
+    ``W0_i + κ_i Σ_j w(j→i) W0_j / Σ_k w(k→i)``. Similar labels then share part of what they learn,
+    more so the fewer images a label has: ``κ_i = κ · 3 / (3 + n_i)`` if the graph has counts.
 
-    The attention is GAT's (Veličković et al., ICLR 2018,
-    arXiv:1710.10903, eq. 1-6); the residual form is this package's own, because a plain stack
-    averages classifiers until they look alike.
+    The attention is GAT's (Veličković et al., ICLR 2018, arXiv:1710.10903, eq. 1-6). The residual
+    form is an addition of this package, because a plain stack of layers averages classifiers until
+    they are nearly equal.
 
-    ``base="nodes"`` is that plain stack: ``layers`` GAT layers over the node features, ELU between
-    them, self in the softmax, and the last layer's output is the classifier.
+    ``base="nodes"`` is that plain stack: ``layers`` GAT layers over the node features, with ELU
+    between them and self-loops in the softmax. The output of the last layer is the classifier.
 
     Args:
         in_features: Feature width D.
@@ -57,20 +56,20 @@ class GATHead(SharedClassifierHead):
         node_features: Label vectors: ``"svd"``, ``"names"``, ``"learned"``, a file, a mapping from
             name to vector, or a tensor ``(L, F)``; see
             :func:`gatlabel.graph.node_features.resolve`.
-        hidden: Total width over the heads; a multiple of ``heads``.
+        hidden: Total width over all heads; a multiple of ``heads``.
         heads: Number of attention heads H.
         base: ``"classifiers"`` or ``"nodes"``.
         layers: Number of GAT layers with ``base="nodes"``.
         dropout: Probability of dropping an attention weight in training.
-        bias: Whether labels have a learned bias (their prior).
-        complete: With ``base="nodes"``: every label attends to every label, whatever edges the
-            graph has. Costs ``O(L log L + L D)``, not ``O(L²)``; with dropout in training, and in
-            :class:`GATv2Head`, whose scores are no sums, ``O(L²)``. See docs/kernels.md.
-        similarity_weight: κ, at least 0 and below 1, with ``base="classifiers"``: how much similar
-            labels contribute to a classifier. By default 0.5 on a graph of similarity, else 0.
+        bias: Whether labels have a learned bias.
+        complete: With ``base="nodes"``: every label attends to every label, whatever the edges of
+            the graph. This costs ``O(L log L + L D)`` instead of ``O(L²)``. Training with dropout
+            and :class:`GATv2Head`, whose scores are not sums, cost ``O(L²)``. See docs/kernels.md.
+        similarity_weight: κ, at least 0 and below 1, with ``base="classifiers"``: the weight of
+            similar labels in a classifier. By default 0.5 on a graph of similarity, otherwise 0.
 
     Raises:
-        InputError: If ``hidden`` is no multiple of ``heads``, or an option is out of range.
+        InputError: If ``hidden`` is not a multiple of ``heads``, or an option is out of range.
 
     Shapes:
         features ``(..., D)`` -> logits ``(..., L)``.
@@ -100,7 +99,7 @@ class GATHead(SharedClassifierHead):
         if base not in ("classifiers", "nodes"):
             raise unknown_choice("base", base, ("classifiers", "nodes"))
         if layers < 1:
-            raise InputError(f"layers={layers}: a stack needs at least one layer")
+            raise InputError(f"layers={layers}: must be at least 1")
         if complete and base != "nodes":
             raise InputError(f'complete=True needs base="nodes", not base={base!r}')
         if similarity_weight and base != "classifiers":
@@ -110,10 +109,12 @@ class GATHead(SharedClassifierHead):
         self.hidden, self.heads, self.base = hidden, heads, base
         self.layers, self.dropout, self.complete = layers, dropout, complete
         self.nodes = NodeFeatures(node_features, graph)
-        own = nn.Linear(in_features, self.out_features, bias=bias)  # nn.Linear's own start
+        own = nn.Linear(
+            in_features, self.out_features, bias=bias
+        )  # the initialisation of nn.Linear
         self.bias = own.bias
         if base == "classifiers":
-            # j ≠ i: "self" has a term of its own (the mlgcn_* graphs hold self-loops)
+            # j ≠ i: the label itself has a separate term (mlgcn_* graphs have self-loops)
             self.drop_self_loops()
             self.weight = own.weight  # W0
             self.project = nn.Linear(in_features, hidden, bias=False)  # V
@@ -129,18 +130,18 @@ class GATHead(SharedClassifierHead):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options that make a head of the same shape."""
+        """The options that create a head of the same shape."""
         names = ("hidden", "heads", "base", "layers", "dropout", "complete")
         own = {name: getattr(self, name) for name in names}
         return {**super().config, **self.nodes.config, **own, "bias": self.bias is not None}
 
     def identity(self) -> Identity:
-        """As of any head over a graph; that a graph is complete, its edges say."""
+        """The identity of a head over a graph; ``complete`` is implied by the edges."""
         return {name: v for name, v in super().identity().items() if name != "complete"}
 
     def edges_digest(self) -> str | None:
-        """A plain stack takes no weights of edges, and adds self-loops by itself."""
-        labels, edges = self.out_features, self.kept("edge_index")
+        """The hash of the edges; a plain stack ignores edge weights and adds self-loops."""
+        labels, edges = self.out_features, self.host_value("edge_index")
         if self.base == "classifiers" or edges is None:
             return super().edges_digest()
         edges = edges[:, edges[0] != edges[1]]
@@ -149,21 +150,21 @@ class GATHead(SharedClassifierHead):
         return hashlib.sha256(edges.contiguous().numpy().tobytes()).hexdigest()
 
     def residual_parameters(self) -> list[nn.Parameter]:
-        """``O_self`` and ``O_edge``: how far the head may leave the linear classifier."""
+        """``O_self`` and ``O_edge``: the deviation from the linear classifier."""
         return [self.out_self, self.out_edge] if self.base == "classifiers" else []
 
     def linear_weight(self) -> Tensor | None:
-        """``W0 (L, D)``; none in a plain stack."""
+        """``W0 (L, D)``, or ``None`` in a plain stack."""
         return self.weight if self.base == "classifiers" else None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Sorts the edges again when they are replaced."""
+        """Sets an attribute; new edges are sorted again."""
         super().__setattr__(name, value)
         if name == "edge_index" and "adjacency" in self._modules:
             self.adjacency = self._sorted()
 
     def drop_edges(self) -> None:
-        """Removes all edges in place, those of the complete graph too."""
+        """Removes all edges in place, including those of the complete graph."""
         self.complete = False
         super().drop_edges()
 
@@ -171,12 +172,12 @@ class GATHead(SharedClassifierHead):
         """Removes the other edges.
 
         Raises:
-            InputError: If every label attends to every label, whatever edges the graph has.
+            InputError: If ``complete=True``, so that the edges of the graph are not used.
         """
         if self.complete:
             raise InputError(
-                "a head with complete=True uses no edge of its graph, so none can be removed; "
-                "without_edges() removes all"
+                "a head with complete=True does not use the edges of its graph, so they cannot be "
+                "removed one by one; without_edges() removes all"
             )
         super().keep_edges(keep)
 
@@ -206,10 +207,10 @@ class GATHead(SharedClassifierHead):
         return weight, weight.new_zeros(len(weight)) if self.bias is None else self.bias
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features ``(..., D)`` -> logits ``(..., L)``, as ``nn.Linear`` has it.
+        """Maps features ``(..., D)`` to logits ``(..., L)``, as ``nn.Linear`` does.
 
-        The classifiers are formed only where that is fewer operations than to carry the products
-        with the features through the graph; both give the same logits.
+        Classifiers are formed explicitly only if that needs fewer operations than passing the
+        products with the features through the graph. Both give the same logits.
         """
         flat = features.reshape(-1, self.in_features)
         if torch.compiler.is_exporting() or not self._saves_by_products(len(flat)):
@@ -219,7 +220,7 @@ class GATHead(SharedClassifierHead):
         return logits.view(*features.shape[:-1], self.out_features)
 
     def _combine(self, values: Tensor) -> Tensor:
-        """Attention over the neighbours' values, ``(L, H, C) -> (H, L, C)``."""
+        """Applies attention to the neighbours' values, ``(L, H, C) -> (H, L, C)``."""
         return self.attend.combine(
             self.nodes(),
             self.adjacency,
@@ -229,7 +230,7 @@ class GATHead(SharedClassifierHead):
         )
 
     def _saves_by_products(self, batch: int) -> bool:
-        """Whether the logits of a batch take fewer multiplications without the classifiers."""
+        """Whether the logits of a batch need fewer multiplications without explicit classifiers."""
         if self.base == "nodes":
             return self.stack.saves_by_products(self.adjacency, batch)
         labels, width, reach = self.out_features, self.in_features, self.adjacency.edges
@@ -245,9 +246,9 @@ class GATHead(SharedClassifierHead):
         return self.stack.products(self.nodes(), self.adjacency, features)
 
     def _products(self, features: Tensor) -> Tensor:
-        """``W fᵀ (L, B)`` from the right, ``W0 (f + V O_self f) + Σ_h α_h W0 V_h O_edge,h f``.
+        """Computes ``W fᵀ (L, B)`` as ``W0 (f + V O_self f) + Σ_h α_h W0 V_h O_edge,h f``.
 
-        Similar labels contribute ``κ s (W0 f)``, so ``W0 f`` is needed by itself.
+        Similar labels contribute ``κ s (W0 f)``, so ``W0 f`` is needed separately.
         """
         batch, heads, part = len(features), self.heads, self.hidden // self.heads
         narrow = torch.stack([features @ self.out_self.T, features @ self.out_edge.T])
@@ -257,7 +258,7 @@ class GATHead(SharedClassifierHead):
         columns = torch.cat([sent.reshape(-1, self.in_features), own])  # ((H + 1) B, D)
         if self.mixing is not None:
             columns = torch.cat([columns, features])
-        products = self.weight @ columns.T  # (L, (H + 1) B), or one B more
+        products = self.weight @ columns.T  # (L, (H + 1) B), or (H + 2) B columns
         edge, rest = products[:, : heads * batch], products[:, heads * batch :]
         gathered = self._combine(edge.view(len(products), heads, batch)).sum(0)
         logits = rest[:, :batch] + gathered
@@ -265,10 +266,10 @@ class GATHead(SharedClassifierHead):
 
 
 class GATv2Head(GATHead):
-    r"""As :class:`GATHead`, with GATv2's dynamic attention.
+    r"""Like :class:`GATHead`, with GATv2's dynamic attention.
 
     ``e_h(i,j) = a_h · LeakyReLU(S_h x_j + T_h x_i) + λ_h·prior(j→i)``: the ranking of neighbours
-    can differ from label to label (Brody et al., ICLR 2022, arXiv:2105.14491, eq. 7).
+    can differ between labels (Brody et al., ICLR 2022, arXiv:2105.14491, eq. 7).
     """
 
     kind = "gatv2"

@@ -1,4 +1,4 @@
-"""ML-GCN's head: two graph convolutions over label vectors make the classifiers."""
+"""ML-GCN's head: two graph convolutions over label vectors compute the classifiers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class GCNHead(EdgeHead, Foldable):
-    r"""``W = A · LeakyReLU(A X W1) · W2``, ``logits = f Wᵀ``.
+    r"""Computes ``W = A · LeakyReLU(A X W1) · W2`` and ``logits = f Wᵀ``.
 
     The head of ML-GCN (Chen et al., *Multi-Label Image Recognition with Graph Convolutional
     Networks*, CVPR 2019, arXiv:1904.03582, eq. 2 and 7), LeakyReLU slope 0.2, no bias. With a
-    graph of the variants ``mlgcn_code`` and ``mlgcn_paper`` (which hold their normalised matrix,
-    self-loops included) ``A`` is that matrix; any other graph gets self-loops of weight 1 and the
-    symmetric normalisation of Kipf & Welling.
+    graph of the variants ``mlgcn_code`` and ``mlgcn_paper`` (which contain a normalised matrix with
+    self-loops), ``A`` is that matrix. Any other graph gets self-loops of weight 1 and the symmetric
+    normalisation of Kipf & Welling.
 
     Args:
         in_features: Feature width D.
@@ -67,11 +67,11 @@ class GCNHead(EdgeHead, Foldable):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options that make a head of the same shape."""
+        """The options that create a head of the same shape."""
         return {**super().config, **self.nodes.config, "hidden": self.hidden}
 
     def identity(self) -> Identity:
-        """As of any head over a graph, and whether its matrix is normalised already."""
+        """The identity of a head over a graph, plus whether its matrix is already normalised."""
         return {**super().identity(), "normalised": self.normalised}
 
     def _set_operator(self) -> None:
@@ -82,12 +82,12 @@ class GCNHead(EdgeHead, Foldable):
         self.constant("operator", weights[:, None])
 
     def keep_edges(self, keep: Tensor) -> None:
-        """Removes the other edges; a matrix that is not ML-GCN's is normalised anew."""
+        """Removes the other edges; a matrix that is not ML-GCN's is normalised again."""
         super().keep_edges(keep)
         self._set_operator()
 
     def drop_edges(self) -> None:
-        """Leaves the identity for ``A``: what it is, in any construction, without edges."""
+        """Sets ``A`` to the identity, its value without edges in either construction."""
         super().drop_edges()
         nodes = self.out_features
         self.operator_edges = with_self_loops(self.edge_index, nodes)

@@ -1,7 +1,7 @@
-"""Attention over the edges of one label graph, with scores that differ from image to image.
+"""Attention over the edges of one label graph, with scores that differ between images.
 
-``attention.py`` and ``convolution.py`` hold the same for one graph and one set of node vectors;
-here every image of a batch has its own, and the graph is shared.
+``attention.py`` and ``convolution.py`` do the same for one graph and one set of node vectors. Here
+every image of a batch has its own node vectors, and the graph is shared.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from gatlabel.nn.kernels.csr import csr_dots
 
 
 def dense_pays(nodes: int, edges: int) -> bool:
-    """Whether an ``(L, L)`` matrix per image and head is cheaper than a number per edge.
+    """Whether one ``(L, L)`` matrix per image and head is cheaper than one number per edge.
 
-    Measured with 60 to 2,000 labels and 4 to 128 in-edges per label: small matrices stay in caches,
-    large ones pay from a third of all pairs on.
+    Measured with 60 to 2,000 labels and 4 to 128 in-edges per label: small matrices fit caches,
+    large ones are faster from a third of all pairs on.
     """
     return nodes <= 100 or edges >= min(nodes / 1000, 1 / 3) * nodes * nodes
 
@@ -31,21 +31,21 @@ class ImageAttention(HoldsConstants):
 
     ``e_h(i,j) = LeakyReLU(a_h·v_j,h + b_h·v_i,h) + λ_h·prior(j→i)``,
     ``α_h = softmax_j e_h``, ``out_i,h = Σ_j α_h(i,j) s_j v_j,h`` (Veličković et al., ICLR 2018,
-    arXiv:1710.10903, eq. 1-6; prior and ``s_j``, the evidence of a neighbour, are ours).
+    arXiv:1710.10903, eq. 1-6; the prior and the evidence ``s_j`` are additions).
 
     Args:
-        edge_index: int64 ``(2, E)``, without self-loops, no edge twice.
+        edge_index: int64 ``(2, E)``, without self-loops, without duplicate edges.
         prior: ``(E,)``, the weights of the edges.
         nodes: Number of labels L.
-        hidden: Total width C over the heads.
+        hidden: Total width C over all heads.
         heads: Number of attention heads H.
         dropout: Probability of dropping an attention weight in training.
         negative_slope: Slope of the LeakyReLU below zero.
 
-    The sums are wanted along one direction per label only, ``o_i·out_i``. So they need not be
-    formed: ``o_i·out_i = Σ_h Σ_j α_h(i,j) s_j (o_i,h·v_j,h)``, and the products
-    ``o_i,h·v_j,h``, for all pairs of labels, are one more product of the values with a matrix
-    (:meth:`columns`), which holds the two directions of the scores as well.
+    The sums are needed only along one direction per label, ``o_i·out_i``, so they are not formed:
+    ``o_i·out_i = Σ_h Σ_j α_h(i,j) s_j (o_i,h·v_j,h)``. The products ``o_i,h·v_j,h`` of all pairs of
+    labels are a single product of the values with a matrix (:meth:`columns`), which also contains
+    the two directions of the scores.
 
     Shapes:
         values ``(B, L, C)``, evidence ``(B, L)``, out ``(L, C)`` -> ``(B, L)``, zero for a label
@@ -78,7 +78,7 @@ class ImageAttention(HoldsConstants):
         self.prior_weight = nn.Parameter(torch.ones(heads))
 
     def set_edges(self, edge_index: Tensor, prior: Tensor) -> None:
-        """Puts other edges in the place of the present ones, and chooses the form."""
+        """Replaces the edges and chooses the dense or the sparse form."""
         nodes, edges = self.nodes, edge_index.shape[1]
         self.dense = dense_pays(nodes, edges)
         self.constant("edge_index", edge_index)
@@ -90,19 +90,19 @@ class ImageAttention(HoldsConstants):
             empty = prior.new_zeros(nodes, nodes)
             self.constant("dense_prior", empty.index_put((source, target), prior))
             mask = empty.index_put((source, target), prior.new_ones(edges)) > 0
-            # A label without neighbours must stay finite: it attends to all and is zeroed after.
+            # A label without neighbours must stay finite: it attends to all and is zeroed later.
             self.constant("mask", mask | (self.has_neighbours == 0))
             self.constant("place", edge_index.new_zeros(0))
         else:
             self.constant("dense_prior", prior.new_zeros(0, 0))
             self.constant("mask", prior.new_zeros(0, 0).bool())
             self.adjacency = Adjacency(edge_index, nodes)
-            # where each edge stands among those that the kernel sorted by target
+            # position of each edge among the edges that the kernel sorted by target
             every = torch.arange(edges, device=edge_index.device)
             self.constant("place", self.adjacency.in_order(every).argsort())
 
     def columns(self, out: Tensor) -> Tensor:
-        """What values are multiplied with: ``out`` and both directions of the scores, by head.
+        """Returns the matrix to multiply values with: ``out`` and both score directions, per head.
 
         Args:
             out: ``o (L, C)``.
@@ -114,14 +114,14 @@ class ImageAttention(HoldsConstants):
         return torch.cat([by_head, self.directions.to(out.dtype)], 2)
 
     def products(self, values: Tensor, columns: Tensor) -> Tensor:
-        """Values ``(..., C)`` times :meth:`columns`, ``(..., H, L + 2)``."""
+        """Multiplies values ``(..., C)`` with :meth:`columns`: ``(..., H, L + 2)``."""
         flat = values.reshape(-1, self.heads, columns.shape[1])
         found = torch.bmm(flat.transpose(0, 1), columns).transpose(0, 1)
         return found.unflatten(0, values.shape[:-1])
 
     def _dense_weights(self, of_source: Tensor, of_target: Tensor) -> Tensor:
-        """Parts of the scores ``(B, L, H)`` -> ``(B, L, H, L)``, sources before targets."""
-        # contiguous, or what follows is laid out with the heads innermost, and slow
+        """Computes weights ``(B, L, H, L)`` from parts of the scores ``(B, L, H)``."""
+        # contiguous: otherwise later arrays would have the heads as the innermost axis and be slow
         of_target = of_target.transpose(1, 2).contiguous()
         scores = of_target[:, None] + of_source.contiguous()[..., None]
         bias = self.dense_prior[:, None] * self.prior_weight[:, None]
@@ -129,7 +129,7 @@ class ImageAttention(HoldsConstants):
         return F.leaky_relu(scores, self.negative_slope).add_(bias).softmax(1)
 
     def _edge_weights(self, of_source: Tensor, of_target: Tensor) -> Tensor:
-        """Parts of the scores ``(B, H, L)`` -> ``(B, H, E)``."""
+        """Computes weights ``(B, H, E)`` from parts of the scores ``(B, H, L)``."""
         source, target = self.edge_index[0], self.edge_index[1]
         scores = of_source[..., source] + of_target[..., target]
         scores = F.leaky_relu(scores, self.negative_slope) + self.prior_weight[:, None] * self.prior
@@ -165,10 +165,10 @@ class ImageAttention(HoldsConstants):
         return sent.new_zeros(evidence.shape).index_add(1, target, sent)
 
     def _along(self, values: Tensor, out: Tensor) -> Tensor:
-        """``o_i,h·v_j,h`` at the edges only, ``(B, H, E)``, and no array with channels per edge."""
+        """Computes ``o_i,h·v_j,h`` at the edges, ``(B, H, E)``, without an array ``(E, C)``."""
         by_head = values.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, H, L, C / H)
         along = out.unflatten(1, (self.heads, -1)).transpose(0, 1)  # (H, L, C / H)
-        if self.adjacency is None or torch.compiler.is_exporting():  # ONNX knows no such product
+        if self.adjacency is None or torch.compiler.is_exporting():  # ONNX has no such operator
             source, target = self.edge_index[0], self.edge_index[1]
             return (by_head[:, :, source] * along[:, target]).sum(-1)
         dtype = values.dtype if values.dtype == torch.float64 else torch.float32
@@ -178,7 +178,7 @@ class ImageAttention(HoldsConstants):
         return dots.unflatten(0, by_head.shape[:2])[..., self.place]
 
     def from_products(self, products: Tensor, evidence: Tensor) -> Tensor:
-        """The same, dense form only, from the products of the values.
+        """Computes the same, in the dense form only, from the products of the values.
 
         Args:
             products: ``(B, L, H, L + 2)``.

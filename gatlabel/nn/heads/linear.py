@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class LinearHead(Head, Foldable, LinearInit):
-    """``logits = W f + b``: what every other head is measured against.
+    """``logits = W f + b``: the baseline of every other head.
 
     Args:
         in_features: Feature width D.
         labels: Number of labels L, or their names.
-        graph: A label graph to take the labels from instead; its edges are not used.
+        graph: A label graph that provides the labels instead; its edges are not used.
 
     Raises:
         InputError: If neither or both of ``labels`` and ``graph`` are given.
@@ -42,7 +42,7 @@ class LinearHead(Head, Foldable, LinearInit):
         self.linear = nn.Linear(in_features, self.out_features)
 
     def linear_weight(self) -> Tensor:
-        """``W (L, D)``."""
+        """Returns ``W (L, D)``."""
         return self.linear.weight
 
     def label_bias(self) -> nn.Parameter:

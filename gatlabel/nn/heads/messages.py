@@ -1,4 +1,4 @@
-"""What each label of an image receives from its neighbours, by attention."""
+"""Messages that each label receives from its neighbours in one image, weighted by attention."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from torch import Tensor, nn
 
 from gatlabel.nn.heads.image_attention import ImageAttention
 
-# Images that share one folding of the projection: a number, for a batch cannot be branched on
-# where the head is exported.
+# Number of images that share one folding of the projection. It is a constant because exported code
+# cannot branch on the batch size.
 FOLDED_FOR = 16
 
 
 class Messages(nn.Module):
     r"""``o_i·m_i`` with ``m_i = ‖_h Σ_j α_h(i,j) n_j v_j,h`` and ``v_i = Σ_u α_iu K f_u``.
 
-    Everything from the map to the scores and to ``o_i·v_j`` is linear, so it can be multiplied in
-    several orders; the one with the fewest operations is taken.
+    All steps from the map to the scores and to ``o_i·v_j`` are linear and can be multiplied in
+    several orders. The order with the fewest operations is used.
 
     Args:
         in_features: Width D of the positions.
-        edge_index: int64 ``(2, E)``, sources above targets.
+        edge_index: int64 ``(2, E)``, row 0 sources, row 1 targets.
         prior: Weights of the edges, ``(E,)``.
-        labels: L.
-        hidden: Total width of the label features over the heads.
+        labels: Number of labels L.
+        hidden: Total width of the label features over all heads.
         heads: Number of attention heads H.
         dropout: Probability of dropping an attention weight in training.
 
@@ -42,7 +42,7 @@ class Messages(nn.Module):
         self.out = nn.Parameter(torch.zeros(labels, hidden))  # o
 
     def label_features(self, positions: Tensor, attention_map: Tensor | None) -> Tensor:
-        """Returns ``v (B, L, hidden)``, by the order with fewer operations."""
+        """Returns ``v (B, L, hidden)``, in the order with fewer operations."""
         if attention_map is None:
             return self.project(positions)
         places, labels = positions.shape[1], self.labels
@@ -59,8 +59,8 @@ class Messages(nn.Module):
 
         Args:
             positions: ``(B, U, D)``.
-            evidence: What is known of each label beyond its base rate, ``(B, L)``.
-            attention_map: ``α (B, L, U)``; ``None``: position i is label i's own feature.
+            evidence: Probability minus base rate of each label, ``(B, L)``.
+            attention_map: ``α (B, L, U)``. With ``None``, position i is label i's own feature.
         """
         if not self.attend.dense:
             values = self.label_features(positions, attention_map)

@@ -1,4 +1,4 @@
-"""Unary logits and context: what the other labels of an image say of one that may be missed."""
+"""Combination of unary logits and context logits by a noisy or."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LEAST = 1e-20  # S / a0 that stands for none
+LEAST = 1e-20  # S / a0 in place of zero
 
 
 def noisy_or(unary: Tensor, context: Tensor, prior: Tensor, miss_rate: float) -> Tensor:
-    r"""Combines the logits of labels alone with the logits that the other labels suggest.
+    r"""Combines the logits of a label from the image with its logits given the other labels.
 
-    A label is there if it is seen, or if it is not seen and its context causes it: a noisy or
-    (Pearl, *Probabilistic Reasoning in Intelligent Systems*, 1988, section 4.3.2). If it is missed
-    with chance :math:`a_0 = ρ\,σ(d)` in an average context, the odds are
+    A label is present if it is seen, or if it is not seen and its context causes it: a noisy or
+    (Pearl, *Probabilistic Reasoning in Intelligent Systems*, 1988, section 4.3.2). If, in an
+    average context, it is present but missed with probability :math:`a_0 = ρ\,σ(d)`, the odds are
 
     .. math:: \mathrm{e}^{z} = \frac{S + a_0}{1 - a_0}, \qquad S = (1 - a_0)\,\mathrm{e}^{z} - a_0
 
-    with S the odds of being seen. In this context, where the chance is :math:`a = ρ\,σ(e)`, they
-    are :math:`(S + a) / (1 - a)`. So a label that is plainly seen stays as it is, and one that is
-    not (:math:`S = 0`) moves by the difference of the log-odds of :math:`a` and :math:`a_0`, for a
-    rare label nearly ``e - d``, as in a naive Bayes classifier. So does one with :math:`S < 0`,
-    whose unary logit leaves no room for being missed. Where ``e = d``, exactly ``z`` comes out.
+    with S the odds of being seen. In the given context the probability is :math:`a = ρ\,σ(e)`, and
+    the odds become :math:`(S + a) / (1 - a)`. A label that is clearly seen keeps its logit. A label
+    that is not seen (:math:`S = 0`) moves by the difference of the log-odds of :math:`a` and
+    :math:`a_0`: for a rare label nearly ``e - d``, as in a naive Bayes classifier. Labels with
+    :math:`S < 0`, whose unary odds are below :math:`a_0`, move by the same difference. For
+    ``e = d`` the result is exactly ``z``.
 
     Args:
         unary: z, ``(B, L)``: logits from the image alone.
         context: e, ``(B, L)``: logits of the label given the other labels alone.
-        prior: d, ``(L,)``: e where nothing is known of the other labels.
-        miss_rate: ρ in (0, 1): the chance that a label which is there cannot be seen.
+        prior: d, ``(L,)``: the value of e if nothing is known about the other labels.
+        miss_rate: ρ in (0, 1): the probability that a present label cannot be seen.
 
     Returns:
-        ``(B, L)``; computed in float32 at least, since half precision has no number so small as
+        ``(B, L)``; computed in at least float32, since half precision cannot represent
         :data:`LEAST`.
     """
     if prior.dtype in (torch.float16, torch.bfloat16):

@@ -1,7 +1,7 @@
-"""What only some heads can do: optional protocols that shared code asks for with ``isinstance``.
+"""Optional protocols for abilities of some heads; shared code checks them with ``isinstance``.
 
-A head that names a protocol among its bases, after :class:`~gatlabel.nn.heads.base.Head`, also gets
-the methods that follow from the others. All members are methods, so ``issubclass`` works as well.
+A head that lists a protocol among its bases, after :class:`~gatlabel.nn.heads.base.Head`, inherits
+the protocol's derived methods. All members are methods, so ``issubclass`` works as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 
 @runtime_checkable
 class Foldable(Protocol):
-    """A head whose classifiers do not depend on the image: after training, a linear layer.
+    """A head whose classifiers do not depend on the image, and thus equal a linear layer.
 
     Example:
         >>> import torch
@@ -38,7 +38,7 @@ class Foldable(Protocol):
 
     @torch.no_grad()
     def fold(self) -> nn.Linear:
-        """Returns a ``torch.nn.Linear`` with the logits this head has in evaluation mode.
+        """Returns a ``torch.nn.Linear`` with the logits of this head in evaluation mode.
 
         Raises:
             InputError: If the classifiers are not finite (a diverged training run).
@@ -51,7 +51,7 @@ class Foldable(Protocol):
         finally:
             self.train(training)
         if not (weight.isfinite().all() and bias.isfinite().all()):
-            raise InputError("the head cannot be folded: its classifiers hold NaN or infinity")
+            raise InputError("the head cannot be folded: its classifiers contain NaN or infinity")
         labels, width = weight.shape
         linear = nn.Linear(width, labels, device=weight.device, dtype=weight.dtype)
         linear.weight.copy_(weight)
@@ -61,11 +61,11 @@ class Foldable(Protocol):
 
 @runtime_checkable
 class LinearInit(Protocol):
-    """A head that is, or starts as, a linear classifier of pooled features, plus a residual."""
+    """A head that is, or is initialised as, a linear classifier of features, plus a residual."""
 
     @abstractmethod
     def linear_weight(self) -> Tensor | None:
-        """Returns the free weights V ``(L, D)``; ``None`` where the options leave no such part."""
+        """Returns the free weights V ``(L, D)``, or ``None`` if the options exclude such a part."""
         ...
 
     @abstractmethod
@@ -74,19 +74,19 @@ class LinearInit(Protocol):
         ...
 
     def mixing_matrix(self) -> Tensor | None:
-        """Returns C, float64 ``(L, L)``, where the linear classifier is ``C V`` with V free.
+        """Returns C, float64 ``(L, L)``, if the linear classifier is ``C V`` with V free.
 
-        ``None`` where each label has a free classifier of its own.
+        ``None`` if each label has its own free classifier.
         """
         return None
 
     def residual_parameters(self) -> list[nn.Parameter]:
-        """Returns the parameters in which the residual is linear; a weight decay may hold them."""
+        """Returns the parameters in which the residual is linear, for a separate weight decay."""
         return []
 
     @torch.no_grad()
     def scale_residual(self, factor: float) -> bool:
-        """Keeps this share of what the head adds to its linear classifier; 0 leaves only that.
+        """Scales the head's deviation from its linear classifier; 0 removes it.
 
         Args:
             factor: At least 0 and at most 1.
@@ -98,35 +98,35 @@ class LinearInit(Protocol):
             InputError: If the factor is out of range.
         """
         if not 0 <= factor <= 1:
-            raise InputError(f"factor={factor}: the share of a residual is from 0 to 1")
+            raise InputError(f"factor={factor}: must be between 0 and 1")
         residual = self.residual_parameters()
         for parameter in residual:
-            # not a product: what is not finite would stay so
+            # assignment, not a product: NaN and infinity would survive a product
             parameter.copy_(parameter * factor if factor else torch.zeros_like(parameter))
         return bool(residual)
 
     @torch.no_grad()
     def init_linear(self, weight: Tensor, bias: Tensor) -> list[Tensor]:
-        """Starts the linear classifier of the head at this one.
+        """Initialises the linear part of the head with the given classifier.
 
         Args:
             weight: ``(L, D)``.
-            bias: ``(L,)``; not used by a head without biases.
+            bias: ``(L,)``; ignored by a head without biases.
 
         Returns:
-            The weights that were set, biases apart: V, where classifiers are mixed
-            (:meth:`mixing_matrix`). None where the options leave no linear classifier.
+            The weights that were set, without biases. They are V if classifiers are mixed
+            (:meth:`mixing_matrix`), and empty if the options exclude a linear classifier.
 
         Raises:
-            InputError: If the shapes are not the head's.
+            InputError: If the shapes do not match the head.
         """
         own = self.linear_weight()
         if own is None:
             return []
         if weight.shape != own.shape or bias.shape != weight.shape[:1]:
             raise InputError(
-                f"a linear start of this head has weights {tuple(own.shape)} and as many biases "
-                f"as rows, got {tuple(weight.shape)} and {tuple(bias.shape)}"
+                f"the linear initialisation of this head needs weights {tuple(own.shape)} and one "
+                f"bias per row, got {tuple(weight.shape)} and {tuple(bias.shape)}"
             )
         mixing = self.mixing_matrix()
         if mixing is not None:
@@ -139,57 +139,58 @@ class LinearInit(Protocol):
 
 
 def starts_linear(head: nn.Module) -> TypeGuard[LinearInit]:
-    """Whether a head is, or starts as, a linear classifier of pooled features.
+    """Whether a head is, or is initialised as, a linear classifier of pooled features.
 
-    Heads on maps do not: they score positions, and what separates averages misleads them.
+    Heads on feature maps are not: they score positions, for which a classifier of averages is a
+    poor initialisation.
     """
     return isinstance(head, LinearInit) and head.linear_weight() is not None
 
 
 @runtime_checkable
 class GraphAblatable(Protocol):
-    """A head over a label graph that can show what the edges do, by copies without them."""
+    """A head over a label graph that returns copies of itself without some or all edges."""
 
     def without_edges(self) -> Self:
         """Returns a copy with all learned weights and no edges."""
         ...
 
     def with_edges(self, keep: Tensor) -> Self:
-        """Returns a copy with all learned weights and some of the edges, ``keep`` bool ``(E,)``."""
+        """Returns a copy with all learned weights and the edges in ``keep``, bool ``(E,)``."""
         ...
 
     def attention(self) -> tuple[Tensor, Tensor] | None:
-        """Returns edges and attention weights, or ``None`` where the image decides them."""
+        """Returns edges and attention weights, or ``None`` if they depend on the image."""
         ...
 
 
 @runtime_checkable
 class AuxiliaryLosses(Protocol):
-    """A head with parts that learn from further losses than the criterion of its logits."""
+    """A head with parts that are trained by losses other than the criterion of its logits."""
 
     def forward_losses(
         self, features: Tensor, targets: Tensor, criterion: Criterion
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Returns logits, and the losses whose sum training lowers.
+        """Returns logits and the losses whose sum is minimised.
 
         Args:
-            features: As ``forward`` takes them.
+            features: As for ``forward``.
             targets: ``(B, L)``, -1 for unknown.
-            criterion: Takes logits and targets, returns a scalar.
+            criterion: A function of logits and targets that returns a scalar.
 
         Returns:
-            Logits ``(B, L)`` and scalars, the first of which is the criterion of those logits.
+            Logits ``(B, L)`` and scalar losses. The first is the criterion of the unary logits.
         """
         ...
 
     def unary_logits(self, features: Tensor) -> Tensor:
-        """Returns the logits ``(B, L)`` that the criterion judges in training."""
+        """Returns the logits ``(B, L)`` to which the criterion is applied in training."""
         ...
 
     def auxiliary_parameters(self) -> list[nn.Parameter]:
-        """Returns what learns from the further losses only: its gradients are clipped apart.
+        """Returns the parameters trained by auxiliary losses only; they are clipped separately.
 
-        Otherwise a loss would change, by the norm of its gradient, what the other parameters learn.
+        Otherwise the gradient norm of an auxiliary loss would affect the other parameters.
         """
         ...
 
@@ -197,7 +198,7 @@ class AuxiliaryLosses(Protocol):
 def forward_losses(
     head: nn.Module, features: Tensor, targets: Tensor, criterion: Criterion
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Logits and losses of any head, as :meth:`AuxiliaryLosses.forward_losses`."""
+    """Returns logits and losses of any head, as :meth:`AuxiliaryLosses.forward_losses`."""
     if isinstance(head, AuxiliaryLosses):
         return head.forward_losses(features, targets, criterion)
     logits: Tensor = head(features)

@@ -1,4 +1,4 @@
-"""The residual graph head with any PyG convolution as its graph part."""
+"""The residual graph head with any PyG convolution in place of attention."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 class PyGHead(SharedClassifierHead):
-    r"""The form of :class:`GATHead` around any convolution of PyG.
+    r"""The residual form of :class:`GATHead` with any convolution of PyG.
 
-    ``W = W0 + Z O_self + conv(Z, edges) O_edge`` with ``Z = W0 V``; the edge term of a label
-    without in-edges is zero whatever the convolution does. ``O_self`` and ``O_edge`` are zero at
-    the start, so the head starts as a linear classifier; it folds into one as the other static
-    heads do. The edges' weights go to the convolution as ``edge_weight``, or as ``edge_attr`` of
-    width 1, where it takes either (``head.convolution.edges_as`` says which).
+    ``W = W0 + Z O_self + conv(Z, edges) O_edge`` with ``Z = W0 V``. The edge term of a label
+    without in-edges is zero for every convolution. ``O_self`` and ``O_edge`` are initialised with
+    zeros, so the untrained head is a linear classifier. It folds into one as the other static
+    heads do. Edge weights are passed to the convolution as ``edge_weight`` or as ``edge_attr`` of
+    width 1, if it accepts either (see ``head.convolution.edges_as``).
 
     Args:
         in_features: Feature width D.
         graph: The label graph.
         conv: Name of a class of ``torch_geometric.nn.conv`` (TransformerConv, SAGEConv, GATv2Conv,
             GINConv, …), or a class with the same ``forward(x, edge_index, …)``.
-        conv_options: Options of that class, as primitives; self-loops and root weights are off
-            unless they say otherwise.
+        conv_options: Options of that class, as JSON values. Self-loops and root weights are off
+            unless they are given.
         hidden: Width of ``Z``, and of the convolution's output unless ``conv_options`` set
             ``out_channels``.
-        bias: Whether labels have a learned bias (their prior).
-        similarity_weight: As in :class:`GATHead`: what similar labels contribute to a classifier.
+        bias: Whether labels have a learned bias.
+        similarity_weight: Weight of similar labels in a classifier, as in :class:`GATHead`.
 
     Raises:
         InputError: If the convolution is unknown, its options are wrong, or it cannot run on
@@ -62,8 +62,10 @@ class PyGHead(SharedClassifierHead):
         if hidden < 1:
             raise InputError(f"hidden={hidden}: must be at least 1")
         self.hidden = hidden
-        self.drop_self_loops()  # "self" has a term of its own
-        own = nn.Linear(in_features, self.out_features, bias=bias)  # nn.Linear's own start
+        self.drop_self_loops()  # the label itself has a separate term
+        own = nn.Linear(
+            in_features, self.out_features, bias=bias
+        )  # the initialisation of nn.Linear
         self.weight, self.bias = own.weight, own.bias  # W0
         self.project = nn.Linear(in_features, hidden, bias=False)  # V
         self.convolution = Convolution(conv, hidden, conv_options or {})
@@ -80,7 +82,7 @@ class PyGHead(SharedClassifierHead):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options that make a head of the same shape."""
+        """The options that create a head of the same shape."""
         return {
             **super().config,
             "conv": self.convolution.name,
@@ -90,15 +92,15 @@ class PyGHead(SharedClassifierHead):
         }
 
     def residual_parameters(self) -> list[nn.Parameter]:
-        """``O_self`` and ``O_edge``: how far the head may leave the linear classifier."""
+        """``O_self`` and ``O_edge``: the deviation from the linear classifier."""
         return [self.out_self, self.out_edge]
 
     def linear_weight(self) -> Tensor:
-        """``W0 (L, D)``."""
+        """Returns ``W0 (L, D)``."""
         return self.weight
 
     def keep_edges(self, keep: Tensor) -> None:
-        """Removes the other edges, and the edge term of labels that are left without one."""
+        """Removes the other edges, and the edge term of labels left without in-edges."""
         super().keep_edges(keep)
         self.has_neighbours = torch.zeros_like(self.has_neighbours).index_fill(
             0, self.edge_index[1], 1.0
@@ -106,7 +108,7 @@ class PyGHead(SharedClassifierHead):
         self._freeze_unused()
 
     def _freeze_unused(self) -> None:
-        """Without an edge the edge term is not computed, and its weights cannot learn."""
+        """Freezes the edge term if there are no edges, as it is then not computed."""
         if not self.edge_index.shape[1]:
             self.convolution.requires_grad_(False)
             self.out_edge.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Any PyG convolution by name, made so that it takes label vectors and weighted edges."""
+"""PyG convolutions by name, adapted to label vectors and weighted edges."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from gatlabel.errors import InputError, unknown_choice
 
-# What convolutions call the width of an edge's attributes; ours is the weight alone, so 1.
+# Names of the width of edge attributes in convolutions; the weight alone has width 1.
 EDGE_WIDTHS = ("edge_dim", "dim", "in_edge_channels")
-# Convolutions that take a network of their own, and how many vectors it is given at once.
+# Convolutions that need a network as argument, with the number of vectors it concatenates.
 NETWORK_INPUTS = {"GINConv": 1, "GINEConv": 1, "EdgeConv": 2}
 
 
@@ -25,17 +25,17 @@ class Convolution(nn.Module):
     Args:
         conv: Name of a class of ``torch_geometric.nn.conv``, or a class.
         width: Width of the label vectors.
-        options: Options of the class, as primitives. Where they are not given, the widths are
-            ``width``, ``edge_dim`` (or what the class calls it) is 1, and what a label does by
-            itself is off: ``add_self_loops=False``, ``root_weight=False``.
+        options: Options of the class, as JSON values. By default, the widths are ``width``,
+            ``edge_dim`` (or its name in the class) is 1, and the terms of a label alone are off:
+            ``add_self_loops=False``, ``root_weight=False``.
 
     Attributes:
-        name: The class's name; with its module if it is none of PyG's.
+        name: The class's name, with its module for classes that are not from PyG.
         edges_as: ``"edge_weight"``, ``"edge_attr"``, or ``None`` if the weights are not used.
 
     Raises:
-        InputError: If there is no such class, it takes something else than (x, edge_index), or an
-            option is missing, unknown or no primitive.
+        InputError: If there is no such class, it needs arguments other than (x, edge_index), or an
+            option is missing, unknown or not a JSON value.
     """
 
     def __init__(self, conv: str | type[nn.Module], width: int, options: Mapping[str, Any]) -> None:
@@ -46,12 +46,12 @@ class Convolution(nn.Module):
             if not _primitive(value):
                 raise InputError(
                     f"{self.name}: the option {name!r} is a {type(value).__name__}: a saved model "
-                    "holds numbers, texts and lists of them only"
+                    "can store numbers, texts and lists of them only"
                 )
         takes = list(inspect.signature(made.forward).parameters)[1:]
         if takes[:2] != ["x", "edge_index"]:
             raise InputError(
-                f"{self.name} takes ({', '.join(takes)}): a label graph gives it (x, edge_index)"
+                f"{self.name} takes ({', '.join(takes)}): a label graph provides (x, edge_index)"
             )
         known = inspect.signature(made.__init__).parameters
         width_of_edges = next((name for name in EDGE_WIDTHS if name in known), None)
@@ -74,44 +74,44 @@ class Convolution(nn.Module):
                 first = nn.Linear(NETWORK_INPUTS[self.name] * width, width)
                 given["nn"] = nn.Sequential(first, nn.ReLU(), nn.Linear(width, width))
         try:
-            with _real_device():  # it is run once (out_width)
+            with _real_device():  # out_width runs it once
                 self.conv = made(**given)
-        except Exception as error:  # whatever a class says of its options
+        except Exception as error:  # classes raise various errors for options
             raise InputError(
-                f"{self.name} cannot be made with conv_options={self.options}: {error}"
+                f"{self.name} cannot be created with conv_options={self.options}: {error}"
             ) from error
 
     def out_width(self, edge_index: Tensor, edge_weight: Tensor, nodes: int, width: int) -> int:
         """Runs the convolution once and returns the width of its output.
 
-        What a class of PyG's makes and does not use is no parameter from then on, but a buffer of
-        the same name: it would never get a gradient, which training on several devices waits for.
+        Parameters of the class that the output does not use become buffers of the same name. They
+        would never get a gradient, for which training on several devices waits.
 
         Raises:
-            InputError: If it cannot run on the graph, or gives something else than a finite vector
-                a label.
+            InputError: If it cannot run on the graph, or does not return one finite vector per
+                label.
         """
-        # not random: making a head must not change what the random stream gives afterwards
+        # no random input: creating a head must not advance the random state further
         x = torch.linspace(-1, 1, nodes * width, device="cpu").view(nodes, width)
-        if not len(edge_weight):  # some classes cannot run without an edge
+        if not len(edge_weight):  # some classes cannot run without edges
             edge_index = edge_index.new_tensor([[0], [nodes - 1]])
             edge_weight = edge_weight.new_ones(1)
         training = self.training
         try:
             with _real_device(), torch.enable_grad():
                 out = self.eval()(x, edge_index, edge_weight)
-        except Exception as error:  # whatever a class says of its input
+        except Exception as error:  # classes raise various errors for inputs
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{self.name} cannot run on (x, edge_index): {reason}") from error
         self.train(training)
         if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != nodes:
             raise InputError(
-                f"{self.name} gives no (L, C) vectors: it cannot be a head's graph part"
+                f"{self.name} does not return (L, C) vectors: it cannot be a head's graph part"
             )
         if not out.isfinite().all():
             raise InputError(
-                f"{self.name} gives NaN or infinity with the weights of this graph; a convolution "
-                "that normalises needs weights above 0 (graph=conditional has them)"
+                f"{self.name} returns NaN or infinity with the weights of this graph; a "
+                "convolution that normalises needs weights above 0, as in graph=conditional"
             )
         if "." not in self.name:
             self._set_aside_unused(out)
@@ -123,7 +123,7 @@ class Convolution(nn.Module):
         named = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
         if not named or not out.requires_grad:
             return
-        with torch.enable_grad():  # heads may be made where no gradient is wanted
+        with torch.enable_grad():  # heads may be created under no_grad
             found = torch.autograd.grad(out.sum(), [p for _, p in named], allow_unused=True)
         for (name, parameter), gradient in zip(named, found, strict=True):
             if gradient is None:
@@ -133,7 +133,7 @@ class Convolution(nn.Module):
                 module.register_buffer(own_name, parameter.detach())
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
-        """Label vectors ``(L, width)``, edges ``(2, E)`` and weights ``(E,)`` -> ``(L, C)``."""
+        """Maps label vectors ``(L, width)``, edges ``(2, E)``, weights ``(E,)`` to ``(L, C)``."""
         if self.edges_as is None:
             out: Tensor = self.conv(x, edge_index)
         elif self.edges_as == "edge_weight":
@@ -145,7 +145,7 @@ class Convolution(nn.Module):
 
 @contextlib.contextmanager
 def _real_device() -> Iterator[None]:
-    """Off the device ``meta``, on which modules may be made to get memory later."""
+    """Leaves the device ``meta``, on which modules may be created before allocation."""
     if torch.get_default_device().type != "meta":
         yield
         return
@@ -161,12 +161,12 @@ def _class_of(conv: str | type[nn.Module]) -> tuple[type[nn.Module], str]:
     if isinstance(conv, str):
         if "." in conv:
             raise InputError(
-                f"{conv!r} is no class of PyG's, so it is not known by name: make the head with "
-                "conv=the class, and load its weights into it"
+                f"{conv!r} is not a PyG class and cannot be created by name: pass conv=the class "
+                "to the head and load its weights"
             )
         if conv not in convolutions.__all__:
             for known in convolutions.__all__:
-                if known.casefold() == conv.casefold():  # further off than it looks: SageConv
+                if known.casefold() == conv.casefold():  # edit distance ranks SageConv lower
                     raise InputError(f"unknown PyG convolution {conv!r}; did you mean {known!r}?")
             raise unknown_choice("PyG convolution", conv, convolutions.__all__)
         return getattr(convolutions, conv), conv

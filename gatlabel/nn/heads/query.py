@@ -1,4 +1,4 @@
-"""Label queries that attend to the map: one cross-attention for all labels."""
+"""Label queries with cross-attention to the feature map."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-# Features so large that a normalisation's variance overflows are brought down to this size: there,
-# attention and normalisation no longer depend on it.
+# Features are scaled down to this size before a normalisation's variance overflows. At such sizes,
+# attention and normalisation no longer depend on the scale.
 LARGEST = 2.0**50
 
 
@@ -59,7 +59,7 @@ class QueryLayer(nn.Module):
         return F.dropout(x, self.dropout, self.training)
 
     def _attend(self, attention: nn.MultiheadAttention, queries: Tensor, keys: Tensor) -> Tensor:
-        # The fused kernel has no second gradient. Where a dropout acts there is none on a CPU.
+        # The fused kernel has no second-order gradient; with dropout it does not exist on a CPU.
         twice = torch.is_grad_enabled() and not torch.compiler.is_exporting()
         plain = twice and queries.device.type == "cpu"
         with sdpa_kernel(SDPBackend.MATH) if plain else contextlib.nullcontext():
@@ -67,7 +67,7 @@ class QueryLayer(nn.Module):
         return found
 
     def forward(self, queries: Tensor, positions: Tensor) -> Tensor:
-        """Returns the queries after they looked at the positions."""
+        """Returns the queries after attention to the positions."""
         if self.among is not None:
             queries = queries + self._drop(self._attend(self.among, queries, queries))
         queries = self.norms[0](queries)
@@ -79,7 +79,7 @@ class QueryLayer(nn.Module):
 
 
 class QueryHead(MapHead):
-    r"""One query per label cross-attends to the map; one vector per label makes a logit of it.
+    r"""One query per label cross-attends to the feature map and is then scored by its own vector.
 
     ``x_u = ReLU(P f_u + p)``, ``q_i`` through ``layers`` decoder layers over ``x``,
     ``logit_i = w_i·q_i + b_i`` (the group-wise FC of ML-Decoder, one group per label). Ridnik et
@@ -89,20 +89,20 @@ class QueryHead(MapHead):
     Args:
         in_features: Feature width D.
         labels: Number of labels L, or their names.
-        graph: A label graph to take labels and their vectors from instead; edges are not used.
-        node_features: ``None`` for queries learned freely; else label vectors that one linear map
-            turns into queries: ``"svd"``, ``"learned"``, a file or a mapping (these need a graph),
-            or a tensor ``(L, F)``.
+        graph: A label graph that provides labels and their vectors instead; its edges are not used.
+        node_features: ``None`` for free learned queries. Otherwise label vectors, which one linear
+            map turns into queries: ``"svd"``, ``"learned"``, a file or a mapping (these need a
+            graph), or a tensor ``(L, F)``.
         hidden: Width of the queries (768 in ML-Decoder); a multiple of ``heads``.
         heads: Number of attention heads.
         layers: Number of decoder layers.
         feedforward: Width inside the layer's FFN; ``None`` takes ``4 * hidden``.
-        self_attention: Whether queries attend to each other, as in Query2Label: cost grows with L².
+        self_attention: Whether queries attend to each other, as in Query2Label; costs O(L²).
         dropout: Probability of dropping an attention weight or an inner value in training.
 
     Raises:
-        InputError: If ``hidden`` is no multiple of ``heads``, an option is out of range, or labels
-            or their vectors are missing.
+        InputError: If ``hidden`` is not a multiple of ``heads``, an option is out of range, or
+            labels or their vectors are missing.
 
     Shapes:
         features ``(B, D, h, w)`` -> logits ``(B, L)``.
@@ -128,7 +128,7 @@ class QueryHead(MapHead):
         check_width(hidden, heads)
         check_dropout(dropout)
         if layers < 1:
-            raise InputError(f"layers={layers}: a decoder needs at least one layer")
+            raise InputError(f"layers={layers}: must be at least 1")
         if feedforward is not None and feedforward < 1:
             raise InputError(f"feedforward={feedforward}: must be at least 1")
         self.hidden, self.heads, self.layers = hidden, heads, layers
@@ -141,7 +141,7 @@ class QueryHead(MapHead):
             self.nodes = NodeFeatures(free, _no_edges(self.out_features))
         else:
             if graph is None and not isinstance(node_features, Tensor):
-                raise InputError("a QueryHead takes vectors of labels by name: give graph=…")
+                raise InputError("a QueryHead needs label names for these vectors: give graph=…")
             self.nodes = NodeFeatures(node_features, graph or _no_edges(self.out_features))
             self.to_query = nn.Linear(self.nodes.width, hidden)
         self.decoder = nn.ModuleList(
@@ -153,19 +153,19 @@ class QueryHead(MapHead):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options that make a head of the same shape."""
+        """The options that create a head of the same shape."""
         names = ("hidden", "heads", "layers", "feedforward", "self_attention", "dropout")
         own = {name: getattr(self, name) for name in names}
         vectors = {"node_features": None} if self.to_query is None else self.nodes.config
         return {**super().config, **vectors, **own}
 
     def queries(self) -> Tensor:
-        """Returns the labels' queries ``(L, hidden)`` before they attend to an image."""
+        """Returns the label queries ``(L, hidden)`` before attention to an image."""
         vectors: Tensor = self.nodes()
         return vectors if self.to_query is None else self.to_query(vectors)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map ``(B, D, h, w)`` -> logits ``(B, L)``."""
+        """Maps ``(B, D, h, w)`` to logits ``(B, L)``."""
         positions = _bounded(self.embed(self.positions(features)).relu())
         queries = self.queries().expand(features.shape[0], -1, -1)
         for layer in self.decoder:
@@ -180,9 +180,9 @@ def _bounded(positions: Tensor) -> Tensor:
 
 
 def _no_edges(labels: int) -> LabelGraph:
-    """A graph that only says how many labels there are: vectors in label order need no names."""
+    """Returns a graph with unnamed labels, sufficient for vectors in label order."""
     from gatlabel.graph import LabelGraph
 
-    with torch.device("cpu"):  # on a real device, even where the head is made on meta
+    with torch.device("cpu"):  # on a real device, even if the head is created on meta
         none = torch.zeros(2, 0, dtype=torch.int64)
         return LabelGraph([str(label) for label in range(labels)], none)

@@ -1,4 +1,4 @@
-"""Classifiers shared between labels that are alike: each holds a share of the similar ones'."""
+"""Classifiers shared between similar labels."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from gatlabel.nn.kernels import Adjacency, weighted_sum
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
-#: κ of a head on a graph of similarity, unless another is given.
+#: Default κ of a head on a graph of similarity.
 SIMILARITY_WEIGHT = 0.5
-#: Known presences at which a label takes half as much from similar labels.
+#: Number of known presences that halves a label's κ.
 HALF_AT = 3.0
 
 
 def weights_by_presences(weight: float, presences: Tensor | None) -> float | Tensor:
-    """How much each label takes from similar ones: ``κ_i = κ · 3 / (3 + n_i)``.
+    """Computes the weight of similar labels for each label: ``κ_i = κ · 3 / (3 + n_i)``.
 
-    Labels with few known images have much to learn from similar ones, those with many nothing.
-    Measured on photographs (``benchmarks/studies/kin.py``): the same κ for all won as much on rare
-    labels and cost frequent ones half a point of average precision.
+    Labels with few known images gain from similar labels, labels with many do not. Measured on
+    photographs (``benchmarks/studies/kin.py``): one κ for all labels gained as much on rare labels
+    and cost half a point of average precision on frequent ones.
 
     Args:
         weight: κ.
-        presences: n ``(L,)``, images known to show each label; if not known, κ is for all.
+        presences: n ``(L,)``, number of images known to show each label; ``None`` gives κ for all.
     """
     return weight if presences is None else weight * HALF_AT / (HALF_AT + presences.double())
 
@@ -40,13 +40,13 @@ def weights_by_presences(weight: float, presences: Tensor | None) -> float | Ten
 class ClassifierMixing(HoldsConstants):
     r"""Contributions of similar labels: ``κ_i Σ_j s_ij V_j``, ``s_ij = w(j→i) / Σ_k w(k→i)``.
 
-    A label without an in-edge of positive weight gets none, and none contributes to itself.
+    A label without in-edges of positive weight receives none, and no label contributes to itself.
 
     Args:
         edge_index: int64 ``(2, E)``.
         edge_weight: ``(E,)``; negative weights count as zero.
         labels: Number of labels L.
-        strength: κ, at least 0 and below 1: one for all labels, or ``(L,)``; part of the state.
+        strength: κ, at least 0 and below 1: one value for all labels, or ``(L,)``; saved.
 
     Shapes:
         ``(L, C)`` -> ``(L, C)``.
@@ -67,16 +67,16 @@ class ClassifierMixing(HoldsConstants):
         target = self.adjacency.sorted_edges()[1]
         total = weight.new_zeros(labels).index_add(0, target, weight)[target]
         shares = torch.where(total > 0, weight / total.clamp(min=1e-30), 0.0)
-        self.constant("shares", shares)  # follows from the edges
+        self.constant("shares", shares)  # computed from the edges
 
     def forward(self, values: Tensor) -> Tensor:
-        """Returns the contribution to every label."""
+        """Returns the contribution to each label."""
         shares = self.shares.to(values.dtype)[:, None]
         mixed = weighted_sum(self.adjacency, shares, values[None])[0]
         return self.strength.to(values.dtype)[:, None] * mixed
 
     def matrix(self) -> Tensor:
-        """Returns C ``(L, L)``, float64: with it, classifiers V become ``C V = V + κ s V``."""
+        """Returns C, float64 ``(L, L)``, which maps classifiers V to ``C V = V + κ s V``."""
         target = self.adjacency.sorted_edges()[1]
         matrix = self.adjacency.matrix(self.strength.double()[target] * self.shares.double())
         matrix.diagonal().add_(1)
@@ -84,20 +84,20 @@ class ClassifierMixing(HoldsConstants):
 
 
 class SharedClassifierHead(EdgeHead, Foldable, LinearInit):
-    """A foldable head around free classifiers ``W0``, to which similar labels contribute a share.
+    """A foldable head with free classifiers ``W0``, to which similar labels contribute.
 
-    The share is a prior, not something learned: if V are independent, similar labels have
-    classifiers ``C V`` that are alike (:class:`ClassifierMixing`), and what is learned of one moves
-    the other.
+    The contribution is a prior and not learned. If the rows of V are independent, similar labels
+    have similar classifiers ``C V`` (:class:`ClassifierMixing`), and what one label learns also
+    changes the others.
 
     Attributes:
-        mixing: The contributions, or ``None`` where each label has a classifier of its own.
+        mixing: The contributions, or ``None`` if each label has its own classifier.
     """
 
     mixing: ClassifierMixing | None
 
     def _share(self, similarity_weight: float | None, graph: LabelGraph) -> None:
-        """Takes the option; call it when the edges are final.
+        """Applies the option ``similarity_weight``; call it when the edges are final.
 
         Raises:
             InputError: If it is out of range.
@@ -106,8 +106,8 @@ class SharedClassifierHead(EdgeHead, Foldable, LinearInit):
             similarity_weight = SIMILARITY_WEIGHT if graph.relation == "similarity" else 0.0
         if not 0 <= similarity_weight < 1:
             raise InputError(
-                f"similarity_weight={similarity_weight}: the share of similar labels in a "
-                "classifier is at least 0 and below 1"
+                f"similarity_weight={similarity_weight}: the weight of similar labels in a "
+                "classifier must be at least 0 and below 1"
             )
         self.similarity_weight = float(similarity_weight)
         presences = None
@@ -123,26 +123,26 @@ class SharedClassifierHead(EdgeHead, Foldable, LinearInit):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The options that make a head of the same shape."""
+        """The options that create a head of the same shape."""
         return {**super().config, "similarity_weight": self.similarity_weight}
 
     def keep_edges(self, keep: Tensor) -> None:
-        """Removes the other edges; the label's share goes to the similar ones that stay."""
+        """Removes the other edges; their weight goes to the remaining similar labels."""
         super().keep_edges(keep)
         if self.mixing is not None:
             self._set_mixing(self.mixing.strength)
 
     def set_strengths(self, strengths: Tensor) -> None:
-        """Sets how much each label takes from similar ones.
+        """Sets the weight of similar labels for each label.
 
-        To be called before a linear start; in place of :func:`weights_by_presences`. The strengths
+        Replaces :func:`weights_by_presences`; call it before a linear initialisation. The weights
         are part of the state.
 
         Args:
             strengths: ``(L,)``, at least 0 and below 1.
 
         Raises:
-            InputError: If they are out of range, or the head shares nothing.
+            InputError: If they are out of range, or the head has no mixing.
         """
         in_range = strengths.shape == (self.out_features,) and (
             ((strengths >= 0) & (strengths < 1)).all()
@@ -153,15 +153,15 @@ class SharedClassifierHead(EdgeHead, Foldable, LinearInit):
             )
         if self.mixing is None:
             raise InputError(
-                "this head shares no classifiers, so it takes no similarity strengths: give it a "
+                "this head shares no classifiers and accepts no similarity strengths: give it a "
                 'graph with relation="similarity" and edges'
             )
         self._set_mixing(strengths.to(self.edge_weight.dtype))
 
     def mixing_matrix(self) -> Tensor | None:
-        """C ``(L, L)``, or ``None``; see :meth:`LinearInit.mixing_matrix`."""
+        """Returns C ``(L, L)``, or ``None``; see :meth:`LinearInit.mixing_matrix`."""
         return None if self.mixing is None else self.mixing.matrix()
 
     def _mixed(self, classifiers: Tensor) -> Tensor:
-        """``W0 -> C W0``, ``(L, D)``."""
+        """Computes ``W0 -> C W0``, ``(L, D)``."""
         return classifiers if self.mixing is None else classifiers + self.mixing(classifiers)

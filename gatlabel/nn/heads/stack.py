@@ -18,9 +18,9 @@ class GATStack(nn.Module):
     Args:
         layer: :class:`GATLayer` or :class:`GATv2Layer`.
         in_features: Width F of the node features.
-        hidden: Total width over the heads of every layer but the last.
-        out_features: Width of the last layer's output; heads are joined where they divide it and
-            averaged otherwise.
+        hidden: Total width over all heads of every layer but the last.
+        out_features: Width of the last layer's output; heads are concatenated if their number
+            divides it and averaged otherwise.
         heads: Number of attention heads H.
         layers: Number of layers.
         dropout: Probability of dropping an attention weight in training.
@@ -50,7 +50,7 @@ class GATStack(nn.Module):
         self.layers = nn.ModuleList(stack)
 
     def adjacency(self, edge_index: Tensor, nodes: int) -> Adjacency:
-        """Returns the edges, with self-loops, as the kernels want them."""
+        """Returns the edges, with self-loops, in the form the kernels need."""
         return self._last.adjacency(edge_index, nodes)
 
     @property
@@ -69,15 +69,15 @@ class GATStack(nn.Module):
         return self._last(self._inner(x, edges), edges)
 
     def saves_by_products(self, adjacency: Adjacency, batch: int) -> bool:
-        """Whether :meth:`products` takes fewer multiplications than the node vectors would.
+        """Whether :meth:`products` needs fewer multiplications than computing the node vectors.
 
-        GATv2's scores need the node vectors, so there nothing is saved.
+        It never does for GATv2, whose scores need the node vectors.
         """
         last = self._last
         if not isinstance(last, GATLayer):
             return False
         width, out, heads = last.lin.in_features, last.lin.out_features, last.heads
-        reach = adjacency.edges  # the kernels differ, but all grow with the channels they carry
+        reach = adjacency.edges  # kernels differ, but the cost of all grows with the channels
         formed = adjacency.nodes * (width * out + batch * out) + reach * out
         lazy = batch * out * width + (adjacency.nodes * width + reach) * heads * (batch + 2)
         return lazy < formed

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Mapping
+
 from gatlabel.nn.heads.base import Head
 from gatlabel.nn.heads.conditioned import ConditionedHead
 from gatlabel.nn.heads.csra import CSRAHead
+from gatlabel.nn.heads.fitted.chain import ChainHead
+from gatlabel.nn.heads.fitted.decoded import HMMHead, PairwiseHead
+from gatlabel.nn.heads.fitted.forest import ForestHead
+from gatlabel.nn.heads.fitted.mlknn import MLkNNHead
 from gatlabel.nn.heads.gat import GATHead, GATv2Head
 from gatlabel.nn.heads.gcn import GCNHead
 from gatlabel.nn.heads.linear import LinearHead
@@ -21,3 +28,13 @@ HEADS: dict[str, type[Head]] = {
     "query": QueryHead,
     "conditioned": ConditionedHead,
 }
+#: Heads that a classical method fills; nothing in them learns by gradients.
+FITTED_HEADS: dict[str, type[Head]] = {
+    "forest": ForestHead,
+    "mlknn": MLkNNHead,
+    "chain": ChainHead,
+    "hmm": HMMHead,
+    "pairwise": PairwiseHead,
+}
+#: All that a saved model may have.
+SAVED_HEADS: Mapping[str, type[Head]] = ChainMap(HEADS, FITTED_HEADS)

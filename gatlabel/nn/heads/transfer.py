@@ -1,4 +1,4 @@
-"""What a head takes over from a trained one with other labels: the classifiers of shared labels."""
+"""Transfer of classifiers from a trained head to a head with other labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from gatlabel.nn.heads.base import Head
 from gatlabel.nn.heads.protocols import Foldable, starts_linear
 
-#: Heads on maps: their parameters that have a row per label, and along which axis.
+#: Parameters of heads on feature maps with one row per label, and the axis of the labels.
 LABEL_AXES: dict[str, dict[str, int]] = {
     "csra": {"weight": 1, "bias": 0},
     "query": {"nodes.vectors": 0, "weight": 0, "bias": 0},
@@ -20,20 +20,21 @@ LABEL_AXES: dict[str, dict[str, int]] = {
 def transfer_classifiers(
     source: Head, target: Head, source_rows: Sequence[int], target_rows: Sequence[int]
 ) -> bool:
-    """Starts the shared labels of a head where another head has them.
+    """Initialises the labels of a head that another head has too.
 
-    A head that is, or starts as, a linear classifier takes the folded classifiers of the source:
-    the logits of shared labels are then equal. Other labels keep their own start. Heads on maps
-    take over what does not depend on the labels, and the rows of the shared ones.
+    A head that is, or is initialised as, a linear classifier takes the folded classifiers of the
+    source, so that the logits of shared labels are equal. Other labels keep their initialisation.
+    Heads on feature maps copy all parameters independent of the labels, and the rows of the shared
+    labels.
 
     Args:
         source: The trained head.
-        target: The head to start, as it was built.
+        target: The head to initialise, as constructed.
         source_rows: Positions of the shared labels in the source.
         target_rows: Their positions in the target, in the same order.
 
     Returns:
-        Whether anything was taken over; not where the heads have no form in common.
+        Whether anything was copied; false if the heads have incompatible forms.
     """
     if target.kind in LABEL_AXES:
         return _transfer_rows(source, target, source_rows, target_rows)

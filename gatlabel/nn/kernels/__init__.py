@@ -6,8 +6,8 @@
 | *csr* | large sparse graphs | ``O(E C)``, ``O(E + L C)`` |
 | *sorted* | plain GAT on the complete graph | ``O(L log L + L C)``, ``O(L C)`` |
 
-:func:`choose_kernel` names the one that :func:`attend` uses; docs/kernels.md has their formulas,
-costs and numeric limits. Whether the classifiers are formed at all is the heads' choice.
+:func:`choose_kernel` selects the kernel for :func:`attend`. docs/kernels.md lists formulas, costs
+and numeric limits. Whether classifiers are formed explicitly is decided by the heads.
 """
 
 from __future__ import annotations

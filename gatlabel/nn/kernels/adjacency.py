@@ -1,4 +1,4 @@
-"""The edges of a static graph, sorted once in the orders that the kernels read them in."""
+"""The edges of a static graph, sorted once into the orders in which the kernels read them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch import Tensor
 from gatlabel.errors import InputError
 from gatlabel.nn.constants import HoldsConstants
 
-# Up to this many pairs (a byte each) the mask of those without an edge is kept.
+# Up to this many pairs (one byte each), the mask of missing edges is cached.
 KEPT_PAIRS = 1 << 22
 
 
 class CSR(NamedTuple):
-    """A compressed sparse row matrix's structure and its transpose's (int32, as MKL wants it).
+    """The structure of a compressed sparse row matrix and of its transpose (int32, as in MKL).
 
     Attributes:
-        offsets: ``(L + 1,)``, where the in-edges of each target begin.
+        offsets: ``(L + 1,)``, position of each target's first in-edge.
         sources: ``(E,)``, the source of each edge, edges sorted by target, then by source.
-        transposed_offsets: ``(L + 1,)``, where the out-edges of each source begin.
+        transposed_offsets: ``(L + 1,)``, position of each source's first out-edge.
         transposed_targets: ``(E,)``, the target of each edge, edges sorted by source.
-        transposed_order: int64 ``(E,)``, place among the in-edges of each out-edge.
-        order: int64 ``(E,)``, place among the out-edges of each in-edge.
+        transposed_order: int64 ``(E,)``, position among the in-edges of each out-edge.
+        order: int64 ``(E,)``, position among the out-edges of each in-edge.
     """
 
     offsets: Tensor
@@ -34,7 +34,7 @@ class CSR(NamedTuple):
     order: Tensor
 
     def transpose(self) -> CSR:
-        """The same edges, reversed."""
+        """Returns the reversed edges."""
         return CSR(
             self.transposed_offsets,
             self.transposed_targets,
@@ -46,26 +46,26 @@ class CSR(NamedTuple):
 
 
 class Adjacency(HoldsConstants):
-    """The edges of a graph, with everything the attention kernels need precomputed.
+    """The edges of a graph with all precomputed arrays that the attention kernels need.
 
     A head builds one when its edges are set, so that no step sorts them again. The buffers are not
-    part of the state: they follow from the edges.
+    part of the state, as they are computed from the edges.
 
     Args:
-        edge_index: int64 ``(2, E)``, sources above targets, or ``None``: every node attends to
-            every node, itself included, without an edge being stored.
+        edge_index: int64 ``(2, E)``, row 0 sources, row 1 targets. With ``None``, every node
+            attends to every node, itself included, and no edges are stored.
         nodes: Number of nodes L.
 
     Attributes:
         nodes: Number of nodes L.
         edges: Number of edges E.
         complete: Whether every ordered pair, ``j = i`` included, is an edge exactly once.
-        simple: Whether no edge stands twice.
+        simple: Whether there are no duplicate edges.
         isolated: Whether some node has no in-edge.
 
     Raises:
-        InputError: If ``edge_index`` is not int64 ``(2, E)``, or names a node below 0 or from
-            ``nodes`` on.
+        InputError: If ``edge_index`` is not int64 ``(2, E)``, or contains a node outside 0 to
+            ``nodes`` − 1.
     """
 
     absent: Tensor
@@ -103,7 +103,7 @@ class Adjacency(HoldsConstants):
         self.constant("target", target)
         few = not self.complete and nodes * nodes <= KEPT_PAIRS
         self.constant("absent", self._absent() if few else source.new_zeros(0, dtype=torch.bool))
-        if self.complete:  # the kernels for it read no edges; CSR is made when asked for
+        if self.complete:  # its kernels read no edges; CSR is built on demand
             csr = CSR(*[torch.zeros(0, dtype=torch.long, device=device)] * 6)
         else:
             csr = _csr(source, target, nodes)
@@ -133,7 +133,7 @@ class Adjacency(HoldsConstants):
         return CSR(*(getattr(self, name) for name in self._CSR))
 
     def in_order(self, per_edge: Tensor) -> Tensor:
-        """Brings ``(E, ...)`` from the order of ``edge_index`` into that of the sorted edges."""
+        """Reorders ``(E, ...)`` from the order of ``edge_index`` to that of the sorted edges."""
         return per_edge[self.position] if self.position.numel() else per_edge
 
     def no_edge(self) -> Tensor:
@@ -147,9 +147,9 @@ class Adjacency(HoldsConstants):
         return absent.view(self.nodes, self.nodes)
 
     def matrix(self, per_edge: Tensor) -> Tensor:
-        """Puts one value an edge, ``(..., E)`` in sorted order, into ``(..., L, L)``.
+        """Writes one value per edge, ``(..., E)`` in sorted order, into ``(..., L, L)``.
 
-        Rows are targets. Zero where there is no edge; the values of edges that stand twice add up.
+        Rows are targets. Entries without an edge are zero; values of duplicate edges add up.
         """
         shape = (*per_edge.shape[:-1], self.nodes, self.nodes)
         if self.complete:
@@ -158,22 +158,22 @@ class Adjacency(HoldsConstants):
         return flat.index_add(-1, self.target * self.nodes + self.source, per_edge).view(shape)
 
     def extra_repr(self) -> str:
-        """What ``repr`` prints."""
+        """Returns the arguments shown by ``repr``."""
         return f"nodes={self.nodes}, edges={self.edges}"
 
 
 def _check_edges(edge_index: Tensor, nodes: int) -> None:
-    # The kernels index memory by these numbers, and some of them without looking.
+    # The kernels index memory with these numbers, some of them without bounds checks.
     if edge_index.dtype != torch.int64 or edge_index.ndim != 2 or len(edge_index) != 2:
         raise InputError(
             f"edge_index is {str(edge_index.dtype).removeprefix('torch.')} "
-            f"{tuple(edge_index.shape)}: give it as int64 (2, E), sources above targets"
+            f"{tuple(edge_index.shape)}: expected int64 (2, E), row 0 sources, row 1 targets"
         )
     strange = (edge_index < 0) | (edge_index >= nodes)
     if bool(strange.any()):
         raise InputError(
-            f"edge_index names node {int(edge_index[strange][0])}, but of {nodes} nodes the first "
-            f"is 0 and the last {nodes - 1}: correct the edges or the number of nodes"
+            f"edge_index contains node {int(edge_index[strange][0])}, but the nodes are numbered 0 "
+            f"to {nodes - 1}: correct the edges or the number of nodes"
         )
 
 

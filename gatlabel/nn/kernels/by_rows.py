@@ -1,4 +1,4 @@
-"""Attention over all pairs of nodes, some rows at a time: bounded memory at scores of any size."""
+"""Attention over all pairs of nodes, in blocks of rows: bounded memory for scores of any size."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatlabel.nn.kernels.dense import room_by_node
+from gatlabel.nn.kernels.dense import empty_by_node
 
-# Scores of a block of rows.
+# Number of scores in a block of rows.
 BLOCK = 1 << 19
 
 
 def forward(s: Tensor, t: Tensor, values: Tensor, slope: float) -> Tensor:
-    """``out[h, i] = Σ_j softmax_j(LeakyReLU(t[h, i] + s[h, j])) values[h, j]``.
+    """Computes ``out[h, i] = Σ_j softmax_j(LeakyReLU(t[h, i] + s[h, j])) values[h, j]``.
 
     Args:
         s: ``(H, L)``.
@@ -24,9 +24,9 @@ def forward(s: Tensor, t: Tensor, values: Tensor, slope: float) -> Tensor:
         slope: Slope of the LeakyReLU below zero.
 
     Returns:
-        ``(H, L, C)``, in memory node by node.
+        ``(H, L, C)``, laid out node by node in memory.
     """
-    out = room_by_node(values)
+    out = empty_by_node(values)
     for rows in _blocks(s):
         scores = F.leaky_relu(_raw(s, t, rows), slope)
         out[:, rows] = torch.bmm(scores.softmax(-1), values)
@@ -37,7 +37,7 @@ def backward(
     s: Tensor, t: Tensor, values: Tensor, grad: Tensor, slope: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the gradients of ``s``, ``t`` and ``values``, given that of the output."""
-    d_s, d_t, d_v = torch.zeros_like(s), torch.empty_like(t), room_by_node(values).zero_()
+    d_s, d_t, d_v = torch.zeros_like(s), torch.empty_like(t), empty_by_node(values).zero_()
     for rows in _blocks(s):
         raw = _raw(s, t, rows)
         weights = F.leaky_relu(raw, slope).softmax(-1)  # (H, rows, L)
@@ -58,5 +58,5 @@ def _blocks(s: Tensor) -> Iterator[slice]:
 
 
 def _raw(s: Tensor, t: Tensor, rows: slice) -> Tensor:
-    """The scores ``(H, rows, L)`` before the LeakyReLU."""
+    """Returns the scores ``(H, rows, L)`` before the LeakyReLU."""
     return t[:, rows, None] + s[:, None, :]

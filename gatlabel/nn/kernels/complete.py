@@ -1,7 +1,7 @@
-"""Attention on the complete graph as an operator of torch: kernel *sorted*, or by rows.
+"""Attention on the complete graph as a torch operator: kernel *sorted*, or by rows.
 
-*Sorted* (:mod:`~gatlabel.nn.kernels.sorted_sums`) is precise up to a certain spread of the scores;
-above it the operator goes over all pairs (:mod:`~gatlabel.nn.kernels.by_rows`).
+*Sorted* (:mod:`~gatlabel.nn.kernels.sorted_sums`) is precise up to a certain spread of the scores.
+Above it, the operator computes all pairs (:mod:`~gatlabel.nn.kernels.by_rows`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.nn.kernels import by_rows, sorted_sums
-from gatlabel.nn.kernels.dense import dense_attention, room_by_node
+from gatlabel.nn.kernels.dense import dense_attention, empty_by_node
 from gatlabel.nn.kernels.sorted_sums import precision
 
 torch.library.define(
@@ -29,7 +29,7 @@ torch.library.define(
 def complete_attention(
     source_scores: Tensor, target_scores: Tensor, values: Tensor, negative_slope: float
 ) -> Tensor:
-    """``out[h, i] = Σ_j softmax_j(LeakyReLU(t[h, i] + s[h, j])) values[h, j]``.
+    """Computes ``out[h, i] = Σ_j softmax_j(LeakyReLU(t[h, i] + s[h, j])) values[h, j]``.
 
     Args:
         source_scores: ``s (H, L)``, float32 or float64.
@@ -38,8 +38,8 @@ def complete_attention(
         negative_slope: Slope of the LeakyReLU below zero, in [0, 1].
 
     Returns:
-        ``(H, L, C)``, in memory node by node. Gradients of gradients are taken through the
-        operators of *dense*, with their memory.
+        ``(H, L, C)``, laid out node by node in memory. Second-order gradients use the operators of
+        *dense*, with their memory.
     """
     return torch.ops.gatlabel.complete_attention.default(
         source_scores, target_scores, values, negative_slope
@@ -52,7 +52,7 @@ def _attend(source_scores: Tensor, target_scores: Tensor, values: Tensor, slope:
     dtype = precision(source_scores, target_scores)
     if dtype is None:
         return by_rows.forward(source_scores, target_scores, values, slope)
-    out = room_by_node(values)
+    out = empty_by_node(values)
     sorted_sums.forward(source_scores, target_scores, values, slope, dtype, out)
     return out
 
@@ -70,7 +70,7 @@ def _attend_backward(
     dtype = precision(source_scores, target_scores)
     if dtype is None:
         return by_rows.backward(source_scores, target_scores, values, grad, slope)
-    d_v = room_by_node(values)
+    d_v = empty_by_node(values)
     tensors = (source_scores, target_scores, values, out, grad)
     d_s, d_t = sorted_sums.backward(*tensors, slope, dtype, d_v)
     return d_s.to(source_scores.dtype), d_t.to(target_scores.dtype), d_v
@@ -80,7 +80,7 @@ def _attend_backward(
 def _fake_attend(
     source_scores: Tensor, target_scores: Tensor, values: Tensor, slope: float
 ) -> Tensor:
-    return room_by_node(values)
+    return empty_by_node(values)
 
 
 @torch.library.register_fake("gatlabel::complete_attention_backward")
@@ -93,7 +93,7 @@ def _fake_backward(
     slope: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     d_s, d_t = (x.new_empty(x.shape) for x in (source_scores, target_scores))
-    return d_s, d_t, room_by_node(values)
+    return d_s, d_t, empty_by_node(values)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -102,10 +102,10 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    if torch.is_grad_enabled():  # somebody wants the gradients' own gradients
+    if torch.is_grad_enabled():  # second-order gradients are requested
         return _by_autograd(ctx, grad)
     backward = torch.ops.gatlabel.complete_attention_backward.default
-    # grad as it comes, whatever its strides: a contiguous copy would raise the peak by a fifth
+    # grad keeps its strides: a contiguous copy would raise the peak memory by a fifth
     return *backward(*ctx.saved_tensors, grad, ctx.slope), None
 
 

@@ -1,13 +1,13 @@
 """Kernel *csr*: softmax and sums over compressed sparse rows, for large sparse graphs.
 
-``out = A_h V_h`` with ``A_h`` the sparse ``(L, L)`` matrix of head ``h``'s attention weights; its
-gradients are ``∂V_h = A_hᵀ ∂out_h`` and ``∂A_h(i,j) = ∂out_h(i)·V_h(j)`` at the edges only (a
-sampled dense-dense product). The transpose is precomputed, and no ``E × C`` array is ever made:
-time ``O(H E C)``, memory ``O(H (E + L C))``.
+``out = A_h V_h``, where ``A_h`` is the sparse ``(L, L)`` matrix of head ``h``'s attention weights.
+Its gradients are ``∂V_h = A_hᵀ ∂out_h`` and ``∂A_h(i,j) = ∂out_h(i)·V_h(j)`` at the edges only (a
+sampled dense-dense product). The transpose is precomputed, and no ``E × C`` array is formed: time
+``O(H E C)``, memory ``O(H (E + L C))``.
 
-The three operators are registered with torch, so that ``torch.compile`` and ``torch.export`` take
-them whole (``torch.library.custom_op`` would do too, but imports the compiler at its first call).
-``csr_torch`` computes them.
+The three operators are registered with torch, so that ``torch.compile`` and ``torch.export`` treat
+them as units. (``torch.library.custom_op`` would too, but imports the compiler at its first call.)
+``csr_torch`` implements them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gatlabel.nn.kernels import csr_torch
 from gatlabel.nn.kernels.adjacency import CSR
-from gatlabel.nn.kernels.dense import room_by_node
+from gatlabel.nn.kernels.dense import empty_by_node
 
 _STRUCTURE = (
     "Tensor offsets, Tensor sources, Tensor transposed_offsets, Tensor transposed_targets, "
@@ -35,7 +35,7 @@ torch.library.define(
 
 
 def csr_sum(weights: Tensor, values: Tensor, csr: CSR) -> Tensor:
-    """``out[h, i] = Σ_{j→i} weights[h, (j→i)] · values[h, j]``.
+    """Computes ``out[h, i] = Σ_{j→i} weights[h, (j→i)] · values[h, j]``.
 
     Args:
         weights: ``(H, E)``, edges sorted by target.
@@ -43,13 +43,13 @@ def csr_sum(weights: Tensor, values: Tensor, csr: CSR) -> Tensor:
         csr: The edges.
 
     Returns:
-        ``(H, L, C)``, in memory node by node, so that to join the heads copies nothing.
+        ``(H, L, C)``, laid out node by node, so that joining the heads needs no copy.
     """
     return torch.ops.gatlabel.csr_sum.default(weights, values, *csr)
 
 
 def csr_dots(left: Tensor, right: Tensor, csr: CSR) -> Tensor:
-    """``out[h, (j→i)] = left[h, i] · right[h, j]`` for every edge.
+    """Computes ``out[h, (j→i)] = left[h, i] · right[h, j]`` for every edge.
 
     Args:
         left: ``(H, L, C)``, at the targets.
@@ -63,15 +63,15 @@ def csr_dots(left: Tensor, right: Tensor, csr: CSR) -> Tensor:
 
 
 def csr_softmax(scores: Tensor, offsets: Tensor, targets: Tensor) -> Tensor:
-    """Softmax over the in-edges of each node, for edges sorted by target.
+    """Computes the softmax over the in-edges of each node, for edges sorted by target.
 
     Args:
         scores: ``(E, H)``.
-        offsets: int32 ``(L + 1,)``, where the in-edges of each target begin.
+        offsets: int32 ``(L + 1,)``, position of each target's first in-edge.
         targets: int64 ``(E,)``.
 
     Returns:
-        ``(E, H)``, summing to 1 over the in-edges of every node that has one.
+        ``(E, H)``, summing to 1 over the in-edges of every node with in-edges.
     """
     return torch.ops.gatlabel.csr_softmax.default(scores, offsets, targets)
 
@@ -79,7 +79,7 @@ def csr_softmax(scores: Tensor, offsets: Tensor, targets: Tensor) -> Tensor:
 @torch.library.impl("gatlabel::csr_sum", "default")
 def _sum(weights: Tensor, values: Tensor, *edges: Any) -> Tensor:
     csr = CSR(*edges)
-    return csr_torch.sums(weights, values, csr.offsets, csr.sources, room_by_node(values))
+    return csr_torch.sums(weights, values, csr.offsets, csr.sources, empty_by_node(values))
 
 
 @torch.library.impl("gatlabel::csr_dots", "default")
@@ -95,7 +95,7 @@ def _softmax(scores: Tensor, offsets: Tensor, targets: Tensor) -> Tensor:
 
 @torch.library.register_fake("gatlabel::csr_sum")
 def _fake_sum(weights: Tensor, values: Tensor, *edges: Any) -> Tensor:
-    return room_by_node(values)
+    return empty_by_node(values)
 
 
 @torch.library.register_fake("gatlabel::csr_dots")

@@ -19,23 +19,23 @@ MKL = torch.backends.mkl.is_available()
 # Types of devices on which torch has sparse matrices.
 SPARSE = ("cpu", "cuda")
 
-# Elements of the blocks in which the edge products are formed where torch has no operator for them.
+# Block size of the edge products on devices where torch has no operator for them.
 BLOCK = 1 << 20
 
-# Elements of an (L, chunk) array that a processor's cache should hold.
+# Size of an (L, chunk) array that fits the processor's cache.
 CACHE = 1 << 19
 
 
 @functools.cache
-def _hush() -> None:
-    """Makes torch's first CSR tensor, whose warning that their support is in beta comes once."""
+def _suppress_beta_warning() -> None:
+    """Creates torch's first CSR tensor, to suppress its one-time warning about beta support."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.sparse_csr_tensor([0, 0], [], [], (1, 1))
 
 
 def _matrix(weights: Tensor, offsets: Tensor, sources: Tensor, nodes: int) -> Tensor:
-    _hush()
+    _suppress_beta_warning()
     return torch.sparse_csr_tensor(
         offsets, sources, weights, (nodes, nodes), check_invariants=False
     )  # fmt: skip
@@ -50,7 +50,7 @@ def _rows(offsets: Tensor) -> Tensor:
 
 
 def _chunks(values: Tensor) -> list[slice]:
-    """Channels to work on at a time: rows of values are read at random, best out of a cache."""
+    """Returns slices of channels, so that the rows read at random fit the cache."""
     _, nodes, channels = values.shape
     step = channels if values.is_cuda else max(16, CACHE // nodes // 16 * 16)
     return [slice(begin, begin + step) for begin in range(0, channels, max(1, step))]
@@ -85,7 +85,7 @@ def dots(left: Tensor, right: Tensor, offsets: Tensor, sources: Tensor) -> Tenso
     out = left.new_empty(heads, edges)
     if not edges:
         return out
-    if _has_csr(left) and edges <= nodes * nodes:  # torch refuses more, all parallel
+    if _has_csr(left) and edges <= nodes * nodes:  # torch refuses more edges
         pattern = _matrix(left.new_zeros(edges), offsets, sources, nodes)
         for head in range(heads):
             dots = pattern

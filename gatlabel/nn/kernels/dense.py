@@ -1,6 +1,6 @@
 """Kernel *dense*: scores, softmax and sums as ``(H, L, L)`` arrays, for small graphs.
 
-``A_h = softmax(LeakyReLU(t_h(i) + s_h(j)) + λ_h prior(i,j))`` over the sources ``j`` that send to
+``A_h = softmax(LeakyReLU(t_h(i) + s_h(j)) + λ_h prior(i,j))`` over the in-neighbours ``j`` of
 ``i``, ``out_h = A_h V_h``. Time ``O(H L² C)``, memory ``O(H L²)``; few large operators.
 """
 
@@ -26,15 +26,15 @@ def dense_attention(
     negative_slope: float,
     dropout: float = 0.0,
 ) -> Tensor:
-    """Attention over all pairs that are not absent.
+    """Computes attention over all pairs with an edge.
 
     Args:
         source_scores: ``(H, L)``.
         target_scores: ``(H, L)``.
         values: ``(H, L, C)``.
-        absent: bool ``(L, L)`` by target and source, true where there is no edge; ``None``: every
-            pair is one.
-        alone: int64 ``(K,)``, the targets that are absent from every pair, if there are any.
+        absent: bool ``(L, L)`` by target and source, true where there is no edge; ``None`` means
+            that every pair has an edge.
+        alone: int64 ``(K,)``, targets without in-edges, if any.
         prior: ``(L, L)``.
         prior_weight: ``(H,)``, λ.
         negative_slope: Slope of the LeakyReLU below zero.
@@ -50,8 +50,8 @@ def dense_attention(
     if prior is not None and prior_weight is not None:
         scores = scores + prior_weight[:, None, None] * prior
     if absent is not None:
-        # Unseen by autograd: the softmax makes the gradients of what is cut off zero by itself, and
-        # a mask's backward pass would go over (H, L, L) once more to do so again.
+        # Outside autograd: the softmax already makes the gradients of masked scores zero, and the
+        # backward pass of a mask would process (H, L, L) once more.
         with torch.no_grad():
             scores.clamp_(max=highest_scores(absent, scores.dtype))
             if alone is not None:  # finite, so that gradients of zero stay zero
@@ -60,19 +60,19 @@ def dense_attention(
 
 
 def highest_scores(absent: Tensor, dtype: torch.dtype) -> Tensor:
-    """The bound ``(R, L)`` of scores that masks them: ``-inf`` where no edge is, ``inf`` else.
+    """Returns upper bounds ``(R, L)`` that mask scores: ``-inf`` without an edge, else ``inf``.
 
     Args:
         absent: bool ``(R, L)``, rows of targets.
-        dtype: Of the scores.
+        dtype: Dtype of the scores.
     """
-    return (absent.to(dtype) - 0.5).mul_(-math.inf)  # by numbers: a mask is slow to fill with
+    return (absent.to(dtype) - 0.5).mul_(-math.inf)  # arithmetic is faster than masked_fill
 
 
 def without_nan(source_scores: Tensor) -> Tensor:
-    """Puts infinity for the NaN of a source: both make a softmax NaN, but NaN cannot be masked.
+    """Replaces NaN in source scores by infinity: both make a softmax NaN, but NaN is not maskable.
 
-    That of a target concerns its own row only. Unseen by autograd: no gradient would change.
+    A NaN in target scores affects its own row only. Outside autograd: no gradient would change.
     """
     scores = source_scores.clone()
     with torch.no_grad():
@@ -80,19 +80,19 @@ def without_nan(source_scores: Tensor) -> Tensor:
 
 
 def zero_isolated(adjacency: Adjacency, out: Tensor) -> Tensor:
-    """Zeroes ``(H, L, C)`` at the nodes without an in-edge, whatever stands there."""
+    """Sets ``(H, L, C)`` to zero at the nodes without in-edges."""
     return out.index_fill(1, adjacency.alone, 0.0) if adjacency.isolated else out
 
 
-def room_by_node(values: Tensor) -> Tensor:
-    """Memory, not filled, for a result with the shape of the values, laid out node by node.
+def empty_by_node(values: Tensor) -> Tensor:
+    """Returns uninitialised memory with the shape of the values, laid out node by node.
 
     Args:
         values: ``(H, L, C)``.
 
     Returns:
-        ``(H, L, C)``; ``result.transpose(0, 1).flatten(1)``, ``(L, H C)``, is a view of it, so
-        joining the heads copies nothing.
+        ``(H, L, C)``. ``result.transpose(0, 1).flatten(1)``, ``(L, H C)``, is a view of it, so
+        joining the heads needs no copy.
     """
     heads, nodes, channels = values.shape
     return values.new_empty(nodes, heads, channels).transpose(0, 1)

@@ -1,4 +1,4 @@
-"""Attention over a label graph: the one entrance to all kernels."""
+"""Attention over a label graph: the common entry point of all kernels."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def attend(
     dropout: float = 0.0,
     kernel: Kernel | None = None,
 ) -> Tensor:
-    r"""Attention layer (AL) and graph convolution (GCL) in one: additive attention and its sums.
+    r"""Computes attention (AL) and graph convolution (GCL) in one step, with additive scores.
 
     ``e_h(i,j) = LeakyReLU(t_h(i) + s_h(j)) + λ_h prior(j→i)``, ``α_h(i,·)`` its softmax over the
     in-neighbours of ``i``, ``out_h(i) = Σ_j α_h(i,j) v_h(j)`` (Veličković et al., ICLR 2018,
-    arXiv:1710.10903, eq. 1-4; the prior is this package's).
+    arXiv:1710.10903, eq. 1-4; the prior is an addition of this package).
 
     Args:
         adjacency: The graph.
         source_scores: ``s (H, L)``.
         target_scores: ``t (H, L)``.
         values: ``v (H, L, C)``.
-        prior: ``(E,)``, one value an edge in the order of the ``edge_index`` that the adjacency was
-            made from.
-        prior_weight: ``λ (H,)``; needed with a prior, and only then.
+        prior: ``(E,)``, one value per edge in the order of the ``edge_index`` that the adjacency
+            was built from.
+        prior_weight: ``λ (H,)``; required if and only if there is a prior.
         negative_slope: Slope of the LeakyReLU below zero.
         dropout: Probability of dropping a weight after the softmax (pass 0 in evaluation).
-        kernel: A kernel by name; the one :func:`choose_kernel` names when left out.
+        kernel: Name of a kernel; by default the choice of :func:`choose_kernel`.
 
     Returns:
-        ``(H, L, C)`` in the dtype of ``values``, computed in float32 at least; zero for a node
-        without an in-edge.
+        ``(H, L, C)`` in the dtype of ``values``, computed in at least float32; zero for nodes
+        without in-edges.
 
     Raises:
         InputError: If the kernel does not exist or cannot compute this attention, a shape does not
-            fit the graph or the values, or of prior and prior weight one is missing.
+            match the graph or the values, or only one of prior and prior weight is given.
     """
     _check_shapes(adjacency, source_scores, target_scores, values, prior, prior_weight)
     sortable = (
@@ -87,21 +87,21 @@ def attend(
 def weighted_sum(
     adjacency: Adjacency, weights: Tensor, values: Tensor, *, kernel: Kernel | None = None
 ) -> Tensor:
-    """Graph convolution (GCL): ``out[h, i] = Σ_{j→i} weights[(j→i), h] · values[h, j]``.
+    """Computes the graph convolution ``out[h, i] = Σ_{j→i} weights[(j→i), h] · values[h, j]``.
 
     Args:
         adjacency: The graph.
         weights: ``(E, H)``, in the order of :meth:`Adjacency.sorted_edges`.
         values: ``v (H, L, C)``.
-        kernel: ``"dense"`` or ``"csr"``; chosen when left out.
+        kernel: ``"dense"`` or ``"csr"``; chosen by default.
 
     Returns:
-        ``(H, L, C)`` in the dtype of ``values``, computed in float32 at least; zero for a node
-        without an in-edge.
+        ``(H, L, C)`` in the dtype of ``values``, computed in at least float32; zero for nodes
+        without in-edges.
 
     Raises:
-        InputError: If the kernel does not exist or cannot compute this sum, or a shape does not fit
-            the graph or the values.
+        InputError: If the kernel does not exist or cannot compute this sum, or a shape does not
+            match the graph or the values.
     """
     _check_values(adjacency, values)
     _check_shape("weights", weights, (adjacency.edges, values.shape[0]), "(E, H)")
@@ -135,7 +135,7 @@ def _checked(
             "and a slope in [0, 1]: use 'dense' or 'csr'"
         )
     if kernel == "dense" and not adjacency.simple:
-        raise InputError(f"the kernel {kernel!r} needs edges that stand once: use 'csr'")
+        raise InputError(f"the kernel {kernel!r} needs a graph without duplicate edges: use 'csr'")
     return kernel
 
 
@@ -154,13 +154,13 @@ def _check_shapes(
         return
     if prior is None or prior_weight is None:
         missing = "prior" if prior is None else "prior_weight"
-        raise InputError(f"{missing} is missing: prior and prior_weight go together, or neither")
+        raise InputError(f"{missing} is missing: give both prior and prior_weight, or neither")
     _check_shape("prior", prior, (adjacency.edges,), "(E,)")
     _check_shape("prior_weight", prior_weight, values.shape[:1], "(H,)")
 
 
 def _check_values(adjacency: Adjacency, values: Tensor) -> None:
-    # The sparse kernels read memory by the graph's numbers: values too short would be a crash.
+    # The sparse kernels read memory at the graph's indices: values too short would crash them.
     if values.ndim != 3 or values.shape[1] != adjacency.nodes:
         raise InputError(
             f"values has the shape {tuple(values.shape)}, but must be (H, L, C) with "

@@ -1,10 +1,10 @@
-"""Sums of the first or last rows of a matrix, in the order of a sort.
+"""Sums of the first or last rows of a sorted matrix.
 
-A sum over the first ``k`` of ``L`` rows, for many ``k``, is a running sum. Here it is one matrix
-product: the rows are taken in blocks of :data:`BLOCK`, and laid out so that the first rows of all
-blocks come first, then the second ones, and so on. A triangle of ones times that, as a
-``(BLOCK, …)`` matrix, gives the running sums inside all blocks at once; the sums of the blocks
-before are added after.
+Sums over the first ``k`` of ``L`` rows, for many ``k``, are running sums. They are computed by one
+matrix product. The rows are divided into blocks of :data:`BLOCK` and laid out so that the first
+rows of all blocks come first, then the second rows, and so on. A triangular matrix of ones times
+this layout, as a ``(BLOCK, …)`` matrix, gives the running sums inside all blocks at once. The sums
+of the preceding blocks are added afterwards.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ BLOCK = 16
 
 @dataclass(frozen=True)
 class Ranking:
-    """Where the rows of a matrix go when they are sorted and laid out in blocks.
+    """Positions of the rows of a matrix when they are sorted and laid out in blocks.
 
     Attributes:
         rows: Number of rows L.
         blocks: Number of blocks.
-        gather: ``(H, BLOCK · blocks)``, the row that each slot takes; padding takes row 0.
+        gather: ``(H, BLOCK · blocks)``, the row for each slot; padding uses row 0.
         slot: ``(H, L)``, the slot of each row.
     """
 
@@ -36,7 +36,7 @@ class Ranking:
 
     @classmethod
     def of(cls, order: Tensor) -> Ranking:
-        """Makes the layout of the sorts of several heads.
+        """Computes the layout for the sort orders of several heads.
 
         Args:
             order: int64 ``(H, L)``, the row at each rank.
@@ -48,21 +48,21 @@ class Ranking:
         return cls(rows, blocks, _laid_out(order, blocks), slot)
 
     def lay_out(self, ranked: Tensor) -> Tensor:
-        """Brings one value a rank, ``(H, L)``, into the slots; padding is zero."""
+        """Moves one value per rank, ``(H, L)``, into the slots; padding is zero."""
         return _laid_out(ranked, self.blocks)
 
     def where_first(self, count: Tensor) -> Tensor:
-        """Where :meth:`first` finds the sum of the first ``count`` ranks (int64, in 0 … L)."""
+        """Returns where :meth:`first` finds the sum of the first ``count`` ranks (int64, 0 … L)."""
         zero = BLOCK * self.blocks  # the row of zeros
         return torch.where(count > 0, _slots(count - 1, self.blocks), zero)
 
     def where_last(self, start: Tensor) -> Tensor:
-        """Where :meth:`last` finds the sum of the ranks from ``start`` on (int64, in 0 … L)."""
+        """Returns where :meth:`last` finds the sum of the ranks from ``start`` (int64, 0 … L)."""
         zero = BLOCK * self.blocks
         return torch.where(start < self.rows, _slots(start, self.blocks), zero)
 
     def first(self, x: Tensor, where: Tensor) -> Tensor:
-        """Sums of the first ranks.
+        """Computes sums of the first ranks.
 
         Args:
             x: ``(BLOCK · blocks, C)`` by slot, padding zero.
@@ -71,16 +71,17 @@ class Ranking:
         Returns:
             ``(M, C)``.
         """
-        out, inside = self._room(x)
+        out, inside = self._buffer(x)
         triangle = x.new_ones(BLOCK, BLOCK).tril_()
         torch.mm(triangle, x.view(BLOCK, -1), out=inside.view(BLOCK, -1))
         inside[:, 1:] += inside[-1, :-1].cumsum(0)
         return out.index_select(0, where)
 
     def last(self, x: Tensor, where: Tensor) -> Tensor:
-        """Sums of the last ranks.
+        """Computes sums of the last ranks.
 
-        Added up from the end, never as the total less the first: that would lose small tails.
+        The sum starts from the end and is not the total minus the first ranks: that would lose
+        small tails to rounding.
 
         Args:
             x: ``(BLOCK · blocks, C)`` by slot, padding zero.
@@ -89,21 +90,21 @@ class Ranking:
         Returns:
             ``(M, C)``.
         """
-        out, inside = self._room(x)
+        out, inside = self._buffer(x)
         triangle = x.new_ones(BLOCK, BLOCK).triu_()
         torch.mm(triangle, x.view(BLOCK, -1), out=inside.view(BLOCK, -1))
         inside[:, :-1] += inside[0, 1:].flip(0).cumsum(0).flip(0)
         return out.index_select(0, where)
 
-    def _room(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Room for the sums with a row of zeros at the end, and its part by place and block."""
+    def _buffer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns a buffer for the sums with a final row of zeros, and its view by block."""
         out = x.new_empty(len(x) + 1, x.shape[1])
         out[-1] = 0
         return out, out[:-1].view(BLOCK, self.blocks, -1)
 
 
 def _laid_out(ranked: Tensor, blocks: int) -> Tensor:
-    """One value a rank ``(H, L)`` -> ``(H, BLOCK · blocks)``, padded with zero."""
+    """Converts one value per rank, ``(H, L)``, to ``(H, BLOCK · blocks)``, padded with zeros."""
     padded = F.pad(ranked, (0, BLOCK * blocks - ranked.shape[1]))
     return padded.unflatten(1, (blocks, BLOCK)).transpose(1, 2).flatten(1)
 
@@ -113,10 +114,10 @@ def _slots(ranks: Tensor, blocks: int) -> Tensor:
 
 
 def running_sums(x: Tensor) -> Tensor:
-    """Sums of the first ``k`` entries of rows, for ``k = 0 … L``: ``(H, L) -> (H, L + 1)``."""
+    """Returns sums of the first ``k`` entries of rows, ``k = 0 … L``: ``(H, L) -> (H, L + 1)``."""
     return F.pad(x.cumsum(1), (1, 0))
 
 
 def remaining_sums(x: Tensor) -> Tensor:
-    """Sums of the entries from ``k`` on, added up from the end: ``(H, L) -> (H, L + 1)``."""
+    """Returns sums of the entries from ``k``, summed from the end: ``(H, L) -> (H, L + 1)``."""
     return F.pad(x.flip(1).cumsum(1).flip(1), (0, 1))

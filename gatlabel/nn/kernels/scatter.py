@@ -1,4 +1,4 @@
-"""Softmax and sums over edges in any order, by plain gather and scatter: they run on any device."""
+"""Softmax and sums over edges in any order by gather and scatter, which run on any device."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def scatter_softmax(scores: Tensor, targets: Tensor, nodes: int) -> Tensor:
-    """Softmax of edge scores over the in-edges of each node, for edges in any order.
+    """Computes the softmax of edge scores over the in-edges of each node, edges in any order.
 
-    ``α(i,j) = exp(e(i,j) − m_i) / Σ_k exp(e(i,k) − m_i)``, ``m_i`` the largest score into ``i``.
+    ``α(i,j) = exp(e(i,j) − m_i) / Σ_k exp(e(i,k) − m_i)`` with ``m_i`` the largest score of ``i``.
 
     Args:
         scores: ``(E, H)``, any real values.
@@ -19,7 +19,7 @@ def scatter_softmax(scores: Tensor, targets: Tensor, nodes: int) -> Tensor:
         nodes: Number of nodes L.
 
     Returns:
-        ``(E, H)``, in [0, 1], summing to 1 over the in-edges of every node that has one.
+        ``(E, H)``, in [0, 1], summing to 1 over the in-edges of every node with in-edges.
     """
     index = targets[:, None].expand_as(scores)
     with torch.no_grad():  # the shift cancels, so it needs no gradient
@@ -31,7 +31,7 @@ def scatter_softmax(scores: Tensor, targets: Tensor, nodes: int) -> Tensor:
 
 
 def scatter_sum(weights: Tensor, values: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """``out[h, i] = Σ_{j→i} weights[(j→i), h] · values[h, j]``.
+    """Computes ``out[h, i] = Σ_{j→i} weights[(j→i), h] · values[h, j]``.
 
     Args:
         weights: ``(E, H)``.
@@ -40,7 +40,7 @@ def scatter_sum(weights: Tensor, values: Tensor, source: Tensor, target: Tensor)
         target: int64 ``(E,)``.
 
     Returns:
-        ``(H, L, C)``; zero for a node without an in-edge.
+        ``(H, L, C)``; zero for nodes without in-edges.
     """
     messages = values[:, source] * weights.T[:, :, None]  # (H, E, C)
     return torch.zeros_like(values).index_add(1, target, messages)

@@ -1,24 +1,25 @@
 r"""Kernel *sorted*: exact attention over all ``L²`` pairs in ``O(L log L + L C)``.
 
-For a plain GAT on the complete graph (every node attends to every node, itself included; no prior,
-no dropout on the weights) the scores are ``LeakyReLU(t_i + s_j)``: additive inside one kink. So
+Plain GAT on the complete graph has all pairs as edges, no prior and no dropout on the weights. Its
+scores are ``LeakyReLU(t_i + s_j)``: additive on either side of one kink. Therefore
 
     ``exp(LeakyReLU(t_i + s_j)) = exp(t_i) exp(s_j)`` where ``t_i + s_j > 0``, and
     ``exp(a t_i) exp(a s_j)`` elsewhere.
 
-With the sources sorted by falling ``s``, the first case holds for the first ``k_i`` of them, and
+With the sources sorted by descending ``s``, the first case holds for the first ``k_i`` of them, and
 
     ``out_i = r_i Σ_{j < k_i} exp(s_j − s_max) v_j + q_i Σ_{j ≥ k_i} exp(a (s_j − s_max)) v_j``
 
-is a prefix sum and a suffix sum, looked up at ``k_i``. The gradient of ``v`` is the same with the
-targets sorted. Everything is shifted by the largest source score, which is the largest for every
-target too, since LeakyReLU is monotone: no exponential overflows.
+is a prefix sum plus a suffix sum, looked up at ``k_i``. The gradient of ``v`` has the same form
+with the targets sorted. All scores are shifted by the largest source score, which is the largest
+for every target because LeakyReLU is monotone; no exponential overflows.
 
-**Numeric limits.** Sums over ``L`` terms are kept per side and cancel nowhere in the values. The
-gradients of the scores are differences of such sums: where the softmax saturates, they shrink and
-the rounding does not. So the kernel computes in the given precision up to a *spread* (range of
-``s`` plus range of ``t``) of :data:`SPREAD_LIMIT`, in float64 above that, and above float64's limit
-by rows of all pairs (:mod:`~gatlabel.nn.kernels.by_rows`), with ``O(L²)`` time but bounded memory.
+**Numeric limits.** Sums over ``L`` terms are kept per side, and the values involve no cancellation.
+The gradients of the scores are differences of such sums: where the softmax saturates, they shrink
+and the rounding error does not. The kernel therefore computes in the given precision up to a
+*spread* (range of ``s`` plus range of ``t``) of :data:`SPREAD_LIMIT`, in float64 above it, and
+above float64's limit over all pairs, in blocks of rows (:mod:`~gatlabel.nn.kernels.by_rows`), with
+``O(L²)`` time but bounded memory.
 """
 
 from __future__ import annotations
@@ -32,29 +33,29 @@ from gatlabel.nn.kernels.prefix import Ranking, remaining_sums, running_sums
 
 SPREAD_LIMIT = {torch.float32: 100.0, torch.float64: 600.0}
 
-# Elements of the (L, chunk) arrays worked on at a time.
+# Elements of the (L, chunk) arrays processed at a time.
 CHUNK = 1 << 18
 
 
 class _Order(NamedTuple):
     """The scores of all heads, sorted and exponentiated (``a`` is the slope below zero)."""
 
-    sources: Ranking  # by falling score
-    kink_first: Tensor  # (H, L) where each target finds the sum of the sources above its kink
-    kink_last: Tensor  # (H, L) and of those below
+    sources: Ranking  # by descending score
+    kink_first: Tensor  # (H, L) position of the sum of the sources above each target's kink
+    kink_last: Tensor  # (H, L) the same for the sources below
     falling: Tensor  # (H, slots) the sorted source scores
     above: Tensor  # (H, slots) exp(s_j − s_max)
     below: Tensor  # (H, slots) exp(a (s_j − s_max))
     above_sum: Tensor  # (H, L) Σ_{j < k_i} above_j, for each target
-    r: Tensor  # (H, L) a target's factor of the sources above the kink
-    q: Tensor  # (H, L) and of those below
+    r: Tensor  # (H, L) factor of the sources above the kink, per target
+    q: Tensor  # (H, L) the same for the sources below
 
 
 def _sort(s: Tensor, t: Tensor, slope: float, dtype: torch.dtype) -> _Order:
     falling, order = s.sort(descending=True)
-    kink = torch.searchsorted(-falling, t)  # how many −s_j < t_i: where the score is above zero
+    kink = torch.searchsorted(-falling, t)  # number of −s_j < t_i, whose scores are positive
     highest = falling[:, :1]
-    shifted = (falling - highest).double()  # vectors of L: float64 costs nothing here
+    shifted = (falling - highest).double()  # vectors of length L: float64 is cheap here
     above, below = shifted.exp(), (slope * shifted).exp()
     top = (t + highest).double()  # the largest raw score of each target
     c_above = ((1 - slope) * top).clamp(max=0).exp()
@@ -112,11 +113,11 @@ def backward(
     s, t = s.to(dtype), t.to(dtype)
     order = _sort(s, t, slope, dtype)
     sources = order.sources
-    # what the normalisation takes from each target's scores; head by head, to save memory
+    # gradient of the normalisation at each target's scores; head by head, to save memory
     own = torch.stack([(g.to(dtype) * o).sum(1) for g, o in zip(grad, out, strict=True)])
     falling, by_target = t.sort(descending=True)
     targets = Ranking.of(by_target)
-    # for each source's slot: how many ranked targets score above zero with it
+    # per source slot: number of ranked targets whose score with it is above zero
     reach = torch.searchsorted(-falling, order.falling)
     r_ranked, q_ranked, own_ranked = (x.gather(1, by_target) for x in (order.r, order.q, own))
     above_sum = running_sums((r_ranked * own_ranked).double()).gather(1, reach)
@@ -147,7 +148,7 @@ def backward(
 
 
 def spread(source_scores: Tensor, target_scores: Tensor) -> float:
-    """Range of the source scores plus range of the target scores, of the widest head.
+    """Returns range of source scores plus range of target scores, the largest over heads.
 
     Args:
         source_scores: ``(H, L)``.
@@ -158,7 +159,7 @@ def spread(source_scores: Tensor, target_scores: Tensor) -> float:
 
 
 def precision(s: Tensor, t: Tensor) -> torch.dtype | None:
-    """The dtype to compute in, or ``None``: neither is precise enough."""
+    """Returns the dtype to compute in, or ``None`` if no dtype is precise enough."""
     width = spread(s, t)
     if width <= SPREAD_LIMIT[s.dtype]:
         return s.dtype

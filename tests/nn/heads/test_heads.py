@@ -63,7 +63,7 @@ def test_heads_without_edges_need_labels_only(case: str) -> None:
     kind = CASES[case][0]
     assert kind(D, NAMES).out_features == kind(D, L).out_features == L
     for arguments in ({}, {"labels": 3, "graph": label_graph()}):
-        with pytest.raises(InputError, match="one of them"):
+        with pytest.raises(InputError, match="give either"):
             kind(D, **arguments)
     encoder = Encoder.from_module(nn.Conv2d(3, D, 4), out_features=D, image_size=12)
     model = MultiLabelClassifier.create(encoder, case, labels=NAMES).eval()

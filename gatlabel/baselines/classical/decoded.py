@@ -1,0 +1,59 @@
+"""Ridge regression whose probabilities a model of the labels corrects."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from gatlabel.baselines.ridge import ridge_fit
+from gatlabel.decisions.hmm import LabelHMM, Order
+from gatlabel.decisions.pairwise import PairwiseLabelModel
+from gatlabel.nn.heads.fitted.decoded import HMMHead, PairwiseHead
+
+
+def fit_hmm(
+    features: Tensor,
+    targets: Tensor,
+    *,
+    order: Order = "frequency",
+    smoothing: float = 1.0,
+    seed: int = 0,
+) -> HMMHead:
+    """Fits ridge regression and counts the transitions of labels along an order.
+
+    Args:
+        features: ``(N, D)``.
+        targets: ``(N, L)`` in [0, 1], -1 for unknown.
+        order: See :meth:`~gatlabel.decisions.LabelHMM.from_targets`.
+        smoothing: Likewise.
+        seed: Every method takes one; nothing here is random.
+    """
+    linear, _ = ridge_fit(features, targets)
+    hmm = LabelHMM.from_targets(targets, order, smoothing)
+    head = HMMHead(features.shape[1], targets.shape[1])
+    head.weight.copy_(linear.weight)
+    head.bias.copy_(linear.bias)
+    head.prior.copy_(hmm.rates.logit())
+    for name in ("order", "initial", "transition"):
+        getattr(head, name).copy_(getattr(hmm, name))
+    return head
+
+
+def fit_pairwise(
+    features: Tensor, targets: Tensor, *, shrinkage: float = 3.0, seed: int = 0
+) -> PairwiseHead:
+    """Fits ridge regression, and couplings of labels to what it leaves open.
+
+    Args:
+        features: ``(N, D)``.
+        targets: ``(N, L)`` in [0, 1], -1 for unknown.
+        shrinkage: See :meth:`~gatlabel.decisions.PairwiseLabelModel.fit`.
+        seed: Every method takes one; nothing here is random.
+    """
+    linear, left_out = ridge_fit(features, targets)
+    model = PairwiseLabelModel.fit(left_out, targets, shrinkage)
+    head = PairwiseHead(features.shape[1], targets.shape[1])
+    head.weight.copy_(linear.weight)
+    head.bias.copy_(linear.bias)
+    head.coupling.copy_(model.coupling)
+    head.rates.copy_(model.rates)
+    return head

@@ -1,0 +1,107 @@
+"""``gatlabel decide``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from gatlabel.cli.output import note, show, show_json, show_table
+from gatlabel.cli.parsing import Namespace, Parser, make_parser, parse
+from gatlabel.cli.tables import decision_table, label_table
+from gatlabel.decisions.options import DecisionOptions
+from gatlabel.errors import InputError
+
+if TYPE_CHECKING:
+    from gatlabel.decisions.decision import Decision
+    from gatlabel.training.evaluation import Evaluation
+
+DESCRIPTION = (
+    "Chooses how a trained run turns probabilities into label sets, on images that it was not "
+    "trained on, and writes decisions.json. predict, evaluate, export and the report follow it."
+)
+SPLITS = ("validation", "test", "out-of-fold")
+
+
+def decide_parser() -> Parser:
+    """Makes the parser of the command."""
+    parser = make_parser("decide", DESCRIPTION)
+    parser.add_argument("run", type=Path, help="The run folder.")
+    parser.add_argument(
+        "--aim",
+        type=str | None,
+        help="macro-f1, micro-f1, precision=0.9, recall=0.9, miss-rate=0.1 (of an image's present "
+        "labels, guaranteed) or fixed=0.5; default: macro-f1.",
+    )
+    parser.add_argument("--per-label", type=bool, default=False, help="A threshold for each label.")
+    parser.add_argument("--global", type=bool, default=False, help="One threshold for all labels.")
+    parser.add_argument(
+        "--calibrate",
+        type=Literal["none", "temperature", "vector"],
+        default="none",
+        help="Calibrate first: temperature (one scale for all labels) or vector (each its own).",
+    )
+    parser.add_argument(
+        "--confidence",
+        type=float | None,
+        help="Share of draws of images for which miss-rate or precision holds; default: the mean.",
+    )
+    parser.add_argument(
+        "--split",
+        type=str | None,
+        help="Images to choose on: validation, test or out-of-fold; default: out-of-fold where "
+        "they are kept (--folds), else validation.",
+    )
+    parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of tables.")
+    parser.add_argument("--rows", type=int, default=100, help="Most labels in the table.")
+    parser.add_argument(
+        "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
+    )
+    return parser
+
+
+def decide_command(words: list[str]) -> None:
+    """Chooses the decision of a run, prints it and keeps it."""
+    options = parse(decide_parser(), words)
+    given = _options(options)
+    if options.split is not None and options.split not in (*SPLITS, "val", "train"):
+        raise InputError(f"--split {options.split}: give one of {', '.join(SPLITS)}")
+    from gatlabel.training.redeciding import decide_run
+    from gatlabel.training.run_swap import bundles
+
+    decision, evaluations = decide_run(
+        options.run, given, split=options.split, device=options.device
+    )
+    if options.json:
+        splits = {each.split: each.report.to_dict() for each in evaluations}
+        show_json({"run": str(options.run), **decision.to_dict(), "splits": splits})
+    else:
+        _show(options.run, decision, evaluations, options.rows)
+    for bundle in bundles(options.run):
+        note(f"{bundle} keeps the decision that it was exported with: export it again")
+
+
+def _options(options: Namespace) -> DecisionOptions:
+    own, one = options["per_label"], options["global"]
+    if own and one:
+        raise InputError("--per-label and --global: give one of them")
+    return DecisionOptions(
+        aim=options.aim or "macro-f1",
+        per_label=True if own else False if one else None,
+        calibrate=options.calibrate,
+        confidence=options.confidence,
+    )
+
+
+def _show(run: Path, decision: Decision, evaluations: Sequence[Evaluation], rows: int) -> None:
+    show_table(decision_table(decision, f"decision of {run}"))
+    shown = evaluations[-1]
+    show_table(label_table(shown, rows))
+    metrics = shown.report.metrics
+    show(
+        f"{shown.split}: macro-F1 {metrics['decision_macro_F1']:.3f} (at 0.5: "
+        f"{metrics['macro_F1']:.3f}), micro-F1 {metrics['decision_OF1']:.3f} (at 0.5: "
+        f"{metrics['OF1']:.3f}), missed of an image's labels {metrics['decision_miss_rate']:.3f}"
+    )
+    if decision.split == shown.split:
+        show("the thresholds were chosen on these images: figures of others are lower")

@@ -1,0 +1,67 @@
+"""How far a long stream of predictions has come, on the error output."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+
+from gatlabel.deploy.prediction import Prediction
+from gatlabel.printing import note
+
+_EVERY_LINE, _EVERY_UPDATE = 10.0, 0.5  # seconds
+
+
+class StreamProgress:
+    """Counts predictions, and shows the count: on a terminal in place, else in a line now and then.
+
+    Args:
+        shown: Whether anything is shown.
+        in_place: Whether the error output is a terminal of its own, with no results between.
+
+    Attributes:
+        images: How many predictions were counted.
+        failed: How many of them have an error.
+        first_error: The first error, if any.
+    """
+
+    def __init__(self, *, shown: bool, in_place: bool) -> None:
+        self.images = self.failed = 0
+        self.first_error: str | None = None
+        self._shown, self._in_place = shown, in_place
+        self._start = time.monotonic()
+        self._next = self._start + self._every
+
+    @property
+    def _every(self) -> float:
+        return _EVERY_UPDATE if self._in_place else _EVERY_LINE
+
+    def count(self, prediction: Prediction) -> None:
+        """Counts a prediction."""
+        self.images += 1
+        if not prediction.ok:
+            self.failed += 1
+            self.first_error = self.first_error or prediction.error
+        if self._shown and time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._every
+            self._show(f"{self} so far", "")
+
+    def end(self) -> None:
+        """Shows the final count, unless there was one image only."""
+        if self._shown and self.images > 1:
+            self._show(str(self), "\n")
+
+    def _show(self, text: str, end: str) -> None:
+        if not self._in_place:
+            note(text)
+        elif sys.stderr is not None:
+            with suppress(OSError, ValueError):  # the terminal may be gone
+                sys.stderr.write(f"\r{text:<78}{end}")
+                sys.stderr.flush()
+
+    def __str__(self) -> str:
+        seconds = time.monotonic() - self._start
+        rate = self.images / max(seconds, 1e-9)
+        images = "1 image" if self.images == 1 else f"{self.images:,} images"
+        failed = f", {self.failed:,} could not be read" if self.failed else ""
+        return f"{images} in {seconds:.1f} s ({rate:,.0f} per second){failed}"

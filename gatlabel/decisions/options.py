@@ -1,0 +1,38 @@
+"""The options of decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gatlabel.decisions.aims import Aim
+from gatlabel.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionOptions(Options):
+    """How probabilities become label sets: calibration and thresholds."""
+
+    aim: str = option(
+        "macro-f1",
+        "What thresholds are chosen for: macro-f1, micro-f1, precision=0.9, recall=0.9, "
+        "miss-rate=0.1 or fixed=0.5. miss-rate bounds the share of an image's present labels that "
+        "are missed, with a guarantee (conformal risk control).",
+    )
+    per_label: bool | None = option(
+        None,
+        "A threshold for each label, or one for all. None takes one for each label with macro-f1, "
+        "precision and recall.",
+    )
+    calibrate: Literal["none", "temperature", "vector"] = option(
+        "none", "Calibration before thresholds: one scale for all labels, or scale and bias each."
+    )
+    confidence: float | None = option(
+        None,
+        "Share of draws of images for which miss-rate or precision is to hold. None bounds the "
+        "mean over draws.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Aim.parse(self.aim).check(self.per_label, self.confidence)

@@ -1,0 +1,238 @@
+"""8-bit integers for ONNX files, with onnxruntime's tools, and what they cost in mAP."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatlabel.data import ImageSource
+from gatlabel.data.decoding import decode_image
+from gatlabel.deploy.description import INPUT
+from gatlabel.deploy.sources import Sources, Unreadable, images_of
+from gatlabel.errors import InputError, first_line, require_extra, unknown_choice
+from gatlabel.inference import outputs, predict_logits, whole_images
+from gatlabel.metrics import mean_average_precision
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.values import finite_number, whole_number
+
+MOST_IMAGES = 128
+"""Calibration images by default; more change the ranges of activations hardly."""
+
+_HEAD = ".head."  # in the names of a head's weights, as torch.export writes them
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How a model is brought to 8-bit integers, and how much mAP that may cost.
+
+    Attributes:
+        mode: ``"static"``: weights and activations of the encoder, their ranges found on
+            calibration images; 2 to 5 times as fast where the processor has VNNI. ``"dynamic"``:
+            weights of linear layers only, activations are scaled batch by batch; for encoders
+            that are transformers, and of no use to those made of convolutions.
+        evaluation: Labelled images on which mAP is measured before and after. They should be others
+            than those of calibration.
+        calibration: For ``"static"``: images as training has them, 50 to 200, without labels: a
+            folder, a pattern, paths, or a source.
+        max_loss: Points of mAP that may be lost; above it the export is refused.
+        images: At most so many calibration images, spread evenly over those given.
+
+    Raises:
+        InputError: If a value is out of range, or calibration images are missing or superfluous.
+    """
+
+    mode: Literal["static", "dynamic"]
+    evaluation: ImageSource
+    calibration: Sources | ImageSource | None = None
+    max_loss: float = 1.0
+    images: int = MOST_IMAGES
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise unknown_choice("quantization", self.mode, MODES)
+        if (self.mode == "static") != (self.calibration is not None):
+            verb = "needs" if self.mode == "static" else "takes no"
+            raise InputError(f"{self.mode} quantization {verb} calibration images")
+        finite_number(self.max_loss, "max_loss")
+        whole_number(self.images, "images", 1)
+
+
+@dataclass(frozen=True)
+class MeasuredLoss:
+    """mAP before and after quantization.
+
+    Attributes:
+        before: mAP of the model, 0 to 1.
+        after: mAP of the exported file.
+        images: Images that both were measured on.
+        max_loss: Points that may be lost.
+    """
+
+    before: float
+    after: float
+    images: int
+    max_loss: float
+
+    @property
+    def points(self) -> float:
+        """Points of mAP that are lost; below 0 where some are gained."""
+        return 100 * (self.before - self.after)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for ``bundle.json``."""
+        return {**vars(self), "points": self.points}
+
+
+def quantize(path: Path, model: MultiLabelClassifier, how: Quantization) -> Any:
+    """Quantizes an ONNX file.
+
+    Args:
+        path: The float32 file.
+        model: The model that it is of; its preprocessing is that of calibration images.
+        how: What to do.
+
+    Returns:
+        The quantized ``onnx.ModelProto``, without metadata.
+
+    Raises:
+        InputError: If onnxruntime fails, or a calibration image cannot be read.
+        MissingExtraError: If the extra ``onnx`` is not installed.
+    """
+    onnx = require_extra("onnx", "onnx")
+    with tempfile.TemporaryDirectory() as folder:
+        ready, written = Path(folder) / "ready.onnx", Path(folder) / "quantized.onnx"
+        try:
+            tools = require_extra("onnxruntime.quantization.shape_inference", "onnx")
+            # folds batch norms into convolutions, so that these are quantized together
+            tools.quant_pre_process(path, ready, skip_symbolic_shape=True)
+            MODES[how.mode](ready, written, model, how)
+        except InputError:
+            raise
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise InputError(f"onnxruntime cannot quantize it: {first_line(error)}") from error
+        return onnx.load(written)
+
+
+def _static(ready: Path, written: Path, model: MultiLabelClassifier, how: Quantization) -> None:
+    tools = require_extra("onnxruntime.quantization", "onnx")
+
+    class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined]
+        """Gives one calibration image after the other."""
+
+        def __init__(self) -> None:
+            self.images = _calibration_images(model, how)
+
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+            image = next(self.images, None)
+            return None if image is None else {INPUT: image}
+
+    tools.quantize_static(
+        ready,
+        written,
+        Reader(),
+        per_channel=True,
+        activation_type=tools.QuantType.QUInt8,
+        weight_type=tools.QuantType.QInt8,
+        nodes_to_exclude=_head_nodes(ready),
+    )
+
+
+def _dynamic(ready: Path, written: Path, model: MultiLabelClassifier, how: Quantization) -> None:
+    tools = require_extra("onnxruntime.quantization", "onnx")
+    # not convolutions: onnxruntime runs those five times slower than in float32
+    tools.quantize_dynamic(
+        ready,
+        written,
+        weight_type=tools.QuantType.QInt8,
+        per_channel=True,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        nodes_to_exclude=_head_nodes(ready),
+    )
+
+
+MODES: dict[str, Callable[[Path, Path, MultiLabelClassifier, Quantization], None]] = {
+    "static": _static,
+    "dynamic": _dynamic,
+}
+
+
+def _head_nodes(path: Path) -> list[str]:
+    """Returns the nodes of the head: they take little time, and their errors are logits' errors.
+
+    Those that use a weight of the head, and all after them.
+    """
+    graph = require_extra("onnx", "onnx").load(path).graph
+    of_head: set[str] = set()
+    found = []
+    for node in graph.node:  # in the order of computation
+        if any(name in of_head or _HEAD in name for name in node.input):
+            of_head.update(node.output)
+            found.append(node.name)
+    return found
+
+
+def _calibration_images(
+    model: MultiLabelClassifier, how: Quantization
+) -> Iterator[NDArray[np.uint8]]:
+    """Yields images ``(1, 3, S, S)``, resized as in evaluation."""
+    given = how.calibration
+    if isinstance(given, ImageSource):
+        source = given.subset(_spread(len(given), how.images))
+        for batch in whole_images(model, source, batch_size=1):
+            yield batch.inputs["image"].numpy()
+        return
+    assert given is not None
+    transform = model.preprocessing.transform()
+    names = list(images_of(given))
+    for position in _spread(len(names), how.images):
+        image = names[position]
+        if isinstance(image, Unreadable):
+            raise InputError(image.reason)
+        if not isinstance(image, str | bytes | os.PathLike):
+            raise InputError("calibration images are given as files, folders, patterns or bytes")
+        pixels = decode_image(image, at_least=2 * model.image_size)
+        yield transform(pixels)[None].numpy()
+
+
+def _spread(count: int, most: int) -> list[int]:
+    if count == 0:
+        raise InputError("there are no calibration images")
+    places: list[int] = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
+    return places
+
+
+def measured_loss(
+    exported: Callable[[Tensor], Tensor], model: MultiLabelClassifier, how: Quantization
+) -> MeasuredLoss:
+    """Measures mAP of a model, and of what it was quantized to, on the same images.
+
+    Raises:
+        InputError: If the images have none of the labels, or no label has positives there.
+    """
+    source = how.evaluation
+    order = [source.labels.index(n) if n in source.labels else -1 for n in model.labels]
+    if max(order) < 0:
+        raise InputError("the images to measure mAP on have none of the model's labels")
+    targets = source.targets.columns(order).to_dense()
+    before = predict_logits(model, source)
+    after = torch.cat(list(outputs(exported, _images(whole_images(model, source)))))
+    values = [float(mean_average_precision(each, targets).value) for each in (before, after)]
+    if not np.isfinite(values).all():
+        raise InputError(
+            "mAP is not defined on the images to measure it on: no label has positives"
+        )
+    return MeasuredLoss(values[0], values[1], len(source), how.max_loss)
+
+
+def _images(batches: Iterable[Any]) -> Iterator[Tensor]:
+    for batch in batches:
+        yield batch.inputs["image"]

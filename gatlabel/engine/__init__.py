@@ -1,0 +1,1 @@
+"""Fits a model to batches: objectives, balancing of losses, optimisers."""

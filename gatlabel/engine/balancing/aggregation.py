@@ -1,0 +1,120 @@
+"""Balancers that combine the gradients of the tasks at the shared features, by torchjd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatlabel.engine.balancing.base import Balancer
+from gatlabel.errors import InputError, require_extra
+
+#: Each method: the class of torchjd that turns a Gramian ``(K, K)`` into weights ``(K,)``.
+CLASSES = {
+    "upgrad": "UPGradWeighting",
+    "mgda": "MGDAWeighting",
+    "pcgrad": "PCGradWeighting",
+    "cagrad": "CAGradWeighting",
+    "gradvac": "GradVacWeighting",
+    "aligned": "AlignedMTLWeighting",
+    "imtlg": "IMTLGWeighting",
+    "dualproj": "DualProjWeighting",
+    "fairgrad": "FairGradWeighting",
+}
+#: What torchjd's class cannot be made without.
+ARGUMENTS: dict[str, dict[str, Any]] = {"cagrad": {"c": 0.5}, "fairgrad": {"alpha": 1.0}}
+#: Gradients of half precision are taken of a loss scaled by this, so that small ones stay above 0.
+SCALE = 4096.0
+
+
+def feature_gradients(values: Tensor, features: Tensor) -> Tensor:
+    """Returns the gradients of P losses ``(P,)`` at shared features: float32 ``(P, features)``."""
+    scale = SCALE if features.dtype == torch.float16 else 1.0
+    rows = []
+    for value in values:
+        (row,) = torch.autograd.grad(
+            value * scale, features, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        rows.append(row.flatten().float() / scale)
+    return torch.stack(rows)
+
+
+class Aggregation(Balancer):
+    """Jacobian descent on the shared features (Quinton and Rey 2024; Sener and Koltun 2018).
+
+    Heads learn from the plain sum of the losses. What goes back into the encoder is ``w @ J`` with
+    the Jacobian J of the losses at the features ``(P, features)`` and weights computed from its
+    Gramian. In several processes the Gramian is summed over them, so all use equal weights.
+
+    Args:
+        tasks: Names of the K tasks.
+        method: A key of :data:`CLASSES`.
+
+    Raises:
+        InputError: If there is no such method, or the extra ``balancing`` is missing.
+    """
+
+    needs_features = True
+    similarity: Tensor
+    weighting: Any
+
+    def __init__(self, tasks: Sequence[str], method: str = "upgrad") -> None:
+        super().__init__(tasks)
+        self.method = method
+        require_extra("torchjd", "balancing")
+        from torchjd import aggregation
+
+        try:
+            weighting = getattr(aggregation, CLASSES[method])(**ARGUMENTS.get(method, {}))
+        except ImportError as error:
+            raise InputError(
+                f"balancer {method} needs a solver ({error}): pip install 'gatlabel[balancing]'"
+            ) from error
+        # no submodule: what torchjd saves of GradVac cannot be loaded, so its targets are kept here
+        object.__setattr__(self, "weighting", weighting)
+        size = len(self.tasks) if method == "gradvac" else 0
+        self.register_buffer("similarity", torch.zeros(size, size))
+
+    def balance(self, values: Tensor, which: Tensor, features: Tensor | None) -> Tensor:
+        """Returns the sum of the losses, with another gradient at the features.
+
+        The gradient at the features is that of the sum, ``sum_k g_k``, and of a term that is
+        linear in the features and adds ``sum_k (w_k - 1) g_k``. The value stays the plain sum.
+        """
+        assert features is not None
+        gradients = feature_gradients(values, features)
+        with torch.no_grad():
+            weights = self._weights(self.total(gradients @ gradients.T), which)
+            self.weights[which] = weights
+            correction = ((weights - 1) @ gradients).reshape(features.shape)
+        term = (features.float() * correction).sum()
+        return values.sum() + term - term.detach()
+
+    def _weights(self, gramian: Tensor, which: Tensor) -> Tensor:
+        """Returns weights ``(P,)`` for a Gramian ``(P, P)``; 1 where nothing can be balanced."""
+        if len(which) == 1:
+            return torch.ones_like(gramian[0])
+        if not bool(torch.isfinite(gramian).all()) or not bool((gramian.diagonal() > 0).all()):
+            return torch.ones_like(gramian[0])  # a loss at its minimum, or the guard's business
+        if self.method == "gradvac":
+            return self._gradvac(gramian, which)
+        weights: Tensor = self.weighting(gramian)
+        return weights.to(gramian)
+
+    def _gradvac(self, gramian: Tensor, which: Tensor) -> Tensor:
+        """Gives torchjd the targets of the present tasks and stores the updated ones."""
+        block = (which[:, None], which[None, :])
+        self.weighting._phi_t = self.similarity[block].to("cpu", gramian.dtype)
+        self.weighting._state_key = (len(which), gramian.dtype)
+        weights: Tensor = self.weighting(gramian)
+        self.similarity[block] = self.weighting._phi_t.to(self.similarity)
+        return weights.to(gramian)
+
+
+#: Every method of aggregation as a balancer.
+AGGREGATIONS: dict[str, Callable[..., Balancer]] = {
+    name: partial(Aggregation, method=name) for name in CLASSES
+}

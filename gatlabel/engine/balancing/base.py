@@ -1,0 +1,117 @@
+"""What all balancers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gatlabel.errors import InputError
+
+
+class Balancer(nn.Module):
+    """Turns the losses of K tasks into one.
+
+    Its parameters, if it has any, are learned with those of the model, without weight decay. All
+    else that it learns is in buffers, so ``state_dict`` is the whole state.
+
+    Args:
+        tasks: Names of the K tasks.
+    """
+
+    #: Whether :meth:`after_step` wants the losses of the same batch after the optimiser's step.
+    needs_second_losses = False
+    #: Whether :meth:`forward` needs the shared features.
+    needs_features = False
+    #: The last weight of each task ``(K,)``, for logs.
+    weights: Tensor
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__()
+        if not tasks or len(set(tasks)) != len(tasks):
+            raise InputError(f"tasks {list(tasks)}: give one unique name per task")
+        self.tasks = tuple(tasks)
+        self.register_buffer("weights", torch.ones(len(self.tasks)))
+        #: Sums a tensor over processes that share the batch; set by training in several processes.
+        self.total: Callable[[Tensor], Tensor] = lambda tensor: tensor
+
+    def forward(
+        self,
+        losses: Mapping[str, Tensor],
+        features: Tensor | None = None,
+        present: Collection[str] | None = None,
+    ) -> Tensor:
+        """Returns the loss to send back.
+
+        Args:
+            losses: A scalar per task.
+            features: The shared features ``(B, …)`` that the losses were computed from.
+            present: Tasks that have a target in the batch (in any process); default: those in
+                ``losses``. The others are left out.
+
+        Raises:
+            InputError: If a loss is of no task of the balancer, or features are missing.
+        """
+        unknown = [name for name in losses if name not in self.tasks]
+        if unknown:
+            raise InputError(f"loss of {unknown[0]!r}: the balancer has {', '.join(self.tasks)}")
+        if self.needs_features and features is None:
+            raise InputError(f"{type(self).__name__} needs the shared features of the batch")
+        there = losses if present is None else present
+        rows = [row for row, name in enumerate(self.tasks) if name in there and name in losses]
+        if not rows:
+            return sum(losses.values(), torch.zeros((), device=self.weights.device))
+        which = torch.tensor(rows, device=self.weights.device)
+        values = torch.stack([losses[self.tasks[row]] for row in rows])
+        return self.balance(values, which, features)
+
+    def balance(self, values: Tensor, which: Tensor, features: Tensor | None) -> Tensor:
+        """Returns the loss to send back.
+
+        Args:
+            values: Losses ``(P,)`` of the tasks that are present, at least one.
+            which: Positions ``(P,)`` of these tasks.
+            features: The shared features, where :attr:`needs_features` is set.
+        """
+        raise NotImplementedError
+
+    def after_step(self, losses: Mapping[str, Tensor]) -> None:
+        """Takes the losses of the same batch after the step, if it asked for them."""
+
+    def end_epoch(self, losses: Mapping[str, float]) -> None:
+        """Takes the mean loss of each task over the epoch."""
+
+
+class AdamState(nn.Module):
+    """Adam for a vector of K numbers; all of its state is in buffers.
+
+    :class:`torch.optim.Adam` outside the trainer's optimisers would be left out of checkpoints.
+
+    Args:
+        size: K.
+        lr: Learning rate.
+        weight_decay: Added to the gradient, as :class:`torch.optim.Adam` does.
+    """
+
+    first: Tensor
+    second: Tensor
+    steps: Tensor
+
+    def __init__(self, size: int, lr: float, weight_decay: float = 0.0) -> None:
+        super().__init__()
+        self.lr, self.weight_decay = lr, weight_decay
+        self.register_buffer("first", torch.zeros(size))
+        self.register_buffer("second", torch.zeros(size))
+        self.register_buffer("steps", torch.zeros(()))
+
+    @torch.no_grad()
+    def step(self, values: Tensor, gradient: Tensor) -> None:
+        """Changes values ``(K,)`` in place (Kingma and Ba 2015, algorithm 1)."""
+        gradient = gradient + self.weight_decay * values
+        self.steps += 1
+        self.first.lerp_(gradient, 0.1)
+        self.second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        mean = self.first / (1 - 0.9**self.steps)
+        spread = (self.second / (1 - 0.999**self.steps)).sqrt()
+        values -= self.lr * mean / (spread + 1e-8)

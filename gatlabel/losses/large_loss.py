@@ -1,0 +1,126 @@
+"""LL-R and LL-Ct: the absent labels of largest loss are left out, or become present."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gatlabel.losses.entries import EntryLoss, mixture
+from gatlabel.losses.inputs import Reduction
+from gatlabel.signatures import Range, check_ranges
+
+
+class _LargeLoss(EntryLoss):
+    """Cross-entropy that treats the absent entries of largest loss in a batch in another way."""
+
+    whole_batch = True
+
+    def __init__(self, rate: float, reduction: Reduction) -> None:
+        super().__init__(reduction)
+        check_ranges(LLRLoss.__init__, rate=rate)
+        self.rate, self._share = rate, 0.0
+
+    def set_progress(self, progress: float, epoch: int) -> None:
+        """Raises the share of the entries that count as wrong by ``rate`` per epoch."""
+        self._share = min(self.rate * epoch, 1.0)
+
+    def suspects(self, loss: Tensor, y: Tensor, known: Tensor) -> Tensor:
+        """Marks the absent entries of largest loss: bool ``(..., L)``.
+
+        Their number is the share of the *known* entries of the batch, rounded up. Of equal losses
+        the first are taken. No value leaves the device.
+        """
+        absent = (known & (y < 0.5)).flatten()
+        order = torch.where(absent, loss.detach().flatten(), -torch.inf).argsort(
+            descending=True, stable=True
+        )
+        rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)).to(order))
+        # a product such as 0.002 * 1000 may lie just above the whole number
+        most = (self._share * known.sum().double() - 1e-9).ceil()
+        return (absent & (rank < most)).view(y.shape)
+
+    def entries(self, z: Tensor, y: Tensor, known: Tensor) -> Tensor:
+        """Returns the loss of each entry ``(..., L)``."""
+        positive, negative = -F.logsigmoid(z), -F.logsigmoid(-z)
+        loss = mixture(y, positive, negative)
+        if not self.training or not self._share:
+            return loss
+        return torch.where(self.suspects(loss, y, known), self.treated(y, positive, negative), loss)
+
+    def treated(self, y: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Returns the loss of entries that count as wrong ``(..., L)``."""
+        raise NotImplementedError
+
+
+class LLRLoss(_LargeLoss):
+    r"""Large-loss rejection, LL-R (Kim et al., CVPR 2022).
+
+    Binary cross-entropy in which the :math:`k = \lceil s\,K \rceil` absent entries of largest
+    loss in a batch are left out; K is the number of known entries (arXiv 2206.03740, section 4).
+    The share s is 0 in the first epoch and grows by ``rate`` per epoch (:meth:`set_progress`).
+    In evaluation mode nothing is left out. Target 0 means *not listed*: read unknown labels as
+    absent. Soft labels below 0.5 count as absent. What is left out depends on the whole batch.
+
+    Args:
+        rate: Share of the known entries by which more are left out per epoch (Δ of the paper).
+        reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
+
+    Shapes:
+        - logits, targets: ``(..., L)``
+        - output: scalar, or ``(..., L)`` with ``"none"``
+
+    Raises:
+        InputError: If an option is out of range.
+
+    Example:
+        >>> loss = LLRLoss(rate=0.25, reduction="none")
+        >>> loss.set_progress(0.1, epoch=1)  # one of these four entries
+        >>> loss(torch.tensor([[2.0, 3.0, -1.0, 1.0]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
+        tensor([[0.1269, 0.0000, 0.3133, 1.3133]])
+    """
+
+    def __init__(
+        self, rate: Annotated[float, Range(0, 1)] = 0.002, reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__(rate, reduction)
+
+    def treated(self, y: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Leaves entries out."""
+        return torch.zeros_like(positive)
+
+
+class LLCtLoss(_LargeLoss):
+    r"""Large-loss correction, LL-Ct (Kim et al., CVPR 2022).
+
+    As :class:`LLRLoss`, but entries of large loss are taken as present in this step (arXiv
+    2206.03740, section 4): their target is :math:`1 - y`.
+
+    Args:
+        rate: Share of the known entries by which more are corrected per epoch (Δ of the paper).
+        reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
+
+    Shapes:
+        - logits, targets: ``(..., L)``
+        - output: scalar, or ``(..., L)`` with ``"none"``
+
+    Raises:
+        InputError: If an option is out of range.
+
+    Example:
+        >>> loss = LLCtLoss(rate=0.25, reduction="none")
+        >>> loss.set_progress(0.1, epoch=1)  # one of these four entries
+        >>> loss(torch.tensor([[2.0, 3.0, -1.0, 1.0]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
+        tensor([[0.1269, 0.0486, 0.3133, 1.3133]])
+    """
+
+    def __init__(
+        self, rate: Annotated[float, Range(0, 1)] = 0.002, reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__(rate, reduction)
+
+    def treated(self, y: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Takes entries as present."""
+        return mixture(1 - y, positive, negative)

@@ -1,0 +1,62 @@
+"""Accuracy and macro recall of one class per image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gatlabel.errors import InputError
+from gatlabel.labels import UNKNOWN
+
+
+def accuracy(predicted: Tensor, classes: Tensor) -> float:
+    """Share of the images with a known class whose class is predicted.
+
+    Args:
+        predicted: Integers ``(N,)``, the predicted classes.
+        classes: Integers ``(N,)``, the true ones; -1 for unknown.
+
+    Returns:
+        From 0 to 1; NaN where no class is known.
+
+    Raises:
+        InputError: If the shapes differ.
+
+    Example:
+        >>> accuracy(torch.tensor([0, 1, 2]), torch.tensor([0, 2, -1]))
+        0.5
+    """
+    predicted, classes = _known(predicted, classes)
+    return float((predicted == classes).double().mean())
+
+
+def macro_recall(predicted: Tensor, classes: Tensor) -> float:
+    """Mean over the classes that occur of the share of their images that are found.
+
+    Also known as balanced accuracy.
+
+    Args:
+        predicted: Integers ``(N,)``, the predicted classes.
+        classes: Integers ``(N,)``, the true ones; -1 for unknown.
+
+    Returns:
+        From 0 to 1; NaN where no class is known.
+
+    Raises:
+        InputError: If the shapes differ.
+    """
+    predicted, classes = _known(predicted, classes)
+    hits = (predicted == classes).double()
+    occurring = classes.unique()
+    recalls = [hits[classes == one].mean() for one in occurring]
+    return float(torch.stack(recalls).mean()) if recalls else float("nan")
+
+
+def _known(predicted: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    if predicted.shape != classes.shape or classes.ndim != 1:
+        raise InputError(
+            f"predicted classes {tuple(predicted.shape)} and true ones {tuple(classes.shape)} "
+            "must both be (N,)"
+        )
+    known = classes != UNKNOWN
+    return predicted[known], classes[known]

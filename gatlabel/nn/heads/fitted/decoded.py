@@ -1,0 +1,121 @@
+"""Linear classifiers whose probabilities a model of the labels corrects: HMM and pairwise model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gatlabel.nn.heads.fitted.base import FittedHead
+from gatlabel.nn.label_chain import chain_marginals
+from gatlabel.nn.label_field import marginals
+
+if TYPE_CHECKING:
+    from gatlabel.graph import LabelGraph
+
+
+class HMMHead(FittedHead):
+    """A hidden Markov model over an order of the labels, on linear classifiers.
+
+    A label is a step of the chain, present or absent. Its evidence is the ratio of the classifier's
+    probability to the label's frequency. The logits are those of the posterior marginals.
+
+    Args:
+        in_features: Feature width D.
+        labels: Number of labels L, or their names.
+        graph: A label graph to take the labels from instead; its edges are not used.
+
+    Attributes:
+        weight: float64 ``(L, D)``: the linear classifiers.
+        bias: float64 ``(L,)``.
+        prior: float64 ``(L,)``: log-odds of the labels' frequencies.
+        order: int64 ``(L,)``.
+        initial: float64 ``(2,)``; see :func:`~gatlabel.nn.label_chain.chain_marginals`.
+        transition: float64 ``(L - 1, 2, 2)``, likewise.
+
+    Shapes:
+        features ``(..., D)`` -> logits ``(..., L)``.
+    """
+
+    kind = "hmm"
+    weight: Tensor
+    bias: Tensor
+    prior: Tensor
+    order: Tensor
+    initial: Tensor
+    transition: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        labels: int | Sequence[str] | None = None,
+        *,
+        graph: LabelGraph | None = None,
+    ) -> None:
+        super().__init__(in_features, labels, graph=graph)
+        count = self.out_features
+        shapes = {
+            **{"weight": (count, in_features), "bias": (count,), "prior": (count,)},
+            **{"initial": (2,), "transition": (count - 1, 2, 2)},
+        }
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("order", torch.arange(count))
+
+    def log_odds(self, features: Tensor) -> Tensor:
+        """Passes evidence along the chain; see :meth:`FittedHead.log_odds`."""
+        evidence = F.linear(features, self.weight, self.bias) - self.prior
+        found = chain_marginals(evidence[:, self.order], self.initial, self.transition)
+        return found[:, self.order.argsort()]
+
+
+class PairwiseHead(FittedHead):
+    """A pairwise model of the labels, on linear classifiers: the logits of its marginals.
+
+    They are exact of up to eight labels, and from mean-field iterations of more
+    (:mod:`gatlabel.nn.label_field`).
+
+    Args:
+        in_features: Feature width D.
+        labels: Number of labels L, or their names.
+        graph: A label graph to take the labels from instead; its edges are not used.
+
+    Attributes:
+        weight: float64 ``(L, D)``: the linear classifiers.
+        bias: float64 ``(L,)``.
+        coupling: float64 ``(L, L)``, symmetric with a zero diagonal.
+        rates: float64 ``(L,)``: the labels' frequencies.
+
+    Shapes:
+        features ``(..., D)`` -> logits ``(..., L)``.
+    """
+
+    kind = "pairwise"
+    weight: Tensor
+    bias: Tensor
+    coupling: Tensor
+    rates: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        labels: int | Sequence[str] | None = None,
+        *,
+        graph: LabelGraph | None = None,
+    ) -> None:
+        super().__init__(in_features, labels, graph=graph)
+        count = self.out_features
+        shapes = {
+            **{"weight": (count, in_features), "bias": (count,)},
+            **{"coupling": (count, count), "rates": (count,)},
+        }
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+
+    def log_odds(self, features: Tensor) -> Tensor:
+        """Lets the labels agree; see :meth:`FittedHead.log_odds`."""
+        logits = F.linear(features, self.weight, self.bias)
+        return marginals(logits, self.coupling, self.rates)

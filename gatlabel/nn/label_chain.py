@@ -1,0 +1,64 @@
+"""Inference in a chain of labels, each present or absent: forward-backward and Viterbi.
+
+Rabiner, *A tutorial on hidden Markov models*, Proceedings of the IEEE 77, 1989, sections III.A, B.
+All is in log space. State 0 is absent, state 1 is present.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def chain_marginals(evidence: Tensor, initial: Tensor, transition: Tensor) -> Tensor:
+    """Returns the log-odds of each label given the evidence of all.
+
+    Args:
+        evidence: ``(B, L)``: log-likelihood ratio of present against absent, in chain order.
+        initial: ``(2,)``: log-probabilities of the states of the first label.
+        transition: ``(L - 1, 2, 2)``: log-probability of the next state (last axis) given the one
+            before.
+
+    Returns:
+        ``(B, L)``.
+    """
+    emission = torch.stack([torch.zeros_like(evidence), evidence], -1)  # (B, L, 2)
+    count = evidence.shape[1]
+    forward = [initial + emission[:, 0]]
+    for place in range(1, count):
+        step = forward[-1][:, :, None] + transition[place - 1]
+        forward.append(step.logsumexp(1) + emission[:, place])
+    backward = [torch.zeros_like(forward[0])]
+    for place in range(count - 1, 0, -1):
+        step = transition[place - 1] + (emission[:, place] + backward[-1])[:, None, :]
+        backward.append(step.logsumexp(2))
+    both = torch.stack(forward, 1) + torch.stack(backward[::-1], 1)
+    return both[..., 1] - both[..., 0]
+
+
+def viterbi(evidence: Tensor, initial: Tensor, transition: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the most probable states of all labels together.
+
+    Args:
+        evidence: As :func:`chain_marginals` takes it.
+        initial: Likewise.
+        transition: Likewise.
+
+    Returns:
+        bool ``(B, L)``, and the joint log-probability of these states and the evidence ``(B,)``, up
+        to a term per image that does not depend on the states. Of equally probable states the
+        absence is taken.
+    """
+    emission = torch.stack([torch.zeros_like(evidence), evidence], -1)
+    count = evidence.shape[1]
+    score = initial + emission[:, 0]  # (B, 2)
+    origins = []
+    for place in range(1, count):
+        best, origin = (score[:, :, None] + transition[place - 1]).max(1)
+        score = best + emission[:, place]
+        origins.append(origin)
+    total, state = score.max(1)
+    states = [state]
+    for origin in reversed(origins):
+        states.append(origin.gather(1, states[-1][:, None])[:, 0])
+    return torch.stack(states[::-1], 1).bool(), total

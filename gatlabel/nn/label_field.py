@@ -1,0 +1,88 @@
+r"""Inference in a pairwise model of the labels of an image, exact or by mean field.
+
+With logits z, label frequencies π and symmetric couplings J,
+
+.. math:: \log p(y) = \sum_i z_i y_i + \sum_{i < j} J_{ij} (y_i - \pi_i) (y_j - \pi_j) + c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+MOST_EXACT = 16  # labels; their states are listed, 2^L of them
+STEPS = 50
+_AT_ONCE = 2**21  # of states times images
+
+
+def mean_field(
+    logits: Tensor, coupling: Tensor, rates: Tensor, steps: int = STEPS, damping: float = 0.5
+) -> Tensor:
+    r"""Returns log-odds whose probabilities are those of the nearest product distribution.
+
+    It iterates :math:`q_i = \sigma(z_i + \sum_j J_{ij} (q_j - \pi_j))` (Wainwright and Jordan,
+    *Graphical models, exponential families, and variational inference*, 2008, eq. 5.17), damped.
+
+    Args:
+        logits: z ``(B, L)``.
+        coupling: J ``(L, L)``, symmetric with a zero diagonal.
+        rates: π ``(L,)``.
+        steps: How often.
+        damping: Share of the state before that a step keeps, at least 0 and below 1.
+    """
+    found = logits
+    for _ in range(steps):
+        wanted = logits + (found.sigmoid() - rates) @ coupling
+        found = damping * found + (1 - damping) * wanted
+    return found
+
+
+def exact_marginals(logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
+    """Returns the log-odds of each label, from all states of all labels; see :func:`mean_field`."""
+    return _by_states(logits, coupling, rates, _log_odds)
+
+
+def exact_mode(logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
+    """Returns the most probable labels, bool ``(B, L)``; see :func:`mean_field`."""
+    return _by_states(logits, coupling, rates, lambda score, states: states[score.argmax(1)] > 0.5)
+
+
+def joint_score(present: Tensor, logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
+    """Returns the unnormalised log-probability of labels ``(B, L)``: ``(B,)``."""
+    present = present.to(logits.dtype)
+    apart = present - rates
+    return (present * logits).sum(-1) + (apart @ coupling * apart).sum(-1) / 2
+
+
+def marginals(logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
+    """Returns the log-odds of each label: exact of few labels, else by :func:`mean_field`."""
+    infer = exact_marginals if logits.shape[1] <= MOST_EXACT // 2 else mean_field
+    return infer(logits, coupling, rates)
+
+
+def _log_odds(score: Tensor, states: Tensor) -> Tensor:
+    parts = []
+    for state in states.T:
+        on, off = (score[:, state == value].logsumexp(1) for value in (1, 0))
+        parts.append(on - off)
+    return torch.stack(parts, 1)
+
+
+def _by_states(
+    logits: Tensor,
+    coupling: Tensor,
+    rates: Tensor,
+    reduce: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """Scores all states of rows at once, and reduces ``(b, 2^L)`` to ``(b, L)``."""
+    labels = logits.shape[1]
+    digits = torch.arange(2**labels, device=logits.device)[:, None]
+    places = torch.arange(labels, device=logits.device)
+    states = ((digits >> places) & 1).to(logits.dtype)  # (2^L, L)
+    apart = states - rates
+    pairs = (apart @ coupling * apart).sum(1) / 2
+    rows = max(1, _AT_ONCE // len(states))
+    parts = [reduce(part @ states.T + pairs, states) for part in logits.split(rows)]
+    return torch.cat(parts)

@@ -1,0 +1,29 @@
+"""Pre-training of an encoder on images without labels.
+
+Two or more random views of each image are drawn, and the encoder learns to give the views of one
+image alike features and those of different images different ones. Afterwards the run serves as the
+weights of a training: ``gatlabel train --weights RUN``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.pretraining.config import PretrainConfig
+    from gatlabel.pretraining.methods import METHODS, Method
+    from gatlabel.pretraining.probing import Probe, probe
+    from gatlabel.pretraining.views import ViewDataset
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
+
+__all__ = [
+    "METHODS",
+    "Method",
+    "PretrainConfig",
+    "Probe",
+    "ViewDataset",
+    "probe",
+]

@@ -1,0 +1,86 @@
+"""The options of ``gatlabel pretrain``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gatlabel.options import Options, option
+
+_MANY = 10**7
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(Options):
+    """All options of a pre-training run."""
+
+    method: Literal["dcl", "simclr", "vicreg", "dino"] = option(
+        "dcl",
+        "What is learned from views: dcl and simclr (contrastive), vicreg or dino. dcl suits small "
+        "batches.",
+        short="method",
+    )
+    backbone: str = option(
+        "auto",
+        "A torchvision CNN, efficientnet_lite0/1/2, timm:NAME, or auto. auto takes "
+        "efficientnet_lite0 if the extra lite is installed, else resnet18.",
+        short="backbone",
+    )
+    weights: str | None = option(
+        "none",
+        "Weights to start from: none (random), default (ImageNet), a file, or a run folder. "
+        "Starting from ImageNet takes far fewer images and steps.",
+        short="weights",
+    )
+    stride: int | None = option(
+        None, "Pixels per cell of the encoder's map; none keeps the encoder whole.",
+        least=1, most=8192, short="stride",
+    )  # fmt: skip
+    image_size: int = option(
+        64, "Side of a view in pixels.", least=32, most=4096, short="image-size"
+    )
+    smallest_crop: float = option(
+        0.4,
+        "Smallest share of an image's area in a view. Small crops lose objects, and views of "
+        "different objects would count as alike.",
+        above=0, least=0, most=1, short="smallest-crop",
+    )  # fmt: skip
+    epochs: int = option(20, "Passes over the images.", least=1, most=_MANY, short="epochs")
+    batch_size: int = option(64, "Images per step.", least=2, most=_MANY, short="batch-size")
+    lr: float = option(1e-3, "Largest learning rate.", above=0, least=0, most=1e9, short="lr")
+    weight_decay: float = option(1e-4, "Weight decay.", least=0, most=1e9)
+    warmup: float = option(0.1, "Share of the steps in which the rate rises.", least=0, below=1)
+    labels: Path | None = option(
+        None,
+        "CSV file of some labelled images of the folder (columns image and labels). They judge the "
+        "features as training goes on, by nearest neighbours and ridge regression.",
+        short="labels",
+    )
+    probe_every: int = option(
+        5, "Epochs between two looks at the features.", least=1, most=_MANY, short="probe-every"
+    )
+    on_error: Literal["stop", "skip"] = option(
+        "skip", "What to do with images that cannot be read.", short="on-error"
+    )
+    seed: int = option(0, "Seed of everything random.", least=0, most=2**32 - 1, short="seed")
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.", short="device", resume=True)
+    amp: Literal["auto", "on", "off"] = option(
+        "auto", "Mixed precision: auto (on CUDA), on or off."
+    )
+    workers: int | None = option(
+        None, "Processes that load images; none takes what suits the machine.",
+        least=0, most=_MANY, short="workers", resume=True,
+    )  # fmt: skip
+    output: Path | None = option(
+        None, "Run folder; none makes one below runs/.", short="output", resume=True
+    )
+    overwrite: bool = option(
+        False, "Write into a run folder that exists already.", short="overwrite", resume=True
+    )
+    progress: bool = option(True, "Show a progress bar.", short="progress", resume=True)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run goes."""
+        return self.output or Path("runs") / f"pretrain-{self.method}"

@@ -1,0 +1,113 @@
+"""Random views of images, by lightly's transforms."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from gatlabel.batch import Batch
+from gatlabel.data.seeds import mixed
+from gatlabel.data.source import ImageSource
+from gatlabel.encoders import Preprocessing
+from gatlabel.errors import InputError, require_extra
+
+#: One item: the views of an image, and its position.
+Views = tuple[list[Tensor], int]
+#: Input names of the views in a batch.
+VIEW = "view{}"
+
+
+def make_transform(method: str, preprocessing: Preprocessing, smallest: float) -> Any:
+    """Returns lightly's transform of a method: from a PIL image to a list of float views.
+
+    Args:
+        method: A key of :data:`~gatlabel.pretraining.methods.METHODS`.
+        preprocessing: Size, mean and standard deviation of the encoder's images.
+        smallest: Smallest share of an image's area that a crop has. An image has several objects,
+            and views without a common one would be called alike; lightly's 0.08 suits images of
+            one object.
+
+    Raises:
+        InputError: If the extra ``pretraining`` is missing.
+    """
+    require_extra("lightly", "pretraining")
+    from lightly.transforms.dino_transform import DINOTransform
+    from lightly.transforms.simclr_transform import SimCLRTransform
+    from lightly.transforms.vicreg_transform import VICRegTransform
+
+    size = preprocessing.size
+    normalize = {"mean": list(preprocessing.mean), "std": list(preprocessing.std)}
+    if method == "dino":
+        return DINOTransform(
+            global_crop_size=size,
+            global_crop_scale=(max(0.5, smallest), 1.0),
+            local_crop_size=max(32, size // 2),
+            local_crop_scale=(smallest / 2, max(0.5, smallest)),
+            n_local_views=2,
+            normalize=normalize,
+        )
+    kind = VICRegTransform if method == "vicreg" else SimCLRTransform
+    # blurring by a kernel made for 224 pixels leaves nothing of a small image
+    return kind(
+        input_size=size,
+        min_scale=smallest,
+        cj_strength=0.5,
+        gaussian_blur=0.5 if size > 96 else 0.0,
+        normalize=normalize,
+    )
+
+
+class ViewDataset(Dataset[Views]):
+    """Views of the images of a source, as a function of seed, epoch and image alone.
+
+    Args:
+        source: N images; their targets are not looked at.
+        transform: From a PIL image to a list of views ``(3, S, S)``.
+        seed: Of the views.
+
+    Raises:
+        InputError: On access, if an image cannot be decoded.
+    """
+
+    def __init__(self, source: ImageSource, transform: Any, seed: int = 0) -> None:
+        if not len(source):
+            raise InputError("there are no images to learn from")
+        self.source, self.transform, self.seed = source, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, item: int | tuple[int, int]) -> Views:
+        """Returns the views of an image.
+
+        Args:
+            item: Its position, or ``(epoch, position)``; without an epoch it is 0.
+        """
+        epoch, index = item if isinstance(item, tuple) else (0, item)
+        pixels = self.source.load(index)
+        image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+        seed = mixed(self.seed, epoch, index)
+        states = random.getstate(), np.random.get_state()  # noqa: NPY002 - lightly draws from it
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                random.seed(seed)
+                np.random.seed(seed % 2**32)  # noqa: NPY002
+                return [view.float() for view in self.transform(image)], index
+        finally:  # lightly's transforms draw from all three generators
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+
+    @staticmethod
+    def collate(items: Sequence[Views]) -> Batch:
+        """Makes a batch with inputs ``view0``, ``view1``, … ``(B, 3, S, S)`` and no targets."""
+        views = zip(*(views for views, _ in items), strict=True)
+        inputs = {VIEW.format(k): default_collate(list(each)) for k, each in enumerate(views)}
+        return Batch(inputs, {}, torch.tensor([index for _, index in items]))

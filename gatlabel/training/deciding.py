@@ -1,0 +1,124 @@
+"""The decision of a run: chosen on validation images, measured on every split."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from gatlabel.decisions.aims import Aim
+from gatlabel.decisions.choosing import choose_decision, lacks_evidence
+from gatlabel.decisions.decision import OUT_OF_FOLD, Decision
+from gatlabel.decisions.options import DecisionOptions
+from gatlabel.decisions.wording import chosen_on, describe
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.labels import LabelSet
+from gatlabel.metrics import evaluate_scores, harden
+from gatlabel.training.evaluation import Evaluation
+from gatlabel.training.out_of_fold import OutOfFold
+from gatlabel.training.run_folder import RunFolder
+
+Log = Callable[[str], None]
+VALIDATION = "val"
+NAMES = {"validation": VALIDATION}
+
+
+def decided(
+    options: DecisionOptions,
+    labels: LabelSet,
+    evaluations: Sequence[Evaluation],
+    folder: RunFolder,
+    log: Log,
+) -> list[Evaluation]:
+    """Chooses the decision of a run that was trained, keeps it, and measures it on every split.
+
+    Where validation images cannot choose, thresholds stay 0.5, and one line says why.
+
+    Args:
+        options: What to choose for.
+        labels: The labels of the model.
+        evaluations: Of the splits that the model was not trained on.
+        folder: The run folder; it may hold out-of-fold predictions.
+        log: Called with one line.
+    """
+    logits, targets, split = evidence_of(options, labels, evaluations, folder)
+    lack = lacks_evidence(harden(targets), split)
+    if lack:
+        decision = Decision.fixed(labels, notes=(f"{lack}: thresholds stay 0.5",))
+        log(decision.notes[0])
+    else:
+        decision = choose_decision(logits, targets, labels, options, split=split)
+        log(f"thresholds: {describe(decision)['aim']}, chosen on {chosen_on(decision)}")
+        for note in decision.notes:
+            log(f"note: {note}")
+    decision.save(folder.decisions)
+    return [with_decision(each, decision) for each in evaluations]
+
+
+def evidence_of(
+    options: DecisionOptions,
+    labels: LabelSet,
+    evaluations: Sequence[Evaluation],
+    folder: RunFolder,
+    split: str | None = None,
+) -> tuple[Tensor, Tensor, str]:
+    """Finds the images to choose a decision on.
+
+    Args:
+        options: What to choose for.
+        labels: The labels of the model.
+        evaluations: Of the splits that the model was not trained on.
+        folder: The run folder.
+        split: ``validation``, ``test`` or ``out-of-fold``. By default out-of-fold predictions where
+            they are kept, else validation. A guarantee takes validation: predictions out of fold
+            are those of other models.
+
+    Returns:
+        Logits ``(N, L)``, targets ``(N, L)``, and what the images are called.
+
+    Raises:
+        InputError: If there is no such split, or it has no images.
+    """
+    guaranteed = Aim.parse(options.aim).name == "miss-rate" or options.confidence is not None
+    if split is None and folder.out_of_fold.is_file() and not guaranteed:
+        split = OUT_OF_FOLD
+    if split == OUT_OF_FOLD:
+        return _out_of_fold(folder, labels)
+    name = NAMES.get(split or VALIDATION, split or VALIDATION)
+    found = {each.split: each for each in evaluations}
+    if name in found:
+        return found[name].logits, found[name].targets, found[name].split
+    if name == "train":
+        raise InputError(
+            "split=train: thresholds chosen on images that the model was trained on are too high; "
+            "take validation, or train with --folds"
+        )
+    raise unknown_choice("split", name, ["validation", *found, OUT_OF_FOLD])
+
+
+def _out_of_fold(folder: RunFolder, labels: LabelSet) -> tuple[Tensor, Tensor, str]:
+    import torch
+
+    if not folder.out_of_fold.is_file():
+        raise InputError(
+            f"{folder.path} keeps no out-of-fold predictions: train with --folds 5, or take "
+            "--split validation"
+        )
+    kept = OutOfFold.load(folder.out_of_fold)
+    order = labels.require_same_names(kept.labels, str(folder.out_of_fold))
+    scores, targets = kept.scores[:, order], kept.targets[:, order]
+    return torch.from_numpy(scores), torch.from_numpy(targets), OUT_OF_FOLD
+
+
+def with_decision(evaluation: Evaluation, decision: Decision) -> Evaluation:
+    """Returns an evaluation with the decision measured beside what was measured already."""
+    labels = decision.labels
+    chosen = decision.present(evaluation.logits.numpy())
+    rule = f"{decision.aim or 'thresholds given'}, chosen on {chosen_on(decision)}"
+    if decision.split and decision.split == evaluation.split:
+        rule += ", which are these images: figures of others are lower"
+    report = evaluate_scores(
+        evaluation.logits, evaluation.targets, labels, decisions=chosen, decided_by=rule
+    )
+    return dataclasses.replace(evaluation, report=report, decision=decision)

@@ -1,0 +1,117 @@
+"""Chooses the decision of a finished run again, and brings its metrics and report up to date."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from gatlabel.decisions.choosing import choose_decision
+from gatlabel.decisions.decision import Decision
+from gatlabel.decisions.options import DecisionOptions
+from gatlabel.devices import choose_device
+from gatlabel.errors import InputError
+from gatlabel.files import read_json, write_json
+from gatlabel.folder_lock import FolderLock
+from gatlabel.graph import Cooccurrence
+from gatlabel.report import Baseline, write_report
+from gatlabel.training.data import default_workers, read_data
+from gatlabel.training.deciding import evidence_of, with_decision
+from gatlabel.training.evaluation import Evaluation, evaluate
+from gatlabel.training.finished_runs import open_run
+from gatlabel.training.reporting import decision_entry, decision_text, report_content
+from gatlabel.training.run_folder import RunFolder
+
+
+def decide_run(
+    folder: str | os.PathLike[str],
+    options: DecisionOptions | None = None,
+    *,
+    split: str | None = None,
+    device: str = "auto",
+) -> tuple[Decision, list[Evaluation]]:
+    """Chooses the decision of a finished run; ``decisions.json``, metrics and report follow it.
+
+    Args:
+        folder: The run folder. The data that it was trained on must be there.
+        options: What to choose for; default: those of the run.
+        split: ``validation``, ``test`` or ``out-of-fold``; see
+            :func:`~gatlabel.training.deciding.evidence_of`.
+        device: Where the model runs.
+
+    Returns:
+        The decision, and evaluations of the splits that the model was not trained on.
+
+    Raises:
+        InputError: If this is no finished run folder, it is in use, its data cannot be read, or
+            nothing can be chosen on the split; nothing is written then.
+    """
+    run = RunFolder(Path(folder))
+    run.require_config()
+    if not run.finished:
+        raise InputError(f"the run {run.path} is not finished: go on with it with train --resume")
+    place = choose_device(device)
+    with FolderLock(run.path):
+        model, config = open_run(run.path)
+        options = options or config.decision
+        metrics = _read_metrics(run)
+        splits = read_data(config)
+        judged = [(name, source) for name, source in splits.items() if name != "train"]
+        workers = default_workers()
+        model.to(place)
+        found = [evaluate(model, source, name, workers=workers) for name, source in judged]
+        model.cpu()
+        logits, targets, name = evidence_of(options, model.labels, found, run, split)
+        decision = choose_decision(logits, targets, model.labels, options, split=name)
+        evaluations = [with_decision(each, decision) for each in found]
+        protocol = {**metrics["protocol"], "decision": decision_text(decision)}
+        counts = Cooccurrence.load(run.counts)
+        baselines = [Baseline(name, value) for name, value in metrics["baselines"].items()]
+        content = report_content(
+            config,
+            splits,
+            counts,
+            model,
+            evaluations,
+            _read_curves(run),
+            baselines,
+            metrics["notes"],
+            trained=True,
+        )
+        decision.save(run.decisions)
+        write_json(
+            run.metrics,
+            {
+                **metrics,
+                "protocol": protocol,
+                "decision": decision_entry(decision),
+                "splits": {e.split: e.report.to_dict() for e in evaluations},
+            },
+        )
+        write_report(dataclasses.replace(content, protocol=protocol), run.report)
+    return decision, evaluations
+
+
+def _read_metrics(run: RunFolder) -> dict[str, Any]:
+    content = read_json(run.metrics, "metrics file")
+    kinds = {"protocol": dict, "baselines": dict, "notes": list}
+    for name, kind in kinds.items():
+        if not isinstance(content, dict) or not isinstance(content.get(name), kind):
+            raise InputError(f"{run.metrics} is damaged: it has no {name}; train the model again")
+    return dict(content)
+
+
+def _read_curves(run: RunFolder) -> list[dict[str, float]]:
+    """Reads ``metrics.csv``; a run without epochs has none."""
+    if not run.curves.is_file():
+        return []
+    try:
+        with run.curves.open(newline="") as file:
+            return [
+                {name: float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
+        raise InputError(f"cannot read {run.curves}: {error}") from error
