@@ -42,6 +42,8 @@ usage: gatlabel COMMAND [options]
   graph      build, show or compare label graphs
   explain    heat maps and neighbours of an image, or contributions of a graph's edges
   fewshot    measure how well a run learns new labels from few images
+  extend     add a label to a trained run, from few images or similar labels
+  suggest    choose what to annotate next, and update the run by the answers
   benchmark  compare label graphs or heads, with controls and statistics
   completion print a script that completes commands and options in a shell
 
@@ -51,7 +53,7 @@ Every command accepts --quiet (results and warnings only), --verbose (details, w
 """
 COMMANDS = (
     *("train", "evaluate", "decide", "predict", "export", "graph", "explain", "fewshot"),
-    *("benchmark", "completion"),
+    *("extend", "suggest", "benchmark", "completion"),
 )
 DEBUG = "--debug"
 
