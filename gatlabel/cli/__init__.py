@@ -44,6 +44,7 @@ usage: gatlabel COMMAND [options]
   fewshot    measure how well a run learns new labels from few images
   extend     add a label to a trained run, from few images or similar labels
   suggest    choose what to annotate next, and update the run by the answers
+  pretrain   train an encoder on images without labels
   benchmark  compare label graphs or heads, with controls and statistics
   completion print a script that completes commands and options in a shell
 
@@ -53,7 +54,7 @@ Every command accepts --quiet (results and warnings only), --verbose (details, w
 """
 COMMANDS = (
     *("train", "evaluate", "decide", "predict", "export", "graph", "explain", "fewshot"),
-    *("extend", "suggest", "benchmark", "completion"),
+    *("extend", "suggest", "pretrain", "benchmark", "completion"),
 )
 DEBUG = "--debug"
 

@@ -246,7 +246,7 @@ class ImageOptions(Options):
 
     size: int | None = option(
         None,
-        "Side of the images in pixels; none is the encoder's preferred size, or for scenes the "
+        "Side of the images in pixels. None is the encoder's preferred size, or for scenes the "
         "size at which they are drawn.",
         least=8, most=8192, short="image-size",
     )  # fmt: skip
