@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gatlabel.baselines.classical import ClassicalOptions
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.graph.spec import GraphSpec
@@ -67,6 +68,8 @@ def build_model(
     given = given or Given()
     own = given.new_encoder()
     head, options = config.head.name, config.head.arguments()
+    if isinstance(config.head, ClassicalOptions):  # fitted later, on the features
+        head, options = "linear", {}
     if vectors is not None:
         options["node_features"] = vectors
     model = MultiLabelClassifier.create(

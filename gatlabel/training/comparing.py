@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 
@@ -14,6 +15,7 @@ from gatlabel.missing import Completion
 from gatlabel.nn.options import Linear, LinearStart
 from gatlabel.report import Baseline
 from gatlabel.training.building import build_completion, build_model
+from gatlabel.training.classical import is_classical
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import evaluate
@@ -59,7 +61,9 @@ def baselines_of(
     if config.head.name != "linear":
         say("training a linear head alike, to compare")
         keep = "last" if config.run.keep == "best" else config.run.keep
-        start = config.head.start if isinstance(config.head, LinearStart) else "random"
+        start: Literal["random", "ridge"] | None = "ridge" if is_classical(config) else "random"
+        if isinstance(config.head, LinearStart):
+            start = config.head.start
         head = {"head": Linear(start=start), "run.keep": keep, "run.patience": 0}
         alike = config.with_options(head)
         torch.manual_seed(config.run.seed)

@@ -30,6 +30,7 @@ from gatlabel.nn.options import NOTHING
 from gatlabel.report import Baseline, write_report
 from gatlabel.training.building import build_graph, build_model, freeze_parts
 from gatlabel.training.changes import compare_records, machine_options, run_record
+from gatlabel.training.classical import fit_classical, is_classical
 from gatlabel.training.clock import Clock
 from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
@@ -37,6 +38,7 @@ from gatlabel.training.data import checked_workers, loaders, masked, read_data
 from gatlabel.training.deciding import decided
 from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
+from gatlabel.training.feature_moments import keep_moments
 from gatlabel.training.fitting import fit
 from gatlabel.training.following import FOLLOWER, follow, hand_over
 from gatlabel.training.given import Given, checked, require_masking
@@ -300,7 +302,7 @@ def _run(
     if config.encoder.init is not None and checkpoint is None:
         for line in start_from(model, config.encoder.init):
             say(line)
-    say(f"graph: {graph!r}")
+    say(f"graph: {graph.describe()}")
     if graph.relation == "similarity" and ignores_similarity(config.head):
         say(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
     completion = run_completion(config, splits, graph)
@@ -313,8 +315,13 @@ def _run(
         say(line)
 
     start = None
+    classical = is_classical(config)
     shares = getattr(config.head, "similarity", None) not in (None, NOTHING)
-    if checkpoint is None or shares or config.run.keep == "proven":  # else all is in the checkpoint
+    if classical:
+        model = fit_classical(model, config, splits, completion, decide)
+        config = config.with_options({"run.epochs": 0})
+    # what was decided before an interruption is in the checkpoint
+    elif checkpoint is None or shares or config.run.keep == "proven":
         model, config, start = plan(model, config, splits, completion, counts, clock, decide, given)
     counted, graph = graph, model.graph or graph
     freeze_parts(model, config)
@@ -357,10 +364,11 @@ def _run(
     trained = settled(model, untrained, start, config, splits, folder, signals, decide)
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
-    if start is not None and not trained:  # the features of the start are those of the model
+    if classical or (start is not None and not trained):  # the encoder has not learned
         evaluations = [evaluate_features(model, source, name, config) for name, source in judged]
     else:
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
+    keep_moments(model, splits.train, folder.moments)
     model.cpu()
     evaluations = decided(config.decision, model.labels, evaluations, folder, say)
     baselines = baselines_of(config, splits, graph, evaluations[-1].split, say, given)

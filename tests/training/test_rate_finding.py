@@ -43,6 +43,7 @@ class FeatureModel(Network):
     def __init__(self) -> None:
         super().__init__()
         self.head = LinearHead(D, L)
+        self.labels = [f"label {i}" for i in range(L)]
 
     @property
     def tasks(self) -> dict[str, MultiLabelTask]:
