@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gatlabel.experiments.optimizing import FitOptions, make_optimizer, pull_back
+from gatlabel.experiments.optimizing import FitOptions, anchor_step, make_optimizer
 from gatlabel.losses import BCELoss, set_progress
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import Starter, completed_start
@@ -85,7 +85,7 @@ def fit_head(
     size = min(options.batch_size, len(features))
     batches = len(features) // size
     epochs = max(options.epochs, -(-options.least_steps // batches))
-    held: list[Tensor] = []
+    anchored: list[Tensor] = []
     if start is not None:
         if completion is None or bool(completion.known.all()):
             linear = start(targets, head.mixing_matrix() if starts_linear(head) else None)
@@ -94,9 +94,9 @@ def fit_head(
             mixing = shared.mixing_matrix()
             every = features[np.arange(len(features))]
             linear = completed_start(start, completion, every, mixing)
-        held = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
+        anchored = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
     began = time.perf_counter()  # the initialisation is computed once for many methods
-    optimizer, schedule = make_optimizer(head, options, held, epochs * batches)
+    optimizer, schedule = make_optimizer(head, options, anchored, epochs * batches)
     loss_of = BCELoss() if loss is None else loss
     current = [p.detach() for p in head.parameters()]
     average = [p.clone() for p in current]
@@ -116,7 +116,7 @@ def fit_head(
             optimizer.zero_grad(set_to_none=True)
             total.backward()
             optimizer.step()
-            pull_back(optimizer)
+            anchor_step(optimizer)
             schedule.step()
             if options.ema and average:
                 update(average, current, steps)
