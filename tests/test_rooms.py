@@ -23,7 +23,7 @@ ROOMS = [
     ["graph"],
     ["nn"],
     ["losses", "metrics"],
-    ["saving", "encoders", "tasks", "model_file", "model"],
+    ["saving", "encoders", "tasks", "tasks", "model"],
     ["data"],
     ["decisions"],
     ["inference", "features", "baselines", "missing"],

@@ -42,6 +42,9 @@ usage: gatlabel COMMAND [options]
   graph      build, show or compare label graphs
   explain    heat maps and neighbours of an image, or contributions of a graph's edges
   fewshot    measure how well a run learns new labels from few images
+  extend     add a label to a trained run, from few images or similar labels
+  suggest    choose what to annotate next, and update the run by the answers
+  pretrain   train an encoder on images without labels
   benchmark  compare label graphs or heads, with controls and statistics
   completion print a script that completes commands and options in a shell
 
@@ -51,7 +54,7 @@ Every command accepts --quiet (results and warnings only), --verbose (details, w
 """
 COMMANDS = (
     *("train", "evaluate", "decide", "predict", "export", "graph", "explain", "fewshot"),
-    *("benchmark", "completion"),
+    *("extend", "suggest", "pretrain", "benchmark", "completion"),
 )
 DEBUG = "--debug"
 

@@ -217,6 +217,13 @@ class JSON(FileOptions):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Python(DataOptions):
+    """A data set that is given to ``gatlabel.training.train`` from Python."""
+
+    name: Literal["python"] = "python"
+
+
 #: The scenes, and the names of ``gatlabel/data/readers.py``; what is not written out is what
 #: readers take by keyword.
 DATA: dict[str, type[DataOptions]] = {
@@ -229,6 +236,7 @@ DATA: dict[str, type[DataOptions]] = {
         FileOptions,
         ignored=("seed", "evaluate_only"),
     ),
+    "python": Python,
 }
 
 
@@ -238,7 +246,7 @@ class ImageOptions(Options):
 
     size: int | None = option(
         None,
-        "Side of the images in pixels; none is the encoder's preferred size, or for scenes the "
+        "Side of the images in pixels. None is the encoder's preferred size, or for scenes the "
         "size at which they are drawn.",
         least=8, most=8192, short="image-size",
     )  # fmt: skip

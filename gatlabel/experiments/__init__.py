@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING
 from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from gatlabel.experiments.benchmarks import benchmark_graphs, benchmark_heads
+    from gatlabel.experiments.benchmarks import (
+        benchmark_graphs,
+        benchmark_heads,
+        benchmark_methods,
+    )
     from gatlabel.experiments.config import BenchmarkConfig, make_config
     from gatlabel.experiments.report import write_report
     from gatlabel.experiments.result import BenchmarkResult
@@ -33,6 +37,7 @@ __all__ = [
     "BenchmarkResult",
     "benchmark_graphs",
     "benchmark_heads",
+    "benchmark_methods",
     "make_config",
     "run_benchmark",
     "write_report",

@@ -1,4 +1,4 @@
-"""The two benchmarks, as functions."""
+"""The benchmarks, as functions."""
 
 from __future__ import annotations
 
@@ -35,3 +35,16 @@ def benchmark_heads(*, say: Callable[[str], None] = print, **options: Any) -> Be
         InputError: If options or data are wrong, or the folder contains other results.
     """
     return run_benchmark(make_config("heads", **options), say=say)
+
+
+def benchmark_methods(*, say: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
+    """Compares classical methods with the linear and the graph-attention head on frozen features.
+
+    Args:
+        say: Called with plain sentences about what is going on.
+        **options: As for :func:`benchmark_graphs`; ``methods`` names the classical ones.
+
+    Raises:
+        InputError: If options or data are wrong, or the folder holds other results.
+    """
+    return run_benchmark(make_config("methods", **options), say=say)

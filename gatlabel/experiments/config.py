@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
+from gatlabel.baselines.classical.options import CLASSICAL
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.nn.options import HEADS, HeadOptions
 from gatlabel.option_values import from_text
@@ -17,6 +18,7 @@ from gatlabel.options import Options, differing, find, flat, group, option, upda
 from gatlabel.printing import clean
 from gatlabel.training.config import TrainConfig
 
+Kind = Literal["graphs", "heads", "methods"]
 Mode = Literal["frozen", "end-to-end"]
 Start = Literal["ridge", "random"]
 Unknown = Literal["ignore", "negative", "prior", "complete"]
@@ -36,9 +38,7 @@ class BenchmarkConfig(Options):
     options as for ``gatlabel train``; its head, graph and treatment of unknown labels are ignored.
     """
 
-    kind: Literal["graphs", "heads"] = option(
-        "graphs", "What is compared; affects only the wording of the report."
-    )
+    kind: Kind = option("graphs", "What is compared; affects only the wording of the report.")
     train: TrainConfig = group(TrainConfig, "Data, encoder and training, as in gatlabel train.")
     graphs: tuple[str, ...] = option(
         ("conditional", "npmi", "complete"),
@@ -49,6 +49,10 @@ class BenchmarkConfig(Options):
         ("gat",),
         "Heads, with options, such as gat:hidden=64,heads=2; linear is always included.",
     )
+    methods: tuple[str, ...] = option(
+        (),
+        "Classical methods on frozen features, with options as in forest:trees=50,leaf=2.",
+    )  # fmt: skip
     seeds: int = option(
         3, "Number of seeds of every method; 3 for a first impression, 5 or more for claims.",
         least=1, most=MOST_SEEDS, resume=True,
@@ -115,13 +119,17 @@ class BenchmarkConfig(Options):
         super().__post_init__()
         for name in _lists():
             items = getattr(self, name)
-            if len(set(items)) != len(items) or not items:
+            if len(set(items)) != len(items) or not (items or name == "methods"):
                 raise InputError(f"{name}: give at least one, without duplicates")
         self._check_train()
         self._check_graphs()
         self._check_effects()
         if len(self.head_options) != len(self.heads):
             raise InputError("heads: duplicates are not allowed")
+        if len(self.method_options) != len(self.methods):
+            raise InputError("methods: duplicates are not allowed")
+        if self.methods and self.mode != "frozen":
+            raise InputError(f"methods={self.methods[0]}: only with mode=frozen")
 
     @property
     def trials_each(self) -> int:
@@ -138,8 +146,14 @@ class BenchmarkConfig(Options):
     @property
     def head_options(self) -> dict[str, HeadOptions]:
         """Options of the heads, by name."""
-        heads = [_head(text) for text in self.heads]
+        heads = [_with_options("heads", text, HEADS) for text in self.heads]
         return {head.name: head for head in heads}
+
+    @property
+    def method_options(self) -> dict[str, HeadOptions]:
+        """The classical methods by name, with their options."""
+        methods = [_with_options("methods", text, CLASSICAL) for text in self.methods]
+        return {method.name: method for method in methods}
 
     def unused(self) -> str:
         """Lists the given training options that have little or no effect on frozen features."""
@@ -211,7 +225,7 @@ class BenchmarkConfig(Options):
             raise InputError(f"tuning_seeds={self.tuning_seeds}: only with several trials")
 
 
-def make_config(kind: Literal["graphs", "heads"], **options: Any) -> BenchmarkConfig:
+def make_config(kind: Kind, **options: Any) -> BenchmarkConfig:
     """Builds a config from benchmark options and groups of training options.
 
     ``data="csv"`` and ``data=CSV(root="photos")`` are short for ``train=TrainConfig(data=…)``, as
@@ -231,6 +245,9 @@ def make_config(kind: Literal["graphs", "heads"], **options: Any) -> BenchmarkCo
     if kind == "heads":
         given.setdefault("graphs", ("conditional",))
         given.setdefault("heads", HEADS_COMPARED)
+    if kind == "methods":
+        given.setdefault("graphs", ("conditional",))
+        given.setdefault("methods", tuple(CLASSICAL))
     return BenchmarkConfig(kind=kind, **given)
 
 
@@ -252,8 +269,8 @@ def _items(name: str, value: Any) -> tuple[Any, ...]:
 
 
 def _word(name: str, value: Any) -> str:
-    if name == "heads" and isinstance(value, HeadOptions):
-        usual = HEADS[value.name]()
+    if name in ("heads", "methods") and isinstance(value, HeadOptions):
+        usual = (HEADS if name == "heads" else CLASSICAL)[value.name]()
         given = [f"{option}={getattr(value, option)}" for option in differing(value, usual)]
         return f"{value.name}:{','.join(given)}" if given else value.name
     if isinstance(value, str | os.PathLike):
@@ -272,26 +289,31 @@ def _number(name: str, value: Any) -> float | str:
     raise InputError(f"{name}={value!r}: give a number, or a list of numbers{single}")
 
 
-def _head(text: str) -> HeadOptions:
+def _with_options(where: str, text: str, known: Mapping[str, type[HeadOptions]]) -> HeadOptions:
     """Reads ``gat:hidden=64,heads=2``.
 
+    Args:
+        where: The option of the benchmark, for error messages.
+        text: The text.
+        known: The options of what may be named.
+
     Raises:
-        InputError: If there is no such head or option.
+        InputError: If there is no such head or method, or option of it.
     """
     name, _, rest = text.partition(":")
-    if name not in HEADS:
-        raise unknown_choice("head", name, HEADS)
+    if name not in known:
+        raise unknown_choice(where.removesuffix("s"), name, known)
     given: dict[str, str] = {}
     for part in rest.split(",") if rest else ():
         option_name, equals, value = part.partition("=")
         if not equals:
-            raise InputError(f"heads={text}: write options as {name}:option=value, got {part!r}")
+            raise InputError(f"{where}={text}: write options as {name}:option=value, got {part!r}")
         given[option_name.strip()] = value.strip()
     if refused := {"start", "similarity"} & given.keys():
         raise InputError(
-            f"heads={text}: {min(refused)} is not for benchmarks; heads on frozen features use "
+            f"{where}={text}: {min(refused)} is not for benchmarks; heads on frozen features use "
             "--frozen-start, and end to end all start at random"
         )
     head = {"head": {"name": name, **given}}
-    found: TrainConfig = updated(TrainConfig(), head, from_text, "heads.")
+    found: TrainConfig = updated(TrainConfig(), head, from_text, f"{where}.")
     return found.head

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gatlabel.experiments.optimizing import FitOptions, anchor_step, make_optimizer
-from gatlabel.losses import BCELoss, set_progress
+from gatlabel.batch import FEATURES, LABELS, Batch
+from gatlabel.engine.loop import train
+from gatlabel.engine.supervised import Supervised
+from gatlabel.experiments.optimizing import FitOptions, make_optimizer
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import Starter, completed_start
+from gatlabel.model import Model
 from gatlabel.nn import Head
-from gatlabel.nn.heads.protocols import AuxiliaryLosses, forward_losses, starts_linear
+from gatlabel.nn.heads.protocols import AuxiliaryLosses, starts_linear
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
-from gatlabel.training.averaging import warmed_average
+from gatlabel.tasks import MultiLabelTask
 
 
 class Features:
@@ -97,39 +101,32 @@ def fit_head(
         anchored = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
     began = time.perf_counter()  # the initialisation is computed once for many methods
     optimizer, schedule = make_optimizer(head, options, anchored, epochs * batches)
-    loss_of = BCELoss() if loss is None else loss
-    current = [p.detach() for p in head.parameters()]
-    average = [p.clone() for p in current]
-    update = warmed_average(options.ema)
     order = torch.Generator().manual_seed(seed)
-    head.train()
-    steps = 0
-    for epoch in range(epochs):
-        set_progress(loss_of, epoch / epochs, epoch)
+
+    def batches_of(epoch: int) -> Iterator[Batch]:
         known = targets if completion is None else completion.targets
         shuffled = torch.randperm(len(features), generator=order)
         for first in range(0, batches * size, size):
             rows = shuffled[first : first + size]
-            batch = features[rows.numpy()]
-            losses = forward_losses(head, batch, known[rows], loss_of)[1]
-            total = torch.stack(losses).sum()
-            optimizer.zero_grad(set_to_none=True)
-            total.backward()
-            optimizer.step()
-            anchor_step(optimizer)
-            schedule.step()
-            if options.ema and average:
-                update(average, current, steps)
-            steps += 1
+            yield Batch({FEATURES: features[rows.numpy()]}, {LABELS: known[rows]}, rows)
+
+    def complete(epoch: int) -> None:
         if completion is not None:
             # unary logits: completion itself adds the evidence of the neighbours
             completion.update(predict(head, features, unary=True), (epoch + 1) / epochs)
-            head.train()
-    if options.ema:
-        with torch.no_grad():
-            for parameter, value in zip(head.parameters(), average, strict=True):
-                parameter.copy_(value)
-    head.eval()
+
+    names = head.labels or [str(number) for number in range(head.out_features)]
+    train(
+        Model({}, [MultiLabelTask(LABELS, names, head, loss)]),
+        Supervised(),
+        batches_of,
+        optimizer,
+        schedule,
+        epochs,
+        ema=options.ema,
+        after_step=lambda: anchor_step(optimizer),
+        after_epoch=complete,
+    )
     return time.perf_counter() - began
 
 

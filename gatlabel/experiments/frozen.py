@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gatlabel.baselines.classical import CLASSICAL, ClassicalClassifier, ClassicalOptions
 from gatlabel.baselines.similarity.edges import similarity_graph
 from gatlabel.experiments.config import Start
 from gatlabel.experiments.fitting import Features, fit_head, predict
@@ -30,6 +32,7 @@ from gatlabel.experiments.splits import share_of, split_for_tuning
 from gatlabel.experiments.starting import linear_start
 from gatlabel.features import FeatureFile, Kind
 from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.labels import UNKNOWN
 from gatlabel.metrics import mean_average_precision
 from gatlabel.nn import HEADS, GraphAblatable, Head
 from gatlabel.nn.options import HeadOptions
@@ -113,6 +116,8 @@ class FrozenBackend:
         targets = np.asarray(Targets(self.data.train.targets[rows]).mask(condition.masked, seed))
         # the graph is built from the training images and targets only
         counts = Cooccurrence.from_targets(targets, self.data.names)
+        if method.head in CLASSICAL:
+            return self._fitted(method, rows, targets, seed)
         choice = None
         if method.graph == SIMILARITY:
             pooled = torch.tensor(_opened(self.data.train.files["pooled"])[rows])
@@ -138,6 +143,22 @@ class FrozenBackend:
         seconds = fit_head(head, features, known, fit, seed, completion, start)
         return head, features.scale, seconds
 
+    def _fitted(
+        self, method: Method, rows: Rows, targets: NDArray[np.float32], seed: int
+    ) -> tuple[Head, float, float]:
+        """Fits a classical method, as :meth:`_trained`."""
+        features = Features(_opened(self.data.train.files["pooled"]), rows)
+        options = self.heads[method.head]
+        assert isinstance(options, ClassicalOptions)
+        known = torch.from_numpy(targets)
+        if method.unknown == "negative":
+            known = torch.where(known == UNKNOWN, 0.0, known)
+        began = time.perf_counter()
+        classifier = ClassicalClassifier(options, seed)
+        classifier.fit(features[np.arange(len(features))], known)
+        seconds = time.perf_counter() - began
+        return classifier.as_head().eval(), features.scale, seconds
+
     def _head(self, method: Method, graph: LabelGraph, width: int) -> Head:
         # heads without edges take the label names from the graph
         options = self.heads[method.head].arguments()
@@ -151,4 +172,4 @@ class FrozenBackend:
 
 
 def _kind(head: str) -> Kind:
-    return "map" if HEADS[head].needs_map else "pooled"
+    return "map" if head in HEADS and HEADS[head].needs_map else "pooled"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gatlabel.baselines.classical.options import CLASSICAL
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.missing import UNKNOWN
 from gatlabel.nn import HEADS, GraphAblatable
 
+#: Treatments of unknown labels that leave targets present or absent.
+HARD = ("ignore", "negative")
 #: Treatments of the edges of a method's graph, and their names in tables.
 EDGES: dict[str, str] = {
     "own": "",
@@ -24,7 +27,7 @@ class Method:
     """One way to get from features to logits, without the seed.
 
     Attributes:
-        head: Name of the head.
+        head: Name of the head, or of the classical method.
         graph: The graph as given by the caller; empty for heads without a graph.
         edges: A key of :data:`EDGES`: the graph's own edges or a control. ``ablated`` is never
             trained: it is the trained ``own`` evaluated without edges.
@@ -72,6 +75,8 @@ def takes_graph(head: str) -> bool:
     Raises:
         InputError: If there is no such head.
     """
+    if head in CLASSICAL:
+        return False
     if head not in HEADS:
         raise unknown_choice("head", head, HEADS)
     return issubclass(HEADS[head], GraphAblatable)
@@ -82,6 +87,7 @@ def list_methods(
     graphs: Sequence[str],
     unknown: Sequence[str] = ("ignore",),
     unchanged: Sequence[tuple[str, str]] = (),
+    classical: Sequence[str] = (),
 ) -> list[Method]:
     """Lists all methods including controls, ``linear`` first.
 
@@ -96,6 +102,7 @@ def list_methods(
         unknown: Treatments of unknown labels.
         unchanged: Pairs (graph, control) to omit because the control equals the graph (a complete
             graph equals its rewiring).
+        classical: Names of classical methods, under the treatments that leave targets hard.
 
     Raises:
         InputError: If a head or treatment is unknown, or an argument is empty.
@@ -118,6 +125,8 @@ def list_methods(
             first = [c for c in _treated(own, unknown[:1], [graph]) if not c.is_control]
             found += [replace(c, edges=edges) for c in first for edges in wanted]
             found += [replace(c, edges="ablated") for c in first]
+    hard = [treatment for treatment in unknown if treatment in HARD] or ["ignore"]
+    found += [Method(name, unknown=treatment) for name in classical for treatment in hard]
     return list(dict.fromkeys(found))
 
 

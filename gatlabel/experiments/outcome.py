@@ -16,6 +16,7 @@ from torch import Tensor
 from gatlabel.experiments.methods import Method
 from gatlabel.metrics import evaluate_scores
 from gatlabel.nn import Foldable, Head
+from gatlabel.nn.heads.fitted.base import FittedHead
 
 METRICS = ("mAP", "CF1", "OF1", "top3_CF1", "top3_OF1")
 THIRDS = ("mAP_head", "mAP_middle", "mAP_tail")
@@ -113,7 +114,9 @@ def run_metrics(
 
 
 def parameter_count(head: Head) -> int:
-    """Counts the learned parameters of a head."""
+    """Counts the learned parameters of a head; of a fitted one all that it holds."""
+    if isinstance(head, FittedHead):
+        return sum(b.numel() for b in head.buffers())
     return sum(p.numel() for p in head.parameters() if p.requires_grad)
 
 

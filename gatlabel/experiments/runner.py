@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gatlabel.baselines.classical.options import CLASSICAL
+from gatlabel.engine.launchers import refuse_several_processes
 from gatlabel.experiments.config import BenchmarkConfig
 from gatlabel.experiments.dataset_result import compute
 from gatlabel.experiments.environment import environment
@@ -35,7 +37,6 @@ from gatlabel.experiments.tuning import (
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.nn.options import Linear
-from gatlabel.training.launchers import refuse_several_processes
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
 
 TUNING_SEED = 1000  # first seed of the tuning runs
@@ -97,7 +98,7 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
     default_seeds = _tuning_runs(config, task)
     space = FROZEN_SPACE if config.mode == "frozen" else END_TO_END_SPACE
     return Plan(
-        list_methods(list(config.head_options), config.graphs, config.unknown, unchanged),
+        _methods(config, unchanged),
         [Condition(f, h) for f in sorted(config.train_fractions, reverse=True)
          for h in config.mask_labels],
         range(config.seeds),
@@ -105,6 +106,19 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
         range(TUNING_SEED, TUNING_SEED + (config.tuning_seeds or default_seeds)),
         notes,
     )  # fmt: skip
+
+
+def _methods(config: BenchmarkConfig, unchanged: Sequence[tuple[str, str]]) -> list[Method]:
+    found = list_methods(
+        list(config.head_options),
+        config.graphs,
+        config.unknown,
+        unchanged,
+        list(config.method_options),
+    )
+    if config.kind != "methods":
+        return found
+    return [method for method in found if not method.is_control]  # these are for the other kinds
 
 
 def _tuning_runs(config: BenchmarkConfig, task: Task) -> int:
@@ -196,6 +210,7 @@ def make_backend(config: BenchmarkConfig, task: Task, say: Say) -> Backend:
     from gatlabel.experiments.frozen import FrozenBackend
 
     fit = FitOptions(epochs=config.frozen_epochs)
+    heads |= config.method_options
     return FrozenBackend(prepare(config, task, say), config.train, heads, fit, config.frozen_start)
 
 
@@ -210,7 +225,7 @@ def _tune(
         for trial, options in enumerate(plan.trials)
         for seed in plan.tuning_seeds
         for method in plan.trained
-        if (method, condition, seed, trial) not in store.trials
+        if method.head not in CLASSICAL and (method, condition, seed, trial) not in store.trials
     ]
     with progress_bar("tuning", len(jobs), config.progress) as advance:
 
@@ -223,6 +238,8 @@ def _tune(
 
 def chosen_options(plan: Plan, store: Store, method: Method, condition: Condition) -> Options:
     """Returns the options of the best trial on the tuning split; see `best_trial`."""
+    if method.head in CLASSICAL:
+        return {}  # it chooses its own on the training images
     if len(plan.trials) == 1:
         return dict(plan.trials[0])
     scores = {

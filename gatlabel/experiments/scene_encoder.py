@@ -13,12 +13,13 @@ import torch
 from gatlabel.data import DataSplits
 from gatlabel.data.options import Scenes
 from gatlabel.data.scenes import SceneImages, scene_config
+from gatlabel.engine.fitting import precision_of
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.options import flat
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
-from gatlabel.training.fitting import fit, precision_of
+from gatlabel.training.fitting import fit, spec_of
 
 VERSION = 2  # increase it when the training changes
 VALIDATION = 200  # images, for the curve only; not used for any choice
@@ -73,7 +74,7 @@ def _key(config: TrainConfig, images: int, epochs: int) -> str:
     parts = (config.images, config.encoder, config.loss, config.optimizer)
     options = [flat(part, lambda field: field.metadata.get("benchmark", True)) for part in parts]
     deciding = [config.data.preset, _looks(config.data), config.run.batch_size, *options]
-    content = json.dumps([VERSION, images, epochs, precision_of(config), deciding])
+    content = json.dumps([VERSION, images, epochs, precision_of(spec_of(config)), deciding])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from gatlabel.engine.module import TrainingModule
+from gatlabel.engine.nonfinite import DivergedError
 from gatlabel.errors import InputError
 from gatlabel.training import TrainConfig, plain, resume, train
-from gatlabel.training.module import TrainingModule
-from gatlabel.training.nonfinite import DivergedError
 
 QUICK = {
     "data": "csv",
@@ -147,7 +147,7 @@ def test_logits_of_validation_images_that_are_not_finite_are_said(
 
     def validation_step(self, batch, index) -> None:
         original(self, batch, index)
-        self._logits[-1][0, 0] = torch.nan
+        self.objective._outputs[-1]["labels"][0, 0] = torch.nan
 
     monkeypatch.setattr(TrainingModule, "validation_step", validation_step)
     with pytest.raises(InputError, match="after epoch 1 the logits of validation images"):

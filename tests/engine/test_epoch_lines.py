@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gatlabel.engine.callbacks import rows_of
+from gatlabel.engine.epoch_lines import in_words
 from gatlabel.training import plain, train
-from gatlabel.training.callbacks import rows_of
-from gatlabel.training.epoch_lines import in_words
 
 
 @pytest.mark.parametrize(
