@@ -37,7 +37,7 @@ lint: $(VENV)/.stamp-lint ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/.stamp-test ## write the generated pages of docs/: options and public names
+docs: $(VENV)/.stamp-test ## write the generated pages of docs/: options, names, all pages
 	$(BIN)/python docs/make_reference.py $(ARGS)
 
 # The scripts on speed; benchmarks/speed/table.py puts what they write into one table.

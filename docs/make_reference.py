@@ -1,4 +1,4 @@
-"""Writes the generated pages of the manual: the options of the commands, and the public names.
+"""Writes the generated pages of the manual: options, public names, and the list of all pages.
 
     python docs/make_reference.py            # make docs
     python docs/make_reference.py --check    # exit code 1 if a page is not current
@@ -146,7 +146,24 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("``", "`").replace("|", "\\|").split())
 
 
-PAGES = {"reference-options.md": options_page, "reference-names.md": names_page}
+def list_page() -> str:
+    """Returns the list of all pages by title."""
+    lines = ["# All pages\n", NOTE]
+    for heading, folder in (("Manual", HERE), ("Studies", HERE / "studies")):
+        pages = {_title(path): path for path in folder.glob("*.md") if path.name != LIST}
+        lines += [f"## {heading}\n"]
+        for title in sorted(pages, key=str.lower):
+            lines.append(f"- [{title}]({pages[title].relative_to(HERE).as_posix()})")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _title(path: Path) -> str:
+    return path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
+LIST = "all-pages.md"
+PAGES = {"reference-options.md": options_page, "reference-names.md": names_page, LIST: list_page}
 
 
 def main() -> int:

@@ -12,6 +12,8 @@ from torch.utils.data import default_collate
 
 #: Names of the one input and the one task of a multi-label classifier of images.
 IMAGE, LABELS = "image", "labels"
+#: Name of the input of a model without an encoder.
+FEATURES = "features"
 #: An image uint8 ``(3, h, w)``, its targets float32 ``(L,)``, and its position in the data set.
 Item = tuple[Tensor, Tensor, int]
 

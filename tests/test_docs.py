@@ -33,7 +33,7 @@ def test_example_scripts_run_and_fit_a_page(script: Path, tmp_path: Path, monkey
 
 
 def test_generated_pages_are_current() -> None:
-    """Run ``make docs`` after a change of options or public names."""
+    """Run ``make docs`` after a change of options, public names or titles, and for a new page."""
     pages = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["PAGES"]
     for name, page in pages.items():
         assert page() == (ROOT / "docs" / name).read_text(encoding="utf-8"), f"{name}: make docs"

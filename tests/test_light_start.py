@@ -10,7 +10,7 @@ SLOW = {"numpy", "torch", "scipy", "networkx", "PIL", "safetensors", "onnx", "on
 #: Libraries that no package needs that is about labels, graphs, heads, losses or metrics.
 HEAVY = {"torch_geometric", "lightning", "torchmetrics", "torchvision", "matplotlib", "timm"}
 #: Parts of gatlabel that train, which nobody needs who only uses a model.
-TRAINING = {"gatlabel.training.run", "gatlabel.training.module", "gatlabel.experiments.runner"}
+TRAINING = {"gatlabel.training.run", "gatlabel.engine.module", "gatlabel.experiments.runner"}
 
 HELPS = [
     "",

@@ -17,9 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from gatlabel.engine.module import TrainingModule
 from gatlabel.errors import Interrupted
 from gatlabel.training import plain, resume, run, train
-from gatlabel.training.module import TrainingModule
 
 
 def main() -> None:

@@ -32,12 +32,13 @@ from gatlabel import MultiLabelClassifier
 from gatlabel.batch import IMAGE, Batch
 from gatlabel.batch import LABELS as LABELS_TASK
 from gatlabel.encoders import Encoder
+from gatlabel.engine.averaging import MovingAverage
+from gatlabel.engine.optimizers import make_optimizer, make_schedule
 from gatlabel.nn import LinearHead
 from gatlabel.nn.heads.protocols import forward_losses
-from gatlabel.training.averaging import MovingAverage
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.module import TrainingModule, make_loss
-from gatlabel.training.optimizers import make_optimizer, make_schedule
+from gatlabel.training.fitting import module_of, optimizer_of, spec_of
+from gatlabel.training.losses import make_loss
 
 LABELS = 20
 NAMES = [f"label {k}" for k in range(LABELS)]
@@ -78,8 +79,8 @@ class Least(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, object]:
         """Returns the run's optimiser and schedule."""
-        optimizer = make_optimizer(self.model, CONFIG)
-        scheduler = make_schedule(optimizer, CONFIG, self.steps)
+        optimizer = make_optimizer(self.model, optimizer_of(CONFIG), spec_of(CONFIG))
+        scheduler = make_schedule(optimizer, CONFIG.optimizer.schedule, 1, self.steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
@@ -88,8 +89,8 @@ class Least(pl.LightningModule):
 
 def bare(steps: int) -> None:
     model, loss = tiny().train(), make_loss(CONFIG)
-    optimizer = make_optimizer(model, CONFIG)
-    scheduler = make_schedule(optimizer, CONFIG, steps)
+    optimizer = make_optimizer(model, optimizer_of(CONFIG), spec_of(CONFIG))
+    scheduler = make_schedule(optimizer, CONFIG.optimizer.schedule, 1, steps)
     for batch in batches(steps):
         optimizer.zero_grad()
         loss(model(batch.inputs[IMAGE]), batch.targets[LABELS_TASK]).backward()
@@ -121,8 +122,8 @@ def overhead(quick: bool) -> list[Row]:
     runs: dict[str, Callable[[], object]] = {
         "bare": lambda: bare(steps),
         "least": lambda: lightning(Least(tiny(), steps), steps),
-        "ours": lambda: lightning(TrainingModule(tiny(), CONFIG, steps), steps),
-        "average": lambda: lightning(TrainingModule(tiny(), CONFIG, steps), steps, average=True),
+        "ours": lambda: lightning(module_of(tiny(), CONFIG, steps), steps),
+        "average": lambda: lightning(module_of(tiny(), CONFIG, steps), steps, average=True),
     }
     times = timed(runs, 3 if quick else 5)
 
@@ -167,7 +168,11 @@ def stepper(
         model.encoder.to(memory_format=torch.contiguous_format)
     if compiled:
         model.encoder.compile()
-    optimizer = make_optimizer(model, CONFIG.with_options({"run.amp": "on" if amp else "off"}))
+    optimizer = make_optimizer(
+        model,
+        optimizer_of(CONFIG),
+        spec_of(CONFIG.with_options({"run.amp": "on" if amp else "off"})),
+    )
     if not fused:
         for group in optimizer.param_groups:
             group["fused"] = False

@@ -1,11 +1,11 @@
-"""``gatlabel benchmark graphs | heads | summary``."""
+"""``gatlabel benchmark graphs | heads | methods | summary``."""
 
 from __future__ import annotations
 
 import dataclasses
 import operator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from gatlabel.cli.options import (
     Flag,
@@ -16,13 +16,14 @@ from gatlabel.cli.options import (
     short_help,
     topic_help,
 )
-from gatlabel.cli.output import note, show_block
+from gatlabel.cli.output import show_block
 from gatlabel.cli.parsing import Namespace, Parser, make_parser, parse
 from gatlabel.cli.summary import show_result, summary_command
 from gatlabel.errors import InputError, Interrupted, unknown_choice
-from gatlabel.experiments.config import BenchmarkConfig
+from gatlabel.experiments.config import BenchmarkConfig, Kind
 from gatlabel.graph.spec import split_specs
 from gatlabel.interruptions import Stopped
+from gatlabel.logs import log
 from gatlabel.option_values import from_text, kinds_of
 from gatlabel.options import differing, nested, updated
 from gatlabel.training.config import TrainConfig
@@ -33,11 +34,12 @@ usage: gatlabel benchmark COMMAND [options]
 
   graphs     compare label graphs under one head: does the graph help, and which one?
   heads      compare heads on one label graph
+  methods    compare classical methods (SVM, forest, ML-kNN, chains, ...) with the heads
   summary    put finished benchmarks of several data sets into one report
 
 graphs and heads tune every method alike, bring controls (no edges, random edges, permuted
-labels, the edges ablated at test) and say what is more than chance. Run again to go on after an
-interruption. Each takes one data set:
+labels, the edges ablated at test) and say what is more than chance; methods has no controls. Run
+again to go on after an interruption. Each takes one data set:
 
   gatlabel benchmark graphs --data voc --root voc2007 --output runs/voc
   gatlabel benchmark graphs --data csv --root photos --output runs/photos
@@ -50,6 +52,8 @@ DESCRIPTIONS = {
     "Without options, on the built-in scenes.",
     "heads": "Compares heads on one label graph, with controls, seeds and paired tests. "
     "Without options, on the built-in scenes.",
+    "methods": "Compares classical methods with the linear and the graph-attention head on frozen "
+    "features, with seeds and paired tests. Without options, on the built-in scenes.",
 }
 OTHERS = {
     "--config": "YAML file of options of train",
@@ -65,7 +69,7 @@ INSTEAD = {
 
 
 def benchmark_command(words: list[str]) -> None:
-    """Runs one of the two benchmarks, or their summary, and prints what it found."""
+    """Runs one of the benchmarks, or their summary, and prints what it found."""
     if not words or words[0] in ("-h", "--help"):
         show_block(USAGE)
         if words:
@@ -75,7 +79,7 @@ def benchmark_command(words: list[str]) -> None:
         return summary_command(words[1:])
     if words[0] not in DESCRIPTIONS:
         raise unknown_choice("benchmark", words[0], [*DESCRIPTIONS, "summary"])
-    kind: Literal["graphs", "heads"] = "heads" if words[0] == "heads" else "graphs"
+    kind = cast(Kind, words[0])
     options = parse(benchmark_parser(kind), words[1:])
     config = _config(kind, options)
     if options.print_config:
@@ -84,7 +88,7 @@ def benchmark_command(words: list[str]) -> None:
     from gatlabel.experiments.runner import run_benchmark
 
     try:
-        result = run_benchmark(config, say=note)
+        result = run_benchmark(config, say=log)
     except Stopped as stop:
         line = f"{stop}; what is finished is kept, the same command goes on with the rest"
         raise Interrupted(line, stop.exit_code) from None
@@ -98,7 +102,7 @@ def _flags() -> tuple[list[Flag], list[Flag]]:
 
 
 def benchmark_parser(kind: str) -> Parser:
-    """Makes the parser of the command: kind is graphs or heads."""
+    """Makes the parser of the command: kind is a key of DESCRIPTIONS."""
     own, theirs = _flags()
 
     def help_on(topic: str | None) -> str:
@@ -121,7 +125,7 @@ def _is_own(field: dataclasses.Field[Any]) -> bool:
     return field.name != "train"
 
 
-def _config(kind: Literal["graphs", "heads"], options: Namespace) -> BenchmarkConfig:
+def _config(kind: Kind, options: Namespace) -> BenchmarkConfig:
     """Returns the options that were given, lists split, over those of the config file."""
     from gatlabel.experiments.config import make_config
 
@@ -133,7 +137,7 @@ def _config(kind: Literal["graphs", "heads"], options: Namespace) -> BenchmarkCo
     if options.config is not None:
         base, notes = _of_training(read_config(options.config))
         for line in notes:
-            note(line)
+            log(line)
     train = updated(base, nested(training), from_text)
     return make_config(kind, train=train, **own)
 

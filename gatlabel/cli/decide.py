@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gatlabel.cli.output import note, show, show_json, show_table
-from gatlabel.cli.parsing import Namespace, Parser, make_parser, parse
+from gatlabel.cli.parsing import Namespace, Parser, at_least_one, make_parser, parse
 from gatlabel.cli.tables import decision_table, label_table
 from gatlabel.decisions.options import DecisionOptions
 from gatlabel.errors import InputError
@@ -63,6 +63,7 @@ def decide_parser() -> Parser:
 def decide_command(words: list[str]) -> None:
     """Chooses the decision of a run, prints it and keeps it."""
     options = parse(decide_parser(), words)
+    at_least_one(options, "rows")
     given = _options(options)
     if options.split is not None and options.split not in (*SPLITS, "val", "train"):
         raise InputError(f"--split {options.split}: give one of {', '.join(SPLITS)}")
@@ -101,7 +102,8 @@ def _show(run: Path, decision: Decision, evaluations: Sequence[Evaluation], rows
     show(
         f"{shown.split}: macro-F1 {metrics['decision_macro_F1']:.3f} (at 0.5: "
         f"{metrics['macro_F1']:.3f}), micro-F1 {metrics['decision_OF1']:.3f} (at 0.5: "
-        f"{metrics['OF1']:.3f}), missed of an image's labels {metrics['decision_miss_rate']:.3f}"
+        f"{metrics['OF1']:.3f})",
+        f"share of an image's present labels missed: {metrics['decision_miss_rate']:.3f}",
     )
     if decision.split == shown.split:
         show("the thresholds were chosen on these images: figures of others are lower")

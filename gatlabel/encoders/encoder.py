@@ -139,6 +139,15 @@ class Encoder(HoldsConstants):
             )
         return pixels.sub_(mean).div_(std)
 
+    def of_images(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Returns the map, or one of each stage, of images uint8 or normalised ``(B, 3, H, W)``."""
+        if images.dtype == torch.uint8:
+            images = self.normalize(images)
+        found: Tensor | tuple[Tensor, ...] = self(
+            images.contiguous(memory_format=torch.channels_last)
+        )
+        return found
+
     @property
     def pooled_features(self) -> int:
         """Width of the pooled features: the channels of all stages together."""

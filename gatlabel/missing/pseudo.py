@@ -107,6 +107,6 @@ class Pseudo(Completion):
         self.targets = torch.where(ranked, chosen, self.targets)
 
     def estimates(self, logits: Tensor) -> Tensor:
-        """Returns the model's probabilities of unknown entries; see :meth:`Completion.estimates`."""
+        """Returns probabilities of unknown entries; see :meth:`Completion.estimates`."""
         scores = self.scores(logits)
         return torch.where(self.known | scores.isnan(), self.targets, scores.sigmoid())

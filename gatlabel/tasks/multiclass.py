@@ -55,6 +55,6 @@ class MultiClassTask(Task):
         }
 
     @property
-    def score(self) -> str:
+    def score_name(self) -> str:
         """Macro recall."""
         return "macro_recall"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN, LabelSet, first_difference
 from gatlabel.losses import BCELoss
-from gatlabel.metrics import evaluate_scores
+from gatlabel.metrics import evaluate_scores, mean_average_precision
 from gatlabel.tasks.task import Loss, Task
 
 if TYPE_CHECKING:
@@ -90,3 +90,7 @@ class MultiLabelTask(Task):
         """Those of :func:`gatlabel.metrics.evaluate_scores`."""
         found = evaluate_scores(outputs, targets, self.labels.names, threshold=self.thresholds)
         return found.metrics
+
+    def score(self, outputs: Tensor, targets: Tensor) -> float:
+        """Mean average precision, uninterpolated."""
+        return mean_average_precision(outputs, targets).value

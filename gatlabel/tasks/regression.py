@@ -107,8 +107,15 @@ class RegressionTask(Task):
         self, features: Tensor, targets: Tensor, epoch: int = 0
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Returns outputs and losses in units of the scale; see :meth:`Task.losses`."""
-        offset, scale = targets.new_tensor(self.offset), targets.new_tensor(self.scale)
-        return super().losses(features, (targets - offset) / scale, epoch)
+        return super().losses(features, self.standardise(targets), epoch)
+
+    def loss_of(self, outputs: Tensor, targets: Tensor, epoch: int = 0) -> Tensor:
+        """Returns the loss in units of the scale; see :meth:`Task.loss_of`."""
+        return super().loss_of(outputs, self.standardise(targets), epoch)
+
+    def standardise(self, targets: Tensor) -> Tensor:
+        """Returns targets ``(B, V)`` in units of the scale above the offset."""
+        return (targets - targets.new_tensor(self.offset)) / targets.new_tensor(self.scale)
 
     def activation(self, outputs: Tensor) -> Tensor:
         """Values ``(B, V)`` in the units of targets."""
@@ -128,7 +135,7 @@ class RegressionTask(Task):
         }
 
     @property
-    def score(self) -> str:
+    def score_name(self) -> str:
         """R²."""
         return "R2"
 

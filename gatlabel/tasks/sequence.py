@@ -147,6 +147,6 @@ class SequenceTask(Task):
         }
 
     @property
-    def score(self) -> str:
+    def score_name(self) -> str:
         """F1 of the label sets."""
         return "set_F1"

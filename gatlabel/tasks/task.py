@@ -96,14 +96,17 @@ class Task(ABC):
         """
 
     @property
-    def score(self) -> str:
-        """Name of the figure of :meth:`metrics` by which epochs and models are compared."""
+    def score_name(self) -> str:
+        """Name of the figure of :meth:`metrics` that epochs are compared by; greater is better."""
         return "mAP"
 
-    @property
-    def greater_is_better(self) -> bool:
-        """Whether the score rises with quality."""
-        return True
+    def score(self, outputs: Tensor, targets: Tensor) -> float:
+        """Returns that figure; see :meth:`metrics`."""
+        return self.metrics(outputs, targets)[self.score_name]
+
+    def loss_of(self, outputs: Tensor, targets: Tensor, epoch: int = 0) -> Tensor:
+        """Returns the loss of outputs of the head."""
+        return self.criterion(epoch)(outputs, targets)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -124,7 +127,7 @@ class Task(ABC):
         Args:
             features: As the head takes them, of B images.
             targets: Of these images.
-            epoch: Counted from 0; a fraction of a run is not known here.
+            epoch: Counted from 0.
 
         Returns:
             Outputs of the head, and scalars; the first is the loss of those outputs, others are
@@ -173,4 +176,4 @@ def all_absent(task: Task, targets: Tensor) -> Tensor:
 
 def mean_of(values: Tensor) -> float:
     """Mean of the numbers that are defined; NaN where none is."""
-    return float(torch.as_tensor(values).nanmean())
+    return float(torch.as_tensor(values).detach().nanmean())

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gatlabel.baselines.classical import ClassicalOptions
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.graph.spec import GraphSpec
@@ -16,6 +17,7 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
 from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.given import Given
 
 
 def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
@@ -49,7 +51,11 @@ def build_completion(
 
 
 def build_model(
-    config: TrainConfig, graph: LabelGraph, *, vectors: Tensor | None = None
+    config: TrainConfig,
+    graph: LabelGraph,
+    *,
+    vectors: Tensor | None = None,
+    given: Given | None = None,
 ) -> MultiLabelClassifier:
     """Builds encoder, pooling and head.
 
@@ -57,24 +63,31 @@ def build_model(
         config: The options of the run.
         graph: The label graph, which also gives the labels.
         vectors: Label vectors ``(L, F)`` to take instead of those that the options name.
+        given: What was given from Python: a copy of its encoder, and its loss, are taken.
     """
+    given = given or Given()
+    own = given.new_encoder()
     head, options = config.head.name, config.head.arguments()
+    if isinstance(config.head, ClassicalOptions):  # fitted later, on the features
+        head, options = "linear", {}
     if vectors is not None:
         options["node_features"] = vectors
     model = MultiLabelClassifier.create(
-        config.encoder.backbone,
+        own or config.encoder.backbone,
         head,
         graph=graph,
-        weights=config.encoder.weights,
+        weights=None if own else config.encoder.weights,
         head_options=options,
         pooling=config.encoder.pooling or "average",
         resize=config.images.resize,
         image_size=config.images.size,
-        stride=config.encoder.stride,
-        stages=1 if HEADS[head].needs_map else config.encoder.stages,
+        stride=None if own else config.encoder.stride,
+        stages=1 if HEADS[head].needs_map or own else config.encoder.stages,
     )
     if graph.base_rates is not None:
         model.head.init_bias(graph.base_rates)
+    if given.loss is not None:
+        model.set_loss(given.loss)
     freeze_parts(model, config)
     return model
 

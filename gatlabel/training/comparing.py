@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 
@@ -14,11 +15,13 @@ from gatlabel.missing import Completion
 from gatlabel.nn.options import Linear, LinearStart
 from gatlabel.report import Baseline
 from gatlabel.training.building import build_completion, build_model
+from gatlabel.training.classical import is_classical
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.evidence import validation_evidence
 from gatlabel.training.fitting import fit
+from gatlabel.training.given import Given
 from gatlabel.training.settling import settle
 from gatlabel.training.starting import start_in_closed_form
 
@@ -31,7 +34,12 @@ def run_completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -
 
 
 def baselines_of(
-    config: TrainConfig, splits: DataSplits, graph: LabelGraph, split: str, say: Say
+    config: TrainConfig,
+    splits: DataSplits,
+    graph: LabelGraph,
+    split: str,
+    say: Say,
+    given: Given | None = None,
 ) -> list[Baseline]:
     """Trains the linear head alike and asks the oracle, where that is wanted and possible.
 
@@ -41,6 +49,7 @@ def baselines_of(
         graph: The label graph of the run.
         split: The split to evaluate on.
         say: Called with plain sentences about what is going on.
+        given: What was given from Python.
     """
     wanted = config.run.compare == "yes" or (
         config.run.compare == "auto" and config.data.name == "scenes"
@@ -52,11 +61,13 @@ def baselines_of(
     if config.head.name != "linear":
         say("training a linear head alike, to compare")
         keep = "last" if config.run.keep == "best" else config.run.keep
-        start = config.head.start if isinstance(config.head, LinearStart) else "random"
+        start: Literal["random", "ridge"] | None = "ridge" if is_classical(config) else "random"
+        if isinstance(config.head, LinearStart):
+            start = config.head.start
         head = {"head": Linear(start=start), "run.keep": keep, "run.patience": 0}
         alike = config.with_options(head)
         torch.manual_seed(config.run.seed)
-        model = build_model(alike, graph)
+        model = build_model(alike, graph, given=given)
         completion = run_completion(config, splits, graph)
         if start == "ridge":
             start_in_closed_form(model, alike, splits, completion, say)

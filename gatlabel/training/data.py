@@ -43,10 +43,14 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
             val=given.test_images,
             test=given.test_images,
             seed=seed,
-            **given.looks(),
+            **given.overrides(),
         )
-        return _with_unlabelled(_masked(scenes, config), config, evaluate_only)
-    assert isinstance(given, FileOptions)
+        return _with_unlabelled(masked(scenes, config), config, evaluate_only)
+    if not isinstance(given, FileOptions):
+        raise InputError(
+            f"data={given.name}: the data set was given from Python: give it again, as "
+            "gatlabel.training.train(config, data=…)"
+        )
     splits = data.READERS[given.name](
         given.root,
         seed=seed,
@@ -55,11 +59,16 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
         **given.arguments(),
     )
     checked = data.check_splits(splits, given.on_error, max_pixels=given.max_pixels)
-    return _with_unlabelled(_masked(checked, config), config, evaluate_only)
+    return _with_unlabelled(masked(checked, config), config, evaluate_only)
 
 
-def _masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
-    """Corrupts and masks training labels where the options ask for it, and notes that."""
+def masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
+    """Corrupts and masks training labels where the options ask for it, and notes that.
+
+    Args:
+        splits: The data as they were read.
+        config: The options.
+    """
     targets, notes = splits.train.targets, list(splits.notes)
     missing, seed = config.missing, config.run.seed
     if missing.label_noise:

@@ -9,8 +9,9 @@ from typing import Any
 
 from gatlabel.errors import InputError
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.nn import HEADS, GraphAblatable
+from gatlabel.nn import HEADS, GraphAblatable, LinearHead
 from gatlabel.nn.options import NOTHING
+from gatlabel.training.classical import is_classical, require_fittable, without_effect
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import RECIPES
 from gatlabel.training.resolving import choices_of
@@ -22,6 +23,8 @@ def refuse_without_effect(config: TrainConfig) -> None:
     Raises:
         InputError: The message names the option, and beside what it has an effect.
     """
+    if is_classical(config):
+        require_fittable(config)
     for option, only in _without_effect(config):
         value = _value(config, option)
         if value not in _not_given(config, option):
@@ -31,15 +34,16 @@ def refuse_without_effect(config: TrainConfig) -> None:
 def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     """Lists the options that do nothing here, and beside what they would do something."""
     head, init = config.head.name, config.encoder.init
+    kind = HEADS.get(head, LinearHead)
     spec = GraphSpec.parse(config.graph)
-    found = []
-    if HEADS[head].needs_map:
+    found = list(without_effect(config)) if is_classical(config) else []
+    if kind.needs_map:
         pooled = ", ".join(name for name, each in HEADS.items() if not each.needs_map)
         found += [(f"encoder.{n}", _only("head", head, pooled)) for n in ("pooling", "stages")]
     if config.encoder.freeze == "encoder":
         only = _only("encoder.freeze", "encoder", "none, norms")
         found += [(f"optimizer.{name}", only) for name in ("encoder_lr", "depth_decay")]
-    if not issubclass(HEADS[head], GraphAblatable) and not _uses_graph(config):
+    if not issubclass(kind, GraphAblatable) and not _uses_graph(config):
         over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, GraphAblatable))
         if spec.options:
             found.append(("graph", _only("head", head, over_graph)))

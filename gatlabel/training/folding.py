@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatlabel.data import DataSplits, folds
+from gatlabel.engine.checkpoints import Log
 from gatlabel.interruptions import Signals
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.training.building import build_completion
-from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.evidence import Evidence, without_residual

@@ -15,21 +15,22 @@ import torch
 from safetensors.torch import load, save
 
 from gatlabel.data import DataSplits
+from gatlabel.engine.checkpoints import Checkpoint, read_checkpoint
+from gatlabel.engine.processes import PEER_LOST, Team
+from gatlabel.engine.ranks import Ranks
 from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.building import freeze_parts
 from gatlabel.training.changes import run_record
-from gatlabel.training.checkpoints import Checkpoint, read_checkpoint
 from gatlabel.training.comparing import run_completion
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders, read_data
 from gatlabel.training.fitting import fit
-from gatlabel.training.processes import PEER_LOST, Team
-from gatlabel.training.ranks import Ranks
 from gatlabel.training.recipes import config_from
 
+FOLLOWER = __name__  # the module that further processes run
 COMPLETING = "completing.json"  # the graph of the completion, beside the files of the model
 
 
@@ -91,7 +92,7 @@ def follow(team: Team) -> None:
 
 def main() -> None:
     """Runs a process that the first one has started."""
-    with Team(parent=int(sys.argv[1])) as team:
+    with Team(FOLLOWER, parent=int(sys.argv[1])) as team:
         follow(team)
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
+from gatlabel.baselines.classical.options import CLASSICAL
 from gatlabel.data.options import DATA, DataOptions, ImageOptions
 from gatlabel.decisions.options import DecisionOptions
 from gatlabel.encoders.options import EncoderOptions
+from gatlabel.engine.options import OptimizerOptions
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.options import LOSSES, DistillationOptions, LossOptions
 from gatlabel.missing.options import MissingOptions
 from gatlabel.nn.options import HEADS, HeadOptions
 from gatlabel.options import Options, choice, group, option
-from gatlabel.training.options import RECIPES, OptimizerOptions, RecipeOptions, RunOptions
+from gatlabel.training.options import RECIPES, RecipeOptions, RunOptions
+
+#: A run's head is a network, or a classical method on frozen features.
+MODEL_HEADS: Mapping[str, type[Options]] = ChainMap(cast(Any, HEADS), cast(Any, CLASSICAL))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +41,7 @@ class TrainParts(Options):
         "edges.csv:relation=similarity.",
         benchmark=False,
     )
-    head: HeadOptions = choice(HEADS, "gat", "From features to logits.", benchmark=False)
+    head: HeadOptions = choice(MODEL_HEADS, "gat", "From features to logits.", benchmark=False)
     loss: LossOptions = choice(LOSSES, "bce", "What training minimises.", training=True)
     distillation: DistillationOptions = group(
         DistillationOptions, "What training learns from another model.", training=True

@@ -7,6 +7,7 @@ import operator
 from gatlabel.baselines.similarity import similarity_start
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.data import DataSplits
+from gatlabel.engine.checkpoints import Log
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.missing import Completion
@@ -16,9 +17,9 @@ from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.nn.options import NOTHING, LinearStart, SharedClassifiers
 from gatlabel.training.auto_table import choices, preset_of, sizes_of
 from gatlabel.training.building import build_model
-from gatlabel.training.checkpoints import Log
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.given import Given
 from gatlabel.training.similarity import choose, is_worth_its_graph, may_share, text_of
 from gatlabel.training.starting import (
     Start,
@@ -36,6 +37,7 @@ def plan(
     counts: Cooccurrence,
     clock: Clock,
     log: Log,
+    given: Given | None = None,
 ) -> tuple[MultiLabelClassifier, TrainConfig, Start | None]:
     """Decides what the options leave open, and starts the head.
 
@@ -47,6 +49,7 @@ def plan(
         counts: Label counts of the training images.
         clock: Says what time is left.
         log: Called with what was measured and decided, a line each.
+        given: What was given from Python.
 
     Returns:
         The model (another one where similar labels share classifiers), the options, none left
@@ -55,14 +58,14 @@ def plan(
     Raises:
         InputError: If no epochs are to be trained and the head has no start in closed form.
     """
-    given = config.head.start if isinstance(config.head, LinearStart) else "random"
-    if config.run.epochs == 0 and (given == "random" or not starts_linear(model.head)):
+    start_given = config.head.start if isinstance(config.head, LinearStart) else "random"
+    if config.run.epochs == 0 and (start_given == "random" or not starts_linear(model.head)):
         raise InputError(
             "run.epochs=0: only for a start in closed form (head.start=ridge, or the recipe auto "
             "with a head that starts as a linear classifier)"
         )
     auto = config.recipe.name == "auto"
-    begins = given or _start(model, config)
+    begins = start_given or _start(model, config)
     start = None
     if begins == "ridge":
         sizes = sizes_of(model, config) if auto and config.images.size is None else ()
@@ -71,7 +74,7 @@ def plan(
         )
     may_share = isinstance(config.head, SharedClassifiers) and config.head.similarity != NOTHING
     if start is not None and may_share:
-        model, text = _with_similarity(model, config, splits, completion, counts, log)
+        model, text = _with_similarity(model, config, splits, completion, counts, log, given)
         config = config.with_options({"head.similarity": text})
     if not auto:
         return model, config, start
@@ -93,6 +96,7 @@ def _with_similarity(
     completion: Completion | None,
     counts: Cooccurrence,
     log: Log,
+    given: Given | None,
 ) -> tuple[MultiLabelClassifier, str]:
     """Lets similar labels share classifiers where that is found to help.
 
@@ -109,7 +113,8 @@ def _with_similarity(
     if not is_worth_its_graph(choice):
         log("sharing would give too little to take the place of the co-occurrence graph")
         return model, NOTHING
-    shared = build_model(config, similarity_graph(choice, counts.labels, counts))
+    own = similarity_graph(choice, counts.labels, counts)
+    shared = build_model(config, own, given=given)
     shared.encoder.load_state_dict(model.encoder.state_dict())
     shared.pool.load_state_dict(model.pool.state_dict())
     shared.image_size = model.image_size

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from gatlabel.batch import Batch
 from gatlabel.data.seeds import mixed
+from gatlabel.engine.module import TrainingModule
+from gatlabel.engine.supervised import Supervised
 from gatlabel.errors import InputError
-from gatlabel.training.module import TrainingModule
+from gatlabel.tasks.task import all_absent
 
 Losses = NDArray[np.float64]
 PROBE = 64  # images
@@ -35,11 +37,15 @@ class Probe:
 
     def __init__(self, module: TrainingModule, batches: Iterator[Batch], most: int) -> None:
         self.module = module
+        assert isinstance(module.objective, Supervised)
+        self._objective = module.objective
         self.batches: list[Batch] = []
         self.rows: list[list[int]] = []  # of each batch, the images with a known label
         for batch in itertools.islice(batches, most):
             self.batches.append(batch.to(module.device))
-            known = (module.current_targets(self.batches[-1]) >= 0).any(1)
+            targets = self._objective.current_targets(self.batches[-1])
+            absent = [all_absent(task, targets[name]) for name, task in module.model.tasks.items()]
+            known = ~torch.stack(absent).all(0)
             self.rows.append(known.nonzero()[:, 0].tolist())
             if sum(map(len, self.rows)) >= PROBE:
                 break
@@ -54,8 +60,14 @@ class Probe:
         """Returns the loss of each image as the model is now: float64 ``(B,)``."""
         losses = []
         for number, (batch, rows) in enumerate(zip(self.batches, self.rows, strict=True)):
-            torch.manual_seed(mixed(self.module.config.run.seed, number, 0))
-            logits = self.module.batch_losses(batch)[0].float()
-            targets = self.module.current_targets(batch)
-            losses += [self.module.loss(logits[[row]], targets[[row]]) for row in rows]
+            torch.manual_seed(mixed(self.module.spec.seed, number, 0))
+            model = self.module.model
+            outputs = self._objective.outputs_and_losses(model, batch, 0)[0]
+            targets = self._objective.current_targets(batch)
+            for row in rows:
+                each = (
+                    task.loss_of(outputs[name][[row]].float(), targets[name][[row]])
+                    for name, task in model.tasks.items()
+                )
+                losses.append(sum(each, torch.zeros((), device=self.module.device)))
         return torch.stack(losses).double().cpu().numpy()

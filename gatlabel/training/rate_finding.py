@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,15 +17,15 @@ from torch.utils.data import DataLoader
 from gatlabel.batch import Batch, Item
 from gatlabel.data.seeds import mixed
 from gatlabel.devices import choose_device
+from gatlabel.engine.checkpoints import Log
+from gatlabel.engine.fitting import precision_of
+from gatlabel.engine.module import TrainingModule, clip_gradients
+from gatlabel.engine.optimizers import make_optimizer
 from gatlabel.errors import InputError
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.fitting import precision_of
-from gatlabel.training.losses import loss_for
-from gatlabel.training.module import TrainingModule, clip_gradients
-from gatlabel.training.optimizers import make_optimizer
+from gatlabel.training.fitting import module_of, set_loss
 from gatlabel.training.probing import Probe
 from gatlabel.training.ramp import WINDOW, Ramp
 
@@ -125,9 +126,9 @@ def ramp(
         raise InputError(f"steps={steps}: a ramp needs at least {WINDOW}")
     device = choose_device(config.run.device)
     with _same_random_state(device), closing(_epochs(loader)) as batches:
-        loss = loss_for(config, loader, completion, model.labels)
         copied = copy.deepcopy(model)
-        module = TrainingModule(copied, config, len(loader), completion, loss=loss).to(device)
+        set_loss(copied, config, loader, completion)
+        module = module_of(copied, config, len(loader), completion).to(device)
         trainee = _Trainee(module)
         with trainee.precision:
             probe = Probe(module, batches, max(1, len(loader) // 2))
@@ -158,13 +159,13 @@ class _Trainee:
 
     def __init__(self, module: TrainingModule) -> None:
         self.module = module
-        config, device = module.config, module.device
-        precision = precision_of(config)
+        spec, device = module.spec, module.device
+        precision = precision_of(spec)
         half = precision == "16-mixed"
         kind = torch.float16 if half else torch.bfloat16
         self.precision = torch.autocast(device.type, kind, enabled=precision != "32-true")
         self.scaler = torch.amp.GradScaler(device.type, enabled=half)
-        self.optimizer = make_optimizer(module.model, config.with_options({"optimizer.lr": 1.0}))
+        self.optimizer = make_optimizer(module.model, replace(module.optimization, lr=1.0), spec)
         self.factors = [group["lr"] for group in self.optimizer.param_groups]
 
     def step(self, batch: Batch, number: int, rate: float) -> None:
@@ -172,12 +173,12 @@ class _Trainee:
         for group, factor in zip(self.optimizer.param_groups, self.factors, strict=True):
             group["lr"] = rate * factor
         self.optimizer.zero_grad()
-        torch.manual_seed(mixed(self.module.config.run.seed, number))
+        torch.manual_seed(mixed(self.module.spec.seed, number))
         with self.precision:
             loss = self.module.training_step(batch, number)
         torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
-        limit = self.module.config.optimizer.clip_gradient
+        limit = self.module.optimization.clip_gradient
         norms = clip_gradients(self.module.model, self.optimizer, limit)
         # a scaler of gradients skips infinite ones by itself
         judged = [loss.detach()] if self.scaler.is_enabled() else [loss.detach(), *norms]

@@ -11,13 +11,14 @@ from typing import Any
 
 from gatlabel.data.options import ImageOptions
 from gatlabel.encoders.options import EncoderOptions
+from gatlabel.engine.options import OptimizerOptions, Step
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.losses.options import ASL
 from gatlabel.nn.options import GCN
 from gatlabel.option_values import from_yaml
 from gatlabel.options import updated
 from gatlabel.training.config import TrainConfig, read_options
-from gatlabel.training.options import MLGCN, ASLRecipe, Auto, OptimizerOptions, RunOptions, Step
+from gatlabel.training.options import MLGCN, ASLRecipe, Auto, RunOptions
 
 
 def auto() -> TrainConfig:

@@ -13,13 +13,15 @@ from gatlabel.data import DataSplits
 from gatlabel.decisions.decision import Decision
 from gatlabel.decisions.wording import describe
 from gatlabel.devices import choose_device
+from gatlabel.engine.fitting import precision_of
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GraphAblatable
 from gatlabel.report import Baseline, LabelResult, ReportContent
+from gatlabel.training.classical import description_of, is_classical
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation
-from gatlabel.training.fitting import precision_of
+from gatlabel.training.fitting import spec_of
 
 
 def protocol_of(
@@ -43,12 +45,18 @@ def protocol_of(
         "decision": "p ≥ 0.5" if decision is None else decision_text(decision),
         "unknown labels": _unknown_labels(config),
         "images": f"{model.image_size} pixels, {model.resize}",
-        "weights": _weights(config) if trained else "start in closed form: ridge regression",
+        "weights": _weights(config) if trained else _closed_form(config),
         "encoder": f"{config.encoder.text}, weights {config.encoder.weights or 'random'}",
         "seed": str(config.run.seed),
-        "device": f"{device.type} ({name}), precision {precision_of(config)}",
+        "device": f"{device.type} ({name}), precision {_precision(config)}",
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
     }
+
+
+def _precision(config: TrainConfig) -> str:
+    name = str(precision_of(spec_of(config)))
+    shown = {"bf16-mixed": "bfloat16, mixed", "16-mixed": "float16, mixed"}
+    return shown.get(name, "float32")
 
 
 def decision_text(decision: Decision) -> str:
@@ -65,6 +73,12 @@ def _weights(config: TrainConfig) -> str:
     which = "best" if config.run.keep == "best" else "last"
     ema = config.optimizer.ema
     return f"{which} epoch" + (f", moving average {ema}" if ema else "")
+
+
+def _closed_form(config: TrainConfig) -> str:
+    if is_classical(config):
+        return description_of(config.head)
+    return "start in closed form: ridge regression"
 
 
 def _unknown_labels(config: TrainConfig) -> str:

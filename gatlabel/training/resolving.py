@@ -10,7 +10,7 @@ from gatlabel.data.options import SCENE_SIZE, Scenes
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.nn import HEADS
+from gatlabel.nn import HEADS, LinearHead
 from gatlabel.nn.options import NOTHING, LinearStart, SharedClassifiers
 from gatlabel.training.parts import TrainParts
 
@@ -94,7 +94,7 @@ def _of_model(config: TrainParts, run: Path) -> dict[str, Any]:
             "encoder.backbone": (encoder.backbone == "auto", its["name"]),
             "encoder.stride": (encoder.stride is None, its.get("stride")),
             "encoder.stages": (
-                encoder.stages == 1 and not HEADS[config.head.name].needs_map,
+                encoder.stages == 1 and not HEADS.get(config.head.name, LinearHead).needs_map,
                 its.get("stages", 1),
             ),
             "encoder.pooling": (encoder.pooling is None, model["pooling"]),

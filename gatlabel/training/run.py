@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
+from torch import nn
 
 from gatlabel.data import DataSplits
 from gatlabel.devices import choose_device
 from gatlabel.disk_faults import disk_errors
+from gatlabel.engine.checkpoints import Checkpoint, newest_checkpoint
+from gatlabel.engine.launchers import refuse_several_processes
+from gatlabel.engine.processes import Team
 from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_errors, write_json
 from gatlabel.graph import Cooccurrence
@@ -26,23 +30,22 @@ from gatlabel.nn.options import NOTHING
 from gatlabel.report import Baseline, write_report
 from gatlabel.training.building import build_graph, build_model, freeze_parts
 from gatlabel.training.changes import compare_records, machine_options, run_record
-from gatlabel.training.checkpoints import Checkpoint, newest_checkpoint
+from gatlabel.training.classical import fit_classical, is_classical
 from gatlabel.training.clock import Clock
 from gatlabel.training.comparing import baselines_of, run_completion
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.data import checked_workers, loaders, read_data
+from gatlabel.training.data import checked_workers, loaders, masked, read_data
 from gatlabel.training.deciding import decided
 from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.feature_moments import keep_moments
 from gatlabel.training.fitting import fit
-from gatlabel.training.following import follow, hand_over
+from gatlabel.training.following import FOLLOWER, follow, hand_over
+from gatlabel.training.given import Given, checked, require_masking
 from gatlabel.training.initialising import start_from
-from gatlabel.training.launchers import refuse_several_processes
 from gatlabel.training.losses import loss_for, refuse_shared_batches
 from gatlabel.training.options import Auto, seconds_of
 from gatlabel.training.planning import plan
-from gatlabel.training.processes import Team
 from gatlabel.training.rate_finding import with_found_rate
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
@@ -50,6 +53,12 @@ from gatlabel.training.run_opening import new_run, unfinished_run
 from gatlabel.training.settling import evaluate_features, settled
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
 from gatlabel.training.teacher import Teacher
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch.loggers import Logger
+
+    from gatlabel.tasks import Loss
 
 Say = Callable[[str], None]
 
@@ -75,11 +84,36 @@ class RunResult:
     seconds: float
 
 
-def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
+def train(
+    config: TrainConfig,
+    *,
+    data: Any = None,
+    labels: Sequence[str] | None = None,
+    encoder: nn.Module | None = None,
+    loss: Loss | None = None,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
+    say: Say = lambda line: None,
+) -> RunResult:
     """Trains, evaluates and reports one model, and leaves a self-contained run folder.
+
+    What is given beside the options is in no file of the run folder: it has to be given again to
+    :func:`resume`, and an encoder to ``MultiLabelClassifier.from_pretrained``.
 
     Args:
         config: All options; see :class:`~gatlabel.training.TrainConfig` and the recipes.
+        data: A map-style data set of one's own instead of ``config.data``: items begin with an
+            image (PIL, or uint8 ``(3, h, w)``) and a target ``(L,)``. It is divided into train, val
+            and test; or give data sets by these names. See
+            :class:`~gatlabel.data.torch_datasets.DatasetImages`.
+        labels: The L label names; default: the attribute ``labels`` or ``classes`` of the data.
+        encoder: A network of one's own without classifier, from normalised images ``(B, 3, H, W)``
+            to a map ``(B, D, h, w)`` or to vectors ``(B, D)``; or an
+            :class:`~gatlabel.encoders.Encoder`.
+        loss: ``loss(logits, targets)``, both ``(B, L)``, returns a scalar; an argument ``epoch`` is
+            passed the epoch. It must leave unknown targets (-1) out if there are any.
+        callbacks: Of ``lightning.pytorch``.
+        loggers: Of ``lightning.pytorch``.
         say: Called with plain sentences about what is going on.
 
     Raises:
@@ -87,22 +121,48 @@ def train(config: TrainConfig, *, say: Say = lambda line: None) -> RunResult:
             diverges or a file cannot be written: the last finished epoch stays, and so does a run
             that was to be replaced.
         Interrupted: On Ctrl-C or SIGTERM; :func:`resume` goes on from the last finished epoch.
+
+    Example:
+        >>> import torch
+        >>> from gatlabel.training import plain, train
+        >>> class Squares(torch.utils.data.Dataset):
+        ...     labels = ["bright", "large"]
+        ...     def __len__(self):
+        ...         return 40
+        ...     def __getitem__(self, i):
+        ...         image = torch.zeros(3, 16, 16, dtype=torch.uint8)
+        ...         image[:, : 4 + i % 2 * 8] = 100 + i % 4 // 2 * 100
+        ...         return image, torch.tensor([i % 4 // 2, i % 2])
+        >>> encoder = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+        >>> config = plain().with_options({"head": "linear", "images.size": 16, "run.epochs": 1,
+        ...     "run.progress": False, "run.output": "squares"})
+        >>> result = train(config, data=Squares(), encoder=encoder,
+        ...                loss=torch.nn.functional.binary_cross_entropy_with_logits)
+        >>> list(result.model.labels)
+        ['bright', 'large']
     """
+    config, given = checked(config, data, labels, encoder, loss, callbacks, loggers)
     refuse_several_processes(torchrun=True)
-    with Team() as team:
+    with Team(FOLLOWER) as team:
         if team.rank:
             _follow(team)
         refuse_without_effect(config)
         config = config.resolved()
         _enlist(team, config)  # complains before anything is read or written
         with _stoppable() as signals, new_run(config, say) as folder:
-            return _guarded(config, folder, say, signals, team, resumed=False)
+            return _guarded(config, folder, say, signals, team, given, resumed=False)
 
 
 def resume(
     folder: str | os.PathLike[str],
     options: Mapping[str, Any] | None = None,
     *,
+    data: Any = None,
+    labels: Sequence[str] | None = None,
+    encoder: nn.Module | None = None,
+    loss: Loss | None = None,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
     say: Say = lambda line: None,
 ) -> RunResult:
     """Goes on with an interrupted run after its last finished epoch, with the same options.
@@ -113,6 +173,12 @@ def resume(
         folder: The run folder.
         options: Options that belong to the machine, by dotted names (``run.workers``), where they
             are to be others than the run began with.
+        data: As :func:`train`, if the run was given it; so are those below.
+        labels: The label names.
+        encoder: The network as it was before training.
+        loss: The loss.
+        callbacks: Of ``lightning.pytorch``; those with a state go on from it.
+        loggers: Of ``lightning.pytorch``.
         say: Called with plain sentences about what is going on.
 
     Raises:
@@ -122,14 +188,15 @@ def resume(
         Interrupted: As :func:`train`.
     """
     refuse_several_processes(torchrun=True)
-    with Team() as team:
+    with Team(FOLLOWER) as team:
         if team.rank:
             _follow(team)
-        given = machine_options(options or {})
+        changes = machine_options(options or {})
         with _stoppable() as signals, unfinished_run(Path(folder), say) as run_folder:
-            config = run_folder.read_config().with_options(given).resolved()
+            config = run_folder.read_config().with_options(changes).resolved()
+            config, given = checked(config, data, labels, encoder, loss, callbacks, loggers)
             _enlist(team, config)
-            return _guarded(config, run_folder, say, signals, team, resumed=True)
+            return _guarded(config, run_folder, say, signals, team, given, resumed=True)
 
 
 def _follow(team: Team) -> NoReturn:
@@ -155,12 +222,19 @@ def _stoppable() -> Iterator[Signals]:
 
 
 def _guarded(
-    config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, team: Team, *, resumed: bool
+    config: TrainConfig,
+    folder: RunFolder,
+    say: Say,
+    signals: Signals,
+    team: Team,
+    given: Given,
+    *,
+    resumed: bool,
 ) -> RunResult:
     """Runs; a signal ends it with a line on how to go on, a full disk with one that names it."""
     try:
         with signals.first(), disk_errors(folder.path):
-            return _run(config, folder, say, signals, team, resumed=resumed)
+            return _run(config, folder, say, signals, team, given, resumed=resumed)
     except Stopped as stop:
         checkpoint = newest_checkpoint(folder.checkpoints) if folder.has_begun else None
         if checkpoint is None:
@@ -191,7 +265,14 @@ def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
 
 
 def _run(
-    config: TrainConfig, folder: RunFolder, say: Say, signals: Signals, team: Team, *, resumed: bool
+    config: TrainConfig,
+    folder: RunFolder,
+    say: Say,
+    signals: Signals,
+    team: Team,
+    given: Given,
+    *,
+    resumed: bool,
 ) -> RunResult:
     device = choose_device(config.run.device)
     limit = config.recipe.time if isinstance(config.recipe, Auto) else None
@@ -201,8 +282,10 @@ def _run(
     checkpoint = _begun_checkpoint(folder, say) if resumed else None
     random = config.encoder.starts_random
     hint = " (random; gatlabel[lite] installs ImageNet's, offline)" if random else ""
-    say(f"encoder: {config.encoder.text}, weights {config.encoder.weights or 'none'}{hint}")
-    splits = read_data(config)
+    if given.encoder is None:
+        say(f"encoder: {config.encoder.text}, weights {config.encoder.weights or 'none'}{hint}")
+    splits = read_data(config) if given.data is None else masked(given.data, config)
+    require_masking(given.loss, splits)
     for name, source in splits.items():
         say(f"{name}: {len(source)} images, {len(source.labels)} labels")
     for note in splits.notes:
@@ -215,11 +298,11 @@ def _run(
     with spoken_warnings(say):
         graph = build_graph(config, counts)
         torch.manual_seed(config.run.seed)
-        model = build_model(config, graph)
+        model = build_model(config, graph, given=given)
     if config.encoder.init is not None and checkpoint is None:
         for line in start_from(model, config.encoder.init):
             say(line)
-    say(f"graph: {graph!r}")
+    say(f"graph: {graph.describe()}")
     if graph.relation == "similarity" and ignores_similarity(config.head):
         say(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
     completion = run_completion(config, splits, graph)
@@ -232,9 +315,14 @@ def _run(
         say(line)
 
     start = None
+    classical = is_classical(config)
     shares = getattr(config.head, "similarity", None) not in (None, NOTHING)
-    if checkpoint is None or shares or config.run.keep == "proven":  # else all is in the checkpoint
-        model, config, start = plan(model, config, splits, completion, counts, clock, decide)
+    if classical:
+        model = fit_classical(model, config, splits, completion, decide)
+        config = config.with_options({"run.epochs": 0})
+    # what was decided before an interruption is in the checkpoint
+    elif checkpoint is None or shares or config.run.keep == "proven":
+        model, config, start = plan(model, config, splits, completion, counts, clock, decide, given)
     counted, graph = graph, model.graph or graph
     freeze_parts(model, config)
     learns = config.run.epochs or config.optimizer.lr == "find"
@@ -267,6 +355,8 @@ def _run(
                 completion=completion,
                 signals=signals,
                 ranks=ranks,
+                callbacks=given.callbacks,
+                loggers=given.loggers,
                 log=say,
             )
     seconds = clock.spent
@@ -274,14 +364,14 @@ def _run(
     trained = settled(model, untrained, start, config, splits, folder, signals, decide)
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
-    if start is not None and not trained:  # the features of the start are those of the model
+    if classical or (start is not None and not trained):  # the encoder has not learned
         evaluations = [evaluate_features(model, source, name, config) for name, source in judged]
     else:
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
     keep_moments(model, splits.train, folder.moments)
     model.cpu()
     evaluations = decided(config.decision, model.labels, evaluations, folder, say)
-    baselines = baselines_of(config, splits, graph, evaluations[-1].split, say)
+    baselines = baselines_of(config, splits, graph, evaluations[-1].split, say, given)
     notes = (*splits.notes, *decisions)
     content = metrics_file(config, model, evaluations, baselines, notes, seconds, trained=trained)
     write_json(folder.metrics, content)

@@ -7,10 +7,10 @@ import torch
 
 from gatlabel.baselines.shrinkage import shrink
 from gatlabel.data import DataSplits, ImageSource
+from gatlabel.engine.checkpoints import Log
 from gatlabel.interruptions import Signals
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearInit
-from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation, evaluation_of
 from gatlabel.training.evidence import Evidence, validation_evidence

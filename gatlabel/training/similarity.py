@@ -13,11 +13,12 @@ from gatlabel.baselines.similarity import (
     choose_similarity,
 )
 from gatlabel.baselines.similarity.assembly import Used, assembled
+from gatlabel.engine.checkpoints import Log
 from gatlabel.errors import MissingExtraError, unknown_choice
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.node_features import resolve
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.nn import HEADS, GraphAblatable, Head
+from gatlabel.nn import HEADS, GraphAblatable, Head, LinearHead
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.nn.options import (
@@ -27,7 +28,6 @@ from gatlabel.nn.options import (
     HeadOptions,
     SharedClassifiers,
 )
-from gatlabel.training.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.label_vectors import kept_name_vectors
 
@@ -46,7 +46,7 @@ SIMILARITY_IGNORED = (
 
 def ignores_similarity(head: HeadOptions) -> bool:
     """Whether a head has a graph, but cannot share classifiers between similar labels."""
-    kind = HEADS[head.name]
+    kind = HEADS.get(head.name, LinearHead)
     plain = getattr(head, "base", "classifiers") == "nodes"
     return issubclass(kind, GraphAblatable) and (
         plain or not issubclass(kind, SharedClassifierHead)

@@ -13,6 +13,7 @@ from torch import Tensor
 from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.data import DataSplits, ImageSource
 from gatlabel.devices import choose_device
+from gatlabel.engine.checkpoints import Log
 from gatlabel.features import extract
 from gatlabel.inference import on_device
 from gatlabel.metrics import mean_average_precision
@@ -23,7 +24,6 @@ from gatlabel.nn import Head
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.nn.modes import evaluating
-from gatlabel.training.checkpoints import Log
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
 

@@ -227,7 +227,7 @@ def test_training_steps_run(load: Load, monkeypatch: pytest.MonkeyPatch) -> None
     script.bare(2)
     for module in (
         script.Least(script.tiny(), 2),
-        script.TrainingModule(script.tiny(), script.CONFIG, 2),
+        script.module_of(script.tiny(), script.CONFIG, 2),
     ):
         before = [p.detach().clone() for p in module.model.parameters()]
         script.lightning(module, 2)

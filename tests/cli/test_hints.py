@@ -21,7 +21,7 @@ LEAVES = (
     *("graph build", "graph show", "graph compare"),
     *("benchmark graphs", "benchmark heads", "benchmark summary"),
 )
-ALWAYS = {"--help", "--debug"}
+ALWAYS = {"--help", "--debug", "--quiet", "--verbose"}
 OPTION = re.compile(r"(?<![\w(-])--[a-z][a-z.-]*[a-z]\b(?!-)")
 
 

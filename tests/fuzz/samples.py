@@ -15,10 +15,10 @@ import pytest
 from PIL import Image, features
 
 from gatlabel.deploy import export_model
+from gatlabel.engine.module import TrainingModule
 from gatlabel.errors import Interrupted
 from gatlabel.experiments.runner import run_on
 from gatlabel.training import TrainConfig, plain, train
-from gatlabel.training.module import TrainingModule
 from tests.colours import write_colours
 from tests.deploy import models
 from tests.experiments.synthetic import benchmark, config

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gatlabel.engine.callbacks import Curves
 from gatlabel.training import plain, train
-from gatlabel.training.callbacks import Curves
 
 pytestmark = [pytest.mark.soak, pytest.mark.slow]
 EPOCHS, STEPS = 20, 100

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gatlabel.cli import main
-from gatlabel.training.checkpoints import read_checkpoint
+from gatlabel.engine.checkpoints import read_checkpoint
 
 pytestmark = [pytest.mark.soak, pytest.mark.slow]
 

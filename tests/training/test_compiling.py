@@ -10,12 +10,13 @@ from torch import nn
 
 from gatlabel.data import read_csv
 from gatlabel.encoders import Encoder
+from gatlabel.engine.fitting import compiled
 from gatlabel.errors import InputError
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 from gatlabel.training import TrainConfig
 from gatlabel.training.data import loaders
-from gatlabel.training.fitting import compiled, fit
+from gatlabel.training.fitting import fit
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
 

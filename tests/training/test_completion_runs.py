@@ -194,17 +194,19 @@ def test_the_checkpoint_holds_what_the_epoch_completed(
     train(config)
     state = torch.load(tmp_path / "r" / "checkpoints" / "last.ckpt", weights_only=True)
     known = read_data(config).train.targets.to_dense()
-    assert torch.equal(state["completion"]["targets"], torch.where(known == -1, 1.0, known))
+    assert torch.equal(
+        state["objective"]["labels"]["targets"], torch.where(known == -1, 1.0, known)
+    )
 
 
 def train_part(root: Path, folder: Path, shared: dict) -> RunResult:
     """Interrupts a run of four epochs after the third, then goes on."""
-    from gatlabel.training import fitting
+    from gatlabel.engine import callbacks
 
     class StopError(Exception):
         pass
 
-    written = fitting.Curves.on_train_epoch_end
+    written = callbacks.Curves.on_train_epoch_end
 
     def interrupted(self, trainer, module) -> None:
         written(self, trainer, module)
@@ -213,7 +215,7 @@ def train_part(root: Path, folder: Path, shared: dict) -> RunResult:
 
     config = options(root, **shared, **{"run.epochs": 4, "run.output": folder})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting.Curves, "on_train_epoch_end", interrupted)
+        patch.setattr(callbacks.Curves, "on_train_epoch_end", interrupted)
         with pytest.raises(StopError):
             train(config)
     return resume(folder)

@@ -4,11 +4,11 @@ import pytest
 import yaml
 
 from gatlabel.data.options import CSV
+from gatlabel.engine.options import OptimizerOptions
 from gatlabel.errors import InputError
 from gatlabel.nn.options import GAT
 from gatlabel.training import RECIPES, TrainConfig, asl, mlgcn, plain, resolving
 from gatlabel.training.config import read_options
-from gatlabel.training.options import OptimizerOptions
 from gatlabel.training.recipes import config_from, read_config
 
 

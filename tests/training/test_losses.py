@@ -22,8 +22,8 @@ from gatlabel.losses import (
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.targets import Targets
 from gatlabel.training import TrainConfig, plain, train
+from gatlabel.training.fitting import module_of
 from gatlabel.training.losses import make_loss, refuse_shared_batches
-from gatlabel.training.module import TrainingModule
 from gatlabel.training.teacher import Teacher
 
 NAMES = ["cat", "dog", "yak"]
@@ -189,9 +189,9 @@ def test_a_run_learns_from_a_teacher(tiny_csv: Path, tmp_path: Path) -> None:
     again = MultiLabelClassifier.from_pretrained(teacher)
     for name, value in model.state_dict().items():  # it learns nothing
         torch.testing.assert_close(again.state_dict()[name], value)
-    module = TrainingModule(result.model, taught_run, 2)
+    module = module_of(result.model, taught_run, 2)
     assert not any("teacher" in name for name in module.state_dict())
-    assert isinstance(module.loss, BCELoss)
+    assert isinstance(result.model.loss, BCELoss)
 
 
 def test_a_wrong_teacher_or_file_is_found_before_anything_is_written(

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.utils.data import BatchSampler
 
 from gatlabel.data.loading import SeededSampler, SharedBatches
+from gatlabel.engine.module import TrainingModule
+from gatlabel.engine.processes import Team
+from gatlabel.engine.ranks import Ranks, SharedBatchNorm
 from gatlabel.errors import InputError
 from gatlabel.training import TrainConfig, plain, resume, train
 from gatlabel.training.data import read_data
-from gatlabel.training.module import TrainingModule
-from gatlabel.training.processes import Team
-from gatlabel.training.ranks import Ranks, SharedBatchNorm
 from gatlabel.training.run import RunResult
 
 #: 16 training images and 8 validation images; the batches of 7 and 14 are uneven over 2 and 4.
@@ -54,7 +54,9 @@ def require_same(one: RunResult, several: RunResult) -> None:
         one.evaluations[-1].report.metrics, abs=1e-6, nan_ok=True
     )
     completed = [
-        torch.load(result.folder / "checkpoints" / "last.ckpt", weights_only=True)["completion"]
+        torch.load(result.folder / "checkpoints" / "last.ckpt", weights_only=True)["objective"][
+            "labels"
+        ]
         for result in (one, several)
     ]
     for name, value in completed[0].items():
@@ -125,7 +127,7 @@ def test_exchange_within_one_process_changes_nothing(alone: Ranks) -> None:
 def test_a_number_that_does_not_fit_is_refused(
     devices: int, device: str, batch: int, message: str
 ) -> None:
-    with Team() as team, pytest.raises(InputError, match=message):
+    with Team("gatlabel.training.following") as team, pytest.raises(InputError, match=message):
         team.enlist(devices, torch.device(device), batch)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,21 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from gatlabel.baselines.ridge import ridge_start
-from gatlabel.batch import Batch
+from gatlabel.batch import IMAGE, LABELS, Batch
 from gatlabel.data import ImageDataset, loader
 from gatlabel.encoders import Preprocessing
+from gatlabel.engine.optimizers import make_optimizer
 from gatlabel.errors import InputError
 from gatlabel.experiments import make_config
 from gatlabel.graph import Cooccurrence
 from gatlabel.missing import make_completion
+from gatlabel.model import Network
 from gatlabel.nn import LinearHead
+from gatlabel.tasks import MultiLabelTask
 from gatlabel.training import TrainConfig, plain, rate_finding, resume, train
 from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.config import read_options
-from gatlabel.training.optimizers import make_optimizer
+from gatlabel.training.fitting import optimizer_of, spec_of
 from gatlabel.training.rate_finding import Ramp, find_rate, ramp
 from gatlabel.training.recipes import config_from
 from tests.data.sample_images import DrawnImages
@@ -31,15 +35,22 @@ from tests.data.sample_images import DrawnImages
 N, D, L, B = 160, 6, 4, 16
 
 
-class FeatureModel(nn.Module):
+class FeatureModel(Network):
     """A head on features that stand for images."""
+
+    has_loss = True  # binary cross-entropy
 
     def __init__(self) -> None:
         super().__init__()
         self.head = LinearHead(D, L)
+        self.labels = [f"label {i}" for i in range(L)]
 
-    def features(self, images: Tensor) -> Tensor:
-        return images
+    @property
+    def tasks(self) -> dict[str, MultiLabelTask]:
+        return {LABELS: MultiLabelTask(LABELS, [*"abcd"], self.head)}
+
+    def features(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return inputs[IMAGE]
 
 
 def drawn() -> tuple[Tensor, Tensor]:
@@ -172,7 +183,9 @@ def test_a_fitted_start_is_not_destroyed(optimizer: str) -> None:
 
     def loss_after(rate: float) -> float:
         trained = copy.deepcopy(model)
-        steps = make_optimizer(trained, config.with_options({"optimizer.lr": rate}))
+        steps = make_optimizer(
+            trained, optimizer_of(config.with_options({"optimizer.lr": rate})), spec_of(config)
+        )
         for batch in [*batches, *batches]:
             steps.zero_grad()
             logits = trained.head(batch.inputs["image"])
@@ -193,8 +206,8 @@ class ExplosiveModel(FeatureModel):
         super().__init__()
         self.growth = nn.Parameter(torch.tensor(0.01))
 
-    def features(self, images: Tensor) -> Tensor:
-        return images * torch.cosh(100 * self.growth)
+    def features(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        return inputs[IMAGE] * torch.cosh(100 * self.growth)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -284,8 +297,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list:
     found: list = []
     original = rate_finding.make_optimizer
 
-    def make(model, config):
-        optimizer = original(model, config)
+    def make(model, *arguments):
+        optimizer = original(model, *arguments)
         found.append((model, copy.deepcopy(model.state_dict()), optimizer.param_groups))
         return optimizer
 
@@ -408,5 +421,6 @@ def test_the_word_is_read_and_others_are_refused() -> None:
 def test_where_nothing_is_found_the_word_is_refused() -> None:
     with pytest.raises(InputError, match="lr=find: not for benchmarks"):
         make_config("heads", mode="end-to-end", **{"optimizer.lr": "find"})
+    found = options(**{"optimizer.lr": "find"})
     with pytest.raises(InputError, match="lr=find: only gatlabel train decides it"):
-        make_optimizer(model_at_zero(), options(**{"optimizer.lr": "find"}))
+        make_optimizer(model_at_zero(), optimizer_of(found), spec_of(found))

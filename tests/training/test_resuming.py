@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from gatlabel.engine.module import TrainingModule
 from gatlabel.errors import InputError, Interrupted
+from gatlabel.tasks import MultiLabelTask
 from gatlabel.training import TrainConfig, plain, resume, train
-from gatlabel.training.module import TrainingModule
 
 QUICK = {
     "data": "csv",
@@ -127,15 +128,8 @@ def test_a_signal_ends_with_a_line_that_says_how_to_go_on(
 def test_a_falling_validation_map_does_not_keep_the_last_epoch_from_being_saved(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gatlabel.training import module
-
     values = iter([0.9, 0.5, 0.1])
-
-    class Falling:
-        def __init__(self, value: float) -> None:
-            self.value = value
-
-    monkeypatch.setattr(module, "mean_average_precision", lambda *given: Falling(next(values)))
+    monkeypatch.setattr(MultiLabelTask, "score", lambda *given: next(values))
     train(options(tiny_csv, tmp_path / "run"))
     assert epoch_of(tmp_path / "run") == 2
     best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)

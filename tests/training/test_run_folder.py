@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from gatlabel.engine.launchers import refuse_several_processes
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.training import TrainConfig
-from gatlabel.training.launchers import refuse_several_processes
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run
 

@@ -9,18 +9,19 @@ from torch import nn
 
 from gatlabel.data import ImageSource
 from gatlabel.encoders import Encoder
+from gatlabel.engine.averaging import warmed_average
+from gatlabel.engine.optimizers import grouped_parameters, make_optimizer, make_schedule
+from gatlabel.engine.options import Step
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.labels import LabelSet
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training import TrainConfig, plain, train
-from gatlabel.training.averaging import warmed_average
 from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import aligned_targets, evaluate
-from gatlabel.training.module import make_loss
-from gatlabel.training.optimizers import grouped_parameters, make_optimizer, make_schedule
-from gatlabel.training.options import Step
+from gatlabel.training.fitting import optimizer_of, spec_of
+from gatlabel.training.losses import make_loss
 
 NAMES = ["a", "b", "c"]
 COUNTS = Cooccurrence.from_targets([[1, 1, 0], [1, 0, 1], [0, 1, 1]], NAMES)
@@ -61,7 +62,7 @@ def test_groups_hold_every_parameter_once_with_its_rate() -> None:
             "head.residual_decay": 0.7,
         }
     )
-    groups = grouped_parameters(model, config)
+    groups = grouped_parameters(model, optimizer_of(config), spec_of(config).residual_decay)
     ours = [id(p) for group in groups for p in group["params"]]
     assert sorted(ours) == sorted(id(p) for p in model.parameters())
     by_name = {group["name"]: group for group in groups}
@@ -77,7 +78,10 @@ def test_groups_hold_every_parameter_once_with_its_rate() -> None:
 
 def test_a_frozen_encoder_has_no_group() -> None:
     model, config = small_model(**{"encoder.freeze": "encoder"})
-    assert not any(g["name"].startswith("encoder") for g in grouped_parameters(model, config))
+    assert not any(
+        g["name"].startswith("encoder")
+        for g in grouped_parameters(model, optimizer_of(config), spec_of(config).residual_decay)
+    )
 
 
 def test_frozen_norms_keep_their_statistics_while_the_rest_learns() -> None:
@@ -92,7 +96,10 @@ def test_frozen_norms_keep_their_statistics_while_the_rest_learns() -> None:
         assert torch.equal(norm.running_mean, mean)
         assert norm.weight.grad is None
     assert any(p.grad is not None for p in model.encoder.parameters())
-    assert "encoder" in {g["name"] for g in grouped_parameters(model, config)}
+    assert "encoder" in {
+        g["name"]
+        for g in grouped_parameters(model, optimizer_of(config), spec_of(config).residual_decay)
+    }
 
 
 @pytest.mark.parametrize("schedule", ["onecycle", "step", "constant"])
@@ -102,8 +109,10 @@ def test_schedules_last_as_long_as_the_run(schedule: str, epochs: int) -> None:
     model, config = small_model(
         **{"optimizer.schedule": given, "run.epochs": epochs, "optimizer.lr": 1e-3}
     )
-    optimizer = make_optimizer(model, config)
-    scheduler = make_schedule(optimizer, config, steps_per_epoch=3)
+    optimizer = make_optimizer(model, optimizer_of(config), spec_of(config))
+    scheduler = make_schedule(
+        optimizer, config.optimizer.schedule, config.run.epochs, steps_per_epoch=3
+    )
     rates = []
     for _ in range(epochs):
         for _ in range(3):

@@ -1,13 +1,14 @@
 """Classical classifiers on features: fitted by scikit-learn, kept as arrays, evaluated here.
 
->>> import torch
->>> from gatlabel.baselines.classical import ClassicalClassifier
->>> generator = torch.Generator().manual_seed(0)
->>> features = torch.randn(80, 5, generator=generator)
->>> targets = (features[:, :3] > 0.3).float()
->>> targets[:20, 1] = -1  # unknown
->>> ClassicalClassifier("svm").fit(features, targets).scores(features).shape
-torch.Size([80, 3])
+Example:
+    >>> import torch
+    >>> from gatlabel.baselines.classical import ClassicalClassifier
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> features = torch.randn(80, 5, generator=generator)
+    >>> targets = (features[:, :3] > 0.3).float()
+    >>> targets[:20, 1] = -1  # unknown
+    >>> ClassicalClassifier("ridge").fit(features, targets).scores(features).shape
+    torch.Size([80, 3])
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from gatlabel.baselines.classical.options import CLASSICAL, ClassicalOptions
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import atomic_folder, read_json, write_json
-from gatlabel.model_file import MOST, USUAL_WIDTH
+from gatlabel.model.head_file import MOST, USUAL_WIDTH
 from gatlabel.nn import Head, LinearHead
 from gatlabel.nn.heads.fitted.base import FittedHead
 from gatlabel.nn.heads.table import FITTED_HEADS
@@ -129,7 +130,7 @@ class ClassicalClassifier:
     def as_head(self) -> Head:
         """Returns the head of a model: an ordinary linear one in float32 where it is linear."""
         head = self._fitted()
-        return head.float() if isinstance(head, LinearHead) else head
+        return copy.deepcopy(head).float() if isinstance(head, LinearHead) else head
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes ``classifier.json`` and ``classifier.safetensors``: arrays, no pickled object.
@@ -165,7 +166,7 @@ class ClassicalClassifier:
         try:
             method = described.get("method")
             name = method.get("name") if isinstance(method, dict) else None
-            if not isinstance(name, str) or name not in CLASSICAL:
+            if not isinstance(method, dict) or name not in CLASSICAL:
                 raise unknown_choice("classical method", str(name), CLASSICAL)
             assert isinstance(method, dict)
             found = cls(updated(CLASSICAL[name](), method, from_yaml))

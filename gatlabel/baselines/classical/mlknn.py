@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gatlabel.baselines.classical.known import KnownTargets
 from gatlabel.errors import InputError
-from gatlabel.model_file import MOST
+from gatlabel.model.head_file import MOST
 from gatlabel.nn.heads.fitted.mlknn import MLkNNHead
 
 AT_ONCE = 512  # images

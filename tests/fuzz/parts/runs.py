@@ -14,8 +14,8 @@ import yaml
 
 from gatlabel import MultiLabelClassifier
 from gatlabel.deploy import Predictor
+from gatlabel.engine.checkpoints import read_checkpoint
 from gatlabel.errors import InputError
-from gatlabel.training.checkpoints import read_checkpoint
 from tests.fuzz.archives import Member, evil_pickle, spoil_safetensors, spoil_zip
 from tests.fuzz.case import Case, WrongError
 from tests.fuzz.raw_bytes import spoil

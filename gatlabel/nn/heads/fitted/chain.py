@@ -77,5 +77,5 @@ class ChainHead(FittedHead):
                 before = torch.stack(found, -1)  # (B, C, place)
                 logit = logit + (before * self.link[:, place, :place]).sum(-1)
             found.append(logit.sigmoid())
-        place_of = self.order.argsort(dim=1).expand(len(features), -1, -1)
+        place_of = self.order.argsort(dim=1).expand(features.shape[0], -1, -1)
         return log_odds_of(torch.stack(found, -1).gather(2, place_of).mean(1))

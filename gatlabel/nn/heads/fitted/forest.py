@@ -103,7 +103,7 @@ class ForestHead(FittedHead):
         feature, threshold, left, right = (
             part.flatten() for part in (self.feature, self.threshold, self.left, self.right)
         )
-        node = torch.zeros(len(features), trees, dtype=torch.int64, device=features.device)
+        node = torch.zeros(features.shape[0], trees, dtype=torch.int64, device=features.device)
         for _ in range(self.depth):
             place = first + node
             goes_left = features.gather(1, feature[place]) <= threshold[place]

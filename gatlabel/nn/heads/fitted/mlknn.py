@@ -106,7 +106,7 @@ class MLkNNHead(FittedHead):
         Args:
             distances: ``(B, N)``; infinite where an image is no neighbour.
         """
-        count = distances.new_zeros(len(distances), self.out_features, dtype=torch.int64)
+        count = distances.new_zeros(distances.shape[0], self.out_features, dtype=torch.int64)
         most = self.evidence.shape[1] - 1
         for number, known in enumerate(self.known):
             judged = distances.masked_fill(~known, torch.inf)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,33 +11,37 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
+from gatlabel.batch import IMAGE, LABELS
 from gatlabel.encoders import Encoder, create_encoder
 from gatlabel.encoders.encoder import OWN_MODULE
 from gatlabel.encoders.sizes import MOST_PIXELS, SAFE_PIXELS
 from gatlabel.errors import InputError, MissingExtraError, first_line, unknown_choice
 from gatlabel.files import atomic_folder, write_json
 from gatlabel.labels import LabelSet
-from gatlabel.model_file import (
+from gatlabel.losses import BCELoss
+from gatlabel.model.description import (
     FILE,
     FORMAT,
     ModelDescription,
     check_companions,
-    check_sizes,
     read_model_file,
     refuse_other_labels,
 )
+from gatlabel.model.head_file import build_head, check_sizes
+from gatlabel.model.network import Inputs, Network
 from gatlabel.nn import HEADS, Foldable, GraphAblatable, Head, LinearHead
-from gatlabel.nn.identity import HasIdentity, Identity
+from gatlabel.nn.identity import Identity
 from gatlabel.nn.modes import evaluating
 from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
+from gatlabel.tasks import Loss, MultiLabelTask, Task
 from gatlabel.values import whole_number
 
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 
-class MultiLabelClassifier(HasIdentity):
+class MultiLabelClassifier(Network):
     """Encoder, pooling and head.
 
     Args:
@@ -95,6 +98,8 @@ class MultiLabelClassifier(HasIdentity):
         # EfficientNet-Lite0 and a little with ResNet-18, and what tensor cores want on a GPU.
         self.encoder = encoder.to(memory_format=torch.channels_last)
         self.head, self.graph = head, graph
+        # in a tuple: no part of the model, whose weights are saved
+        self._loss: tuple[Loss | None] = (None,)
         self.pooling_name = pooling
         self.pool: nn.Module
         if head.needs_map:
@@ -112,6 +117,31 @@ class MultiLabelClassifier(HasIdentity):
     @image_size.setter
     def image_size(self, size: int) -> None:
         self.preprocessing = replace(self.preprocessing, size=size)
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of the only task, ``labels``; binary cross-entropy where none was set."""
+        return self._loss[0] or BCELoss()
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether a loss was set."""
+        return self._loss[0] is not None
+
+    def set_loss(self, loss: Loss) -> None:
+        """Changes the loss of the only task; see :class:`~gatlabel.tasks.Task`."""
+        self._loss = (loss,)
+
+    @property
+    def encoders(self) -> Mapping[str, nn.Module]:
+        """The encoder, of the input ``image``."""
+        return {IMAGE: self.encoder}
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The only task, ``labels``."""
+        task = MultiLabelTask(LABELS, self.labels, self.head, self.loss, graph=self.graph)
+        return {LABELS: task}
 
     @property
     def resize(self) -> str:
@@ -177,7 +207,7 @@ class MultiLabelClassifier(HasIdentity):
             LabelSet(labels).require_same_names(graph.names, "the graph")
             graph = graph.reorder(labels)
             names = labels
-        built = _build_head(head, encoder.pooled_features, names, graph, head_options or {})
+        built = build_head(head, encoder.pooled_features, names, graph, head_options or {})
         return cls(
             encoder,
             built,
@@ -195,15 +225,16 @@ class MultiLabelClassifier(HasIdentity):
         stages = {} if self.encoder.stages == 1 else {"stages": self.encoder.stages}
         return {"labels": list(self.labels), "pooling": pooling, **fed, **stages}
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, inputs: Inputs) -> Tensor:
         """Returns what the head takes: pooled ``(B, D)``, or the map ``(B, D, h, w)``.
 
         Of an encoder with several stages D is the sum of their channels, the last stage first.
+
+        Args:
+            inputs: Images ``(B, 3, H, W)``, or the input ``image`` of a batch.
         """
-        if images.dtype == torch.uint8:
-            images = self.encoder.normalize(images)
-        images = images.contiguous(memory_format=torch.channels_last)
-        pooled: Tensor = self.pool(self.encoder(images))
+        images = inputs if isinstance(inputs, Tensor) else inputs[IMAGE]
+        pooled: Tensor = self.pool(self.encoder.of_images(images))
         return pooled
 
     def forward(self, images: Tensor) -> Tensor:
@@ -373,28 +404,19 @@ class MultiLabelClassifier(HasIdentity):
         encoder: Encoder | None,
     ) -> Self:
         """Makes a model of the shape that a file describes; its weights are still random."""
-        check_sizes(described, shapes)
+        check_sizes(described.head, shapes)
         if encoder is None:
             encoder = described.encoder.make()
         elif described.encoder.name == OWN_MODULE:
             described.encoder.require(encoder)
         if described.image_size < SAFE_PIXELS or encoder.name == OWN_MODULE:
             encoder.require_size(described.image_size)
-        if encoder.pooled_features != described.in_features:
+        if encoder.pooled_features != described.head.in_features:
             raise InputError(
-                f"head.in_features={described.in_features}, but the encoder has "
+                f"head.in_features={described.head.in_features}, but the encoder has "
                 f"{encoder.pooled_features}"
             )
-        options = dict(described.head_options)
-        if described.vectors is not None:
-            width, trainable = described.vectors
-            blank = torch.zeros(len(described.labels), width)
-            options["node_features"] = nn.Parameter(blank) if trainable else blank
-        elif "node_features" in inspect.signature(HEADS[described.head]).parameters:
-            options["node_features"] = None
-        head = _build_head(
-            HEADS[described.head], described.in_features, described.labels, graph, options
-        )
+        head = described.head.make(described.labels, graph)
         return cls(
             encoder,
             head,
@@ -425,7 +447,7 @@ def _mixed_row(
 
 
 def _read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:
-    if not issubclass(HEADS[described.head], GraphAblatable):
+    if not described.head.has_graph:
         return None
     from gatlabel.graph import LabelGraph
 
@@ -446,17 +468,3 @@ def _require_finished(place: Path) -> None:
             f"{place} has no model yet, its run is not finished: go on with gatlabel train "
             f"--resume {place}"
         )
-
-
-def _build_head(
-    head: type[Head],
-    width: int,
-    names: Sequence[str],
-    graph: LabelGraph | None,
-    options: Mapping[str, Any],
-) -> Head:
-    if graph is None and issubclass(head, GraphAblatable):
-        raise InputError(f"the head {head.kind!r} needs a label graph: give graph=…")
-    # to a head without edges a graph gives the names, and the vectors of labels if it has some
-    given = {"labels": names} if graph is None else {"graph": graph}
-    return head(width, **given, **options)

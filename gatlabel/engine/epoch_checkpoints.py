@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint as CheckpointCallback
 
-from gatlabel.training.checkpoints import Checkpoint, save_checkpoint
+from gatlabel.engine.checkpoints import Checkpoint, save_checkpoint
 
 
 class EpochCheckpoints(CheckpointCallback):
@@ -21,13 +21,15 @@ class EpochCheckpoints(CheckpointCallback):
     Args:
         folder: The folder of checkpoints.
         record: Primitives that describe the run; saved under ``run``.
+        monitor: Name of the figure of which the greatest makes the best epoch; none: no best.
 
     Attributes:
-        best_score: The greatest validation mAP so far; none where it was never defined.
+        best_score: The greatest such figure so far; none where it was never defined.
     """
 
-    def __init__(self, folder: Path, record: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, record: Mapping[str, Any], monitor: str | None = None) -> None:
         super().__init__()
+        self.monitor = monitor
         self.folder = folder
         self.record = record
         self.best_score: float | None = None
@@ -39,7 +41,7 @@ class EpochCheckpoints(CheckpointCallback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the state after an epoch; Lightning calls checkpoint callbacks last."""
-        score = trainer.callback_metrics.get("val_mAP")
+        score = trainer.callback_metrics.get(self.monitor or "")
         value = float("nan") if score is None else float(score)
         best = value > (float("-inf") if self.best_score is None else self.best_score)
         if best:

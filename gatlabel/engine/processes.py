@@ -24,10 +24,10 @@ from typing import Any, Self
 import torch
 from torch import distributed
 
+from gatlabel.engine.launchers import launched_by_torchrun
+from gatlabel.engine.ranks import Ranks
 from gatlabel.errors import InputError, first_line
 from gatlabel.printing import note
-from gatlabel.training.launchers import launched_by_torchrun
-from gatlabel.training.ranks import Ranks
 
 #: Seconds after which a process that has died or failed has ended the others too.
 GRACE = 30.0
@@ -39,13 +39,13 @@ ANSWER = 30
 PEER_LOST = 75
 
 _PEER = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.IGNORECASE)
-_FOLLOW = "from gatlabel.training.following import main; main()"
 
 
 class Team:
     """The processes of one run, seen from one of them; a context, at the end of which all end.
 
     Args:
+        follower: The module whose ``main`` the processes that this one starts run.
         parent: The process that has started this one, with which it ends; by default the one that
             is its parent now.
 
@@ -54,7 +54,8 @@ class Team:
         size: Number of processes; 1 until :meth:`enlist` has decided.
     """
 
-    def __init__(self, parent: int | None = None) -> None:
+    def __init__(self, follower: str, parent: int | None = None) -> None:
+        self._program = f"from {follower} import main; main()"
         self._parent = os.getppid() if parent is None else parent
         several = launched_by_torchrun() and int(os.environ["WORLD_SIZE"]) > 1
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -205,7 +206,7 @@ class Team:
         given = {name: str(value) for name, value in (numbers | sizes).items()}
         # a group of its own: Ctrl-C reaches the first process only, which ends the others
         return subprocess.Popen(
-            [sys.executable, "-c", _FOLLOW, str(os.getpid())],
+            [sys.executable, "-c", self._program, str(os.getpid())],
             env={**os.environ, **given, "MASTER_ADDR": "127.0.0.1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

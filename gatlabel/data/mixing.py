@@ -1,0 +1,215 @@
+"""Several data sets in one: images labelled for different tasks, mixed in every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from gatlabel.batch import IMAGE, Batch, stack_images
+from gatlabel.data.seeds import image_seeds, mixed
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.tasks import Task
+
+Targets = Mapping[str, Tensor]
+MixedItem = tuple[Tensor, Targets, int]
+
+
+class MixedDataset(Dataset[MixedItem]):
+    """Data sets one after another; an item has targets for the tasks of its own data set only.
+
+    Args:
+        parts: Map-style data sets of ``(image, target, …)``, such as
+            :class:`~gatlabel.data.dataset.ImageDataset`, each with the name of the task that its
+            targets are of; ``None`` where a target is a mapping by task.
+
+    Raises:
+        InputError: If there is no part, or one has no items.
+
+    Attributes:
+        sizes: Number of items of each part.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Dataset[Any], str | None]]) -> None:
+        if not parts:
+            raise InputError("there are no data sets to mix")
+        self.parts = list(parts)
+        self.sizes = [len(part) for part, _ in parts]  # type: ignore[arg-type]
+        for number, size in enumerate(self.sizes):
+            if not size:
+                raise InputError(f"data set {number} of those to mix has no items")
+        self._starts = np.concatenate([[0], np.cumsum(self.sizes)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, item: int | tuple[int, int]) -> MixedItem:
+        """Returns an image, its targets by task, and its position among all.
+
+        Args:
+            item: The position among all, or ``(position, seed)``: chance in the data set then
+                depends on that seed alone.
+        """
+        position, seed = item if isinstance(item, tuple) else (item, None)
+        number = int(np.searchsorted(self._starts, position, side="right")) - 1
+        part, task = self.parts[number]
+        own = position - int(self._starts[number])
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):
+            if seed is not None:
+                torch.default_generator.manual_seed(seed)
+            image, target = part[own][:2]
+        return image, {task: target} if task is not None else target, position
+
+
+def collate_for(tasks: Mapping[str, Task]) -> Callable[[Sequence[MixedItem]], Batch]:
+    """Returns a function from items to a batch with targets of all tasks.
+
+    Targets of a task that an item has none of are absent (:meth:`~gatlabel.tasks.Task.absent`).
+
+    Args:
+        tasks: The tasks by name.
+    """
+    absent = {name: task.absent(1)[0] for name, task in tasks.items()}
+
+    def collate(items: Sequence[MixedItem]) -> Batch:
+        images, targets, positions = zip(*items, strict=True)
+        by_task = {
+            name: torch.stack([_as(own.get(name, none), none) for own in targets])
+            for name, none in absent.items()
+        }
+        return Batch({IMAGE: stack_images(images)}, by_task, torch.tensor(positions))
+
+    return collate
+
+
+def _as(target: Any, like: Tensor) -> Tensor:
+    return torch.as_tensor(target, dtype=like.dtype).reshape(like.shape)
+
+
+class MixedSampler(Sampler[tuple[int, int]]):
+    """Yields positions of a :class:`MixedDataset` in random order, each with a seed.
+
+    The order is a function of ``(seed, epoch)``, so a resumed run sees the same batches. An epoch
+    has as many items as there are in all.
+
+    Args:
+        sizes: Number of items of each data set.
+        seed: Seed of the run.
+        mixing: ``proportional``: each item once per epoch. ``square_root``: items of a data set in
+            proportion to the root of its size. ``round_robin``: the data sets in turn. The latter
+            two go through a small data set several times in an epoch, and through a large one in
+            several epochs, always through all of it before an item comes again.
+
+    Raises:
+        InputError: If there is no such mixing.
+    """
+
+    def __init__(self, sizes: Sequence[int], seed: int, mixing: str = "proportional") -> None:
+        if mixing not in MIXINGS:
+            raise unknown_choice("mixing", mixing, MIXINGS)
+        self.sizes, self.seed, self.epoch = list(sizes), seed, 0
+        self.counts = MIXINGS[mixing](np.asarray(sizes, dtype=np.int64))
+        self.in_turn = mixing == "round_robin"
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Makes the next pass that of the given epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        rows = [self._rows(part, epoch) for part in range(len(self.sizes))]
+        if self.in_turn:
+            # the k-th item of every data set, before the next of any
+            turn = np.concatenate([np.arange(len(own)) for own in rows])
+            order = np.argsort(turn, kind="stable")
+        else:
+            generator = torch.Generator().manual_seed(mixed(self.seed, epoch))
+            order = torch.randperm(len(self), generator=generator).numpy()
+        positions = np.concatenate(rows)[order]
+        seeds = image_seeds(self.seed, epoch, sum(self.sizes))
+        # an item that comes again in an epoch has another seed
+        seen: dict[int, int] = {}
+        for position in positions.tolist():
+            times = seen[position] = seen.get(position, -1) + 1
+            own = int(seeds[position])
+            yield position, own if not times else mixed(own, times)
+
+    def _rows(self, part: int, epoch: int) -> NDArray[np.int64]:
+        """Returns the positions that an epoch has of a data set: pass after pass through it."""
+        size, count = self.sizes[part], int(self.counts[part])
+        first, last = epoch * count, (epoch + 1) * count
+        passes = [self._pass(part, k) for k in range(first // size, -(-last // size))]
+        begin = first - first // size * size
+        return self._starts[part] + np.concatenate(passes)[begin : begin + count]
+
+    def _pass(self, part: int, number: int) -> NDArray[np.int64]:
+        generator = torch.Generator().manual_seed(mixed(self.seed, part, number))
+        order: NDArray[np.int64] = torch.randperm(self.sizes[part], generator=generator).numpy()
+        return order
+
+
+def _shares(sizes: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Divides the sum of sizes in proportion to weights, at least one each (largest remainders)."""
+    exact = sizes.sum() * weights / weights.sum()
+    counts = np.maximum(np.floor(exact).astype(np.int64), 1)
+    rest = int(sizes.sum() - counts.sum())
+    for part in np.argsort(np.floor(exact) - exact, kind="stable")[: max(rest, 0)]:
+        counts[part] += 1
+    return counts
+
+
+#: From the sizes of data sets to the number of items of each in an epoch.
+MIXINGS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
+    "proportional": lambda sizes: sizes,
+    "square_root": lambda sizes: _shares(sizes, np.sqrt(sizes)),
+    "round_robin": lambda sizes: _shares(sizes, np.ones(len(sizes))),
+}
+
+
+def mixed_loader(
+    dataset: MixedDataset,
+    tasks: Mapping[str, Task],
+    batch_size: int,
+    *,
+    train: bool,
+    mixing: str = "proportional",
+    seed: int = 0,
+    workers: int = 0,
+) -> DataLoader[MixedItem]:
+    """Makes a loader of batches with targets of all tasks.
+
+    Args:
+        dataset: The data sets.
+        tasks: By name; see :func:`collate_for`.
+        batch_size: Items of a batch.
+        train: Random order, and a last batch that is not full is dropped, unless it is the only
+            one. Otherwise in order, all.
+        mixing: See :class:`MixedSampler`.
+        seed: Of the order and of the transforms' chance.
+        workers: Processes that load items.
+
+    Raises:
+        InputError: If there is no such mixing, or a number is out of range.
+    """
+    if batch_size < 1 or workers < 0:
+        raise InputError(f"batch size {batch_size} and workers {workers}: expected >= 1 and >= 0")
+    sampler = MixedSampler(dataset.sizes, seed, mixing) if train else None
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        drop_last=train and len(dataset) >= batch_size,
+        num_workers=workers,
+        collate_fn=collate_for(tasks),
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -1,0 +1,199 @@
+"""Data sets of one's own: any map-style torch data set of images and targets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gatlabel.data.source import DataSplits, ImageSource
+from gatlabel.data.splits import complete_splits
+from gatlabel.errors import InputError
+from gatlabel.labels import LabelSet
+from gatlabel.targets import Targets
+
+
+class MapStyle(Protocol):
+    """A map-style data set: items are ``(image, target)``, or with more behind these two."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+class DatasetImages(ImageSource):
+    """The images and targets of a map-style data set, such as torchvision's and one's own.
+
+    Args:
+        dataset: Its items begin with an image, and a target ``(L,)`` with 1, 0, between them, or -1
+            for unknown. An image is a PIL image, a tensor uint8 ``(3, h, w)``, or an array uint8
+            ``(h, w, 3)``; augmentation and normalisation are left to training. All targets are read
+            once; an attribute ``targets`` ``(N, L)`` saves loading the images for that.
+        labels: The L label names; default: the attribute ``labels`` or ``classes``.
+        name: What to call the data set in messages.
+
+    Raises:
+        InputError: If there is no item, labels are missing, or a target is none.
+
+    Example:
+        >>> class Noise(torch.utils.data.Dataset):
+        ...     labels = ["cat", "dog"]
+        ...     def __len__(self):
+        ...         return 3
+        ...     def __getitem__(self, index):
+        ...         return torch.zeros(3, 8, 8, dtype=torch.uint8), torch.tensor([1, index % 2])
+        >>> DatasetImages(Noise()).targets.to_dense()
+        tensor([[1., 0.],
+                [1., 1.],
+                [1., 0.]])
+    """
+
+    def __init__(
+        self, dataset: MapStyle, labels: Sequence[str] | None = None, name: str = "the data set"
+    ) -> None:
+        if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+            raise InputError(
+                f"{name} is a {type(dataset).__name__}: give a map-style data set, with len() and "
+                "items (image, target)"
+            )
+        if not len(dataset):
+            raise InputError(f"{name} has no items")
+        self.dataset, self.name = dataset, name
+        self._fingerprint = ""
+        names = labels
+        for attribute in ("labels", "classes"):
+            names = getattr(dataset, attribute, None) if names is None else names
+        if names is None:
+            raise InputError(f"{name} has no attribute labels: give labels=…, the label names")
+        own = names if isinstance(names, LabelSet) else LabelSet(names)
+        rows = self._targets(len(own))
+        super().__init__(own, [str(index) for index in range(len(dataset))], rows)
+
+    def _targets(self, labels: int) -> Targets:
+        given = getattr(self.dataset, "targets", None)
+        if given is not None and len(given) == len(self.dataset):
+            rows = given
+        else:
+            rows = [self._item(index)[1] for index in range(len(self.dataset))]
+        if not isinstance(rows, Targets):
+            rows = self._stacked(rows)
+        if rows.shape[1] != labels:
+            raise InputError(
+                f"{self.name} has {rows.shape[1]} targets per item, but {labels} labels"
+            )
+        return rows
+
+    def _stacked(self, rows: Any) -> Targets:
+        try:
+            stacked = np.stack([np.asarray(row, dtype=np.float32) for row in rows])
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.name}: targets must be numbers (L,), as many for each item"
+            ) from error
+        if stacked.ndim != 2:
+            raise InputError(
+                f"{self.name}: a target has the shape {stacked.shape[1:]}, expected (L,), a number "
+                "per label"
+            )
+        return Targets.of(stacked)
+
+    def _item(self, index: int) -> Any:
+        item = self.dataset[index]
+        if not isinstance(item, tuple | list) or len(item) < 2:
+            raise InputError(
+                f"{self.name}: item {index} is a {type(item).__name__}, expected (image, target)"
+            )
+        return item
+
+    def load(self, index: int) -> Tensor:
+        """Returns one image: uint8 ``(3, height, width)``.
+
+        Raises:
+            InputError: If it is no such image.
+        """
+        image = self._item(index)[0]
+        if isinstance(image, Image.Image):
+            image = np.array(image.convert("RGB"))
+        if isinstance(image, np.ndarray):
+            image = torch.from_numpy(np.ascontiguousarray(image))
+            image = image.permute(2, 0, 1) if image.ndim == 3 else image
+        shape = tuple(getattr(image, "shape", ()))
+        if not isinstance(image, Tensor) or image.dtype != torch.uint8 or shape[:1] != (3,):
+            kind = getattr(image, "dtype", type(image).__name__)
+            raise InputError(
+                f"{self.name}: image {index} is {kind} {shape}, expected a PIL image or uint8 "
+                "(3, h, w), RGB: leave scaling and normalisation to the model"
+            )
+        return image
+
+    def fingerprint(self) -> str:
+        """Returns a hash of all images, which are read once for it."""
+        if not self._fingerprint:
+            digest = hashlib.sha256()
+            for index in range(len(self)):
+                image = self.load(index)
+                digest.update(f"{tuple(image.shape)}".encode())
+                digest.update(image.contiguous().numpy().tobytes())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def subset(self, indices: Sequence[int]) -> ImageSource:
+        """Returns the images at the given positions, in that order."""
+        return _Part(self, indices)
+
+
+class _Part(ImageSource):
+    """Some of the images of a data set."""
+
+    def __init__(self, whole: ImageSource, indices: Sequence[int]) -> None:
+        self._whole, self._rows = whole, list(map(int, indices))
+        ids = [whole.ids[row] for row in self._rows]
+        super().__init__(whole.labels, ids, whole.targets.take(np.array(self._rows, dtype=int)))
+
+    def load(self, index: int) -> Tensor:
+        return self._whole.load(self._rows[index])
+
+    def fingerprint(self) -> str:
+        text = f"{self._whole.fingerprint()} {self._rows}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def subset(self, indices: Sequence[int]) -> ImageSource:
+        return _Part(self._whole, [self._rows[index] for index in indices])
+
+
+def splits_of(
+    data: DataSplits | MapStyle | Mapping[str, MapStyle],
+    labels: Sequence[str] | None = None,
+    seed: int = 0,
+) -> DataSplits:
+    """Makes splits of what is given from Python.
+
+    Args:
+        data: Splits; or a map-style data set, which is divided into train, val and test; or several
+            by ``train``, ``val`` and ``test``, of which val is cut from train where it is missing.
+        labels: The label names; default: those of the data sets.
+        seed: Of what is divided here.
+
+    Raises:
+        InputError: If a name is no split, there is no train, or a data set is none of images.
+    """
+    if isinstance(data, DataSplits):
+        return data
+    parts = data if isinstance(data, Mapping) else {"all": data}
+    wrong = [name for name in parts if name not in ("all", "train", "val", "test")]
+    if wrong:
+        raise InputError(f"data: {wrong[0]!r} is no split: give train, val and test")
+    sources: dict[str, ImageSource] = {}
+    for name, each in parts.items():
+        what = "data" if name == "all" else f"data[{name!r}]"
+        own = each if isinstance(each, ImageSource) else DatasetImages(each, labels, what)
+        first = next(iter(sources.values()), own)
+        if own.labels != first.labels:
+            raise InputError(f"{what} has other labels than the split before it")
+        sources[name] = own
+    return complete_splits("data from Python", sources, seed=seed)

@@ -1,0 +1,68 @@
+"""A plain training loop, for models that fit in seconds: heads on features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from gatlabel.batch import Batch
+from gatlabel.engine.averaging import warmed_average
+from gatlabel.engine.objectives import Objective
+from gatlabel.model import Network
+
+
+def train(
+    model: Network,
+    objective: Objective,
+    batches: Callable[[int], Iterable[Batch]],
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    epochs: int,
+    *,
+    ema: float = 0.0,
+    after_step: Callable[[], None] = lambda: None,
+    after_epoch: Callable[[int], None] = lambda epoch: None,
+) -> None:
+    """Trains a model in place; afterwards it holds the averaged weights, in evaluation mode.
+
+    Without validation, checkpoints, clipping and mixed precision; for these there is
+    :func:`gatlabel.engine.fitting.fit`, which costs some milliseconds per step.
+
+    Args:
+        model: The model.
+        objective: Gives the losses.
+        batches: Returns the batches of an epoch, which are counted from 0.
+        optimizer: Of the model's parameters.
+        schedule: Steps after every step of the optimiser.
+        epochs: Passes over the batches.
+        ema: Final decay of the moving average of the weights; 0 for none.
+        after_step: Called after each step of the optimiser, before that of the schedule.
+        after_epoch: Called with the finished epoch; the model is in training mode afterwards.
+    """
+    current = [p.detach() for p in model.parameters()]
+    average = [p.clone() for p in current]
+    update = warmed_average(ema)
+    model.train()
+    steps = 0
+    for epoch in range(epochs):
+        objective.begin_epoch(model, epoch, epochs)
+        for batch in batches(epoch):
+            loss = objective.total(objective.step(model, batch, epoch))
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            after_step()
+            schedule.step()
+            if ema and average:
+                update(average, current, steps)
+            steps += 1
+        after_epoch(epoch)
+        model.train()
+    if ema:
+        with torch.no_grad():
+            for parameter, value in zip(model.parameters(), average, strict=True):
+                parameter.copy_(value)
+    model.eval()

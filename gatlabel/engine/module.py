@@ -1,0 +1,187 @@
+"""The Lightning module: steps, clipping and validation of one model under an objective."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gatlabel.batch import Batch
+from gatlabel.data.seeds import mixed
+from gatlabel.engine.nonfinite import NonFiniteGuard
+from gatlabel.engine.objectives import Objective
+from gatlabel.engine.optimizers import make_optimizer, make_schedule
+from gatlabel.engine.options import OptimizerOptions
+from gatlabel.engine.ranks import Ranks, SharedBatchNorm
+from gatlabel.engine.specs import FitSpec
+from gatlabel.model import Network
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains a model under an objective.
+
+    Logs ``train_loss`` and the figures of the objective, each once an epoch.
+
+    Args:
+        model: The model.
+        objective: Gives the losses.
+        optimizer: The optimiser and its schedule.
+        spec: How the model is fitted.
+        steps_per_epoch: Number of optimiser steps in an epoch.
+        guard: Judges losses and gradients; by default a value that is not finite stops training.
+        ranks: The processes that share each batch; none where there is only this one.
+    """
+
+    def __init__(
+        self,
+        model: Network,
+        objective: Objective,
+        optimizer: OptimizerOptions,
+        spec: FitSpec,
+        steps_per_epoch: int,
+        guard: NonFiniteGuard | None = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+        # so that they come to the device with the model; those with parameters learn
+        own = [task.loss for task in model.tasks.values()]
+        self.task_losses = nn.ModuleList(loss for loss in own if isinstance(loss, nn.Module))
+        self.optimization, self.spec, self.steps_per_epoch = optimizer, spec, steps_per_epoch
+        self.ranks = objective.ranks = ranks
+        self._losses: list[Tensor] = []  # of the epoch's training batches, and their images
+        self._sizes: list[int] = []
+        self.guard = NonFiniteGuard() if guard is None else guard
+        self._batch: Batch | None = None  # the one of this step, its loss and its random seed
+        self._loss = torch.zeros(())
+        self._seed = 0
+        self._norms: AbstractContextManager[object] = nullcontext()
+        if ranks is not None and any(isinstance(m, _BatchNorm) for m in model.modules()):
+            self._norms = SharedBatchNorm()
+
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        """Makes dropout and stochastic depth a function of seed and step."""
+        rank = () if self.ranks is None or not self.ranks.rank else (self.ranks.rank,)
+        self._seed = mixed(self.spec.seed, self.global_step, *rank)
+        torch.manual_seed(self._seed)
+        self.guard.begin_step(self.model)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Returns the loss of one batch."""
+        with self._norms:
+            losses = self.objective.step(self.model, batch, self.current_epoch)
+            loss = self.objective.total(losses)
+        self._losses.append(self.objective.reported(losses))
+        self._sizes.append(len(batch))
+        self._batch, self._loss = batch, loss.detach()
+        return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the norm of what learns from further losses apart from the rest.
+
+        Takes no step where the loss or a norm is not finite, if the run skips such batches.
+        """
+        norms = clip_gradients(self.model, optimizer, gradient_clip_val)
+        if self.ranks is not None:
+            both = self.ranks.mean(torch.stack([self._loss, self._losses[-1]]))
+            self._loss, self._losses[-1] = both[0], both[1]
+        values = {"loss": self._loss}
+        # a scaler of gradients skips infinite ones by itself, and then lowers its scale
+        if getattr(self.trainer.precision_plugin, "scaler", None) is None:
+            values["gradient norm"] = torch.stack(norms).sum()
+        assert self._batch is not None
+        if not self.guard.passes(
+            values,
+            self.model,
+            self._batch,
+            epoch=self.current_epoch,
+            step=self.global_step,
+            rate=max(group["lr"] for group in optimizer.param_groups),
+        ):
+            optimizer.zero_grad()  # the optimiser leaves parameters without gradient alone
+            self._losses.pop()
+            self._sizes.pop()
+
+    def on_train_epoch_start(self) -> None:
+        """Forgets the losses of the last epoch, and begins one of the objective."""
+        self._losses, self._sizes = [], []
+        self.objective.begin_epoch(self.model, self.current_epoch, self.trainer.max_epochs or 1)
+        self.guard.begin_epoch()
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
+        """Ends the step, and the epoch after the last batch, before the checkpoint."""
+        if self.objective.needs_end_step:
+            torch.manual_seed(self._seed)
+            with self._norms:
+                self.objective.end_step(self.model, batch, self.current_epoch)
+        if not self.trainer.is_last_batch:
+            return
+        self.guard.end_epoch(self.current_epoch, batch_index + 1)
+        # logged once: at every step it costs as much as the loop
+        losses = torch.stack(self._losses)
+        weights = torch.tensor(self._sizes, dtype=losses.dtype, device=losses.device)
+        mean = (losses * weights).sum() / weights.sum()
+        self.log("train_loss", mean, on_step=False, on_epoch=True, batch_size=1)
+        self.objective.end_epoch(self.current_epoch, self.trainer.max_epochs or 1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what the objective has beside parameters and buffers."""
+        checkpoint["objective"] = self.objective.memory()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up what the objective had."""
+        self.objective.recall(checkpoint.get("objective", {}))
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Gives the batch to the objective."""
+        self.objective.validation_step(self.model, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the figures of the objective."""
+        for name, value in self.objective.validation_figures(self.current_epoch).items():
+            self.log(name, value, prog_bar=name == self.objective.monitor)
+
+    def configure_optimizers(self) -> Any:
+        """Returns the optimiser and its schedule."""
+        further = [*self.objective.parameters(), *self.task_losses.parameters()]
+        optimizer = make_optimizer(self.model, self.optimization, self.spec, further)
+        schedule = self.optimization.schedule
+        scheduler = make_schedule(optimizer, schedule, self.spec.epochs, self.steps_per_epoch)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+
+def clip_gradients(model: Network, optimizer: Any, limit: float | None) -> list[Tensor]:
+    """Clips the norm of what learns from further losses apart from the rest.
+
+    Args:
+        model: The model that the optimiser trains.
+        optimizer: Its groups hold the parameters.
+        limit: The largest norm; 0 or ``None`` clips nothing.
+
+    Returns:
+        The norms before clipping: of the rest, and of the parts that learn apart if there are any.
+    """
+    apart = {id(p) for p in model.parameters_with_role("auxiliary")}
+    # in the optimiser's order: sums in another order round otherwise
+    every = [p for group in optimizer.param_groups for p in group["params"]]
+    norms = []
+    for further in (False, True) if apart else (False,):
+        mine = [p for p in every if (id(p) in apart) == further]
+        # an infinite limit clips nothing
+        if limit:
+            norms.append(nn.utils.clip_grad_norm_(mine, float(limit)))
+        else:
+            norms.append(nn.utils.get_total_norm([p.grad for p in mine if p.grad is not None]))
+    return norms

@@ -1,0 +1,16 @@
+"""Models: encoders of inputs, features that tasks share, and a head for each task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatlabel.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gatlabel.model.classifier import MultiLabelClassifier
+    from gatlabel.model.multi_task import Model
+    from gatlabel.model.network import Network
+else:
+    __getattr__, __dir__ = lazy_names(__name__)
+
+__all__ = ["Model", "MultiLabelClassifier", "Network"]

@@ -1,0 +1,119 @@
+"""``model.json``: what a saved model is, read as data that nobody has to trust.
+
+A folder of weights is made by anyone. Nothing in it may name another file, start a download or make
+an object of a size that its weights do not have; so every value is checked for type and range here,
+and none reaches a function that reads names of files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatlabel.encoders.description import EncoderDescription
+from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
+from gatlabel.errors import InputError
+from gatlabel.files import read_json
+from gatlabel.labels import LabelSet, first_difference, labels_of
+from gatlabel.model.head_file import HeadDescription, choice, table
+from gatlabel.nn.pooling import POOLINGS
+from gatlabel.saving import require_file
+from gatlabel.values import whole_number
+
+FORMAT = "gatlabel-model-1"
+FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What ``model.json`` says.
+
+    Attributes:
+        labels: The L label names, in the order of the logits.
+        encoder: What makes the encoder again, without weights.
+        head: What makes the head again, without weights.
+        pooling: Name of the pooling.
+        resize: How whole images are brought to size.
+        image_size: Side of the images in pixels.
+    """
+
+    labels: LabelSet
+    encoder: EncoderDescription
+    head: HeadDescription
+    pooling: str
+    resize: str
+    image_size: int
+
+
+def read_model_file(folder: Path) -> ModelDescription:
+    """Reads ``model.json`` of a folder.
+
+    Raises:
+        InputError: If it is missing, of another format, or a value is not what it should be; the
+            message names file and value.
+    """
+    path = folder / FILE
+    require_file(path, "model description")
+    config = read_json(path, "model description")
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise InputError(
+            f"{path} is not of the format {FORMAT!r}: it was written by another program or by a "
+            "newer gatlabel"
+        )
+    try:
+        return _description(config)
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+
+
+def _description(config: Mapping[str, Any]) -> ModelDescription:
+    return ModelDescription(
+        labels_of(config.get("labels")),
+        EncoderDescription.from_dict(table(config, "encoder")),
+        HeadDescription.read(config),
+        choice(config.get("pooling"), "pooling", POOLINGS),
+        choice(config.get("resize"), "resize", RESIZES),
+        whole_number(config.get("image_size"), "image_size", 1, MOST_PIXELS),
+    )
+
+
+def check_companions(folder: Path, labels: LabelSet) -> None:
+    """Checks that the other files of a run folder are of the model's labels, in its order.
+
+    Raises:
+        InputError: If ``labels.json`` or ``counts.json`` is there and is of others: files of two
+            runs. The message names both files.
+    """
+    for file, what in (("labels.json", "label file"), ("counts.json", "co-occurrence file")):
+        path = folder / file
+        if not os.path.lexists(path):
+            continue
+        require_file(path, what)
+        content = read_json(path, what)
+        names = content.get("names") if isinstance(content, dict) else content
+        try:
+            others = labels_of(names)
+        except InputError as error:
+            raise InputError(f"{path} is damaged: {error}") from error
+        if others != labels:
+            refuse_other_labels(others, labels, str(path), str(folder / FILE))
+
+
+def refuse_other_labels(theirs: LabelSet, ours: LabelSet, other: str, own: str) -> None:
+    """Refuses labels of one file or part that are not those of another, in its order.
+
+    Args:
+        theirs: The labels of ``other``.
+        ours: Those that are wanted.
+        other: Whose labels they are, for the message.
+        own: Whose labels are wanted, for the message.
+
+    Raises:
+        InputError: Always; the message names the first difference.
+    """
+    raise InputError(
+        f"{other} has other labels than {own}: {first_difference(theirs.names, ours.names)}"
+    )

@@ -1,0 +1,50 @@
+"""What every model is to the engine: shared features of inputs, and the outputs of each task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from gatlabel.nn import Head
+from gatlabel.nn.identity import HasIdentity, Identity
+from gatlabel.tasks import Task
+
+#: Inputs by name; a tensor alone is the only one.
+Inputs = Tensor | Mapping[str, Tensor]
+
+
+class Network(HasIdentity):
+    """Encoders of inputs, and a head for each task on the features that they share."""
+
+    def identity(self) -> Identity:
+        """The names of tasks and outputs: a state of others is refused."""
+        return {"tasks": {name: list(task.outputs) for name, task in self.tasks.items()}}
+
+    @property
+    def encoders(self) -> Mapping[str, nn.Module]:
+        """The encoders by the names of their inputs."""
+        raise NotImplementedError
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The tasks by name, each with its head and its loss."""
+        raise NotImplementedError
+
+    def features(self, inputs: Inputs) -> Tensor:
+        """Returns the features ``(B, D)`` or ``(B, D, h, w)`` that all tasks share."""
+        raise NotImplementedError
+
+    def task_features(self, features: Tensor) -> dict[str, Tensor]:
+        """Returns what the head of each task takes, from the shared features."""
+        return dict.fromkeys(self.tasks, features)
+
+    def outputs(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Returns the outputs of each task, of B rows each."""
+        own = self.task_features(self.features(inputs))
+        return {name: task.head(own[name]) for name, task in self.tasks.items()}
+
+    def parameters_with_role(self, role: str) -> list[nn.Parameter]:
+        """Returns the parameters of all heads that have a role, as ``Head.param_groups`` says."""
+        heads = (task.head for task in self.tasks.values())
+        return [p for head in heads if isinstance(head, Head) for p in head.param_groups()[role]]

@@ -1,0 +1,139 @@
+"""``model.json`` of a model with tasks, read as data that nobody has to trust."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from gatlabel.encoders.description import EncoderDescription
+from gatlabel.encoders.encoder import OWN_MODULE, Encoder
+from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
+from gatlabel.errors import InputError, MissingExtraError, first_line
+from gatlabel.files import read_json
+from gatlabel.graph import LabelGraph
+from gatlabel.labels import LabelSet, labels_of
+from gatlabel.model.fusion import FUSIONS
+from gatlabel.model.head_file import HeadDescription, check_sizes, choice, table
+from gatlabel.model.sharing import ADAPTERS
+from gatlabel.nn import HEADS
+from gatlabel.nn.heads.positions import PositionHead
+from gatlabel.nn.pooling import POOLINGS
+from gatlabel.saving import Shapes, require_file
+from gatlabel.tasks import TASKS, Task
+from gatlabel.values import finite_number, line_of_text, shown, whole_number
+
+FORMAT = "gatlabel-tasks-1"
+FILE, WEIGHTS = "model.json", "model.safetensors"
+MOST_TASKS = 1000
+#: The heads that tasks of each kind may have.
+_HEADS = dict.fromkeys(TASKS, HEADS) | {"sequence": {"positions": PositionHead}}
+Made = tuple[dict[str, nn.Module], list[Task], dict[str, Any]]
+
+
+def graph_file(task: str) -> str:
+    """Returns the name of the file of a task's label graph."""
+    return f"graph-{task}.json"
+
+
+def read_tasks_file(folder: Path, shapes: Shapes, encoders: Mapping[str, nn.Module]) -> Made:
+    """Reads ``model.json`` and the label graphs of a folder.
+
+    Args:
+        folder: The folder.
+        shapes: The shapes of the saved tensors by name.
+        encoders: By the names of inputs: encoders that are modules of one's own.
+
+    Returns:
+        Encoders by input and tasks, with random weights, and the other arguments of the model.
+
+    Raises:
+        InputError: If a file is missing, of another format, or a value is not what it should be;
+            the message names file and value.
+    """
+    path = folder / FILE
+    require_file(path, "model description")
+    config = read_json(path, "model description")
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise InputError(
+            f"{path} is not of the format {FORMAT!r}: a model with one head is loaded by "
+            "MultiLabelClassifier.from_pretrained"
+        )
+    try:
+        return _made(config, folder, shapes, encoders)
+    except MissingExtraError:
+        raise
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:  # of a network that is made with options it does not take
+        raise InputError(f"{path} is damaged: {first_line(error)}") from error
+
+
+def _made(
+    config: Mapping[str, Any], folder: Path, shapes: Shapes, encoders: Mapping[str, nn.Module]
+) -> Made:
+    inputs, tasks = (_list(config, name) for name in ("inputs", "tasks"))
+    size = config.get("image_size")
+    options = {
+        "fusion": choice(config.get("fusion"), "fusion", FUSIONS),
+        "adapter": choice(config.get("adapter"), "adapter", ADAPTERS),
+        "pooling": choice(config.get("pooling"), "pooling", POOLINGS),
+        "resize": choice(config.get("resize"), "resize", RESIZES),
+        "image_size": size if size is None else whole_number(size, "image_size", 1, MOST_PIXELS),
+    }
+    made = {}
+    for each in inputs:
+        name = line_of_text(each.get("name"), "inputs.name")
+        made[name] = _encoder(name, each, encoders)
+    return made, [_task(each, folder, shapes) for each in tasks], options
+
+
+def _encoder(name: str, config: Mapping[str, Any], own: Mapping[str, nn.Module]) -> nn.Module:
+    described = None
+    if config.get("encoder") is not None:
+        described = EncoderDescription.from_dict(table(config, "encoder"))
+    if described is not None and described.name != OWN_MODULE:
+        return described.make()
+    if name not in own:
+        raise InputError(
+            f"the encoder of the input {name!r} is a module of one's own: give it as "
+            f"encoders={{{name!r}: …}}"
+        )
+    given = own[name]
+    if described is not None and isinstance(given, Encoder):
+        described.require(given)
+    return given
+
+
+def _task(config: Mapping[str, Any], folder: Path, shapes: Shapes) -> Task:
+    kind = choice(config.get("kind"), "kind", TASKS)
+    name = line_of_text(config.get("name"), "tasks.name")
+    names = labels_of(config.get("outputs"))
+    described = HeadDescription.read(config, _HEADS[kind])
+    check_sizes(described, shapes)
+    graph = _graph(folder / graph_file(name), names) if described.has_graph else None
+    options: dict[str, Any] = {} if graph is None or kind != "multilabel" else {"graph": graph}
+    for option in ("offset", "scale") if kind == "regression" else ():
+        values = config.get(option)
+        if not isinstance(values, list):
+            raise InputError(f"{option}={shown(values)}: give a list of numbers")
+        options[option] = [finite_number(value, option) for value in values]
+    return TASKS[kind](name, names, described.make(names, graph), **options)
+
+
+def _graph(path: Path, names: LabelSet) -> LabelGraph:
+    require_file(path, "label graph")
+    graph = LabelGraph.load(path)
+    names.require_same_names(graph.names, str(path))
+    return graph.reorder(names)
+
+
+def _list(config: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    value = config.get(name)
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise InputError(f"{name}={shown(value)}: give a list of tables")
+    if len(value) > MOST_TASKS:
+        raise InputError(f"{name}: {len(value)} are more than {MOST_TASKS}")
+    return value

@@ -1,0 +1,118 @@
+"""A classical method on the features of a frozen encoder, as the head of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from gatlabel.baselines.classical import CLASSICAL, ClassicalClassifier, ClassicalOptions
+from gatlabel.baselines.classical.mlknn import refuse_many
+from gatlabel.data import DataSplits
+from gatlabel.engine.checkpoints import Log
+from gatlabel.errors import InputError, require_extra
+from gatlabel.metrics import mean_average_precision
+from gatlabel.missing import Completion
+from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn import HEADS
+from gatlabel.options import find, flat
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.starting import features
+
+#: Treatments of unknown labels that leave targets present or absent.
+HARD = ("ignore", "negative")
+#: Options of a run that need epochs.
+_OF_EPOCHS = ("run.patience", "run.keep", "run.folds", "run.tensorboard", "run.devices")
+#: Options that :func:`require_fittable` checks.
+_CHECKED = ("encoder.freeze", "run.epochs")
+#: Methods that scikit-learn fits.
+_FROM_SKLEARN = ("svm", "logistic", "forest", "chain")
+
+
+def is_classical(config: TrainConfig) -> bool:
+    """Whether the head of a run is a classical method."""
+    return isinstance(config.head, ClassicalOptions)
+
+
+def without_effect(config: TrainConfig) -> Iterator[tuple[str, str]]:
+    """Yields the options that a classical method does not follow, and why."""
+    only = f"not for head={config.head.name}, which is fitted once; only for {', '.join(HEADS)}"
+    for name in flat(config):
+        group = find(config, name.partition(".")[0])
+        trains = group.metadata.get("training") or find(config, name).metadata.get("training")
+        if name in _OF_EPOCHS or (trains and name not in _CHECKED):
+            yield name, only
+
+
+def require_fittable(config: TrainConfig) -> None:
+    """Refuses what cannot be fitted, before data are read.
+
+    Raises:
+        InputError: If the encoder learns, or unknown labels become soft targets.
+        MissingExtraError: If scikit-learn is needed and not installed.
+    """
+    name = config.head.name
+    if config.encoder.freeze != "encoder":
+        raise InputError(f"head={name}: only with encoder.freeze=encoder (--freeze encoder)")
+    if config.run.epochs not in (None, 0):
+        raise InputError(f"run.epochs={config.run.epochs}: not for head={name}, fitted once")
+    if config.missing.unknown not in HARD:
+        raise InputError(
+            f"missing.unknown={config.missing.unknown}: not for head={name}, only for "
+            f"{', '.join(HARD)}"
+        )
+    if name in _FROM_SKLEARN:
+        require_extra("sklearn", "classical")
+
+
+def fit_classical(
+    model: MultiLabelClassifier,
+    config: TrainConfig,
+    splits: DataSplits,
+    completion: Completion | None,
+    log: Log,
+) -> MultiLabelClassifier:
+    """Fits a classical method on the features of the training images.
+
+    Args:
+        model: Encoder and pooling; its head is not used.
+        config: The options of the run.
+        splits: The data.
+        completion: Gives the targets of unknown labels; none leaves them out.
+        log: Called with what was found.
+
+    Returns:
+        A model with the same encoder. A linear method becomes an ordinary linear head.
+
+    Raises:
+        InputError: If a saved model could not hold it; nothing is fitted then.
+    """
+    assert isinstance(config.head, ClassicalOptions)
+    if config.head.name == "mlknn":
+        refuse_many(len(splits.train))
+    found = features(model, splits.train, config)
+    targets = splits.train.targets.to_dense() if completion is None else completion.targets
+    began = time.perf_counter()
+    classifier = ClassicalClassifier(config.head, config.run.seed).fit(found, targets)
+    seconds = time.perf_counter() - began
+    head = classifier.as_head()
+    head.labels = model.labels
+    fitted = MultiLabelClassifier(
+        model.encoder,
+        head,
+        model.labels,
+        pooling=model.pooling_name,
+        resize=model.resize,
+        image_size=model.image_size,
+    )
+    fitted.pool = model.pool
+    logits = classifier.scores(features(model, splits.val, config))
+    figure = float(mean_average_precision(logits, splits.val.targets.to_dense()).value)
+    log(f"{config.head.name} on frozen features: val mAP {figure:.4f}, fitted in {seconds:.1f} s")
+    return fitted.eval()
+
+
+def description_of(options: Any) -> str:
+    """Returns a fitted method in a sentence of the protocol."""
+    lines = (CLASSICAL[options.name].__doc__ or "").splitlines()
+    return f"fitted on frozen features: {lines[0].rstrip('.')}"

@@ -1,0 +1,254 @@
+"""Supervised learning of several tasks: gradients against a union by hand, balancing, resuming."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from gatlabel.batch import Batch
+from gatlabel.encoders import Encoder
+from gatlabel.engine.balancing import BALANCERS, create_balancer
+from gatlabel.engine.checkpoints import read_checkpoint
+from gatlabel.engine.fitting import fit
+from gatlabel.engine.loop import train
+from gatlabel.engine.options import OptimizerOptions
+from gatlabel.engine.specs import FitSpec
+from gatlabel.engine.supervised import Supervised
+from gatlabel.errors import InputError
+from gatlabel.model import Model
+from gatlabel.nn import LinearHead
+from gatlabel.tasks import MultiLabelTask, RegressionTask
+
+D, N = 8, 24
+NAMES = ("voc", "coco", "count")
+
+
+class Tiny(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, D, 3, stride=4)
+        self.norm = nn.BatchNorm2d(D)
+        self.drop = nn.Dropout(0.2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.drop(self.norm(self.conv(images)).tanh())
+
+
+def make_model() -> Model:
+    torch.manual_seed(0)
+    tasks = [
+        MultiLabelTask("voc", [*"ab"], LinearHead(D, [*"ab"])),
+        MultiLabelTask("coco", [*"xyz"], LinearHead(D, [*"xyz"])),
+        RegressionTask("count", ["n"], LinearHead(D, ["n"]), offset=[2], scale=[1.5]),
+    ]
+    return Model({"image": Encoder.from_module(Tiny(), image_size=12)}, tasks)
+
+
+class Images(Dataset[tuple[Tensor, dict[str, Tensor], int]]):
+    """Images of which a third is labelled for each task, and each first for two."""
+
+    def __init__(self, model: Model) -> None:
+        generator = torch.Generator().manual_seed(1)
+        self.images = torch.randint(256, (N, 3, 12, 12), generator=generator, dtype=torch.uint8)
+        self.targets = {
+            "voc": torch.randint(2, (N, 2), generator=generator).float(),
+            "coco": torch.randint(2, (N, 3), generator=generator).float(),
+            "count": torch.rand(N, 1, generator=generator) * 5,
+        }
+        absent = {name: task.absent(N) for name, task in model.tasks.items()}
+        for number, name in enumerate(NAMES):
+            rows = torch.arange(N)
+            off = (rows % 3 != number) & (rows % 9 != (number + 1) % 3)
+            self.targets[name][off] = absent[name][off]
+
+    def __len__(self) -> int:
+        return N
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor], int]:
+        return self.images[index], {n: t[index] for n, t in self.targets.items()}, index
+
+
+def collate(items: list) -> Batch:
+    images, targets, index = zip(*items, strict=True)
+    by_task = {name: torch.stack([each[name] for each in targets]) for name in NAMES}
+    return Batch({"image": torch.stack(images)}, by_task, torch.tensor(index))
+
+
+def loader(model: Model, size: int = 8) -> DataLoader:
+    return DataLoader(Images(model), batch_size=size, collate_fn=collate)
+
+
+def by_hand(model: Model, batch: Batch) -> Tensor:
+    """The losses of the union, on the labelled rows only."""
+    features = model.features(batch.inputs)
+    total = torch.zeros(())
+    for name, task in model.tasks.items():
+        targets = batch.targets[name]
+        rows = (~targets.isnan() if name == "count" else targets >= 0).any(1)
+        if not rows.any():
+            continue
+        outputs = features[rows] @ task.head.linear.weight.T + task.head.linear.bias
+        if name == "count":
+            total = total + F.mse_loss(outputs, (targets[rows] - 2) / 1.5)
+        else:
+            total = total + F.binary_cross_entropy_with_logits(outputs, targets[rows])
+    return total
+
+
+def gradients(model: Model) -> dict[str, Tensor]:
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_gradients_are_those_of_the_union_by_hand() -> None:
+    model, other = make_model(), make_model()
+    batch = next(iter(loader(model, N)))
+    objective = Supervised()
+    torch.manual_seed(5)
+    losses = objective.step(model, batch, 0)
+    assert list(losses) == list(NAMES)
+    objective.total(losses).backward()
+    torch.manual_seed(5)
+    by_hand(other, batch).backward()
+    expected = gradients(other)
+    assert gradients(model).keys() == expected.keys()
+    for name, value in gradients(model).items():
+        torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("balancer", [None, *sorted(BALANCERS)])
+def test_a_task_without_targets_in_the_batch_gets_gradients_of_exactly_0(
+    balancer: str | None,
+) -> None:
+    model = make_model()
+    batch = next(iter(loader(model, N)))
+    batch.targets["coco"] = model.tasks["coco"].absent(N)
+    objective = Supervised(balancer=None if balancer is None else create_balancer(balancer, NAMES))
+    losses = objective.step(model, batch, 0)
+    assert losses["coco"].item() == 0
+    objective.total(losses).backward()
+    for parameter in model.tasks["coco"].head.parameters():
+        assert parameter.grad is not None
+        assert not parameter.grad.any()
+    assert all(value.isfinite().all() for value in gradients(model).values())
+    assert model.encoders["image"].trunk.conv.weight.grad.abs().sum() > 0
+
+
+def test_weights_multiply_losses() -> None:
+    model, other = make_model(), make_model()
+    batch = next(iter(loader(model, N)))
+    for one, objective in (
+        (model, Supervised(weights={"voc": 2.0, "count": 0.0})),
+        (other, Supervised(balancer=create_balancer("fixed", NAMES, fixed={"voc": 2, "count": 0}))),
+    ):
+        torch.manual_seed(5)
+        objective.total(objective.step(one, batch, 0)).backward()
+    for name, value in gradients(other).items():
+        torch.testing.assert_close(gradients(model)[name], value, msg=name)
+
+
+OPTIMIZER = OptimizerOptions(lr=0.01, encoder_lr=1.0, ema=0.9)
+
+
+def fitted(folder: Path | None, name: str | None, *, resume: int | None = None) -> tuple:
+    model = make_model()
+    balancer = None if name is None else create_balancer(name, NAMES)
+    objective = Supervised(balancer=balancer)
+    checkpoint = None
+    if folder is not None:
+        folder.mkdir(exist_ok=True)
+    if resume is not None and folder is not None:
+        checkpoint = read_checkpoint(folder / "last.ckpt")
+        assert checkpoint.epoch == resume
+    batches = loader(model), loader(model)
+    spec = FitSpec(epochs=3, device="cpu")
+    rows = fit(model, batches, objective, OPTIMIZER, spec, checkpoints=folder, resume=checkpoint)
+    return model, objective, rows
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", ["uncertainty", "dwa", "famo", "gradnorm", "upgrad"])
+def test_an_interrupted_run_goes_on_bit_for_bit(
+    tmp_path: Path, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gatlabel.engine.epoch_checkpoints import EpochCheckpoints
+
+    whole, objective, rows = fitted(None, name)
+    saved = EpochCheckpoints.on_train_epoch_end
+
+    def interrupted(self: EpochCheckpoints, trainer: object, module: object) -> None:
+        saved(self, trainer, module)
+        if trainer.current_epoch == 1:
+            raise StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochCheckpoints, "on_train_epoch_end", interrupted)
+        with pytest.raises(StopError):
+            fitted(tmp_path, name)
+    resumed, again, curves = fitted(tmp_path, name, resume=1)
+    assert curves == rows
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]), key
+    for key, value in objective.state_dict().items():
+        # averaged like the model: NaN until it was known
+        torch.testing.assert_close(
+            value, again.state_dict()[key], rtol=0, atol=0, equal_nan=True, msg=key
+        )
+
+
+def test_the_figures_of_several_tasks() -> None:
+    model, objective, rows = fitted(None, None)
+    assert objective.monitor == "val_score"
+    names = {"val_loss", "val_voc_mAP", "val_coco_mAP", "val_count_R2", "val_score"}
+    assert set(rows[-1]) == {"epoch", "train_loss", "lr", *names}
+    data = Images(model)
+    outputs = model({"image": data.images})
+    scores = {
+        name: task.score(outputs[name], data.targets[name]) for name, task in model.tasks.items()
+    }
+    assert rows[-1]["val_count_R2"] == pytest.approx(scores["count"], abs=1e-5)
+    assert rows[-1]["val_score"] == pytest.approx(sum(scores.values()) / 3, abs=1e-5)
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+
+
+def test_the_parameters_of_a_balancer_learn_without_decay() -> None:
+    _, objective, _ = fitted(None, "uncertainty")
+    assert objective.balancer.log_variance.abs().min() > 0
+
+
+def test_the_plain_loop_takes_the_same_steps() -> None:
+    """Without dropout, clipping and schedule both are plain SGD."""
+    model, other = make_model(), make_model()
+    for each in (model, other):
+        each.encoders["image"].trunk.drop.p = 0.0
+    options = OptimizerOptions(
+        name="sgd", lr=0.1, encoder_lr=1.0, ema=0.0, clip_gradient=0.0, weight_decay=0.0,
+        schedule="constant",
+    )  # fmt: skip
+    batches = loader(model)
+    fit(model, (batches, batches), Supervised(), options, FitSpec(epochs=2, device="cpu"))
+    optimizer = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
+    constant = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    train(other, Supervised(), lambda epoch: batches, optimizer, constant, 2)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, other.state_dict()[name], atol=1e-6, rtol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": {"vok": 1.0}}, "no task 'vok'"),
+        ({"weights": {"voc": -1.0}}, "weight -1.0"),
+        ({"balancer": create_balancer("dwa", ["voc", "things"])}, "no task 'things'"),
+        ({"weights": {"voc": 1.0}, "balancer": create_balancer("dwa", NAMES)}, "both given"),
+    ],
+)
+def test_nonsense_is_refused(options: dict, message: str) -> None:
+    model = make_model()
+    with pytest.raises(InputError, match=message):
+        Supervised(**options).prepare(model, loader(model))
