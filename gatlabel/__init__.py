@@ -1,14 +1,14 @@
 """Multi-label image classification with a label graph.
 
-Labels that occur together should share evidence: gatlabel computes each label's classifier from
-its neighbours in the label graph, and folds the result into one linear layer when the model runs.
+Labels that occur together should share evidence. gatlabel computes each label's classifier from its
+neighbours in the label graph, and folds the result into one linear layer for inference.
 
     >>> from gatlabel import Cooccurrence
     >>> from gatlabel.nn import GATHead
     >>> counts = Cooccurrence.from_targets([[1, 1, 0], [0, 1, 1]], ["fork", "table", "chair"])
     >>> head = GATHead(in_features=8, graph=counts.graph(), hidden=4, heads=2)
 
-The names below load their modules when they are first used, so importing gatlabel is cheap.
+The names below import their modules on first use, so that importing gatlabel is fast.
 """
 
 from __future__ import annotations

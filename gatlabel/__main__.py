@@ -1,4 +1,4 @@
-"""``python -m gatlabel``: the command line, as launchers such as torchrun start it."""
+"""``python -m gatlabel``: the command line, as started by launchers such as torchrun."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The one way to write a file: beside its target, synced to the disk, then renamed over it."""
+"""Atomic file writing: a temporary file is written, synced, and renamed over its target."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from pathlib import Path
 
 from gatlabel.disk_faults import PREFIX, WriteError, write_errors
 
-_LONGEST_SUFFIX = 32  # bytes; a longer "suffix" is no format that a library would choose by
-_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}  # of file systems that cannot
+_LONGEST_SUFFIX = 32  # bytes; longer "suffixes" are not file formats
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}  # from file systems without sync
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str], *, make_folder: bool = True) -> Iterator[Path]:
-    """Yields a temporary path beside ``path`` and renames it into place on success.
+    """Yields a temporary path next to ``path`` and renames it into place on success.
 
     The file is synced before the rename and its folder after it, so that a crash leaves the old
-    file or the new one. A link stays a link, to a file that is new. An existing file keeps its
-    rights. If the block raises, the temporary file is removed and ``path`` is left as it was. The
-    temporary name keeps the suffix of ``path``, since many writers choose the format by it.
+    file or the new one. A symbolic link is kept and its target is replaced. An existing file keeps
+    its permissions. If the block raises, the temporary file is removed and ``path`` is not changed.
+    The temporary name keeps the suffix of ``path``, since many writers choose the format by it.
 
     Args:
-        path: Where the finished file is to stand.
-        make_folder: Whether missing parent folders are made. Off for the files of a run: a folder
-            that was deleted meanwhile shall not come back with one file in it.
+        path: Path of the finished file.
+        make_folder: Whether to create missing parent folders. False for the files of a run: a
+            folder that was deleted in the meantime must not reappear with one file in it.
 
     Raises:
         WriteError: If the file cannot be written, by this function or in the block; the message
@@ -47,7 +47,7 @@ def atomic_path(path: str | os.PathLike[str], *, make_folder: bool = True) -> It
             wanted = _rights(temporary) if rights is None else rights
             yield temporary
             if wanted is not None and _rights(temporary) != wanted:
-                temporary.chmod(wanted)  # safetensors puts a private file in place of the given one
+                temporary.chmod(wanted)  # safetensors replaces the given file by a private one
             sync(temporary)
             temporary.replace(place)
         sync(place.parent)
@@ -55,20 +55,20 @@ def atomic_path(path: str | os.PathLike[str], *, make_folder: bool = True) -> It
 
 @contextmanager
 def temporary_folder(above: Path) -> Iterator[Path]:
-    """Yields a new folder below ``above``, and removes it with all that is in it.
+    """Yields a new folder below ``above``, and removes it with its contents.
 
-    It stays if both its folders ``new`` and ``old`` hold something: files are being moved through
-    them, and it holds the only copy of some.
+    It is kept if its folders ``new`` and ``old`` both have contents: then files are being moved
+    through them, and it has the only copy of some.
     """
     with _temporary(above, "", Path.mkdir, _remove_folder) as place:
         yield place
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files and folders of writers that were killed, in this folder only.
+    """Removes temporary files and folders of killed writers, in this folder only.
 
-    A writer holds a lock on its temporary, so that those of living ones stay. What one had moved
-    out of the folder when it was killed is put back.
+    Writers lock their temporary files, so those of running writers are kept. Files that a killed
+    writer had moved out of the folder are restored.
     """
     with suppress(OSError):
         for place in [entry for entry in folder.iterdir() if entry.name.startswith(PREFIX)]:
@@ -80,7 +80,7 @@ def remove_leftovers(folder: Path) -> None:
                     if not place.is_dir():
                         place.unlink()
                         continue
-                    if _is_half_way(place):  # descriptions last: with them a folder is complete
+                    if _is_half_way(place):  # descriptions last: they mark a folder as complete
                         for old in sorted(place.glob("old/*"), key=lambda p: p.suffix == ".json"):
                             old.replace(folder / old.name)
                     shutil.rmtree(place)
@@ -89,11 +89,11 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Brings a file or the names in a folder to the disk, where the file system can."""
+    """Syncs a file, or the entries of a folder, to the disk if the file system supports it."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError as error:
-        # Windows opens no folders, and one may be written to without the right to list it
+        # Windows cannot open folders, and a folder may be writable but not listable
         if path.is_dir() and error.errno in (errno.EACCES, errno.EPERM):
             return
         raise
@@ -107,15 +107,15 @@ def sync(path: Path) -> None:
 
 
 def _rights(target: Path) -> int | None:
-    """The rights of the file that stands there, if there is one."""
+    """Returns the permissions of an existing file, or ``None``."""
     try:
         found = target.stat()
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(found.st_mode):
         raise WriteError(f"cannot write {target}: it is a folder, give the name of a file")
-    if not stat.S_ISREG(found.st_mode):  # to rename over a device would destroy it
-        raise WriteError(f"cannot write {target}: it is no ordinary file")
+    if not stat.S_ISREG(found.st_mode):  # renaming over a device would destroy it
+        raise WriteError(f"cannot write {target}: it is not a regular file")
     return stat.S_IMODE(found.st_mode)
 
 
@@ -129,7 +129,7 @@ def _is_half_way(place: Path) -> bool:
 
 
 def _make_file(path: Path) -> None:
-    # the system subtracts the umask by itself; to read it would take setting it, for all threads
+    # the system applies the umask; reading it would require setting it for all threads
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
 
 
@@ -149,12 +149,12 @@ def _temporary(
     finally:
         if lock is not None:
             os.close(lock)
-        with suppress(OSError):  # gone, or the disk that failed fails again
+        with suppress(OSError):  # gone, or the failing disk fails again
             remove(place)
 
 
 def _lock(path: Path) -> int | None:
-    """Takes the lock on a temporary; ``None`` if another has it, or there are no locks."""
+    """Locks a temporary file; ``None`` if another process has it, or locks are not supported."""
     if sys.platform == "win32":
         return None
     import fcntl

@@ -1,4 +1,4 @@
-"""CSV files that spreadsheets do not execute, and that read back as what was written."""
+"""CSV files that spreadsheets do not execute and that can be read back unchanged."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gatlabel.files import atomic_path
 from gatlabel.printing import clean
 from gatlabel.reading import read_text
 
-# What a spreadsheet takes for a formula, in both widths of Chinese and Japanese fonts.
+# First characters of formulas in spreadsheets, in both widths of Chinese and Japanese fonts.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 
 
 def guarded(cell: str) -> str:
-    """Returns a text cell that no spreadsheet takes for a formula: an apostrophe stands before it.
+    """Returns a text cell that spreadsheets do not treat as a formula: with an apostrophe in front.
 
-    Numbers stay as they are, and :func:`unguarded` gives back the text.
+    Numbers are unchanged, and :func:`unguarded` restores the text.
 
     Example:
         >>> guarded("=cmd()"), guarded("-0.5"), guarded("cat")
@@ -33,7 +33,7 @@ def guarded(cell: str) -> str:
 
 
 def unguarded(cell: str) -> str:
-    """Returns the text that :func:`guarded` was given."""
+    """Reverses :func:`guarded`."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
@@ -48,14 +48,14 @@ def _is_number(cell: str) -> bool:
 def write_csv(
     path: str | os.PathLike[str], columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Writes a CSV file as a whole; what a row lacks is left empty.
+    """Writes a CSV file atomically; missing values are left empty.
 
     Text cells are cleaned of control characters (see :func:`gatlabel.printing.clean`) and guarded;
-    numbers are written as ``str`` gives them.
+    numbers are written as by ``str``.
 
     Args:
         path: The file.
-        columns: Their names, in order; what else rows hold is left out.
+        columns: Their names, in order; other keys of rows are ignored.
         rows: One mapping from column to value per row.
 
     Raises:
@@ -73,14 +73,14 @@ def _cell(value: Any) -> Any:
 
 
 def read_rows(path: str | os.PathLike[str], what: str) -> list[dict[str, str]]:
-    """Reads the rows of a CSV file that :func:`write_csv` wrote.
+    """Reads the rows of a CSV file written by :func:`write_csv`.
 
     Args:
         path: The file.
-        what: What it should be, in words, for error messages.
+        what: Description of the file for error messages.
 
     Returns:
-        Text by column, a dict per row.
+        Text by column, one dict per row.
 
     Raises:
         InputError: If the file cannot be read, or a row has more or fewer cells than there are

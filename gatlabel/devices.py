@@ -1,4 +1,4 @@
-"""Where a model runs: the one choice of a device."""
+"""The choice of a device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def choose_device(device: str | torch.device = "auto", *, gpu: bool = True) -> torch.device:
-    """Returns a device of this machine, with its index: the current one for ``"cuda"``.
+    """Returns an available device with its index; for ``"cuda"``, the current one.
 
     Args:
         device: ``"auto"`` (CUDA if there is any, else the CPU), ``"cpu"``, ``"cuda"``,
@@ -19,18 +19,18 @@ def choose_device(device: str | torch.device = "auto", *, gpu: bool = True) -> t
         gpu: Whether ``"auto"`` may be a GPU.
 
     Raises:
-        InputError: If this machine has no such device; the message names those it has.
+        InputError: If there is no such device; the message names the available ones.
     """
     import torch
 
     if device == "auto":
         device = "cuda" if gpu and torch.cuda.is_available() else "cpu"
     try:
-        # names of devices parse whether there is one or not
+        # device names are valid even if there is no such device
         found = torch.empty(0, device=torch.device(device)).device
-    except Exception as error:  # of torch, in many ways: no such name, number or type
+    except Exception as error:  # torch raises various errors for names, numbers and types
         raise InputError(_refusal(device)) from error
-    if found.type == "meta":  # computes nothing
+    if found.type == "meta":  # does not compute
         raise InputError(_refusal(device))
     return found
 

@@ -1,4 +1,4 @@
-"""Why a file could not be written, whichever library was writing: one line that names the file."""
+"""Errors in writing files, from any library, as one line that names file and reason."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from gatlabel.errors import InputError
 
 PREFIX = ".gatlabel-"
-"""How the name of every temporary file or folder begins."""
+"""Prefix of the names of temporary files and folders."""
 
 _DISK = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENAMETOOLONG,
 }  # fmt: skip
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")  # libraries written in Rust
-# what torch and Pillow say where a file of theirs could not be written; they do not say why
+# messages of torch and Pillow for failed writes, which do not state the reason
 _UNEXPLAINED = re.compile(
     r"PytorchStreamWriter failed|unexpected pos \d+ vs|Parent directory .* does not exist"
     r"|error -?\d+ when writing image file"
@@ -32,9 +32,9 @@ class WriteError(InputError):
 
 @contextmanager
 def write_errors(target: str | os.PathLike[str], what: str = "") -> Iterator[None]:
-    """Turns whatever keeps a file from being written into one line that names it.
+    """Converts errors in writing a file to one line that names it.
 
-    That is every ``OSError`` that names no other file, and what other libraries make of one.
+    These are all ``OSError`` that name no other file, and the errors other libraries make of them.
 
     Args:
         target: What is being written.
@@ -55,10 +55,10 @@ def write_errors(target: str | os.PathLike[str], what: str = "") -> Iterator[Non
 
 
 def disk_fault(error: BaseException) -> str | None:
-    """Returns why a disk did not take a file, if that is what an exception is about.
+    """Returns why the disk refused a file, if an exception is about that; otherwise ``None``.
 
     Args:
-        error: Of any library; what it was raised from or during counts too.
+        error: An exception of any library; its cause and context are considered too.
     """
     parts: list[BaseException] = []
     part: BaseException | None = error
@@ -77,18 +77,18 @@ def disk_fault(error: BaseException) -> str | None:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full disk into one line, whichever library met it (TensorBoard's, for example).
+    """Converts disk errors of any library, such as TensorBoard's, to a one-line error.
 
     Args:
-        folder: What is written to, by many hands.
+        folder: The folder to which several libraries write.
 
     Raises:
-        WriteError: If the block raises what a disk is the cause of.
+        WriteError: If the block raises an error caused by the disk.
     """
     shown = threading.excepthook
 
     def show(failure: threading.ExceptHookArgs) -> None:
-        # a thread that writes logs passes its error on, and would print it with a traceback too
+        # threads that write logs pass their errors on, and would also print a traceback
         if failure.exc_value is None or disk_fault(failure.exc_value) is None:
             shown(failure)
 
@@ -107,7 +107,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
 
 
 def _own_fault(error: Exception, target: Path) -> str | None:
-    """The reason where the error is about the target or a temporary beside or in it."""
+    """Returns the reason if the error is about the target or a temporary file next to or in it."""
     if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
         named = [name for name in (error.filename, error.filename2) if isinstance(name, str)]
         if not named or any(_is_ours(Path(name), target) for name in named):

@@ -11,7 +11,7 @@ MOST = 100  # choices that a message lists
 
 
 class InputError(ValueError):
-    """The caller's mistake: the message names the file, row, label or option and what to do.
+    """A mistake of the caller: the message names the file, row, label or option and the remedy.
 
     The command line prints it as one line and exits with code 2.
     """
@@ -22,13 +22,13 @@ class MissingExtraError(InputError, ImportError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A command that was stopped from outside and has put its work in order.
+    """A command was interrupted and has saved its work.
 
-    A :class:`KeyboardInterrupt`, so that no ``except Exception`` keeps it. The command line prints
-    the message as one line and exits with the code.
+    It is a :class:`KeyboardInterrupt`, so that no ``except Exception`` catches it. The command line
+    prints the message as one line and exits with the code.
 
     Args:
-        message: What was interrupted, and how to go on.
+        message: What was interrupted, and how to resume.
         exit_code: 130 after an interrupt from the keyboard, 143 after SIGTERM.
     """
 
@@ -47,9 +47,9 @@ def unknown_choice(kind: str, name: str, choices: Iterable[str]) -> InputError:
     """Builds the error for a name that is not among the choices.
 
     Args:
-        kind: What was to be chosen, in words (``"graph variant"``).
-        name: What the caller asked for.
-        choices: What there is.
+        kind: Description of the choice (``"graph variant"``).
+        name: The given name.
+        choices: The available names.
     """
     known = sorted(choices)
     more = f" and {len(known) - MOST} more" if len(known) > MOST else ""

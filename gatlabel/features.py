@@ -1,4 +1,4 @@
-"""Features of every image, extracted once, kept in a cache folder and mapped into memory."""
+"""Image features, extracted once, cached on disk and mapped into memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gatlabel.inference import BATCH, outputs, whole_images
 from gatlabel.model import MultiLabelClassifier
 
 Kind = Literal["pooled", "map"]
-VERSION = 1  # of the files: raise it when what is extracted changes
+VERSION = 1  # of the files: increase it when the extraction changes
 _DTYPE = {"pooled": np.float32, "map": np.float16}
 _log = logging.getLogger(__name__)
 
@@ -56,19 +56,18 @@ def extract(
     cache: Path,
     advance: Callable[[int], None] = lambda images: None,
 ) -> FeatureFile:
-    """Returns the features of a source, from the cache where it has them.
+    """Returns the features of a source, from the cache if available.
 
-    What is there of an interrupted extraction is kept. What is damaged, in the cache or of an
-    interrupted extraction, is extracted again. Images are taken whole, resized as the model has
-    it.
+    An interrupted extraction is resumed. Damaged features, also of an interrupted extraction, are
+    extracted again. Images are not cropped; they are resized as the model defines.
 
     Args:
         model: Encoder and pooling; see :func:`~gatlabel.inference.outputs`.
         source: N images.
         kind: ``pooled`` ``(N, D)``, of all stages of the encoder, or ``map`` ``(N, D, h, w)``, of
             the last one.
-        cache: Folder of features; files are named by a hash of everything that matters.
-        advance: Called with the number of images that became ready.
+        cache: Folder of features; file names are hashes of all inputs.
+        advance: Called with the number of newly extracted images.
 
     Raises:
         InputError: If an image cannot be decoded, or the cache cannot be written.
@@ -81,15 +80,15 @@ def extract(
     with write_errors(path):
         cache.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(".part.lock")
-        with FileLock(lock):  # another benchmark may want the same features
+        with FileLock(lock):  # another process may extract the same features
             if _is_whole(path, kind, len(source)):
                 advance(len(source))
             else:
                 if path.exists():
-                    _log.warning("the features %s are damaged and are extracted anew", path)
+                    _log.warning("the features %s are damaged and are extracted again", path)
                 remove_leftovers(cache)
                 _fill(path, model, source, kind, advance)
-        lock.unlink(missing_ok=True)  # who waits for it will find the features
+        lock.unlink(missing_ok=True)  # waiting processes then find the features
     return FeatureFile(path)
 
 
@@ -100,7 +99,7 @@ def _fill(
     kind: Kind,
     advance: Callable[[int], None],
 ) -> None:
-    """Extracts what is not there yet and brings the file to its place."""
+    """Extracts missing features and renames the file into place."""
     partial, progress = path.with_suffix(".part.npy"), path.with_suffix(".part.json")
     done, total = _done(partial, progress, kind, len(source))
     advance(done)
@@ -120,15 +119,15 @@ def _fill(
     del store
     sync(partial)
     write_json(path.with_suffix(".json"), {"done": done, "sum": total})
-    progress.unlink(missing_ok=True)  # first: it must never speak of another, later partial file
+    progress.unlink(missing_ok=True)  # first: it must never refer to a later partial file
     partial.replace(path)
     sync(path.parent)
 
 
 def _new_store(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    """Makes an array on disk with all its space taken, and maps it.
+    """Allocates an array on disk and maps it.
 
-    To write to a mapped file for which the disk has no space ends the process.
+    Writing to a mapped file without disk space ends the process.
     """
     store = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):  # not on macOS
@@ -142,12 +141,12 @@ def _new_store(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap[Any,
 
 
 def _is_whole(path: Path, kind: Kind, count: int) -> bool:
-    """Whether the features of so many images are there, and are what was written."""
+    """Whether the features of all images exist and are undamaged."""
     return path.is_file() and _done(path, path.with_suffix(".json"), kind, count)[0] == count
 
 
 def _done(path: Path, note: Path, kind: Kind, count: int) -> tuple[int, int]:
-    """Returns how many rows of a file its note vouches for, and their sum; 0 if it is damaged."""
+    """Returns how many rows the note confirms, and their sum; 0 if the file is damaged."""
     try:
         said = read_json(note, "note on features")
         done, total = int(said["done"]), int(said["sum"])
@@ -155,7 +154,7 @@ def _done(path: Path, note: Path, kind: Kind, count: int) -> tuple[int, int]:
         width = 2 if kind == "pooled" else 4
         if (array.dtype, array.ndim, len(array)) != (_DTYPE[kind], width, count):
             return 0, 0
-        # by parts: a sum of all at once would have all in memory
+        # in parts: a sum of all rows at once would need all of them in memory
         found = sum(_sum(array[at : min(at + BATCH, done)]) for at in range(0, done, BATCH))
     except (InputError, KeyError, TypeError, ValueError):
         return 0, 0
@@ -163,12 +162,12 @@ def _done(path: Path, note: Path, kind: Kind, count: int) -> tuple[int, int]:
 
 
 def _sum(values: NDArray[Any]) -> int:
-    """The sum of the words of features: it notices every flipped bit and lost page."""
+    """Returns the sum of the words of features, which detects flipped bits and lost pages."""
     return int(values.view(np.dtype(f"u{values.itemsize}")).sum(dtype=np.uint64))
 
 
 def _of_images(model: MultiLabelClassifier, kind: Kind) -> Callable[[Tensor], Tensor]:
-    """What is kept of images ``(B, 3, S, S)``: float32 pooled features, or float16 maps."""
+    """Returns the function from images ``(B, 3, S, S)`` to float32 vectors or float16 maps."""
 
     def last_map(images: Tensor) -> Tensor:
         pixels = model.encoder.normalize(images).contiguous(memory_format=torch.channels_last)

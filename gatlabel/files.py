@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half-written and errors name the file."""
+"""Atomic writing of files and folders, with errors that name them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _DRAWINGS = (".png", ".svg", ".pdf")
-_HALVES = re.compile("[\ud800-\udfff]")  # of surrogate pairs, which UTF-8 cannot hold
+_HALVES = re.compile("[\ud800-\udfff]")  # unpaired surrogates, which UTF-8 cannot encode
 
 
 @contextmanager
@@ -43,30 +43,30 @@ def atomic_folder(
     replaces: Collection[str] = (),
     others: bool = False,
 ) -> Iterator[Path]:
-    """Yields a temporary folder and moves what was written there into place on success.
+    """Yields a temporary folder and moves its files into place on success.
 
-    A new folder appears in one step. One that stands there stays, as the working directory or
-    mount point that it may be: files are moved out of it and into it, ``last`` being the first to
-    go and the last to come, so that the folder is complete whenever it has that file. If the block
-    raises, or the moving is interrupted, all is as it was.
+    A new folder appears in one step. An existing one is kept, as it may be a working directory or
+    mount point. Its files are exchanged one by one; ``last`` is removed first and written last, so
+    that the folder is complete whenever it has that file. If the block raises, or moving is
+    interrupted, the previous state is restored.
 
     Args:
-        path: Where the files are to stand; missing folders are made.
+        path: The target; missing folders are created.
         last: Name of the file that makes the folder complete.
         replaces: Names of files that may be replaced.
-        others: Whether the folder may hold other things, which stay.
+        others: Whether the folder may contain other files, which are kept.
 
     Raises:
-        InputError: If a file stands there, the folder holds other things and ``others`` is off, or
-            it cannot be made or written to.
+        InputError: If the target is a file, the folder contains other files and ``others`` is
+            false, or it cannot be created or written to.
     """
     with write_errors(path, "the folder "):
-        target = Path(os.path.realpath(path))  # a link stays a link, to a folder that is new
+        target = Path(os.path.realpath(path))  # a symbolic link is kept and its target replaced
         if os.path.lexists(target) and not target.is_dir():
             raise InputError(f"cannot write the folder {target}: there is a file of that name")
         target.parent.mkdir(parents=True, exist_ok=True)
         stands = target.is_dir()
-        above = target if stands else target.parent  # a mount point is a file system of its own
+        above = target if stands else target.parent  # a mount point is a separate file system
         remove_leftovers(above)
 
         def check() -> None:
@@ -80,10 +80,10 @@ def atomic_folder(
             old.mkdir()
             try:
                 yield new
-            except WriteError as error:  # of a file that will not stay where it was written
+            except WriteError as error:  # raised here only if a file cannot be read back
                 raise WriteError(str(error).replace(os.fspath(new), os.fspath(target))) from error
             _sync_all(new)
-            check()  # a while has passed
+            check()  # some time has passed
             if not stands:
                 new.rename(target)
             else:
@@ -92,15 +92,15 @@ def atomic_folder(
 
 
 def require_only(folder: Path, names: Collection[str]) -> None:
-    """Checks that a folder holds no other things than files of these names.
+    """Checks that a folder contains only files with these names.
 
     Raises:
-        InputError: If it does; the message names the first.
+        InputError: If it contains others; the message names the first.
     """
     for entry in sorted(folder.iterdir()):
         if not entry.name.startswith(PREFIX) and not (entry.name in names and entry.is_file()):
             raise InputError(
-                f"{folder} also holds {entry.name}, which is not replaced: move it away, or give "
+                f"{folder} also contains {entry.name}, which is not replaced: move it, or give "
                 "another folder"
             )
 
@@ -121,7 +121,7 @@ def _exchange(target: Path, new: Path, old: Path, replaces: Collection[str], las
             (target / name).rename(old / name)
         for name in comes:
             (new / name).rename(target / name)
-    except BaseException:  # an interrupt too; where a file lies says whether it was moved
+    except BaseException:  # also an interrupt; the location of a file shows whether it was moved
         try:
             for name in reversed(comes):
                 if not there(new / name):
@@ -131,19 +131,19 @@ def _exchange(target: Path, new: Path, old: Path, replaces: Collection[str], las
                     (old / name).rename(target / name)
         except OSError as error:
             raise InputError(
-                f"cannot write the folder {target}: {error.strerror}; what stood there is in {old}"
+                f"cannot write the folder {target}: {error.strerror}; the old files are in {old}"
             ) from error
         raise
 
 
 def check_drawing(path: str | os.PathLike[str]) -> None:
-    """Checks that a file name says in which format to draw.
+    """Checks that the suffix of a file name is a drawing format.
 
     Raises:
-        InputError: If it ends in none of .png, .svg and .pdf.
+        InputError: If it is not .png, .svg or .pdf.
     """
     if Path(path).suffix.lower() not in _DRAWINGS:
-        raise InputError(f"cannot draw to {os.fspath(path)}: end the name in .png, .svg or .pdf")
+        raise InputError(f"cannot draw to {os.fspath(path)}: use the suffix .png, .svg or .pdf")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -155,7 +155,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any, *, indent: int | None = 1) -> None:
     """Writes a JSON file atomically; NaN and infinity are refused, as JSON has neither.
 
-    Names of files that are not UTF-8 stand as JSON's escapes, and read back as what they were.
+    File names that are not UTF-8 are written as JSON escapes and read back unchanged.
     """
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     if not text.isascii() and _HALVES.search(text):

@@ -1,4 +1,4 @@
-"""A folder that one run writes to at a time, in this process or another."""
+"""A lock on a folder for one run at a time, in this process or another."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from gatlabel.disk_faults import write_errors
 from gatlabel.errors import InputError
 
 LOCK = ".lock"
-"""Name of the file in the folder that is locked; it goes with the lock."""
+"""Name of the locked file in the folder; it is removed with the lock."""
 
 _BUSY = {errno.EACCES, errno.EAGAIN}
-_held: set[tuple[int, int]] = set()  # device and inode of the folders that this process holds
+_held: set[tuple[int, int]] = set()  # device and inode of the folders locked by this process
 _guard = threading.Lock()
-if hasattr(os, "register_at_fork"):  # a child holds nothing; it asks the system, like any other
+if hasattr(os, "register_at_fork"):  # a child process holds no locks
     os.register_at_fork(after_in_child=_held.clear)
 
 
 class FolderLock:
-    """Holds a folder from ``acquire`` to ``release``, or in a ``with`` block.
+    """Locks a folder from ``acquire`` to ``release``, or in a ``with`` block.
 
-    The system releases the lock when the process ends, whatever ends it. Processes are told apart
-    by the system's record locks, which worker processes do not inherit; calls in one process by a
-    table of ours. Where the file system has no locks, only the table is left.
+    The system releases the lock when the process ends for any reason. Processes are separated by
+    the system's record locks, which worker processes do not inherit, calls in one process by a
+    table. If the file system has no locks, only the table remains.
 
     Args:
-        folder: The folder, which exists.
+        folder: The folder, which must exist.
 
     Attributes:
-        was_left: Whether the lock file was there already: the last run was killed.
+        was_left: Whether the lock file existed already, because the last run was killed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +48,7 @@ class FolderLock:
         """Takes the lock.
 
         Raises:
-            InputError: If another run has the folder, or the lock file cannot be written.
+            InputError: If another run uses the folder, or the lock file cannot be written.
         """
         with write_errors(self._file):
             found = self.folder.stat()
@@ -62,12 +62,14 @@ class FolderLock:
         return self
 
     def release(self) -> None:
-        """Gives the folder free and removes the lock file."""
+        """Releases the folder and removes the lock file."""
         with _guard:
             if self._handle is None or self._key not in _held:  # a forked child releases nothing
                 return
             _held.remove(self._key)
-            if _is_file_of(self._handle, self._file):  # not where the folder was replaced meanwhile
+            if _is_file_of(
+                self._handle, self._file
+            ):  # not if the folder was replaced in the meantime
                 with suppress(OSError):
                     self._file.unlink()
             os.close(self._handle)
@@ -86,8 +88,10 @@ class FolderLock:
             try:
                 if not _lock(handle):
                     raise self._busy(_process_in(handle))
-                if _is_file_of(handle, self._file):  # else its holder just removed it: once more
-                    with suppress(OSError):  # who holds it is only told; the lock stands
+                if _is_file_of(
+                    handle, self._file
+                ):  # otherwise its holder has just removed it: try again
+                    with suppress(OSError):  # the process id is informative only
                         os.truncate(handle, 0)
                         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
                     return handle

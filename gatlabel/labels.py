@@ -1,7 +1,7 @@
-"""Labels by name, and the convention of target values that every part of the package shares.
+"""Labels by name, and the convention of target values in the whole package.
 
-Targets are arrays ``(N, L)``: ``1`` present, ``0`` absent, between them a soft label, ``-1``
-unknown. Names, not positions, join targets, graphs, vectors, checkpoints and predictions.
+Targets are arrays ``(N, L)``: ``1`` present, ``0`` absent, in between soft, ``-1`` unknown.
+Targets, graphs, vectors, checkpoints and predictions are matched by label names, not by positions.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ PRESENT = 1.0
 ABSENT = 0.0
 UNKNOWN = -1.0
 
-# Control characters, line and paragraph separators, byte order marks and halves of surrogate
-# pairs: files of one name per line, CSV and UTF-8 cannot hold them, or would not give them back.
+# Control characters, line and paragraph separators, byte order marks and unpaired surrogates:
+# files of one name per line, CSV and UTF-8 cannot represent them, or not reversibly.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
 def check_name(name: object) -> str:
-    """Returns a label name that every file format gives back as it was.
+    """Returns a label name that all file formats can store and restore.
 
     Raises:
-        InputError: If it is no text, empty, starts or ends with a blank, or holds a control
-            character, a line separator or half of a surrogate pair.
+        InputError: If it is not text, empty, starts or ends with a blank, or contains a control
+            character, a line separator or an unpaired surrogate.
     """
     if not isinstance(name, str) or not name.strip():
-        raise InputError(f"{shown(name)} is no label name: a name is non-empty text on one line")
+        raise InputError(f"{shown(name)} is not a label name: expected non-empty text on one line")
     if found := _UNWRITABLE.search(name):
         raise InputError(
-            f"the label name {shown(name)} holds the character U+{ord(found[0]):04X}, which files "
-            "of labels cannot hold: a name is text on one line"
+            f"the label name {shown(name)} contains the character U+{ord(found[0]):04X}, which "
+            "label files cannot represent: expected text on one line"
         )
     if name != name.strip():
         raise InputError(f"the label name {shown(name)} starts or ends with a blank: remove it")
@@ -51,11 +51,11 @@ class LabelSet(Sequence[str]):
     """An ordered set of unique label names.
 
     Args:
-        names: The names in order, none twice, each as :func:`check_name` asks for.
+        names: The names in order, unique and valid by :func:`check_name`.
 
     Raises:
-        InputError: If a name is none, or appears twice, be it in another Unicode form (a composed
-            or a decomposed accent, which look the same).
+        InputError: If a name is invalid or appears twice, possibly in another Unicode form
+            (composed and decomposed accents look the same).
 
     Example:
         >>> labels = LabelSet(["cat", "dog", "sofa"])
@@ -89,7 +89,7 @@ class LabelSet(Sequence[str]):
             if first != position:
                 raise InputError(
                     f"the labels {self.names[first]!a} and {name!a}, at {first} and "
-                    f"{position}, are one name in two Unicode forms: write it one way"
+                    f"{position}, are one name in two Unicode forms: use one form"
                 )
 
     @overload
@@ -122,20 +122,20 @@ class LabelSet(Sequence[str]):
         """Returns the position of a name.
 
         Raises:
-            InputError: If there is no such label; the message gives the nearest name.
+            InputError: If there is no such label; the message names the nearest one.
         """
         if name not in self._index:
             raise InputError(f"unknown label {name!r}{self.hint(name)}")
         return self._index[name]
 
     def hint(self, name: str) -> str:
-        """Returns ``"; did you mean 'x'?"`` for a name that is none of these, or an empty text."""
+        """Returns ``"; did you mean 'x'?"`` for an unknown name, or an empty text."""
         composed = unicodedata.normalize("NFC", name)
         for known in self.names:
             if not known.isascii() and unicodedata.normalize("NFC", known) == composed:
                 return (
                     f"; {name!a} and the label {known!a} are one name in two Unicode "
-                    "forms: write it one way"
+                    "forms: use one form"
                 )
         return nearest(name, self.names)
 
@@ -148,10 +148,10 @@ class LabelSet(Sequence[str]):
 
         Args:
             other: Names that must be the same set, in any order.
-            what: Whose names they are, for the error message (``"the graph"``).
+            what: Owner of the other names, for the error message (``"the graph"``).
 
         Returns:
-            For each label of this set its position in ``other``: int64 ``(L,)``, so that
+            The position in ``other`` of each label of this set: int64 ``(L,)``, so that
             ``rows_of_other[result]`` is in the order of this set.
 
         Raises:
@@ -167,22 +167,22 @@ class LabelSet(Sequence[str]):
         return theirs.positions(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes one name a line, as ``classes.txt`` files have it."""
+        """Writes one name per line, as in ``classes.txt`` files."""
         write_text(path, "".join(f"{name}\n" for name in self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LabelSet:
-        """Reads a text file with one name per line, without blanks around it.
+        """Reads a text file with one name per line; surrounding blanks are removed.
 
-        Blank lines are passed over.
+        Blank lines are skipped.
 
         Raises:
-            InputError: If the file cannot be read, names no label, or a name is wrong or stands
+            InputError: If the file cannot be read or is empty, or a name is invalid or appears
                 twice; the message names the line.
         """
         where = os.fspath(path)
         lines: dict[str, int] = {}
-        # not splitlines(), which also splits at separators that stand within a name
+        # not splitlines(), which also splits at separators within names
         for number, line in enumerate(read_text(path, "label file").split("\n"), 1):
             name = line.strip()
             if not name:
@@ -198,7 +198,7 @@ class LabelSet(Sequence[str]):
                 )
             lines[name] = number
         if not lines:
-            raise InputError(f"the label file {where} names no label")
+            raise InputError(f"the label file {where} contains no labels")
         try:
             return cls(lines)
         except InputError as error:
@@ -206,10 +206,10 @@ class LabelSet(Sequence[str]):
 
 
 def labels_of(value: Any) -> LabelSet:
-    """Returns label names that a JSON file holds as a list.
+    """Returns the label names of a list in a JSON file.
 
     Raises:
-        InputError: If it is no list of names, or an empty one.
+        InputError: If it is not a non-empty list of names.
     """
     if not isinstance(value, list) or not value:
         raise InputError(f"labels={shown(value)}: give a list of names")
@@ -217,13 +217,13 @@ def labels_of(value: Any) -> LabelSet:
 
 
 def first_difference(theirs: Sequence[Any], ours: Sequence[Any]) -> str:
-    """Says in words where two lists of labels differ first."""
+    """Describes the first difference between two lists of labels."""
     pairs = enumerate(zip(theirs, ours, strict=False))
     place = next((k for k, (one, other) in pairs if one != other), None)
     if place is None:
-        return f"they are for {len(theirs)}, and here are {len(ours)}"
+        return f"{len(theirs)} labels there, {len(ours)} here"
     alike = set(map(str, theirs)) == set(map(str, ours))
-    order = ", the same in another order" if alike and len(theirs) == len(ours) else ""
+    order = ", the same labels in another order" if alike and len(theirs) == len(ours) else ""
     return f"number {place} is {shown(theirs[place])} there and {shown(ours[place])} here{order}"
 
 

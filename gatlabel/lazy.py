@@ -1,4 +1,4 @@
-"""Lazy packages: the public names of a package load their modules when they are first used.
+"""Lazy packages: the public names of a package import their modules on first use.
 
 A package lists its names once, as ordinary imports that only type checkers and editors execute::
 
@@ -9,7 +9,7 @@ A package lists its names once, as ordinary imports that only type checkers and 
 
     __all__ = ["BCELoss"]
 
-This is PEP 562 as ``lazy_loader`` (SPEC 1 of Scientific Python) uses it, without its second file.
+This is PEP 562 as in ``lazy_loader`` (SPEC 1 of Scientific Python), without its second file.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ from typing import Any
 
 
 def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Makes the ``__getattr__`` and ``__dir__`` of a package with lazy names.
+    """Creates the ``__getattr__`` and ``__dir__`` of a package with lazy names.
 
-    A public name must not be that of a submodule as well: whoever imports the submodule would
-    replace it.
+    A public name must differ from all submodule names: importing the submodule would replace it.
 
     Args:
         package: The ``__name__`` of the package.
@@ -41,7 +40,7 @@ def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[st
         if name not in modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(modules()[name]), name)
-        setattr(sys.modules[package], name, value)  # found without this function from now on
+        setattr(sys.modules[package], name, value)  # found without this function afterwards
         return value
 
     def names() -> list[str]:
@@ -55,7 +54,7 @@ def imported_names(package: str) -> dict[str, str]:
     spec = find_spec(package)
     source = getattr(spec.loader, "get_source", lambda _: None)(package) if spec else None
     if source is None:
-        raise ImportError(f"the source of {package} is missing: its names are read from there")
+        raise ImportError(f"the source of {package} is missing: its names are read from it")
     return {
         alias.name: line.module
         for block in ast.parse(source).body

@@ -1,6 +1,6 @@
-"""Masking known labels, or corrupting them, to measure what that costs.
+"""Masking or corrupting known labels, to measure the cost of missing and wrong labels.
 
-Arrays ``(N, L)`` here are dense or CSR; both draw the same entries for the same seed.
+Arrays ``(N, L)`` here are dense or CSR; both select the same entries for the same seed.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from gatlabel.errors import InputError
 from gatlabel.labels import ABSENT, PRESENT, UNKNOWN
 from gatlabel.target_values import Values
 
-_CHUNK_VALUES = 1 << 22  # target values that are made dense at a time
+_CHUNK_VALUES = 1 << 22  # target values per dense chunk
 
 
 def mask_share(values: Values, share: float, seed: int) -> Values:
     """Makes exactly ``round(share * known)`` of the known entries unknown, all equally likely.
 
-    Of two shares with one seed the larger masks all that the smaller does.
+    With the same seed, a larger share masks all entries that a smaller share does.
 
     Raises:
         InputError: If the share is not at least 0 and below 1.
@@ -47,8 +47,8 @@ def mask_share(values: Values, share: float, seed: int) -> Values:
 def mask_all_but_one(values: Values, seed: int) -> Values:
     """Keeps one present label per image, drawn at random; all other entries become unknown.
 
-    The setting of Cole et al., "Multi-label learning from single positive labels", CVPR 2021. An
-    image without a present label becomes unknown altogether; soft labels are not present.
+    As in Cole et al., "Multi-label learning from single positive labels", CVPR 2021. An image
+    without a present label becomes completely unknown; soft labels do not count as present.
     """
     rng = np.random.default_rng(seed)
     if isinstance(values, np.ndarray):
@@ -62,10 +62,10 @@ def mask_all_but_one(values: Values, seed: int) -> Values:
 
 
 def corrupt(values: Values, share: float, seed: int) -> Values:
-    """Makes labels wrong: a share of each label's positives change places with negatives.
+    """Corrupts labels: a share of each label's positives is exchanged with negatives.
 
-    How often a label is present stays; which images have it, and so which labels occur together,
-    becomes wrong. The count is rounded, and no more than there are negatives.
+    The frequency of a label is preserved; the images with the label, and thus co-occurrence,
+    become wrong. The count is rounded and limited by the number of negatives.
 
     Raises:
         InputError: If the share is not at least 0 and below 1.

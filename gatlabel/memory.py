@@ -1,8 +1,8 @@
-"""How the C library gives memory back, which decides how fast a network runs on a CPU.
+"""Memory release settings of the C library, which affect the speed of networks on a CPU.
 
-glibc maps every block above 32 MiB anew, and unmaps it when it is freed. Feature maps are
-such blocks: each layer then waits for the system to hand out, and to clear, the pages that the
-layer before has just returned. Kept, they are at hand. docs/studies/memory.md has the figures.
+glibc maps every block above 32 MiB separately and unmaps it when it is freed. Feature maps are such
+blocks: each layer waits for the system to map and clear the pages that the previous layer has just
+released. Kept, they are available at once. docs/studies/memory.md has measurements.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ from __future__ import annotations
 import ctypes
 import sys
 
-# <malloc.h>; both take an int
+# <malloc.h>; both arguments are int
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_LARGEST_KEPT = 1 << 30  # bytes of a block; larger ones are still given back
+_LARGEST_KEPT = 1 << 30  # bytes of a block; larger ones are still released
 _MOST_KEPT = 2**31 - 1  # bytes at the top of the heap
 
 
 def keep_freed_memory() -> bool:
-    """Lets this process keep the memory that it frees, for the next block of that size.
+    """Makes this process keep freed memory for later blocks of the same size.
 
-    The commands do so. In a program of one's own, call it once before a network is trained or run
-    on a CPU. It does not change what is computed. The process holds as much memory as it ever
-    used at once, and somewhat more.
+    The commands call it. In your own program, call it once before training or running a network on
+    a CPU. Results do not change. The process then holds slightly more memory than its peak use.
 
     Returns:
-        Whether there was something to set: only glibc has these settings.
+        Whether the settings were applied: only glibc has them.
     """
     if not sys.platform.startswith("linux"):
         return False

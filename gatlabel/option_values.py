@@ -1,4 +1,4 @@
-"""Values of options as files and command lines have them, in the types of the options."""
+"""Conversion of option values from files and command lines to the types of the options."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _TRUTH = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def from_yaml(value: Any, hint: Any) -> Any:
-    """Turns what YAML made of a value into one of the type that an annotation names.
+    """Converts a value read from YAML to the type of an annotation.
 
-    YAML reads the words on, off, yes and no as truth values, a year as a number and ``1e-3`` as
-    text. What cannot be turned comes back as it is, for the option's own check.
+    YAML reads on, off, yes and no as booleans, a year as a number and ``1e-3`` as text. Values that
+    cannot be converted are returned unchanged, for the option's own check.
     """
     kinds = kinds_of(hint)
     if isinstance(value, bool) and bool not in kinds:
@@ -31,10 +31,10 @@ def from_yaml(value: Any, hint: Any) -> Any:
 
 
 def from_text(text: Any, hint: Any) -> Any:
-    """Turns a word of a command line into a value of the type that an annotation names.
+    """Converts a command-line word to the type of an annotation.
 
-    ``none`` and ``null`` are ``None``; where an option takes any text, ``null`` alone is. What
-    cannot be turned comes back as it is, for the option's own check.
+    ``none`` and ``null`` are ``None``; for an option that accepts any text, only ``null`` is.
+    Values that cannot be converted are returned unchanged, for the option's own check.
     """
     kinds = kinds_of(hint)
     if not isinstance(text, str) or text in words_of(hint):
@@ -55,13 +55,13 @@ def from_text(text: Any, hint: Any) -> Any:
 
 
 def kinds_of(hint: Any) -> tuple[Any, ...]:
-    """Returns the types of which an annotation takes any one."""
+    """Returns the alternative types of an annotation."""
     several = isinstance(hint, UnionType) or get_origin(hint) is Union
     return get_args(hint) if several else (hint,)
 
 
 def words_of(hint: Any) -> tuple[Any, ...]:
-    """Returns the words that an annotation takes, also as items of a tuple."""
+    """Returns the literal values of an annotation, also as items of a tuple."""
     if get_origin(hint) is tuple:
         return words_of(get_args(hint)[0])
     kinds = kinds_of(hint)
@@ -69,7 +69,7 @@ def words_of(hint: Any) -> tuple[Any, ...]:
 
 
 def _items(text: str, kind: Any) -> Any:
-    """Splits ``cat,dog``; in brackets it is a list of YAML, whose items may have commas."""
+    """Splits ``cat,dog``; in brackets it is a YAML list, whose items may contain commas."""
     if text.startswith("["):
         from gatlabel.yaml_reading import parse_yaml
 

@@ -1,12 +1,12 @@
-"""Options as frozen dataclasses: defined once, checked once, read from words, YAML or Python.
+"""Options as frozen dataclasses: defined and checked once, read from words, YAML or Python.
 
 A group of options is a dataclass below :class:`Options`. Each of its fields is an :func:`option`,
 with default, help and range in one place, or a :func:`group` or :func:`choice` of further options.
-A choice holds one of several dataclasses, which the name selects; a dictionary of the room that
-uses them maps names to dataclasses. These are the same:
+A choice is one of several dataclasses, selected by name; a dictionary in the package that uses them
+maps names to dataclasses. These are equivalent:
 
 - on the command line: ``--head gat --head.hidden 128``
-- in YAML: ``head: {name: gat, hidden: 128}``; ``head: gat`` where nothing else is set
+- in YAML: ``head: {name: gat, hidden: 128}``; ``head: gat`` if nothing else is set
 - in Python: ``head=GAT(hidden=128)``, ``head="gat"``,
   ``config.with_options({"head": "gat", "head.hidden": 128})``
 
@@ -27,7 +27,7 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.option_values import words_of
 from gatlabel.values import finite_number, of_type, shown
 
-#: Turns a value from a file or a command line into one of the type that an annotation names.
+#: Converts a value from a file or a command line to the type of an annotation.
 Read = Callable[[Any, Any], Any]
 _hints: Callable[[type], dict[str, Any]] = functools.cache(get_type_hints)
 
@@ -51,20 +51,20 @@ def option(
     """Defines an option: a field of a dataclass below :class:`Options`.
 
     Args:
-        default: The value of an option that is not given.
-        help: What it is. The short help shows the first sentence only.
-        least: The least that a number may be.
-        most: The most that a number may be.
-        above: What a number must be above.
-        below: What a number must be below.
-        short: The name on the command line beside the dotted one.
-        argument: The name of the argument that :meth:`Options.arguments` gives it as; ``False``
-            for none.
-        resume: Belongs to the machine, not to the plan: ``--resume`` takes it.
-        moves: Where something lies: it may differ when a run is resumed.
-        source: Names the data, in contrast to how they are read.
-        training: Only the training of whole networks follows it, not heads on frozen features.
-        benchmark: Whether benchmarks take it, and their results depend on it.
+        default: The default value.
+        help: Description. The short help shows its first sentence only.
+        least: Minimum of a number.
+        most: Maximum of a number.
+        above: Exclusive lower bound of a number.
+        below: Exclusive upper bound of a number.
+        short: A short name on the command line, besides the dotted one.
+        argument: Name of the argument in :meth:`Options.arguments`; ``False`` for none.
+        resume: The option belongs to the machine, not to the plan: ``--resume`` accepts it.
+        moves: The option is a location, which may change when a run is resumed.
+        source: The option selects the data, as opposed to how they are read.
+        training: The option affects the training of whole networks only, not heads on frozen
+            features.
+        benchmark: Benchmarks accept the option, and their results depend on it.
     """
     bounds = {"least": least, "most": most, "above": above, "below": below}
     flags = {"resume": resume, "moves": moves, "source": source, "training": training}
@@ -83,7 +83,7 @@ def group(kind: type[Options], help: str, *, training: bool = False, benchmark: 
 
     Args:
         kind: The group.
-        help: What it is.
+        help: Description.
         training: See :func:`option`.
         benchmark: See :func:`option`.
     """
@@ -104,7 +104,7 @@ def choice(
     Args:
         choices: The groups by name; each has a field ``name`` whose default is its name.
         default: The name of the default.
-        help: What is chosen.
+        help: Description of the choice.
         training: See :func:`option`.
         benchmark: See :func:`option`.
     """
@@ -118,8 +118,8 @@ def choice(
 class Options:
     """A group of options.
 
-    Values become plain Python ones: numbers of NumPy numbers, lists tuples, texts paths where the
-    option is a path, names and mappings the group that they describe.
+    Values are converted to plain Python: NumPy numbers to numbers, lists to tuples, texts to paths
+    if the option is a path, names and mappings to the group they describe.
 
     Raises:
         InputError: If a value is of the wrong type or out of range; the message names the option.
@@ -182,7 +182,7 @@ def updated(
 
 
 def nested(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns dotted names as nested mappings: ``{"head": {"name": "gat", "hidden": 128}}``."""
+    """Converts dotted names to nested mappings: ``{"head": {"name": "gat", "hidden": 128}}``."""
     found: dict[str, Any] = {}
     for path, value in options.items():
         *parents, last = path.split(".")
@@ -201,7 +201,7 @@ class Leaf(NamedTuple):
         path: Its dotted name.
         field: Its definition.
         hint: Its type.
-        names: The names of the choice that have it, if it belongs to one.
+        names: The names of the choice to which it belongs, if any.
     """
 
     path: str
@@ -216,13 +216,13 @@ def leaves(
     where: str = "",
     names: tuple[str, ...] = (),
 ) -> Iterator[Leaf]:
-    """Yields every option below a group, those of all choices included; choices as their names.
+    """Yields every option below a group, including those of all choices; choices as names.
 
     Args:
         kind: The group.
-        keep: Which options and groups to yield.
+        keep: Selects the options and groups to yield.
         where: Dotted name of the group, with a dot at its end.
-        names: The names of the choice that have the group.
+        names: The names of the choice to which the group belongs.
     """
     hints = _hints(kind)
     for field in filter(keep, dataclasses.fields(kind)):
@@ -241,7 +241,7 @@ def leaves(
 def differing(one: Options, other: Options) -> list[str]:
     """Lists the dotted names of options in which two trees of the same kind differ.
 
-    A choice of another name is one difference.
+    A choice with another name is one difference.
     """
     found = []
     for field in dataclasses.fields(one):
@@ -256,11 +256,11 @@ def differing(one: Options, other: Options) -> list[str]:
 def flat(
     options: Options, keep: Callable[[dataclasses.Field[Any]], bool] = lambda field: True
 ) -> dict[str, Any]:
-    """Returns options as primitives by dotted names.
+    """Returns options as JSON values by dotted names.
 
     Args:
         options: The options.
-        keep: Which options and groups to return.
+        keep: Selects the options and groups to return.
     """
     found: dict[str, Any] = {}
     for name in _names(type(options)):
@@ -275,10 +275,10 @@ def flat(
 
 
 def find(options: Options, path: str) -> dataclasses.Field[Any]:
-    """Returns the definition of the option that a dotted name leads to.
+    """Returns the definition of an option by its dotted name.
 
     Raises:
-        KeyError: If there is none.
+        KeyError: If there is no such option.
     """
     first, _, rest = path.partition(".")
     return find(getattr(options, first), rest) if rest else options.__dataclass_fields__[first]
@@ -355,7 +355,7 @@ def _opened(value: Any) -> dict[str, Any]:
 
 
 def _checked(field: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
-    """Checks the range of numbers; words and ``None`` in their place have none."""
+    """Checks the range of numbers; words and ``None`` have none."""
     limits = field.metadata
     words = "".join(f", or {word}" for word in words_of(hint))
     for number in value if isinstance(value, tuple) else (value,):
@@ -385,7 +385,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 
 def _names(kind: type[Options]) -> list[str]:
-    return sorted(kind.__dataclass_fields__, key=lambda name: name != "name")  # it stands first
+    return sorted(kind.__dataclass_fields__, key=lambda name: name != "name")  # "name" comes first
 
 
 def _listed(kinds: Any) -> str:

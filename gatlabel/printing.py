@@ -1,8 +1,8 @@
-"""What may reach a terminal, a page or a table: names without control characters.
+"""Text for terminals, pages and tables, without control characters.
 
-Names of labels, files and data sets are foreign text. An escape sequence in one of them would move
-the cursor, recolour or retitle the terminal; a bidirectional override would show another name than
-the one that is there. :func:`clean` makes both visible. Everything that is printed passes it.
+Names of labels, files and data sets are untrusted text. An escape sequence in one could move the
+cursor, or recolour or retitle the terminal; a bidirectional override could show another name.
+:func:`clean` makes both visible. All printed text passes through it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-# C0 and C1 controls and DEL; soft hyphen and other characters without a shape; marks, overrides
-# and isolates of the writing direction; line and paragraph separators; byte order mark,
-# interlinear annotations, tags; halves of surrogate pairs (names of files that are not UTF-8).
+# C0 and C1 controls and DEL; soft hyphen and other characters without a glyph; marks, overrides and
+# isolates of the writing direction; line and paragraph separators; byte order mark, interlinear
+# annotations, tags; unpaired surrogates (file names that are not UTF-8).
 _UNSAFE = (
     "\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
@@ -28,20 +28,19 @@ _UNSAFE = (
 _unsafe = re.compile(f"[{_UNSAFE}]")
 
 NARROWEST, WIDEST = 40, 1000
-"""Columns that tables are laid out for, whatever the terminal claims to have."""
+"""Width of tables in columns, whatever the terminal reports."""
 
 
 def clean(value: object, *, replacement: str | None = None, keep: str = "") -> str:
     r"""Returns text on one line whose invisible characters are written as escapes.
 
-    Args:
-        value: Any text, or what ``str`` makes text of.
-        replacement: What to write instead of escapes.
-        keep: Characters that stay.
+        value: Any text, or a value that ``str`` converts.
+        replacement: Text that replaces the characters, instead of escapes.
+        keep: Characters to keep.
 
     Returns:
-        The text with every control character, line break, mark of the writing direction, character
-        without width and unpaired surrogate as ``\x1b``, ``\n`` or ``\u202e``.
+        The text with every control character, line break, direction mark, character without width
+        and unpaired surrogate as ``\x1b``, ``\n`` or ``\u202e``.
 
     Example:
         >>> clean("cat\x1b[31m")
@@ -58,12 +57,12 @@ def clean(value: object, *, replacement: str | None = None, keep: str = "") -> s
 
 
 def clean_lines(text: str) -> str:
-    """Returns text of several lines, each cleaned; for text whose line breaks are our own."""
+    """Returns text of several lines, each cleaned; for text with line breaks of this package."""
     return "\n".join(clean(line) for line in text.split("\n"))
 
 
 def clipped(text: str, most: int = 2000) -> str:
-    """Returns text without its middle if it is longer than ``most``: a message stays a message."""
+    """Returns text without its middle if it is longer than ``most``."""
     if len(text) <= most:
         return text
     end = most // 5
@@ -71,12 +70,12 @@ def clipped(text: str, most: int = 2000) -> str:
 
 
 def json_text(value: Any, *, indent: int | None = 1, ascii_only: bool = False) -> str:
-    """Returns JSON that is safe to print: invisible characters stand as JSON's own escapes.
+    """Returns JSON that is safe to print: invisible characters become JSON escapes.
 
     Args:
-        value: What JSON can hold; NaN and infinity become ``null``, as JSON has neither.
+        value: A JSON value; NaN and infinity become ``null``, as JSON has neither.
         indent: Spaces of indentation; ``None`` writes one line.
-        ascii_only: Write every other character as an escape too, for a terminal without UTF-8.
+        ascii_only: Escape all non-ASCII characters too, for a terminal without UTF-8.
     """
     text = json.dumps(_finite(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
     return "\n".join(_unsafe.sub(_json_escape, line) for line in text.split("\n"))
@@ -95,7 +94,7 @@ def _finite(value: Any) -> Any:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Returns a console that takes text as it is: no markup, no emoji names, a sane width."""
+    """Returns a console that prints text unchanged: no markup, no emoji names, a fixed width."""
     from rich.console import Console
 
     columns, lines = shutil.get_terminal_size()
@@ -110,7 +109,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def note(line: object) -> None:
-    """Prints one cleaned line to the error output; a terminal that is gone stops no work."""
+    """Prints one cleaned line to standard error; a closed terminal is not an error."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):  # ValueError: closed
             sys.stderr.write(f"{clean(line)}\n")
@@ -118,8 +117,8 @@ def note(line: object) -> None:
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Prints a warning as one line, without the file and line of code that it comes from.
+    """Prints a warning as one line, without the source file and line.
 
-    To be put in the place of ``warnings.showwarning``.
+    It replaces ``warnings.showwarning``.
     """
     note(f"warning: {' '.join(str(message).split())}")

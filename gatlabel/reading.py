@@ -1,4 +1,4 @@
-"""Reading text and JSON files of others: every fault is one error that names the file."""
+"""Reading of untrusted text and JSON files; every error names the file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 from gatlabel.errors import InputError
 
 LARGEST = 4 << 30
-"""Largest text file in bytes: the annotations of the largest public data sets are below."""
+"""Largest text file in bytes, above the annotations of the largest public data sets."""
 
 DEEPEST = 100
-"""How many lists and mappings may stand inside each other; our own files have at most six."""
+"""Maximum nesting depth of lists and mappings; the package's own files have at most six."""
 
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _ALL_BUT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"\\')
@@ -25,19 +25,19 @@ _DIGITS_AS_ZERO = bytes(ord("0") if byte in b"123456789" else byte for byte in r
 
 @contextmanager
 def opened(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
-    """Opens a regular file; pipes and devices, which may never end, are refused.
+    """Opens a regular file; pipes and devices, which may be endless, are refused.
 
     Args:
         path: The file.
-        what: What the file should be, in words, for the error message (``"label file"``).
+        what: Description of the file for the error message (``"label file"``).
 
     Raises:
-        InputError: If there is no such file, it is a folder, a pipe or a device, or it cannot be
-            read, also within the block; the message names it.
+        InputError: If there is no such file, it is a folder, pipe or device, or it cannot be read,
+            also within the block; the message names it.
     """
     name = os.fspath(path)
     try:
-        # without waiting: to open a pipe that nobody writes to would take for ever
+        # non-blocking: opening a pipe without a writer would wait for ever
         handle = os.open(path, os.O_RDONLY | _NO_WAITING)
         try:
             status = os.fstat(handle)
@@ -53,11 +53,11 @@ def opened(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
     except ValueError as error:
         if not _is_about_name(error):
             raise
-        raise InputError(f"cannot read the {what} {name}: no file can have this name") from error
+        raise InputError(f"cannot read the {what} {name}: invalid file name") from error
 
 
 def _is_about_name(error: ValueError) -> bool:
-    """Whether a name holds NUL, or a character that the file system cannot name."""
+    """Whether a name contains NUL, or a character that the file system does not support."""
     return isinstance(error, UnicodeEncodeError) or str(error).startswith("embedded null")
 
 
@@ -66,8 +66,8 @@ def read_bytes(path: str | os.PathLike[str], what: str, largest: int = LARGEST) 
 
     Args:
         path: The file.
-        what: What the file should be, in words, for the error message.
-        largest: Most bytes that such a file may have.
+        what: Description of the file for the error message.
+        largest: Maximum size in bytes.
 
     Raises:
         InputError: As :func:`opened`, and if the file is larger than ``largest``.
@@ -82,22 +82,22 @@ def read_bytes(path: str | os.PathLike[str], what: str, largest: int = LARGEST) 
 
 
 def read_at_most(file: BinaryIO, most: int) -> bytes | None:
-    """Reads an open file from where it is to its end.
+    """Reads an open file from its current position to its end.
 
     Args:
         file: A regular file.
-        most: Most bytes to read.
+        most: Maximum number of bytes.
 
     Returns:
-        The bytes, or ``None`` if there are more; of a file that says so itself, nothing is read.
+        The bytes, or ``None`` if there are more; if its declared size is larger, nothing is read.
     """
     size = os.fstat(file.fileno()).st_size  # a file of holes may claim terabytes
     if size > most:
         return None
-    # Python takes memory for all that it is asked to read: not for the most that there may be
+    # Python allocates all memory for a read in advance, so the limit itself is not requested
     parts = [file.read(size + 1)]
     read = len(parts[0])
-    if read > size:  # it grows, or is one of the system's that claim to be empty
+    if read > size:  # it grows, or is a system file that reports size 0
         while read <= most and (part := file.read(1 << 20)):
             parts.append(part)
             read += len(part)
@@ -119,8 +119,8 @@ def read_text(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -
 
     Args:
         path: The file.
-        what: What the file should be, in words, for the error message (``"label file"``).
-        largest: Most bytes that such a file may have.
+        what: Description of the file for the error message (``"label file"``).
+        largest: Maximum size in bytes.
 
     Raises:
         InputError: If the file cannot be read (see :func:`read_bytes`), or is not UTF-8.
@@ -141,7 +141,7 @@ def _decoded(data: bytes, path: str | os.PathLike[str], what: str) -> str:
 def _first_bad_line(data: bytes) -> int:
     try:
         data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:  # the stream's own error counts from its last block
+    except UnicodeDecodeError as error:  # the stream's error counts from its last block
         return data.count(b"\n", 0, error.start) + 1
     return 1
 
@@ -151,18 +151,18 @@ def read_json(path: str | os.PathLike[str], what: str, largest: int = LARGEST) -
 
     Args:
         path: The file.
-        what: What the file should be, in words, for the error message.
-        largest: Most bytes that such a file may have.
+        what: Description of the file for the error message.
+        largest: Maximum size in bytes.
 
     Raises:
-        InputError: If the file cannot be read (see :func:`read_bytes`), is not JSON, names a key
-            twice in one object, is nested more than 100 deep, or has a whole number beyond 64 bits;
-            the message names the file and, where it is known, the line.
+        InputError: If the file cannot be read (see :func:`read_bytes`), is not JSON, repeats a key
+            in one object, is nested more than 100 deep, or has an integer beyond 64 bits; the
+            message names the file and, if known, the line.
     """
     data = read_bytes(path, what, largest)
     text = _decoded(data, path, what)
     name = os.fspath(path)
-    # a number of 19 digits may be too large; few files have one, so few pay for the closer look
+    # only numbers of 19 digits may be too large; few files need the exact check
     long_numbers = b"0" * 19 in data.translate(_DIGITS_AS_ZERO)
     try:
         value = json.loads(
@@ -188,7 +188,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise InputError(f"the key {twice!r} appears twice in one object: leave one")
+        raise InputError(f"the key {twice!r} appears twice in one object: remove one")
     return found
 
 
@@ -200,14 +200,14 @@ def _int64(digits: str) -> int:
 
 
 def _may_be_deep(data: bytes) -> bool:
-    """Whether JSON is nested too deeply, or has brackets in strings, which call for a closer look.
+    """Whether JSON is nested too deeply, or has brackets in strings and needs an exact check.
 
-    Quotes and brackets alone are counted, at a small part of the cost of parsing.
+    Only quotes and brackets are counted, at a small part of the cost of parsing.
     """
     left = data.translate(None, _ALL_BUT_STRUCTURE).replace(b'""', b"")
     if b'"' in left or b"\\" in left:
         return True
-    for _ in range(DEEPEST):  # the innermost pairs go, round by round
+    for _ in range(DEEPEST):  # remove the innermost pairs, round by round
         left = left.replace(b"[]", b"").replace(b"{}", b"")
     return bool(left)
 

@@ -1,4 +1,4 @@
-"""Weights to and from safetensors files; nothing is ever unpickled."""
+"""Reading and writing of weights as safetensors files; nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def _own_state(model: nn.Module) -> list[tuple[str, Tensor]]:
-    """The state without tensors that are the same storage twice, which safetensors refuses."""
+    """Returns the state without duplicate tensors in one storage, which safetensors refuses."""
     seen: set[int] = set()
     unique = []
     for name, value in model.state_dict().items():
@@ -39,7 +39,7 @@ def write_state(model: nn.Module, path: Path) -> None:
 
 
 def read_shapes(path: Path) -> Shapes:
-    """Reads names and shapes of the tensors of a safetensors file, and no tensor.
+    """Reads names and shapes of the tensors of a safetensors file, without their values.
 
     Raises:
         InputError: If the file is missing or damaged.
@@ -52,7 +52,7 @@ def read_shapes(path: Path) -> Shapes:
     try:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except Exception as error:  # a damaged file fails in many ways
+    except Exception as error:  # damaged files raise various errors
         raise InputError(f"cannot read the weights {path}: {first_line(error)}") from error
 
 
@@ -61,7 +61,7 @@ def read_tensors(path: Path, what: str = "weights") -> dict[str, Tensor]:
 
     Args:
         path: The file.
-        what: What it is, for the error message.
+        what: Description of the file for the error message.
 
     Raises:
         InputError: If the file is missing or damaged.
@@ -71,7 +71,7 @@ def read_tensors(path: Path, what: str = "weights") -> dict[str, Tensor]:
     require_file(path, what)
     try:
         return load_file(path) if _is_utf8(path) else load(path.read_bytes())
-    except Exception as error:  # a damaged file fails in many ways
+    except Exception as error:  # damaged files raise various errors
         raise InputError(f"cannot read the {what} {path}: {first_line(error)}") from error
 
 
@@ -85,14 +85,14 @@ def _is_utf8(path: Path) -> bool:
 
 
 def require_file(path: Path, what: str = "weights") -> None:
-    """Refuses what is no ordinary file.
+    """Refuses paths that are not regular files.
 
     Raises:
-        InputError: If it is a folder, a pipe, or not there.
+        InputError: If it is a folder, a pipe, or missing.
     """
-    # a folder, or a pipe, which would wait for a writer; Path.is_file raises for too long a name
+    # a folder, or a pipe, which would block; Path.is_file raises for names that are too long
     if not os.path.isfile(path):  # noqa: PTH113
-        reason = "it is no file" if os.path.lexists(path) else "there is no such file"
+        reason = "it is not a file" if os.path.lexists(path) else "there is no such file"
         raise InputError(f"cannot read the {what} {path}: {reason}")
 
 
@@ -100,31 +100,31 @@ def read_state(model: nn.Module, path: Path) -> None:
     """Loads the tensors of a safetensors file into a model.
 
     Raises:
-        InputError: If the file cannot be read, names, shapes or types are not the model's, or a
-            value is NaN or infinite; the model stays as it was.
+        InputError: If the file cannot be read, names, shapes or types differ from the model's, or a
+            value is NaN or infinite; the model is then unchanged.
     """
     state = current_tensors(read_tensors(path))
     expected = dict(_own_state(model))
-    needed = [name for name in expected if name.rpartition(".")[2] != KEY]  # not in old files
+    needed = [name for name in expected if name.rpartition(".")[2] != KEY]  # missing in old files
     missing = [name for name in needed if name not in state]
     extra = [name for name in state if name not in expected]
     if missing or extra:
         parts = [f"{len(missing)} tensors missing, first {missing[0]!r}"] if missing else []
         parts += [f"{len(extra)} not of this model, first {extra[0]!r}"] if extra else []
-        raise InputError(f"{path} does not fit its model.json: {'; '.join(parts)}")
+        raise InputError(f"{path} does not match its model.json: {'; '.join(parts)}")
     for name in needed:
         check_tensor(state[name], expected[name], name, path)
     try:
         model.load_state_dict(state, strict=False)
     except StateMismatchError as error:
-        raise InputError(f"{path} does not fit its model.json: {error}") from error
+        raise InputError(f"{path} does not match its model.json: {error}") from error
 
 
 def check_tensor(value: Tensor, expected: Tensor, name: str, path: Path) -> None:
-    """Checks that a tensor of a file can take the place of one of a model.
+    """Checks that a tensor from a file can replace one of a model.
 
     Raises:
-        InputError: If shape or kind of numbers differ, or a value is NaN or infinite.
+        InputError: If shape or kind of dtype differ, or a value is NaN or infinite.
     """
     if value.shape != expected.shape:
         have, want = tuple(value.shape), tuple(expected.shape)
@@ -132,8 +132,8 @@ def check_tensor(value: Tensor, expected: Tensor, name: str, path: Path) -> None
     floating = expected.is_floating_point()
     if value.is_floating_point() != floating or not (floating or value.dtype == expected.dtype):
         kind, kinds = (str(t.dtype).removeprefix("torch.") for t in (value, expected))
-        raise InputError(f"{path}: {name!r} holds {kind}, not {kinds}")
+        raise InputError(f"{path}: {name!r} contains {kind}, not {kinds}")
     if floating and not bool(torch.isfinite(value).all()):
         raise InputError(
-            f"{path}: {name!r} holds NaN or infinity: its training has diverged, or it is damaged"
+            f"{path}: {name!r} contains NaN or infinity: its training diverged, or it is damaged"
         )

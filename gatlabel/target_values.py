@@ -1,4 +1,4 @@
-"""Values of targets as they are stored, and the one check that they follow the convention."""
+"""Storage of target values, and the check that they follow the convention."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from torch import Tensor
 from gatlabel.errors import InputError
 from gatlabel.labels import ABSENT, PRESENT, UNKNOWN
 
-#: ``(N, L)``: a dense array, or CSR where an entry that is not stored is absent.
+#: ``(N, L)``: a dense array, or CSR in which entries that are not stored are absent.
 Values = NDArray[Any] | sparse.csr_array
-_CHUNK_VALUES = 1 << 22  # values checked at a time: few temporary arrays beside the targets
+_CHUNK_VALUES = 1 << 22  # values checked at a time, to limit temporary memory
 
 
 def stored(values: Any, labels: Sequence[str] | None = None) -> Values:
-    """Brings what was given to a dense array or to canonical CSR, without copying where it can.
+    """Converts targets to a dense array or canonical CSR, without a copy if possible.
 
     Raises:
-        InputError: If it is no table of numbers, or not one column per label.
+        InputError: If it is not a table of numbers, or has not one column per label.
     """
     if isinstance(values, Tensor):
         values = values.detach().cpu()
-        if values.dtype == torch.bfloat16:  # NumPy has none
+        if values.dtype == torch.bfloat16:  # not supported by NumPy
             values = values.float()
         if values.layout == torch.strided:
             values = values.numpy()
@@ -47,10 +47,10 @@ def stored(values: Any, labels: Sequence[str] | None = None) -> Values:
         try:
             values = np.asarray(values, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(f"targets are no table of numbers: {error}") from error
+            raise InputError(f"targets are not a table of numbers: {error}") from error
     require_width(values.shape, labels)
     if values.dtype.kind not in "biuf":
-        raise InputError(f"targets are of the type {values.dtype}: give numbers")
+        raise InputError(f"targets have dtype {values.dtype}: expected numbers")
     return values
 
 
@@ -58,7 +58,7 @@ def require_width(shape: tuple[int, ...], labels: Sequence[str] | None) -> None:
     """Checks that targets have two axes and one column per label.
 
     Raises:
-        InputError: If not.
+        InputError: If they do not.
     """
     if len(shape) != 2 or (labels is not None and shape[1] != len(labels)):
         width = "L" if labels is None else len(labels)
@@ -72,7 +72,7 @@ def check_values(values: Values, labels: Sequence[str] | None = None) -> None:
     """Checks that targets ``(N, L)`` are in [0, 1], or -1 for unknown.
 
     Raises:
-        InputError: If one is not; the message names row and label.
+        InputError: If a value is invalid; the message names row and label.
     """
     if isinstance(values, np.ndarray):
         count, width = values.shape

@@ -1,7 +1,7 @@
-"""Targets: what is known of N images and L labels.
+"""Targets: the known labels of N images and L labels.
 
-Values are ``1`` present, ``0`` absent, between them soft, ``-1`` unknown. They are checked once,
-when :class:`Targets` are made; who is given them need not check again.
+Values are ``1`` present, ``0`` absent, in between soft, ``-1`` unknown. They are checked once, when
+:class:`Targets` are created; functions that receive them need not check again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Rows = int | slice | Sequence[int] | NDArray[np.integer]
 
 
 class LabelCounts(NamedTuple):
-    """Images per label, int64 ``(L,)`` each; soft entries are known, neither present nor absent.
+    """Counts of images per label, int64 ``(L,)`` each; soft entries are known only.
 
     Attributes:
         known: Images in which the label is known.
@@ -38,23 +38,23 @@ class LabelCounts(NamedTuple):
 
 
 class Targets:
-    """What is known of N images and L labels, dense or sparse.
+    """The known labels of N images and L labels, dense or sparse.
 
-    Sparse targets stay sparse: only :meth:`rows`, :meth:`known` and :meth:`to_dense` make values
-    dense, those that they are asked for.
+    Sparse targets stay sparse: only :meth:`rows`, :meth:`known` and :meth:`to_dense` return dense
+    values, for the requested rows.
 
     Args:
         values: ``(N, L)`` array, tensor (also a sparse one), list of rows or scipy sparse matrix:
-            1 present, 0 absent, between them soft, -1 unknown. In a sparse one an entry that is not
-            stored is 0, and an unknown is a stored -1. Arrays are not copied.
-        labels: The L label names, for the width and for messages; they are not kept.
+            1 present, 0 absent, in between soft, -1 unknown. In a sparse one, entries that are not
+            stored are 0, and unknown is a stored -1. Arrays are not copied.
+        labels: The L label names, to check the width and for messages; they are not stored.
 
     Attributes:
-        values: A dense array of the type that was given, or a canonical scipy CSR array.
+        values: A dense array of the given dtype, or a canonical scipy CSR array.
         shape: ``(N, L)``.
 
     Raises:
-        InputError: If the shape does not fit the labels or a value is out of range; the message
+        InputError: If the shape does not match the labels or a value is out of range; the message
             names row and label.
 
     Example:
@@ -69,10 +69,10 @@ class Targets:
 
     @classmethod
     def of(cls, values: Any, labels: Sequence[str] | None = None) -> Targets:
-        """Returns targets that were made already as they are, and makes them of anything else.
+        """Returns existing targets unchanged, and creates them from anything else.
 
         Raises:
-            InputError: As the class; of targets that were made already only if the width differs.
+            InputError: As the class; for existing targets only if the width differs.
         """
         if not isinstance(values, Targets):
             return cls(values, labels)
@@ -81,7 +81,7 @@ class Targets:
 
     @classmethod
     def _made(cls, values: Values) -> Targets:
-        """Wraps values that come of checked ones."""
+        """Wraps values derived from checked ones."""
         made = cls.__new__(cls)
         made.values = values
         return made
@@ -100,10 +100,10 @@ class Targets:
         return self.shape[0]
 
     def rows(self, rows: Rows) -> Tensor:
-        """Returns the targets of some images, dense: float32 ``(L,)`` of one, else ``(B, L)``.
+        """Returns dense targets of some images: float32 ``(L,)`` for one, otherwise ``(B, L)``.
 
         Args:
-            rows: A position, several, or a slice.
+            rows: One position, several, or a slice.
         """
         if isinstance(self.values, np.ndarray):
             return torch.from_numpy(np.array(self.values[rows], dtype=np.float32))
@@ -116,7 +116,7 @@ class Targets:
         return torch.from_numpy(found)
 
     def known(self, rows: Rows = slice(None)) -> Tensor:
-        """Returns which targets of some images are known, dense: bool ``(L,)`` or ``(B, L)``."""
+        """Returns the dense mask of known targets of some images: bool ``(L,)`` or ``(B, L)``."""
         return self.rows(rows) != UNKNOWN
 
     def to_dense(self) -> Tensor:
@@ -126,7 +126,7 @@ class Targets:
         return self.rows(slice(None))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Lets NumPy make a dense array of the targets."""
+        """Converts the targets to a dense NumPy array."""
         return np.array(self.to_dense().numpy(), dtype=dtype, copy=copy)
 
     def present(self) -> sparse.csr_array:
@@ -157,25 +157,25 @@ class Targets:
         return self._made(self.values[np.asarray(rows, dtype=np.int64)])
 
     def columns(self, positions: Sequence[int]) -> Targets:
-        """Returns the labels at the given positions, in that order; -1 is a label unknown here."""
+        """Returns the labels at the given positions, in that order; -1 gives an unknown label."""
         order = np.asarray(positions, dtype=np.int64)
         if isinstance(self.values, np.ndarray):
             found = np.full((len(self), len(order)), UNKNOWN, np.float32)
             found[:, order >= 0] = self.values[:, order[order >= 0]]
             return self._made(found)
-        # one more column, all unknown, which the position -1 names
+        # an additional column of unknowns, which position -1 selects
         unknown = sparse.csr_array(np.full((len(self), 1), UNKNOWN, np.float32))
         return self._made(sparse.csr_array(sparse.hstack([self.values, unknown]).tocsc()[:, order]))
 
     def mask(self, share: float | str, seed: int = 0) -> Targets:
-        """Makes known entries unknown, to measure what that costs.
+        """Masks known entries, to measure the cost of missing labels.
 
         Unknown entries are stored: sparse targets take memory for every masked one.
 
         Args:
-            share: Of the known entries, at least 0 and below 1; see
-                :func:`~gatlabel.masking.mask_share`. ``"single"`` keeps one present label per
-                image and nothing else; see :func:`~gatlabel.masking.mask_all_but_one`.
+            share: Share of the known entries, at least 0 and below 1; see
+                :func:`~gatlabel.masking.mask_share`. ``"single"`` keeps one present label per image
+                only; see :func:`~gatlabel.masking.mask_all_but_one`.
             seed: The same seed masks the same entries.
 
         Raises:
@@ -195,10 +195,10 @@ class Targets:
         return self._made(mask_share(self.values, share, seed))
 
     def corrupt(self, share: float, seed: int = 0) -> Targets:
-        """Makes labels wrong (label noise); see :func:`~gatlabel.masking.corrupt`.
+        """Corrupts labels (label noise); see :func:`~gatlabel.masking.corrupt`.
 
         Args:
-            share: Of each label's positives, at least 0 and below 1.
+            share: Share of each label's positives, at least 0 and below 1.
             seed: The same seed corrupts the same entries.
 
         Raises:
@@ -207,7 +207,7 @@ class Targets:
         return self._made(corrupt(self.values, share, seed))
 
     def tobytes(self) -> bytes:
-        """Returns the values as bytes, for a hash: other bytes for other values or layouts."""
+        """Returns the values as bytes, for a hash that depends on values and layout."""
         if isinstance(self.values, np.ndarray):
             return self.to_dense().numpy().tobytes()
         parts = (self.values.indptr, self.values.indices, self.values.data)

@@ -1,4 +1,4 @@
-"""Whether a value that came from a file or a caller is of its type and in its range."""
+"""Type and range checks for values from files and callers."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from typing import Any, Literal, Union, get_args, get_origin
 from gatlabel.errors import InputError, nearest
 
 LARGEST = 2**63 - 1
-SHOWN = 60  # characters of a wrong value that a message repeats
+SHOWN = 60  # maximum length of a wrong value in a message
 
 
 def shown(value: object) -> str:
-    """Returns a value as a message shows it: on one line, and not too long."""
+    """Returns a value for a message: on one line and of limited length."""
     try:
         text = repr(value)
-    except ValueError:  # Python refuses to print whole numbers of thousands of digits
+    except ValueError:  # Python refuses to print integers of thousands of digits
         return "a number of thousands of digits"
     text = " ".join(text.split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def whole_number(value: Any, what: str, least: int = -LARGEST, most: int = LARGEST) -> int:
-    """Returns a whole number as an ``int``; no truth value, text or float is one.
+    """Returns an integer as an ``int``; booleans, texts and floats are refused.
 
     Args:
         value: The value.
-        what: What it is, for the error message: ``"image_size"``, ``"a.json: image_size"``.
-        least: The smallest it may be.
-        most: The largest it may be.
+        what: Name of the value for the error message: ``"image_size"``, ``"a.json: image_size"``.
+        least: Minimum.
+        most: Maximum.
 
     Raises:
-        InputError: If it is none, or out of range.
+        InputError: If it is not an integer, or out of range.
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"{what}={shown(value)}: give a whole number")
@@ -44,16 +44,16 @@ def whole_number(value: Any, what: str, least: int = -LARGEST, most: int = LARGE
 
 
 def finite_number(value: Any, what: str, least: float = -math.inf, most: float = math.inf) -> float:
-    """Returns a finite number; no truth value or text is one.
+    """Returns a finite number; booleans and texts are refused.
 
     Args:
         value: The value.
-        what: What it is, for the error message.
-        least: The smallest it may be.
-        most: The largest it may be.
+        what: Name of the value for the error message.
+        least: Minimum.
+        most: Maximum.
 
     Raises:
-        InputError: If it is none, or out of range.
+        InputError: If it is not a finite number, or out of range.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{what}={shown(value)}: give a number")
@@ -71,16 +71,16 @@ def three_numbers(value: Any, name: str, *, above_zero: bool = False) -> tuple[f
     """Reads mean or standard deviation of the three channels.
 
     Raises:
-        InputError: If it is no list of three finite numbers, or one is out of range.
+        InputError: If it is not a list of three finite numbers, or one is out of range.
     """
     if not isinstance(value, list) or len(value) != 3:
-        raise InputError(f"{name}={shown(value)}: give three numbers, one a channel")
+        raise InputError(f"{name}={shown(value)}: give three numbers, one per channel")
     least = 1e-6 if above_zero else -1e3
     return tuple(finite_number(item, name, least, 1e3) for item in value)
 
 
 def truth_value(value: Any, what: str) -> bool:
-    """Returns ``True`` or ``False``; no number and no text is one.
+    """Returns ``True`` or ``False``; numbers and texts are refused.
 
     Raises:
         InputError: If it is something else.
@@ -91,7 +91,7 @@ def truth_value(value: Any, what: str) -> bool:
 
 
 def line_of_text(value: Any, what: str) -> str:
-    """Returns a text without NUL characters, which no file name can hold.
+    """Returns a text without NUL characters, which file names cannot contain.
 
     Raises:
         InputError: If it is something else.
@@ -99,21 +99,21 @@ def line_of_text(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise InputError(f"{what}={shown(value)}: give a text")
     if "\0" in value:
-        raise InputError(f"{what}={shown(value)}: holds a NUL character")
+        raise InputError(f"{what}={shown(value)}: contains a NUL character")
     return value
 
 
 def of_type(value: Any, what: str, hint: Any) -> Any:
-    """Returns a value as an annotation has it: plain Python numbers, tuples and paths.
+    """Returns a value in the type of an annotation: plain Python numbers, tuples and paths.
 
     Args:
         value: The value.
-        what: What it is, for the error message.
+        what: Name of the value for the error message.
         hint: ``int``, ``float``, ``bool``, ``str``, ``Path``, ``None``, a ``Literal``, a tuple of
             these, or several with ``|`` between.
 
     Raises:
-        InputError: If it is none of them.
+        InputError: If it has none of these types.
     """
     options = (
         get_args(hint) if isinstance(hint, UnionType) or get_origin(hint) is Union else (hint,)
@@ -127,7 +127,7 @@ def of_type(value: Any, what: str, hint: Any) -> Any:
             return _of_kind(value, what, option)
         except InputError as error:
             reasons.append(str(error))
-    # every message says what to give; the first of several has the value too
+    # every message names the expected type; the first also has the value
     more = "".join(f", or {reason.rpartition(': give ')[2]}" for reason in reasons[1:])
     raise InputError(reasons[0] + more)
 
@@ -147,7 +147,7 @@ def _of_kind(value: Any, what: str, kind: Any) -> Any:
         return whole_number(value, what)
     if kind is float:
         number = finite_number(value, what)
-        return value if isinstance(value, int) else number  # 1 stays 1 in files
+        return value if isinstance(value, int) else number  # an integer stays an integer in files
     return truth_value(value, what) if kind is bool else line_of_text(value, what)
 
 

@@ -1,4 +1,4 @@
-"""Reading YAML of others: plain values only, in bounds, every fault one error with its line."""
+"""Reading of untrusted YAML: plain values of limited size; errors name the line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gatlabel.printing import clipped
 from gatlabel.reading import DEEPEST
 
 MOST_VALUES = 10_000
-"""Values after every alias (``*name``) is written out: a few lines may stand for billions."""
+"""Maximum number of values with all aliases (``*name``) expanded, which may be billions."""
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -19,14 +19,14 @@ def parse_yaml(text: str, where: str) -> Any:
 
     Args:
         text: The document.
-        where: What it is, in words, for error messages (``"the config file run.yaml"``).
+        where: Description of the document for error messages (``"the config file run.yaml"``).
 
     Returns:
         Text, numbers, booleans, dates, ``None``, and lists and dicts of these.
 
     Raises:
-        InputError: If it is not YAML, a value is none (a 99th of December), a key appears twice, it
-            is nested more than 100 deep, contains itself, or has more than 10,000 values.
+        InputError: If it is not YAML, a value is invalid (a 99th of December), a key appears twice,
+            it is nested more than 100 deep, contains itself, or has more than 10,000 values.
     """
     try:
         loader = yaml.SafeLoader(text)
@@ -45,20 +45,20 @@ def parse_yaml(text: str, where: str) -> Any:
     except yaml.YAMLError as error:
         reason = clipped(" ".join(str(error).split()), 300)
         raise InputError(f"{where} is not YAML: {reason}") from error
-    except Exception as error:  # PyYAML's constructors raise whatever a wrong value makes them
+    except Exception as error:  # PyYAML's constructors raise various errors for wrong values
         raise InputError(
-            f"{where} holds a value that cannot be read: {first_line(error)}"
+            f"{where} contains a value that cannot be read: {first_line(error)}"
         ) from error
 
 
 def _count(node: yaml.Node, counted: dict[int, int], where: str, depth: int) -> int:
-    """Counts the values below a node, each alias as what it stands for, and checks them.
+    """Counts the values below a node with aliases expanded, and checks them.
 
     Args:
         node: The node.
-        counted: Counts of the nodes that were looked at; 0 for those whose count has begun.
+        counted: Counts of visited nodes; 0 while a count is in progress.
         where: See :func:`parse_yaml`.
-        depth: How deep the node stands.
+        depth: Nesting depth of the node.
     """
     if id(node) in counted:
         if not counted[id(node)]:
@@ -75,7 +75,7 @@ def _count(node: yaml.Node, counted: dict[int, int], where: str, depth: int) -> 
         children = node.value
     count = 1 + sum(_count(child, counted, where, depth + 1) for child in children)
     if count > MOST_VALUES:
-        raise InputError(f"{where} holds more than {MOST_VALUES} values")
+        raise InputError(f"{where} contains more than {MOST_VALUES} values")
     counted[id(node)] = count
     return count
 
@@ -86,7 +86,7 @@ def _refuse_repeats(node: yaml.MappingNode, where: str) -> None:
         if not isinstance(key, yaml.ScalarNode):
             continue
         if (key.tag, key.value) in seen:
-            raise InputError(f"{where}, line {_line(key)}: {key.value!r} appears twice: leave one")
+            raise InputError(f"{where}, line {_line(key)}: {key.value!r} appears twice: remove one")
         seen.add((key.tag, key.value))
 
 

@@ -124,7 +124,7 @@ def test_what_cannot_be_put_back_is_kept_and_named(
         rename(source, to)
 
     monkeypatch.setattr(Path, "rename", out_only)
-    with pytest.raises(InputError, match=r"folder: Input/output error; what stood there is in "):
+    with pytest.raises(InputError, match=r"folder: Input/output error; the old files are in "):
         write_folder(target, "2", "a.txt")
     (old,) = target.glob(".gatlabel-*/old")
     assert contents(old) == {"a.txt": "1", "last.txt": "1"}
@@ -153,7 +153,7 @@ def test_other_things_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     target = tmp_path / "folder"
     write_folder(target, "1", "a.txt")
     (target / "photo.jpg").write_text("mine")
-    with pytest.raises(InputError, match=r"folder also holds photo\.jpg, which is not replaced"):
+    with pytest.raises(InputError, match=r"folder also contains photo\.jpg, which is not replaced"):
         write_folder(target, "2", "a.txt")
     (target / "photo.jpg").unlink()
 
@@ -161,7 +161,7 @@ def test_other_things_in_the_folder_are_left_alone(tmp_path: Path) -> None:
         with atomic_folder(target, last="last.txt", replaces={"last.txt", "a.txt"}):
             (target / "photos").mkdir()
 
-    with pytest.raises(InputError, match="folder also holds photos, which is not replaced"):
+    with pytest.raises(InputError, match="folder also contains photos, which is not replaced"):
         late()
     (target / "photos").rmdir()
     assert contents(target) == {"a.txt": "1", "last.txt": "1"}
@@ -265,8 +265,8 @@ def test_what_is_not_about_the_file_passes(error: Exception, tmp_path: Path) -> 
         ("a\0b", "embedded null byte"),
         ("file/a.json", "Not a directory"),
         ("loop", "Too many levels of symbolic links"),
-        ("pipe", "it is no ordinary file"),
-        ("device", "it is no ordinary file"),
+        ("pipe", "it is not a regular file"),
+        ("device", "it is not a regular file"),
     ],
 )
 def test_a_place_where_no_file_can_be_is_named(name: str, reason: str, tmp_path: Path) -> None:

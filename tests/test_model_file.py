@@ -131,7 +131,7 @@ def test_no_other_file_is_read_and_nothing_fetched(
 
 VALUES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "labels in a table": ([], {"labels": dict.fromkeys(NAMES, 1)}, "labels=.*: give a list"),
-    "labels that are numbers": ([], {"labels": [1, 2, 3, 4, 5, 6]}, "1 is no label name"),
+    "labels that are numbers": ([], {"labels": [1, 2, 3, 4, 5, 6]}, "1 is not a label name"),
     "no label": ([], {"labels": []}, r"labels=\[\]: give a list of names"),
     "a label twice": ([], {"labels": NAMES[:5] * 2}, "appears twice"),
     "size 0": ([], {"image_size": 0}, "image_size=0: must be at least 1"),
@@ -147,7 +147,7 @@ VALUES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "a width of half": (["head"], {"hidden": 16.5}, "head.hidden=16.5: give a whole number"),
     "a width of true": (["head"], {"heads": True}, "head.heads=True: give a whole number"),
     "a huge width": (["head"], {"hidden": 2**40}, "head.hidden=1099511627776: must be at most"),
-    "a wide width": (["head"], {"hidden": 60_000}, "head.hidden=60000: the weights hold nothing"),
+    "a wide width": (["head"], {"hidden": 60_000}, "head.hidden=60000: no weights have that size"),
     "many layers": (["head"], {"base": "nodes", "layers": 5000}, "head.layers=5000: the weights"),
     "no truth value": (["head"], {"bias": "no"}, "head.bias='no': give true or false"),
     "dropout of 2": (["head"], {"dropout": 2}, "dropout=2.0 is a probability"),
@@ -178,7 +178,7 @@ VALUES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "another order": (
         [],
         {"labels": NAMES[::-1]},
-        "number 0 is 'chat noir' there and '.markup.' here, the same in another order",
+        "number 0 is 'chat noir' there and '.markup.' here, the same labels in another order",
     ),
 }
 
@@ -234,9 +234,12 @@ TENSORS: dict[str, tuple[dict[str, Callable[[torch.Tensor], Any]], str]] = {
     "turned": ({WEIGHT: lambda value: value.T}, r"has the shape \(576, 6\), not \(6, 576\)"),
     "NaN": (
         {WEIGHT: lambda value: value.index_fill(0, torch.tensor([3]), torch.nan)},
-        "'head.weight' holds NaN or infinity: its training has diverged",
+        "'head.weight' contains NaN or infinity: its training diverged",
     ),
-    "infinity": ({WEIGHT: lambda value: value - torch.inf}, "'head.weight' holds NaN or infinity"),
+    "infinity": (
+        {WEIGHT: lambda value: value - torch.inf},
+        "'head.weight' contains NaN or infinity",
+    ),
     "missing": ({WEIGHT: lambda value: None}, "1 tensors missing, first 'head.weight'"),
     "extra": ({"more": lambda value: value}, "1 not of this model, first 'more'"),
     "no identity": ({"_extra_state": lambda value: value[:9]}, "is not a valid description"),
@@ -322,13 +325,15 @@ def test_nor_files_of_another_order(file: str, run: Path) -> None:
     names = NAMES[::-1]
     counts = {"images": 5, "names": names, "counts": [1] * 6, "pairs": []}
     (run / file).write_text(json.dumps(names if file == "labels.json" else counts))
-    one_line(Predictor.load, run, rf"run/{file} has other labels .*the same in another order")
+    one_line(
+        Predictor.load, run, rf"run/{file} has other labels .*the same labels in another order"
+    )
 
 
 def test_a_graph_of_another_run_is_not_taken(run: Path) -> None:
     graph = company_graph()
     type(graph)(NAMES, graph.edge_index[:, 1:], graph.edge_weight[1:]).save(run / "graph.json")
-    message = "model.safetensors does not fit its model.json: .*a label graph with other edges"
+    message = "model.safetensors does not match its model.json: .*a label graph with other edges"
     one_line(Predictor.load, run, message)
 
 

@@ -66,8 +66,8 @@ NO_FILE: dict[str, tuple[Make, str]] = {
     "below a file": (below_a_file, "Not a directory"),
     "long": (lambda path: path.with_name("x" * 300), "File name too long"),
     "deep": (lambda path: path / ("x/" * 3000), "File name too long"),
-    "nul": (lambda path: f"{path}\0", "no file can have this name"),
-    "surrogate": (lambda path: f"{path}\ud800", "no file can have this name"),
+    "nul": (lambda path: f"{path}\0", "invalid file name"),
+    "surrogate": (lambda path: f"{path}\ud800", "invalid file name"),
     "holes": (holes, "larger than"),
 }
 READERS = {

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gatlabel"
 # Each room may import itself and the rooms before it.
 ROOMS = [
     ["errors", "interruptions", "lazy"],
-    ["devices", "disk_faults", "memory", "values"],
+    ["devices", "disk_faults", "logs", "memory", "values"],
     ["atomic", "printing", "reading"],
     ["yaml_reading", "array_reading", "files"],
     ["option_values"],

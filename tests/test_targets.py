@@ -39,9 +39,9 @@ def test_the_row_is_named_in_long_tables_too() -> None:
         ([1, 0], r"shape \(2,\), expected \(N, 3\)"),
         (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
         (np.zeros((2, 4)), r"shape \(2, 4\), expected \(N, 3\): .* one column per label"),
-        ([["a", "b", "c"]], "no table of numbers"),
-        (np.array([["1", "0", "0"]]), "are of the type <U1"),
-        (np.zeros((1, 3), complex), "are of the type complex128"),
+        ([["a", "b", "c"]], "not a table of numbers"),
+        (np.array([["1", "0", "0"]]), "have dtype <U1"),
+        (np.zeros((1, 3), complex), "have dtype complex128"),
         (np.full((1, 3), 255, np.uint8), "target 255 in row 0"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Learners in closed form on features, and the choice of similarity from the training set."""
+"""Closed-form learners on features, and the choice of label similarity from the training set."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from gatlabel.errors import InputError
+from gatlabel.files import atomic_path
+from gatlabel.saving import read_tensors
 
 #: Directions that are kept; a covariance of few images has no more.
 MOST_DIRECTIONS = 512
@@ -60,6 +63,33 @@ class Moments:
         value, vector = value[kept], vector[:, kept]
         basis = vector.T if count > width else (vector / (count * value).sqrt()).T @ x
         return cls(mean, basis, value, count)
+
+    def save(self, path: Path) -> None:
+        """Writes the moments to a safetensors file, in float32."""
+        from safetensors.torch import save_file
+
+        parts = {"mean": self.mean, "basis": self.basis, "variance": self.variance}
+        tensors = {name: part.float().contiguous() for name, part in parts.items()}
+        tensors["images"] = torch.tensor(self.images)
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            InputError: If the file is missing, damaged, or holds other tensors.
+        """
+        found = read_tensors(path, "moments of features")
+        if set(found) != {"mean", "basis", "variance", "images"}:
+            raise InputError(f"{path} holds {sorted(found)}: these are no moments of features")
+        mean, basis, variance = (found[n].double() for n in ("mean", "basis", "variance"))
+        fit = mean.ndim == 1 and basis.shape == (len(variance), len(mean)) and variance.ndim == 1
+        finite = all(bool(part.isfinite().all()) for part in (mean, basis, variance))
+        if not fit or not finite or bool((variance < 0).any()) or found["images"].numel() != 1:
+            raise InputError(f"{path} is damaged: the moments of features do not fit together")
+        return cls(mean, basis, variance, int(found["images"]))
 
     @property
     def mean_square(self) -> float:

@@ -1,4 +1,4 @@
-"""Linear classifiers in closed form: where heads on frozen features start."""
+"""Closed-form linear classifiers, which initialise heads on frozen features."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatlabel.baselines.regression import KinRegression, Regression, borrowed_spread
+from gatlabel.baselines.regression import Regression, SharedRegression, neighbour_spread
 from gatlabel.errors import InputError
 
-#: Penalties that are tried, as multiples of the features' mean square about their mean.
+#: Candidate penalties, as multiples of the features' mean square about their mean.
 PENALTIES = tuple(10.0 ** (k / 4) for k in range(-12, 11))
 
 
 @dataclass(frozen=True)
 class LinearStart:
-    """A linear classifier to start from: ``logits = features @ weight.T + bias``.
+    """A linear classifier as initialisation: ``logits = features @ weight.T + bias``.
 
     Attributes:
-        weight: float32 ``(L, D)``; zero for labels of which the targets tell nothing.
+        weight: float32 ``(L, D)``; zero for labels with uninformative targets.
         bias: float32 ``(L,)``.
-        penalty: The λ that leave-one-out chose, in squared units of the features.
-        error: Squared error of leave-one-out, in units of each label's variance, mean over the
-            labels with presences and absences: about 1 where features say nothing.
+        penalty: The λ chosen by leave-one-out, in squared units of the features.
+        error: Squared leave-one-out error, in units of each label's variance, averaged over labels
+            with presences and absences: about 1 if the features are uninformative.
     """
 
     weight: Tensor
@@ -35,7 +35,7 @@ class LinearStart:
 
 @torch.no_grad()
 def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None) -> LinearStart:
-    r"""Ridge regression of the labels on the features, its penalty chosen without another split.
+    r"""Ridge regression of the labels on the features, with the penalty chosen by leave-one-out.
 
     With centred features ``X (N, D)``, the share ``p_i`` of a label among its known targets, and
     ``t = (y − p) / (known share)`` where a target is known, 0 elsewhere::
@@ -45,34 +45,34 @@ def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None
         λ    = argmin mean over labels of  mean over known n (y − p − ŷ)² / (p (1 − p))
         logit = a W_λ / (p (1 − p)) · (x − mean) + b
 
-    ``ŷ`` is what a fit that never saw image ``n`` says of it (Hastie, Tibshirani & Friedman, *The
-    Elements of Statistical Learning*, 2nd ed. 2009, eq. 7.64), so both λ and the scale of the
-    logits are judged on images that were not learned from. ``a`` (one number above 0) and ``b``
-    (a number a label) maximise the likelihood of the labels given ``ŷ``. Dividing by ``p (1 − p)``
-    makes of the regression the log-odds of two Gaussians with one covariance (Fisher's
+    ``ŷ`` are the predictions for image ``n`` of a fit without it (Hastie, Tibshirani & Friedman,
+    *The Elements of Statistical Learning*, 2nd ed. 2009, eq. 7.64), so both λ and the scale of the
+    logits are chosen on images not used in the fit. ``a`` (one number above 0) and ``b`` (one
+    number per label) maximise the likelihood of the labels given ``ŷ``. Dividing by ``p (1 − p)``
+    turns the regression into the log-odds of two Gaussians with a common covariance (Fisher's
     discriminant, ibid., section 4.3 and exercise 4.2).
 
-    **Kin.** With ``sharing`` C the classifiers are those of ``W = C V`` with independent rows of V,
-    that is, with the prior covariance ``K = C Cᵀ`` between labels, of the regression in units of
-    each label's own spread, ``t_i / √(p_i (1 − p_i))``. In the basis in which ``K = A diag(k) Aᵀ``
+    **Similar labels.** With ``sharing`` C the classifiers are ``W = C V`` with independent rows of
+    V. This is the prior covariance ``K = C Cᵀ`` between labels, for the regression in units of each
+    label's own spread, ``t_i / √(p_i (1 − p_i))``. In the basis in which ``K = A diag(k) Aᵀ``,
     labels are independent with penalties ``λ / k`` (Bonilla, Chai & Williams, *Multi-task Gaussian
-    Process Prediction*, NeurIPS 2007, eq. 1-2, in its weight-space form), so leave-one-out stays
-    closed. A label whose known targets are all alike, or that has none, then has the classifier
-    that its kin suggest (a little less of it, as for the regression an unknown target is an average
-    one), in the mean of their units, for its own spread is not known.
+    Process Prediction*, NeurIPS 2007, eq. 1-2, in its weight-space form), so leave-one-out keeps a
+    closed form. A label without known targets, or whose known targets are all equal, gets the
+    classifier predicted by similar labels, in the mean of their units, as its own spread is
+    unknown. Its norm is slightly reduced, as unknown targets enter as the mean.
 
-    Costs ``O(N D min(N, D))`` and a pass over ``(N, L)`` a penalty; with ``sharing``, ``O(L³)`` and
-    a product ``(N, L) x (L, L)`` a penalty besides: some minutes at 10,000 labels.
+    The cost is ``O(N D min(N, D))`` and one pass over ``(N, L)`` per penalty. ``sharing`` adds
+    ``O(L³)`` and one product ``(N, L) x (L, L)`` per penalty: some minutes at 10,000 labels.
 
     Args:
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
-        sharing: C ``(L, L)``, or none: labels on their own. It must hold nothing that was learned
-            from these targets, or leave-one-out is not one.
+        sharing: The mixing matrix C ``(L, L)``, or ``None`` for independent labels. It must not
+            depend on these targets, or leave-one-out is biased.
 
     Returns:
-        Classifiers; of labels whose known targets are all alike, only a bias, unless they share.
-        Without any known target the bias is that of the frequency of labels in general.
+        Classifiers. Labels whose known targets are all equal get a bias only, unless they share.
+        Without any known target the bias is that of the mean label frequency.
 
     Raises:
         InputError: If ``sharing`` is not ``(L, L)``.
@@ -100,7 +100,7 @@ def ridge_fit(
     x, y = features.double(), targets.double()
     if sharing is not None and sharing.shape != (y.shape[1], y.shape[1]):
         raise InputError(
-            f"the labels' sharing is {tuple(sharing.shape)} for {y.shape[1]} labels: "
+            f"the mixing matrix has shape {tuple(sharing.shape)} for {y.shape[1]} labels: "
             f"expected ({y.shape[1]}, {y.shape[1]})"
         )
     known = y >= 0
@@ -114,16 +114,16 @@ def ridge_fit(
     bias = smooth.logit()
     if not usable.any():
         return LinearStart(weight.float(), bias.float(), float("nan")), bias.expand_as(y)
-    # labels on their own that say nothing need no regression
+    # independent labels with uninformative targets need no regression
     part = usable if sharing is None else torch.ones_like(usable)
     spread = (rate * (1 - rate)).clamp(min=1e-6).sqrt()
     if sharing is not None:
-        spread = torch.where(usable, spread, borrowed_spread(spread, sharing.double(), usable))
+        spread = torch.where(usable, spread, neighbour_spread(spread, sharing.double(), usable))
     known, rate, y, spread = known[:, part], rate[part], y[:, part], spread[part]
     deviation = torch.where(known, y - rate, 0.0) / spread
     wanted = deviation / known.double().mean(0).clamp(min=1 / len(x))
     regression = (
-        Regression(x, wanted) if sharing is None else KinRegression(x, wanted, sharing.double())
+        Regression(x, wanted) if sharing is None else SharedRegression(x, wanted, sharing.double())
     )
     judged = usable[part]
     penalty = min(
@@ -144,13 +144,13 @@ def ridge_fit(
 
 @torch.enable_grad()
 def calibrated(scores: Tensor, y: Tensor, known: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns ``a`` and ``b (L,)`` of the likeliest ``P(y) = σ(a · score + b)``.
+    """Returns ``a`` and ``b (L,)`` of the maximum-likelihood ``P(y) = σ(a · score + b)``.
 
     Args:
-        scores: ``(N, L)``, of images that were not learned from.
+        scores: ``(N, L)``, for images not used in the fit.
         y: ``(N, L)`` in [0, 1].
-        known: bool ``(N, L)``; of every label a target that is not 0 and one that is not 1.
-        rate: ``(L,)`` in (0, 1): where b starts.
+        known: bool ``(N, L)``; every label needs a known target below 1 and one above 0.
+        rate: ``(L,)`` in (0, 1), the initial value of σ(b).
     """
     power = torch.zeros((), dtype=scores.dtype, requires_grad=True)  # a = exp(power) > 0
     offset = rate.logit().clone().requires_grad_()
@@ -165,7 +165,7 @@ def calibrated(scores: Tensor, y: Tensor, known: Tensor, rate: Tensor) -> tuple[
         each = F.binary_cross_entropy_with_logits(
             logits, y.clamp(min=0), weight=weight, reduction="sum"
         )
-        total = each + power.square() / (2 * known.sum())  # where any a would do, a = 1
+        total = each + power.square() / (2 * known.sum())  # a = 1 where a is undetermined
         total.backward()
         return total
 

@@ -1,4 +1,4 @@
-"""How much of a learned residual out-of-fold predictions support: one factor in [0, 1]."""
+"""Shrinkage of a learned residual by out-of-fold predictions: one factor in [0, 1]."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from gatlabel.errors import InputError
 
-#: One-sided 5 % point of the normal distribution: below it, nothing of the residual is kept.
+#: One-sided 5 % point of the normal distribution: below it, the residual is dropped.
 CRITICAL = 1.645
 FOLDS = 5
 _STEPS = 50
@@ -18,33 +18,33 @@ _STEPS = 50
 def shrink(
     residual_logits: Tensor, base_logits: Tensor, targets: Tensor, *, seed: int = 0
 ) -> float:
-    r"""Returns the factor f of ``base + f · residual`` that out-of-fold predictions support.
+    r"""Returns the factor f of ``base + f · residual`` supported by out-of-fold predictions.
 
-    The log-likelihood of the known targets is concave in f. With its maximum ``f̂`` over [0, 1],
-    and z of the score at 0 (its sum over images, divided by the root of the sum of its squares)::
+    The log-likelihood of the known targets is concave in f. Let ``f̂`` be its maximum over [0, 1]
+    and z the score at 0 (its sum over images divided by the root of its sum of squares)::
 
         f = f̂ · (1 − (c / z)²)₊,   c = 1.645
 
-    the positive-part James-Stein estimator with a critical value as its constant: a residual that
-    is noise leaves nothing in 95 of 100 cases, one that is sure to pay nearly all. Whatever is left
-    must raise the likelihood of images in folds of these on which f was not chosen, or f is 0.
+    This is the positive-part James-Stein estimator with a critical value as its constant. A
+    residual of pure noise gives 0 in 95 of 100 cases, a clearly useful one nearly 1. The result
+    must also raise the likelihood in folds on which f was not chosen; otherwise f is 0.
 
     Args:
-        residual_logits: ``(N, L)``, what the residual adds, for images that it was not fitted on.
-        base_logits: ``(N, L)``, without the residual, for the same images likewise.
+        residual_logits: ``(N, L)``, the residual's logits for images it was not fitted on.
+        base_logits: ``(N, L)``, the logits without the residual, likewise.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
-        seed: Of the folds.
+        seed: Seed of the folds.
 
     Raises:
         InputError: If the shapes differ, or a logit is not finite.
     """
     if not residual_logits.shape == base_logits.shape == targets.shape or targets.ndim != 2:
         raise InputError(
-            f"shrink takes residual, base logits and targets of one shape (N, L), got "
+            f"shrink expects residual and base logits and targets of the same shape (N, L), got "
             f"{tuple(residual_logits.shape)}, {tuple(base_logits.shape)}, {tuple(targets.shape)}"
         )
     if not (residual_logits.isfinite().all() and base_logits.isfinite().all()):
-        raise InputError("shrink takes finite logits, but they hold NaN or infinity")
+        raise InputError("shrink expects finite logits, but they contain NaN or infinity")
     residual, base = residual_logits.double(), base_logits.double()
     factor = _supported(residual, base, targets)
     if factor == 0:
@@ -61,7 +61,7 @@ def shrink(
 
 
 def _supported(residual: Tensor, base: Tensor, targets: Tensor) -> float:
-    """Returns f from these images alone."""
+    """Returns f estimated from these images."""
     score = _scores(residual, base, targets, 0.0)
     error = float(score.square().sum().sqrt())
     z = float(score.sum()) / error if error > 0 else 0.0
@@ -71,7 +71,7 @@ def _supported(residual: Tensor, base: Tensor, targets: Tensor) -> float:
 
 
 def _best(residual: Tensor, base: Tensor, targets: Tensor) -> float:
-    """Returns ``f̂`` by bisection of the slope, which falls in f."""
+    """Returns ``f̂`` by bisection of the slope, which decreases in f."""
     if float(_scores(residual, base, targets, 1.0).sum()) >= 0:
         return 1.0
     low, high = 0.0, 1.0
@@ -83,7 +83,7 @@ def _best(residual: Tensor, base: Tensor, targets: Tensor) -> float:
 
 
 def _scores(residual: Tensor, base: Tensor, targets: Tensor, factor: float) -> Tensor:
-    """The slope of each image's log-likelihood in f, ``(N,)``."""
+    """Returns the slope of each image's log-likelihood in f, ``(N,)``."""
     error = targets.double() - (base + factor * residual).sigmoid()
     return (error * residual * (targets >= 0)).sum(1)
 

@@ -1,14 +1,16 @@
 """The command line: ``gatlabel COMMAND``.
 
 Exit codes: 0 done, 2 a mistake of the caller or a fault of a file, device or terminal (one line, no
-traceback), 130 and 143 interrupted or terminated, 1 anything else. ``--debug``, anywhere among the
-words, also shows where an error comes from.
+traceback), 130 and 143 interrupted or terminated, 1 anything else. Every command accepts three more
+options: ``--quiet`` and ``--verbose`` set how much is reported, ``--debug`` prints tracebacks.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -22,8 +24,10 @@ from gatlabel.cli.output import (
     show,
     show_block,
 )
+from gatlabel.cli.verbosity import logged
 from gatlabel.errors import InputError, Interrupted, unknown_choice
 from gatlabel.interruptions import Signals, Stopped
+from gatlabel.logs import LOGGER
 from gatlabel.memory import keep_freed_memory
 from gatlabel.printing import clipped
 
@@ -38,15 +42,19 @@ usage: gatlabel COMMAND [options]
   graph      build, show or compare label graphs
   explain    heat maps and neighbours of an image, or contributions of a graph's edges
   fewshot    measure how well a run learns new labels from few images
+  extend     add a label to a trained run, from few images or similar labels
+  suggest    choose what to annotate next, and update the run by the answers
+  pretrain   train an encoder on images without labels
   benchmark  compare label graphs or heads, with controls and statistics
   completion print a script that completes commands and options in a shell
 
 gatlabel COMMAND --help lists the options of a command; gatlabel --version prints the version.
-With --debug, any command shows where an error comes from.
+Every command accepts --quiet (results and warnings only), --verbose (details, with times) and
+--debug (the traceback of an error).
 """
 COMMANDS = (
     *("train", "evaluate", "decide", "predict", "export", "graph", "explain", "fewshot"),
-    *("benchmark", "completion"),
+    *("extend", "suggest", "pretrain", "benchmark", "completion"),
 )
 DEBUG = "--debug"
 
@@ -65,8 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with prepared_streams():
         try:
             try:
-                with Signals() as signals, signals.first():
-                    _dispatch([word for word in words if word != DEBUG])
+                rest = [word for word in words if word != DEBUG]
+                with logged(rest) as rest, Signals() as signals, signals.first():
+                    _dispatch(rest)
             except SystemExit:  # --help has been printed
                 finish()
                 raise
@@ -110,4 +119,6 @@ def _dispatch(words: list[str]) -> None:
     keep_freed_memory()
     # imported here: help and mistakes should not wait for torch
     module = importlib.import_module(f"gatlabel.cli.{words[0]}")
+    began = time.monotonic()
     getattr(module, f"{words[0]}_command")(words[1:])
+    logging.getLogger(LOGGER).debug("%s done in %.1f s", words[0], time.monotonic() - began)

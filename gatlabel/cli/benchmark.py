@@ -16,13 +16,14 @@ from gatlabel.cli.options import (
     short_help,
     topic_help,
 )
-from gatlabel.cli.output import note, show_block
+from gatlabel.cli.output import show_block
 from gatlabel.cli.parsing import Namespace, Parser, make_parser, parse
 from gatlabel.cli.summary import show_result, summary_command
 from gatlabel.errors import InputError, Interrupted, unknown_choice
 from gatlabel.experiments.config import BenchmarkConfig, Kind
 from gatlabel.graph.spec import split_specs
 from gatlabel.interruptions import Stopped
+from gatlabel.logs import log
 from gatlabel.option_values import from_text, kinds_of
 from gatlabel.options import differing, nested, updated
 from gatlabel.training.config import TrainConfig
@@ -87,7 +88,7 @@ def benchmark_command(words: list[str]) -> None:
     from gatlabel.experiments.runner import run_benchmark
 
     try:
-        result = run_benchmark(config, say=note)
+        result = run_benchmark(config, say=log)
     except Stopped as stop:
         line = f"{stop}; what is finished is kept, the same command goes on with the rest"
         raise Interrupted(line, stop.exit_code) from None
@@ -136,7 +137,7 @@ def _config(kind: Kind, options: Namespace) -> BenchmarkConfig:
     if options.config is not None:
         base, notes = _of_training(read_config(options.config))
         for line in notes:
-            note(line)
+            log(line)
     train = updated(base, nested(training), from_text)
     return make_config(kind, train=train, **own)
 

@@ -44,9 +44,11 @@ def _commands() -> Tree:
     from gatlabel.cli.evaluate import evaluate_parser
     from gatlabel.cli.explain import explain_parser
     from gatlabel.cli.export import export_parser
+    from gatlabel.cli.extend import extend_parser
     from gatlabel.cli.fewshot import fewshot_parser
     from gatlabel.cli.graph import build_parser, compare_parser, show_parser
     from gatlabel.cli.predict import predict_parser
+    from gatlabel.cli.suggest import suggest_parser
     from gatlabel.cli.summary import summary_parser
     from gatlabel.cli.train import train_parser
 
@@ -58,6 +60,8 @@ def _commands() -> Tree:
         "export": export_parser,
         "explain": explain_parser,
         "fewshot": fewshot_parser,
+        "extend": extend_parser,
+        "suggest": suggest_parser,
         "graph": {"build": build_parser, "show": show_parser, "compare": compare_parser},
         "benchmark": {
             "graphs": lambda: benchmark_parser("graphs"),

@@ -70,7 +70,7 @@ def _build(words: list[str]) -> None:
     spec = GraphSpec.parse(options.graph)
     graph = _built(spec, _counts(options.counts, options.minus_one))
     graph.save(options.output)
-    show(graph)
+    show(_described(graph))
 
 
 def show_parser() -> Parser:
@@ -89,7 +89,7 @@ def _show(words: list[str]) -> None:
     from gatlabel.graph import LabelGraph
 
     graph = LabelGraph.load(_below(options.graph, "graph.json"))
-    show(graph)
+    show(_described(graph))
     if graph.isolated:
         show(f"without a neighbour: {', '.join(graph.isolated)}")
     order = graph.edge_weight.argsort(descending=True, stable=True)[: options.edges]
@@ -171,6 +171,10 @@ def _built(spec: GraphSpec, counts: Cooccurrence) -> LabelGraph:
         # what is isolated stands in the graph's description, which every command here prints
         warnings.simplefilter("ignore", IsolatedLabelsWarning)
         return spec.build(counts)
+
+
+def _described(graph: LabelGraph) -> str:
+    return f"{len(graph.names)} labels: {graph.describe()}"
 
 
 def _below(path: Path, name: str) -> Path:

@@ -89,6 +89,8 @@ def short_help(usage: str, description: str, flags: Sequence[Flag], more: Mappin
             if choices := field.metadata.get("choices"):
                 text += f": {', '.join(choices)}"
             lines += _wrapped(name, text, _SHORT)
+    if not any("." in flag.path for flag in flags):  # all options have been listed
+        return "\n".join(lines)
     topics = ", ".join(topics_of(flags))
     command = usage.partition(" [")[0]
     lines += ["", *textwrap.wrap(f"{command} --help TOPIC lists all options of: {topics}.", WIDTH)]

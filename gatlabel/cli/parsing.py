@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gatlabel.cli.output import show_block
+from gatlabel.cli.verbosity import is_quiet
 from gatlabel.errors import InputError
 from gatlabel.files import check_drawing
 from gatlabel.option_values import from_text, kinds_of
@@ -86,7 +87,10 @@ def parse(parser: Parser, words: Sequence[str]) -> Namespace:
             show_block(parser.help_on(topic))
             raise SystemExit(0)
     _refuse_nul(words)
-    options: Namespace = parser.parse_args(normalised(parser, words), Namespace())
+    given = normalised(parser, words)
+    if is_quiet():
+        given = _without_progress(parser, given)
+    options: Namespace = parser.parse_args(given, Namespace())
     for action in parser._actions:
         value = getattr(options, action.dest, None)
         if action.dest not in parser.hints or value is None or value is action.default:
@@ -97,6 +101,15 @@ def parse(parser: Parser, words: Sequence[str]) -> Namespace:
         values = [_typed(each, what, hint) for each in (value if many else [value])]
         setattr(options, action.dest, values if many else values[0])
     return options
+
+
+def _without_progress(parser: Parser, words: list[str]) -> list[str]:
+    """Turns the progress bar of a quiet command off, unless the words set it."""
+    for action in parser._actions:
+        flags = action.option_strings
+        if "--progress" in flags and not any(word.partition("=")[0] in flags for word in words):
+            return [*words, "--progress=false"]
+    return words
 
 
 def _typed(text: str, what: str, hint: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gatlabel.cli.output import add_row, make_table
+from gatlabel.metrics.names import shown_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,11 +23,11 @@ SHOWN = (
 
 
 def metrics_table(evaluations: Sequence[Evaluation], title: str) -> Table:
-    """Returns a table of the main metrics, a column a split."""
+    """Returns a table of the main metrics, one column per split."""
     table = make_table(["metric", *(evaluation.split for evaluation in evaluations)], title)
     for name in SHOWN:
         values = [evaluation.report.metrics.get(name, math.nan) for evaluation in evaluations]
-        add_row(table, name, *(_number(value) for value in values))
+        add_row(table, shown_name(name), *(_number(value) for value in values))
     return table
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gatlabel.cli.options import add_options, flags_of, given_options, short_help, topic_help
-from gatlabel.cli.output import note, show, show_block, show_table
+from gatlabel.cli.output import show, show_block, show_table
 from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.cli.tables import result_table
+from gatlabel.logs import log
 from gatlabel.option_values import from_text
 from gatlabel.options import nested, updated
 from gatlabel.training.config import TrainConfig
@@ -61,7 +62,7 @@ def train_command(words: list[str]) -> None:
         return
     from gatlabel.training.run import train
 
-    _show(train(config, say=note))
+    _show(train(config, say=log))
 
 
 def _config(named: dict[str, Any], path: Path | None) -> TrainConfig:
@@ -82,7 +83,7 @@ def _resume(folder: Path, named: dict[str, Any], config: Path | None) -> None:
     machine_options(named if config is None else {"config": config, **named})
     given = updated(TrainConfig(), nested(named), from_text)
     try:
-        result = resume(folder, {n: operator.attrgetter(n)(given) for n in named}, say=note)
+        result = resume(folder, {n: operator.attrgetter(n)(given) for n in named}, say=log)
     except RunFinishedError as finished:  # what was asked for is there
         show(finished)
         return

@@ -1,17 +1,16 @@
 """Labelled images: from annotation files to batches.
 
-A **source** (:class:`ImageSource`) knows the labels, the names and the targets of its images
-without decoding any, and decodes one when asked. **Readers** make sources from annotation files,
-one function a format, listed in :data:`READERS`; they return :class:`DataSplits`: train, val, and
-test if there is one, with notes on everything that was decided on the way. What has no split is
-split here, stratified by label. :func:`check_splits` finds files that cannot be decoded.
+A **source** (:class:`ImageSource`) provides labels, names and targets of images without decoding
+them, and decodes single images on demand. **Readers** create sources from annotation files, one
+function per format, listed in :data:`READERS`. They return :class:`DataSplits`: train, val and
+perhaps test, with notes on all decisions made in reading. Data without splits are split here,
+stratified by label. :func:`check_splits` finds files that cannot be decoded.
 
-Targets (:class:`~gatlabel.targets.Targets`) are 1 present, 0 absent, between them soft, -1
-unknown. Images are uint8 ``(3, h, w)``, RGB, until they are normalised on the device.
+Targets (:class:`~gatlabel.targets.Targets`) are 1 present, 0 absent, in between soft, -1 unknown.
+Images are uint8 ``(3, h, w)``, RGB, until they are normalised on the device.
 
-A **transform** brings images to the size of the model; an :class:`ImageDataset` joins source
-and transform, and :func:`loader` makes batches of it, in an order and with a chance that depend
-on seed and epoch only::
+A **transform** resizes images for the model. An :class:`ImageDataset` joins source and transform,
+and :func:`loader` makes batches of it. Order and augmentation depend on seed and epoch only::
 
     >>> from gatlabel.data import ImageDataset, loader, read_csv, training_transform
     >>> splits = read_csv("photos")  # photos/labels.csv: image,split,labels
@@ -22,8 +21,8 @@ on seed and epoch only::
     >>> batch.inputs["image"].shape, batch.targets["labels"].shape
     (torch.Size([2, 3, 32, 32]), torch.Size([2, 3]))
 
-To bring images from elsewhere (a database, a renderer), subclass :class:`ImageSource` and put
-the sources into :class:`DataSplits`, or one source into :func:`split`.
+To use images from elsewhere (a database, a renderer), subclass :class:`ImageSource` and put the
+sources into :class:`DataSplits`, or pass one source to :func:`split`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every reader of annotation files has in common: from rows to checked sources."""
+"""Common steps of all readers of annotation files: from rows to checked sources."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from gatlabel.labels import ABSENT, LabelSet, check_name
 from gatlabel.targets import Targets
 
 DifficultAs = Literal["unknown", "positive", "negative"]
-MOST_DENSE = 2**26  # targets of a split, 256 MB: beyond, they are kept sparse
+MOST_DENSE = 2**26  # targets of a split, 256 MB: larger ones are stored sparse
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """One image as an annotation file lists it.
+    """One image as listed in an annotation file.
 
     Attributes:
         image: Its path, relative to the root.
-        targets: Target by label name; the labels not in it are all absent, or all unknown.
+        targets: Target by label name; unlisted labels are all absent, or all unknown.
         part: ``"train"``, ``"val"``, ``"test"``, or ``"all"`` if the file has no splits.
         where: File and line of its labels, for error messages.
-        listing: File and line that list it, where that is another file.
-        group: Its group; every image of a data set has one, or none has.
+        listing: File and line that list it, if that is another file.
+        group: Its group; either all images of a data set have one, or none.
     """
 
     image: str
@@ -46,14 +46,14 @@ class Annotation:
 
     @property
     def listed(self) -> str:
-        """File and line that list it, for error messages."""
+        """File and line that list the image, for error messages."""
         return self.listing or self.where
 
 
 def label_set(
     classes: str | os.PathLike[str] | None, beside: str | os.PathLike[str]
 ) -> LabelSet | None:
-    """Loads the label file: the one given, else ``classes.txt`` beside a file, else ``None``."""
+    """Loads the given label file, or ``classes.txt`` next to a file, or returns ``None``."""
     if classes is not None:
         return LabelSet.load(classes)
     usual = Path(beside).parent / "classes.txt"
@@ -61,15 +61,15 @@ def label_set(
 
 
 def group_of(name: str, where: str) -> str:
-    """Returns the name of a group without spaces around it.
+    """Returns the name of a group without surrounding spaces.
 
     Raises:
-        InputError: If it is empty: it would be unknown which images belong together.
+        InputError: If it is empty, so that the group would be unknown.
     """
     if not name.strip():
         raise InputError(
-            f"{where}: the group is empty; give every image one, and an image on its own a name of "
-            "its own"
+            f"{where}: the group is empty; give every image a group, and a single image a group "
+            "of its own"
         )
     return name.strip()
 
@@ -87,18 +87,18 @@ def build_splits(
     on_error: Literal["stop", "skip"] = "stop",
     evaluate_only: bool = False,
 ) -> DataSplits:
-    """Checks annotations and turns them into splits.
+    """Checks annotations and converts them to splits.
 
     Args:
-        name: What to call the data set.
+        name: Name of the data set.
         root: The folder that image paths are relative to.
         annotations: All images.
-        labels: The labels; ``None`` for those seen, sorted.
-        unlisted: Target of the labels that an annotation does not mention.
-        notes: What the reader has to say.
-        fractions: Shares of train, val and test where splits are made here.
-        seed: Seed of splits that are made here.
-        on_error: What to do about missing image files: stop, or leave them out and say so.
+        labels: The labels; ``None`` for all that occur, sorted.
+        unlisted: Target of labels that an annotation does not list.
+        notes: Notes of the reader.
+        fractions: Shares of train, val and test if the data are split here.
+        seed: Seed of that split.
+        on_error: Treatment of missing image files: stop, or skip them with a note.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
 
     Raises:
@@ -113,7 +113,7 @@ def build_splits(
     found = [annotations[position] for position in there]
     empty = {row.part for row in annotations} - {row.part for row in found}
     if empty:
-        raise InputError(f"{name}: {said[-1]}; nothing is left of the split {min(empty)}")
+        raise InputError(f"{name}: {said[-1]}; no images remain in the split {min(empty)}")
     annotations, parts = found, {}
     for part in dict.fromkeys(row.part for row in annotations):
         rows = [row for row in annotations if row.part == part]
@@ -154,7 +154,7 @@ def _labels_seen(rows: Sequence[Annotation]) -> LabelSet:
 
 
 def _targets(rows: Sequence[Annotation], labels: LabelSet, unlisted: float) -> Targets:
-    """Makes the targets of annotations, sparse where a dense array would be large."""
+    """Builds the targets of annotations, sparse if a dense array would be large."""
     places, values = [], []
     for position, row in enumerate(rows):
         for label, value in row.targets.items():

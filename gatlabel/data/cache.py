@@ -1,4 +1,4 @@
-"""Decoded images kept in memory, shrunk to what is needed of them."""
+"""An in-memory cache of decoded images at reduced size."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch import Tensor
 from gatlabel.data.memory_budget import DECODING, usable_memory
 from gatlabel.encoders.resizing import resize_part
 
-_BLOCK = 256  # images a tensor: few enough tensors to share between processes by handle
+_BLOCK = 256  # images per tensor: few tensors can be shared between processes by handle
 
 
 class ImageCache:
-    """uint8 images of different sizes, packed into few tensors.
+    """uint8 images of different sizes, packed into a few tensors.
 
-    Packed so that worker processes can share the memory: thousands of single tensors would each
-    need a file handle, and copying a list of them touches every page.
+    Worker processes can share packed memory. Thousands of single tensors would each need a file
+    handle, and copying a list of them would touch every page.
 
     Args:
         count: Number of images.
-        most: Bytes that the images may take. Those that find no room are decoded each time, and a
-            note says how many. Default: a third of the memory that this process may use.
+        most: Maximum number of bytes. Images beyond it are decoded each time, and a log message
+            counts them. Default: a third of the memory available to this process.
     """
 
     def __init__(self, count: int, most: int | None = None) -> None:
@@ -35,15 +35,15 @@ class ImageCache:
         self._shapes: list[tuple[int, int]] = []
         self._starts: list[int] = []
         self.filled = False
-        """Whether all images are in the cache that find room in it."""
+        """Whether all images that fit are in the cache."""
 
     @property
     def bytes(self) -> int:
-        """Memory taken by the images."""
+        """Memory used by the images."""
         return sum(block.numel() for block in self._blocks)
 
     def get(self, index: int, decode: Callable[[int], Tensor], side: int | None) -> Tensor:
-        """Returns an image, after filling the cache if that has not been done."""
+        """Returns an image; fills the cache first if necessary."""
         if not self.filled:
             self.fill(decode, side, threads=1)
         if index >= len(self._shapes):
@@ -57,9 +57,9 @@ class ImageCache:
         """Decodes all images.
 
         Args:
-            decode: From position to uint8 ``(3, h, w)``.
-            side: Images with a longer shorter side are shrunk to this one; ``None``: kept.
-            threads: How many images are decoded at a time.
+            decode: Maps a position to uint8 ``(3, h, w)``.
+            side: Images with a longer shorter side are shrunk to it; ``None`` keeps their size.
+            threads: Number of decoding threads.
         """
         if self.filled:
             return
@@ -83,7 +83,7 @@ class ImageCache:
     def _say_what_fits(self) -> None:
         logging.getLogger(__name__).warning(
             "the memory cache holds %d of %d images, %.1f GB; the others are decoded in every "
-            "epoch: a cache on disk holds all",
+            "epoch: use cache=disk for all",
             *(len(self._shapes), self._count, self._most / 1e9),
         )
 
@@ -91,13 +91,13 @@ class ImageCache:
 def decoded_in_order(
     decode: Callable[[int], Tensor], count: int, side: int | None, threads: int
 ) -> Iterator[Tensor]:
-    """Decodes and shrinks images in threads, only a few ahead of the one that is asked for.
+    """Decodes and shrinks images in threads, a few ahead of the consumer.
 
     Args:
-        decode: From position to uint8 ``(3, h, w)``.
+        decode: Maps a position to uint8 ``(3, h, w)``.
         count: Number of images.
-        side: Images with a longer shorter side are shrunk to this one; ``None``: kept.
-        threads: How many images are decoded at a time.
+        side: Images with a longer shorter side are shrunk to it; ``None`` keeps their size.
+        threads: Number of decoding threads.
     """
     with ThreadPoolExecutor(max(1, threads)) as pool:
         ahead: deque[Future[Tensor]] = deque()
@@ -114,7 +114,7 @@ def decoded_in_order(
 
 
 def decoded_to_side(decode: Callable[[int], Tensor], index: int, side: int | None) -> Tensor:
-    """Decodes one image and shrinks it, both within the budget of memory."""
+    """Decodes one image and shrinks it, both within the memory budget."""
     with DECODING.scope():
         return shrink(decode(index), side)
 

@@ -1,4 +1,4 @@
-"""Finding images that cannot be decoded before training starts, rather than in the middle."""
+"""Checks before training that all images can be decoded."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def check_images(
     name: str = "the data",
     max_pixels: int | None = None,
 ) -> tuple[ImageSource, tuple[str, ...]]:
-    """Decodes every image file once (a JPEG at 1/8 of its size, which reads all of it).
+    """Decodes every image file once (JPEGs at 1/8 of their size, which reads the whole file).
 
     Args:
-        source: The images; a source without files is returned as it is.
-        on_error: Stop at images that cannot be decoded, or leave them out.
-        threads: How many images are decoded at a time. Default: the number of CPU cores.
-        name: What to call the source in messages.
-        max_pixels: Most pixels that an image may have, here and whenever it is loaded later.
+        source: The images; a source without files is returned unchanged.
+        on_error: Treatment of images that cannot be decoded: stop, or skip them.
+        threads: Number of decoding threads. Default: the number of CPU cores.
+        name: Name of the source in messages.
+        max_pixels: Maximum number of pixels of an image, here and whenever it is loaded later.
             Default: the limit of the source.
 
     Returns:
-        The source without the broken images, and notes that count and name them: nothing is
-        ever replaced by another image.
+        The source without the damaged images, and notes that count and name them. Images are
+        never replaced by other images.
 
     Raises:
         InputError: If images cannot be decoded and ``on_error`` is ``"stop"``, or if none can.
@@ -47,7 +47,7 @@ def check_images(
 
     def complaint(index: int) -> str | None:
         try:
-            with DECODING.scope():  # what was decoded is gone at its end
+            with DECODING.scope():  # decoded pixels are freed at the end
                 source.load_at_least(index, 1)
         except InputError as error:
             return str(error)
@@ -64,12 +64,12 @@ def check_images(
     )
     said = f"{len(bad)} of {len(source)} images of {name} cannot be decoded: {shown}"
     if on_error == "stop":
-        raise InputError(f"{said} ({complaints[bad[0]]}); on-error skip leaves them out")
+        raise InputError(f"{said} ({complaints[bad[0]]}); on-error skip omits them")
     if not good:
         raise InputError(
             f"none of the {len(source)} images of {name} can be decoded ({complaints[0]})"
         )
-    return source.subset(good), (f"left out, {said}",)
+    return source.subset(good), (f"skipped: {said}",)
 
 
 def check_splits(
@@ -79,7 +79,7 @@ def check_splits(
     threads: int | None = None,
     max_pixels: int | None = None,
 ) -> DataSplits:
-    """Applies :func:`check_images` to every split; its notes are added to those there are."""
+    """Applies :func:`check_images` to every split and adds its notes to the existing ones."""
     checked = {
         part: check_images(
             source, on_error, threads=threads, name=f"the {part} split", max_pixels=max_pixels

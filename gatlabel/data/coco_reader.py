@@ -1,4 +1,4 @@
-"""COCO: one JSON file of object instances a split, and a folder of images."""
+"""COCO: one JSON file of object instances per split, and a folder of images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gatlabel.labels import LabelSet
 
 COCO_URL = "http://images.cocodataset.org"
 
-#: By year the archives, their MD5 sums, and a file or folder that comes with each.
+#: The archives of each year, their MD5 sums, and one file or folder that each contains.
 COCO_ARCHIVES: dict[str, tuple[Archive, ...]] = {
     "2014": (
         Archive(
@@ -63,27 +63,31 @@ def read_coco(
     on_error: Literal["stop", "skip"] = "stop",
     evaluate_only: bool = False,
 ) -> DataSplits:
-    """Reads instance annotations in COCO's format: COCO itself, or data of one's own.
+    """Reads instance annotations in COCO's format: COCO itself, or your own data.
 
-    A label is present if the image has an instance of it. The labels are the categories of
-    the annotation files, in the order of their ids, whether they occur or not. T.-Y. Lin et al.,
-    "Microsoft COCO: common objects in context", ECCV 2014. COCO's own val split is both what is
-    chosen by and what is reported, as papers have it: its test labels are not public.
+    A label is present if the image has an instance of it. The labels are the categories of the
+    annotation files, in the order of their ids, including categories that do not occur. T.-Y. Lin
+    et al., "Microsoft COCO: common objects in context", ECCV 2014. As in most papers, COCO's val
+    split is used both for model selection and for the reported result: its test labels are not
+    public.
 
     Args:
         root: The folder with ``annotations`` and the image folders.
-        year: For the default file names: ``2014`` or ``2017``.
+        year: ``2014`` or ``2017``, for the default file names.
         train: Annotation file relative to ``root``. If none of the three files is given:
             ``annotations/instances_train2017.json``, and so for val.
         val: Annotation file to validate on.
         test: Annotation file to test on.
-        images: The image folder relative to ``root``, for all splits. Default: per split
-            ``train2017`` and so on where there is such a folder, else ``images``, else ``root``.
-        crowd: What a label is read as whose only instances in the image are crowds.
-        drop_empty: Leave out images without any instance; papers differ (82,783 or 82,081
-            train images of COCO 2014).
-        download: Fetch and unpack the archives of the year (19 GB) into ``root``.
-        base_url: Where the archives lie.
+        images: The image folder relative to ``root``, for all splits. Default: ``train2017`` etc.
+            if there is such a folder, else ``images``, else ``root``.
+        crowd: Reading of a label whose only instances in the image are crowds.
+        drop_empty: Skip images without any instance; papers differ (82,783 or 82,081 train images
+            of COCO 2014).
+        download: Download and unpack the archives of the year (19 GB) into ``root``.
+        base_url: Address of the archives.
+        fractions: Shares of train, val and test if the data are split here.
+        seed: Seed of such a split.
+        on_error: Treatment of missing image files: stop, or skip them with a note.
         fractions: Shares of train, val and test where a split is made here.
         seed: Seed of such a split.
         on_error: What to do about missing image files: stop, or leave them out and say so.
@@ -123,7 +127,7 @@ def read_coco(
         annotations += filled if drop_empty else rows
         notes.append(
             f"{part}: {len(rows) - len(filled)} of {len(rows)} images have no instance and are "
-            f"{'left out' if drop_empty else 'kept'}; crowds count as {crowd}"
+            f"{'skipped' if drop_empty else 'kept'}; crowds count as {crowd}"
         )
     if names is None:
         raise InputError(f"{folder} has no annotations/instances_*{year}.json")

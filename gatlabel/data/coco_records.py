@@ -1,4 +1,4 @@
-"""The records of COCO's annotation files: images, categories and instances, joined by their ids."""
+"""Records of COCO annotation files: images, categories and instances, joined by their ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatlabel.values import shown
 
 Id = int | str
 Known = TypeVar("Known")
-_LARGEST_FLOAT = 2**53  # up to here every whole number is a float of its own
+_LARGEST_FLOAT = 2**53  # float64 represents all integers up to here
 
 MEANING = {"unknown": UNKNOWN, "positive": PRESENT, "negative": ABSENT}
 
@@ -22,13 +22,13 @@ def read_content(path: Path) -> Mapping[str, list[Any]]:
     """Reads an annotation file.
 
     Raises:
-        InputError: If it has no lists of images, annotations and categories, or one of images or
-            categories is empty.
+        InputError: If the lists of images, annotations or categories are missing, or there are no
+            images or categories.
     """
     content = read_json(path, "COCO annotation file")
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise InputError(f"{path} is no COCO annotation file: it has no list {key!r}")
+            raise InputError(f"{path} is not a COCO annotation file: it has no list {key!r}")
     for key in ("images", "categories"):
         if not content[key]:
             raise InputError(f"{path}: the list {key!r} is empty")
@@ -39,7 +39,7 @@ def read_categories(content: Mapping[str, list[Any]], path: Path) -> dict[Id, st
     """Returns the names of categories by id, in the order of the ids.
 
     Raises:
-        InputError: If a category has no proper id or name, or one appears twice.
+        InputError: If a category has no valid id or name, or one appears twice.
     """
     found: dict[Id, str] = {}
     for position, row in enumerate(content["categories"]):
@@ -72,7 +72,7 @@ def read_images(
     """Returns file name and (still empty) targets of images by id.
 
     Raises:
-        InputError: If an image has no proper id or file name, or an id appears twice.
+        InputError: If an image has no valid id or file name, or an id appears twice.
     """
     found: dict[Id, tuple[str, dict[str, float]]] = {}
     for position, row in enumerate(content["images"]):
@@ -97,14 +97,14 @@ def add_instances(
     path: Path,
     crowd: float,
 ) -> None:
-    """Fills the targets of images: present where there is an instance.
+    """Sets the targets of images: present if there is an instance.
 
     Args:
-        images: What :func:`read_images` gave.
-        content: What :func:`read_content` gave.
-        categories: What :func:`read_categories` gave.
+        images: The result of :func:`read_images`.
+        content: The result of :func:`read_content`.
+        categories: The result of :func:`read_categories`.
         path: The file, for messages.
-        crowd: Target of a label whose only instances in the image are crowds.
+        crowd: Target of a label if its only instances in the image are crowds.
 
     Raises:
         InputError: If an instance refers to an image or a category that is not listed.
@@ -124,7 +124,7 @@ def _referred(
     known: Mapping[Id, Known], row: Mapping[str, Any], key: str, path: Path, position: int
 ) -> Known:
     given = row.get(key)
-    if type(given) is int and given in known:  # nearly all of millions
+    if type(given) is int and given in known:  # fast path for millions of entries
         return known[given]
     where = f"{path}, annotations, entry {position}"
     if key not in row:
@@ -145,9 +145,9 @@ def _is_crowd(value: Any, path: Path, position: int) -> bool:
 
 
 def _id(value: Any, where: str) -> Id:
-    """Returns an id: a whole number, also where a table wrote it as 1.0, or text."""
+    """Returns an id: an integer, also if written as 1.0, or text."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_FLOAT:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-        raise InputError(f"{where}: {shown(value)} is no id; give a whole number or text")
+        raise InputError(f"{where}: {shown(value)} is not an id; give a whole number or text")
     return value

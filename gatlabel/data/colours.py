@@ -1,24 +1,24 @@
-"""Chance in brightness, contrast and saturation, all three in one pass over the pixels."""
+"""Random changes of brightness, contrast and saturation in one pass over the pixels."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-# Of red, green and blue in the grey of a pixel (ITU-R BT.601), as torchvision rounds them.
+# Weights of red, green and blue in the grey of a pixel (ITU-R BT.601), rounded as in torchvision.
 GREY = (0.2989, 0.587, 0.114)
 
 
 class ColourJitter(nn.Module):
-    """Brightness, contrast and saturation changed by random factors, in random order.
+    """Changes brightness, contrast and saturation by random factors, in random order.
 
     The changes are those of torchvision's ``ColorJitter``: brightness multiplies an image,
-    contrast blends it with its mean grey, saturation each pixel with its own grey. All are linear,
-    so they are joined into ``a·pixel + b·grey + c`` and applied at once; values outside of 0 to 255
-    are clipped at the end, and not after each of the three.
+    contrast blends it with its mean grey, saturation blends each pixel with its own grey. All are
+    linear and are composed into ``a·pixel + b·grey + c``. Values outside 0 to 255 are clipped once
+    at the end, not after each change.
 
     Args:
-        strength: Factors are uniform in 1 ± this, 0 to 1.
+        strength: Factors are uniform in 1 ± ``strength``, 0 to 1.
     """
 
     def __init__(self, strength: float) -> None:
@@ -26,10 +26,10 @@ class ColourJitter(nn.Module):
         self.strength = strength
 
     def forward(self, image: Tensor) -> Tensor:
-        """Returns uint8 ``(3, h, w)``, colours side by side, of an image of the same form."""
+        """Returns uint8 ``(3, h, w)``, channels-last, of an image in the same layout."""
         factors = (1 + self.strength * (2 * torch.rand(3) - 1)).tolist()
         order = torch.randperm(3).tolist()
-        pixels = torch.empty(image.shape).copy_(image)  # planes: colours are treated alike
+        pixels = torch.empty(image.shape).copy_(image)  # as planes, since colours are treated alike
         grey = GREY[0] * pixels[0]
         for channel in (1, 2):
             grey.add_(pixels[channel], alpha=GREY[channel])
@@ -45,11 +45,11 @@ class ColourJitter(nn.Module):
 
 
 def joined(order: list[int], factors: list[float], mean: float) -> tuple[float, float, float]:
-    """Joins the changes into one.
+    """Composes the changes into one.
 
     Args:
-        order: 0 brightness, 1 contrast, 2 saturation, as they follow each other.
-        factors: Of the three, in that order and not in ``order``.
+        order: Order of the changes: 0 brightness, 1 contrast, 2 saturation.
+        factors: Factors of brightness, contrast and saturation (not in ``order``).
         mean: The image's mean grey.
 
     Returns:
@@ -58,7 +58,7 @@ def joined(order: list[int], factors: list[float], mean: float) -> tuple[float, 
     a, b, c = 1.0, 0.0, 0.0
     for change in order:
         factor = factors[change]
-        if change == 2:  # the grey of what there is: a, b and c times the grey
+        if change == 2:  # the current grey: a, b and c times the grey
             a, b = factor * a, factor * b + (1 - factor) * (a + b)
             continue
         blend = 0.0 if change == 0 else (1 - factor) * ((a + b) * mean + c)

@@ -1,4 +1,4 @@
-"""Random parts of an image, and its mirror image."""
+"""Random crops and horizontal flips."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from gatlabel.encoders.resizing import resize_part
 
 
 class RandomPart(nn.Module):
-    """A random part of the image, resized to a square, and perhaps its mirror image.
+    """A random crop, resized to a square and perhaps flipped.
 
-    Chooses as torchvision's ``RandomResizedCrop`` (Szegedy et al., CVPR 2015, section 6): area
-    uniform, ratio log-uniform, ten attempts, else the largest central part of a legal ratio.
+    The crop is chosen as in torchvision's ``RandomResizedCrop`` (Szegedy et al., CVPR 2015,
+    section 6): uniform area, log-uniform ratio, ten attempts, else the largest central crop with a
+    valid ratio.
 
     Args:
         size: Side of the square in pixels.
-        area: Smallest and largest share of the image's area.
-        ratio: Smallest and largest width over height.
-        mirror: Probability of a mirror image.
+        area: Smallest and largest share of the image area.
+        ratio: Smallest and largest ratio of width to height.
+        mirror: Probability of a horizontal flip.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class RandomPart(nn.Module):
 
 
 class RandomMirror(nn.Module):
-    """Left and right exchanged, with a probability.
+    """Flips left and right with a probability.
 
     Args:
         probability: 0 to 1.
@@ -69,17 +70,17 @@ class RandomMirror(nn.Module):
 
 
 class Multiscale(nn.Module):
-    """A crop of one of a few sizes at one of thirteen places, resized to a square.
+    """A crop with one of several sizes at one of thirteen positions, resized to a square.
 
-    Follows the ``MultiScaleCrop`` of ML-GCN's training code (Chen et al., CVPR 2019), which took
-    it from temporal segment networks (Wang et al., ECCV 2016): height and width are drawn from
-    neighbouring scales (at most two steps apart in the list), the place from the corners, the
-    centre, the middles of the sides and the four quarter points. That code squashes the image
-    to a square first; here one resize does both, so the same parts are seen, once interpolated.
+    Follows ``MultiScaleCrop`` in ML-GCN's training code (Chen et al., CVPR 2019), taken from
+    temporal segment networks (Wang et al., ECCV 2016). Height and width are drawn from
+    neighbouring scales (at most two steps apart in the list). The position is a corner, the
+    centre, the middle of a side or a quarter point. That code first resizes the image to a square;
+    here a single resize does both, with the same crops and one interpolation.
 
     Args:
         size: Side of the result in pixels.
-        scales: Sides of the crop as shares of the image's, in descending order.
+        scales: Sides of the crop relative to the image, in descending order.
     """
 
     def __init__(self, size: int, scales: tuple[float, ...]) -> None:
@@ -93,7 +94,7 @@ class Multiscale(nn.Module):
             for column in count
             if abs(row - column) <= 2
         ]
-        quarters = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]  # in quarters of what is left over
+        quarters = [(0, 0), (0, 4), (4, 0), (4, 4), (2, 2)]  # in quarters of the margin
         middles = [(2, 0), (2, 4), (4, 2), (0, 2)]
         inner = [(1, 1), (1, 3), (3, 1), (3, 3)]
         self.places = [*quarters, *middles, *inner]

@@ -1,4 +1,4 @@
-"""Images listed in a CSV file, with the labels in one column or one column a label."""
+"""Images listed in a CSV file, with labels in one column or in one column per label."""
 
 from __future__ import annotations
 
@@ -41,36 +41,36 @@ def read_csv(
 ) -> DataSplits:
     """Reads a CSV file that lists images.
 
-    The labels stand in one column (``cat|dog``; an empty cell: none of them), or, if there is no
-    such column, each in a column of its own with 1 present, 0 absent, -1 or empty unknown, and
-    values between for soft labels. The columns for split, unknown and difficult are optional.
+    Labels are either in one column (``cat|dog``; an empty cell means no labels) or in one column
+    per label, with 1 present, 0 absent, -1 or empty unknown, and values in between for soft labels.
+    The columns for split, unknown and difficult labels are optional.
 
     Args:
         root: The folder that image paths are relative to.
         file: The CSV file, relative to ``root``; UTF-8, first line the column names.
         image_column: Column with the image's path.
         label_column: Column with the labels that are present.
-        label_columns: The columns of one-hot labels. Default: if there is no ``label_column``,
-            the columns named by the label file, else all columns that look like such values; one
-            wrong cell among them is an error.
-        separator: What stands between labels in a cell.
-        delimiter: What stands between cells.
-        split_column: Column with the split (``train``, ``val``, ``test`` and their like);
-            ``None``: pay no heed to it. Without it, the images are split here.
-        group_column: Column with the image's group (patient, place, video): splits that are made
-            here keep groups together, and a note says where the file's own split does not.
-        unknown_column: Column with the labels of which nothing is known (-1).
-        difficult_column: Column with the labels whose objects are all hard to tell.
-        difficult: What a difficult label is read as.
-        minus_one: What -1 is in one-hot columns. Default: unknown; if no cell is 0 or between 0
-            and 1, it has to be said.
-        repeated: What to do about an image in several rows: refuse it, or average the targets that
-            the rows know, such as those of several annotators.
-        classes: A file with one label name a line, which gives the labels and their order.
-            Default: ``classes.txt`` beside the CSV file, else the labels seen, sorted.
-        fractions: Shares of train, val and test where the split is made here.
+        label_columns: The columns of one-hot labels. Default, if there is no ``label_column``: the
+            columns named in the label file, else all columns that contain such values, in which
+            a single wrong cell is an error.
+        separator: Separator between labels in a cell.
+        delimiter: Delimiter between cells.
+        split_column: Column with the split (``train``, ``val``, ``test`` and synonyms); ``None``
+            ignores it. Without it, the images are split here.
+        group_column: Column with the image's group (patient, place, video). Splits made here keep
+            groups together, and a note reports groups divided by the file's own split.
+        unknown_column: Column with the labels that are unknown (-1).
+        difficult_column: Column with the labels whose objects are all difficult.
+        difficult: Reading of difficult labels.
+        minus_one: Meaning of -1 in one-hot columns. Default: unknown; required if no cell is 0 or
+            between 0 and 1.
+        repeated: Treatment of an image in several rows: refuse it, or average the known targets of
+            the rows, such as those of several annotators.
+        classes: A file with one label name per line, which defines the labels and their order.
+            Default: ``classes.txt`` next to the CSV file, else the labels that occur, sorted.
+        fractions: Shares of train, val and test if the data are split here.
         seed: Seed of that split.
-        on_error: What to do about missing image files: stop, or leave them out and say so.
+        on_error: Treatment of missing image files: stop, or skip them with a note.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
 
     Raises:
@@ -81,7 +81,7 @@ def read_csv(
     table = read_table(path, sign(delimiter, "delimiter"))
     table.require(image_column, "image")
     if split_column is not None and split_column != "split":
-        table.require(split_column, "split")  # named by the caller, so it has to be there
+        table.require(split_column, "split")  # given by the caller, so it must exist
     if group_column is not None:
         table.require(group_column, "group")
     if unknown_column != "unknown":
@@ -145,7 +145,7 @@ def _one_hot_columns(
     special: set[str | None],
     named: LabelSet | None,
 ) -> tuple[list[str], list[str]]:
-    """Returns the columns of one label each, none where one column has all, and notes."""
+    """Returns the columns with one label each, or none if one column has all, and notes."""
     others = [column for column in table.columns if column not in special]
     if label_columns is not None:
         one_hot = list(label_columns)
@@ -187,7 +187,7 @@ def _refuse_no_effect(
     torn = next((name for name in named or () if separator in name), None)
     if torn is not None:
         raise InputError(
-            f"the label {torn!r} holds the separator {separator!r}, at which {table.path} is "
+            f"the label {torn!r} contains the separator {separator!r}, at which {table.path} is "
             "divided into labels: give another separator"
         )
 

@@ -1,4 +1,4 @@
-"""CSV files as rows of named cells, with the line of each."""
+"""CSV files as rows of named cells, with the line number of each row."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Table:
 
     Attributes:
         path: The file.
-        columns: Their names, none twice.
-        rows: Line of the file (the first of the row) and cell by column.
+        columns: Their names, without duplicates.
+        rows: Line number (the first line of the row) and cells by column.
     """
 
     path: Path
@@ -27,10 +27,10 @@ class Table:
     rows: list[tuple[int, dict[str, str]]]
 
     def require(self, column: str, kind: str) -> None:
-        """Checks that a column is there.
+        """Checks that a column exists.
 
         Raises:
-            InputError: If it is not; the message gives the nearest name.
+            InputError: If it does not; the message names the nearest column.
         """
         if column in self.columns:
             return
@@ -50,13 +50,13 @@ def read_table(path: Path, delimiter: str) -> Table:
 
     Args:
         path: The file.
-        delimiter: What stands between cells, one character.
+        delimiter: Delimiter between cells, one character.
 
     Raises:
-        InputError: If the file cannot be read or lists nothing, a column has no name or stands
-            twice, or a row has more or fewer cells than there are columns; the line is named.
+        InputError: If the file cannot be read or is empty, a column has no name or a duplicate
+            one, or a row has a different number of cells; the message names the line.
     """
-    # line breaks of all systems, and no other separators, end a row
+    # rows end at line breaks of any system, and at no other separators
     lines = io.StringIO(read_text(path, "CSV file"), newline=None)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     columns: list[str] = []
@@ -87,7 +87,7 @@ def read_table(path: Path, delimiter: str) -> Table:
 
 
 def _named(path: Path, columns: list[str], rows: list[tuple[int, list[str]]]) -> Table:
-    """Leaves out columns without name and content, as a comma at the end of all lines makes."""
+    """Removes columns without name and content, as caused by a comma at the end of all lines."""
     kept = [k for k, name in enumerate(columns) if name or any(row[k].strip() for _, row in rows)]
     nameless = [k for k in kept if not columns[k]]
     if len(nameless) > 1:
@@ -102,21 +102,21 @@ def _named(path: Path, columns: list[str], rows: list[tuple[int, list[str]]]) ->
 
 
 def sign(text: str, option: str) -> str:
-    r"""Returns what stands between cells or labels; ``\t``, as a shell passes it, is a tab.
+    r"""Returns the delimiter or separator; ``\t``, as passed by a shell, becomes a tab.
 
     Args:
-        text: What the caller gave.
+        text: The given value.
         option: ``"delimiter"`` (one character) or ``"separator"`` (any text).
 
     Raises:
-        InputError: If it is empty or can separate nothing.
+        InputError: If it is empty or invalid.
     """
     text = {r"\t": "\t"}.get(text, text)
     longest = 1 if option == "delimiter" else 20
     if not 1 <= len(text) <= longest or any(character in text for character in '\n\r\0"'):
         what = "one character" if longest == 1 else "text of one to 20 characters"
         raise InputError(
-            f"{option}={shown(text)}: give {what}, no quotation mark or line break; "
+            f"{option}={shown(text)}: give {what} without quotation marks or line breaks; "
             r"\t is a tab"
         )
     return text

@@ -1,4 +1,4 @@
-"""A source and a transform as a torch data set."""
+"""A torch data set of a source and a transform."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from gatlabel.errors import InputError, unknown_choice
 class ImageDataset(Dataset[Item]):
     """Transformed images with their targets.
 
-    An item is ``(image, target, index)``: uint8 ``(3, S, S)``, float32 ``(L,)``, and the
-    position in the source. Pixels stay uint8 until they are normalised on the device.
+    An item is ``(image, target, index)``: uint8 ``(3, S, S)``, float32 ``(L,)``, and the position
+    in the source. Pixels stay uint8 until they are normalised on the device.
 
     Args:
         source: The images.
-        transform: From uint8 ``(3, h, w)`` to uint8 ``(3, S, S)``; if it has an attribute
-            ``decode_side``, images are decoded no larger than that needs.
-        cache: ``"memory"`` keeps the images, decoded and shrunk to ``decode_side``, from
-            :meth:`fill_cache` or the first access on: about 0.2 MB an image at 224 pixels.
-            Worthwhile for up to some thousand images; those beyond a third of the memory are
-            decoded each time. ``"disk"`` keeps them in a file which later runs find again; it is
-            made anew when what an image file holds has changed.
-        folder: Where ``"disk"`` keeps its files.
+        transform: Maps uint8 ``(3, h, w)`` to uint8 ``(3, S, S)``. If it has an attribute
+            ``decode_side``, images are decoded no larger than necessary for it.
+        cache: ``"memory"`` stores decoded images, shrunk to ``decode_side``, from
+            :meth:`fill_cache` or the first access on: about 0.2 MB per image at 224 pixels. It is
+            meant for up to some thousand images; those beyond a third of the memory are decoded
+            each time. ``"disk"`` stores them in a file that later runs reuse; it is rebuilt when
+            the content of an image file changes.
+        folder: Folder of the files of ``"disk"``.
 
     Raises:
-        InputError: If ``cache`` is unknown, or ``"disk"`` lacks its folder; on access, if an image
+        InputError: If ``cache`` is unknown, or ``"disk"`` has no folder; on access, if an image
             cannot be decoded.
     """
 
@@ -67,8 +67,8 @@ class ImageDataset(Dataset[Item]):
         """Returns one item.
 
         Args:
-            item: The position, or ``(position, seed)``: then chance in the transform depends on
-                that seed alone, and not on which worker does it nor on what was drawn before.
+            item: The position, or ``(position, seed)``. With a seed, random transforms depend on
+                it alone, and not on the worker or on earlier draws.
         """
         if not isinstance(item, tuple):
             return self.transform(self._image(item)), self.targets.rows(item), item
@@ -79,10 +79,10 @@ class ImageDataset(Dataset[Item]):
             return self.transform(image), self.targets.rows(index), index
 
     def __getitems__(self, items: Sequence[int | tuple[int, int]]) -> list[Item] | InputError:
-        """Returns the items of a batch; in a loader's worker, the error if there is one.
+        """Returns the items of a batch; in a worker process, an error is returned, not raised.
 
-        Raised there, it would arrive with the worker's traceback in its message;
-        :class:`~gatlabel.data.loading.ImageLoader` raises it in the main process.
+        Raised there, its message would include the worker's traceback. The error is raised in the
+        main process by :class:`~gatlabel.data.loading.ImageLoader`.
         """
         try:
             return [self[item] for item in items]
@@ -104,6 +104,6 @@ class ImageDataset(Dataset[Item]):
     def _decode(self, index: int) -> Tensor:
         if self.side is None:
             return self.source.load(index)
-        # twice the side, so that most of the shrinking is done by the better filter: a JPEG decoded
-        # at barely 1x differs from the full one by 0.7 grey levels after resizing, at 2x by 0.2
+        # twice the side, so that the better filter does most of the shrinking: a JPEG decoded at
+        # barely 1x differs from the full one by 0.7 grey levels after resizing, at 2x by 0.2
         return self.source.load_at_least(index, 2 * self.side)

@@ -1,4 +1,4 @@
-"""Decoding image files of any mode into one form: RGB, uint8, upright."""
+"""Decoding of image files of any mode to RGB, uint8, upright."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
     from torch import Tensor
 
-_SMALL_FILE = 1 << 24  # bytes; a larger file is read only when it is its turn in the budget
-_MOST_SCANS = 500  # of a JPEG; each goes over the whole image, and may take a dozen bytes
-_MOST_COMMENTS = 100  # Pillow takes time in proportion to their number times what follows
+_SMALL_FILE = 1 << 24  # bytes; larger files are read only once the memory budget admits them
+_MOST_SCANS = 500  # of a JPEG; each processes the whole image, and may take a dozen bytes
+_MOST_COMMENTS = 100  # Pillow's time grows with their number times the size of the rest
 _PPM_AS_TEXT = (b"P1", b"P2", b"P3")
-_BYTES_PER_PIXEL = {"JPEG": 10, "MPO": 10, "WEBP": 20, "AVIF": 16}  # while it is decoded
+_BYTES_PER_PIXEL = {"JPEG": 10, "MPO": 10, "WEBP": 20, "AVIF": 16}  # while decoding
 
 
 def decode_image(
@@ -43,35 +43,35 @@ def decode_image(
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Tensor:
-    """Decodes an image: colour JPEGs with simplejpeg (libjpeg-turbo), all else with Pillow.
+    """Decodes an image: colour JPEGs with simplejpeg (libjpeg-turbo), all others with Pillow.
 
-    Both give the same pixels; simplejpeg takes about a quarter less time. The formats are those of
-    :data:`~gatlabel.data.image_files.FORMATS`. The modes:
+    Both give the same pixels; simplejpeg takes about a quarter less time. The formats are listed in
+    :data:`~gatlabel.data.image_files.FORMATS`. Modes are treated as follows:
 
     - grey, 1-bit, palette, YCbCr, CIELAB: converted to RGB; CMYK: converted, with the inverted inks
       that JPEG files of this mode have by Adobe's convention;
-    - alpha channel, transparent palette entry or transparent colour: laid on white;
-    - 16 bits a channel: scaled (65535 becomes 255), not clipped; 32-bit integers are read as 16
-      bits and refused if they hold more; floats as 0 to 1, or as 0 to 255, or refused;
-    - EXIF orientation: applied, so the image comes out upright; one that is invalid is ignored;
+    - alpha channel, transparent palette entry or transparent colour: composed on white;
+    - 16 bits per channel: scaled (65535 becomes 255), not clipped; 32-bit integers are read as 16
+      bits and refused if they exceed them; floats are read as 0 to 1 or as 0 to 255, or refused;
+    - EXIF orientation: applied, so that the image is upright; an invalid one is ignored;
     - several frames: the first. Colour profiles are ignored.
 
-    The size is checked against the limit before anything is decoded. All threads of the process
-    together decode in about 1 GiB, or one image at a time if that takes more.
+    The size is checked against the limit before decoding. All threads of the process together
+    decode in about 1 GiB, or one image at a time if it needs more.
 
     Args:
         file: A path, or the encoded bytes.
         at_least: If given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (much faster)
             as long as neither side becomes shorter than this many pixels.
-        name: What to call the image in errors, instead of the path.
-        max_pixels: Most pixels (width times height) that the file may say that it has.
+        name: Name of the image in errors, instead of the path.
+        max_pixels: Maximum number of pixels (width times height) declared in the file.
 
     Returns:
         uint8 ``(3, height, width)``, RGB, 0 to 255.
 
     Raises:
-        InputError: If the file is missing, no regular file, truncated, no image or has too many
-            pixels; the message names it.
+        InputError: If the file is missing, not a regular file, truncated, not an image or too
+            large; the message names it.
     """
     import torch
 
@@ -86,25 +86,25 @@ def decode_pixels(
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> NDArray[np.uint8]:
-    """Decodes an image as :func:`decode_image` does, without loading torch.
+    """Decodes an image like :func:`decode_image`, without loading torch.
 
     Args:
-        file: See :func:`decode_image`, as are the others.
-        at_least: The same.
-        name: The same.
-        max_pixels: The same.
+        file: See :func:`decode_image`, as for the other arguments.
+        at_least: See there.
+        name: See there.
+        max_pixels: See there.
 
     Returns:
         uint8 ``(height, width, 3)``, RGB, 0 to 255.
 
     Raises:
-        InputError: The same.
+        InputError: See there.
     """
     try:
         with DECODING.scope():
             data = file if isinstance(file, bytes) else _read(file, max_pixels)
             return _decode(data, at_least, max_pixels)
-    except Exception as error:  # Pillow's plugins raise nearly anything on broken files
+    except Exception as error:  # Pillow's plugins raise various errors for damaged files
         if isinstance(error, FileNotFoundError) and not isinstance(file, bytes):
             raise InputError(not_found(name or file)) from error
         shown = shown_name(name or ("the given bytes" if isinstance(file, bytes) else file))
@@ -131,7 +131,7 @@ def _decode(data: bytes, at_least: int | None, max_pixels: int) -> NDArray[np.ui
             image.draft(None, (at_least, at_least))  # does nothing unless it is a JPEG
         DECODING.take(_memory(image, width * height, _scans(image, data)))
         if image.format in ("JPEG", "MPO") and image.mode == "RGB":
-            with contextlib.suppress(ValueError):  # Pillow says better what is wrong
+            with contextlib.suppress(ValueError):  # Pillow's error message is better
                 return _decode_jpeg(data, image, (height, width))
         require_all_tiles(image)
         image.load()
@@ -139,18 +139,18 @@ def _decode(data: bytes, at_least: int | None, max_pixels: int) -> NDArray[np.ui
 
 
 def _memory(image: ImageFile, pixels: int, scans: int) -> int:
-    """Returns about how many bytes decoding takes: of what is decoded, and of what is buffered."""
-    width, height = image.size  # after a draft: of the smaller image
+    """Returns the approximate memory for decoding in bytes: the pixels and the buffers."""
+    width, height = image.size  # after draft(), the reduced size
     memory = _BYTES_PER_PIXEL.get(image.format or "", 12) * width * height
-    # of several scans all coefficients are kept, whatever the draft
+    # with several scans all coefficients are stored, whatever the draft size
     return memory + (6 * pixels if scans > 1 else 0)
 
 
 def _scans(image: ImageFile, data: bytes) -> int:
-    """Returns how often decoding goes over the image: more than once for some JPEGs.
+    """Returns the number of passes over the image: more than one for some JPEGs.
 
     Raises:
-        ValueError: If that would take hours, or a PPM file as text has as many comments.
+        ValueError: If they would take hours; also for a text PPM file with as many comments.
     """
     if image.format == "PPM" and data[:2] in _PPM_AS_TEXT and data.count(b"#") > _MOST_COMMENTS:
         raise ValueError("its comments are too many")
@@ -165,23 +165,23 @@ def _scans(image: ImageFile, data: bytes) -> int:
 def _is_one_scan(image: ImageFile, data: bytes) -> bool:
     """Whether a JPEG is known to be baseline with all colours in one scan, as nearly all are.
 
-    Opened, it has been read up to the end of the first scan's header: a marker, a length and the
-    number of components. Counting markers in all of the data takes a tenth of the decoding.
+    When opened, it has been read up to the end of the first scan's header: a marker, a length and
+    the number of components. Counting markers in the whole file would take a tenth of the decoding.
     """
     end = image.fp.tell() if image.fp else 0
     return not image.info.get("progressive") and data[end - 14 : end - 9] == b"\xff\xda\x00\x0c\x03"
 
 
 def _decode_jpeg(data: bytes, header: ImageFile, full_size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Decodes a colour JPEG at the size and with the orientation that its opened header has.
+    """Decodes a colour JPEG with the size and orientation of its opened header.
 
     Raises:
-        ValueError: If simplejpeg cannot, or reads another size than the one that was checked.
+        ValueError: If simplejpeg fails, or reads another size than the one that was checked.
     """
     import simplejpeg
 
     if simplejpeg.decode_jpeg_header(data)[:2] != full_size:
         raise ValueError("two readers of the header differ")
-    width, height = header.size  # after a draft: of the smaller image
+    width, height = header.size  # after draft(), the reduced size
     pixels = simplejpeg.decode_jpeg(data, min_height=height, min_width=width)  # (H, W, 3)
     return upright(pixels, header)

@@ -1,4 +1,4 @@
-"""Decoded, resized images kept in one file on disk, each checked whenever it is read."""
+"""A disk cache of decoded, resized images in one file, with a checksum per image."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from gatlabel.data.source import ImageSource
 from gatlabel.errors import InputError
 
 VERSION = 2
-"""Of the file format and of how images are shrunk: raise it when either changes."""
+"""Version of the file format and of the resizing: increase it when either changes."""
 
-LONGEST_SIDE = 2**24  # pixels: three times the product of two is an int64
-_DECODERS = ("pillow", "simplejpeg", "torch")  # another version may give other pixels
+LONGEST_SIDE = 2**24  # pixels: three times the product of two fits int64
+_DECODERS = ("pillow", "simplejpeg", "torch")  # other versions may give other pixels
 _FOOTER = struct.Struct("<8sQ32s")  # magic, number of images, SHA-256 of the table
 _MAGIC = b"gatlabel"
 _log = logging.getLogger(__name__)
@@ -42,22 +42,22 @@ class _Opened(NamedTuple):
 class DiskCache:
     """uint8 images of different sizes in one file, with a table of sizes and checksums.
 
-    The file is named by a hash of what the images hold, the size they are kept in, and the versions
-    of what decodes them: when any of these changes, another is made. It appears whole or not at
-    all. Of several processes that want it, one fills it and the others wait. They read from it
-    rather than mapping it, so that a file that is cut off or damaged meanwhile is found out.
+    The file name is a hash of the contents of the images, the stored size, and the versions of the
+    decoders: if any of these changes, a new file is written. It is written atomically. Of several
+    processes that need it, one writes it and the others wait. They read the file and do not map
+    it, so that truncation or damage in the meantime is detected.
 
-    An image whose checksum is wrong is decoded anew, and the file is removed, with a note: the
-    next run makes another.
+    An image with a wrong checksum is decoded again and the file is removed, with a warning; the
+    next run writes a new one.
 
     Args:
         source: The images.
-        side: Images with a longer shorter side are kept shrunk to this one; ``None``: in full.
-        folder: Where the file is kept; made if it is not there. It can be deleted at any time.
+        side: Images with a longer shorter side are stored shrunk to it; ``None`` keeps their size.
+        folder: Folder of the file; created if necessary. It can be deleted at any time.
 
     Raises:
-        InputError: If the source cannot tell when its images change, an image is missing, or no
-            folder can have that name.
+        InputError: If the source cannot detect changes of its images, an image is missing, or the
+            folder name is invalid.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class DiskCache:
         self._side = side
         self._folder = Path(folder)
         if "\0" in str(folder):
-            raise InputError(f"no folder can have the name {str(folder)!r}: give another")
+            raise InputError(f"{str(folder)!r} is not a valid folder name: give another")
         self.path = self._named()
         self._opened: _Opened | None = None
 
@@ -90,14 +90,14 @@ class DiskCache:
 
     @property
     def bytes(self) -> int:
-        """Space taken by the images on disk."""
+        """Disk space used by the images."""
         if not self.filled:
             return 0
         assert self._opened is not None
         return int(_sizes(self._opened.table).sum())
 
     def get(self, index: int, decode: Callable[[int], Tensor], side: int | None) -> Tensor:
-        """Returns an image, after filling the cache if that has not been done."""
+        """Returns an image; fills the cache first if necessary."""
         if not self.filled:
             self.fill(decode, side, threads=1)
         assert self._opened is not None
@@ -109,21 +109,21 @@ class DiskCache:
         except OSError:
             read = 0
         if read != len(pixels) or _checksum(pixels) != checksum:
-            self._give_up("is damaged: its images are decoded, and the next run makes it anew")
+            self._give_up("is damaged: its images are decoded, and the next run rebuilds it")
             return decoded_to_side(decode, index, side)
         return image.permute(2, 0, 1)  # (3, H, W)
 
     def fill(self, decode: Callable[[int], Tensor], side: int | None, threads: int) -> None:
-        """Decodes all images and writes them, unless they are there.
+        """Decodes all images and writes them, unless the file exists.
 
         Args:
-            decode: From position to uint8 ``(3, h, w)``.
-            side: Images with a longer shorter side are shrunk to this one; ``None``: kept.
-            threads: How many images are decoded at a time.
+            decode: Maps a position to uint8 ``(3, h, w)``.
+            side: Images with a longer shorter side are shrunk to it; ``None`` keeps their size.
+            threads: Number of decoding threads.
 
         Raises:
-            InputError: If the file cannot be written, or an image changed meanwhile; nothing is
-                left behind then.
+            InputError: If the file cannot be written, or an image changed in the meantime; no
+                partial file remains.
         """
         remove_leftovers(self._folder, "images-*.u8")
         if self.filled:
@@ -144,12 +144,12 @@ class DiskCache:
     def _require_unchanged(self) -> None:
         if self._named() != self.path:
             raise InputError(
-                "images changed while they were written into the cache: start again when all are "
-                "as they should be"
+                "images changed while they were written to the cache: start again when they no "
+                "longer change"
             )
 
     def _open(self) -> None:
-        """Opens the file, if it is there and whole; images are checked when they are read."""
+        """Opens the file if it exists and is complete; images are checked when they are read."""
         try:
             handle = os.open(self.path, os.O_RDONLY)
         except OSError:
@@ -157,24 +157,24 @@ class DiskCache:
         table = _read_table(handle, len(self._source))
         if table is None:
             os.close(handle)
-            self._give_up("is damaged and is made anew")
+            self._give_up("is damaged and is rebuilt")
             return
         weakref.finalize(self, os.close, handle)
         sizes = _sizes(table)
         self._opened = _Opened(handle, table, np.cumsum(sizes) - sizes)
 
     def _give_up(self, why: str) -> None:
-        """Removes the file; who has it open may go on reading it."""
+        """Removes the file; processes that have it open can go on reading it."""
         try:
             self.path.unlink()
         except FileNotFoundError:
-            return  # another process has said so
+            return  # another process has reported it
         except OSError:
             why = "is damaged, and cannot be removed"
         _log.warning("the image cache %s %s", self.path, why)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves the open file out: a worker that is sent this opens it itself."""
+        """Excludes the open file: each worker opens it itself."""
         return {**self.__dict__, "_opened": None}
 
 
@@ -189,9 +189,9 @@ def _write(file: BinaryIO, images: Iterable[Tensor]) -> None:
 
 
 def _checksum(pixels: NDArray[np.uint8]) -> int:
-    """Returns the sum of the 8-byte words: it notices every flipped bit and lost page.
+    """Returns the sum of the 8-byte words, which detects every flipped bit and lost page.
 
-    A CRC-32 takes six times as long, a tenth of what loading a cached image takes.
+    A CRC-32 takes six times as long, a tenth of the time to load a cached image.
     """
     end = len(pixels) // 8 * 8
     total = int(pixels[:end].view("<i8").sum()) + int(pixels[end:].sum())
@@ -199,7 +199,7 @@ def _checksum(pixels: NDArray[np.uint8]) -> int:
 
 
 def _read_table(handle: int, count: int) -> NDArray[np.int64] | None:
-    """Returns heights, widths and checksums, or ``None`` if the file is no whole cache."""
+    """Returns heights, widths and checksums, or ``None`` if the file is incomplete."""
     try:
         size = os.fstat(handle).st_size
         end = os.pread(handle, _FOOTER.size, max(0, size - _FOOTER.size))

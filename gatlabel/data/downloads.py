@@ -1,4 +1,4 @@
-"""Fetching published archives: checked, continued after a break, never half-unpacked."""
+"""Downloads of published archives: verified, resumable, never left half unpacked."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Archive:
     """A published ``.tar`` or ``.zip`` file.
 
     Attributes:
-        path: Where it lies below the base URL.
+        path: Path below the base URL.
         md5: Its published checksum.
-        holds: A file or folder that is there once it has been unpacked.
+        holds: A file or folder that exists once it has been unpacked.
     """
 
     path: str
@@ -42,20 +42,20 @@ class Archive:
 def fetch_and_unpack(
     archives: Iterable[Archive], folder: str | os.PathLike[str], base_url: str
 ) -> None:
-    """Makes sure that archives are unpacked in a folder, downloading what is missing.
+    """Ensures that archives are unpacked in a folder; downloads what is missing.
 
-    An archive that already lies in the folder is used, so it can be brought there by other
-    means; one that was downloaded here is deleted when it has been unpacked. Of several processes
-    one does the work, and the others wait.
+    An archive that is already in the folder is used, so it can be brought there by other means. One
+    that was downloaded here is deleted after unpacking. Of several processes, one does the work and
+    the others wait.
 
     Args:
-        archives: What is wanted.
-        folder: Where to unpack; made if it is not there.
-        base_url: Where the archives lie; HTTP, HTTPS or FTP.
+        archives: The required archives.
+        folder: Target folder; created if necessary.
+        base_url: Address of the archives; HTTP, HTTPS or FTP.
 
     Raises:
         InputError: If the server cannot be reached or has no such file, the checksum is wrong
-            or the archive is broken; the message says what to do.
+            or the archive is damaged; the message says what to do.
     """
     target = Path(folder)
     for archive in archives:
@@ -63,7 +63,9 @@ def fetch_and_unpack(
             continue
         try:
             with _alone_in(target):
-                if not _is_complete(archive, target):  # another process may have made it meanwhile
+                if not _is_complete(
+                    archive, target
+                ):  # another process may have unpacked it meanwhile
                     _fetch(archive, target, base_url)
         except OSError as error:
             raise InputError(
@@ -76,7 +78,7 @@ def _is_complete(archive: Archive, target: Path) -> bool:
 
 
 def _unpacking(target: Path, archive: Archive) -> Path:
-    """Returns the folder that is there until unpacking has succeeded."""
+    """Returns the folder that exists until unpacking has succeeded."""
     return target / f".unpacking-{Path(archive.path).name}"
 
 
@@ -95,7 +97,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _fetch(archive: Archive, target: Path, base_url: str) -> None:
     file = target / Path(archive.path).name
     if file.exists() and not file.is_file():
-        raise InputError(f"{file} is in the way: it is no regular file")
+        raise InputError(f"{file} is in the way: it is not a regular file")
     brought = file.exists()
     if not brought:
         download(f"{base_url.rstrip('/')}/{archive.path}", file)
@@ -108,17 +110,17 @@ def _fetch(archive: Archive, target: Path, base_url: str) -> None:
         )
     _unpack(file, _unpacking(target, archive), target)
     if not (target / archive.holds).exists():
-        raise InputError(f"{file} does not hold {archive.holds}")
+        raise InputError(f"{file} does not contain {archive.holds}")
     if not brought:
         file.unlink()
 
 
 def download(url: str, file: Path) -> None:
-    """Downloads one file; what a broken attempt left is continued where the server can.
+    """Downloads one file; resumes an interrupted download if the server supports it.
 
     Args:
-        url: From where.
-        file: To where; it appears when it is complete, until then ``file.part`` grows.
+        url: The address.
+        file: The target; it appears when complete. Until then, ``file.part`` grows.
 
     Raises:
         InputError: If the download fails.
@@ -135,7 +137,7 @@ def download(url: str, file: Path) -> None:
             continued = have > 0 and answer.status == 206
             if continued and not _starts_at(answer.headers.get("Content-Range"), have):
                 part.unlink()
-                raise ConnectionError("the server sent another part than the one asked for")
+                raise ConnectionError("the server sent a part that was not requested")
             length = answer.headers.get("Content-Length")
             with part.open("ab" if continued else "wb") as out:
                 start = out.tell()
@@ -145,14 +147,16 @@ def download(url: str, file: Path) -> None:
             raise ConnectionError(f"the connection ended after {got} of {length} bytes")
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and have:  # nothing is left to send: it was complete, or is another's
+        if error.code == 416 and have:  # nothing left to send: complete, or another file
             part.unlink()
             download(url, file)
             return
         raise InputError(f"cannot download {url}: {error.code} {error.reason}") from error
     except (OSError, HTTPException, ValueError) as error:
         if fault := disk_fault(error):
-            raise InputError(f"cannot write {part}: {fault}; make room, then try again") from error
+            raise InputError(
+                f"cannot write {part}: {fault}; free disk space, then try again"
+            ) from error
         reason = getattr(error, "reason", None) or error
         raise InputError(
             f"cannot download {url}: {reason}; try again to continue, or bring the file to {file} "
@@ -182,7 +186,7 @@ def _unpack(file: Path, unpacking: Path, target: Path) -> None:
         else:
             with tarfile.open(file) as packed_tar:
                 _unpack_tar(packed_tar, inside)
-    except Exception as error:  # the readers raise nearly anything on broken archives
+    except Exception as error:  # readers raise various errors for damaged archives
         shutil.rmtree(unpacking, ignore_errors=True)
         raise InputError(f"cannot unpack {file}: {first_line(error)}") from error
     _merge(inside, target)
@@ -190,10 +194,10 @@ def _unpack(file: Path, unpacking: Path, target: Path) -> None:
 
 
 def _require_plain_members(file: Path, target: Path) -> None:
-    """Checks names and sizes of everything in an archive before anything is written.
+    """Checks names and sizes of all members of an archive before unpacking.
 
     Raises:
-        ValueError: If a name leads out of the folder, or the whole does not fit onto the disk.
+        ValueError: If a name leads out of the folder, or the disk is too small.
     """
     total = 0
     for name, size in _members(file):
@@ -203,7 +207,7 @@ def _require_plain_members(file: Path, target: Path) -> None:
         total += size
     free = shutil.disk_usage(target).free
     if total > free:
-        raise ValueError(f"it holds {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
+        raise ValueError(f"it needs {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
 
 
 def _members(file: Path) -> Iterator[tuple[str, int]]:
@@ -219,18 +223,18 @@ def _unpack_tar(packed: tarfile.TarFile, inside: Path) -> None:
     if hasattr(tarfile, "data_filter"):
         packed.extractall(inside, filter="data")
         return
-    # Python before 3.11.4 has no filters: take plain files and folders below the target alone
+    # Python before 3.11.4 has no filters: extract only plain files and folders below the target
     for member in packed:
         place = PurePosixPath(member.name)
         if not (member.isreg() or member.isdir()) or place.is_absolute() or ".." in place.parts:
             raise tarfile.TarError(
-                f"{member.name!r} is no plain file below the archive's own folder"
+                f"{member.name!r} is not a plain file below the archive's own folder"
             )
         packed.extract(member, inside)
 
 
 def _merge(source: Path, target: Path) -> None:
-    """Moves a folder's content into another; what has no counterpart moves as a whole."""
+    """Moves a folder's content into another; subfolders missing there move as a whole."""
     for entry in source.iterdir():
         counterpart = target / entry.name
         if entry.is_dir() and counterpart.is_dir():

@@ -1,4 +1,4 @@
-"""Images that lie as files in a folder."""
+"""Images stored as files in a folder."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from gatlabel.targets import Targets
 
 
 class FileImages(ImageSource):
-    """Labelled image files, decoded when asked for.
+    """Labelled image files, decoded on access.
 
     Args:
         root: The folder that ``ids`` are relative to.
         labels: The L labels.
-        ids: N paths relative to ``root`` (an absolute path stands for itself).
+        ids: N paths relative to ``root`` (absolute paths are allowed).
         targets: ``(N, L)``; see :class:`~gatlabel.targets.Targets`.
-        max_pixels: Most pixels that an image may have.
-        groups: The group of each image, if any are known.
+        max_pixels: Maximum number of pixels of an image.
+        groups: The group of each image, if known.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class FileImages(ImageSource):
         return other
 
     def path(self, index: int) -> Path:
-        """Returns where the image's file lies."""
+        """Returns the path of the image file."""
         return self.root / self.ids[index]
 
     def load(self, index: int) -> Tensor:
@@ -61,18 +61,18 @@ class FileImages(ImageSource):
         return decode_image(self.path(index), max_pixels=self.max_pixels)
 
     def load_at_least(self, index: int, side: int) -> Tensor:
-        """Decodes one image; a large JPEG at 1/2, 1/4 or 1/8 of its size where that suffices."""
+        """Decodes one image; a large JPEG at 1/2, 1/4 or 1/8 of its size if that suffices."""
         return decode_image(self.path(index), at_least=side, max_pixels=self.max_pixels)
 
     def fingerprint(self) -> str:
-        """Returns a hash of what is in the files, in order.
+        """Returns a hash of the file contents, in order.
 
-        Names and times are not part of it: a copy is the same, and a file that was changed and
-        given its old size and time is another. Reading and hashing takes a small part of the time
-        that decoding takes.
+        Names and times are not included: a copy has the same hash, and a file changed with its old
+        size and time restored has another. Reading and hashing take a small part of the decoding
+        time.
 
         Raises:
-            InputError: If a file cannot be read; it is named.
+            InputError: If a file cannot be read.
         """
         digest = hashlib.sha256()
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

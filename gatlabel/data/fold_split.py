@@ -1,4 +1,4 @@
-"""Folds of a data set: every image is in one, and all have their share of every label."""
+"""Cross-validation folds, stratified by label."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def folds(
     groups: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> NDArray[np.int64]:
-    """Divides images into folds of one size, stratified by label.
+    """Divides images into folds of equal size, stratified by label.
 
-    See :func:`~gatlabel.data.stratify` for how.
+    See :func:`~gatlabel.data.stratify` for the algorithm.
 
     Args:
         targets: ``(N, L)``; a label counts as present where its target is 1.
         count: Number of folds, at least 2 and at most N.
-        groups: The group of each image, N of them; a group is never in two folds.
+        groups: The group of each image, N values; a group is never divided between folds.
         seed: The same seed gives the same folds.
 
     Returns:
-        ``(N,)``: the fold of each image, from 0 to ``count - 1``. No fold is empty. Without groups
-        their sizes differ by one image at most.
+        ``(N,)``: the fold of each image, 0 to ``count - 1``. No fold is empty. Without groups,
+        their sizes differ by at most one image.
 
     Raises:
         InputError: If there are too few images or groups, or a group is too large for a fold.

@@ -1,6 +1,6 @@
-"""Image files as they come from others: what is read, what is opened, and how large it may be.
+"""Opening of untrusted image files: accepted formats and limits of size.
 
-This is the one place of the package that opens encoded images.
+Only this module opens encoded images.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 MAX_PIXELS = 128_000_000
-"""Default limit on width times height: above that of the largest phones and most cameras."""
+"""Default limit on width times height, above that of the largest phones and most cameras."""
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
-"""What is opened, by Pillow's names. Its other plugins run programs (EPS) or read rare formats."""
+"""Accepted formats, by Pillow's names. Its other plugins run programs (EPS) or are rare."""
 
 _PLUGINS = ("Jpeg", "Mpo", "Png", "WebP", "Bmp", "Gif", "Tiff", "Ppm", "Avif")
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -43,20 +43,20 @@ _IGNORED = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 @contextmanager
 def regular_file(path: str | os.PathLike[str], max_pixels: int) -> Iterator[BufferedReader]:
-    """Opens a regular file without waiting: a pipe that nobody writes to would hang.
+    """Opens a regular file without blocking, as a pipe without a writer would.
 
     Args:
         path: The file.
-        max_pixels: A file of more than 8 bytes for each of these is refused.
+        max_pixels: Files with more than 8 bytes per pixel of this limit are refused.
 
     Raises:
         OSError: If the file cannot be opened.
-        ValueError: If it is no regular file, too large, or no file can have this name.
+        ValueError: If it is not a regular file or too large, or the name is invalid.
     """
     path = os.fsdecode(path)
-    # First: opening a device may already do something. Not by Path: that of "" is the folder.
+    # before opening: opening a device may have effects. Not by Path, as that of "" is the folder
     _require_regular(os.stat(path))  # noqa: PTH116
-    # a path that is swapped for a pipe after the check does not block either
+    # a path that is replaced by a pipe after the check does not block either
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAITING)) as file:
         status = os.fstat(file.fileno())
         _require_regular(status)
@@ -66,8 +66,8 @@ def regular_file(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Buff
 
 
 def largest_file(max_pixels: int) -> int:
-    """Returns the most bytes of a file that may hold an image of so many pixels."""
-    return 8 * max_pixels + (1 << 24)  # four channels of 16 bits, and room for what goes with them
+    """Returns the maximum size in bytes of a file with an image of this many pixels."""
+    return 8 * max_pixels + (1 << 24)  # four channels of 16 bits, plus metadata
 
 
 def _require_regular(status: os.stat_result) -> None:
@@ -77,16 +77,16 @@ def _require_regular(status: os.stat_result) -> None:
 
 
 def open_image(file: IO[bytes], max_pixels: int) -> ImageFile:
-    """Reads the header of an image in one of :data:`FORMATS`, and decodes nothing.
+    """Reads the header of an image in one of :data:`FORMATS` without decoding it.
 
     Args:
         file: The encoded image.
-        max_pixels: Most pixels that the image may have. Where this is above Pillow's own limit,
-            that is raised for the process.
+        max_pixels: Maximum number of pixels of the image. If it exceeds Pillow's own limit, that
+            limit is raised for the process.
 
     Raises:
-        ValueError: If the image has more pixels.
-        Exception: Whatever Pillow raises on broken files.
+        ValueError: If the image exceeds the limit.
+        Exception: Errors of Pillow for damaged files.
     """
     from PIL import Image
 
@@ -107,18 +107,18 @@ def open_image(file: IO[bytes], max_pixels: int) -> ImageFile:
 
 
 def require_few_pixels(width: int, height: int, max_pixels: int) -> None:
-    """Raises the ``ValueError`` of :func:`open_image` for a size that is known otherwise."""
+    """Raises the ``ValueError`` of :func:`open_image` for a given size."""
     if width * height > max_pixels:
         raise ValueError(_too_large(f"{width} x {height}", max_pixels))
 
 
 def require_all_tiles(image: ImageFile) -> None:
-    """Checks that a TIFF file has strips or tiles for all of its image; Pillow leaves gaps black.
+    """Checks that the strips or tiles of a TIFF cover the whole image; Pillow leaves gaps black.
 
     Raises:
         ValueError: If some are missing at the right or at the bottom.
     """
-    if image.format != "TIFF" or not image.tile:  # it has been decoded already
+    if image.format != "TIFF" or not image.tile:  # already decoded
         return
     tags = getattr(image, "tag_v2", {})
     boxes = [tile[1] or (0, 0, *image.size) for tile in image.tile]
@@ -133,7 +133,7 @@ def _too_large(what: str, max_pixels: int) -> str:
 
 
 def _tile_pixels(image: ImageFile) -> int:
-    """Pixels of one tile of a TIFF file, which is decoded whole even where the image is smaller."""
+    """Returns the pixels of one TIFF tile, which is decoded whole even if the image is smaller."""
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     sides = (tags.get(322, 0), tags.get(323, 0))  # TileWidth, TileLength
     return math.prod(side if isinstance(side, int) else 0 for side in sides)
@@ -141,41 +141,41 @@ def _tile_pixels(image: ImageFile) -> int:
 
 @cache
 def _known_formats() -> tuple[str, ...]:
-    """Those of :data:`FORMATS` that this Pillow has; asked for another, it imports all plugins."""
+    """Returns the :data:`FORMATS` of this Pillow; unknown names would import all its plugins."""
     from PIL import Image
 
     for name in _PLUGINS:
         with suppress(ImportError):
             importlib.import_module(f"PIL.{name}ImagePlugin")
     with suppress(AttributeError):
-        # Blocks of less than 32 MB come from memory that glibc keeps for each thread: after 16
-        # threads have decoded a large image each, all that they needed would still be taken.
+        # glibc keeps blocks of less than 32 MB for each thread: after 16 threads have decoded one
+        # large image each, all their memory would still be allocated.
         Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
     _quieten_libtiff()
-    logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its warnings are printed
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # otherwise its warnings are printed
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _quieten_libtiff() -> None:
-    """Keeps the C library of TIFF from writing its errors to the terminal; Pillow raises them."""
-    with suppress(OSError, AttributeError):  # on a system without such a list of what is loaded
+    """Keeps the TIFF library from printing errors to the terminal; Pillow raises them."""
+    with suppress(OSError, AttributeError):  # on systems without such a list of loaded libraries
         loaded = Path("/proc/self/maps").read_text(errors="replace")
         for library in set(re.findall(r"(/\S*libtiff\S*)", loaded)):
             ctypes.CDLL(library).TIFFSetErrorHandler(None)
 
 
 def _quieten_pillow() -> None:
-    """Ignores Pillow's warnings, unless a filter of the caller's wants them.
+    """Ignores Pillow's warnings, unless a filter of the caller accepts them.
 
-    The filter stands last, so it decides only what no other does. To set filters for the time of a
-    call would not do: they belong to all threads.
+    The filter is the last one, so it applies only if no other does. Setting filters temporarily
+    would affect all threads.
     """
     if _IGNORED not in warnings.filters:
         warnings.filterwarnings("ignore", module=_IGNORED[3].pattern, append=True)
 
 
 def shown_name(path: str | os.PathLike[str]) -> str:
-    """Returns a path on one line: line breaks, controls and broken characters as escapes."""
+    """Returns a path on one line, with line breaks and control characters escaped."""
     name = os.fsdecode(path)
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name) or "''"
 
@@ -189,7 +189,7 @@ def not_found(path: str | os.PathLike[str]) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Returns what is wrong with an image on one line, from what was raised about it."""
+    """Returns a one-line reason why an image cannot be read, from the exception."""
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
@@ -199,5 +199,5 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, ValueError) and "null byte" in str(error):
-        return "no file can have this name"
+        return "invalid file name"
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Whether the images of an annotation file are there, and each is listed once."""
+"""Checks that the images of an annotation file exist and are listed once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatlabel.errors import InputError
 
 
 class Listed(Protocol):
-    """What is known of an image in an annotation file."""
+    """An image as listed in an annotation file."""
 
     @property
     def image(self) -> str:
@@ -24,17 +24,17 @@ class Listed(Protocol):
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; unlike Path's method never an error, whatever the name."""
+    """Whether there is such a file; unlike Path's method, it never raises for invalid names."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; unlike Path's method never an error, whatever the name."""
+    """Whether there is such a folder; unlike Path's method, it never raises for invalid names."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
 def refuse_repeats(root: Path, rows: Sequence[Listed]) -> None:
-    """Checks that no path is empty, and none is listed twice in whatever spelling.
+    """Checks that no path is empty or listed twice in different spellings.
 
     ``a.png``, ``./a.png``, ``x//../a.png`` and the absolute path are one path.
 
@@ -55,19 +55,19 @@ def refuse_repeats(root: Path, rows: Sequence[Listed]) -> None:
 def find_images(
     root: Path, rows: Sequence[Listed], on_error: Literal["stop", "skip"]
 ) -> tuple[list[int], list[str]]:
-    """Looks for the image files, and for files that several paths lead to.
+    """Checks that the image files exist, and finds files listed under several paths.
 
-    Links, and names that differ in case on some file systems, make one file of two paths: it would
-    count twice, or stand in two splits. Hard links are images of their own, since tools that save
-    space make them of equal images; they are counted in a note.
+    Links, and names that differ in case on some file systems, let two paths lead to one file, which
+    would count twice or be in two splits. Hard links count as separate images, since tools that
+    save space create them for equal files; a note counts them.
 
     Args:
         root: The folder that paths are relative to.
         rows: All images.
-        on_error: What to do about missing files: stop, or leave them out and say so.
+        on_error: Treatment of missing files: stop, or skip them with a note.
 
     Returns:
-        The positions of the images that are there, and notes.
+        The positions of the images that exist, and notes.
 
     Raises:
         InputError: If there is no such folder, two paths lead to one file, or files are missing
@@ -95,16 +95,16 @@ def find_images(
 
 
 def _status(root: Path, image: str) -> os.stat_result | str:
-    """Returns what the file system knows of an image file, or why it can be none."""
+    """Returns the status of an image file, or the reason why it is not usable."""
     try:
         status = os.stat(root / image)  # noqa: PTH116 - one call tells everything
     except OSError as error:
         return error.strerror or "cannot be read"
     except ValueError:
-        return "no file can have this name"
+        return "invalid file name"
     if stat.S_ISREG(status.st_mode):
         return status
-    return "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is no regular file"
+    return "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is not a regular file"
 
 
 def _missing(
@@ -120,19 +120,19 @@ def _missing(
     if "\\" in row.image and os.sep != "\\":
         first += "; write / between folders, not \\"
     if on_error == "stop":
-        raise InputError(f"{said} ({first}); on-error skip leaves them out")
+        raise InputError(f"{said} ({first}); on-error skip omits them")
     if len(missing) == total:
         raise InputError(f"{said} ({first})")
-    return [f"left out, {said}"]
+    return [f"skipped: {said}"]
 
 
 def _repeated(row: Listed, first: Listed) -> InputError:
     image, other = printable(row.image), printable(first.image)
     same = "is" if image == other else f"is the same file as {other},"
-    return InputError(f"{row.listed}: {image} {same} listed already at {first.listed}; keep one")
+    return InputError(f"{row.listed}: {image} {same} already listed at {first.listed}; keep one")
 
 
 def printable(text: str, most: int = 200) -> str:
-    """Returns a path for a message: on one line, and not too long."""
+    """Returns a path for a message: on one line and of limited length."""
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= most else f"{text[:most]}…"

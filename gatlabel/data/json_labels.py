@@ -1,4 +1,4 @@
-"""What the entries of a JSON file say of labels: names, positions, or one number per class."""
+"""Labels in the entries of a JSON file: names, positions, or one number per class."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Targets = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Given:
-    """The labels of one image as an entry has them.
+    """The labels of one image as given in an entry.
 
     Attributes:
-        labels: Names, positions or one number per class; a name or position alone is a list of one.
-        order: The classes that positions are meant in, if any are known.
+        labels: Names, positions or one number per class; a single value becomes a list.
+        order: The classes that positions refer to, if known.
         where: File and entry.
     """
 
@@ -32,7 +32,7 @@ class Given:
 
     @classmethod
     def of(cls, entry: Mapping[str, Any], order: LabelSet | None, where: str) -> Given:
-        """Takes the labels of an entry.
+        """Reads the labels of an entry.
 
         Raises:
             InputError: If it has none.
@@ -55,7 +55,7 @@ class Given:
         )
 
     def positions_or_names(self) -> Targets:
-        """Reads names and positions, none twice.
+        """Reads names and positions, without duplicates.
 
         Raises:
             InputError: If a label is neither, out of range, or given twice.
@@ -87,21 +87,21 @@ def _name(label: object, order: LabelSet | None, where: str) -> str:
 def read_labels(
     entries: Sequence[Given], minus_one: MinusOne | None
 ) -> tuple[list[Targets], list[str]]:
-    """Reads the labels of all entries in one way: positions and names, or one number per class.
+    """Reads the labels of all entries as positions and names, or as one number per class.
 
     ``[1, 0, 1]`` for three classes cannot be positions, as 1 appears twice; ``[0, 2, 1]`` cannot be
-    targets. All entries together decide, and have to agree.
+    targets. The form is decided from all entries together, which must agree.
 
     Args:
         entries: The entries of all files.
-        minus_one: What -1 is where there is one number per class.
+        minus_one: Meaning of -1 if there is one number per class.
 
     Returns:
         Targets by label per entry, and notes.
 
     Raises:
-        InputError: If an entry can be read neither way, two entries need different ways, or all of
-            them can be read either way.
+        InputError: If an entry has neither form, two entries have different forms, or all of them
+            could have either form.
     """
     listed: list[Targets] = []
     hot = [given.may_be_multi_hot for given in entries]
@@ -124,7 +124,7 @@ def read_labels(
     if only_listed is None:
         raise InputError(
             f"{entries[0].where}: 'gt_label' {shown(entries[0].labels)} may be positions or one "
-            "number per class, and so may all others: write the names of the labels"
+            "number per class, as in all other entries: write label names instead"
         )
     if minus_one is not None:
         raise InputError(
@@ -137,7 +137,7 @@ def read_labels(
 def _multi_hot(
     entries: Sequence[Given], minus_one: MinusOne | None
 ) -> tuple[list[Targets], list[str]]:
-    """Reads one number per class; files may have their classes in different orders."""
+    """Reads one number per class; files may order their classes differently."""
     names = entries[0].order or ()
     rows = [dict(zip(given.order or (), given.labels, strict=True)) for given in entries]
     matrix = np.array([[row.get(name, UNKNOWN) for name in names] for row in rows], np.float32)
@@ -146,4 +146,4 @@ def _multi_hot(
         row | dict(zip(names, values, strict=True))
         for row, values in zip(rows, settled.tolist(), strict=True)
     ]
-    return targets, ["'gt_label' holds one number per class", *notes]
+    return targets, ["'gt_label' has one number per class", *notes]

@@ -1,4 +1,4 @@
-"""Images listed in a JSON file, in the form that mmpretrain reads and writes."""
+"""Images listed in a JSON file, in the format of mmpretrain."""
 
 from __future__ import annotations
 
@@ -35,31 +35,32 @@ def read_json(
 ) -> DataSplits:
     """Reads JSON lists of images and labels.
 
-    The file is ``{"metainfo": {"classes": [...]}, "data_list": [...]}``, as mmpretrain's
-    ``MultiLabelDataset`` has it, or the list alone. An entry is ``{"img_path": "a.jpg",
-    "gt_label": [0, 3]}``, with positions among the classes or with names. ``[1, 0, 0, 1]``, one
-    number per class, is read too: 1 present, 0 absent, -1 unknown, between them soft; all entries
-    have to be of one kind. Either every entry has a ``"split"``, or none.
+    The file is ``{"metainfo": {"classes": [...]}, "data_list": [...]}``, as for mmpretrain's
+    ``MultiLabelDataset``, or the list alone. An entry is ``{"img_path": "a.jpg",
+    "gt_label": [0, 3]}``, with positions among the classes or with names. One number per class,
+    ``[1, 0, 0, 1]``, is accepted too: 1 present, 0 absent, -1 unknown, in between soft. All entries
+    must have the same form. Either all entries have a ``"split"``, or none.
 
     Args:
         root: The folder that the files and ``images`` are relative to.
-        file: The JSON file; the train split, if another file is given too.
+        file: The JSON file; that of the train split, if another file is given too.
         val_file: The JSON file of the val split.
         test_file: The JSON file of the test split.
         images: The folder that image paths are relative to, below ``root``.
-        group_column: Key of an entry's group (patient, place, video), a text or whole number, as
-            :func:`~gatlabel.data.read_csv` has it.
-        minus_one: What -1 is where there is one number per class. Default: unknown; if none is 0 or
-            between 0 and 1, it has to be said.
-        classes: A file with one label name a line. Default: the file's own classes, else
-            ``classes.txt`` beside it, else the names seen, sorted.
-        fractions: Shares of train, val and test where the split is made here.
+        group_column: Key of an entry's group (patient, place, video), a text or integer, as in
+            :func:`~gatlabel.data.read_csv`.
+        minus_one: Meaning of -1 if there is one number per class. Default: unknown; required if no
+            value is 0 or between 0 and 1.
+        classes: A file with one label name per line. Default: the file's own classes, else
+            ``classes.txt`` next to it, else the names that occur, sorted.
+        fractions: Shares of train, val and test if the data are split here.
         seed: Seed of that split.
-        on_error: What to do about missing image files: stop, or leave them out and say so.
+        on_error: Treatment of missing image files: stop, or skip them with a note.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
 
     Raises:
-        InputError: If the file, an entry, a label or an image is wrong; the entry is named.
+        InputError: If the file, an entry, a label or an image is wrong; the message names the
+            entry.
     """
     folder = Path(root)
     given = {"val": val_file, "test": test_file}
@@ -77,7 +78,7 @@ def read_json(
     rows: list[tuple[str, str, Given]] = []
     groups: list[str | None] = []
     for part, (classes_of, entries) in contents.items():
-        order = classes_of or labels  # positions are meant in the order of the file itself
+        order = classes_of or labels  # positions refer to the classes of the file itself
         rows += _rows(entries, order, part, images, files[part])
         groups += _groups(entries, group_column, files[part])
     targets, notes = read_labels([given for _, _, given in rows], minus_one)
@@ -139,7 +140,7 @@ def _rows(
         with_split = next(k for k, split in enumerate(parts) if split != "all")
         raise InputError(
             f"{path}, entry {without}: it has no 'split', as entry {with_split} has; give every "
-            "entry one, or none"
+            "entry a split, or none"
         )
     return rows
 
@@ -159,7 +160,7 @@ def _part(entry: Mapping[str, Any], part: str, where: str) -> str:
 
 
 def _groups(entries: Sequence[Any], key: str | None, path: Path) -> list[str | None]:
-    """Returns the group of every entry of a file, ``None`` where no key is given."""
+    """Returns the group of every entry of a file, or ``None`` if no key is given."""
     if key is None:
         return [None] * len(entries)
     found: list[str | None] = []

@@ -1,4 +1,4 @@
-"""Batches in an order, and with a chance, that seed and epoch alone decide."""
+"""Batches whose order and augmentation depend on seed and epoch alone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SeededSampler(Sampler[tuple[int, int]]):
     """Yields every position once per epoch, in random order, each with a seed for its transform.
 
     The order is a function of ``(seed, epoch)``, the seed of an image one of ``(seed, epoch,
-    position)``: the number of workers changes nothing, and a resumed run sees in epoch k what an
-    uninterrupted one sees. Lightning sets the epoch; otherwise each pass is the next epoch.
+    position)``. The number of workers has no effect, and a resumed run sees the same batches in
+    epoch k as an uninterrupted one. Lightning sets the epoch; otherwise each pass is the next one.
 
     Args:
         count: Number of images.
@@ -33,7 +33,7 @@ class SeededSampler(Sampler[tuple[int, int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Makes the next pass that of the given epoch."""
+        """Sets the epoch of the next pass."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -48,17 +48,18 @@ class SeededSampler(Sampler[tuple[int, int]]):
 
 
 class SharedBatches(Sampler[list[Any]]):
-    """Yields the share of each batch that one of several processes takes.
+    """Yields the share of each batch for one of several processes.
 
-    Process r of n takes the items r, r + n, r + 2n … of a batch; what it has none of, it skips.
+    Process r of n gets the items r, r + n, r + 2n … of a batch; batches without such items are
+    skipped.
 
     Args:
-        batches: Of all processes together.
-        rank: Number r of the process, from 0.
+        batches: The batches of all processes together.
+        rank: Rank r of the process, from 0.
         size: Number n of processes.
 
     Attributes:
-        sampler: That of the batches; Lightning sets its epoch.
+        sampler: The sampler of the batches; Lightning sets its epoch.
     """
 
     def __init__(self, batches: BatchSampler, rank: int, size: int) -> None:
@@ -77,7 +78,7 @@ class SharedBatches(Sampler[list[Any]]):
 
 
 class ImageLoader(DataLoader[Item]):
-    """Yields batches; raises the errors that its workers met without the workers' tracebacks."""
+    """Yields batches; errors in workers are raised here without the workers' tracebacks."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Yields batches.
@@ -90,8 +91,8 @@ class ImageLoader(DataLoader[Item]):
                 try:
                     raise batch
                 finally:
-                    # Else the error holds this frame and the frame holds the error, and with it the
-                    # workers: found as garbage together, they are not told to end but waited for.
+                    # Breaks the reference cycle of error and frame, which also holds the workers:
+                    # collected as garbage together, they would be waited for without being stopped.
                     del batch
             yield batch
 
@@ -101,9 +102,9 @@ def _collate(items: Sequence[Item] | InputError) -> Batch | InputError:
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:
-    """Lets Ctrl-C, which reaches every process of a terminal, end the parent only.
+    """Ignores Ctrl-C in a worker; it reaches every process of a terminal and must end the parent.
 
-    The parent ends its workers; a handler for SIGTERM that they inherited is none of theirs.
+    The parent ends its workers. An inherited handler of SIGTERM is reset, too.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -117,20 +118,20 @@ def loader(
     workers: int = 0,
     seed: int = 0,
 ) -> ImageLoader:
-    """Makes a loader of :class:`~gatlabel.batch.Batch`.
+    """Creates a loader of :class:`~gatlabel.batch.Batch`.
 
-    The input ``image`` is uint8 ``(B, 3, S, S)``, the colours of a pixel side by side; the targets
-    of the task ``labels`` are float32 ``(B, L)``. A cache of the data set is filled before workers
+    The input ``image`` is uint8 ``(B, 3, S, S)`` in channels-last layout; the targets of the task
+    ``labels`` are float32 ``(B, L)``. If the data set has a cache, it is filled before workers
     start.
 
     Args:
         dataset: The images.
         batch_size: B.
-        train: Random order, and a last batch that is not full is dropped (batch normalisation
-            suffers from tiny batches), unless it is the only one. Otherwise in order, all.
-        workers: Processes that decode and transform; 0: none but this one. They stay alive
-            between epochs.
-        seed: Seed of the order and of the transforms' chance.
+        train: Random order; an incomplete last batch is dropped unless it is the only one, because
+            tiny batches harm batch normalisation. Otherwise all images in order.
+        workers: Number of processes that decode and transform; with 0, this process does. They
+            persist between epochs.
+        seed: Seed of the order and of random transforms.
 
     Raises:
         InputError: If there are no images, or a number is out of range.
@@ -154,11 +155,11 @@ def loader(
 
 
 def share_of(whole: DataLoader[Item], rank: int, size: int) -> ImageLoader:
-    """Makes the loader of one of several processes that share each batch of a loader.
+    """Creates the loader of one of several processes that share the batches of a loader.
 
     Args:
-        whole: The loader of :func:`loader` of all processes together.
-        rank: Number of the process, from 0.
+        whole: The loader of all processes together, from :func:`loader`.
+        rank: Rank of the process, from 0.
         size: Number of processes.
 
     Raises:

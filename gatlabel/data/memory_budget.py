@@ -1,4 +1,4 @@
-"""How much memory all threads of a process together may decode images in."""
+"""A limit on the memory in which the threads of a process decode images."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from pathlib import Path
 
 
 class MemoryBudget:
-    """A bound on memory that threads share: who would exceed it waits until others are done.
+    """A memory limit shared by threads: a thread that would exceed it waits for the others.
 
-    One image that exceeds the bound by itself is let through when nobody else holds anything. A
-    thread that holds something already does not wait, so threads cannot wait for each other.
+    A single image larger than the limit is admitted once no other thread holds memory. A thread
+    that already holds some does not wait, so that there is no deadlock.
 
     Args:
-        most: Bytes.
+        most: The limit in bytes.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._reset()
-        if hasattr(os, "register_at_fork"):  # a lock that another thread holds stays so in a child
+        if hasattr(
+            os, "register_at_fork"
+        ):  # a lock held by another thread would stay locked in a child
             os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
@@ -32,7 +34,7 @@ class MemoryBudget:
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """What this thread takes inside is given back at the end of the outermost scope."""
+        """Releases the memory taken by this thread at the end of its outermost scope."""
         if getattr(self._own, "depth", 0):
             yield
             return
@@ -47,7 +49,7 @@ class MemoryBudget:
                 self._freed.notify_all()
 
     def take(self, amount: int) -> None:
-        """Takes memory, inside a scope; waits until there is enough.
+        """Takes memory inside a scope; waits until enough is available.
 
         Args:
             amount: Bytes.
@@ -60,13 +62,13 @@ class MemoryBudget:
 
 
 DECODING = MemoryBudget(1 << 30)
-"""The budget of decoding, until an image has been brought to the size that is kept of it."""
+"""The budget for decoding; it covers an image until it is resized to its stored size."""
 
 
 def usable_memory() -> int:
-    """Returns the bytes of memory that this process may use: the machine's, or its control group's.
+    """Returns the memory available to this process in bytes: the machine's or its cgroup's.
 
-    Unknown is 4 GiB.
+    The default, if it cannot be determined, is 4 GiB.
     """
     try:
         machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

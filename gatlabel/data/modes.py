@@ -1,4 +1,4 @@
-"""Images of any of Pillow's modes to one form: RGB, uint8, upright."""
+"""Conversion of Pillow images of any mode to RGB, uint8, upright."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 BACKGROUND = (255, 255, 255)
 
-_STRIP = 1 << 16  # pixels converted at a time: copies in between stay in the processor's cache
+_STRIP = 1 << 16  # pixels converted at a time: intermediate copies fit the cache
 
 
 def image_to_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Brings a Pillow image of any mode to RGB, as :func:`~gatlabel.data.decode_image` describes.
+    """Converts a Pillow image of any mode to RGB; see :func:`~gatlabel.data.decode_image`.
 
     Args:
         image: The image; an EXIF orientation is applied.
@@ -26,7 +26,7 @@ def image_to_pixels(image: Image.Image) -> NDArray[np.uint8]:
         uint8 ``(height, width, 3)``, RGB, 0 to 255.
 
     Raises:
-        ValueError: If it has no pixels, or the range of its values has no known white.
+        ValueError: If it has no pixels, or the range of its values does not define white.
     """
     if not (image.width and image.height):
         raise ValueError(f"it has no pixels: {image.width} x {image.height}")
@@ -34,7 +34,7 @@ def image_to_pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def upright(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
-    """Turns ``(H, W, 3)`` as the image's EXIF orientation says."""
+    """Rotates or flips ``(H, W, 3)`` according to the image's EXIF orientation."""
     return np.ascontiguousarray(_turned(pixels, _orientation(image)))
 
 
@@ -45,7 +45,7 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
         grey = _scale_float(values) if image.mode == "F" else _scale_16_bit(values)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode == "LAB":
-        image = image.convert("RGB")  # whole: every time takes long to prepare
+        image = image.convert("RGB")  # at once: the setup of each conversion is slow
     strips = list(_strips(image.height, image.width))
     if len(strips) == 1:
         return np.array(_converted(image))
@@ -76,7 +76,7 @@ def _strips(height: int, width: int) -> Iterator[slice]:
 def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(0x0112)
-    except Exception:  # a damaged EXIF block does not spoil the image itself
+    except Exception:  # a damaged EXIF block does not affect the image
         return 1
     return orientation if isinstance(orientation, int) else 1
 

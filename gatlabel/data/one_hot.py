@@ -1,7 +1,7 @@
-"""Targets that stand as numbers, one per image and label: columns of a CSV file, multi-hot lists.
+"""Targets given as one number per image and label: columns of a CSV file, multi-hot lists.
 
-Data sets write absence as 0 or as -1 (CelebA), and -1 for unknown too. Where a file leaves open
-which it is, that is an error, since each reading of the other kind is wrong without a sign.
+Data sets write absence as 0 or as -1 (CelebA), but also use -1 for unknown. If a file does not
+determine the meaning, that is an error, since the wrong reading would go unnoticed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EMPTY = float("nan")
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WORDS = {"": EMPTY, "true": PRESENT, "false": ABSENT}
-# Cells that are no target, but show that one was meant.
+# Cells that are not targets, but were probably meant as such.
 _MEANT = re.compile(
     r"yes|no|on|off|\?|--?|na|n/a|[+-]?nan|[+-]?inf(inity)?|none|null|unknown|absent|present|"
     r"[+-]?[01]?,\d+|\d+(\.\d+)? ?%",
@@ -34,7 +34,7 @@ _LETTERS = ({"y", "n"}, {"t", "f"}, {"x"}, {"+", "-"})
 
 
 def target_of(cell: str) -> float | None:
-    """Returns 0 to 1, -1, or NaN for an empty cell; ``None`` if the cell is no target."""
+    """Returns 0 to 1, -1, or NaN for an empty cell; ``None`` if the cell is not a target."""
     text = cell.strip().lower()
     if text in _WORDS:
         return _WORDS[text]
@@ -43,10 +43,10 @@ def target_of(cell: str) -> float | None:
 
 
 def find_columns(table: Table, candidates: Sequence[str]) -> list[str]:
-    """Returns the columns that hold targets.
+    """Returns the columns that contain targets.
 
-    One wrong cell does not make a column of targets something else: a column is passed over only
-    if most of its cells are neither targets nor show that targets were meant (``yes``, ``0,7``).
+    Single wrong cells do not disqualify a column: it is skipped only if most of its cells are
+    neither targets nor probable targets (``yes``, ``0,7``).
 
     Raises:
         InputError: If such a column has no name.
@@ -54,7 +54,7 @@ def find_columns(table: Table, candidates: Sequence[str]) -> list[str]:
     found = [c for c in candidates if _is_meant([row[c].strip().lower() for _, row in table.rows])]
     if "" in found:
         number = table.columns.index("") + 1
-        raise InputError(f"{table.path}: column {number} has no name and looks like a label's")
+        raise InputError(f"{table.path}: column {number} has no name but contains targets")
     return found
 
 
@@ -70,10 +70,10 @@ def _is_meant(cells: Sequence[str]) -> bool:
 
 
 def read_columns(table: Table, columns: Sequence[str]) -> NDArray[np.float32]:
-    """Reads targets ``(N, C)``: 0 to 1, -1, or NaN where a cell is empty.
+    """Reads targets ``(N, C)``: 0 to 1, -1, or NaN for an empty cell.
 
     Raises:
-        InputError: If a cell is no target; the message names line, column and cell.
+        InputError: If a cell is not a target; the message names line, column and cell.
     """
     targets = np.empty((len(table.rows), len(columns)), np.float32)
     for position, (line, row) in enumerate(table.rows):
@@ -82,8 +82,8 @@ def read_columns(table: Table, columns: Sequence[str]) -> NDArray[np.float32]:
             if value is None:
                 raise InputError(
                     f"{table.path}, line {line}, column {column!r}: {row[column]!r} is no target; "
-                    "expected 0 to 1, or -1 for unknown. If the column is no label, name the "
-                    "others in label-columns"
+                    "expected 0 to 1, or -1 for unknown. If the column is not a label, list the "
+                    "label columns in label-columns"
                 )
             targets[position, k] = value
     return targets
@@ -95,16 +95,16 @@ def settle_minus_one(
     where: Sequence[str],
     minus_one: MinusOne | None,
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Decides what -1 is, and makes empty cells unknown.
+    """Decides the meaning of -1, and makes empty cells unknown.
 
     Args:
-        targets: ``(N, C)``: 0 to 1, -1, or NaN where a cell is empty.
+        targets: ``(N, C)``: 0 to 1, -1, or NaN for an empty cell.
         names: The C labels.
         where: File and line of the N rows.
-        minus_one: What -1 is; ``None``: unknown, where 0 or values between say what absence is.
+        minus_one: Meaning of -1; ``None`` means unknown if 0 or values in between mark absence.
 
     Returns:
-        float32 ``(N, C)``: 0 to 1, or -1 for unknown; and what was decided, in sentences.
+        float32 ``(N, C)``: 0 to 1, or -1 for unknown; and sentences on the decisions.
 
     Raises:
         InputError: If there are -1 and no 0, and ``minus_one`` is ``None``.
@@ -124,11 +124,11 @@ def settle_minus_one(
         row, column = np.argwhere(is_minus_one)[0]
         raise InputError(
             f"{where[row]}, label {names[column]!r}: there are targets of -1, and none of 0, so -1 "
-            "may be absent or unknown; say which with minus-one absent or minus-one unknown"
+            "may be absent or unknown; set minus-one to absent or unknown"
         )
     open_ = np.flatnonzero(is_minus_one.any(0) & ~below_one.any(0))
     said = "-1 is read as unknown"
     if minus_one is None and len(open_):
         shown = ", ".join(names[k] for k in open_[:10]) + (" …" if len(open_) > 10 else "")
-        said += f", also of labels without any 0 ({shown}); minus-one absent reads it as absent"
+        said += f", also for labels without any 0 ({shown}); minus-one absent reads it as absent"
     return settled, [*notes, said]

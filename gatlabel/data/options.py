@@ -1,4 +1,4 @@
-"""The options of data sets and of what is done to their images."""
+"""The options of data sets and of image preprocessing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gatlabel.signatures import derived
 Treatment = Literal["unknown", "positive", "negative"]
 MAX_PIXELS = 128_000_000
 _MANY = 10**6
-SCENE_SIZE = 96  # side in pixels of the images that the presets of scenes draw
+SCENE_SIZE = 96  # side in pixels of the images of the scene presets
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions(Options):
-    """A data set; which options there are depends on its kind."""
+    """A data set. Its options depend on its kind."""
 
     name: str = ""
 
@@ -28,16 +28,16 @@ class Scenes(DataOptions):
     """The built-in set: scenes drawn from a seed, without a download."""
 
     name: Literal["scenes"] = "scenes"
-    preset: Literal["voc", "coco"] = option("voc", "How many labels, and how they go together.")
+    preset: Literal["voc", "coco"] = option("voc", "Number of labels, and how they co-occur.")
     size: int | None = option(
-        None, "Side of the drawn images in pixels; none takes the preset's, as for those below.",
+        None, "Side of the drawn images in pixels; none: as in the preset, as for those below.",
         least=1, most=8192,
     )  # fmt: skip
     hidden: float | None = option(
         None, "Probability that a present label cannot be seen.", least=0, below=1
     )
     difficulty: float | None = option(
-        None, "How small, faint, turned and covered objects get, 0 to 1.", least=0, most=1
+        None, "How small, faint, rotated and occluded objects are, 0 to 1.", least=0, most=1
     )
     strength: float | None = option(
         None, "Factor on the couplings of the true label graph, 0 to 2.", least=0, most=2
@@ -52,8 +52,8 @@ class Scenes(DataOptions):
         600, "Number of validation and of test images.", least=1, most=_MANY, argument=False
     )
 
-    def looks(self) -> dict[str, Any]:
-        """What is changed of the preset, by the names of ``SceneConfig``."""
+    def overrides(self) -> dict[str, Any]:
+        """Returns the changes to the preset, by the names in ``SceneConfig``."""
         return {name: v for name, v in self.arguments().items() if name != "preset"}
 
 
@@ -66,17 +66,17 @@ class FileOptions(DataOptions):
         short="root", argument=False, moves=True, source=True,
     )  # fmt: skip
     on_error: Literal["stop", "skip"] = option(
-        "stop", "What to do with an image that cannot be decoded.", argument=False
+        "stop", "Treatment of images that cannot be decoded.", argument=False
     )
     max_pixels: int = option(
         MAX_PIXELS,
-        "Most pixels (width times height) of an image file. A larger one is not decoded, and "
-        "counts as one that cannot be.",
+        "Maximum number of pixels (width times height) of an image file. Larger ones are treated "
+        "like images that cannot be decoded.",
         least=1, most=2**40, argument=False,
     )  # fmt: skip
     fractions: tuple[float, float, float] = option(
         (0.7, 0.15, 0.15),
-        "Shares of train, val and test where the data have no split of their own.",
+        "Shares of train, val and test if the data define no split.",
         least=0, most=1,
     )  # fmt: skip
 
@@ -94,38 +94,38 @@ class CSV(FileOptions):
 
     name: Literal["csv"] = "csv"
     annotations: Path | None = option(
-        None, "The annotation file, below root if the path is relative; none is labels.csv.",
+        None, "The annotation file, relative to root; none is labels.csv.",
         argument="file", source=True,
     )  # fmt: skip
     classes: Path | None = option(
-        None, "File with one label name per line, in the order wanted.", moves=True
+        None, "File with one label name per line, in label order.", moves=True
     )
     image_column: str = option("image", "Column of the image paths.")
     label_column: str = option(
-        "labels", "Column of the labels; if it is missing, every label has a column."
+        "labels", "Column of the labels; if it is missing, each label has its own column."
     )
     label_columns: tuple[str, ...] | None = option(
         None, "The columns of one-hot labels, as [cat,dog]; none finds them."
     )
-    separator: str = option("|", "What separates labels in one cell.")
-    delimiter: str = option(",", "What separates cells.")
+    separator: str = option("|", "Separator between labels in a cell.")
+    delimiter: str = option(",", "Delimiter between cells.")
     split_column: str | None = option(
         "split", "Column that names the split; null splits at random, stratified.", source=True
     )
     group_column: str | None = option(
         None,
-        "Column of the image's group, such as its patient or video. Splits that are made here keep "
-        "groups together.",
+        "Column of the image's group, such as its patient or video. Splits made here keep groups "
+        "together.",
     )
-    unknown_column: str = option("unknown", "Column with the labels of which nothing is known.")
+    unknown_column: str = option("unknown", "Column with the labels that are unknown.")
     difficult_column: str = option(
-        "difficult", "Column with the labels whose objects are all hard to tell."
+        "difficult", "Column with the labels whose objects are all difficult."
     )
-    difficult: Treatment = option("unknown", "What difficult objects are read as.")
+    difficult: Treatment = option("unknown", "Reading of difficult objects.")
     minus_one: Literal["absent", "unknown"] | None = option(
         None,
-        "With one number per label: what -1 is. None takes unknown where absence is written as 0, "
-        "and asks otherwise.",
+        "With one number per label: meaning of -1. None is unknown if absence is written as 0; "
+        "otherwise the option is required.",
     )
     repeated: Literal["refuse", "average"] = option(
         "refuse",
@@ -142,7 +142,7 @@ class CSV(FileOptions):
             )
 
     def arguments(self) -> dict[str, Any]:
-        """As everywhere; no column of splits is an argument too."""
+        """As in the base class, but a missing split column is an argument too."""
         return {**super().arguments(), "split_column": self.split_column}
 
 
@@ -153,23 +153,23 @@ class VOC(FileOptions):
     name: Literal["voc"] = "voc"
     year: str | None = option(None, "Year of the challenge; none is 2007.", source=True)
     classes: Path | None = option(
-        None, "File with one label name per line, in the order wanted.", moves=True
+        None, "File with one label name per line, in label order.", moves=True
     )
     train_set: str | None = option(
         None, "Image set to train on; none is train.", argument="train", source=True
     )
     val_set: str | None = option(
-        None, "Image set to choose by; none is val, no cuts it from the training images.",
+        None, "Image set for validation; none is val, no takes it from the training images.",
         argument="val", source=True,
     )  # fmt: skip
     test_set: str | None = option(
         None, "Image set to test on; none is test.", argument="test", source=True
     )
-    difficult: Treatment = option("unknown", "What difficult objects are read as.")
-    download: bool = option(False, "Download what is missing.")
+    difficult: Treatment = option("unknown", "Reading of difficult objects.")
+    download: bool = option(False, "Download missing archives.")
 
     def arguments(self) -> dict[str, Any]:
-        """As everywhere; the reader calls the missing validation set none."""
+        """As in the base class; for the reader, a missing validation set is ``None``."""
         found = super().arguments()
         return {**found, "val": None} if self.val_set == "no" else found
 
@@ -183,35 +183,37 @@ class COCO(FileOptions):
     train_set: str | None = option(
         None, "Annotation file to train on, below root.", argument="train", source=True
     )
-    val_set: str | None = option(None, "Annotation file to choose by.", argument="val", source=True)
+    val_set: str | None = option(
+        None, "Annotation file for validation.", argument="val", source=True
+    )
     test_set: str | None = option(None, "Annotation file to test on.", argument="test", source=True)
     images: str | None = option(None, "Folder below root that image paths are relative to.")
-    crowd: Treatment = option("positive", "What a label with crowds only is read as.")
-    drop_empty: bool = option(False, "Leave out images without any instance.")
-    download: bool = option(False, "Download what is missing.")
+    crowd: Treatment = option("positive", "Reading of a label with crowds only.")
+    drop_empty: bool = option(False, "Skip images without any instance.")
+    download: bool = option(False, "Download missing archives.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class JSON(FileOptions):
-    """Lists of images in JSON, as mmpretrain has them."""
+    """Lists of images in JSON, in the format of mmpretrain."""
 
     name: Literal["json"] = "json"
     train_set: str | None = option(
         None, "List to train on, below root; none is labels.json.", argument="file", source=True
     )
-    val_set: str | None = option(None, "List to choose by.", argument="val_file", source=True)
+    val_set: str | None = option(None, "List for validation.", argument="val_file", source=True)
     test_set: str | None = option(None, "List to test on.", argument="test_file", source=True)
     classes: Path | None = option(
-        None, "File with one label name per line, in the order wanted.", moves=True
+        None, "File with one label name per line, in label order.", moves=True
     )
     images: str | None = option(None, "Folder below root that image paths are relative to.")
     group_column: str | None = option(
-        None, "Key of the image's group. Splits that are made here keep groups together."
+        None, "Key of the image's group. Splits made here keep groups together."
     )
     minus_one: Literal["absent", "unknown"] | None = option(
         None,
-        "With one number per label: what -1 is. None takes unknown where absence is written as 0, "
-        "and asks otherwise.",
+        "With one number per label: meaning of -1. None is unknown if absence is written as 0; "
+        "otherwise the option is required.",
     )
 
 
@@ -240,32 +242,30 @@ DATA: dict[str, type[DataOptions]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions(Options):
-    """What is done to images before they reach the encoder."""
+    """Preprocessing and augmentation of images before the encoder."""
 
     size: int | None = option(
         None,
-        "Side of the images in pixels; none takes the encoder's own. For scenes it takes the size "
-        "they are drawn in.",
+        "Side of the images in pixels. None is the encoder's preferred size, or for scenes the "
+        "size at which they are drawn.",
         least=8, most=8192, short="image-size",
     )  # fmt: skip
-    resize: Literal["squash", "pad", "crop"] = option(
-        "squash", "How whole images are brought to size."
-    )
+    resize: Literal["squash", "pad", "crop"] = option("squash", "How whole images are resized.")
     augmentation: (
         Literal["none", "light", "standard", "turned", "strong", "mlgcn", "asl"] | None
     ) = option(
         "standard",
-        "Random changes of training images; null leaves the choice to the recipe auto.",
+        "Random augmentation of training images; null leaves the choice to the recipe auto.",
         training=True,
     )
     cache: Literal["auto", "memory", "disk", "none"] = option(
         "auto",
-        "Where decoded, resized images are kept: in memory, on disk (for this run and later ones), "
-        "nowhere, or auto (in memory, up to 2 GB).",
+        "Cache of decoded, resized images: in memory, on disk (for this run and later ones), "
+        "none, or auto (in memory, up to 2 GB).",
         resume=True, benchmark=False,
     )  # fmt: skip
     cache_folder: Path = option(
         Path("runs") / "cache",
-        "Folder of a cache on disk, and of kept features of the encoder.",
+        "Folder of the disk cache, and of cached encoder features.",
         resume=True,
     )

@@ -1,6 +1,6 @@
-"""Seeds as functions of run, epoch and image: nothing random depends on what happened before.
+"""Random seeds as functions of run, epoch and image, independent of earlier draws.
 
-With these a resumed run, or one with another number of workers, sees the same batches.
+With them, a resumed run, or one with another number of workers, sees the same batches.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ _GAMMA = 0x9E3779B97F4A7C15
 
 
 def mixed(*numbers: int) -> int:
-    """Mixes integers into one seed below 2^63: another result for another order or number.
+    """Mixes integers into one seed below 2^63; it depends on their order and number.
 
     Each step is the finaliser of SplitMix64 (Steele, Lea and Flood, *Fast splittable pseudorandom
     number generators*, OOPSLA 2014, figure 17).
 
     Args:
-        numbers: Integers; only their lowest 64 bits count.
+        numbers: Integers; only their lowest 64 bits are used.
     """
     state = 0
     for number in numbers:
@@ -30,7 +30,7 @@ def mixed(*numbers: int) -> int:
 def image_seeds(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """Returns ``mixed(seed, epoch, i)`` for every image i: int64 ``(count,)``.
 
-    The seed of an image depends neither on its place in the order nor on how many images there are.
+    The seed of an image depends neither on its position in the order nor on the number of images.
     """
     state = 0
     for number in (seed, epoch):

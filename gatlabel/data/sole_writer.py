@@ -1,4 +1,4 @@
-"""Writing one large file that several processes may want at once: one writes, the others wait."""
+"""Writing of large files that several processes may need: one writes, the others wait."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import BinaryIO
 
 try:
     import fcntl
-except ImportError:  # a system without such locks: two writers would do the same work twice
+except ImportError:  # systems without such locks: two writers may duplicate the work
     fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
 def sole_writer(path: Path, made: Callable[[], bool]) -> Iterator[BinaryIO | None]:
-    """Yields an empty file beside ``path`` and puts it in its place at the end, whole and synced.
+    """Yields an empty file next to ``path`` and renames it to ``path`` at the end, synced.
 
-    Whoever comes second waits. If the block raises, the file is removed and ``path`` stays as it
-    was. A killed process leaves the file unlocked: see :func:`remove_leftovers`.
+    Later processes wait. If the block raises, the file is removed and ``path`` is not changed. A
+    killed process leaves an unlocked file behind: see :func:`remove_leftovers`.
 
     Args:
-        path: Where the finished file is to stand; its folder is made.
-        made: Whether ``path`` is finished. Asked once it is this process's turn; if so, ``None`` is
-            yielded.
+        path: Path of the finished file; its folder is created.
+        made: Whether ``path`` is finished. Called once this process holds the lock; if true,
+            ``None`` is yielded.
 
     Raises:
         OSError: If the file cannot be written.
@@ -47,12 +47,12 @@ def sole_writer(path: Path, made: Callable[[], bool]) -> Iterator[BinaryIO | Non
             partial.unlink(missing_ok=True)
         raise
     finally:
-        with suppress(OSError):  # on a full disk it fails again, and has been reported
+        with suppress(OSError):  # on a full disk it fails again; already reported
             file.close()
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Removes what killed processes left of files that match ``pattern``."""
+    """Removes partial files of killed processes that match ``pattern``."""
     found: list[Path] = []
     with suppress(OSError):
         found += folder.glob(f".{pattern}.partial")
@@ -67,22 +67,22 @@ def _partial(path: Path) -> Path:
 
 
 def open_locked(path: Path) -> BinaryIO:
-    """Opens a file for appending and locks it until it is closed; waits while another has it.
+    """Opens a file for appending and locks it until it is closed; waits for other holders.
 
-    Whoever has it locked may rename or remove it: those that wait then open another.
+    The holder of the lock may rename or remove the file; those that wait then open another.
 
     Raises:
         OSError: If the file cannot be opened.
     """
     while True:
-        file = path.open("ab")  # does not empty what another process is writing
+        file = path.open("ab")  # does not truncate the file of another process
         try:
             if _lock(file, wait=True) and _is_at(file, path):
                 return file
         except BaseException:
             file.close()
             raise
-        file.close()  # the process that had it has finished, and has moved or removed it
+        file.close()  # the former holder has moved or removed it
 
 
 def _lock(file: BinaryIO, *, wait: bool) -> bool:

@@ -1,4 +1,4 @@
-"""What every data set is to the rest of the package: labelled images in named splits."""
+"""The interface of all data sets: labelled images in named splits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gatlabel.targets import Targets
 
 
 class ImageSource(ABC):
-    """Images with targets; the targets are known without decoding an image.
+    """Images with targets; targets are available without decoding images.
 
     Attributes:
         labels: The L labels.
-        ids: N names, one an image, as the annotation file gives them (unique).
-        targets: What is known of the N images and L labels.
+        ids: N unique names, one per image, as in the annotation file.
+        targets: The known labels of N images and L labels.
         groups: The group of each image (its patient, place or video), or ``None``. Splits and folds
-            that are made here keep groups together.
+            made here keep groups together.
     """
 
     groups: tuple[str, ...] | None = None
@@ -59,11 +59,11 @@ class ImageSource(ABC):
         """
 
     def load_at_least(self, index: int, side: int) -> Tensor:
-        """Returns one image, perhaps smaller than it is stored, if that is cheaper to make.
+        """Returns one image, possibly smaller than stored, if that is faster.
 
         Args:
-            index: Which image.
-            side: Neither side is made shorter than this many pixels; a smaller image stays.
+            index: Position of the image.
+            side: Neither side is reduced below this many pixels.
 
         Returns:
             uint8 ``(3, height, width)`` of (nearly) the same aspect ratio, as :meth:`load`.
@@ -74,27 +74,27 @@ class ImageSource(ABC):
         """Returns the same images with other targets.
 
         Args:
-            targets: ``(N, L)``, of the same labels.
+            targets: ``(N, L)``, for the same labels.
 
         Raises:
-            InputError: If the shape is another or a value is out of range.
+            InputError: If the shape differs or a value is out of range.
         """
         targets = Targets.of(targets)
         if targets.shape != self.targets.shape:
-            raise InputError(f"targets {targets.shape} in place of {self.targets.shape}")
+            raise InputError(f"targets {targets.shape} instead of {self.targets.shape}")
         other = copy.copy(self)
         other.targets = targets
         return other
 
     def fingerprint(self) -> str:
-        """Returns text that changes whenever an image may have changed: the key of caches.
+        """Returns a text that changes whenever an image may have changed: the key of caches.
 
         Raises:
-            InputError: If this kind of source cannot tell.
+            InputError: If this kind of source does not support it.
         """
         raise InputError(
-            f"{type(self).__name__} cannot tell when its images change: they cannot be kept on "
-            "disk; use cache=memory or none, or give it a fingerprint"
+            f"{type(self).__name__} cannot detect changes of its images, so they cannot be cached "
+            "on disk; use cache=memory or none, or implement fingerprint()"
         )
 
     @abstractmethod
@@ -107,12 +107,12 @@ class DataSplits:
     """The splits of one data set.
 
     Attributes:
-        name: What the data set is called in tables and reports.
-        train: Images to learn from (label counts are taken from these only).
-        val: Images to choose by, and to report when there is no test split.
-        test: Images to report on, or ``None``.
-        notes: Plain sentences about what the reader did (how difficult objects were read,
-            what was left out, how a split was made), printed and kept in the run.
+        name: Name of the data set in tables and reports.
+        train: Training images; label counts are taken from these only.
+        val: Images for model selection, and for the report if there is no test split.
+        test: Images for the final report, or ``None``.
+        notes: Sentences on the decisions of the reader (how difficult objects were read, which
+            images were skipped, how a split was made), printed and stored in the run.
     """
 
     name: str

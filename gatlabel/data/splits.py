@@ -1,4 +1,4 @@
-"""From the splits an annotation file names to train, val and test."""
+"""Mapping of the splits in annotation files to train, val and test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatlabel.values import shown
 
 FRACTIONS = (0.7, 0.15, 0.15)
 
-#: What annotation files call their splits, and which of ours it is.
+#: Names of splits in annotation files and the split that each stands for.
 SPLIT_NAMES: dict[str, str] = {
     "train": "train",
     "training": "train",
@@ -31,11 +31,11 @@ def split_of(name: str, where: str) -> str:
     """Translates a split's name in a file to ``"train"``, ``"val"`` or ``"test"``.
 
     Args:
-        name: What the file says, in any case (``"valid"``, ``"Trainval"``).
+        name: The name in the file, in any case (``"valid"``, ``"Trainval"``).
         where: File and line, for the error message.
 
     Raises:
-        InputError: If it is no known name.
+        InputError: If the name is unknown.
     """
     known = SPLIT_NAMES.get(name.strip().lower())
     if known is None:
@@ -54,9 +54,9 @@ def split(
 
     Args:
         source: All images; an unknown label counts as absent.
-        fractions: Shares of train, val and test; test may be 0, for none.
+        fractions: Shares of train, val and test; test may be 0.
         seed: The same seed gives the same splits.
-        name: What to call the data set.
+        name: Name of the data set.
 
     Raises:
         InputError: If a split would be empty.
@@ -86,17 +86,17 @@ def complete_splits(
     notes: Sequence[str] = (),
     evaluate_only: bool = False,
 ) -> DataSplits:
-    """Makes the splits that training needs out of those a data set comes with.
+    """Creates the splits for training from those of a data set.
 
     Args:
-        name: What to call the data set.
+        name: Name of the data set.
         parts: Sources by ``"train"``, ``"val"``, ``"test"``, or ``"all"`` alone if the data set
             has no split. Without val, val is cut from train, stratified by label, with the share
             ``fractions[1] / (fractions[0] + fractions[1])``.
-        fractions: Shares of train, val and test where they are to be made.
-        seed: Seed of what is made here.
-        notes: What the reader has to say already.
-        evaluate_only: Take the splits as they are, even without train or val (these are then
+        fractions: Shares of train, val and test if they are made here.
+        seed: Seed of the splits made here.
+        notes: Notes of the reader so far.
+        evaluate_only: Keep the splits as they are, even without train or val (which are then
             empty), and call images without a split ``test``: for evaluating a trained model.
 
     Raises:
@@ -148,7 +148,7 @@ def complete_splits(
 
 
 def torn_groups(splits: DataSplits) -> list[str]:
-    """Warns in one line of groups with images in train and in another split."""
+    """Returns a one-line warning about groups with images in train and in another split."""
     of = {part: set(source.groups or ()) for part, source in splits.items()}
     said = []
     for part in ("val", "test"):
@@ -160,13 +160,13 @@ def torn_groups(splits: DataSplits) -> list[str]:
     if not said:
         return []
     return [
-        f"warning: {'; '.join(said)}: figures of such a split are too good; leave out its own "
-        "split to have one made that keeps groups together"
+        f"warning: {'; '.join(said)}: metrics of such splits are too optimistic; without the "
+        "file's own split, groups are kept together"
     ]
 
 
 def absent_labels(splits: DataSplits) -> list[str]:
-    """Lists labels that no image has, that only images outside train have, or that all have."""
+    """Lists labels that are never present, only present outside train, or always present."""
     counts = {part: source.targets.counts() for part, source in splits.items()}
     has = {part: found.present > 0 for part, found in counts.items()}
     anywhere = np.logical_or.reduce(list(has.values()))

@@ -1,4 +1,4 @@
-"""Dividing multi-labelled images so that every part has its share of every label."""
+"""Stratified division of multi-label images: every part gets its share of every label."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatlabel.errors import InputError
 from gatlabel.targets import Targets
 from gatlabel.values import shown
 
-#: The most that a group may hold, as a multiple of the largest part it could be in.
+#: Maximum size of a group, relative to the largest part.
 CROWDED = 1.5
 
 
@@ -24,31 +24,31 @@ def stratify(
 ) -> list[NDArray[np.int64]]:
     """Divides rows into parts by iterative stratification.
 
-    Takes the label with the fewest rows left, gives each of its rows to the part that still
-    wants most of this label (ties: the part that wants most rows; then chance), and so on; rows
-    without a label fill up what is wanted. So rare labels are divided first, while there is
-    still a choice. From Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label
-    data", ECML PKDD 2011, algorithm 1; with one addition: a part that has its share of rows
-    gets no more, since otherwise the rows of labels that occur once all go to the largest part.
+    Repeatedly takes the label with the fewest rows left. Each of its rows goes to the part that
+    lacks most rows of this label; ties are broken by the part that lacks most rows, then at random.
+    Rows without labels fill up the parts. Rare labels are thus divided first, while there is a
+    choice. From Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label data", ECML
+    PKDD 2011, algorithm 1, with one addition: a part that has its share of rows gets no more.
+    Otherwise all rows of labels that occur once would go to the largest part.
 
-    With groups the same is done with whole groups, of those with a label the larger first, and
+    With groups, whole groups are divided in the same way: larger groups of a label first, and
     before all others those that are large for the smallest part. A group of several rows has
-    several labels: it goes to the part whose squared distance from its share of all labels falls
-    most. No part gets a group for which it has no place left while another has.
+    several labels; it goes to the part whose squared distance from its share of all labels
+    decreases most. No part gets a group that exceeds it while another has space.
 
     Args:
         targets: ``(N, L)``; a row has the labels whose target is 1.
         fractions: The share of each part, positive; they are scaled to sum to 1.
         seed: The same seed gives the same parts.
-        groups: The group of each row, N of them; rows of one group stay in one part.
+        groups: The group of each row, N values; rows of a group stay in one part.
 
     Returns:
-        For each part the rows in it, ascending: a partition of ``range(N)``, each part within
-        one row of its share if there are no groups.
+        The rows of each part, ascending: a partition of ``range(N)``. Without groups, each part is
+        within one row of its share.
 
     Raises:
-        InputError: If a part stays empty because there are too few rows or groups, a fraction is
-            not positive, or a group is half again as large as the largest part should be.
+        InputError: If a part would be empty because there are too few rows or groups, a fraction is
+            not positive, or a group exceeds the largest part by half.
     """
     if len(fractions) == 0 or not all(0 < share < np.inf for share in fractions):
         raise InputError(f"split fractions must be positive, got {tuple(fractions)}")
@@ -59,7 +59,7 @@ def stratify(
     if not wanted_rows.all():
         raise InputError(
             f"{len(targets)} images are too few to split {tuple(fractions)}: a part would be "
-            "empty; give more images, other fractions, or a split of your own"
+            "empty; give more images, other fractions, or your own split"
         )
     member, sizes = _members(len(targets), groups)
     _check_groups(groups, member, sizes, wanted_rows)
@@ -74,7 +74,7 @@ def stratify(
         open_for_more = wanted_rows >= sizes[group]
         if not open_for_more.any():
             open_for_more = wanted_rows == wanted_rows.max()
-        if len(sizes) - held.sum() <= (held == 0).sum():  # none may stay empty
+        if len(sizes) - held.sum() <= (held == 0).sum():  # no part may stay empty
             open_for_more = held == 0
         desire = np.where(open_for_more, desire, -np.inf)
         best = np.flatnonzero(desire >= desire.max() - 1e-9)
@@ -88,7 +88,7 @@ def stratify(
         wanted[chosen, labels] -= here
 
     def need(group: int) -> NDArray[np.float64]:
-        """How much nearer to its labels each part would be: a fall of squares, for its size."""
+        """Returns the decrease of each part's squared distance, relative to the group's size."""
         had = np.zeros(len(totals))
         labels, here = _entries_of(counts, group)
         had[labels] = here / np.maximum(totals[labels], 1)
@@ -118,7 +118,7 @@ def stratify(
 
 
 def _group_counts(targets: Targets, member: NDArray[np.int64], groups: int) -> sparse.csr_array:
-    """Counts of each group the rows that have a label: int64 ``(G, L)``, canonical."""
+    """Counts the rows with each label per group: int64 ``(G, L)``, canonical."""
     present = targets.present().tocoo()
     ones = np.ones(present.nnz, dtype=np.int64)
     shape = (groups, targets.shape[1])
@@ -130,13 +130,13 @@ def _group_counts(targets: Targets, member: NDArray[np.int64], groups: int) -> s
 def _entries_of(
     matrix: sparse.csr_array | sparse.csc_array, index: int
 ) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
-    """Positions and values of the stored entries of a row, or of a column of CSC."""
+    """Returns positions and values of the stored entries of a CSR row or a CSC column."""
     here = slice(matrix.indptr[index], matrix.indptr[index + 1])
     return matrix.indices[here], matrix.data[here]
 
 
 def _sum_of(counts: sparse.csr_array, rows: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Adds rows up: int64 ``(L,)``."""
+    """Sums rows: int64 ``(L,)``."""
     total = np.zeros(counts.shape[1], dtype=np.int64)
     part = counts[rows]
     np.add.at(total, part.indices, part.data)
@@ -146,11 +146,11 @@ def _sum_of(counts: sparse.csr_array, rows: NDArray[np.integer]) -> NDArray[np.i
 def _members(
     rows: int, groups: Sequence[Hashable] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers the groups: of each row the number of its group, of each group its rows."""
+    """Numbers the groups: returns the group number of each row, and the rows of each group."""
     if groups is None:
         return np.arange(rows), np.ones(rows, dtype=np.int64)
     if len(groups) != rows:
-        raise InputError(f"{len(groups)} groups for {rows} images: give one for each")
+        raise InputError(f"{len(groups)} groups for {rows} images: give one per image")
     numbers: dict[Hashable, int] = {}
     member = np.array([numbers.setdefault(group, len(numbers)) for group in groups], dtype=np.int64)
     return member, np.bincount(member, minlength=len(numbers))
@@ -166,8 +166,8 @@ def _check_groups(
         return
     if len(sizes) < len(wanted_rows):
         raise InputError(
-            f"{len(sizes)} groups cannot be divided into {len(wanted_rows)} parts without tearing "
-            "one apart: give fewer parts or finer groups"
+            f"{len(sizes)} groups cannot be divided into {len(wanted_rows)} parts without "
+            "a group: give fewer parts or finer groups"
         )
     largest = int(sizes.argmax())
     if sizes[largest] > CROWDED * wanted_rows.max():
@@ -179,7 +179,7 @@ def _check_groups(
 
 
 def _sizes(shares: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rounds shares of rows to whole rows of the same sum, the largest remainders up."""
+    """Rounds shares of rows to integers of the same sum, rounding up the largest remainders."""
     sizes = np.floor(shares + 1e-9).astype(np.int64)
     short = round(float(shares.sum())) - int(sizes.sum())
     sizes[np.argsort(sizes - shares, kind="stable")[:short]] += 1

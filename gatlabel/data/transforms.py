@@ -1,4 +1,4 @@
-"""Augmentation: from a decoded image of any size to a square uint8 one that chance varies."""
+"""Augmentation: random transforms from a decoded image of any size to a square uint8 image."""
 
 from __future__ import annotations
 
@@ -19,30 +19,29 @@ from gatlabel.errors import InputError, unknown_choice
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What chance may do to a training image.
+    """Options of the random changes to a training image.
 
     Attributes:
-        crop: ``"resized"``: a random part of the image; ``"multiscale"``: one of the crops of
-            ML-GCN's training code (:class:`~gatlabel.data.crops.Multiscale`); ``"none"``: the
-            whole image, brought to size as in evaluation.
+        crop: ``"resized"``: a random crop; ``"multiscale"``: one of the crops of ML-GCN's training
+            code (:class:`~gatlabel.data.crops.Multiscale`); ``"none"``: the whole image, resized
+            as in evaluation.
         area: Smallest and largest share of the image's area in a ``"resized"`` crop.
         ratio: Smallest and largest aspect ratio of that crop.
-        scales: Sides of ``"multiscale"`` crops, as shares of the image's.
-        flip: Probability of a mirror image.
-        rotate: Largest angle in degrees that the image is turned by, 0 to 180. What comes into
-            view, here and below, gets the mean colour.
-        shift: Largest share of the side that it is moved by in each direction, 0 to 1.
-        zoom: Largest factor that it is enlarged by, and divided by, 1 or more. Unlike a crop, it
-            leaves most objects in the image, whose labels stay true.
-        shear: Largest angle in degrees that it is slanted by, 0 to 60.
+        scales: Sides of ``"multiscale"`` crops, relative to those of the image.
+        flip: Probability of a horizontal flip.
+        rotate: Largest rotation in degrees, 0 to 180. Uncovered areas, here and below, get the mean
+            colour.
+        shift: Largest translation in each direction, relative to the side, 0 to 1.
+        zoom: Largest factor of enlargement and reduction, 1 or more. Unlike a crop, it keeps most
+            objects in the image, so that labels stay correct.
+        shear: Largest shear in degrees, 0 to 60.
         jitter: Largest relative change of brightness, contrast and saturation, 0 to 1.
         hue: Largest shift of the hue, 0 to 0.5 of the colour circle.
-        randaugment: How many operations of RandAugment (Cubuk et al., 2020) are applied.
+        randaugment: Number of RandAugment operations (Cubuk et al., 2020).
         magnitude: Their strength, 0 to 30.
-        cutout: Side of a square that is painted over with the mean colour, as a share of the
-            image's side (Cutout; DeVries and Taylor, 2017); 0 for none.
-        erase: Probability of a random rectangle being painted over (random erasing; Zhong et
-            al., 2020).
+        cutout: Side of a square that is filled with the mean colour, relative to the image's side
+            (Cutout; DeVries and Taylor, 2017); 0 for none.
+        erase: Probability that a random rectangle is filled (random erasing; Zhong et al., 2020).
     """
 
     crop: Literal["resized", "multiscale", "none"] = "resized"
@@ -77,12 +76,12 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 def training_transform(
     size: int, augmentation: str | Augmentation = "standard", resize: str = "squash"
 ) -> ImageTransform:
-    """Brings the image to the target size and lets chance vary it.
+    """Returns a transform that resizes and randomly augments images.
 
     Args:
         size: Side of the result in pixels.
-        augmentation: A name of :data:`AUGMENTATIONS`, or options of one's own.
-        resize: How the whole image is brought to size where nothing is cropped.
+        augmentation: A name in :data:`AUGMENTATIONS`, or options.
+        resize: How whole images are resized if they are not cropped.
 
     Raises:
         InputError: If an option is unknown or out of range.
@@ -135,10 +134,10 @@ def training_transform(
 
 
 class Cutout(nn.Module):
-    """Paints a square over with the mean colour; its centre is anywhere in the image.
+    """Fills a square with the mean colour; its centre is anywhere in the image.
 
     Terrance DeVries and Graham Taylor, "Improved regularization of convolutional neural networks
-    with Cutout", arXiv 1708.04552: the square may hang over the border.
+    with Cutout", arXiv 1708.04552: the square may extend over the border.
 
     Args:
         share: Side of the square, as a share of the image's side.
@@ -149,7 +148,7 @@ class Cutout(nn.Module):
         self.share = share
 
     def forward(self, image: Tensor) -> Tensor:
-        """Returns a copy of the image, uint8 ``(3, h, w)``, with the square painted over."""
+        """Returns a copy of the image, uint8 ``(3, h, w)``, with the square filled."""
         _, height, width = image.shape
         half_h, half_w = (max(1, round(side * self.share / 2)) for side in (height, width))
         y = int(torch.randint(height, ()))

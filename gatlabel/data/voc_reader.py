@@ -45,7 +45,7 @@ VOC_LABELS = LabelSet(
 
 VOC_URL = "https://thor.robots.ox.ac.uk/pascal/VOC"
 
-#: By year the archives, their MD5 sums, and a file below VOCdevkit that comes with each.
+#: The archives of each year, their MD5 sums, and one file below VOCdevkit that each contains.
 VOC_ARCHIVES: dict[str, tuple[Archive, ...]] = {
     "2007": (
         Archive(
@@ -87,24 +87,24 @@ def read_voc(
 ) -> DataSplits:
     """Reads a Pascal VOC folder (``Annotations``, ``ImageSets/Main``, ``JPEGImages``).
 
-    A label is present if an image has an object of it that is not marked difficult, and counts
-    as ``difficult`` says if all its objects of that label are. M. Everingham et al., "The Pascal
-    Visual Object Classes (VOC) challenge", IJCV 2010. Papers that report on VOC 2007 train on
-    ``train="trainval", val=None`` and leave out the difficult ones in AP (see ``difficult``).
+    A label is present if an image has an object of it that is not marked difficult. If all its
+    objects of that label are difficult, the label is read as ``difficult``. M. Everingham et al.,
+    "The Pascal Visual Object Classes (VOC) challenge", IJCV 2010. Papers that report on VOC 2007
+    train with ``train="trainval", val=None`` and exclude difficult labels from AP.
 
     Args:
         root: The folder with ``VOCdevkit/VOC2007`` in it, or ``VOCdevkit``, or ``VOC2007``.
         year: The year in that folder's name.
         train: The image set to train on: the name of a file in ``ImageSets/Main``.
         val: The image set to validate on; ``None``: val is cut from train.
-        test: The image set to test on; none if its file is not there.
-        difficult: What a label with difficult objects only is read as.
-        classes: A file with one label name a line. Default: the 20 labels of VOC.
-        download: Fetch and unpack the archives into ``root`` if they are not there.
-        base_url: Where the archives lie.
-        fractions: Shares of train, val and test where a split is made here.
+        test: The image set to test on; ignored if its file does not exist.
+        difficult: Reading of a label with difficult objects only.
+        classes: A file with one label name per line. Default: the 20 labels of VOC.
+        download: Download and unpack missing archives into ``root``.
+        base_url: Address of the archives.
+        fractions: Shares of train, val and test if the data are split here.
         seed: Seed of such a split.
-        on_error: What to do about missing image files: stop, or leave them out and say so.
+        on_error: Treatment of missing image files: stop, or skip them with a note.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
 
     Raises:
@@ -146,7 +146,7 @@ def _voc_folder(root: Path, year: str) -> Path:
         if is_folder(folder / "ImageSets" / "Main"):
             return folder
     raise InputError(
-        f"{root} has no VOCdevkit/{inside}/ImageSets/Main; give the folder that holds VOCdevkit, "
+        f"{root} has no VOCdevkit/{inside}/ImageSets/Main; give the folder with VOCdevkit, "
         "another year, or download"
     )
 
@@ -172,7 +172,7 @@ def _read_set(
 
 
 def _name(line: str) -> str:
-    """Returns the image's name; image sets of one label have 1, 0 or -1 behind it."""
+    """Returns the image's name; in image sets of single labels, 1, 0 or -1 follows it."""
     cells = line.split()
     return cells[0] if len(cells) == 2 and cells[1] in ("1", "0", "-1") else line.strip()
 
@@ -183,13 +183,13 @@ def _read_objects(path: Path, difficult: DifficultAs) -> dict[str, float]:
         raise InputError(f"the VOC annotation {path} defines entities, which are not expanded")
     try:
         tree = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError) as error:  # ValueError: what is no Unicode text
+    except (ElementTree.ParseError, ValueError) as error:  # ValueError: invalid Unicode
         raise InputError(f"the VOC annotation {path} is not XML: {error}") from error
     if tree.tag != "annotation":
-        raise InputError(f"{path} is no VOC annotation: it holds <{tree.tag[:60]}>")
+        raise InputError(f"{path} is not a VOC annotation: it contains <{tree.tag[:60]}>")
     meaning = {"unknown": UNKNOWN, "positive": PRESENT, "negative": ABSENT}
     targets: dict[str, float] = {}
-    for thing in tree.findall("object"):  # not iter(): an object's parts have names of their own
+    for thing in tree.findall("object"):  # not iter(): parts of objects have names, too
         names = thing.findall("name")
         name = (names[0].text or "").strip() if names else ""
         if not name:

@@ -27,8 +27,8 @@ class EncoderOptions(Options):
     )
     init: Path | None = option(
         None,
-        "Run folder whose model initialises this run, with a new schedule: its whole encoder, and "
-        "the classifiers of labels with the same names.",
+        "Run folder whose model initialises this run. The schedule is new; the whole encoder is "
+        "taken, and the classifiers of labels with the same names.",
         short="init", benchmark=False,
     )  # fmt: skip
     freeze: Literal["none", "norms", "encoder"] | None = option(

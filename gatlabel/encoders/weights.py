@@ -23,16 +23,31 @@ _OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$
 def weight_file(weights: str | os.PathLike[str] | None) -> Path | None:
     """Returns the path of a weight file, or ``None`` for the name of weights.
 
+    Of a run folder it is the file with the encoder's weights.
+
     Raises:
         InputError: If it is a path (has a suffix or a folder) and there is no such file.
     """
     if weights is None:
         return None
     path = Path(weights)
+    if path.is_dir():
+        return _file_of_run(path)
     is_path = not isinstance(weights, str) or path.suffix or len(path.parts) > 1
     if is_path and not path.is_file():
         raise InputError(f"there is no weight file {path}")
     return path if is_path else None
+
+
+def _file_of_run(folder: Path) -> Path:
+    """Returns the weights in the folder of a run: of ``gatlabel pretrain``, or ``train``."""
+    for name in ("encoder.safetensors", "model.safetensors"):
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(
+        f"weights={folder}: the folder has no encoder.safetensors or model.safetensors; give the "
+        "folder of a finished run, or a file"
+    )
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
@@ -70,6 +85,8 @@ def load_weights(encoder: Encoder, path: str | os.PathLike[str]) -> None:
     """
     state = _read_weights(Path(path))
     wanted = encoder.trunk.state_dict()
+    if any(key.startswith("encoder.trunk.") for key in state):  # of a whole model
+        state = {key: value for key, value in state.items() if key.startswith("encoder.")}
     for prefix in ("module.", "model.", "encoder.", "trunk.", "backbone."):
         if sum(key.startswith(prefix) for key in state) > len(state) / 2:
             state = {key.removeprefix(prefix): value for key, value in state.items()}

@@ -14,13 +14,13 @@ WriteRows = Callable[[list[dict[str, float]]], None]
 
 
 class Curves(Callback):
-    """Collects one row of numbers an epoch, and keeps them over interruptions.
+    """Collects one row of numbers per epoch, and keeps them over interruptions.
 
     Args:
         write: Called with all rows after every epoch.
 
     Attributes:
-        rows: ``{"epoch": 0, "train_loss": …, "val_loss": …, "val_mAP": …, "lr": …}``.
+        rows: ``{"epoch": 1, "train_loss": …, "val_loss": …, "val_mAP": …, "lr": …}``.
     """
 
     def __init__(self, write: WriteRows) -> None:
@@ -31,7 +31,7 @@ class Curves(Callback):
         """Takes the numbers that the module logged, and the head's learning rate."""
         values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         values["lr"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
-        self.rows.append({"epoch": trainer.current_epoch, **values})
+        self.rows.append({"epoch": trainer.current_epoch + 1, **values})
         self.write(self.rows)
 
     def state_dict(self) -> dict[str, Any]:
@@ -40,8 +40,15 @@ class Curves(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up the rows of a checkpoint, and writes them: the file may be an epoch ahead."""
-        self.rows = list(state_dict["rows"])
+        self.rows = rows_of(state_dict)
         self.write(self.rows)
+
+
+def rows_of(state: dict[str, Any]) -> list[dict[str, float]]:
+    """Returns the rows in a checkpoint; those of earlier versions count epochs from 0."""
+    rows: list[dict[str, float]] = [dict(row) for row in state["rows"]]
+    shift = 1 if rows and rows[0]["epoch"] == 0 else 0
+    return [{**row, "epoch": row["epoch"] + shift} for row in rows]
 
 
 class Interruptible(Callback):

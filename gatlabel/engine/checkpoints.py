@@ -94,7 +94,7 @@ def newest_checkpoint(folder: Path, log: Log = lambda line: None) -> Checkpoint 
             log(f"warning: {error}")
             continue
         if path.name != LAST:
-            log(f"going on from {path}, epoch {checkpoint.epoch}")
+            log(f"going on from {path}, after epoch {checkpoint.epoch + 1}")
         return checkpoint
     if found:
         names = " and ".join(path.name for path in found)

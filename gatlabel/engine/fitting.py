@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,7 @@ from gatlabel.engine.averaging import MovingAverage
 from gatlabel.engine.callbacks import Curves, Interruptible, WriteRows
 from gatlabel.engine.checkpoints import BEST, Checkpoint, Log, read_checkpoint
 from gatlabel.engine.epoch_checkpoints import EpochCheckpoints, resume_from
+from gatlabel.engine.epoch_lines import EpochLines
 from gatlabel.engine.module import TrainingModule
 from gatlabel.engine.nonfinite import NonFiniteGuard
 from gatlabel.engine.objectives import Objective
@@ -113,10 +115,14 @@ def fit(
         every.append(EarlyStopping(objective.monitor or "", mode="max", patience=spec.patience))
     if checkpoints is not None:
         every.append(EpochCheckpoints(checkpoints, record or {}, objective.monitor))
-    if spec.progress and (ranks is None or not ranks.rank):
-        from lightning.pytorch.callbacks import RichProgressBar
+    bar = spec.progress and sys.stderr is not None and sys.stderr.isatty()
+    if ranks is None or not ranks.rank:
+        if bar:
+            from lightning.pytorch.callbacks import RichProgressBar
 
-        every.append(RichProgressBar(leave=False))
+            every.append(RichProgressBar(leave=False, console_kwargs={"stderr": True}))
+        else:
+            every.append(EpochLines(log))
     every += callbacks
     if resume is not None and resume.complete:
         curves.rows = _finished_rows(resume)
@@ -133,7 +139,7 @@ def fit(
                 logger=list(loggers) or False,
                 enable_checkpointing=checkpoints is not None,
                 enable_model_summary=False,
-                enable_progress_bar=spec.progress,
+                enable_progress_bar=bar,
                 num_sanity_val_steps=0,
                 log_every_n_steps=1,
             )

@@ -84,7 +84,7 @@ class NonFiniteGuard:
             return True
         batch = self.gather(batch)
         found = ", ".join(f"{n} {v:g}" for n, v in zip(values, figures.tolist(), strict=True))
-        where = f"epoch {epoch}, step {step}, learning rate {rate:.3g}: {found}"
+        where = f"epoch {epoch + 1}, step {step + 1}, learning rate {rate:.3g}: {found}"
         images = self._images(batch.index)
         if self.on_nan == "stop":
             saved = self._save(batch, where, epoch, step)
@@ -109,11 +109,13 @@ class NonFiniteGuard:
         """
         if self._skipped and self._skipped >= steps:
             raise DivergedError(
-                f"every batch of epoch {epoch} was skipped, since none had a finite loss and "
+                f"every batch of epoch {epoch + 1} was skipped, since none had a finite loss and "
                 "gradient: lower --lr, and look at the images"
             )
         if self._skipped > 1:
-            self.log(f"warning: {self._skipped} of {steps} batches of epoch {epoch} were skipped")
+            self.log(
+                f"warning: {self._skipped} of {steps} batches of epoch {epoch + 1} were skipped"
+            )
 
     def _images(self, positions: Tensor) -> str:
         names = [self.ids[i] if i < len(self.ids) else str(i) for i in positions.tolist()]
@@ -127,7 +129,7 @@ class NonFiniteGuard:
         parts = (batch.inputs[IMAGE], batch.targets[LABELS], batch.index)
         images, targets, positions = (part.detach().cpu().contiguous().numpy() for part in parts)
         names = [self.ids[i] if i < len(self.ids) else str(i) for i in positions.tolist()]
-        path = self.folder / f"nonfinite-epoch{epoch}-step{step}.npz"
+        path = self.folder / f"nonfinite-epoch{epoch + 1}-step{step + 1}.npz"
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,

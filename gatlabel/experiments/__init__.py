@@ -1,16 +1,16 @@
-"""Experiments: does the label graph help on this data, and which one?
+"""Experiments: does the label graph help on these data, and which graph?
 
-Three lines answer it, with every control in::
+Three lines run a benchmark with all controls::
 
     from gatlabel.experiments import benchmark_graphs
     result = benchmark_graphs(data="scenes", graphs=["conditional", "npmi"])
     print(result.table())
 
-Every head on every graph chooses from the same settings on images that are not reported, is run
-with several seeds, and is compared, over images and seeds, with the linear head and with its own
-controls: no edges, random edges of the same degrees, permuted labels, and the trained head with
-its edges ablated. Results lie in a folder; an interrupted benchmark goes on where it stopped.
-:meth:`BenchmarkResult.load` reads them, of several data sets together, for one report.
+Every head on every graph chooses from the same hyperparameters on images that are not reported, and
+is trained with several seeds. It is compared, over images and seeds, with the linear head and with
+its own controls: no edges, random edges of the same degrees, permuted labels, and the trained head
+with its edges ablated. Results are stored in a folder; an interrupted benchmark resumes there.
+:meth:`BenchmarkResult.load` reads them, for several data sets together, for one report.
 """
 
 from __future__ import annotations

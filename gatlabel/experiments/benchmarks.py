@@ -11,28 +11,28 @@ from gatlabel.experiments.runner import run_benchmark
 
 
 def benchmark_graphs(*, say: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
-    """Compares label graphs under one head (default: ``gat``), controls included.
+    """Compares label graphs under one head (default: ``gat``), including controls.
 
     Args:
-        say: Called with plain sentences about what is going on.
-        **options: Of :class:`BenchmarkConfig` (``graphs``, ``heads``, ``seeds``, …) and of
+        say: Called with progress messages.
+        **options: Options of :class:`BenchmarkConfig` (``graphs``, ``heads``, ``seeds``, …) and of
             :class:`~gatlabel.training.TrainConfig` (``data``, ``root``, ``backbone``, …).
 
     Raises:
-        InputError: If options or data are wrong, or the folder holds other results.
+        InputError: If options or data are wrong, or the folder contains other results.
     """
     return run_benchmark(make_config("graphs", **options), say=say)
 
 
 def benchmark_heads(*, say: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
-    """Compares heads on one label graph (default: ``conditional``), controls included.
+    """Compares heads on one label graph (default: ``conditional``), including controls.
 
     Args:
-        say: Called with plain sentences about what is going on.
+        say: Called with progress messages.
         **options: As for :func:`benchmark_graphs`.
 
     Raises:
-        InputError: If options or data are wrong, or the folder holds other results.
+        InputError: If options or data are wrong, or the folder contains other results.
     """
     return run_benchmark(make_config("heads", **options), say=say)
 

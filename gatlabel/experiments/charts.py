@@ -1,4 +1,4 @@
-"""The benchmark's charts: differences with intervals, curves over conditions."""
+"""Charts of benchmarks: differences with intervals, and curves over conditions."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from gatlabel.experiments.wording import stated, with_ends
 from gatlabel.report.markup import figure, text
 from gatlabel.report.svg import Scale, dot, drawing, frame, spread, tick_text
 
-Named = tuple[str, Comparison]  # with its data set
+Named = tuple[str, Comparison]  # with the name of its data set
 
 WIDTH, ROW = 940.0, 26.0
 LEFT, RIGHT, TOP, BOTTOM = 320.0, 140.0, 20.0, 48.0
-COLOURS = 8  # that the style sheet has
-LEAST = 0.5  # points that the axis of differences reaches to either side
+COLOURS = 8  # defined in the style sheet
+LEAST = 0.5  # minimum extent of the difference axis to either side, in points
 
 
 def difference_chart(found: Sequence[Named], against: str, *, grouped: bool = False) -> str:
-    """Returns differences of mAP with their intervals, zero as a line.
+    """Returns a chart of mAP differences with intervals and a line at zero.
 
     Args:
-        found: Data sets and comparisons of one condition, all against the same.
-        against: What they are against, in words.
-        grouped: Several data sets: one row per data set under each method, a dash without a
-            difference. Otherwise one row per method.
+        found: Data sets and comparisons of one condition, all against the same baseline.
+        against: Name of the baseline.
+        grouped: With several data sets: one row per data set under each method, with a dash if
+            there is no difference. Otherwise one row per method.
     """
     drawn = [(name, c) for name, c in found if not math.isnan(c.difference.value)]
     if not drawn:
@@ -34,21 +34,21 @@ def difference_chart(found: Sequence[Named], against: str, *, grouped: bool = Fa
     rows = _grouped(found) if grouped else [(c.ours.title, c) for _, c in drawn]
     height = TOP + ROW * len(rows) + BOTTOM
     ends = [100 * v for _, c in drawn for v in _reach(c)]
-    # half a point to either side at least: hundredths must not look like differences
+    # at least half a point to either side: hundredths must not look like differences
     x = Scale(*spread([*ends, -LEAST, LEAST]), LEFT, WIDTH - RIGHT)
     parts = [_axis(x, height, against)]
     parts += [_row(label, c, x, TOP + ROW * (k + 0.5)) for k, (label, c) in enumerate(rows)]
     names = [f"{c.ours.title} on {n}" if grouped else c.ours.title for n, c in drawn]
     alt = "; ".join(f"{n}: {stated(c)}" for n, (_, c) in zip(names, drawn, strict=True))
     caption = (
-        f"Difference of mAP to {against}, with 95 % interval. Filled: a method; hollow: a "
-        "control. Green and red: beyond chance after Holm's correction."
+        f"Difference in mAP to {against}, with 95 % interval. Filled: a method; hollow: a "
+        "control. Green and red: significant after Holm's correction."
     )
     return figure(drawing(WIDTH, height, alt, "".join(parts)), caption, "wide")
 
 
 def _grouped(found: Sequence[Named]) -> list[tuple[str, Comparison | None]]:
-    """Rows of several data sets, below a row with the name of each method."""
+    """Returns the rows of several data sets, with each method's name as a heading."""
     rows: list[tuple[str, Comparison | None]] = []
     for method in dict.fromkeys(c.ours for _, c in found):
         rows += [(method.title, None), *(pair for pair in found if pair[1].ours == method)]
@@ -56,7 +56,7 @@ def _grouped(found: Sequence[Named]) -> list[tuple[str, Comparison | None]]:
 
 
 def _axis(x: Scale, height: float, against: str) -> str:
-    """The grid of a chart of differences, its line at zero and the axis below."""
+    """Draws the grid of a difference chart, its line at zero and the axis."""
     parts = []
     for value in x.ticks():
         at = x(value)
@@ -74,13 +74,13 @@ def _axis(x: Scale, height: float, against: str) -> str:
 
 
 def _reach(c: Comparison) -> tuple[float, float]:
-    """The ends of the interval, without one those of the difference itself."""
+    """Returns the ends of the interval, or twice the difference if there is none."""
     d = c.difference
     return (d.value, d.value) if d.low is None or d.high is None else (d.low, d.high)
 
 
 def _row(label: str, c: Comparison | None, x: Scale, y: float) -> str:
-    """A difference with its interval, drawn at height ``y``; without one the name of a group."""
+    """Draws a difference with its interval at height ``y``, or the heading of a group."""
     if c is None:
         return f'<text class="group" x="0" y="{y + 4:.1f}">{text(label)}</text>'
     drawn = ""
@@ -105,12 +105,12 @@ def _row(label: str, c: Comparison | None, x: Scale, y: float) -> str:
 def curve_chart(
     lines: Mapping[Method, Sequence[float]], positions: Sequence[float], x_name: str
 ) -> str:
-    """Returns mAP over training size or over the share of hidden targets, one line per method.
+    """Returns a chart of mAP by training size or masked share, with one line per method.
 
     Args:
-        lines: Of every method, mAP in per cent at each position; NaN for none.
-        positions: On the axis, as shares.
-        x_name: The name of the axis.
+        lines: mAP of every method in per cent at each position; NaN if missing.
+        positions: Positions on the axis, as shares.
+        x_name: Name of the axis.
     """
     width, height = 620.0, 340.0
     log = min(positions) > 0
@@ -141,7 +141,7 @@ def curve_chart(
 
 
 def _colours(methods: Sequence[Method]) -> dict[Method, str]:
-    """One colour per method; with one graph, the form without edges has its head's, and dashes."""
+    """Assigns colours: with one graph, a control without edges has its head's colour, dashed."""
     several = len({method.graph for method in methods} - {""}) > 1
     kinds = {
         method: (method.head, method.graph if several else "", method.unknown, method.completion)

@@ -1,4 +1,4 @@
-"""Comparisons and sources as tables: of text for reports, of numbers for spreadsheets."""
+"""Comparisons and sources as tables: text for reports, numbers for spreadsheets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = (
 
 
 def comparison_table(data_sets: DataSets) -> Table:
-    """Returns the tested comparisons; data set and condition have columns where there are two."""
+    """Returns the tested comparisons; data set and condition are columns if there are several."""
     conditions = conditions_of(data_sets)
     columns = [len(data_sets) > 1, len(conditions) > 1 or len(data_sets) > 1]
     head = [name for name, shown in zip(("data set", "condition"), columns, strict=True) if shown]
@@ -31,7 +31,7 @@ def comparison_table(data_sets: DataSets) -> Table:
                 if c.condition == condition and c.corrected is not None
             ]
     head += ["method", "against", "difference", "95 % interval", "p", "p, corrected"]
-    return Table("Tested differences of mAP, points", head, rows)
+    return Table("Tested differences in mAP, points", head, rows)
 
 
 def _comparison_row(c: Comparison) -> list[str]:
@@ -44,17 +44,17 @@ def _comparison_row(c: Comparison) -> list[str]:
 
 
 def source_table(data_sets: DataSets) -> Table:
-    """Returns what each folder holds."""
+    """Returns a table of the contents of each folder."""
     facts = ("data", "mode", "encoder")
     rows = [
         [name, str(r.folder), str(r.scope.seeds), *(r.protocol.get(f, NOTHING) for f in facts)]
         for name, r in data_sets.items()
     ]
-    return Table("What each folder holds", ["data set", "folder", "seeds", *facts], rows)
+    return Table("Contents of each folder", ["data set", "folder", "seeds", *facts], rows)
 
 
 def comparison_rows(data_sets: DataSets) -> list[dict[str, Any]]:
-    """Returns a row of :data:`COLUMNS` per comparison; differences in points, empty for none."""
+    """Returns one row of :data:`COLUMNS` per comparison; differences in points, or empty."""
     rows = []
     for name, result in data_sets.items():
         for c in result.comparisons:

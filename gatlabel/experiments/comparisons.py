@@ -1,4 +1,4 @@
-"""Which methods are compared, and how sure the difference of each pair is."""
+"""Pairs of methods to compare, with the uncertainty of each difference."""
 
 from __future__ import annotations
 
@@ -19,27 +19,26 @@ from gatlabel.experiments.statistics import Difference, holm, paired_difference,
 Scores = Callable[[Method, Condition, int], NDArray[np.float32]]
 
 SIGNIFICANT = 0.05
-#: What a method is compared with.
+#: Baselines and controls.
 LINEAR, NO_EDGES = "linear", "no edges"
 RANDOM, PERMUTED, ABLATED = "random edges", "permuted labels", "edges ablated at test"
 COMPLETED_WITHOUT, COMPLETED_RANDOM = "completion without edges", "completion with random edges"
-#: Those that are no treatment of unknown labels.
+#: Comparisons that are not between treatments of unknown labels.
 CONTROLS = (LINEAR, NO_EDGES, RANDOM, PERMUTED, ABLATED)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method against another, in one condition.
+    """One method compared with another, in one condition.
 
     Attributes:
-        condition: The circumstances.
-        ours: Who.
-        theirs: Against whom.
-        against: What the other stands for (``"linear"``, ``"random edges"``, …).
-        difference: Of mAP, ours minus theirs.
-        corrected: p-value after Holm's correction over all that is tested; ``None`` for
-            differences of controls, which are shown but not tested, and where there is no test
-            for want of positives.
+        condition: The condition.
+        ours: The method.
+        theirs: The method it is compared with.
+        against: Role of the other method (``"linear"``, ``"random edges"``, …).
+        difference: Difference in mAP, ours minus theirs.
+        corrected: p-value after Holm's correction over all tests; ``None`` for differences of
+            controls, which are shown but not tested, and if there are too few positives for a test.
     """
 
     condition: Condition
@@ -51,13 +50,13 @@ class Comparison:
 
     @property
     def better(self) -> bool:
-        """Whether ours is better beyond chance."""
+        """Whether ours is significantly better."""
         low = self.difference.low
         return self._significant and low is not None and low > 0
 
     @property
     def worse(self) -> bool:
-        """Whether ours is worse beyond chance."""
+        """Whether ours is significantly worse."""
         high = self.difference.high
         return self._significant and high is not None and high < 0
 
@@ -68,18 +67,18 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON values."""
         own = dataclasses.asdict(self)
-        if math.isnan(self.difference.value):  # which JSON has not
+        if math.isnan(self.difference.value):  # JSON has no NaN
             own["difference"]["value"] = None
         return own
 
 
 def pairs(methods: Sequence[Method]) -> list[tuple[Method, Method, str, bool]]:
-    """Lists who is compared with whom.
+    """Lists the pairs to compare.
 
-    Methods with their own edges are tested against linear and every control of theirs, a head
-    without edges against linear, a treatment of unknown labels against the first one and
-    completion against its controls. Controls are also shown against linear, no edges and the first
-    treatment; all but linear itself are shown against something.
+    Methods with their own edges are tested against linear and all their controls, a head without
+    edges against linear, a treatment of unknown labels against the first treatment, and completion
+    against its controls. Controls are also shown against linear, no edges and the first treatment.
+    All methods except linear itself are shown against at least one other.
 
     Returns:
         ``(ours, theirs, against, tested)`` for every pair.
@@ -115,7 +114,7 @@ def pairs(methods: Sequence[Method]) -> list[tuple[Method, Method, str, bool]]:
 
 
 def _first_treatment(method: Method, first: str) -> Method:
-    """The same method under the first treatment of unknown labels."""
+    """Returns the same method with the first treatment of unknown labels."""
     if method.unknown == first and method.completion in ("", "own"):
         return method
     graph = method.graph
@@ -140,15 +139,15 @@ def compare(
     """Computes all differences with intervals and corrected p-values.
 
     Args:
-        methods: ``linear`` under the first treatment comes first.
-        conditions: In which circumstances.
-        seeds: The seeds that every method has.
-        targets: Of the reported images ``(N, L)``.
-        scores: Gives the logits ``(N, L)`` of a run.
-        advance: Called with 1 whenever the scores of a run are read.
+        methods: The methods; ``linear`` with the first treatment comes first.
+        conditions: The conditions.
+        seeds: The seeds of every method.
+        targets: Targets of the reported images ``(N, L)``.
+        scores: Returns the logits ``(N, L)`` of a run.
+        advance: Called with 1 whenever the scores of a run have been read.
 
     Returns:
-        The comparisons, by setting.
+        The comparisons, by condition.
 
     Raises:
         InputError: If the scores of a run cannot be read.
@@ -176,7 +175,7 @@ def compare(
 
 
 def against_edges(comparisons: Sequence[Comparison]) -> dict[Method, dict[str, Comparison]]:
-    """Returns those of methods on their own graph with random and with no edges, by method."""
+    """Returns the comparisons of methods with random and with no edges, by method."""
     found: dict[Method, dict[str, Comparison]] = {}
     for c in comparisons:
         if c.against in (RANDOM, NO_EDGES) and not c.ours.is_control:
@@ -185,5 +184,5 @@ def against_edges(comparisons: Sequence[Comparison]) -> dict[Method, dict[str, C
 
 
 def edges_matter(found: Mapping[str, Comparison]) -> bool:
-    """Whether a method is better than with random edges and, where tested, with no edges."""
+    """Whether a method is better than with random edges and, if tested, than with no edges."""
     return RANDOM in found and all(c.better for c in found.values())

@@ -1,4 +1,4 @@
-"""The options of a benchmark, as one typed record around those of training."""
+"""The options of a benchmark, as a typed record that contains those of training."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Mode = Literal["frozen", "end-to-end"]
 Start = Literal["ridge", "random"]
 Unknown = Literal["ignore", "negative", "prior", "complete"]
 MOST_SEEDS = 10_000
-#: Settings of the optimiser that there are to try.
+#: Number of available optimiser settings.
 MOST_TRIALS = 27
 _MANY = 10**7
-#: What ``benchmark heads`` compares unless told otherwise.
+#: Default heads of ``benchmark heads``.
 HEADS_COMPARED = ("linear", "gcn", "gat", "gatv2", "csra", "query", "conditioned")
 
 
@@ -34,31 +34,31 @@ HEADS_COMPARED = ("linear", "gcn", "gat", "gatv2", "csra", "query", "conditioned
 class BenchmarkConfig(Options):
     """All options of ``gatlabel benchmark``.
 
-    Lists may be given as one item. ``train`` holds data, encoder and, end to end, training, as for
-    ``gatlabel train``; its head, graph and treatment of unknown labels are not used.
+    A list option accepts a single item. ``train`` contains data, encoder and, end to end, training
+    options as for ``gatlabel train``; its head, graph and treatment of unknown labels are ignored.
     """
 
-    kind: Kind = option("graphs", "What is compared (which changes the words of the report only).")
-    train: TrainConfig = group(TrainConfig, "Data, encoder and training, as of gatlabel train.")
+    kind: Kind = option("graphs", "What is compared; affects only the wording of the report.")
+    train: TrainConfig = group(TrainConfig, "Data, encoder and training, as in gatlabel train.")
     graphs: tuple[str, ...] = option(
         ("conditional", "npmi", "complete"),
-        "Label graphs: variants, with options as in conditional:given=source,top_k=3, or files of "
+        "Label graphs: variants with options, as in conditional:given=source,top_k=3, or files of "
         "graphs.",
     )
     heads: tuple[str, ...] = option(
         ("gat",),
-        "Heads, with options as in gat:hidden=64,heads=2; linear is always in.",
+        "Heads, with options, such as gat:hidden=64,heads=2; linear is always included.",
     )
     methods: tuple[str, ...] = option(
         (),
         "Classical methods on frozen features, with options as in forest:trees=50,leaf=2.",
     )  # fmt: skip
     seeds: int = option(
-        3, "Number of seeds of every method; 3 for a look, 5 or more for claims.",
+        3, "Number of seeds of every method; 3 for a first impression, 5 or more for claims.",
         least=1, most=MOST_SEEDS, resume=True,
     )  # fmt: skip
     train_fractions: tuple[float, ...] = option(
-        (1.0,), "Shares of the training images to learn from, above 0 and at most 1.",
+        (1.0,), "Shares of the training images to use, above 0 and at most 1.",
         above=0, most=1,
     )  # fmt: skip
     mode: Mode = option(
@@ -72,39 +72,43 @@ class BenchmarkConfig(Options):
         least=0, below=1,
     )  # fmt: skip
     unknown: tuple[Unknown, ...] = option(
-        ("ignore",), "What unknown training targets are treated as: a list of treatments."
+        ("ignore",), "Treatments of unknown training targets, as a list."
     )
     trials: int | None = option(
         None,
-        "Settings of the optimiser that every method tries on the tuning split; none takes 9, and "
-        "end to end 1, the recipe itself.",
+        "Number of optimiser settings that every method tries on the tuning split. The default is "
+        "9, or 1 (the recipe) end to end.",
         least=1, most=MOST_TRIALS,
     )  # fmt: skip
     tuning_seeds: int | None = option(
         None,
-        "Number of runs that each trial is judged by; none takes 3, and end to end 1, unless the "
-        "tuning split is cut from the training images, each time another.",
+        "Number of runs per trial. The default is 3; end to end it is 1, unless the tuning split "
+        "is taken from the training images, each time another part.",
         least=1, most=MOST_SEEDS,
     )  # fmt: skip
     frozen_epochs: int = option(
-        20, "frozen: passes over the training features, at least.", least=1, most=_MANY
+        20, "frozen: minimum number of epochs over the training features.", least=1, most=_MANY
     )
     frozen_start: Start = option(
         "ridge",
-        "frozen: what the linear classifiers of pooled features, alone or in heads, start from and "
-        "are anchored to: ridge regression, its penalty chosen by leave-one-out, or random, "
-        "anchored to zero.",
+        "frozen: initialisation of linear classifiers of pooled features, alone or in heads, and "
+        "the point they are anchored to: ridge regression with the penalty chosen by "
+        "leave-one-out, or random, anchored to zero.",
     )
     pretrain_images: int = option(
-        4000, "scenes: images that the encoder learns from, which no split has.",
+        4000, "scenes: number of images for pretraining the encoder; no split contains them.",
         least=1, most=_MANY,
     )  # fmt: skip
-    pretrain_epochs: int = option(4, "scenes: passes over these.", least=1, most=_MANY)
+    pretrain_epochs: int = option(4, "scenes: number of pretraining epochs.", least=1, most=_MANY)
     workers: int | None = option(
-        None, "Processes that train; none takes one per core.", least=1, most=512, resume=True
+        None,
+        "Number of processes that train; none is one per core.",
+        least=1,
+        most=512,
+        resume=True,
     )
     output: Path | None = option(
-        None, "Folder of the results; none makes one below runs/, named after the benchmark.",
+        None, "Folder of the results; none creates one below runs/, named after the benchmark.",
         resume=True,
     )  # fmt: skip
     progress: bool = option(True, "Show a progress bar.", resume=True)
@@ -116,32 +120,32 @@ class BenchmarkConfig(Options):
         for name in _lists():
             items = getattr(self, name)
             if len(set(items)) != len(items) or not (items or name == "methods"):
-                raise InputError(f"{name}: give at least one, and each once")
+                raise InputError(f"{name}: give at least one, without duplicates")
         self._check_train()
         self._check_graphs()
         self._check_effects()
         if len(self.head_options) != len(self.heads):
-            raise InputError("heads: give each once")
+            raise InputError("heads: duplicates are not allowed")
         if len(self.method_options) != len(self.methods):
-            raise InputError("methods: give each once")
+            raise InputError("methods: duplicates are not allowed")
         if self.methods and self.mode != "frozen":
             raise InputError(f"methods={self.methods[0]}: only with mode=frozen")
 
     @property
     def trials_each(self) -> int:
-        """Trials of every method."""
+        """Number of trials per method."""
         if self.trials is not None:
             return self.trials
         return 9 if self.mode == "frozen" else 1
 
     @property
     def folder(self) -> Path:
-        """Where the results go."""
+        """Folder of the results."""
         return self.output or Path("runs") / f"benchmark-{self.kind}-{self.train.data.name}"
 
     @property
     def head_options(self) -> dict[str, HeadOptions]:
-        """The heads by name, with their options."""
+        """Options of the heads, by name."""
         heads = [_with_options("heads", text, HEADS) for text in self.heads]
         return {head.name: head for head in heads}
 
@@ -152,7 +156,7 @@ class BenchmarkConfig(Options):
         return {method.name: method for method in methods}
 
     def unused(self) -> str:
-        """Names the given options of training that do nothing, or little, on frozen features."""
+        """Lists the given training options that have little or no effect on frozen features."""
         given = [name for name in differing(self.train, TrainConfig()) if self._trains(name)]
         if self.mode != "frozen" or not given:
             return ""
@@ -165,7 +169,7 @@ class BenchmarkConfig(Options):
         return any(f.metadata.get("training") for f in (part, find(self.train, name)))
 
     def fixed(self) -> dict[str, Any]:
-        """Returns the options that decide the results, as JSON values, by dotted names."""
+        """Returns the options that determine the results, as JSON values, by dotted names."""
         train = self.train
         if train.encoder.backbone == "auto":  # what that means depends on what is installed
             encoder = train.resolved().encoder
@@ -180,8 +184,8 @@ class BenchmarkConfig(Options):
 
         if self.train.encoder.init is not None:
             raise InputError(
-                f"encoder.init={self.train.encoder.init}: not for benchmarks, whose runs all start "
-                "alike; give the weights of an encoder with encoder.weights"
+                f"encoder.init={self.train.encoder.init}: not for benchmarks, whose runs all share "
+                "one initialisation; give the weights of an encoder with encoder.weights"
             )
         if self.train.optimizer.lr == "find":
             raise InputError(
@@ -203,7 +207,7 @@ class BenchmarkConfig(Options):
                 raise InputError("graphs=similarity: only with mode=frozen")
 
     def _check_effects(self) -> None:
-        """Refuses options that were given and do nothing beside the others."""
+        """Refuses options that were given and have no effect together with the others."""
         usual = type(self)
         frozen, scenes = self.mode == "frozen", self.train.data.name == "scenes"
         for name, works, only in (
@@ -222,13 +226,13 @@ class BenchmarkConfig(Options):
 
 
 def make_config(kind: Kind, **options: Any) -> BenchmarkConfig:
-    """Builds a config from options of the benchmark and groups of options of training.
+    """Builds a config from benchmark options and groups of training options.
 
-    ``data="csv"`` and ``data=CSV(root="photos")`` stand for ``train=TrainConfig(data=…)``; so do
-    dotted names, ``**{"data.root": "photos"}``.
+    ``data="csv"`` and ``data=CSV(root="photos")`` are short for ``train=TrainConfig(data=…)``, as
+    are dotted names, ``**{"data.root": "photos"}``.
 
     Raises:
-        InputError: If an option is unknown (the message gives the nearest) or wrong.
+        InputError: If an option is unknown (the message names the nearest one) or wrong.
     """
     own = set(BenchmarkConfig.__dataclass_fields__) - {"kind"}
     given = {name: value for name, value in options.items() if name in own}
@@ -253,10 +257,10 @@ def _lists() -> list[str]:
 
 
 def _items(name: str, value: Any) -> tuple[Any, ...]:
-    """Returns the items of an option that is a list; a lone word or number is a list of one.
+    """Returns the items of a list option; a single text or number becomes a list of one.
 
     Raises:
-        InputError: If an item is no word or no number, whichever the option takes.
+        InputError: If an item is not a text or number, whichever the option takes.
     """
     alone = isinstance(value, str | os.PathLike | Options) or not isinstance(value, Iterable)
     items = (value,) if alone else tuple(value)
@@ -270,7 +274,7 @@ def _word(name: str, value: Any) -> str:
         given = [f"{option}={getattr(value, option)}" for option in differing(value, usual)]
         return f"{value.name}:{','.join(given)}" if given else value.name
     if isinstance(value, str | os.PathLike):
-        if clean(value) != str(value):  # tables of results name runs by it
+        if clean(value) != str(value):  # it names runs in tables of results
             raise InputError(f"{name}={str(value)!r}: invisible characters; rename the file")
         return str(value)
     raise InputError(f"{name}={value!r}: give a name, or a list of names")
@@ -307,7 +311,7 @@ def _with_options(where: str, text: str, known: Mapping[str, type[HeadOptions]])
         given[option_name.strip()] = value.strip()
     if refused := {"start", "similarity"} & given.keys():
         raise InputError(
-            f"{where}={text}: {min(refused)} is not for benchmarks; heads on frozen features have "
+            f"{where}={text}: {min(refused)} is not for benchmarks; heads on frozen features use "
             "--frozen-start, and end to end all start at random"
         )
     head = {"head": {"name": name, **given}}

@@ -1,4 +1,4 @@
-"""On how many of several data sets something is better or worse, in plain sentences."""
+"""Sentences that count the data sets on which something is significantly better or worse."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Which = Callable[[Comparison], bool]
 
 
 def count_over(comparisons: ByDataSet, condition: Condition, noun: str) -> str:
-    """Returns sentences on how many data sets something is better or worse; empty for none.
+    """Returns sentences that count data sets with better or worse results, or an empty text.
 
-    A data set counts if any method is, beyond chance after the correction over all data sets.
+    A data set counts if any method differs significantly, after correction over all data sets.
 
     Args:
         comparisons: By data set, corrected together.
-        condition: Which to speak of.
+        condition: The condition.
         noun: What the keys of ``comparisons`` are.
     """
     every = {n: [c for c in cs if c.condition == condition] for n, cs in comparisons.items()}
@@ -66,9 +66,9 @@ def _count_graphs(here: ByDataSet) -> list[str]:
         named = [f"{name}: {', '.join(titles)}" for name, titles in winners.items() if titles]
         if named:
             count = f"{len(named)} of {len(random)} ({'; '.join(named)})"
-            parts.append(f"than both at once, so that its edges matter, on {count}")
+            parts.append(f"than both, so that its edges matter, on {count}")
         elif random:
-            parts.append("than both at once on none, so that it is not what the edges say")
+            parts.append("than both on none, so its particular edges do not matter")
         sentences = [f"A graph is better {'; '.join(parts)}."]
     lost = [f"{words} on {count}" for words, count in worse.items() if count]
     return [*sentences, *([f"It is worse than {', than '.join(lost)}."] if lost else [])]
@@ -77,14 +77,14 @@ def _count_graphs(here: ByDataSet) -> list[str]:
 def _count_linear(here: ByDataSet) -> list[str]:
     kinds: dict[str, Which] = {
         "head on a graph": _on_a_graph,
-        "head that takes no graph": lambda c: not c.ours.graph and not c.ours.is_control,
+        "head without a graph": lambda c: not c.ours.graph and not c.ours.is_control,
     }
     found = {kind: _against(here, LINEAR, which) for kind, which in kinds.items()}
     return [_stands(kind, tested, "the linear head") for kind, tested in found.items() if tested]
 
 
 def _count_treatments(here: ByDataSet) -> list[str]:
-    """Treatments of unknown labels against the first one, completion against its controls."""
+    """Counts treatments of unknown labels against the first one, completion against controls."""
     found = dict.fromkeys(
         (c.ours.unknown, c.against) for cs in here.values() for c in cs if c.against not in CONTROLS
     )
@@ -116,6 +116,6 @@ def _against(here: ByDataSet, against: str, which: Which) -> dict[str, list[Comp
 
 
 def _count(tested: ByDataSet, *, better: bool) -> str:
-    """Returns ``1 of 3 (photos)``, of the data sets where it was tested; empty for none."""
+    """Returns ``1 of 3 (photos)`` over the data sets where it was tested, or an empty text."""
     names = [n for n, cs in tested.items() if any(c.better if better else c.worse for c in cs)]
     return f"{len(names)} of {len(tested)} ({', '.join(names)})" if names else ""

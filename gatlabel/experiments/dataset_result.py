@@ -1,4 +1,4 @@
-"""What a benchmark found on one data set: runs, comparisons, and how they came about."""
+"""Results of a benchmark on one data set: runs, comparisons, and their protocol."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class DataSetResult:
     """The results of a benchmark on one data set.
 
     Attributes:
-        folder: Where they lie.
-        scope: What was compared: methods, conditions, seeds, and the protocol.
+        folder: Folder of the results.
+        scope: The methods, conditions and seeds compared, with the protocol.
         runs: One row per run.
         comparisons: All differences.
         environment: Versions and hardware.
@@ -39,7 +39,7 @@ class DataSetResult:
 
     @property
     def protocol(self) -> Mapping[str, str]:
-        """What was done and how, as named sentences."""
+        """The protocol, as named sentences."""
         facts = {**self.scope.protocol, "statistics": STATISTICS}
         why = next((c.difference.why for c in self.comparisons if c.difference.why), "")
         return {**facts, "intervals": why} if why else facts
@@ -54,8 +54,8 @@ def compute(store: Store, advance: Callable[[int], None] = lambda count: None) -
     """Computes the statistics of a finished benchmark from its saved scores.
 
     Args:
-        store: Loaded, with every run of its scope.
-        advance: Called with 1 whenever the scores of a run are read.
+        store: A loaded store with all runs of its scope.
+        advance: Called with 1 whenever the scores of a run have been read.
 
     Raises:
         InputError: If a file is missing or damaged.

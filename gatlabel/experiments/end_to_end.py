@@ -1,4 +1,4 @@
-"""Runs that train everything, encoder and head, by the training recipe."""
+"""Runs that train encoder and head end to end, by the training recipe."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.fitting import fit
 
-#: The options of training that a trial scales, by what it calls them.
+#: The training options that a trial scales, by their names in trials.
 _SCALED = {
     "lr": "optimizer.lr",
     "weight_decay": "optimizer.weight_decay",
     "shrinkage": "head.residual_decay",
 }
-TIMED = 32  # images whose features inference is timed on, and that training validates on
+TIMED = 32  # number of images for timing inference and for validation in training
 
 
 @functools.lru_cache(maxsize=1)
 def _task(train: TrainConfig) -> Task:
-    """Reads the images once a process, not once a run: that checks every one of them."""
+    """Reads the images once per process, not once per run, as reading checks all of them."""
     return read_task(train)
 
 
@@ -56,7 +56,7 @@ class EndToEndBackend:
 
     Attributes:
         train: All options of training; trials are factors on some of them.
-        heads: Options of each head, by its name.
+        heads: Options of the heads, by name.
     """
 
     train: TrainConfig
@@ -82,7 +82,7 @@ class EndToEndBackend:
         seed: int,
         ablate: bool,
     ) -> list[Outcome]:
-        """Trains once and scores the reported split, with ``ablate`` also without the edges."""
+        """Trains once and scores the reported split; with ``ablate`` also without edges."""
         task = _task(self.train)
         learn = task.roles.train
         model, seconds = self._trained(method, condition, options, seed, learn)
@@ -106,7 +106,7 @@ class EndToEndBackend:
         seed: int,
         learn: ImageSource,
     ) -> tuple[MultiLabelClassifier, float]:
-        """Returns the trained model and the seconds it took."""
+        """Returns the trained model and the training time in seconds."""
         config = self._config(method, condition, options, seed)
         rows = share_of(learn.targets, condition.fraction, seed, learn.groups)
         learn = learn.subset(rows.tolist())
@@ -117,7 +117,7 @@ class EndToEndBackend:
         learn = learn.with_targets(targets)
         torch.manual_seed(seed)
         model = build_model(config, with_edges(own, method.edges, counts, seed))
-        # training wants something to validate on; what it says is not used, so a few images do
+        # training needs a validation split; its result is not used, so a few images suffice
         splits = DataSplits("benchmark", learn, learn.subset(range(min(TIMED, len(learn)))))
         began = time.perf_counter()
         fit(model, config, loaders(splits, model, config), None, completion=completion)
@@ -131,7 +131,7 @@ class EndToEndBackend:
         scaled = {}
         for name, factor in options.items():
             path = _SCALED[name]
-            with suppress(AttributeError):  # not every head leaves the linear classifier
+            with suppress(AttributeError):  # not every head has a residual
                 scaled[path] = operator.attrgetter(path)(base) * factor
         run = {"run.seed": seed, "run.progress": False, "run.keep": "last", "run.patience": 0}
         return base.with_options({**scaled, **run})

@@ -1,4 +1,4 @@
-"""What a result was made with: versions and hardware."""
+"""The environment of a result: versions and hardware."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def environment(workers: int) -> dict[str, Any]:
     """Returns versions and hardware as JSON values.
 
     Args:
-        workers: Processes that trained.
+        workers: Number of training processes.
     """
     versions = {"gatlabel": gatlabel.__version__, "python": platform.python_version()}
     for name in PACKAGES:

@@ -1,4 +1,4 @@
-"""Folders of finished benchmarks, and the command that goes on with an unfinished one."""
+"""Folders of finished benchmarks, and the command that resumes an unfinished one."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from gatlabel.training.config import TrainConfig
 
 
 def read_finished(folder: Path) -> Store:
-    """Reads a benchmark's folder, and makes sure that all of it was run.
+    """Reads a benchmark's folder and checks that all runs are complete.
 
     Raises:
-        InputError: If the folder holds no benchmark, or runs or their scores are missing.
+        InputError: If the folder is not of a benchmark, or runs or their scores are missing.
     """
     store = Store(folder)
     if not store.options.is_file():
         raise InputError(
-            f"{folder} is no folder of a benchmark (it has no {store.options.name}): give folders "
-            "that gatlabel benchmark graphs or heads wrote"
+            f"{folder} is not the folder of a benchmark (it has no {store.options.name}): give "
+            "folders written by gatlabel benchmark graphs or heads"
         )
     store.load()
     fixed = store.read_config()
-    command = _command(store, fixed)  # whatever there is, the options have to be readable
+    command = _command(store, fixed)  # the options must be readable in any case
     if not store.protocol.is_file():  # stopped before its first run
-        raise InputError(f"{folder} is not finished: go on with: {command}")
+        raise InputError(f"{folder} is not finished: continue with: {command}")
     scope = store.read_scope()
     if store.results.is_file() and not store.runs:
         raise InputError(
-            f"{folder} holds no run with its scores (the folder scores/), which the statistics "
-            "are computed from: copy it with them"
+            f"{folder} has no runs with scores (the folder scores/), from which the statistics are "
+            "computed: copy it with them"
         )
     missing = sum(key not in store.runs for key in scope.keys)
     if missing:
         raise InputError(
-            f"{folder} is not finished: {missing} of {len(scope.keys)} runs are missing; go on "
+            f"{folder} is not finished: {missing} of {len(scope.keys)} runs are missing; continue "
             f"with: {_command(store, fixed, scope.seeds)}"
         )
     return store
@@ -59,12 +59,12 @@ def _command(store: Store, fixed: Mapping[str, Any], seeds: int | None = None) -
 
 
 def command_of(fixed: Mapping[str, Any], folder: Path, seeds: int | None = None) -> str:
-    """Returns the command that goes on with a benchmark.
+    """Returns the command that resumes a benchmark.
 
     Args:
         fixed: From :meth:`BenchmarkConfig.fixed`.
-        folder: Where its results lie.
-        seeds: How many it is to have, if not the default.
+        folder: Folder of its results.
+        seeds: Number of seeds, if not the default.
     """
     usual = make_config(fixed["kind"]).fixed()
     usual["trials"] = make_config(fixed["kind"], mode=fixed["mode"]).trials_each
@@ -84,7 +84,7 @@ def command_of(fixed: Mapping[str, Any], folder: Path, seeds: int | None = None)
 
 
 def flag(name: str) -> str:
-    """Returns the flag of an option: ``images.cache_folder`` -> ``--images.cache-folder``."""
+    """Returns the command-line flag of an option, such as ``--images.cache-folder``."""
     return "--" + name.replace("_", "-")
 
 
@@ -98,7 +98,7 @@ def _words(name: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         group, dot, last = name.rpartition(".")
         return [flag(name) if value else flag(f"{group}{dot}no-{last}")]
-    if isinstance(value, list | tuple):  # those of training are read as YAML, which JSON is
+    if isinstance(value, list | tuple):  # training options are read as YAML, which includes JSON
         listed = name in {f.name for f in dataclasses.fields(BenchmarkConfig)}
         return [flag(name), ",".join(map(str, value)) if listed else json.dumps(value)]
     return [flag(name), str(value)]

@@ -1,4 +1,4 @@
-"""Trains any head on features in seconds: AdamW, one cycle, a moving average of the weights."""
+"""Training of any head on features in seconds: AdamW, one cycle, averaged weights."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Features:
 
     Args:
         array: ``(N, …)``, usually mapped from disk.
-        rows: Which images, in which order; all if left out.
-        scale: What features are divided by; their root mean square if left out, so that the same
+        rows: Positions of the images, in order; by default all.
+        scale: Divisor of the features; by default their root mean square, so that the same
             learning rates suit all encoders.
     """
 
@@ -38,7 +38,7 @@ class Features:
         self, array: NDArray[Any], rows: NDArray[np.int64] | None = None, scale: float | None = None
     ) -> None:
         self.rows = np.arange(len(array)) if rows is None else rows
-        # vectors are small and wanted whole; maps stay on disk
+        # vectors are small and kept in memory; maps stay on disk
         self._array = array if array.ndim > 2 else torch.from_numpy(np.array(array[self.rows]))
         self.width = int(array.shape[1])
         self.scale = self._root_mean_square() if scale is None else scale
@@ -65,26 +65,26 @@ def fit_head(
     completion: Completion | None = None, start: Starter | None = None,
     loss: nn.Module | None = None,
 ) -> float:  # fmt: skip
-    """Trains a head in place; afterwards it holds the averaged weights, in evaluation mode.
+    """Trains a head in place and leaves it with averaged weights, in evaluation mode.
 
-    The order of the images depends on ``seed`` only, so that methods see the same batches.
+    The order of the images depends on ``seed`` only, so that all methods get the same batches.
 
     Args:
         head: The head.
-        features: Of the N training images.
-        targets: float32 ``(N, L)``, -1 for unknown; used where there is no completion.
-        options: How.
-        seed: Of the order of the images.
-        completion: Gives the targets, and is updated after every epoch.
-        start: Finds the linear classifier to start from and to be held to, given targets; if they
-            are completed, it is asked again, with what the first one believes of the unknown ones
-            (:func:`completed_start`). Labels share as in the head
-            (:meth:`LinearInit.mixing_matrix`); in one that cannot, as the graph says that unknown
-            targets are completed by. If left out, the head starts as it is and is held to zero.
-        loss: What is minimised; binary cross-entropy by default.
+        features: Features of the N training images.
+        targets: float32 ``(N, L)``, -1 for unknown; used if there is no completion.
+        options: Options of the fit.
+        seed: Seed of the order of the images.
+        completion: Provides the targets and is updated after every epoch.
+        start: Fits the linear classifier that initialises the head and anchors it, given targets.
+            Completed targets need a second fit, in which estimates of the first replace unknown
+            targets (:func:`completed_start`). Labels share as in the head
+            (:meth:`LinearInit.mixing_matrix`), or in a head without sharing as in the completion.
+            By default, the head keeps its initialisation and is anchored to zero.
+        loss: The loss; binary cross-entropy by default.
 
     Returns:
-        Seconds that it took, the start apart.
+        Training time in seconds, excluding the initialisation.
     """
     size = min(options.batch_size, len(features))
     batches = len(features) // size
@@ -99,7 +99,7 @@ def fit_head(
             every = features[np.arange(len(features))]
             linear = completed_start(start, completion, every, mixing)
         held = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
-    began = time.perf_counter()  # the start is found once for many methods
+    began = time.perf_counter()  # the initialisation is computed once for many methods
     optimizer, schedule = make_optimizer(head, options, held, epochs * batches)
     order = torch.Generator().manual_seed(seed)
 
@@ -112,7 +112,7 @@ def fit_head(
 
     def complete(epoch: int) -> None:
         if completion is not None:
-            # unary: completion adds the evidence of the neighbours itself
+            # unary logits: completion itself adds the evidence of the neighbours
             completion.update(predict(head, features, unary=True), (epoch + 1) / epochs)
 
     names = head.labels or [str(number) for number in range(head.out_features)]
@@ -136,9 +136,9 @@ def predict(head: Head, features: Features, batch_size: int = 512, unary: bool =
 
     Args:
         head: The head.
-        features: Of N images.
-        batch_size: Images at a time; 64 if they are maps.
-        unary: The logits of :meth:`AuxiliaryLosses.unary_logits`, where the head has them.
+        features: Features of N images.
+        batch_size: Batch size; 64 if they are maps.
+        unary: Return the logits of :meth:`AuxiliaryLosses.unary_logits`, if the head has them.
     """
     head.eval()
     rows = np.arange(len(features))

@@ -40,7 +40,7 @@ from gatlabel.targets import Targets
 from gatlabel.training.config import TrainConfig
 
 Rows = NDArray[np.int64]
-TIMED = 256  # images in the batch that inference is timed on
+TIMED = 256  # batch size for timing inference
 
 
 @cache
@@ -50,14 +50,14 @@ def _opened(file: FeatureFile) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class FrozenBackend:
-    """Trains heads on features that lie on disk; small enough to be sent to another process.
+    """Trains heads on features stored on disk; small enough to be sent to another process.
 
     Attributes:
         data: Features and targets.
-        train: Options that hold for all.
-        heads: Options of each head, by its name.
-        fit: How heads are trained; trials change some of it.
-        start: What linear classifiers, and those in other heads, start from.
+        train: Options of all runs.
+        heads: Options of the heads, by name.
+        fit: Options of the fit; trials change some of them.
+        start: Initialisation of linear classifiers, alone or in other heads.
     """
 
     data: FrozenData
@@ -88,7 +88,7 @@ class FrozenBackend:
         seed: int,
         ablate: bool,
     ) -> list[Outcome]:
-        """Trains once and scores the reported split, with ``ablate`` also without the edges."""
+        """Trains once and scores the reported split; with ``ablate`` also without edges."""
         rows = np.arange(len(self.data.train.targets))
         head, scale, seconds = self._trained(method, condition, options, seed, rows)
         features = Features(self._array(self.data.report, head), scale=scale)
@@ -110,11 +110,11 @@ class FrozenBackend:
     def _trained(
         self, method: Method, condition: Condition, options: dict[str, float], seed: int, rows: Rows
     ) -> tuple[Head, float, float]:
-        """Returns the trained head, the scale of its features, and the seconds it took."""
+        """Returns the trained head, the scale of its features, and the training time."""
         groups = self.data.train.groups and [self.data.train.groups[row] for row in rows]
         rows = rows[share_of(self.data.train.targets[rows], condition.fraction, seed, groups)]
         targets = np.asarray(Targets(self.data.train.targets[rows]).mask(condition.hidden, seed))
-        # the graph knows no more than the images and targets that are learned from
+        # the graph is built from the training images and targets only
         counts = Cooccurrence.from_targets(targets, self.data.names)
         if method.head in CLASSICAL:
             return self._fitted(method, rows, targets, seed)
@@ -133,7 +133,7 @@ class FrozenBackend:
         head = self._head(method, with_edges(graph, method.edges, counts, seed), array.shape[1])
         if choice is not None:
             share(head, choice)
-        head.init_bias(torch.from_numpy(counts.base_rates))  # as training does, for every head
+        head.init_bias(torch.from_numpy(counts.base_rates))  # as in training, for every head
         features = Features(array, rows)
         known = torch.from_numpy(targets)
         completion = complete_targets(method, known, graph, counts, self.train, seed)
@@ -160,7 +160,7 @@ class FrozenBackend:
         return classifier.as_head().eval(), features.scale, seconds
 
     def _head(self, method: Method, graph: LabelGraph, width: int) -> Head:
-        # heads without edges take the names of the labels from the graph
+        # heads without edges take the label names from the graph
         options = self.heads[method.head].arguments()
         return HEADS[method.head](width, graph=graph, **options)  # type: ignore[call-arg]
 

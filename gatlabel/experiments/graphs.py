@@ -1,4 +1,4 @@
-"""The label graph of a method, from counts of the training images it may see."""
+"""The label graph of a method, built from counts of its training images."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ CONTROLS = ("identity", "random", "permuted")
 
 
 def parse_graph(text: str) -> GraphSpec:
-    """Reads the text form of a graph to compare.
+    """Parses the text form of a graph to compare.
 
     Raises:
         InputError: As :meth:`GraphSpec.parse`, or if the graph is one of the controls.
     """
     spec = GraphSpec.parse(text)
     if spec.name in CONTROLS:
-        raise InputError(f"graph {text!r} is a control and always in: leave it out")
+        raise InputError(f"graph {text!r} is a control, which is always included: leave it out")
     return spec
 
 
 def make_graph(text: str, counts: Cooccurrence) -> LabelGraph:
-    """Builds the graph that the caller named: a variant with options, or a file.
+    """Builds the graph given by the caller: a variant with options, or a file.
 
     Args:
         text: See :meth:`GraphSpec.parse`.
         counts: Counts of the training targets.
 
     Raises:
-        InputError: If there is no such variant or file, or an option does not fit.
+        InputError: If there is no such variant or file, or an option is wrong.
     """
     with warnings.catch_warnings():
-        # isolated labels are told once, by the plan, not by each of hundreds of runs
+        # isolated labels are reported once, by the plan, not by each of hundreds of runs
         warnings.simplefilter("ignore", IsolatedLabelsWarning)
         return parse_graph(text).build(counts)
 
 
 def with_edges(graph: LabelGraph, edges: str, counts: Cooccurrence, seed: int) -> LabelGraph:
-    """Returns the graph itself or its control; node features stay with the labels.
+    """Returns the graph itself or its control; node features keep their labels.
 
     Args:
         graph: The graph.
         edges: ``own``, ``ablated``, ``none``, ``random`` or ``permuted``.
-        counts: The counts it was built from.
-        seed: Seed of the rewiring or permutation; every seed of a run takes another.
+        counts: The counts from which it was built.
+        seed: Seed of the rewiring or permutation; it differs between the seeds of a run.
     """
     if edges == "none":
         return counts.graph("identity")
@@ -62,7 +62,7 @@ def with_edges(graph: LabelGraph, edges: str, counts: Cooccurrence, seed: int) -
 
 
 def control_is_the_graph(graph: LabelGraph, edges: str, counts: Cooccurrence) -> bool:
-    """Whether a control changes nothing: rewiring a complete graph, permuting an even one."""
+    """Whether a control equals the graph, such as the rewiring of a complete graph."""
     other = with_edges(graph, edges, counts, seed=0)
     return bool((other.to_dense() == graph.to_dense()).all())
 
@@ -75,15 +75,15 @@ def complete_targets(
     train: TrainConfig,
     seed: int,
 ) -> Completion | None:
-    """Makes what replaces unknown targets during training; ``None`` where they are ignored.
+    """Creates the treatment of unknown targets in training; ``None`` if they are ignored.
 
     Args:
-        method: The method; ``completion`` says which edges completion may use.
+        method: The method; ``completion`` selects the edges that completion may use.
         targets: ``(N, L)``, -1 for unknown.
         graph: The method's label graph.
-        counts: Of the same targets.
-        train: Options that hold for all methods.
-        seed: Of random edges.
+        counts: Counts of the same targets.
+        train: Options of all methods.
+        seed: Seed of random edges.
     """
     edges = with_edges(graph, method.completion or "own", counts, seed)
     return build_completion(train, method.unknown, targets, edges)

@@ -1,4 +1,4 @@
-"""Training runs as jobs, done here or spread by joblib over processes or a cluster."""
+"""Training runs as jobs, executed here or distributed by joblib over processes or a cluster."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from gatlabel.training.data import usable_cores
 
 @dataclass(frozen=True)
 class Job:
-    """Training one method once.
+    """One training run of a method.
 
     Attributes:
-        method: What is trained.
-        condition: From which images and targets.
-        options: Of the optimiser.
+        method: The method.
+        condition: The training images and targets.
+        options: Options of the optimiser.
         seed: The seed.
     """
 
@@ -38,7 +38,7 @@ class Job:
     seed: int
 
     def __str__(self) -> str:
-        """Names the run, for errors."""
+        """Returns the name of the run, for errors."""
         parts = (self.method.title, self.condition.title, f"seed {self.seed}")
         return ", ".join(part for part in parts if part)
 
@@ -48,13 +48,13 @@ class TuneJob(Job):
     """One trial with one tuning seed.
 
     Attributes:
-        trial: Its number.
+        trial: Number of the trial.
     """
 
     trial: int
 
     def __call__(self, backend: Backend) -> float:
-        """Trains, and returns the mAP on the tuning split."""
+        """Trains and returns the mAP on the tuning split."""
         return backend.tune(self.method, self.condition, self.options, self.seed)
 
 
@@ -69,7 +69,7 @@ class RunJob(Job):
     ablate: bool
 
     def __call__(self, backend: Backend) -> list[Outcome]:
-        """Trains, and scores the reported split."""
+        """Trains and scores the reported split."""
         return backend.run(self.method, self.condition, self.options, self.seed, self.ablate)
 
 
@@ -77,31 +77,31 @@ AnyJob = TypeVar("AnyJob", bound=Callable[[Any], Any])
 
 
 def default_workers() -> int:
-    """Returns the workers of the cluster that ``joblib.parallel_config`` names, else the cores."""
+    """Returns the workers of the cluster set by ``joblib.parallel_config``, or the core count."""
     return max(usable_cores(), effective_n_jobs(None))
 
 
 def do_jobs(
     backend: Any, jobs: Sequence[AnyJob], workers: int, done: Callable[[AnyJob, Any], None]
 ) -> None:
-    """Does all jobs, and hands over each result as it comes.
+    """Runs all jobs and passes on each result when it is complete.
 
-    By default joblib starts processes of this computer, which need no ``if __name__ ==
-    "__main__"`` in the script of the caller. Inside ``joblib.parallel_config(backend="dask")`` or
-    ``"ray"`` the jobs go to that cluster, whose workers have to see the same files.
+    By default joblib starts local processes, which need no ``if __name__ == "__main__"`` in the
+    caller's script. Inside ``joblib.parallel_config(backend="dask")`` or ``"ray"`` the jobs run on
+    that cluster, whose workers must have access to the same files.
 
     Args:
-        backend: What jobs are called with; sent along with each.
-        jobs: In the order to begin them.
-        workers: How many work at a time; 1 works in this process.
-        done: Called in this process.
+        backend: Argument of the jobs; sent along with each.
+        jobs: The jobs, in order.
+        workers: Number of parallel jobs; 1 uses this process.
+        done: Called with each result, in this process.
 
     Raises:
-        InputError: If a job raises it; the message names the job. Jobs that have not begun are
+        InputError: If a job raises it; the message names the job. Jobs that have not started are
             dropped, and processes are ended.
     """
     count = max(1, min(workers, len(jobs)))
-    # a batch of one: what is finished is kept at once, and not with others
+    # batches of one, so that each result is stored at once
     options: dict[str, Any] = {"n_jobs": count, "batch_size": 1, "max_nbytes": None}
     rounds = [range(len(jobs))]
     try:
@@ -117,7 +117,7 @@ def do_jobs(
         finally:
             if isinstance(results, Generator):  # closed early, it ends the workers
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # of results that are dropped
+                    warnings.simplefilter("ignore")  # about dropped results
                     results.close()
 
 
@@ -139,10 +139,12 @@ def _set_up_worker(caller: int) -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     warnings.showwarning = show_warning
-    # workers of a cluster do jobs in other threads, and end by themselves
+    # workers of a cluster run jobs in other threads and end by themselves
     ours = os.getppid() == caller and threading.current_thread() is threading.main_thread()
     if ours and not any(thread.name == _WATCH for thread in threading.enumerate()):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is interrupted too, and ends us
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # the caller is interrupted too, and ends this process
         threading.Thread(target=_end_with, args=(caller,), name=_WATCH, daemon=True).start()
 
 
@@ -150,7 +152,7 @@ _WATCH = "gatlabel-watch"
 
 
 def _end_with(caller: int) -> None:
-    """Ends a process whose caller was killed and could not end it."""
+    """Ends this process if its caller was killed without ending it."""
     while os.getppid() == caller:
         time.sleep(1)
     os._exit(1)

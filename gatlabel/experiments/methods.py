@@ -1,4 +1,4 @@
-"""Who competes: heads on graphs, and the controls that show what their edges are worth."""
+"""The methods compared: heads on graphs, and controls that show what their edges are worth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatlabel.nn import HEADS, GraphAblatable
 
 #: Treatments of unknown labels that leave targets present or absent.
 HARD = ("ignore", "negative")
-#: What became of the edges of a method's graph, and how tables say it.
+#: Treatments of the edges of a method's graph, and their names in tables.
 EDGES: dict[str, str] = {
     "own": "",
     "none": "no edges",
@@ -24,17 +24,16 @@ EDGES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Method:
-    """One way to get from features to logits, apart from the seed.
+    """One way to get from features to logits, without the seed.
 
     Attributes:
         head: Name of the head, or of the classical method.
-        graph: The graph as the caller named it, or empty for heads that take none.
-        edges: A key of :data:`EDGES`: the graph's own edges or a control. ``ablated`` is
-            never trained: it is the trained ``own`` evaluated without its edges.
-        unknown: What unknown training targets are treated as, a key of
-            :data:`~gatlabel.missing.UNKNOWN`.
+        graph: The graph as given by the caller; empty for heads without a graph.
+        edges: A key of :data:`EDGES`: the graph's own edges or a control. ``ablated`` is never
+            trained: it is the trained ``own`` evaluated without edges.
+        unknown: Treatment of unknown training targets, a key of :data:`~gatlabel.missing.UNKNOWN`.
         completion: With ``complete``: the edges of the graph that completion uses (``own``,
-            ``none`` or ``random``); else empty.
+            ``none`` or ``random``); otherwise empty.
     """
 
     head: str
@@ -45,7 +44,7 @@ class Method:
 
     @property
     def title(self) -> str:
-        """How tables name it: ``gat · npmi · random edges``."""
+        """Its name in tables: ``gat · npmi · random edges``."""
         parts = [self.head, self.graph, EDGES[self.edges]]
         if self.unknown != "ignore":
             parts.append(f"unknown: {self.unknown}")
@@ -55,18 +54,18 @@ class Method:
 
     @property
     def key(self) -> str:
-        """A name for files and tables of numbers, unique among methods."""
+        """Its name in files and tables of numbers, unique among methods."""
         parts = (self.head, self.graph, self.edges, self.unknown, self.completion)
         return "~".join(part or "-" for part in parts)
 
     @property
     def is_control(self) -> bool:
-        """Whether it is there only to be compared with."""
+        """Whether it is a control."""
         return self.edges != "own" or self.completion in ("none", "random")
 
     @property
     def trained_as(self) -> Method:
-        """The method whose training run it takes: itself, but for ``ablated``."""
+        """The method whose training run it uses: itself, except for ``ablated``."""
         return replace(self, edges="own") if self.edges == "ablated" else self
 
 
@@ -90,23 +89,23 @@ def list_methods(
     unchanged: Sequence[tuple[str, str]] = (),
     classical: Sequence[str] = (),
 ) -> list[Method]:
-    """Lists all methods, controls included, ``linear`` first.
+    """Lists all methods including controls, ``linear`` first.
 
     Every head with a graph comes with: no edges (one for all graphs), and for each graph its own
-    edges, random edges of the same degrees, permuted labels, and its edges ablated at test.
-    These controls stand beside the first treatment of unknown labels; ``complete`` has controls
-    of its own, completion without edges and with random ones.
+    edges, random edges of the same degrees, permuted labels, and its edges ablated at test. These
+    controls use the first treatment of unknown labels. ``complete`` has its own controls:
+    completion without edges and with random edges.
 
     Args:
-        heads: Names of heads; ``linear`` is always in.
-        graphs: Label graphs as the caller names them.
+        heads: Names of heads; ``linear`` is always included.
+        graphs: Label graphs as given by the caller.
         unknown: Treatments of unknown labels.
-        unchanged: Pairs (graph, control) where the control would be the graph itself (a complete
-            graph is its own rewiring): left out.
+        unchanged: Pairs (graph, control) to omit because the control equals the graph (a complete
+            graph equals its rewiring).
         classical: Names of classical methods, under the treatments that leave targets hard.
 
     Raises:
-        InputError: If a head or treatment is unknown, or nothing is given.
+        InputError: If a head or treatment is unknown, or an argument is empty.
     """
     for treatment in unknown:
         if treatment not in UNKNOWN:
@@ -137,7 +136,7 @@ def _treated(
     graphs: Sequence[str],
     unchanged: Sequence[tuple[str, str]] = (),
 ) -> list[Method]:
-    """A method under every treatment; completion needs a graph also where the head has none."""
+    """Returns a method with every treatment; completion needs a graph even if the head has none."""
     found = []
     for treatment in unknown:
         if treatment != "complete":
@@ -146,7 +145,7 @@ def _treated(
         for graph in [base.graph] if base.graph else graphs:
             with_graph = replace(base, graph=graph, unknown="complete")
             wanted = ["own", "none"] + ["random"] * ((graph, "random") not in unchanged)
-            if base.edges == "none":  # the control of a head, not of completion
+            if base.edges == "none":  # a control of the head, not of completion
                 wanted = ["own"]
             found += [replace(with_graph, completion=edges) for edges in wanted]
     return found

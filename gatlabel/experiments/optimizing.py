@@ -1,4 +1,4 @@
-"""How a head is optimised on features: the rate and the decay of its parameters."""
+"""Optimisation of heads on features: learning rate and decay by parameter group."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from torch.optim.lr_scheduler import OneCycleLR
 from gatlabel.encoders import parameter_groups
 from gatlabel.nn import Head
 
-FASTEST = 3e-3  # rate of what is not linear; faster, heads end far from where they started
+FASTEST = 3e-3  # limit for non-linear parts; at larger rates heads end far from their start
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How a head is trained on features.
+    """Options for training a head on features.
 
     Attributes:
         lr: Largest learning rate; see :func:`head_groups`.
-        weight_decay: Weight decay of weights, to zero; not of biases.
+        weight_decay: Weight decay of weights towards zero; biases have none.
         shrinkage: Share s, at least 0 and below 1, of the head's ``residual`` parameters that a
-            step at the largest rate takes away, the step itself included:
+            step at the largest rate removes, including the step itself:
             ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a squared
-            penalty. Near 1 it leaves the linear head that such a head starts as; shrinking before
-            the step would leave one step of it.
-        epochs: Passes over the images, at least.
-        least_steps: Steps, at least: a small set needs more passes.
-        batch_size: Images in a step.
-        warmup: Share of the steps in which the rate rises.
+            penalty. Near 1 the head stays the linear head as which it is initialised; shrinking
+            before the step would leave one full step.
+        epochs: Minimum number of epochs.
+        least_steps: Minimum number of steps: a small set needs more epochs.
+        batch_size: Images per step.
+        warmup: Share of the steps in which the rate increases.
         ema: Final decay of the moving average that is evaluated; 0 for none.
-        hold: How firmly a linear start is held to, which has no weight decay: its weights stay
-            within ``1 / hold`` of their root mean square of it
-            (:func:`pull_back`); 0 for not at all.
+        hold: Anchor strength of a linear initialisation, which replaces weight decay: the weights
+            stay within ``1 / hold`` of their root mean square of it
+            (:func:`pull_back`); 0 for none.
     """
 
     lr: float = 1e-3
@@ -52,13 +52,13 @@ class FitOptions:
 def head_groups(
     head: Head, options: FitOptions, held: Sequence[Tensor] = ()
 ) -> list[dict[str, Any]]:
-    """Sorts the parameters by learning rate and weight decay.
+    """Groups the parameters by learning rate and weight decay.
 
-    What is ``linear`` in ``Head.param_groups`` learns at the rate of the options, all else at
-    :data:`FASTEST` at most; biases do not decay, and shrinkage holds the ``residual``. Those
-    that are ``held`` decay to where they are now instead of to zero (L2-SP: Li et al., ICML 2018,
-    arXiv:1802.01483), in units of their own root mean square: Adam's steps are as long whatever the
-    features, while ridge regression of few images in many features is very small.
+    Parameters with the role ``linear`` in ``Head.param_groups`` use the rate of the options, all
+    others at most :data:`FASTEST`. Biases have no decay; shrinkage applies to ``residual``.
+    Anchored parameters decay towards their current values instead of zero (L2-SP: Li et al., ICML
+    2018, arXiv:1802.01483), in units of their own root mean square: the length of Adam's steps is
+    independent of the features, while ridge weights of few images in many features are very small.
     """
     slower = min(options.lr, FASTEST)
     roles = head.param_groups()
@@ -89,11 +89,11 @@ def head_groups(
 
 @torch.no_grad()
 def pull_back(optimizer: torch.optim.Optimizer) -> None:
-    """Takes held parameters back towards their start, after a step and the step included.
+    """Applies the L2-SP step, which moves anchored parameters towards their initial values.
 
-    The proximal step of ``pull / 2 * |W - start|²``: ``W <- start + (W - start) / (1 + rate *
-    pull)``. So steps of Adam, at most the rate long, lead no further away than ``1 / pull``, at any
-    rate.
+    It is the proximal step of ``pull / 2 * |W - start|²``: ``W <- start + (W - start) / (1 + rate *
+    pull)``. Adam's steps, whose length is at most the rate, therefore lead no further away than
+    ``1 / pull``, at any rate.
     """
     for group in optimizer.param_groups:
         if "start" in group:
@@ -104,10 +104,10 @@ def pull_back(optimizer: torch.optim.Optimizer) -> None:
 def make_optimizer(
     head: Head, options: FitOptions, held: list[Tensor], steps: int
 ) -> tuple[torch.optim.AdamW, OneCycleLR]:
-    """Returns AdamW over :func:`head_groups`, and one cycle of so many steps."""
+    """Returns AdamW over :func:`head_groups`, and a one-cycle schedule of the given steps."""
     groups = head_groups(head, options, held)
     optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
-    total = max(steps, 4)  # torch divides by the length of the rise
+    total = max(steps, 4)  # torch divides by the length of the warm-up
     schedule = OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in groups],

@@ -1,4 +1,4 @@
-"""What one run gives: logits on the reported images, and the figures that follow from them."""
+"""The outcome of one run: logits on the reported images, and the metrics computed from them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ THIRDS = ("mAP_head", "mAP_middle", "mAP_tail")
 
 @dataclass(frozen=True)
 class Condition:
-    """The circumstances in which methods are compared.
+    """A condition in which methods are compared.
 
     Attributes:
         fraction: Share of the training images.
-        hidden: Share of the training targets that is hidden, or ``"single"``.
+        hidden: Share of the training targets that is masked, or ``"single"``.
     """
 
     fraction: float = 1.0
@@ -36,17 +36,17 @@ class Condition:
 
     @property
     def title(self) -> str:
-        """In words, empty for all images and all targets."""
+        """Its description, empty for all images and all targets."""
         parts = [] if self.fraction == 1 else [f"{self.fraction:.0%} of the images"]
         if self.hidden == "single":
-            parts.append("one known label an image")
+            parts.append("one known label per image")
         elif self.hidden:
-            parts.append(f"{float(self.hidden):.0%} of the targets hidden")
+            parts.append(f"{float(self.hidden):.0%} of the targets masked")
         return ", ".join(parts)
 
     @property
     def key(self) -> str:
-        """A name for files."""
+        """Its name in files."""
         return f"{self.fraction:g}~{self.hidden if self.hidden == 'single' else f'{self.hidden:g}'}"
 
 
@@ -55,11 +55,11 @@ class Outcome:
     """One method's run with one seed.
 
     Attributes:
-        method: Who.
+        method: The method.
         logits: float32 ``(N, L)`` on the reported images.
-        parameters: Number of learned numbers in the head, before folding.
-        train_seconds: What training took.
-        inference_us: Microseconds an image from features to logits, folded where possible.
+        parameters: Number of learned parameters of the head, before folding.
+        train_seconds: Training time in seconds.
+        inference_us: Microseconds per image from features to logits, folded if possible.
     """
 
     method: Method
@@ -70,7 +70,7 @@ class Outcome:
 
 
 class Backend(Protocol):
-    """Where runs happen: on frozen features, or end to end."""
+    """The implementation of runs: on frozen features, or end to end."""
 
     def tune(
         self, method: Method, condition: Condition, options: dict[str, float], seed: int
@@ -85,7 +85,7 @@ class Backend(Protocol):
         seed: int,
         ablate: bool,
     ) -> list[Outcome]:
-        """Trains once and scores the reported split, with ``ablate`` also without the edges."""
+        """Trains once and scores the reported split; with ``ablate`` also without edges."""
 
 
 def run_metrics(
@@ -100,10 +100,10 @@ def run_metrics(
         logits: ``(N, L)``.
         targets: ``(N, L)``.
         names: The L labels.
-        thirds: Positions of frequent, middling and rare labels.
+        thirds: Positions of frequent, medium and rare labels.
 
     Returns:
-        The metrics by name; NaN for a third without a positive.
+        The metrics by name; NaN for a third without positives.
     """
     report = evaluate_scores(logits, targets, names)
     found = {name: report.metrics[name] for name in METRICS}
@@ -114,7 +114,7 @@ def run_metrics(
 
 
 def parameter_count(head: Head) -> int:
-    """Counts the learned numbers of a head; of a fitted one all that it holds."""
+    """Counts the learned parameters of a head; of a fitted one all that it holds."""
     if isinstance(head, FittedHead):
         return sum(b.numel() for b in head.buffers())
     return sum(p.numel() for p in head.parameters() if p.requires_grad)
@@ -122,15 +122,15 @@ def parameter_count(head: Head) -> int:
 
 @torch.inference_mode()
 def inference_microseconds(head: Head, features: Tensor, repeats: int = 5) -> float:
-    """Measures a forward pass over a batch of features, folded where it can be; the median.
+    """Measures a forward pass over a batch of features, folded if possible; returns the median.
 
     Args:
-        head: In evaluation mode.
+        head: The head, in evaluation mode.
         features: ``(B, …)``.
-        repeats: How often.
+        repeats: Number of measurements.
 
     Returns:
-        Microseconds an image.
+        Microseconds per image.
     """
     ready: Callable[[Tensor], Tensor] = head
     if isinstance(head, Foldable):
@@ -147,5 +147,5 @@ def inference_microseconds(head: Head, features: Tensor, repeats: int = 5) -> fl
 
 
 def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":  # a call returns there before its work is done
+    if device.type == "cuda":  # CUDA calls return before they are complete
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""From a data set to features on disk: what frozen runs start from."""
+"""Preparation of frozen runs: from a data set to features on disk."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class SplitFeatures:
-    """One split: its targets, and where its features lie.
+    """One split: its targets, and the files of its features.
 
     Attributes:
         targets: float32 ``(N, L)``.
-        files: By kind, ``pooled`` and, if a head needs it, ``map``.
+        files: Files by kind: ``pooled`` and, if a head needs it, ``map``.
         groups: The group of each image, or ``None``.
     """
 
@@ -46,9 +46,9 @@ class FrozenData:
 
     Attributes:
         names: The L labels.
-        train: What is learned from.
-        tune: What options are chosen by; ``None`` where it is cut from train.
-        report: What the figures are of.
+        train: Training split.
+        tune: Tuning split; ``None`` if it is taken from train.
+        report: Reported split.
     """
 
     names: tuple[str, ...]
@@ -62,10 +62,10 @@ class Task:
     """The data set of a benchmark, without features.
 
     Attributes:
-        name: What the data set is called.
+        name: Name of the data set.
         names: The L labels.
-        roles: Which split is for what.
-        notes: What the reader said.
+        roles: The role of each split.
+        notes: Notes of the reader.
     """
 
     name: str
@@ -75,16 +75,16 @@ class Task:
 
 
 def read_task(config: TrainConfig) -> Task:
-    """Reads the data set and decides what each split is for."""
+    """Reads the data set and assigns roles to its splits."""
     splits: DataSplits = read_data(config)
     return Task(splits.name, tuple(splits.labels), roles(splits), splits.notes)
 
 
 def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
-    """Makes the encoder and extracts the features that the heads need.
+    """Creates the encoder and extracts the features that the heads need.
 
     Raises:
-        InputError: If the encoder cannot be made, or an image not decoded.
+        InputError: If the encoder cannot be created or an image cannot be decoded.
     """
     kinds: list[Kind] = ["pooled"]
     if any(HEADS[head].needs_map for head in config.head_options):
@@ -107,7 +107,7 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
 
 
 def frozen_model(config: BenchmarkConfig, task: Task, say: Say) -> MultiLabelClassifier:
-    """Returns encoder and pooling, for scenes trained on other drawings."""
+    """Returns encoder and pooling; for scenes, the encoder is pretrained on separate scenes."""
     train = config.train.resolved()
     if train.data.name == "scenes":
         from gatlabel.experiments.scene_encoder import scene_encoder
@@ -128,7 +128,7 @@ def frozen_model(config: BenchmarkConfig, task: Task, say: Say) -> MultiLabelCla
 
 @contextmanager
 def progress_bar(title: str, total: int, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Shows a bar on the terminal's error output; yields what moves it on."""
+    """Shows a progress bar on standard error; yields the function that advances it."""
     if not shown:
         yield lambda count: None
         return

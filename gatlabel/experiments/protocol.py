@@ -1,4 +1,4 @@
-"""What a benchmark did and how, as named sentences that stand in its report."""
+"""The protocol of a benchmark, as named sentences for its report."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def protocol_of(
     """Returns the protocol of a benchmark."""
     train = config.train.resolved()
     condition = task.roles
-    tuning = "none, the recipe's own options for all"
-    if config.mode == "frozen":  # the recipe is one for whole networks
+    tuning = "none; all methods use the recipe's options"
+    if config.mode == "frozen":  # recipes are for whole networks
         shown = ", ".join(f"{name} {value:g}" for name, value in trials[0].items())
-        tuning = f"none, for all {shown}"
-    splits = f"figures of {condition.report_name}, which nothing was chosen by"
+        tuning = f"none; all methods use {shown}"
+    splits = f"metrics are of {condition.report_name}, which was not used for any choice"
     if condition.report_name != "test":
         splits = f"no test split: {splits}"
     if len(trials) > 1:
         splits = condition.note
         tuning = (
-            f"{len(trials)} settings of learning rate, weight decay and shrinkage for every "
-            f"method, the same for all, in every setting of images and hidden targets anew; "
-            f"judged by the mean mAP of {tuning_seeds} runs each"
+            f"{len(trials)} settings of learning rate, weight decay and shrinkage, the same for "
+            f"every method, tried separately in every condition of images and masked targets; "
+            f"chosen by the mean mAP of {tuning_seeds} runs each"
             + (
-                ", the most held back of those that a paired t-test cannot tell from it"
+                ", the most regularised of those that a paired t-test cannot tell from the best"
                 if tuning_seeds > 1
                 else ""
             )
@@ -47,14 +47,14 @@ def protocol_of(
         "encoder": f"{train.encoder.text}, {_weights(config)}, {train.encoder.pooling} pooling",
         "tuning": tuning,
         "seeds": f"{config.seeds}; a seed sets initial weights, order of images, the drawn share "
-        "of the images, hidden targets, and the random or permuted graph, alike for all",
-        "graphs": "built from the targets that are learned from, and from nothing else",
-        "AP": "uninterpolated, on logits in float64, ties one threshold; mean over the labels with "
-        "a positive",
+        "of the images, masked targets, and the random or permuted graph, the same for all methods",
+        "graphs": "built from the training targets only",
+        "AP": "uninterpolated, on logits in float64, ties share a threshold; mean over the labels "
+        "with positives",
         "decisions": "CF1, OF1: p ≥ 0.5; top-3: the three best of them with p ≥ 0.5",
         "statistics": STATISTICS,
-        "times": "training and inference beside other runs, on one thread where several processes "
-        "work; inference from features to logits, static heads folded",
+        "times": "training and inference in parallel with other runs, on one thread if several "
+        "processes work; inference from features to logits, static heads folded",
     }
     unused = config.unused()
     if unused:
@@ -66,7 +66,7 @@ def protocol_of(
 def _mode(config: BenchmarkConfig) -> str:
     if config.mode == "frozen":
         return (
-            f"frozen features, heads trained by AdamW for {config.frozen_epochs} passes or 400 "
+            f"frozen features, heads trained by AdamW for {config.frozen_epochs} epochs or 400 "
             "steps, one-cycle, moving average 0.99; features divided by their root mean square; "
             f"{STARTS[config.frozen_start]}"
         )
@@ -78,6 +78,6 @@ def _weights(config: BenchmarkConfig) -> str:
     if config.mode == "frozen" and config.train.data.name == "scenes":
         return (
             f"trained with a linear head for {config.pretrain_epochs} epochs on "
-            f"{config.pretrain_images} scenes that no split has"
+            f"{config.pretrain_images} scenes that are in no split"
         )
     return f"weights {config.train.resolved().encoder.weights or 'random'}"

@@ -1,4 +1,4 @@
-"""What the files of a benchmark hold: its scope as JSON values, and runs as rows of tables."""
+"""Contents of a benchmark's files: its scope as JSON values, and runs as rows of tables."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from gatlabel.experiments.outcome import METRICS, THIRDS, Condition
 
 IDENTITY = ("head", "graph", "edges", "unknown", "completion", "fraction", "hidden", "seed")
 COSTS = ("parameters", "train_seconds", "inference_us")
-CHOSEN = ("lr", "weight_decay", "hold", "shrinkage")  # end to end without hold
+CHOSEN = ("lr", "weight_decay", "hold", "shrinkage")  # hold is not used end to end
 RUN_COLUMNS = (*IDENTITY, *METRICS, *THIRDS, *COSTS, *CHOSEN)
 TUNING_COLUMNS = (*IDENTITY, "trial", *CHOSEN, "mAP")
 
 MOST_SEEDS = 10_000
-LONGEST = 60  # characters of a method's name in that of a file; file systems allow 255 bytes in all
+LONGEST = 60  # of a method's name in a file name; file systems allow 255 bytes in all
 
 RunKey = tuple[Method, Condition, int]
 
@@ -34,7 +34,7 @@ class Run:
 
     Attributes:
         method: Head, graph, and treatment of unknown labels.
-        condition: Shares of training images and of hidden targets.
+        condition: Shares of training images and of masked targets.
         seed: The seed.
         values: Metrics, costs and chosen options by column.
     """
@@ -46,21 +46,21 @@ class Run:
 
     @property
     def key(self) -> RunKey:
-        """What no two rows share."""
+        """The key, unique among rows."""
         return self.method, self.condition, self.seed
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What a benchmark compares, as ``protocol.json`` holds it.
+    """The scope of a benchmark, as stored in ``protocol.json``.
 
     Attributes:
         title: What is compared, on which data.
-        data_set: What the data set is called.
-        methods: All of them, ``linear`` first.
-        conditions: All images first.
+        data_set: Name of the data set.
+        methods: All methods, ``linear`` first.
+        conditions: All conditions, all images first.
         seeds: Number of seeds of every method.
-        protocol: What was done and how, as named sentences.
+        protocol: The protocol, as named sentences.
     """
 
     title: str
@@ -72,7 +72,7 @@ class Scope:
 
     @property
     def keys(self) -> list[RunKey]:
-        """The runs, by method, condition and seed."""
+        """The keys of all runs, by method, condition and seed."""
         return [(m, c, k) for m in self.methods for c in self.conditions for k in range(self.seeds)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Scope:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Scope:
-        """Reads JSON values; :func:`damaged` names what raises here."""
+        """Reads JSON values; :func:`damaged` handles the errors raised here."""
         seeds = int(values["seeds"])
         if not 1 <= seeds <= MOST_SEEDS:
             raise ValueError(f"{seeds} seeds")
@@ -99,10 +99,10 @@ class Scope:
 
 
 def parse_method(*parts: str) -> Method:
-    """Reads a method from the parts that a file holds.
+    """Reads a method from its parts in a file.
 
     Raises:
-        ValueError: If the edges are not known.
+        ValueError: If the edges are unknown.
     """
     method = Method(*map(str, parts))
     if method.edges not in EDGES or method.completion not in ("", *EDGES):
@@ -111,20 +111,20 @@ def parse_method(*parts: str) -> Method:
 
 
 def parse_condition(fraction: float | str, hidden: float | str) -> Condition:
-    """Reads a condition from numbers or their text."""
+    """Reads a condition from numbers or texts."""
     return Condition(float(fraction), "single" if hidden == "single" else float(hidden))
 
 
 def identity(method: Method, condition: Condition, seed: int) -> dict[str, Any]:
-    """Returns the columns that name a run."""
+    """Returns the columns that identify a run."""
     return dict(zip(IDENTITY, (*astuple(method), *astuple(condition), seed), strict=True))
 
 
 def parse_identity(row: Mapping[str, str], path: Path) -> RunKey:
-    """Reads the columns that name a run.
+    """Reads the columns that identify a run.
 
     Raises:
-        InputError: If one is missing or no number.
+        InputError: If one is missing or not a number.
     """
     with damaged(path):
         condition = parse_condition(row["fraction"], row["hidden"])
@@ -133,10 +133,10 @@ def parse_identity(row: Mapping[str, str], path: Path) -> RunKey:
 
 @contextmanager
 def damaged(path: Path) -> Iterator[None]:
-    """Says of what cannot be made sense of that the file is damaged.
+    """Reports that a file is damaged if its values have the wrong type.
 
     Raises:
-        InputError: If the block raises what values of the wrong kind raise.
+        InputError: If the block raises an error that wrong types cause.
     """
     try:
         yield
@@ -148,9 +148,10 @@ def damaged(path: Path) -> Iterator[None]:
 
 
 def score_name(method: Method, condition: Condition, seed: int) -> str:
-    """Returns the name of the file of a run's scores: no two alike, on any file system.
+    """Returns the file name of a run's scores, unique on every file system.
 
-    What a file system may not tell apart or not allow (slashes, capitals, a share that was
+    Differences that a file system may ignore or disallow (slashes, capitals, a rounded share, a
+    long path) are encoded by a hash of the exact run.
     rounded, a long path) is told by a hash of the exact run.
     """
     shares = [s if isinstance(s, str) else _exact(s) for s in astuple(condition)]
@@ -172,7 +173,7 @@ def number(text: str) -> float:
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes a CSV file as a whole; NaN as nothing, what names a run exactly, else nine digits."""
+    """Writes a CSV file atomically; NaN as empty, keys exactly, other numbers with nine digits."""
     write_csv(path, columns, [{k: _shown(v, k in IDENTITY) for k, v in r.items()} for r in rows])
 
 

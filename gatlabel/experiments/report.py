@@ -1,4 +1,4 @@
-"""The files of a result: an HTML page, a Markdown document, and tables of its comparisons."""
+"""The report files of a result: an HTML page, a Markdown document, and comparison tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gatlabel.report.markup import Cell, section, table, text, text_cell
 
 FILES = ("report.html", "table.md", "comparisons.json", "comparisons.csv")
 
-# What the style sheet of runs' reports lacks.
+# Additions to the style sheet of runs' reports.
 STYLE = """
 .verdict { font-size: 1.2rem; line-height: 1.4; max-width: 70ch; }
 .zero { stroke: var(--ink); stroke-width: 1.2; fill: none; }
@@ -44,21 +44,21 @@ td:first-child { white-space: nowrap; }
 
 
 def write_report(result: BenchmarkResult, folder: str | os.PathLike[str]) -> None:
-    """Writes the files of a result, over older ones.
+    """Writes the report files of a result, overwriting older ones.
 
-    These are ``report.html``, ``table.md``, ``comparisons.json`` and ``comparisons.csv``.
+    The files are ``report.html``, ``table.md``, ``comparisons.json`` and ``comparisons.csv``.
 
     Args:
-        result: Of one or more data sets.
-        folder: Where to.
+        result: A result for one or more data sets.
+        folder: The folder.
 
     Raises:
-        InputError: If the folder cannot be written to, or holds another benchmark.
+        InputError: If the folder cannot be written to, or contains another benchmark.
     """
     page, words, values, rows = (Path(folder) / name for name in FILES)
     own = any(Path(folder).resolve() == r.folder.resolve() for r in result.data_sets.values())
     if Store(Path(folder)).options.is_file() and not (own and len(result.data_sets) == 1):
-        raise InputError(f"{folder} holds the runs of a benchmark: give another output")
+        raise InputError(f"{folder} contains the runs of a benchmark: give another output")
     compared = [
         {"data_set": name, **c.to_dict()}
         for name, one in result.data_sets.items()
@@ -87,7 +87,7 @@ def markdown_document(result: BenchmarkResult) -> str:
 
 
 def _facts(result: BenchmarkResult) -> dict[str, Mapping[str, str]]:
-    """Protocol and environment of a single data set."""
+    """Returns protocol and environment of a single data set."""
     if len(result.data_sets) > 1:
         return {}
     one = next(iter(result.data_sets.values()))
@@ -97,7 +97,7 @@ def _facts(result: BenchmarkResult) -> dict[str, Mapping[str, str]]:
 
 
 def render(result: BenchmarkResult) -> str:
-    """Returns the report as HTML that fetches nothing."""
+    """Returns the report as self-contained HTML."""
     data_sets = result.data_sets
     tables = [t for c in result.conditions for t in result_tables(data_sets, c)]
     compared = comparison_table(data_sets)
@@ -138,7 +138,7 @@ def _differences(result: BenchmarkResult) -> list[str]:
         for against, words in references(c for _, c in here).items():
             found = [(name, c) for name, c in here if c.against == against]
             chart = difference_chart(found, words, grouped=several)
-            title = ", ".join(part for part in (f"To {words}", condition.title) if part)
+            title = ", ".join(part for part in (f"Compared with {words}", condition.title) if part)
             parts += [f"<h3>{text(title)}</h3>", chart] if chart else []
     return parts
 
@@ -153,7 +153,7 @@ def _curves(result: BenchmarkResult) -> str:
         hidden = {c: float(c.hidden) for c in full if c.hidden != "single"}
         for shares, words in (
             ({c: c.fraction for c in sizes}, "share of training images"),
-            (hidden, "share of hidden targets"),
+            (hidden, "share of masked targets"),
         ):
             if len(shares) > 1:
                 charts.append(_curve(one, shares, f"{words}, {name}" if several else words))
@@ -172,14 +172,14 @@ def _curve(one: DataSetResult, shares: Mapping[Condition, float], name: str) -> 
 
 
 def _html_table(found: Table) -> str:
-    """Returns a table of texts; columns of figures sort by them."""
+    """Returns an HTML table of texts; numeric columns can be sorted."""
     title = found.title or "Results by method"
     rows: Sequence[Sequence[Cell]] = [[_cell(value) for value in row] for row in found.rows]
     return table(found.head, rows, caption=title)
 
 
 def _cell(value: str) -> Cell:
-    """A cell that sorts by the number it begins with, if it begins with one."""
+    """Returns a cell that is sorted by its leading number, if any."""
     first = value.replace("−", "-").split(" ")[0]
     try:
         return Cell(text(value), float(first))

@@ -1,4 +1,4 @@
-"""The result of a benchmark, of one data set or of several together."""
+"""The result of a benchmark on one or several data sets."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from gatlabel.experiments.store import Store
 from gatlabel.experiments.tables import conditions_of, markdown, methods_of, result_tables
 from gatlabel.experiments.verdict import verdict
 
-#: What the figures are, of one data set and of several.
+#: Explanation of the metrics, for one data set and for several.
 ONE = (
-    "Figures are per cent, mean ± standard deviation over seeds; times are medians. Δ is the "
-    "difference of mAP in points with its 95 % interval from a jackknife over images and the "
-    "spread over seeds; a star marks differences beyond chance after Holm's correction (p < 0.05). "
-    "Head, middle and tail are the mAP of the most frequent third of the labels, the middle one "
-    "and the rarest."
+    "Metrics are per cent, mean ± standard deviation over seeds; times are medians. Δ is the "
+    "difference in mAP in points with its 95 % interval from a jackknife over images and the "
+    "spread over seeds; a star marks significant differences after Holm's correction (p < 0.05). "
+    "Head, middle and tail are the mAP of the most frequent third of the labels, the middle third "
+    "and the rarest third."
 )
 SEVERAL = (
-    "mAP is per cent, mean ± standard deviation over seeds. Δ is the difference of mAP in points "
-    "with its 95 % interval from images and seeds of that data set; a star marks differences "
-    "beyond chance (p < 0.05) after Holm's correction over the {tests} of all data sets together, "
-    "so there may be fewer than in the reports of the folders. A dash: not run there, not "
-    "compared, or too few positives for an interval."
+    "mAP is per cent, mean ± standard deviation over seeds. Δ is the difference in mAP in points "
+    "with its 95 % interval from images and seeds of that data set; a star marks significant "
+    "differences (p < 0.05) after Holm's correction over the {tests} of all data sets together, "
+    "so there may be fewer than in the reports of the folders. A dash: not run, not compared, or "
+    "too few positives for an interval."
 )
 
 
@@ -44,30 +44,30 @@ class BenchmarkResult:
     """The results of benchmarks on one or more data sets.
 
     Attributes:
-        data_sets: By name. P-values are corrected over all of them together, so of several there
-            may be fewer differences beyond chance than of each alone.
+        data_sets: Results by name. P-values are corrected over all of them together, so there may
+            be fewer significant differences than for each alone.
     """
 
     data_sets: Mapping[str, DataSetResult]
 
     @property
     def methods(self) -> list[Method]:
-        """All that occur; ``linear`` first."""
+        """All methods; ``linear`` first."""
         return methods_of(self.data_sets)
 
     @property
     def conditions(self) -> list[Condition]:
-        """All that occur: shares of images and of hidden targets, all images first."""
+        """All conditions: shares of images and of masked targets; all images first."""
         return conditions_of(self.data_sets)
 
     @property
     def runs(self) -> list[Run]:
-        """Those of all data sets."""
+        """The runs of all data sets."""
         return [run for result in self.data_sets.values() for run in result.runs]
 
     @property
     def comparisons(self) -> list[Comparison]:
-        """Those of all data sets."""
+        """The comparisons of all data sets."""
         return [c for result in self.data_sets.values() for c in result.comparisons]
 
     @property
@@ -79,7 +79,7 @@ class BenchmarkResult:
 
     @property
     def verdict(self) -> list[str]:
-        """What it comes to, a sentence or two per condition."""
+        """The conclusions, one or two sentences per condition."""
         different = {result.scope.data_set for result in self.data_sets.values()}
         noun = "data set" if len(different) == len(self.data_sets) else "benchmark"
         found = {name: result.comparisons for name, result in self.data_sets.items()}
@@ -87,7 +87,7 @@ class BenchmarkResult:
 
     @property
     def explanation(self) -> str:
-        """What the figures are, in words."""
+        """Explanation of the metrics."""
         if len(self.data_sets) == 1:
             return ONE
         tests = sum(c.corrected is not None for c in self.comparisons)
@@ -111,12 +111,12 @@ class BenchmarkResult:
         """Reads finished benchmarks and computes the statistics from the saved scores.
 
         Args:
-            folders: One folder, or those of several benchmarks, of graphs and of heads alike:
-                methods of the same name stand in the same row.
+            folders: One folder, or those of several benchmarks, also of graphs and heads together:
+                methods of the same name share a row.
             progress: Show a progress bar.
 
         Raises:
-            InputError: If a folder is given twice, holds no benchmark, or is not finished.
+            InputError: If a folder is given twice, is not of a benchmark, or is not finished.
 
         Example:
             >>> both = BenchmarkResult.load(["runs/photos", "runs/scenes"])  # doctest: +SKIP
@@ -155,7 +155,7 @@ def corrected_together(data_sets: Mapping[str, DataSetResult]) -> dict[str, Data
 
 
 def _names(stores: Sequence[Store]) -> list[str]:
-    """What the data sets are called, with the folder where that leaves two alike."""
+    """Returns the names of the data sets, with the folder if two would be equal."""
     own = [store.read_scope().data_set for store in stores]
     alike = Counter(own)
     folders = [Path(os.path.realpath(store.folder)).name for store in stores]

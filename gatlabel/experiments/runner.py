@@ -1,4 +1,4 @@
-"""A whole benchmark: plan, prepare, tune, run, compare, report; what is done already is kept."""
+"""A whole benchmark: plan, prepare, tune, run, compare, report; finished parts are kept."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ from gatlabel.graph import Cooccurrence
 from gatlabel.nn.options import Linear
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
 
-TUNING_SEED = 1000  # tuning runs have seeds of their own, from here
+TUNING_SEED = 1000  # first seed of the tuning runs
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is to be run.
+    """All runs of a benchmark.
 
     Attributes:
-        methods: ``linear`` first.
-        conditions: All images first.
-        seeds: Of the reported runs.
-        trials: Settings of the optimiser to try.
-        tuning_seeds: Of the tuning runs.
-        notes: What was left out, and why.
+        methods: The methods, ``linear`` first.
+        conditions: The conditions, all images first.
+        seeds: Seeds of the reported runs.
+        trials: Optimiser settings to try.
+        tuning_seeds: Seeds of the tuning runs.
+        notes: What was omitted, and why.
     """
 
     methods: Sequence[Method]
@@ -64,16 +64,16 @@ class Plan:
 
     @property
     def trained(self) -> list[Method]:
-        """The methods that are trained: all but those that are ablated at test."""
+        """The methods that are trained: all but those ablated at test."""
         return [method for method in self.methods if method.edges != "ablated"]
 
 
 def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
-    """Decides what is to be run.
+    """Plans the runs.
 
     Raises:
-        InputError: If a graph cannot be built from the training images, or there is nothing to
-            choose options by.
+        InputError: If a graph cannot be built from the training images, or there are no images for
+            tuning.
     """
     if config.trials_each > 1 and task.roles.tune is None:
         require_cuttable(task.roles.train.targets)  # here, before features are extracted
@@ -81,10 +81,10 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
     unchanged, notes = [], []
     for name in config.graphs:
         if name == SIMILARITY:
-            notes.append(f"{name}: chosen in each run from what it learns from; none where no gain")
+            notes.append(f"{name}: chosen in each run from its training data; none without gain")
             continue
         graph = make_graph(name, counts)
-        notes.append(f"{name}: {graph!r}")
+        notes.append(f"{name}: {graph.describe()}")
         if graph.relation == "similarity":
             heads = config.head_options
             alone = [head for head, options in heads.items() if ignores_similarity(options)]
@@ -92,7 +92,9 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
         for edges in ("random", "permuted"):
             if control_is_the_graph(graph, edges, counts):
                 unchanged.append((name, edges))
-                notes.append(f"{name}: with {edges} edges it is the same graph: no such control")
+                notes.append(
+                    f"{name}: with {edges} edges it is the same graph, so this control is omitted"
+                )
     default_seeds = _tuning_runs(config, task)
     space = FROZEN_SPACE if config.mode == "frozen" else END_TO_END_SPACE
     return Plan(
@@ -120,23 +122,23 @@ def _methods(config: BenchmarkConfig, unchanged: Sequence[tuple[str, str]]) -> l
 
 
 def _tuning_runs(config: BenchmarkConfig, task: Task) -> int:
-    """How many runs judge a trial.
+    """Returns the number of runs per trial.
 
-    With one, the luck of the choice shows in the figures; of two, a t-test can tell hardly any
-    apart, and heads would be held back that should not be.
+    With one, the chance of the choice would affect the results. With two, a t-test can separate
+    hardly any trials, and heads would be regularised too much.
     """
     return 1 if config.mode == "end-to-end" and task.roles.tune is not None else 3
 
 
 def run_benchmark(config: BenchmarkConfig, *, say: Say = lambda line: None) -> BenchmarkResult:
-    """Runs a benchmark, or what is left of an interrupted one, and writes its files.
+    """Runs a benchmark, or the rest of an interrupted one, and writes its files.
 
     Args:
         config: All options.
-        say: Called with plain sentences about what is going on.
+        say: Called with progress messages.
 
     Raises:
-        InputError: If options or data are wrong, or the folder holds other results.
+        InputError: If options or data are wrong, or the folder contains other results.
     """
     task = read_task(config.train)
     return run_on(config, task, lambda: make_backend(config, task, say), say)
@@ -145,13 +147,13 @@ def run_benchmark(config: BenchmarkConfig, *, say: Say = lambda line: None) -> B
 def run_on(
     config: BenchmarkConfig, task: Task, backend: Callable[[], Backend], say: Say
 ) -> BenchmarkResult:
-    """Runs a benchmark on data that were read already.
+    """Runs a benchmark on data that were already read.
 
     Args:
         config: All options.
         task: The data.
-        backend: Prepares what runs start from; called only if there is something left to run.
-        say: Called with plain sentences.
+        backend: Prepares the backend; called only if runs are missing.
+        say: Called with progress messages.
 
     Raises:
         InputError: As :func:`run_benchmark`.
@@ -179,7 +181,7 @@ def _run_plan(
     if config.unused():
         say(f"not used on frozen features: {config.unused()}")
     if store.runs:
-        say(f"{len(store.runs)} runs are there already and are kept")
+        say(f"{len(store.runs)} runs already exist and are kept")
     title = f"Benchmark of {config.kind} on {task.name}"
     scope = Scope(title, task.name, plan.methods, plan.conditions, len(plan.seeds), protocol)
     write_json(store.protocol, scope.to_dict())
@@ -199,7 +201,7 @@ def _run_plan(
 
 
 def make_backend(config: BenchmarkConfig, task: Task, say: Say) -> Backend:
-    """Prepares what runs start from: features, or for end-to-end runs the images themselves."""
+    """Prepares the input of runs: features, or for end-to-end runs the images."""
     heads = {"linear": Linear(), **config.head_options}
     if config.mode == "end-to-end":
         from gatlabel.experiments.end_to_end import EndToEndBackend
@@ -235,7 +237,7 @@ def _tune(
 
 
 def chosen_options(plan: Plan, store: Store, method: Method, condition: Condition) -> Options:
-    """Returns the options of the trial that did best on the tuning split, see `best_trial`."""
+    """Returns the options of the best trial on the tuning split; see `best_trial`."""
     if method.head in CLASSICAL:
         return {}  # it chooses its own on the training images
     if len(plan.trials) == 1:
@@ -248,7 +250,7 @@ def chosen_options(plan: Plan, store: Store, method: Method, condition: Conditio
 
 
 def _open_runs(plan: Plan, store: Store) -> list[tuple[Method, Condition, int, bool]]:
-    """Lists the training runs that are not done; and whether edges are ablated after each."""
+    """Lists the missing training runs, and whether edges are ablated after each."""
     ablated = {method.trained_as for method in plan.methods if method.edges == "ablated"}
     found = []
     for condition in plan.conditions:

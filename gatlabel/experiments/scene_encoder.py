@@ -1,4 +1,4 @@
-"""The frozen encoder for scenes: trained once, on drawings that no split has, and cached."""
+"""The frozen encoder for scenes: trained once on separate scenes, and cached."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import loaders
 from gatlabel.training.fitting import fit, spec_of
 
-VERSION = 2  # raise it when the training changes
-VALIDATION = 200  # images, for the curve only: nothing is chosen by it
+VERSION = 2  # increase it when the training changes
+VALIDATION = 200  # images, for the curve only; not used for any choice
 
 
 def scene_encoder(
@@ -32,16 +32,16 @@ def scene_encoder(
     cache: Path,
     say: Callable[[str], None] = lambda line: None,
 ) -> MultiLabelClassifier:
-    """Returns a model whose encoder and pooling learned on the ``pretrain`` split of scenes.
+    """Returns a model whose encoder and pooling were trained on the ``pretrain`` split of scenes.
 
-    A linear head was trained with them, so they favour no graph.
+    They were trained with a linear head, so they favour no graph.
 
     Args:
-        config: Encoder and training; its seed, head and epochs do not matter.
-        images: Drawings to learn from.
-        epochs: Passes over them.
-        cache: Folder that keeps the trained encoder.
-        say: Called with plain sentences.
+        config: Options of encoder and training; its seed, head and epochs are ignored.
+        images: Number of training images.
+        epochs: Number of epochs.
+        cache: Folder of the cached encoder.
+        say: Called with progress messages.
     """
     run = {"run.epochs": epochs, "run.seed": 0, "run.keep": "last", "run.patience": 0}
     config = config.with_options({"head": "linear"}).resolved().with_options(run)
@@ -64,12 +64,12 @@ def scene_encoder(
 
 
 def _looks(scenes: Scenes) -> dict[str, Any]:
-    # how labels go together is the benchmark's subject, so the encoder does not follow its options
-    return {k: v for k, v in scenes.looks().items() if k in ("size", "difficulty")}
+    # co-occurrence is the benchmark's subject, so the encoder does not depend on its options
+    return {k: v for k, v in scenes.overrides().items() if k in ("size", "difficulty")}
 
 
 def _key(config: TrainConfig, images: int, epochs: int) -> str:
-    """A hash of all that decides what the encoder becomes."""
+    """Returns a hash of everything that determines the encoder."""
     assert isinstance(config.data, Scenes)
     parts = (config.images, config.encoder, config.loss, config.optimizer)
     options = [flat(part, lambda field: field.metadata.get("benchmark", True)) for part in parts]

@@ -1,4 +1,4 @@
-"""The graph ``similarity`` of a benchmark: chosen from what each run may learn from."""
+"""The graph ``similarity`` of a benchmark, chosen from the training data of each run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.similarity import choose
 
-#: What it is called among the graphs.
+#: Its name among the graphs.
 SIMILARITY = "similarity"
-MOST_KEPT = 16  # of the choices that a process made last
+MOST_KEPT = 16  # size of the cache of choices in a process
 
 _found: OrderedDict[bytes, SimilarityChoice] = OrderedDict()
 
@@ -26,14 +26,14 @@ _found: OrderedDict[bytes, SimilarityChoice] = OrderedDict()
 def chosen_similarity(
     features: Tensor, targets: Tensor, counts: Cooccurrence, train: TrainConfig, seed: int
 ) -> SimilarityChoice:
-    """Chooses as ``gatlabel train`` does; once for all methods that learn from the same.
+    """Chooses as ``gatlabel train`` does; once for all methods with the same training data.
 
     Args:
         features: ``(N, D)``, pooled, of the training images.
         targets: ``(N, L)`` of these, -1 for unknown.
         counts: Their label counts.
         train: Label vectors and cache.
-        seed: Of folds and permutations.
+        seed: Seed of folds and permutations.
     """
     vectors = getattr(train.head, "node_features", "svd")
     hashed = hashlib.sha256(repr((seed, vectors, tuple(counts.names))).encode())
@@ -49,6 +49,6 @@ def chosen_similarity(
 
 
 def share(head: torch.nn.Module, choice: SimilarityChoice) -> None:
-    """Gives a head the strengths of the choice, whichever edges it has in place of the chosen."""
+    """Sets the strengths of the choice in a head, also if controls replaced its edges."""
     if isinstance(head, SharedClassifierHead) and head.mixing is not None:
         share_as_chosen(head, choice)

@@ -1,4 +1,4 @@
-"""Which images are learned from, tuned on and reported."""
+"""The images used for training, tuning and reporting."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from gatlabel.targets import Targets
 
 Rows = NDArray[np.int64]
 TUNING_SHARE = 0.2
-#: What is done where no split is there to choose options by, in words.
+#: The procedure if there is no split for tuning.
 CUT = (
-    f"options chosen on {TUNING_SHARE:.0%} of the training images, stratified by label and cut "
+    f"options chosen on {TUNING_SHARE:.0%} of the training images, stratified by label and drawn "
     "anew for every tuning seed; then trained on all training images"
 )
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What each split is used for.
+    """The role of each split.
 
     Attributes:
-        train: Images to learn from.
-        tune: Images to choose options by; ``None`` where they are cut from train.
-        report: Images that the figures are of; nothing was chosen by them.
+        train: Training images.
+        tune: Images for tuning; ``None`` if they are drawn from train.
+        report: Images of the reported metrics, which are not used for any choice.
         report_name: The name of their split.
-        note: The same in words.
+        note: The roles as text.
     """
 
     train: ImageSource
@@ -41,22 +41,22 @@ class Roles:
 
 
 def roles(splits: DataSplits) -> Roles:
-    """Decides what each split of a data set is for.
+    """Assigns roles to the splits of a data set.
 
     Raises:
-        InputError: If the reported split has no positive.
+        InputError: If the reported split has no positives.
     """
     val_has_labels = bool(splits.val.targets.counts().present.any())
     if splits.test is None or not len(splits.test):
-        note = f"no test split: {CUT}; figures of val, which nothing was chosen by"
+        note = f"no test split: {CUT}; metrics are of val, which was not used for any choice"
         chosen = Roles(splits.train, None, splits.val, "val", note)
     elif val_has_labels:
-        note = "options chosen on val, figures of test, which nothing was chosen by"
+        note = "options chosen on val, metrics are of test, which was not used for any choice"
         chosen = Roles(splits.train, splits.val, splits.test, "test", note)
     else:
         note = (
-            f"no image of val has a label, so val is not used: {CUT}; figures of test, which "
-            "nothing was chosen by"
+            f"no image of val has a label, so val is not used: {CUT}; metrics are of test, which "
+            "was not used for any choice"
         )
         chosen = Roles(splits.train, None, splits.test, "test", note)
     if not chosen.report.targets.counts().present.any():
@@ -65,26 +65,26 @@ def roles(splits: DataSplits) -> Roles:
 
 
 def require_cuttable(targets: Targets | ArrayLike) -> None:
-    """Refuses training images of which no part can be judged by what the rest taught.
+    """Refuses training images that cannot be divided for tuning.
 
     Raises:
         InputError: If no label is present in two images.
     """
     if not (Targets.of(targets).counts().present >= 2).any():
         raise InputError(
-            "options cannot be chosen on a part of the training images: no label is present in "
-            "two of them; give val and test images with labels, or trials=1 to choose nothing"
+            "options cannot be tuned on a part of the training images: no label is present in "
+            "two of them; give val and test images with labels, or trials=1 for no tuning"
         )
 
 
 def cut_for_tuning(
     targets: Targets | ArrayLike, seed: int, groups: Sequence[str] | None = None
 ) -> tuple[Rows, Rows]:
-    """Divides training images into those to learn from and those to choose options by.
+    """Divides training images into a part for training and a part for tuning.
 
-    Where labels are so rare that the share to choose by would have none, an image of a label that
-    others have too changes places with one of that share. Groups are kept together; then the whole
-    group of such an image joins that share.
+    If labels are so rare that the tuning part would have none, an image with a label that other
+    images have too is exchanged with one of that part. Groups are kept together; then the whole
+    group of such an image moves.
 
     Raises:
         InputError: If no label is present in two images, there are too few images or groups, or
@@ -98,13 +98,15 @@ def cut_for_tuning(
         return learn, tune
     rng = np.random.default_rng(seed)
     shared = np.flatnonzero(targets.counts().present >= 2)
-    given = rng.choice(np.flatnonzero(present[:, shared].sum(axis=1)))  # all of these are in learn
+    given = rng.choice(
+        np.flatnonzero(present[:, shared].sum(axis=1))
+    )  # all of these are in the training part
     if groups is not None:
         joins = np.array([groups[row] == groups[given] for row in learn])
         if not present[learn[~joins]].nnz:
             raise InputError(
-                "options cannot be chosen on a part of the training images: all that have a "
-                "label are of one group; give val images with labels, or trials=1"
+                "options cannot be tuned on a part of the training images: all that have a label "
+                "are in one group; give val images with labels, or trials=1"
             )
         return learn[~joins], np.sort(np.concatenate([tune, learn[joins]]))
     taken = rng.choice(tune)
@@ -117,7 +119,7 @@ def cut_for_tuning(
 def share_of(
     targets: Targets | ArrayLike, share: float, seed: int, groups: Sequence[str] | None = None
 ) -> Rows:
-    """Draws a share of the images, stratified by label, another one for every seed.
+    """Draws a share of the images, stratified by label, a different one for every seed.
 
     Groups are drawn whole.
 

@@ -1,4 +1,4 @@
-"""What linear classifiers on frozen features start from, found once for all methods."""
+"""Initialisation of linear classifiers on frozen features, computed once for all methods."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gatlabel.experiments.config import Start
 from gatlabel.experiments.fitting import Features
 from gatlabel.features import FeatureFile
 
-#: What a linear classifier starts from, in a sentence of the protocol.
+#: The initialisation of linear classifiers, as a sentence of the protocol.
 STARTS: dict[Start, str] = {
-    "ridge": "linear classifiers of pooled features start as, and decay to, ridge regression whose "
-    "penalty leave-one-out chose, along the edges of a graph of kin; others start at random and "
-    "decay to zero",
+    "ridge": "linear classifiers of pooled features are initialised with, and decay to, ridge "
+    "regression with the penalty chosen by leave-one-out, along the edges of a graph of "
+    "similarity; others start at random and decay to zero",
     "random": "linear classifiers start at random and decay to zero",
 }
-MOST_KEPT = 16  # of the classifiers that a process found last
+MOST_KEPT = 16  # size of the cache of classifiers in a process
 
 _found: OrderedDict[bytes, LinearStart] = OrderedDict()
 
@@ -30,14 +30,14 @@ def linear_start(
 ) -> LinearStart:
     """Returns :func:`~gatlabel.baselines.ridge.ridge_start` of these images.
 
-    Methods and trials that learn from the same images and targets start at the same
-    classifiers, so they are kept.
+    Methods and trials with the same training images and targets have the same initial classifiers,
+    so they are cached.
 
     Args:
-        file: Where the features lie.
-        features: Those of the training images, pooled.
+        file: The file of the features.
+        features: Pooled features of the training images.
         targets: ``(N, L)`` of these, -1 for unknown.
-        sharing: ``(L, L)``, how labels share classifiers; none: each has its own.
+        sharing: The mixing matrix ``(L, L)``, or ``None`` for independent classifiers.
     """
     hashed = hashlib.sha256(str(file.path).encode())
     parts = [features.rows, targets.numpy()]

@@ -1,11 +1,10 @@
-"""Is the difference between two models more than chance? Intervals, tests, Holm's correction.
+"""Uncertainty of the difference between two models: intervals, tests, Holm's correction.
 
-What is estimated (the estimand): the mean, over a fixed set of labels, of the expected average
-precision on another test set of the same population, with as many images and as many positives of
-each label. The labels are those with a positive and a negative in the test set at hand. Average
-precision depends on how many positives there are and its mean over few of them is not its limit
-for many, so without the numbers there is nothing definite to estimate. Given them, mean average
-precision of the test set has no bias.
+The estimand is the mean, over a fixed set of labels, of the expected average precision on another
+test set of the same population, with as many images and as many positives of each label. The labels
+are those with a positive and a negative in the given test set. Average precision depends on the
+number of positives, and its mean over few of them is not its limit for many, so without these
+numbers there is no definite estimand. Given them, the mAP of the test set is unbiased.
 
 With several seeds the expectation is over seeds too; with one it is of these trained models.
 """
@@ -30,8 +29,8 @@ STATISTICS = (
     "images within labels, spread over seeds, t intervals, two-sided p, Holm's correction over all "
     "comparisons of this report"
 )
-NOTHING = 1e-12  # differences and standard errors below are rounding
-#: No interval below so many positives in labels that have so many each, chosen by simulation.
+NOTHING = 1e-12  # smaller differences and standard errors are rounding errors
+#: Minimum numbers of positives for an interval, in total and per label, chosen by simulation.
 LEAST_POSITIVES, LEAST_OF_A_LABEL = 20, 2
 
 
@@ -40,13 +39,13 @@ class Difference:
     """The difference of two models' mAP with its uncertainty.
 
     Attributes:
-        value: The mean over seeds on the images as they are (-1 to 1); NaN without any label.
+        value: The mean over seeds on the given images (-1 to 1); NaN without any label.
         low: Lower end of the interval, or ``None``.
-        high: Upper end of it, or ``None``.
-        p: Two-sided p-value of "no difference", below 0.05 where the 95 % interval leaves out 0;
-            or ``None``.
+        high: Upper end of the interval, or ``None``.
+        p: Two-sided p-value of "no difference", below 0.05 if the 95 % interval excludes 0; or
+            ``None``.
         df: Degrees of freedom of the t quantile, or ``None``.
-        why: Why there is no interval, in words; else empty.
+        why: Reason why there is no interval; otherwise empty.
     """
 
     value: float
@@ -65,9 +64,9 @@ class Difference:
 
 
 def too_few(targets: NDArray[np.floating]) -> str:
-    """Says why a test set cannot give an interval, in words; empty if it can.
+    """Returns the reason why a test set cannot give an interval, or an empty text.
 
-    The rule is about targets alone, so it holds for all models that are compared on them.
+    The rule depends on targets alone, so it is the same for all models compared on them.
 
     Args:
         targets: ``(N, L)`` of 1, 0, or -1 for unknown.
@@ -103,15 +102,15 @@ def paired_difference(
              - \frac{\sum_{is} (c_{is} - c_i)^2}{S (S - 1)}\Bigr) \\
         f &= \frac{2 V^2}{\sum_i c_i^4 + 2 (\operatorname{var}_s d_s / S)^2 / (S - 1)}
 
-    The interval is :math:`d \pm t_f \sqrt V`, the p-value that of Student's t. The seeds' variance
-    contains that of the images, which is taken off; f is Satterthwaite's, which is small where few
-    images or few seeds carry the variance.
+    The interval is :math:`d \pm t_f \sqrt V`, the p-value that of Student's t. The variance over
+    seeds contains that of the images, which is subtracted. f is Satterthwaite's, which is small if
+    few images or few seeds account for the variance.
 
     Args:
-        ours: By seed.
-        theirs: By the same seeds.
+        ours: Contributions by seed.
+        theirs: Contributions of the other model by the same seeds.
         level: Coverage of the interval, in (0, 1).
-        why: If given, there is no interval and no test, and this is why.
+        why: If given, there is no interval and no test, for this reason.
     """
     values = np.array([a.value - b.value for a, b in zip(ours, theirs, strict=True)])
     value = float(values.mean())
@@ -134,7 +133,7 @@ def variance_of(values: Array, images: Array) -> tuple[float, float]:
 
     Args:
         values: ``(S,)``, by seed.
-        images: ``(S, N)``, the contributions of images to these.
+        images: ``(S, N)``, the contributions of images to the values.
     """
     seeds, mean = len(values), images.mean(axis=0)
     of_images = float((mean**2).sum())
@@ -158,8 +157,8 @@ def compare_scores(
     """Compares the mAP of two models that scored the same images.
 
     Args:
-        ours: ``(N, L)``, or ``(S, N, L)`` of several seeds.
-        theirs: The same of the other.
+        ours: ``(N, L)``, or ``(S, N, L)`` with several seeds.
+        theirs: The scores of the other model, likewise.
         targets: ``(N, L)`` of 1, 0, or -1 for unknown.
         level: Coverage of the interval, in (0, 1).
 
@@ -181,8 +180,8 @@ def compare_scores(
 def holm(p_values: Sequence[float]) -> list[float]:
     """Corrects p-values for the number of comparisons made (Holm, Scand. J. Statist. 6, 1979).
 
-    In ascending order ``p'_(k) = max over j ≤ k of min(1, (m − j + 1) p_(j))``: calling all with
-    ``p' < 0.05`` real differences errs at all in at most 5 % of such reports.
+    In ascending order, ``p'_(k) = max over j ≤ k of min(1, (m − j + 1) p_(j))``. The probability of
+    any false claim in a report is at most 5 % if all ``p' < 0.05`` are called differences.
 
     Args:
         p_values: The m p-values of one report.

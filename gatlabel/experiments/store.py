@@ -1,4 +1,4 @@
-"""The folder of a benchmark: what is done stays done, whenever it is interrupted."""
+"""The folder of a benchmark, which can be interrupted at any time and resumed."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ from gatlabel.folder_lock import LOCK, FolderLock
 class Store:
     """Reads and writes the files of a benchmark's folder.
 
-    Every file is replaced as a whole, so that an interruption leaves the state before or after.
+    Every file is replaced atomically, so that an interruption leaves the state before or after.
 
     Args:
-        folder: The folder; made when first written to.
+        folder: The folder; created when first written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,11 +55,11 @@ class Store:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Makes the folder and keeps other benchmarks out of it, whose rows would be lost.
+        """Creates the folder and locks it against other benchmarks, which would overwrite rows.
 
         Raises:
-            InputError: If another benchmark writes to the folder, it holds other files, or it
-                cannot be made.
+            InputError: If another benchmark writes to the folder, it contains other files, or it
+                cannot be created.
         """
         with write_errors(self.folder, "the folder "):
             self._refuse_other_things()
@@ -71,20 +71,20 @@ class Store:
 
     def begin(self, fixed: Mapping[str, Any], targets: NDArray[np.float32], names: Sequence[str],
               train_counts: NDArray[np.int64]) -> None:  # fmt: skip
-        """Makes the folder, or takes up what is in it.
+        """Creates the folder, or resumes from its contents.
 
         Args:
-            fixed: The options that decide the results, as JSON values.
-            targets: Of the reported images ``(N, L)``.
+            fixed: The options that determine the results, as JSON values.
+            targets: Targets of the reported images ``(N, L)``.
             names: The L labels.
-            train_counts: int64 ``(L,)``: training positives, which make head, middle and tail.
+            train_counts: int64 ``(L,)``: training positives, which define head, middle and tail.
 
         Raises:
-            InputError: If the folder holds results of other options or data, or other files.
+            InputError: If the folder contains results with other options or data, or other files.
         """
         if self.options.is_file():
             self._read()
-            if self.runs or self.trials:  # else there is nothing that other options would spoil
+            if self.runs or self.trials:  # otherwise other options do no harm
                 self._refuse_others(fixed, targets, names)
                 return
         else:
@@ -102,12 +102,12 @@ class Store:
         old, old_names, _ = self.read_targets()
         if old_names != tuple(names) or not np.array_equal(old, targets):
             raise InputError(
-                f"{self.folder} holds results on other data: the data has changed; give "
+                f"{self.folder} contains results on other data: the data has changed; give "
                 "another output"
             )
 
     def _refuse_other_things(self) -> None:
-        """What an interruption before the first run leaves behind is no other thing."""
+        """Refuses foreign files; files left by an interruption before the first run are allowed."""
         if self.options.is_file() or not self.folder.exists():
             return
         left = (self._targets.name, LOCK, PREFIX)
@@ -115,11 +115,11 @@ class Store:
             not path.name.startswith(left) for path in self.folder.iterdir()
         ):
             raise InputError(
-                f"{self.folder} is not empty and holds no benchmark: give another output"
+                f"{self.folder} is not empty and not of a benchmark: give another output"
             )
 
     def read_config(self) -> dict[str, Any]:
-        """Reads the options that decide the results.
+        """Reads the options that determine the results.
 
         Raises:
             InputError: If there are none.
@@ -129,7 +129,7 @@ class Store:
             return {"train": {}, **found}
 
     def read_scope(self) -> Scope:
-        """Reads what is compared.
+        """Reads the scope of the comparison.
 
         Raises:
             InputError: If the file is missing or damaged.
@@ -139,7 +139,7 @@ class Store:
             return Scope.from_dict(found)
 
     def read_environment(self) -> dict[str, Any]:
-        """Reads with which versions, and on what hardware, the runs were made.
+        """Reads the versions and hardware of the runs.
 
         Raises:
             InputError: If the file is missing or damaged.
@@ -163,7 +163,7 @@ class Store:
             return targets.astype(np.float32, copy=False), names, counts
 
     def add_run(self, run: Run, logits: NDArray[np.float32]) -> None:
-        """Keeps a run: first its scores, then its row."""
+        """Stores a run: first its scores, then its row."""
         with atomic_path(self.scores_path(run.key)) as temporary:
             np.savez_compressed(temporary, logits=logits.astype(np.float32))
         self.runs[run.key] = run
@@ -173,14 +173,14 @@ class Store:
     def add_trial(
         self, key: RunKey, trial: int, options: Mapping[str, float], value: float
     ) -> None:
-        """Keeps the mAP of a trial on the tuning split."""
+        """Stores the mAP of a trial on the tuning split."""
         self.trials[*key, trial] = value
         row = {**identity(*key), "trial": trial, **options, "mAP": value}
         self._trial_rows.append(row)
         write_rows(self.tuning, TUNING_COLUMNS, self._trial_rows)
 
     def scores_path(self, key: RunKey) -> Path:
-        """Where the logits of a run lie."""
+        """Returns the path of a run's logits."""
         return self._scores / score_name(*key)
 
     def read_scores(self, key: RunKey) -> NDArray[np.float32]:
@@ -214,7 +214,7 @@ class Store:
         """Reads all runs of a finished or interrupted benchmark.
 
         Raises:
-            InputError: If the folder holds none.
+            InputError: If the folder is not of a benchmark.
         """
         self.read_config()
         self._read()
@@ -234,8 +234,8 @@ def _refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path
     ]
     if changed:
         raise InputError(
-            f"{folder} holds results of other options ({'; '.join(changed[:5])}): repeat those to "
-            "go on, or give another output"
+            f"{folder} contains results with other options ({'; '.join(changed[:5])}): repeat "
+            "these to resume, or give another output"
         )
 
 

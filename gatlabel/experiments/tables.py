@@ -1,4 +1,4 @@
-"""The results as tables of text, of one data set or several, and as Markdown."""
+"""Results as tables of text, for one data set or several, and as Markdown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Row = Sequence[str]
 
 
 class Table(NamedTuple):
-    """A table of text: what it shows, names of columns, rows."""
+    """A table of text: title, column names, rows."""
 
     title: str
     head: Row
@@ -44,7 +44,7 @@ COSTS = {
     "train_seconds": ("train s", ".1f"),
     "inference_us": ("µs per image", ".1f"),
 }
-#: What differences are shown against, in words.
+#: Baselines of differences, as text.
 REFERENCES = {
     LINEAR: "the linear head",
     NO_EDGES: "the same head without edges",
@@ -55,7 +55,7 @@ REFERENCES = {
 
 
 def methods_of(data_sets: DataSets) -> list[Method]:
-    """Returns the methods that occur; those of several data sets sorted by head and graph."""
+    """Returns the methods that occur; with several data sets, sorted by head and graph."""
     found = list(dict.fromkeys(m for result in data_sets.values() for m in result.scope.methods))
     if len(data_sets) == 1:
         return found
@@ -70,10 +70,10 @@ def conditions_of(data_sets: DataSets) -> list[Condition]:
 
 
 def references(comparisons: Iterable[Comparison]) -> dict[str, str]:
-    """Returns what differences are shown against, and that in words.
+    """Returns the baselines of differences, with their descriptions.
 
-    These are linear, no edges, random edges, the first treatment of unknown labels and the
-    controls of completion, where a method that is no control is compared with them.
+    These are linear, no edges, random edges, the first treatment of unknown labels and the controls
+    of completion, if a method that is not a control is compared with them.
     """
     found = dict.fromkeys(c.against for c in comparisons if is_shown(c))
     known = {against: words for against, words in REFERENCES.items() if against in found}
@@ -82,7 +82,7 @@ def references(comparisons: Iterable[Comparison]) -> dict[str, str]:
 
 
 def is_shown(c: Comparison) -> bool:
-    """Whether it is tested, or would be if it had an interval."""
+    """Whether a comparison is tested, or would be if it had an interval."""
     return c.corrected is not None or (c.difference.low is None and not c.ours.is_control)
 
 
@@ -91,14 +91,14 @@ def result_tables(
 ) -> list[Table]:
     """Returns the tables of one condition.
 
-    Of one data set: a table with all metrics, differences and costs. Of several: mAP, and each kind
-    of difference, one column per data set.
+    With one data set: a table with all metrics, differences and costs. With several: mAP, and each
+    kind of difference, with one column per data set.
 
     Args:
-        data_sets: By name.
-        condition: Which.
-        controls: Of several data sets: whether rows of controls are wanted; heads without edges
-            always are.
+        data_sets: Results by name.
+        condition: The condition.
+        controls: With several data sets: whether to include rows of controls; heads without edges
+            are always included.
     """
     shown = {name: r for name, r in data_sets.items() if condition in r.scope.conditions}
     if len(data_sets) == 1:
@@ -157,15 +157,15 @@ def _whole_table(result: DataSetResult, condition: Condition) -> Table:
 def reference_columns(
     here: Sequence[Comparison], linear: Method
 ) -> dict[str, dict[Method, Comparison]]:
-    """Returns what differences are shown to, and those of every method that has one.
+    """Returns the baselines of difference columns, and the differences of every method.
 
-    These are linear (under whichever name it is compared with, also as the first treatment of
-    unknown labels), no edges, the first treatment of others, and the controls of completion. What
-    would be empty is left out.
+    The baselines are linear (under its name in the comparison, also as the first treatment of
+    unknown labels), no edges, the first treatment of others, and the controls of completion. Empty
+    columns are omitted.
 
     Args:
         here: All comparisons of one condition.
-        linear: Which method that is.
+        linear: The linear method.
     """
     found: dict[str, dict[Method, Comparison]] = {LINEAR: {}, NO_EDGES: {}}
     for c in here:
@@ -176,7 +176,7 @@ def reference_columns(
 
 
 def markdown(table: Table) -> str:
-    """Returns a Markdown table, its columns aligned in the text too."""
+    """Returns a Markdown table whose columns are aligned as plain text, too."""
     cells = [[clean(cell).replace("|", "\\|") for cell in r] for r in [table.head, *table.rows]]
     widths = [max(len(row[k]) for row in cells) for k in range(len(table.head))]
     lines = [

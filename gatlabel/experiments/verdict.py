@@ -1,7 +1,7 @@
-"""What the comparisons come to, in plain sentences: with figures on one data set, counted on many.
+"""Conclusions from the comparisons as sentences: values for one data set, counts for several.
 
-A graph counts as helping only if its edges beat random edges of the same degrees *and* no edges at
-all, each beyond chance after Holm's correction.
+A graph counts as helpful only if its edges are better than random edges of the same degrees *and*
+than no edges, each significantly after Holm's correction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gatlabel.experiments.counting import ByDataSet, count_over
 from gatlabel.experiments.outcome import Condition
 from gatlabel.experiments.wording import stated
 
-ADVICE = "Give more images to tell differences from chance."
+ADVICE = "More images are needed for significant differences."
 
 
 def verdict(
@@ -33,7 +33,7 @@ def verdict(
 
     Args:
         comparisons: By data set; corrected together.
-        conditions: In the order to report them.
+        conditions: The conditions, in order.
         noun: What the keys of ``comparisons`` are: ``"benchmark"`` if two are of the same data.
     """
     if len(comparisons) > 1:
@@ -79,7 +79,7 @@ def _graphs(tested: Sequence[Comparison], begin: str) -> list[str]:
         gains = f"{gain.ours.title} gains {stated(gain)} to no edges"
         if controlled:
             sentences.append(
-                f"{gains}, but edges of another kind do as well, so it is not what they say."
+                f"{gains}, but so do edges of another kind, so its particular edges do not matter."
             )
         else:
             sentences = [f"{begin} {gains}."]
@@ -124,7 +124,7 @@ def _treatments(tested: Sequence[Comparison]) -> list[str]:
             sentences.append(f"Worse than {against}: {_listed(worse)}.")
         if those and not better and not worse:
             sentences.append(
-                f"Nothing is better or worse than {against} beyond chance; the most is "
+                f"Nothing is better or worse than {against} significantly; the largest gain is "
                 f"{_listed([_largest(those)])}."
             )
     return sentences

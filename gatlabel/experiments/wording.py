@@ -1,4 +1,4 @@
-"""Figures as text: means over seeds, and differences with their intervals."""
+"""Metrics as text: means over seeds, and differences with their intervals."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def stated(comparison: Comparison) -> str:
 
 
 def with_ends(d: Difference) -> str:
-    """Returns ``+0.5 [−0.1, +1.1]``, or ``+0.5 [–]`` where there is no interval."""
+    """Returns ``+0.5 [−0.1, +1.1]``, or ``+0.5 [–]`` if there is no interval."""
     ends = NOTHING if d.low is None else f"{points(d.low)}, {points(d.high)}"
     return f"{points(d.value)} [{ends}]"
 
 
 def interval(comparison: Comparison) -> str:
-    """Returns :func:`with_ends`, with a star where the difference is beyond chance."""
+    """Returns :func:`with_ends`, with a star if the difference is significant."""
     star = " *" if comparison.better or comparison.worse else ""
     return with_ends(comparison.difference) + star

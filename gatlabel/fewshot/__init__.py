@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         LabelledFeatures,
         run_episodes,
     )
+    from gatlabel.fewshot.extending import Extension, extend_run
     from gatlabel.fewshot.learners import LEARNERS, Knowledge
+    from gatlabel.fewshot.new_labels import NewLabel, learn_label
     from gatlabel.fewshot.splits import LabelSplit, drawn_split, laso_split, named_split
     from gatlabel.fewshot.strengths import Strengths
 else:
@@ -30,14 +32,18 @@ else:
 
 __all__ = [
     "LEARNERS",
+    "Extension",
     "FewShotOptions",
     "FewShotResult",
     "Knowledge",
     "LabelSplit",
     "LabelledFeatures",
+    "NewLabel",
     "Strengths",
     "drawn_split",
+    "extend_run",
     "laso_split",
+    "learn_label",
     "named_split",
     "run_episodes",
     "support_rows",

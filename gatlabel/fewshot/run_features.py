@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gatlabel.data import DataSplits, ImageSource
+from gatlabel.deploy.sources import Unreadable, images_of
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.features import extract
 from gatlabel.inference import on_device
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn import LinearHead
-
-
-def pooled_model(model: MultiLabelClassifier) -> MultiLabelClassifier:
-    """Returns a model whose features are pooled, also where the head takes maps."""
-    if not model.head.needs_map:
-        return model
-    head = LinearHead(model.encoder.pooled_features, labels=model.labels)
-    return MultiLabelClassifier(
-        model.encoder, head, model.labels, resize=model.resize, image_size=model.image_size
-    ).eval()
+from gatlabel.training.feature_moments import pooled_model
 
 
 def pooled_features(
@@ -47,3 +39,17 @@ def judged_split(splits: DataSplits, name: str | None) -> tuple[str, ImageSource
     if name not in there:
         raise InputError(f"the data has no split {name!r} to judge by: {', '.join(there)}")
     return name, there[name]
+
+
+def image_paths(sources: Sequence[Path]) -> list[Path]:
+    """Returns image files: those that are named, and those in folders and their subfolders.
+
+    Raises:
+        InputError: If a folder has no image or cannot be listed.
+    """
+    found = []
+    for one in images_of([str(source) for source in sources]):
+        if isinstance(one, Unreadable):
+            raise InputError(one.reason)
+        found.append(Path(str(one)))
+    return found

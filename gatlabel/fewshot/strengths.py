@@ -22,11 +22,11 @@ from gatlabel.metrics import average_precision
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 #: α of ``similar`` that are tried.
 WEIGHTS = (0.0, 0.1, 0.2, 0.3)
-#: A gain below so many standard errors decides nothing: groups share labels and images.
+#: A gain below so many standard errors, over labels, decides nothing.
 CRITICAL = 2.0
 #: λ where there are too few base labels to choose by.
 USUAL_PENALTY = 100.0
-GROUPS = 12
+GROUPS = 8
 MOST_IMAGES = 4000
 
 
@@ -59,8 +59,8 @@ def choose_strengths(
     Training images are halved. Groups of base labels play the novel ones: they are shown by K
     images each of the first half, from which the classifiers of the other base labels come too, and
     average precision on the second half decides. λ has the largest mean. α has the largest mean
-    gain over α = 0, times the share ``(1 − 4 / z²)₊`` that its chance over groups leaves, z being
-    the gain over its standard error.
+    gain over α = 0, times the share ``(1 − 4 / z²)₊`` that chance over labels leaves, z being the
+    gain over its standard error.
 
     Args:
         features: ``(N, D)`` of the training images.
@@ -84,7 +84,7 @@ def choose_strengths(
     by_penalty = np.zeros(len(PENALTIES))
     weights = dict.fromkeys(shots, 0.0)
     for K in counts:
-        gains = []
+        gains: dict[int, list[NDArray[np.float64]]] = {}
         for group, seeded in _groups(able, targets.shape[1], novel, rng):
             rest = np.setdiff1d(np.arange(targets.shape[1]), group)
             rows = first[support_rows(targets[first].numpy(), group.tolist(), K, seeded, 0)]
@@ -97,20 +97,25 @@ def choose_strengths(
                 judged = second[with_any(targets[second][:, group].numpy())]
             wanted, inputs = targets[judged][:, group], features[judged]
 
-            def quality(learner, one, inputs=inputs, wanted=wanted) -> float:  # type: ignore[no-untyped-def]
-                return float(average_precision(learner(one)(inputs), wanted).nanmean())
-
             unit = moments.mean_square
-            by_penalty += [quality(lda, replace(known, penalty=p * unit)) for p in PENALTIES]
-            found = [quality(similar, replace(known, weight=w)) for w in WEIGHTS]
-            gains.append(np.array(found) - found[0])
-        weights[K] = _supported(np.nan_to_num(np.array(gains)))
+            for row, share in enumerate(PENALTIES):
+                scores = lda(replace(known, penalty=share * unit))(inputs)
+                by_penalty[row] += float(average_precision(scores, wanted).nanmean())
+            found = np.stack(
+                [
+                    average_precision(similar(replace(known, weight=w))(inputs), wanted).numpy()
+                    for w in WEIGHTS
+                ]
+            )
+            for label, gain in zip(group.tolist(), (found - found[0]).T, strict=True):
+                gains.setdefault(label, []).append(gain)
+        weights[K] = _supported(np.array([np.nan_to_num(g).mean(0) for g in gains.values()]))
     penalty = PENALTIES[int(np.nan_to_num(by_penalty).argmax())] * moments.mean_square
     return Strengths(penalty, weights)
 
 
 def _supported(gains: NDArray[np.float64]) -> float:
-    """Returns α from gains ``(groups, weights)``."""
+    """Returns α from the mean gains of labels ``(labels, weights)``."""
     mean = gains.mean(0)
     best = int(mean.argmax())
     error = float(gains[:, best].std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf

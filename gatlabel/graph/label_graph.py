@@ -300,6 +300,20 @@ class LabelGraph(LabelEdges):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def describe(self) -> str:
+        """Returns a short description: ``conditional, 67 edges, about 3 neighbours per label``."""
+        parts = [self.variant or "label graph"]
+        parts += [f"{name}={value}" for name, value in self.options.items() if value is not None]
+        parts.append("1 edge" if self.num_edges == 1 else f"{self.num_edges:,} edges")
+        if self.num_edges:
+            mean = float(self.in_degree.float().mean())
+            parts.append(f"about {mean:.{0 if mean >= 2 else 1}f} neighbours per label")
+        if self.num_edges and self.isolated:
+            parts.append(f"{len(self.isolated)} labels without neighbours")
+        if self.relation == "similarity":
+            parts.append("similarity")
+        return ", ".join(parts)
+
     def __repr__(self) -> str:
         parts = [f"{len(self.labels)} labels", f"{self.num_edges} edges"]
         if self.has_self_loops:

@@ -273,6 +273,68 @@ class MultiLabelClassifier(Network):
         model.pool = self.pool
         return model.train(self.training)
 
+    def add_labels(
+        self,
+        names: Sequence[str],
+        *,
+        like: Mapping[str, Mapping[str, float] | Sequence[str]] | None = None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> MultiLabelClassifier:
+        """Returns a model with more labels, whose head is the folded classifier of this one's.
+
+        The rows of the old labels are copied bit for bit. Classifiers of the new ones are given, or
+        are the mean of those of similar labels; :func:`gatlabel.fewshot.learn_label` finds them
+        from a few images.
+
+        Args:
+            names: The M new labels; they come last.
+            like: By new label: similar labels, all alike or with shares, where ``weight`` is not
+                given.
+            weight: ``(M, D)``.
+            bias: ``(M,)``; by default 0 beside a given weight.
+
+        Raises:
+            InputError: If a label is there already, the head depends on the image, or nothing says
+                what a new label is.
+        """
+        for name in names:
+            if name in self.labels:
+                raise InputError(f"the label {name!r} is there already: give another name")
+        folded = self.fold()
+        if not isinstance(folded.head, LinearHead):
+            raise InputError(
+                f"the head {self.head.kind!r} depends on the image, so no label can be added to "
+                "it: train a head that folds, such as gat or linear"
+            )
+        old = folded.head.linear
+        if weight is None:
+            rows = [_mixed_row(name, (like or {}).get(name), self.labels) for name in names]
+            shares = torch.stack(rows).to(old.weight)
+            weight, bias = shares @ old.weight.detach(), shares @ old.bias.detach()
+        if bias is None:
+            bias = weight.new_zeros(len(weight))
+        if weight.shape != (len(names), old.in_features) or bias.shape != (len(names),):
+            raise InputError(
+                f"{len(names)} new labels need weights ({len(names)}, {old.in_features}) and as "
+                f"many biases, got {tuple(weight.shape)} and {tuple(bias.shape)}"
+            )
+        labels = LabelSet([*self.labels, *names])
+        head = LinearHead(old.in_features, labels=labels)
+        with torch.no_grad():
+            head.linear.weight.copy_(torch.cat([old.weight, weight.to(old.weight)]))
+            head.linear.bias.copy_(torch.cat([old.bias, bias.to(old.bias)]))
+        model = MultiLabelClassifier(
+            self.encoder,
+            head.to(old.weight.device),
+            labels,
+            pooling=self.pooling_name,
+            resize=self.resize,
+            image_size=self.image_size,
+        )
+        model.pool = self.pool
+        return model.train(self.training)
+
     @property
     def config(self) -> dict[str, Any]:
         """Primitives from which, with graph and weights, the model is made again."""
@@ -364,6 +426,24 @@ class MultiLabelClassifier(Network):
             resize=described.resize,
             image_size=described.image_size,
         )
+
+
+def _mixed_row(
+    name: str, like: Mapping[str, float] | Sequence[str] | None, labels: LabelSet
+) -> Tensor:
+    """Shares of the old labels in the classifier of a new one: ``(L,)``, sum 1."""
+    if not like:
+        raise InputError(
+            f"nothing says what the new label {name!r} is: give similar labels with like=…, or "
+            "its classifier with weight=…"
+        )
+    shares = dict(like) if isinstance(like, Mapping) else dict.fromkeys(like, 1.0)
+    row = torch.zeros(len(labels))
+    for other, share in shares.items():
+        if not share > 0 or share == float("inf"):
+            raise InputError(f"like: the share of {other!r} is {share}: must be above 0")
+        row[labels.index(other)] = share
+    return row / row.sum()
 
 
 def _read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:

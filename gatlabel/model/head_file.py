@@ -128,13 +128,13 @@ def choice(value: Any, name: str, known: Mapping[str, Any] | tuple[str, ...]) ->
 
 
 def _vectors(value: Any) -> tuple[int, bool] | None:
-    """Reads the description of label vectors; a name or a path of others is refused."""
+    """Reads the description of label vectors; names and paths are refused."""
     if value is None:
         return None
     if not isinstance(value, dict) or set(value) != {"width", "trainable"}:
         raise InputError(
-            f"head.node_features={shown(value)}: the vectors of labels are in the weights, and "
-            "only their width and whether they are trainable is said here"
+            f"head.node_features={shown(value)}: label vectors are in the weights; only their "
+            "width and whether they are trainable may be given"
         )
     return (
         whole_number(value["width"], "head.node_features.width", 1, MOST),
@@ -154,7 +154,7 @@ def _head_options(head: type[Head], kind: str, options: Mapping[str, Any]) -> di
 
 
 def _option(name: str, value: Any, annotation: str) -> Any:
-    """Checks one value of JSON by an annotation as it is written in the source."""
+    """Checks a JSON value against an annotation as written in the source."""
     kinds = [_KINDS.get(part.strip()) for part in annotation.split("|")]
     if value is None and type(None) in kinds:
         return None
@@ -170,11 +170,11 @@ def _option(name: str, value: Any, annotation: str) -> Any:
 
 
 def primitive(name: str, value: Any) -> Any:
-    """Checks a value that may be a list or table of numbers, texts and truth values.
+    """Checks a value that may be a list or table of numbers, texts and booleans.
 
     Raises:
-        InputError: If a number is too large or not finite, or it is nested deeper than a table of
-            lists.
+        InputError: If a number is too large or not finite, or it is nested more deeply than a table
+            of lists.
     """
     return _primitive(name, value, depth=3)
 
@@ -206,7 +206,7 @@ def check_sizes(described: HeadDescription, shapes: Mapping[str, tuple[int, ...]
         shapes: The shapes of the saved tensors by name.
 
     Raises:
-        InputError: The message names the value.
+        InputError: If a size is impossible; the message names the value.
     """
     widest = max([USUAL_WIDTH, *(size for shape in shapes.values() for size in shape)])
     sizes = {f"head.{name}": value for name, value in described.options.items()}
@@ -215,7 +215,7 @@ def check_sizes(described: HeadDescription, shapes: Mapping[str, tuple[int, ...]
     for name, value in _whole_numbers(sizes):
         most = max(len(shapes), 1) if name.endswith("layers") else widest
         if value > most:
-            raise InputError(f"{name}={value}: the weights hold nothing of that size")
+            raise InputError(f"{name}={value}: no weights have that size")
 
 
 def _whole_numbers(options: Mapping[str, Any]) -> list[tuple[str, int]]:

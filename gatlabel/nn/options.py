@@ -59,8 +59,8 @@ class SharedClassifiers(LinearStart):
     )  # fmt: skip
     similarity: str | None = option(
         None,
-        "Which labels share classifiers: auto (chosen from the training images), none, or a choice "
-        "from an earlier run's config.yaml. By default set by the recipe (otherwise none).",
+        "Which labels share classifiers: auto (from the training images) or none. The choice in an "
+        "earlier run's config.yaml is taken too. By default set by the recipe (otherwise none).",
         short="similarity", argument=False, benchmark=False,
     )  # fmt: skip
     residual_decay: float = option(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gatlabel.pretraining.config import PretrainConfig
     from gatlabel.pretraining.methods import METHODS, Method
     from gatlabel.pretraining.probing import Probe, probe
+    from gatlabel.pretraining.run import PretrainResult, pretrain, resume_pretraining
     from gatlabel.pretraining.views import ViewDataset
 else:
     __getattr__, __dir__ = lazy_names(__name__)
@@ -23,7 +24,10 @@ __all__ = [
     "METHODS",
     "Method",
     "PretrainConfig",
+    "PretrainResult",
     "Probe",
     "ViewDataset",
+    "pretrain",
     "probe",
+    "resume_pretraining",
 ]

@@ -49,16 +49,15 @@ class PretrainConfig(Options):
     epochs: int = option(20, "Passes over the images.", least=1, most=_MANY, short="epochs")
     batch_size: int = option(64, "Images per step.", least=2, most=_MANY, short="batch-size")
     lr: float = option(1e-3, "Largest learning rate.", above=0, least=0, most=1e9, short="lr")
-    weight_decay: float = option(1e-4, "Weight decay.", least=0, most=1e9)
-    warmup: float = option(0.1, "Share of the steps in which the rate rises.", least=0, below=1)
+    weight_decay: float = option(1e-4, "Weight decay.", least=0, most=1e9, short="weight-decay")
+    warmup: float = option(
+        0.1, "Share of the steps in which the rate rises.", least=0, below=1, short="warmup"
+    )
     labels: Path | None = option(
         None,
-        "CSV file of some labelled images of the folder (columns image and labels). They judge the "
-        "features as training goes on, by nearest neighbours and ridge regression.",
+        "CSV file of some labelled images, with paths relative to it. They judge the features "
+        "after every epoch, by nearest neighbours and ridge regression.",
         short="labels",
-    )
-    probe_every: int = option(
-        5, "Epochs between two looks at the features.", least=1, most=_MANY, short="probe-every"
     )
     on_error: Literal["stop", "skip"] = option(
         "skip", "What to do with images that cannot be read.", short="on-error"
@@ -66,7 +65,7 @@ class PretrainConfig(Options):
     seed: int = option(0, "Seed of everything random.", least=0, most=2**32 - 1, short="seed")
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.", short="device", resume=True)
     amp: Literal["auto", "on", "off"] = option(
-        "auto", "Mixed precision: auto (on CUDA), on or off."
+        "auto", "Mixed precision: auto (on CUDA), on or off.", short="amp"
     )
     workers: int | None = option(
         None, "Processes that load images; none takes what suits the machine.",

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from gatlabel.batch import Batch
-from gatlabel.data.seeds import mixed
+from gatlabel.data.loading import ImageLoader, SeededSampler
 from gatlabel.data.source import ImageSource
 from gatlabel.encoders import Preprocessing
 from gatlabel.errors import InputError, require_extra
@@ -65,21 +65,20 @@ def make_transform(method: str, preprocessing: Preprocessing, smallest: float) -
 
 
 class ViewDataset(Dataset[Views]):
-    """Views of the images of a source, as a function of seed, epoch and image alone.
+    """Views of the images of a source, each a function of its seed alone.
 
     Args:
-        source: N images; their targets are not looked at.
+        source: N images; their targets are not used.
         transform: From a PIL image to a list of views ``(3, S, S)``.
-        seed: Of the views.
 
     Raises:
-        InputError: On access, if an image cannot be decoded.
+        InputError: If there are no images; on access, if one cannot be decoded.
     """
 
-    def __init__(self, source: ImageSource, transform: Any, seed: int = 0) -> None:
+    def __init__(self, source: ImageSource, transform: Any) -> None:
         if not len(source):
             raise InputError("there are no images to learn from")
-        self.source, self.transform, self.seed = source, transform, seed
+        self.source, self.transform = source, transform
 
     def __len__(self) -> int:
         return len(self.source)
@@ -88,12 +87,11 @@ class ViewDataset(Dataset[Views]):
         """Returns the views of an image.
 
         Args:
-            item: Its position, or ``(epoch, position)``; without an epoch it is 0.
+            item: Its position, or ``(position, seed)`` as samplers give it; without a seed it is 0.
         """
-        epoch, index = item if isinstance(item, tuple) else (0, item)
+        index, seed = item if isinstance(item, tuple) else (item, 0)
         pixels = self.source.load(index)
         image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-        seed = mixed(self.seed, epoch, index)
         states = random.getstate(), np.random.get_state()  # noqa: NPY002 - lightly draws from it
         try:
             with torch.random.fork_rng(devices=[]):
@@ -111,3 +109,29 @@ class ViewDataset(Dataset[Views]):
         views = zip(*(views for views, _ in items), strict=True)
         inputs = {VIEW.format(k): default_collate(list(each)) for k, each in enumerate(views)}
         return Batch(inputs, {}, torch.tensor([index for _, index in items]))
+
+
+def view_loader(dataset: ViewDataset, batch_size: int, *, seed: int, workers: int) -> ImageLoader:
+    """Makes a loader of views in a new order per epoch, without a last batch that is not full.
+
+    Args:
+        dataset: The views.
+        batch_size: Images per batch, at least 2.
+        seed: Of order and views.
+        workers: Processes that make views; 0 for none.
+
+    Raises:
+        InputError: If there are fewer images than two.
+    """
+    if len(dataset) < 2:
+        raise InputError("views of different images are compared: give two or more images")
+    return ImageLoader(
+        dataset,  # type: ignore[arg-type]
+        batch_size=min(batch_size, len(dataset)),
+        sampler=SeededSampler(len(dataset), seed),
+        drop_last=True,
+        num_workers=workers,
+        collate_fn=ViewDataset.collate,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -1,10 +1,10 @@
-"""The report of a run: one HTML file with what was measured, how, and what it looks like.
+"""The report of a run: one HTML file with metrics, protocol, curves, images and label graph.
 
-Fill in a :class:`ReportContent` and hand it to :func:`write_report`::
+Fill in a :class:`ReportContent` and pass it to :func:`write_report`::
 
     write_report(ReportContent(title="voc, gat head", …), "runs/voc/report.html")
 
-The file needs nothing else: styles, drawings and images are inside, and it fetches nothing.
+The file is self-contained: styles, drawings and images are inside, and nothing is fetched.
 """
 
 from __future__ import annotations

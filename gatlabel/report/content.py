@@ -1,4 +1,4 @@
-"""What a report shows: plain values and arrays, so that any run can fill it in."""
+"""Contents of a report: plain values and arrays, independent of the kind of run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gatlabel.targets import Targets
 
 
 class GraphLike(Protocol):
-    """The three fields of a label graph that the report reads."""
+    """The fields of a label graph that the report uses."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -27,7 +27,7 @@ class GraphLike(Protocol):
 
     @property
     def edge_index(self) -> Any:
-        """``(2, E)``: sources, then targets; a message runs source -> target."""
+        """``(2, E)``: row 0 sources, row 1 targets."""
 
     @property
     def edge_weight(self) -> Any:
@@ -35,17 +35,17 @@ class GraphLike(Protocol):
 
 
 class LabelResult(NamedTuple):
-    """How one label fared.
+    """Results for one label.
 
     Attributes:
         label: Its name.
-        train_frequency: Share of the training images (with a known target) that show it, 0 to 1.
-        positives: Images of the evaluated split that show it.
-        ap: Average precision, 0 to 1, or NaN where the label has no positive.
+        train_frequency: Share of the training images (with a known target) with the label, 0 to 1.
+        positives: Images of the evaluated split with the label.
+        ap: Average precision, 0 to 1, or NaN without positives.
         auroc: Area under the ROC curve, 0 to 1, or NaN.
-        precision: Of the decision, 0 to 1, or NaN where nothing was predicted.
-        recall: Of the decision, 0 to 1, or NaN without a positive.
-        f1: Of the decision, 0 to 1, or NaN without a positive.
+        precision: Precision of the decision, 0 to 1, or NaN without predictions.
+        recall: Recall of the decision, 0 to 1, or NaN without positives.
+        f1: F1 of the decision, 0 to 1, or NaN without positives.
     """
 
     label: str
@@ -59,10 +59,10 @@ class LabelResult(NamedTuple):
 
 
 class Baseline(NamedTuple):
-    """A figure to read the model's own against.
+    """A baseline for the model's mAP.
 
     Attributes:
-        name: What it is, in words (``"linear head"``, ``"oracle"``).
+        name: Its name (``"linear head"``, ``"oracle"``).
         value: Its mAP on the same split under the same protocol, 0 to 1.
     """
 
@@ -72,35 +72,35 @@ class Baseline(NamedTuple):
 
 @dataclass(frozen=True)
 class ReportContent:
-    """Everything that one report shows. Only the first five fields and the predictions are needed.
+    """The contents of one report. Only the first five fields and the predictions are required.
 
     Attributes:
         title: Heading of the report.
-        data_name: What the data set is called.
+        data_name: Name of the data set.
         labels: The L labels.
-        protocol: What was measured and how, in the order to print: ``{"AP": "uninterpolated",
+        protocol: The protocol, in the order to print: ``{"AP": "uninterpolated",
             "labels left out": "none", "device": "cpu", …}``.
-        metrics: Split -> metric -> value (NaN where undefined); ``"mAP"`` of the evaluated split
-            is the headline.
+        metrics: Split -> metric -> value (NaN if undefined); ``"mAP"`` of the evaluated split is
+            the headline.
         logits: ``(N, L)`` scores of the images to show; probability = sigmoid.
-        targets: ``(N, L)``: 1 present, 0 absent, between them soft (present from 0.5), -1 unknown.
-        ids: N names, one an image.
-        thumbnail: Gives image ``index`` (0 to N - 1) as uint8 ``(3, height, width)``; called
+        targets: ``(N, L)``: 1 present, 0 absent, in between soft (present from 0.5), -1 unknown.
+        ids: N names, one per image.
+        thumbnail: Returns image ``index`` (0 to N - 1) as uint8 ``(3, height, width)``; called
             for the images on the page only (about 36). ``None`` shows names instead.
-        split: Name of the evaluated split, which the predictions and ``per_label`` belong to.
-        decision: From logits to label sets, with what it was chosen on. Without one, a label counts
-            as predicted from a probability of 0.5.
-        curves: One row an epoch: ``{"epoch": 0, "train_loss": …, "val_mAP": …, "lr": …}``; any
-            numeric keys, each a line. Keys may be missing in some rows.
-        per_label: One row a label, in any order; may be empty.
+        split: Name of the evaluated split, to which the predictions and ``per_label`` belong.
+        decision: From logits to label sets, with the data it was chosen on. Without one, a label
+            counts as predicted from a probability of 0.5 on.
+        curves: One row per epoch: ``{"epoch": 1, "train_loss": …, "val_mAP": …, "lr": …}``; any
+            numeric keys, each drawn as a line. Keys may be missing in some rows.
+        per_label: One row per label, in any order; may be empty.
         graph: The label graph, or ``None``.
-        attention: Learned attention of each edge of ``graph``, ``(E,)`` or ``(E, H)`` by head:
+        attention: Learned attention on each edge of ``graph``, ``(E,)`` or ``(E, H)`` by head:
             non-negative, summing to 1 over the in-neighbours of a label. ``None`` if not learned.
-        baselines: Figures of the same split to stand beside the headline.
+        baselines: Baselines on the same split, shown next to the headline.
         notes: Sentences about the data and the run.
 
     Raises:
-        InputError: If shapes or names do not fit together, or logits are NaN.
+        InputError: If shapes or names do not match, or logits are NaN.
     """
 
     title: str
@@ -128,7 +128,7 @@ class ReportContent:
             if values.shape != (N, L):
                 raise InputError(
                     f"report: {what} have shape {values.shape}, expected {(N, L)}: "
-                    "a row an image name, a column a label"
+                    "one row per image name, one column per label"
                 )
         Targets(targets, self.labels)  # refuses values out of range
         if np.isnan(logits).any():
@@ -156,7 +156,7 @@ class ReportContent:
         if attention.ndim not in (1, 2) or len(attention) != E or attention.shape[-1] == 0 < E:
             raise InputError(
                 f"report: attention has shape {attention.shape}, expected ({E},) or ({E}, H): "
-                "a row an edge of the graph"
+                "one row per edge of the graph"
             )
         if not (attention >= 0).all():  # also refuses NaN
             raise InputError("report: attention has negative or NaN weights")
@@ -171,7 +171,7 @@ def scored(content: ReportContent) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 
 def as_array(values: Any) -> NDArray[np.float64]:
-    """Returns an array-like or a tensor, on any device, as a float64 array."""
+    """Returns an array-like, or a tensor on any device, as a float64 array."""
     if isinstance(values, Tensor):
         values = values.detach().cpu().double().numpy()
     return np.asarray(values, dtype=np.float64)

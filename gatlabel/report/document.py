@@ -1,4 +1,4 @@
-"""The frame of every report: one HTML file with style and script inside, which fetches nothing."""
+"""The common frame of reports: one self-contained HTML file with style and script."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def document(
 
     Args:
         title: The page's title, plain text.
-        data: What stands above it, plain text.
+        data: Text above the title, plain text.
         headline: HTML below the title.
-        sections: HTML by the name in the navigation, in order; empty ones are left out. A section's
-            id is its name in lower case.
-        style: CSS beyond that of all reports.
+        sections: HTML by the name in the navigation, in order; empty sections are omitted. A
+            section's id is its name in lower case.
+        style: CSS in addition to the common style.
     """
     shown = {name: body for name, body in sections.items() if body}
     links = "".join(f'<a href="#{name.lower()}">{name}</a>' for name in shown)
-    # The policy makes "fetches nothing" a fact the browser enforces.
+    # With this policy the browser enforces that nothing is fetched.
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

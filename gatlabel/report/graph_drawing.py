@@ -27,11 +27,10 @@ def draw_edges(
     Args:
         source: ``(E,)`` label positions.
         target: ``(E,)``.
-        share: ``(E,)`` share of the target's in-edges, 0 to 1: the width of the line.
-        prior_share: ``(E,)`` share before training, which colours the line by the difference, or
-            ``None``.
+        share: ``(E,)`` share among the target's in-edges, 0 to 1: the width of the line.
+        prior_share: ``(E,)`` share before training, whose difference colours the line, or ``None``.
         names: Names by label position.
-        place: Where each label to draw stands, ``(x, y)`` by label position.
+        place: Position ``(x, y)`` of each label to draw, by label position.
         height: Height of the drawing.
     """
     parts = [_MARKERS]
@@ -71,7 +70,7 @@ _MARKERS = (
 
 
 def _arc(a: tuple[float, float], b: tuple[float, float]) -> str:
-    """A bent line that stops short of the target's dot; there and back again stay apart."""
+    """Returns a curve that ends before the target's dot; opposite edges do not overlap."""
     dx, dy = b[0] - a[0], b[1] - a[1]
     length = math.hypot(dx, dy) or 1.0
     bend = 0.12
@@ -84,7 +83,7 @@ def _arc(a: tuple[float, float], b: tuple[float, float]) -> str:
 
 
 def _names(place: Mapping[int, tuple[float, float]], names: Sequence[str]) -> list[str]:
-    """Writes each label's name on the side of its dot with the most room."""
+    """Writes each label's name on the side of its dot with the most space."""
     boxes = [(x - 5, y - 5, x + 5, y + 5) for x, y in place.values()]
     parts = []
     for k, (x, y) in place.items():
@@ -117,12 +116,12 @@ def _overlap(
 def share_scatter(
     prior: NDArray[np.float64], learned: NDArray[np.float64], titles: Sequence[str]
 ) -> str:
-    """Draws learned over prior share, one point an edge, with the line where they agree.
+    """Draws learned against prior share, one point per edge, with a line of equality.
 
     Args:
         prior: ``(E,)``, 0 to 1.
         learned: ``(E,)``, 0 to 1.
-        titles: What to show when the pointer rests on a point.
+        titles: Tooltips of the points.
     """
     high = min(1.0, 1.1 * max(float(prior.max()), float(learned.max()), 0.01))
     x = Scale(0.0, high, 56.0, 446.0)

@@ -1,4 +1,4 @@
-"""Where the labels of a graph stand: each connected part in a box of its own, boxes in rows."""
+"""Layout of a graph's labels: one box per connected component, boxes in rows."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import networkx as nx
 import numpy as np
 
 WIDTH = 940.0
-_MARGINS = (46.0, 22.0)  # room inside a box for names beside and above the outer labels
+_MARGINS = (46.0, 22.0)  # space inside a box for names next to and above the outer labels
 
 
 def place_labels(
     nodes: Iterable[int], edges: Iterable[tuple[int, int]]
 ) -> tuple[dict[int, tuple[float, float]], float]:
-    """Places labels so that connected ones are near each other and names have room.
+    """Places labels so that connected ones are close and names have space.
 
     Args:
         nodes: Labels to place besides those that edges touch.
-        edges: Pairs of labels; direction does not matter.
+        edges: Pairs of labels; direction is ignored.
 
     Returns:
-        The place ``(x, y)`` of each label, and the height of the drawing (its width is
-        ``WIDTH``).
+        The position ``(x, y)`` of each label, and the height of the drawing (its width is
+            ``WIDTH``).
     """
     web: nx.Graph[int] = nx.Graph()
     web.add_nodes_from(sorted(nodes))
@@ -46,7 +46,7 @@ def place_labels(
 
 
 def _spread_out(part: nx.Graph[int], width: float, height: float) -> dict[int, tuple[float, float]]:
-    """Lays one connected part out in a box by springs, stretched half by rank: no crowds."""
+    """Lays out one component in a box by springs, half by coordinate and half by rank."""
     nodes = sorted(part.nodes)
     if len(nodes) == 1:
         return {nodes[0]: (width / 2, height / 2)}

@@ -1,4 +1,4 @@
-"""The label graph and what the attention made of it."""
+"""The report's section on the label graph and learned attention."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EdgeView:
     Attributes:
         source: int64 ``(E,)``.
         target: int64 ``(E,)``.
-        prior: ``(E,)`` weights as the graph has them.
+        prior: ``(E,)`` weights of the graph.
         prior_share: ``(E,)`` prior divided by the sum over the target's in-edges, 0 to 1.
         in_degree: ``(E,)`` in-edges of the edge's target.
         heads: ``(E, H)`` learned attention, or ``None``.
@@ -39,21 +39,21 @@ class EdgeView:
 
     @property
     def shown(self) -> NDArray[np.float64]:
-        """Share of each edge among its target's in-edges: learned where known, else prior."""
+        """Share of each edge among its target's in-edges: learned if known, else prior."""
         return self.prior_share if self.heads is None else self.heads.mean(axis=1)
 
     @property
     def gain(self) -> NDArray[np.float64]:
-        """How many times an equal share each edge has; 1 for the only in-edge of a label."""
+        """Share of each edge relative to an equal share; 1 for the only in-edge of a label."""
         return self.shown * self.in_degree
 
     def strongest(self) -> NDArray[np.int64]:
-        """Positions of the edges, furthest above an equal share first."""
+        """Positions of the edges, by descending share relative to an equal share."""
         return np.lexsort((-self.prior, -self.shown, -np.round(self.gain, 6))).astype(np.int64)
 
 
 def edge_view(graph: GraphLike, attention: NDArray[np.float64] | None) -> EdgeView:
-    """Reads a graph's edges; self-loops are left out, as no label learns from itself there."""
+    """Reads a graph's edges; self-loops are excluded."""
     index = as_array(graph.edge_index).astype(np.int64).reshape(2, -1)
     keep = index[0] != index[1]
     source, target = index[0, keep], index[1, keep]
@@ -78,7 +78,7 @@ def graph_section(content: ReportContent) -> str:
     connected = len(set(edges.source.tolist()) | set(edges.target.tolist()))
     facts = (
         f"<p>{_count(L, 'label')}, {_count(E, 'directed edge')}, {_count(L - connected, 'label')} "
-        "without any neighbour. An edge source → target lets the target read the source's "
+        "without any neighbour. Along an edge source → target, the target receives the source's "
         "evidence.</p>"
     )
     if not E:
@@ -92,13 +92,13 @@ def graph_section(content: ReportContent) -> str:
     parts = [facts]
     if learned:
         parts.append(
-            "<p>Attention tells which neighbours a label reads, not that reading them helps: for "
+            "<p>Attention shows which neighbours a label uses, not that using them helps: for "
             "that, compare with a model trained on a random graph of the same degrees.</p>"
         )
     caption = (
         f"The {len(drawn)} of {E} edges furthest above an equal share of their target's "
         f"{'attention' if learned else 'prior weight'}. Thicker: larger share"
-        + ("; orange: more than the prior gave it, blue: less." if learned else ".")
+        + ("; orange: more than its prior share, blue: less." if learned else ".")
     )
     parts.append(
         figure(
@@ -126,11 +126,11 @@ def _count(number_of: int, what: str) -> str:
 
 
 def _scatter(edges: EdgeView, names: list[str]) -> str:
-    free = np.flatnonzero(edges.in_degree > 1)  # an only neighbour has share 1 either way
+    free = np.flatnonzero(edges.in_degree > 1)  # a single neighbour always has share 1
     if not len(free):
         return ""
     prior, learned = edges.prior_share[free], edges.shown[free]
-    caption = "Every edge whose target has a choice"
+    caption = "Edges whose target has several in-edges"
     if np.ptp(prior) > 1e-9 and np.ptp(learned) > 1e-9:
         r = float(np.corrcoef(prior, learned)[0, 1])
         caption += f" (correlation {number(r, 2)})"
@@ -138,7 +138,7 @@ def _scatter(edges: EdgeView, names: list[str]) -> str:
         chosen = np.sort(np.random.default_rng(0).permutation(len(free))[:1500])
         free, prior, learned = free[chosen], prior[chosen], learned[chosen]
         caption += ", 1500 of them drawn"
-    caption += ". On the line the attention does what the prior says."
+    caption += ". On the line, attention equals the prior."
     titles = [f"{names[edges.source[e]]} → {names[edges.target[e]]}" for e in free]
     return figure(share_scatter(prior, learned, titles), caption, "beside")
 

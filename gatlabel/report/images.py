@@ -1,4 +1,4 @@
-"""Images with their predictions, as cards: true, wrong, missed and unknown labels told apart."""
+"""Images with their predictions, as cards that distinguish hits, errors and unknown labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatlabel.report.content import ReportContent, as_array, scored
 from gatlabel.report.markup import section, text
 from gatlabel.report.selection import Mistake, probabilities, sample, worst_mistakes
 
-THUMBNAIL_PIXELS = 160  # longer side; twice the size at which small screens show it
+THUMBNAIL_PIXELS = 160  # longer side; twice the size on small screens
 MOST_CHIPS = 8
 
 _MARKS = {
@@ -25,14 +25,14 @@ _MARKS = {
 
 
 def gallery_section(content: ReportContent, most: int = 12) -> str:
-    """Returns a random sample of images, each with what was predicted and what is true."""
+    """Returns a random sample of images, each with predicted and true labels."""
     if not content.ids:
         return ""
     chosen = sample(len(content.ids), most)
     cards = "".join(_card(content, int(index)) for index in chosen)
     intro = (
         f"<p>{len(chosen)} of the {len(content.ids)} images of the {text(content.split)} split, "
-        f"drawn at random, not picked.</p>{legend()}"
+        f"drawn at random.</p>{legend()}"
     )
     return section("images", "Images and predictions", intro, f'<div class="cards">{cards}</div>')
 
@@ -42,8 +42,8 @@ def mistakes_section(content: ReportContent, most: int = 12) -> str:
     if not content.ids:
         return ""
     parts = [
-        "<p>What the model was surest of and wrong about; at most one mistake an image and two a "
-        "label. Look for labels that are right in the image and missing in the annotation.</p>"
+        "<p>The most confident wrong predictions; at most one mistake per image and two per label. "
+        "Look for labels that are correct in the image but missing in the annotation.</p>"
     ]
     logits, limits = scored(content)
     for present, title in ((False, "Predicted, but absent"), (True, "Present, but missed")):
@@ -100,7 +100,7 @@ def _image(content: ReportContent, index: int) -> str:
 
 
 def jpeg_uri(pixels: NDArray[np.uint8]) -> str:
-    """Returns an image ``(height, width, 3)`` as a small JPEG in a ``data:`` address."""
+    """Returns an image ``(height, width, 3)`` as a small JPEG as a ``data:`` URI."""
     image = Image.fromarray(pixels, mode=None)
     image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

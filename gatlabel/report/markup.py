@@ -1,4 +1,4 @@
-"""HTML from values: everything a user may have named is escaped here."""
+"""HTML from values, with all user-provided text escaped."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gatlabel.printing import clean
 
 
 def text(value: object) -> str:
-    """Returns text as it may stand in HTML, between tags or in a quoted attribute.
+    """Returns text escaped for HTML, between tags or in a quoted attribute.
 
-    Invisible characters but tabs and line breaks become the replacement sign: UTF-8 has no form for
-    halves of surrogate pairs (file names that are not UTF-8), HTML forbids control characters, and
-    marks of the writing direction would turn round the text after a name.
+    Invisible characters except tabs and line breaks become the replacement character. UTF-8 cannot
+    encode unpaired surrogates (in file names that are not UTF-8), HTML forbids control characters,
+    and direction marks would reverse the text after a name.
     """
     return html.escape(clean(value, replacement="\N{REPLACEMENT CHARACTER}", keep="\t\n"))
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Returns a figure as tables show it: whole numbers in full, others rounded, NaN as a dash."""
+    """Returns a number for tables: integers in full, others rounded, NaN as a dash."""
     value = float(value)
     if not math.isfinite(value):
         return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
@@ -33,19 +33,19 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def significant(value: float) -> str:
-    """Returns a finite figure with three significant digits: 0.562, 1.5e−05, 12."""
+    """Returns a finite number with three significant digits: 0.562, 1.5e−05, 12."""
     return f"{value:.3g}".replace("-", "−")
 
 
 def percent(share: float) -> str:
-    """Returns a share (0 to 1) in per cent, with more digits where it is small."""
+    """Returns a share (0 to 1) in per cent, with more digits if it is small."""
     if math.isnan(share):
         return "–"
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
 class Cell(NamedTuple):
-    """A table cell: what is shown (HTML) and, for numbers, the value it is sorted by."""
+    """A table cell: its HTML and, for numbers, the value to sort by."""
 
     shown: str
     value: float | None = None
@@ -74,12 +74,12 @@ def bar_cell(value: float) -> Cell:
 def table(
     head: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str, sortable: bool = True
 ) -> str:
-    """Returns a table in a box that scrolls, its columns sortable by a click on their heads.
+    """Returns a table in a scrollable box, with columns sortable by clicking on their heads.
 
     Args:
         head: Column names (plain text).
-        rows: Cells, ``len(head)`` a row.
-        caption: What the table shows, for everyone and for screen readers.
+        rows: Cells, ``len(head)`` per row.
+        caption: Description of the table, also for screen readers.
         sortable: Whether the heads are buttons.
     """
     numeric = [any(row[k].value is not None for row in rows) for k in range(len(head))]
@@ -113,7 +113,7 @@ def _cell(cell: Cell, numeric: bool) -> str:
 
 
 def section(anchor: str, title: str, *parts: str) -> str:
-    """Returns a section of the page; empty when it has nothing to show."""
+    """Returns a section of the page, or an empty text if it has no contents."""
     body = "".join(parts)
     if not body:
         return ""

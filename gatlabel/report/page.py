@@ -6,6 +6,7 @@ import math
 import os
 
 from gatlabel.files import write_text
+from gatlabel.metrics.names import shown_name
 from gatlabel.report.content import ReportContent
 from gatlabel.report.decision_section import decision_section
 from gatlabel.report.document import document
@@ -29,11 +30,11 @@ _CAPTION = "All labels; precision, recall and F1 at the decision. A dash: no pos
 
 
 def write_report(content: ReportContent, path: str | os.PathLike[str]) -> None:
-    """Writes the report as one HTML file that fetches nothing, replacing an older one at once.
+    """Writes the report as one self-contained HTML file, atomically replacing an older one.
 
     Args:
-        content: What to show.
-        path: Where; usually ``report.html`` in the run folder.
+        content: The contents.
+        path: The target; usually ``report.html`` in the run folder.
 
     Raises:
         InputError: If an image to show cannot be decoded (from ``content.thumbnail``).
@@ -87,7 +88,7 @@ def _metrics(content: ReportContent) -> str:
     splits = list(content.metrics)
     names = list(dict.fromkeys(name for values in content.metrics.values() for name in values))
     rows = [
-        [text_cell(name)]
+        [text_cell(shown_name(name))]
         + [
             number_cell(content.metrics[split][name])
             if name in content.metrics[split]

@@ -14,10 +14,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 14.0, 34.0, 44.0
 
 
 def learning_curves(rows: Sequence[Mapping[str, float]]) -> str:
-    """Returns one chart for the losses, one for the metrics, one for the learning rates.
+    """Returns charts of the losses, the metrics and the learning rates.
 
     Args:
-        rows: One an epoch; keys with ``loss`` in them are losses, with ``lr`` learning rates.
+        rows: One per epoch; keys with ``loss`` in them are losses, with ``lr`` learning rates.
     """
     names = list(dict.fromkeys(key for row in rows for key in row if key not in ("epoch", "step")))
     groups: dict[str, list[str]] = {"Loss": [], "Metrics": [], "Learning rate": []}
@@ -33,7 +33,7 @@ def _lines(title: str, rows: Sequence[Mapping[str, float]], keys: Sequence[str])
     series: list[tuple[str, list[tuple[float, float]]]] = []
     for key in keys:
         points = [
-            (float(row.get("epoch", k)), float(row[key]))
+            (float(row.get("epoch", k + 1)), float(row[key]))
             for k, row in enumerate(rows)
             if key in row
         ]
@@ -70,19 +70,19 @@ def _epoch_ends(epochs: Sequence[float]) -> tuple[float, float]:
 
 
 def baseline_bars(name: str, value: float, baselines: Sequence[Baseline]) -> str:
-    """Returns the model's mAP as a bar beside those of the baselines.
+    """Returns bars of the model's mAP and those of the baselines.
 
     Args:
-        name: What the model is called.
+        name: Name of the model.
         value: Its mAP, 0 to 1.
-        baselines: The others.
+        baselines: The baselines.
     """
     rows = [(name, value, "own"), *((b.name, b.value, "other") for b in baselines)]
     items = "".join(
-        f'<div class="{kind}"><dt>{text(who)}</dt><dd><span class="bar">'
+        f'<div class="{kind}"><dt>{text(title)}</dt><dd><span class="bar">'
         f'<i style="width:{0 if math.isnan(v) else 100 * min(max(v, 0), 1):.1f}%"></i></span>'
         f"<b>{number(v)}</b></dd></div>"
-        for who, v, kind in rows
+        for title, v, kind in rows
     )
     return f'<dl class="bars">{items}</dl>'
 
@@ -90,8 +90,8 @@ def baseline_bars(name: str, value: float, baselines: Sequence[Baseline]) -> str
 def ap_against_frequency(results: Sequence[LabelResult], split: str) -> str:
     """Returns a scatter of per-label AP over training frequency (log axis), chance level dashed.
 
-    Random scores have an expected AP close to the label's frequency, so the dashed curve is what
-    a label costs nothing to reach.
+    Random scores have an expected AP close to the label's frequency, so the dashed curve is the mAP
+    of guessing.
     """
     known = [r for r in results if math.isfinite(r.ap)]
     if not known:
@@ -126,7 +126,7 @@ def ap_against_frequency(results: Sequence[LabelResult], split: str) -> str:
     caption = (
         f"Each point is a label ({len(known)} of {len(results)}"
         + (f"; {left_out} without a positive in the {split} split have no AP" if left_out else "")
-        + "). Dashed: chance level, the AP of random scores. A label never seen in training stands "
+        + "). Dashed: AP of random scores, the mAP of guessing. Labels not in the training set are "
         "at the left edge."
     )
     return figure(drawing(width, height, alt, "".join(parts)), caption, "wide")
@@ -138,7 +138,7 @@ def _spot_names(
     end: float,
     taken: tuple[float, float, float, float],
 ) -> list[str]:
-    """Names as many points as have room, those far from the crowd's middle first."""
+    """Labels as many points as fit, starting with those far from the centre of the crowd."""
     middle = sorted(b for _, b in spots)[len(spots) // 2]
     boxes = [*((a - 5, b - 5, a + 5, b + 5) for a, b in spots), taken]
     parts = []

@@ -1,4 +1,4 @@
-"""Which images a report shows: a fair sample, and the mistakes the model was surest of."""
+"""Selection of images for a report: a random sample, and the most confident mistakes."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def worst_mistakes(
     most: int = 8,
     most_per_label: int = 2,
 ) -> list[Mistake]:
-    """Finds the wrong decisions with the largest distance from right, surest first.
+    """Finds the most confident wrong decisions, in descending order of confidence.
 
-    Ranked by logit, not by probability: sigmoids of large logits tie.
+    They are ranked by logit, not by probability, since sigmoids of large logits tie.
 
     Args:
         logits: ``(N, L)``.
@@ -44,9 +44,9 @@ def worst_mistakes(
         threshold: Probability from which a label counts as predicted, ``()`` or ``(L,)``.
         present: ``True`` for present labels scored low (false negatives), ``False`` for absent
             labels scored high (false positives).
-        most: Mistakes to return.
-        most_per_label: Of the same label, so that one label cannot fill the page. An image is
-            shown once.
+        most: Maximum number of mistakes.
+        most_per_label: Maximum number per label, so that one label cannot fill the page. An image
+            is shown once.
     """
     predicted = probabilities(logits) >= threshold
     if present:

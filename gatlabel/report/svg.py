@@ -1,4 +1,4 @@
-"""A chart frame in SVG: scales, ticks and grid. Colours come from the page's style sheet."""
+"""Chart frames in SVG: scales, ticks and grid. Colours come from the page's style sheet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Scale:
     whole: bool = False
 
     def __call__(self, value: float) -> float:
-        """Returns the position of a value; a value outside the axis lands on its end."""
+        """Returns the position of a value; values outside the axis are clipped to its ends."""
         value = min(max(value, self.low), self.high)
         if self.log:
             share = math.log(value / self.low) / math.log(self.high / self.low)
@@ -69,8 +69,8 @@ def spread(values: Sequence[float], *, zero: bool = False) -> tuple[float, float
     """Returns axis ends around the finite values, never equal.
 
     Args:
-        values: Data values; NaN and infinities are passed over.
-        zero: Whether the axis has to include 0.
+        values: Data values; NaN and infinities are ignored.
+        zero: Whether the axis must include 0.
     """
     finite = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
@@ -84,7 +84,7 @@ def spread(values: Sequence[float], *, zero: bool = False) -> tuple[float, float
 
 
 def tick_text(value: float) -> str:
-    """Returns a tick's text, short: 0.25, 40, 1e−05."""
+    """Returns the short text of a tick: 0.25, 40, 1e−05."""
     if value != 0 and not 1e-3 <= abs(value) < 1e5:
         mantissa, exponent = f"{value:.0e}".split("e")
         return f"{mantissa}e{int(exponent)}".replace("-", "−")
@@ -119,7 +119,7 @@ def frame(x: Scale, y: Scale, x_name: str, y_name: str, *, x_percent: bool = Fal
 
 
 def drawing(width: float, height: float, alt: str, body: str) -> str:
-    """Returns an SVG image that scales to the width it is given and says what it shows."""
+    """Returns an SVG image that scales to its container, with an alternative text."""
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text(alt)}">'
         f"<title>{text(alt)}</title>{body}</svg>"
@@ -127,7 +127,7 @@ def drawing(width: float, height: float, alt: str, body: str) -> str:
 
 
 def dot(x: float, y: float, radius: float, kind: str, title: str) -> str:
-    """Returns a point that shows ``title`` when the pointer rests on it."""
+    """Returns a point with a tooltip."""
     return (
         f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}">'
         f"<title>{text(title)}</title></circle>"

@@ -176,4 +176,4 @@ def all_absent(task: Task, targets: Tensor) -> Tensor:
 
 def mean_of(values: Tensor) -> float:
     """Mean of the numbers that are defined; NaN where none is."""
-    return float(torch.as_tensor(values).nanmean())
+    return float(torch.as_tensor(values).detach().nanmean())

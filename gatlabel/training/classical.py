@@ -9,13 +9,13 @@ from typing import Any
 from gatlabel.baselines.classical import CLASSICAL, ClassicalClassifier, ClassicalOptions
 from gatlabel.baselines.classical.mlknn import refuse_many
 from gatlabel.data import DataSplits
+from gatlabel.engine.checkpoints import Log
 from gatlabel.errors import InputError, require_extra
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
 from gatlabel.options import find, flat
-from gatlabel.engine.checkpoints import Log
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.starting import features
 

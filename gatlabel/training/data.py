@@ -43,7 +43,7 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
             val=given.test_images,
             test=given.test_images,
             seed=seed,
-            **given.looks(),
+            **given.overrides(),
         )
         return _with_unlabelled(masked(scenes, config), config, evaluate_only)
     if not isinstance(given, FileOptions):

@@ -48,9 +48,15 @@ def protocol_of(
         "weights": _weights(config) if trained else _closed_form(config),
         "encoder": f"{config.encoder.text}, weights {config.encoder.weights or 'random'}",
         "seed": str(config.run.seed),
-        "device": f"{device.type} ({name}), precision {precision_of(spec_of(config))}",
+        "device": f"{device.type} ({name}), precision {_precision(config)}",
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
     }
+
+
+def _precision(config: TrainConfig) -> str:
+    name = str(precision_of(spec_of(config)))
+    shown = {"bf16-mixed": "bfloat16, mixed", "16-mixed": "float16, mixed"}
+    return shown.get(name, "float32")
 
 
 def decision_text(decision: Decision) -> str:

@@ -38,6 +38,7 @@ from gatlabel.training.data import checked_workers, loaders, masked, read_data
 from gatlabel.training.deciding import decided
 from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
+from gatlabel.training.feature_moments import keep_moments
 from gatlabel.training.fitting import fit
 from gatlabel.training.following import FOLLOWER, follow, hand_over
 from gatlabel.training.given import Given, checked, require_masking
@@ -301,7 +302,7 @@ def _run(
     if config.encoder.init is not None and checkpoint is None:
         for line in start_from(model, config.encoder.init):
             say(line)
-    say(f"graph: {graph!r}")
+    say(f"graph: {graph.describe()}")
     if graph.relation == "similarity" and ignores_similarity(config.head):
         say(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
     completion = run_completion(config, splits, graph)
@@ -367,6 +368,7 @@ def _run(
         evaluations = [evaluate_features(model, source, name, config) for name, source in judged]
     else:
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
+    keep_moments(model, splits.train, folder.moments)
     model.cpu()
     evaluations = decided(config.decision, model.labels, evaluations, folder, say)
     baselines = baselines_of(config, splits, graph, evaluations[-1].split, say, given)

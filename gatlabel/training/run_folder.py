@@ -43,6 +43,7 @@ class RunFolder:
         self.metrics = path / "metrics.json"
         self.curves = path / "metrics.csv"
         self.out_of_fold = path / "out_of_fold.npz"
+        self.moments = path / "moments.safetensors"
         self.decisions = path / DECISIONS
         self.report = path / "report.html"
         self.checkpoints = path / "checkpoints"

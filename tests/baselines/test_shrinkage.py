@@ -71,7 +71,7 @@ def test_unknown_targets_and_empty_sets_count_for_nothing() -> None:
 
 def test_wrong_input_is_refused() -> None:
     residual, base, targets = sample(20, 0.5)
-    with pytest.raises(InputError, match=r"one shape \(N, L\)"):
+    with pytest.raises(InputError, match=r"the same shape \(N, L\)"):
         shrink(residual[:3], base, targets)
     with pytest.raises(InputError, match="finite logits"):
         shrink(residual / 0, base, targets)
@@ -122,5 +122,5 @@ def test_heads_without_a_residual_stay_as_they_are() -> None:
     plain = GATHead(3, LabelGraph.from_edges([("a", "b")]), "learned", hidden=4, base="nodes")
     assert not plain.scale_residual(0.0)
     for factor in (-0.1, 1.1, float("nan")):
-        with pytest.raises(InputError, match="from 0 to 1"):
+        with pytest.raises(InputError, match="between 0 and 1"):
             plain.scale_residual(factor)

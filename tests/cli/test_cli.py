@@ -47,7 +47,7 @@ def test_a_run_folder_is_self_contained(run: Path, capsys: pytest.CaptureFixture
     assert json.loads((run / "labels.json").read_text()) == ["blue", "green", "red"]
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
     assert {"train_loss", "val_loss", "val_mAP", "lr"} <= set(rows[0])
     metrics = json.loads((run / "metrics.json").read_text())
     last = float(rows[-1]["val_mAP"])

@@ -16,11 +16,12 @@ from gatlabel.cli.parsing import Parser
 PACKAGE = Path(gatlabel.__file__).parent
 MANUAL = sorted((PACKAGE.parent / "docs").glob("*.md"))
 LEAVES = (
-    *("train", "evaluate", "predict", "export", "explain", "fewshot", "decide"),
+    *("train", "evaluate", "predict", "export", "explain", "fewshot", "extend", "suggest"),
+    *("decide", "pretrain"),
     *("graph build", "graph show", "graph compare"),
-    *("benchmark graphs", "benchmark heads", "benchmark summary"),
+    *("benchmark graphs", "benchmark heads", "benchmark methods", "benchmark summary"),
 )
-ALWAYS = {"--help", "--debug"}
+ALWAYS = {"--help", "--debug", "--quiet", "--verbose"}
 OPTION = re.compile(r"(?<![\w(-])--[a-z][a-z.-]*[a-z]\b(?!-)")
 
 

@@ -184,7 +184,7 @@ def test_a_benchmark_and_its_summary(home: Path, tmp_path: Path, monkeypatch, ca
     store.load()
     assert {key[0].graph for key in store.runs} == {"", "=1+1.json"}  # as it was given
     assert main([*words, graph.name]) == 0  # and gone on with
-    assert "runs are there already" in capsys.readouterr().err
+    assert "runs already exist" in capsys.readouterr().err
 
 
 def test_drawings_show_names_as_text(tmp_path: Path) -> None:

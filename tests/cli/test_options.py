@@ -17,6 +17,8 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import config_from, read_config
 
 LEAVES = list(leaves(TrainConfig))
+#: Kinds of data that lie in no folder.
+ROOTLESS = ("scenes", "python")
 FLAGS = flags_of(TrainConfig)
 
 
@@ -110,7 +112,7 @@ def test_every_choice_is_built_by_its_name(printed) -> None:
     """A library built the first of several dataclasses with the same fields, whatever the name."""
     for leaf in LEAVES:
         for name, kind in leaf.field.metadata.get("choices", {}).items():
-            root = ["--root", "photos"] if leaf.path == "data" and name != "scenes" else []
+            root = ["--root", "photos"] if leaf.path == "data" and name not in ROOTLESS else []
             text = printed(f"--{leaf.path}", name, *root)
             assert type(_value(config_from(yaml.safe_load(text)), leaf.path)) is kind
 

@@ -136,7 +136,7 @@ def test_a_drawing_of_no_format_is_refused_before_the_work(
     assert main(["graph", *words, "--draw", "graph.bmp"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "graph.bmp: end the name in .png, .svg or .pdf" in printed.err
+    assert "graph.bmp: use the suffix .png, .svg or .pdf" in printed.err
 
 
 def test_names_that_are_not_utf8_are_files_like_others(home: Path, monkeypatch, capsys) -> None:

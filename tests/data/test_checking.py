@@ -33,7 +33,7 @@ def test_broken_images_stop_or_are_left_out_and_counted(tmp_path: Path) -> None:
     assert checked.train.ids == ("a.png",)
     np.testing.assert_array_equal(checked.train.targets, [[1, 0]])
     assert checked.val is splits.val
-    expected = "left out, 1 of 2 images of the train split cannot be decoded: b.png"
+    expected = "skipped: 1 of 2 images of the train split cannot be decoded: b.png"
     assert checked.notes == (*splits.notes, expected)
 
 

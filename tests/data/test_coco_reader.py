@@ -52,7 +52,7 @@ def test_empty_images_are_kept_or_dropped_and_counted(tmp_path: Path) -> None:
     kept, dropped = read_coco(tmp_path), read_coco(tmp_path, drop_empty=True)
     assert (len(kept.train), len(dropped.train)) == (2, 1)
     assert any("train: 1 of 2 images have no instance and are kept" in n for n in kept.notes)
-    assert any("have no instance and are left out" in note for note in dropped.notes)
+    assert any("have no instance and are skipped" in note for note in dropped.notes)
 
 
 def test_data_of_ones_own(tmp_path: Path) -> None:

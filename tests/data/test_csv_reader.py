@@ -123,7 +123,7 @@ def test_the_split_column_can_be_passed_over(tmp_path: Path) -> None:
         (
             "image,labels\na.png,cat\nb.png,dog\na.png,cat\n",
             {},
-            r"line 4: a.png is listed .*line 2",
+            r"line 4: a.png is already listed .*line 2",
         ),
         ("image,labels\na.png,cat,dog\n", {}, "line 2: 3 cells, but the first line names 2"),
         ("image,labels\n ,cat\n", {}, "line 2: the image's path is empty"),
@@ -152,7 +152,7 @@ def test_missing_images_are_listed_or_left_out(tmp_path: Path) -> None:
         read_csv(tmp_path)
     splits = read_csv(tmp_path, on_error="skip")
     assert splits.train.ids == ("b.png", "f.png")
-    assert any("left out, 2 of 6 images are missing" in note for note in splits.notes)
+    assert any("skipped: 2 of 6 images are missing" in note for note in splits.notes)
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:

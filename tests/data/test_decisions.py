@@ -34,7 +34,7 @@ def test_a_zero_shows_that_minus_one_is_unknown(tmp_path: Path) -> None:
     write(tmp_path, {"labels.csv": text})
     splits = read_csv(tmp_path)
     np.testing.assert_array_equal(splits.train.targets, [[1, -1], [0, 1]])
-    assert noted(splits, "-1 is read as unknown, also of labels without any 0 (dog)")
+    assert noted(splits, "-1 is read as unknown, also for labels without any 0 (dog)")
     absent = read_csv(tmp_path, minus_one="absent")
     np.testing.assert_array_equal(absent.train.targets, [[1, 0], [0, 1]])
     np.testing.assert_array_equal(absent.val.targets, [[-1, 1]])  # an empty cell stays unknown

@@ -230,5 +230,5 @@ def test_a_rare_label_is_chosen_by_with_its_whole_group() -> None:
         assert not {groups[row] for row in learn} & {groups[row] for row in tune}
     targets[:] = 0
     targets[[2, 3]] = 1
-    with pytest.raises(InputError, match="all that have a label are of one group"):
+    with pytest.raises(InputError, match="all that have a label are in one group"):
         cut_for_tuning(targets, 0, groups)

@@ -232,7 +232,7 @@ REASONS = {
     "device": "it is a device, not a file",
     "socket": "it is a socket, not a file",
     "loop": "Too many levels of symbolic links",
-    "NUL": r"a\\x00b.png: no file can have this name",
+    "NUL": r"a\\x00b.png: invalid file name",
     "long": "File name too long",
     "missing": r"there is no image .*missing\.png$",
 }

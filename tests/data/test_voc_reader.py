@@ -64,7 +64,7 @@ def test_trainval_with_val_cut_from_it(tmp_path: Path) -> None:
     splits = read_voc(tmp_path, train="trainval", val=None, test="test", fractions=(0.6, 0.4, 0))
     assert splits.test is not None
     assert (len(splits.train), len(splits.val), len(splits.test)) == (2, 1, 1)
-    with pytest.raises(InputError, match="listed already"):
+    with pytest.raises(InputError, match="already listed"):
         read_voc(tmp_path, train="trainval", val="val")
 
 

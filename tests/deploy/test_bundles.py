@@ -202,7 +202,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a text": (edited(labels="abcdef"), r"bundle\.json is damaged .*labels='abcdef': give a list"),
     "a number": (edited(labels=[*LABELS[:5], 6]), r"bundle\.json is damaged .label 5: 6 is no"),
     "thresholds in a list": (edited(thresholds=[0.5] * 6), "thresholds has no value for each"),
-    "label too few": (fewer_labels, "other labels than .*they are for 6, and here are 5"),
+    "label too few": (fewer_labels, "other labels than .*6 labels there, 5 here"),
     "label twice": (edited(labels=LABELS[:5] * 2), "appears twice"),
     "thresholds of others": (edited(labels=[*LABELS[:5], "dog"]), "missing: 'dog'"),
     "threshold too large": (
@@ -231,7 +231,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "labels in another order": (
         edited(labels=[LABELS[1], LABELS[0], *LABELS[2:]]),
         r"model\.\w+ has other labels than .*number 0 is 'chat noir' there and 'a \"quoted\" name' "
-        "here, the same in another order",
+        "here, the same labels in another order",
     ),
     "another label": (
         edited(labels=["dog", *LABELS[1:]], thresholds=dict.fromkeys(["dog", *LABELS[1:]], 0.5)),

@@ -381,7 +381,7 @@ class TestMistakes:
         mine.parent.mkdir(exist_ok=True)
         mine.write_text("mine")
         first = foreign.partition("/")[0]
-        with pytest.raises(InputError, match=f"also holds {first}, which is not replaced"):
+        with pytest.raises(InputError, match=f"also contains {first}, which is not replaced"):
             export_model(tmp_path / "no run", tmp_path, format="pt2", overwrite=True)  # at once
         assert mine.read_text() == "mine"
         assert ExportedModel.load(tmp_path).description.thresholds["猫"] == 0.3

@@ -97,10 +97,10 @@ def spoil(tmp_path, change):
             lambda s: s.update({"features.0.bias": torch.zeros(2)}),
             r"first 'features.0.bias': \(2,\) for \(64,\)",
         ),
-        (lambda s: s["features.0.bias"].fill_(torch.nan), "'features.0.bias' holds NaN"),
+        (lambda s: s["features.0.bias"].fill_(torch.nan), "'features.0.bias' contains NaN"),
         (
             lambda s: s.update({"features.0.bias": s["features.0.bias"].view(torch.int32)}),
-            "'features.0.bias' holds int32, not float32",
+            "'features.0.bias' contains int32, not float32",
         ),
         (lambda s: s.update({3: torch.zeros(1)}), "does not contain named tensors"),
     ],

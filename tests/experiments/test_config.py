@@ -29,7 +29,7 @@ def test_the_protocol_says_what_the_splits_were_for(tmp_path) -> None:
     options = config(tmp_path / "out")
     assert protocol_of(options, task, [{}, {}], 1, [])["splits"] == task.roles.note
     untuned = protocol_of(options, task, [{}], 1, [])["splits"]
-    assert untuned == "figures of test, which nothing was chosen by"
+    assert untuned == "metrics are of test, which was not used for any choice"
 
 
 def test_what_frozen_features_leave_unused_is_named() -> None:
@@ -55,10 +55,10 @@ def test_an_untuned_benchmark_names_its_one_setting(tmp_path) -> None:
     frozen = protocol_of(
         config(tmp_path, train=TrainConfig().with_options({"optimizer.lr": 0.1})), task, one, 1, []
     )
-    assert frozen["tuning"] == "none, for all lr 0.001, weight_decay 1, shrinkage 0.99"
+    assert frozen["tuning"] == "none; all methods use lr 0.001, weight_decay 1, shrinkage 0.99"
     assert frozen["not used on frozen features"].startswith("optimizer.lr, but")
     whole = protocol_of(config(tmp_path, mode="end-to-end"), task, one, 1, [])
-    assert whole["tuning"] == "none, the recipe's own options for all"
+    assert whole["tuning"] == "none; all methods use the recipe's options"
     assert "not used on frozen features" not in whole
 
 
@@ -93,7 +93,7 @@ def test_numbers_may_come_from_numpy() -> None:
         ({"heads": "gta"}, "unknown head 'gta'; did you mean 'gat'"),
         ({"heads": "gat:lam=3"}, "heads.head.lam=3: not for heads.head=gat, only for csra"),
         ({"heads": "gat:hidden"}, "heads=gat:hidden: write options as gat:option=value"),
-        ({"heads": ["gat", "gat:hidden=8"]}, "heads: give each once"),
+        ({"heads": ["gat", "gat:hidden=8"]}, "heads: duplicates are not allowed"),
         ({"heads": "gat:start=ridge"}, "start is not for benchmarks"),
         ({"unknown": [True]}, "unknown=True: give a name"),
         ({"mask_labels": ["0.5"]}, "mask_labels='0.5': give a number, .*, or single"),

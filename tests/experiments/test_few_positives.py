@@ -39,7 +39,7 @@ def test_too_few_positives_leave_the_table_of_runs(tmp_path: Path, images: int) 
              "than 20"}  # fmt: skip
     why = words.get(images, "no label has 2 or more positives in the reported images")
     assert result.verdict == [
-        f"No interval: {why}. Give more images to tell differences from chance."
+        f"No interval: {why}. More images are needed for significant differences."
     ]
     assert all(c.corrected is None and not c.better for c in result.comparisons)
     content = json.loads((options.folder / "comparisons.json").read_text())

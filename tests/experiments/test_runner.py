@@ -127,7 +127,7 @@ def test_loading_computes_the_same(finished) -> None:
 def test_without_scores_there_is_nothing_to_compute_from(finished, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(finished[0].folder, copy, ignore=shutil.ignore_patterns("scores"))
-    with pytest.raises(InputError, match="no run with its scores"):
+    with pytest.raises(InputError, match="no runs with scores"):
         BenchmarkResult.load(copy)
 
 
@@ -171,7 +171,7 @@ def test_other_data_is_refused(finished, tmp_path: Path) -> None:
 def test_a_folder_of_other_things_is_left_alone(finished, tmp_path: Path) -> None:
     options, task, backend, _ = finished
     (tmp_path / "thesis.txt").write_text("dear")
-    with pytest.raises(InputError, match="holds no benchmark"):
+    with pytest.raises(InputError, match="not of a benchmark"):
         run_on(dataclasses.replace(options, output=tmp_path), task, lambda: backend, print)
 
 
@@ -396,7 +396,7 @@ def test_hidden_labels_and_their_treatments(tmp_path: Path) -> None:
     scores = [Store(options.folder).read_scores((method, half, 0)) for method in result.methods]
     assert len({array.tobytes() for array in scores}) == len(scores)
     text = " ".join(result.verdict)
-    assert "With 50% of the targets hidden" in text
-    assert "With one known label an image" in text
+    assert "With 50% of the targets masked" in text
+    assert "With one known label per image" in text
     against = {c.against for c in result.comparisons}
     assert against >= {"ignore", "completion with random edges", "completion without edges"}

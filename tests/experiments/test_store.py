@@ -72,6 +72,6 @@ def test_a_benchmark_that_is_running_keeps_others_out(tmp_path: Path) -> None:
 
 def test_a_folder_of_other_things_is_not_locked(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_text("mine")
-    with pytest.raises(InputError, match="holds no benchmark"), Store(tmp_path).hold():
+    with pytest.raises(InputError, match="not of a benchmark"), Store(tmp_path).hold():
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]

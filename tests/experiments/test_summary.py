@@ -161,14 +161,14 @@ def test_the_same_data_stays_apart_by_folder(folders, tmp_path: Path) -> None:
 def test_folders_that_are_none(folders, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for wrong in (tmp_path / "empty", tmp_path / "missing"):
-        with pytest.raises(InputError, match="is no folder of a benchmark"):
+        with pytest.raises(InputError, match="is not the folder of a benchmark"):
             BenchmarkResult.load([folders[0], wrong])
     with pytest.raises(InputError, match="is given twice"):
         BenchmarkResult.load([folders[0], folders[0].parent / "." / "scenes" / ".." / "photos"])
     with pytest.raises(InputError, match="at least one folder"):
         BenchmarkResult.load([])
     bare = shutil.copytree(folders[0], tmp_path / "bare", ignore=shutil.ignore_patterns("scores"))
-    with pytest.raises(InputError, match=r"bare holds no run with its scores"):
+    with pytest.raises(InputError, match=r"bare has no runs with scores"):
         BenchmarkResult.load([bare])
 
 
@@ -178,11 +178,11 @@ def test_an_unfinished_benchmark_is_named_with_the_command(folders, tmp_path: Pa
     store.load()
     for key in [key for key in store.runs if key[1] == Condition(0.5)]:  # a whole setting
         store.scores_path(key).unlink()
-    with pytest.raises(InputError, match=r"12 of 24 runs are missing; go on with: gatlabel") as e:
+    with pytest.raises(InputError, match=r"12 of 24 runs are missing; continue with: gatl") as e:
         BenchmarkResult.load([folder])
     assert "--train-fractions 1.0,0.5 --trials 1" in str(e.value)
     (folder / "protocol.json").unlink()
-    with pytest.raises(InputError, match=r"not finished: go on with: gatlabel benchmark graphs"):
+    with pytest.raises(InputError, match=r"not finished: continue with: gatlabel benchmark graphs"):
         BenchmarkResult.load([folder])
 
 
@@ -238,12 +238,12 @@ def test_the_verdict_counts_data_sets() -> None:
     text = said(a=(*better, linear[0]), b=bare_only, c=(*worse, linear[1]))
     assert text == (
         "Over 3 data sets: a graph is better than no edges on 2 of 3 (a, b); than random edges of "
-        "the same degrees on 1 of 3 (a); than both at once, so that its edges matter, on 1 of 3 "
+        "the same degrees on 1 of 3 (a); than both, so that its edges matter, on 1 of 3 "
         "(a: gat · npmi). It is worse than no edges on 1 of 3 (c). A head on a graph is better "
         "than the linear head on 1 of 2 (a); worse on 1 of 2 (c)."
     )
     text = said(a=bare_only)
-    assert "than random edges of the same degrees on none; than both at once on none" in text
+    assert "than random edges of the same degrees on none; than both on none" in text
 
 
 def test_the_verdict_where_nothing_helps() -> None:
@@ -255,7 +255,7 @@ def test_the_verdict_where_nothing_helps() -> None:
     )
     assert said(a=nothing) == (
         "Over 1 data set: no graph is better than no edges. No head on a graph is better than the "
-        "linear head. A head that takes no graph is better than the linear head on 1 "
+        "linear head. A head without a graph is better than the linear head on 1 "
         "of 1 (a)."
     )
 
@@ -287,10 +287,10 @@ def test_the_command(folders, tmp_path: Path, capsys) -> None:
     (tmp_path / "file").write_text("")
     for wrong, message in (
         ([*words, "--output", str(tmp_path / "file")], "is no folder: give another"),
-        ([*words, "--output", str(folders[0])], "holds the runs of a benchmark"),
+        ([*words, "--output", str(folders[0])], "contains the runs of a benchmark"),
         (["benchmark", "summary"], "required: FOLDER"),
         (["benchmark", "summry"], "did you mean 'summary'"),
-        (["benchmark", "summary", str(tmp_path)], "is no folder of a benchmark"),
+        (["benchmark", "summary", str(tmp_path)], "is not the folder of a benchmark"),
     ):
         assert main(wrong) == 2
         error = capsys.readouterr().err

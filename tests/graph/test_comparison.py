@@ -71,7 +71,7 @@ def test_bad_comparisons(tmp_path) -> None:
         compare({"one": ONE, "x": LabelGraph(["a"], [])})
     with pytest.raises(InputError, match="no graph to draw"):
         draw_comparison({}, tmp_path / "g.png")
-    with pytest.raises(InputError, match=r"g\.jpg: end the name in \.png"):
+    with pytest.raises(InputError, match=r"g\.jpg: use the suffix \.png"):
         ONE.draw(tmp_path / "g.jpg")
 
 

@@ -48,7 +48,7 @@ def refused(module: nn.Module, state: dict[str, Any], message: str, strict: bool
 def test_another_order_of_the_labels_is_refused(case: str, strict: bool) -> None:
     head = build(case, label_graph())
     moved = build(case, label_graph().reorder(ORDER))
-    message = "other labels: number 0 is 'a' there and 'd' here, the same in another order"
+    message = "other labels: number 0 is 'a' there and 'd' here, the same labels in another order"
     refused(moved, head.state_dict(), message, strict)
     other = build(case, renamed(OTHERS))
     refused(other, head.state_dict(), "number 5 is 'f' there and 'zebra' here;", strict)
@@ -56,7 +56,7 @@ def test_another_order_of_the_labels_is_refused(case: str, strict: bool) -> None
 
 def test_the_number_of_labels_is_named() -> None:
     head = LinearHead(D, NAMES[:5])
-    refused(head, LinearHead(D, NAMES).state_dict(), "they are for 6, and here are 5")
+    refused(head, LinearHead(D, NAMES).state_dict(), "6 labels there, 5 here")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -83,7 +83,7 @@ def test_it_goes_through_every_file_format(case: str) -> None:
     as_tensors = load(save({k: v.contiguous() for k, v in head.state_dict().items()}))
     for state in (pickled, as_tensors):
         build(case, label_graph()).load_state_dict(state)
-        refused(moved, state, "the same in another order")
+        refused(moved, state, "the same labels in another order")
 
 
 def test_states_of_before_and_heads_without_names_load() -> None:

@@ -30,22 +30,21 @@ def encoder() -> nn.Module:
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
-def test_views_depend_on_seed_epoch_and_image_alone(name: str, source: FileImages) -> None:
+def test_views_depend_on_seed_and_image_alone(name: str, source: FileImages) -> None:
     transform = make_transform(name, Preprocessing(32, "squash"), 0.4)
-    views = ViewDataset(source, transform, seed=3)
-    first, index = views[2, 4]
+    views = ViewDataset(source, transform)
+    first, index = views[4, 2]
     random.seed(99)
     np.random.seed(99)  # noqa: NPY002
     torch.manual_seed(99)
     before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
-    again, _ = views[2, 4]
+    again, _ = views[4, 2]
     assert index == 4
     assert len(first) == (4 if name == "dino" else 2)
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert first[0].shape == (3, 32, 32)
     assert not torch.equal(first[0], first[1])
-    assert not torch.equal(first[0], views[3, 4][0][0])
-    assert not torch.equal(first[0], ViewDataset(source, transform, seed=4)[2, 4][0][0])
+    assert not torch.equal(first[0], views[4, 3][0][0])
     # the generators of the process are as before
     assert random.getstate() == before[0]
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
@@ -54,7 +53,7 @@ def test_views_depend_on_seed_epoch_and_image_alone(name: str, source: FileImage
 
 def test_a_batch_holds_the_views_by_name(source: FileImages) -> None:
     views = ViewDataset(source, make_transform("dcl", Preprocessing(32, "squash"), 0.4))
-    batch = ViewDataset.collate([views[0, 1], views[0, 3]])
+    batch = ViewDataset.collate([views[1, 0], views[3, 0]])
     assert {name: tuple(each.shape) for name, each in batch.inputs.items()} == {
         "view0": (2, 3, 32, 32),
         "view1": (2, 3, 32, 32),

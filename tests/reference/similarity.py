@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gatlabel.baselines.regression import KinRegression
+from gatlabel.baselines.regression import SharedRegression
 
 
 def profile_cosine(targets: Tensor, i: int, j: int) -> float:
@@ -33,4 +33,4 @@ def mean_difference(scores: Tensor, targets: Tensor, i: int, j: int) -> float:
 
 def shared_scores(x: Tensor, t: Tensor, penalty: float, covariance: Tensor) -> Tensor:
     """Scores of images left out, under a covariance between labels."""
-    return KinRegression(x, t, torch.linalg.cholesky(covariance)).held_out(penalty)
+    return SharedRegression(x, t, torch.linalg.cholesky(covariance)).held_out(penalty)

@@ -60,9 +60,9 @@ def test_training_stops_and_says_where(
         train(options(tiny_csv, tmp_path / "run", **{"optimizer.clip_gradient": clip}))
     message = str(caught.value)
     assert "\n" not in message
-    assert "epoch 1, step 5, learning rate 0.00" in message
+    assert "epoch 2, step 6, learning rate 0.00" in message
     assert f"{'loss nan' if where == 'loss' else 'gradient norm'}" in message
-    saved = np.load(tmp_path / "run" / "nonfinite-epoch1-step5.npz", allow_pickle=False)
+    saved = np.load(tmp_path / "run" / "nonfinite-epoch2-step6.npz", allow_pickle=False)
     assert saved["images"].shape == (4, 3, 32, 32)
     assert saved["targets"].shape == (4, 3)
     assert saved["ids"][0] in message
@@ -81,8 +81,8 @@ def test_a_batch_may_be_skipped(
     result = train(config, say=lines.append)
     assert all(value.isfinite().all() for value in result.model.state_dict().values())
     assert all(np.isfinite(row["train_loss"]) for row in result.curves)
-    assert [line for line in lines if "batch skipped in epoch 0, step 1" in line]
-    assert "warning: 2 of 4 batches of epoch 0 were skipped" in lines
+    assert [line for line in lines if "batch skipped in epoch 1, step 2" in line]
+    assert "warning: 2 of 4 batches of epoch 1 were skipped" in lines
 
 
 def test_a_skipped_batch_changes_no_weight(
@@ -111,7 +111,7 @@ def test_an_epoch_without_a_step_ends_training(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, "loss", set(range(4)))
-    with pytest.raises(DivergedError, match="every batch of epoch 0 was skipped"):
+    with pytest.raises(DivergedError, match="every batch of epoch 1 was skipped"):
         train(options(tiny_csv, tmp_path / "run", **{"run.on_nan": "skip"}))
 
 
@@ -150,7 +150,7 @@ def test_logits_of_validation_images_that_are_not_finite_are_said(
         self.objective._outputs[-1]["labels"][0, 0] = torch.nan
 
     monkeypatch.setattr(TrainingModule, "validation_step", validation_step)
-    with pytest.raises(InputError, match="after epoch 0 the logits of validation images"):
+    with pytest.raises(InputError, match="after epoch 1 the logits of validation images"):
         train(options(tiny_csv, tmp_path / "run"))
 
 

@@ -1,4 +1,4 @@
-"""Which labels are alike, and how far their classifiers should be: chosen from the training set."""
+"""The choice of label similarity, and of how much similar labels share, from the training set."""
 
 from __future__ import annotations
 

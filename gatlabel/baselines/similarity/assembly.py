@@ -1,4 +1,4 @@
-"""Makes a choice of similarity of the sources that are used, found or given."""
+"""Assembles a choice of similarity from the selected sources."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gatlabel.baselines.similarity.sources import normalised
 
 @dataclass(frozen=True, eq=False)
 class Used:
-    """A source that is used, at a strength.
+    """A selected source with its strength.
 
     Attributes:
         name: The source.
         strength: At least 0 and below 1.
         similarity: ``(L, L)``, row = target.
-        vectors: ``(L, F)``, if it has some.
+        vectors: ``(L, F)``, if any.
     """
 
     name: str
@@ -40,15 +40,15 @@ def assembled(
     evidence: tuple[SourceEvidence, ...] = (),
     reason: str = "",
 ) -> SimilarityChoice:
-    """Makes a choice of its parts; :func:`choose_similarity` finds them.
+    """Assembles a choice from its parts, which :func:`choose_similarity` finds.
 
     Args:
         targets: ``(N, L)``, -1 for unknown.
-        seen_by: For labels with positives.
-        unseen_by: For labels without.
+        seen_by: The source for labels with positives.
+        unseen_by: The source for labels without positives.
         map_penalty: See :class:`SimilarityChoice`.
-        evidence: What the tests found.
-        reason: Why nothing was tested.
+        evidence: Results of the tests.
+        reason: Why no test was made.
     """
     seen = learnable(targets)
     similarity = torch.zeros(len(seen), len(seen), dtype=torch.float64)

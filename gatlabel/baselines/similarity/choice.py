@@ -1,4 +1,4 @@
-"""The chosen similarity: its source, its strength, and how labels share classifiers by it."""
+"""The chosen similarity: its source, its strength, and the resulting mixing matrix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatlabel.baselines.similarity.evidence import Evidence, SourceEvidence
 from gatlabel.labels import LabelSet
 from gatlabel.nn.heads.shared_classifier import weights_by_presences
 
-#: Labels that a line of explanation names.
+#: Maximum number of labels named in an explanation.
 NAMED = 5
 
 
@@ -22,22 +22,22 @@ class SimilarityChoice:
 
     Attributes:
         source: The source for labels with positives, or ``None``.
-        strength: κ of a label without known presences, at least 0 and below 1; one with n has
-            ``κ · 3 / (3 + n)``. At 0 classifiers are exactly the linear ones.
+        strength: κ of a label without known presences, at least 0 and below 1; a label with n
+            presences has ``κ · 3 / (3 + n)``. At 0 the classifiers are the independent ones.
         source_unseen: The source for labels without positives, or ``None``.
-        strength_unseen: Theirs.
-        map_penalty: Penalty of the map from vectors to classifiers that predicts these
-            (:func:`~gatlabel.baselines.similarity.label_map.map_weights`); ``None`` where they have
-            the average of similar labels' classifiers.
-        evidence: What the tests found, by source.
+        strength_unseen: Its strength.
+        map_penalty: Penalty of the map from label vectors to classifiers
+            (:func:`~gatlabel.baselines.similarity.label_map.map_weights`); ``None`` if labels
+            without positives get the average of similar labels' classifiers.
+        evidence: Results of the tests, by source.
         seen: bool ``(L,)``: labels with a known presence and a known absence.
         positives: float64 ``(L,)``, known presences.
-        similarity: float64 ``(L, L)``, row = target: the weights of similar labels, sum 1 or 0;
-            rows of labels that do not share are zero. Heads share along it, also where a map
-            predicts.
+        similarity: float64 ``(L, L)``, row = target: weights of similar labels, with row sums 1 or
+            0; rows of labels that do not share are zero. Heads use it even if a map is used for
+            prediction.
         prediction: float64 ``(L, L)``: weights of the seen labels' classifiers in those of labels
             without positives; other rows are zero.
-        reason: Why nothing was tested, where nothing was.
+        reason: Why no test was made, if so.
     """
 
     source: str | None
@@ -54,32 +54,32 @@ class SimilarityChoice:
 
     @property
     def rule(self) -> str:
-        """What predicts the classifiers of labels without positives: ``neighbours`` or ``map``."""
+        """The predictor of classifiers of labels without positives: ``neighbours`` or ``map``."""
         return "neighbours" if self.map_penalty is None else "map"
 
     @property
     def linear(self) -> bool:
-        """Whether no label shares, so that classifiers are exactly the linear ones."""
+        """Whether no labels share, so that the classifiers are the independent ones."""
         return self.strength == 0 and self.strength_unseen == 0
 
     def strengths(self) -> Tensor:
-        """Returns κ of each label, float64 ``(L,)``; 0 for a label without similar ones."""
+        """Returns κ of each label, float64 ``(L,)``; 0 for labels without similar ones."""
         shares = torch.as_tensor(weights_by_presences(self.strength, self.positives))
         strength = torch.where(self.seen, shares, self.strength_unseen)
         return torch.where(self.similarity.any(1), strength, 0.0)
 
     def sharing(self) -> Tensor | None:
-        """Returns C ``(L, L)``, float64: classifiers are ``C V``; ``None`` where none share."""
+        """Returns C, float64 ``(L, L)``, of classifiers ``C V``; ``None`` if none share."""
         if self.linear:
             return None
         identity = torch.eye(len(self.seen), dtype=torch.float64)
         return identity + self.strengths()[:, None] * self.similarity
 
     def explain(self, labels: LabelSet | None = None) -> list[str]:
-        """Returns one line for labels with positives, one for labels without: what and why.
+        """Returns one line each for labels with and without positives: the choice and its reason.
 
         Args:
-            labels: The L labels; with them the second line names those without positives.
+            labels: The L labels; if given, the second line names those without positives.
         """
         without = ""
         if labels is not None and not self.seen.all():
@@ -94,13 +94,13 @@ class SimilarityChoice:
         ]
 
     def by_label(self, labels: LabelSet) -> dict[str, dict[str, float]]:
-        """Returns, of each label that shares, how much of which label's classifier it takes.
+        """Returns the weights of other labels' classifiers in those of each label that shares.
 
         Args:
             labels: The L labels.
 
         Returns:
-            ``κ_i s_ij`` by the names of i and j, the largest first.
+            ``κ_i s_ij`` by the names of i and j, in descending order.
         """
         weight = self.strengths()[:, None] * self.similarity
         found = {}
@@ -112,7 +112,7 @@ class SimilarityChoice:
         return found
 
     def record(self) -> dict[str, Any]:
-        """Returns what was chosen and found, as JSON values."""
+        """Returns the choice and the test results as JSON values."""
         return {
             "source": self.source,
             "strength": self.strength,
@@ -144,7 +144,7 @@ class SimilarityChoice:
         if not found:
             return f"{start}none ({self.reason or 'no source to test'})"
         best = min(found, key=lambda name: (found[name].p, -found[name].z))
-        return f"{start}none; nearest was {best} ({_figures(found[best], test)})"
+        return f"{start}none; closest was {best} ({_figures(found[best], test)})"
 
 
 def _figures(one: Evidence, test: str) -> str:

@@ -17,9 +17,9 @@ from gatlabel.baselines.similarity.sources import SimilaritySource
 from gatlabel.errors import InputError
 
 PERMUTATIONS = 999
-#: With fewer labels there are too few permutations to find anything.
+#: With fewer labels there are too few permutations for significance.
 LEAST_LABELS = 4
-#: With more, tables of pairs would take gigabytes.
+#: With more labels, tables of pairs would take gigabytes.
 MOST_LABELS = 4000
 
 
@@ -32,32 +32,32 @@ def choose_similarity(
     seed: int = 0,
     permutations: int = PERMUTATIONS,
 ) -> SimilarityChoice:
-    """Chooses which labels share classifiers, and how strongly.
+    """Chooses which labels share classifiers, and how much.
 
-    Two tests, at levels of together 3 % (:mod:`~gatlabel.baselines.similarity.judging`), each
+    Two tests, with a total level of 3 % (:mod:`~gatlabel.baselines.similarity.judging`), each
     corrected for the number of sources:
 
-    - **Labels with positives**, by leave-one-image-out: does the error of images left out fall as
-      the strength leaves 0 (:class:`~gatlabel.baselines.similarity.seen.ImageJudge`)? It must fall
-      more than under permuted names, and beyond chance over images.
-    - **Labels without**, by leave-one-label-out: do the classifiers of similar labels tell a
-      label's images from others better than those of permuted names
+    - **Labels with positives**, by leave-one-image-out: does the error on left-out images decrease
+      as the strength leaves 0 (:class:`~gatlabel.baselines.similarity.seen.ImageJudge`)? It must
+      decrease more than under permuted names, and significantly over images.
+    - **Labels without positives**, by leave-one-label-out: do the classifiers of similar labels
+      separate a label's images better than those under permuted names
       (:mod:`~gatlabel.baselines.similarity.unseen`)?
 
-    The strength is that of the least squared error, times the share of the effect that its
-    uncertainty leaves (:meth:`~gatlabel.baselines.similarity.evidence.Family.shrinkage`). Where
-    nothing is found it is 0.
+    The strength is that of the least squared error, times the shrinkage of the effect for its
+    uncertainty (:meth:`~gatlabel.baselines.similarity.evidence.Family.shrinkage`). Without a
+    significant effect it is 0.
 
     Args:
         features: ``(N, D)``, of the training images.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         sources: The candidates; see :func:`candidate_sources`.
-        seed: Of folds and permutations.
+        seed: Seed of folds and permutations.
         permutations: Number of random permutations.
 
     Raises:
-        InputError: If features, targets or a source do not fit each other, or there are fewer than
-            99 permutations.
+        InputError: If features, targets or a source do not match each other, or there are fewer
+            than 99 permutations.
     """
     _check(features, targets, sources, permutations)
     seen_labels = learnable(targets)
@@ -109,17 +109,17 @@ def _check(
 ) -> None:
     if features.ndim != 2 or targets.ndim != 2 or len(features) != len(targets):
         raise InputError(
-            f"the choice of similarity takes features (N, D) and targets (N, L) of the same "
+            f"the choice of similarity expects features (N, D) and targets (N, L) of the same "
             f"images, got {tuple(features.shape)} and {tuple(targets.shape)}"
         )
     if not features.isfinite().all():
-        raise InputError("the choice of similarity takes finite features, some are not")
+        raise InputError("the choice of similarity expects finite features, but some are not")
     if permutations < 99:
         raise InputError(f"permutations={permutations}: expected at least 99")
     names = [source.name for source in sources]
     for source in sources:
         if names.count(source.name) > 1:
-            raise InputError(f"two similarity sources are called {source.name!r}: rename one")
+            raise InputError(f"two similarity sources have the name {source.name!r}: rename one")
         for part in (source.matrix, source.vectors):
             if part is not None and len(part) != targets.shape[1]:
                 raise InputError(

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 def similarity_graph(
     choice: SimilarityChoice, labels: LabelSet, counts: Cooccurrence | None = None
 ) -> LabelGraph:
-    """Returns the edges of similarity along which labels share; none at strength 0.
+    """Returns the edges along which labels share classifiers; none at strength 0.
 
     The weight of ``j -> i`` is ``κ_i s_ij``. Heads divide by the sum of a label's in-edges, so
-    they need the strengths too: :func:`share_as_chosen`.
+    they also need the strengths: :func:`share_as_chosen`.
 
     Args:
         choice: The choice.
         labels: Its L labels.
-        counts: The counts to keep with the graph.
+        counts: The counts to store with the graph.
     """
     weight = choice.strengths()[:, None] * choice.similarity
     return LabelGraph.from_dense(
@@ -33,13 +33,13 @@ def similarity_graph(
 
 
 def share_as_chosen(head: SharedClassifierHead, choice: SimilarityChoice) -> None:
-    """Makes a head on :func:`similarity_graph` share as the choice does; before a linear start.
+    """Sets the strengths of a head on :func:`similarity_graph`; call it before initialisation.
 
-    ``head.mixing_matrix()`` is then that of the choice, to float32; a head without edges shares
-    nothing already, as the choice at strength 0.
+    ``head.mixing_matrix()`` is then that of the choice, in float32. A head without edges already
+    shares nothing, as with strength 0.
 
     Raises:
-        InputError: If the head is of other labels.
+        InputError: If the head has other labels.
     """
     if not choice.linear:
         head.set_strengths(choice.strengths())

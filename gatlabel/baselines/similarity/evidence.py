@@ -1,4 +1,4 @@
-"""Is a source of similarity better than itself under permuted names, and by how much surely?"""
+"""Permutation tests of similarity sources: their effect compared with permuted label names."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: A neighbour's strength stays below 1, as heads want it.
+#: Strengths must be below 1 in heads.
 MOST_STRENGTH = 0.95
 _VALUES_AT_ONCE = 1 << 22
 
-#: Weights ``(S, S)`` with what each is worth ``(S, S)``: the statistic is the sum of products.
+#: Weights ``(S, S)`` and their values ``(S, S)``; the statistic is the sum of their products.
 Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one test found of one source.
+    """Result of one test of one source.
 
     Attributes:
-        effect: What the source gives: by leave-one-image-out the decrease of the squared error per
-            unit of strength, in shares of a label's variance; by leave-one-label-out the AUC.
+        effect: In leave-one-image-out, the decrease of the squared error per unit of strength, in
+            shares of a label's variance; in leave-one-label-out, the AUC.
         null_mean: Mean of the effect under permuted names.
         null_sd: Its standard deviation.
-        z: How many standard deviations it lies above permuted names; by leave-one-image-out at most
-            the paired z over images, by leave-one-label-out that of scores, not of ranks.
+        z: Number of standard deviations above permuted names. In leave-one-image-out it is at most
+            the paired z over images; in leave-one-label-out it is that of scores, not of ranks.
         p: Permutation p-value, corrected for the number of sources in the test.
-        strength: The strength that the evidence supports, after shrinkage; 0 for none.
+        strength: The supported strength, after shrinkage; 0 if not significant.
         labels: Number of labels that were tested.
     """
 
@@ -43,15 +43,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class SourceEvidence:
-    """What the tests found of one source.
+    """Results of the tests of one source.
 
     Attributes:
         name: The source.
         seen: Leave-one-image-out, for labels with positives.
-        unseen: Leave-one-label-out, for labels without; ``None`` for a source that is measured on
-            the targets, as there are none of such a label.
-        rule: How labels without positives are predicted: by the average of their ``neighbours``'
-            classifiers, or by a ``map`` from vectors to classifiers.
+        unseen: Leave-one-label-out, for labels without positives; ``None`` for a source measured on
+            the targets, which such a label does not have.
+        rule: The predictor for labels without positives: the average of their ``neighbours``'
+            classifiers, or a ``map`` from label vectors to classifiers.
     """
 
     name: str
@@ -62,16 +62,15 @@ class SourceEvidence:
 
 @dataclass(frozen=True)
 class Family:
-    """Tests that are made together.
+    """Tests whose error level is controlled jointly.
 
     Attributes:
         own: Statistics ``(C,)``.
         mean: Their means under permuted names ``(C,)``.
         sd: Their standard deviations ``(C,)``.
-        z: ``(C,)``.
-        critical: What the largest z of all exceeds with a chance of ``level`` if names mean
-            nothing.
-        p: ``(C,)``, corrected: how often the largest z of a permutation is as large.
+        z: z values ``(C,)``.
+        critical: Exceeded by the largest z with probability ``level`` if names are uninformative.
+        p: Corrected p-values ``(C,)``: share of permutations whose largest z is at least as large.
     """
 
     own: Tensor
@@ -82,10 +81,10 @@ class Family:
     p: Tensor
 
     def shrinkage(self, z: Tensor) -> Tensor:
-        """The share of an effect that is kept: ``(1 − (c / z)²)₊``, ``(C,)``.
+        """Returns the shrinkage factor of each effect: ``(1 − (c / z)²)₊``, ``(C,)``.
 
-        That is the positive-part James-Stein estimator of one mean, with the critical value c of
-        the test in place of its constant: below it nothing is kept, far above it nearly all.
+        This is the positive-part James-Stein estimator of one mean, with the critical value c of
+        the test as its constant: 0 below c, nearly 1 far above it.
         """
         kept = (1 - (self.critical / z.clamp(min=1e-9)).square()).clamp(min=0)
         return torch.where(z > 0, kept, 0.0)
@@ -100,10 +99,10 @@ def permutation_tests(
     (Westfall & Young, *Resampling-Based Multiple Testing*, 1993, section 2.5).
 
     Args:
-        candidates: Of each, pairs of weights and their worth (one pair per fold).
+        candidates: For each, pairs of weights and their values (one pair per fold).
         permutations: Number of random permutations.
-        level: Chance of a false finding in the family.
-        seed: Of the permutations.
+        level: Family-wise error rate.
+        seed: Seed of the permutations.
     """
     generator = torch.Generator().manual_seed(seed)
     size = len(candidates[0][0][0])
@@ -122,12 +121,12 @@ def permutation_tests(
 
 
 def sum_of_products(pairs: Sequence[Pair]) -> Tensor:
-    """``Σ_f Σ_ij A_ij M_ij``."""
+    """Returns ``Σ_f Σ_ij A_ij M_ij``."""
     return torch.stack([(weights * worth).sum() for weights, worth in pairs]).sum()
 
 
 def permuted_sums(pairs: Sequence[Pair], orders: Tensor) -> Tensor:
-    """The same with names permuted, ``(P,)``: the weight of (i, j) moves to (π(i), π(j))."""
+    """Returns the sums with permuted names, ``(P,)``: weight (i, j) moves to (π(i), π(j))."""
     total = torch.zeros(len(orders), dtype=torch.float64)
     for weights, worth in pairs:
         target, source = weights.nonzero(as_tuple=True)

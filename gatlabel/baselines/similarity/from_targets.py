@@ -1,4 +1,4 @@
-"""Similarity of labels measured on training images: by co-occurrence, and by classifiers."""
+"""Similarity of labels measured on the training images: by co-occurrence or by classifiers."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from torch import Tensor
 
 from gatlabel.baselines.similarity.held_out import deviations, learnable
 
-#: Of the regression whose classifiers are compared, in units of the features' mean square. Their
-#: relation hardly depends on it; leave-one-out takes 3 to 30 on photographs.
+#: Penalty of the regression whose classifiers are compared, in units of the features' mean square.
+#: Their relation hardly depends on it; leave-one-out chooses 3 to 30 on photographs.
 RELATION_PENALTY = 10.0
 
 
 def cooccurrence_profile(features: Tensor, targets: Tensor) -> Tensor:
-    """Compares labels by the labels that they occur with, the pair itself apart.
+    """Compares labels by their co-occurrence with all other labels, excluding the pair itself.
 
     ``c_ik = (P(k|i) − P(k)) / √P(k)`` for k ≠ i, from images where both are known; the cosine of
-    ``c_i`` and ``c_j`` over all k but i and j.
+    ``c_i`` and ``c_j`` over all k except i and j.
 
     Args:
-        features: Not used.
+        features: Ignored.
         targets: ``(N, L)``, -1 for unknown.
 
     Returns:
@@ -39,7 +39,7 @@ def cooccurrence_profile(features: Tensor, targets: Tensor) -> Tensor:
 
 
 def learned_relation(features: Tensor, targets: Tensor) -> Tensor:
-    """Compares labels by their classifiers, as multi-task relationship learning does.
+    """Compares labels by their classifiers, as in multi-task relationship learning.
 
     ``Ω = (W Wᵀ)^(1/2)`` (Zhang & Yeung, *A Convex Formulation for Learning Task Relationships in
     Multi-Task Learning*, UAI 2010, arXiv:1203.3536, eq. 13; its first step from independent
@@ -50,7 +50,7 @@ def learned_relation(features: Tensor, targets: Tensor) -> Tensor:
         targets: ``(N, L)``, -1 for unknown.
 
     Returns:
-        float64 ``(L, L)``; zero for labels that cannot be learned.
+        float64 ``(L, L)``; zero for labels whose known targets are all equal.
     """
     likeness = torch.zeros(targets.shape[1], targets.shape[1], dtype=torch.float64)
     seen = learnable(targets)
@@ -66,7 +66,7 @@ def learned_relation(features: Tensor, targets: Tensor) -> Tensor:
 
 
 def _gram(x: Tensor, t: Tensor) -> Tensor:
-    """``W Wᵀ`` of ridge regression, ``(S, S)``, from the smaller of the two systems."""
+    """Returns ``W Wᵀ`` of ridge regression, ``(S, S)``, from the smaller of the two systems."""
     x = x - x.mean(0)
     count, width = x.shape
     penalty = RELATION_PENALTY * float(x.square().mean())

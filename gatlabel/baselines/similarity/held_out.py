@@ -1,4 +1,4 @@
-"""Independent classifiers, judged on images left out, and how sharing would move them there."""
+"""Leave-one-out scores of independent classifiers, and their sensitivity to sharing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gatlabel.baselines.ridge import PENALTIES
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Ridge regression of every label that can be learned, in units of each label's spread.
+    """Ridge regression of every learnable label, in units of each label's spread.
 
     Attributes:
         seen: bool ``(L,)``: labels with a known presence and a known absence, S of them.
-        positives: float64 ``(S,)``, the known presences; soft ones count in part.
+        positives: float64 ``(S,)``, known presences; soft targets count fractionally.
         targets: ``(N, S)``, -1 for unknown.
         deviation: ``(N, S)``, ``(y − p) / √(p (1 − p))``, 0 where unknown.
         known: float64 ``(N, S)``.
@@ -36,10 +36,10 @@ class HeldOut:
     scores: Tensor
 
     def sensitivity(self) -> Tensor:
-        r"""How the scores move when a label's prior variance grows: ``G (N, S)``.
+        r"""Returns the derivative of the scores by the labels' prior covariance: ``G (N, S)``.
 
-        With the covariance ``K = I + ε B`` between labels, the scores left out are
-        ``ŷ + ε G Bᵀ + O(ε²)``: the derivative of :class:`KinRegression`'s formula at ``K = I``.
+        With the covariance ``K = I + ε B`` between labels, the leave-one-out scores are
+        ``ŷ + ε G Bᵀ + O(ε²)``: the derivative of :class:`SharedRegression`'s formula at ``K = I``.
         With ``g = λ w / (w + λ)²`` for the eigenvalues w::
 
             G = (U g Uᵀ t − h' (t − ŷ)) / (1 − h),   h'_n = Σ_k u_nk² g_k
@@ -56,14 +56,14 @@ class HeldOut:
 
 @torch.no_grad()
 def fit(features: Tensor, targets: Tensor) -> HeldOut | None:
-    """Fits labels on their own, as :func:`~gatlabel.baselines.ridge.ridge_start` does.
+    """Fits independent labels as in :func:`~gatlabel.baselines.ridge.ridge_start`.
 
     Args:
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
 
     Returns:
-        The fit, or ``None`` where no label can be learned.
+        The fit, or ``None`` if no label is learnable.
     """
     y = targets.double()
     seen = learnable(y)
@@ -83,14 +83,14 @@ def fit(features: Tensor, targets: Tensor) -> HeldOut | None:
 
 
 def deviations(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns ``(y − p) / √(p (1 − p))``, 0 where unknown, what is known (float64), and p."""
+    """Returns ``(y − p) / √(p (1 − p))`` (0 where unknown), the known mask (float64), and p."""
     known = (targets >= 0).double()
     rate = (targets.clamp(min=0) * known).sum(0) / known.sum(0)
     return (targets - rate) * known / (rate * (1 - rate)).clamp(min=1e-6).sqrt(), known, rate
 
 
 def learnable(targets: Tensor) -> Tensor:
-    """Bool ``(L,)``: labels whose known targets are not all alike."""
+    """Returns bool ``(L,)``: labels whose known targets are not all equal."""
     known = targets >= 0
     high = torch.where(known, targets, -torch.inf).amax(0)
     low = torch.where(known, targets, torch.inf).amin(0)

@@ -1,4 +1,4 @@
-"""Both tests over all sources: what each found, and the strength that it supports."""
+"""Runs both tests on all sources: their results and the supported strengths."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from gatlabel.baselines.similarity.label_map import MAP_PENALTIES, predictions
 from gatlabel.baselines.similarity.seen import ImageJudge, among
 from gatlabel.baselines.similarity.sources import SimilaritySource
 
-#: Chance that something is chosen for labels with, and without, positives where names and targets
-#: mean nothing. Most of it goes where similarity pays most.
+#: Probability of a false choice for labels with, and without, positives if names and targets are
+#: uninformative. The larger share goes to the test where similarity gains most.
 LEVEL_SEEN, LEVEL_UNSEEN = 0.005, 0.025
-#: A smaller strength is none: it would change nothing but the time that heads take.
+#: Smaller strengths are set to 0, since they would only cost computing time.
 LEAST_STRENGTH = 0.01
-#: Labels with positives up to which maps are tried: one has a weight for every pair of labels, all
-#: of which move in every permutation.
+#: Largest number of labels with positives for maps: a map has one weight per pair of labels, all
+#: of which change in every permutation.
 MOST_MAPPED = 600
 
 
 @dataclass(frozen=True)
 class UnseenResult:
-    """What leave-one-label-out found of one source, by its better rule."""
+    """Result of leave-one-label-out for one source, by its better rule."""
 
     source: SimilaritySource
     map_penalty: float | None
     evidence: Evidence
-    gain: float  # AUC of the predicted classifiers themselves, above ½
+    gain: float  # AUC of the predicted classifiers themselves, minus ½
 
     @property
     def rule(self) -> str:
-        """What predicts classifiers."""
+        """The predictor of classifiers."""
         return "neighbours" if self.map_penalty is None else "map"
 
 
 def judge_seen(
     judge: ImageJudge, sources: Sequence[SimilaritySource], permutations: int, seed: int
 ) -> dict[str, Evidence]:
-    """Leave-one-image-out for labels with positives, by the name of the source."""
+    """Runs leave-one-image-out for labels with positives; results by source."""
     tests = [judge.test(source) for source in sources]
     family = permutation_tests([test.pairs for test in tests], permutations, LEVEL_SEEN, seed)
     z = torch.minimum(family.z, torch.tensor([test.z for test in tests]).double())
@@ -70,7 +70,7 @@ def judge_seen(
 def judge_unseen(
     held: HeldOut, sources: Sequence[SimilaritySource], permutations: int, seed: int
 ) -> dict[str, UnseenResult]:
-    """Leave-one-label-out for labels without positives, by the name of the source."""
+    """Runs leave-one-label-out for labels without positives; results by source."""
     candidates = [
         (source, penalty, predictions(source.matrix, source.vectors, held.seen, penalty))
         for source in sources
@@ -109,13 +109,13 @@ def judge_unseen(
 
 
 def _map_penalties(source: SimilaritySource, held: HeldOut) -> tuple[float, ...]:
-    """The maps that are tried: where there are vectors, and not too many labels."""
+    """Returns the penalties of maps to try; none without vectors or with too many labels."""
     mapped = source.vectors is not None and len(held.positives) <= MOST_MAPPED
     return MAP_PENALTIES if mapped else ()
 
 
 def _beats(gain: float, other: float, aucs: Tensor, others: Tensor, weights: Tensor) -> bool:
-    """Whether a further rule is better by more than the standard error over labels."""
+    """Whether another rule is better by more than one standard error over labels."""
     if other == 0 or gain == 0:
         return gain > other
     difference = (aucs - others).nan_to_num()
@@ -125,6 +125,6 @@ def _beats(gain: float, other: float, aucs: Tensor, others: Tensor, weights: Ten
 
 
 def _strength(kept: float, best: float) -> float:
-    """The strength of least error times the share of it that is kept, from 0 to the most."""
+    """Returns the strength of least error times its shrinkage, between 0 and the maximum."""
     strength = min(kept * best, MOST_STRENGTH)
     return strength if strength >= LEAST_STRENGTH else 0.0

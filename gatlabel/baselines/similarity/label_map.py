@@ -1,4 +1,4 @@
-"""From label vectors to classifiers: kernel ridge regression over labels."""
+"""Kernel ridge regression from label vectors to classifiers."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from torch import Tensor
 
 from gatlabel.baselines.similarity.sources import normalised
 
-#: Penalties that are tried, in units of the mean squared length of the centred vectors.
+#: Candidate penalties, in units of the mean squared length of the centred vectors.
 MAP_PENALTIES = (0.3, 1.0, 3.0)
 
 
 def map_weights(vectors: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    r"""Weights A of the seen labels' classifiers W in the classifiers that the vectors predict.
+    r"""Returns the weights A of the seen labels' classifiers W in the predicted classifiers.
 
     Ridge regression from vectors to classifiers is linear in the classifiers (Romera-Paredes &
     Torr, *An embarrassingly simple approach to zero-shot learning*, ICML 2015, with classifiers
     as its targets). With the kernel ``K = V Vᵀ`` of centred vectors and penalty μ::
 
-        A_u = k_uᵀ (K + μ I)⁻¹                   a label without positives
-        A_i = −P_ij / P_ii (j ≠ i),  P = (K + μ I)⁻¹      a seen one, predicted from the others
+        A_u = k_uᵀ (K + μ I)⁻¹                   labels without positives
+        A_i = −P_ij / P_ii (j ≠ i),  P = (K + μ I)⁻¹      seen labels, predicted from the others
 
     Args:
-        vectors: ``(L, F)``, of length 1, or 0 where there is none.
+        vectors: ``(L, F)``, of length 1, or 0 for labels without a vector.
         seen: bool ``(L,)``, S of them.
         penalty: μ.
 
@@ -48,11 +48,11 @@ def map_weights(vectors: Tensor, seen: Tensor, penalty: float) -> Tensor:
 def predictions(
     similarity: Tensor, vectors: Tensor | None, seen: Tensor, map_penalty: float | None
 ) -> Tensor:
-    """Weights of the seen labels' classifiers in each label's predicted one, ``(L, L)``.
+    """Returns the weights of the seen labels' classifiers in each predicted one, ``(L, L)``.
 
     Args:
         similarity: ``(L, L)``, row = target.
-        vectors: ``(L, F)``, where the map is asked for.
+        vectors: ``(L, F)``, if the map is used.
         seen: bool ``(L,)``.
         map_penalty: μ of the map, or ``None`` for the average of similar labels.
     """

@@ -1,4 +1,4 @@
-"""Leave-one-image-out: would sharing have told images left out better than labels on their own?"""
+"""Leave-one-image-out test: whether sharing reduces the error on left-out images."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gatlabel.baselines.regression import KinRegression
+from gatlabel.baselines.regression import SharedRegression
 from gatlabel.baselines.similarity.evidence import Pair
 from gatlabel.baselines.similarity.held_out import HeldOut
 from gatlabel.baselines.similarity.sources import SimilaritySource, normalised
 from gatlabel.nn.heads.shared_classifier import weights_by_presences
 
-#: Parts of the images; a measured source is measured on all but one and judged on that one.
+#: Number of folds; a source measured on targets is measured on all but one and tested on that one.
 FOLDS = 5
 
 
 @dataclass(frozen=True)
 class ImageTest:
-    """What sharing by one source is worth to first order in its strength.
+    """First-order effect of sharing by one source.
 
     Attributes:
-        pairs: Of each fold, similarity ``(S, S)`` and what each weight is worth.
-        z: Of the sum over images, paired: its mean over its standard error.
-        best: The strength of the least error to first order, at least 0.
+        pairs: For each fold, similarity ``(S, S)`` and the value of each weight.
+        z: Paired z of the sum over images: its mean over its standard error.
+        best: The strength of least error to first order, at least 0.
     """
 
     pairs: list[Pair]
@@ -33,20 +33,20 @@ class ImageTest:
 
 
 class ImageJudge:
-    """Judges sources on images left out.
+    """Tests sources on left-out images.
 
-    With similarity s, strength κ and ``D_i = 3 / (3 + n_i)`` labels have the prior covariance
-    ``K = C Cᵀ``, ``C = I + κ D s``, so ``B = D s + (D s)ᵀ`` in first order, and the scores of left
-    out images move by ``κ G Bᵀ`` (:meth:`HeldOut.sensitivity`). With the residuals ``e``, the mean
-    over known images of a label's squared error falls by ``2 κ Σ_j B_ij R_ij``,
-    ``R_ij = mean_n e_ni G_nj``. Summed over labels this is linear in s, which makes its
-    permutations cheap; it is the score test of κ = 0.
+    With similarity s, strength κ and ``D_i = 3 / (3 + n_i)``, labels have the prior covariance
+    ``K = C Cᵀ``, ``C = I + κ D s``, so ``B = D s + (D s)ᵀ`` to first order, and the scores of
+    left-out images change by ``κ G Bᵀ`` (:meth:`HeldOut.sensitivity`). With the residuals ``e``,
+    the mean of a label's squared error over known images decreases by ``2 κ Σ_j B_ij R_ij``,
+    ``R_ij = mean_n e_ni G_nj``. Summed over labels this is linear in s, so that permutations are
+    cheap. It is the score test of κ = 0.
 
     Args:
-        held: Labels on their own.
+        held: The fit of independent labels.
         features: ``(N, D)``.
         targets: ``(N, L)``.
-        seed: Of the folds.
+        seed: Seed of the folds.
     """
 
     def __init__(self, held: HeldOut, features: Tensor, targets: Tensor, seed: int) -> None:
@@ -58,7 +58,7 @@ class ImageJudge:
         self.fold = torch.randperm(len(features), generator=generator) % FOLDS
 
     def test(self, source: SimilaritySource) -> ImageTest:
-        """Returns what a source is worth; a measured one is measured on other images."""
+        """Tests a source; one measured on targets is measured on other images."""
         if source.measure is None:
             parts = [torch.ones(len(self.features), dtype=torch.bool)]
         else:
@@ -84,17 +84,17 @@ class ImageJudge:
         )
 
     def lowers_error(self, similarity: Tensor, strength: float) -> bool:
-        """Whether the exact leave-one-out error at this strength is below that at 0."""
+        """Whether the exact leave-one-out error at this strength is smaller than at 0."""
         held = self.held
         sharing = torch.eye(len(similarity), dtype=torch.float64)
         sharing += strength * self.share[:, None] * similarity
         judged = torch.ones(len(similarity), dtype=torch.bool)
         own = held.regression.error(held.penalty, held.deviation, held.known, judged)
         rates = held.known.mean(0)
-        shared = KinRegression(self.features.double(), held.deviation / rates, sharing)
+        shared = SharedRegression(self.features.double(), held.deviation / rates, sharing)
         return shared.error(held.penalty, held.deviation, held.known, judged) < own
 
 
 def among(similarity: Tensor, seen: Tensor) -> Tensor:
-    """The similarity of the labels that can be learned to each other, ``(S, S)``."""
+    """Returns the similarity between learnable labels, ``(S, S)``."""
     return normalised(similarity[seen][:, seen])

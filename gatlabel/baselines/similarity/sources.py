@@ -1,4 +1,4 @@
-"""Where similarity of labels comes from: names, vectors, a hierarchy, or the training targets."""
+"""Sources of label similarity: names, vectors, a hierarchy, or the training targets."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from gatlabel.labels import LabelSet
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
-#: Cosines are raised to this power: near neighbours then count much more than remote ones.
+#: Exponent of cosines, so that near neighbours count much more than remote ones.
 SHARPNESS = 8
-#: Neighbours that a label keeps at most.
+#: Maximum number of neighbours per label.
 NEIGHBOURS = 10
-#: Features ``(N, D)`` and targets ``(N, L)`` of some images to likeness ``(L, L)``.
+#: Maps features ``(N, D)`` and targets ``(N, L)`` of some images to similarities ``(L, L)``.
 Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class SimilaritySource:
-    """One candidate answer to the question which labels are alike.
+    """A candidate source of label similarity.
 
     Attributes:
-        name: What it is called in reports.
-        matrix: float64 ``(L, L)``, row = target: nonnegative, zero diagonal, rows that sum to 1
-            or 0. ``None`` for a source that is measured on training images.
-        vectors: Label vectors ``(L, F)``, if the source has some.
-        measure: For a source that is measured on training images: how. The choice measures it on
-            other images than those it is judged on.
+        name: Its name in reports.
+        matrix: float64 ``(L, L)``, row = target: nonnegative, zero diagonal, row sums 1 or 0.
+            ``None`` for a source measured on training images.
+        vectors: Label vectors ``(L, F)``, if any.
+        measure: The measurement, for a source measured on training images. The tests measure it on
+            other images than those they evaluate.
     """
 
     name: str
@@ -45,7 +45,7 @@ class SimilaritySource:
     measure: Measure | None = None
 
     def at(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Returns the matrix, measured on these images where the source is measured."""
+        """Returns the matrix, measured on these images if the source is a measured one."""
         if self.measure is not None:
             return sharpened(self.measure(features, targets))
         assert self.matrix is not None
@@ -53,7 +53,7 @@ class SimilaritySource:
 
 
 def sharpened(likeness: Tensor) -> Tensor:
-    """Turns cosines or the like ``(L, L)`` into the weights of the nearest labels.
+    """Converts cosines or similar values ``(L, L)`` to the weights of the nearest labels.
 
     ``s_ij = c_ij^8 / Σ_k c_ik^8`` over the :data:`NEIGHBOURS` largest positive ``c_ij``, j ≠ i.
     """
@@ -68,26 +68,26 @@ def sharpened(likeness: Tensor) -> Tensor:
 
 
 def normalised(weight: Tensor) -> Tensor:
-    """Divides every row by its sum; a row of zeros stays one."""
+    """Divides every row by its sum; rows of zeros do not change."""
     total = weight.sum(1, keepdim=True)
     return torch.where(total > 0, weight / total.clamp(min=1e-300), 0.0)
 
 
 def source_from_vectors(name: str, vectors: Tensor | ArrayLike) -> SimilaritySource:
-    """A source of label vectors: likeness is their cosine.
+    """Creates a source from label vectors, whose similarity is their cosine.
 
     Args:
-        name: What it is called.
-        vectors: ``(L, F)``; a label with a row of zeros is like none.
+        name: Its name.
+        vectors: ``(L, F)``; a label with a row of zeros is similar to none.
 
     Raises:
-        InputError: If the vectors are no finite matrix.
+        InputError: If the vectors are not a finite matrix.
     """
     found = torch.as_tensor(np.asarray(vectors)).double()
     if found.ndim != 2:
         problem = f"got {tuple(found.shape)}"
     elif not found.isfinite().all():
-        problem = "but they hold NaN or infinity"
+        problem = "but they contain NaN or infinity"
     else:
         problem = None
     if problem is not None:
@@ -97,23 +97,23 @@ def source_from_vectors(name: str, vectors: Tensor | ArrayLike) -> SimilaritySou
 
 
 def source_from_matrix(name: str, matrix: Tensor | ArrayLike) -> SimilaritySource:
-    """A source of given weights, row = target; rows are divided by their sums.
+    """Creates a source from given weights, row = target; rows are divided by their sums.
 
     Args:
-        name: What it is called.
+        name: Its name.
         matrix: ``(L, L)``, nonnegative with a zero diagonal.
 
     Raises:
-        InputError: If it is not.
+        InputError: If the matrix violates this.
     """
     found = torch.as_tensor(np.asarray(matrix)).double()
     problem = None
     if found.ndim != 2 or found.shape[0] != found.shape[1]:
         problem = f"it has shape {tuple(found.shape)}"
     elif not found.isfinite().all():
-        problem = "it holds NaN or infinity"
+        problem = "it contains NaN or infinity"
     elif (found < 0).any():
-        problem = f"it holds {float(found.min()):g}, which is negative"
+        problem = f"it contains {float(found.min()):g}, a negative value"
     elif found.diagonal().any():
         problem = "its diagonal is not zero"
     if problem is not None:
@@ -133,22 +133,22 @@ def candidate_sources(
     cooccurrence: bool = True,
     learned: bool = True,
 ) -> list[SimilaritySource]:
-    """Returns the sources that there are for these labels, to choose from.
+    """Returns the candidate sources for these labels.
 
-    ``cooccurrence`` and ``learned`` are measured on training images by the choice itself, each
-    time on other images than those they are judged on, so they take no targets here.
+    ``cooccurrence`` and ``learned`` are measured on training images by the tests themselves, each
+    time on other images than those evaluated, so they need no targets here.
 
     Args:
         labels: The L labels.
-        name_vectors: Vectors of what the names mean (:func:`gatlabel.graph.name_vectors`).
+        name_vectors: Embeddings of the label names (:func:`gatlabel.graph.name_vectors`).
         given_vectors: Other label vectors ``(L, F)``.
         hierarchy: A graph of :func:`gatlabel.graph.hierarchy_graph`, or any graph of similar
             labels.
-        cooccurrence: Whether to compare which labels they occur with.
-        learned: Whether to compare their classifiers.
+        cooccurrence: Whether to compare labels by co-occurrence.
+        learned: Whether to compare labels by their classifiers.
 
     Raises:
-        InputError: If vectors or graph do not fit the labels.
+        InputError: If vectors or graph do not match the labels.
     """
     sources: list[SimilaritySource] = []
     for name, vectors in (("names", name_vectors), ("vectors", given_vectors)):

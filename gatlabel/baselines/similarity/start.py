@@ -13,10 +13,10 @@ from gatlabel.baselines.similarity.choice import SimilarityChoice
 def similarity_start(features: Tensor, targets: Tensor, choice: SimilarityChoice) -> LinearStart:
     """Ridge regression in which similar labels share classifiers as chosen.
 
-    Labels with positives are learned together (:func:`~gatlabel.baselines.ridge.ridge_start` with
-    the sharing of the choice), or, at strength 0, exactly as without it. To a label without
-    positives the others' classifiers give one, in units of their spread, with the mean spread of
-    its similar labels; its bias keeps the mean logit where it was.
+    Labels with positives are fitted jointly (:func:`~gatlabel.baselines.ridge.ridge_start` with the
+    mixing matrix of the choice), or independently at strength 0. The classifier of a label without
+    positives is combined from the others', in units of their spread, with the mean spread of
+    similar labels; its bias keeps the mean logit unchanged.
 
     Args:
         features: ``(N, D)``.

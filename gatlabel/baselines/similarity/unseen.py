@@ -1,4 +1,4 @@
-"""Leave-one-label-out: a label's positives are taken away, and it is predicted from the others."""
+"""Leave-one-label-out test: a label's positives are removed and it is predicted from the others."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from torch import Tensor
 from gatlabel.baselines.similarity.evidence import Pair
 from gatlabel.baselines.similarity.held_out import HeldOut
 
-#: Positives at which a label's AUC counts half as much as that of a frequent one.
+#: Number of positives at which the weight of a label's AUC is half that of a frequent label.
 HALF_WEIGHT = 5.0
 
 
 def pair_tables(held: HeldOut) -> tuple[Tensor, Tensor]:
-    """How label j's classifier tells images with label i from those without, twice ``(S, S)``.
+    """Returns how well label j's classifier separates images by label i, two ``(S, S)`` tables.
 
-    The scores are of classifiers that did not see the image. Images that show j are left out:
-    occurring together must not count as being alike.
+    The scores are from classifiers that were not fitted to the image. Images with j are excluded:
+    co-occurrence must not count as similarity.
 
     Returns:
-        The difference of mean scores, in units of the spread of label j's targets, which is what
-        is tested: a classifier that has learned little has small scores and counts little. And
-        ``AUC − ½``, to be reported: the difference of mean ranks, which is that where all targets
-        are known. Both 0 where no image remains.
+        The difference of mean scores, in units of the spread of label j's targets, which is the
+        test statistic: a classifier that has learned little has small scores and little weight.
+        And ``AUC − ½``, for reports: the difference of mean ranks, equal to it if all targets are
+        known. Both are 0 if no image remains.
     """
     ranks = (held.scores.argsort(0).argsort(0).double() + 0.5) / len(held.scores)
     positive, negative = (held.targets > 0.5).double(), held.known * (held.targets <= 0.5)
@@ -37,16 +37,16 @@ def pair_tables(held: HeldOut) -> tuple[Tensor, Tensor]:
 
 
 def label_weights(held: HeldOut) -> Tensor:
-    """What each label counts, ``(S,)``, sum 1: little where few positives make a noisy AUC."""
+    """Returns the weight of each label, ``(S,)``, sum 1: small if few positives make AUC noisy."""
     weight = held.positives / (held.positives + HALF_WEIGHT)
     return weight / weight.sum()
 
 
 def pair_of(prediction: Tensor, table: Tensor, weights: Tensor) -> Pair:
-    """Prediction weights and their worth: the sum is a mean of the table over labels.
+    """Returns prediction weights and their values; the sum is a mean of the table over labels.
 
     Args:
-        prediction: ``(S, S)``, row = target; its rows are scaled to a sum of sizes of 1.
+        prediction: ``(S, S)``, row = target; rows are scaled to an absolute sum of 1.
         table: One of :func:`pair_tables`.
         weights: ``(S,)``, of the labels.
     """
@@ -56,9 +56,9 @@ def pair_of(prediction: Tensor, table: Tensor, weights: Tensor) -> Pair:
 
 
 def label_aucs(held: HeldOut, prediction: Tensor) -> Tensor:
-    """AUC of the predicted classifiers themselves, ``(S,)``, on all images where a label is known.
+    """Returns the AUC of the predicted classifiers, ``(S,)``, on all images with a known label.
 
-    NaN where it cannot be computed.
+    NaN if undefined.
     """
     scores = held.scores @ prediction.T
     ranks = (scores.argsort(0).argsort(0).double() + 0.5) / len(scores)
@@ -68,7 +68,7 @@ def label_aucs(held: HeldOut, prediction: Tensor) -> Tensor:
 
 
 def slope(held: HeldOut, prediction: Tensor) -> float:
-    """The factor of the predicted scores that fits the targets best, by least squares; ≥ 0."""
+    """Returns the least-squares factor of the predicted scores for the targets; ≥ 0."""
     scores = held.scores @ prediction.T * held.known
     count = held.known.sum(0)
     fitted = float((scores.square().sum(0) / count).sum())

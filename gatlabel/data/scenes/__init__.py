@@ -1,9 +1,9 @@
-"""Scenes, the built-in data set: silhouettes whose company follows published label counts.
+"""Scenes, the built-in data set: silhouettes whose co-occurrence follows published label counts.
 
-Label sets come from an Ising model fitted to the counts of Pascal VOC 2007 or MS-COCO 2014; its
-couplings are the true label graph (:func:`true_graph`). Images are drawn on the fly from a seed.
-A known share of the present labels is hidden, so that only their company gives them away, and an
-oracle (:func:`oracle_map`) says how well one can do at best, with the graph and without.
+Label sets are drawn from an Ising model fitted to the counts of Pascal VOC 2007 or MS-COCO 2014;
+its couplings are the true label graph (:func:`true_graph`). Images are drawn on the fly from a
+seed. A known share of the present labels is hidden and can only be inferred from the other labels.
+An oracle (:func:`oracle_map`) gives the best possible result, with and without the graph.
 """
 
 from __future__ import annotations

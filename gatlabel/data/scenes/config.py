@@ -1,4 +1,4 @@
-"""What a set of scenes is: its label statistics, its images, and the two fixed presets."""
+"""The configuration of scenes: label statistics, appearance, and two fixed presets."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from gatlabel.errors import InputError, unknown_choice
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """Everything that decides what scenes look like, apart from the seed.
+    """All parameters of scenes except the seed.
 
     Attributes:
-        statistics: Whose published label counts the label sets follow: ``"voc"`` (Pascal VOC
-            2007 trainval, 20 labels) or ``"coco"`` (MS-COCO 2014 train, the 73 labels that occur
-            in at least 1 % of the images and have a silhouette).
-        labels: Keep only the so many most frequent labels; all if ``None``.
+        statistics: The published label counts that label sets follow: ``"voc"`` (Pascal VOC 2007
+            trainval, 20 labels) or ``"coco"`` (MS-COCO 2014 train, the 73 labels that occur in at
+            least 1 % of the images and have a silhouette).
+        labels: Keep only this number of the most frequent labels; all if ``None``.
         size: Height and width of an image in pixels, at least 32.
         hidden: Probability, in [0, 1), that a present label cannot be seen: its object is behind
-            a patch, or a speck, or a blur, and only its company gives it away.
-        difficulty: 0 to 1: how small, faint, turned, textured and partly covered objects get.
-        clutter: Mean number of shapes in an image that are no label.
-        strength: Factor on the couplings of the label graph; 0 makes labels independent but
-            for their competition. Frequencies stay as they are.
+            a patch, or a speck, or a blur, and only the other labels indicate it.
+        difficulty: 0 to 1: how small, faint, rotated, textured and occluded objects are.
+        clutter: Mean number of shapes per image that are not labels.
+        strength: Factor on the couplings of the label graph; 0 makes labels independent apart from
+            their competition. Frequencies do not change.
         long_tail: Exponent on the label frequencies, which are then scaled to the same number of
-            labels an image: 0 makes them equal, 1 keeps them, 2 skews them more.
+            labels per image: 0 makes them equal, 1 keeps them, 2 makes them more skewed.
     """
 
     statistics: str = "voc"
@@ -61,7 +61,7 @@ PRESETS: dict[str, SceneConfig] = {
     "voc": SceneConfig(statistics="voc"),
     "coco": SceneConfig(statistics="coco"),
 }
-"""The presets, fixed: results on scenes are comparable only while these stay as they are."""
+"""The presets. They are fixed, so that results on scenes remain comparable."""
 
 
 def scene_config(preset: str = "voc", **overrides: Any) -> SceneConfig:

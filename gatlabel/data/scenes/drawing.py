@@ -1,4 +1,4 @@
-"""Draws a planned scene: textured background, silhouettes, patches, noise."""
+"""Drawing of a planned scene: textured background, silhouettes, patches, noise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Field = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Colour = tuple[float, float, float]
 
-BLURRING = 0.32  # radius of a blur over its object's side: no shape is left
+BLURRING = 0.32  # blur radius relative to the object's side: no shape remains visible
 FAINT = [round(0.5 * value) for value in range(256)]  # coverage of a blur
 
 
@@ -35,7 +35,7 @@ def draw_scene(
     """Draws one scene.
 
     Args:
-        config: How scenes look.
+        config: The configuration of scenes.
         names: The L label names.
         shapes: From :func:`gatlabel.data.scenes.layout.plan_scene`.
         rng: The image's random stream.
@@ -46,7 +46,7 @@ def draw_scene(
     canvas = background(config, rng)
     brightness = canvas.convert("L").resize((8, 8), Image.Resampling.BOX).tobytes()
     for shape in shapes:
-        if shape.role is Role.BEHIND:  # its patch covers it whole
+        if shape.role is Role.BEHIND:  # its patch covers it completely
             continue
         column, row = (min(7, max(0, int(v / config.size * 8))) for v in (shape.x, shape.y))
         _draw(canvas, config, _raster(shape, names), shape, brightness[8 * row + column], rng)
@@ -54,7 +54,7 @@ def draw_scene(
 
 
 def clear_shares(config: SceneConfig, names: Sequence[str], shapes: Sequence[Shape]) -> list[float]:
-    """For each shape the share of its area that is in the image and under no later shape."""
+    """Returns for each shape the share of its area inside the image and under no later shape."""
     layers = []
     for shape in shapes:
         layer = np.zeros((config.size, config.size), dtype=np.float32)
@@ -74,7 +74,7 @@ def clear_shares(config: SceneConfig, names: Sequence[str], shapes: Sequence[Sha
 
 
 def background(config: SceneConfig, rng: np.random.Generator) -> Image.Image:
-    """A soft texture: a colour with blotches at two scales and, at times, stripes."""
+    """Draws a soft texture: a colour with blotches at two scales and sometimes stripes."""
     size = config.size
     spread = 16 + 30 * config.difficulty
     base = 128 + 75 * (rng.random() * 2 - 1) + 40 * (rng.random(3) * 2 - 1)
@@ -90,7 +90,7 @@ def background(config: SceneConfig, rng: np.random.Generator) -> Image.Image:
 
 
 def _blotches(size: int, cells: int, spread: float, rng: np.random.Generator) -> Field:
-    """Smooth noise around 0, mostly of brightness and a little of colour: ``(size, size, 3)``."""
+    """Returns smooth noise around 0, mostly in brightness, ``(size, size, 3)``."""
     grey, tint = rng.random((cells, cells, 1)), rng.random((cells, cells, 3))
     grid = (1.3 * grey + 0.7 * tint - 1) * spread + 128
     image = Image.fromarray(grid.astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
@@ -98,7 +98,7 @@ def _blotches(size: int, cells: int, spread: float, rng: np.random.Generator) ->
 
 
 def _stripes(size: int, angle: float, period: float, phase: float) -> Field:
-    """A wave from -1 to 1 across the image: ``(size, size)``."""
+    """Returns a wave from -1 to 1 across the image: ``(size, size)``."""
     x = np.arange(size, dtype=np.float32) * np.float32(2 * np.pi / period)
     across = x[None, :] * np.float32(np.cos(angle)) + x[:, None] * np.float32(np.sin(angle))
     result: Field = np.sin(across + np.float32(phase))
@@ -106,7 +106,7 @@ def _stripes(size: int, angle: float, period: float, phase: float) -> Field:
 
 
 def _lit(pixels: NDArray[np.uint8], config: SceneConfig, rng: np.random.Generator) -> Pixels:
-    """Uneven light over everything, and the noise of a camera."""
+    """Adds uneven light and camera noise."""
     light = _blotches(config.size, 4, 10 + 25 * config.difficulty, rng)
     noise = rng.integers(-128, 128, pixels.shape, dtype=np.int8)
     # the integers have a standard deviation of 74
@@ -149,10 +149,10 @@ def _raster(shape: Shape, names: Sequence[str]) -> tuple[Image.Image, ...]:
 def _coverage(
     levels: Sequence[Image.Image], shape: Shape, size: int
 ) -> tuple[Image.Image, tuple[int, int, int, int]] | None:
-    """Turns a silhouette into place: coverage of the pixels of a box, and the box."""
+    """Places a silhouette: returns the coverage of the pixels of a box, and the box."""
     whole = shape.side / (1 - 2 * MARGIN)
     level = levels[0]
-    for smaller in levels[1:]:  # the smallest that is still at least as fine as the image
+    for smaller in levels[1:]:  # the smallest that is at least as fine as the image
         if smaller.width < whole:
             break
         level = smaller
@@ -168,7 +168,7 @@ def _coverage(
     y0, y1 = max(0, int(shape.y - reach_y)), min(size, int(shape.y + reach_y) + 2)
     if x0 >= x1 or y0 >= y1:
         return None
-    # output pixel -> raster: the inverse of "stretch, then turn"
+    # output pixel -> raster: the inverse of "stretch, then rotate"
     a, b, d, e = cos / wide, sin / wide, -sin / high, cos / high
     dx, dy = x0 - shape.x, y0 - shape.y
     matrix = (a, b, a * dx + b * dy + half, d, e, d * dx + e * dy + half)
@@ -188,7 +188,7 @@ def _draw(
     under: int,
     rng: np.random.Generator,
 ) -> None:
-    """Draws one shape in a colour that stands out from the brightness under it."""
+    """Draws one shape in a colour that differs from the brightness under it."""
     red, green, blue, more, which, angle, period, phase = rng.random(8).tolist()
     placed = _coverage(levels, shape, config.size)
     if placed is None:
@@ -207,10 +207,10 @@ def _draw(
 
 
 def _with_luma(colour: Colour, luma: float) -> Colour:
-    """A colour of about the given hue (each channel 0 to 1) and brightness (0 to 255)."""
+    """Returns a colour of about the given hue (channels 0 to 1) and brightness (0 to 255)."""
     luma = min(max(luma, 12.0), 243.0)
     red, green, blue = (channel * 255 for channel in colour)
-    for _ in range(3):  # clipping moves the brightness a little
+    for _ in range(3):  # clipping changes the brightness slightly
         shift = luma - (0.299 * red + 0.587 * green + 0.114 * blue)
         red, green, blue = (min(max(c + shift, 0.0), 255.0) for c in (red, green, blue))
     return red, green, blue

@@ -1,9 +1,9 @@
 """Fits the Ising model of scenes to published label counts and pair counts.
 
-Only counts are published, no label sets, so the fit matches moments: fields and couplings are
-moved until sampled frequencies and pair frequencies agree with the published ones, couplings too
-weak to matter are dropped, and the rest is fitted again. ``benchmarks/assets/fit_scene_labels.py``
-writes the result to ``assets/``.
+Only counts are published, no label sets, so the fit matches moments. Fields and couplings are
+adjusted until sampled frequencies and pair frequencies match the published ones. Weak couplings
+are dropped, and the others are fitted again. ``benchmarks/assets/fit_scene_labels.py`` writes the
+result to ``assets/``.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 from gatlabel.data.scenes.ising import Array, GibbsChains, IsingModel, independent_fields
 
-SHRINKAGE = 5.0  # images of "no association" that every pair count is mixed with
-STRONGEST = 4.0  # largest |coupling|; counts of zero would ask for minus infinity
+SHRINKAGE = 5.0  # number of images without association added to every pair count
+STRONGEST = 4.0  # largest |coupling|; counts of zero would give minus infinity
 
 
 def shrunken_pairs(label_counts: Array, pair_counts: Array, images: int) -> Array:
-    """Pair frequencies, pulled towards independence where too few images tell.
+    """Returns pair frequencies, shrunk towards independence if estimated from few images.
 
     ``p_ij = p_i p_j (n_ij + κ) / (E_ij + κ)`` with ``E_ij = n_i n_j / images`` and κ = 5 images.
 
     Args:
         label_counts: ``n_i``, ``(L,)``.
         pair_counts: ``n_ij``, symmetric ``(L, L)``; the diagonal is not used.
-        images: The number of images counted.
+        images: Number of images counted.
     """
     expected = np.outer(label_counts, label_counts) / images
     lift = (pair_counts + SHRINKAGE) / (expected + SHRINKAGE)
@@ -49,8 +49,8 @@ def fit_ising(
 
     Moment matching with persistent Gibbs chains: ``h_i`` moves by the difference of log-odds,
     ``J_ij`` by the log-ratio of pair frequencies. The first round has a coupling for every pair;
-    its median becomes the competition, and couplings that differ from it by less than ``weakest``
-    are dropped. Two further rounds fit what is left, dropping once more between them.
+    their median becomes the competition, and couplings that differ from it by less than
+    ``weakest`` are dropped. Two further rounds fit the others, with another dropping between them.
 
     Args:
         names: The L labels.
@@ -58,8 +58,8 @@ def fit_ising(
         pair_counts: Symmetric ``(L, L)``.
         images: The number of images counted.
         weakest: Couplings below this are dropped (1.0 multiplies the odds by e).
-        chains: Persistent Gibbs chains.
-        steps: Steps a round, one sweep each.
+        chains: Number of persistent Gibbs chains.
+        steps: Steps per round, one sweep each.
         seed: Seed of the chains.
     """
     frequencies = label_counts / images
@@ -86,12 +86,12 @@ def _match(
     steps: int,
     seed: int,
 ) -> IsingModel:
-    """One round of moment matching; the second half of the steps is averaged."""
+    """Runs one round of moment matching; the second half of the steps is averaged."""
     fields, couplings, competition = model.fields, model.couplings, model.competition
     rest = ~support & ~np.eye(len(model.names), dtype=bool)
     sparse = bool(rest.any())
     goal = independent_fields(frequencies)
-    # a pair seen in less than a few chains is noise: both sides of the ratio get this much added
+    # pairs in very few chains are noise, so this is added to both sides of the ratio
     floor = 3.0 / chains
     rng = np.random.default_rng([seed, 2014])
     state = GibbsChains(model, chains)

@@ -20,29 +20,29 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
 
 SPLITS = {"train": 0, "val": 1, "test": 2, "pretrain": 3}
-"""Splits and the numbers that keep their random streams apart; ``pretrain`` is for encoders that
-are to be trained once, on images that no other split has."""
-_LABELS, _HIDING, _IMAGES = 0, 1, 2  # what a random stream is for
+"""Splits and the numbers that separate their random streams; ``pretrain`` is for pretraining
+encoders on images that no other split has."""
+_LABELS, _HIDING, _IMAGES = 0, 1, 2  # purposes of random streams
 
 
 class SceneImages(ImageSource):
     """Drawn images of one split.
 
-    Image ``k`` of a split depends on ``config``, ``seed``, ``split`` and ``k`` only: not on how
-    many images there are, nor on the order or the process they are drawn in.
+    Image ``k`` of a split depends on ``config``, ``seed``, ``split`` and ``k`` only, not on the
+    number of images or on the order or process in which they are drawn.
 
     Args:
-        config: What the scenes are like.
+        config: The configuration of scenes.
         split: ``"train"``, ``"val"``, ``"test"`` or ``"pretrain"``.
-        count: How many images, N.
+        count: Number of images N.
         seed: Seed of the set.
 
     Attributes:
-        config: As given.
-        split: As given.
-        seed: As given.
-        visible: bool ``(N, L)``: labels that are present and drawn clearly; a present label that
-            is not visible is hidden.
+        config: The configuration.
+        split: The split.
+        seed: The seed.
+        visible: bool ``(N, L)``: labels that are present and drawn clearly; present labels that
+            are not visible are hidden.
 
     Raises:
         InputError: If the split is unknown, or count or seed is out of range.
@@ -77,7 +77,7 @@ class SceneImages(ImageSource):
         self.split = split
         self.seed = seed
         self.visible = visible
-        self._present = present  # what is drawn, whatever the targets are made to say
+        self._present = present  # the labels drawn, also if the targets are replaced
         self._indices = indices
 
     def __repr__(self) -> str:
@@ -97,7 +97,7 @@ class SceneImages(ImageSource):
                           np.flatnonzero(hidden).tolist(), len(self.labels), rng)  # fmt: skip
 
     def shapes(self, index: int) -> list[Shape]:
-        """What stands where in an image, hidden objects included."""
+        """Returns the shapes of an image with their positions, including hidden objects."""
         return self._plan(index, self._rng(index))
 
     def load(self, index: int) -> Tensor:
@@ -108,7 +108,7 @@ class SceneImages(ImageSource):
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
     def fingerprint(self) -> str:
-        """Returns a hash of all that the images are drawn from, and of the version that draws."""
+        """Returns a hash of everything that determines the images, with the drawing version."""
         from gatlabel import __version__
 
         drawn = [__version__, repr(self.config), self.split, self.seed, self._indices.tolist()]
@@ -127,7 +127,7 @@ class SceneImages(ImageSource):
 def _hidden(
     config: SceneConfig, count: int, labels: int, stream: tuple[int, ...]
 ) -> NDArray[np.bool_]:
-    """Which labels an image would hide, were they present: bool ``(count, labels)``."""
+    """Returns which labels an image would hide if they were present: bool ``(count, labels)``."""
     blocks = [
         np.random.default_rng([*stream, block]).random((BLOCK, labels)) < config.hidden
         for block in range(-(-count // BLOCK))

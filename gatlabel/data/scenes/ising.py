@@ -1,9 +1,9 @@
-"""The Ising model that label sets of scenes are drawn from; its couplings are the true graph.
+"""The Ising model of scene label sets; its couplings are the true graph.
 
 ``P(y) ∝ exp(Σ_i h_i y_i + Σ_{i<j} (J_ij − c) y_i y_j)`` over ``y ∈ {0, 1}^L``. The competition
-``c`` is the same for every two labels: an image has room for few things, and data sets are
-collected with about one subject an image. It carries no information about which labels belong
-together; that is in the sparse couplings ``J``.
+``c`` is the same for all pairs of labels: an image has space for few objects, and data sets have
+about one subject per image. It carries no information about associations between labels; the
+sparse couplings ``J`` do.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from gatlabel.errors import InputError
 Array = NDArray[np.float64]
 States = NDArray[np.uint8]
 
-BLOCK = 512  # images that share a random stream; a prefix of a split is the same at any length
-SWEEPS = 80  # from independent labels to the model's distribution
+BLOCK = 512  # images per random stream; a prefix of a split is the same at any length
+SWEEPS = 80  # enough to go from independent labels to the model's distribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,9 @@ class IsingModel:
         names: The L labels.
         fields: ``h``, float64 ``(L,)``, the log-odds of a label when all others are absent.
         couplings: ``J``, float64 ``(L, L)``, symmetric with zero diagonal: what the presence of
-            ``j`` adds to the log-odds of ``i`` beyond the competition.
-        competition: ``c ≥ 0``, what the presence of any label takes off the log-odds of any other.
+            ``j`` adds to the log-odds of ``i``, without the competition.
+        competition: ``c ≥ 0``, which the presence of a label subtracts from the log-odds of all
+            others.
     """
 
     names: tuple[str, ...]
@@ -47,16 +48,18 @@ class IsingModel:
                 f"({count}, {count}), not {self.fields.shape} and {self.couplings.shape}"
             )
         if not np.array_equal(self.couplings, self.couplings.T) or np.diag(self.couplings).any():
-            raise InputError("couplings of an Ising model are symmetric with a zero diagonal")
+            raise InputError(
+                "the couplings of an Ising model must be symmetric with a zero diagonal"
+            )
 
     def sample(self, count: int, seed: tuple[int, ...], *, sweeps: int = SWEEPS) -> States:
         """Draws label sets.
 
         Args:
-            count: How many, N.
-            seed: Names the random stream. Row ``k`` depends on the model, ``seed``, ``sweeps``
+            count: Number of label sets N.
+            seed: Selects the random stream. Row ``k`` depends on the model, ``seed``, ``sweeps``
                 and ``k`` only, not on ``count``.
-            sweeps: Gibbs sweeps from a start with independent labels.
+            sweeps: Gibbs sweeps, starting from independent labels.
 
         Returns:
             uint8 ``(N, L)`` of 0 and 1.
@@ -80,15 +83,15 @@ def _uniform(streams: list[np.random.Generator], labels: int) -> NDArray[np.floa
 
 
 class GibbsChains:
-    """Gibbs chains side by side, each label updated in all of them at once.
+    """Parallel Gibbs chains; each label is updated in all of them at once.
 
-    The local fields ``h_i + Σ_j J_ij y_j`` are kept up to date instead of recomputed: few labels
-    change in a sweep and couplings are sparse.
+    The local fields ``h_i + Σ_j J_ij y_j`` are updated instead of recomputed, since few labels
+    change per sweep and couplings are sparse.
 
     Args:
-        model: What to sample.
-        chains: The number of chains C.
-        clamped: bool ``(L, C)``: labels held present, or ``None``.
+        model: The model to sample.
+        chains: Number of chains C.
+        clamped: bool ``(L, C)``: labels fixed as present, or ``None``.
         offsets: ``(L,)``, added to the fields, or ``None``.
 
     Attributes:
@@ -111,7 +114,7 @@ class GibbsChains:
         self.use(model)
 
     def use(self, model: IsingModel) -> None:
-        """Goes on from the present states under another model of the same labels."""
+        """Continues from the current states with another model of the same labels."""
         self.couplings = model.couplings.astype(np.float32)
         self.competition = np.float32(model.competition)
         self.neighbours = [np.flatnonzero(row) for row in model.couplings]
@@ -121,7 +124,7 @@ class GibbsChains:
         self._present: NDArray[np.float32] = states.sum(0)
 
     def log_odds(self) -> NDArray[np.float32]:
-        """Log-odds of each label given the rest of its chain, float32 ``(L, C)``."""
+        """Returns the log-odds of each label given the rest of its chain, float32 ``(L, C)``."""
         return self._pull - self.competition * (self._present - self.states)
 
     def sweep(self, uniform: NDArray[np.float32]) -> None:
@@ -130,7 +133,7 @@ class GibbsChains:
         Args:
             uniform: float32 ``(L, C)`` in [0, 1), the random numbers to use.
         """
-        # y_i = 1 with probability σ(log-odds), that is, where logit(u) < log-odds
+        # y_i = 1 with probability σ(log-odds), that is, if logit(u) < log-odds
         with np.errstate(divide="ignore"):
             thresholds = np.log(uniform) - np.log1p(-uniform)
         for i, neighbours in enumerate(self.neighbours):
@@ -150,7 +153,7 @@ class GibbsChains:
 
 
 def independent_fields(frequencies: Array) -> Array:
-    """Fields of independent labels with the given frequencies."""
+    """Returns the fields of independent labels with the given frequencies."""
     return np.log(frequencies) - np.log1p(-frequencies)
 
 
@@ -162,16 +165,16 @@ def refit_fields(
     steps: int = 300,
     seed: int = 0,
 ) -> IsingModel:
-    """Moves the fields so that labels have the given frequencies; couplings stay as they are.
+    """Adjusts the fields so that labels have the given frequencies; couplings do not change.
 
     Stochastic approximation with persistent chains: each step moves ``h_i`` by the difference of
-    the log-odds wanted and seen, in ever smaller steps; the second half is averaged.
+    target and observed log-odds, with decreasing step size; the second half is averaged.
 
     Args:
-        model: Where to start.
-        frequencies: Wanted marginals ``P(y_i = 1)``, in (0, 1), ``(L,)``.
-        chains: Persistent Gibbs chains.
-        steps: Steps, one sweep each.
+        model: Initial model.
+        frequencies: Target marginals ``P(y_i = 1)``, in (0, 1), ``(L,)``.
+        chains: Number of persistent Gibbs chains.
+        steps: Number of steps, one sweep each.
         seed: Seed of the chains.
     """
     fields, goal = model.fields.copy(), independent_fields(frequencies)
@@ -180,7 +183,7 @@ def refit_fields(
     total, averaged = np.zeros_like(fields), 0
     for step in range(steps):
         state.sweep(rng.random(state.states.shape, dtype=np.float32))
-        # the mean of conditional probabilities has less noise than the mean of states
+        # the mean of conditional probabilities has a smaller variance than the mean of states
         seen = np.clip(_sigmoid(state.log_odds()).mean(1), 1e-6, 1 - 1e-6)
         rate = 0.3 / (1 + step / 60)
         fields = fields + rate * np.clip(goal - independent_fields(seen), -1, 1)

@@ -1,4 +1,4 @@
-"""The label model of a configuration: the embedded Ising model, changed as the options say."""
+"""The label model of a configuration: the embedded Ising model with the options applied."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gatlabel.files import read_json
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
-MOST_FREQUENT = 0.8  # a skewed frequency is held below this
+MOST_FREQUENT = 0.8  # upper bound of skewed frequencies
 
 
 @cache
 def fitted_model(statistics: str) -> IsingModel:
-    """Reads the Ising model that ``benchmarks/assets/fit_scene_labels.py`` fitted to counts."""
+    """Reads the Ising model fitted by ``benchmarks/assets/fit_scene_labels.py``."""
     content: dict[str, Any] = read_json(ASSETS / f"ising-{statistics}.json", "Ising model")
     couplings = np.zeros((len(content["names"]),) * 2)
     for i, j, weight in content["couplings"]:
@@ -32,10 +32,10 @@ def fitted_model(statistics: str) -> IsingModel:
 
 
 def label_model(config: SceneConfig) -> IsingModel:
-    """The Ising model that label sets of a configuration are drawn from.
+    """Returns the Ising model of a configuration, from which label sets are drawn.
 
-    With fewer labels, another strength or another tail, the fields are fitted again so that
-    labels keep their frequencies (a few seconds, once a process).
+    With fewer labels, another strength or another tail, the fields are fitted again so that labels
+    keep their frequencies (a few seconds, once per process).
     """
     return _label_model(config.statistics, config.labels, config.strength, config.long_tail)
 
@@ -62,7 +62,7 @@ def _label_model(
 def label_frequencies(
     statistics: str, labels: int | None = None, long_tail: float = 1.0
 ) -> dict[str, float]:
-    """The frequencies that labels are to have, by name, in label order."""
+    """Returns the target frequencies of labels, by name, in label order."""
     published = published_statistics(statistics)
     natural = published.counts / published.images
     keep = np.sort(np.argsort(-natural, kind="stable")[: labels or len(natural)])
@@ -71,7 +71,7 @@ def label_frequencies(
 
 
 def _skewed(frequencies: Array, exponent: float) -> Array:
-    """``p^exponent``, scaled to the same sum with no value above :data:`MOST_FREQUENT`."""
+    """Returns ``p^exponent``, scaled to the same sum, with values up to :data:`MOST_FREQUENT`."""
     if exponent == 1:
         return frequencies
     powered, total = frequencies**exponent, frequencies.sum()
@@ -86,12 +86,12 @@ def _skewed(frequencies: Array, exponent: float) -> Array:
 
 
 def true_graph(config: SceneConfig, *, signed: bool = False) -> LabelGraph:
-    """The label graph that label sets really follow: the couplings of the Ising model.
+    """Returns the true label graph: the couplings of the Ising model.
 
     Args:
-        config: Which scenes.
-        signed: Keep couplings below zero too (labels that avoid each other more than all labels
-            do). Without it the graph has the attractions only, as graphs of co-occurrence do.
+        config: The configuration of scenes.
+        signed: Keep negative couplings too (pairs that avoid each other more than all pairs do).
+            Without it the graph contains attractions only, like graphs of co-occurrence.
 
     Returns:
         A symmetric graph; the weight of ``j -> i`` is what the presence of ``j`` adds to the

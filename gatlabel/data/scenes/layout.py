@@ -1,10 +1,10 @@
-"""What stands where in a scene: a plan in geometry, before a pixel is drawn.
+"""Geometric plans of scenes: which shapes are where, before any pixel is drawn.
 
-A present label is *visible* or *hidden*. A visible one is drawn clearly at least once, never
-covered by more than a part. A hidden one stands in for a piece of clutter that would be there
-anyway: it is behind a patch, or is a speck of three pixels, or is blurred beyond recognition.
-The numbers of patches, specks and blurs do not depend on the labels, so a hidden object leaves
-no trace but its company, and the oracle (``oracle.py``) knows exactly how hiding works.
+A present label is *visible* or *hidden*. A visible label is drawn clearly at least once and is
+never covered by more than a part. A hidden one replaces a piece of clutter that would exist anyway:
+it is behind a patch, is a speck of three pixels, or is blurred beyond recognition. The numbers of
+patches, specks and blurs do not depend on the labels. A hidden object therefore leaves no trace
+but the other labels, and the oracle (``oracle.py``) has the exact model of hiding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gatlabel.data.scenes.config import SceneConfig
 
 
 class Role(Enum):
-    """What a shape in a scene is."""
+    """The role of a shape in a scene."""
 
     VISIBLE = "visible"
     BLUR = "blur"
@@ -35,15 +35,15 @@ class Shape:
     """One shape of a scene.
 
     Attributes:
-        role: What it is.
+        role: Its role.
         label: Position of the label it shows, or -1 for patches and distractors.
-        hides_label: Whether it is how a present label is hidden (blurs and specks that hide
-            nothing show a label that says nothing).
-        variant: Which silhouette, a number to be taken modulo the number there is.
+        hides_label: Whether it is the hidden form of a present label (other blurs and specks show
+            a random label).
+        variant: Number of the silhouette, modulo the number of silhouettes.
         x: Centre, in pixels from the left.
         y: Centre, in pixels from the top.
         side: Longer side of the silhouette in pixels.
-        angle: Turn in radians, clockwise.
+        angle: Rotation in radians, clockwise.
         stretch: Width over height, relative to the silhouette.
         flip: Whether it is mirrored.
     """
@@ -60,13 +60,13 @@ class Shape:
     flip: bool
 
 
-LARGEST = 0.5  # longer side of an object, as a share of the image's
-SPECK_SIDE = 3.0  # pixels: nothing can be told from it
-REACH = 0.42  # radius of an object for placing, as a share of its longer side
-PATCH_REACH = 0.58  # the same of a patch, which fills its box
-MOST_OVERLAP = 0.12  # of two objects, as a depth: 0 beside each other, 1 when centres meet
-MOST_COVERED = 0.35  # of an object by patches, as a depth
-ROOM = 2.6  # sum of squared sides, in images: what an image has room for
+LARGEST = 0.5  # longer side of an object relative to the image's side
+SPECK_SIDE = 3.0  # pixels: too small to be recognised
+REACH = 0.42  # radius of an object in placement, relative to its longer side
+PATCH_REACH = 0.58  # the same for a patch, which fills its box
+MOST_OVERLAP = 0.12  # depth of overlap of two objects: 0 if apart, 1 if the centres coincide
+MOST_COVERED = 0.35  # depth of overlap of an object with patches
+ROOM = 2.6  # maximum sum of squared sides, in images
 
 
 def plan_scene(
@@ -79,17 +79,17 @@ def plan_scene(
     """Plans one scene.
 
     Args:
-        config: How scenes look.
+        config: The configuration of scenes.
         visible: Positions of the labels to show.
         hidden: Positions of the labels to hide.
-        labels: How many labels there are, L.
+        labels: Number of labels L.
         rng: The image's random stream.
 
     Returns:
         Shapes in the order of drawing: blurs, specks, objects and distractors, objects behind
         patches, patches.
     """
-    # clutter first, so that its numbers cannot depend on what is in the scene
+    # clutter first, so that its numbers cannot depend on the labels
     blurs, specks, patches = (low + int(rng.random() * 3) for low in (0, 1, 1))
     distractors = int(rng.poisson(config.clutter))
     where = [(Role.BLUR, k) for k in range(blurs)] + [(Role.SPECK, k) for k in range(specks)]
@@ -105,7 +105,7 @@ def plan_scene(
 
     place = _Placer(config.size, rng)
     objects = [(label, Role.VISIBLE) for label in visible]
-    for label in visible:  # some things come in twos and threes
+    for label in visible:  # some labels have two or three objects
         while rng.random() < 0.25 and len(objects) < 12:
             objects.append((label, Role.VISIBLE))
     objects += [(-1, Role.DISTRACTOR)] * distractors
@@ -137,7 +137,7 @@ def plan_scene(
 
 
 def _sides(config: SceneConfig, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Longer sides in pixels, largest first, small enough together for the image."""
+    """Returns longer sides in pixels, largest first, limited to the space in the image."""
     least = 0.26 - 0.1 * config.difficulty
     shares = least * (LARGEST / least) ** rng.random(count)
     crowd = float(np.sum(shares**2))
@@ -179,24 +179,24 @@ def _moved(shape: Shape, x: float, y: float, side: float | None = None) -> Shape
 
 
 class _Placer:
-    """Finds places for shapes among those that must stay clear."""
+    """Finds positions for shapes among those that must stay visible."""
 
     CANDIDATES = 32
 
     def __init__(self, size: int, rng: np.random.Generator) -> None:
         self.size = size
         self.rng = rng
-        self.taken = np.empty((0, 3))  # x, y, radius of what stands already
-        self.covered = np.empty(0)  # how much of it patches cover
+        self.taken = np.empty((0, 3))  # x, y, radius of the placed shapes
+        self.covered = np.empty(0)  # how much patches cover of each
 
     def _candidates(self, side: float) -> NDArray[np.float64]:
         margin = min(0.5 * side, self.size / 2)
         return margin + self.rng.random((self.CANDIDATES, 2)) * (self.size - 2 * margin)
 
     def _overlap(self, places: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-        """How deep each place is in each taken one: 0 beside it, 1 when centres meet, ``(P, T)``.
+        """Returns the overlap of each place with each placed shape, ``(P, T)``.
 
-        The depth is relative to the radius of the smaller.
+        It is 0 if they are apart and 1 if the centres coincide, relative to the smaller radius.
         """
         gaps = np.hypot(*(places[:, None] - self.taken[:, :2]).transpose(2, 0, 1))
         deep = (radius + self.taken[:, 2] - gaps) / (2 * np.minimum(radius, self.taken[:, 2]))
@@ -204,7 +204,7 @@ class _Placer:
         return result
 
     def apart(self, shape: Shape) -> Shape:
-        """Beside the others if there is room, made smaller if there is none."""
+        """Places a shape apart from the others, reducing it if there is no space."""
         side = shape.side
         for _ in range(6):
             places = self._candidates(side)
@@ -219,7 +219,7 @@ class _Placer:
         return _moved(shape, x, y, side)
 
     def over(self, shape: Shape, cover: float) -> Shape:
-        """Where it covers about so much of something (0 none, 1 all), and of nothing too much."""
+        """Places a shape so that it covers something by ``cover``, and nothing by too much."""
         side = shape.side
         for _ in range(6):
             places = self._candidates(side)
@@ -235,5 +235,5 @@ class _Placer:
         return _moved(shape, x, y, side)
 
     def anywhere(self, shape: Shape) -> Shape:
-        """Somewhere in the image, whatever stands there."""
+        """Places a shape anywhere in the image."""
         return _moved(shape, *self._candidates(shape.side)[0])

@@ -1,15 +1,15 @@
 """The best that can be done on scenes: exact evidence, and the true label graph.
 
-The oracle is told which labels are visible. A visible label is present. A label that is not
-visible is absent, or present and hidden, which happens with the known probability ``η``; hiding
-leaves no other trace. So given the visible labels V
+The oracle gets the visible labels. A visible label is present. A label that is not visible is
+absent, or present and hidden, which happens with the known probability ``η``; hiding leaves no
+other trace. Given the visible labels V, therefore
 
     P(y | V) ∝ P(y) Π_{i ∈ V} [y_i = 1] Π_{i ∉ V} η^{y_i},
 
-again an Ising model, with ``log η`` added to the fields and V clamped. Gibbs chains, one or more
-an image, estimate ``P(y_i = 1 | V)``; ranking by it is the best ranking there is. A classifier
-that has to recognise silhouettes stays below; one that beats the *visible-only* oracle, which
-knows V but not the graph, must have used what labels tell about each other.
+which is again an Ising model, with ``log η`` added to the fields and V clamped. Gibbs chains, one
+or more per image, estimate ``P(y_i = 1 | V)``; no ranking is better than ranking by it. A
+classifier that has to recognise silhouettes scores lower. One that beats the *visible-only*
+oracle, which uses V but not the graph, must have used the dependence between labels.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from gatlabel.errors import InputError
 
 @dataclass(frozen=True)
 class OracleResult:
-    """What the oracles reach on a set of scenes.
+    """Results of the oracles on a set of scenes.
 
     Attributes:
         labels: The L label names.
-        average_precision: Of the oracle, uninterpolated, ``(L,)``; NaN without a positive.
-        visible_only: The same of the oracle without the graph.
+        average_precision: AP of the oracle, uninterpolated, ``(L,)``; NaN without positives.
+        visible_only: AP of the oracle without the graph.
         mean: mAP of the oracle, over the labels that have a positive.
         visible_only_mean: mAP of the oracle without the graph.
-        without_positive: Labels without a positive, left out of both means.
+        without_positive: Labels without positives, excluded from both means.
     """
 
     labels: tuple[str, ...]
@@ -63,15 +63,15 @@ def posterior(
         model: The label model.
         visible: bool ``(N, L)``: labels seen.
         hidden: Probability that a present label is not seen, in [0, 1).
-        sweeps: Sweeps that are averaged.
-        burn_in: Sweeps before.
+        sweeps: Number of sweeps that are averaged.
+        burn_in: Number of sweeps before.
         seed: Seed of the chains.
 
     Returns:
         ``(N, L)`` in [0, 1]; exactly 1 for visible labels.
     """
     if sweeps < 1 or burn_in < 0:
-        raise InputError(f"{sweeps} sweeps after {burn_in}: give at least 1 after at least 0")
+        raise InputError(f"{sweeps} sweeps after {burn_in}: expected at least 1 after at least 0")
     if hidden == 0:
         return visible.astype(np.float64)
     seen = np.ascontiguousarray(visible.T)
@@ -82,23 +82,23 @@ def posterior(
     for step in range(burn_in + sweeps):
         chains.sweep(rng.random(seen.shape, dtype=np.float32))
         if step >= burn_in:
-            # the mean of conditional probabilities (Rao-Blackwell) has less noise than of states
+            # the mean of conditional probabilities (Rao-Blackwell) has a smaller variance
             total += 1 / (1 + np.exp(-chains.log_odds()))
     return np.where(seen, 1.0, total / sweeps).T
 
 
 def oracle_scores(source: SceneImages, *, sweeps: int = 300, seed: int = 0) -> Array:
-    """The oracle's probability of each label in each image, ``(N, L)``."""
+    """Returns the oracle's probability of each label in each image, ``(N, L)``."""
     return posterior(
         label_model(source.config), source.visible, source.config.hidden, sweeps=sweeps, seed=seed
     )
 
 
 def visible_only_scores(source: SceneImages) -> Array:
-    """Scores of the oracle that sees but knows no graph: 1 for a visible label, else the chance.
+    """Returns the scores of the oracle without the graph: 1 for visible labels, else a constant.
 
-    The chance that a label is present though not seen is the same in every image, so that all
-    images in which a label cannot be seen tie.
+    The probability that a label is present though not visible is the same in all images, so that
+    images in which a label is not visible tie.
     """
     model, hidden = label_model(source.config), source.config.hidden
     frequency = model.sample(8192, (4712,)).mean(0)
@@ -110,8 +110,8 @@ def oracle_map(source: ImageSource, *, graph: bool = True) -> float:
     """Mean average precision of the oracle, over the labels that have a positive.
 
     Args:
-        source: The scenes to be judged on.
-        graph: Whether the oracle knows the label graph, or sees only.
+        source: The evaluated scenes.
+        graph: Whether the oracle uses the label graph.
 
     Raises:
         InputError: If the source is not one of scenes, or no image has a label.
@@ -121,11 +121,11 @@ def oracle_map(source: ImageSource, *, graph: bool = True) -> float:
 
 
 def oracle_result(source: ImageSource, *, sweeps: int = 300, seed: int = 0) -> OracleResult:
-    """What the oracles reach, label by label, with and without the graph.
+    """Computes the results of the oracles per label, with and without the graph.
 
     Args:
-        source: The images to be judged on.
-        sweeps: Gibbs sweeps an image.
+        source: The evaluated scenes.
+        sweeps: Gibbs sweeps per image.
         seed: Seed of the Gibbs chains.
 
     Raises:
@@ -134,7 +134,7 @@ def oracle_result(source: ImageSource, *, sweeps: int = 300, seed: int = 0) -> O
     from gatlabel.metrics import average_precision
 
     if not isinstance(source, SceneImages):
-        raise InputError("there is an oracle for scenes only: of other images no truth is known")
+        raise InputError("the oracle exists for scenes only, whose label model is known")
     targets = source.targets.to_dense()
 
     def precision(scores: Array) -> Array:
@@ -145,7 +145,7 @@ def oracle_result(source: ImageSource, *, sweeps: int = 300, seed: int = 0) -> O
     sight = precision(visible_only_scores(source))
     judged = ~np.isnan(graph)
     if not judged.any():
-        raise InputError(f"none of the {len(source)} scenes has a label: draw more of them")
+        raise InputError(f"none of the {len(source)} scenes has a label: draw more scenes")
     return OracleResult(
         labels=source.labels.names,
         average_precision=graph,

@@ -20,14 +20,14 @@ def read_scenes(
     seed: int = 0,
     **overrides: Any,
 ) -> DataSplits:
-    """The built-in set: images drawn from a seed, no download.
+    """Creates the built-in data set: images drawn from a seed, without a download.
 
     Args:
         preset: ``"voc"`` or ``"coco"``; see :data:`gatlabel.data.scenes.PRESETS`.
-        train: Images to learn from.
-        val: Images to choose by.
-        test: Images to report on.
-        seed: Seed of the set; splits share no random stream.
+        train: Number of training images.
+        val: Number of validation images.
+        test: Number of test images.
+        seed: Seed of the set; splits have separate random streams.
         **overrides: Options of :class:`gatlabel.data.scenes.SceneConfig` to change.
 
     Raises:

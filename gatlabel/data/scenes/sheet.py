@@ -1,4 +1,4 @@
-"""A sheet of scenes with their labels, to look at."""
+"""A contact sheet of scenes with their labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def contact_sheet(
         path: The file to write.
         rows: Rows of images.
         columns: Columns of images.
-        zoom: Screen pixels for one pixel of an image.
+        zoom: Screen pixels per image pixel.
 
     Raises:
         InputError: If rows, columns or zoom is below 1.

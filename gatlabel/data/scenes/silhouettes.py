@@ -1,8 +1,8 @@
 """Silhouettes of the labels: vendored outlines, rasterised once at several sizes.
 
-The outlines are glyphs of Font Awesome Free (CC BY 4.0) and Material Design Icons (Apache 2.0)
-and a few own shapes; the files ``assets/LICENSE-*`` give the attribution, and
-``benchmarks/assets/make_silhouettes.py`` makes the file.
+The outlines are glyphs of Font Awesome Free (CC BY 4.0) and Material Design Icons (Apache 2.0), and
+a few original shapes. The files ``assets/LICENSE-*`` contain the attribution;
+``benchmarks/assets/make_silhouettes.py`` creates the file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 ASSETS = Path(__file__).parent / "assets"
 RASTER = 256  # pixels of the largest raster; smaller ones are halved from it
 SMALLEST = 16
-MARGIN = 1 / 16  # empty share on each side, so that interpolation fades to nothing at the rim
+MARGIN = 1 / 16  # empty share on each side, so that interpolation fades out at the edge
 
 
 @lru_cache(maxsize=1)
@@ -30,13 +30,13 @@ def _outlines() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def silhouette_names() -> tuple[str, ...]:
-    """The labels that have a silhouette (COCO's names)."""
+    """Returns the labels that have a silhouette (COCO's names)."""
     return tuple(_outlines()["labels"])
 
 
 @cache
 def label_rasters(name: str) -> tuple[tuple[Image.Image, ...], ...]:
-    """The silhouettes of one label: for each variant its rasters, largest first.
+    """Returns the silhouettes of one label: for each variant its rasters, largest first.
 
     Args:
         name: One of :func:`silhouette_names`.
@@ -50,7 +50,7 @@ def label_rasters(name: str) -> tuple[tuple[Image.Image, ...], ...]:
 
 @lru_cache(maxsize=1)
 def distractor_rasters() -> tuple[tuple[Image.Image, ...], ...]:
-    """The silhouettes of things that are no label, in the same form."""
+    """Returns the silhouettes of things that are not labels, in the same form."""
     return tuple(_pyramid(contours) for contours in _outlines()["distractors"].values())
 
 
@@ -64,7 +64,7 @@ def _pyramid(contours: list[list[int]]) -> tuple[Image.Image, ...]:
 
 
 def _winding(contours: list[list[int]], side: int) -> NDArray[np.int16]:
-    """Winding number of each pixel: overlapping parts unite, parts drawn the other way cut out."""
+    """Returns the winding number of each pixel: overlaps unite, reversed contours cut out."""
     total = np.zeros((side, side), dtype=np.int16)
     scale = side * (1 - 2 * MARGIN) / _outlines()["unit"]
     for contour in contours:

@@ -1,4 +1,4 @@
-"""Published label statistics that scenes follow, and which of their labels can be drawn."""
+"""Published label statistics for scenes, and the labels that can be drawn."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gatlabel.errors import unknown_choice
 from gatlabel.files import read_json
 
 FILES = {"voc": "voc2007-trainval.json", "coco": "coco2014-train.json"}
-LEAST_FREQUENT = 0.01  # rarer labels have too few positives in a thousand images to be judged
-SILHOUETTE_OF = {  # VOC's word -> COCO's
+LEAST_FREQUENT = 0.01  # rarer labels have too few positives in a thousand images for evaluation
+SILHOUETTE_OF = {  # name in VOC -> name in COCO
     "aeroplane": "airplane",
     "diningtable": "dining table",
     "motorbike": "motorcycle",
@@ -27,15 +27,15 @@ SILHOUETTE_OF = {  # VOC's word -> COCO's
 
 @dataclass(frozen=True, eq=False)
 class LabelStatistics:
-    """Counts over a published data set, of the labels that scenes can draw.
+    """Counts over a published data set for the labels that scenes can draw.
 
     Attributes:
-        source: What was counted.
+        source: The data set that was counted.
         names: The L labels.
         counts: Images with the label, float64 ``(L,)``.
         pairs: Images with both labels, float64 symmetric ``(L, L)``, zero diagonal.
-        images: Images counted.
-        left_out: Labels of the data set that scenes do not draw: rarer than 1 % or without a
+        images: Number of images counted.
+        left_out: Labels of the data set that are not drawn: rarer than 1 % or without a
             silhouette.
     """
 

@@ -196,7 +196,7 @@ def test_it_says_what_was_chosen_and_why() -> None:
         assert line.startswith(f"similarity, labels {which}: names, strength 0.")
         assert "under permuted names" in line
         assert "p 0.005" in line
-    assert all("none; nearest was names" in line for line in none.explain())
+    assert all("none; closest was names" in line for line in none.explain())
     assert "(7: label 0, label 5, label 10, label 15, label 20, …)" in found.explain(NAMES)[1]
     taken = found.by_label(NAMES)
     assert len(taken) == LABELS
@@ -244,7 +244,7 @@ def test_wrong_input_is_refused() -> None:
     for given, said in (
         ((features[:5], targets, [source]), "of the same images"),
         ((features, targets[:, :4], [source]), "'names' is for 32 labels, the targets have 4"),
-        ((features, targets, [source, source]), "two similarity sources are called 'names'"),
+        ((features, targets, [source, source]), "two similarity sources have the name 'names'"),
         ((features / 0, targets, [source]), "finite features"),
     ):
         with pytest.raises(InputError, match=said):

@@ -54,7 +54,7 @@ def test_sources_of_vectors_prefer_the_nearest() -> None:
     ("matrix", "said"),
     [
         (torch.ones(2, 3), r"\(2, 3\)"),
-        (torch.tensor([[0.0, -1.0], [1.0, 0.0]]), "-1, which is negative"),
+        (torch.tensor([[0.0, -1.0], [1.0, 0.0]]), "-1, a negative value"),
         (torch.eye(2), "diagonal is not zero"),
         (torch.tensor([[0.0, float("nan")], [1.0, 0.0]]), "NaN or infinity"),
     ],

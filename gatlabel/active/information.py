@@ -1,0 +1,223 @@
+"""What an answer about one label of one image would teach, also about its other labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gatlabel.errors import InputError
+from gatlabel.graph.counts import Counts
+from gatlabel.labels import UNKNOWN
+
+#: Partners of a label at most.
+NEIGHBOURS = 8
+#: A log odds ratio of fewer standard errors is none.
+CRITICAL = 2.0
+#: Share of a log odds ratio that the image does not show already.
+BESIDE_THE_IMAGE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class PairwiseModel:
+    """How labels of one image depend on each other: an Ising model around the image's logits.
+
+    The label j shifts the log-odds of i by ``w_ij (y_j − q_j)``.
+
+    Attributes:
+        edges: int64 ``(2, E)``, sources j above targets i; each pair both ways.
+        weights: float32 ``(E,)``.
+    """
+
+    edges: Tensor
+    weights: Tensor
+
+    @classmethod
+    def none(cls) -> Self:
+        """The model without edges."""
+        return cls(torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0))
+
+    @classmethod
+    def of_counts(cls, counts: Counts, neighbours: int = NEIGHBOURS) -> Self:
+        """Takes the log odds ratios of pairs from label counts.
+
+        ``w = ½ ln (n11 n00 / (n10 n01))`` with half an image added to each count, where it is at
+        least two standard errors, ``(Σ 1 / n)^½`` (Woolf, *Annals of Human Genetics* 19, 1955), and
+        among the 8 largest by that measure of either label.
+
+        Args:
+            counts: The counts, with the number of images.
+            neighbours: Partners of a label at most.
+
+        Raises:
+            InputError: If the counts have no number of images.
+        """
+        counts.require_images("the dependence of labels")
+        both = counts.pair_counts.astype(np.float64)
+        present = counts.present_where_known.astype(np.float64)
+        one, other = present - both, present.T - both
+        none = counts.known_pairs - both - one - other
+        cells = np.stack([both, one, other, np.maximum(none, 0)]) + 0.5
+        ratio = np.log(cells[0] * cells[3] / (cells[1] * cells[2]))
+        score = np.abs(ratio) / np.sqrt((1 / cells).sum(0))
+        np.fill_diagonal(score, 0.0)
+        L = len(score)
+        kept = np.zeros((L, L), dtype=bool)
+        best = np.argsort(-score, 1, kind="stable")[:, : min(neighbours, L - 1)]
+        np.put_along_axis(kept, best, True, 1)
+        kept = (kept | kept.T) & (score >= CRITICAL)
+        target, source = np.nonzero(kept)
+        weights = BESIDE_THE_IMAGE * ratio[target, source]
+        edges = torch.from_numpy(np.stack([source, target]))
+        return cls(edges, torch.from_numpy(weights.astype(np.float32)))
+
+    def permuted(self, order: Tensor) -> Self:
+        """Returns the model between other labels: label k takes the place of ``order[k]``."""
+        return type(self)(order[self.edges], self.weights)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy of labels with these log-odds, in nats.
+
+    ``H = softplus(|z|) − |z| σ(|z|)``, which neither cancels nor overflows.
+    """
+    size = logits.abs()
+    small = torch.exp(-size)
+    return torch.log1p(small) + size * small / (1 + small)
+
+
+def posterior_logits(logits: Tensor, answers: Tensor, model: PairwiseModel) -> Tensor:
+    """Log-odds of the labels that are open, given the answers about others of the same image.
+
+    Args:
+        logits: ``(N, L)``, of the image alone.
+        answers: ``(N, L)``, 1, 0, or -1 where there is none.
+        model: The dependence of labels.
+
+    Returns:
+        ``(N, L)``.
+    """
+    known = answers != UNKNOWN
+    rows = known.any(1)
+    if not bool(rows.any()) or not model.edges.shape[1]:
+        return logits
+    surprise = torch.where(known[rows], answers[rows] - torch.sigmoid(logits[rows]), 0.0)
+    source, target = model.edges
+    moved = logits.clone()
+    part = logits[rows].index_add(1, target, surprise[:, source] * model.weights)
+    moved[rows] = part
+    return moved
+
+
+def expected_information(logits: Tensor, model: PairwiseModel) -> Tensor:
+    r"""Expected information about all labels of an image from the answer about one of them.
+
+    .. math:: g_{nj} = H(q_{nj}) + \sum_{j \to i} \Bigl[H(q_{ni}) - \sum_{y} P(y_{nj} = y)\,
+              H(q_{ni} \mid y_{nj} = y)\Bigr]_+
+
+    with the conditional log-odds :math:`z_{ni} + w_{ij} (y - q_{nj})`.
+
+    Args:
+        logits: ``(N, L)``.
+        model: The dependence of labels.
+
+    Returns:
+        ``(N, L)``, in nats, at least the entropies.
+    """
+    z = logits.float().T.contiguous()  # (L, N): an edge then reads two rows
+    own = entropy(z)
+    q = torch.sigmoid(z)
+    gain = own.clone()
+    for (j, i), w in zip(model.edges.T.tolist(), model.weights.tolist(), strict=True):
+        present, absent = entropy(z[i] + w * (1 - q[j])), entropy(z[i] - w * q[j])
+        gain[j] += (own[i] - torch.lerp(absent, present, q[j])).clamp_(min=0)
+    return gain.T
+
+
+def best_questions(
+    logits: Tensor, model: PairwiseModel, open_: Tensor, count: int, per_image: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Finds the questions of most expected information, without computing it for all.
+
+    What j tells of i is at most ``H_j``, and at most ``w² q_j (1 − q_j) / 8``, as entropy bends by
+    ¼ at most as a function of the log-odds. Both bound the information, in a pass over the
+    questions; it is computed only where the bound reaches what is found.
+
+    Args:
+        logits: ``(N, L)``.
+        model: The dependence of labels.
+        open_: bool ``(N, L)``: which may be asked.
+        count: Number of questions.
+        per_image: Questions about one image at most.
+
+    Returns:
+        Rows and labels ``(2, K)``, the best first, and their information ``(K,)``; K is less than
+        ``count`` only where there are no more.
+
+    Raises:
+        InputError: If a number is below 1, or shapes differ.
+    """
+    if count < 1 or per_image < 1:
+        raise InputError(f"count={count}, per_image={per_image}: must be at least 1")
+    if logits.shape != open_.shape:
+        raise InputError(
+            f"logits {tuple(logits.shape)} and open questions {tuple(open_.shape)}: one shape"
+        )
+    L = logits.shape[1]
+    flat = logits.float().reshape(-1)
+    own = entropy(flat)
+    degree = torch.bincount(model.edges[0], minlength=L)
+    reach = flat.new_zeros(L).index_add(0, model.edges[0], model.weights.square() / 8)
+    chance = torch.sigmoid(flat).view(-1, L)
+    told = torch.minimum(own.view(-1, L) * degree, reach * chance * (1 - chance))
+    bound = (own.view(-1, L) + told).masked_fill(~open_, -1.0).reshape(-1)
+    total = int(open_.sum())
+    size, found = min(total, 4 * count), torch.zeros(0, dtype=torch.int64)
+    while True:
+        found = bound.topk(size).indices
+        gain = _information_of(found, flat.view(-1, L), own.view(-1, L), model)
+        order = gain.argsort(descending=True, stable=True)
+        chosen = _capped(found[order], L, count, per_image)
+        enough = len(chosen) == count
+        least = float(gain[order][chosen[-1]]) if enough else -1.0
+        if size == total or (enough and float(bound[found[-1]]) < least):
+            break
+        size = min(total, 4 * size)
+    picked, worth = found[order][chosen], gain[order][chosen]
+    return np.stack([(picked // L).numpy(), (picked % L).numpy()]), worth.numpy()
+
+
+def _information_of(questions: Tensor, logits: Tensor, own: Tensor, model: PairwiseModel) -> Tensor:
+    """Expected information of some questions, given as positions in ``(N, L)`` row by row."""
+    L = logits.shape[1]
+    row, label = questions // L, questions % L
+    gain = own.reshape(-1)[questions].clone()
+    order = model.edges[0].argsort(stable=True)
+    degree = torch.bincount(model.edges[0], minlength=L)
+    first = torch.cat([degree.new_zeros(1), degree.cumsum(0)[:-1]])
+    times = degree[label]
+    which = torch.arange(len(questions)).repeat_interleave(times)
+    place = torch.arange(len(which)) - (times.cumsum(0) - times).repeat_interleave(times)
+    edge = order[first[label][which] + place]
+    target, weight = model.edges[1][edge], model.weights[edge]
+    rows = row[which]
+    z, before = logits[rows, target], own[rows, target]
+    q = torch.sigmoid(logits.reshape(-1)[questions])[which]
+    after = torch.lerp(entropy(z - weight * q), entropy(z + weight * (1 - q)), q)
+    return gain.index_add(0, which, (before - after).clamp(min=0))
+
+
+def _capped(questions: Tensor, labels: int, count: int, per_image: int) -> Tensor:
+    """Places of the first questions, of which no image has more than so many."""
+    rows = (questions // labels).numpy()
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    start = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(rows) else order
+    rank = np.arange(len(rows)) - np.repeat(start, np.diff(np.r_[start, len(rows)]))
+    within = np.empty(len(rows), dtype=bool)
+    within[order] = rank < per_image
+    return torch.from_numpy(np.flatnonzero(within)[:count])

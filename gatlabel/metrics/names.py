@@ -1,0 +1,10 @@
+"""Names of metrics for readers, where they differ from the keys in files."""
+
+from __future__ import annotations
+
+SHOWN_NAMES = {"mean_frequency": "mAP of guessing"}
+
+
+def shown_name(metric: str) -> str:
+    """Returns the name of a metric for tables and reports."""
+    return SHOWN_NAMES.get(metric, metric)
