@@ -123,12 +123,18 @@ def identity(method: Method, condition: Condition, seed: int) -> dict[str, Any]:
     return dict(zip(IDENTITY, (*astuple(method), *astuple(condition), seed), strict=True))
 
 
+def current_columns(row: Mapping[str, str]) -> dict[str, str]:
+    """Returns a row of a table under the current names of its columns."""
+    return {OLD_COLUMNS.get(name, name): cell for name, cell in row.items()}
+
+
 def parse_identity(row: Mapping[str, str], path: Path) -> RunKey:
     """Reads the columns that identify a run.
 
     Raises:
         InputError: If one is missing or not a number.
     """
+    row = current_columns(row)
     with damaged(path):
         condition = parse_condition(row["fraction"], row["masked"])
         return parse_method(*(row[name] for name in IDENTITY[:5])), condition, int(row["seed"])

@@ -18,12 +18,12 @@ from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import Condition
 from gatlabel.experiments.records import (
     IDENTITY,
-    OLD_COLUMNS,
     RUN_COLUMNS,
     TUNING_COLUMNS,
     Run,
     RunKey,
     Scope,
+    current_columns,
     damaged,
     identity,
     number,
@@ -241,6 +241,5 @@ def _refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    """Reads a table under the current names of columns, which earlier versions called otherwise."""
     rows = read_rows(path, "table of results") if path.is_file() else []
-    return [{OLD_COLUMNS.get(name, name): cell for name, cell in row.items()} for row in rows]
+    return [current_columns(row) for row in rows]
