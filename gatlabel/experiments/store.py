@@ -18,6 +18,7 @@ from gatlabel.experiments.methods import Method
 from gatlabel.experiments.outcome import Condition
 from gatlabel.experiments.records import (
     IDENTITY,
+    OLD_COLUMNS,
     RUN_COLUMNS,
     TUNING_COLUMNS,
     Run,
@@ -54,7 +55,7 @@ class Store:
         self._trial_rows: list[dict[str, Any]] = []
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Creates the folder and locks it against other benchmarks, which would overwrite rows.
 
         Raises:
@@ -240,4 +241,6 @@ def _refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    return read_rows(path, "table of results") if path.is_file() else []
+    """Reads a table under the current names of columns, which earlier versions called otherwise."""
+    rows = read_rows(path, "table of results") if path.is_file() else []
+    return [{OLD_COLUMNS.get(name, name): cell for name, cell in row.items()} for row in rows]
