@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gatlabel.batch import FEATURES, LABELS, Batch
 from gatlabel.engine.loop import train
 from gatlabel.engine.supervised import Supervised
-from gatlabel.experiments.optimizing import FitOptions, make_optimizer
+from gatlabel.experiments.optimizing import FitOptions, anchor_step, make_optimizer
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import Starter, completed_start
 from gatlabel.model import Model
