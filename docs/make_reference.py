@@ -151,9 +151,9 @@ def list_page() -> str:
     lines = ["# All pages\n", NOTE]
     for heading, folder in (("Manual", HERE), ("Studies", HERE / "studies")):
         pages = {_title(path): path for path in folder.glob("*.md") if path.name != LIST}
-        lines += [f"## {heading}\n"]
+        lines += [f"## {heading}\n", "| page |\n|---|"]
         for title in sorted(pages, key=str.lower):
-            lines.append(f"- [{title}]({pages[title].relative_to(HERE).as_posix()})")
+            lines.append(f"| [{title}]({pages[title].relative_to(HERE).as_posix()}) |")
         lines.append("")
     return "\n".join(lines)
 

@@ -68,10 +68,6 @@ def type_only(path: Path) -> set[str]:
     return found
 
 
-# Rooms that still have circles inside; take a room out when it has none.
-WITH_CIRCLES = {"training", "experiments"}
-
-
 def files_of(room: str) -> dict[str, Path]:
     """The files of a room by their modules; a package's face, its ``__init__``, is none."""
     paths = [*(PACKAGE / room).rglob("*.py"), *PACKAGE.glob(f"{room}.py")]
@@ -109,7 +105,7 @@ def circles_of(files: dict[str, Path]) -> list[list[str]]:
     return sorted(sorted(circle) for circle in inside if len(circle) > 1)
 
 
-@pytest.mark.parametrize("room", sorted(RANK.keys() - WITH_CIRCLES))
+@pytest.mark.parametrize("room", sorted(RANK))
 def test_no_file_of_a_room_imports_itself_by_way_of_others(room: str) -> None:
     assert circles_of(files_of(room)) == []
 

@@ -5,7 +5,7 @@
     python benchmarks/speed/attention.py --curves            # docs/images/kernels-*.png, 5 minutes
 
 Widths: node features 300, 4 x 256, ELU, 4 x 512 = 2,048 = D, 16 images, 16 neighbours a label. One
-thread, its processor time; contenders take turns, each in a process of its own (those of the part
+thread, its processor time; methods take turns, each in a process of its own (those of the part
 overhead in one); the median counts, 15 % slack for noise. Peak memory is above parameters and
 inputs. Writes benchmarks/results/attention.json, with load, machine and versions of each part;
 --curves writes kernel-curves.json beside it.
@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from kernels import curves, grid, rows
-from kernels.contenders import contender
+from kernels.methods import method
 from kernels.timing import print_peak, serve
 from measuring import RESULTS
 
@@ -100,10 +100,10 @@ def main() -> None:
     torch.manual_seed(0)
     asked = arguments()
     if asked.peak:
-        print_peak(contender(asked.peak[0], int(asked.peak[1])))
+        print_peak(method(asked.peak[0], int(asked.peak[1])))
         return
     if asked.serve:
-        serve(contender(asked.serve[0], int(asked.serve[1])))
+        serve(method(asked.serve[0], int(asked.serve[1])))
         return
     if asked.curves:
         curves.measure_all(asked.quick, circumstances())

@@ -1,15 +1,16 @@
 """Exported models beside PyTorch's and a plain classifier's: parity, latency, 8-bit integers.
 
-    python benchmarks/speed/deployment.py [--quick]
+    python benchmarks/speed/deployment.py [--quick] [--alone efficientnet_lite0]
 
 EfficientNet-Lite0, ResNet-18 and timm's MobileNetV3-Small at 224 pixels, with the heads linear,
 gat (folded), query and conditioned over 20 labels of VOC. Latency of one image, in turn, one
 thread: the ONNX file of each head; the model in PyTorch, with its graph and folded; and a plain
 classifier, which is the same network with torch.nn.Linear after pooling, exported with
-torch.onnx.export by itself and run by onnxruntime. "by chance" is the plain classifier beside
-itself. Then static and dynamic quantization of the plain head. mAP before and after is measured
-where pretrained weights are at hand: EfficientNet-Lite0 with a ridge classifier on 508 photographs
-of ../shared/data/voc2007-part (GATLABEL_SHARED says where), on its 488 photographs of val.
+torch.onnx.export by itself and run by onnxruntime. "onnx plain again" is the plain classifier
+beside itself: the spread by chance. Then static and dynamic quantization of the linear head; mAP
+before and after the former is measured where pretrained weights are at hand: EfficientNet-Lite0
+with a ridge classifier on 508 photographs of ../shared/data/voc2007-part (GATLABEL_SHARED says
+where), on its 488 photographs of val.
 Writes benchmarks/results/deployment.json.
 """
 
@@ -87,7 +88,8 @@ def of_encoder(name: str, weights: str | None, splits: Any, place: Path, rounds:
         if head in ("linear", "gat"):
             methods[f"torch {head}"] = lambda model=model: model(pixels)
         if head == "gat":
-            methods["torch gat folded"] = lambda model=model.fold(): model(pixels)
+            folded = model.fold()
+            methods["torch gat folded"] = lambda folded=folded: folded(pixels)
         if head == "linear":
             plain = Plain(model).eval()
             floats = model.encoder.normalize(pixels)
@@ -138,7 +140,7 @@ def _int8(
             max_loss=100,
         )
         path = place / f"{mode}.onnx"
-        if weights is not None:
+        if weights is not None and mode == "static":
             export = export_model(model, place / mode, quantization=how)
             assert export.loss is not None
             found[mode] = {**export.loss.to_dict(), "MB": round(export.size / 1e6, 1)}
@@ -170,15 +172,20 @@ def main() -> None:
     torch.set_num_threads(1)
     splits = dict(read_csv(SHARED).items())
     result: dict[str, Any] = {"environment": environment(0), "image_size": SIZE}
-    for name, weights in list(ENCODERS.items())[: 1 if options.quick else None]:
+    chosen = [options.alone] if options.alone else list(ENCODERS)[: 1 if options.quick else None]
+    for name in chosen:
+        weights = ENCODERS[name]
         start = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
             found = of_encoder(name, weights, splits, Path(folder), 3 if options.quick else 15)
         found["processor_seconds"] = round(time.process_time() - start)
         result[name] = found
-        print(name, json.dumps(found, indent=1))
+        print(name, json.dumps(found), flush=True)
         if not options.quick:
-            write_json(RESULTS / "deployment.json", result)
+            path = RESULTS / "deployment.json"
+            if path.is_file():  # of encoders that were measured alone
+                result = json.loads(path.read_text()) | result
+            write_json(path, result)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ forward and backward pass of one attention over a grid of sizes, widths and dens
 quarter of all pairs, and complete), with the kernel that the automatic choice takes. --quick
 is small and compiles nothing.
 
-Contenders take turns; seconds of the clock, each step awaited; the median counts. Writes
+Methods take turns; seconds of the clock, each step awaited; the median counts. Writes
 benchmarks/results/gpu.json. Without a CUDA device it says so and ends.
 """
 
@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from kernels.contenders import (
+from kernels.methods import (
     BATCH,
     HEADS,
     MAP_WIDTH,
@@ -54,12 +54,12 @@ DENSE_PAIRS = 2_500**2  # above, dense is far behind and fills the memory
 
 
 def clocked(
-    contenders: Mapping[str, Callable[[], object]], rounds: int, device: str
+    methods: Mapping[str, Callable[[], object]], rounds: int, device: str
 ) -> dict[str, Times]:
     """As ``kernels.timing.interleaved``, by the clock, and each run awaited on the device."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
     for turn in range(rounds + 3):  # three to warm up
-        for name, run in contenders.items():
+        for name, run in methods.items():
             start = time.perf_counter()
             run()
             if device == "cuda":

@@ -61,9 +61,9 @@ def main() -> None:
         ]
         gap = float((ours(scores, targets) - torch.tensor(wanted, dtype=torch.float64)).abs().max())
         rows.append(limited(f"mAP: off scikit-learn, {kind}", [gap], "", 1e-12))
-    for contender in ("ours", "peer"):
-        peak = peak_megabytes(__file__, contender)
-        rows.append(limited(f"mAP: peak memory above the input, {contender}", [peak], "MB", None))
+    for method in ("ours", "peer"):
+        peak = peak_megabytes(__file__, method)
+        rows.append(limited(f"mAP: peak memory above the input, {method}", [peak], "MB", None))
     finish("metrics", rows, asked.quick)
 
 

@@ -12,7 +12,7 @@ remain of ours if all else took no time.
 
 Each round loads every image once by every method in turn, each in a process of its own, as the
 workers of a loader are: processor time, one thread. (In one process they share a memory allocator,
-and what the others keep saves a contender the cost of fresh memory: "float first" then takes three
+and what the others keep saves a method the cost of fresh memory: "float first" then takes three
 quarters of its time.) Last, what it takes to make of 16 such images a batch as the model computes
 with it, normalised and channels last, stacked by our loader and by torch's; and brightness,
 contrast and saturation of 16 cropped images in uint8 (ColourJitter), with colours side by side as
@@ -161,8 +161,8 @@ def jitter(source: FileImages, size: int, ours: bool) -> Callable[[], None]:
     return run
 
 
-def contender(name: str, source: FileImages, size: int, train: bool) -> Callable[[], None]:
-    """One epoch of a contender, by its name; caches are full."""
+def method(name: str, source: FileImages, size: int, train: bool) -> Callable[[], None]:
+    """One epoch of a method, by its name; caches are full."""
     if name in ("peer", "float first"):
         return peer(source, size, train, float_first=name == "float first")
     if name == "decoding":
@@ -214,7 +214,7 @@ def rows_of(source: FileImages, size: int, train: bool, rounds: int) -> list[Row
 def pair(
     what: str, source: FileImages, size: int, rounds: int, names: tuple[str, str], **more: Any
 ) -> Row:
-    """One contender of ours against one of theirs, on training images."""
+    """One method of ours against one of theirs, on training images."""
     told = (source.root, len(source), size, 1)
     ours, theirs = served({name: (__file__, name, *told) for name in names}, rounds).values()
     return against(what, ours, theirs, None, **more)
@@ -238,7 +238,7 @@ def main() -> None:
     if asked.serve:
         name, folder, count, size, train = asked.serve
         source = images(Path(folder), int(count))
-        serve(contender(name, source, int(size), train == "1"))
+        serve(method(name, source, int(size), train == "1"))
         return
     rows = []
     with tempfile.TemporaryDirectory() as folder:

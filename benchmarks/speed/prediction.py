@@ -2,13 +2,13 @@
 
     python benchmarks/speed/prediction.py [--quick]
 
-SqueezeNet 1.1 up to its stride of 8, with a linear head of 20 labels at 64 pixels, untrained: labels do not matter here.
-100,000 symbolic links to 300 JPEG files of 96 x 128 pixels (drawn scenes), and the first 10,000 of
-them, go through ``gatlabel predict FOLDER --format jsonl``, each in a process of its own: peak
-memory, processor time. Then 5,000 images in five rounds, in turn: ``Predictor.stream``, and the
-loop that one would write otherwise (Pillow, torchvision's Resize with antialias on the same
-pixels, batches of 32, the same model, sigmoid), one thread each. Then 5,000 links of which 1 % lead
-to broken files; and an output that is interrupted by SIGINT, and by SIGKILL, while it is written.
+SqueezeNet 1.1 up to its stride of 8, a linear head of 20 labels, 64 pixels, untrained: labels do
+not matter here. 100,000 symbolic links to 300 JPEG files of 96 x 128 pixels (drawn scenes) go
+through ``gatlabel predict FOLDER --format jsonl``: memory along the way, processor time. Then 1,000
+images in five rounds, in turn: ``Predictor.stream``, and the loop that one would write otherwise
+(Pillow, torchvision's Resize with antialias on the same pixels, batches of 32, the same model,
+sigmoid), one thread each. Then 5,000 links of which 1 % lead to broken files; and an output that is
+interrupted by SIGINT, SIGTERM and SIGKILL while it is written.
 Writes benchmarks/results/prediction.json.
 """
 
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +69,36 @@ def predict(run: Path, folder: Path, out: Path) -> dict[str, Any]:
     )
     words = ["predict", str(run), str(folder), "--format", "jsonl", "-o", str(out)]
     start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
+    memory: list[tuple[int, float]] = []  # bytes written, MiB
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True
     )
-    peak, seconds = done.stderr.split()[-2:]
-    records = [json.loads(line) for line in out.read_text().splitlines()]
+    while process.poll() is None:
+        with suppress(OSError, IndexError):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            kib = int(status.split("VmRSS:")[1].split()[0])
+            memory.append((out.stat().st_size, round(kib / 1024, 1)))
+        time.sleep(0.5)
+    assert process.stderr is not None
+    peak, seconds = process.stderr.read().split()[-2:]
+    count = errors = 0
+    names = []
+    with out.open() as lines:
+        for line in lines:
+            record = json.loads(line)
+            count, errors = count + 1, errors + ("error" in record)
+            names.append(Path(record["source"]).name)
+    per_record = out.stat().st_size / count
+    marks = [count // 10 * k for k in range(1, 11)]
     return {
-        "exit_code": done.returncode,
-        "records": len(records),
-        "errors": sum("error" in record for record in records),
-        "in_order": [Path(r["source"]).name for r in records]
-        == sorted(path.name for path in folder.iterdir()),
+        "exit_code": process.returncode,
+        "records": count,
+        "errors": errors,
+        "MiB_at": {
+            mark: min(memory, key=lambda pair: abs(pair[0] / per_record - mark))[1]
+            for mark in marks
+        },
+        "in_order": names == sorted(path.name for path in folder.iterdir()),
         "peak_MiB": round(int(peak) / 1024, 1),
         "processor_seconds": round(float(seconds), 1),
         "wall_seconds": round(time.perf_counter() - start, 1),
@@ -129,13 +149,16 @@ def main() -> None:
     model = MultiLabelClassifier.create(
         "squeezenet1_1", "linear", labels=LABELS, image_size=SIZE, stride=8
     ).eval()
-    few, many = (500, 2_000) if options.quick else (10_000, 100_000)
+    few, many = (500, 2_000) if options.quick else (5_000, 100_000)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         (place / "photos").mkdir()
         photos = make_photos(place / "photos")
         model.save_pretrained(place / "run")
         result: dict[str, Any] = {"environment": environment(0)}
+        folder = link(place / "links", photos, many)
+        result["stream"] = predict(place / "run", folder, place / "out.jsonl")
+        print(result["stream"], flush=True)
         predictor = Predictor(model, batch_size=BATCH, device="cpu")
         paths = (photos * 4)[:1000]
         times = timed(
@@ -150,13 +173,9 @@ def main() -> None:
         broken = place / "broken.jpg"
         broken.write_bytes(photos[0].read_bytes()[:400])
         bad = [*photos[:99], broken]
-        folder = link(place / "bad", bad, few // 2)
-        result["broken"] = predict(place / "run", folder, place / "bad.jsonl")
+        bad_folder = link(place / "bad", bad, few)
+        result["broken"] = predict(place / "run", bad_folder, place / "bad.jsonl")
         print(result["broken"])
-        for count in (few, many):
-            folder = link(place / str(count), photos, count)
-            result[f"stream of {count}"] = predict(place / "run", folder, place / "out.jsonl")
-            print(count, result[f"stream of {count}"])
         result["interrupted"] = [
             interrupted(place / "run", folder, place / "cut.jsonl", number)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)

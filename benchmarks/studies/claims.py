@@ -63,7 +63,7 @@ class Claim:
             if c.against == self.against
             and c.ours.title == self.ours
             and c.condition.fraction == self.fraction
-            and c.condition.hidden == self.hidden
+            and c.condition.masked == self.hidden
         ]
         if len(found) != 1:
             raise SystemExit(f"{len(found)} comparisons of {self.ours} with {self.against}")

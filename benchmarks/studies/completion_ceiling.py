@@ -44,7 +44,7 @@ from gatlabel.missing import make_completion
 from gatlabel.nn import LinearHead
 
 HIDDEN = 0.5
-FIT = FitOptions(lr=5e-3, hold=3.0)  # the middle of what gatlabel benchmark tries
+FIT = FitOptions(lr=5e-3, anchor_strength=3.0)  # the middle of what gatlabel benchmark tries
 Array = NDArray[np.float64]
 
 

@@ -89,7 +89,9 @@ def one_seed(
 
     for hold in HOLDS:
         head = LinearHead(x.shape[1], len(data.names))
-        fit_head(head, features, targets, FitOptions(lr=0.005, hold=hold), seed, start=same)
+        fit_head(
+            head, features, targets, FitOptions(lr=0.005, anchor_strength=hold), seed, start=same
+        )
         found[f"trained, hold {hold:g}"] = points(predict(head, test), wanted, judged)
     return found
 

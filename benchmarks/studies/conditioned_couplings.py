@@ -80,7 +80,7 @@ def trained(head: Head, maps: Tensor, targets: Tensor, seed: int, one_loss: bool
     return head.eval()
 
 
-def contenders(truth: LabelGraph, seed: int) -> dict[str, Callable[[], Head]]:
+def methods(truth: LabelGraph, seed: int) -> dict[str, Callable[[], Head]]:
     """Makers of the heads to train."""
     counts = truth.counts
     assert counts is not None
@@ -130,7 +130,7 @@ def main() -> None:
         true = torch.from_numpy(model.couplings).float()
         counts = Cooccurrence.from_targets(targets[learn], NAMES)
         truth = LabelGraph(NAMES, true.nonzero().T, counts=counts)
-        for name, make in contenders(truth, seed).items():
+        for name, make in methods(truth, seed).items():
             torch.manual_seed(seed)
             head = trained(make(), maps[learn], targets[learn], seed, ONE_LOSS in name)
             row = judged(head, maps[judge], targets[judge], true)

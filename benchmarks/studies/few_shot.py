@@ -166,7 +166,8 @@ def main() -> None:
             print(" ", row["learner"], row["shots"], ends, row.get("minus ridge", ""))
         for control, interval in results[-1]["controls"].items():
             print(" ", control, {end: round(value, 1) for end, value in interval.items()})
-    write_result("few-shot", {"episodes": given.episodes, "cases": results})
+        # after every case, so that what is measured is kept
+        write_result("few-shot", {"episodes": given.episodes, "cases": results})
     print(f"written to {RESULTS / 'few-shot.json'}")
 
 

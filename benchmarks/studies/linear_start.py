@@ -62,7 +62,7 @@ def study(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, Any]
             scores = [store.read_scores(run) for run in runs]
             measured[start] = [contributions(s, targets) for s in scores]
             values = store.runs[runs[0]].values
-            chosen[start] = {n: values[n] for n in ("lr", "weight_decay", "hold")}
+            chosen[start] = {n: values[n] for n in ("lr", "weight_decay", "anchor_strength")}
         why = too_few(targets)
         d = paired_difference(measured["ridge"], measured["random"], why=why)
         rows.append(

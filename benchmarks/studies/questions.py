@@ -202,7 +202,8 @@ def main() -> None:
             print(" ", method, mean, found["share of answers that reach images"].get(method))
         for other, interval in found["area of graph minus"].items():
             print("  graph minus", other, {k: round(v, 2) for k, v in interval.items()}, flush=True)
-    write_result("questions", {"seeds": given.seeds, "first": FIRST, "sets": results})
+        # after every set, so that what is measured is kept
+        write_result("questions", {"seeds": given.seeds, "first": FIRST, "sets": results})
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ def rows_of(name: str, result: BenchmarkResult) -> list[dict[str, Any]]:
                 {
                     **{
                         "data": name,
-                        "head.hidden": condition.hidden,
-                        "missing.unknown": method.unknown + completed,
+                        "hidden": condition.masked,
+                        "unknown": method.unknown + completed,
                     },
                     **{
                         name: [round(100 * run.values[name], 3) for run in runs]

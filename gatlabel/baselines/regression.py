@@ -99,6 +99,6 @@ def _slices(count: int, size: int) -> list[slice]:
 
 def neighbour_spread(spread: Tensor, sharing: Tensor, usable: Tensor) -> Tensor:
     """Returns the mean spread of similar labels, weighted by their contributions, or its own."""
-    lent = sharing.abs() * usable * (1 - torch.eye(len(spread), dtype=sharing.dtype))
-    total = lent.sum(1)
-    return torch.where(total > 0, lent @ spread / total.clamp(min=1e-30), spread)
+    weight = sharing.abs() * usable * (1 - torch.eye(len(spread), dtype=sharing.dtype))
+    total = weight.sum(1)
+    return torch.where(total > 0, weight @ spread / total.clamp(min=1e-30), spread)

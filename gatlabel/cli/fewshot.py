@@ -62,7 +62,7 @@ def fewshot_command(words: list[str]) -> None:
         raise InputError(f"cannot write to {options.output}: it is a file, give a folder")
     from gatlabel.fewshot.evaluation import FewShotOptions
     from gatlabel.fewshot.learners import LEARNERS
-    from gatlabel.fewshot.run_episodes import fewshot_run, write_fewshot
+    from gatlabel.fewshot.of_runs import fewshot_run, write_fewshot
 
     every = options.learners == "all"
     learners = tuple(LEARNERS) if every else tuple(options.learners.split(","))

@@ -42,7 +42,7 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
     if sum(value.nbytes for value in program.state_dict.values()) > MOST_BYTES:
         raise InputError("an ONNX file holds at most 2 GiB of weights: export with format pt2")
     try:
-        with _quiet():
+        with quiet_logs():
             exported = torch.onnx.export(
                 program,
                 input_names=[INPUT],
@@ -121,10 +121,14 @@ def _strip(graph: Any) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences the exporter's log, which is for its own developers; errors are raised anyway."""
-    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir", "torch.onnx")]
+def quiet_logs() -> Iterator[None]:
+    """Silences the logs of exporter and quantizer, for their developers; errors are raised anyway.
+
+    onnxruntime's quantizer uses the root logger, which gets a handler when it is first used.
+    """
+    loggers = [logging.getLogger(name) for name in ("", "onnxscript", "onnx_ir", "torch.onnx")]
     levels = [logger.level for logger in loggers]
+    handlers = list(loggers[0].handlers)
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
@@ -132,3 +136,4 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        loggers[0].handlers[:] = handlers

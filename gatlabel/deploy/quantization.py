@@ -17,6 +17,7 @@ from torch import Tensor
 from gatlabel.data import ImageSource
 from gatlabel.data.decoding import decode_image
 from gatlabel.deploy.description import INPUT
+from gatlabel.deploy.onnx_file import quiet_logs
 from gatlabel.deploy.sources import Sources, Unreadable, images_of
 from gatlabel.errors import InputError, first_line, require_extra, unknown_choice
 from gatlabel.inference import outputs, predict_logits, whole_images
@@ -108,7 +109,7 @@ def quantize(path: Path, model: MultiLabelClassifier, how: Quantization) -> Any:
         MissingExtraError: If the extra ``onnx`` is not installed.
     """
     onnx = require_extra("onnx", "onnx")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, quiet_logs():
         ready, written = Path(folder) / "ready.onnx", Path(folder) / "quantized.onnx"
         try:
             tools = require_extra("onnxruntime.quantization.shape_inference", "onnx")

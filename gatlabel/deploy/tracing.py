@@ -30,7 +30,8 @@ class ImagesToLogits(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Returns the logits; the name of the argument becomes that of the input."""
         logits: Tensor = self.model(images)
-        return logits.float()  # of half precision too
+        # half precision gives float32 too; a conversion to itself would be left in the program
+        return logits if logits.dtype == torch.float32 else logits.float()
 
 
 def cpu_copy(model: MultiLabelClassifier) -> MultiLabelClassifier:

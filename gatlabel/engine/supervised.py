@@ -235,8 +235,8 @@ class Supervised(Objective):
                 outputs, targets = (self.ranks.gather(x)[order] for x in (outputs, targets))
             if not bool(torch.isfinite(outputs).all()):
                 raise DivergedError(
-                    f"training diverged: after epoch {epoch} the logits of validation images are "
-                    "not finite, although every step was; lower --lr"
+                    f"training diverged: after epoch {epoch + 1} the logits of validation images "
+                    "are not finite, although every step was; lower --lr"
                 )
             losses.append(self._weighted(name, task.loss_of(outputs, targets, epoch)))
             scores[f"val_{name}_{task.score_name}"] = task.score(outputs, targets)

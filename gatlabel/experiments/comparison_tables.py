@@ -10,7 +10,7 @@ from gatlabel.experiments.tables import DataSets, Table, conditions_of
 from gatlabel.experiments.wording import NOTHING, points
 
 COLUMNS = (
-    *("data_set", "folder", "fraction", "hidden", "ours", "theirs", "against"),
+    *("data_set", "folder", "fraction", "masked", "ours", "theirs", "against"),
     *("points", "low", "high", "p", "corrected"),
 )
 
@@ -58,7 +58,7 @@ def comparison_rows(data_sets: DataSets) -> list[dict[str, Any]]:
     rows = []
     for name, result in data_sets.items():
         for c in result.comparisons:
-            d, where = c.difference, (c.condition.fraction, c.condition.hidden)
+            d, where = c.difference, (c.condition.fraction, c.condition.masked)
             ends = [
                 None if v is None or math.isnan(v) else 100 * v for v in (d.value, d.low, d.high)
             ]

@@ -23,7 +23,7 @@ from gatlabel.experiments.outcome import (
     parameter_count,
 )
 from gatlabel.experiments.preparation import Task, read_task
-from gatlabel.experiments.splits import cut_for_tuning, share_of
+from gatlabel.experiments.splits import share_of, split_for_tuning
 from gatlabel.graph import Cooccurrence
 from gatlabel.inference import device_of, outputs, predict_logits, whole_images
 from gatlabel.metrics import mean_average_precision
@@ -69,7 +69,7 @@ class EndToEndBackend:
         task = _task(self.train)
         learn, judged = task.roles.train, task.roles.tune
         if judged is None:
-            rows, held = cut_for_tuning(learn.targets, seed, learn.groups)
+            rows, held = split_for_tuning(learn.targets, seed, learn.groups)
             learn, judged = learn.subset(rows.tolist()), learn.subset(held.tolist())
         model, _ = self._trained(method, condition, options, seed, learn)
         return mean_average_precision(predict_logits(model, judged), judged.targets).value
@@ -110,7 +110,7 @@ class EndToEndBackend:
         config = self._config(method, condition, options, seed)
         rows = share_of(learn.targets, condition.fraction, seed, learn.groups)
         learn = learn.subset(rows.tolist())
-        targets = learn.targets.mask(condition.hidden, seed)
+        targets = learn.targets.mask(condition.masked, seed)
         counts = Cooccurrence.from_targets(targets, learn.labels)
         own = make_graph(method.graph, counts) if method.graph else counts.graph("identity")
         completion = complete_targets(method, targets.to_dense(), own, counts, config, seed)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gatlabel.batch import FEATURES, LABELS, Batch
 from gatlabel.engine.loop import train
 from gatlabel.engine.supervised import Supervised
-from gatlabel.experiments.optimizing import FitOptions, make_optimizer, pull_back
+from gatlabel.experiments.optimizing import FitOptions, anchor_step, make_optimizer
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import Starter, completed_start
 from gatlabel.model import Model
@@ -89,7 +89,7 @@ def fit_head(
     size = min(options.batch_size, len(features))
     batches = len(features) // size
     epochs = max(options.epochs, -(-options.least_steps // batches))
-    held: list[Tensor] = []
+    anchored: list[Tensor] = []
     if start is not None:
         if completion is None or bool(completion.known.all()):
             linear = start(targets, head.mixing_matrix() if starts_linear(head) else None)
@@ -98,9 +98,9 @@ def fit_head(
             mixing = shared.mixing_matrix()
             every = features[np.arange(len(features))]
             linear = completed_start(start, completion, every, mixing)
-        held = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
+        anchored = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
     began = time.perf_counter()  # the initialisation is computed once for many methods
-    optimizer, schedule = make_optimizer(head, options, held, epochs * batches)
+    optimizer, schedule = make_optimizer(head, options, anchored, epochs * batches)
     order = torch.Generator().manual_seed(seed)
 
     def batches_of(epoch: int) -> Iterator[Batch]:
@@ -124,7 +124,7 @@ def fit_head(
         schedule,
         epochs,
         ema=options.ema,
-        after_step=lambda: pull_back(optimizer),
+        after_step=lambda: anchor_step(optimizer),
         after_epoch=complete,
     )
     return time.perf_counter() - began

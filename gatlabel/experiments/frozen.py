@@ -28,7 +28,7 @@ from gatlabel.experiments.outcome import (
 )
 from gatlabel.experiments.preparation import FrozenData, SplitFeatures
 from gatlabel.experiments.similarity import SIMILARITY, chosen_similarity, share
-from gatlabel.experiments.splits import cut_for_tuning, share_of
+from gatlabel.experiments.splits import share_of, split_for_tuning
 from gatlabel.experiments.starting import linear_start
 from gatlabel.features import FeatureFile, Kind
 from gatlabel.graph import Cooccurrence, LabelGraph
@@ -72,7 +72,7 @@ class FrozenBackend:
         """Trains once and returns the mAP on the tuning split."""
         rows: Rows = np.arange(len(self.data.train.targets))
         if self.data.tune is None:
-            rows, judged = cut_for_tuning(self.data.train.targets, seed, self.data.train.groups)
+            rows, judged = split_for_tuning(self.data.train.targets, seed, self.data.train.groups)
             split = self.data.train
         else:
             split, judged = self.data.tune, np.arange(len(self.data.tune.targets))
@@ -113,7 +113,7 @@ class FrozenBackend:
         """Returns the trained head, the scale of its features, and the training time."""
         groups = self.data.train.groups and [self.data.train.groups[row] for row in rows]
         rows = rows[share_of(self.data.train.targets[rows], condition.fraction, seed, groups)]
-        targets = np.asarray(Targets(self.data.train.targets[rows]).mask(condition.hidden, seed))
+        targets = np.asarray(Targets(self.data.train.targets[rows]).mask(condition.masked, seed))
         # the graph is built from the training images and targets only
         counts = Cooccurrence.from_targets(targets, self.data.names)
         if method.head in CLASSICAL:

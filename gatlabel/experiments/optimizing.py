@@ -33,9 +33,9 @@ class FitOptions:
         batch_size: Images per step.
         warmup: Share of the steps in which the rate increases.
         ema: Final decay of the moving average that is evaluated; 0 for none.
-        hold: Anchor strength of a linear initialisation, which replaces weight decay: the weights
-            stay within ``1 / hold`` of their root mean square of it
-            (:func:`pull_back`); 0 for none.
+        anchor_strength: Anchor strength of a linear initialisation, which replaces weight decay:
+            the weights stay within ``1 / anchor_strength`` of their root mean square of it
+            (:func:`anchor_step`); 0 for none.
     """
 
     lr: float = 1e-3
@@ -46,11 +46,11 @@ class FitOptions:
     batch_size: int = 128
     warmup: float = 0.2
     ema: float = 0.99
-    hold: float = 3.0
+    anchor_strength: float = 3.0
 
 
 def head_groups(
-    head: Head, options: FitOptions, held: Sequence[Tensor] = ()
+    head: Head, options: FitOptions, anchored: Sequence[Tensor] = ()
 ) -> list[dict[str, Any]]:
     """Groups the parameters by learning rate and weight decay.
 
@@ -64,7 +64,7 @@ def head_groups(
     roles = head.param_groups()
     linear = {id(p) for p in roles["linear"]}
     shrunk = {id(p): p for p in roles["residual"] if p.requires_grad}
-    apart = {*shrunk, *map(id, held)}
+    apart = {*shrunk, *map(id, anchored)}
     groups = []
     for group in parameter_groups(head, options.lr, weight_decay=options.weight_decay):
         free = [p for p in group["params"] if id(p) not in apart]
@@ -75,9 +75,9 @@ def head_groups(
     groups.append(
         {"params": list(shrunk.values()), "lr": rate, "weight_decay": options.shrinkage / rate}
     )
-    for weight in held:
+    for weight in anchored:
         size = weight.detach().square().mean().sqrt().item()
-        pull = options.hold / size if size else 0.0
+        pull = options.anchor_strength / size if size else 0.0
         groups.append(
             {
                 **{"params": [weight], "lr": options.lr, "weight_decay": 0.0},
@@ -88,7 +88,7 @@ def head_groups(
 
 
 @torch.no_grad()
-def pull_back(optimizer: torch.optim.Optimizer) -> None:
+def anchor_step(optimizer: torch.optim.Optimizer) -> None:
     """Applies the L2-SP step, which moves anchored parameters towards their initial values.
 
     It is the proximal step of ``pull / 2 * |W - start|²``: ``W <- start + (W - start) / (1 + rate *
@@ -102,10 +102,10 @@ def pull_back(optimizer: torch.optim.Optimizer) -> None:
 
 
 def make_optimizer(
-    head: Head, options: FitOptions, held: list[Tensor], steps: int
+    head: Head, options: FitOptions, anchored: list[Tensor], steps: int
 ) -> tuple[torch.optim.AdamW, OneCycleLR]:
     """Returns AdamW over :func:`head_groups`, and a one-cycle schedule of the given steps."""
-    groups = head_groups(head, options, held)
+    groups = head_groups(head, options, anchored)
     optimizer = torch.optim.AdamW(groups, lr=options.lr, fused=True)
     total = max(steps, 4)  # torch divides by the length of the warm-up
     schedule = OneCycleLR(

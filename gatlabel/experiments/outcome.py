@@ -28,26 +28,26 @@ class Condition:
 
     Attributes:
         fraction: Share of the training images.
-        hidden: Share of the training targets that is masked, or ``"single"``.
+        masked: Share of the training targets that is masked, or ``"single"``.
     """
 
     fraction: float = 1.0
-    hidden: float | str = 0.0
+    masked: float | str = 0.0
 
     @property
     def title(self) -> str:
         """Its description, empty for all images and all targets."""
         parts = [] if self.fraction == 1 else [f"{self.fraction:.0%} of the images"]
-        if self.hidden == "single":
+        if self.masked == "single":
             parts.append("one known label per image")
-        elif self.hidden:
-            parts.append(f"{float(self.hidden):.0%} of the targets masked")
+        elif self.masked:
+            parts.append(f"{float(self.masked):.0%} of the targets masked")
         return ", ".join(parts)
 
     @property
     def key(self) -> str:
         """Its name in files."""
-        return f"{self.fraction:g}~{self.hidden if self.hidden == 'single' else f'{self.hidden:g}'}"
+        return f"{self.fraction:g}~{self.masked if self.masked == 'single' else f'{self.masked:g}'}"
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,14 @@ from gatlabel.errors import InputError, first_line
 from gatlabel.experiments.methods import EDGES, Method
 from gatlabel.experiments.outcome import METRICS, THIRDS, Condition
 
-IDENTITY = ("head", "graph", "edges", "unknown", "completion", "fraction", "hidden", "seed")
+IDENTITY = ("head", "graph", "edges", "unknown", "completion", "fraction", "masked", "seed")
 COSTS = ("parameters", "train_seconds", "inference_us")
-CHOSEN = ("lr", "weight_decay", "hold", "shrinkage")  # hold is not used end to end
+CHOSEN = ("lr", "weight_decay", "anchor_strength", "shrinkage")  # no anchor_strength end to end
 RUN_COLUMNS = (*IDENTITY, *METRICS, *THIRDS, *COSTS, *CHOSEN)
 TUNING_COLUMNS = (*IDENTITY, "trial", *CHOSEN, "mAP")
+
+#: Columns of tables written by commit e039254 and before, and their current names.
+OLD_COLUMNS = {"hidden": "masked", "hold": "anchor_strength"}
 
 MOST_SEEDS = 10_000
 LONGEST = 60  # of a method's name in a file name; file systems allow 255 bytes in all
@@ -110,14 +113,19 @@ def parse_method(*parts: str) -> Method:
     return method
 
 
-def parse_condition(fraction: float | str, hidden: float | str) -> Condition:
+def parse_condition(fraction: float | str, masked: float | str) -> Condition:
     """Reads a condition from numbers or texts."""
-    return Condition(float(fraction), "single" if hidden == "single" else float(hidden))
+    return Condition(float(fraction), "single" if masked == "single" else float(masked))
 
 
 def identity(method: Method, condition: Condition, seed: int) -> dict[str, Any]:
     """Returns the columns that identify a run."""
     return dict(zip(IDENTITY, (*astuple(method), *astuple(condition), seed), strict=True))
+
+
+def current_columns(row: Mapping[str, str]) -> dict[str, str]:
+    """Returns a row of a table under the current names of its columns."""
+    return {OLD_COLUMNS.get(name, name): cell for name, cell in row.items()}
 
 
 def parse_identity(row: Mapping[str, str], path: Path) -> RunKey:
@@ -126,8 +134,9 @@ def parse_identity(row: Mapping[str, str], path: Path) -> RunKey:
     Raises:
         InputError: If one is missing or not a number.
     """
+    row = current_columns(row)
     with damaged(path):
-        condition = parse_condition(row["fraction"], row["hidden"])
+        condition = parse_condition(row["fraction"], row["masked"])
         return parse_method(*(row[name] for name in IDENTITY[:5])), condition, int(row["seed"])
 
 

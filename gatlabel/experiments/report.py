@@ -148,12 +148,12 @@ def _curves(result: BenchmarkResult) -> str:
     charts = []
     for name, one in result.data_sets.items():
         conditions = sorted(one.scope.conditions, key=lambda c: -c.fraction)
-        sizes = [c for c in conditions if c.hidden == conditions[0].hidden]
+        sizes = [c for c in conditions if c.masked == conditions[0].masked]
         full = [c for c in conditions if c.fraction == conditions[0].fraction]
-        hidden = {c: float(c.hidden) for c in full if c.hidden != "single"}
+        masked = {c: float(c.masked) for c in full if c.masked != "single"}
         for shares, words in (
             ({c: c.fraction for c in sizes}, "share of training images"),
-            (hidden, "share of masked targets"),
+            (masked, "share of masked targets"),
         ):
             if len(shares) > 1:
                 charts.append(_curve(one, shares, f"{words}, {name}" if several else words))

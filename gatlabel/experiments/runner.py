@@ -25,7 +25,7 @@ from gatlabel.experiments.records import CHOSEN, Run, Scope
 from gatlabel.experiments.report import write_report
 from gatlabel.experiments.result import BenchmarkResult
 from gatlabel.experiments.similarity import SIMILARITY
-from gatlabel.experiments.splits import frequency_thirds, require_cuttable
+from gatlabel.experiments.splits import frequency_thirds, require_splittable
 from gatlabel.experiments.store import Store
 from gatlabel.experiments.tuning import (
     END_TO_END_SPACE,
@@ -76,7 +76,7 @@ def make_plan(config: BenchmarkConfig, task: Task) -> Plan:
             tuning.
     """
     if config.trials_each > 1 and task.roles.tune is None:
-        require_cuttable(task.roles.train.targets)  # here, before features are extracted
+        require_splittable(task.roles.train.targets)  # here, before features are extracted
     counts = Cooccurrence.from_targets(task.roles.train.targets, task.names)
     unchanged, notes = [], []
     for name in config.graphs:
@@ -161,7 +161,7 @@ def run_on(
     refuse_several_processes()
     plan = make_plan(config, task)
     store = Store(config.folder)
-    with store.hold():
+    with store.locked():
         return _run_plan(config, task, plan, store, backend, say)
 
 

@@ -15,7 +15,7 @@ from gatlabel.targets import Targets
 Rows = NDArray[np.int64]
 TUNING_SHARE = 0.2
 #: The procedure if there is no split for tuning.
-CUT = (
+TUNING = (
     f"options chosen on {TUNING_SHARE:.0%} of the training images, stratified by label and drawn "
     "anew for every tuning seed; then trained on all training images"
 )
@@ -48,15 +48,15 @@ def roles(splits: DataSplits) -> Roles:
     """
     val_has_labels = bool(splits.val.targets.counts().present.any())
     if splits.test is None or not len(splits.test):
-        note = f"no test split: {CUT}; metrics are of val, which was not used for any choice"
+        note = f"no test split: {TUNING}; metrics are of val, which was not used for any choice"
         chosen = Roles(splits.train, None, splits.val, "val", note)
     elif val_has_labels:
         note = "options chosen on val, metrics are of test, which was not used for any choice"
         chosen = Roles(splits.train, splits.val, splits.test, "test", note)
     else:
         note = (
-            f"no image of val has a label, so val is not used: {CUT}; metrics are of test, which "
-            "was not used for any choice"
+            f"no image of val has a label, so val is not used: {TUNING}; metrics are of test, "
+            "which was not used for any choice"
         )
         chosen = Roles(splits.train, None, splits.test, "test", note)
     if not chosen.report.targets.counts().present.any():
@@ -64,7 +64,7 @@ def roles(splits: DataSplits) -> Roles:
     return chosen
 
 
-def require_cuttable(targets: Targets | ArrayLike) -> None:
+def require_splittable(targets: Targets | ArrayLike) -> None:
     """Refuses training images that cannot be divided for tuning.
 
     Raises:
@@ -77,7 +77,7 @@ def require_cuttable(targets: Targets | ArrayLike) -> None:
         )
 
 
-def cut_for_tuning(
+def split_for_tuning(
     targets: Targets | ArrayLike, seed: int, groups: Sequence[str] | None = None
 ) -> tuple[Rows, Rows]:
     """Divides training images into a part for training and a part for tuning.
@@ -91,7 +91,7 @@ def cut_for_tuning(
             a group is too large.
     """
     targets = Targets.of(targets)
-    require_cuttable(targets)
+    require_splittable(targets)
     present = targets.present()
     learn, tune = stratify(targets, (1 - TUNING_SHARE, TUNING_SHARE), seed, groups)
     if present[tune].nnz:

@@ -23,6 +23,7 @@ from gatlabel.experiments.records import (
     Run,
     RunKey,
     Scope,
+    current_columns,
     damaged,
     identity,
     number,
@@ -54,7 +55,7 @@ class Store:
         self._trial_rows: list[dict[str, Any]] = []
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Creates the folder and locks it against other benchmarks, which would overwrite rows.
 
         Raises:
@@ -240,4 +241,5 @@ def _refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], folder: Path
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    return read_rows(path, "table of results") if path.is_file() else []
+    rows = read_rows(path, "table of results") if path.is_file() else []
+    return [current_columns(row) for row in rows]

@@ -20,7 +20,7 @@ Options = dict[str, float]
 FROZEN_SPACE: dict[str, tuple[float, ...]] = {
     "lr": (1e-3, 5e-3, 3e-2),
     "weight_decay": (0.1, 1.0, 10.0),
-    "hold": (0.1, 3.0, 30.0),
+    "anchor_strength": (0.1, 3.0, 30.0),
     "shrinkage": (0.9, 0.99, 0.9999),
 }
 #: End to end, as factors on the recipe's options.
@@ -43,7 +43,7 @@ def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 
 
     Args:
         space: Three values each of ``lr``, ``weight_decay``, ``shrinkage`` and, on frozen features,
-            ``hold``, ascending.
+            ``anchor_strength``, ascending.
         count: Number of settings.
         seed: Seed of the order.
 
@@ -57,7 +57,12 @@ def trial_options(space: Mapping[str, Sequence[float]], count: int, seed: int = 
         for cell in cells:
             rate, decay = divmod(cell, 3)
             shrinkage = (decay - rate + 1 + turn) % 3
-            place = {"lr": rate, "weight_decay": decay, "hold": decay, "shrinkage": shrinkage}
+            place = {
+                "lr": rate,
+                "weight_decay": decay,
+                "anchor_strength": decay,
+                "shrinkage": shrinkage,
+            }
             found.append({name: values[place[name]] for name, values in space.items()})
     return found[:count]
 

@@ -53,4 +53,4 @@ def _errors(predicted: Tensor, values: Tensor) -> Tensor:
             f"predicted values {tuple(predicted.shape)} and true ones {tuple(values.shape)} must "
             "both be (N, V)"
         )
-    return predicted.double() - values.double()
+    return predicted.detach().double() - values.double()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gatlabel.baselines.classical.options import ClassicalOptions
 from gatlabel.data.options import DATA
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.model import MultiLabelClassifier
@@ -37,8 +38,10 @@ def open_run(folder: Path) -> tuple[MultiLabelClassifier, TrainConfig]:
     except InputError as error:
         raise InputError(f"{run.config}: {error}") from error
     model = MultiLabelClassifier.from_pretrained(folder)
+    # what a classical method finds is often a linear classifier, and saved as one
+    fitted = isinstance(config.head, ClassicalOptions) and model.head.kind == "linear"
     has = {
-        "head.name": model.head.kind,
+        "head.name": config.head.name if fitted else model.head.kind,
         "encoder.backbone": model.encoder.name,
         "encoder.stride": model.encoder.stride,
         "encoder.stages": model.encoder.stages,

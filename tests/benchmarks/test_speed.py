@@ -27,7 +27,7 @@ def test_rows_compare_medians_and_state_the_spread_of_the_rounds(load: Load) -> 
     assert measuring.joined([times(load, 1), times(load, 2, 3)]).runs == (1, 2, 3)
 
 
-def test_contenders_take_turns(load: Load) -> None:
+def test_methods_take_turns(load: Load) -> None:
     order: list[str] = []
     runs = {name: lambda name=name: order.append(name) for name in "ab"}
     found = load("kernels.timing").interleaved(runs, 2)
@@ -62,7 +62,7 @@ def test_ratios_near_one_keep_three_decimals(
 
 
 def test_the_table_invents_no_spread(load: Load) -> None:
-    """A result without its rounds' ratios has medians and extremes of each contender only."""
+    """A result without its rounds' ratios has medians and extremes of each method only."""
     times_ = {"median_s": 1.0, "min_s": 0.5, "max_s": 2.0}
     row = {"row": "plain", "ratio": 4.0, "target": 4, "ours": times_, "peer": times_}
     assert load("table").line(row)["spread"] == ""
@@ -168,7 +168,7 @@ def test_average_precisions_agree(load: Load, monkeypatch: pytest.MonkeyPatch) -
     )
 
 
-def test_images_are_loaded_by_every_contender(
+def test_images_are_loaded_by_every_method(
     load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GATLABEL_SHARED", str(tmp_path / "nowhere"))  # so images are drawn
@@ -190,7 +190,7 @@ def test_images_are_loaded_by_every_contender(
     def here(commands: dict[str, tuple[object, ...]], rounds: int):
         """One process for all: each of their own takes seconds to start."""
         told.extend(commands)
-        runs = {name: pipeline.contender(name, source, 32, True) for name in commands}
+        runs = {name: pipeline.method(name, source, 32, True) for name in commands}
         return load("kernels.timing").interleaved(runs, rounds)
 
     monkeypatch.setattr(pipeline, "served", here)
@@ -276,9 +276,9 @@ PARTS = {
 
 
 @pytest.mark.parametrize("name", [*NAMES, *PARTS])
-def test_every_contender_makes_a_step(load: Load, name: str) -> None:
-    contenders = load("kernels.contenders")
-    found = contenders.contender(name, 24)()
+def test_every_method_makes_a_step(load: Load, name: str) -> None:
+    methods = load("kernels.methods")
+    found = methods.method(name, 24)()
     if name in NAMES:
         assert found.shape in ((16, 24), (24, 16))
     else:
@@ -287,21 +287,21 @@ def test_every_contender_makes_a_step(load: Load, name: str) -> None:
 
 
 def test_the_plain_head_is_compared_with_the_peer_before_it_is_timed(load: Load) -> None:
-    contenders = load("kernels.contenders")
-    ours = contenders.plain_head(24)
-    features = torch.randn(contenders.BATCH, contenders.WIDTH)
-    theirs = contenders.PyGHead(24, ours)
-    assert contenders.check_equal(ours, theirs, features) < 1e-4
+    methods = load("kernels.methods")
+    ours = methods.plain_head(24)
+    features = torch.randn(methods.BATCH, methods.WIDTH)
+    theirs = methods.PyGHead(24, ours)
+    assert methods.check_equal(ours, theirs, features) < 1e-4
     with torch.no_grad():
         theirs.first.bias += 1
-    assert contenders.check_equal(ours, theirs, features) > 1e-3
+    assert methods.check_equal(ours, theirs, features) > 1e-3
 
 
 def test_a_step_can_be_made_to_take_the_dense_form(load: Load) -> None:
-    contenders = load("kernels.contenders")
+    methods = load("kernels.methods")
     features, news = torch.randn(2, 200, 1024), torch.randn(2, 200)
-    sparse = contenders.ConditionedStep(200, 256).head.messages
-    dense = contenders.ConditionedStep(200, 256, dense=True).head.messages
+    sparse = methods.ConditionedStep(200, 256).head.messages
+    dense = methods.ConditionedStep(200, 256, dense=True).head.messages
     assert (sparse.attend.dense, dense.attend.dense) == (False, True)
     dense.load_state_dict(sparse.state_dict())
     torch.testing.assert_close(dense(features, news), sparse(features, news), rtol=1e-3, atol=1e-4)
@@ -310,13 +310,11 @@ def test_a_step_can_be_made_to_take_the_dense_form(load: Load) -> None:
 def test_the_choice_is_compared_with_every_kernel(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid, contenders, timing = (
-        load(f"kernels.{name}") for name in ("grid", "contenders", "timing")
-    )
+    grid, methods, timing = (load(f"kernels.{name}") for name in ("grid", "methods", "timing"))
 
     def here(named: dict[str, str], labels: int, rounds: int):
-        """One process for all: a process for each contender takes seconds to start."""
-        runs = {role: contenders.contender(name, labels) for role, name in named.items()}
+        """One process for all: a process for each method takes seconds to start."""
+        runs = {role: methods.method(name, labels) for role, name in named.items()}
         return timing.interleaved(runs, min(rounds, 3))
 
     monkeypatch.setattr(grid, "apart", here)
@@ -421,7 +419,7 @@ def test_the_script_for_a_gpu_runs_without_one(
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["counts", "metrics", "attention"])
 def test_scripts_run_from_the_command_line(script: str) -> None:
-    """Quick runs write no result; peaks and contenders are measured in processes of their own."""
+    """Quick runs write no result; peaks and methods are measured in processes of their own."""
     results = FOLDER / "results"
     before = {path: path.stat().st_mtime_ns for path in results.iterdir()}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -111,3 +111,43 @@ def test_help(capsys) -> None:
         main(["export", "--help"])
     assert stop.value.code == 0
     assert "--overwrite" in capsys.readouterr().out
+
+
+def test_small_and_fast_bundles(run: Path, data: Path, tmp_path: Path, capsys) -> None:
+    words = ["export", str(run), "--output", str(tmp_path / "int8"), "--preprocess", "--batch", "2"]
+    words += ["--quantize", "static", "--calibration-images", str(data), "--max-loss", "100"]
+    capsys.readouterr()
+    assert main(words) == 0
+    printed, noise = capsys.readouterr()
+    assert not noise
+    _, resizing, loss = printed.splitlines()
+    assert "values differ from evaluation's by up to " in resizing
+    assert "after quantization, on 4 images: " in loss
+    described = json.loads((tmp_path / "int8" / "bundle.json").read_text(encoding="utf-8"))
+    assert described["input"]["shape"] == [2, 3, "height", "width"]
+    assert described["precision"] == "int8-static"
+    assert main(["predict", str(tmp_path / "int8"), str(data), "--format", "jsonl"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 16
+    half = ["export", str(run), "--format", "pt2", "--half", "--output", str(tmp_path / "half")]
+    assert main(half) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--quantize", "static", "--max-loss", "-101"], "points of mAP"),
+        (["--quantize", "static", "--evaluation-split", "test"], "no split 'test'"),
+        (["--quantize", "static", "--calibration-images", "no/*.png"], "no file matches"),
+        (["--quantize", "int4"], "int4"),
+        (["--root", "photos"], "options of data are for --quantize"),
+        (["--format", "pt2", "--preprocess"], "preprocess is for format onnx"),
+        (["--batch", "0"], "batch=0"),
+    ],
+)
+def test_bundles_that_cannot_be(
+    words: list[str], message: str, run: Path, tmp_path: Path, capsys
+) -> None:
+    capsys.readouterr()
+    assert main(["export", str(run), "--output", str(tmp_path / "bundle"), *words]) == 2
+    assert message in error_of(capsys)
+    assert not (tmp_path / "bundle").exists()

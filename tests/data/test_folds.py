@@ -10,7 +10,7 @@ import pytest
 from gatlabel.data import complete_splits, folds, read_csv, read_json, split, stratify
 from gatlabel.data.source import DataSplits
 from gatlabel.errors import InputError
-from gatlabel.experiments.splits import cut_for_tuning, share_of
+from gatlabel.experiments.splits import share_of, split_for_tuning
 from tests.data.sample_images import DrawnImages, save_image, write_csv
 
 
@@ -212,7 +212,7 @@ def test_cuts_of_a_benchmark_keep_groups_together() -> None:
     targets, groups = grouped(120, 3)
     groups_of = np.array(groups)
     for seed in range(3):
-        learn, tune = cut_for_tuning(targets, seed, groups)
+        learn, tune = split_for_tuning(targets, seed, groups)
         assert not set(groups_of[learn]) & set(groups_of[tune])
         assert sorted([*learn, *tune]) == list(range(120))
         drawn = share_of(targets, 0.5, seed, groups)
@@ -224,11 +224,11 @@ def test_a_rare_label_is_chosen_by_with_its_whole_group() -> None:
     targets[[3, 20]] = 1
     groups = [f"p{k // 2}" for k in range(50)]
     for seed in range(5):
-        learn, tune = cut_for_tuning(targets, seed, groups)
+        learn, tune = split_for_tuning(targets, seed, groups)
         assert targets[learn].sum() == targets[tune].sum() == 1
         assert sorted([*learn, *tune]) == list(range(50))
         assert not {groups[row] for row in learn} & {groups[row] for row in tune}
     targets[:] = 0
     targets[[2, 3]] = 1
     with pytest.raises(InputError, match="all that have a label are in one group"):
-        cut_for_tuning(targets, 0, groups)
+        split_for_tuning(targets, 0, groups)

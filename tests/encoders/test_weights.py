@@ -81,7 +81,7 @@ def test_batch_counters_may_lack(tmp_path):
     assert torch.equal(encoder.trunk.conv1.weight, state["conv1.weight"])
 
 
-def spoil(tmp_path, change):
+def corrupt(tmp_path, change):
     _, state = example()
     change(state)
     torch.save(state, tmp_path / "w.pth")
@@ -107,7 +107,7 @@ def spoil(tmp_path, change):
 )
 def test_what_does_not_fit_is_named(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
-        create_encoder(NAME, spoil(tmp_path, change))
+        create_encoder(NAME, corrupt(tmp_path, change))
 
 
 def test_weights_of_another_network(tmp_path):

@@ -10,7 +10,7 @@ from scipy.stats import ttest_rel
 from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.errors import InputError
 from gatlabel.experiments.fitting import Features, fit_head, predict
-from gatlabel.experiments.optimizing import FASTEST, FitOptions, head_groups, pull_back
+from gatlabel.experiments.optimizing import FASTEST, FitOptions, anchor_step, head_groups
 from gatlabel.experiments.tuning import FROZEN_SPACE, best_trial, trial_options
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.missing import make_completion
@@ -134,7 +134,7 @@ def test_features_are_scaled_by_one_number(shape) -> None:
 def test_trials_are_alike_for_all_and_different_from_each_other() -> None:
     trials = trial_options(FROZEN_SPACE, 9)
     assert trials == trial_options(FROZEN_SPACE, 9)
-    assert trials[0] == {"lr": 5e-3, "weight_decay": 1.0, "hold": 3.0, "shrinkage": 0.99}
+    assert trials[0] == {"lr": 5e-3, "weight_decay": 1.0, "anchor_strength": 3.0, "shrinkage": 0.99}
     # heads without shrinkage try nine different settings too, but for the middle one
     assert len({(t["lr"], t["weight_decay"]) for t in trials}) == 9
     for general in ("lr", "weight_decay"):  # a Latin square
@@ -198,7 +198,7 @@ class TestALinearStart:
         size = float(start.weight.square().mean().sqrt())
         for hold in (3.0, 30.0, 1000.0):
             head = LinearHead(6, 4)
-            options = FitOptions(rate, 0.0, 0.1, 3, 400, 20, ema=0, hold=hold)
+            options = FitOptions(rate, 0.0, 0.1, 3, 400, 20, ema=0, anchor_strength=hold)
             fit_head(head, Features(data[0]), data[1], options, 0, None, lambda *_: start)
             away = (head.linear.weight.detach() - start.weight).abs()
             assert 0 < float(away.max()) < 1.1 * size / hold
@@ -210,10 +210,10 @@ class TestALinearStart:
         size = float(start.weight.square().mean().sqrt())
         head = LinearHead(6, 4)
         held = head.init_linear(start.weight, start.bias)
-        groups = head_groups(head, FitOptions(lr=rate, hold=3 * size), held)
+        groups = head_groups(head, FitOptions(lr=rate, anchor_strength=3 * size), held)
         with torch.no_grad():
             head.linear.weight.add_(1)
-        pull_back(torch.optim.AdamW(groups))
+        anchor_step(torch.optim.AdamW(groups))
         torch.testing.assert_close(
             head.linear.weight.detach() - start.weight, torch.full((4, 6), left)
         )
@@ -221,7 +221,7 @@ class TestALinearStart:
     def test_a_start_of_zeros_is_held_by_nothing(self, data) -> None:
         nothing = LinearStart(torch.zeros(4, 6), torch.zeros(4), 1.0)
         head = LinearHead(6, 4)
-        options = FitOptions(0.05, 0.0, 0.1, 3, 40, 20, ema=0, hold=30.0)
+        options = FitOptions(0.05, 0.0, 0.1, 3, 40, 20, ema=0, anchor_strength=30.0)
         fit_head(head, Features(data[0]), data[1], options, 0, None, lambda *_: nothing)
         assert float(head.linear.weight.detach().abs().mean()) > 0.1
 
@@ -239,7 +239,7 @@ class TestALinearStart:
             return self.start(data, targets)
 
         head = LinearHead(6, 4)
-        options = FitOptions(0.05, 1.0, 0.1, 4, 1, 20, ema=0, hold=1000.0)
+        options = FitOptions(0.05, 1.0, 0.1, 4, 1, 20, ema=0, anchor_strength=1000.0)
         completion = make_completion("complete", hidden, counts.graph("complete"))
         features = Features(data[0])
         fit_head(head, features, hidden, options, 0, completion, start)
@@ -294,7 +294,7 @@ class TestALinearStart:
 
         head = HEADS[kind](6, graph=graph, **({} if kind == "linear" else {"hidden": 8}))
         completion = make_completion("complete", hidden, graph) if completed else None
-        options = FitOptions(1e-5, 0.0, 0.999, 1, 1, 20, ema=0, hold=1e6)
+        options = FitOptions(1e-5, 0.0, 0.999, 1, 1, 20, ema=0, anchor_strength=1e6)
         fit_head(head, Features(data[0]), hidden, options, 0, completion, start)
         assert len(asked) == 1 + completed
         if kind == "linear" and not completed:

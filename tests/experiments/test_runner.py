@@ -74,7 +74,9 @@ def test_figures_follow_from_the_saved_scores(finished) -> None:
 def test_a_run_can_be_repeated_by_hand(finished) -> None:
     options, _, backend, result = finished
     run = next(r for r in result.runs if r.method == Method("gat", "complete") and r.seed == 1)
-    chosen = {name: run.values[name] for name in ("lr", "weight_decay", "hold", "shrinkage")}
+    chosen = {
+        name: run.values[name] for name in ("lr", "weight_decay", "anchor_strength", "shrinkage")
+    }
     outcomes = backend.run(run.method, run.condition, chosen, 1, True)
     store = Store(options.folder)
     for outcome in outcomes:
@@ -268,7 +270,7 @@ def test_a_third_is_a_third_when_read_again(tmp_path: Path) -> None:
     again = Store(tmp_path)
     again.load()
     assert again.runs[method, condition, 0].values["mAP"] == pytest.approx(1 / 3)
-    assert rows_of(store.results)[0]["hidden"] == "0.1"
+    assert rows_of(store.results)[0]["masked"] == "0.1"
 
 
 def test_fractions_and_a_cut_tuning_split(tmp_path: Path) -> None:

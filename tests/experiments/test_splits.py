@@ -8,7 +8,7 @@ import pytest
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
 from gatlabel.experiments.runner import run_on
-from gatlabel.experiments.splits import cut_for_tuning, roles
+from gatlabel.experiments.splits import roles, split_for_tuning
 from gatlabel.labels import LabelSet
 from tests.experiments.synthetic import NoImages, benchmark, config
 
@@ -46,7 +46,7 @@ def test_without_a_label_there_is_nothing_to_report_on(test, name: str) -> None:
 def test_few_positives_are_on_both_sides_of_the_cut(seed: int) -> None:
     targets = np.zeros((50, 3), np.float32)
     targets[3, 0] = targets[7, 0] = targets[20, 1] = 1  # stratified, all three are learned from
-    learn, tune = cut_for_tuning(targets, seed)
+    learn, tune = split_for_tuning(targets, seed)
     assert (len(learn), len(tune)) == (40, 10)
     assert sorted([*learn, *tune]) == list(range(50))
     assert (np.diff(learn) > 0).all()
@@ -64,13 +64,13 @@ def test_the_cut_of_few_positives_is_another_for_every_seed() -> None:
 
 
 def cuts(targets: np.ndarray, seeds: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [cut_for_tuning(targets, seed) for seed in range(seeds)]
+    return [split_for_tuning(targets, seed) for seed in range(seeds)]
 
 
 def test_what_no_two_images_have_cannot_be_chosen_by() -> None:
     targets = np.eye(20, 3, dtype=np.float32)
     with pytest.raises(InputError, match=r"no label is present in two of them.*trials=1"):
-        cut_for_tuning(targets, 0)
+        split_for_tuning(targets, 0)
 
 
 def test_a_benchmark_says_so_before_it_prepares_anything(tmp_path) -> None:

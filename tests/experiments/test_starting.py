@@ -67,7 +67,7 @@ def test_it_is_found_once_for_the_same_images_and_targets(counted, tmp_path: Pat
 def test_heads_held_to_it_end_there(counted, tmp_path: Path, head: str) -> None:
     """Decay that allows no step away leaves ridge regression, of all but heads on maps."""
     _, backend = benchmark(tmp_path)
-    options = {"lr": 0.001, "weight_decay": 900.0, "hold": 900.0, "shrinkage": 0.999}
+    options = {"lr": 0.001, "weight_decay": 900.0, "anchor_strength": 900.0, "shrinkage": 0.999}
     method = Method(head, "conditional" if head == "gat" else "")
     scores = {}
     for start in ("ridge", "random"):
@@ -99,7 +99,7 @@ def test_methods_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     _, backend = benchmark(tmp_path)
     vectors = np.random.default_rng(0).random((6, 3))
     np.savez(tmp_path / "vectors.npz", names=np.array(NAMES), vectors=vectors)
-    held = {"lr": 1e-6, "weight_decay": 0.0, "hold": 1e9, "shrinkage": 0.9999}
+    held = {"lr": 1e-6, "weight_decay": 0.0, "anchor_strength": 1e9, "shrinkage": 0.9999}
     learned, reported = (
         Features(split.files["pooled"].open(), scale=1.0)[np.arange(len(split.targets))]
         for split in (backend.data.train, backend.data.report)

@@ -63,15 +63,15 @@ def test_a_path_may_be_longer_than_the_name_of_a_file(tmp_path: Path) -> None:
 def test_a_benchmark_that_is_running_keeps_others_out(tmp_path: Path) -> None:
     (tmp_path / ".gatlabel-0.json").write_text("{")  # of one that was killed
     store = Store(tmp_path)
-    with store.hold():
+    with store.locked():
         store.begin({}, np.ones((2, 1), np.float32), ("cat",), np.ones(1, np.int64))
-        with pytest.raises(InputError, match="in use by another run"), Store(tmp_path).hold():
+        with pytest.raises(InputError, match="in use by another run"), Store(tmp_path).locked():
             pass
     assert {path.name for path in tmp_path.iterdir()} == {"benchmark.json", "targets.npz"}
 
 
 def test_a_folder_of_other_things_is_not_locked(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_text("mine")
-    with pytest.raises(InputError, match="not of a benchmark"), Store(tmp_path).hold():
+    with pytest.raises(InputError, match="not of a benchmark"), Store(tmp_path).locked():
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz``: thousands of spoilt files, in processes that may die."""
+"""``python -m tests.fuzz``: thousands of corrupted files, in processes that may die."""
 
 from __future__ import annotations
 

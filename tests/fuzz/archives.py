@@ -11,8 +11,8 @@ import zipfile
 from collections.abc import Callable, Sequence
 from random import Random
 
-from tests.fuzz.raw_bytes import spoil
-from tests.fuzz.trees import json_bytes, spoil_tree
+from tests.fuzz.raw_bytes import corrupt
+from tests.fuzz.trees import corrupt_tree, json_bytes
 
 Member = tuple[str, bytes]
 
@@ -31,19 +31,19 @@ def evil_pickle(rng: Random) -> bytes:
     return pickle.dumps(rng.choice(({"epoch": _Call()}, _Call())), rng.choice((0, 2, 4)))
 
 
-def spoil_zip(rng: Random, data: bytes, change: Callable[[Random, Member], bytes]) -> bytes:
+def corrupt_zip(rng: Random, data: bytes, change: Callable[[Random, Member], bytes]) -> bytes:
     """Returns a zip archive, right in itself, whose members were changed.
 
     Args:
         rng: What decides.
-        data: The archive; one that is damaged is spoilt as bytes.
+        data: The archive; one that is damaged is corrupted as bytes.
         change: Makes the new content of a member from its name and content.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [(name, archive.read(name)) for name in archive.namelist()]
     except Exception:
-        return spoil(rng, data)
+        return corrupt(rng, data)
     for _ in range(rng.choice((1, 1, 2))):
         _change_members(rng, members, change)
     stream = io.BytesIO()
@@ -83,10 +83,10 @@ def _change_members(
         members[place] = name, members[other][1]
 
 
-def spoil_safetensors(rng: Random, data: bytes, words: Sequence[object] = ()) -> bytes:
+def corrupt_safetensors(rng: Random, data: bytes, words: Sequence[object] = ()) -> bytes:
     """Returns a safetensors file whose header was changed, with the length that it then has."""
     size = struct.unpack("<Q", data[:8])[0]
-    header = spoil_tree(rng, json.loads(data[8 : 8 + size]), words)
+    header = corrupt_tree(rng, json.loads(data[8 : 8 + size]), words)
     text = json_bytes(rng, header)
     length = len(text) if rng.random() < 0.9 else rng.choice((0, 1, size * 2, 2**40, 2**64 - 1))
     return struct.pack("<Q", length) + text + data[8 + size :]

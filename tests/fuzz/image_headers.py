@@ -26,7 +26,7 @@ SIDES = (
 )
 
 
-def spoil_sides(rng: Random, data: bytes, width: int, height: int) -> bytes:
+def corrupt_sides(rng: Random, data: bytes, width: int, height: int) -> bytes:
     """Returns the file with another number wherever a width or height may stand.
 
     The sides have to be rare numbers, so that what is found mostly is one. Checksums of PNG chunks

@@ -14,7 +14,7 @@ SPECIAL = (
 MOST = 1 << 16  # bytes that one change inserts
 
 
-def spoil(rng: Random, data: bytes, other: bytes = b"") -> bytes:
+def corrupt(rng: Random, data: bytes, other: bytes = b"") -> bytes:
     """Returns data with one to eight changes, each at a random place.
 
     Args:

@@ -32,11 +32,13 @@ def test_every_part_has_cases() -> None:
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_spoilt_files_are_read_or_refused(name: str, samples: Samples, tmp_path: Path) -> None:
+def test_corrupted_files_are_read_or_refused(name: str, samples: Samples, tmp_path: Path) -> None:
     part, _ = PARTS[name]
     kinds = []
     for number in range(COUNTS[name]):
         outcome = run_case(name, part, seed=7, number=number, samples=samples, keep=tmp_path)
         assert outcome.kind != "wrong", f"--part {name} --seed 7 --number {number}\n{outcome.said}"
         kinds.append(outcome.kind)
-    assert "refused" in kinds or name == "caches"  # else nothing was spoilt; caches are made anew
+    assert (
+        "refused" in kinds or name == "caches"
+    )  # else nothing was corrupted; caches are made anew

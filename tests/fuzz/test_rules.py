@@ -15,21 +15,21 @@ import pytest
 from gatlabel.errors import InputError
 from tests.fuzz import guard
 from tests.fuzz.case import Case, run_case
-from tests.fuzz.image_headers import spoil_sides
-from tests.fuzz.raw_bytes import spoil
+from tests.fuzz.image_headers import corrupt_sides
+from tests.fuzz.raw_bytes import corrupt
 from tests.fuzz.samples import HEIGHT, WIDTH, Samples
-from tests.fuzz.texts import spoil_lines, spoil_table, spoil_xml
-from tests.fuzz.trees import json_bytes, spoil_tree, yaml_bytes
+from tests.fuzz.texts import corrupt_lines, corrupt_table, corrupt_xml
+from tests.fuzz.trees import corrupt_tree, json_bytes, yaml_bytes
 
 TREE = {"names": ["cat", "dog"], "edges": [[0, 1, 0.5]], "options": {"k": 2}}
 MUTATORS: dict[str, Callable[[Random], object]] = {
-    "bytes": lambda rng: spoil(rng, b"hello world" * 9, b"other"),
-    "tree": lambda rng: json_bytes(rng, spoil_tree(rng, TREE, ["cat"])),
-    "yaml": lambda rng: yaml_bytes(rng, spoil_tree(rng, TREE)),
-    "table": lambda rng: spoil_table(rng, "image,cat\na.png,1\nb.png,0\n"),
-    "lines": lambda rng: spoil_lines(rng, "cat\ndog\n"),
-    "xml": lambda rng: spoil_xml(rng, "<a><name>cat</name><difficult>1</difficult></a>"),
-    "sides": lambda rng: spoil_sides(rng, bytes([WIDTH, 0, HEIGHT, 0, 0, WIDTH]), WIDTH, HEIGHT),
+    "bytes": lambda rng: corrupt(rng, b"hello world" * 9, b"other"),
+    "tree": lambda rng: json_bytes(rng, corrupt_tree(rng, TREE, ["cat"])),
+    "yaml": lambda rng: yaml_bytes(rng, corrupt_tree(rng, TREE)),
+    "table": lambda rng: corrupt_table(rng, "image,cat\na.png,1\nb.png,0\n"),
+    "lines": lambda rng: corrupt_lines(rng, "cat\ndog\n"),
+    "xml": lambda rng: corrupt_xml(rng, "<a><name>cat</name><difficult>1</difficult></a>"),
+    "sides": lambda rng: corrupt_sides(rng, bytes([WIDTH, 0, HEIGHT, 0, 0, WIDTH]), WIDTH, HEIGHT),
 }
 
 

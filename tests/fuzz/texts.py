@@ -28,7 +28,7 @@ CELLS = (
 )
 
 
-def spoil_table(rng: Random, text: str, words: Sequence[str] = (), delimiter: str = ",") -> str:
+def corrupt_table(rng: Random, text: str, words: Sequence[str] = (), delimiter: str = ",") -> str:
     """Returns a CSV text with one to four changed cells, rows or columns."""
     rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
     for _ in range(rng.choice((1, 1, 2, 4))):
@@ -64,7 +64,7 @@ def _change_rows(rng: Random, rows: list[list[str]], words: Sequence[str]) -> No
         rng.shuffle(row)
 
 
-def spoil_lines(rng: Random, text: str, words: Sequence[str] = ()) -> str:
+def corrupt_lines(rng: Random, text: str, words: Sequence[str] = ()) -> str:
     """Returns a text with one to three changed lines."""
     lines = text.split("\n")
     words = (*words, *CELLS)
@@ -86,7 +86,7 @@ def spoil_lines(rng: Random, text: str, words: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
-def spoil_xml(rng: Random, text: str) -> str:
+def corrupt_xml(rng: Random, text: str) -> str:
     """Returns XML with one to three changed elements, or with entities."""
     for _ in range(rng.choice((1, 1, 3))):
         tags = list(re.finditer(r"<(\w+)>([^<]*)</\1>", text))

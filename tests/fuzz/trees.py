@@ -23,7 +23,7 @@ TEXTS = (
 VALUES: tuple[Any, ...] = (None, True, False, *NUMBERS, *TEXTS, [], {}, [[]], [1, 0], {"a": 1})
 
 
-def spoil_tree(rng: Random, tree: Any, words: Sequence[Any] = ()) -> Any:
+def corrupt_tree(rng: Random, tree: Any, words: Sequence[Any] = ()) -> Any:
     """Returns a copy of a tree with one to four changes.
 
     Args:

@@ -173,7 +173,7 @@ def test_own_encoders_are_given_to_load(tmp_path: Path) -> None:
         assert torch.equal(value, other(inputs)[name])
 
 
-def spoiled(folder: Path, change: object) -> None:
+def corrupted(folder: Path, change: object) -> None:
     path = folder / "model.json"
     config = json.loads(path.read_text())
     change(config)
@@ -198,7 +198,7 @@ def spoiled(folder: Path, change: object) -> None:
 def test_damaged_files_are_refused(tmp_path: Path, change: object, message: str) -> None:
     Model({}, tasks()).save_pretrained(tmp_path)
     Model.from_pretrained(tmp_path)
-    spoiled(tmp_path, change)
+    corrupted(tmp_path, change)
     with pytest.raises(InputError, match=message):
         Model.from_pretrained(tmp_path)
 

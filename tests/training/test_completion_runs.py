@@ -57,9 +57,9 @@ def test_hiding_touches_training_only_and_is_noted(tiny_csv: Path) -> None:
     single = read_data(options(tiny_csv, **{"missing.mask_labels": "single"}))
     assert (np.asarray(half.train.targets) == -1).mean() == pytest.approx(0.5)
     assert (np.asarray(single.train.targets) == 1).sum(axis=1).tolist() == [1] * len(single.train)
-    for spoilt in (half, single):
-        assert np.array_equal(spoilt.val.targets, plain.val.targets)
-        assert len(spoilt.notes) == len(plain.notes) + 1
+    for corrupted in (half, single):
+        assert np.array_equal(corrupted.val.targets, plain.val.targets)
+        assert len(corrupted.notes) == len(plain.notes) + 1
     assert "50% of the known training labels were masked (seed 0)" in half.notes[-1]
     assert np.array_equal(
         half.train.targets,

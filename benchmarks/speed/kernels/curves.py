@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from measuring import RESULTS
 
 from gatlabel.files import write_json
-from kernels.contenders import DEGREE, HEADS, attention
+from kernels.methods import DEGREE, HEADS, attention
 from kernels.timing import highest_bytes, interleaved, resident_bytes
 
 OUTPUT = RESULTS / "kernel-curves.json"

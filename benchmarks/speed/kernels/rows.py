@@ -11,7 +11,7 @@ from measuring import Row, against, limited
 from torch import Tensor, nn
 
 from gatlabel.nn import LinearHead
-from kernels.contenders import (
+from kernels.methods import (
     BATCH,
     DEGREE,
     MAP_WIDTH,
@@ -47,9 +47,9 @@ def _limit(name: str, values: Sequence[float], limit: float | None, unit: str, *
     return {**row, "ok": None if limit is None else row["value"] <= limit * SLACK}
 
 
-def _peaks(contender: str, labels: int) -> list[float]:
+def _peaks(method: str, labels: int) -> list[float]:
     """Peak memory in GB, three times: it moves by what the allocator happens to keep."""
-    return [peak_bytes(contender, labels) / 1e9 for _ in range(3)]
+    return [peak_bytes(method, labels) / 1e9 for _ in range(3)]
 
 
 def plain(sizes: Sequence[int] = LABELS) -> list[Row]:
@@ -75,8 +75,8 @@ def default(sizes: Sequence[int] = LABELS) -> list[Row]:
     """The default head against two ``GATConv`` and against the linear head."""
     rows = []
     for labels in sizes:
-        contenders = {"ours": "default", "peer": "pyg", "linear": "linear"}
-        times = apart(contenders, labels, _repeats(labels))
+        methods = {"ours": "default", "peer": "pyg", "linear": "linear"}
+        times = apart(methods, labels, _repeats(labels))
         linear = times.pop("linear")
         name = f"default, L={labels}: times faster than two GATConv"
         rows.append(_speed(name, **times, target=DEFAULT.get(labels)))
@@ -142,8 +142,8 @@ def sparse(sizes: Sequence[int] = (800,)) -> list[Row]:
     """The image-conditioned step at the edges against its dense form, on the same sparse graph."""
     rows = []
     for labels in sizes:
-        contenders = {"ours": "conditioned-narrow", "peer": "conditioned-narrow-dense"}
-        times = apart(contenders, labels, 5)
+        methods = {"ours": "conditioned-narrow", "peer": "conditioned-narrow-dense"}
+        times = apart(methods, labels, 5)
         name = (
             f"image-conditioned, L={labels}, {DEGREE} neighbours: times faster than its dense form"
         )

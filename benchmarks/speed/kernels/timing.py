@@ -1,4 +1,4 @@
-"""Times and peak memory of interleaved contenders."""
+"""Times and peak memory of interleaved methods."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SCRIPT = Path(__file__).parent.parent / "attention.py"
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of processor time of one contender's runs, and of the clock.
+    """Seconds of processor time of one method's runs, and of the clock.
 
     With one thread the two agree on an idle machine; on a busy one the clock also counts the
-    waiting for a processor, which says nothing of the contender.
+    waiting for a processor, which says nothing of the method.
     """
 
     runs: tuple[float, ...]
@@ -42,13 +42,13 @@ class Times:
         }
 
 
-def interleaved(contenders: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Times]:
-    """Runs the contenders in turn, so that what disturbs the machine disturbs them alike."""
-    for run in contenders.values():
+def interleaved(methods: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Times]:
+    """Runs the methods in turn, so that what disturbs the machine disturbs them alike."""
+    for run in methods.values():
         run()
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
     for _ in range(repeats):
-        for name, run in contenders.items():
+        for name, run in methods.items():
             seconds[name].append(one_run(run))
     return {name: Times(*zip(*runs, strict=True)) for name, runs in seconds.items()}
 
@@ -60,19 +60,19 @@ def one_run(run: Callable[[], object]) -> tuple[float, float]:
     return time.process_time() - start, time.perf_counter() - clock
 
 
-def apart(contenders: Mapping[str, str], labels: int, repeats: int) -> dict[str, Times]:
-    """As :func:`interleaved`, each contender (by its name) in a process of its own."""
-    return served({role: (SCRIPT, name, labels) for role, name in contenders.items()}, repeats)
+def apart(methods: Mapping[str, str], labels: int, repeats: int) -> dict[str, Times]:
+    """As :func:`interleaved`, each method (by its name) in a process of its own."""
+    return served({role: (SCRIPT, name, labels) for role, name in methods.items()}, repeats)
 
 
 def served(commands: Mapping[str, Sequence[object]], repeats: int) -> dict[str, Times]:
-    """As :func:`interleaved`, each contender in a process of its own.
+    """As :func:`interleaved`, each method in a process of its own.
 
     In one process they share a memory allocator, and what gigabytes of a peer's temporaries do to
     it slows the other down by up to a half, or saves it the return of its own.
 
     Args:
-        commands: By contender a script, and what it takes after ``--serve``; it then
+        commands: By method a script, and what it takes after ``--serve``; it then
             calls :func:`serve`.
         repeats: Rounds, after two to warm up.
     """
@@ -120,9 +120,9 @@ def highest_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
-def peak_bytes(contender: str, labels: int) -> int:
+def peak_bytes(method: str, labels: int) -> int:
     """Peak memory above parameters and inputs, measured in a process of its own."""
-    command = [sys.executable, str(SCRIPT), "--peak", contender, str(labels)]
+    command = [sys.executable, str(SCRIPT), "--peak", method, str(labels)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(answer.stdout.split()[-1])
 

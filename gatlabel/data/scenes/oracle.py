@@ -142,16 +142,16 @@ def oracle_result(source: ImageSource, *, sweeps: int = 300, seed: int = 0) -> O
         return result
 
     graph = precision(oracle_scores(source, sweeps=sweeps, seed=seed))
-    sight = precision(visible_only_scores(source))
+    visible = precision(visible_only_scores(source))
     judged = ~np.isnan(graph)
     if not judged.any():
         raise InputError(f"none of the {len(source)} scenes has a label: draw more scenes")
     return OracleResult(
         labels=source.labels.names,
         average_precision=graph,
-        visible_only=sight,
+        visible_only=visible,
         mean=float(graph[judged].mean()),
-        visible_only_mean=float(sight[judged].mean()),
+        visible_only_mean=float(visible[judged].mean()),
         without_positive=tuple(
             name for name, ok in zip(source.labels, judged, strict=True) if not ok
         ),

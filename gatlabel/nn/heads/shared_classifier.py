@@ -27,8 +27,8 @@ def weights_by_presences(weight: float, presences: Tensor | None) -> float | Ten
     """Computes the weight of similar labels for each label: ``κ_i = κ · 3 / (3 + n_i)``.
 
     Labels with few known images gain from similar labels, labels with many do not. Measured on
-    photographs (``benchmarks/studies/kin.py``): one κ for all labels gained as much on rare labels
-    and cost half a point of average precision on frequent ones.
+    photographs (``benchmarks/studies/shared_classifiers.py``): one κ for all labels gained as much
+    on rare labels and cost half a point of average precision on frequent ones.
 
     Args:
         weight: κ.

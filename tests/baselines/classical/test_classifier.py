@@ -227,10 +227,10 @@ def test_wrong_input_is_refused() -> None:
         classifier.scores(features)
     with pytest.raises(InputError, match="60, 7"):
         classifier.fit(features, targets[:10])
-    spoiled = features.copy()
-    spoiled[4, 1] = np.nan
+    corrupted = features.copy()
+    corrupted[4, 1] = np.nan
     with pytest.raises(InputError, match="row 4"):
-        classifier.fit(spoiled, targets)
+        classifier.fit(corrupted, targets)
     with pytest.raises(InputError, match="did you mean 'forest'"):
         ClassicalClassifier("forst")
     with pytest.raises(InputError, match=r"expected \(N, 7\)"):

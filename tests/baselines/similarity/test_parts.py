@@ -26,7 +26,7 @@ from tests.baselines.similarity.cases import LABELS, grouped
 from tests.reference.similarity import mean_difference, profile_cosine, shared_scores
 
 
-def spoilt(targets: torch.Tensor) -> torch.Tensor:
+def corrupted(targets: torch.Tensor) -> torch.Tensor:
     """Some targets unknown."""
     hidden = torch.rand(targets.shape, generator=torch.Generator().manual_seed(3)) < 0.2
     return torch.where(hidden, -1.0, targets)
@@ -94,7 +94,7 @@ def test_profiles_leave_the_pair_itself_out() -> None:
 @pytest.mark.parametrize("images", [40, 200], ids=["wide", "long"])
 def test_learned_relations_are_those_of_the_root_of_the_gram_matrix(images: int) -> None:
     features, targets, _ = grouped(images=images)
-    targets = spoilt(targets)
+    targets = corrupted(targets)
     targets[:, 3] = -1
     targets[:, 4] = torch.where(targets[:, 4] == -1, -1.0, 0.0)
     found = learned_relation(features, targets)
@@ -147,7 +147,7 @@ def test_the_largest_of_many_sources_is_judged_against_the_largest() -> None:
 
 def test_the_sensitivity_is_the_derivative_of_exact_leave_one_out() -> None:
     features, targets, _ = grouped(images=50)
-    held = fit(features, spoilt(targets))
+    held = fit(features, corrupted(targets))
     labels = int(held.seen.sum())
     direction = torch.randn(labels, labels, generator=torch.Generator().manual_seed(0)).double()
     direction = direction + direction.T
@@ -165,8 +165,8 @@ def test_the_sensitivity_is_the_derivative_of_exact_leave_one_out() -> None:
 
 def test_the_worth_of_a_source_is_the_slope_of_the_left_out_error() -> None:
     features, targets, vectors = grouped(images=60)
-    held = fit(features, spoilt(targets))
-    judge = ImageJudge(held, features, spoilt(targets), 0)
+    held = fit(features, corrupted(targets))
+    judge = ImageJudge(held, features, corrupted(targets), 0)
     source = source_from_vectors("names", vectors)
     (pair,) = judge.test(source).pairs
     sharing = judge.share[:, None] * pair[0]
@@ -203,7 +203,7 @@ def test_a_measured_source_never_sees_the_images_it_is_judged_on() -> None:
 
 def test_pair_tables_are_means_and_aucs_without_images_of_the_other_label() -> None:
     features, targets, _ = grouped(images=120)
-    targets[:, 6:] = spoilt(targets)[:, 6:]
+    targets[:, 6:] = corrupted(targets)[:, 6:]
     held = fit(features, targets)
     scores, ranks = pair_tables(held)
     for i, j in ((0, 1), (8, 16), (5, 20)):

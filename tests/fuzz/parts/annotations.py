@@ -14,9 +14,9 @@ from gatlabel.data import READERS, DataSplits, check_splits
 from gatlabel.labels import LabelSet
 from tests.data import test_wrong_files as seeds
 from tests.fuzz.case import Case, WrongError
-from tests.fuzz.raw_bytes import spoil
-from tests.fuzz.texts import spoil_lines, spoil_table, spoil_xml
-from tests.fuzz.trees import json_bytes, spoil_tree
+from tests.fuzz.raw_bytes import corrupt
+from tests.fuzz.texts import corrupt_lines, corrupt_table, corrupt_xml
+from tests.fuzz.trees import corrupt_tree, json_bytes
 
 TABLES = (
     "image,split,labels,unknown,difficult\na.png,train,cat|dog,,\nb.png,train,cat,dog,\n"
@@ -67,7 +67,7 @@ WORDS = (
 
 
 def annotations(case: Case) -> None:
-    """Spoils the files of one reader, reads them, and checks the images they name."""
+    """Corrupts the files of one reader, reads them, and checks the images they name."""
     kinds: tuple[Callable[[Case], None], ...] = (_csv, _csv, _coco, _json, _voc, _classes)
     seeds.write(case.given, {})
     sample = case.samples.images["plain.png"]
@@ -108,27 +108,27 @@ def _csv(case: Case) -> None:
     if rng.random() < 0.6:
         delimiter = rng.choice((",", ",", ";", "\t"))
         options = {"delimiter": delimiter} if delimiter != "," else {}
-        data = spoil_table(rng, text).replace(",", delimiter).encode()
+        data = corrupt_table(rng, text).replace(",", delimiter).encode()
     else:
         separator = rng.choice(("", "|", ",", "\\t", " ", "\0", "||"))
         delimiter = rng.choice(("", ",", ";", "\\t", "ab", "\n", "é"))
         options = rng.choice(({}, {"separator": separator}, {"delimiter": delimiter}))
-        data = spoil(rng, text.encode())
+        data = corrupt(rng, text.encode())
     case.put("labels.csv", data)
-    case.put("classes.txt", "cat\ndog\n" if rng.random() < 0.8 else spoil(rng, b"cat\ndog\n"))
+    case.put("classes.txt", "cat\ndog\n" if rng.random() < 0.8 else corrupt(rng, b"cat\ndog\n"))
     _read(case, "csv", **{**rng.choice(CSV_OPTIONS), **options})
 
 
-def spoilt_json(rng: Random, tree: Any, words: tuple[Any, ...] = WORDS) -> bytes:
+def corrupted_json(rng: Random, tree: Any, words: tuple[Any, ...] = WORDS) -> bytes:
     """Returns JSON whose tree, text or both were changed."""
     kind = rng.choice(("tree", "tree", "text", "both"))
-    tree = tree if kind == "text" else spoil_tree(rng, tree, words)
+    tree = tree if kind == "text" else corrupt_tree(rng, tree, words)
     data = json_bytes(rng, tree)
-    return data if kind == "tree" else spoil(rng, data)
+    return data if kind == "tree" else corrupt(rng, data)
 
 
 def _coco(case: Case) -> None:
-    case.put("t.json", spoilt_json(case.rng, seeds.coco()["t.json"]))
+    case.put("t.json", corrupted_json(case.rng, seeds.coco()["t.json"]))
     options = case.rng.choice(COCO_OPTIONS)
     if "on_error" in options or case.rng.random() < 0.5:
         options = {**options, "evaluate_only": False}
@@ -136,16 +136,16 @@ def _coco(case: Case) -> None:
 
 
 def _json(case: Case) -> None:
-    case.put("labels.json", spoilt_json(case.rng, case.rng.choice(LISTS)["labels.json"]))
+    case.put("labels.json", corrupted_json(case.rng, case.rng.choice(LISTS)["labels.json"]))
     _read(case, "json", **case.rng.choice(JSON_OPTIONS))
 
 
 def _voc(case: Case) -> None:
     rng = case.rng
-    text = spoil_xml(rng, XML) if rng.random() < 0.6 else XML
+    text = corrupt_xml(rng, XML) if rng.random() < 0.6 else XML
     data = text.encode("utf-8", "surrogatepass")
-    case.put("Annotations/a.xml", spoil(rng, data) if rng.random() < 0.4 else data)
-    listing = spoil_lines(rng, "a\n", ("a", "b", "a 1", "../x")) if rng.random() < 0.4 else "a\n"
+    case.put("Annotations/a.xml", corrupt(rng, data) if rng.random() < 0.4 else data)
+    listing = corrupt_lines(rng, "a\n", ("a", "b", "a 1", "../x")) if rng.random() < 0.4 else "a\n"
     case.put("ImageSets/Main/train.txt", listing)
     _read(case, "voc", train="none", val=None, test="train", evaluate_only=True)
 
@@ -153,9 +153,9 @@ def _voc(case: Case) -> None:
 def _classes(case: Case) -> None:
     rng = case.rng
     text = "cat\ndog\ncafé\n\nx y\n"
-    data = spoil_lines(rng, text).encode() if rng.random() < 0.5 else spoil(rng, text.encode())
+    data = corrupt_lines(rng, text).encode() if rng.random() < 0.5 else corrupt(rng, text.encode())
     if rng.random() < 0.3:
-        data = spoilt_json(rng, json.loads(json.dumps(["cat", "dog"])))
+        data = corrupted_json(rng, json.loads(json.dumps(["cat", "dog"])))
     path = case.put(rng.choice(("c.txt", "c.json")), data)
     labels = case.call(LabelSet.load, path)
     if labels is not None:

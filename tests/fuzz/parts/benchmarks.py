@@ -7,18 +7,18 @@ import shutil
 from pathlib import Path
 from random import Random
 
-from tests.fuzz.archives import spoil_zip
+from tests.fuzz.archives import corrupt_zip
 from tests.fuzz.case import Case
-from tests.fuzz.parts.graphs import spoilt_array
-from tests.fuzz.raw_bytes import spoil
-from tests.fuzz.texts import spoil_table
-from tests.fuzz.trees import json_bytes, spoil_tree
+from tests.fuzz.parts.graphs import corrupted_array
+from tests.fuzz.raw_bytes import corrupt
+from tests.fuzz.texts import corrupt_table
+from tests.fuzz.trees import corrupt_tree, json_bytes
 
 WORDS = ("gat", "linear", "own", "none", "ablated", "single", "complete", "mAP", "seeds", 0, 1, 0.5)
 
 
 def benchmarks(case: Case) -> None:
-    """Spoils one or two files of a benchmark, and summarises it."""
+    """Corrupts one or two files of a benchmark, and summarises it."""
     rng = case.rng
     folder = case.given / "benchmark"
     shutil.copytree(case.samples.benchmark, folder)
@@ -31,15 +31,15 @@ def benchmarks(case: Case) -> None:
             path.write_bytes(b"")
         else:
             data = path.read_bytes()
-            path.write_bytes(_inside(rng, path, data) if kind == "inside" else spoil(rng, data))
+            path.write_bytes(_inside(rng, path, data) if kind == "inside" else corrupt(rng, data))
     words = ("--no-progress", "--output", case.folder / "out")
     case.command("benchmark", "summary", folder, *words)
 
 
 def _inside(rng: Random, path: Path, data: bytes) -> bytes:
     if path.suffix == ".json":
-        return json_bytes(rng, spoil_tree(rng, json.loads(data), WORDS))
+        return json_bytes(rng, corrupt_tree(rng, json.loads(data), WORDS))
     if path.suffix == ".csv":
         words = tuple(map(str, WORDS))
-        return spoil_table(rng, data.decode(), words).encode("utf-8", "surrogatepass")
-    return spoil_zip(rng, data, spoilt_array)
+        return corrupt_table(rng, data.decode(), words).encode("utf-8", "surrogatepass")
+    return corrupt_zip(rng, data, corrupted_array)

@@ -9,11 +9,11 @@ from random import Random
 from typing import Any
 
 from gatlabel.deploy import ExportedModel, Predictor
-from tests.fuzz.archives import Member, spoil_zip
+from tests.fuzz.archives import Member, corrupt_zip
 from tests.fuzz.case import Case
-from tests.fuzz.parts.runs import spoilt_member
-from tests.fuzz.raw_bytes import spoil
-from tests.fuzz.trees import json_bytes, spoil_tree
+from tests.fuzz.parts.runs import corrupted_member
+from tests.fuzz.raw_bytes import corrupt
+from tests.fuzz.trees import corrupt_tree, json_bytes
 
 CODE = "__import__('os').system('touch run')"
 WORDS: tuple[Any, ...] = (
@@ -24,14 +24,14 @@ WORDS: tuple[Any, ...] = (
 
 
 def bundles(case: Case) -> None:
-    """Spoils one file of a bundle, and loads or uses it."""
+    """Corrupts one file of a bundle, and loads or uses it."""
     rng = case.rng
     form = rng.choice(("onnx", "onnx", "pt2"))
     bundle = case.given / "bundle"
     shutil.copytree(case.samples.bundles[form], bundle)
     file = rng.choice(("bundle.json", *(path.name for path in bundle.iterdir()), f"model.{form}"))
     path = bundle / file
-    path.write_bytes(_spoilt(rng, path, str(case.samples.secret)))
+    path.write_bytes(_corrupted(rng, path, str(case.samples.secret)))
     use = rng.choice(("load", "predictor", "predict"))
     if use == "load":
         case.call(ExportedModel.load, bundle)
@@ -43,25 +43,25 @@ def bundles(case: Case) -> None:
             case.call(predictor, case.samples.images["plain.png"])
 
 
-def _spoilt(rng: Random, path: Path, secret: str) -> bytes:
+def _corrupted(rng: Random, path: Path, secret: str) -> bytes:
     data = path.read_bytes()
     if rng.random() < 0.3:
-        return spoil(rng, data)
+        return corrupt(rng, data)
     if path.suffix == ".json":
-        return json_bytes(rng, spoil_tree(rng, json.loads(data), (*WORDS, secret)))
+        return json_bytes(rng, corrupt_tree(rng, json.loads(data), (*WORDS, secret)))
     if path.suffix == ".onnx":
-        return _spoilt_onnx(rng, data, secret)
-    return spoil_zip(rng, data, _member)
+        return _corrupted_onnx(rng, data, secret)
+    return corrupt_zip(rng, data, _member)
 
 
 def _member(rng: Random, member: Member) -> bytes:
     """Other content for a member of a pt2 archive."""
     if member[0].endswith(".json") and rng.random() < 0.85:
-        return json_bytes(rng, spoil_tree(rng, json.loads(member[1]), WORDS))
-    return spoilt_member(rng, member)
+        return json_bytes(rng, corrupt_tree(rng, json.loads(member[1]), WORDS))
+    return corrupted_member(rng, member)
 
 
-def _spoilt_onnx(rng: Random, data: bytes, secret: str) -> bytes:
+def _corrupted_onnx(rng: Random, data: bytes, secret: str) -> bytes:
     """A model that can be parsed, and says other things."""
     import onnx
 
@@ -98,7 +98,7 @@ def _change_model(rng: Random, model: Any, secret: str) -> None:
         entry.key, entry.value = "location", rng.choice((secret, "../secret.txt", "bundle.json"))
         weight.ClearField("raw_data")
     elif kind == 7:
-        weight.raw_data = spoil(rng, weight.raw_data)
+        weight.raw_data = corrupt(rng, weight.raw_data)
     elif kind == 8:
         value.name = text
     elif kind == 9 and value.type.tensor_type.shape.dim:
@@ -110,4 +110,4 @@ def _change_model(rng: Random, model: Any, secret: str) -> None:
     else:
         entry = rng.choice(model.metadata_props) if model.metadata_props else None
         if entry is not None:
-            entry.value = spoil(rng, entry.value.encode()).decode("utf-8", "replace")
+            entry.value = corrupt(rng, entry.value.encode()).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Caches of images and of features: what was spoilt is never taken for what was kept."""
+"""Caches of images and of features: what was corrupted is never taken for what was kept."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from gatlabel.data.disk_cache import DiskCache
 from gatlabel.features import Kind, extract
 from tests.deploy import models
 from tests.fuzz.case import Case, WrongError
-from tests.fuzz.raw_bytes import spoil
+from tests.fuzz.raw_bytes import corrupt
 
 FIRST = range(4)
 
 
 def caches(case: Case) -> None:
-    """Fills a cache, spoils its files, and reads it again."""
+    """Fills a cache, corrupts its files, and reads it again."""
     kinds: tuple[Callable[[Case, Path], None], ...] = (_images, _features)
     case.rng.choice(kinds)(case, case.folder / "cache")
 
 
-def _spoil_files(case: Case, folder: Path) -> None:
+def _corrupt_files(case: Case, folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         if case.rng.random() < 0.8:
-            path.write_bytes(spoil(case.rng, path.read_bytes()))
+            path.write_bytes(corrupt(case.rng, path.read_bytes()))
 
 
 def _images(case: Case, folder: Path) -> None:
     source = read_csv(case.samples.data).train.subset(FIRST)
     DiskCache(source, 16, folder).fill(source.load, 16, threads=1)
     right = [DiskCache(source, 16, folder).get(k, source.load, 16) for k in FIRST]
-    _spoil_files(case, folder)
+    _corrupt_files(case, folder)
     cache = DiskCache(source, 16, folder)
     for k in FIRST:
         found = case.call(cache.get, k, source.load, 16)
@@ -50,7 +50,7 @@ def _features(case: Case, folder: Path) -> None:
     if case.rng.random() < 0.4:  # as if it had been interrupted
         for path in list(folder.iterdir()):
             path.rename(path.with_suffix(f".part{path.suffix}"))
-    _spoil_files(case, folder)
+    _corrupt_files(case, folder)
     found = case.call(extract, model, source, kind, folder)
     if found is None or not np.array_equal(found.open(), right):
         raise WrongError("the features are others in the cache")

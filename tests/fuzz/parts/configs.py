@@ -8,9 +8,9 @@ from gatlabel.options import leaves
 from gatlabel.training import TrainConfig
 from gatlabel.training.recipes import read_config
 from tests.fuzz.case import Case
-from tests.fuzz.raw_bytes import spoil
+from tests.fuzz.raw_bytes import corrupt
 from tests.fuzz.training import begin_training
-from tests.fuzz.trees import spoil_tree, yaml_bytes
+from tests.fuzz.trees import corrupt_tree, yaml_bytes
 
 WORDS: tuple[Any, ...] = (
     *TrainConfig().to_dict(),
@@ -29,7 +29,7 @@ TEXTS = (
 
 
 def configs(case: Case) -> None:
-    """Spoils a config and reads it."""
+    """Corrupts a config and reads it."""
     rng = case.rng
     base = (
         TrainConfig()
@@ -55,11 +55,11 @@ def configs(case: Case) -> None:
     kind = rng.choice(("tree", "tree", "tree", "option", "option", "text", "special"))
     tree = rng.choice((base, short))
     if kind == "tree":
-        data = yaml_bytes(rng, spoil_tree(rng, tree, WORDS))
+        data = yaml_bytes(rng, corrupt_tree(rng, tree, WORDS))
     elif kind == "option":
         data = yaml_bytes(rng, {**short, rng.choice(sorted(base)): rng.choice(WORDS)})
     elif kind == "text":
-        data = spoil(rng, yaml_bytes(rng, tree))
+        data = corrupt(rng, yaml_bytes(rng, tree))
     else:
         data = rng.choice((b"", yaml_bytes(rng, short))) + rng.choice(TEXTS)
     path = case.put("config.yaml", data)

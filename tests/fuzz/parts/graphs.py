@@ -11,11 +11,11 @@ import numpy as np
 
 from gatlabel.errors import InputError
 from gatlabel.graph import VARIANTS, Cooccurrence, LabelGraph, load_vectors
-from tests.fuzz.archives import Member, evil_pickle, spoil_zip
+from tests.fuzz.archives import Member, corrupt_zip, evil_pickle
 from tests.fuzz.case import Case, WrongError
-from tests.fuzz.parts.annotations import spoilt_json
-from tests.fuzz.raw_bytes import Random, spoil
-from tests.fuzz.texts import spoil_lines, spoil_table
+from tests.fuzz.parts.annotations import corrupted_json
+from tests.fuzz.raw_bytes import Random, corrupt
+from tests.fuzz.texts import corrupt_lines, corrupt_table
 from tests.graph import test_wrong_files as seeds
 
 NAMES = ("cat", "dog", "cow, big")
@@ -36,7 +36,7 @@ ARRAYS = (
 
 
 def graphs(case: Case) -> None:
-    """Spoils one of these files and reads it."""
+    """Corrupts one of these files and reads it."""
     kinds: tuple[Callable[[Case], None], ...] = (
         _graph,
         _graph,
@@ -50,7 +50,7 @@ def graphs(case: Case) -> None:
 
 
 def _graph(case: Case) -> None:
-    path = case.put("graph.json", spoilt_json(case.rng, seeds.GRAPH, WORDS))
+    path = case.put("graph.json", corrupted_json(case.rng, seeds.GRAPH, WORDS))
     if case.rng.random() < 0.15:
         draw = case.rng.choice(((), ("--draw", "graph.svg")))
         case.command("graph", "show", path, *draw)
@@ -62,7 +62,7 @@ def _graph(case: Case) -> None:
 
 def _counts(case: Case) -> None:
     tree = seeds.COUNTS | case.rng.choice(({}, {"unknown": seeds.UNKNOWN}))
-    path = case.put("counts.json", spoilt_json(case.rng, tree, WORDS))
+    path = case.put("counts.json", corrupted_json(case.rng, tree, WORDS))
     if case.rng.random() < 0.15:
         case.command("graph", "compare", path)
         return
@@ -87,12 +87,12 @@ def _require_same_again(case: Case, found: Any, kind: Any) -> None:
 
 def _edges(case: Case) -> None:
     rng = case.rng
-    spoilt = rng.choice((
-        lambda: spoil_table(rng, EDGES, NAMES).encode("utf-8", "surrogatepass"),
-        lambda: spoil_lines(rng, EDGES, NAMES).encode("utf-8", "surrogatepass"),
-        lambda: spoil(rng, EDGES.encode()),
+    corrupted = rng.choice((
+        lambda: corrupt_table(rng, EDGES, NAMES).encode("utf-8", "surrogatepass"),
+        lambda: corrupt_lines(rng, EDGES, NAMES).encode("utf-8", "surrogatepass"),
+        lambda: corrupt(rng, EDGES.encode()),
     ))()  # fmt: skip
-    path = case.put(rng.choice(("edges.csv", "edges.tsv", "edges.txt")), spoilt)
+    path = case.put(rng.choice(("edges.csv", "edges.tsv", "edges.txt")), corrupted)
     graph = case.call(LabelGraph.from_edge_file, path, rng.choice((None, NAMES)))
     if graph is not None:
         _require_same_again(case, graph, LabelGraph)
@@ -103,8 +103,8 @@ def _npz(case: Case) -> None:
     np.savez(stream, names=np.array(["cat", "dog"]), vectors=np.eye(2), nums=np.array([1, 2]),
              adj=np.zeros((2, 2)))  # fmt: skip
     rng = case.rng
-    data = spoil_zip(rng, stream.getvalue(), spoilt_array)
-    path = case.put("v.npz", data if rng.random() < 0.7 else spoil(rng, data))
+    data = corrupt_zip(rng, stream.getvalue(), corrupted_array)
+    path = case.put("v.npz", data if rng.random() < 0.7 else corrupt(rng, data))
     if rng.random() < 0.7:
         case.call(load_vectors, path, ["cat", "dog"])
     else:
@@ -114,11 +114,11 @@ def _npz(case: Case) -> None:
         case.call(Cooccurrence.from_mlgcn, path, ["cat", "dog"])
 
 
-def spoilt_array(rng: Random, member: Member) -> bytes:
+def corrupted_array(rng: Random, member: Member) -> bytes:
     """Another array, one whose header was changed, or a pickle."""
     kind = rng.choice(("bytes", "header", "other", "pickle"))
     if kind == "bytes":
-        return spoil(rng, member[1])
+        return corrupt(rng, member[1])
     if kind == "header":
         old, new = rng.choice(HEADERS)
         changed = member[1].replace(old, new, 1)
@@ -135,8 +135,8 @@ def spoilt_array(rng: Random, member: Member) -> bytes:
 
 def _glove(case: Case) -> None:
     rng = case.rng
-    data = spoil_lines(rng, GLOVE, ("cat 1", "cat 1 2 3", "cat nan 1", "dog 1e39 1")).encode(
+    data = corrupt_lines(rng, GLOVE, ("cat 1", "cat 1 2 3", "cat nan 1", "dog 1e39 1")).encode(
         "utf-8", "surrogatepass"
     )
-    path = case.put("v.txt", data if rng.random() < 0.5 else spoil(rng, GLOVE.encode()))
+    path = case.put("v.txt", data if rng.random() < 0.5 else corrupt(rng, GLOVE.encode()))
     case.call(load_vectors, path, ["cat", "dog"])

@@ -14,31 +14,31 @@ from gatlabel.deploy import Predictor
 from gatlabel.labels import LabelSet
 from tests.deploy import models
 from tests.fuzz.case import Case, WrongError
-from tests.fuzz.image_headers import spoil_sides, with_checksums
-from tests.fuzz.raw_bytes import spoil
+from tests.fuzz.image_headers import corrupt_sides, with_checksums
+from tests.fuzz.raw_bytes import corrupt
 from tests.fuzz.samples import HEIGHT, WIDTH
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".ppm", ".avif", ".eps", "")
 
 
 def images(case: Case) -> None:
-    """Spoils one image and opens it in one of the ways there are."""
+    """Corrupts one image and opens it in one of the ways there are."""
     rng = case.rng
     name = rng.choice(sorted(case.samples.images))
-    data = spoilt_image(rng, case.samples.images, name)
+    data = corrupted_image(rng, case.samples.images, name)
     suffix = Path(name).suffix if rng.random() < 0.8 else rng.choice(SUFFIXES)
     path = case.put(f"image{suffix}", data)
     rng.choice((_decode, _decode, _label, _check))(case, path, data)
 
 
-def spoilt_image(rng: Random, samples: dict[str, bytes], name: str) -> bytes:
+def corrupted_image(rng: Random, samples: dict[str, bytes], name: str) -> bytes:
     """Returns an image with changed bytes, sizes or checksums, or as it is."""
     data, other = samples[name], rng.choice(sorted(samples.values()))
     kind = rng.choice(("bytes", "bytes", "checked", "sides", "sides", "both", "whole"))
     if kind in ("sides", "both"):
-        data = spoil_sides(rng, data, WIDTH, HEIGHT)
+        data = corrupt_sides(rng, data, WIDTH, HEIGHT)
     if kind in ("bytes", "checked", "both"):
-        data = spoil(rng, data, other)
+        data = corrupt(rng, data, other)
     return with_checksums(data) if kind in ("checked", "both") else data
 
 

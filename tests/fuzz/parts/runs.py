@@ -1,4 +1,4 @@
-"""Run folders of which one file was spoilt, used by every command that takes one."""
+"""Run folders of which one file was corrupted, used by every command that takes one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gatlabel import MultiLabelClassifier
 from gatlabel.deploy import Predictor
 from gatlabel.engine.checkpoints import read_checkpoint
 from gatlabel.errors import InputError
-from tests.fuzz.archives import Member, evil_pickle, spoil_safetensors, spoil_zip
+from tests.fuzz.archives import Member, corrupt_safetensors, corrupt_zip, evil_pickle
 from tests.fuzz.case import Case, WrongError
-from tests.fuzz.raw_bytes import spoil
-from tests.fuzz.texts import spoil_table
+from tests.fuzz.raw_bytes import corrupt
+from tests.fuzz.texts import corrupt_table
 from tests.fuzz.training import no_training
-from tests.fuzz.trees import json_bytes, spoil_tree, yaml_bytes
+from tests.fuzz.trees import corrupt_tree, json_bytes, yaml_bytes
 
 WORDS: tuple[Any, ...] = (
     *("gat", "linear", "query", "pyg", "names", "svd", "own module", "timm:resnet18", "red"),
@@ -37,7 +37,7 @@ FILES = (
 
 
 def runs(case: Case) -> None:
-    """Spoils one or two files of a run and uses it."""
+    """Corrupts one or two files of a run and uses it."""
     rng = case.rng
     begun = rng.random() < 0.3
     run = case.given / "run"
@@ -47,7 +47,7 @@ def runs(case: Case) -> None:
         names = [n for n in names if n.startswith(("check", "config", "labels", "metrics"))]
     chosen = set(rng.sample(names, rng.choice((1, 1, 1, 2))))
     for name in sorted(chosen):
-        spoil_file(case, run / name)
+        corrupt_file(case, run / name)
     if begun or rng.random() < 0.1:
         _resume(case, run, trains="config.yaml" not in chosen)
     else:
@@ -55,13 +55,13 @@ def runs(case: Case) -> None:
         USES[use](case, run)
 
 
-def spoil_file(case: Case, path: Path) -> None:
+def corrupt_file(case: Case, path: Path) -> None:
     """Changes a file of a run, inside its format or as bytes, or takes it away."""
     rng, data = case.rng, path.read_bytes()
     words = (*WORDS, str(case.samples.secret))
     kind = rng.choice(("inside", "inside", "inside", "bytes", "away", "empty", "folder"))
     if kind == "bytes":
-        path.write_bytes(spoil(rng, data))
+        path.write_bytes(corrupt(rng, data))
     elif kind == "inside":
         path.write_bytes(_inside(rng, path.suffix, data, words))
     elif kind == "empty":
@@ -75,21 +75,21 @@ def spoil_file(case: Case, path: Path) -> None:
 def _inside(rng: Random, suffix: str, data: bytes, words: tuple[Any, ...]) -> bytes:
     """A file that is still one of its format."""
     if suffix == ".json":
-        return json_bytes(rng, spoil_tree(rng, json.loads(data), words))
+        return json_bytes(rng, corrupt_tree(rng, json.loads(data), words))
     if suffix == ".yaml":
-        return yaml_bytes(rng, spoil_tree(rng, yaml.safe_load(data), words))
+        return yaml_bytes(rng, corrupt_tree(rng, yaml.safe_load(data), words))
     if suffix == ".csv":
-        return spoil_table(rng, data.decode()).encode("utf-8", "surrogatepass")
+        return corrupt_table(rng, data.decode()).encode("utf-8", "surrogatepass")
     if suffix == ".safetensors":
-        return spoil_safetensors(rng, data, words)
-    return spoil_zip(rng, data, spoilt_member)
+        return corrupt_safetensors(rng, data, words)
+    return corrupt_zip(rng, data, corrupted_member)
 
 
-def spoilt_member(rng: Random, member: Member) -> bytes:
+def corrupted_member(rng: Random, member: Member) -> bytes:
     """Other content for a member of an archive of torch's."""
     if member[0].endswith((".pkl", ".pt")) and rng.random() < 0.4:
         return evil_pickle(rng)
-    return spoil(rng, member[1])
+    return corrupt(rng, member[1])
 
 
 def _load(case: Case, run: Path) -> None:

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save
 
 from gatlabel.encoders import create_encoder
-from tests.fuzz.archives import evil_pickle, spoil_safetensors, spoil_zip
+from tests.fuzz.archives import corrupt_safetensors, corrupt_zip, evil_pickle
 from tests.fuzz.case import Case
-from tests.fuzz.parts.runs import WORDS, spoil_file, spoilt_member
-from tests.fuzz.raw_bytes import spoil
+from tests.fuzz.parts.runs import WORDS, corrupt_file, corrupted_member
+from tests.fuzz.raw_bytes import corrupt
 from tests.fuzz.training import begin_training
 
 NAME = "shufflenet_v2_x0_5"
@@ -21,7 +21,7 @@ SMALL = ("--image-size", "32", "--batch-size", "4", "--workers", "0", "--no-prog
 
 
 def weights(case: Case) -> None:
-    """Spoils a file of weights and makes an encoder of it, or begins a run with it."""
+    """Corrupts a file of weights and makes an encoder of it, or begins a run with it."""
     rng = case.rng
     if rng.random() < 0.3:
         _start(case)
@@ -30,13 +30,13 @@ def weights(case: Case) -> None:
     data = _encoder_weights(kind)
     change = rng.choice(("bytes", "inside", "inside", "pickle", "whole"))
     if change == "bytes":
-        data = spoil(rng, data)
+        data = corrupt(rng, data)
     elif change == "pickle":
         data = evil_pickle(rng)
     elif change == "inside" and kind == "pth":
-        data = spoil_zip(rng, data, spoilt_member)
+        data = corrupt_zip(rng, data, corrupted_member)
     elif change == "inside":
-        data = spoil_safetensors(rng, data, WORDS)
+        data = corrupt_safetensors(rng, data, WORDS)
     path = case.put(f"weights.{kind}", data)
     case.call(create_encoder, NAME, path)
 
@@ -45,7 +45,7 @@ def _start(case: Case) -> None:
     run = case.given / "run"
     shutil.copytree(case.samples.run, run)
     name = case.rng.choice(("model.json", "model.safetensors", "graph.json", "labels.json"))
-    spoil_file(case, run / name)
+    corrupt_file(case, run / name)
     data = ("--data", "csv", "--root", case.samples.data)
     begin_training(case, *data, "--backbone", NAME, "--init", run, *SMALL)
 

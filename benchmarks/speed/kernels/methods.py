@@ -1,4 +1,4 @@
-"""The contenders, at the widths of the table: 300 -> 4 x 256 -> 4 x 512 = D, 16 images."""
+"""The methods, at the widths of the table: 300 -> 4 x 256 -> 4 x 512 = D, 16 images."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def attention(kernel: str, labels: int, degree: int, channels: int) -> Callable[
     return lambda: torch.autograd.grad(attend(graph, *own, kernel=kernel), own, probe)[2]
 
 
-def contender(name: str, labels: int) -> Callable[[], Tensor]:
+def method(name: str, labels: int) -> Callable[[], Tensor]:
     """The step of a head by name; ``complete-KERNEL`` is ``complete`` with that kernel.
 
     ``attention-KERNEL-DEGREE-CHANNELS`` is one attention alone.
@@ -168,7 +168,7 @@ def contender(name: str, labels: int) -> Callable[[], Tensor]:
     if name.startswith("conditioned"):
         return conditioned(name, labels)
     if name.startswith("complete-"):
-        run = contender("complete", labels)
+        run = method("complete", labels)
 
         def by_kernel() -> Tensor:
             with only_kernel(name.removeprefix("complete-")):
