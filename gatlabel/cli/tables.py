@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gatlabel.decisions.decision import Decision
     from gatlabel.multitask.comparing import Comparison
-    from gatlabel.multitask.evaluation import Results
+    from gatlabel.multitask.evaluation import Results, TaskResult
     from gatlabel.training.evaluation import Evaluation
     from gatlabel.training.run import RunResult
 
@@ -48,6 +48,14 @@ def task_table(results: Results, comparisons: Sequence[Comparison] = ()) -> Tabl
         columns = [*results.values(), *others.values()]
         values = [own[task].value if task in own else math.nan for own in columns]
         add_row(table, task, shown_name(result.main), *map(_number, values))
+    return table
+
+
+def task_metrics_table(task: str, result: TaskResult) -> Table:
+    """Returns a table of all metrics of a task."""
+    table = make_table(["metric", "value"], f"{task} ({result.kind}), {result.images} images")
+    for name, value in result.metrics.items():
+        add_row(table, shown_name(name), _number(value))
     return table
 
 

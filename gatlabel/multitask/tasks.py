@@ -107,6 +107,8 @@ class TaskOptions(Options):
                 f"name={self.name!r}: a task needs a name that begins with a letter and has "
                 "letters, digits, _ and -"
             )
+        if self.name in ("source", "error"):
+            raise InputError(f"name={self.name}: predictions have a field of this name")
         if self.graph is not None:
             GraphSpec.parse(self.graph)
         self._check_kind()
