@@ -27,6 +27,7 @@ from gatlabel.targets import Targets
 from gatlabel.training.data import read_data
 
 Known = Targets | Tensor
+BLOCK = 4096  # rows of targets that are dense at once
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,12 @@ class Part:
 def labelled_rows(known: Known) -> list[int]:
     """Returns the positions of images with a known target."""
     if isinstance(known, Targets):
-        return [row for row in range(len(known)) if bool((known.rows(row) != -1).any())]
+        blocks = (range(k, min(k + BLOCK, len(known))) for k in range(0, len(known), BLOCK))
+        return [
+            block[row]
+            for block in blocks
+            for row in known.known(list(block)).any(1).nonzero()[:, 0].tolist()
+        ]
     unknown = known.isnan() if known.is_floating_point() else known == -1
     flat = unknown.reshape(len(known), -1).all(1)
     return (~flat).nonzero()[:, 0].tolist()
