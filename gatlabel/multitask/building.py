@@ -136,7 +136,7 @@ def make_objective(config: MultiTaskConfig) -> Supervised:
             "regression": [task.name for task in config.tasks if task.kind == "regression"]
         },
     }
-    if config.balancing == "equal" or len(names) == 1:
+    if config.balancing == "equal":
         return Supervised()
     given = options.get(config.balancing, {})
     return Supervised(balancer=create_balancer(config.balancing, names, **given))

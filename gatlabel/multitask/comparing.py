@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gatlabel.devices import choose_device
 from gatlabel.engine.fitting import fit
 from gatlabel.engine.specs import FitSpec
 from gatlabel.files import read_json, write_json
@@ -153,8 +154,12 @@ def _trained(
 
 
 def results_of(model: Model, config: MultiTaskConfig, parts: Sequence[Part]) -> Results:
-    """Returns what a model reaches on all splits but that of training."""
-    return {split: evaluate_split(model, config, parts, split) for split in splits_of(parts)}
+    """Returns what a model reaches on all splits but that of training; it ends on the CPU."""
+    model.to(choose_device(config.run.device))
+    try:
+        return {split: evaluate_split(model, config, parts, split) for split in splits_of(parts)}
+    finally:
+        model.cpu()
 
 
 def _joined(several: Sequence[Comparison]) -> Comparison:

@@ -86,6 +86,10 @@ class MultiTaskConfig(Options):
                     f"task {task.name!r}: weight={task.weight}: not for "
                     f"balancing={self.balancing}, only for fixed"
                 )
+        if len(self.tasks) == 1 and self.balancing != "equal":
+            raise InputError(
+                f"balancing={self.balancing}: there is nothing to balance with one task"
+            )
         run, encoder = self.run, self.encoder
         for name, usual in _OF_ONE_TASK.items():
             if getattr(run, name) != usual:

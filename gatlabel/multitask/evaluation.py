@@ -137,8 +137,8 @@ def relative_change(result: TaskResult, other: TaskResult) -> float:
 
     .. math:: \Delta = \pm 100 \, (m - m') / m'
 
-    with the sign that makes better positive (Maninis et al., CVPR 2019, arXiv:1904.08918). NaN where one is
-    undefined or the other is 0.
+    with the sign that makes better positive (Maninis et al., CVPR 2019,
+    arXiv:1904.08918). NaN where one is undefined or the other is 0.
     """
     if not other.value:
         return math.nan

@@ -209,8 +209,8 @@ def _run(
     loaders = make_loaders(config, parts, model)
     if not resumed:
         _clear(folder)
-        (folder / CHECKPOINTS).mkdir(exist_ok=True)
         config.save(folder / CONFIG)
+    (folder / CHECKPOINTS).mkdir(exist_ok=True)
     began = time.monotonic()
     curves = fit(
         model,

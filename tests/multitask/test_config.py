@@ -112,6 +112,7 @@ WRONG = {
     r"tasks\[0\]='a': give options": {"tasks": ["a"]},
     "data.minus_one has no effect": {
         "data.minus_one": "absent", "tasks": [{"name": "a", "column": "x"}]},
+    "nothing to balance with one task": {"tasks": [{"name": "a"}], "balancing": "famo"},
     "run.devices=2: not for several tasks": {"run.devices": 2},
     "run.keep=proven": {"run.keep": "proven"},
     "run.epochs=0": {"run.epochs": 0},

@@ -72,13 +72,14 @@ def test_a_run_leaves_a_self_contained_folder_with_a_part_per_task(root, tmp_pat
         resume_tasks(result.folder)
 
 
-@pytest.mark.parametrize(
-    "balancing", ["equal", "famo", "dwa", "gradnorm", "uncertainty", "upgrad", "gradvac"]
-)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("equal", "gradvac", "mgda")]
+
+
+@pytest.mark.parametrize("balancing", ["famo", "dwa", "gradnorm", "uncertainty", "upgrad", *SLOW])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one_bit_for_bit(
     balancing: str, root: Path, tmp_path: Path
 ) -> None:
-    if balancing in ("upgrad", "gradvac"):
+    if balancing in ("upgrad", "gradvac", "mgda"):
         pytest.importorskip("torchjd")
     given = {"balancing": balancing, "run.epochs": 4, "mixing": "sqrt", "adapter": "adapter"}
     whole = train_tasks(config(root, tmp_path / "whole", **given))
