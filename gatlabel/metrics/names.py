@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-SHOWN_NAMES = {"mean_frequency": "mAP of guessing"}
+SHOWN_NAMES = {
+    "mean_frequency": "mAP of guessing",
+    "macro_recall": "macro recall",
+    "exact_match": "exact match",
+    "set_F1": "F1 of the label set",
+}
 
 
 def shown_name(metric: str) -> str:

@@ -142,6 +142,16 @@ def make_objective(config: MultiTaskConfig) -> Supervised:
     return Supervised(balancer=create_balancer(config.balancing, names, **given))
 
 
+def last_weights(objective: Supervised) -> dict[str, float]:
+    """Returns the weight of each task at the end of training; none for the plain sum."""
+    balancer = objective.balancer
+    return (
+        {}
+        if balancer is None
+        else dict(zip(balancer.tasks, balancer.weights.tolist(), strict=True))
+    )
+
+
 def make_loaders(
     config: MultiTaskConfig, parts: Sequence[Part], model: Model
 ) -> tuple[Loader, Loader]:

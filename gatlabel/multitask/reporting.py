@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gatlabel.files import write_text
 from gatlabel.metrics.names import shown_name
-from gatlabel.model import Model
 from gatlabel.multitask.comparing import Comparison
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.evaluation import TaskResult, mean_change, relative_change
@@ -32,7 +32,7 @@ def write_report(
     path: Path,
     config: MultiTaskConfig,
     parts: Sequence[Part],
-    model: Model,
+    weights: Mapping[str, float],
     own: Comparison,
     comparisons: Sequence[Comparison],
     curves: Sequence[Mapping[str, float]],
@@ -43,21 +43,21 @@ def write_report(
         path: The file.
         config: The options.
         parts: The data sets.
-        model: The model.
+        weights: Weight of each task at the end, if they are balanced.
         own: What it reaches.
         comparisons: What other models reach.
         curves: One row per epoch.
     """
     split = list(own.results)[-1]
     sections = {
-        "Protocol": _protocol(config, parts, own),
+        "Protocol": _protocol(config, parts, weights, own),
         "Summary": _summary(own),
         "Comparison": _comparison(own, comparisons, split),
         "Learning": section("learning", "Learning curves", learning_curves(curves)),
     }
-    for name in model.tasks:
-        sections[f"Task-{name}"] = _task(name, own)
-    title = f"{len(model.tasks)} tasks on one encoder"
+    for task in config.tasks:
+        sections[f"Task-{task.name}"] = _task(task.name, own)
+    title = f"{len(config.tasks)} tasks on one encoder"
     data = ", ".join(part.splits.name for part in parts)
     write_text(path, document(title, data, _headline(own, split), sections))
 
@@ -71,7 +71,9 @@ def _headline(own: Comparison, split: str) -> str:
     return f'<div class="headline">{figures}</div>'
 
 
-def _protocol(config: MultiTaskConfig, parts: Sequence[Part], own: Comparison) -> str:
+def _protocol(
+    config: MultiTaskConfig, parts: Sequence[Part], weights: Mapping[str, float], own: Comparison
+) -> str:
     rows = {
         "encoder": f"{config.encoder.text}, weights {config.encoder.weights or 'none'}",
         "balancing": config.balancing,
@@ -81,16 +83,19 @@ def _protocol(config: MultiTaskConfig, parts: Sequence[Part], own: Comparison) -
         "parameters": f"{own.parameters:,}",
         "training": f"{own.seconds:.0f} s",
     }
+    if weights:
+        listed = (f"{name} {weight:.3g}" for name, weight in weights.items())
+        rows["weights at the end"] = ", ".join(listed)
     facts = "".join(
         f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in rows.items()
     )
     notes = [f"{part.splits.name}: {note}" for part in parts for note in part.splits.notes]
-    listed = "".join(f"<li>{text(note)}</li>" for note in notes)
+    items = "".join(f"<li>{text(note)}</li>" for note in notes)
     return section(
         "protocol",
         "Protocol",
         f'<dl class="facts">{facts}</dl>',
-        f"<h3>Notes</h3><ul>{listed}</ul>" if notes else "",
+        f"<h3>Notes</h3><ul>{items}</ul>" if notes else "",
     )
 
 
@@ -122,7 +127,7 @@ def _comparison(own: Comparison, comparisons: Sequence[Comparison], split: str) 
     for each in comparisons:
         change = mean_change(own.results[split], each.results.get(split, {}))
         sentences.append(
-            f"<li>Against {text(NAMES[each.name])}: Δm {number(change, 1)} % "
+            f"<li>Against {text(NAMES[each.name])}: Δm {_percent(change)} "
             f"({own.parameters:,} against {each.parameters:,} parameters, "
             f"{own.seconds:.0f} against {each.seconds:.0f} s of training).</li>"
         )
@@ -142,7 +147,11 @@ def _against(result: TaskResult, other: TaskResult | None) -> list[Cell]:
     if other is None:
         return [Cell("–"), Cell("–")]
     change = relative_change(result, other)
-    return [number_cell(other.value), Cell(f"{number(change, 1)} %", change)]
+    return [number_cell(other.value), Cell(_percent(change), change)]
+
+
+def _percent(change: float) -> str:
+    return "–" if math.isnan(change) else f"{change:+.1f} %".replace("-", "−")
 
 
 def _task(name: str, own: Comparison) -> str:

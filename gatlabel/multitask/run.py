@@ -22,6 +22,7 @@ from gatlabel.interruptions import Signals, Stopped
 from gatlabel.model import Model
 from gatlabel.multitask.building import (
     build_model,
+    last_weights,
     make_loaders,
     make_objective,
     parameters_of,
@@ -212,10 +213,11 @@ def _run(
         config.save(folder / CONFIG)
     (folder / CHECKPOINTS).mkdir(exist_ok=True)
     began = time.monotonic()
+    objective = make_objective(config)
     curves = fit(
         model,
         loaders,
-        make_objective(config),
+        objective,
         config.optimizer,
         spec_of(config),
         checkpoints=folder / CHECKPOINTS,
@@ -233,8 +235,9 @@ def _run(
     if is_compared(config):
         comparisons = compare(config, parts, folder / COMPARED, signals, log)
     own = Comparison("joint", results, parameters_of(model), seconds)
-    write_json(folder / RESULT, _metrics(own, comparisons))
-    write_report(folder / REPORT, config, parts, model, own, comparisons, curves)
+    weights = last_weights(objective)
+    write_json(folder / RESULT, {**_metrics(own, comparisons), "weights": weights})
+    write_report(folder / REPORT, config, parts, weights, own, comparisons, curves)
     return MultiTaskResult(folder, model, results, comparisons, curves, seconds)
 
 

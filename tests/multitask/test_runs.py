@@ -57,6 +57,7 @@ def test_a_run_leaves_a_self_contained_folder_with_a_part_per_task(root, tmp_pat
     assert single["parameters"] > 3 * metrics["parameters"]
     assert equal["parameters"] == metrics["parameters"]
     assert "val" in single["delta_m"]
+    assert list(metrics["weights"]) == ["things", "kind", "count", "order"]
     report = (result.folder / "report.html").read_text()
     for part in ("task-things", "task-count", "Did sharing help", "one model per task", "Δm"):
         assert part in report
