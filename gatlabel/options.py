@@ -114,6 +114,18 @@ def choice(
     )
 
 
+def several(kind: type[Options], help: str) -> Any:
+    """Defines a field that holds a tuple of groups of one kind, empty by default.
+
+    In YAML it is a list of mappings; it has no flags on the command line.
+
+    Args:
+        kind: The group.
+        help: Description.
+    """
+    return dataclasses.field(default=(), metadata={"each": kind, "help": help})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """A group of options.
@@ -130,7 +142,9 @@ class Options:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             kinds = _kinds(field)
-            if kinds is None:
+            if "each" in field.metadata:
+                value = _each(field, value, _as_it_is, field.name)
+            elif kinds is None:
                 hint = hints[field.name]
                 value = _checked(field, hint, of_type(value, field.name, hint))
             elif not isinstance(value, tuple(kinds.values())):
@@ -227,6 +241,8 @@ def leaves(
     hints = _hints(kind)
     for field in filter(keep, dataclasses.fields(kind)):
         path, kinds = where + field.name, _kinds(field)
+        if "each" in field.metadata:
+            continue
         if kinds is None:
             if not (names and field.name == "name"):
                 yield Leaf(path, field, hints[field.name], names)
@@ -298,7 +314,9 @@ def _built(
         path = f"{where}{name}"
         if name not in fields:
             raise _unknown(kind, str(name), value, where, choices or {})
-        if _kinds(fields[name]) is not None:
+        if "each" in fields[name].metadata:
+            made[name] = _each(fields[name], value, read, path)
+        elif _kinds(fields[name]) is not None:
             current = made[name] if name in made else _default(fields[name])
             made[name] = _inner(fields[name], current, value, read, path)
         else:
@@ -329,6 +347,21 @@ def _inner(field: dataclasses.Field[Any], current: Any, value: Any, read: Read, 
         raise unknown_choice(path, name, choices)
     values = vars(current) if type(current) is choices[name] else {}
     return _built(choices[name], values, given, read, f"{path}.", choices)
+
+
+def _each(field: dataclasses.Field[Any], value: Any, read: Read, path: str) -> tuple[Any, ...]:
+    """Returns the groups of a list."""
+    kind = field.metadata["each"]
+    if not isinstance(value, list | tuple):
+        raise InputError(f"{path}={shown(value)}: give a list of options")
+    found = []
+    for number, one in enumerate(value):
+        where = f"{path}[{number}]"
+        if not isinstance(one, kind | Mapping):
+            raise InputError(f"{where}={shown(one)}: give options")
+        is_made = isinstance(one, kind)
+        found.append(one if is_made else _built(kind, {}, nested(one), read, f"{where}."))
+    return tuple(found)
 
 
 def _unknown(

@@ -30,7 +30,7 @@ ROOMS = [
     ["engine"],
     ["explain", "report"],
     ["deploy"],
-    ["training", "pretraining", "fewshot", "active"],
+    ["training", "multitask", "pretraining", "fewshot", "active"],
     ["experiments"],
     ["cli"],
 ]

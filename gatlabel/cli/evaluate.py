@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from gatlabel.cli.options import Flag, add_options, flags_of, given_options, topic_help
 from gatlabel.cli.output import show, show_json, show_table
-from gatlabel.cli.parsing import Parser, at_least_one, check_outputs, make_parser, parse
-from gatlabel.cli.tables import label_table, metrics_table
+from gatlabel.cli.parsing import Namespace, Parser, at_least_one, check_outputs, make_parser, parse
+from gatlabel.cli.tables import label_table, metrics_table, task_metrics_table, task_table
 from gatlabel.data.options import DataOptions
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.files import write_json
+from gatlabel.model.formats import has_tasks
 from gatlabel.option_values import from_text
 from gatlabel.options import differing, find, nested, updated
 from gatlabel.training.config import TrainConfig
@@ -58,6 +59,10 @@ def evaluate_command(words: list[str]) -> None:
     options = parse(evaluate_parser(), words)
     at_least_one(options, "rows")
     check_outputs(options, "output")
+    given = given_options(options, _flags())
+    if has_tasks(options.run):
+        _evaluate_tasks(options, given)
+        return
     import torch
 
     from gatlabel.training.data import default_workers, read_data
@@ -65,7 +70,6 @@ def evaluate_command(words: list[str]) -> None:
     from gatlabel.training.evaluation import evaluate
 
     device = choose_device(options.device)
-    given = given_options(options, _flags())
     model, decision, config, own = _opened(options.run, options.device, given)
     config = updated(config, nested(given), from_text)
     other = own is None or _is_other(own, config.data)
@@ -89,6 +93,30 @@ def evaluate_command(words: list[str]) -> None:
         show_table(label_table(result, options.rows))
         show(*result.report.protocol)
     if options.output is not None:  # last: where it cannot be written, the figures were printed
+        write_json(options.output, content)
+
+
+def _evaluate_tasks(options: Namespace, given: dict[str, Any]) -> None:
+    """Evaluates a run with several tasks on a split of its own data.
+
+    Raises:
+        InputError: If other data are given.
+    """
+    if given:
+        name = next(iter(given))
+        raise InputError(f"--{name.replace('_', '-')}: a run with several tasks has its own data")
+    from gatlabel.multitask.saved_runs import evaluate_run
+
+    split, results = evaluate_run(options.run, options.split, device=options.device)
+    tasks = {name: result.to_dict() for name, result in results.items()}
+    content = {"run": str(options.run), "split": split, "tasks": tasks}
+    if options.json:
+        show_json(content)
+    else:
+        show_table(task_table({split: results}))
+        for name, result in results.items():
+            show_table(task_metrics_table(name, result))
+    if options.output is not None:
         write_json(options.output, content)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gatlabel.cli.output import ascii_only, show_lines
 from gatlabel.cli.parsing import Namespace, Parser, check_outputs, make_parser, parse
@@ -100,9 +100,10 @@ def predict_command(words: list[str]) -> None:
         )
     from gatlabel.cli.predict_progress import StreamProgress
     from gatlabel.cli.prediction_lines import FORMATS
-    from gatlabel.deploy import Predictor
+    from gatlabel.cli.task_lines import TASK_FORMATS
+    from gatlabel.deploy import Predictor, TaskPredictor
 
-    predictor = Predictor.load(
+    predictor: Any = Predictor.load(
         options.run,
         threshold=options.threshold,
         device=options.device,
@@ -111,7 +112,12 @@ def predict_command(words: list[str]) -> None:
         workers=options.workers,
         amp=options.amp,
     )
-    lines = FORMATS[kind](predictor.labels.names, not to_file and ascii_only())
+    plain = not to_file and ascii_only()
+    lines: Any
+    if isinstance(predictor, TaskPredictor):
+        lines = TASK_FORMATS[kind](predictor.tasks, plain)
+    else:
+        lines = FORMATS[kind](predictor.labels.names, plain)
     in_place = _is_terminal(sys.stderr) and (to_file or not _is_terminal(sys.stdout))
     progress = StreamProgress(shown=options.progress, in_place=in_place)
     found = predictor.stream(

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 from gatlabel.deploy.prediction import Prediction
+from gatlabel.deploy.task_prediction import TaskPrediction
 from gatlabel.printing import note
 
 _EVERY_LINE, _EVERY_UPDATE = 10.0, 0.5  # seconds
@@ -36,7 +37,7 @@ class StreamProgress:
     def _every(self) -> float:
         return _EVERY_UPDATE if self._in_place else _EVERY_LINE
 
-    def count(self, prediction: Prediction) -> None:
+    def count(self, prediction: Prediction | TaskPrediction) -> None:
         """Counts a prediction."""
         self.images += 1
         if not prediction.ok:

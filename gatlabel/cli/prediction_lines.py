@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from gatlabel.csv_files import guarded
 from gatlabel.deploy.prediction import Prediction
+from gatlabel.deploy.task_prediction import TaskPrediction
 from gatlabel.printing import clean, json_text
 
 _WIDEST = 60  # columns that shorter names are padded to
@@ -80,13 +81,13 @@ class CsvLines:
     def head(self) -> str:
         """Returns the names of the columns."""
         names = (f"{name} (label)" if name in _FIXED else name for name in self._labels)
-        return _row([*_FIXED, *names])
+        return csv_row([*_FIXED, *names])
 
     def record(self, prediction: Prediction) -> str:
         """Returns one row."""
         of = prediction.probabilities
         values = [f"{of[name]:.6g}" if of else "" for name in self._labels]
-        return _row(
+        return csv_row(
             [prediction.source, "|".join(prediction.labels), prediction.error or "", *values]
         )
 
@@ -95,14 +96,15 @@ class CsvLines:
         return ""
 
 
-def _row(cells: Sequence[str]) -> str:
+def csv_row(cells: Sequence[str]) -> str:
+    """Returns a row of CSV, its cells cleaned and guarded."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(guarded(clean(cell)) for cell in cells)
     return buffer.getvalue()
 
 
 class JsonLines:
-    """One JSON object per line, as :meth:`~gatlabel.deploy.Prediction.to_dict` gives it.
+    """One JSON object per line, as ``to_dict`` of a prediction gives it.
 
     Args:
         labels: Not used: every record names them.
@@ -116,7 +118,7 @@ class JsonLines:
         """Returns nothing."""
         return ""
 
-    def record(self, prediction: Prediction) -> str:
+    def record(self, prediction: Prediction | TaskPrediction) -> str:
         """Returns one line."""
         return json_text(prediction.to_dict(), **self._options) + "\n"
 
@@ -132,7 +134,7 @@ class JsonArray(JsonLines):
         super().__init__(labels, ascii_only)
         self._between = "["
 
-    def record(self, prediction: Prediction) -> str:
+    def record(self, prediction: Prediction | TaskPrediction) -> str:
         """Returns an element with what separates it from the one before."""
         text = self._between + "\n" + super().record(prediction).rstrip("\n")
         self._between = ","

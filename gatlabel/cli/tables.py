@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gatlabel.decisions.decision import Decision
+    from gatlabel.multitask.comparing import Comparison
+    from gatlabel.multitask.evaluation import Results, TaskResult
     from gatlabel.training.evaluation import Evaluation
     from gatlabel.training.run import RunResult
 
@@ -28,6 +30,32 @@ def metrics_table(evaluations: Sequence[Evaluation], title: str) -> Table:
     for name in SHOWN:
         values = [evaluation.report.metrics.get(name, math.nan) for evaluation in evaluations]
         add_row(table, shown_name(name), *(_number(value) for value in values))
+    return table
+
+
+def task_table(results: Results, comparisons: Sequence[Comparison] = ()) -> Table:
+    """Returns a table of the main metric of each task, one column per split.
+
+    Args:
+        results: Of the model, by split and task.
+        comparisons: Other models, with a column each for the last split.
+    """
+    last = list(results)[-1]
+    others = {each.name: each.results.get(last, {}) for each in comparisons}
+    head = ["task", "metric", *results, *(f"{name}, {last}" for name in others)]
+    table = make_table(head, "main metric of each task", left=2)
+    for task, result in results[last].items():
+        columns = [*results.values(), *others.values()]
+        values = [own[task].value if task in own else math.nan for own in columns]
+        add_row(table, task, shown_name(result.main), *map(_number, values))
+    return table
+
+
+def task_metrics_table(task: str, result: TaskResult) -> Table:
+    """Returns a table of all metrics of a task."""
+    table = make_table(["metric", "value"], f"{task} ({result.kind}), {result.images} images")
+    for name, value in result.metrics.items():
+        add_row(table, shown_name(name), _number(value))
     return table
 
 

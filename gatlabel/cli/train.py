@@ -6,31 +6,55 @@ import operator
 from pathlib import Path
 from typing import Any
 
-from gatlabel.cli.options import add_options, flags_of, given_options, short_help, topic_help
+from gatlabel.cli.options import (
+    Flag,
+    add_options,
+    flags_of,
+    given_options,
+    short_help,
+    topic_help,
+)
 from gatlabel.cli.output import show, show_block, show_table
 from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.cli.tables import result_table
+from gatlabel.cli.train_tasks import (
+    ONLY_TASKS,
+    has_tasks,
+    refuse_alone,
+    resume_several,
+    train_several,
+)
 from gatlabel.logs import log
+from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.option_values import from_text
 from gatlabel.options import nested, updated
-from gatlabel.training.config import TrainConfig
+from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.recipes import read_config, recipe_in, recipe_named
 
 DESCRIPTION = (
     "Trains a model and leaves a run folder with weights, metrics and report.html. Without options "
-    "it trains on the built-in scenes: no download, no GPU, a few minutes. Options come from the "
-    "recipe, over it the --config file, over it the command line."
+    "it trains on the built-in scenes: no download, no GPU, a few minutes. The command line "
+    "overrides --config, which overrides the recipe."
 )
 OTHERS = {
+    "--task": "One of several tasks: NAME=KIND:COLUMN",
     "--config": "YAML file of options",
     "--print-config": "Print all options as YAML, and train nothing",
     "--resume": "Run folder to go on with, with its own options",
 }
 
 
+def train_flags() -> list[Flag]:
+    """Lists the options of runs with one task and with several."""
+    return [
+        *flags_of(TrainConfig),
+        *flags_of(MultiTaskConfig, lambda field: field.name in ONLY_TASKS),
+    ]
+
+
 def train_parser() -> Parser:
     """Makes the parser of the command."""
-    flags = flags_of(TrainConfig)
+    flags = train_flags()
 
     def help_on(topic: str | None) -> str:
         if topic is None or topic.startswith("-"):
@@ -45,6 +69,11 @@ def train_parser() -> Parser:
         type=Path | None,
         help="Run folder to go on with; of other options it takes those of the machine only.",
     )
+    parser.add_argument(
+        "--task",
+        action="append",
+        help="One of several tasks: NAME=labels|class|number|sequence:COLUMN of --data csv.",
+    )
     add_options(parser, flags)
     return parser
 
@@ -52,10 +81,16 @@ def train_parser() -> Parser:
 def train_command(words: list[str]) -> None:
     """Trains, or goes on with an interrupted run, and prints the figures."""
     options = parse(train_parser(), words)
-    named = given_options(options, flags_of(TrainConfig))
+    named = given_options(options, train_flags())
     if options.resume is not None:
-        _resume(options.resume, named, options.config)
+        given = {"task": options.task, **named} if options.task else named
+        _resume(options.resume, given, options.config)
         return
+    if has_tasks(options.task, options.config):
+        only_print = options.print_config
+        train_several(options.task, named, options.config, only_print=only_print)
+        return
+    refuse_alone(named)
     config = _config(named, options.config)
     if options.print_config:
         show_block(config.to_yaml())
@@ -75,6 +110,10 @@ def _config(named: dict[str, Any], path: Path | None) -> TrainConfig:
 
 
 def _resume(folder: Path, named: dict[str, Any], config: Path | None) -> None:
+    path = folder / "config.yaml"
+    if path.is_file() and "tasks" in read_options(path):
+        resume_several(folder, named, config)
+        return
     from gatlabel.training.changes import machine_options
     from gatlabel.training.run import resume
     from gatlabel.training.run_folder import RunFinishedError

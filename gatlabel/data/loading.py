@@ -101,7 +101,7 @@ def _collate(items: Sequence[Item] | InputError) -> Batch | InputError:
     return items if isinstance(items, InputError) else Batch.collate(items)
 
 
-def _leave_interrupts_to_the_parent(worker: int) -> None:
+def leave_interrupts_to_the_parent(worker: int) -> None:
     """Ignores Ctrl-C in a worker; it reaches every process of a terminal and must end the parent.
 
     The parent ends its workers. An inherited handler of SIGTERM is reset, too.
@@ -149,7 +149,7 @@ def loader(
         num_workers=workers,
         collate_fn=_collate,
         persistent_workers=workers > 0,
-        worker_init_fn=_leave_interrupts_to_the_parent,
+        worker_init_fn=leave_interrupts_to_the_parent,
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -176,6 +176,6 @@ def share_of(whole: DataLoader[Item], rank: int, size: int) -> ImageLoader:
         num_workers=whole.num_workers,
         collate_fn=_collate,
         persistent_workers=whole.num_workers > 0,
-        worker_init_fn=_leave_interrupts_to_the_parent,
+        worker_init_fn=leave_interrupts_to_the_parent,
         pin_memory=whole.pin_memory,
     )

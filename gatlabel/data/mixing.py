@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gatlabel.batch import IMAGE, Batch, stack_images
+from gatlabel.data.loading import leave_interrupts_to_the_parent
 from gatlabel.data.seeds import image_seeds, mixed
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.tasks import Task
@@ -100,7 +101,7 @@ class MixedSampler(Sampler[tuple[int, int]]):
     Args:
         sizes: Number of items of each data set.
         seed: Seed of the run.
-        mixing: ``proportional``: each item once per epoch. ``square_root``: items of a data set in
+        mixing: ``proportional``: each item once per epoch. ``sqrt``: items of a data set in
             proportion to the root of its size. ``round_robin``: the data sets in turn. The latter
             two go through a small data set several times in an epoch, and through a large one in
             several epochs, always through all of it before an item comes again.
@@ -170,7 +171,7 @@ def _shares(sizes: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[n
 #: From the sizes of data sets to the number of items of each in an epoch.
 MIXINGS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
     "proportional": lambda sizes: sizes,
-    "square_root": lambda sizes: _shares(sizes, np.sqrt(sizes)),
+    "sqrt": lambda sizes: _shares(sizes, np.sqrt(sizes)),
     "round_robin": lambda sizes: _shares(sizes, np.ones(len(sizes))),
 }
 
@@ -211,5 +212,6 @@ def mixed_loader(
         num_workers=workers,
         collate_fn=collate_for(tasks),
         persistent_workers=workers > 0,
+        worker_init_fn=leave_interrupts_to_the_parent,
         pin_memory=torch.cuda.is_available(),
     )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gatlabel.deploy.formats import FORMATS
     from gatlabel.deploy.prediction import Prediction
     from gatlabel.deploy.predictor import Predictor
+    from gatlabel.deploy.task_prediction import TaskPrediction
+    from gatlabel.deploy.task_predictor import TaskPredictor
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
@@ -32,5 +34,7 @@ __all__ = [
     "Parity",
     "Prediction",
     "Predictor",
+    "TaskPrediction",
+    "TaskPredictor",
     "export_model",
 ]

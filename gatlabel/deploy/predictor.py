@@ -5,26 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, overload
+from typing import TYPE_CHECKING, Self, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gatlabel.data.image_files import MAX_PIXELS
-from gatlabel.data.memory_budget import DECODING
 from gatlabel.decisions.decision import Decision, decision_of
 from gatlabel.deploy.description import FILE
 from gatlabel.deploy.exported_model import ExportedModel
-from gatlabel.deploy.inputs import ImageInput, image_name, read_image
+from gatlabel.deploy.inputs import ImageInput
 from gatlabel.deploy.prediction import Prediction
-from gatlabel.deploy.prefetch import default_workers, map_ahead
+from gatlabel.deploy.prefetch import default_workers
 from gatlabel.deploy.resizing import Pixels, prepared
-from gatlabel.deploy.sources import Sources, Unreadable, images_of, is_one_image
+from gatlabel.deploy.sources import Sources, is_one_image
+from gatlabel.deploy.streaming import Decoded, Decoder, OnError, decoded_batches
+from gatlabel.deploy.task_predictor import TaskPredictor
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
+from gatlabel.model.formats import has_tasks
 from gatlabel.values import whole_number
 
 if TYPE_CHECKING:
@@ -34,12 +35,8 @@ if TYPE_CHECKING:
     from gatlabel.explain import ImageExplanation
     from gatlabel.model import MultiLabelClassifier
 
-OnError = Literal["stop", "skip"]
 MOST_AT_ONCE = 2**20
 MOST_WORKERS = 256
-
-#: Name, pixels at the model's size, and why there are none.
-Decoded = tuple[str, Pixels | None, InputError | None]
 
 
 class Predictor:
@@ -103,7 +100,7 @@ class Predictor:
         self.batch_size = _batch_size(model, batch_size)
         self.preprocessing = model.preprocessing
         self.model: MultiLabelClassifier | ExportedModel
-        self._prepare = _preparation(model)
+        self._decode = Decoder(_preparation(model), self.preprocessing.size, self.max_pixels)
         if isinstance(model, ExportedModel):
             if device not in ("auto", model.device) and choose_device(device) != choose_device(
                 model.device
@@ -136,6 +133,9 @@ class Predictor:
     ) -> Self:
         """Loads a run folder, any folder that ``save_pretrained`` wrote, or an exported bundle.
 
+        For a model with several tasks it is a :class:`~gatlabel.deploy.TaskPredictor`, whose
+        predictions are the answers of every task.
+
         Args:
             folder: The folder.
             threshold: See the class; default: the decision of the run or bundle, else 0.5.
@@ -153,6 +153,21 @@ class Predictor:
         if not Path(folder).is_dir():
             raise InputError(f"there is no run folder {os.fspath(folder)}")
         model: MultiLabelClassifier | ExportedModel
+        if has_tasks(folder):
+            if threshold is not None or encoder is not None:
+                what = "threshold" if encoder is None else "encoder"
+                raise InputError(f"{os.fspath(folder)} has several tasks: {what} is not for them")
+            from gatlabel.model import Model
+
+            own = TaskPredictor(
+                Model.from_pretrained(folder),
+                device=str(device),
+                batch_size=batch_size,
+                max_pixels=max_pixels,
+                workers=workers,
+                amp=amp,
+            )
+            return cast(Self, own)  # another class with the same calls
         if (Path(folder) / FILE).is_file():
             if encoder is not None:
                 raise InputError(f"{os.fspath(folder)} is a bundle with its encoder: give none")
@@ -245,33 +260,9 @@ class Predictor:
         return self._stream(images, on_error, whole_number(explain, "explain", 0))
 
     def _stream(self, images: Sources, on_error: OnError, explain: int) -> Iterator[Prediction]:
-        ahead = self.batch_size if is_one_image(images) else 2 * self.batch_size
-        workers = 0 if is_one_image(images) else self.workers
-        numbered = enumerate(images_of(images))
-        decoded = map_ahead(self._decode, numbered, workers=workers, ahead=ahead)
-        while batch := list(islice(self._unless_stopped(decoded, on_error), self.batch_size)):
+        sizes = {"batch_size": self.batch_size, "workers": self.workers}
+        for batch in decoded_batches(images, self._decode, on_error=on_error, **sizes):
             yield from self._predict(batch, explain)
-
-    @staticmethod
-    def _unless_stopped(decoded: Iterator[Decoded], on_error: OnError) -> Iterator[Decoded]:
-        for each in decoded:
-            if each[2] is not None and on_error == "stop":
-                raise each[2]
-            yield each
-
-    def _decode(self, numbered: tuple[int, ImageInput | Unreadable]) -> Decoded:
-        """Reads one image and brings it to the model's size; runs in threads."""
-        position, image = numbered
-        if isinstance(image, Unreadable):
-            return image.name, None, InputError(image.reason)
-        name = image_name(image, position)
-        try:
-            with DECODING.scope():  # until it has its final size
-                # as evaluation decodes: a JPEG at twice the size that is needed, then resized
-                pixels = read_image(image, name, 2 * self.preprocessing.size, self.max_pixels)
-                return name, self._prepare(pixels), None
-        except InputError as error:
-            return name, None, error
 
     def _predict(self, batch: Sequence[Decoded], explain: int) -> Iterator[Prediction]:
         ready = [pixels for _, pixels, _ in batch if pixels is not None]

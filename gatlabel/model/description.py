@@ -18,6 +18,7 @@ from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.labels import LabelSet, first_difference, labels_of
+from gatlabel.model.formats import TASKS_FORMAT
 from gatlabel.model.head_file import HeadDescription, choice, table
 from gatlabel.nn.pooling import POOLINGS
 from gatlabel.saving import require_file
@@ -58,6 +59,11 @@ def read_model_file(folder: Path) -> ModelDescription:
     path = folder / FILE
     require_file(path, "model description")
     config = read_json(path, "model description")
+    if isinstance(config, dict) and config.get("format") == TASKS_FORMAT:
+        raise InputError(
+            f"{path} is a model with several tasks, which this does not take: "
+            "gatlabel.model.Model.from_pretrained loads it, and predict and evaluate run it"
+        )
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise InputError(
             f"{path} is not of the format {FORMAT!r}: it was written by another program or by a "

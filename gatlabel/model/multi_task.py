@@ -16,10 +16,11 @@ from gatlabel.encoders import Encoder
 from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import atomic_folder, write_json
+from gatlabel.model.formats import FILE, TASKS_FORMAT
 from gatlabel.model.fusion import FUSIONS
 from gatlabel.model.network import Inputs, Network
 from gatlabel.model.sharing import ADAPTERS
-from gatlabel.model.tasks_file import FILE, FORMAT, WEIGHTS, graph_file, read_tasks_file
+from gatlabel.model.tasks_file import WEIGHTS, graph_file, read_tasks_file
 from gatlabel.nn.identity import Identity
 from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import read_shapes, read_state, write_state
@@ -184,7 +185,7 @@ class Model(Network):
     def config(self) -> dict[str, Any]:
         """Primitives from which, with graphs and weights, the model is made again."""
         return {
-            "format": FORMAT,
+            "format": TASKS_FORMAT,
             "inputs": [
                 {"name": name, "encoder": each.config if isinstance(each, Encoder) else None}
                 for name, each in self.encoders.items()

@@ -15,6 +15,7 @@ from gatlabel.errors import InputError, MissingExtraError, first_line
 from gatlabel.files import read_json
 from gatlabel.graph import LabelGraph
 from gatlabel.labels import LabelSet, labels_of
+from gatlabel.model.formats import FILE, TASKS_FORMAT
 from gatlabel.model.fusion import FUSIONS
 from gatlabel.model.head_file import HeadDescription, check_sizes, choice, table
 from gatlabel.model.sharing import ADAPTERS
@@ -25,8 +26,7 @@ from gatlabel.saving import Shapes, require_file
 from gatlabel.tasks import TASKS, Task
 from gatlabel.values import finite_number, line_of_text, shown, whole_number
 
-FORMAT = "gatlabel-tasks-1"
-FILE, WEIGHTS = "model.json", "model.safetensors"
+WEIGHTS = "model.safetensors"
 MOST_TASKS = 1000
 #: The heads that tasks of each kind may have.
 _HEADS = dict.fromkeys(TASKS, HEADS) | {"sequence": {"positions": PositionHead}}
@@ -56,9 +56,9 @@ def read_tasks_file(folder: Path, shapes: Shapes, encoders: Mapping[str, nn.Modu
     path = folder / FILE
     require_file(path, "model description")
     config = read_json(path, "model description")
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
+    if not isinstance(config, dict) or config.get("format") != TASKS_FORMAT:
         raise InputError(
-            f"{path} is not of the format {FORMAT!r}: a model with one head is loaded by "
+            f"{path} is not of the format {TASKS_FORMAT!r}: a model with one head is loaded by "
             "MultiLabelClassifier.from_pretrained"
         )
     try:

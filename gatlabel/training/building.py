@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.baselines.classical import ClassicalOptions
+from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.graph.spec import GraphSpec
@@ -93,22 +94,25 @@ def build_model(
 
 
 def freeze_parts(model: MultiLabelClassifier, config: TrainConfig) -> None:
-    """Stops what ``config.encoder.freeze`` names from learning; where it is open, nothing.
+    """Stops what ``config.encoder.freeze`` names from learning; see :func:`freeze_encoder`."""
+    freeze_encoder(model.encoder, config.encoder.freeze)
+
+
+def freeze_encoder(encoder: Encoder, what: str | None) -> None:
+    """Stops an encoder or its batch norms from learning; where ``what`` is open, nothing.
 
     Raises:
         InputError: If the norms are to be frozen and there are none.
     """
     from gatlabel.encoders import freeze
 
-    if config.encoder.freeze == "encoder":
-        freeze(model.encoder)
-    elif config.encoder.freeze == "norms":
-        norms = [
-            p for p in model.encoder.modules() if isinstance(p, nn.modules.batchnorm._BatchNorm)
-        ]
+    if what == "encoder":
+        freeze(encoder)
+    elif what == "norms":
+        norms = [p for p in encoder.modules() if isinstance(p, nn.modules.batchnorm._BatchNorm)]
         if not norms:
             raise InputError(
-                f"freeze=norms: the encoder {model.encoder.name} has no batch norms to freeze"
+                f"freeze=norms: the encoder {encoder.name} has no batch norms to freeze"
             )
         for part in norms:
             freeze(part)

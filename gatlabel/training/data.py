@@ -125,7 +125,7 @@ def loaders(
     )
     whole = model.preprocessing.transform()
     sources = (splits.train, splits.val)
-    cache = _cache(config, sources, model.image_size)
+    cache = cache_for(config.images.cache, sources, model.image_size)
     folder, size = config.images.cache_folder, config.run.batch_size
     train = ImageDataset(splits.train, augmentation, cache=cache, folder=folder)
     val = ImageDataset(splits.val, whole, cache=cache, folder=folder)
@@ -164,11 +164,18 @@ def checked_workers(workers: int) -> int:
     return workers
 
 
-def _cache(
-    config: TrainConfig, sources: Sequence[ImageSource], side: int
+def cache_for(
+    given: Literal["auto", "memory", "disk", "none"], sources: Sequence[ImageSource], side: int
 ) -> Literal["memory", "disk", "none"]:
-    if config.images.cache != "auto":
-        return config.images.cache
+    """Returns where decoded images are kept: in memory, if that is left open and they fit.
+
+    Args:
+        given: The option.
+        sources: The images.
+        side: Their size in the model.
+    """
+    if given != "auto":
+        return given
     images = sum(len(source) for source in sources)
     # images are kept somewhat larger than they are used, for crops
     return "memory" if images * 3 * (2 * side) ** 2 <= CACHE_LIMIT else "none"

@@ -11,6 +11,7 @@ from gatlabel.baselines.classical.options import ClassicalOptions
 from gatlabel.data.options import DATA
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.model.formats import has_tasks
 from gatlabel.option_values import from_yaml
 from gatlabel.options import updated
 from gatlabel.training.config import TrainConfig, read_options
@@ -31,6 +32,11 @@ def open_run(folder: Path) -> tuple[MultiLabelClassifier, TrainConfig]:
         InputError: If this is no run folder, a file is missing or damaged, or the options are not
             of the run that made the model.
     """
+    if has_tasks(folder):
+        raise InputError(
+            f"{folder} is a run with several tasks: only predict and evaluate take it, the others "
+            "a run with one multi-label task"
+        )
     run = RunFolder(folder)
     run.require_config()
     try:

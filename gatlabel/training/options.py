@@ -110,7 +110,7 @@ class RunOptions(Options):
     )  # fmt: skip
     workers: int | None = option(
         None,
-        "Processes that load images; none takes what suits the machine.",
+        "Processes that load images; none takes what fits the machine.",
         least=0, most=_MANY, short="workers", resume=True, benchmark=False,
     )  # fmt: skip
     amp: Literal["auto", "on", "off"] = option(

@@ -29,7 +29,7 @@ def part_of(position: int) -> int:
     ("mixing", "counts"),
     [
         ("proportional", [100, 25, 4]),
-        ("square_root", [76, 38, 15]),  # 129 in proportion 10 : 5 : 2
+        ("sqrt", [76, 38, 15]),  # 129 in proportion 10 : 5 : 2
         ("round_robin", [43, 43, 43]),
     ],
 )
@@ -117,7 +117,7 @@ def test_batches_are_the_same_whenever_they_are_drawn() -> None:
     """Images too: their chance depends on seed, epoch and position."""
 
     def batches(skip: int) -> list[Tensor]:
-        loader = mixed_loader(mixture(), TASKS, 4, train=True, mixing="square_root", seed=1)
+        loader = mixed_loader(mixture(), TASKS, 4, train=True, mixing="sqrt", seed=1)
         for _ in range(skip):
             torch.rand(5)
         loader.sampler.set_epoch(2)

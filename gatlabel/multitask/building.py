@@ -1,0 +1,202 @@
+"""From the options of tasks to a model, its loaders and its objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from gatlabel.batch import IMAGE
+from gatlabel.data import ImageDataset, training_transform
+from gatlabel.data.mixing import MixedDataset, MixedItem, mixed_loader
+from gatlabel.encoders import create_encoder
+from gatlabel.engine.balancing import create_balancer
+from gatlabel.engine.supervised import Supervised
+from gatlabel.graph import Cooccurrence
+from gatlabel.graph.spec import GraphSpec
+from gatlabel.losses.values import absolute_error, huber_error, squared_error
+from gatlabel.model import Model
+from gatlabel.model.head_file import build_head
+from gatlabel.multitask.config import MultiTaskConfig
+from gatlabel.multitask.parts import Known, Part, PartImages
+from gatlabel.multitask.tasks import TaskOptions
+from gatlabel.nn import HEADS, LinearHead
+from gatlabel.nn.heads.positions import PositionHead
+from gatlabel.nn.heads.protocols import GraphAblatable
+from gatlabel.targets import Targets
+from gatlabel.tasks import MultiClassTask, MultiLabelTask, RegressionTask, SequenceTask, Task
+from gatlabel.tasks.task import Loss
+from gatlabel.training.building import freeze_encoder
+from gatlabel.training.config import TrainConfig
+from gatlabel.training.data import cache_for, checked_workers, default_workers
+from gatlabel.training.losses import make_loss
+
+Loader = DataLoader[MixedItem]
+#: Losses of numbers by the name of their option.
+ERRORS: dict[str, Loss | None] = {
+    "default": None,
+    "squared": squared_error,
+    "absolute": absolute_error,
+    "huber": huber_error,
+}
+
+
+def build_model(config: MultiTaskConfig, parts: Sequence[Part]) -> Model:
+    """Builds encoder, adapters and the tasks with their heads, from the run's seed.
+
+    Args:
+        config: The options, resolved.
+        parts: The data sets; label counts and the scale of numbers are those of training images.
+
+    Raises:
+        InputError: If a name is unknown, or an option does not fit.
+    """
+    torch.manual_seed(config.run.seed)
+    options = config.encoder
+    encoder = create_encoder(
+        options.backbone, weights=options.weights, stride=options.stride, stages=options.stages
+    )
+    width, tasks = encoder.pooled_features, []
+    for task in config.tasks:
+        part = next(part for part in parts if task.name in part.outputs)
+        targets = part.targets["train"][task.name]
+        make = _KINDS[task.kind]
+        tasks.append(make(task, width, part.outputs[task.name], targets, config.run.seed))
+    model = Model(
+        {IMAGE: encoder},
+        tasks,
+        adapter=config.adapter,
+        pooling=options.pooling or "average",
+        resize=config.images.resize,
+        image_size=config.images.size,
+    )
+    freeze_encoder(encoder, options.freeze)
+    return model
+
+
+def _multilabel(
+    task: TaskOptions, width: int, names: Sequence[str], targets: Known, seed: int
+) -> Task:
+    known = Targets.of(targets)
+    counts = Cooccurrence.from_targets(known, names)
+    graph = GraphSpec.parse(task.graph or "conditional").build(counts, seed)
+    head = build_head(HEADS[task.head.name], width, names, graph, task.head.arguments())
+    if graph.base_rates is not None:
+        head.init_bias(graph.base_rates)
+    loss: nn.Module | None = None
+    if task.loss.name != "default":
+        loss = make_loss(TrainConfig(loss=task.loss), known, names)
+    own = graph if isinstance(head, GraphAblatable) else None
+    return MultiLabelTask(task.name, names, head, loss, graph=own)
+
+
+def _multiclass(
+    task: TaskOptions, width: int, names: Sequence[str], targets: Known, seed: int
+) -> Task:
+    return MultiClassTask(task.name, names, LinearHead(width, labels=names))
+
+
+def _regression(
+    task: TaskOptions, width: int, names: Sequence[str], targets: Known, seed: int
+) -> Task:
+    assert isinstance(targets, Tensor)
+    head = LinearHead(width, labels=names)
+    return RegressionTask.standardised(task.name, names, head, targets, ERRORS[task.loss.name])
+
+
+def _sequence(
+    task: TaskOptions, width: int, names: Sequence[str], targets: Known, seed: int
+) -> Task:
+    assert isinstance(targets, Tensor)
+    head = PositionHead(width, labels=names, length=targets.shape[1])
+    return SequenceTask(task.name, names, head)
+
+
+_KINDS: dict[str, Callable[[TaskOptions, int, Sequence[str], Known, int], Task]] = {
+    "multilabel": _multilabel,
+    "multiclass": _multiclass,
+    "regression": _regression,
+    "sequence": _sequence,
+}
+
+
+def make_objective(config: MultiTaskConfig) -> Supervised:
+    """Makes the objective: supervised, with the balancing of the options.
+
+    Raises:
+        InputError: If the extra that a balancer needs is missing.
+    """
+    names = [task.name for task in config.tasks]
+    options: dict[str, dict[str, Any]] = {
+        "fixed": {"fixed": {task.name: task.weight for task in config.tasks}},
+        "uncertainty": {
+            "regression": [task.name for task in config.tasks if task.kind == "regression"]
+        },
+    }
+    if config.balancing == "equal" or len(names) == 1:
+        return Supervised()
+    given = options.get(config.balancing, {})
+    return Supervised(balancer=create_balancer(config.balancing, names, **given))
+
+
+def make_loaders(
+    config: MultiTaskConfig, parts: Sequence[Part], model: Model
+) -> tuple[Loader, Loader]:
+    """Makes the loaders of training and validation batches."""
+    assert model.image_size is not None
+    augmentation = training_transform(
+        model.image_size, config.images.augmentation or "none", config.images.resize
+    )
+    return (
+        split_loader(config, parts, "train", model, augmentation),
+        split_loader(config, parts, "val", model),
+    )
+
+
+def split_loader(
+    config: MultiTaskConfig,
+    parts: Sequence[Part],
+    split: str,
+    model: Model,
+    transform: Callable[[Tensor], Tensor] | None = None,
+) -> Loader:
+    """Makes the loader of the images of a split of all data sets that have it.
+
+    Args:
+        config: The options.
+        parts: The data sets.
+        split: The split; that of training is in random order.
+        model: Its preprocessing and tasks count.
+        transform: What is done to images; default: what evaluation does.
+    """
+    assert model.preprocessing is not None
+    assert model.image_size is not None
+    transform = transform or model.preprocessing.transform()
+    sources = [dict(part.splits.items()).get(split) for part in parts]
+    cache = cache_for(config.images.cache, [s for s in sources if s is not None], model.image_size)
+    images: list[tuple[PartImages, str | None]] = []
+    for part, source in zip(parts, sources, strict=True):
+        if source is not None and len(source):
+            own = ImageDataset(source, transform, cache=cache, folder=config.images.cache_folder)
+            own.fill_cache()
+            images.append((PartImages(own, part.targets[split]), None))
+    workers = config.run.workers
+    size = config.run.batch_size
+    is_train = split == "train"
+    return mixed_loader(
+        MixedDataset(images),
+        model.tasks,
+        size if is_train else 2 * size,
+        train=is_train,
+        mixing=config.mixing,
+        seed=config.run.seed,
+        workers=default_workers() if workers is None else checked_workers(workers),
+    )
+
+
+def parameters_of(model: nn.Module) -> int:
+    """Returns the number of parameters of a model."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,158 @@
+"""Columns of a CSV file as the targets of tasks; an empty cell is not labelled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatlabel.data.csv_table import Table
+from gatlabel.data.one_hot import read_columns
+from gatlabel.errors import InputError
+from gatlabel.labels import UNKNOWN, LabelSet
+from gatlabel.losses.classes import UNKNOWN_CLASS
+from gatlabel.multitask.tasks import TaskOptions
+
+
+@dataclass(frozen=True)
+class Column:
+    """The targets of one task for the N rows of a file.
+
+    Attributes:
+        outputs: Names of labels, classes or values.
+        targets: N rows in the form of the kind of task.
+        known: bool ``(N,)``: rows that are labelled for the task.
+        kinds: For each row names by which splits made here are stratified.
+    """
+
+    outputs: tuple[str, ...]
+    targets: Tensor
+    known: Tensor
+    kinds: list[list[str]]
+
+
+def read_column(table: Table, task: TaskOptions, separator: str) -> Column:
+    """Reads the targets of a task.
+
+    Args:
+        table: The file.
+        task: Its kind and columns.
+        separator: Separator between labels in a cell.
+
+    Raises:
+        InputError: If a column is missing, a cell is wrong (the message names the line), or no row
+            is labelled.
+    """
+    columns = task.column or ()
+    for column in columns:
+        table.require(column, task.kind)
+    if task.kind == "regression":
+        found = _numbers(table, columns)
+    elif task.kind == "multilabel" and len(columns) > 1:
+        found = _one_hot(table, columns)
+    else:
+        found = _READERS[task.kind](table, columns[0], separator, task)
+    if not bool(found.known.any()):
+        raise InputError(f"{table.path}: no row is labelled for the task {task.name!r}")
+    return found
+
+
+def _numbers(table: Table, columns: Sequence[str]) -> Column:
+    targets = torch.full((len(table.rows), len(columns)), torch.nan)
+    for row, (line, cells) in enumerate(table.rows):
+        for k, column in enumerate(columns):
+            text = cells[column].strip()
+            if not text:
+                continue
+            try:
+                targets[row, k] = float(text)
+            except ValueError:
+                targets[row, k] = math.inf
+            if not math.isfinite(targets[row, k]):
+                raise InputError(
+                    f"{table.path}, line {line}, column {column!r}: {text!r} is no number; leave "
+                    "the cell empty where it is not known"
+                )
+    middle = targets.nanmedian(0).values
+    kinds = [
+        [f"{c}: high" for c, value, m in zip(columns, row, middle.tolist(), strict=True)
+         if value >= m]
+        for row in targets.tolist()
+    ]  # fmt: skip
+    return Column(tuple(columns), targets, ~targets.isnan().all(1), kinds)
+
+
+def _one_hot(table: Table, columns: Sequence[str]) -> Column:
+    labels = LabelSet(columns)
+    targets = torch.from_numpy(np.nan_to_num(read_columns(table, columns), nan=UNKNOWN))
+    kinds = [[labels[k] for k, v in enumerate(row) if v > 0] for row in targets.tolist()]
+    return Column(labels.names, targets, (targets != UNKNOWN).any(1), kinds)
+
+
+def _labels(table: Table, column: str, separator: str, task: TaskOptions) -> Column:
+    cells = [_names(cells[column], separator) for _, cells in table.rows]
+    labels = _label_set(table, column, cells)
+    targets = torch.full((len(cells), len(labels)), float(UNKNOWN))
+    for row, names in enumerate(cells):
+        if names is not None:
+            targets[row] = 0.0
+            targets[row, labels.positions(names)] = 1.0
+    known = torch.tensor([names is not None for names in cells])
+    return Column(labels.names, targets, known, [names or [] for names in cells])
+
+
+def _classes(table: Table, column: str, separator: str, task: TaskOptions) -> Column:
+    cells = [cells[column].strip() for _, cells in table.rows]
+    labels = _label_set(table, column, [[name] for name in cells if name])
+    numbers = [labels.index(name) if name else UNKNOWN_CLASS for name in cells]
+    targets = torch.tensor(numbers)
+    kinds = [[name] if name else [] for name in cells]
+    return Column(labels.names, targets, targets != UNKNOWN_CLASS, kinds)
+
+
+def _sequences(table: Table, column: str, separator: str, task: TaskOptions) -> Column:
+    cells = [_names(cells[column], separator) for _, cells in table.rows]
+    labels = _label_set(table, column, cells)
+    longest = max(len(names or ()) for names in cells)
+    length = task.length or max(longest, 1)
+    targets = torch.full((len(cells), length), UNKNOWN_CLASS)
+    for row, ((line, _), names) in enumerate(zip(table.rows, cells, strict=True)):
+        where = f"{table.path}, line {line}, column {column!r}"
+        if names is None:
+            continue
+        if len(set(names)) < len(names):
+            raise InputError(f"{where}: a label is there twice; a sequence has each at most once")
+        if len(names) > length:
+            raise InputError(f"{where}: {len(names)} labels are more than length={length}")
+        numbers = [*(labels.index(name) for name in names), len(labels)][:length]
+        targets[row, : len(numbers)] = torch.tensor(numbers)
+    known = (targets != UNKNOWN_CLASS).any(1)
+    return Column(labels.names, targets, known, [names or [] for names in cells])
+
+
+def _names(cell: str, separator: str) -> list[str] | None:
+    """Returns the names in a cell; ``None`` for an empty one, none for the separator alone."""
+    if not cell.strip():
+        return None
+    return [name for part in cell.split(separator) if (name := part.strip())]
+
+
+def _label_set(table: Table, column: str, cells: Sequence[Sequence[str] | None]) -> LabelSet:
+    names = sorted({name for cell in cells for name in cell or ()})
+    if not names:
+        raise InputError(f"{table.path}: the column {column!r} names no label")
+    try:
+        return LabelSet(names)
+    except InputError as error:
+        raise InputError(f"{table.path}, column {column!r}: {error}") from error
+
+
+_READERS: dict[str, Callable[[Table, str, str, TaskOptions], Column]] = {
+    "multilabel": _labels,
+    "multiclass": _classes,
+    "sequence": _sequences,
+}

@@ -1,0 +1,171 @@
+"""Models that a run is compared with: each task alone, and equal weights, trained alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatlabel.engine.fitting import fit
+from gatlabel.engine.specs import FitSpec
+from gatlabel.files import read_json, write_json
+from gatlabel.interruptions import Signals
+from gatlabel.model import Model
+from gatlabel.multitask.building import build_model, make_loaders, make_objective, parameters_of
+from gatlabel.multitask.config import MultiTaskConfig
+from gatlabel.multitask.evaluation import Results, TaskResult, evaluate_split, splits_of
+from gatlabel.multitask.parts import Part
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model trained alike.
+
+    Attributes:
+        name: ``single`` (one model per task) or ``equal`` (equal weights).
+        results: By split, by task.
+        parameters: Number of parameters of all its networks together.
+        seconds: What training took, in all.
+    """
+
+    name: str
+    results: Results
+    parameters: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what JSON can hold."""
+        results = {
+            split: {task: result.to_dict() for task, result in own.items()}
+            for split, own in self.results.items()
+        }
+        return {
+            "name": self.name,
+            "results": results,
+            "parameters": self.parameters,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Comparison:
+        """Makes a comparison of what :meth:`to_dict` returned."""
+        results = {
+            split: {task: TaskResult.from_dict(result) for task, result in own.items()}
+            for split, own in found["results"].items()
+        }
+        return cls(found["name"], results, found["parameters"], found["seconds"])
+
+
+def spec_of(config: MultiTaskConfig) -> FitSpec:
+    """Returns how a run fits its model."""
+    run = config.run
+    assert run.epochs is not None  # a resolved config has them
+    return FitSpec(
+        epochs=run.epochs,
+        seed=run.seed,
+        device=run.device,
+        amp=run.amp,
+        compile=run.compile,
+        on_nan=run.on_nan,
+        patience=run.patience,
+        keep="best" if run.keep == "best" else "last",
+        progress=run.progress,
+    )
+
+
+def is_compared(config: MultiTaskConfig) -> bool:
+    """Whether other models are trained too: only where it is asked for."""
+    return config.run.compare == "yes" and len(config.tasks) > 1
+
+
+def compare(
+    config: MultiTaskConfig, parts: Sequence[Part], folder: Path, signals: Signals, log: Log
+) -> list[Comparison]:
+    """Trains the models to compare with; those of an interrupted run are not trained again.
+
+    Args:
+        config: The options, resolved.
+        parts: The data sets.
+        folder: Where results are kept, a file per network.
+        signals: Asked before every step whether the process should end.
+        log: Called with plain sentences about the progress.
+    """
+    folder.mkdir(exist_ok=True)
+    found: dict[str, list[Comparison]] = {}
+    for kind, name, own, its in _variants(config, parts):
+        path = folder / f"{name}.json"
+        if not path.is_file():
+            log(f"training to compare: {name}")
+            write_json(path, _trained(kind, own, its, folder / name, signals, log).to_dict())
+        found.setdefault(kind, []).append(Comparison.from_dict(read_json(path, "comparison")))
+    return [_joined(each) for each in found.values()]
+
+
+def _variants(
+    config: MultiTaskConfig, parts: Sequence[Part]
+) -> Iterator[tuple[str, str, MultiTaskConfig, list[Part]]]:
+    """Yields kind, name, options and data of each network."""
+    plain = tuple(dataclasses.replace(task, weight=1.0) for task in config.tasks)
+    for task in plain:
+        part = next(part for part in parts if task.name in part.outputs)
+        alone = dataclasses.replace(config, tasks=(task,), balancing="equal", adapter="none")
+        yield "single", f"single-{task.name}", alone, [part.only(task.name)]
+    if config.balancing != "equal":
+        yield (
+            "equal",
+            "equal",
+            dataclasses.replace(config, tasks=plain, balancing="equal"),
+            [*parts],
+        )
+
+
+def _trained(
+    kind: str,
+    config: MultiTaskConfig,
+    parts: Sequence[Part],
+    folder: Path,
+    signals: Signals,
+    log: Log,
+) -> Comparison:
+    """Trains one network; the best epoch, if it is to be kept, needs checkpoints."""
+    model = build_model(config, parts)
+    checkpoints = folder if config.run.keep == "best" else None
+    if checkpoints is not None:
+        checkpoints.mkdir(exist_ok=True)
+    began = time.monotonic()
+    fit(
+        model,
+        make_loaders(config, parts, model),
+        make_objective(config),
+        config.optimizer,
+        spec_of(config),
+        checkpoints=checkpoints,
+        signals=signals,
+        log=log,
+    )
+    seconds = time.monotonic() - began
+    return Comparison(kind, results_of(model, config, parts), parameters_of(model), seconds)
+
+
+def results_of(model: Model, config: MultiTaskConfig, parts: Sequence[Part]) -> Results:
+    """Returns what a model reaches on all splits but that of training."""
+    return {split: evaluate_split(model, config, parts, split) for split in splits_of(parts)}
+
+
+def _joined(several: Sequence[Comparison]) -> Comparison:
+    """Joins networks of one task each."""
+    results: dict[str, dict[str, TaskResult]] = {}
+    for each in several:
+        for split, own in each.results.items():
+            results.setdefault(split, {}).update(own)
+    return Comparison(
+        several[0].name,
+        results,
+        sum(each.parameters for each in several),
+        sum(each.seconds for each in several),
+    )

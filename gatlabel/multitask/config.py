@@ -1,0 +1,215 @@
+"""The options of a run with several tasks.
+
+A config file with a list ``tasks`` is one of these; the parts ``images``, ``encoder``,
+``optimizer`` and ``run`` are those of a run with one task.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from gatlabel.data.options import CSV, DataOptions, ImageOptions
+from gatlabel.encoders.options import EncoderOptions
+from gatlabel.engine.options import OptimizerOptions
+from gatlabel.errors import InputError
+from gatlabel.files import write_text
+from gatlabel.graph.spec import GraphSpec
+from gatlabel.multitask.tasks import TASK_DATA, TaskOptions, read_task
+from gatlabel.option_values import from_yaml
+from gatlabel.options import Options, choice, group, option, several, updated
+from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.options import RunOptions
+
+__all__ = ["MultiTaskConfig", "TaskOptions", "read_tasks_config", "tasks_of_words"]
+
+#: Options of a CSV file that a column of a task makes meaningless.
+_OF_LABELS = (
+    *("classes", "label_column", "label_columns", "unknown_column", "difficult_column"),
+    *("difficult", "minus_one", "repeated"),
+)
+#: Options of a run that only runs with one task have, with the value that is allowed.
+_OF_ONE_TASK = {"devices": 1, "folds": None, "tensorboard": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiTaskConfig(Options):
+    """All options of a run with several tasks.
+
+    Example:
+        >>> config = MultiTaskConfig(data=CSV(root="photos"), tasks=[
+        ...     {"name": "things", "kind": "multilabel", "column": "labels", "head": "gat"},
+        ...     {"name": "count", "kind": "regression", "column": "n"}], balancing="uncertainty")
+        >>> config.tasks[1].kind
+        'regression'
+    """
+
+    tasks: tuple[TaskOptions, ...] = several(TaskOptions, "What the model learns.")
+    data: DataOptions = choice(TASK_DATA, "none", "Data set of all tasks without their own.")
+    images: ImageOptions = group(ImageOptions, "What is done to images.")
+    encoder: EncoderOptions = group(EncoderOptions, "The network from images to features.")
+    mixing: Literal["proportional", "sqrt", "round_robin"] = option(
+        "proportional",
+        "How data sets are mixed: in proportion to their sizes, to the square roots, or in turn.",
+    )
+    balancing: Literal[
+        "equal", "fixed", "uncertainty", "dwa", "famo", "gradnorm", "upgrad", "mgda", "pcgrad",
+        "cagrad", "gradvac", "aligned", "imtlg", "dualproj", "fairgrad",
+    ] = option(
+        "equal",
+        "How the losses of tasks are combined. fixed takes the weights of the tasks; upgrad and "
+        "those after it combine gradients (extra balancing).",
+    )  # fmt: skip
+    adapter: Literal["none", "adapter", "cross_stitch"] = option(
+        "none",
+        "What stands between the shared features and each head: none, adapter (a residual "
+        "bottleneck) or cross_stitch (adapters whose outputs are mixed).",
+    )
+    optimizer: OptimizerOptions = group(OptimizerOptions, "The optimiser, and its rates.")
+    run: RunOptions = group(RunOptions, "How long, where and with what care a run trains.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = [task.name for task in self.tasks]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise InputError(f"two tasks are called {name!r}: give each a name of its own")
+        for task in self.tasks:
+            self._check_data(task)
+            if task.weight != 1 and self.balancing != "fixed":
+                raise InputError(
+                    f"task {task.name!r}: weight={task.weight}: not for "
+                    f"balancing={self.balancing}, only for fixed"
+                )
+        run, encoder = self.run, self.encoder
+        for name, usual in _OF_ONE_TASK.items():
+            if getattr(run, name) != usual:
+                raise InputError(f"run.{name}={getattr(run, name)}: not for several tasks")
+        if run.keep == "proven":
+            raise InputError("run.keep=proven: not for several tasks, only last and best")
+        if run.epochs == 0:
+            raise InputError("run.epochs=0: several tasks need at least one epoch")
+        if encoder.init is not None:
+            raise InputError(f"encoder.init={encoder.init}: not for several tasks; give weights")
+        if self.optimizer.lr == "find":
+            raise InputError("optimizer.lr=find: not for several tasks; give a number")
+
+    def _check_data(self, task: TaskOptions) -> None:
+        data, where = self.data_of(task), f"task {task.name!r}"
+        if data.name == "none":
+            raise InputError(f"{where} has no data set: give data, to it or to all tasks")
+        if task.column is None:
+            if task.kind != "multilabel":
+                raise InputError(f"{where}: kind={task.kind} needs a column of a CSV file")
+            return
+        if not isinstance(data, CSV):
+            raise InputError(
+                f"{where}: column={task.column[0]}: not for data={data.name}, only csv"
+            )
+        for name in _OF_LABELS:
+            if getattr(data, name) != CSV.__dataclass_fields__[name].default:
+                raise InputError(f"{where}: data.{name} has no effect on a task with a column")
+
+    def data_of(self, task: TaskOptions) -> DataOptions:
+        """Returns the data set of a task: its own, or that of all tasks."""
+        return self.data if task.data.name == "none" else task.data
+
+    def require_tasks(self) -> None:
+        """Makes sure that there is a task.
+
+        Raises:
+            InputError: If there is none.
+        """
+        if not self.tasks:
+            raise InputError(
+                "no task: give a list tasks in a config file, or --task NAME=KIND:COLUMN"
+            )
+
+    def resolved(self) -> MultiTaskConfig:
+        """Returns the config with every choice that was left open made, so that it can be repeated.
+
+        Options are resolved as in a run with one task; paths become absolute.
+
+        Raises:
+            InputError: If there is no task.
+        """
+        self.require_tasks()
+        base = self.part_of(self.tasks[0]).resolved()
+        parts = {name: getattr(base, name) for name in ("images", "encoder", "optimizer", "run")}
+        tasks = tuple(self._absolute(task) for task in self.tasks)
+        return dataclasses.replace(self, tasks=tasks, data=_absolute(self.data), **parts)
+
+    def _absolute(self, task: TaskOptions) -> TaskOptions:
+        graph = task.graph and str(GraphSpec.parse(task.graph).absolute())
+        return dataclasses.replace(task, graph=graph, data=_absolute(task.data))
+
+    def part_of(self, task: TaskOptions) -> TrainConfig:
+        """Returns the options of a run with one multi-label task that are equal to those here."""
+        parts = {name: getattr(self, name) for name in ("images", "encoder", "optimizer", "run")}
+        return TrainConfig(data=self.data_of(task), **parts)
+
+    def save(self, path: Path) -> None:
+        """Writes a YAML file that ``gatlabel train --config`` runs again."""
+        write_text(path, self.to_yaml())
+
+    def to_yaml(self) -> str:
+        """Returns all options as YAML."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def _absolute(data: DataOptions) -> DataOptions:
+    return data if data.name == "none" else TrainConfig(data=data).resolved().data
+
+
+def tasks_config_from(options: Mapping[str, Any]) -> MultiTaskConfig:
+    """Builds a config from the primitives of a YAML file.
+
+    Raises:
+        InputError: If an option is unknown (the message gives the nearest) or wrong.
+    """
+    found: MultiTaskConfig = updated(MultiTaskConfig(), options, from_yaml)
+    return found
+
+
+def read_tasks_config(path: Path) -> MultiTaskConfig:
+    """Reads a YAML file of options.
+
+    Raises:
+        InputError: If the file or an option is wrong.
+    """
+    options = read_options(path)
+    try:
+        return tasks_config_from(options)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def tasks_of_words(words: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the tasks that words like ``things=labels:labels`` describe, as in a config file.
+
+    Raises:
+        InputError: If a word is not of the form ``NAME=KIND:COLUMN``.
+    """
+    return [read_task(word) for word in words]
+
+
+def refuse_other_options(named: Mapping[str, Any]) -> None:
+    """Refuses options of the command line that a run with several tasks does not have.
+
+    Raises:
+        InputError: The message says where the option belongs, if it is one of each task.
+    """
+    known = MultiTaskConfig.__dataclass_fields__
+    for name in named:
+        first = name.partition(".")[0]
+        if first in known:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if first in TaskOptions.__dataclass_fields__:
+            raise InputError(f"{flag}: with several tasks, give it to a task in a config file")
+        raise InputError(f"{flag}: not for several tasks")

@@ -1,0 +1,286 @@
+"""One training run with several tasks: data, model, training, evaluation, comparison, report."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gatlabel.engine.checkpoints import Checkpoint, newest_checkpoint
+from gatlabel.engine.fitting import fit
+from gatlabel.errors import InputError, Interrupted
+from gatlabel.files import atomic_path, write_errors, write_json
+from gatlabel.folder_lock import LOCK, FolderLock
+from gatlabel.interruptions import Signals, Stopped
+from gatlabel.model import Model
+from gatlabel.multitask.building import (
+    build_model,
+    make_loaders,
+    make_objective,
+    parameters_of,
+)
+from gatlabel.multitask.comparing import Comparison, compare, is_compared, results_of, spec_of
+from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
+from gatlabel.multitask.evaluation import Results, mean_change
+from gatlabel.multitask.parts import Part, read_parts
+from gatlabel.multitask.reporting import write_report
+from gatlabel.training.config import read_options
+from gatlabel.training.run import spoken_warnings
+from gatlabel.training.run_folder import RunFinishedError
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
+CONFIG, CURVES, RESULT, REPORT = "config.yaml", "metrics.csv", "metrics.json", "report.html"
+CHECKPOINTS, COMPARED = "checkpoints", "compare"
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class MultiTaskResult:
+    """What a run returns.
+
+    Attributes:
+        folder: The run folder.
+        model: The trained model, in evaluation mode on the CPU.
+        results: By split, by task.
+        comparisons: Other models trained alike, if that was asked for.
+        curves: One row per epoch.
+        seconds: What training took.
+    """
+
+    folder: Path
+    model: Model
+    results: Results
+    comparisons: Sequence[Comparison]
+    curves: Sequence[Mapping[str, float]]
+    seconds: float
+
+
+def train_tasks(
+    config: MultiTaskConfig,
+    *,
+    callbacks: Sequence[Callback] = (),
+    log: Log = lambda line: None,
+) -> MultiTaskResult:
+    """Trains one model for several tasks, and leaves a self-contained run folder.
+
+    Args:
+        config: The options.
+        callbacks: Of ``lightning.pytorch``.
+        log: Called with plain sentences about the progress.
+
+    Raises:
+        InputError: If data or options are wrong, or the folder is in use; nothing is written.
+        Interrupted: On Ctrl-C or SIGTERM; :func:`resume_tasks` goes on from the last epoch.
+
+    Example: see :mod:`gatlabel.multitask`.
+    """
+    config = config.resolved()
+    folder = config.run.output or _free_folder(config)
+    _require_free(folder, overwrite=config.run.overwrite)
+    return _locked(config, folder, callbacks, log, resumed=False)
+
+
+def resume_tasks(
+    folder: str | Path,
+    options: Mapping[str, Any] | None = None,
+    *,
+    callbacks: Sequence[Callback] = (),
+    log: Log = lambda line: None,
+) -> MultiTaskResult:
+    """Goes on with an interrupted run after its last finished epoch.
+
+    Args:
+        folder: The run folder.
+        options: Options of the machine, by dotted names (``run.workers``), that are to be others.
+        callbacks: Of ``lightning.pytorch``.
+        log: Called with plain sentences about the progress.
+
+    Raises:
+        InputError: If this is no such run, its checkpoints are damaged, or its data have changed.
+        RunFinishedError: If the run is finished.
+        Interrupted: As :func:`train_tasks`.
+    """
+    path = Path(folder)
+    config = read_tasks_config(path / CONFIG).with_options(options or {}).resolved()
+    if is_finished(path):
+        raise RunFinishedError(f"the run {path} is finished: nothing to resume")
+    return _locked(config, path, callbacks, log, resumed=True)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether all that a run leaves is there; the report is what it writes last."""
+    return all((folder / name).is_file() for name in (CONFIG, "model.json", RESULT, REPORT))
+
+
+def is_tasks_run(folder: Path) -> bool:
+    """Whether a folder is that of a run with several tasks, finished or not."""
+    path = folder / CONFIG
+    return path.is_file() and "tasks" in read_options(path)
+
+
+def _free_folder(config: MultiTaskConfig) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    name = f"{stamp}-{len(config.tasks)}-tasks-{config.balancing}-{config.run.seed}"
+    paths = (Path("runs") / (f"{name}-{k}" if k > 1 else name) for k in itertools.count(1))
+    return next(path for path in paths if not path.exists())
+
+
+def _require_free(folder: Path, *, overwrite: bool) -> None:
+    """Makes sure that a run may be written to a folder.
+
+    Raises:
+        InputError: If it is a file, or holds something else, or a run that is to stay.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"the output {folder} is a file: give a folder")
+    if not folder.exists() or not [each for each in folder.iterdir() if each.name != LOCK]:
+        return
+    if not overwrite:
+        raise InputError(
+            f"the run folder {folder} is not empty: give another output, overwrite it with "
+            "--overwrite, or go on with it with --resume"
+        )
+    if not is_tasks_run(folder):
+        raise InputError(f"{folder} is no run folder of several tasks: --overwrite leaves it alone")
+
+
+def _locked(
+    config: MultiTaskConfig,
+    folder: Path,
+    callbacks: Sequence[Callback],
+    log: Log,
+    *,
+    resumed: bool,
+) -> MultiTaskResult:
+    try:
+        with Signals() as signals, signals.first():
+            parts = read_parts(config)
+            for part in parts:
+                sizes = ", ".join(f"{name} {len(source)}" for name, source in part.splits.items())
+                log(f"{part.splits.name}: {sizes} images, for {', '.join(part.outputs)}")
+                for note in part.splits.notes:
+                    log(note)
+            with spoken_warnings(log):
+                model = build_model(config, parts)
+            make_objective(config)  # a missing extra is reported before anything is written
+            is_new = not folder.exists()
+            with write_errors(folder, "the run folder "):
+                folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with FolderLock(folder):
+                    return _run(config, parts, model, folder, callbacks, signals, log, resumed)
+            finally:
+                if is_new:
+                    with suppress(OSError):
+                        folder.rmdir()  # only if nothing was written
+    except Stopped as stop:
+        if not (folder / CONFIG).is_file():
+            line = f"{stop} before training began: nothing was written"
+            raise Interrupted(line, stop.exit_code) from None
+        raise Interrupted(
+            f"{stop}; go on with: gatlabel train --resume {shlex.quote(str(folder))}",
+            stop.exit_code,
+        ) from None
+
+
+def _run(
+    config: MultiTaskConfig,
+    parts: Sequence[Part],
+    model: Model,
+    folder: Path,
+    callbacks: Sequence[Callback],
+    signals: Signals,
+    log: Log,
+    resumed: bool,
+) -> MultiTaskResult:
+    checkpoint = newest_checkpoint(folder / CHECKPOINTS, log) if resumed else None
+    record = {part.splits.name + str(k): part.digest() for k, part in enumerate(parts)}
+    if checkpoint is not None:
+        _require_same_data(checkpoint, record, folder)
+    loaders = make_loaders(config, parts, model)
+    if not resumed:
+        _clear(folder)
+        (folder / CHECKPOINTS).mkdir(exist_ok=True)
+        config.save(folder / CONFIG)
+    began = time.monotonic()
+    curves = fit(
+        model,
+        loaders,
+        make_objective(config),
+        config.optimizer,
+        spec_of(config),
+        checkpoints=folder / CHECKPOINTS,
+        record=record,
+        resume=checkpoint,
+        callbacks=callbacks,
+        write_curves=lambda rows: _write_curves(folder, rows),
+        signals=signals,
+        log=log,
+    )
+    seconds = time.monotonic() - began
+    model.save_pretrained(folder)
+    results = results_of(model, config, parts)
+    comparisons: list[Comparison] = []
+    if is_compared(config):
+        comparisons = compare(config, parts, folder / COMPARED, signals, log)
+    own = Comparison("joint", results, parameters_of(model), seconds)
+    write_json(folder / RESULT, _metrics(own, comparisons))
+    write_report(folder / REPORT, config, parts, model, own, comparisons, curves)
+    return MultiTaskResult(folder, model, results, comparisons, curves, seconds)
+
+
+def _require_same_data(checkpoint: Checkpoint, record: Mapping[str, str], folder: Path) -> None:
+    """Refuses to go on with other data.
+
+    Raises:
+        InputError: If images or targets have changed.
+    """
+    if any(checkpoint.state["run"].get(name) != digest for name, digest in record.items()):
+        raise InputError(
+            f"{folder}: the images or targets are not those that the run began with: --resume "
+            "repeats the run; train anew"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Removes what an earlier run left, its config first: without it, no run has begun."""
+    with write_errors(folder, "the run folder "):
+        (folder / CONFIG).unlink(missing_ok=True)
+        for name in (CHECKPOINTS, COMPARED):
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name)
+        for path in [folder / name for name in (RESULT, REPORT, CURVES)]:
+            path.unlink(missing_ok=True)
+        for path in [*folder.glob("model.*"), *folder.glob("graph-*.json")]:
+            path.unlink()
+
+
+def _write_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_path(folder / CURVES) as path, path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _metrics(own: Comparison, comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """Returns the content of ``metrics.json``."""
+    found = own.to_dict()
+    compared = []
+    for each in comparisons:
+        changes = {
+            split: mean_change(results, each.results.get(split, {}))
+            for split, results in own.results.items()
+        }
+        its = {split: None if value != value else value for split, value in changes.items()}
+        compared.append({**each.to_dict(), "delta_m": its})
+    return {**found, "comparisons": compared}

@@ -1,0 +1,64 @@
+"""A finished run with several tasks: its model and options, and evaluation on its own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gatlabel.devices import choose_device
+from gatlabel.errors import InputError
+from gatlabel.model import Model
+from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
+from gatlabel.multitask.evaluation import TaskResult, evaluate_split, splits_of
+from gatlabel.multitask.parts import read_parts
+
+CONFIG = "config.yaml"
+
+
+def open_tasks(folder: str | Path) -> tuple[Model, MultiTaskConfig]:
+    """Loads the model of a run and its options.
+
+    Raises:
+        InputError: If this is no such run, or a file is missing or damaged.
+    """
+    path = Path(folder)
+    if not (path / CONFIG).is_file():
+        raise InputError(f"{path} is no run folder: it has no {CONFIG}")
+    config = read_tasks_config(path / CONFIG)
+    model = Model.from_pretrained(path)
+    kinds = {task.name: task.kind for task in config.tasks}
+    if kinds != {name: task.kind for name, task in model.tasks.items()}:
+        raise InputError(f"{path / CONFIG} has other tasks than the model in {path}")
+    for task in config.tasks:
+        if getattr(config.data_of(task), "download", False):
+            raise InputError(f"{path / CONFIG} asks for a download: set download to false there")
+    return model, config
+
+
+def evaluate_run(
+    folder: str | Path, split: str | None = None, *, device: str = "auto"
+) -> tuple[str, dict[str, TaskResult]]:
+    """Evaluates a run on a split of its own data.
+
+    Args:
+        folder: The run folder.
+        split: ``val`` or ``test``; default: test, else val.
+        device: See :func:`~gatlabel.devices.choose_device`.
+
+    Returns:
+        The split, and what the model reaches in each task.
+
+    Raises:
+        InputError: If there is no such run or split, or the data have other labels than the model.
+    """
+    model, config = open_tasks(folder)
+    parts = read_parts(config)
+    for part in parts:
+        for name, outputs in part.outputs.items():
+            if tuple(model.tasks[name].outputs) != outputs:
+                raise InputError(f"the data of the task {name!r} have other labels than the model")
+    known = splits_of(parts)
+    split = split or known[-1]
+    if split not in known:
+        raise InputError(f"the data have no split {split!r} with images: {', '.join(known)}")
+    model.to(choose_device(device))
+    return split, evaluate_split(model, config, parts, split)

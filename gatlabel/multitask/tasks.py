@@ -1,0 +1,157 @@
+"""The options of one of several tasks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gatlabel.data.options import DATA, DataOptions
+from gatlabel.errors import InputError, unknown_choice
+from gatlabel.graph.spec import GraphSpec
+from gatlabel.losses.options import LOSSES, LossOptions
+from gatlabel.nn.options import HEADS, HeadOptions
+from gatlabel.options import Options, choice, option
+
+#: Words for the kinds of tasks by what a column holds.
+COLUMNS = {
+    "labels": "multilabel",
+    "class": "multiclass",
+    "number": "regression",
+    "sequence": "sequence",
+}
+_WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<column>.+)")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoData(DataOptions):
+    """No data set of its own."""
+
+    name: Literal["none"] = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindLoss(LossOptions):
+    """The loss of the kind of task: bce, cross-entropy, or the squared error."""
+
+    name: Literal["default"] = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredError(LossOptions):
+    """The squared error of numbers."""
+
+    name: Literal["squared"] = "squared"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsoluteError(LossOptions):
+    """The absolute error of numbers."""
+
+    name: Literal["absolute"] = "absolute"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HuberError(LossOptions):
+    """The Huber loss of numbers, squared below one standard deviation."""
+
+    name: Literal["huber"] = "huber"
+
+
+TASK_DATA: dict[str, type[DataOptions]] = {"none": NoData, **DATA}
+#: Losses of each kind of task, beside its default.
+KIND_LOSSES: dict[str, Mapping[str, type[LossOptions]]] = {
+    "multilabel": LOSSES,
+    "multiclass": {},
+    "regression": {"squared": SquaredError, "absolute": AbsoluteError, "huber": HuberError},
+    "sequence": {},
+}
+TASK_LOSSES: dict[str, type[LossOptions]] = {"default": KindLoss}
+for _losses in KIND_LOSSES.values():
+    TASK_LOSSES |= _losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions(Options):
+    """One of the tasks of a model."""
+
+    name: str = option("", "Name of the task: letters, digits, _ and -.")
+    kind: Literal["multilabel", "multiclass", "regression", "sequence"] = option(
+        "multilabel", "What is predicted: any labels, one class, numbers, or labels in order."
+    )
+    column: tuple[str, ...] | None = option(
+        None,
+        "Column of a CSV file with the targets; an empty cell is not labelled. Several columns are "
+        "several numbers, or one label each. None reads multi-label data as in a run with one "
+        "task.",
+    )
+    data: DataOptions = choice(TASK_DATA, "none", "The task's own data set.")
+    graph: str | None = option(
+        None, "multilabel: the label graph, as in a run with one task; none is conditional."
+    )
+    head: HeadOptions = choice(HEADS, "linear", "multilabel: from features to logits.")
+    loss: LossOptions = choice(TASK_LOSSES, "default", "What training minimises.")
+    length: int | None = option(
+        None, "sequence: most labels of an image; none takes the longest.", least=1, most=4096
+    )
+    weight: float = option(1.0, "Weight of the loss, with balancing=fixed.", least=0, most=1e9)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.column, str):
+            object.__setattr__(self, "column", (self.column,))
+        super().__post_init__()
+        if not _NAME.fullmatch(self.name):
+            raise InputError(
+                f"name={self.name!r}: a task needs a name that begins with a letter and has "
+                "letters, digits, _ and -"
+            )
+        if self.name in ("source", "error"):
+            raise InputError(f"name={self.name}: predictions have a field of this name")
+        if self.graph is not None:
+            GraphSpec.parse(self.graph)
+        self._check_kind()
+
+    def _check_kind(self) -> None:
+        """Refuses what another kind of task has."""
+        kind, column = self.kind, self.column or ()
+        where = f"task {self.name!r}"
+        for name, owner in (
+            ("graph", "multilabel"),
+            ("head", "multilabel"),
+            ("length", "sequence"),
+        ):
+            value = getattr(self, name)
+            word = value.name if isinstance(value, HeadOptions) else value
+            if word not in (None, "linear") and kind != owner:
+                raise InputError(f"{where}: {name}={word}: not for kind={kind}, only for {owner}")
+        loss = self.loss.name
+        if loss != "default" and loss not in KIND_LOSSES[kind]:
+            others = ", ".join(["default", *KIND_LOSSES[kind]])
+            raise InputError(f"{where}: loss={loss}: not for kind={kind}, which has {others}")
+        if self.column == () or len(set(column)) < len(column):
+            raise InputError(f"{where}: column={list(column)}: give different columns")
+        if len(column) > 1 and kind in ("multiclass", "sequence"):
+            raise InputError(f"{where}: kind={kind} has one column, not {len(column)}")
+        for name, field in self.head.__dataclass_fields__.items():
+            if name == "name" or field.metadata["argument"]:
+                continue
+            if getattr(self.head, name) != field.default:
+                raise InputError(f"{where}: head.{name}: not for several tasks")
+
+
+def read_task(word: str) -> dict[str, Any]:
+    """Returns the options of a task like ``things=labels:labels`` or ``size=number:width,height``.
+
+    Raises:
+        InputError: If the word has another form, or there is no such kind.
+    """
+    found = _WORD.fullmatch(word)
+    if found is None:
+        kinds = "|".join(COLUMNS)
+        raise InputError(f"task {word!r}: give NAME={kinds}:COLUMN, as in things=labels:labels")
+    if found["kind"] not in COLUMNS:
+        raise unknown_choice(f"kind of the task {found['name']!r}", found["kind"], COLUMNS)
+    columns = [column.strip() for column in found["column"].split(",")]
+    return {"name": found["name"], "kind": COLUMNS[found["kind"]], "column": columns}

@@ -1,0 +1,212 @@
+"""Columns as targets, data sets of several tasks, and gradients against a union by hand."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gatlabel.errors import InputError
+from gatlabel.multitask import MultiTaskConfig
+from gatlabel.multitask.building import build_model, make_loaders, make_objective
+from gatlabel.multitask.parts import labelled_rows, read_parts
+from gatlabel.targets import Targets
+from tests.colours import write_colours
+from tests.multitask.tables import config, write_table
+
+NAN = math.nan
+
+
+def table(root: Path, text: str) -> Path:
+    write_colours(root)
+    rows = text.strip().splitlines()
+    images = [f"images/{k}.png,{'train' if k < 2 else 'val'}" for k in range(len(rows) - 1)]
+    lines = ["image,split," + rows[0], *(f"{i},{r}" for i, r in zip(images, rows[1:], strict=True))]
+    (root / "tasks.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def targets(root: Path, *tasks: dict) -> dict[str, Tensor]:
+    """All targets of the tasks, those of training first."""
+    (part,) = read_parts(config(root, root / "run", tasks=list(tasks)))
+    return {
+        task["name"]: torch.cat(
+            [torch.as_tensor(own[task["name"]]) for own in part.targets.values()]
+        )
+        for task in tasks
+    }
+
+
+def test_each_kind_of_column_is_read_and_empty_cells_are_absent(tmp_path: Path) -> None:
+    root = table(
+        tmp_path,
+        """labels,kind,width,height,order,cat,dog
+dog|cat,b,1.5,2,dog|cat,1,0
+,a,,3,|,,1
+|,,-2,,,0,
+cat,b,4,5,cat,,0.5""",
+    )
+    found = targets(
+        root,
+        {"name": "labels", "kind": "multilabel", "column": "labels"},
+        {"name": "kind", "kind": "multiclass", "column": "kind"},
+        {"name": "size", "kind": "regression", "column": ["width", "height"]},
+        {"name": "order", "kind": "sequence", "column": "order"},
+        {"name": "hot", "kind": "multilabel", "column": ["cat", "dog"]},
+    )
+    assert found["labels"].tolist() == [[1, 1], [-1, -1], [0, 0], [1, 0]]  # cat, dog
+    assert found["kind"].tolist() == [1, 0, -1, 1]
+    assert str(found["size"].tolist()) == str([[1.5, 2.0], [NAN, 3.0], [-2.0, NAN], [4.0, 5.0]])
+    assert found["order"].tolist() == [[1, 0], [2, -1], [-1, -1], [0, 2]]
+    assert found["hot"].tolist() == [[1, 0], [-1, 1], [0, -1], [-1, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "message"),
+    [
+        ("regression", "three", "line 3, column 'x': 'three' is no number"),
+        ("regression", "inf", "line 3, column 'x': 'inf' is no number"),
+        ("sequence", "a|b|a", "line 3, column 'x': a label is there twice"),
+    ],
+)
+def test_wrong_cells_are_named(kind: str, cell: str, message: str, tmp_path: Path) -> None:
+    root = table(tmp_path, f"x\n1\n{cell}\n1")
+    with pytest.raises(InputError, match=message):
+        targets(root, {"name": "t", "kind": kind, "column": "x"})
+
+
+def test_a_split_without_labels_of_a_task_is_refused(tmp_path: Path) -> None:
+    root = table(tmp_path, "x,y\n1,1\n,1\n,1")
+    with pytest.raises(InputError, match="task 't': no image of the split 'val'"):
+        targets(root, {"name": "t", "kind": "regression", "column": "x"},
+                {"name": "u", "kind": "regression", "column": "y"})  # fmt: skip
+    root = table(tmp_path / "empty", "x,y\n,1\n,1\n,1")
+    with pytest.raises(InputError, match="no row is labelled for the task 't'"):
+        targets(root, {"name": "t", "kind": "regression", "column": "x"})
+
+
+def test_splits_made_here_are_stratified_by_what_tasks_have(tmp_path: Path) -> None:
+    root = write_table(tmp_path)
+    text = (root / "tasks.csv").read_text().replace("split", "other")
+    (root / "tasks.csv").write_text(text)
+    (part,) = read_parts(config(root, root / "run", **{"data.fractions": [0.5, 0.25, 0.25]}))
+    sizes = [len(source) for _, source in part.splits.items()]
+    assert sizes == [12, 6, 6]
+    for split in ("train", "val", "test"):
+        assert (part.targets[split]["kind"] != -1).sum() >= 3
+
+
+def test_a_task_alone_has_the_images_labelled_for_it_in_the_same_splits(tmp_path: Path) -> None:
+    (part,) = read_parts(config(write_table(tmp_path), tmp_path / "run"))
+    alone = part.only("count")
+    assert list(alone.outputs) == ["count"]
+    for (split, source), (_, whole) in zip(alone.splits.items(), part.splits.items(), strict=True):
+        known = ~part.targets[split]["count"].isnan()[:, 0]
+        assert source.ids == tuple(i for i, k in zip(whole.ids, known, strict=True) if k)
+        assert not alone.targets[split]["count"].isnan().any()
+    unknown = Targets(torch.tensor([[-1.0, -1.0], [0.0, -1.0]]))
+    assert labelled_rows(unknown) == [1]
+
+
+def three_sets(tmp_path: Path) -> MultiTaskConfig:
+    """Two multi-label sets and a regression, each with images of its own."""
+    roots = [write_table(tmp_path / name) for name in "abc"]
+    sets = [{"name": "csv", "root": str(root)} for root in roots]
+    text = (roots[1] / "labels.csv").read_text()
+    (roots[1] / "labels.csv").write_text(text.replace("red", "scarlet"))
+    tasks = [
+        {"name": "one", "data": sets[0]},
+        {"name": "two", "data": sets[1], "head": {"name": "gat", "hidden": 8, "heads": 2},
+         "graph": "npmi:top_k=2"},
+        {"name": "count", "kind": "regression", "column": "count",
+         "data": {**sets[2], "annotations": "tasks.csv"}},
+    ]  # fmt: skip
+    return config(roots[0], tmp_path / "run", tasks=tasks, data="none").resolved()
+
+
+def test_gradients_are_those_of_a_union_by_hand_and_absent_tasks_give_exactly_0(
+    tmp_path: Path,
+) -> None:
+    options = three_sets(tmp_path)
+    parts = read_parts(options)
+    model = build_model(options, parts).double().eval()  # no dropout, batch norms as they are
+    assert model.tasks["two"].outputs != model.tasks["one"].outputs
+    assert model.tasks["two"].graph is not None
+    objective = make_objective(options)
+    loader, _ = make_loaders(options, parts, model)
+    batch = next(b for b in loader if all((b.targets[n] != -1).any() for n in ("one", "two")))
+    rows = {
+        "one": (batch.targets["one"] != -1).all(1),
+        "two": (batch.targets["two"] != -1).all(1),
+        "count": ~batch.targets["count"].isnan().all(1),
+    }
+    owners = torch.stack(list(rows.values())).sum(0)
+    assert owners.max() <= 1  # an image is labelled for its own data set only
+    double = {name: value.double() for name, value in batch.targets.items()}
+    batch = type(batch)(batch.inputs, double, batch.index)
+    objective.total(objective.step(model, batch, 0)).backward()
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    # by hand: each head on the images of its own, encoded apart
+    loss = torch.zeros((), dtype=torch.float64)
+    for name, mine in rows.items():
+        if not mine.any():
+            continue
+        features = model.features(batch.inputs["image"][mine])
+        outputs, true = model.tasks[name].head(features), double[name][mine]
+        if name == "count":
+            task = model.tasks[name]
+            scaled = (true - task.offset[0]) / task.scale[0]
+            loss = loss + (outputs - scaled).square().mean()
+        else:
+            loss = loss + F.binary_cross_entropy_with_logits(outputs, true)
+    loss.backward()
+    assert found
+    for name, parameter in model.named_parameters():
+        if name in found:
+            expected = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
+            assert torch.allclose(found[name], expected, rtol=0, atol=1e-6), name
+    # of a batch without targets of a task, its head gets 0
+    double["two"] = torch.full_like(double["two"], -1)
+    model.zero_grad()
+    losses = objective.step(model, batch, 0)
+    assert losses["two"] == 0
+    objective.total(losses).backward()
+    for parameter in model.tasks["two"].head.parameters():
+        assert parameter.grad is None or not parameter.grad.any()
+
+
+def test_numbers_are_standardised_on_the_training_set(tmp_path: Path) -> None:
+    options = config(write_table(tmp_path), tmp_path / "run").resolved()
+    parts = read_parts(options)
+    task = build_model(options, parts).tasks["count"]
+    known = parts[0].targets["train"]["count"].double()
+    known = known[~known.isnan()]
+    assert task.offset[0] == pytest.approx(float(known.mean()))
+    assert task.scale[0] == pytest.approx(float(known.std(correction=0)))
+    assert task.standardise(task.activation(torch.tensor([[0.7]]))) == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("mixing", ["proportional", "sqrt", "round_robin"])
+def test_data_sets_are_mixed(mixing: str, tmp_path: Path) -> None:
+    options = three_sets(tmp_path).with_options({"mixing": mixing})
+    parts = read_parts(options)
+    model = build_model(options, parts)
+    loader, validation = make_loaders(options, parts, model)
+    known = sum((b.targets["one"] != -1).any(1).sum() for b in loader)
+    assert 8 <= known <= 24  # of 16 images, and of the 42 that there are
+    assert sum(len(b) for b in validation) == sum(len(part.splits.val) for part in parts)
+
+
+def test_names_of_the_balancer_reach_it() -> None:
+    given = {"data": {"name": "csv", "root": "x"}, "tasks": [
+        {"name": "a", "column": "x"},
+        {"name": "b", "kind": "regression", "column": "y"},
+    ]}  # fmt: skip
+    options = MultiTaskConfig().with_options({**given, "balancing": "uncertainty"})
+    assert make_objective(options).balancer.factors.tolist() == [1.0, 0.5]
+    given["tasks"][0]["weight"] = 3.0
+    options = MultiTaskConfig().with_options({**given, "balancing": "fixed"})
+    assert make_objective(options).balancer.weights.tolist() == [3.0, 1.0]

@@ -1,0 +1,142 @@
+"""Runs with several tasks: folder, report, comparison, and resuming bit for bit."""
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from gatlabel.engine.module import TrainingModule
+from gatlabel.errors import InputError, Interrupted
+from gatlabel.model import Model
+from gatlabel.multitask import MultiTaskConfig, resume_tasks, train_tasks
+from gatlabel.multitask.evaluation import TaskResult, mean_change, relative_change
+from gatlabel.training import RunFinishedError
+from tests.multitask.tables import config, write_table
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return write_table(tmp_path_factory.mktemp("data"))
+
+
+def cut(options: MultiTaskConfig, step: int) -> None:
+    """Trains until the process is sent a signal in the given step."""
+    original, calls = TrainingModule.training_step, 0
+
+    def training_step(self, batch, index):
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, batch, index)
+
+    TrainingModule.training_step = training_step
+    try:
+        with pytest.raises(Interrupted, match="--resume"):
+            train_tasks(options)
+    finally:
+        TrainingModule.training_step = original
+
+
+def test_a_run_leaves_a_self_contained_folder_with_a_part_per_task(root, tmp_path) -> None:
+    options = config(root, tmp_path / "run", **{"run.compare": "yes", "balancing": "uncertainty"})
+    result = train_tasks(options)
+    names = {path.name for path in result.folder.iterdir()}
+    assert names >= {"config.yaml", "model.json", "model.safetensors", "metrics.csv",
+                     "metrics.json", "report.html", "checkpoints", "compare"}  # fmt: skip
+    metrics = json.loads((result.folder / "metrics.json").read_text())
+    assert list(metrics["results"]["val"]) == ["things", "kind", "count", "order"]
+    assert metrics["results"]["val"]["count"]["images"] == 5  # every third cell is empty
+    assert [each["name"] for each in metrics["comparisons"]] == ["single", "equal"]
+    single, equal = metrics["comparisons"]
+    assert set(single["results"]["val"]) == {"things", "kind", "count", "order"}
+    assert single["parameters"] > 3 * metrics["parameters"]
+    assert equal["parameters"] == metrics["parameters"]
+    assert "val" in single["delta_m"]
+    report = (result.folder / "report.html").read_text()
+    for part in ("task-things", "task-count", "Did sharing help", "one model per task", "Δm"):
+        assert part in report
+    with (result.folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    assert {"train_loss", "val_score", "val_things_mAP", "val_count_R2"} <= set(rows[0])
+    loaded = Model.from_pretrained(result.folder)
+    images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    for name, output in loaded(images).items():
+        assert torch.equal(output, result.model.eval()(images)[name])
+    with pytest.raises(RunFinishedError):
+        resume_tasks(result.folder)
+
+
+@pytest.mark.parametrize(
+    "balancing", ["equal", "famo", "dwa", "gradnorm", "uncertainty", "upgrad", "gradvac"]
+)
+def test_an_interrupted_run_ends_as_an_uninterrupted_one_bit_for_bit(
+    balancing: str, root: Path, tmp_path: Path
+) -> None:
+    if balancing in ("upgrad", "gradvac"):
+        pytest.importorskip("torchjd")
+    given = {"balancing": balancing, "run.epochs": 4, "mixing": "sqrt", "adapter": "adapter"}
+    whole = train_tasks(config(root, tmp_path / "whole", **given))
+    cut(config(root, tmp_path / "cut", **given), 6)  # ends the third epoch in its midst
+    folder = tmp_path / "cut"
+    assert not (folder / "model.json").exists()
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 1
+    resume_tasks(folder)
+    for name in ("model.safetensors", "metrics.csv"):
+        assert (folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+    states = [
+        torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["current_model_state"]
+        for path in (folder, whole.folder)
+    ]
+    assert any("balancer" in key for key in states[0]) == (balancing != "equal")
+    for key, value in states[0].items():
+        assert torch.equal(value, states[1][key]), key
+
+
+def test_a_run_whose_data_changed_is_not_resumed(tmp_path: Path) -> None:
+    root = write_table(tmp_path / "data")
+    cut(config(root, tmp_path / "run"), 4)
+    table = root / "tasks.csv"
+    table.write_text(table.read_text().replace(",many,3,", ",many,2,", 1))
+    with pytest.raises(InputError, match="not those that the run began with"):
+        resume_tasks(tmp_path / "run")
+
+
+def test_a_folder_that_is_not_empty_stays_without_overwrite(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not empty"):
+        train_tasks(config(root, tmp_path / "run"))
+    with pytest.raises(InputError, match="leaves it alone"):
+        train_tasks(config(root, tmp_path / "run", **{"run.overwrite": True}))
+    assert (tmp_path / "run" / "mine.txt").read_text() == "mine"
+
+
+def test_a_finished_run_is_overwritten(root: Path, tmp_path: Path) -> None:
+    first = train_tasks(config(root, tmp_path / "run", **{"run.epochs": 1}))
+    again = train_tasks(config(root, tmp_path / "run", **{"run.epochs": 2, "run.overwrite": True}))
+    assert len(first.curves) == 1
+    assert len(again.curves) == 2
+
+
+def test_wrong_data_leave_no_folder(root: Path, tmp_path: Path) -> None:
+    tasks = [{"name": "a", "kind": "multiclass", "column": "knid"}]
+    with pytest.raises(InputError, match="column 'knid'; did you mean 'kind'"):
+        train_tasks(config(root, tmp_path / "run", tasks=tasks))
+    assert not (tmp_path / "run").exists()
+
+
+def test_relative_changes_are_positive_where_better() -> None:
+    def result(kind: str, main: str, value: float) -> TaskResult:
+        return TaskResult(kind, 1, {main: value}, main)
+
+    ours = {"a": result("multilabel", "mAP", 0.6), "b": result("regression", "RMSE", 1.5)}
+    theirs = {"a": result("multilabel", "mAP", 0.5), "b": result("regression", "RMSE", 2.0)}
+    assert relative_change(ours["a"], theirs["a"]) == pytest.approx(20)
+    assert relative_change(ours["b"], theirs["b"]) == pytest.approx(25)
+    assert mean_change(ours, theirs) == pytest.approx(22.5)
