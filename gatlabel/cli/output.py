@@ -74,6 +74,8 @@ def make_table(
     from rich.text import Text
 
     table = Table(
+        # a title that is wider than the table would be broken into lines
+        min_width=min(len(title or ""), 79) or None,
         title=None if title is None else Text(clean(title)),
         caption=None if caption is None else Text(clean(caption)),
     )

@@ -99,7 +99,9 @@ def decision_table(decision: Decision, title: str) -> Table:
 def result_table(result: RunResult) -> Table:
     """Returns the table of a training run, with the figures to compare with."""
     head = result.model.head.kind
-    title = f"{head} head, trained in {result.seconds / 60:.1f} minutes"
+    from gatlabel.engine.epoch_lines import in_words
+
+    title = f"{head} head, trained in {in_words(result.seconds)}"
     table = metrics_table(result.evaluations, title)
     empty = [""] * (len(result.evaluations) - 1)
     if result.baselines:

@@ -125,16 +125,17 @@ def quantize(path: Path, model: MultiLabelClassifier, how: Quantization) -> Any:
 
 def _static(ready: Path, written: Path, model: MultiLabelClassifier, how: Quantization) -> None:
     tools = require_extra("onnxruntime.quantization", "onnx")
+    batch = _fixed_batch(ready)
 
     class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined]
-        """Gives one calibration image after the other."""
+        """Returns one calibration image after the other, repeated to a fixed batch."""
 
         def __init__(self) -> None:
             self.images = _calibration_images(model, how)
 
         def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
             image = next(self.images, None)
-            return None if image is None else {INPUT: image}
+            return None if image is None else {INPUT: np.repeat(image, batch, axis=0)}
 
     tools.quantize_static(
         ready,
@@ -164,6 +165,13 @@ MODES: dict[str, Callable[[Path, Path, MultiLabelClassifier, Quantization], None
     "static": _static,
     "dynamic": _dynamic,
 }
+
+
+def _fixed_batch(path: Path) -> int:
+    """Returns the batch size that a file is made for; 1 where it takes any."""
+    graph = require_extra("onnx", "onnx").load(path).graph
+    size = next(each for each in graph.input if each.name == INPUT).type.tensor_type.shape.dim[0]
+    return int(size.dim_value) or 1
 
 
 def _head_nodes(path: Path) -> list[str]:

@@ -132,7 +132,7 @@ def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
         (["graphs", "--mask-labels", "1"], "below 1, or single"),
         (["graphs", "--unknown", "complet"], "did you mean 'complete'"),
         (["graphs", "--data", "csv"], "data.root: needed"),
-        (["graphs", "--graphs", "npmi,npmi"], "each once"),
+        (["graphs", "--graphs", "npmi,npmi"], "without duplicates"),
     ],
 )
 def test_mistakes_are_one_line(words: list[str], message: str, capsys) -> None:

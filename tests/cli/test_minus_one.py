@@ -26,7 +26,7 @@ def celeba(tmp_path: Path) -> Path:
 def test_graphs_of_a_csv_file(celeba: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["graph", "build", str(celeba), str(celeba / "graph.json")]
     assert main(words) == 2
-    assert "minus-one absent" in capsys.readouterr().err
+    assert "minus-one to absent" in capsys.readouterr().err
     assert not (celeba / "graph.json").exists()
     assert main([*words, "--minus-one", "absent"]) == 0
     assert "-1 is read as absent" in capsys.readouterr().out
