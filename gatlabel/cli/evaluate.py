@@ -105,17 +105,21 @@ def _evaluate_tasks(options: Namespace, given: dict[str, Any]) -> None:
     if given:
         name = next(iter(given))
         raise InputError(f"--{name.replace('_', '-')}: a run with several tasks has its own data")
+    from gatlabel.multitask.evaluation import final_results
     from gatlabel.multitask.saved_runs import evaluate_run
 
-    split, results = evaluate_run(options.run, options.split, device=options.device)
-    tasks = {name: result.to_dict() for name, result in results.items()}
-    content = {"run": str(options.run), "split": split, "tasks": tasks}
+    results = evaluate_run(options.run, options.split, device=options.device)
+    by_split = {
+        split: {name: result.to_dict() for name, result in own.items()}
+        for split, own in results.items()
+    }
+    content = {"run": str(options.run), "results": by_split}
     if options.json:
         show_json(content)
     else:
-        show_table(task_table({split: results}))
-        for name, result in results.items():
-            show_table(task_metrics_table(name, result))
+        show_table(task_table(results))
+        for name, (split, result) in final_results(results).items():
+            show_table(task_metrics_table(name, split, result))
     if options.output is not None:
         write_json(options.output, content)
 

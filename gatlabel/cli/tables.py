@@ -38,22 +38,24 @@ def task_table(results: Results, comparisons: Sequence[Comparison] = ()) -> Tabl
 
     Args:
         results: Of the model, by split and task.
-        comparisons: Other models, with a column each for the last split.
+        comparisons: Other models, with a column each for the last split of each task.
     """
-    last = list(results)[-1]
-    others = {each.name: each.results.get(last, {}) for each in comparisons}
-    head = ["task", "metric", *results, *(f"{name}, {last}" for name in others)]
-    table = make_table(head, "main metric of each task", left=2)
-    for task, result in results[last].items():
-        columns = [*results.values(), *others.values()]
+    from gatlabel.multitask.evaluation import final_results
+
+    head = ["task", "metric", *results, *(each.name for each in comparisons)]
+    caption = "other models: on the last split of each task" if comparisons else None
+    table = make_table(head, "main metric of each task", caption, left=2)
+    for task, (last, result) in final_results(results).items():
+        columns = [*results.values(), *(each.results.get(last, {}) for each in comparisons)]
         values = [own[task].value if task in own else math.nan for own in columns]
         add_row(table, task, shown_name(result.main), *map(_number, values))
     return table
 
 
-def task_metrics_table(task: str, result: TaskResult) -> Table:
-    """Returns a table of all metrics of a task."""
-    table = make_table(["metric", "value"], f"{task} ({result.kind}), {result.images} images")
+def task_metrics_table(task: str, split: str, result: TaskResult) -> Table:
+    """Returns a table of all metrics of a task on a split."""
+    title = f"{task} ({result.kind}), {result.images} images of {split}"
+    table = make_table(["metric", "value"], title)
     for name, value in result.metrics.items():
         add_row(table, shown_name(name), _number(value))
     return table

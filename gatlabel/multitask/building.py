@@ -15,6 +15,7 @@ from gatlabel.data.mixing import MixedDataset, MixedItem, mixed_loader
 from gatlabel.encoders import create_encoder
 from gatlabel.engine.balancing import create_balancer
 from gatlabel.engine.supervised import Supervised
+from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.values import absolute_error, huber_error, squared_error
@@ -127,7 +128,8 @@ def make_objective(config: MultiTaskConfig) -> Supervised:
     """Makes the objective: supervised, with the balancing of the options.
 
     Raises:
-        InputError: If the extra that a balancer needs is missing.
+        InputError: If the extra that a balancer needs is missing, or the encoder is frozen and the
+            balancer needs its gradients.
     """
     names = [task.name for task in config.tasks]
     options: dict[str, dict[str, Any]] = {
@@ -138,8 +140,13 @@ def make_objective(config: MultiTaskConfig) -> Supervised:
     }
     if config.balancing == "equal":
         return Supervised()
-    given = options.get(config.balancing, {})
-    return Supervised(balancer=create_balancer(config.balancing, names, **given))
+    balancer = create_balancer(config.balancing, names, **options.get(config.balancing, {}))
+    if balancer.needs_features and config.encoder.freeze == "encoder":
+        raise InputError(
+            f"balancing={config.balancing}: it goes by gradients at the shared features, and "
+            "freeze=encoder has none: take equal, fixed, uncertainty, dwa or famo"
+        )
+    return Supervised(balancer=balancer)
 
 
 def last_weights(objective: Supervised) -> dict[str, float]:

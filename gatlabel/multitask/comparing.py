@@ -19,6 +19,7 @@ from gatlabel.multitask.building import build_model, make_loaders, make_objectiv
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.evaluation import Results, TaskResult, evaluate_split, splits_of
 from gatlabel.multitask.parts import Part
+from gatlabel.training.run import spoken_warnings
 
 Log = Callable[[str], None]
 
@@ -134,7 +135,8 @@ def _trained(
     log: Log,
 ) -> Comparison:
     """Trains one network; the best epoch, if it is to be kept, needs checkpoints."""
-    model = build_model(config, parts)
+    with spoken_warnings(lambda line: None):  # those of the run itself were reported
+        model = build_model(config, parts)
     checkpoints = folder if config.run.keep == "best" else None
     if checkpoints is not None:
         checkpoints.mkdir(exist_ok=True)

@@ -132,6 +132,11 @@ def splits_of(parts: Sequence[Part]) -> list[str]:
     return [name for name in ("val", "test") if name in found]
 
 
+def final_results(results: Results) -> dict[str, tuple[str, TaskResult]]:
+    """Returns the result of each task on its last split, test if it has one, with the split."""
+    return {task: (split, its) for split, own in results.items() for task, its in own.items()}
+
+
 def relative_change(result: TaskResult, other: TaskResult) -> float:
     r"""Returns how much better a result is than another, in per cent of the other.
 
@@ -146,8 +151,13 @@ def relative_change(result: TaskResult, other: TaskResult) -> float:
     return sign * 100 * (result.value - other.value) / abs(other.value)
 
 
-def mean_change(results: Mapping[str, TaskResult], others: Mapping[str, TaskResult]) -> float:
-    """Returns the mean of :func:`relative_change` over the tasks where it is defined: delta-m."""
-    found = [relative_change(own, others[name]) for name, own in results.items() if name in others]
+def mean_change(results: Results, others: Results) -> float:
+    """Returns delta-m: the mean of :func:`relative_change` over tasks, each on its last split."""
+    theirs = final_results(others)
+    found = [
+        relative_change(own, theirs[name][1])
+        for name, (split, own) in final_results(results).items()
+        if name in theirs and theirs[name][0] == split
+    ]
     found = [value for value in found if not math.isnan(value)]
     return sum(found) / len(found) if found else math.nan

@@ -10,7 +10,7 @@ from gatlabel.files import write_text
 from gatlabel.metrics.names import shown_name
 from gatlabel.multitask.comparing import Comparison
 from gatlabel.multitask.config import MultiTaskConfig
-from gatlabel.multitask.evaluation import TaskResult, mean_change, relative_change
+from gatlabel.multitask.evaluation import TaskResult, final_results, mean_change, relative_change
 from gatlabel.multitask.parts import Part
 from gatlabel.report.document import document
 from gatlabel.report.markup import (
@@ -48,25 +48,24 @@ def write_report(
         comparisons: What other models reach.
         curves: One row per epoch.
     """
-    split = list(own.results)[-1]
     sections = {
         "Protocol": _protocol(config, parts, weights, own),
         "Summary": _summary(own),
-        "Comparison": _comparison(own, comparisons, split),
+        "Comparison": _comparison(own, comparisons),
         "Learning": section("learning", "Learning curves", learning_curves(curves)),
     }
     for task in config.tasks:
         sections[f"Task-{task.name}"] = _task(task.name, own)
     title = f"{len(config.tasks)} tasks on one encoder"
     data = ", ".join(part.splits.name for part in parts)
-    write_text(path, document(title, data, _headline(own, split), sections))
+    write_text(path, document(title, data, _headline(own), sections))
 
 
-def _headline(own: Comparison, split: str) -> str:
+def _headline(own: Comparison) -> str:
     figures = "".join(
         f'<div class="figure"><b>{number(result.value)}</b>'
         f"<span>{text(name)}: {text(shown_name(result.main))}, {text(split)}</span></div>"
-        for name, result in own.results[split].items()
+        for name, (split, result) in final_results(own.results).items()
     )
     return f'<div class="headline">{figures}</div>'
 
@@ -110,22 +109,23 @@ def _summary(own: Comparison) -> str:
     return section("summary", "Summary", table(head, rows, caption="The main metric of each task"))
 
 
-def _comparison(own: Comparison, comparisons: Sequence[Comparison], split: str) -> str:
+def _comparison(own: Comparison, comparisons: Sequence[Comparison]) -> str:
     """Shows all models side by side, and the relative change of this one to each."""
     if not comparisons:
         return ""
-    head = ["task", "metric", "this model"]
+    head = ["task", "metric", "split", "this model"]
     for each in comparisons:
         head += [NAMES[each.name], "change"]
     rows = []
-    for name, result in own.results[split].items():
-        row = [text_cell(name), text_cell(shown_name(result.main)), number_cell(result.value)]
+    for name, (split, result) in final_results(own.results).items():
+        row = [text_cell(name), text_cell(shown_name(result.main)), text_cell(split)]
+        row.append(number_cell(result.value))
         for each in comparisons:
             row += _against(result, each.results.get(split, {}).get(name))
         rows.append(row)
     sentences = []
     for each in comparisons:
-        change = mean_change(own.results[split], each.results.get(split, {}))
+        change = mean_change(own.results, each.results)
         sentences.append(
             f"<li>Against {text(NAMES[each.name])}: Δm {_percent(change)} "
             f"({own.parameters:,} against {each.parameters:,} parameters, "
@@ -138,7 +138,7 @@ def _comparison(own: Comparison, comparisons: Sequence[Comparison], split: str) 
     return section(
         "comparison",
         "Did sharing help?",
-        table(head, rows, caption=f"Models trained alike, on {split}"),
+        table(head, rows, caption="Models trained alike"),
         f"<ul>{''.join(sentences)}</ul><p>{text(note)}</p>",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 import shlex
 import shutil
 import time
@@ -277,13 +278,8 @@ def _write_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 def _metrics(own: Comparison, comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """Returns the content of ``metrics.json``."""
-    found = own.to_dict()
     compared = []
     for each in comparisons:
-        changes = {
-            split: mean_change(results, each.results.get(split, {}))
-            for split, results in own.results.items()
-        }
-        its = {split: None if value != value else value for split, value in changes.items()}
-        compared.append({**each.to_dict(), "delta_m": its})
-    return {**found, "comparisons": compared}
+        change = mean_change(own.results, each.results)
+        compared.append({**each.to_dict(), "delta_m": None if math.isnan(change) else change})
+    return {**own.to_dict(), "comparisons": compared}

@@ -8,7 +8,7 @@ from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.model import Model
 from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
-from gatlabel.multitask.evaluation import TaskResult, evaluate_split, splits_of
+from gatlabel.multitask.evaluation import Results, evaluate_split, splits_of
 from gatlabel.multitask.parts import read_parts
 
 CONFIG = "config.yaml"
@@ -34,18 +34,16 @@ def open_tasks(folder: str | Path) -> tuple[Model, MultiTaskConfig]:
     return model, config
 
 
-def evaluate_run(
-    folder: str | Path, split: str | None = None, *, device: str = "auto"
-) -> tuple[str, dict[str, TaskResult]]:
-    """Evaluates a run on a split of its own data.
+def evaluate_run(folder: str | Path, split: str | None = None, *, device: str = "auto") -> Results:
+    """Evaluates a run on its own data.
 
     Args:
         folder: The run folder.
-        split: ``val`` or ``test``; default: test, else val.
+        split: ``val`` or ``test``; default: both, as far as there are images.
         device: See :func:`~gatlabel.devices.choose_device`.
 
     Returns:
-        The split, and what the model reaches in each task.
+        What the model reaches, by split and task.
 
     Raises:
         InputError: If there is no such run or split, or the data have other labels than the model.
@@ -57,8 +55,9 @@ def evaluate_run(
             if tuple(model.tasks[name].outputs) != outputs:
                 raise InputError(f"the data of the task {name!r} have other labels than the model")
     known = splits_of(parts)
-    split = split or known[-1]
-    if split not in known:
+    if split is not None and split not in known:
         raise InputError(f"the data have no split {split!r} with images: {', '.join(known)}")
     model.to(choose_device(device))
-    return split, evaluate_split(model, config, parts, split)
+    return {
+        name: evaluate_split(model, config, parts, name) for name in known if split in (None, name)
+    }

@@ -210,3 +210,15 @@ def test_names_of_the_balancer_reach_it() -> None:
     given["tasks"][0]["weight"] = 3.0
     options = MultiTaskConfig().with_options({**given, "balancing": "fixed"})
     assert make_objective(options).balancer.weights.tolist() == [3.0, 1.0]
+
+
+@pytest.mark.parametrize("balancing", ["gradnorm", "upgrad"])
+def test_gradients_at_features_need_an_encoder_that_learns(balancing: str) -> None:
+    given = {"data": {"name": "csv", "root": "x"}, "encoder.freeze": "encoder", "tasks": [
+        {"name": "a", "column": "x"},
+        {"name": "b", "column": "y"},
+    ]}  # fmt: skip
+    if balancing == "upgrad":
+        pytest.importorskip("torchjd")
+    with pytest.raises(InputError, match="freeze=encoder has none: take equal, fixed"):
+        make_objective(MultiTaskConfig().with_options({**given, "balancing": balancing}))

@@ -56,7 +56,7 @@ def test_a_run_leaves_a_self_contained_folder_with_a_part_per_task(root, tmp_pat
     assert set(single["results"]["val"]) == {"things", "kind", "count", "order"}
     assert single["parameters"] > 3 * metrics["parameters"]
     assert equal["parameters"] == metrics["parameters"]
-    assert "val" in single["delta_m"]
+    assert isinstance(single["delta_m"], float)
     assert list(metrics["weights"]) == ["things", "kind", "count", "order"]
     report = (result.folder / "report.html").read_text()
     for part in ("task-things", "task-count", "Did sharing help", "one model per task", "Δm"):
@@ -141,4 +141,9 @@ def test_relative_changes_are_positive_where_better() -> None:
     theirs = {"a": result("multilabel", "mAP", 0.5), "b": result("regression", "RMSE", 2.0)}
     assert relative_change(ours["a"], theirs["a"]) == pytest.approx(20)
     assert relative_change(ours["b"], theirs["b"]) == pytest.approx(25)
-    assert mean_change(ours, theirs) == pytest.approx(22.5)
+    assert mean_change({"val": ours}, {"val": theirs}) == pytest.approx(22.5)
+    # a task counts on its last split, and only where that is the other model's too
+    later = {"val": ours, "test": {"a": result("multilabel", "mAP", 0.55)}}
+    assert mean_change(later, {"val": theirs}) == pytest.approx(25)
+    test = {"a": result("multilabel", "mAP", 0.5)}
+    assert mean_change(later, {"val": theirs, "test": test}) == pytest.approx((10 + 25) / 2)
