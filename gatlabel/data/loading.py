@@ -77,7 +77,7 @@ class SharedBatches(Sampler[list[Any]]):
                 yield share
 
 
-class ImageLoader(DataLoader[Item]):
+class ImageLoader(DataLoader[Any]):
     """Yields batches; errors in workers are raised here without the workers' tracebacks."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
@@ -174,7 +174,7 @@ def share_of(whole: DataLoader[Item], rank: int, size: int) -> ImageLoader:
         whole.dataset,
         batch_sampler=SharedBatches(batches, rank, size),
         num_workers=whole.num_workers,
-        collate_fn=_collate,
+        collate_fn=whole.collate_fn,
         persistent_workers=whole.num_workers > 0,
         worker_init_fn=leave_interrupts_to_the_parent,
         pin_memory=whole.pin_memory,

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, get_worker_info
 
 from gatlabel.batch import IMAGE, Batch, stack_images
-from gatlabel.data.loading import leave_interrupts_to_the_parent
+from gatlabel.data.loading import ImageLoader, leave_interrupts_to_the_parent
 from gatlabel.data.seeds import image_seeds, mixed
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.tasks import Task
@@ -66,9 +66,23 @@ class MixedDataset(Dataset[MixedItem]):
             image, target = part[own][:2]
         return image, {task: target} if task is not None else target, position
 
+    def __getitems__(self, items: Sequence[int | tuple[int, int]]) -> list[MixedItem] | InputError:
+        """Returns the items of a batch; in a worker process, an error is returned, not raised.
 
-def collate_for(tasks: Mapping[str, Task]) -> Callable[[Sequence[MixedItem]], Batch]:
-    """Returns a function from items to a batch with targets of all tasks.
+        See :meth:`gatlabel.data.dataset.ImageDataset.__getitems__`.
+        """
+        try:
+            return [self[item] for item in items]
+        except InputError as error:
+            if get_worker_info() is None:
+                raise
+            return error
+
+
+def collate_for(
+    tasks: Mapping[str, Task],
+) -> Callable[[Sequence[MixedItem] | InputError], Batch | InputError]:
+    """Returns a function from items to a batch with targets of all tasks; an error stays one.
 
     Targets of a task that an item has none of are absent (:meth:`~gatlabel.tasks.Task.absent`).
 
@@ -77,7 +91,9 @@ def collate_for(tasks: Mapping[str, Task]) -> Callable[[Sequence[MixedItem]], Ba
     """
     absent = {name: task.absent(1)[0] for name, task in tasks.items()}
 
-    def collate(items: Sequence[MixedItem]) -> Batch:
+    def collate(items: Sequence[MixedItem] | InputError) -> Batch | InputError:
+        if isinstance(items, InputError):
+            return items
         images, targets, positions = zip(*items, strict=True)
         by_task = {
             name: torch.stack([_as(own.get(name, none), none) for own in targets])
@@ -185,7 +201,7 @@ def mixed_loader(
     mixing: str = "proportional",
     seed: int = 0,
     workers: int = 0,
-) -> DataLoader[MixedItem]:
+) -> ImageLoader:
     """Makes a loader of batches with targets of all tasks.
 
     Args:
@@ -204,7 +220,7 @@ def mixed_loader(
     if batch_size < 1 or workers < 0:
         raise InputError(f"batch size {batch_size} and workers {workers}: expected >= 1 and >= 0")
     sampler = MixedSampler(dataset.sizes, seed, mixing) if train else None
-    return DataLoader(
+    return ImageLoader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,

@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from gatlabel.batch import IMAGE
-from gatlabel.data import ImageDataset, training_transform
-from gatlabel.data.mixing import MixedDataset, MixedItem, mixed_loader
+from gatlabel.data import ImageDataset, ImageLoader, training_transform
+from gatlabel.data.mixing import MixedDataset, mixed_loader
 from gatlabel.encoders import create_encoder
 from gatlabel.engine.balancing import create_balancer
 from gatlabel.engine.supervised import Supervised
@@ -35,7 +34,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import cache_for, checked_workers, default_workers
 from gatlabel.training.losses import make_loss
 
-Loader = DataLoader[MixedItem]
+Loader = ImageLoader
 #: Losses of numbers by the name of their option.
 ERRORS: dict[str, Loss | None] = {
     "default": None,

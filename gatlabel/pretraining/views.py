@@ -126,7 +126,7 @@ def view_loader(dataset: ViewDataset, batch_size: int, *, seed: int, workers: in
     if len(dataset) < 2:
         raise InputError("views of different images are compared: give two or more images")
     return ImageLoader(
-        dataset,  # type: ignore[arg-type]
+        dataset,
         batch_size=min(batch_size, len(dataset)),
         sampler=SeededSampler(len(dataset), seed),
         drop_last=True,

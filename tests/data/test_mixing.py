@@ -92,6 +92,22 @@ TASKS = {
 }
 
 
+class Broken(Numbers):
+    def __getitem__(self, item: int):
+        raise InputError("the image 3.png cannot be read")
+
+
+@pytest.mark.filterwarnings("ignore:.*worker processes in total.*")  # on one core
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_image_is_one_line(workers: int) -> None:
+    loader = mixed_loader(
+        MixedDataset([(Broken(4, float), "count")]), TASKS, 2, train=True, workers=workers
+    )
+    with pytest.raises(InputError) as error:
+        next(iter(loader))
+    assert str(error.value) == "the image 3.png cannot be read"
+
+
 def mixture() -> MixedDataset:
     things = Numbers(6, lambda k: torch.tensor([1.0, float(k)]))
     count = Numbers(4, lambda k: float(k))
