@@ -81,7 +81,8 @@ def build_model(config: MultiTaskConfig, parts: Sequence[Part]) -> Model:
 def _multilabel(
     task: TaskOptions, width: int, names: Sequence[str], targets: Known, seed: int
 ) -> Task:
-    known = Targets.of(targets)
+    assert isinstance(targets, Targets)
+    known = targets
     counts = Cooccurrence.from_targets(known, names)
     graph = GraphSpec.parse(task.graph or "conditional").build(counts, seed)
     head = build_head(HEADS[task.head.name], width, names, graph, task.head.arguments())

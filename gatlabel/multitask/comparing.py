@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from gatlabel.interruptions import Signals
 from gatlabel.model import Model
 from gatlabel.multitask.building import build_model, make_loaders, make_objective, parameters_of
 from gatlabel.multitask.config import MultiTaskConfig
+from gatlabel.multitask.duration import Duration
 from gatlabel.multitask.evaluation import Results, TaskResult, evaluate_split, splits_of
 from gatlabel.multitask.parts import Part
 from gatlabel.training.run import spoken_warnings
@@ -140,7 +140,7 @@ def _trained(
     checkpoints = folder if config.run.keep == "best" else None
     if checkpoints is not None:
         checkpoints.mkdir(exist_ok=True)
-    began = time.monotonic()
+    duration = Duration()
     fit(
         model,
         make_loaders(config, parts, model),
@@ -148,11 +148,12 @@ def _trained(
         config.optimizer,
         spec_of(config),
         checkpoints=checkpoints,
+        callbacks=[duration],
         signals=signals,
         log=log,
     )
-    seconds = time.monotonic() - began
-    return Comparison(kind, results_of(model, config, parts), parameters_of(model), seconds)
+    results = results_of(model, config, parts)
+    return Comparison(kind, results, parameters_of(model), duration.seconds)
 
 
 def results_of(model: Model, config: MultiTaskConfig, parts: Sequence[Part]) -> Results:

@@ -26,6 +26,7 @@ from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.targets import Targets
 from gatlabel.training.data import read_data
 
+#: Multi-label targets, or numbers (NaN is unknown) or classes and sequences (-1 is unknown).
 Known = Targets | Tensor
 BLOCK = 4096  # rows of targets that are dense at once
 
@@ -174,11 +175,14 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
         on_error=data.on_error,
     )
     splits = check_splits(splits, data.on_error, max_pixels=data.max_pixels)
-    targets = {
-        split: {
-            name: own.targets[torch.tensor([rows[image] for image in source.ids])]
-            for name, own in columns.items()
+    targets = {}
+    for split, source in splits.items():
+        chosen = torch.tensor([rows[image] for image in source.ids], dtype=torch.int64)
+        targets[split] = {
+            task.name: _known(task, columns[task.name].targets[chosen]) for task in tasks
         }
-        for split, source in splits.items()
-    }
     return Part(splits, {name: own.outputs for name, own in columns.items()}, targets)
+
+
+def _known(task: TaskOptions, targets: Tensor) -> Known:
+    return Targets.of(targets) if task.kind == "multilabel" else targets

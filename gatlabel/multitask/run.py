@@ -30,6 +30,7 @@ from gatlabel.multitask.building import (
 )
 from gatlabel.multitask.comparing import Comparison, compare, is_compared, results_of, spec_of
 from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
+from gatlabel.multitask.duration import Duration
 from gatlabel.multitask.evaluation import Results, mean_change
 from gatlabel.multitask.parts import Part, read_parts
 from gatlabel.multitask.reporting import write_report
@@ -213,7 +214,7 @@ def _run(
         _clear(folder)
         config.save(folder / CONFIG)
     (folder / CHECKPOINTS).mkdir(exist_ok=True)
-    began = time.monotonic()
+    duration = Duration(checkpoint)
     objective = make_objective(config)
     curves = fit(
         model,
@@ -224,12 +225,12 @@ def _run(
         checkpoints=folder / CHECKPOINTS,
         record=record,
         resume=checkpoint,
-        callbacks=callbacks,
+        callbacks=[duration, *callbacks],
         write_curves=lambda rows: _write_curves(folder, rows),
         signals=signals,
         log=log,
     )
-    seconds = time.monotonic() - began
+    seconds = duration.seconds
     model.save_pretrained(folder)
     results = results_of(model, config, parts)
     comparisons: list[Comparison] = []

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from gatlabel.errors import InputError
 from gatlabel.multitask import MultiTaskConfig
 from gatlabel.multitask.building import build_model, make_loaders, make_objective
-from gatlabel.multitask.parts import labelled_rows, read_parts
+from gatlabel.multitask.parts import Known, labelled_rows, read_parts
 from gatlabel.targets import Targets
 from tests.colours import write_colours
 from tests.multitask.tables import config, write_table
@@ -31,36 +31,12 @@ def table(root: Path, text: str) -> Path:
 def targets(root: Path, *tasks: dict) -> dict[str, Tensor]:
     """All targets of the tasks, those of training first."""
     (part,) = read_parts(config(root, root / "run", tasks=list(tasks)))
-    return {
-        task["name"]: torch.cat(
-            [torch.as_tensor(own[task["name"]]) for own in part.targets.values()]
-        )
-        for task in tasks
-    }
 
+    def dense(known: Known) -> Tensor:
+        return known.to_dense() if isinstance(known, Targets) else known
 
-def test_each_kind_of_column_is_read_and_empty_cells_are_absent(tmp_path: Path) -> None:
-    root = table(
-        tmp_path,
-        """labels,kind,width,height,order,cat,dog
-dog|cat,b,1.5,2,dog|cat,1,0
-,a,,3,|,,1
-|,,-2,,,0,
-cat,b,4,5,cat,,0.5""",
-    )
-    found = targets(
-        root,
-        {"name": "labels", "kind": "multilabel", "column": "labels"},
-        {"name": "kind", "kind": "multiclass", "column": "kind"},
-        {"name": "size", "kind": "regression", "column": ["width", "height"]},
-        {"name": "order", "kind": "sequence", "column": "order"},
-        {"name": "hot", "kind": "multilabel", "column": ["cat", "dog"]},
-    )
-    assert found["labels"].tolist() == [[1, 1], [-1, -1], [0, 0], [1, 0]]  # cat, dog
-    assert found["kind"].tolist() == [1, 0, -1, 1]
-    assert str(found["size"].tolist()) == str([[1.5, 2.0], [NAN, 3.0], [-2.0, NAN], [4.0, 5.0]])
-    assert found["order"].tolist() == [[1, 0], [2, -1], [-1, -1], [0, 2]]
-    assert found["hot"].tolist() == [[1, 0], [-1, 1], [0, -1], [-1, 0.5]]
+    names = [task["name"] for task in tasks]
+    return {n: torch.cat([dense(own[n]) for own in part.targets.values()]) for n in names}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +76,10 @@ def test_splits_made_here_are_stratified_by_what_tasks_have(tmp_path: Path) -> N
 
 def test_a_task_alone_has_the_images_labelled_for_it_in_the_same_splits(tmp_path: Path) -> None:
     (part,) = read_parts(config(write_table(tmp_path), tmp_path / "run"))
+    things = part.only("things")
+    assert len(things.splits.train) == 10  # of 16, a third of which has an empty cell
+    assert things.targets["train"]["things"].known().all()
+    assert len(part.only("kind").splits.train) == 11
     alone = part.only("count")
     assert list(alone.outputs) == ["count"]
     for (split, source), (_, whole) in zip(alone.splits.items(), part.splits.items(), strict=True):

@@ -100,6 +100,27 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one_bit_for_bit(
         assert torch.equal(value, states[1][key]), key
 
 
+def test_a_run_interrupted_while_it_compares_trains_nothing_twice(
+    root: Path, tmp_path: Path
+) -> None:
+    def figures(folder: Path) -> dict:
+        found = json.loads((folder / "metrics.json").read_text())
+        for each in (found, *found["comparisons"]):
+            assert each.pop("seconds") > 0
+        return found
+
+    given = {"balancing": "uncertainty", "run.compare": "yes"}
+    whole = train_tasks(config(root, tmp_path / "whole", **given))
+    cut(
+        config(root, tmp_path / "cut", **given), 4 + 2 + 1
+    )  # of two epochs: in the second single task
+    first = tmp_path / "cut" / "compare" / "single-things.json"
+    written = first.read_bytes()
+    resume_tasks(tmp_path / "cut")
+    assert first.read_bytes() == written
+    assert figures(tmp_path / "cut") == figures(whole.folder)
+
+
 def test_a_run_whose_data_changed_is_not_resumed(tmp_path: Path) -> None:
     root = write_table(tmp_path / "data")
     cut(config(root, tmp_path / "run"), 4)
