@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,3 +122,23 @@ def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     It replaces ``warnings.showwarning``.
     """
     note(f"warning: {' '.join(str(message).split())}")
+
+
+def on_terminal(stream: Literal["stdout", "stderr"]) -> bool:
+    """Whether an output is shown on a terminal, not written to a file or a pipe."""
+    output = getattr(sys, stream)
+    return output is not None and bool(output.isatty())
+
+
+def put(text: str, stream: Literal["stdout", "stderr"]) -> None:
+    """Prints cleaned text as it is, without the end of a line, if the output is there.
+
+    Carriage returns at its beginning stay: they write over the line of the terminal.
+    """
+    output = getattr(sys, stream)
+    if output is None:
+        return
+    start = "\r" if text.startswith("\r") else ""
+    with suppress(OSError, ValueError):  # the terminal may be gone
+        output.write(start + clean_lines(text.removeprefix("\r")))
+        output.flush()

@@ -110,5 +110,5 @@ def test_other_targets_leave_images_alone() -> None:
     assert other.targets.tobytes() != scenes.targets.tobytes()
     assert torch.equal(part.targets.to_dense(), other.targets.rows([4, 1]))
     assert torch.equal(part.load(0), scenes.load(4))
-    with pytest.raises(InputError, match="in place of"):
+    with pytest.raises(InputError, match="instead of"):
         scenes.with_targets(scenes.targets.take([1, 2]))

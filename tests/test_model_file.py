@@ -148,7 +148,7 @@ VALUES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "a width of true": (["head"], {"heads": True}, "head.heads=True: give a whole number"),
     "a huge width": (["head"], {"hidden": 2**40}, "head.hidden=1099511627776: must be at most"),
     "a wide width": (["head"], {"hidden": 60_000}, "head.hidden=60000: no weights have that size"),
-    "many layers": (["head"], {"base": "nodes", "layers": 5000}, "head.layers=5000: the weights"),
+    "many layers": (["head"], {"base": "nodes", "layers": 5000}, "head.layers=5000: no weights"),
     "no truth value": (["head"], {"bias": "no"}, "head.bias='no': give true or false"),
     "dropout of 2": (["head"], {"dropout": 2}, "dropout=2.0 is a probability"),
     "NaN for a number": (
@@ -170,7 +170,7 @@ VALUES: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "a stride that is none": (["encoder"], {"stride": 3}, "cannot end at a map of stride 3"),
     "a stride of true": (["encoder"], {"stride": True}, "encoder.stride=True: give a whole"),
     "other channels": (["encoder"], {"out_features": 7}, "has 576 features, not 7"),
-    "a name with NUL": (["encoder"], {"name": "a\0b"}, "encoder.name=.*holds a NUL"),
+    "a name with NUL": (["encoder"], {"name": "a\0b"}, "encoder.name=.*contains a NUL"),
     "a transformer": (["encoder"], {"name": "vit_b_16"}, "is a transformer"),
     "another network": (["encoder"], {"name": "resnet18"}, "has 512 features, not 576"),
     "other labels": ([], {"labels": [*NAMES[:5], "dog"]}, "has other labels than"),
@@ -223,10 +223,13 @@ WEIGHT = "head.weight"
 TENSORS: dict[str, tuple[dict[str, Callable[[torch.Tensor], Any]], str]] = {
     "int32 bits": (
         {WEIGHT: lambda value: value.view(torch.int32)},
-        "'head.weight' holds int32, not float32",
+        "'head.weight' contains int32, not float32",
     ),
-    "whole numbers": ({WEIGHT: lambda value: value.long()}, "'head.weight' holds int64, not float"),
-    "truth values": ({WEIGHT: lambda value: value > 0}, "'head.weight' holds bool, not float32"),
+    "whole numbers": (
+        {WEIGHT: lambda value: value.long()},
+        "'head.weight' contains int64, not float",
+    ),
+    "truth values": ({WEIGHT: lambda value: value > 0}, "'head.weight' contains bool, not float32"),
     "another shape": (
         {WEIGHT: lambda value: value[:, 1:]},
         r"'head.weight' has the shape \(6, 575",

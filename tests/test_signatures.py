@@ -97,7 +97,7 @@ def test_what_is_read_from_the_source_is_what_the_class_has(name: str) -> None:
 def test_every_choice_has_options_in_the_order_of_its_dictionary() -> None:
     assert list(LOSS_OPTIONS) == list(LOSSES)
     assert list(HEAD_OPTIONS) == list(HEADS)
-    assert list(DATA) == ["scenes", *READERS]
+    assert list(DATA) == ["scenes", *READERS, "python"]
 
 
 def test_numbers_outside_a_range_are_refused() -> None:

@@ -14,6 +14,7 @@ from gatlabel.cli.parsing import Namespace, Parser, check_outputs, make_parser, 
 from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.errors import InputError
 from gatlabel.interruptions import uninterrupted
+from gatlabel.printing import on_terminal
 
 STANDARD = "-"
 
@@ -118,7 +119,7 @@ def predict_command(words: list[str]) -> None:
         lines = TASK_FORMATS[kind](predictor.tasks, plain)
     else:
         lines = FORMATS[kind](predictor.labels.names, plain)
-    in_place = _is_terminal(sys.stderr) and (to_file or not _is_terminal(sys.stdout))
+    in_place = on_terminal("stderr") and (to_file or not on_terminal("stdout"))
     progress = StreamProgress(shown=options.progress, in_place=in_place)
     found = predictor.stream(
         _sources(options.images), on_error=options.on_error, explain=options.explain
@@ -143,14 +144,7 @@ def _format(options: Namespace, to_file: bool) -> str:
         return "json"
     if kind != "auto":
         return kind
-    return "table" if not to_file and _is_terminal(sys.stdout) else "csv"
-
-
-def _is_terminal(stream: object) -> bool:
-    try:
-        return bool(stream.isatty())  # type: ignore[attr-defined]
-    except (AttributeError, ValueError):  # none, or closed
-        return False
+    return "table" if not to_file and on_terminal("stdout") else "csv"
 
 
 def _sources(given: Sequence[str]) -> Iterator[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from contextlib import suppress
 
 from gatlabel.deploy.prediction import Prediction
 from gatlabel.deploy.task_prediction import TaskPrediction
-from gatlabel.printing import note
+from gatlabel.printing import note, put
 
 _EVERY_LINE, _EVERY_UPDATE = 10.0, 0.5  # seconds
 
@@ -55,10 +53,8 @@ class StreamProgress:
     def _show(self, text: str, end: str) -> None:
         if not self._in_place:
             note(text)
-        elif sys.stderr is not None:
-            with suppress(OSError, ValueError):  # the terminal may be gone
-                sys.stderr.write(f"\r{text:<78}{end}")
-                sys.stderr.flush()
+        else:
+            put(f"\r{text:<78}{end}", "stderr")
 
     def __str__(self) -> str:
         seconds = time.monotonic() - self._start

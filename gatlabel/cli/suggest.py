@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from gatlabel.cli.output import add_row, make_table, show, show_block, show_json, show_table
 from gatlabel.cli.parsing import Parser, at_least_one, check_outputs, make_parser, parse
 from gatlabel.errors import InputError
+from gatlabel.printing import put
 
 if TYPE_CHECKING:
     from gatlabel.active import Pool, Question
@@ -105,12 +106,7 @@ def _begun(path: Path) -> bool:
 
 
 def _prompt(text: str) -> None:
-    import sys
-
-    from gatlabel.printing import clean_lines
-
-    sys.stdout.write(clean_lines(text))
-    sys.stdout.flush()
+    put(text, "stdout")
 
 
 def _show_questions(

@@ -31,7 +31,8 @@ class DecisionOptions(Options):
         None,
         "Share of draws of images for which miss-rate or precision is to hold. None bounds the "
         "mean over draws.",
-    )
+        above=0, least=0, below=1,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -34,6 +33,7 @@ from gatlabel.engine.specs import FitSpec
 from gatlabel.errors import InputError, first_line
 from gatlabel.interruptions import Signals
 from gatlabel.model import Network
+from gatlabel.printing import on_terminal
 from gatlabel.targets import Targets
 
 Loaders = tuple[DataLoader[Any], DataLoader[Any]]
@@ -115,7 +115,7 @@ def fit(
         every.append(EarlyStopping(objective.monitor or "", mode="max", patience=spec.patience))
     if checkpoints is not None:
         every.append(EpochCheckpoints(checkpoints, record or {}, objective.monitor))
-    bar = spec.progress and sys.stderr is not None and sys.stderr.isatty()
+    bar = spec.progress and on_terminal("stderr")
     if ranks is None or not ranks.rank:
         if bar:
             from lightning.pytorch.callbacks import RichProgressBar

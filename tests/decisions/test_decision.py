@@ -167,7 +167,7 @@ def test_own_thresholds_leave_the_calibration():
         ({"aim": "fixed=0.5", "per_label": True}, "one threshold for all labels"),
         ({"confidence": 0.9}, "confidence goes with"),
         ({"aim": "recall=0.9", "confidence": 0.9}, "take miss-rate=0.1"),
-        ({"aim": "miss-rate=0.1", "confidence": 1.0}, "between 0 and 1"),
+        ({"aim": "miss-rate=0.1", "confidence": 1.0}, "confidence=1.0"),
         ({"aim": "precision=0.9", "confidence": 0.9, "per_label": True}, "leave out"),
         ({"calibrate": "platt"}, "none or temperature or vector"),
     ],

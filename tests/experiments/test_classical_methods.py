@@ -53,8 +53,8 @@ def test_a_score_depends_on_the_seed_only_where_something_is_drawn(tmp_path) -> 
         )
         assert (first.logits == second.logits).all() == (method.head == "mlknn")
         assert first.parameters > 100
-        hidden = whole.run(method, Condition(hidden=0.5), {}, 0, ablate=False)[0]
-        assert (hidden.logits != first.logits).any()
+        masked = whole.run(method, Condition(masked=0.5), {}, 0, ablate=False)[0]
+        assert (masked.logits != first.logits).any()
 
 
 def test_treatments_of_unknown_labels_that_classical_methods_take() -> None:
@@ -71,7 +71,7 @@ def test_defaults_and_wrong_options() -> None:
     for options, message in (
         ({"methods": "forrest"}, "did you mean 'forest'"),
         ({"methods": "forest:tree=3"}, "methods.head.tree"),
-        ({"methods": ("svm", "svm:c=1")}, "give each once"),
+        ({"methods": ("svm", "svm:c=1")}, "duplicates are not allowed"),
         ({"mode": "end-to-end"}, "only with mode=frozen"),
         ({"heads": "forest"}, "unknown head"),
     ):

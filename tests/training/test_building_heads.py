@@ -100,7 +100,7 @@ def test_a_csra_head_gets_its_weight(counts: Cooccurrence) -> None:
         ),
         (
             {"head": "linear", "head.hidden": 2},
-            "hidden=2: not for head=linear, only for gat, gatv2,",
+            "hidden=2: not for head=linear, only for gcn, gat, gatv2,",
         ),
         ({"head.layers": 3}, "layers=3: not for base=classifiers, only for nodes"),
         (

@@ -78,7 +78,7 @@ def test_the_start_is_that_of_the_run_without_the_files_it_was_given(
 
 def test_the_edges_of_a_label_come_before_heavier_ones(run: Path) -> None:
     def explained(most: int, label: str | None = None) -> list[tuple[str, str]]:
-        explanation = explain_run(run, most=most, label=label)
+        explanation = explain_run(run, most=most, labels=[label] if label else ())
         assert explanation.total == 4
         return [(edge.source, edge.target) for edge in explanation.edges]
 
@@ -88,4 +88,4 @@ def test_the_edges_of_a_label_come_before_heavier_ones(run: Path) -> None:
     assert explained(1, "blue") == [("red", "blue")]
     assert explained(9, "green") == explained(9)
     with pytest.raises(InputError, match=r"unknown label 'redd'; did you mean 'red'"):
-        explain_run(run, label="redd")
+        explain_run(run, labels=["redd"])

@@ -54,7 +54,7 @@ def test_a_named_folder_is_taken_as_it_is(tmp_path: Path) -> None:
         ("file", "file is a file: give a folder"),
         ("file/run", "cannot make the run folder .*file/run: Not a directory"),
         ("x" * 256, "cannot make the run folder .*x: File name too long"),
-        ("a\0b", "output=.*holds a NUL character"),
+        ("a\0b", "output=.*contains a NUL character"),
     ],
 )
 def test_what_can_be_no_folder_is_named(name: str, message: str, tmp_path: Path) -> None:

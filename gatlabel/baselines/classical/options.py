@@ -32,7 +32,7 @@ class SVM(ClassicalOptions):
     """A linear support vector machine per label, its scores calibrated (extra classical)."""
 
     name: Literal["svm"] = "svm"
-    c: float | None = option(None, _STRENGTH, above=0)
+    c: float | None = option(None, _STRENGTH, above=0, least=0, most=1e9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Logistic(ClassicalOptions):
     """Logistic regression per label (extra classical)."""
 
     name: Literal["logistic"] = "logistic"
-    c: float | None = option(None, _STRENGTH, above=0)
+    c: float | None = option(None, _STRENGTH, above=0, least=0, most=1e9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class MLkNN(ClassicalOptions):
 
     name: Literal["mlknn"] = "mlknn"
     neighbours: int = option(10, "Number of neighbours.", least=1, most=1000)
-    smoothing: float = option(1.0, "Images added to every count.", above=0)
+    smoothing: float = option(1.0, "Images added to every count.", above=0, least=0, most=1e9)
     metric: Literal["euclidean", "cosine"] = option("cosine", "Distance between features.")
 
 
@@ -75,7 +75,7 @@ class Chain(ClassicalOptions):
 
     name: Literal["chain"] = "chain"
     chains: int = option(10, "Number of chains, each in a random order.", least=1, most=1000)
-    c: float | None = option(None, _STRENGTH, above=0)
+    c: float | None = option(None, _STRENGTH, above=0, least=0, most=1e9)
     folds: int = option(
         3,
         "Folds by which a chain learns from predictions of images left out; 0 learns from the true "
@@ -94,7 +94,9 @@ class HMM(ClassicalOptions):
         "Order of the labels: the most frequent first, each after that which tells most of it, or "
         "as the data set has them.",
     )
-    smoothing: float = option(1.0, "Images added to the counts of a transition.", above=0)
+    smoothing: float = option(
+        1.0, "Images added to the counts of a transition.", above=0, least=0, most=1e9
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,7 @@ class Pairwise(ClassicalOptions):
     """A pairwise model of the labels (Ising, conditional random field), on ridge regression."""
 
     name: Literal["pairwise"] = "pairwise"
-    shrinkage: float = option(3.0, "Penalty on the squared couplings.", above=0)
+    shrinkage: float = option(3.0, "Penalty on the squared couplings.", above=0, least=0, most=1e9)
 
 
 CLASSICAL: dict[str, type[ClassicalOptions]] = {
