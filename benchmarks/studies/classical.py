@@ -63,7 +63,7 @@ def main() -> None:
             seconds[name] = round(time.process_time() - began, 2)
             print(name, seconds[name], "processor seconds", flush=True)
         began = time.perf_counter()
-        run_benchmark(config, say=print)
+        run_benchmark(config, log=print)
         wall = round(time.perf_counter() - began, 1)
         for name in KEPT:
             shutil.copy(folder / "benchmark" / name, target / name)

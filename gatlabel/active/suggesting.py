@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatlabel import logs
 from gatlabel.active.answers import Answer, answers_tensor
 from gatlabel.active.choosing import Question, choose_questions, rank_images
 from gatlabel.active.information import PairwiseModel
@@ -25,6 +26,7 @@ from gatlabel.fewshot.run_features import pooled_features
 from gatlabel.files import write_json, write_text
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.labels import UNKNOWN
+from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 from gatlabel.training.config import TrainConfig
@@ -33,7 +35,6 @@ from gatlabel.training.feature_moments import measured_moments
 from gatlabel.training.finished_runs import open_run
 from gatlabel.training.run_folder import RunFolder
 
-Say = Callable[[str], None]
 FILE = "answers.json"
 
 
@@ -136,7 +137,7 @@ def _rates(counts: Cooccurrence) -> Tensor:
     return torch.from_numpy(counts.base_rates)
 
 
-def update_run(pool: Pool, output: Path, say: Say = lambda line: None) -> MultiLabelClassifier:
+def update_run(pool: Pool, output: Path, log: Log = logs.log) -> MultiLabelClassifier:
     """Writes a new run whose classifiers have learned from the answers.
 
     The label counts and the graph stay those of the training images: answers about images that were
@@ -145,7 +146,7 @@ def update_run(pool: Pool, output: Path, say: Say = lambda line: None) -> MultiL
     Args:
         pool: The pool with its answers.
         output: The new run folder; it must be new or empty.
-        say: Called with plain sentences about what is going on.
+        log: Called with plain sentences about what is going on.
 
     Raises:
         InputError: If there is no answer, or the folder cannot be written.
@@ -157,7 +158,7 @@ def update_run(pool: Pool, output: Path, say: Say = lambda line: None) -> MultiL
     if run.moments.is_file():
         moments = Moments.load(run.moments)
     else:
-        say("the run has no moments of features: they are measured on 512 training images")
+        log("the run has no moments of features: they are measured on 512 training images")
         moments = measured_moments(pool.model, read_data(pool.config).train)
     counts = Cooccurrence.load(run.counts).reorder(pool.model.labels)
     head = pool.model.head

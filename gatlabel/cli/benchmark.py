@@ -88,7 +88,7 @@ def benchmark_command(words: list[str]) -> None:
     from gatlabel.experiments.runner import run_benchmark
 
     try:
-        result = run_benchmark(config, say=log)
+        result = run_benchmark(config, log=log)
     except Stopped as stop:
         line = f"{stop}; what is finished is kept, the same command goes on with the rest"
         raise Interrupted(line, stop.exit_code) from None

@@ -58,7 +58,7 @@ def extend_command(words: list[str]) -> None:
         like=like,
         similarity=similarity,
         images=paths,
-        say=show,
+        log=show,
     )
     similar = ", ".join(f"{name} {share:.2f}" for name, share in made.label.like.items())
     show(

@@ -80,7 +80,7 @@ def fewshot_command(words: list[str]) -> None:
         similarity=options.similarity,
         split=options.split,
         device=options.device,
-        say=(lambda line: None) if options.json else show,
+        log=(lambda line: None) if options.json else show,
     )
     if options.json:
         show_json(result.to_dict())

@@ -95,7 +95,7 @@ def suggest_command(words: list[str]) -> None:
             pool, pool.questions(options.count, options.per_image), options.output, options.json
         )
     if options.update is not None:
-        update_run(pool, options.update, say=lambda line: None if options.json else show(line))
+        update_run(pool, options.update, log=lambda line: None if options.json else show(line))
         if not options.json:
             known = int((pool.answers >= 0).sum())
             show(f"{options.update}: the run updated by {known} answers")

@@ -97,7 +97,7 @@ def train_command(words: list[str]) -> None:
         return
     from gatlabel.training.run import train
 
-    _show(train(config, say=log))
+    _show(train(config, log=log))
 
 
 def _config(named: dict[str, Any], path: Path | None) -> TrainConfig:
@@ -122,7 +122,7 @@ def _resume(folder: Path, named: dict[str, Any], config: Path | None) -> None:
     machine_options(named if config is None else {"config": config, **named})
     given = updated(TrainConfig(), nested(named), from_text)
     try:
-        result = resume(folder, {n: operator.attrgetter(n)(given) for n in named}, say=log)
+        result = resume(folder, {n: operator.attrgetter(n)(given) for n in named}, log=log)
     except RunFinishedError as finished:  # what was asked for is there
         show(finished)
         return

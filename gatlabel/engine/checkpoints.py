@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ import torch
 
 from gatlabel.atomic import atomic_path, temporary_folder
 from gatlabel.errors import InputError, first_line
+from gatlabel.logs import Log
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from gatlabel.data.loading import share_of
 from gatlabel.devices import choose_device
 from gatlabel.engine.averaging import MovingAverage
 from gatlabel.engine.callbacks import Curves, Interruptible, WriteRows
-from gatlabel.engine.checkpoints import BEST, Checkpoint, Log, read_checkpoint
+from gatlabel.engine.checkpoints import BEST, Checkpoint, read_checkpoint
 from gatlabel.engine.epoch_checkpoints import EpochCheckpoints, resume_from
 from gatlabel.engine.epoch_lines import EpochLines
 from gatlabel.engine.module import TrainingModule
@@ -32,6 +32,7 @@ from gatlabel.engine.ranks import Ranks, RanksEnvironment
 from gatlabel.engine.specs import FitSpec
 from gatlabel.errors import InputError, first_line
 from gatlabel.interruptions import Signals
+from gatlabel.logs import Log
 from gatlabel.model import Network
 from gatlabel.printing import on_terminal
 from gatlabel.targets import Targets

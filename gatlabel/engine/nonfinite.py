@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from gatlabel.batch import IMAGE, LABELS, Batch
 from gatlabel.errors import InputError
 from gatlabel.files import atomic_path
+from gatlabel.logs import Log
 
-Log = Callable[[str], None]
 NAMED = 5  # images that the message names; the file holds all
 
 

@@ -10,41 +10,41 @@ from gatlabel.experiments.result import BenchmarkResult
 from gatlabel.experiments.runner import run_benchmark
 
 
-def benchmark_graphs(*, say: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
+def benchmark_graphs(*, log: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
     """Compares label graphs under one head (default: ``gat``), including controls.
 
     Args:
-        say: Called with progress messages.
+        log: Called with progress messages.
         **options: Options of :class:`BenchmarkConfig` (``graphs``, ``heads``, ``seeds``, …) and of
             :class:`~gatlabel.training.TrainConfig` (``data``, ``root``, ``backbone``, …).
 
     Raises:
         InputError: If options or data are wrong, or the folder contains other results.
     """
-    return run_benchmark(make_config("graphs", **options), say=say)
+    return run_benchmark(make_config("graphs", **options), log=log)
 
 
-def benchmark_heads(*, say: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
+def benchmark_heads(*, log: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
     """Compares heads on one label graph (default: ``conditional``), including controls.
 
     Args:
-        say: Called with progress messages.
+        log: Called with progress messages.
         **options: As for :func:`benchmark_graphs`.
 
     Raises:
         InputError: If options or data are wrong, or the folder contains other results.
     """
-    return run_benchmark(make_config("heads", **options), say=say)
+    return run_benchmark(make_config("heads", **options), log=log)
 
 
-def benchmark_methods(*, say: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
+def benchmark_methods(*, log: Callable[[str], None] = print, **options: Any) -> BenchmarkResult:
     """Compares classical methods with the linear and the graph-attention head on frozen features.
 
     Args:
-        say: Called with plain sentences about what is going on.
+        log: Called with plain sentences about what is going on.
         **options: As for :func:`benchmark_graphs`; ``methods`` names the classical ones.
 
     Raises:
         InputError: If options or data are wrong, or the folder holds other results.
     """
-    return run_benchmark(make_config("methods", **options), say=say)
+    return run_benchmark(make_config("methods", **options), log=log)

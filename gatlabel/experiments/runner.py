@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gatlabel import logs
 from gatlabel.baselines.classical.options import CLASSICAL
 from gatlabel.engine.launchers import refuse_several_processes
 from gatlabel.experiments.config import BenchmarkConfig
@@ -19,7 +20,7 @@ from gatlabel.experiments.jobs import RunJob, TuneJob, default_workers, do_jobs
 from gatlabel.experiments.methods import Method, list_methods
 from gatlabel.experiments.optimizing import FitOptions
 from gatlabel.experiments.outcome import Backend, Condition, Outcome, run_metrics
-from gatlabel.experiments.preparation import Say, Task, prepare, progress_bar, read_task
+from gatlabel.experiments.preparation import Task, prepare, progress_bar, read_task
 from gatlabel.experiments.protocol import protocol_of
 from gatlabel.experiments.records import CHOSEN, Run, Scope
 from gatlabel.experiments.report import write_report
@@ -36,6 +37,7 @@ from gatlabel.experiments.tuning import (
 )
 from gatlabel.files import write_json
 from gatlabel.graph import Cooccurrence
+from gatlabel.logs import Log
 from gatlabel.nn.options import Linear
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
 
@@ -130,22 +132,22 @@ def _tuning_runs(config: BenchmarkConfig, task: Task) -> int:
     return 1 if config.mode == "end-to-end" and task.roles.tune is not None else 3
 
 
-def run_benchmark(config: BenchmarkConfig, *, say: Say = lambda line: None) -> BenchmarkResult:
+def run_benchmark(config: BenchmarkConfig, *, log: Log = logs.log) -> BenchmarkResult:
     """Runs a benchmark, or the rest of an interrupted one, and writes its files.
 
     Args:
         config: All options.
-        say: Called with progress messages.
+        log: Called with progress messages.
 
     Raises:
         InputError: If options or data are wrong, or the folder contains other results.
     """
     task = read_task(config.train)
-    return run_on(config, task, lambda: make_backend(config, task, say), say)
+    return run_on(config, task, lambda: make_backend(config, task, log), log)
 
 
 def run_on(
-    config: BenchmarkConfig, task: Task, backend: Callable[[], Backend], say: Say
+    config: BenchmarkConfig, task: Task, backend: Callable[[], Backend], log: Log
 ) -> BenchmarkResult:
     """Runs a benchmark on data that were already read.
 
@@ -153,7 +155,7 @@ def run_on(
         config: All options.
         task: The data.
         backend: Prepares the backend; called only if runs are missing.
-        say: Called with progress messages.
+        log: Called with progress messages.
 
     Raises:
         InputError: As :func:`run_benchmark`.
@@ -162,7 +164,7 @@ def run_on(
     plan = make_plan(config, task)
     store = Store(config.folder)
     with store.locked():
-        return _run_plan(config, task, plan, store, backend, say)
+        return _run_plan(config, task, plan, store, backend, log)
 
 
 def _run_plan(
@@ -171,17 +173,17 @@ def _run_plan(
     plan: Plan,
     store: Store,
     backend: Callable[[], Backend],
-    say: Say,
+    log: Log,
 ) -> BenchmarkResult:
     positives = task.roles.train.targets.counts().present
     store.begin(config.fixed(), np.asarray(task.roles.report.targets), task.names, positives)
     protocol = protocol_of(config, task, plan.trials, len(plan.tuning_seeds), plan.notes)
     for note in (protocol["splits"], *plan.notes):
-        say(note)
+        log(note)
     if config.unused():
-        say(f"not used on frozen features: {config.unused()}")
+        log(f"not used on frozen features: {config.unused()}")
     if store.runs:
-        say(f"{len(store.runs)} runs already exist and are kept")
+        log(f"{len(store.runs)} runs already exist and are kept")
     title = f"Benchmark of {config.kind} on {task.name}"
     scope = Scope(title, task.name, plan.methods, plan.conditions, len(plan.seeds), protocol)
     write_json(store.protocol, scope.to_dict())
@@ -200,7 +202,7 @@ def _run_plan(
     return result
 
 
-def make_backend(config: BenchmarkConfig, task: Task, say: Say) -> Backend:
+def make_backend(config: BenchmarkConfig, task: Task, log: Log) -> Backend:
     """Prepares the input of runs: features, or for end-to-end runs the images."""
     heads = {"linear": Linear(), **config.head_options}
     if config.mode == "end-to-end":
@@ -211,7 +213,7 @@ def make_backend(config: BenchmarkConfig, task: Task, say: Say) -> Backend:
 
     fit = FitOptions(epochs=config.frozen_epochs)
     heads |= config.method_options
-    return FrozenBackend(prepare(config, task, say), config.train, heads, fit, config.frozen_start)
+    return FrozenBackend(prepare(config, task, log), config.train, heads, fit, config.frozen_start)
 
 
 def _tune(

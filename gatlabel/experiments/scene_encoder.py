@@ -30,7 +30,7 @@ def scene_encoder(
     images: int,
     epochs: int,
     cache: Path,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> MultiLabelClassifier:
     """Returns a model whose encoder and pooling were trained on the ``pretrain`` split of scenes.
 
@@ -41,16 +41,16 @@ def scene_encoder(
         images: Number of training images.
         epochs: Number of epochs.
         cache: Folder of the cached encoder.
-        say: Called with progress messages.
+        log: Called with progress messages.
     """
     run = {"run.epochs": epochs, "run.seed": 0, "run.keep": "last", "run.patience": 0}
     config = config.with_options({"head": "linear"}).resolved().with_options(run)
     assert isinstance(config.data, Scenes)
     folder = cache / f"scene-encoder-{_key(config, images, epochs)}"
     if (folder / "model.safetensors").is_file():  # written last
-        say(f"encoder for scenes: {folder}")
+        log(f"encoder for scenes: {folder}")
         return MultiLabelClassifier.from_pretrained(folder)
-    say(f"training an encoder for scenes, once: {epochs} epochs of {images} images")
+    log(f"training an encoder for scenes, once: {epochs} epochs of {images} images")
     scenes = scene_config(config.data.preset, **_looks(config.data))
     every = SceneImages(scenes, "pretrain", images + VALIDATION)
     train = every.subset(range(images))

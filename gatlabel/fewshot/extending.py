@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from gatlabel import logs
 from gatlabel.baselines.moments import Moments
 from gatlabel.baselines.similarity import candidate_sources
 from gatlabel.data.file_images import FileImages
@@ -24,6 +25,7 @@ from gatlabel.graph.spec import GRAPH_FILES
 from gatlabel.graph.vectors import load_vectors
 from gatlabel.inference import predict_features
 from gatlabel.labels import LabelSet
+from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
@@ -32,7 +34,6 @@ from gatlabel.training.finished_runs import open_run
 from gatlabel.training.label_vectors import kept_name_vectors
 from gatlabel.training.run_folder import RunFolder
 
-Say = Callable[[str], None]
 FILE = "extension.json"
 
 
@@ -59,7 +60,7 @@ def extend_run(
     like: Mapping[str, float] | None = None,
     similarity: str | None = None,
     images: Sequence[Path] = (),
-    say: Say = lambda line: None,
+    log: Log = logs.log,
 ) -> Extension:
     """Writes a new run that knows one more label.
 
@@ -75,7 +76,7 @@ def extend_run(
         similarity: Where they are not given: ``names``, or a file of label vectors or of edges with
             the new label.
         images: Image files that show the new label.
-        say: Called with plain sentences about what is going on.
+        log: Called with plain sentences about what is going on.
 
     Raises:
         InputError: If the label is there already, the head does not fold, nothing says what the
@@ -94,7 +95,7 @@ def extend_run(
     if run.moments.is_file():
         moments = Moments.load(run.moments)
     elif images:
-        say("the run has no moments of features: they are measured on 512 training images")
+        log("the run has no moments of features: they are measured on 512 training images")
         moments = measured_moments(model, read_data(config).train)
     shown = None if not images else image_features(model, images)
     found = learn_label(model, label, like=like, shown=shown, moments=moments)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from gatlabel import logs
 from gatlabel.baselines.similarity import SimilaritySource, candidate_sources
 from gatlabel.errors import InputError
 from gatlabel.fewshot.evaluation import (
@@ -24,11 +24,11 @@ from gatlabel.graph import LabelGraph
 from gatlabel.graph.spec import GRAPH_FILES
 from gatlabel.graph.vectors import load_vectors
 from gatlabel.labels import LabelSet
+from gatlabel.logs import Log
 from gatlabel.training.data import read_data
 from gatlabel.training.finished_runs import open_run
 from gatlabel.training.label_vectors import kept_name_vectors
 
-Say = Callable[[str], None]
 #: Ends of names of graph files that cannot be vectors; ``.txt`` is read as vectors.
 _GRAPHS = tuple(end for end in GRAPH_FILES if end != ".txt")
 
@@ -40,7 +40,7 @@ def fewshot_run(
     similarity: str = "names",
     split: str | None = None,
     device: str = "auto",
-    say: Say = lambda line: None,
+    log: Log = logs.log,
 ) -> FewShotResult:
     """Runs few-shot episodes on the features of a run, with the labels of its data set.
 
@@ -50,7 +50,7 @@ def fewshot_run(
         similarity: ``names``, a file of label vectors or of a graph, or ``none``.
         split: ``val`` or ``test``; by default test, where there is one.
         device: Where the encoder runs.
-        say: Called with plain sentences about what is going on.
+        log: Called with plain sentences about what is going on.
 
     Raises:
         InputError: If this is no run folder, a name is no label, or no label has enough images.
@@ -79,7 +79,7 @@ def fewshot_run(
             "so the figures are too high; train with --freeze encoder for fair ones"
         )
     for note in notes:
-        say(note)
+        log(note)
     return dataclasses.replace(result, protocol=(*result.protocol, *notes))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,14 @@ from gatlabel.engine.fitting import fit
 from gatlabel.engine.specs import FitSpec
 from gatlabel.files import read_json, write_json
 from gatlabel.interruptions import Signals
+from gatlabel.logs import Log
 from gatlabel.model import Model
 from gatlabel.multitask.building import build_model, make_loaders, make_objective, parameters_of
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.duration import Duration
 from gatlabel.multitask.evaluation import Results, TaskResult, evaluate_split, splits_of
 from gatlabel.multitask.parts import Part
-from gatlabel.training.run import spoken_warnings
-
-Log = Callable[[str], None]
+from gatlabel.training.run import logged_warnings
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _trained(
     log: Log,
 ) -> Comparison:
     """Trains one network; the best epoch, if it is to be kept, needs checkpoints."""
-    with spoken_warnings(lambda line: None):  # those of the run itself were reported
+    with logged_warnings(lambda line: None):  # those of the run itself were reported
         model = build_model(config, parts)
     checkpoints = folder if config.run.keep == "best" else None
     if checkpoints is not None:

@@ -8,18 +8,20 @@ import math
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gatlabel import logs
 from gatlabel.engine.checkpoints import Checkpoint, newest_checkpoint
 from gatlabel.engine.fitting import fit
 from gatlabel.errors import InputError, Interrupted
 from gatlabel.files import atomic_path, write_errors, write_json
 from gatlabel.folder_lock import LOCK, FolderLock
 from gatlabel.interruptions import Signals, Stopped
+from gatlabel.logs import Log
 from gatlabel.model import Model
 from gatlabel.multitask.building import (
     build_model,
@@ -35,7 +37,7 @@ from gatlabel.multitask.evaluation import Results, mean_change
 from gatlabel.multitask.parts import Part, read_parts
 from gatlabel.multitask.reporting import write_report
 from gatlabel.training.config import read_options
-from gatlabel.training.run import spoken_warnings
+from gatlabel.training.run import logged_warnings
 from gatlabel.training.run_folder import RunFinishedError
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 
 CONFIG, CURVES, RESULT, REPORT = "config.yaml", "metrics.csv", "metrics.json", "report.html"
 CHECKPOINTS, COMPARED = "checkpoints", "compare"
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def train_tasks(
     config: MultiTaskConfig,
     *,
     callbacks: Sequence[Callback] = (),
-    log: Log = lambda line: None,
+    log: Log = logs.log,
 ) -> MultiTaskResult:
     """Trains one model for several tasks, and leaves a self-contained run folder.
 
@@ -97,7 +98,7 @@ def resume_tasks(
     options: Mapping[str, Any] | None = None,
     *,
     callbacks: Sequence[Callback] = (),
-    log: Log = lambda line: None,
+    log: Log = logs.log,
 ) -> MultiTaskResult:
     """Goes on with an interrupted run after its last finished epoch.
 
@@ -172,7 +173,7 @@ def _locked(
                 log(f"{part.splits.name}: {sizes} images, for {', '.join(part.outputs)}")
                 for note in part.splits.notes:
                     log(note)
-            with spoken_warnings(log):
+            with logged_warnings(log):
                 model = build_model(config, parts)
             make_objective(config)  # a missing extra is reported before anything is written
             is_new = not folder.exists()

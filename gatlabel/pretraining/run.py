@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import yaml
 
-from gatlabel import data
+from gatlabel import data, logs
 from gatlabel.data import ImageSource
 from gatlabel.encoders import create_encoder
 from gatlabel.engine.checkpoints import newest_checkpoint
@@ -24,6 +24,7 @@ from gatlabel.files import atomic_path, read_json, write_json, write_text
 from gatlabel.folder_lock import FolderLock
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.labels import LabelSet
+from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 from gatlabel.option_values import from_yaml
@@ -43,7 +44,6 @@ WEIGHTS, ENCODER = "encoder.safetensors", "encoder.json"
 FORMAT = "gatlabel-encoder-1"
 #: Images that the spread of features is measured on where none is labelled.
 UNLABELLED_PROBES = 256
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def pretrain(
     config: PretrainConfig | None = None,
     *,
     probes: ImageSource | None = None,
-    log: Log = lambda line: None,
+    log: Log = logs.log,
 ) -> PretrainResult:
     """Pre-trains an encoder on images without labels, and leaves a run folder.
 
@@ -95,7 +95,7 @@ def pretrain(
 
 
 def resume_pretraining(
-    folder: str | Path, images: ImageSource | None = None, *, log: Log = lambda line: None
+    folder: str | Path, images: ImageSource | None = None, *, log: Log = logs.log
 ) -> PretrainResult:
     """Goes on with an interrupted run after its last finished epoch.
 

@@ -9,8 +9,8 @@ from typing import Any
 from gatlabel.baselines.classical import CLASSICAL, ClassicalClassifier, ClassicalOptions
 from gatlabel.baselines.classical.mlknn import refuse_many
 from gatlabel.data import DataSplits
-from gatlabel.engine.checkpoints import Log
 from gatlabel.errors import InputError, require_extra
+from gatlabel.logs import Log
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -11,6 +10,7 @@ import torch
 from gatlabel.data import DataSplits
 from gatlabel.devices import choose_device
 from gatlabel.graph import LabelGraph
+from gatlabel.logs import Log
 from gatlabel.missing import Completion
 from gatlabel.nn.options import Linear, LinearStart
 from gatlabel.report import Baseline
@@ -25,8 +25,6 @@ from gatlabel.training.given import Given
 from gatlabel.training.settling import settle
 from gatlabel.training.starting import start_in_closed_form
 
-Say = Callable[[str], None]
-
 
 def run_completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
     """Makes what fills in the unknown training targets of a run, or ``None``."""
@@ -38,7 +36,7 @@ def baselines_of(
     splits: DataSplits,
     graph: LabelGraph,
     split: str,
-    say: Say,
+    log: Log,
     given: Given | None = None,
 ) -> list[Baseline]:
     """Trains the linear head alike and asks the oracle, where that is wanted and possible.
@@ -48,7 +46,7 @@ def baselines_of(
         splits: The data.
         graph: The label graph of the run.
         split: The split to evaluate on.
-        say: Called with plain sentences about what is going on.
+        log: Called with plain sentences about what is going on.
         given: What was given from Python.
     """
     wanted = config.run.compare == "yes" or (
@@ -59,7 +57,7 @@ def baselines_of(
     source = dict(splits.items())[split]
     found = []
     if config.head.name != "linear":
-        say("training a linear head alike, to compare")
+        log("training a linear head alike, to compare")
         keep = "last" if config.run.keep == "best" else config.run.keep
         start: Literal["random", "ridge"] | None = "ridge" if is_classical(config) else "random"
         if isinstance(config.head, LinearStart):
@@ -70,18 +68,18 @@ def baselines_of(
         model = build_model(alike, graph, given=given)
         completion = run_completion(config, splits, graph)
         if start == "ridge":
-            start_in_closed_form(model, alike, splits, completion, say)
+            start_in_closed_form(model, alike, splits, completion, log)
         untrained = copy.deepcopy(model)
         if alike.run.epochs:
             fit(model, alike, loaders(splits, model, alike), None, completion=completion)
             if keep == "proven":
                 evidence = validation_evidence(model, untrained, splits.val, alike)
-                settle(model, untrained, evidence, alike, say)
+                settle(model, untrained, evidence, alike, log)
         result = evaluate(model.to(choose_device(config.run.device)), source, split)
         found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
     if config.data.name == "scenes":
         from gatlabel.data.scenes import oracle_map
 
-        say("asking the oracle: what can be known from what is visible and the true graph")
+        log("asking the oracle: what can be known from what is visible and the true graph")
         found.append(Baseline("oracle (the best possible)", oracle_map(source)))
     return found

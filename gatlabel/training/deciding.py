@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -14,12 +14,12 @@ from gatlabel.decisions.options import DecisionOptions
 from gatlabel.decisions.wording import chosen_on, describe
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
+from gatlabel.logs import Log
 from gatlabel.metrics import evaluate_scores, harden
 from gatlabel.training.evaluation import Evaluation
 from gatlabel.training.out_of_fold import OutOfFold
 from gatlabel.training.run_folder import RunFolder
 
-Log = Callable[[str], None]
 VALIDATION = "val"
 NAMES = {"validation": VALIDATION}
 

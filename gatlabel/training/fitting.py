@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from gatlabel.batch import IMAGE, LABELS
 from gatlabel.engine import fitting
 from gatlabel.engine.callbacks import WriteRows
-from gatlabel.engine.checkpoints import Checkpoint, Log
+from gatlabel.engine.checkpoints import Checkpoint
 from gatlabel.engine.fitting import Loaders
 from gatlabel.engine.module import TrainingModule
 from gatlabel.engine.options import OptimizerOptions
@@ -21,6 +21,7 @@ from gatlabel.engine.specs import FitSpec
 from gatlabel.engine.supervised import Supervised
 from gatlabel.errors import require_extra
 from gatlabel.interruptions import Signals
+from gatlabel.logs import Log
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig

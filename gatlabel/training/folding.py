@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatlabel.data import DataSplits, folds
-from gatlabel.engine.checkpoints import Log
 from gatlabel.interruptions import Signals
+from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.training.building import build_completion

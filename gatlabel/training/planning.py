@@ -7,9 +7,9 @@ import operator
 from gatlabel.baselines.similarity import similarity_start
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.data import DataSplits
-from gatlabel.engine.checkpoints import Log
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
+from gatlabel.logs import Log
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.heads.protocols import starts_linear

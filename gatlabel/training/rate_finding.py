@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader
 from gatlabel.batch import Batch, Item
 from gatlabel.data.seeds import mixed
 from gatlabel.devices import choose_device
-from gatlabel.engine.checkpoints import Log
 from gatlabel.engine.fitting import precision_of
 from gatlabel.engine.module import TrainingModule, clip_gradients
 from gatlabel.engine.optimizers import make_optimizer
 from gatlabel.errors import InputError
+from gatlabel.logs import Log
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig

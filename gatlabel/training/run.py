@@ -6,7 +6,7 @@ import copy
 import os
 import shlex
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import nn
 
+from gatlabel import logs
 from gatlabel.data import DataSplits
 from gatlabel.devices import choose_device
 from gatlabel.disk_faults import disk_errors
@@ -25,6 +26,7 @@ from gatlabel.errors import InputError, Interrupted, require_extra
 from gatlabel.files import read_json, write_errors, write_json
 from gatlabel.graph import Cooccurrence
 from gatlabel.interruptions import Signals, Stopped
+from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.options import NOTHING
 from gatlabel.report import Baseline, write_report
@@ -60,8 +62,6 @@ if TYPE_CHECKING:
 
     from gatlabel.tasks import Loss
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class RunResult:
@@ -93,7 +93,7 @@ def train(
     loss: Loss | None = None,
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
-    say: Say = lambda line: None,
+    log: Log = logs.log,
 ) -> RunResult:
     """Trains, evaluates and reports one model, and leaves a self-contained run folder.
 
@@ -114,7 +114,7 @@ def train(
             passed the epoch. It must leave unknown targets (-1) out if there are any.
         callbacks: Of ``lightning.pytorch``.
         loggers: Of ``lightning.pytorch``.
-        say: Called with plain sentences about what is going on.
+        log: Called with plain sentences about what is going on.
 
     Raises:
         InputError: If data, graph or options are wrong; nothing is written then. If training
@@ -149,8 +149,8 @@ def train(
         refuse_without_effect(config)
         config = config.resolved()
         _enlist(team, config)  # complains before anything is read or written
-        with _stoppable() as signals, new_run(config, say) as folder:
-            return _guarded(config, folder, say, signals, team, given, resumed=False)
+        with _stoppable() as signals, new_run(config, log) as folder:
+            return _guarded(config, folder, log, signals, team, given, resumed=False)
 
 
 def resume(
@@ -163,7 +163,7 @@ def resume(
     loss: Loss | None = None,
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
-    say: Say = lambda line: None,
+    log: Log = logs.log,
 ) -> RunResult:
     """Goes on with an interrupted run after its last finished epoch, with the same options.
 
@@ -179,7 +179,7 @@ def resume(
         loss: The loss.
         callbacks: Of ``lightning.pytorch``; those with a state go on from it.
         loggers: Of ``lightning.pytorch``.
-        say: Called with plain sentences about what is going on.
+        log: Called with plain sentences about what is going on.
 
     Raises:
         InputError: If this is no run folder, it is in use, all its checkpoints are damaged, or data
@@ -192,11 +192,11 @@ def resume(
         if team.rank:
             _follow(team)
         changes = machine_options(options or {})
-        with _stoppable() as signals, unfinished_run(Path(folder), say) as run_folder:
+        with _stoppable() as signals, unfinished_run(Path(folder), log) as run_folder:
             config = run_folder.read_config().with_options(changes).resolved()
             config, given = checked(config, data, labels, encoder, loss, callbacks, loggers)
             _enlist(team, config)
-            return _guarded(config, run_folder, say, signals, team, given, resumed=True)
+            return _guarded(config, run_folder, log, signals, team, given, resumed=True)
 
 
 def _follow(team: Team) -> NoReturn:
@@ -224,7 +224,7 @@ def _stoppable() -> Iterator[Signals]:
 def _guarded(
     config: TrainConfig,
     folder: RunFolder,
-    say: Say,
+    log: Log,
     signals: Signals,
     team: Team,
     given: Given,
@@ -234,7 +234,7 @@ def _guarded(
     """Runs; a signal ends it with a line on how to go on, a full disk with one that names it."""
     try:
         with signals.first(), disk_errors(folder.path):
-            return _run(config, folder, say, signals, team, given, resumed=resumed)
+            return _run(config, folder, log, signals, team, given, resumed=resumed)
     except Stopped as stop:
         checkpoint = newest_checkpoint(folder.checkpoints) if folder.has_begun else None
         if checkpoint is None:
@@ -246,19 +246,19 @@ def _guarded(
         ) from None
 
 
-def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
+def _begun_checkpoint(folder: RunFolder, log: Log) -> Checkpoint | None:
     """Returns the checkpoint to go on from; ``None`` for a run that was ended before its first.
 
     Raises:
         InputError: If all are damaged, or those of a run that has trained are gone.
     """
-    checkpoint = newest_checkpoint(folder.checkpoints, say)
+    checkpoint = newest_checkpoint(folder.checkpoints, log)
     if checkpoint is None:
         if folder.epochs():
             raise InputError(
                 f"{folder.path} has no checkpoints/last.ckpt to go on from: train it anew"
             )
-        say(f"{folder.path} has no checkpoint yet: the run starts from its beginning")
+        log(f"{folder.path} has no checkpoint yet: the run starts from its beginning")
         with write_errors(folder.path, "the run folder "):
             folder.checkpoints.mkdir(exist_ok=True)
     return checkpoint
@@ -267,7 +267,7 @@ def _begun_checkpoint(folder: RunFolder, say: Say) -> Checkpoint | None:
 def _run(
     config: TrainConfig,
     folder: RunFolder,
-    say: Say,
+    log: Log,
     signals: Signals,
     team: Team,
     given: Given,
@@ -279,32 +279,32 @@ def _run(
     clock = Clock(None if limit is None else seconds_of(limit))
     if config.run.tensorboard:
         require_extra("tensorboard", "tensorboard")
-    checkpoint = _begun_checkpoint(folder, say) if resumed else None
+    checkpoint = _begun_checkpoint(folder, log) if resumed else None
     random = config.encoder.starts_random
     hint = " (random; gatlabel[lite] installs ImageNet's, offline)" if random else ""
     if given.encoder is None:
-        say(f"encoder: {config.encoder.text}, weights {config.encoder.weights or 'none'}{hint}")
+        log(f"encoder: {config.encoder.text}, weights {config.encoder.weights or 'none'}{hint}")
     splits = read_data(config) if given.data is None else masked(given.data, config)
     require_masking(given.loss, splits)
     for name, source in splits.items():
-        say(f"{name}: {len(source)} images, {len(source.labels)} labels")
+        log(f"{name}: {len(source)} images, {len(source.labels)} labels")
     for note in splits.notes:
-        say(note)
+        log(note)
     if checkpoint is not None:
         _require_same_labels(folder, splits)
         for note in compare_records(checkpoint.state["run"], run_record(config, splits, device)):
-            say(note)
+            log(note)
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
-    with spoken_warnings(say):
+    with logged_warnings(log):
         graph = build_graph(config, counts)
         torch.manual_seed(config.run.seed)
         model = build_model(config, graph, given=given)
     if config.encoder.init is not None and checkpoint is None:
         for line in start_from(model, config.encoder.init):
-            say(line)
-    say(f"graph: {graph.describe()}")
+            log(line)
+    log(f"graph: {graph.describe()}")
     if graph.relation == "similarity" and ignores_similarity(config.head):
-        say(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
+        log(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
     completion = run_completion(config, splits, graph)
     if config.run.workers is not None:
         checked_workers(config.run.workers)  # before hours of features
@@ -312,7 +312,7 @@ def _run(
 
     def decide(line: str) -> None:
         decisions.append(line)
-        say(line)
+        log(line)
 
     start = None
     classical = is_classical(config)
@@ -330,7 +330,7 @@ def _run(
     if batches is not None:
         loss_for(config, batches[0], completion, splits.labels)  # files are read before writing
         Teacher.load(config.distillation, splits.labels)
-        config = with_found_rate(config, model, batches[0], completion, say)
+        config = with_found_rate(config, model, batches[0], completion, log)
     if not resumed:
         folder.begin(config, counts, graph)
     proves = start is not None and config.run.keep == "proven"
@@ -340,7 +340,7 @@ def _run(
         with ExitStack() as stack:
             ranks = None
             if team.size > 1 and not (checkpoint is not None and checkpoint.complete):
-                say(f"training in {team.size} processes on {device.type}")
+                log(f"training in {team.size} processes on {device.type}")
                 ranks = stack.enter_context(team.joined(device))
                 hand_over(ranks, model, config, splits, counted, completion, checkpoint)
             curves = fit(
@@ -357,7 +357,7 @@ def _run(
                 ranks=ranks,
                 callbacks=given.callbacks,
                 loggers=given.loggers,
-                log=say,
+                log=log,
             )
     seconds = clock.spent
     folder.require()
@@ -370,8 +370,8 @@ def _run(
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
     keep_moments(model, splits.train, folder.moments)
     model.cpu()
-    evaluations = decided(config.decision, model.labels, evaluations, folder, say)
-    baselines = baselines_of(config, splits, graph, evaluations[-1].split, say, given)
+    evaluations = decided(config.decision, model.labels, evaluations, folder, log)
+    baselines = baselines_of(config, splits, graph, evaluations[-1].split, log, given)
     notes = (*splits.notes, *decisions)
     content = metrics_file(config, model, evaluations, baselines, notes, seconds, trained=trained)
     write_json(folder.metrics, content)
@@ -395,10 +395,10 @@ def _require_same_labels(folder: RunFolder, splits: DataSplits) -> None:
 
 
 @contextmanager
-def spoken_warnings(say: Say) -> Iterator[None]:
+def logged_warnings(log: Log) -> Iterator[None]:
     """Says warnings (isolated labels, missing vectors) as plain sentences."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        say(f"note: {warning.message}")
+        log(f"note: {warning.message}")

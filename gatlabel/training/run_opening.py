@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from gatlabel.disk_faults import PREFIX
 from gatlabel.errors import InputError
 from gatlabel.files import read_json, remove_leftovers, write_errors
 from gatlabel.folder_lock import LOCK, FolderLock
+from gatlabel.logs import Log
 from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.run_folder import RunFinishedError, RunFolder
 from gatlabel.training.run_swap import (
@@ -23,21 +24,19 @@ from gatlabel.training.run_swap import (
     swap_is_pending,
 )
 
-Say = Callable[[str], None]
-
 _INPUTS = {"labels.json", "counts.json", "graph.json"}
 _KEYS = {"data", "head", "graph"}
 
 
 @contextmanager
-def new_run(config: TrainConfig, say: Say) -> Iterator[RunFolder]:
+def new_run(config: TrainConfig, log: Log) -> Iterator[RunFolder]:
     """Opens the folder of a new run and locks it; nothing is written to it before ``begin``.
 
     A folder that was made here, and is empty in the end, is removed.
 
     Args:
         config: Its options; without an output, a folder of a free name is made below ``runs``.
-        say: Called with what becomes of a run that is there.
+        log: Called with what becomes of a run that is there.
 
     Raises:
         InputError: If the folder is in use, cannot be made, is not empty and ``overwrite`` is off,
@@ -47,10 +46,10 @@ def new_run(config: TrainConfig, say: Say) -> Iterator[RunFolder]:
     try:
         _place(target, config, (target / LOCK).exists())
         with FolderLock(target) as lock:
-            _tidy(target, say)
+            _tidy(target, log)
             folder = _place(target, config, lock.was_left)
             if folder.replaces:
-                _say_what_goes(folder, say)
+                _say_what_goes(folder, log)
             yield folder
     finally:
         for path in made:
@@ -59,7 +58,7 @@ def new_run(config: TrainConfig, say: Say) -> Iterator[RunFolder]:
 
 
 @contextmanager
-def unfinished_run(target: Path, say: Say) -> Iterator[RunFolder]:
+def unfinished_run(target: Path, log: Log) -> Iterator[RunFolder]:
     """Opens and locks the folder of an interrupted run.
 
     That is the one that grows in the folder, if there is one, to replace another.
@@ -75,7 +74,7 @@ def unfinished_run(target: Path, say: Say) -> Iterator[RunFolder]:
         _refuse_if_finished(RunFolder(target))
         RunFolder(target).read_config()
     with FolderLock(target):
-        _tidy(target, say)
+        _tidy(target, log)
         if growing.path.is_dir() and not growing.config.is_file():
             growing.discard()  # it was killed before it began
         folder = growing if growing.path.is_dir() else RunFolder(target)
@@ -122,11 +121,11 @@ def _make_folder(path: Path, exist_ok: bool) -> list[Path]:
     return missing
 
 
-def _tidy(target: Path, say: Say) -> None:
+def _tidy(target: Path, log: Log) -> None:
     """Clears what a kill has left, and completes a swap that it interrupted."""
     remove_leftovers(target)
     if complete_swap(target):
-        say(f"{target}: the finished run that was to replace another is in its place now")
+        log(f"{target}: the finished run that was to replace another is in its place now")
 
 
 def _place(target: Path, config: TrainConfig, was_left: bool) -> RunFolder:
@@ -189,9 +188,9 @@ def _why_no_run(folder: RunFolder) -> str:
     return ""
 
 
-def _say_what_goes(folder: RunFolder, say: Say) -> None:
+def _say_what_goes(folder: RunFolder, log: Log) -> None:
     if folder.path.is_dir():
-        say(f"the unfinished run in {folder.path} is thrown away")
-    say(f"the new run grows in {folder.path}; the old one answers until it is finished")
+        log(f"the unfinished run in {folder.path} is thrown away")
+    log(f"the new run grows in {folder.path}; the old one answers until it is finished")
     for bundle in bundles(folder.target):
-        say(f"the export {bundle} will go with the old run")
+        log(f"the export {bundle} will go with the old run")

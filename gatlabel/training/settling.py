@@ -7,8 +7,8 @@ import torch
 
 from gatlabel.baselines.shrinkage import shrink
 from gatlabel.data import DataSplits, ImageSource
-from gatlabel.engine.checkpoints import Log
 from gatlabel.interruptions import Signals
+from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearInit
 from gatlabel.training.config import TrainConfig

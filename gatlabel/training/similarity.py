@@ -13,11 +13,11 @@ from gatlabel.baselines.similarity import (
     choose_similarity,
 )
 from gatlabel.baselines.similarity.assembly import Used, assembled
-from gatlabel.engine.checkpoints import Log
 from gatlabel.errors import MissingExtraError, unknown_choice
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.node_features import resolve
 from gatlabel.graph.spec import GraphSpec
+from gatlabel.logs import Log
 from gatlabel.nn import HEADS, GraphAblatable, Head, LinearHead
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead

@@ -13,9 +13,9 @@ from torch import Tensor
 from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.data import DataSplits, ImageSource
 from gatlabel.devices import choose_device
-from gatlabel.engine.checkpoints import Log
 from gatlabel.features import extract
 from gatlabel.inference import on_device
+from gatlabel.logs import Log
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Completion
 from gatlabel.missing.starting import completed_start

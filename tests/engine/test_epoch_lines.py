@@ -43,7 +43,7 @@ def test_a_run_without_a_progress_bar_logs_every_epoch(tmp_path: Path) -> None:
         }
     )
     lines: list[str] = []
-    result = train(config, say=lines.append)
+    result = train(config, log=lines.append)
     found = [line for line in lines if line.startswith("epoch ")]
     begin = r"epoch {}/2: train loss \d+\.\d{{4}}, validation mAP [01]\.\d{{3}}, \d+\.\d s"
     assert re.fullmatch(begin.format(1) + r", about \d+ (s|min) left", found[0]), found

@@ -60,7 +60,7 @@ def test_folds_choose_between_start_and_trained_weights(
     monkeypatch.setattr("gatlabel.training.settling.is_proven", lambda gained, error: proven)
     lines: list[str] = []
     options = {"run.folds": 2, "run.epochs": 1, "head.hidden": 8, "head.similarity": "none"}
-    train(config_of(tiny_csv, tmp_path / "run", **options), say=lines.append)
+    train(config_of(tiny_csv, tmp_path / "run", **options), log=lines.append)
     assert sum(line.startswith("fold ") for line in lines) == 2
     kept = "the trained weights are" if proven else "the start in closed form is"
     assert any("out-of-fold mAP" in line and kept in line for line in lines)

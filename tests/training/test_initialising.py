@@ -141,7 +141,7 @@ def test_a_run_goes_on_longer_from_another(tiny_csv: Path, tmp_path: Path) -> No
     assert (resolved.encoder.pooling, resolved.images.size) == ("gem", 32)
     lines: list[str] = []
     tiny = config.resolved()
-    result = train(tiny, say=lines.append)
+    result = train(tiny, log=lines.append)
     assert any("starts from" in line and "all 3 labels" in line for line in lines)
     assert not any("random weights" in line for line in lines)
     assert len(result.curves) == 1

@@ -78,7 +78,7 @@ def test_a_batch_may_be_skipped(
     poison(monkeypatch, where, {1, 2})
     lines: list[str] = []
     config = options(tiny_csv, tmp_path / "run", **{"run.on_nan": "skip"})
-    result = train(config, say=lines.append)
+    result = train(config, log=lines.append)
     assert all(value.isfinite().all() for value in result.model.state_dict().values())
     assert all(np.isfinite(row["train_loss"]) for row in result.curves)
     assert [line for line in lines if "batch skipped in epoch 1, step 2" in line]
@@ -170,7 +170,7 @@ def test_without_positives_to_validate_on_all_epochs_are_trained_and_the_last_ke
     config = options(
         tiny_csv, tmp_path / "run", **{"run.epochs": 4, "run.patience": 1, "run.keep": "best"}
     )
-    result = train(config, say=lines.append)
+    result = train(config, log=lines.append)
     assert len(result.curves) == 4
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "run")]
     assert weights[0] == weights[1]

@@ -35,7 +35,7 @@ def config_of(root: Path, folder: Path, **options: Any):
 
 def trained(config) -> tuple[Any, list[str]]:
     lines: list[str] = []
-    return train(config, say=lines.append), lines
+    return train(config, log=lines.append), lines
 
 
 @pytest.fixture

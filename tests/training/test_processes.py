@@ -139,7 +139,7 @@ def test_several_processes_train_what_one_trains(
     one = train(options(tiny_csv, tmp_path / "one"))
     lines: list[str] = []
     changed = {"run.devices": devices}
-    several = train(options(tiny_csv, tmp_path / "several", **changed), say=lines.append)
+    several = train(options(tiny_csv, tmp_path / "several", **changed), log=lines.append)
     assert f"training in {devices} processes on cpu" in lines
     require_same(one, several)
 

@@ -386,7 +386,7 @@ def run_options(root: Path, folder: Path, **changes) -> TrainConfig:
 
 def test_a_run_finds_its_rate_once_and_writes_it(tiny_csv: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    train(run_options(tiny_csv, tmp_path / "found", **{"optimizer.lr": "find"}), say=lines.append)
+    train(run_options(tiny_csv, tmp_path / "found", **{"optimizer.lr": "find"}), log=lines.append)
     (line,) = [line for line in lines if line.startswith("learning rate: ")]
     rate = read_options(tmp_path / "found" / "config.yaml")["optimizer"]["lr"]
     assert isinstance(rate, float)

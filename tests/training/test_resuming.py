@@ -102,7 +102,7 @@ def test_the_number_of_workers_may_change(tiny_csv: Path, tmp_path: Path) -> Non
     train(options(tiny_csv, tmp_path / "whole", **changes))
     cut(options(tiny_csv, tmp_path / "part", **changes, **{"run.workers": 2}), step=6)
     lines: list[str] = []
-    resume(tmp_path / "part", {"run.workers": 1}, say=lines.append)
+    resume(tmp_path / "part", {"run.workers": 1}, log=lines.append)
     assert contents(tmp_path / "part") == contents(tmp_path / "whole")
     assert not any("changed" in line for line in lines)
 
@@ -159,7 +159,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     else:
         last.unlink()
     lines: list[str] = []
-    resume(folder, say=lines.append)
+    resume(folder, log=lines.append)
     assert any("last.ckpt" in line for line in lines) == (damage != "gone")
     assert any("going on from" in line and "previous.ckpt" in line for line in lines)
     assert contents(folder) == contents(tmp_path / "whole")
@@ -200,7 +200,7 @@ def test_other_data_is_refused_and_other_files_are_noted(tiny_csv: Path, tmp_pat
         resume(folder)
     (tiny_csv / "labels.csv").write_text(labels)
     lines: list[str] = []
-    resume(folder, say=lines.append)
+    resume(folder, log=lines.append)
     assert any("image files of the split train have changed" in line for line in lines)
 
 
@@ -211,7 +211,7 @@ def test_another_number_of_threads_is_noted(tiny_csv: Path, tmp_path: Path) -> N
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        resume(folder, say=lines.append)
+        resume(folder, log=lines.append)
     finally:
         torch.set_num_threads(threads)
     assert any(f"threads {threads} -> {threads + 1}" in line for line in lines)

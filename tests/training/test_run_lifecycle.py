@@ -106,7 +106,7 @@ def test_overwriting_replaces_what_a_run_wrote_when_the_new_one_is_ready(run, du
     before, said = contents(run), []
     seen: list[dict[str, bytes]] = []
     during(lambda: seen.append(contents(run)))
-    result = train(options(run, **{"run.seed": 1, "run.overwrite": True}), say=said.append)
+    result = train(options(run, **{"run.seed": 1, "run.overwrite": True}), log=said.append)
     assert len(seen) == 1
     assert visible(seen[0]) == before  # the old run answers meanwhile
     after = contents(run)
@@ -147,7 +147,7 @@ def test_a_second_overwrite_begins_anew(run, during) -> None:
     for seed in (1, 2):
         said: list[str] = []
         with pytest.raises(StopError):
-            train(options(run, **{"run.seed": seed, "run.overwrite": True}), say=said.append)
+            train(options(run, **{"run.seed": seed, "run.overwrite": True}), log=said.append)
         assert RunFolder.beside(run).read_config().run.seed == seed
     assert f"the unfinished run in {run / NEW} is thrown away" in said
 
@@ -314,7 +314,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(run: Path, finish
     for name in ("report.html", "model.json", "metrics.csv"):
         (run / name).unlink()
     said: list[str] = []
-    resume(run, say=said.append)
+    resume(run, log=said.append)
     assert f"{run} has no checkpoint yet: the run starts from its beginning" in said
     assert contents(run)["model.safetensors"] == contents(finished)["model.safetensors"]
     for path in ("report.html", "checkpoints/last.ckpt", "checkpoints/previous.ckpt"):

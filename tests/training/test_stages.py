@@ -67,7 +67,7 @@ def test_a_run_from_training_to_evaluation(options, tiny_csv: Path, tmp_path: Pa
     if "head.start" not in options:
         options = {**options, "images.cache_folder": TrainConfig().images.cache_folder}
     lines: list[str] = []
-    result = train(config_of(tiny_csv, tmp_path / "run", **options), say=lines.append)
+    result = train(config_of(tiny_csv, tmp_path / "run", **options), log=lines.append)
     model = MultiLabelClassifier.from_pretrained(result.folder)
     assert model.encoder.stages == 3
     assert model.head.in_features == model.encoder.pooled_features

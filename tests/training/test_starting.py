@@ -74,7 +74,7 @@ def test_another_head_starts_from_the_kept_features(
     train(config_of(tmp_path, **{"head": "linear", "encoder.freeze": "encoder"}))
     monkeypatch.setattr("gatlabel.features.outputs", None)  # the encoder is not asked again
     lines: list[str] = []
-    train(config_of(tmp_path, **{"head": "gat", "run.output": tmp_path / "gat"}), say=lines.append)
+    train(config_of(tmp_path, **{"head": "gat", "run.output": tmp_path / "gat"}), log=lines.append)
     assert any(line.startswith("first model: ridge regression") for line in lines)
 
 
