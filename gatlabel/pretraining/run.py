@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,10 +88,12 @@ def pretrain(
     """
     config = config or PretrainConfig()
     folder = config.folder
-    if folder.exists() and any(folder.iterdir()) and not config.overwrite:
-        raise InputError(f"the folder {folder} is not empty: give another --output, or --overwrite")
-    if (folder / CONFIG).exists() and not (folder / ENCODER).exists():
-        log(f"note: the unfinished run in {folder} is replaced")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not config.overwrite:
+            raise InputError(
+                f"the folder {folder} is not empty: give another --output, or --overwrite"
+            )
+        _images_of_run(folder)  # nothing but a run of this kind is overwritten
     return _locked(images, config, probes, log, resumed=False)
 
 
@@ -109,19 +112,29 @@ def resume_pretraining(
         Interrupted: As :func:`pretrain`.
     """
     path = Path(folder)
-    if not (path / CONFIG).is_file():
-        raise InputError(f"{path} is no pre-training run: it has no {CONFIG}")
-    written = read_options(path / CONFIG)
-    if "images" not in written:
-        raise InputError(f"{path / CONFIG} is not of a pre-training run")
-    where = written.pop("images")
+    where, written = _images_of_run(path)
     config: PretrainConfig = updated(PretrainConfig(), nested(written), from_yaml)
     config = config.with_options({"output": path, "overwrite": True})
     if (path / RESULT).is_file():
         raise InputError(f"the run {path} is finished: nothing to resume")
-    if images is None and where is None:
+    given = where if images is None else images
+    if given is None:
         raise InputError(f"the run {path} did not read a folder: give its source of images")
-    return _locked(where if images is None else images, config, None, log, resumed=True)
+    return _locked(given, config, None, log, resumed=True)
+
+
+def _images_of_run(folder: Path) -> tuple[str | None, dict[str, Any]]:
+    """Returns the folder of images and the options of a run.
+
+    Raises:
+        InputError: If the folder holds no pre-training run.
+    """
+    if not (folder / CONFIG).is_file():
+        raise InputError(f"{folder} is no pre-training run: it has no {CONFIG}")
+    written = read_options(folder / CONFIG)
+    if "images" not in written:
+        raise InputError(f"{folder / CONFIG} is not of a pre-training run")
+    return written.pop("images"), written
 
 
 def _locked(
@@ -202,6 +215,9 @@ def _train(
     objective = SelfSupervised(method, model, config.epochs * len(train))
     checkpoint = newest_checkpoint(folder / "checkpoints", log) if resumed else None
     if not resumed:
+        for name in (RESULT, ENCODER, WEIGHTS, CURVES):  # of a run that is overwritten
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         place = None if isinstance(images, ImageSource) else str(Path(images).absolute())
         _write_config(folder, config, place)
     (folder / "checkpoints").mkdir(exist_ok=True)

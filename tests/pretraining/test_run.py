@@ -93,6 +93,25 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
         resume_pretraining(tmp_path / "cut")
 
 
+def test_a_run_is_overwritten_where_that_is_asked_for_and_nothing_else(
+    tiny_csv: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    pretrain(tiny_csv, config(run))
+    before = load_file(run / "encoder.safetensors")
+    with pytest.raises(InputError, match="not empty"):
+        pretrain(tiny_csv, config(run, seed=1))
+    pretrain(tiny_csv, config(run, seed=1, overwrite=True))
+    after = load_file(run / "encoder.safetensors")
+    assert any(not torch.equal(before[name], value) for name, value in after.items())
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="is no pre-training run"):
+        pretrain(tiny_csv, config(other, overwrite=True))
+    assert (other / "mine.txt").read_text() == "mine"
+
+
 def test_without_labels_the_spread_is_watched(tiny_csv: Path, tmp_path: Path) -> None:
     source = unlabelled_images(tiny_csv / "images", LabelSet(["any"]))
     result = pretrain(source, config(tmp_path / "run"))
