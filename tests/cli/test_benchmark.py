@@ -99,7 +99,7 @@ def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
         workers=1,
         progress=False,
         output=tmp_path / "out",
-        **{"say": lambda line: None},
+        **{"log": lambda line: None},
         **{
             "data": "csv",
             "data.root": tiny_csv,
