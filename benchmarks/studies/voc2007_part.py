@@ -47,7 +47,7 @@ def one_run(config: TrainConfig) -> dict[str, float]:
     report = result.evaluations[0].report
     frequent = report.positives >= ENOUGH
     return {
-        "seed": config.seed,
+        "seed": config.run.seed,
         "mAP_frequent": float(report.ap[frequent].mean()),
         "labels_frequent": int(frequent.sum()),
         "mAP": report.metrics["mAP"],
