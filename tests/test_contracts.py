@@ -14,7 +14,7 @@ from torch import Tensor
 from gatlabel import Cooccurrence, LabelGraph, LabelSet, MultiLabelClassifier, Predictor
 from gatlabel.cli import main
 from gatlabel.decisions import conformal_threshold, f1_thresholds
-from gatlabel.losses import AsymmetricLoss, BCELoss, FocalLoss
+from gatlabel.losses import AsymmetricLoss, BCELoss, CELoss, FocalLoss, SNLLLoss
 from gatlabel.metrics import average_precision, f1_scores
 from gatlabel.nn import (
     GATHead,
@@ -123,13 +123,26 @@ def test_metrics_take_scores_and_targets(targets: np.ndarray) -> None:
     assert f1_scores(scores, targets) is not None
 
 
-@pytest.mark.parametrize("kind", [BCELoss, FocalLoss, AsymmetricLoss])
+@pytest.mark.parametrize("kind", [BCELoss, FocalLoss, AsymmetricLoss, CELoss, SNLLLoss])
 def test_losses_take_logits_and_targets(kind: type[torch.nn.Module]) -> None:
     logits: Tensor = torch.randn(6, 4, requires_grad=True)
     loss = kind()(logits, torch.eye(4)[[0, 1, 2, 3, 0, 1]])
     loss.backward()
     assert loss.ndim == 0
     assert logits.grad is not None
+
+
+@pytest.mark.parametrize("kind", [CELoss, SNLLLoss])
+def test_losses_of_the_document_have_a_well_posed_form(kind: type[torch.nn.Module]) -> None:
+    assert torch.isfinite(kind(form="well_posed")(torch.randn(6, 4), torch.ones(6, 4)))
+
+
+def test_the_nouns_are_where_the_design_has_them() -> None:
+    from gatlabel.model import Model
+    from gatlabel.tasks import Task
+
+    assert issubclass(Model, torch.nn.Module)
+    assert inspect.isabstract(Task)
 
 
 def test_decisions_take_probabilities_and_targets(targets: np.ndarray) -> None:
@@ -153,7 +166,14 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "name",
     [
         *("config.yaml", "labels.json", "counts.json", "graph.json", "model.json"),
-        *("model.safetensors", "metrics.csv", "metrics.json", "report.html", "checkpoints"),
+        *(
+            "model.safetensors",
+            "metrics.csv",
+            "metrics.json",
+            "decisions.json",
+            "report.html",
+            "checkpoints",
+        ),
     ],
 )
 def test_a_run_folder_is_self_contained(run_folder: Path, name: str) -> None:
@@ -168,7 +188,8 @@ def test_the_last_checkpoint_is_the_last_finished_epoch(run_folder: Path) -> Non
 @pytest.mark.parametrize(
     "command",
     [
-        *("train", "evaluate", "predict", "export", "explain"),
+        *("train", "evaluate", "predict", "export", "explain", "decide"),
+        *("pretrain", "fewshot", "extend", "suggest", "benchmark methods"),
         *("graph build", "graph show", "graph compare"),
         *("benchmark graphs", "benchmark heads", "benchmark summary"),
     ],
