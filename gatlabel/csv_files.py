@@ -7,6 +7,7 @@ import io
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gatlabel.errors import InputError
@@ -66,6 +67,26 @@ def write_csv(
         writer.writerow(guarded(clean(name)) for name in columns)
         for row in rows:
             writer.writerow(_cell(row.get(name, "")) for name in columns)
+
+
+def write_curves(
+    path: Path, rows: Sequence[Mapping[str, float]], *, make_folder: bool = True
+) -> None:
+    """Writes learning curves: one row per epoch, a column for each name in any of the rows.
+
+    Args:
+        path: The file, which appears whole or not at all.
+        rows: Numbers by name; a number that a row lacks is an empty cell.
+        make_folder: Whether to make the folder if it is not there.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with (
+        atomic_path(path, make_folder=make_folder) as temporary,
+        temporary.open("w", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _cell(value: Any) -> Any:

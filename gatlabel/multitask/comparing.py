@@ -10,7 +10,6 @@ from typing import Any
 
 from gatlabel.devices import choose_device
 from gatlabel.engine.fitting import fit
-from gatlabel.engine.specs import FitSpec
 from gatlabel.files import read_json, write_json
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
@@ -20,6 +19,7 @@ from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.duration import Duration
 from gatlabel.multitask.evaluation import Results, TaskResult, evaluate_split, splits_of
 from gatlabel.multitask.parts import Part
+from gatlabel.training.fitting import spec_of_run
 from gatlabel.training.run import logged_warnings
 
 
@@ -60,23 +60,6 @@ class Comparison:
             for split, own in found["results"].items()
         }
         return cls(found["name"], results, found["parameters"], found["seconds"])
-
-
-def spec_of(config: MultiTaskConfig) -> FitSpec:
-    """Returns how a run fits its model."""
-    run = config.run
-    assert run.epochs is not None  # a resolved config has them
-    return FitSpec(
-        epochs=run.epochs,
-        seed=run.seed,
-        device=run.device,
-        amp=run.amp,
-        compile=run.compile,
-        on_nan=run.on_nan,
-        patience=run.patience,
-        keep="best" if run.keep == "best" else "last",
-        progress=run.progress,
-    )
 
 
 def is_compared(config: MultiTaskConfig) -> bool:
@@ -145,7 +128,7 @@ def _trained(
         make_loaders(config, parts, model),
         make_objective(config),
         config.optimizer,
-        spec_of(config),
+        spec_of_run(config.run),
         checkpoints=checkpoints,
         callbacks=[duration],
         signals=signals,

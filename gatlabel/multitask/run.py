@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 import shlex
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatlabel import logs
+from gatlabel.csv_files import write_curves
 from gatlabel.engine.checkpoints import Checkpoint, newest_checkpoint
 from gatlabel.engine.fitting import fit
 from gatlabel.errors import InputError, Interrupted
-from gatlabel.files import atomic_path, write_errors, write_json
+from gatlabel.files import write_errors, write_json
 from gatlabel.folder_lock import LOCK, FolderLock
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.logs import Log
@@ -30,13 +30,14 @@ from gatlabel.multitask.building import (
     make_objective,
     parameters_of,
 )
-from gatlabel.multitask.comparing import Comparison, compare, is_compared, results_of, spec_of
+from gatlabel.multitask.comparing import Comparison, compare, is_compared, results_of
 from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
 from gatlabel.multitask.duration import Duration
 from gatlabel.multitask.evaluation import Results, mean_change
 from gatlabel.multitask.parts import Part, read_parts
 from gatlabel.multitask.reporting import write_report
 from gatlabel.training.config import read_options
+from gatlabel.training.fitting import spec_of_run
 from gatlabel.training.run import logged_warnings
 from gatlabel.training.run_folder import RunFinishedError
 
@@ -222,12 +223,12 @@ def _run(
         loaders,
         objective,
         config.optimizer,
-        spec_of(config),
+        spec_of_run(config.run),
         checkpoints=folder / CHECKPOINTS,
         record=record,
         resume=checkpoint,
         callbacks=[duration, *callbacks],
-        write_curves=lambda rows: _write_curves(folder, rows),
+        write_curves=lambda rows: write_curves(folder / CURVES, rows),
         signals=signals,
         log=log,
     )
@@ -268,14 +269,6 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
         for path in [*folder.glob("model.*"), *folder.glob("graph-*.json")]:
             path.unlink()
-
-
-def _write_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(folder / CURVES) as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _metrics(own: Comparison, comparisons: Sequence[Comparison]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import torch
 import yaml
 
 from gatlabel import data, logs
+from gatlabel.csv_files import write_curves
 from gatlabel.data import ImageSource
 from gatlabel.encoders import create_encoder
 from gatlabel.engine.checkpoints import newest_checkpoint
@@ -21,7 +21,7 @@ from gatlabel.engine.fitting import fit
 from gatlabel.engine.options import OneCycle, OptimizerOptions
 from gatlabel.engine.specs import FitSpec
 from gatlabel.errors import InputError, Interrupted
-from gatlabel.files import atomic_path, read_json, write_json, write_text
+from gatlabel.files import read_json, write_json, write_text
 from gatlabel.folder_lock import FolderLock
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.labels import LabelSet
@@ -252,11 +252,7 @@ def _write_config(folder: Path, config: PretrainConfig, images: str | None) -> N
 
 
 def _write_curves(folder: Path, rows: Sequence[dict[str, float]], log: Log) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(folder / CURVES) as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_curves(folder / CURVES, rows)
     spread = rows[-1].get("val_spread", 1.0)
     if spread < COLLAPSED and len(rows) > 1:
         log(

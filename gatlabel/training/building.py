@@ -33,7 +33,7 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
 def build_completion(
     config: TrainConfig, unknown: str, targets: Targets | Tensor, graph: LabelGraph
 ) -> Completion | None:
-    """Makes what becomes of unknown training targets; ``None`` where they are ignored.
+    """Returns the treatment of unknown training targets; ``None`` where they are ignored.
 
     Args:
         config: The options of the run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.losses import loss_for
+from gatlabel.training.options import RunOptions
 from gatlabel.training.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -40,9 +42,13 @@ def optimizer_of(config: TrainConfig) -> OptimizerOptions:
 
 def spec_of(config: TrainConfig) -> FitSpec:
     """Returns how a run fits its model."""
-    run = config.resolved().run
-    assert run.epochs is not None  # a resolved config has them
     decay = getattr(config.head, "residual_decay", FitSpec.residual_decay)
+    return replace(spec_of_run(config.resolved().run), residual_decay=decay)
+
+
+def spec_of_run(run: RunOptions) -> FitSpec:
+    """Returns how a model is fitted by the resolved options of a run."""
+    assert run.epochs is not None  # resolved options have them
     return FitSpec(
         epochs=run.epochs,
         seed=run.seed,
@@ -52,7 +58,6 @@ def spec_of(config: TrainConfig) -> FitSpec:
         on_nan=run.on_nan,
         patience=run.patience,
         keep="best" if run.keep == "best" else "last",
-        residual_decay=decay,
         progress=run.progress,
     )
 

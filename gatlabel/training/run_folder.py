@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from gatlabel.csv_files import write_curves
 from gatlabel.decisions.decision import FILE as DECISIONS
 from gatlabel.errors import InputError
-from gatlabel.files import atomic_path, write_errors, write_json
+from gatlabel.files import write_errors, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import read_config
@@ -152,14 +153,7 @@ class RunFolder:
     def write_curves(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Writes ``metrics.csv``: one row per epoch."""
         self.require()
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        with (
-            atomic_path(self.curves, make_folder=False) as temporary,
-            temporary.open("w", newline="") as file,
-        ):
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_curves(self.curves, rows, make_folder=False)
 
     def epochs(self) -> int:
         """Returns how many epochs have a row in ``metrics.csv``."""

@@ -36,7 +36,7 @@ def new_run(config: TrainConfig, log: Log) -> Iterator[RunFolder]:
 
     Args:
         config: Its options; without an output, a folder of a free name is made below ``runs``.
-        log: Called with what becomes of a run that is there.
+        log: Called with a line about a run that is already there.
 
     Raises:
         InputError: If the folder is in use, cannot be made, is not empty and ``overwrite`` is off,

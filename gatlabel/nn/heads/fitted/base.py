@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from gatlabel.errors import InputError
@@ -44,6 +45,11 @@ class FittedHead(Head):
         graph: LabelGraph | None = None,
     ) -> None:
         super().__init__(in_features, given_labels(type(self).__name__, labels, graph))
+
+    def register_arrays(self, **shapes: tuple[int, ...]) -> None:
+        """Registers a float64 buffer of zeros for each name, to be filled by the method."""
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
 
     @abstractmethod
     def log_odds(self, features: Tensor) -> Tensor:

@@ -56,9 +56,8 @@ class ChainHead(FittedHead):
         super().__init__(in_features, labels, graph=graph)
         count = self.out_features
         self.register_buffer("order", torch.arange(count).repeat(chains, 1))
-        shapes = {"weight": (count, in_features), "link": (count, count), "bias": (count,)}
-        for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(chains, *shape, dtype=torch.float64))
+        self.register_arrays(weight=(chains, count, in_features), link=(chains, count, count))
+        self.register_arrays(bias=(chains, count))
 
     @property
     def config(self) -> dict[str, Any]:

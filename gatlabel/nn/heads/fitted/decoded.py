@@ -57,12 +57,8 @@ class HMMHead(FittedHead):
     ) -> None:
         super().__init__(in_features, labels, graph=graph)
         count = self.out_features
-        shapes = {
-            **{"weight": (count, in_features), "bias": (count,), "prior": (count,)},
-            **{"initial": (2,), "transition": (count - 1, 2, 2)},
-        }
-        for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self.register_arrays(weight=(count, in_features), bias=(count,), prior=(count,))
+        self.register_arrays(initial=(2,), transition=(count - 1, 2, 2))
         self.register_buffer("order", torch.arange(count))
 
     def log_odds(self, features: Tensor) -> Tensor:
@@ -108,12 +104,8 @@ class PairwiseHead(FittedHead):
     ) -> None:
         super().__init__(in_features, labels, graph=graph)
         count = self.out_features
-        shapes = {
-            **{"weight": (count, in_features), "bias": (count,)},
-            **{"coupling": (count, count), "rates": (count,)},
-        }
-        for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self.register_arrays(weight=(count, in_features), bias=(count,))
+        self.register_arrays(coupling=(count, count), rates=(count,))
 
     def log_odds(self, features: Tensor) -> Tensor:
         """Lets the labels agree; see :meth:`FittedHead.log_odds`."""
