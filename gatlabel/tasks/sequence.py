@@ -1,4 +1,4 @@
-"""Labels one after another."""
+"""A sequence of labels per image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gatlabel.values import whole_number
 
 
 class SequenceTask(Task):
-    """Labels of an image one after another, each at most once.
+    """A sequence of labels per image, each at most once.
 
     Targets are integers ``(B, S)``: labels from 0 to L - 1, then L for the end if there is room,
     then -1 as padding. Padding, and so an image with nothing but padding, has no loss. Outputs are
@@ -27,7 +27,7 @@ class SequenceTask(Task):
         labels: The L label names.
         head: From features to outputs.
         loss: Default: cross-entropy of each position up to the end.
-        length: S, the most labels of a sequence; default: that of the head.
+        length: S, the maximum length of a sequence; default: that of the head.
 
     Raises:
         InputError: If the head is for another number of labels or positions.
@@ -55,7 +55,7 @@ class SequenceTask(Task):
         super().__init__(name, self.labels, head, loss)
         own = getattr(head, "length", None)
         if length is None and own is None:
-            raise InputError(f"task {name!r}: give length=…, the most labels of a sequence")
+            raise InputError(f"task {name!r}: give length=…, the maximum length of a sequence")
         self.length = whole_number(own if length is None else length, f"task {name!r}: length", 1)
         if own is not None and own != self.length:
             raise InputError(f"task {name!r}: length={length}, but the head has {own} positions")
@@ -90,7 +90,7 @@ class SequenceTask(Task):
         return cross_entropy
 
     def known(self, targets: Tensor) -> Tensor:
-        """Entries that are no padding: bool ``(B, S)``."""
+        """Entries that are not padding: bool ``(B, S)``."""
         return targets != UNKNOWN_CLASS
 
     def absent(self, rows: int) -> Tensor:
@@ -102,7 +102,7 @@ class SequenceTask(Task):
         return outputs.softmax(-1)
 
     def decide(self, outputs: Tensor) -> Tensor:
-        """The most probable label of each position that did not occur before, in turn.
+        """The most probable label at each position among those not used at an earlier one.
 
         Returns:
             int64 ``(B, S)`` in the form of targets.
@@ -140,7 +140,7 @@ class SequenceTask(Task):
             for each in (decided, true)
         )
         both, sizes = (ours & theirs).sum(1).double(), (ours.sum(1) + theirs.sum(1)).double()
-        f1 = (2 * both / sizes).where(sizes > 0, 1.0)  # nothing is found of nothing
+        f1 = (2 * both / sizes).where(sizes > 0, 1.0)  # both sets are empty
         return {
             "exact_match": float((decided == true).all(1).double().mean()),
             "set_F1": float(f1.mean()),

@@ -28,7 +28,7 @@ HEADS: dict[str, type[Head]] = {
     "query": QueryHead,
     "conditioned": ConditionedHead,
 }
-#: Heads that a classical method fills; nothing in them learns by gradients.
+#: Heads fitted by a classical method, without trainable parameters.
 FITTED_HEADS: dict[str, type[Head]] = {
     "forest": ForestHead,
     "mlknn": MLkNNHead,
@@ -36,5 +36,5 @@ FITTED_HEADS: dict[str, type[Head]] = {
     "hmm": HMMHead,
     "pairwise": PairwiseHead,
 }
-#: All that a saved model may have.
+#: All heads that a saved model may have.
 SAVED_HEADS: Mapping[str, type[Head]] = ChainMap(HEADS, FITTED_HEADS)
