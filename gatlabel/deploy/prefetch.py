@@ -1,4 +1,4 @@
-"""Doing work ahead in threads while keeping order and bounding memory."""
+"""Prefetching in threads, with preserved order and bounded memory."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-_MOST = 8  # threads by default: with more, what is not decoding becomes the limit
+_MOST = 8  # threads by default; with more, decoding is no longer the bottleneck
 
 
 def default_workers() -> int:
-    """Returns how many threads decode by default: one per processor that may be used, at most 8."""
+    """Returns the default number of decoding threads: one per available processor, at most 8."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(usable or 1, _MOST)
 
@@ -29,13 +29,13 @@ def map_ahead(
     the last one whose result was yielded.
 
     Args:
-        function: Is called in several threads at once.
-        items: May be endless.
-        workers: Threads; 0 calls the function when its result is asked for, with nothing ahead.
-        ahead: Most items that are taken ahead, at least 1.
+        function: Called in several threads at once.
+        items: The items; may be infinite.
+        workers: Number of threads; 0 calls the function when its result is requested.
+        ahead: Maximum number of items taken ahead, at least 1.
 
     Raises:
-        Exception: What the function raises, when it is the turn of that item.
+        Exception: The exception of the function, in the order of the items.
     """
     if workers == 0:
         yield from map(function, items)

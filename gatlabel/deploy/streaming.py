@@ -1,4 +1,4 @@
-"""Images decoded ahead of the model, in batches."""
+"""Batches of images, decoded in threads while the model runs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gatlabel.deploy.sources import Sources, Unreadable, images_of, is_one_image
 from gatlabel.errors import InputError
 
 OnError = Literal["stop", "skip"]
-#: Name, pixels at the model's size, and why there are none.
+#: Name, pixels at the model's size, and the error if there are none.
 Decoded = tuple[str, Pixels | None, InputError | None]
 
 
 class Decoder:
-    """Reads images and brings them to the size of a model.
+    """Reads images and resizes them for a model.
 
     Args:
-        prepare: From pixels ``(h, w, 3)`` to those of the model's size.
-        side: That size.
-        max_pixels: Most pixels that an image may have.
+        prepare: From pixels ``(h, w, 3)`` to pixels of the model's size.
+        side: The model's size.
+        max_pixels: Maximum number of pixels of an image.
     """
 
     def __init__(self, prepare: Callable[[Pixels], Pixels], side: int, max_pixels: int) -> None:
@@ -37,8 +37,8 @@ class Decoder:
             return image.name, None, InputError(image.reason)
         name = image_name(image, position)
         try:
-            with DECODING.scope():  # until it has its final size
-                # as evaluation decodes: a JPEG at twice the size that is needed, then resized
+            with DECODING.scope():  # until the image has its final size
+                # as in evaluation: a JPEG is decoded at twice the required size, then resized
                 pixels = read_image(image, name, 2 * self.side, self.max_pixels)
                 return name, self.prepare(pixels), None
         except InputError as error:
@@ -51,11 +51,11 @@ def decoded_batches(
     """Yields batches of decoded images; an iterable is read at most two batches ahead.
 
     Args:
-        images: What callers name.
+        images: The images of the caller.
         decoder: Reads one image.
         on_error: ``"stop"`` raises at the first image that cannot be read.
-        batch_size: Most images in a batch.
-        workers: Threads that decode; none are used for one image.
+        batch_size: Maximum batch size.
+        workers: Decoding threads; a single image is decoded without threads.
 
     Raises:
         InputError: If an image cannot be read, and ``on_error`` is ``"stop"``.

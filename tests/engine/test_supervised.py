@@ -173,7 +173,7 @@ class StopError(Exception):
 
 
 @pytest.mark.parametrize("name", ["uncertainty", "dwa", "famo", "gradnorm", "upgrad"])
-def test_an_interrupted_run_goes_on_bit_for_bit(
+def test_an_interrupted_run_continues_bit_for_bit(
     tmp_path: Path, name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gatlabel.engine.epoch_checkpoints import EpochCheckpoints
@@ -248,7 +248,7 @@ def test_the_plain_loop_takes_the_same_steps() -> None:
         ({"weights": {"voc": 1.0}, "balancer": create_balancer("dwa", NAMES)}, "both given"),
     ],
 )
-def test_nonsense_is_refused(options: dict, message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict, message: str) -> None:
     model = make_model()
     with pytest.raises(InputError, match=message):
         Supervised(**options).prepare(model, loader(model))

@@ -1,4 +1,4 @@
-"""The loss of a run: weights, smoothing, progress and a teacher, as the options say."""
+"""The loss of a run: weights, smoothing, progress and a teacher, as set by options."""
 
 import json
 from pathlib import Path
@@ -142,7 +142,7 @@ def test_losses_of_whole_batches_are_for_one_process() -> None:
     refuse_shared_batches(config(loss="hill"), 2)
 
 
-def test_training_tells_the_loss_how_far_it_is(
+def test_training_sets_the_progress_of_the_loss(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []

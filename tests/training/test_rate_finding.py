@@ -36,7 +36,7 @@ N, D, L, B = 160, 6, 4, 16
 
 
 class FeatureModel(Network):
-    """A head on features that stand for images."""
+    """A head on features that are used as images."""
 
     has_loss = True  # binary cross-entropy
 
@@ -336,7 +336,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
     assert not np.array_equal(first.losses, other.losses)
 
 
-def test_completed_targets_are_taken_as_they_stand() -> None:
+def test_completed_targets_are_used_unchanged() -> None:
     x, y = drawn()
     hidden = y.clone()
     hidden[:, 0] = -1
