@@ -1,6 +1,7 @@
 """Does `gatlabel train` lose anything by its default head, gat, against linear?
 
-    python benchmarks/studies/heads_in_train.py --root ../shared/data --out /elsewhere/heads  # and --figures
+    python benchmarks/studies/heads_in_train.py --root ../shared/data --out /elsewhere/heads
+    python benchmarks/studies/heads_in_train.py --out /elsewhere/heads --figures
 
 Every cell is one run of the command line: a set, a share of the labels that is known, a seed, and
 a head, with the defaults of the recipe auto at 160 px, one thread. Frozen: ``--freeze encoder``.
