@@ -70,7 +70,8 @@ def worker(tree: Path, row: str, folder: str) -> subprocess.Popen[str]:
 
 def ask(process: subprocess.Popen[str], count: int) -> tuple[float, float]:
     """Processor time and clock of so many runs, per run."""
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write(f"{count}\n")
     process.stdin.flush()
     answer = process.stdout.readline().split()
