@@ -4,7 +4,7 @@
     python benchmarks/speed/against.py ../old                # all rows, about an hour
     python benchmarks/speed/against.py ../old --rows ridge --rows "default head"
 
-For each row both trees run in processes of their own, which take turns (one first, then the other
+Both trees run in processes of their own, which take turns row by row (one first, then the other
 first). Several pairs of processes, since where memory lies differs from one to the next by some per
 cent. The ratio is that of processor time, one thread, new to old: the median over all
 rounds, with the interval of order statistics that covers it with 95 %. Above 1 the new tree is
@@ -21,8 +21,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,11 @@ OUTPUT = RESULTS / "against.json"
 NEW = Path(__file__).parents[2]
 STARTS, ROUNDS = 3, 9
 SECONDS = 0.2  # a round repeats what is shorter
+LONG = 1.0  # half as many rounds of what takes so many seconds
 SLOWER = 1.1
+Times = tuple[float, float]  # of the processor and of the clock
+Pair = tuple[Times, Times]  # of the new tree and of the old one
+Ask = Callable[[str, int], Times]
 
 
 def arguments() -> argparse.Namespace:
@@ -52,14 +56,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def worker(tree: Path, row: str, folder: str) -> subprocess.Popen[str]:
-    """Starts a process that measures a row with the code and the scripts of a tree."""
+@contextmanager
+def worker(tree: Path, folder: str) -> Iterator[Ask]:
+    """A process that measures rows with the code and the scripts of a tree."""
     scripts = tree / "benchmarks" / "speed"
     if not (scripts / "attention.py").exists():
         scripts = scripts.parent
     path = os.pathsep.join([str(tree), str(scripts)])
-    command = [sys.executable, "-P", str(Path(__file__).with_name("tree_rows.py")), row, folder]
-    return subprocess.Popen(
+    command = [sys.executable, "-P", str(Path(__file__).with_name("tree_rows.py")), folder]
+    process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -67,35 +72,34 @@ def worker(tree: Path, row: str, folder: str) -> subprocess.Popen[str]:
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )
 
+    def ask(row: str, count: int) -> tuple[float, float]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{count} {row}\n")
+        process.stdin.flush()
+        answer = process.stdout.readline().split()
+        if len(answer) != 2:
+            raise SystemExit(f"{row}: the process of {tree} ended")
+        return float(answer[0]) / count, float(answer[1]) / count
 
-def ask(process: subprocess.Popen[str], count: int) -> tuple[float, float]:
-    """Processor time and clock of so many runs, per run."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(f"{count}\n")
-    process.stdin.flush()
-    answer = process.stdout.readline().split()
-    if len(answer) != 2:
-        raise SystemExit(f"a process ended: {process.args}")
-    return float(answer[0]) / count, float(answer[1]) / count
+    with process:
+        try:
+            yield ask
+        finally:
+            process.kill()
 
 
-def measure(trees: Sequence[Path], row: str, folder: str, rounds: int) -> list[list[Any]]:
-    """Times of one pair of processes: per round the new tree's and the old one's."""
-    with ExitStack() as stack:
-        pair = []
-        for tree in trees:
-            process = worker(tree, row, folder)
-            stack.callback(process.kill)
-            pair.append(stack.enter_context(process))
-        count = max(1, round(SECONDS / max(ask(pair[0], 1)[0], 1e-4)))
-        for process in pair:
-            ask(process, count)
-        times = []
-        for turn in range(rounds):
-            order = (0, 1) if turn % 2 == 0 else (1, 0)
-            measured = {place: ask(pair[place], count) for place in order}
-            times.append([measured[0], measured[1]])
+def measure(pair: Sequence[Ask], row: str, rounds: int) -> list[Pair]:
+    """Times of a row by one pair of processes: per round the new tree's and the old one's."""
+    first = pair[0](row, 1)[0]
+    count = max(1, round(SECONDS / max(first, 1e-4)))
+    for ask in pair:
+        ask(row, count)
+    times = []
+    for turn in range(rounds if first < LONG else max(1, rounds // 2)):
+        order = (0, 1) if turn % 2 == 0 else (1, 0)
+        measured = {place: pair[place](row, count) for place in order}
+        times.append((measured[0], measured[1]))
     return times
 
 
@@ -106,7 +110,7 @@ def interval(ratios: Sequence[float]) -> list[float]:
     return [ordered[max(low - 1, 0)], ordered[min(n - low, n - 1)]]
 
 
-def result(row: str, starts: Sequence[Sequence[Any]]) -> dict[str, Any]:
+def result(row: str, starts: Sequence[Sequence[Pair]]) -> dict[str, Any]:
     """The line of a row."""
     line: dict[str, Any] = {"row": row}
     for place, kind in enumerate(("processor", "clock")):
@@ -149,16 +153,19 @@ def main() -> None:
     before = json.loads(asked.output.read_text("utf-8")) if asked.output.exists() else {}
     lines = {line["row"]: line for line in before.get("rows", [])}
     rows = [row for row in ROWS if not asked.rows or row.startswith(tuple(asked.rows))]
+    found: dict[str, list[list[Pair]]] = {row: [] for row in rows}
+    commits = {"old": commit(old), "new": commit(NEW)}
+    machine = {**environment(workers=1), "threads": 1}
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder), PHOTOS)
-        for row in rows:
-            rounds = 3 if "100000" in row else asked.rounds
-            starts = [measure((NEW, old), row, folder, rounds) for _ in range(asked.starts)]
-            lines[row] = {**result(row, starts), "old": commit(old), "new": commit(NEW)}
-            print(table([lines[row]]).splitlines()[-1], flush=True)
-            kept = [lines[name] for name in ROWS if name in lines]
-            machine = {**environment(workers=1), "threads": 1}
-            write_json(asked.output, {"rows": kept, "machine": machine})
+        for _ in range(asked.starts):
+            with worker(NEW, folder) as ours, worker(old, folder) as theirs:
+                for row in rows:
+                    found[row].append(measure((ours, theirs), row, asked.rounds))
+                    lines[row] = {**result(row, found[row]), **commits}
+                    print(table([lines[row]]).splitlines()[-1], flush=True)
+                    kept = [lines[name] for name in ROWS if name in lines]
+                    write_json(asked.output, {"rows": kept, "machine": machine})
     print(table([lines[name] for name in ROWS if name in lines]))
 
 

@@ -1,4 +1,4 @@
-"""One row of :mod:`against`, measured in the tree that ``PYTHONPATH`` names: a run per line.
+"""The rows of ``against.py``, measured in the tree that ``PYTHONPATH`` names.
 
 The scripts on speed of that tree make what is timed, so that a row means in each tree what its own
 script measures there. Names that 4e401be had are tried where today's are missing.
@@ -133,7 +133,6 @@ ROWS: dict[str, Callable[[str], Run]] = {  # each is given the folder of photogr
     "default head, L=80, forward x 20": lambda _: forward(80),
     "default head, L=2000, forward x 20": lambda _: forward(2_000),
     "complete graph, L=2000, step": lambda _: head("complete", 2_000),
-    "complete graph, L=100000, step": lambda _: head("complete", 100_000),
     "image-conditioned, hidden 1024, step": lambda _: head("conditioned", 80),
     "image-conditioned, hidden 1024, whole head": lambda _: head("conditioned-whole", 80),
     "image-conditioned, hidden 1024, training": lambda _: head("conditioned-training", 80),
@@ -161,6 +160,7 @@ ROWS: dict[str, Callable[[str], Run]] = {  # each is given the folder of photogr
     "resnet18, training step": lambda _: training_step("resnet18"),
     "efficientnet_lite0, training step": lambda _: training_step("efficientnet_lite0"),
     "Predictor, 96 images": prediction,
+    "complete graph, L=100000, step": lambda _: head("complete", 100_000),
     "import gatlabel": lambda _: interpreter("import gatlabel"),
     "from gatlabel.nn import GATHead": lambda _: interpreter("from gatlabel.nn import GATHead"),
     "from gatlabel.losses import BCELoss": lambda _: interpreter(
@@ -204,22 +204,22 @@ def seconds(run: Run) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Warms up, then for each number that comes in answers with the times of so many runs."""
-    warnings.filterwarnings("ignore")
-    name, folder = sys.argv[1:]
-    with tempfile.TemporaryFile("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        if not name.startswith(("gatlabel", "import", "from")):
-            import torch
+    """Answers each line ``COUNT ROW`` with the times of so many runs, after one to warm up."""
+    import torch
 
-            torch.set_num_threads(1)
-            torch.manual_seed(0)
-            for logger in ("lightning.pytorch", "pytorch_lightning"):
-                logging.getLogger(logger).setLevel(logging.ERROR)
-        run = ROWS[name](folder)
-        run()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    for logger in ("lightning.pytorch", "pytorch_lightning"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    made, run = "", ROWS["import gatlabel"]("")
+    with tempfile.TemporaryFile("w") as nowhere, contextlib.redirect_stdout(nowhere):
         for line in sys.stdin:
-            count = int(line)
-            times = seconds(lambda: [run() for _ in range(count)])  # noqa: B023
+            count, _, name = line.strip().partition(" ")
+            if name != made:
+                torch.manual_seed(0)
+                made, run = name, ROWS[name](sys.argv[1])
+                run()
+            times = seconds(lambda: [run() for _ in range(int(count))])  # noqa: B023
             print(*times, file=sys.__stdout__, flush=True)
 
 
