@@ -2,7 +2,6 @@
 
 import multiprocessing
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
