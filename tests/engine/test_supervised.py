@@ -172,7 +172,7 @@ class StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["uncertainty", "dwa", "famo", "gradnorm", "upgrad"])
+@pytest.mark.parametrize("name", sorted(BALANCERS))
 def test_an_interrupted_run_goes_on_bit_for_bit(
     tmp_path: Path, name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
