@@ -131,7 +131,7 @@ def test_one_backward_pass_gives_what_a_pass_per_head_gives(
 def test_adapters_and_evaluation_take_features_as_they_are() -> None:
     balancer = create_balancer("upgrad", TASKS)
     features = torch.ones(2, 3, requires_grad=True)
-    own = {name: features * 2 for name in TASKS}
+    own = dict.fromkeys(TASKS, features * 2)
     assert balancer.share(features, own) is own
     with torch.no_grad():
         own = dict.fromkeys(TASKS, features * 2)
