@@ -161,7 +161,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     lines: list[str] = []
     resume(folder, log=lines.append)
     assert any("last.ckpt" in line for line in lines) == (damage != "gone")
-    assert any("going on from" in line and "previous.ckpt" in line for line in lines)
+    assert any("resuming from" in line and "previous.ckpt" in line for line in lines)
     assert contents(folder) == contents(tmp_path / "whole")
 
 
