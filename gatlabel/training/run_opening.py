@@ -50,7 +50,7 @@ def new_run(config: TrainConfig, log: Log) -> Iterator[RunFolder]:
             _tidy(target, log)
             folder = _place(target, config, lock.was_left)
             if folder.replaces:
-                _say_what_goes(folder, log)
+                _log_replaced(folder, log)
             yield folder
     finally:
         for path in made:
@@ -191,7 +191,7 @@ def _why_no_run(folder: RunFolder) -> str:
     return ""
 
 
-def _say_what_goes(folder: RunFolder, log: Log) -> None:
+def _log_replaced(folder: RunFolder, log: Log) -> None:
     if folder.path.is_dir():
         log(f"the unfinished run in {folder.path} is deleted")
     log(f"the new run is written to {folder.path}; it replaces the old one when it is finished")

@@ -198,7 +198,7 @@ def refused(make: Callable[[], object], message: str) -> None:
     ("data", "message"),
     [
         (Nameless(), "no attribute labels"),
-        (Uneven(), "as many for each item"),
+        (Uneven(), "with the same L for all items"),
         (Squares(0), "no items"),
         (7, "is a int: give a map-style data set"),
         ([1, 2], "no attribute labels"),
