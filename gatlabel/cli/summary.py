@@ -61,7 +61,7 @@ def show_result(result: BenchmarkResult, folder: Path) -> None:
             show_table(table)
     over = "" if one else " over all folders"
     show(
-        f"In per cent and points; * beyond chance after Holm's correction{over}.",
+        f"In per cent and points; * significant after Holm's correction{over}.",
         *result.verdict,
         f"report: {folder / 'report.html'}",
     )

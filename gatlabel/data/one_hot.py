@@ -82,8 +82,8 @@ def read_columns(table: Table, columns: Sequence[str]) -> NDArray[np.float32]:
             if value is None:
                 raise InputError(
                     f"{table.path}, line {line}, column {column!r}: {row[column]!r} is not a "
-                    "target; expected 0 to 1, or -1 for unknown. If the column is not a label, list "
-                    "the label columns in label-columns"
+                    "target; expected 0 to 1, or -1 for unknown. If the column is not a label, "
+                    "list the label columns in label-columns"
                 )
             targets[position, k] = value
     return targets
