@@ -59,7 +59,7 @@ class SharedClassifiers(LinearStart):
     )  # fmt: skip
     similarity: str | None = option(
         None,
-        "Which labels share classifiers: auto (from the training images) or none. The choice in an "
+        "Labels that share classifiers: auto (from images) or none. The choice in an "
         "earlier run's config.yaml is taken too. By default set by the recipe (otherwise none).",
         short="similarity", argument=False, benchmark=False,
     )  # fmt: skip
