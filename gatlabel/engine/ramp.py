@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor, nn
 
-from gatlabel.training.probing import Losses
+from gatlabel.engine.probing import Losses
 
 WINDOW = 5  # steps that the smoothed loss is a mean of
 FITTED = 3.0  # standard errors that the loss of a fitted start may fall; of random ones it is ten
