@@ -165,7 +165,8 @@ class Aggregation(Balancer):
         if len(which) == 1:
             return torch.ones_like(gramian[0])
         if not bool(gramian.isfinite().all() & (gramian.diagonal() > 0).all()):
-            return torch.ones_like(gramian[0])  # a loss at its minimum, or not finite, which the guard handles
+            # a loss is at its minimum, or not finite, which the guard handles
+            return torch.ones_like(gramian[0])
         if self.method == "gradvac":
             return self._gradvac(gramian, which)
         weights: Tensor = self.weighting(gramian)
