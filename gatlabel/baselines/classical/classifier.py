@@ -1,4 +1,4 @@
-"""One interface to all classical methods: fit, score, save, load."""
+"""The common interface of classical methods: fit, score, save, load."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _ridge(features: Tensor, targets: Tensor, *, seed: int = 0) -> LinearHead:
     return _as_linear(start.weight, start.bias)
 
 
-#: What fits each method: features ``(N, D)`` and targets ``(N, L)`` give a head.
+#: The fit function of each method: from features ``(N, D)`` and targets ``(N, L)`` to a head.
 METHODS: dict[str, Callable[..., LinearHead | FittedHead]] = {
     "ridge": _ridge,
     "svm": partial(_linear, "svm"),
@@ -68,21 +68,21 @@ METHODS: dict[str, Callable[..., LinearHead | FittedHead]] = {
 
 
 class ClassicalClassifier:
-    """A classical method on features, with unknown and constant labels.
+    """A classical method on features, which supports unknown and constant labels.
 
-    Each label is learned from the images of which it is known. Soft targets count as present from
-    0.5. A label without known presences or absences gets its smoothed frequency.
+    Each label is fitted on the images in which it is known. Soft targets count as present from
+    0.5. The probability of a label without known presences or absences is its smoothed frequency.
 
     Args:
-        method: A name of :data:`~gatlabel.baselines.classical.CLASSICAL`, or its options.
-        seed: Of whatever the method draws: folds, samples, orders.
+        method: A name in :data:`~gatlabel.baselines.classical.CLASSICAL`, or options.
+        seed: Seed of folds, samples and orders.
 
     Raises:
         InputError: If there is no such method.
 
     Attributes:
         options: The options of the method.
-        head: What was fitted, in float64; ``None`` before :meth:`fit`.
+        head: The fitted head, in float64; ``None`` before :meth:`fit`.
     """
 
     def __init__(self, method: str | ClassicalOptions, seed: int = 0) -> None:
@@ -102,7 +102,7 @@ class ClassicalClassifier:
             targets: ``(N, L)`` in [0, 1], -1 for unknown.
 
         Raises:
-            InputError: If shapes do not fit or a value is not finite.
+            InputError: If shapes do not match or a value is not finite.
             MissingExtraError: If scikit-learn is needed and not installed.
         """
         x, y = checked(features, targets)
@@ -118,7 +118,7 @@ class ClassicalClassifier:
             features: ``(N, D)``.
 
         Raises:
-            InputError: If nothing was fitted, or the features are not D wide.
+            InputError: If nothing was fitted, or the features do not have width D.
         """
         x = checked_features(features)
         head = self._fitted()
@@ -128,12 +128,12 @@ class ClassicalClassifier:
         return logits
 
     def as_head(self) -> Head:
-        """Returns the head of a model: an ordinary linear one in float32 where it is linear."""
+        """Returns a head for a model: a :class:`LinearHead` in float32 if the method is linear."""
         head = self._fitted()
         return copy.deepcopy(head).float() if isinstance(head, LinearHead) else head
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``classifier.json`` and ``classifier.safetensors``: arrays, no pickled object.
+        """Writes ``classifier.json`` and ``classifier.safetensors``, without pickling.
 
         Raises:
             InputError: If nothing was fitted, or the files cannot be written.
@@ -153,7 +153,7 @@ class ClassicalClassifier:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
-        """Loads what :meth:`save` wrote; scikit-learn is not needed.
+        """Loads a classifier saved by :meth:`save`; scikit-learn is not needed.
 
         Raises:
             InputError: If a file is missing, damaged, or of another format.
@@ -162,7 +162,7 @@ class ClassicalClassifier:
         path = place / DESCRIPTION
         described = read_json(path, "description of a classifier")
         if not isinstance(described, dict) or described.get("format") != FORMAT:
-            raise InputError(f"{path} is not of the format {FORMAT!r}")
+            raise InputError(f"{path} does not have the format {FORMAT!r}")
         try:
             method = described.get("method")
             name = method.get("name") if isinstance(method, dict) else None
@@ -179,14 +179,14 @@ class ClassicalClassifier:
 
     def _fitted(self) -> LinearHead | FittedHead:
         if self.head is None:
-            raise InputError(f"{self.options.name}: fit it first")
+            raise InputError(f"{self.options.name}: not fitted yet, call fit first")
         return self.head
 
 
 def _described(
     described: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> LinearHead | FittedHead:
-    """Makes a head of the shape that a file describes; no size but those of the weights."""
+    """Creates the head that a file describes; its sizes are limited to those of the weights."""
     options = dict(described["head"]) if isinstance(described.get("head"), dict) else {}
     kinds: dict[str, Any] = {"linear": LinearHead, **FITTED_HEADS}
     kind = options.pop("kind", None)

@@ -1,4 +1,4 @@
-"""Ridge regression whose probabilities a model of the labels corrects."""
+"""Ridge regression whose probabilities are corrected by a model of label dependence."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def fit_hmm(
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         order: See :meth:`~gatlabel.decisions.LabelHMM.from_targets`.
-        smoothing: Likewise.
-        seed: Every method takes one; nothing here is random.
+        smoothing: See :meth:`~gatlabel.decisions.LabelHMM.from_targets`.
+        seed: Not used; there is no randomness.
     """
     linear, _ = ridge_fit(features, targets)
     hmm = LabelHMM.from_targets(targets, order, smoothing)
@@ -41,13 +41,13 @@ def fit_hmm(
 def fit_pairwise(
     features: Tensor, targets: Tensor, *, shrinkage: float = 3.0, seed: int = 0
 ) -> PairwiseHead:
-    """Fits ridge regression, and couplings of labels to what it leaves open.
+    """Fits ridge regression, and couplings of labels to its uncertain predictions.
 
     Args:
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         shrinkage: See :meth:`~gatlabel.decisions.PairwiseLabelModel.fit`.
-        seed: Every method takes one; nothing here is random.
+        seed: Not used; there is no randomness.
     """
     linear, left_out = ridge_fit(features, targets)
     model = PairwiseLabelModel.fit(left_out, targets, shrinkage)

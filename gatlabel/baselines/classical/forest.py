@@ -1,4 +1,4 @@
-"""Random forests, fitted by scikit-learn and turned into arrays."""
+"""Random forests, fitted by scikit-learn and converted to arrays."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from gatlabel.baselines.classical.known import KnownTargets
 from gatlabel.errors import require_extra
 from gatlabel.nn.heads.fitted.forest import ForestHead
 
-MOST_LEAVES = 2**15  # of a tree; its nodes have to fit a saved model
+MOST_LEAVES = 2**15  # maximum per tree, since model files limit the number of nodes
 
 
 def fit_forest(
     features: Tensor, targets: Tensor, *, trees: int = 100, leaf: int = 1, seed: int = 0
 ) -> ForestHead:
-    """Fits random forests; labels that are known of the same images share trees.
+    """Fits random forests; labels that are known in the same images share trees.
 
     Args:
         features: ``(N, D)``; compared in float32.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
-        trees: Number of trees of each label.
-        leaf: Least number of images in a leaf.
-        seed: Of the samples and features that trees see.
+        trees: Number of trees per label.
+        leaf: Minimum number of images in a leaf.
+        seed: Seed of bootstrap samples and features of trees.
 
     Returns:
-        The head; a label without presences or absences has its frequency in every leaf.
+        The head; for a label without presences or absences, every leaf has its frequency.
     """
     ensemble = require_extra("sklearn.ensemble", "classical")
     known = KnownTargets.of(targets)
@@ -93,6 +93,6 @@ def _copy_decisions(tree: Any, row: int, head: ForestHead) -> None:
 
 
 def _below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The largest float32 numbers that are not above these."""
+    """Returns the largest float32 numbers that are not above the given ones."""
     near = threshold.astype(np.float32)
     return np.where(near > threshold, np.nextafter(near, np.float32(-np.inf)), near)

@@ -1,4 +1,4 @@
-"""ML-kNN: counts among neighbours, and what each count tells of a label."""
+"""ML-kNN: the posterior of a label given its count among the nearest neighbours."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def fit_mlknn(
     .. math:: P(H_1) = \frac{s + \sum y}{2 s + n}, \qquad
               P(C = j | H_b) = \frac{s + \kappa_b[j]}{s (k + 1) + \sum_r \kappa_b[r]},
 
-    where κ counts the images with and without the label by C. n and the neighbours are of the
-    images of which the label is known, the image itself left out.
+    where κ counts the images with and without the label by C. Only the n images in which the label
+    is known are counted, and an image is not its own neighbour.
 
     Args:
-        features: ``(N, D)``; kept in float32.
+        features: ``(N, D)``; stored in float32.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
-        neighbours: k; less where there are fewer images.
+        neighbours: k; fewer if there are fewer images.
         smoothing: s, above 0.
         metric: ``euclidean`` as in the paper, or ``cosine``.
-        seed: Every method takes one; nothing here is random.
+        seed: Not used; there is no randomness.
 
     Raises:
-        InputError: If there are more images than a saved model may hold.
+        InputError: If there are more images than a model file may contain.
     """
     refuse_many(len(features))
     known = KnownTargets.of(targets)
@@ -68,20 +68,20 @@ def fit_mlknn(
 
 
 def refuse_many(images: int) -> None:
-    """Refuses more training images than a saved model may hold.
+    """Refuses more training images than a model file may contain.
 
     Raises:
-        InputError: The message says how many there are.
+        InputError: The message has their number and the limit.
     """
     if images > MOST:
         raise InputError(
-            f"mlknn keeps all training images, at most {MOST} of them: there are {images}; take "
-            "another method"
+            f"mlknn stores all training images, at most {MOST}: there are {images}; use another "
+            "method"
         )
 
 
 def _own_counts(head: MLkNNHead) -> Tensor:
-    """Counts the labels among the neighbours of each training image, itself left out."""
+    """Counts the labels among the neighbours of each training image, excluding itself."""
     parts = []
     for first in range(0, len(head.features), AT_ONCE):
         rows = torch.arange(first, min(first + AT_ONCE, len(head.features)))
@@ -92,7 +92,7 @@ def _own_counts(head: MLkNNHead) -> Tensor:
 
 
 def _evidence(counts: Tensor, known: KnownTargets, k: int, smoothing: float) -> Tensor:
-    """Log-odds by count ``(L, k + 1)``."""
+    """Returns the log-odds by count, ``(L, k + 1)``."""
     likelihoods, priors = [], []
     total = known.known.sum(0).double()
     for state in (known.present, known.known & ~known.present):
