@@ -29,17 +29,17 @@ def fit_chains(
 ) -> ChainHead:
     """Fits an ensemble of classifier chains (Read et al., Machine Learning 85, 2011).
 
-    The inputs of each classifier are the features and the probabilities of the previous labels.
-    In training these are out-of-fold predictions (Senge et al., *Rectifying classifier chains*,
-    2013), since the true labels of new images are not known.
+    Each classifier takes the features and the probabilities of the labels before it. In training,
+    these probabilities are out-of-fold predictions (Senge et al., *Rectifying classifier chains*,
+    2013), because the true labels of new images are not known.
 
     Args:
         features: ``(N, D)``.
-        targets: ``(N, L)`` in [0, 1], -1 for unknown; unknown labels are predicted.
-        chains: Number of chains, each with a random order of the labels.
-        c: Inverse strength of the regularisation; ``None`` chooses the one of independent labels.
-        folds: Number of folds for out-of-fold predictions; below 2, known labels are used instead.
-        seed: Seed of orders and folds.
+        targets: ``(N, L)`` in [0, 1], -1 for unknown; predictions replace unknown targets.
+        chains: Number of chains; each has the labels in a random order.
+        c: Inverse strength of the regularisation; ``None`` takes that of independent classifiers.
+        folds: Number of folds for the predictions; below 2, chains learn from the true labels.
+        seed: Seed of the orders and folds.
     """
     scaled, known = Scaled.of(features), KnownTargets.of(targets)
     if c is None:

@@ -1,4 +1,4 @@
-"""The common interface of classical methods: fit, score, save, load."""
+"""One interface to all classical methods: fit, score, save, load."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _ridge(features: Tensor, targets: Tensor, *, seed: int = 0) -> LinearHead:
     return _as_linear(start.weight, start.bias)
 
 
-#: The fit function of each method: from features ``(N, D)`` and targets ``(N, L)`` to a head.
+#: The fitting function of each method: features ``(N, D)`` and targets ``(N, L)`` to a head.
 METHODS: dict[str, Callable[..., LinearHead | FittedHead]] = {
     "ridge": _ridge,
     "svm": partial(_linear, "svm"),
@@ -68,14 +68,14 @@ METHODS: dict[str, Callable[..., LinearHead | FittedHead]] = {
 
 
 class ClassicalClassifier:
-    """A classical method on features, which supports unknown and constant labels.
+    """A classical method on features that supports unknown and constant labels.
 
-    Each label is fitted on the images in which it is known. Soft targets count as present from
-    0.5. The probability of a label without known presences or absences is its smoothed frequency.
+    Each label is learned from the images for which it is known. Soft targets count as present from
+    0.5. A label without known positives or without known negatives gets its smoothed frequency.
 
     Args:
-        method: A name in :data:`~gatlabel.baselines.classical.CLASSICAL`, or options.
-        seed: Seed of folds, samples and orders.
+        method: A name of :data:`~gatlabel.baselines.classical.CLASSICAL`, or its options.
+        seed: Seed of everything random in the method: folds, samples, orders.
 
     Raises:
         InputError: If there is no such method.
@@ -102,7 +102,7 @@ class ClassicalClassifier:
             targets: ``(N, L)`` in [0, 1], -1 for unknown.
 
         Raises:
-            InputError: If shapes do not match or a value is not finite.
+            InputError: If shapes do not fit or a value is not finite.
             MissingExtraError: If scikit-learn is needed and not installed.
         """
         x, y = checked(features, targets)
@@ -118,7 +118,7 @@ class ClassicalClassifier:
             features: ``(N, D)``.
 
         Raises:
-            InputError: If nothing was fitted, or the features do not have width D.
+            InputError: If nothing was fitted, or the features are not D wide.
         """
         x = checked_features(features)
         head = self._fitted()
@@ -128,12 +128,12 @@ class ClassicalClassifier:
         return logits
 
     def as_head(self) -> Head:
-        """Returns a head for a model: a :class:`LinearHead` in float32 if the method is linear."""
+        """Returns the head for a model; a linear method gives a linear head in float32."""
         head = self._fitted()
         return copy.deepcopy(head).float() if isinstance(head, LinearHead) else head
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``classifier.json`` and ``classifier.safetensors``, without pickling.
+        """Writes ``classifier.json`` and ``classifier.safetensors``, without pickle.
 
         Raises:
             InputError: If nothing was fitted, or the files cannot be written.
@@ -153,7 +153,7 @@ class ClassicalClassifier:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
-        """Loads a classifier saved by :meth:`save`; scikit-learn is not needed.
+        """Loads what :meth:`save` wrote; scikit-learn is not needed.
 
         Raises:
             InputError: If a file is missing, damaged, or of another format.
@@ -162,7 +162,7 @@ class ClassicalClassifier:
         path = place / DESCRIPTION
         described = read_json(path, "description of a classifier")
         if not isinstance(described, dict) or described.get("format") != FORMAT:
-            raise InputError(f"{path} does not have the format {FORMAT!r}")
+            raise InputError(f"{path} is not of the format {FORMAT!r}")
         try:
             method = described.get("method")
             name = method.get("name") if isinstance(method, dict) else None
@@ -186,7 +186,7 @@ class ClassicalClassifier:
 def _described(
     described: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> LinearHead | FittedHead:
-    """Creates the head that a file describes; its sizes are limited to those of the weights."""
+    """Makes the head that a file describes; sizes beyond the stored weights are refused."""
     options = dict(described["head"]) if isinstance(described.get("head"), dict) else {}
     kinds: dict[str, Any] = {"linear": LinearHead, **FITTED_HEADS}
     kind = options.pop("kind", None)

@@ -1,4 +1,4 @@
-"""Random forests, fitted by scikit-learn and converted to arrays."""
+"""Random forests, fitted by scikit-learn and turned into arrays."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from gatlabel.baselines.classical.known import KnownTargets
 from gatlabel.errors import require_extra
 from gatlabel.nn.heads.fitted.forest import ForestHead
 
-MOST_LEAVES = 2**15  # maximum per tree, since model files limit the number of nodes
+MOST_LEAVES = 2**15  # per tree; limits the size of a saved model
 
 
 def fit_forest(
     features: Tensor, targets: Tensor, *, trees: int = 100, leaf: int = 1, seed: int = 0
 ) -> ForestHead:
-    """Fits random forests; labels that are known in the same images share trees.
+    """Fits random forests; labels that are known for the same images share trees.
 
     Args:
         features: ``(N, D)``; compared in float32.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
-        trees: Number of trees per label.
+        trees: Number of trees of each label.
         leaf: Minimum number of images in a leaf.
-        seed: Seed of bootstrap samples and features of trees.
+        seed: Seed of the samples and features drawn for the trees.
 
     Returns:
-        The head; for a label without presences or absences, every leaf has its frequency.
+        The head; a label without positives or negatives has its frequency in every leaf.
     """
     ensemble = require_extra("sklearn.ensemble", "classical")
     known = KnownTargets.of(targets)
@@ -93,6 +93,6 @@ def _copy_decisions(tree: Any, row: int, head: ForestHead) -> None:
 
 
 def _below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Returns the largest float32 numbers that are not above the given ones."""
+    """The largest float32 numbers that do not exceed the thresholds."""
     near = threshold.astype(np.float32)
     return np.where(near > threshold, np.nextafter(near, np.float32(-np.inf)), near)

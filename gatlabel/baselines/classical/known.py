@@ -1,4 +1,4 @@
-"""Targets for classical methods: hard, with a mask of known entries."""
+"""Targets for classical methods: hard labels, and the images for which each label is known."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gatlabel.targets import Targets
 
 @dataclass(frozen=True)
 class KnownTargets:
-    """Known targets of N images and L labels.
+    """The known targets of N images and L labels.
 
     Attributes:
-        present: Known to be present, bool ``(N, L)``; soft targets from 0.5.
-        known: Whether the target is known, bool ``(N, L)``.
-        rates: Smoothed share of presences among known targets, float64 ``(L,)`` in (0, 1); for a
+        present: bool ``(N, L)``: known to be present; soft targets count from 0.5.
+        known: bool ``(N, L)``.
+        rates: float64 ``(L,)`` in (0, 1): smoothed share of positives among known targets; for a
             label without known targets, the share over all labels.
-        usable: Whether the label has presences and absences, bool ``(L,)``.
+        usable: bool ``(L,)``: the label has positives and negatives.
     """
 
     present: Tensor
@@ -33,7 +33,7 @@ class KnownTargets:
 
     @classmethod
     def of(cls, targets: Tensor) -> KnownTargets:
-        """Converts targets ``(N, L)`` in [0, 1], -1 for unknown."""
+        """Computes them from targets ``(N, L)`` in [0, 1], -1 for unknown."""
         known = targets != UNKNOWN
         present = (targets >= 0.5) & known
         count, positives = known.sum(0).double(), present.sum(0).double()
@@ -42,10 +42,10 @@ class KnownTargets:
         return cls(present, known, rates, (positives > 0) & (positives < count))
 
     def patterns(self, usable: bool = True) -> list[Tensor]:
-        """Groups labels that are known in the same images: int64 positions per group.
+        """Groups labels that are known for the same images: int64 positions per group.
 
         Args:
-            usable: Whether to omit labels without presences or absences.
+            usable: Whether labels without positives or negatives are left out.
         """
         places = self.usable.nonzero()[:, 0] if usable else torch.arange(self.known.shape[1])
         if not len(places):
@@ -62,10 +62,10 @@ def checked(features: Any, targets: Any) -> tuple[Tensor, Tensor]:
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
 
     Returns:
-        Features in their floating-point type, and float32 targets.
+        Features in their floating-point type, and targets float32.
 
     Raises:
-        InputError: If shapes do not match, there are no data, or a value is not finite.
+        InputError: If shapes do not fit, a dimension is 0, or a value is not finite.
     """
     x = checked_features(features)
     y = Targets.of(torch.as_tensor(np.asarray(targets))).to_dense()
@@ -90,5 +90,5 @@ def checked_features(features: Any) -> Tensor:
     found = found if found.is_floating_point() else found.float()
     if not bool(found.isfinite().all()):
         row = int((~found.isfinite()).any(1).nonzero()[0, 0])
-        raise InputError(f"features: row {row} contains NaN or infinity")
+        raise InputError(f"features: row {row} holds NaN or infinity")
     return found

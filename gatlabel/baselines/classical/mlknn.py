@@ -1,4 +1,4 @@
-"""ML-kNN: the posterior of a label given its count among the nearest neighbours."""
+"""ML-kNN: label counts among neighbours, and the log-odds of each count."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def fit_mlknn(
     .. math:: P(H_1) = \frac{s + \sum y}{2 s + n}, \qquad
               P(C = j | H_b) = \frac{s + \kappa_b[j]}{s (k + 1) + \sum_r \kappa_b[r]},
 
-    where κ counts the images with and without the label by C. Only the n images in which the label
-    is known are counted, and an image is not its own neighbour.
+    where κ is the histogram of C over the images with and without the label. n and the neighbours
+    are restricted to images for which the label is known, and exclude the image itself.
 
     Args:
-        features: ``(N, D)``; stored in float32.
+        features: ``(N, D)``; kept in float32.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
-        neighbours: k; fewer if there are fewer images.
+        neighbours: k; capped by the number of images.
         smoothing: s, above 0.
         metric: ``euclidean`` as in the paper, or ``cosine``.
-        seed: Not used; there is no randomness.
+        seed: Unused; part of the common interface.
 
     Raises:
-        InputError: If there are more images than a model file may contain.
+        InputError: If there are more images than a saved model may hold.
     """
     refuse_many(len(features))
     known = KnownTargets.of(targets)
@@ -68,15 +68,15 @@ def fit_mlknn(
 
 
 def refuse_many(images: int) -> None:
-    """Refuses more training images than a model file may contain.
+    """Refuses more training images than a saved model may hold.
 
     Raises:
-        InputError: The message has their number and the limit.
+        InputError: The message says how many there are.
     """
     if images > MOST:
         raise InputError(
-            f"mlknn stores all training images, at most {MOST}: there are {images}; use another "
-            "method"
+            f"mlknn keeps all training images, at most {MOST} of them: there are {images}; use "
+            "another method"
         )
 
 
@@ -92,7 +92,7 @@ def _own_counts(head: MLkNNHead) -> Tensor:
 
 
 def _evidence(counts: Tensor, known: KnownTargets, k: int, smoothing: float) -> Tensor:
-    """Returns the log-odds by count, ``(L, k + 1)``."""
+    """Log-odds by count ``(L, k + 1)``."""
     likelihoods, priors = [], []
     total = known.known.sum(0).double()
     for state in (known.present, known.known & ~known.present):

@@ -10,7 +10,7 @@ from gatlabel.options import option
 
 _STRENGTH = (
     "Inverse strength of the regularisation (C in scikit-learn), the same for all labels, on "
-    "features of mean squared length one; none chooses it by cross-validated mAP on the training "
+    "features of mean squared length one; by default chosen by cross-validated mAP on the training "
     "images."
 )
 
@@ -22,14 +22,14 @@ class ClassicalOptions(HeadOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Ridge(ClassicalOptions):
-    """Ridge regression with the penalty chosen by leave-one-out."""
+    """Ridge regression with a penalty chosen by leave-one-out."""
 
     name: Literal["ridge"] = "ridge"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SVM(ClassicalOptions):
-    """A linear support vector machine per label, with calibrated scores (extra classical)."""
+    """A linear support vector machine per label with calibrated scores (extra classical)."""
 
     name: Literal["svm"] = "svm"
     c: float | None = option(None, _STRENGTH, above=0, least=0, most=1e9)
@@ -52,7 +52,7 @@ class Centroid(ClassicalOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Forest(ClassicalOptions):
-    """A random forest; labels known in the same images share its trees (extra classical)."""
+    """A random forest; labels known for the same images share its trees (extra classical)."""
 
     name: Literal["forest"] = "forest"
     trees: int = option(100, "Number of trees per label.", least=1, most=10_000)
@@ -61,7 +61,7 @@ class Forest(ClassicalOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class MLkNN(ClassicalOptions):
-    """ML-kNN (Zhang and Zhou, 2007); stores the features of the training images."""
+    """ML-kNN (Zhang and Zhou, 2007); keeps the features of the training images."""
 
     name: Literal["mlknn"] = "mlknn"
     neighbours: int = option(10, "Number of neighbours.", least=1, most=1000)
@@ -78,8 +78,8 @@ class Chain(ClassicalOptions):
     c: float | None = option(None, _STRENGTH, above=0, least=0, most=1e9)
     folds: int = option(
         3,
-        "Folds for training a chain on out-of-fold predictions; 0 trains it on the true labels, "
-        "which new images do not have.",
+        "Folds for the out-of-fold predictions that a chain learns from; 0 learns from the true "
+        "labels, which new images do not have.",
         least=0, most=100,
     )  # fmt: skip
 
@@ -91,8 +91,8 @@ class HMM(ClassicalOptions):
     name: Literal["hmm"] = "hmm"
     order: Literal["frequency", "dependence", "given"] = option(
         "frequency",
-        "Order of the labels: the most frequent first; by dependence, so that the next label has "
-        "the most mutual information with the previous one; or as given by the data set.",
+        "Order of the labels: by frequency; by dependence (the most frequent first, then the label "
+        "with the most mutual information with an earlier one); or as given by the data set.",
     )
     smoothing: float = option(
         1.0, "Images added to the counts of a transition.", above=0, least=0, most=1e9

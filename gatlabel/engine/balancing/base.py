@@ -77,6 +77,15 @@ class Balancer(nn.Module):
         """
         raise NotImplementedError
 
+    def share(self, features: Tensor, own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Returns what the head of each task is to take.
+
+        Args:
+            features: The shared features ``(B, …)``.
+            own: What the head of each task takes: by hard sharing the shared features themselves.
+        """
+        return own
+
     def after_step(self, losses: Mapping[str, Tensor]) -> None:
         """Receives the losses of the same batch after the optimiser step, if it needs them."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor, nn
 
-from gatlabel.training.probing import Losses
+from gatlabel.engine.probing import Losses
 
 WINDOW = 5  # steps over which the smoothed loss is averaged
 FITTED = 3.0  # maximum fall of the loss in standard errors for a fitted start; about 10 for random
