@@ -73,5 +73,5 @@ def test_where_nothing_is_found_the_word_is_refused() -> None:
         make_config("heads", mode="end-to-end", **{"optimizer.lr": "find"})
     found = plain().with_options({"head": "linear", "optimizer.lr": "find"}).resolved()
     model = Model({}, [MultiLabelTask("things", ["a"], LinearHead(4, ["a"]))])
-    with pytest.raises(InputError, match="lr=find: only gatlabel train decides it"):
+    with pytest.raises(InputError, match="lr=find: only supported by gatlabel train"):
         make_optimizer(model, optimizer_of(found), spec_of(found))
