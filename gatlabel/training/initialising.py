@@ -35,7 +35,7 @@ def start_from(model: MultiLabelClassifier, run: Path) -> list[str]:
             f"gatlabel train --resume {run}"
         )
     source = MultiLabelClassifier.from_pretrained(run)
-    _take_encoder(source, model, run)
+    _copy_encoder(source, model, run)
     shared = [name for name in model.labels if name in source.labels]
     if _same_head(source, model):
         model.head.load_state_dict(source.head.state_dict())
@@ -60,7 +60,7 @@ def _reason(source: MultiLabelClassifier, model: MultiLabelClassifier) -> str:
     return f"its head {source.head.kind!r} is different"
 
 
-def _take_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
+def _copy_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
     # stages have no weights, so that the encoder is the same for any number of them
     theirs, ours = ({**one.encoder.config, "stages": None} for one in (source, model))
     if theirs != ours:
