@@ -95,7 +95,7 @@ class DistillationOptions(Options):
 
     teacher: Path | None = option(
         None,
-        "Run folder or model whose probabilities are mixed into the training targets.",
+        "Run or model whose probabilities are mixed into the targets.",
         short="teacher", moves=True,
     )  # fmt: skip
     weight: float = option(0.5, "Share of the teacher in a known target.", least=0, most=1)

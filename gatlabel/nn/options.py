@@ -58,7 +58,7 @@ class SharedClassifiers(LinearStart):
     )  # fmt: skip
     similarity: str | None = option(
         None,
-        "Which labels share classifiers: auto (from the training images) or none. The choice in an "
+        "Labels that share classifiers: auto (from images) or none. The choice in an "
         "earlier run's config.yaml is taken too. By default set by the recipe (otherwise none).",
         short="similarity", argument=False, benchmark=False,
     )  # fmt: skip
@@ -200,4 +200,8 @@ _WRITTEN: dict[str, type[HeadOptions]] = {
 #: their constructor.
 HEADS: dict[str, type[HeadOptions]] = derived(
     "gatlabel.nn.heads.table", "HEADS", _WRITTEN, {"LinearInit": LinearStart}, HeadOptions
+)
+#: Of heads of ``sequence`` tasks; the length is an option of the task.
+SEQUENCE_HEADS: dict[str, type[HeadOptions]] = derived(
+    "gatlabel.nn.heads.table", "SEQUENCE_HEADS", {}, {}, HeadOptions, ignored=("length",)
 )

@@ -23,7 +23,7 @@ class PretrainConfig(Options):
     )
     backbone: str = option(
         "auto",
-        "A torchvision CNN, efficientnet_lite0/1/2, timm:NAME, or auto. auto takes "
+        "A torchvision CNN, efficientnet_lite0/1/2, timm:NAME or auto. auto takes "
         "efficientnet_lite0 if the extra lite is installed, else resnet18.",
         short="backbone",
     )

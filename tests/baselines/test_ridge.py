@@ -218,7 +218,7 @@ class TestSharing:
 
     @pytest.mark.parametrize("n", [100, 1000])
     @pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
-    def test_contributions_of_similar_labels_do_not_raise_its_frequency(
+    def test_contributions_of_similar_labels_do_not_change_the_frequency(
         self, n: int, value: float
     ) -> None:
         """Probabilities stay about what is known of how frequent the label is."""
@@ -249,8 +249,8 @@ class TestSharing:
         torch.testing.assert_close(other.weight, one.weight[order])
         torch.testing.assert_close(other.bias, one.bias[order])
 
-    def test_shared_classifiers_replace_images(self) -> None:
-        """With similar labels and few images, the prior ranks new images better."""
+    def test_sharing_is_equivalent_to_more_images(self) -> None:
+        """Where labels are alike and images few, the prior ranks new images better."""
         rng = np.random.default_rng(0)
         common = rng.normal(size=30)
         directions = np.stack([common + 0.3 * rng.normal(size=30) for _ in range(6)])

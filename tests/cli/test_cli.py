@@ -56,8 +56,8 @@ def test_a_run_folder_is_self_contained(run: Path, capsys: pytest.CaptureFixture
     assert not list(run.rglob(".*"))
 
 
-def test_a_run_on_name_similarity(tiny_csv: Path, tmp_path: Path, capsys) -> None:
-    """Names of labels are sufficient, and the run keeps the relation of its edges."""
+def test_a_run_with_similarity_of_names(tiny_csv: Path, tmp_path: Path, capsys) -> None:
+    """Names of labels are all it takes, and the run keeps what its edges say."""
     run = tmp_path / "alike"
     words = ("--graph", "knn:vectors=names", "--head.node-features", "names")
     assert train(tiny_csv, run, *words) == 0
@@ -99,7 +99,7 @@ def test_a_graph_file_of_similarity(tiny_csv: Path, tmp_path: Path, capsys) -> N
     assert "similarity_weight=1.5" in error_of(capsys)
 
 
-def test_the_saved_config_repeats_the_run(run: Path, tmp_path: Path) -> None:
+def test_the_saved_config_reproduces_the_run(run: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     words = ["train", "--config", str(run / "config.yaml"), "--output", str(again)]
     assert main(words) == 0
@@ -133,14 +133,12 @@ def test_evaluate_names_labels_missing_in_the_model(run: Path, tiny_csv: Path, c
     assert "'okapi'" in error_of(capsys)
 
 
-def test_init_goes_on_longer_where_resume_repeats_the_plan(
-    tiny_csv: Path, tmp_path: Path, capsys
-) -> None:
+def test_init_trains_longer_and_resume_does_not(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     first, longer = tmp_path / "first", tmp_path / "longer"
     assert train(tiny_csv, first, "--epochs", "1") == 0
     capsys.readouterr()
     assert main(["train", "--resume", str(first), "--epochs", "4"]) == 2
-    assert "takes none but --images.cache" in error_of(capsys)
+    assert "accepts only --images.cache" in error_of(capsys)
     assert train(tiny_csv, longer, "--epochs", "2", "--init", str(first)) == 0
     assert "all 3 labels" in capsys.readouterr().err
     assert len((longer / "metrics.csv").read_text().splitlines()) == 3
@@ -401,7 +399,7 @@ def test_explain_shows_all_in_edges_of_a_label_before_others(
     assert "1 of 3 edges: the heaviest into 'green'" in printed
     found, printed = explained("--edges", "3", "--label", "blue")
     assert len(found) == 3
-    assert "no edge leads to 'blue'" in printed
+    assert "'blue' has no incoming edge" in printed
     assert "of 3 edges" not in printed
 
 

@@ -263,7 +263,7 @@ def test_a_threshold_leaves_out_neighbours_that_are_not_near() -> None:
         knn(counts, vectors=vectors, threshold=1.5)
 
 
-def test_knn_on_label_vectors_gives_similarity_edges() -> None:
+def test_the_relation_is_similarity_with_external_vectors() -> None:
     vectors = np.random.default_rng(0).normal(size=(4, 3))
     similar = knn(COUNTS, vectors=vectors, k=2)
     assert similar.relation == "similarity"

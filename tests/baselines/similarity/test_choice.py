@@ -141,7 +141,7 @@ def test_strengths_are_checked() -> None:
 
 
 @pytest.mark.parametrize("permuted", [False, True], ids=["shuffled names", "permuted targets too"])
-def test_without_an_effect_nothing_is_chosen(permuted: bool) -> None:
+def test_without_similarity_none_is_chosen(permuted: bool) -> None:
     """Level 3 % in all: 4 or more of 20 draws have a chance of 0.3 %."""
     features, targets, vectors = grouped(images=160)
     chosen = 0
@@ -182,7 +182,7 @@ def test_a_map_is_used_if_it_predicts_better(monkeypatch) -> None:
     assert mean[0] > mean[1] + 0.02
 
 
-def test_the_choice_and_its_reason_are_explained() -> None:
+def test_the_explanation_has_the_choice_and_the_reason() -> None:
     features, targets, vectors = grouped()
     y, _ = masked(targets)
     found, none = (
