@@ -255,9 +255,9 @@ def test_yaml_that_is_fine() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("- a", "holds no options"),
-        ("just text", "holds no options"),
-        ("0", "holds no options"),
+        ("- a", "has no options"),
+        ("just text", "has no options"),
+        ("0", "has no options"),
         ("bacbone: a", "unknown option 'bacbone'; did you mean 'encoder.backbone'"),
         (
             "encoder: {bacbone: a}",

@@ -104,11 +104,11 @@ def test_splits_that_are_made_keep_groups_together() -> None:
     targets, groups = grouped(200, 1)
     made = split(GroupedImages(targets, groups), seed=2)
     assert not torn(made)
-    assert "groups kept together" in made.notes[0]
+    assert "keeping groups together" in made.notes[0]
     assert [len(source) for _, source in made.items()] == pytest.approx([140, 30, 30], abs=8)
     cut = complete_splits("set", {"train": GroupedImages(targets, groups)}, seed=2)
     assert not torn(cut)
-    assert any("set apart" in note and "groups kept together" in note for note in cut.notes)
+    assert any("set apart" in note and "keeping groups together" in note for note in cut.notes)
     assert not any(note.startswith("warning") for note in (*made.notes, *cut.notes))
 
 

@@ -44,5 +44,6 @@ def test_a_run_on_a_full_disk_continues_when_there_is_space(disk: Path) -> None:
         resume(disk / "run")
     with pytest.raises(InputError, match=f"cannot write .*{disk / 'run'}.*: Read-only file system"):
         train(options(disk / "run", **{"run.overwrite": True}))
-    with pytest.raises(InputError, match=f"cannot make .*{disk / 'other'}: Read-only file system"):
+    message = f"cannot create .*{disk / 'other'}: Read-only file system"
+    with pytest.raises(InputError, match=message):
         train(options(disk / "other"))

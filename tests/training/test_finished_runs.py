@@ -105,7 +105,7 @@ def test_evaluating_downloads_only_on_request(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"head": "gcn"}, r"config\.yaml has head=gcn, but the model in .* has gat: .*two runs"),
+        ({"head": "gcn"}, r"config\.yaml has head=gcn, but the model .* has gat: .*different runs"),
         (
             {"encoder.backbone": "resnet18"},
             "has encoder.backbone=resnet18, but the model in .* has mobilenet_v3",
