@@ -1,4 +1,4 @@
-"""A data set, encoder, loss, callbacks and loggers of one's own go into a run."""
+"""The user's own data set, encoder, loss, callbacks and loggers in a run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +83,7 @@ def growing(logits: Tensor, targets: Tensor, epoch: int) -> Tensor:
 growing.seen = set()
 
 
-def test_everything_of_ones_own_goes_into_a_run(tmp_path: Path) -> None:
+def test_all_user_objects_are_used_in_a_run(tmp_path: Path) -> None:
     steps, logger = Steps(), CSVLogger(tmp_path / "logs")
     growing.seen.clear()
     result = train(
@@ -235,7 +235,7 @@ def test_bad_images_are_refused() -> None:
          "targets are unknown"),
     ],
 )  # fmt: skip
-def test_nonsense_is_refused_before_anything_is_written(
+def test_invalid_options_are_refused_before_anything_is_written(
     tmp_path: Path, given: dict, changes: dict, message: str
 ) -> None:
     refused(lambda: train(options(tmp_path / "run", **changes), **given), message)

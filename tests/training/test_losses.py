@@ -1,4 +1,4 @@
-"""The loss of a run: weights, smoothing, progress and a teacher, as the options say."""
+"""The loss of a run: weights, smoothing, progress and a teacher, as set by options."""
 
 import json
 from pathlib import Path

@@ -46,7 +46,7 @@ def test_every_row_is_predicted_once_by_what_did_not_see_it() -> None:
         (FOLD[1:], None, r"folds of shape \(22,\) for 23 images"),
     ],
 )
-def test_what_is_no_prediction_is_refused(fold_of, made, message: str) -> None:
+def test_invalid_predictions_are_refused(fold_of, made, message: str) -> None:
     with pytest.raises(InputError, match=message):
         out_of_fold(TARGETS, fold_of, lambda learned, predicted, fold: made(predicted))
 
