@@ -67,7 +67,7 @@ class MultiTaskConfig(Options):
     )  # fmt: skip
     adapter: Literal["none", "adapter", "cross_stitch"] = option(
         "none",
-        "What stands between the shared features and each head: none, adapter (a residual "
+        "Modules between the shared features and each head: none, adapter (a residual "
         "bottleneck) or cross_stitch (adapters whose outputs are mixed).",
     )
     optimizer: OptimizerOptions = group(OptimizerOptions, "The optimiser, and its rates.")
@@ -206,7 +206,7 @@ def refuse_other_options(named: Mapping[str, Any]) -> None:
     """Refuses options of the command line that a run with several tasks does not have.
 
     Raises:
-        InputError: The message says where the option belongs, if it is one of each task.
+        InputError: The message names the right place for an option of each task.
     """
     known = MultiTaskConfig.__dataclass_fields__
     for name in named:

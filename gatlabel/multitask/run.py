@@ -110,7 +110,7 @@ def resume_tasks(
         log: Called with plain sentences about the progress.
 
     Raises:
-        InputError: If this is no such run, its checkpoints are damaged, or its data have changed.
+        InputError: If this is not such a run, has damaged checkpoints, or its data changed.
         RunFinishedError: If the run is finished.
         Interrupted: As :func:`train_tasks`.
     """
@@ -192,7 +192,7 @@ def _locked(
             line = f"{stop} before training began: nothing was written"
             raise Interrupted(line, stop.exit_code) from None
         raise Interrupted(
-            f"{stop}; go on with: gatlabel train --resume {shlex.quote(str(folder))}",
+            f"{stop}; continue with: gatlabel train --resume {shlex.quote(str(folder))}",
             stop.exit_code,
         ) from None
 
