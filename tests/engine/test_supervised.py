@@ -195,10 +195,29 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key]), key
     for key, value in objective.state_dict().items():
-        # averaged like the model: NaN until it was known
         torch.testing.assert_close(
             value, again.state_dict()[key], rtol=0, atol=0, equal_nan=True, msg=key
         )
+
+
+@pytest.mark.parametrize("name", ["uncertainty", "dwa", "famo", "gradnorm"])
+def test_the_model_is_averaged_and_the_balancer_is_not(tmp_path: Path, name: str) -> None:
+    model, objective, _ = fitted(tmp_path, name)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    averaged, current = state["state_dict"], state["current_model_state"]
+    for key, value in model.state_dict().items():
+        assert torch.equal(averaged[f"model.{key}"], value)
+        moved = value.is_floating_point() and key.endswith(("weight", "running_mean"))
+        assert not moved or not torch.equal(current[f"model.{key}"], value), key
+    own = objective.state_dict()
+    assert own.keys()
+    for key, value in own.items():
+        for saved in (averaged, current):
+            torch.testing.assert_close(
+                saved[f"objective.{key}"], value, rtol=0, atol=0, equal_nan=True, msg=key
+            )
+    if name == "famo":  # one step of its optimiser in each of the 9 of the run
+        assert own["balancer.adam.steps"] == 9
 
 
 def test_the_figures_of_several_tasks() -> None:
@@ -253,7 +272,7 @@ def test_the_plain_loop_takes_the_same_steps(name: str | None) -> None:
         ({"weights": {"voc": 1.0}, "balancer": create_balancer("dwa", NAMES)}, "both given"),
     ],
 )
-def test_nonsense_is_refused(options: dict, message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict, message: str) -> None:
     model = make_model()
     with pytest.raises(InputError, match=message):
         Supervised(**options).prepare(model, loader(model))
