@@ -20,8 +20,10 @@ from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.values import absolute_error, huber_error, squared_error
 from gatlabel.model import Model
 from gatlabel.model.head_file import build_head
+from gatlabel.model.shared_graph import SharedGraph
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.parts import Known, Part, PartImages
+from gatlabel.multitask.shared import build_shared
 from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.nn import HEADS, LinearHead
 from gatlabel.nn.heads.positions import PositionHead
@@ -60,11 +62,17 @@ def build_model(config: MultiTaskConfig, parts: Sequence[Part]) -> Model:
         options.backbone, weights=options.weights, stride=options.stride, stages=options.stages
     )
     width, tasks = encoder.pooled_features, []
+    shared = build_shared(config.shared, parts, width, config.run.seed)
+    members = config.shared.tasks or ()
     for task in config.tasks:
         part = next(part for part in parts if task.name in part.outputs)
         targets = part.targets["train"][task.name]
+        names = part.outputs[task.name]
+        if shared is not None and task.name in members:
+            tasks.append(_member(task, names, targets, shared))
+            continue
         make = _KINDS[task.kind]
-        tasks.append(make(task, width, part.outputs[task.name], targets, config.run.seed))
+        tasks.append(make(task, width, names, targets, config.run.seed))
     model = Model(
         {IMAGE: encoder},
         tasks,
@@ -72,6 +80,7 @@ def build_model(config: MultiTaskConfig, parts: Sequence[Part]) -> Model:
         pooling=options.pooling or "average",
         resize=config.images.resize,
         image_size=config.images.size,
+        shared=shared,
     )
     freeze_encoder(encoder, options.freeze)
     return model
@@ -87,11 +96,24 @@ def _multilabel(
     head = build_head(HEADS[task.head.name], width, names, graph, task.head.arguments())
     if graph.base_rates is not None:
         head.init_bias(graph.base_rates)
-    loss: nn.Module | None = None
-    if task.loss.name != "default":
-        loss = make_loss(TrainConfig(loss=task.loss), known, names)
     own = graph if isinstance(head, GraphAblatable) else None
-    return MultiLabelTask(task.name, names, head, loss, graph=own)
+    return MultiLabelTask(task.name, names, head, _loss(task, known, names), graph=own)
+
+
+def _loss(task: TaskOptions, known: Targets, names: Sequence[str]) -> nn.Module | None:
+    """Returns the loss of a multi-label task; ``None`` is that of its kind."""
+    if task.loss.name == "default":
+        return None
+    return make_loss(TrainConfig(loss=task.loss), known, names)
+
+
+def _member(task: TaskOptions, names: Sequence[str], targets: Known, shared: SharedGraph) -> Task:
+    """Makes a task whose classifiers are rows of the head over the shared graph."""
+    head = shared.rows(names)
+    if task.kind == "multiclass":
+        return MultiClassTask(task.name, names, head)
+    assert isinstance(targets, Targets)
+    return MultiLabelTask(task.name, names, head, _loss(task, targets, names))
 
 
 def _multiclass(

@@ -11,6 +11,7 @@ from typing import Any
 from gatlabel.devices import choose_device
 from gatlabel.engine.fitting import fit
 from gatlabel.files import read_json, write_json
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
 from gatlabel.model import Model
@@ -19,6 +20,8 @@ from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.duration import Duration
 from gatlabel.multitask.evaluation import Results, TaskResult, evaluate_split, splits_of
 from gatlabel.multitask.parts import Part
+from gatlabel.multitask.shared_options import SharedOptions
+from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.training.fitting import spec_of_run
 from gatlabel.training.run import logged_warnings
 
@@ -97,7 +100,10 @@ def _variants(
     plain = tuple(dataclasses.replace(task, weight=1.0) for task in config.tasks)
     for task in plain:
         part = next(part for part in parts if task.name in part.outputs)
-        alone = dataclasses.replace(config, tasks=(task,), balancing="equal", adapter="none")
+        alone = dataclasses.replace(
+            config, tasks=(_alone(config, task),), balancing="equal", adapter="none",
+            shared=SharedOptions(),
+        )  # fmt: skip
         yield "single", f"single-{task.name}", alone, [part.only(task.name)]
     if config.balancing != "equal":
         yield (
@@ -106,6 +112,15 @@ def _variants(
             dataclasses.replace(config, tasks=plain, balancing="equal"),
             [*parts],
         )
+
+
+def _alone(config: MultiTaskConfig, task: TaskOptions) -> TaskOptions:
+    """Gives a multi-label task of a shared graph a graph of its own labels, and an equal head."""
+    shared = config.shared
+    if task.name not in (shared.tasks or ()) or task.kind != "multilabel":
+        return task
+    graph = task.graph if GraphSpec.parse(shared.graph).is_file else shared.graph
+    return dataclasses.replace(task, graph=graph, head=shared.head)
 
 
 def _trained(

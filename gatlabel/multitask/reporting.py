@@ -82,6 +82,11 @@ def _protocol(
         "parameters": f"{own.parameters:,}",
         "training": f"{own.seconds:.0f} s",
     }
+    if config.shared.tasks is not None:
+        rows["graph"] = (
+            f"one graph with the labels of {', '.join(config.shared.tasks)}: "
+            f"{config.shared.graph}, head {config.shared.head.name}"
+        )
     if weights:
         listed = (f"{name} {weight:.3g}" for name, weight in weights.items())
         rows["weights at the end"] = ", ".join(listed)

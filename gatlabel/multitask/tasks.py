@@ -5,22 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from gatlabel.data.options import DATA, DataOptions
+from gatlabel.decisions.options import DecisionOptions
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.losses.options import LOSSES, LossOptions
+from gatlabel.losses.options import LOSSES, DistillationOptions, LossOptions
+from gatlabel.missing.options import MissingOptions
+from gatlabel.multitask.shared_options import require_plain_head
 from gatlabel.nn.options import HEADS, HeadOptions
-from gatlabel.options import Options, choice, option
+from gatlabel.options import Options, choice, differing, group, option
 
 #: Words for the kinds of tasks by what a column holds.
-COLUMNS = {
+COLUMNS: dict[str, Literal["multilabel", "multiclass", "regression", "sequence"]] = {
     "labels": "multilabel",
     "class": "multiclass",
     "number": "regression",
     "sequence": "sequence",
 }
+#: Options that one kind of task has.
+_OWNERS = {"graph": "multilabel", "head": "multilabel", "length": "sequence"}
+_GROUPS = ("missing", "distillation", "decision")
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<column>.+)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
@@ -96,6 +102,15 @@ class TaskOptions(Options):
     length: int | None = option(
         None, "sequence: most labels of an image; none takes the longest.", least=1, most=4096
     )
+    missing: MissingOptions = group(
+        MissingOptions, "multilabel: unknown and wrong training labels."
+    )
+    distillation: DistillationOptions = group(
+        DistillationOptions, "multilabel: what training learns from another model."
+    )
+    decision: DecisionOptions = group(
+        DecisionOptions, "multilabel: from probabilities to label sets."
+    )
     weight: float = option(1.0, "Weight of the loss, with balancing=fixed.", least=0, most=1e9)
 
     def __post_init__(self) -> None:
@@ -117,15 +132,18 @@ class TaskOptions(Options):
         """Refuses what another kind of task has."""
         kind, column = self.kind, self.column or ()
         where = f"task {self.name!r}"
-        for name, owner in (
-            ("graph", "multilabel"),
-            ("head", "multilabel"),
-            ("length", "sequence"),
-        ):
+        for name, owner in _OWNERS.items():
             value = getattr(self, name)
             word = value.name if isinstance(value, HeadOptions) else value
             if word not in (None, "linear") and kind != owner:
                 raise InputError(f"{where}: {name}={word}: not for kind={kind}, only for {owner}")
+        for name in _GROUPS if kind != "multilabel" else ():
+            own = getattr(self, name)
+            for inner in differing(type(own)(), own):
+                raise InputError(
+                    f"{where}: {name}.{inner}={getattr(own, inner)}: not for kind={kind}, only for "
+                    "multilabel"
+                )
         loss = self.loss.name
         if loss != "default" and loss not in KIND_LOSSES[kind]:
             others = ", ".join(["default", *KIND_LOSSES[kind]])
@@ -134,18 +152,19 @@ class TaskOptions(Options):
             raise InputError(f"{where}: column={list(column)}: give different columns")
         if len(column) > 1 and kind in ("multiclass", "sequence"):
             raise InputError(f"{where}: kind={kind} has one column, not {len(column)}")
-        for name, field in self.head.__dataclass_fields__.items():
-            if name == "name" or field.metadata["argument"]:
-                continue
-            if getattr(self.head, name) != field.default:
-                raise InputError(f"{where}: head.{name}: not for several tasks")
+        require_plain_head(self.head, where, ())
+        if column and self.missing.unlabelled is not None:
+            raise InputError(
+                f"{where}: missing.unlabelled={self.missing.unlabelled}: not for a task with a "
+                "column, only for one with a data set of its own"
+            )
 
 
-def read_task(word: str) -> dict[str, Any]:
-    """Returns the options of a task like ``things=labels:labels`` or ``size=number:width,height``.
+def read_task(word: str) -> TaskOptions:
+    """Returns a task like ``things=labels:labels`` or ``size=number:width,height``.
 
     Raises:
-        InputError: If the word has another form, or there is no such kind.
+        InputError: If the word has another form, there is no such kind, or the name is wrong.
     """
     found = _WORD.fullmatch(word)
     if found is None:
@@ -153,5 +172,5 @@ def read_task(word: str) -> dict[str, Any]:
         raise InputError(f"task {word!r}: give NAME={kinds}:COLUMN, as in things=labels:labels")
     if found["kind"] not in COLUMNS:
         raise unknown_choice(f"kind of the task {found['name']!r}", found["kind"], COLUMNS)
-    columns = [column.strip() for column in found["column"].split(",")]
-    return {"name": found["name"], "kind": COLUMNS[found["kind"]], "column": columns}
+    columns = tuple(column.strip() for column in found["column"].split(","))
+    return TaskOptions(name=found["name"], kind=COLUMNS[found["kind"]], column=columns)

@@ -105,6 +105,26 @@ WRONG = {
         "tasks": [{"name": "a", "weight": 2.0}]},
     "head.start: not for several tasks": {
         "tasks": [{"name": "a", "head": {"name": "gat", "start": "ridge"}}]},
+    "missing.unknown=complete: not for kind=multiclass": {
+        "tasks": [{"name": "a", "kind": "multiclass", "column": "n",
+                   "missing": {"unknown": "complete"}}]},
+    "decision.aim=micro-f1: not for kind=regression": {
+        "tasks": [{"name": "a", "kind": "regression", "column": "n",
+                   "decision": {"aim": "micro-f1"}}]},
+    "missing.unlabelled=more: not for a task with a column": {
+        "tasks": [{"name": "a", "column": "n", "missing": {"unknown": "complete",
+                                                           "unlabelled": "more"}}]},
+    "unknown task of shared.tasks 'b'; choose from a": {"tasks": [{"name": "a"}], "shared.tasks": ["a", "b"]},
+    "shared.tasks=a: give the names of two": {"tasks": [{"name": "a"}], "shared.tasks": ["a"]},
+    "shared.graph: only with shared.tasks": {"tasks": [{"name": "a"}], "shared.graph": "npmi"},
+    "task 'n': kind=regression: its outputs are no labels": {
+        "tasks": [{"name": "a"}, {"name": "n", "kind": "regression", "column": "n"}],
+        "shared.tasks": ["a", "n"]},
+    "task 'a': head=gat: the graph and head of these tasks": {
+        "tasks": [{"name": "a", "head": "gat"}, {"name": "b"}], "shared.tasks": ["a", "b"]},
+    "shared: head.start: not for several tasks": {
+        "tasks": [{"name": "a"}, {"name": "b"}], "shared.tasks": ["a", "b"],
+        "shared.head": {"name": "gat", "start": "ridge"}},
     "needs a name": {"tasks": [{"name": "1 a"}]},
     r"tasks\[0\].coulmn.*did you mean 'tasks\[0\].column'": {
         "tasks": [{"name": "a", "coulmn": "x"}]},
@@ -133,8 +153,10 @@ def test_wrong_combinations_are_refused_in_one_line(message: str, tmp_path: Path
     [
         (["--task", "things"], "give NAME=labels|class|number|sequence:COLUMN"),
         (["--task", "things=label:x"], "did you mean 'labels'"),
-        (["--task", "a=class:x", "--head", "gat"], "--head: with several tasks, give it to a task"),
-        (["--task", "a=class:x", "--missing.mask-labels", "0.5"], "not for several tasks"),
+        (["--task", "a=class:x", "--head", "gat"], "--head: no task has kind multilabel"),
+        (["--task", "a=labels:x", "--recipe", "auto"], "--recipe: not for several tasks"),
+        (["--shared.graph", "npmi"], "--shared.graph npmi: only with several tasks"),
+        (["--task", "a=class:x", "--missing.mask-labels", "0.5"], "no task has kind"),
         (["--balancing", "famo"], "--balancing famo: only with several tasks"),
         (["--task", "a=class:x"], "task 'a' has no data set"),
         (["--resume", "nowhere", "--task", "a=class:x"], "--task"),
