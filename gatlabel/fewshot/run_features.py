@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from gatlabel.data import DataSplits, ImageSource
-from gatlabel.deploy.sources import Unreadable, images_of
+from gatlabel.deploy.inputs import Unreadable
+from gatlabel.deploy.sources import images_of
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.features import extract
