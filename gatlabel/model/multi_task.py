@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.batch import FEATURES, IMAGE
+from gatlabel.decisions.by_task import decisions_of, save_decisions
+from gatlabel.decisions.decision import FILE as DECISIONS
+from gatlabel.decisions.decision import Decision
 from gatlabel.encoders import Encoder
 from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.errors import InputError, unknown_choice
@@ -26,7 +29,7 @@ from gatlabel.nn.heads.rows import RowsHead
 from gatlabel.nn.identity import Identity
 from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import read_shapes, read_state, write_state
-from gatlabel.tasks import Task
+from gatlabel.tasks import MultiLabelTask, Task
 from gatlabel.tasks.task import by_name
 
 
@@ -199,6 +202,11 @@ class Model(Network):
         """Returns the heads of the tasks, and that of the shared graph."""
         return [*super().all_heads(), *([] if self.shared is None else [self.shared.head])]
 
+    @property
+    def decisions(self) -> dict[str, Decision]:
+        """The decisions of the multi-label tasks by name."""
+        return {n: t.decision for n, t in self._tasks.items() if isinstance(t, MultiLabelTask)}
+
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Returns the outputs of each task, of B rows each."""
         return self.outputs(inputs)
@@ -222,7 +230,7 @@ class Model(Network):
         }
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``model.json``, ``model.safetensors`` and the label graph of each task.
+        """Writes ``model.json``, the weights, label graphs, and the decisions of the tasks.
 
         All appear together, ``model.json`` last, and replace those of another model; other files in
         the folder stay.
@@ -238,10 +246,12 @@ class Model(Network):
         }
         if self.shared is not None:
             graphs[SHARED_GRAPH] = self.shared.graph
-        with atomic_folder(folder, last=FILE, replaces=[FILE, WEIGHTS, *graphs], others=True) as at:
+        files = [FILE, WEIGHTS, DECISIONS, *graphs]
+        with atomic_folder(folder, last=FILE, replaces=files, others=True) as at:
             for file, graph in graphs.items():
                 graph.save(at / file)
             write_state(self, at / WEIGHTS)
+            save_decisions(at, self.decisions)
             write_json(at / FILE, config)
 
     @classmethod
@@ -268,6 +278,9 @@ class Model(Network):
         made, tasks, options = read_tasks_file(place, shapes, encoders or {})
         model = cls(made, tasks, **options)
         read_state(model, place / WEIGHTS)
+        found = decisions_of(place, {name: own.labels for name, own in model.decisions.items()})
+        for name, decision in found.items():
+            model.tasks[name].decision = decision  # type: ignore[attr-defined]
         return model.eval()
 
 

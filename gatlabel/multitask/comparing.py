@@ -18,7 +18,15 @@ from gatlabel.model import Model
 from gatlabel.multitask.building import build_model, make_loaders, make_objective, parameters_of
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.duration import Duration
-from gatlabel.multitask.evaluation import Results, TaskResult, evaluate_split, splits_of
+from gatlabel.multitask.evaluation import (
+    Predictions,
+    Results,
+    TaskResult,
+    choose_decisions,
+    predict_splits,
+    results_of,
+    splits_of,
+)
 from gatlabel.multitask.parts import Part
 from gatlabel.multitask.shared_options import SharedOptions
 from gatlabel.multitask.tasks import TaskOptions
@@ -149,17 +157,31 @@ def _trained(
         signals=signals,
         log=log,
     )
-    results = results_of(model, config, parts)
+    results = judged(model, config, parts, lambda line: None)[1]
     return Comparison(kind, results, parameters_of(model), duration.seconds)
 
 
-def results_of(model: Model, config: MultiTaskConfig, parts: Sequence[Part]) -> Results:
-    """Returns what a model reaches on all splits but that of training; it ends on the CPU."""
+def judged(
+    model: Model, config: MultiTaskConfig, parts: Sequence[Part], log: Log
+) -> tuple[Predictions, Results]:
+    """Chooses the decisions of a trained model, and evaluates it.
+
+    Args:
+        model: The model; it ends on the CPU.
+        config: The options.
+        parts: The data sets.
+        log: Called with what was decided.
+
+    Returns:
+        Its outputs on all splits but that of training, and what it reaches there.
+    """
     model.to(choose_device(config.run.device))
     try:
-        return {split: evaluate_split(model, config, parts, split) for split in splits_of(parts)}
+        predictions = predict_splits(model, config, parts, splits_of(parts))
     finally:
         model.cpu()
+    choose_decisions(model, config, predictions, log)
+    return predictions, results_of(model, predictions)
 
 
 def _joined(several: Sequence[Comparison]) -> Comparison:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import shlex
 import shutil
 import time
@@ -15,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from gatlabel import logs
 from gatlabel.csv_files import write_curves
+from gatlabel.decisions.by_task import save_decisions
+from gatlabel.decisions.decision import FILE as DECISIONS
 from gatlabel.engine.checkpoints import Checkpoint, newest_checkpoint
 from gatlabel.engine.fitting import fit
 from gatlabel.errors import InputError, Interrupted
-from gatlabel.files import write_errors, write_json
+from gatlabel.files import write_errors
 from gatlabel.folder_lock import LOCK, FolderLock
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.logs import Log
 from gatlabel.model import Model
+from gatlabel.model.tasks_file import SHARED_GRAPH
 from gatlabel.multitask.building import (
     build_model,
     last_weights,
@@ -30,12 +32,12 @@ from gatlabel.multitask.building import (
     make_objective,
     parameters_of,
 )
-from gatlabel.multitask.comparing import Comparison, compare, is_compared, results_of
+from gatlabel.multitask.comparing import Comparison, compare, is_compared, judged
 from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
 from gatlabel.multitask.duration import Duration
-from gatlabel.multitask.evaluation import Results, mean_change
+from gatlabel.multitask.evaluation import Results
+from gatlabel.multitask.outcome import REPORT, RESULT, Outcome, write_outcome
 from gatlabel.multitask.parts import Part, read_parts
-from gatlabel.multitask.reporting import write_report
 from gatlabel.training.config import read_options
 from gatlabel.training.fitting import spec_of_run
 from gatlabel.training.run import logged_warnings
@@ -44,7 +46,7 @@ from gatlabel.training.run_folder import RunFinishedError
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
-CONFIG, CURVES, RESULT, REPORT = "config.yaml", "metrics.csv", "metrics.json", "report.html"
+CONFIG, CURVES = "config.yaml", "metrics.csv"
 CHECKPOINTS, COMPARED = "checkpoints", "compare"
 
 
@@ -234,14 +236,15 @@ def _run(
     )
     seconds = duration.seconds
     model.save_pretrained(folder)
-    results = results_of(model, config, parts)
+    predictions, results = judged(model, config, parts, log)
+    save_decisions(folder, model.decisions)
     comparisons: list[Comparison] = []
     if is_compared(config):
         comparisons = compare(config, parts, folder / COMPARED, signals, log)
     own = Comparison("joint", results, parameters_of(model), seconds)
     weights = last_weights(objective)
-    write_json(folder / RESULT, {**_metrics(own, comparisons), "weights": weights})
-    write_report(folder / REPORT, config, parts, weights, own, comparisons, curves)
+    found = Outcome(config, parts, model, weights, own, comparisons, curves, predictions)
+    write_outcome(folder, found)
     return MultiTaskResult(folder, model, results, comparisons, curves, seconds)
 
 
@@ -265,16 +268,11 @@ def _clear(folder: Path) -> None:
         for name in (CHECKPOINTS, COMPARED):
             if (folder / name).is_dir():
                 shutil.rmtree(folder / name)
-        for path in [folder / name for name in (RESULT, REPORT, CURVES)]:
+        for path in [folder / name for name in (RESULT, REPORT, CURVES, DECISIONS)]:
             path.unlink(missing_ok=True)
-        for path in [*folder.glob("model.*"), *folder.glob("graph-*.json")]:
+        for path in [
+            *folder.glob("model.*"),
+            *folder.glob("graph-*.json"),
+            *folder.glob(SHARED_GRAPH),
+        ]:
             path.unlink()
-
-
-def _metrics(own: Comparison, comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """Returns the content of ``metrics.json``."""
-    compared = []
-    for each in comparisons:
-        change = mean_change(own.results, each.results)
-        compared.append({**each.to_dict(), "delta_m": None if math.isnan(change) else change})
-    return {**own.to_dict(), "comparisons": compared}

@@ -114,7 +114,8 @@ WRONG = {
     "missing.unlabelled=more: not for a task with a column": {
         "tasks": [{"name": "a", "column": "n", "missing": {"unknown": "complete",
                                                            "unlabelled": "more"}}]},
-    "unknown task of shared.tasks 'b'; choose from a": {"tasks": [{"name": "a"}], "shared.tasks": ["a", "b"]},
+    "unknown task of shared.tasks 'b'; choose from a": {
+        "tasks": [{"name": "a"}], "shared.tasks": ["a", "b"]},
     "shared.tasks=a: give the names of two": {"tasks": [{"name": "a"}], "shared.tasks": ["a"]},
     "shared.graph: only with shared.tasks": {"tasks": [{"name": "a"}], "shared.graph": "npmi"},
     "task 'n': kind=regression: its outputs are no labels": {

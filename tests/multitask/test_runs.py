@@ -47,7 +47,8 @@ def test_a_run_leaves_a_self_contained_folder_with_a_part_per_task(root, tmp_pat
     result = train_tasks(options)
     names = {path.name for path in result.folder.iterdir()}
     assert names >= {"config.yaml", "model.json", "model.safetensors", "metrics.csv",
-                     "metrics.json", "report.html", "checkpoints", "compare"}  # fmt: skip
+                     "metrics.json", "decisions.json", "report.html", "checkpoints",
+                     "compare"}  # fmt: skip
     metrics = json.loads((result.folder / "metrics.json").read_text())
     assert list(metrics["results"]["val"]) == ["things", "kind", "count", "order"]
     assert metrics["results"]["val"]["count"]["images"] == 5  # every third cell is empty
@@ -59,7 +60,14 @@ def test_a_run_leaves_a_self_contained_folder_with_a_part_per_task(root, tmp_pat
     assert isinstance(single["delta_m"], float)
     assert list(metrics["weights"]) == ["things", "kind", "count", "order"]
     report = (result.folder / "report.html").read_text()
-    for part in ("task-things", "task-count", "Did sharing help", "one model per task", "Δm"):
+    for part in (
+        "decisions-things",
+        "task-things",
+        "task-count",
+        "Did sharing help",
+        "one model per task",
+        "Δm",
+    ):
         assert part in report
     with (result.folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
