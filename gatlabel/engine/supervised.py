@@ -33,7 +33,8 @@ class Supervised(Objective):
 
     Args:
         completions: By task: gives its targets, by the positions of the images, instead of the
-            batches; it learns the outputs of every epoch, and checkpoints hold its state.
+            batches; it learns the outputs of every epoch, and checkpoints hold its state. One of
+            some of the images only is given as :class:`~gatlabel.engine.completing.Completing`.
         teachers: By task: from inputs and targets of a batch to the targets to train on, which
             another model has changed (distillation).
         weights: Weight of the losses of each task, at least 0; 1 where it is left out.
@@ -57,7 +58,7 @@ class Supervised(Objective):
     def __init__(
         self,
         *,
-        completions: Mapping[str, Completion] | None = None,
+        completions: Mapping[str, Completion | Completing] | None = None,
         teachers: Mapping[str, Teacher] | None = None,
         weights: Mapping[str, float] | None = None,
         balancer: Balancer | None = None,
@@ -68,7 +69,10 @@ class Supervised(Objective):
         for name, weight in (weights or {}).items():
             if not 0 <= weight < float("inf"):
                 raise InputError(f"weight {weight} of task {name!r}: give a number from 0 up")
-        self.completing = {name: Completing(own) for name, own in (completions or {}).items()}
+        self.completing = {
+            name: own if isinstance(own, Completing) else Completing(own)
+            for name, own in (completions or {}).items()
+        }
         self.teachers = dict(teachers or {})
         self.weights = dict(weights or {})
         self.balancer = balancer

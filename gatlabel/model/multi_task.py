@@ -203,6 +203,11 @@ class Model(Network):
         return [*super().all_heads(), *([] if self.shared is None else [self.shared.head])]
 
     @property
+    def branches(self) -> list[str | None]:
+        """What takes features, in order: the heads of tasks by name, the shared graph as none."""
+        return list(self._branches)
+
+    @property
     def decisions(self) -> dict[str, Decision]:
         """The decisions of the multi-label tasks by name."""
         return {n: t.decision for n, t in self._tasks.items() if isinstance(t, MultiLabelTask)}

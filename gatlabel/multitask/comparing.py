@@ -15,7 +15,14 @@ from gatlabel.graph.spec import GraphSpec
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
 from gatlabel.model import Model
-from gatlabel.multitask.building import build_model, make_loaders, make_objective, parameters_of
+from gatlabel.multitask.building import (
+    build_model,
+    make_loaders,
+    make_objective,
+    outputs_of,
+    parameters_of,
+)
+from gatlabel.multitask.completing import make_completions
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.duration import Duration
 from gatlabel.multitask.evaluation import (
@@ -29,6 +36,7 @@ from gatlabel.multitask.evaluation import (
 )
 from gatlabel.multitask.parts import Part
 from gatlabel.multitask.shared_options import SharedOptions
+from gatlabel.multitask.starting import start_heads
 from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.training.fitting import spec_of_run
 from gatlabel.training.run import logged_warnings
@@ -140,23 +148,26 @@ def _trained(
     log: Log,
 ) -> Comparison:
     """Trains one network; the best epoch, if it is to be kept, needs checkpoints."""
+    completions = make_completions(config, parts)
     with logged_warnings(lambda line: None):  # those of the run itself were reported
-        model = build_model(config, parts)
+        model = build_model(config, parts, completions)
+    start_heads(model, config, parts, completions, lambda line: None)
     checkpoints = folder if config.run.keep == "best" else None
     if checkpoints is not None:
         checkpoints.mkdir(exist_ok=True)
     duration = Duration()
-    fit(
-        model,
-        make_loaders(config, parts, model),
-        make_objective(config),
-        config.optimizer,
-        spec_of_run(config.run),
-        checkpoints=checkpoints,
-        callbacks=[duration],
-        signals=signals,
-        log=log,
-    )
+    if config.run.epochs:
+        fit(
+            model,
+            make_loaders(config, parts, model),
+            make_objective(config, outputs_of(parts), completions),
+            config.optimizer,
+            spec_of_run(config.run),
+            checkpoints=checkpoints,
+            callbacks=[duration],
+            signals=signals,
+            log=log,
+        )
     results = judged(model, config, parts, lambda line: None)[1]
     return Comparison(kind, results, parameters_of(model), duration.seconds)
 

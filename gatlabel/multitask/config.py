@@ -101,12 +101,18 @@ class MultiTaskConfig(Options):
                 raise InputError(f"run.{name}={getattr(run, name)}: not for several tasks")
         if run.keep == "proven":
             raise InputError("run.keep=proven: not for several tasks, only last and best")
-        if run.epochs == 0:
-            raise InputError("run.epochs=0: several tasks need at least one epoch")
-        if encoder.init is not None:
-            raise InputError(f"encoder.init={encoder.init}: not for several tasks; give weights")
-        if self.optimizer.lr == "find":
-            raise InputError("optimizer.lr=find: not for several tasks; give a number")
+        shared = self.shared.tasks or ()
+        heads = [self.shared.head if t.name in shared else t.head for t in self.tasks]
+        starts = [getattr(head, "start", None) == "ridge" for head in heads]
+        if run.epochs == 0 and not all(starts):
+            raise InputError(
+                "run.epochs=0: only where each task has a head that starts in closed form "
+                "(head.start=ridge)"
+            )
+        if encoder.init is not None and any(starts):
+            raise InputError(
+                f"head.start=ridge: not for encoder.init={encoder.init}, only for none"
+            )
 
     def _check_shared(self) -> None:
         """Refuses tasks that cannot have their labels in one graph."""

@@ -24,7 +24,7 @@ from gatlabel.multitask.columns import read_column
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.targets import Targets
-from gatlabel.training.data import read_data
+from gatlabel.training.data import masked_targets, read_data
 
 #: Multi-label targets, or numbers (NaN is unknown) or classes and sequences (-1 is unknown).
 Known = Targets | Tensor
@@ -39,11 +39,14 @@ class Part:
         splits: Its images.
         outputs: Names of the output space of each task.
         targets: By split, targets of its images by task.
+        trained: By task, positions of the training images that its loss may be taken on: those
+            that are labelled for it, before labels were masked, and those of a data set of its own.
     """
 
     splits: DataSplits
     outputs: Mapping[str, tuple[str, ...]]
     targets: Mapping[str, Mapping[str, Known]]
+    trained: Mapping[str, Sequence[int]]
 
     def digest(self) -> str:
         """Returns a text that changes with the names of images and with the targets."""
@@ -64,13 +67,14 @@ class Part:
         targets: dict[str, Mapping[str, Known]] = {}
         for split, source in self.splits.items():
             known = self.targets[split][task]
-            rows = labelled_rows(known)
+            rows = self.trained[task] if split == "train" else labelled_rows(known)
             chosen[split] = source.subset(rows)
             targets[split] = {task: known.take(rows) if isinstance(known, Targets) else known[rows]}
         splits = dataclasses.replace(
             self.splits, train=chosen["train"], val=chosen["val"], test=chosen.get("test")
         )
-        return Part(splits, {task: self.outputs[task]}, targets)
+        trained = {task: range(len(chosen["train"]))}
+        return Part(splits, {task: self.outputs[task]}, targets, trained)
 
 
 def labelled_rows(known: Known) -> list[int]:
@@ -122,7 +126,8 @@ def read_parts(config: MultiTaskConfig) -> list[Part]:
         if task.column is None:
             splits = read_data(config.part_of(task))
             targets = {split: {task.name: source.targets} for split, source in splits.items()}
-            parts.append(Part(splits, {task.name: splits.labels.names}, targets))
+            trained = {task.name: range(len(splits.train))}
+            parts.append(Part(splits, {task.name: splits.labels.names}, targets, trained))
         else:
             tables.setdefault(config.data_of(task), []).append(task)
     parts += [_read_table(data, tasks, config.run.seed) for data, tasks in tables.items()]
@@ -175,13 +180,22 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
         on_error=data.on_error,
     )
     splits = check_splits(splits, data.on_error, max_pixels=data.max_pixels)
-    targets = {}
+    targets: dict[str, dict[str, Known]] = {}
     for split, source in splits.items():
         chosen = torch.tensor([rows[image] for image in source.ids], dtype=torch.int64)
         targets[split] = {
             task.name: _known(task, columns[task.name].targets[chosen]) for task in tasks
         }
-    return Part(splits, {name: own.outputs for name, own in columns.items()}, targets)
+    further, trained = [], {}
+    for task in tasks:
+        known = targets["train"][task.name]
+        trained[task.name] = labelled_rows(known)
+        if isinstance(known, Targets):
+            targets["train"][task.name], said = masked_targets(known, task.missing, seed)
+            further += [f"{task.name}: {line}" for line in said]
+    splits = dataclasses.replace(splits, notes=(*splits.notes, *further))
+    outputs = {name: own.outputs for name, own in columns.items()}
+    return Part(splits, outputs, targets, trained)
 
 
 def _known(task: TaskOptions, targets: Tensor) -> Known:

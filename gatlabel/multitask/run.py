@@ -16,8 +16,10 @@ from gatlabel import logs
 from gatlabel.csv_files import write_curves
 from gatlabel.decisions.by_task import save_decisions
 from gatlabel.decisions.decision import FILE as DECISIONS
+from gatlabel.devices import choose_device
 from gatlabel.engine.checkpoints import Checkpoint, newest_checkpoint
 from gatlabel.engine.fitting import fit
+from gatlabel.engine.module import TrainingModule
 from gatlabel.errors import InputError, Interrupted
 from gatlabel.files import write_errors
 from gatlabel.folder_lock import LOCK, FolderLock
@@ -26,20 +28,26 @@ from gatlabel.logs import Log
 from gatlabel.model import Model
 from gatlabel.model.tasks_file import SHARED_GRAPH
 from gatlabel.multitask.building import (
+    Loader,
     build_model,
     last_weights,
     make_loaders,
     make_objective,
+    outputs_of,
     parameters_of,
 )
 from gatlabel.multitask.comparing import Comparison, compare, is_compared, judged
+from gatlabel.multitask.completing import Completions, make_completions
 from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
 from gatlabel.multitask.duration import Duration
 from gatlabel.multitask.evaluation import Results
 from gatlabel.multitask.outcome import REPORT, RESULT, Outcome, write_outcome
 from gatlabel.multitask.parts import Part, read_parts
+from gatlabel.multitask.starting import start_heads
 from gatlabel.training.config import read_options
+from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.fitting import spec_of_run
+from gatlabel.training.rate_finding import USUAL, ramp_of, rate_of
 from gatlabel.training.run import logged_warnings
 from gatlabel.training.run_folder import RunFinishedError
 
@@ -90,6 +98,12 @@ def train_tasks(
 
     Example: see :mod:`gatlabel.multitask`.
     """
+    for task in config.tasks:
+        if task.kind == "multilabel":
+            try:
+                refuse_without_effect(config.part_of(task), ("missing",))
+            except InputError as error:
+                raise InputError(f"task {task.name!r}: {error}") from error
     config = config.resolved()
     folder = config.run.output or _free_folder(config)
     _require_free(folder, overwrite=config.run.overwrite)
@@ -176,15 +190,19 @@ def _locked(
                 log(f"{part.splits.name}: {sizes} images, for {', '.join(part.outputs)}")
                 for note in part.splits.notes:
                     log(note)
+            completions = make_completions(config, parts)
             with logged_warnings(log):
-                model = build_model(config, parts)
-            make_objective(config)  # a missing extra is reported before anything is written
+                model = build_model(config, parts, completions)
+            # a missing extra or teacher is reported before anything is written
+            make_objective(config, outputs_of(parts))
             is_new = not folder.exists()
             with write_errors(folder, "the run folder "):
                 folder.mkdir(parents=True, exist_ok=True)
             try:
                 with FolderLock(folder):
-                    return _run(config, parts, model, folder, callbacks, signals, log, resumed)
+                    return _run(
+                        config, parts, model, completions, folder, callbacks, signals, log, resumed
+                    )
             finally:
                 if is_new:
                     with suppress(OSError):
@@ -203,6 +221,7 @@ def _run(
     config: MultiTaskConfig,
     parts: Sequence[Part],
     model: Model,
+    completions: Completions,
     folder: Path,
     callbacks: Sequence[Callback],
     signals: Signals,
@@ -213,27 +232,33 @@ def _run(
     record = {part.splits.name + str(k): part.digest() for k, part in enumerate(parts)}
     if checkpoint is not None:
         _require_same_data(checkpoint, record, folder)
+    if checkpoint is None:
+        start_heads(model, config, parts, completions, log)
     loaders = make_loaders(config, parts, model)
+    if checkpoint is None:
+        config = with_found_rate(config, parts, model, loaders[0], log)
     if not resumed:
         _clear(folder)
         config.save(folder / CONFIG)
     (folder / CHECKPOINTS).mkdir(exist_ok=True)
     duration = Duration(checkpoint)
-    objective = make_objective(config)
-    curves = fit(
-        model,
-        loaders,
-        objective,
-        config.optimizer,
-        spec_of_run(config.run),
-        checkpoints=folder / CHECKPOINTS,
-        record=record,
-        resume=checkpoint,
-        callbacks=[duration, *callbacks],
-        write_curves=lambda rows: write_curves(folder / CURVES, rows),
-        signals=signals,
-        log=log,
-    )
+    objective = make_objective(config, outputs_of(parts), completions)
+    curves: Sequence[Mapping[str, float]] = []
+    if config.run.epochs:
+        curves = fit(
+            model,
+            loaders,
+            objective,
+            config.optimizer,
+            spec_of_run(config.run),
+            checkpoints=folder / CHECKPOINTS,
+            record=record,
+            resume=checkpoint,
+            callbacks=[duration, *callbacks],
+            write_curves=lambda rows: write_curves(folder / CURVES, rows),
+            signals=signals,
+            log=log,
+        )
     seconds = duration.seconds
     model.save_pretrained(folder)
     predictions, results = judged(model, config, parts, log)
@@ -246,6 +271,24 @@ def _run(
     found = Outcome(config, parts, model, weights, own, comparisons, curves, predictions)
     write_outcome(folder, found)
     return MultiTaskResult(folder, model, results, comparisons, curves, seconds)
+
+
+def with_found_rate(
+    config: MultiTaskConfig, parts: Sequence[Part], model: Model, loader: Loader, log: Log
+) -> MultiTaskConfig:
+    """Returns a config whose learning rate is a number: it is found where ``lr`` is ``find``."""
+    if config.optimizer.lr != "find":
+        return config
+    spec, device = spec_of_run(config.run), choose_device(config.run.device)
+
+    def make(copied: Model) -> TrainingModule:
+        objective = make_objective(config, outputs_of(parts), make_completions(config, parts))
+        return TrainingModule(copied, objective, config.optimizer, spec, len(loader))
+
+    rate = USUAL
+    if config.run.epochs:
+        rate = rate_of(lambda start: ramp_of(start, make, loader, device), model, log)
+    return config.with_options({"optimizer.lr": rate})
 
 
 def _require_same_data(checkpoint: Checkpoint, record: Mapping[str, str], folder: Path) -> None:

@@ -61,27 +61,35 @@ def count_union(tasks: Sequence[str], parts: Sequence[Part]) -> Cooccurrence:
     """
     of = {name: part.outputs[name] for name in tasks for part in parts if name in part.outputs}
     labels = LabelSet(dict.fromkeys(label for name in tasks for label in of[name]))
-    found = []
-    for part in parts:
-        own = {name: part.targets["train"][name] for name in tasks if name in part.outputs}
-        places = {name: torch.as_tensor(labels.positions(of[name])) for name in own}
-        if own:
-            for block in _blocks(own, places, len(labels)):
-                found.append(Cooccurrence.from_targets(block, labels))
+    found = [
+        Cooccurrence.from_targets(block, labels)
+        for part in parts
+        for block in _blocks(part, tasks, labels, "train")
+    ]
     return reduce(Cooccurrence.merge, found)
 
 
-def _blocks(
-    targets: Mapping[str, Known], places: Mapping[str, Tensor], width: int
-) -> Iterator[Targets]:
-    """Yields the targets of all labels, block by block of images of a data set."""
-    images = len(next(iter(targets.values())))
+def union_of(part: Part, tasks: Sequence[str], labels: LabelSet, split: str) -> Tensor:
+    """Returns the targets of all labels for the images of a data set: ``(N, U)``.
+
+    Args:
+        part: The data set, with one or more of the tasks.
+        tasks: Names of the tasks.
+        labels: The U labels of their graph.
+        split: The split.
+    """
+    return torch.cat(list(_blocks(part, tasks, labels, split)))
+
+
+def _blocks(part: Part, tasks: Sequence[str], labels: LabelSet, split: str) -> Iterator[Tensor]:
+    """Yields them block by block of images; nothing for a data set without these tasks."""
+    own = {name: part.targets[split][name] for name in tasks if name in part.outputs}
+    places = {name: torch.as_tensor(labels.positions(part.outputs[name])) for name in own}
+    images = len(next(iter(own.values()))) if own else 0
     for start in range(0, images, BLOCK):
         rows = range(start, min(start + BLOCK, images))
-        yield Targets(union(
-            {name: _rows(own, rows, len(places[name])) for name, own in targets.items()},
-            places, width,
-        ))  # fmt: skip
+        targets = {name: _rows(its, rows, len(places[name])) for name, its in own.items()}
+        yield union(targets, places, len(labels))
 
 
 def _rows(own: Known, rows: range, classes: int) -> Tensor:

@@ -41,7 +41,7 @@ class SharedOptions(Options):
             raise InputError(
                 f"shared.tasks={','.join(self.tasks)}: give the names of two or more tasks"
             )
-        require_plain_head(self.head, "shared", ())
+        require_plain_head(self.head, "shared", ["start"])
 
 
 def require_plain_head(head: HeadOptions, where: str, known: Sequence[str]) -> None:

@@ -152,7 +152,7 @@ class TaskOptions(Options):
             raise InputError(f"{where}: column={list(column)}: give different columns")
         if len(column) > 1 and kind in ("multiclass", "sequence"):
             raise InputError(f"{where}: kind={kind} has one column, not {len(column)}")
-        require_plain_head(self.head, where, ())
+        require_plain_head(self.head, where, ["start"])
         if column and self.missing.unlabelled is not None:
             raise InputError(
                 f"{where}: missing.unlabelled={self.missing.unlabelled}: not for a task with a "

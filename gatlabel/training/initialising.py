@@ -34,21 +34,35 @@ def start_from(model: MultiLabelClassifier, run: Path) -> list[str]:
             f"gatlabel train --resume {run}"
         )
     source = MultiLabelClassifier.from_pretrained(run)
-    _take_encoder(source, model, run)
+    take_encoder(source, model, run)
+    return [take_head(source, model, run)]
+
+
+def take_head(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> str:
+    """Starts the head of a model at that of another, whose encoder it has.
+
+    Args:
+        source: The other model.
+        model: The model to start.
+        run: Where the other is from, for messages.
+
+    Returns:
+        What was taken over.
+    """
     shared = [name for name in model.labels if name in source.labels]
     if _same_head(source, model):
         model.head.load_state_dict(source.head.state_dict())
-        return [f"starts from {run}: encoder and head, all {len(shared)} labels"]
+        return f"starts from {run}: encoder and head, all {len(shared)} labels"
     rows = [source.labels.index(name) for name in shared]
     own_rows = [model.labels.index(name) for name in shared]
     if not shared or not transfer_classifiers(source.head, model.head, rows, own_rows):
         why = _reason(source, model) if shared else "no label in common"
-        return [f"note: starts from {run}: the encoder only ({why})"]
+        return f"note: starts from {run}: the encoder only ({why})"
     new = len(model.labels) - len(shared)
-    return [
+    return (
         f"starts from {run}: the encoder, and the classifiers of {len(shared)} of its "
         f"{len(source.labels)} labels; new labels: {new}"
-    ]
+    )
 
 
 def _reason(source: MultiLabelClassifier, model: MultiLabelClassifier) -> str:
@@ -59,7 +73,12 @@ def _reason(source: MultiLabelClassifier, model: MultiLabelClassifier) -> str:
     return f"its head {source.head.kind!r} differs"
 
 
-def _take_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
+def take_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
+    """Loads encoder and pooling of another model.
+
+    Raises:
+        InputError: If it has another encoder.
+    """
     # a stage has no weights of its own: another number of them takes the same encoder
     theirs, ours = ({**one.encoder.config, "stages": None} for one in (source, model))
     if theirs != ours:

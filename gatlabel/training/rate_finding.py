@@ -6,9 +6,10 @@ import copy
 import itertools
 import random
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,12 +24,13 @@ from gatlabel.engine.optimizers import make_optimizer
 from gatlabel.errors import InputError
 from gatlabel.logs import Log
 from gatlabel.missing import Completion
-from gatlabel.model import MultiLabelClassifier
+from gatlabel.model import MultiLabelClassifier, Network
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.fitting import module_of, set_loss
 from gatlabel.training.probing import Probe
 from gatlabel.training.ramp import WINDOW, Ramp
 
+N = TypeVar("N", bound=Network)
 LOWEST, HIGHEST = 1e-5, 10.0  # rates of the head, first and last of the ramp
 USUAL = 3e-3  # of a run that takes no steps
 STEPS = 48  # eight to a decade
@@ -93,15 +95,28 @@ def find_rate(
         InputError: If the loss is not finite at the start, no label of the training images is
             known, or there are too few steps.
     """
+    return rate_of(
+        lambda start: ramp(start, config, loader, completion=completion, steps=steps), model, log
+    )
+
+
+def rate_of(climb: Callable[[N], Ramp], model: N, log: Log = lambda line: None) -> float:
+    """Finds the rate by one ramp or two; see :func:`find_rate`.
+
+    Args:
+        climb: Trains a copy of a model at rising rates.
+        model: The model at its start.
+        log: Called with one line.
+    """
     began = time.perf_counter()
-    found = ramp(model, config, loader, completion=completion, steps=steps)
+    found = climb(model)
     count = len(found.rates)
     if found.is_fitted():
         rate = found.largest_good() / SAFETY
     else:
         settled = copy.deepcopy(model)
         settled.load_state_dict(found.lowest)
-        found = ramp(settled, config, loader, completion=completion, steps=steps)
+        found = climb(settled)
         count += len(found.rates)
         rate = found.rates[-1] / COLLAPSE if found.collapsed() else found.largest_good() / SAFETY
     rate = float(f"{rate:.3g}")
@@ -122,13 +137,34 @@ def ramp(
 
     Args and errors are those of :func:`find_rate`.
     """
+
+    def make(copied: MultiLabelClassifier) -> TrainingModule:
+        set_loss(copied, config, loader, completion)
+        return module_of(copied, config, len(loader), completion)
+
+    return ramp_of(model, make, loader, choose_device(config.run.device), steps)
+
+
+def ramp_of(
+    model: N,
+    make: Callable[[N], TrainingModule],
+    loader: DataLoader[Item],
+    device: torch.device,
+    steps: int = STEPS,
+) -> Ramp:
+    """Trains a copy of any model at rising rates until its loss collapses.
+
+    Args:
+        model: The model at its start, which stays as it is.
+        make: Gives what the engine trains for a copy of the model.
+        loader: Of training images.
+        device: Where it trains.
+        steps: See :func:`find_rate`, as for errors.
+    """
     if steps < WINDOW:
         raise InputError(f"steps={steps}: a ramp needs at least {WINDOW}")
-    device = choose_device(config.run.device)
     with _same_random_state(device), closing(_epochs(loader)) as batches:
-        copied = copy.deepcopy(model)
-        set_loss(copied, config, loader, completion)
-        module = module_of(copied, config, len(loader), completion).to(device)
+        module = make(copy.deepcopy(model)).to(device)
         trainee = _Trainee(module)
         with trainee.precision:
             probe = Probe(module, batches, max(1, len(loader) // 2))

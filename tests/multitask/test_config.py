@@ -103,8 +103,8 @@ WRONG = {
         "tasks": [{"name": "a", "kind": "multiclass", "column": ["x", "y"]}]},
     "weight=2.0: not for balancing=equal, only for fixed": {
         "tasks": [{"name": "a", "weight": 2.0}]},
-    "head.start: not for several tasks": {
-        "tasks": [{"name": "a", "head": {"name": "gat", "start": "ridge"}}]},
+    "head.similarity: not for several tasks": {
+        "tasks": [{"name": "a", "head": {"name": "gat", "similarity": "auto"}}]},
     "missing.unknown=complete: not for kind=multiclass": {
         "tasks": [{"name": "a", "kind": "multiclass", "column": "n",
                    "missing": {"unknown": "complete"}}]},
@@ -123,9 +123,11 @@ WRONG = {
         "shared.tasks": ["a", "n"]},
     "task 'a': head=gat: the graph and head of these tasks": {
         "tasks": [{"name": "a", "head": "gat"}, {"name": "b"}], "shared.tasks": ["a", "b"]},
-    "shared: head.start: not for several tasks": {
+    "shared: head.residual_decay: not for several tasks": {
         "tasks": [{"name": "a"}, {"name": "b"}], "shared.tasks": ["a", "b"],
-        "shared.head": {"name": "gat", "start": "ridge"}},
+        "shared.head": {"name": "gat", "residual_decay": 2.0}},
+    "head.start=ridge: not for encoder.init=x": {
+        "tasks": [{"name": "a", "head": {"name": "gat", "start": "ridge"}}], "encoder.init": "x"},
     "needs a name": {"tasks": [{"name": "1 a"}]},
     r"tasks\[0\].coulmn.*did you mean 'tasks\[0\].column'": {
         "tasks": [{"name": "a", "coulmn": "x"}]},
@@ -137,7 +139,6 @@ WRONG = {
     "run.devices=2: not for several tasks": {"run.devices": 2},
     "run.keep=proven": {"run.keep": "proven"},
     "run.epochs=0": {"run.epochs": 0},
-    "optimizer.lr=find": {"optimizer.lr": "find"},
     "balancing='fama': give": {"balancing": "fama"},
 }  # fmt: skip
 
