@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
@@ -34,7 +35,10 @@ def warmed_average(decay: float) -> AverageFunction:
 
 
 class MovingAverage(WeightAveraging):
-    """Lightning's weight averaging with :func:`warmed_average`.
+    """Lightning's weight averaging with :func:`warmed_average`, of ``module.model`` alone.
+
+    What else a module has is used as it is: the mean of a balancer's counts and optimiser states,
+    or of a loss's running statistics, would be another balancer or loss.
 
     Args:
         decay: The final decay, in [0, 1).
@@ -42,3 +46,12 @@ class MovingAverage(WeightAveraging):
 
     def __init__(self, decay: float) -> None:
         super().__init__(multi_avg_fn=warmed_average(decay))
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Makes the averaged module share with the trained one all but the model."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            assert self._average_model is not None
+            for name, part in pl_module.named_children():
+                if name != "model":
+                    setattr(self._average_model.module, name, part)

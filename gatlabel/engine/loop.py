@@ -50,15 +50,20 @@ def train(
     for epoch in range(epochs):
         objective.begin_epoch(model, epoch, epochs)
         for batch in batches(epoch):
+            random = torch.get_rng_state() if objective.needs_end_step else None
             loss = objective.total(objective.step(model, batch, epoch))
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
             after_step()
             schedule.step()
+            if random is not None:
+                torch.set_rng_state(random)
+                objective.end_step(model, batch, epoch)
             if ema and average:
                 update(average, current, steps)
             steps += 1
+        objective.end_epoch(epoch, epochs)
         after_epoch(epoch)
         model.train()
     if ema:

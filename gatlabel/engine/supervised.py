@@ -128,7 +128,9 @@ class Supervised(Objective):
         """Returns the outputs of each task, and the losses of :meth:`step`."""
         targets = self.current_targets(batch)
         features = model.features(batch.inputs)
-        own = model.task_features(features)
+        own: Mapping[str, Tensor] = model.task_features(features)
+        if self.balancer is not None and self.ranks is None:
+            own = self.balancer.share(features, own)
         outputs: dict[str, Tensor] = {}
         found: dict[str, Tensor] = {}
         counts = []

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gatlabel.losses.hill import HillLoss
     from gatlabel.losses.inputs import REDUCTIONS
     from gatlabel.losses.large_loss import LLCtLoss, LLRLoss
+    from gatlabel.losses.sequences import SequenceLoss
     from gatlabel.losses.splc import SPLCLoss
     from gatlabel.losses.table import LOSSES
     from gatlabel.losses.two_way import TwoWayLoss
@@ -71,6 +72,7 @@ __all__ = [
     "LabelWeighted",
     "SNLLLoss",
     "SPLCLoss",
+    "SequenceLoss",
     "TwoWayLoss",
     "UsesProgress",
     "ZLPRLoss",

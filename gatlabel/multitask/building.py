@@ -17,6 +17,7 @@ from gatlabel.engine.supervised import Supervised
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.spec import GraphSpec
+from gatlabel.losses import SequenceLoss
 from gatlabel.losses.values import absolute_error, huber_error, squared_error
 from gatlabel.model import Model
 from gatlabel.model.head_file import build_head
@@ -26,8 +27,7 @@ from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.parts import Known, Part, PartImages
 from gatlabel.multitask.shared import build_shared
 from gatlabel.multitask.tasks import TaskOptions
-from gatlabel.nn import HEADS, LinearHead
-from gatlabel.nn.heads.positions import PositionHead
+from gatlabel.nn import HEADS, SEQUENCE_HEADS, LinearHead
 from gatlabel.nn.heads.protocols import GraphAblatable
 from gatlabel.targets import Targets
 from gatlabel.tasks import MultiClassTask, MultiLabelTask, RegressionTask, SequenceTask, Task
@@ -44,6 +44,12 @@ ERRORS: dict[str, Loss | None] = {
     "squared": squared_error,
     "absolute": absolute_error,
     "huber": huber_error,
+}
+#: Losses of sequences, likewise.
+SEQUENCES: dict[str, Loss | None] = {
+    "default": None,
+    "pla": SequenceLoss("predicted"),
+    "mla": SequenceLoss("minimal"),
 }
 
 
@@ -136,8 +142,11 @@ def _sequence(
     task: TaskOptions, width: int, names: Sequence[str], targets: Known, seed: int
 ) -> Task:
     assert isinstance(targets, Tensor)
-    head = PositionHead(width, labels=names, length=targets.shape[1])
-    return SequenceTask(task.name, names, head)
+    of_sets = task.column is None  # with L more columns, for unknown labels
+    length = targets.shape[1] - len(names) * of_sets
+    options = {"length": length, **task.head.arguments()}
+    head = build_head(SEQUENCE_HEADS[task.head.name], width, names, None, options)
+    return SequenceTask(task.name, names, head, SEQUENCES[task.loss.name], partly_known=of_sets)
 
 
 _KINDS: dict[str, Callable[[TaskOptions, int, Sequence[str], Known, int], Task]] = {

@@ -139,7 +139,7 @@ class MultiTaskConfig(Options):
         if data.name == "none":
             raise InputError(f"{where} has no data set: give data, to it or to all tasks")
         if task.column is None:
-            if task.kind != "multilabel":
+            if task.kind not in ("multilabel", "sequence"):
                 raise InputError(f"{where}: kind={task.kind} needs a column of a CSV file")
             return
         if not isinstance(data, CSV):

@@ -22,6 +22,7 @@ from gatlabel.data.splits import split_of
 from gatlabel.errors import InputError
 from gatlabel.multitask.columns import read_column
 from gatlabel.multitask.config import MultiTaskConfig
+from gatlabel.multitask.label_sequences import in_order, sequences_of_sets
 from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.targets import Targets
 from gatlabel.training.data import masked_targets, read_data
@@ -125,7 +126,8 @@ def read_parts(config: MultiTaskConfig) -> list[Part]:
     for task in config.tasks:
         if task.column is None:
             splits = read_data(config.part_of(task))
-            targets = {split: {task.name: source.targets} for split, source in splits.items()}
+            own = _of_labels(task, {split: source.targets for split, source in splits.items()})
+            targets = {split: {task.name: each} for split, each in own.items()}
             trained = {task.name: range(len(splits.train))}
             parts.append(Part(splits, {task.name: splits.labels.names}, targets, trained))
         else:
@@ -180,14 +182,19 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
         on_error=data.on_error,
     )
     splits = check_splits(splits, data.on_error, max_pixels=data.max_pixels)
-    targets: dict[str, dict[str, Known]] = {}
-    for split, source in splits.items():
-        chosen = torch.tensor([rows[image] for image in source.ids], dtype=torch.int64)
-        targets[split] = {
-            task.name: _known(task, columns[task.name].targets[chosen]) for task in tasks
-        }
+    chosen = {
+        split: torch.tensor([rows[image] for image in source.ids], dtype=torch.int64)
+        for split, source in splits.items()
+    }
+    targets: dict[str, dict[str, Known]] = {split: {} for split in chosen}
     further, trained = [], {}
     for task in tasks:
+        column = columns[task.name]
+        own = {split: column.targets[rows_] for split, rows_ in chosen.items()}
+        if task.kind == "sequence":
+            own = in_order(own, task.order, len(column.outputs))
+        for split, each in own.items():
+            targets[split][task.name] = _known(task, each)
         known = targets["train"][task.name]
         trained[task.name] = labelled_rows(known)
         if isinstance(known, Targets):
@@ -196,6 +203,14 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
     splits = dataclasses.replace(splits, notes=(*splits.notes, *further))
     outputs = {name: own.outputs for name, own in columns.items()}
     return Part(splits, outputs, targets, trained)
+
+
+def _of_labels(task: TaskOptions, targets: Mapping[str, Targets]) -> Mapping[str, Known]:
+    """Returns the targets of a task without a column, by split: label sets, or sequences."""
+    if task.kind == "multilabel":
+        return targets
+    labels = targets["train"].shape[1]
+    return in_order(sequences_of_sets(targets, task.length, task.name), task.order, labels)
 
 
 def _known(task: TaskOptions, targets: Tensor) -> Known:

@@ -14,8 +14,9 @@ from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.options import LOSSES, DistillationOptions, LossOptions
 from gatlabel.missing.options import MissingOptions
 from gatlabel.multitask.shared_options import require_plain_head
-from gatlabel.nn.options import HEADS, HeadOptions
-from gatlabel.options import Options, choice, differing, group, option
+from gatlabel.nn.options import HEADS, SEQUENCE_HEADS, HeadOptions
+from gatlabel.option_values import from_text
+from gatlabel.options import Options, choice, differing, group, nested, option, updated
 
 #: Words for the kinds of tasks by what a column holds.
 COLUMNS: dict[str, Literal["multilabel", "multiclass", "regression", "sequence"]] = {
@@ -25,7 +26,7 @@ COLUMNS: dict[str, Literal["multilabel", "multiclass", "regression", "sequence"]
     "sequence": "sequence",
 }
 #: Options that one kind of task has.
-_OWNERS = {"graph": "multilabel", "head": "multilabel", "length": "sequence"}
+_OWNERS = {"graph": "multilabel", "length": "sequence", "order": "sequence"}
 _GROUPS = ("missing", "distillation", "decision")
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<column>.+)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
@@ -66,14 +67,44 @@ class HuberError(LossOptions):
     name: Literal["huber"] = "huber"
 
 
+@dataclass(frozen=True, kw_only=True)
+class PredictedAlignment(LossOptions):
+    """Labels in any order; those that were predicted keep their step (PLA)."""
+
+    name: Literal["pla"] = "pla"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinimalAlignment(LossOptions):
+    """Labels in any order, assigned to the steps at the least loss (MLA)."""
+
+    name: Literal["mla"] = "mla"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindHead(HeadOptions):
+    """The head of the kind of task: linear, or rnn for a sequence."""
+
+    name: Literal["default"] = "default"
+
+
 TASK_DATA: dict[str, type[DataOptions]] = {"none": NoData, **DATA}
 #: Losses of each kind of task, beside its default.
 KIND_LOSSES: dict[str, Mapping[str, type[LossOptions]]] = {
     "multilabel": LOSSES,
     "multiclass": {},
     "regression": {"squared": SquaredError, "absolute": AbsoluteError, "huber": HuberError},
-    "sequence": {},
+    "sequence": {"pla": PredictedAlignment, "mla": MinimalAlignment},
 }
+#: Heads of each kind of task; the default is the first, or linear.
+KIND_HEADS: dict[str, Mapping[str, type[HeadOptions]]] = {
+    "multilabel": HEADS,
+    "multiclass": {"linear": HEADS["linear"]},
+    "regression": {"linear": HEADS["linear"]},
+    "sequence": SEQUENCE_HEADS,
+}
+KIND_HEAD = {"sequence": "rnn"}
+TASK_HEADS: dict[str, type[HeadOptions]] = {"default": KindHead, **HEADS, **SEQUENCE_HEADS}
 TASK_LOSSES: dict[str, type[LossOptions]] = {"default": KindLoss}
 for _losses in KIND_LOSSES.values():
     TASK_LOSSES |= _losses
@@ -97,10 +128,17 @@ class TaskOptions(Options):
     graph: str | None = option(
         None, "multilabel: the label graph, as in a run with one task; none is conditional."
     )
-    head: HeadOptions = choice(HEADS, "linear", "multilabel: from features to logits.")
+    head: HeadOptions = choice(
+        TASK_HEADS, "default", "From features to outputs; default is linear, or rnn of sequences."
+    )
     loss: LossOptions = choice(TASK_LOSSES, "default", "What training minimises.")
     length: int | None = option(
         None, "sequence: most labels of an image; none takes the longest.", least=1, most=4096
+    )
+    order: Literal["given", "frequent", "rare"] = option(
+        "given",
+        "sequence: order of the true labels: given, or by frequency in the training images, the "
+        "most frequent or the rarest first. The losses pla and mla learn any order.",
     )
     missing: MissingOptions = group(
         MissingOptions, "multilabel: unknown and wrong training labels."
@@ -117,6 +155,9 @@ class TaskOptions(Options):
         if isinstance(self.column, str):
             object.__setattr__(self, "column", (self.column,))
         super().__post_init__()
+        if self.head.name == "default":
+            head = TASK_HEADS[KIND_HEAD.get(self.kind, "linear")]()
+            object.__setattr__(self, "head", head)
         if not _NAME.fullmatch(self.name):
             raise InputError(
                 f"name={self.name!r}: a task needs a name that begins with a letter and has "
@@ -134,9 +175,13 @@ class TaskOptions(Options):
         where = f"task {self.name!r}"
         for name, owner in _OWNERS.items():
             value = getattr(self, name)
-            word = value.name if isinstance(value, HeadOptions) else value
-            if word not in (None, "linear") and kind != owner:
-                raise InputError(f"{where}: {name}={word}: not for kind={kind}, only for {owner}")
+            if value not in (None, "given") and kind != owner:
+                raise InputError(f"{where}: {name}={value}: not for kind={kind}, only for {owner}")
+        if self.head.name not in KIND_HEADS[kind]:
+            heads = ", ".join(KIND_HEADS[kind])
+            raise InputError(
+                f"{where}: head={self.head.name}: not for kind={kind}, which has {heads}"
+            )
         for name in _GROUPS if kind != "multilabel" else ():
             own = getattr(self, name)
             for inner in differing(type(own)(), own):
@@ -163,6 +208,8 @@ class TaskOptions(Options):
 def read_task(word: str) -> TaskOptions:
     """Returns a task like ``things=labels:labels`` or ``size=number:width,height``.
 
+    Options of the task may follow the column: ``story=sequence:order:loss=pla:head.beam=4``.
+
     Raises:
         InputError: If the word has another form, there is no such kind, or the name is wrong.
     """
@@ -172,5 +219,26 @@ def read_task(word: str) -> TaskOptions:
         raise InputError(f"task {word!r}: give NAME={kinds}:COLUMN, as in things=labels:labels")
     if found["kind"] not in COLUMNS:
         raise unknown_choice(f"kind of the task {found['name']!r}", found["kind"], COLUMNS)
-    columns = tuple(column.strip() for column in found["column"].split(","))
-    return TaskOptions(name=found["name"], kind=COLUMNS[found["kind"]], column=columns)
+    columns, given = _with_options(found["column"])
+    task = TaskOptions(
+        name=found["name"],
+        kind=COLUMNS[found["kind"]],
+        column=tuple(column.strip() for column in columns.split(",")),
+    )
+    made: TaskOptions = updated(task, nested(given), from_text)
+    return made
+
+
+def _with_options(text: str) -> tuple[str, dict[str, str]]:
+    """Splits ``COLUMN:OPTION=VALUE:…``; a colon in the name of a column stays."""
+    given: dict[str, str] = {}
+    while True:
+        before, colon, last = text.rpartition(":")
+        name, equals, value = last.partition("=")
+        if not colon or not equals or name.partition(".")[0] not in _GIVEN:
+            return text, dict(reversed(given.items()))
+        text, given[name] = before, value
+
+
+#: Options that may follow a column.
+_GIVEN = {*TaskOptions.__dataclass_fields__} - {"name", "kind", "column", "data"}

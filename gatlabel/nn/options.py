@@ -201,3 +201,7 @@ _WRITTEN: dict[str, type[HeadOptions]] = {
 HEADS: dict[str, type[HeadOptions]] = derived(
     "gatlabel.nn.heads.table", "HEADS", _WRITTEN, {"LinearInit": LinearStart}, HeadOptions
 )
+#: Of heads of ``sequence`` tasks; the length is an option of the task.
+SEQUENCE_HEADS: dict[str, type[HeadOptions]] = derived(
+    "gatlabel.nn.heads.table", "SEQUENCE_HEADS", {}, {}, HeadOptions, ignored=("length",)
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,12 +42,49 @@ def feature_gradients(values: Tensor, features: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
+class _Split(torch.autograd.Function):
+    """K times the features; what comes back for each is combined into one gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, combine: Callable[..., Tensor], tasks: int
+    ) -> tuple[Tensor, ...]:
+        """Returns K views."""
+        ctx.combine = combine
+        return tuple(features.view_as(features) for _ in range(tasks))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """Combines the gradients of all tasks."""
+        return ctx.combine(gradients), None, None
+
+
+class _Scaled(torch.autograd.Function):
+    """The loss itself; tells by what it is multiplied before it is sent back."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, tell: Callable[[Tensor], None]) -> Tensor:
+        """Returns the loss."""
+        ctx.tell = tell
+        return loss.view_as(loss)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Tells the factor, which comes from gradient scaling and accumulation."""
+        ctx.tell(gradient)
+        return gradient, None
+
+
 class Aggregation(Balancer):
     """Jacobian descent on the shared features (Quinton and Rey 2024; Sener and Koltun 2018).
 
     Heads learn from the plain sum of the losses. What goes back into the encoder is ``w @ J`` with
     the Jacobian J of the losses at the features ``(P, features)`` and weights computed from its
     Gramian. In several processes the Gramian is summed over them, so all use equal weights.
+
+    Where heads take what :meth:`share` returns, one backward pass does all of this: it stops where
+    the tasks' features meet, with the gradient of each. Elsewhere the gradients are computed
+    before, by a backward pass per head.
 
     Args:
         tasks: Names of the K tasks.
@@ -77,6 +114,31 @@ class Aggregation(Balancer):
         object.__setattr__(self, "weighting", weighting)
         size = len(self.tasks) if method == "gradvac" else 0
         self.register_buffer("similarity", torch.zeros(size, size))
+        self._split: Tensor | None = None  # the features that were shared last
+        self._which = torch.arange(len(self.tasks))
+        self._scale = torch.ones(())
+
+    def share(self, features: Tensor, own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Returns the features of each task, whose gradients are combined where they meet.
+
+        With adapters in between the gradients of the tasks do not arrive apart: returned as given.
+        """
+        if not features.requires_grad or any(each is not features for each in own.values()):
+            return own
+        self._split = features
+        each = _Split.apply(features, self._combined, len(self.tasks))
+        return dict(zip(self.tasks, each, strict=True))
+
+    def _combined(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Returns the gradient at the features from those of all K tasks."""
+        rows = [gradients[row].flatten().float() for row in self._which.tolist()]
+        jacobian = torch.stack(rows)
+        weights = self._weights(jacobian @ jacobian.T / self._scale.float() ** 2, self._which)
+        self.weights[self._which] = weights
+        return (weights @ jacobian).reshape(gradients[0].shape).to(gradients[0].dtype)
+
+    def _scaled_by(self, scale: Tensor) -> None:
+        self._scale = scale
 
     def balance(self, values: Tensor, which: Tensor, features: Tensor | None) -> Tensor:
         """Returns the sum of the losses, with another gradient at the features.
@@ -85,6 +147,10 @@ class Aggregation(Balancer):
         linear in the features and adds ``sum_k (w_k - 1) g_k``. The value stays the plain sum.
         """
         assert features is not None
+        if features is self._split:
+            self._split, self._which = None, which
+            scaled: Tensor = _Scaled.apply(values.sum(), self._scaled_by)
+            return scaled
         gradients = feature_gradients(values, features)
         with torch.no_grad():
             weights = self._weights(self.total(gradients @ gradients.T), which)
@@ -97,7 +163,7 @@ class Aggregation(Balancer):
         """Returns weights ``(P,)`` for a Gramian ``(P, P)``; 1 where nothing can be balanced."""
         if len(which) == 1:
             return torch.ones_like(gramian[0])
-        if not bool(torch.isfinite(gramian).all()) or not bool((gramian.diagonal() > 0).all()):
+        if not bool(gramian.isfinite().all() & (gramian.diagonal() > 0).all()):
             return torch.ones_like(gramian[0])  # a loss at its minimum, or the guard's business
         if self.method == "gradvac":
             return self._gradvac(gramian, which)

@@ -76,6 +76,15 @@ class Balancer(nn.Module):
         """
         raise NotImplementedError
 
+    def share(self, features: Tensor, own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Returns what the head of each task is to take.
+
+        Args:
+            features: The shared features ``(B, …)``.
+            own: What the head of each task takes: by hard sharing the shared features themselves.
+        """
+        return own
+
     def after_step(self, losses: Mapping[str, Tensor]) -> None:
         """Takes the losses of the same batch after the step, if it asked for them."""
 

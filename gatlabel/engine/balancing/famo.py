@@ -61,11 +61,12 @@ class Famo(Balancer):
     @torch.no_grad()
     def after_step(self, losses: Mapping[str, Tensor]) -> None:
         """Moves the logits by the change of the losses of the batch."""
-        which = self.previous.isfinite().nonzero()[:, 0]
-        if not len(which):
+        rows = self.previous.isfinite().nonzero()[:, 0].tolist()
+        if not rows:
             return
+        which = torch.tensor(rows, device=self.previous.device)
         before = self.previous[which]
-        after = torch.stack([losses[self.tasks[int(row)]] for row in which]).to(before.dtype)
+        after = torch.stack([losses[self.tasks[row]] for row in rows]).to(before.dtype)
         change = (before + SMALLEST).log() - (after.clamp(min=0) + SMALLEST).log()
         z = torch.softmax(self.logits[which], dim=0)
         gradient = torch.zeros_like(self.logits)
