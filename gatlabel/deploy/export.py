@@ -104,7 +104,7 @@ def export_model(
     check_tolerance(tolerance)
     _check_options(format, preprocess, half, quantization)
     place = Path(folder)
-    _check_place(place, overwrite)
+    check_place(place, overwrite)
     decision = None
     if not isinstance(model, MultiLabelClassifier):
         run = Path(model)
@@ -126,7 +126,7 @@ def export_model(
         any_size=preprocess,
         precision=_precision(half, quantization),
     )
-    with atomic_folder(place, last=FILE, replaces=_files() if overwrite else ()) as temporary:
+    with atomic_folder(place, last=FILE, replaces=bundle_files() if overwrite else ()) as temporary:
         file = temporary / form.file
         # a copy: the encoder is the original's, which the file is compared with
         traced = copy.deepcopy(folded).half() if half else folded
@@ -207,7 +207,12 @@ def _loss(
     return loss
 
 
-def _check_place(place: Path, overwrite: bool) -> None:
+def check_place(place: Path, overwrite: bool) -> None:
+    """Makes sure that a bundle may be written to a folder.
+
+    Raises:
+        InputError: If it holds anything else, or a bundle that is to stay.
+    """
     if place.exists() and not place.is_dir():
         raise InputError(f"the output {place} is a file: give a folder")
     if place.is_dir():
@@ -220,10 +225,10 @@ def _check_place(place: Path, overwrite: bool) -> None:
             )
         if not (place / FILE).is_file():
             raise InputError(f"{place} is no bundle: --overwrite leaves it alone")
-        require_only(place, _files())
+        require_only(place, bundle_files())
 
 
-def _files() -> set[str]:
+def bundle_files() -> set[str]:
     """The files that a bundle may have."""
     return {FILE, *(form.file for form in FORMATS.values())}
 

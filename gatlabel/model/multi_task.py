@@ -202,6 +202,11 @@ class Model(Network):
         """Returns the heads of the tasks, and that of the shared graph."""
         return [*super().all_heads(), *([] if self.shared is None else [self.shared.head])]
 
+    def replace_head(self, branch: str | None, head: nn.Module) -> None:
+        """Takes another head for one of :attr:`branches`, with equal widths."""
+        if branch in self._branches:
+            self._branches[branch] = head
+
     @property
     def branches(self) -> list[str | None]:
         """What takes features, in order: the heads of tasks by name, the shared graph as none."""

@@ -37,7 +37,7 @@ _OF_LABELS = (
 #: Options of tasks that the command line sets for all multi-label tasks.
 OF_LABELS = ("graph", "head", "loss", "missing", "distillation", "decision")
 #: Options of a run that only runs with one task have, with the value that is allowed.
-_OF_ONE_TASK = {"devices": 1, "folds": None, "tensorboard": False}
+_OF_ONE_TASK = {"folds": None, "tensorboard": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,11 +199,14 @@ class MultiTaskConfig(Options):
     def part_of(self, task: TaskOptions) -> TrainConfig:
         """Returns the options of a run with one multi-label task that are equal to those here."""
         parts = {name: getattr(self, name) for name in ("images", "encoder", "optimizer", "run")}
-        own = {name: getattr(task, name) for name in ("missing", "distillation", "decision")}
-        if task.kind == "multilabel" and task.loss.name != "default":
-            own["loss"] = task.loss
-        graph = task.graph or "conditional"
-        return TrainConfig(data=self.data_of(task), graph=graph, head=task.head, **own, **parts)
+        own: dict[str, Any] = {}
+        if task.kind == "multilabel":
+            names = ("missing", "distillation", "decision", "head")
+            own = {name: getattr(task, name) for name in names}
+            own["graph"] = task.graph or "conditional"
+            if task.loss.name != "default":
+                own["loss"] = task.loss
+        return TrainConfig(data=self.data_of(task), **own, **parts)
 
     def save(self, path: Path) -> None:
         """Writes a YAML file that ``gatlabel train --config`` runs again."""

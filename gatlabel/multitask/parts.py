@@ -20,7 +20,7 @@ from gatlabel.data.mixing import MixedItem
 from gatlabel.data.options import CSV, DataOptions
 from gatlabel.data.splits import split_of
 from gatlabel.errors import InputError
-from gatlabel.multitask.columns import read_column
+from gatlabel.multitask.columns import read_column, refuse_own_columns
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.label_sequences import in_order, sequences_of_sets
 from gatlabel.multitask.tasks import TaskOptions
@@ -155,6 +155,13 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
     for name, what in ((data.split_column, "split"), (data.group_column, "group")):
         if name not in (None, "split"):
             table.require(str(name), what)
+    own_columns = {
+        data.image_column: "the images",
+        data.split_column: "the splits",
+        data.group_column: "the groups",
+    }
+    for task in tasks:
+        refuse_own_columns(path, task, own_columns)
     columns = {task.name: read_column(table, task, separator) for task in tasks}
     annotations, rows = [], {}
     for row, (line, cells) in enumerate(table.rows):

@@ -16,9 +16,9 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.folder_lock import FolderLock
 from gatlabel.multitask.evaluation import Results, predict_splits, results_of, splits_of
 from gatlabel.multitask.outcome import Outcome, read_outcome, write_outcome
-from gatlabel.multitask.run import CURVES, is_finished
 from gatlabel.multitask.saved_runs import open_tasks, own_parts
 from gatlabel.training.deciding import NAMES, VALIDATION
+from gatlabel.training.run_folder import RunFolder
 
 
 def decide_tasks(
@@ -46,7 +46,7 @@ def decide_tasks(
             nothing can be chosen on it; nothing is written then.
     """
     path = Path(folder)
-    if not is_finished(path):
+    if not RunFolder(path).finished:
         raise InputError(f"the run {path} is not finished: go on with it with train --resume")
     place = choose_device(device)
     with FolderLock(path):
@@ -80,7 +80,7 @@ def decide_tasks(
             )
         results = results_of(model, predictions)
         own = dataclasses.replace(own, results=results)
-        curves = read_curves(path / CURVES)
+        curves = read_curves(RunFolder(path).curves)
         save_decisions(path, model.decisions)
         write_outcome(
             path, Outcome(config, parts, model, weights, own, comparisons, curves, predictions)

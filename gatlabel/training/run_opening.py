@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from gatlabel.errors import InputError
 from gatlabel.files import read_json, remove_leftovers, write_errors
 from gatlabel.folder_lock import LOCK, FolderLock
 from gatlabel.logs import Log
-from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.config import read_options
+from gatlabel.training.options import RunOptions
 from gatlabel.training.run_folder import RunFinishedError, RunFolder
 from gatlabel.training.run_swap import (
     FILES,
@@ -26,28 +27,35 @@ from gatlabel.training.run_swap import (
 
 _INPUTS = {"labels.json", "counts.json", "graph.json"}
 _KEYS = {"data", "head", "graph"}
+WhyNot = Callable[[Path], str]
 
 
 @contextmanager
-def new_run(config: TrainConfig, log: Log) -> Iterator[RunFolder]:
+def new_run(
+    run: RunOptions, name: str, log: Log, why_no_run: WhyNot | None = None
+) -> Iterator[RunFolder]:
     """Opens the folder of a new run and locks it; nothing is written to it before ``begin``.
 
     A folder that was made here, and is empty in the end, is removed.
 
     Args:
-        config: Its options; without an output, a folder of a free name is made below ``runs``.
+        run: Its options; without an output, a folder of a free name is made below ``runs``.
+        name: Part of that name.
         log: Called with a line about a run that is already there.
+        why_no_run: Says of a folder why it holds no run that may be replaced, or nothing; default:
+            one with a run with one task may be.
 
     Raises:
         InputError: If the folder is in use, cannot be made, is not empty and ``overwrite`` is off,
             or holds no run.
     """
-    target, made = _make(config)
+    target, made = _make(run, name)
+    why = why_no_run or _why_no_run
     try:
-        _place(target, config, (target / LOCK).exists())
+        _place(target, run, (target / LOCK).exists(), why)
         with FolderLock(target) as lock:
             _tidy(target, log)
-            folder = _place(target, config, lock.was_left)
+            folder = _place(target, run, lock.was_left, why)
             if folder.replaces:
                 _say_what_goes(folder, log)
             yield folder
@@ -72,7 +80,7 @@ def unfinished_run(target: Path, log: Log) -> Iterator[RunFolder]:
     growing = RunFolder.beside(target)
     if not (growing.path.is_dir() or swap_is_pending(target)):
         _refuse_if_finished(RunFolder(target))
-        RunFolder(target).read_config()
+        RunFolder(target).require_config()
     with FolderLock(target):
         _tidy(target, log)
         if growing.path.is_dir() and not growing.config.is_file():
@@ -94,12 +102,12 @@ def _refuse_if_finished(folder: RunFolder) -> None:
         )
 
 
-def _make(config: TrainConfig) -> tuple[Path, list[Path]]:
+def _make(run: RunOptions, name: str) -> tuple[Path, list[Path]]:
     """Makes the folder; returns it, and those that were made, the deepest first."""
-    if config.run.output is not None:
-        return config.run.output, _make_folder(config.run.output, exist_ok=True)
+    if run.output is not None:
+        return run.output, _make_folder(run.output, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    name = f"{stamp}-{config.data.name}-{config.head.name}-{config.run.seed}"
+    name = f"{stamp}-{name}-{run.seed}"
     for number in itertools.count(1):  # runs of the same second
         path = Path("runs") / (name if number == 1 else f"{name}-{number}")
         with suppress(FileExistsError):
@@ -128,20 +136,21 @@ def _tidy(target: Path, log: Log) -> None:
         log(f"{target}: the finished run that was to replace another is in its place now")
 
 
-def _place(target: Path, config: TrainConfig, was_left: bool) -> RunFolder:
+def _place(target: Path, run: RunOptions, was_left: bool, why: WhyNot) -> RunFolder:
     """Decides where in its folder a new run grows; changes nothing.
 
     Args:
         target: The folder.
-        config: The options.
+        run: The options.
         was_left: Whether a run was killed in the folder.
+        why: See :func:`new_run`.
     """
     with write_errors(target, "the run folder "):
         names = {entry.name for entry in target.iterdir()}
     names = {name for name in names if name != LOCK and not name.startswith(PREFIX)}
     if not names or (was_left and names <= {*_INPUTS, "checkpoints"} and _is_empty(target)):
         return RunFolder(target)
-    if not config.run.overwrite:
+    if not run.overwrite:
         raise InputError(
             f"the run folder {target} is not empty: give another output, overwrite it with "
             "--overwrite, or go on with it with --resume"
@@ -149,7 +158,9 @@ def _place(target: Path, config: TrainConfig, was_left: bool) -> RunFolder:
     if names == {NEW}:
         return RunFolder.beside(target)
     if not swap_is_pending(target):
-        _require_run(target)
+        reason = why(target)
+        if reason:
+            raise InputError(f"{target} is no run folder: --overwrite leaves it alone ({reason})")
     return RunFolder.beside(target)
 
 
@@ -159,18 +170,8 @@ def _is_empty(target: Path) -> bool:
     return not checkpoints.is_dir() or not any(checkpoints.iterdir())
 
 
-def _require_run(target: Path) -> None:
-    """Makes sure that a folder holds a run, and not just a file of the same name.
-
-    Raises:
-        InputError: If it does not.
-    """
-    reason = _why_no_run(RunFolder(target))
-    if reason:
-        raise InputError(f"{target} is no run folder: --overwrite leaves it alone ({reason})")
-
-
-def _why_no_run(folder: RunFolder) -> str:
+def _why_no_run(target: Path) -> str:
+    folder = RunFolder(target)
     try:
         if not read_options(folder.config).keys() >= _KEYS:
             return f"{folder.config} is not that of a run"

@@ -136,7 +136,7 @@ WRONG = {
     "data.minus_one has no effect": {
         "data.minus_one": "absent", "tasks": [{"name": "a", "column": "x"}]},
     "nothing to balance with one task": {"tasks": [{"name": "a"}], "balancing": "famo"},
-    "run.devices=2: not for several tasks": {"run.devices": 2},
+    "run.folds=3: not for several tasks": {"run.folds": 3},
     "run.keep=proven": {"run.keep": "proven"},
     "run.epochs=0": {"run.epochs": 0},
     "balancing='fama': give": {"balancing": "fama"},

@@ -126,10 +126,9 @@ def test_metrics_are_those_of_the_labelled_images(run: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["export", "RUN"], "several tasks"),
         (["decide", "RUN", "--task", "kind"], "unknown multi-label task 'kind'"),
         (["decide", "RUN", "--split", "out-of-fold"], "unknown split 'out-of-fold'"),
-        (["explain", "RUN", "IMAGE"], "several tasks"),
+        (["explain", "RUN", "IMAGE"], "give --task"),
         (["predict", "RUN", "IMAGE", "--threshold", "0.5"], "threshold is not for them"),
         (["evaluate", "RUN", "--split", "tset"], "no split 'tset'"),
         (["evaluate", "RUN", "--data", "csv", "--root", "x"], "has its own data"),
