@@ -54,7 +54,7 @@ def rule(decision: Decision, split: str = "") -> str:
     """
     found = f"{decision.aim or 'thresholds given'}, chosen on {chosen_on(decision)}"
     if decision.split and decision.split == split:
-        found += ", which are these images: figures of others are lower"
+        found += ", which are these images: expect lower values on others"
     return found
 
 

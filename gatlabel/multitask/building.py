@@ -38,7 +38,7 @@ from gatlabel.training.fitting import taught_by
 from gatlabel.training.losses import make_loss
 
 Loader = ImageLoader
-#: Losses of numbers by the name of their option.
+#: Regression losses by option name.
 ERRORS: dict[str, Loss | None] = {
     "default": None,
     "squared": squared_error,
@@ -60,7 +60,7 @@ def build_model(
 
     Args:
         config: The options, resolved.
-        parts: The data sets; label counts and the scale of numbers are those of training images.
+        parts: The data sets; label counts and target scales come from their training images.
         completions: By task: their targets are those that losses count.
 
     Raises:
@@ -190,8 +190,8 @@ def make_objective(
     balancer = create_balancer(config.balancing, names, **options.get(config.balancing, {}))
     if balancer.needs_features and config.encoder.freeze == "encoder":
         raise InputError(
-            f"balancing={config.balancing}: it goes by gradients at the shared features, and "
-            "freeze=encoder has none: take equal, fixed, uncertainty, dwa or famo"
+            f"balancing={config.balancing}: it needs gradients at the shared features, and "
+            "freeze=encoder has none: use equal, fixed, uncertainty, dwa or famo"
         )
     return Supervised(completions=completions, teachers=teachers, balancer=balancer)
 
@@ -202,7 +202,7 @@ def outputs_of(parts: Sequence[Part]) -> dict[str, tuple[str, ...]]:
 
 
 def last_weights(objective: Supervised) -> dict[str, float]:
-    """Returns the weight of each task at the end of training; none for the plain sum."""
+    """Returns the weight of each task at the end of training; empty for the plain sum."""
     balancer = objective.balancer
     return (
         {}
@@ -232,14 +232,14 @@ def split_loader(
     model: Model,
     transform: Callable[[Tensor], Tensor] | None = None,
 ) -> Loader:
-    """Makes the loader of the images of a split of all data sets that have it.
+    """Makes one loader for a split of all data sets that have that split.
 
     Args:
         config: The options.
         parts: The data sets.
-        split: The split; that of training is in random order.
-        model: Its preprocessing and tasks count.
-        transform: What is done to images; default: what evaluation does.
+        split: The split; the training split is shuffled.
+        model: The model, for its preprocessing and tasks.
+        transform: The image transform; default: that of evaluation.
     """
     assert model.preprocessing is not None
     assert model.image_size is not None

@@ -1,7 +1,7 @@
 """The options of a run with several tasks.
 
-A config file with a list ``tasks`` is one of these; the parts ``images``, ``encoder``,
-``optimizer`` and ``run`` are those of a run with one task.
+A config file with a list ``tasks`` holds these options. Its sections ``images``, ``encoder``,
+``optimizer`` and ``run`` are the same as in a run with one task.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class MultiTaskConfig(Options):
         'regression'
     """
 
-    tasks: tuple[TaskOptions, ...] = several(TaskOptions, "What the model learns.")
-    data: DataOptions = choice(TASK_DATA, "none", "Data set of all tasks without their own.")
+    tasks: tuple[TaskOptions, ...] = several(TaskOptions, "The tasks of the model.")
+    data: DataOptions = choice(TASK_DATA, "none", "Data set of tasks without their own.")
     images: ImageOptions = group(ImageOptions, "What is done to images.")
     encoder: EncoderOptions = group(EncoderOptions, "The network from images to features.")
     mixing: Literal["proportional", "sqrt", "round_robin"] = option(
@@ -166,7 +166,7 @@ class MultiTaskConfig(Options):
             )
 
     def resolved(self) -> MultiTaskConfig:
-        """Returns the config with every choice that was left open made, so that it can be repeated.
+        """Returns the config with all automatic choices made, so that the run can be repeated.
 
         Options are resolved as in a run with one task; paths become absolute.
 
@@ -197,7 +197,7 @@ class MultiTaskConfig(Options):
         )
 
     def part_of(self, task: TaskOptions) -> TrainConfig:
-        """Returns the options of a run with one multi-label task that are equal to those here."""
+        """Returns the options of a single-task run that correspond to one task."""
         parts = {name: getattr(self, name) for name in ("images", "encoder", "optimizer", "run")}
         own: dict[str, Any] = {}
         if task.kind == "multilabel":

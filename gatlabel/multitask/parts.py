@@ -29,7 +29,7 @@ from gatlabel.training.data import masked_targets, read_data
 
 #: Multi-label targets, or numbers (NaN is unknown) or classes and sequences (-1 is unknown).
 Known = Targets | Tensor
-BLOCK = 4096  # rows of targets that are dense at once
+BLOCK = 4096  # rows of targets converted to dense at a time
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Part:
     trained: Mapping[str, Sequence[int]]
 
     def digest(self) -> str:
-        """Returns a text that changes with the names of images and with the targets."""
+        """Returns a digest of the names of the images and of the targets."""
         found = hashlib.sha256()
         for split, source in self.splits.items():
             for text in (split, *source.ids):
@@ -171,13 +171,13 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
         if data.split_column is not None and data.split_column in table.columns:
             part = split_of(cells[data.split_column], at)
         group = None if data.group_column is None else group_of(cells[data.group_column], at)
-        # splits that are made here are stratified by what the tasks have
+        # new splits are stratified by the targets of all tasks
         kinds = {f"{task}: {kind}": 1.0 for task, own in columns.items() for kind in own.kinds[row]}
         image = cells[data.image_column].strip()
         annotations.append(Annotation(image, kinds or {"nothing": 1.0}, part, at, group=group))
         rows[image] = row
     left_out = len(table.rows) - len(annotations)
-    notes = [f"{left_out} rows of {path.name} are labelled for no task"] if left_out else []
+    notes = [f"{left_out} rows of {path.name} are not labelled for any task"] if left_out else []
     splits = build_splits(
         path.parent.name if path.stem == "labels" else path.stem,
         root,

@@ -14,8 +14,9 @@ from gatlabel.devices import choose_device
 from gatlabel.engine.checkpoints import Checkpoint
 from gatlabel.engine.fitting import fit
 from gatlabel.engine.launchers import refuse_several_processes
-from gatlabel.engine.module import TrainingModule
 from gatlabel.engine.processes import Team
+from gatlabel.engine.rate_finding import find_rate
+from gatlabel.engine.supervised import Supervised
 from gatlabel.errors import InputError
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
@@ -43,7 +44,7 @@ from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.fitting import spec_of_run
 from gatlabel.training.following import follow
 from gatlabel.training.losses import refuse_shared_batches
-from gatlabel.training.rate_finding import USUAL, ramp_of, rate_of
+from gatlabel.training.rate_finding import USUAL
 from gatlabel.training.run import logged_warnings
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
@@ -63,9 +64,9 @@ class MultiTaskResult:
         folder: The run folder.
         model: The trained model, in evaluation mode on the CPU.
         results: By split, by task.
-        comparisons: Other models trained alike, if that was asked for.
+        comparisons: Baselines trained with the same options, if requested.
         curves: One row per epoch.
-        seconds: What training took.
+        seconds: Training time.
     """
 
     folder: Path
@@ -91,7 +92,7 @@ def train_tasks(
 
     Raises:
         InputError: If data or options are wrong, or the folder is in use; nothing is written.
-        Interrupted: On Ctrl-C or SIGTERM; :func:`resume_tasks` goes on from the last epoch.
+        Interrupted: On Ctrl-C or SIGTERM; :func:`resume_tasks` continues after the last epoch.
 
     Example: see :mod:`gatlabel.multitask`.
     """
@@ -123,11 +124,11 @@ def resume_tasks(
     callbacks: Sequence[Callback] = (),
     log: Log = logs.log,
 ) -> MultiTaskResult:
-    """Goes on with an interrupted run after its last finished epoch.
+    """Resumes an interrupted run after its last finished epoch.
 
     Args:
         folder: The run folder.
-        options: Options of the machine, by dotted names (``run.workers``), that are to be others.
+        options: Machine-dependent options to change, by dotted name (``run.workers``).
         callbacks: Of ``lightning.pytorch``.
         log: Called with plain sentences about the progress.
 
@@ -249,26 +250,25 @@ def with_found_rate(
     """Returns a config whose learning rate is a number: it is found where ``lr`` is ``find``."""
     if config.optimizer.lr != "find":
         return config
-    spec, device = spec_of_run(config.run), choose_device(config.run.device)
 
-    def make(copied: Model) -> TrainingModule:
-        objective = make_objective(config, outputs_of(parts), make_completions(config, parts))
-        return TrainingModule(copied, objective, config.optimizer, spec, len(loader))
+    def objective() -> Supervised:
+        return make_objective(config, outputs_of(parts), make_completions(config, parts))
 
     rate = USUAL
     if config.run.epochs:
-        rate = rate_of(lambda start: ramp_of(start, make, loader, device), model, log)
+        spec = spec_of_run(config.run)
+        rate = find_rate(model, objective, config.optimizer, spec, loader, log=log)
     return config.with_options({"optimizer.lr": rate})
 
 
 def _require_same_data(checkpoint: Checkpoint, record: Mapping[str, str], folder: Path) -> None:
-    """Refuses to go on with other data.
+    """Refuses to resume with other data.
 
     Raises:
         InputError: If images or targets have changed.
     """
     if any(checkpoint.state["run"].get(name) != digest for name, digest in record.items()):
         raise InputError(
-            f"{folder}: the images or targets are not those that the run began with: --resume "
-            "repeats the run; train anew"
+            f"{folder}: the images or targets have changed since the run began, so it cannot be "
+            "resumed: train again"
         )

@@ -18,7 +18,7 @@ from gatlabel.nn.options import HEADS, SEQUENCE_HEADS, HeadOptions
 from gatlabel.option_values import from_text
 from gatlabel.options import Options, choice, differing, group, nested, option, updated
 
-#: Words for the kinds of tasks by what a column holds.
+#: The content of a column, as given on the command line, and its kind of task.
 COLUMNS: dict[str, Literal["multilabel", "multiclass", "regression", "sequence"]] = {
     "labels": "multilabel",
     "class": "multiclass",
@@ -89,7 +89,7 @@ class KindHead(HeadOptions):
 
 
 TASK_DATA: dict[str, type[DataOptions]] = {"none": NoData, **DATA}
-#: Losses of each kind of task, beside its default.
+#: Losses of each kind of task besides its default.
 KIND_LOSSES: dict[str, Mapping[str, type[LossOptions]]] = {
     "multilabel": LOSSES,
     "multiclass": {},
@@ -126,14 +126,14 @@ class TaskOptions(Options):
     )
     data: DataOptions = choice(TASK_DATA, "none", "The task's own data set.")
     graph: str | None = option(
-        None, "multilabel: the label graph, as in a run with one task; none is conditional."
+        None, "multilabel: the label graph, as in a run with one task; by default conditional."
     )
     head: HeadOptions = choice(
         TASK_HEADS, "default", "From features to outputs; default is linear, or rnn of sequences."
     )
     loss: LossOptions = choice(TASK_LOSSES, "default", "What training minimises.")
     length: int | None = option(
-        None, "sequence: most labels of an image; none takes the longest.", least=1, most=4096
+        None, "sequence: maximum length; by default that in the data.", least=1, most=4096
     )
     order: Literal["given", "frequent", "rare"] = option(
         "given",
@@ -170,7 +170,7 @@ class TaskOptions(Options):
         self._check_kind()
 
     def _check_kind(self) -> None:
-        """Refuses what another kind of task has."""
+        """Refuses options of other kinds of tasks."""
         kind, column = self.kind, self.column or ()
         where = f"task {self.name!r}"
         for name, owner in _OWNERS.items():

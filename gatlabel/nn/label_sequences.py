@@ -48,8 +48,8 @@ def beam_search(
     the number of all sequences makes the search exhaustive.
 
     Args:
-        next_logits: From prefixes ``(B, W, t)`` to logits ``(B, W, L + 1)`` of the next step, with
-            labels of the prefix blocked.
+        next_logits: From ``(B, W, t + 1)``, labels of t steps and padding, to the logits
+            ``(B, W, L + 1)`` of the next step, with labels that occurred blocked.
         rows: B.
         length: S, the most labels.
         width: Number of prefixes that are kept in each step.
@@ -60,7 +60,8 @@ def beam_search(
         int64 ``(B, S)``: labels, the end if there is room, then padding; and the log-probability
         ``(B,)`` of each sequence.
     """
-    prefixes = torch.zeros(rows, 1, 0, dtype=torch.int64, device=device)
+    # padding holds the place of the next label: nothing is empty, which ONNX takes badly
+    prefixes = torch.full((rows, 1, 1), PADDING, dtype=torch.int64, device=device)
     scores = torch.zeros(rows, 1, device=device)
     over = torch.zeros(rows, 1, dtype=torch.bool, device=device)
     finished = torch.full((end + 1,), -torch.inf, device=device)
@@ -72,11 +73,12 @@ def beam_search(
         scores, best = totals.topk(min(width, totals.shape[1]))
         beam, label = best // (end + 1), best % (end + 1)
         kept = prefixes.gather(1, beam[..., None].expand(-1, -1, prefixes.shape[2]))
-        prefixes = torch.cat([kept, label[..., None]], -1)
+        prefixes = torch.cat([kept[..., :-1], label[..., None], kept[..., -1:]], -1)
         over = label == end
         if not torch.compiler.is_exporting() and bool(over.all()):
             break
-    found, is_end = prefixes[:, 0], prefixes[:, 0] == end
+    found = prefixes[:, 0, :-1]
+    is_end = found == end
     found = found.masked_fill(is_end.long().cumsum(1) - is_end.long() > 0, PADDING)
     rest = found.new_full((rows, length - found.shape[1]), PADDING)
     return torch.cat([found, rest], 1), scores[:, 0]

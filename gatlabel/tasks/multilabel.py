@@ -97,7 +97,7 @@ class MultiLabelTask(Task):
         return torch.from_numpy(present).to(outputs.device).float()
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Those of :func:`gatlabel.metrics.evaluate_scores`."""
+        """The metrics of :func:`gatlabel.metrics.evaluate_scores`."""
         return self.report(outputs, targets).metrics
 
     def report(self, outputs: Tensor, targets: Tensor, split: str = "") -> MetricsReport:

@@ -1,4 +1,4 @@
-"""Labels one after another."""
+"""A sequence of labels per image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gatlabel.values import whole_number
 
 
 class SequenceTask(Task):
-    """Labels of an image one after another, each at most once.
+    """A sequence of labels per image, each at most once.
 
     Targets are integers ``(B, S)``: labels from 0 to L - 1, then L for the end if there is room,
     then -1 as padding. Padding, and so an image with nothing but padding, has no loss. Where labels
@@ -37,7 +37,7 @@ class SequenceTask(Task):
         labels: The L label names.
         head: From features to outputs.
         loss: Default: :class:`~gatlabel.losses.SequenceLoss` in the order of the targets.
-        length: S, the most labels of a sequence; default: that of the head.
+        length: S, the maximum length of a sequence; default: that of the head.
         partly_known: Whether targets have L more columns, for labels that are unknown.
 
     Raises:
@@ -67,7 +67,7 @@ class SequenceTask(Task):
         super().__init__(name, self.labels, head, loss)
         own = getattr(head, "length", None)
         if length is None and own is None:
-            raise InputError(f"task {name!r}: give length=…, the most labels of a sequence")
+            raise InputError(f"task {name!r}: give length=…, the maximum length of a sequence")
         self.length = whole_number(own if length is None else length, f"task {name!r}: length", 1)
         self.partly_known = partly_known
         if own is not None and own != self.length:
@@ -148,7 +148,7 @@ class SequenceTask(Task):
         return self._logits(outputs).softmax(-1)
 
     def decide(self, outputs: Tensor) -> Tensor:
-        """The decoded sequences, or the most probable label of each position that is left, in turn.
+        """The decoded sequences, or at each position the most probable label not yet used.
 
         Returns:
             int64 ``(B, S)`` in the form of targets.

@@ -27,7 +27,7 @@ def stoppable() -> Iterator[Signals]:
         with Signals() as signals:
             yield signals
     except Stopped as stop:
-        line = f"{stop} before training began: nothing was written"
+        line = f"{stop} before training started: nothing was written"
         raise Interrupted(line, stop.exit_code) from None
 
 
@@ -47,25 +47,25 @@ def guarded(folder: RunFolder, signals: Signals) -> Iterator[None]:
             raise
         epochs = read_options(folder.config).get("run", {}).get("epochs")
         raise Interrupted(
-            f"{stop} with {checkpoint.epoch + 1} of {epochs} epochs finished; go on with: gatlabel "
-            f"train --resume {shlex.quote(str(folder.target))}",
+            f"{stop} with {checkpoint.epoch + 1} of {epochs} epochs finished; continue with: "
+            f"gatlabel train --resume {shlex.quote(str(folder.target))}",
             stop.exit_code,
         ) from None
 
 
 def begun_checkpoint(folder: RunFolder, log: Log) -> Checkpoint | None:
-    """Returns the checkpoint to go on from; ``None`` for a run that was ended before its first.
+    """Returns the checkpoint to resume from; ``None`` for a run that ended before its first one.
 
     Raises:
-        InputError: If all are damaged, or those of a run that has trained are gone.
+        InputError: If all checkpoints are damaged, or those of a run with epochs are missing.
     """
     checkpoint = newest_checkpoint(folder.checkpoints, log)
     if checkpoint is None:
         if folder.epochs():
             raise InputError(
-                f"{folder.path} has no checkpoints/last.ckpt to go on from: train it anew"
+                f"{folder.path} has no checkpoints/last.ckpt to resume from: train again"
             )
-        log(f"{folder.path} has no checkpoint yet: the run starts from its beginning")
+        log(f"{folder.path} has no checkpoint yet: the run starts again")
         with write_errors(folder.path, "the run folder "):
             folder.checkpoints.mkdir(exist_ok=True)
     return checkpoint

@@ -51,7 +51,10 @@ def cut(options: MultiTaskConfig, step: int) -> None:
     "task",
     [
         {"head": {"name": "rnn", "hidden": 16, "beam": 3}, "loss": "pla"},
-        {"head": {"name": "transformer", "hidden": 16, "heads": 2}, "order": "frequent"},
+        pytest.param(
+            {"head": {"name": "transformer", "hidden": 16, "heads": 2}, "order": "frequent"},
+            marks=pytest.mark.slow,
+        ),
         {"column": None, "head": {"name": "rnn", "hidden": 16}, "loss": "mla"},
     ],
     ids=["rnn-pla", "transformer", "sets-mla"],

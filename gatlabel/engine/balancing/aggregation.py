@@ -1,4 +1,4 @@
-"""Balancers that combine the gradients of the tasks at the shared features, by torchjd."""
+"""Balancers that combine the gradients of the tasks at the shared features, with torchjd."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from gatlabel.engine.balancing.base import Balancer
 from gatlabel.errors import InputError, require_extra
 
-#: Each method: the class of torchjd that turns a Gramian ``(K, K)`` into weights ``(K,)``.
+#: By method: the class of torchjd that computes weights ``(K,)`` from a Gramian ``(K, K)``.
 CLASSES = {
     "upgrad": "UPGradWeighting",
     "mgda": "MGDAWeighting",
@@ -24,9 +24,9 @@ CLASSES = {
     "dualproj": "DualProjWeighting",
     "fairgrad": "FairGradWeighting",
 }
-#: What torchjd's class cannot be made without.
+#: Required arguments of torchjd's classes.
 ARGUMENTS: dict[str, dict[str, Any]] = {"cagrad": {"c": 0.5}, "fairgrad": {"alpha": 1.0}}
-#: Gradients of half precision are taken of a loss scaled by this, so that small ones stay above 0.
+#: Loss scale for gradients in half precision, so that small ones do not underflow.
 SCALE = 4096.0
 
 
@@ -78,9 +78,9 @@ class _Scaled(torch.autograd.Function):
 class Aggregation(Balancer):
     """Jacobian descent on the shared features (Quinton and Rey 2024; Sener and Koltun 2018).
 
-    Heads learn from the plain sum of the losses. What goes back into the encoder is ``w @ J`` with
-    the Jacobian J of the losses at the features ``(P, features)`` and weights computed from its
-    Gramian. In several processes the Gramian is summed over them, so all use equal weights.
+    Heads are trained on the plain sum of the losses. The gradient for the encoder is ``w @ J``,
+    with the Jacobian J of the losses at the features, ``(P, features)``, and weights w computed
+    from its Gramian. The Gramian is summed over several processes, so that all use equal weights.
 
     Where heads take what :meth:`share` returns, one backward pass does all of this: it stops where
     the tasks' features meet, with the gradient of each. Elsewhere the gradients are computed
@@ -110,7 +110,8 @@ class Aggregation(Balancer):
             raise InputError(
                 f"balancer {method} needs a solver ({error}): pip install 'gatlabel[balancing]'"
             ) from error
-        # no submodule: what torchjd saves of GradVac cannot be loaded, so its targets are kept here
+        # not a submodule: the state of torchjd's GradVac cannot be loaded, so its targets are
+        # stored here
         object.__setattr__(self, "weighting", weighting)
         size = len(self.tasks) if method == "gradvac" else 0
         self.register_buffer("similarity", torch.zeros(size, size))
@@ -141,10 +142,10 @@ class Aggregation(Balancer):
         self._scale = scale
 
     def balance(self, values: Tensor, which: Tensor, features: Tensor | None) -> Tensor:
-        """Returns the sum of the losses, with another gradient at the features.
+        """Returns the sum of the losses, with the combined gradient at the features.
 
-        The gradient at the features is that of the sum, ``sum_k g_k``, and of a term that is
-        linear in the features and adds ``sum_k (w_k - 1) g_k``. The value stays the plain sum.
+        The gradient of the sum is ``sum_k g_k``; a term that is linear in the features adds
+        ``sum_k (w_k - 1) g_k``. The value is the plain sum.
         """
         assert features is not None
         if features is self._split:
@@ -160,18 +161,19 @@ class Aggregation(Balancer):
         return values.sum() + term - term.detach()
 
     def _weights(self, gramian: Tensor, which: Tensor) -> Tensor:
-        """Returns weights ``(P,)`` for a Gramian ``(P, P)``; 1 where nothing can be balanced."""
+        """Returns weights ``(P,)`` for a Gramian ``(P, P)``; all 1 if it is 0 or not finite."""
         if len(which) == 1:
             return torch.ones_like(gramian[0])
         if not bool(gramian.isfinite().all() & (gramian.diagonal() > 0).all()):
-            return torch.ones_like(gramian[0])  # a loss at its minimum, or the guard's business
+            # a loss is at its minimum, or not finite, which the guard handles
+            return torch.ones_like(gramian[0])
         if self.method == "gradvac":
             return self._gradvac(gramian, which)
         weights: Tensor = self.weighting(gramian)
         return weights.to(gramian)
 
     def _gradvac(self, gramian: Tensor, which: Tensor) -> Tensor:
-        """Gives torchjd the targets of the present tasks and stores the updated ones."""
+        """Computes weights with the stored targets of the present tasks, and updates these."""
         block = (which[:, None], which[None, :])
         self.weighting._phi_t = self.similarity[block].to("cpu", gramian.dtype)
         self.weighting._state_key = (len(which), gramian.dtype)
@@ -180,7 +182,7 @@ class Aggregation(Balancer):
         return weights.to(gramian)
 
 
-#: Every method of aggregation as a balancer.
+#: The balancers by aggregation method.
 AGGREGATIONS: dict[str, Callable[..., Balancer]] = {
     name: partial(Aggregation, method=name) for name in CLASSES
 }

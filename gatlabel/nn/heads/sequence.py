@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gatlabel.labels import LabelSet
 from gatlabel.nn.heads.base import Head
-from gatlabel.nn.label_sequences import BLOCKED, PADDING, beam_search, block_used
+from gatlabel.nn.label_sequences import BLOCKED, beam_search, block_used
 from gatlabel.values import whole_number
 
 MOST_LENGTH = 2**12
@@ -88,7 +88,7 @@ class SequenceHead(Head):
         """
         is_label = (sequence >= 0) & (sequence < self.end)
         before = sequence.where(is_label, self.end)[:, :-1]
-        none = before.new_full((len(before), 1), self.end)
+        none = before.new_full((before.shape[0], 1), self.end)
         logits = self.step_logits(context, torch.cat([none, before], 1))
         return block_used(logits if logits.dtype == torch.float64 else logits.float(), sequence)
 
@@ -110,13 +110,13 @@ class SequenceHead(Head):
             without: bool ``(B, L)``: labels that are not to be predicted.
             stop: Whether the end may be predicted before all labels are.
         """
-        if len(context) == 0:
+        if context.shape[0] == 0:
             return torch.zeros(0, self.length, dtype=torch.int64, device=context.device)
 
         def next_logits(prefixes: Tensor) -> Tensor:
             width = prefixes.shape[1]
-            steps = torch.nn.functional.pad(prefixes.flatten(0, 1), (0, 1), value=PADDING)
-            logits = self.along(context.repeat_interleave(width, 0), steps)[:, -1]
+            wide = context.repeat_interleave(width, 0)
+            logits = self.along(wide, prefixes.flatten(0, 1))[:, -1]
             logits = logits.unflatten(0, (-1, width))
             if without is not None:
                 blocked = torch.nn.functional.pad(without, (0, 1))[:, None]
@@ -129,6 +129,6 @@ class SequenceHead(Head):
 
         with torch.no_grad():
             found, _ = beam_search(
-                next_logits, len(context), self.length, beam, self.end, context.device
+                next_logits, context.shape[0], self.length, beam, self.end, context.device
             )
         return found

