@@ -224,7 +224,7 @@ class Supervised(Objective):
         self._validated.append(batch.index)
         self._tasks = model.tasks
 
-    def validation_figures(self, epoch: int) -> dict[str, Tensor | float]:
+    def validation_metrics(self, epoch: int) -> dict[str, Tensor | float]:
         """Computes loss and scores over the whole split.
 
         Raises:

@@ -22,7 +22,7 @@ from gatlabel.multitask.shared import union_of
 from gatlabel.nn import LinearInit
 from gatlabel.nn.options import HeadOptions, LinearStart
 from gatlabel.targets import Targets
-from gatlabel.training.initialising import take_encoder, take_head
+from gatlabel.training.initialising import copy_encoder, copy_head
 from gatlabel.training.starting import features, regression
 
 
@@ -151,12 +151,12 @@ def start_from(model: Model, run: Path) -> list[str]:
             continue
         mine = alone(model, name)
         if not taken:
-            take_encoder(only, mine, run)
+            copy_encoder(only, mine, run)
             taken = True
         source = sources.get(name) if sources else only
         lines.append(
             f"note: {name}: starts anew, {run} has no such task" if source is None
-            else f"{name}: {take_head(source, mine, run)}"
+            else f"{name}: {copy_head(source, mine, run)}"
         )  # fmt: skip
     if not taken:
         raise InputError(

@@ -35,11 +35,11 @@ def start_from(model: MultiLabelClassifier, run: Path) -> list[str]:
             f"gatlabel train --resume {run}"
         )
     source = MultiLabelClassifier.from_pretrained(run)
-    take_encoder(source, model, run)
-    return [take_head(source, model, run)]
+    copy_encoder(source, model, run)
+    return [copy_head(source, model, run)]
 
 
-def take_head(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> str:
+def copy_head(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> str:
     """Starts the head of a model at that of another, whose encoder it has.
 
     Args:
@@ -74,7 +74,7 @@ def _reason(source: MultiLabelClassifier, model: MultiLabelClassifier) -> str:
     return f"its head {source.head.kind!r} is different"
 
 
-def take_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
+def copy_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
     """Loads encoder and pooling of another model.
 
     Raises:

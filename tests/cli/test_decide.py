@@ -184,7 +184,7 @@ def test_without_positives_thresholds_stay(tmp_path: Path, tiny_csv: Path, capsy
     ("words", "message"),
     [
         (("--aim", "f2"), "unknown aim 'f2'"),
-        (("--per-label", "--global"), "give one of them"),
+        (("--per-label", "--global"), "give only one of them"),
         (("--confidence", "0.9"), "confidence goes with"),
         (("--split", "train"), "was trained on are too high"),
         (("--split", "vall"), "give one of validation, test, out-of-fold"),

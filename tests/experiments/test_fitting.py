@@ -103,7 +103,7 @@ def test_shrinkage_follows_the_step_it_holds() -> None:
     torch.testing.assert_close(head.out_self.detach(), torch.full((4, 6), -0.3 * FASTEST))
 
 
-def test_completion_gives_the_targets_and_hears_of_every_epoch(data) -> None:
+def test_completion_provides_the_targets_and_is_updated_every_epoch(data) -> None:
     class Opposite:
         def __init__(self, targets) -> None:
             self.targets = 1 - targets
@@ -156,7 +156,7 @@ def test_the_best_trial_of_one_seed_has_the_highest_score() -> None:
     assert best_trial({0: [0.3], 1: [0.41], 2: [0.4], 3: [0.2]}, SETTINGS) == 1
 
 
-def test_of_trials_that_cannot_be_told_apart_the_most_held_back_is_kept() -> None:
+def test_the_most_regularised_of_indistinguishable_trials_is_selected() -> None:
     alike = {0: [0.30, 0.50], 1: [0.31, 0.48], 2: [0.29, 0.50], 3: [0.28, 0.51]}
     assert best_trial(alike, SETTINGS) == 3
     # trial 3 is worse in both seeds, and by the same
@@ -171,7 +171,7 @@ def test_no_trial_is_the_best_of_those_that_have_no_score(scores) -> None:
 
 
 @given(st.lists(st.floats(-0.1, 0.1), min_size=2, max_size=6), st.integers(0, 2**31))
-def test_what_can_be_told_apart_is_what_a_paired_t_test_says(gaps: list[float], seed: int) -> None:
+def test_distinguishable_trials_are_those_of_a_paired_t_test(gaps: list[float], seed: int) -> None:
     best = np.random.default_rng(seed).uniform(0.3, 0.9, len(gaps))
     other = best - np.array(gaps)
     assume(other.mean() < best.mean() - 1e-6)
@@ -205,7 +205,9 @@ class TestALinearStart:
             assert hold < 1000 or float(away.mean()) > 0.01 * size / hold
 
     @pytest.mark.parametrize(("rate", "left"), [(0.1, 1 / 1.3), (1.0, 0.25)])
-    def test_a_step_takes_back_what_a_squared_penalty_asks(self, data, rate, left) -> None:
+    def test_the_anchor_step_is_the_proximal_step_of_a_squared_penalty(
+        self, data, rate, left
+    ) -> None:
         start = self.start(data)
         size = float(start.weight.square().mean().sqrt())
         head = LinearHead(6, 4)
@@ -218,7 +220,7 @@ class TestALinearStart:
             head.linear.weight.detach() - start.weight, torch.full((4, 6), left)
         )
 
-    def test_a_start_of_zeros_is_held_by_nothing(self, data) -> None:
+    def test_an_initialisation_of_zeros_is_not_anchored(self, data) -> None:
         nothing = LinearStart(torch.zeros(4, 6), torch.zeros(4), 1.0)
         head = LinearHead(6, 4)
         options = FitOptions(0.05, 0.0, 0.1, 3, 40, 20, ema=0, anchor_strength=30.0)
@@ -272,7 +274,7 @@ class TestALinearStart:
 
     @pytest.mark.parametrize("kind", ["linear", "gat", "pyg"])
     @pytest.mark.parametrize("completed", [False, True])
-    def test_labels_share_as_the_heads_graph_says_or_else_the_completions(
+    def test_labels_share_as_in_the_graph_of_the_head_or_of_the_completion(
         self, data, kind, completed
     ) -> None:
         """A head on kin starts from a regression with that prior, and so do completed targets."""
@@ -307,7 +309,7 @@ class TestALinearStart:
             torch.testing.assert_close(head.fold().weight.detach(), expected, atol=1e-3, rtol=1e-3)
 
     @pytest.mark.parametrize("kind", ["linear", "gat"])
-    def test_kin_share_nothing_where_they_are_told_not_to(self, data, kind) -> None:
+    def test_similar_labels_share_nothing_at_strength_0(self, data, kind) -> None:
         """In a head that can share, its own word counts; and with nothing unknown, none else's."""
         graph = LabelGraph.from_edges([("a", "b", 1.0)], list("abcd"), relation="similarity")
         hidden = data[1].clone()
@@ -329,7 +331,7 @@ class TestALinearStart:
                 assert all(sharing is None for sharing in asked)
 
     @pytest.mark.parametrize("kind", ["gat", "gatv2", "pyg", "gcn", "csra"])
-    def test_every_head_takes_it_or_says_that_it_does_not(self, data, kind) -> None:
+    def test_every_head_supports_it_or_raises_an_error(self, data, kind) -> None:
         counts = Cooccurrence.from_targets(data[1].numpy(), list("abcd"))
         head = HEADS[kind](6, graph=counts.graph("complete"))
         start = self.start(data)

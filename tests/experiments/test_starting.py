@@ -94,7 +94,7 @@ def test_another_start_is_refused(tmp_path: Path) -> None:
         config(tmp_path, frozen_start="rigde")
 
 
-def test_methods_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
+def test_methods_are_initialised_along_their_own_similarity_edges(tmp_path: Path) -> None:
     """Own, random and no edges: each is ridge regression with that prior, as it is held there."""
     _, backend = benchmark(tmp_path)
     vectors = np.random.default_rng(0).random((6, 3))

@@ -42,7 +42,7 @@ def test_they_do_not_depend_on_the_other_labels() -> None:
     np.testing.assert_allclose(name_vectors(NAMES)[3], name_vectors(["bus"])[0], atol=1e-5)
 
 
-def test_a_graph_of_kin_takes_names_alone(counts: Cooccurrence) -> None:
+def test_a_similarity_graph_needs_only_names(counts: Cooccurrence) -> None:
     graph = counts.graph("knn", vectors="names", k=1)
     assert graph.relation == "similarity"
     assert graph.options == {"vectors": "names", "k": 1}

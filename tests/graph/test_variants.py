@@ -263,7 +263,7 @@ def test_a_threshold_leaves_out_neighbours_that_are_not_near() -> None:
         knn(counts, vectors=vectors, threshold=1.5)
 
 
-def test_edges_are_of_kin_where_vectors_say_what_labels_are() -> None:
+def test_the_relation_is_similarity_with_external_vectors() -> None:
     vectors = np.random.default_rng(0).normal(size=(4, 3))
     kin = knn(COUNTS, vectors=vectors, k=2)
     assert kin.relation == "similarity"
@@ -276,7 +276,7 @@ def test_edges_are_of_kin_where_vectors_say_what_labels_are() -> None:
         assert build(name, COUNTS).relation == "cooccurrence"
 
 
-def test_real_word_vectors_find_kin(shared_data) -> None:
+def test_real_word_vectors_find_similar_labels(shared_data) -> None:
     folder = shared_data / "label-statistics"
     counts = Cooccurrence.load(folder / "coco2014-train.json")
     graph = knn(counts, vectors=folder / "coco-glove300.npz", k=3)

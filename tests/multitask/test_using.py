@@ -131,7 +131,7 @@ def test_metrics_are_those_of_the_labelled_images(run: Path) -> None:
         (["explain", "RUN", "IMAGE"], "give --task"),
         (["predict", "RUN", "IMAGE", "--threshold", "0.5"], "threshold is not for them"),
         (["evaluate", "RUN", "--split", "tset"], "no split 'tset'"),
-        (["evaluate", "RUN", "--data", "csv", "--root", "x"], "has its own data"),
+        (["evaluate", "RUN", "--data", "csv", "--root", "x"], "is evaluated on its own data"),
     ],
 )
 def test_what_does_not_work_is_refused_in_one_line(

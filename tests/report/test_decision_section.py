@@ -43,7 +43,7 @@ def test_names_what_chose_the_thresholds():
     assert "at most 20 % of an image&#x27;s present labels" in page
     assert "are lower" not in page
     assert "before calibration" not in page
-    assert "chosen on them: figures of other images are lower" in decision_section(chosen("val"))
+    assert "chosen on them: expect lower values on other images" in decision_section(chosen("val"))
 
 
 def test_calibration_is_shown_beside_what_was_before():

@@ -101,7 +101,7 @@ def test_the_command_line_hides_and_completes(
     assert "masked" in said
 
 
-def test_every_epoch_tells_the_logits_of_every_image(tiny_csv: Path) -> None:
+def test_completion_receives_the_logits_of_every_image_in_every_epoch(tiny_csv: Path) -> None:
     config = options(
         tiny_csv,
         **{

@@ -130,7 +130,7 @@ def options(root: Path, folder: Path, **changes) -> TrainConfig:
     return plain().with_options({**quick, **encoder})
 
 
-def test_a_run_goes_on_longer_from_another(tiny_csv: Path, tmp_path: Path) -> None:
+def test_a_run_initialised_from_another_trains_on(tiny_csv: Path, tmp_path: Path) -> None:
     first = options(tiny_csv, tmp_path / "first", backbone=ENCODER, weights="none", pooling="gem")
     train(first)
     # encoder, pooling and size are those of the model, so they need not be said again

@@ -144,7 +144,7 @@ def test_losses_of_whole_batches_are_for_one_process() -> None:
     refuse_shared_batches(config(loss="hill"), 2)
 
 
-def test_training_tells_the_loss_how_far_it_is(
+def test_the_progress_of_training_is_passed_to_the_loss(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []

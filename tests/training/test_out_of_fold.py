@@ -41,7 +41,7 @@ def test_every_row_is_predicted_once_by_what_did_not_see_it() -> None:
     [
         (FOLD, lambda rows: np.zeros((len(rows), 2)), r"fold 0: scores of shape \(\d, 2\) for"),
         (FOLD, lambda rows: np.zeros((1, 3)), r"fold 0: scores of shape \(1, 3\) for"),
-        (FOLD, lambda rows: np.full((len(rows), 3), np.nan), "fold 0: scores that are not finite"),
+        (FOLD, lambda rows: np.full((len(rows), 3), np.nan), "fold 0: some scores are not finite"),
         (FOLD * 0, None, "at least two folds"),
         (FOLD[1:], None, r"folds of shape \(22,\) for 23 images"),
     ],

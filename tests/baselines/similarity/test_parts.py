@@ -16,7 +16,7 @@ from gatlabel.baselines.similarity.evidence import permutation_tests, permuted_s
 from gatlabel.baselines.similarity.from_targets import cooccurrence_profile, learned_relation
 from gatlabel.baselines.similarity.held_out import fit, learnable
 from gatlabel.baselines.similarity.label_map import map_weights
-from gatlabel.baselines.similarity.seen import ImageJudge
+from gatlabel.baselines.similarity.seen import ImageTester
 from gatlabel.baselines.similarity.sources import NEIGHBOURS
 from gatlabel.baselines.similarity.unseen import label_aucs, pair_tables, slope
 from gatlabel.errors import InputError
@@ -166,7 +166,7 @@ def test_the_sensitivity_is_the_derivative_of_exact_leave_one_out() -> None:
 def test_the_worth_of_a_source_is_the_slope_of_the_left_out_error() -> None:
     features, targets, vectors = grouped(images=60)
     held = fit(features, corrupted(targets))
-    judge = ImageJudge(held, features, corrupted(targets), 0)
+    judge = ImageTester(held, features, corrupted(targets), 0)
     source = source_from_vectors("names", vectors)
     (pair,) = judge.test(source).pairs
     sharing = judge.share[:, None] * pair[0]
@@ -185,7 +185,7 @@ def test_the_worth_of_a_source_is_the_slope_of_the_left_out_error() -> None:
 def test_a_measured_source_never_sees_the_images_it_is_judged_on() -> None:
     features, targets, _ = grouped(images=50)
     held = fit(features, targets)
-    judge = ImageJudge(held, features, targets, 0)
+    judge = ImageTester(held, features, targets, 0)
     asked = []
 
     def measure(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
