@@ -147,10 +147,17 @@ def test_an_image_is_explained_for_a_task(run: Path, tmp_path: Path, capsys) -> 
     assert "give an image, and --task" in capsys.readouterr().err
 
 
-def test_what_has_no_fixed_program_is_refused(tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch, about nn.LSTM
+def test_a_head_that_decodes_is_exported_with_its_decoding(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
     root = write_table(tmp_path)
-    tasks = [dict(TASKS[3])]
-    result = train_tasks(config(root, root / "run", tasks=tasks, **{"run.epochs": 1}))
-    with pytest.raises(InputError, match="task 'order': head=rnn: decodes step by step"):
-        export_tasks(result.folder, tmp_path / "bundle")
-    assert not (tmp_path / "bundle").exists()
+    tasks = [{**TASKS[3], "head": {"name": "rnn", "hidden": 8}}]
+    folder = train_tasks(config(root, root / "run", tasks=tasks, **{"run.epochs": 1})).folder
+    export_tasks(folder, tmp_path / "bundle")
+    images = [root / "images" / f"{k}.png" for k in range(3)]
+    ours, theirs = (Predictor.load(place)(images) for place in (tmp_path / "bundle", folder))
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.answers["order"]["sequence"] == other.answers["order"]["sequence"]
+        assert one.answers["order"]["score"] == pytest.approx(other.answers["order"]["score"], 1e-4)

@@ -143,7 +143,7 @@ def test_a_folder_that_is_not_empty_stays_without_overwrite(root: Path, tmp_path
     (tmp_path / "run" / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty"):
         train_tasks(config(root, tmp_path / "run"))
-    with pytest.raises(InputError, match="spares it"):
+    with pytest.raises(InputError, match="does not replace it"):
         train_tasks(config(root, tmp_path / "run", **{"run.overwrite": True}))
     assert (tmp_path / "run" / "mine.txt").read_text() == "mine"
 
