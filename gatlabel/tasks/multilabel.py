@@ -71,7 +71,18 @@ class MultiLabelTask(Task):
                 )
         super().__init__(name, self.labels, head, loss)
         self.graph = graph
-        self.decision = decision or Decision.fixed(self.labels)
+        self._decision = decision
+
+    @property
+    def decision(self) -> Decision:
+        """From logits to label sets."""
+        if self._decision is None:  # made when it is needed: there may be very many labels
+            self._decision = Decision.fixed(self.labels)
+        return self._decision
+
+    @decision.setter
+    def decision(self, decision: Decision) -> None:
+        self._decision = decision
 
     def default_loss(self) -> Loss:
         """Binary cross-entropy."""
@@ -87,7 +98,7 @@ class MultiLabelTask(Task):
 
     def activation(self, outputs: Tensor) -> Tensor:
         """Probabilities ``(B, L)`` of logits, calibrated where the decision has a calibration."""
-        if not self.decision.scaling:
+        if self._decision is None or not self._decision.scaling:
             return outputs.sigmoid()
         return outputs.new_tensor(self.decision.probabilities(_array(outputs)))
 
