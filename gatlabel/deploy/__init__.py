@@ -5,7 +5,7 @@ prediction = predictor("photo.jpg")
 prediction.labels, prediction.probabilities["dog"]
 
 export_model("runs/demo", "demo-onnx", format="onnx")  # a file that runs without gatlabel
-Predictor.load("demo-onnx")("photo.jpg")  # the same answers
+Predictor.load("demo-onnx")("photo.jpg")  # the same predictions
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Format ``onnx``: written by torch's exporter, run by onnxruntime, of use without either."""
+"""Format ``onnx``: written by torch's exporter, run by onnxruntime or other ONNX runtimes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 EXTRA = "onnx"
-MOST_BYTES = 2**31 - 2**20  # of a protobuf message, less a share for all that is no weight
+MOST_BYTES = 2**31 - 2**20  # limit of a protobuf message, minus a reserve for the graph
 
 
 class Described(Protocol):
@@ -42,7 +42,7 @@ def write_onnx(program: ExportedProgram, description: Described, path: Path) -> 
 
     Args:
         program: From uint8 images to logits.
-        description: Goes into the file's ``metadata_props``, each value as JSON.
+        description: Written to the file's ``metadata_props``, each value as JSON.
         path: The file.
 
     Raises:
@@ -67,7 +67,7 @@ def write_onnx(program: ExportedProgram, description: Described, path: Path) -> 
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:  # the exporter's errors are of many classes
+    except Exception as error:  # the exporter raises errors of many classes
         raise InputError(
             f"the model cannot be written as ONNX ({first_line(error)}); format pt2 takes every "
             "operator of torch"
@@ -100,7 +100,7 @@ def load_onnx(path: Path, device: str) -> Loaded:
         device: ``"cpu"``.
 
     Returns:
-        What runs it, and what its metadata say.
+        The function that runs it, and its metadata.
 
     Raises:
         MissingExtraError: If the extra ``onnx`` is not installed.
@@ -127,7 +127,7 @@ def open_session(path: Path) -> tuple[Any, dict[str, str]]:
     """
     runtime = require_extra("onnxruntime", EXTRA)
     options = runtime.SessionOptions()
-    options.log_severity_level = 3  # errors; it warns of devices that are not there
+    options.log_severity_level = 3  # errors only; it warns about missing devices
     try:
         session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         texts = session.get_modelmeta().custom_metadata_map
@@ -137,7 +137,7 @@ def open_session(path: Path) -> tuple[Any, dict[str, str]]:
 
 
 def _strip(graph: Any) -> None:
-    """Takes out what the exporter notes about the source code, with its paths."""
+    """Removes the exporter's metadata about the source code, which contain file paths."""
     for part in (graph.node, graph.input, graph.output, graph.value_info, graph.initializer):
         for item in part:
             item.ClearField("metadata_props")
@@ -151,9 +151,9 @@ def _strip(graph: Any) -> None:
 
 @contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Silences the logs of exporter and quantizer, for their developers; errors are raised anyway.
+    """Silences the developer logs of exporter and quantizer; errors are still raised.
 
-    onnxruntime's quantizer uses the root logger, which gets a handler when it is first used.
+    onnxruntime's quantizer logs to the root logger, which adds a handler on first use.
     """
     loggers = [logging.getLogger(name) for name in ("", "onnxscript", "onnx_ir", "torch.onnx")]
     levels = [logger.level for logger in loggers]

@@ -1,4 +1,4 @@
-"""From a trained run with several tasks to the answers of every task."""
+"""Prediction for images with a model that has several tasks."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ MOST_WORKERS = 256
 
 
 class TaskPredictor:
-    """Answers every task of a model for images, as :class:`~gatlabel.deploy.Predictor` labels them.
+    """Predicts every task of a model, like :class:`~gatlabel.deploy.Predictor` for one task.
 
     Args:
-        model: The model, with an encoder of images, which is put in evaluation mode and on the
+        model: The model, with an image encoder, which is set to evaluation mode and moved to the
             device; or an exported one, which runs on the CPU.
         device: See :func:`~gatlabel.devices.choose_device`.
-        batch_size: Most images to run at once.
-        max_pixels: Most pixels (width times height) that an image may have.
-        workers: Threads that decode; default: one per processor, at most 8.
+        batch_size: Maximum batch size.
+        max_pixels: Maximum number of pixels (width times height) of an image.
+        workers: Decoding threads; default: one per processor, at most 8.
         amp: Whether to run the model in mixed precision.
 
     Raises:
-        InputError: If the model takes no images, or a task is called as a field of predictions.
+        InputError: If the model takes no images, or a task has the name of a prediction field.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class TaskPredictor:
         amp: bool = False,
     ) -> None:
         if model.preprocessing is None:
-            raise InputError("the model takes no images: run it by itself")
+            raise InputError("the model takes no images: call it directly")
         for name in FIELDS:
             if name in model.tasks:
-                raise InputError(f"a task is called {name!r}, which predictions call otherwise")
+                raise InputError(f"the task name {name!r} is a field of predictions: rename it")
         self.batch_size = whole_number(batch_size, "batch_size", 1, MOST_AT_ONCE)
         workers = default_workers() if workers is None else workers
         self.workers = whole_number(workers, "workers", 0, MOST_WORKERS)
@@ -83,14 +83,15 @@ class TaskPredictor:
         return ready
 
     def __call__(self, images: Sources, *, on_error: OnError = "stop") -> Any:
-        """Answers for one image, or several; arguments as in ``Predictor``.
+        """Predicts for one image or several; arguments as in ``Predictor``.
 
         Returns:
             One :class:`~gatlabel.deploy.TaskPrediction` for one image, an iterator for an iterator,
             else a list.
 
         Raises:
-            InputError: If an image cannot be read (the message names it), or the model gives NaN.
+            InputError: If an image cannot be read (the message names it), or the model returns
+                NaN.
         """
         found = self.stream(images, on_error=on_error)
         if is_one_image(images):
@@ -100,10 +101,10 @@ class TaskPredictor:
     def stream(
         self, images: Sources, *, on_error: OnError = "skip", explain: int = 0
     ) -> Iterator[TaskPrediction]:
-        """Answers for images one after the other; arguments as in ``Predictor.stream``.
+        """Predicts for images one by one; arguments as in ``Predictor.stream``.
 
         Raises:
-            InputError: If an explanation is asked for.
+            InputError: If an explanation is requested.
         """
         if on_error not in ("stop", "skip"):
             raise unknown_choice("on_error", on_error, ("stop", "skip"))

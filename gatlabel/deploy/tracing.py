@@ -1,4 +1,4 @@
-"""From a model to a program of tensor operators, the start of every export format."""
+"""Tracing of a model to a program of tensor operators, the first step of every export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ImagesToLogits(nn.Module):
-    """A model under the names that its input and output have in an exported file.
+    """Wraps a model so that the exported file has the intended names of input and output.
 
     Shapes:
         images uint8 ``(B, 3, S, S)`` -> logits float32 ``(B, L)``.
@@ -30,9 +30,9 @@ class ImagesToLogits(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """Returns the logits; the name of the argument becomes that of the input."""
+        """Returns the logits; the argument's name becomes the input's name."""
         logits: Tensor = self.model(images)
-        # half precision gives float32 too; a conversion to itself would be left in the program
+        # float32 for half precision too; a no-op conversion would remain in the program
         return logits if logits.dtype == torch.float32 else logits.float()
 
 
@@ -53,20 +53,20 @@ class ImagesToOutputs(nn.Module):
 
 
 def cpu_copy(model: MultiLabelClassifier) -> MultiLabelClassifier:
-    """Returns a copy in evaluation mode, float32, on the CPU; the model itself stays as it is."""
+    """Returns a copy in evaluation mode, float32, on the CPU; the model is not modified."""
     return copy.deepcopy(model).cpu().float().eval()
 
 
 @torch.no_grad()
 def trace(model: MultiLabelClassifier, batch: int | None = None) -> ExportedProgram:
-    """Traces what a model in evaluation mode does to uint8 images.
+    """Traces a model in evaluation mode on uint8 images.
 
     Args:
         model: The model.
-        batch: Images in a batch; ``None``: any number.
+        batch: Number of images in a batch; ``None``: any number.
 
     Raises:
-        InputError: If the model cannot be traced: if its encoder branches on pixels, for example.
+        InputError: If the model cannot be traced, for example if its encoder branches on pixels.
     """
     return _traced(ImagesToLogits(model), model.image_size, model.encoder.name, batch)
 
@@ -81,19 +81,19 @@ def trace_tasks(model: Model, batch: int | None = None) -> ExportedProgram:
 
 
 def _traced(module: nn.Module, size: int, encoder: str, batch: int | None) -> ExportedProgram:
-    from torch.export import Dim, export  # takes a second, and nobody else needs it
+    from torch.export import Dim, export  # takes a second to import, and is needed here only
 
     example = torch.zeros(batch or 2, 3, size, size, dtype=torch.uint8)
     shapes = {INPUT: {0: Dim("batch", min=1)}} if batch is None else None
     try:
         program = export(module, (example,), dynamic_shapes=shapes)
-    except Exception as error:  # whatever a network does that the exporter cannot follow
+    except Exception as error:  # networks raise various errors in tracing
         raise InputError(
-            f"torch.export cannot follow the model with encoder {encoder!r} "
+            f"torch.export cannot trace the model with encoder {encoder!r} "
             f"({first_line(error)}); an encoder may not branch on pixels or on the batch size"
         ) from error
     for node in program.graph.nodes:
-        # where in which file each step was written: of no use elsewhere, and paths of this machine
+        # removes source locations, which contain local file paths
         for key in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn"):
             node.meta.pop(key, None)
     return program

@@ -38,7 +38,7 @@ def folded_head(head: H, labels: Sequence[str] | None = None) -> H | LinearHead:
         theirs, ours = head(probe), folded.linear(probe)
     close = max(1e-4, 16 * torch.finfo(weight.dtype).eps)  # half precision rounds more
     if not torch.allclose(theirs, ours, rtol=close, atol=close * float(theirs.abs().max())):
-        raise InputError("the folded head gives other logits than the head: not replaced")
+        raise InputError("the logits of the folded head differ from those of the head")
     return folded
 
 

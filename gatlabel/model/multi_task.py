@@ -1,4 +1,4 @@
-"""A model of one or several inputs and tasks."""
+"""A model with one or several inputs and tasks."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from gatlabel.tasks.task import by_name
 class Model(Network):
     """Encoders by input, a fusion of their features, and a head for each task.
 
-    Without an encoder the input ``features`` is what tasks share.
+    Without an encoder, the input ``features`` provides the shared features.
 
     Args:
         encoders: By the names of inputs: an :class:`~gatlabel.encoders.Encoder` of images, or any
             module with ``out_features`` D from its input to ``(B, D)``.
-        tasks: What is learned; names are unique.
+        tasks: The tasks, with unique names.
         fusion: Name of a fusion of the features of several inputs (``concatenation``).
-        adapter: What stands between shared features and heads: ``none`` (hard sharing), ``adapter``
-            or ``cross_stitch`` (see :mod:`gatlabel.model.sharing`).
+        adapter: Modules between shared features and heads: ``none`` (hard sharing), ``adapter`` or
+            ``cross_stitch`` (see :mod:`gatlabel.model.sharing`).
         pooling: Name of a pooling of image features; unused by heads that take maps.
-        resize: How whole images are brought to ``image_size`` (``squash``, ``pad``, ``crop``).
+        resize: How whole images are resized to ``image_size`` (``squash``, ``pad``, ``crop``).
         image_size: Side of the images in pixels; default: the encoder's preferred one.
         shared: A label graph with the labels of several tasks, whose heads are made by
             :meth:`~gatlabel.model.shared_graph.SharedGraph.rows`.
@@ -103,7 +103,7 @@ class Model(Network):
         self.maps = any(getattr(head, "needs_map", False) for head in self._branches.values())
         if self.maps and encoders:
             _require_map(encoders)
-        # lists: names of inputs and tasks may be those of methods of a dictionary
+        # ModuleList, since ModuleDict refuses names that are attributes of a dictionary
         self._encoders = nn.ModuleList(
             each.to(memory_format=torch.channels_last) if isinstance(each, Encoder) else each
             for each in encoders.values()
@@ -115,7 +115,7 @@ class Model(Network):
         self.fusion = FUSIONS[fusion](widths)
         self.width: int = self.fusion.out_features  # type: ignore[assignment]
         if self.maps and adapter != "none":
-            raise InputError(f"adapter={adapter}: not beside heads that take feature maps")
+            raise InputError(f"adapter={adapter}: not for heads that take feature maps")
         self.adapter = ADAPTERS[adapter](len(self._branches), self.width)
         self.heads = nn.ModuleList(task.head for task in tasks)
         for branch, head in self._branches.items():
@@ -143,16 +143,16 @@ class Model(Network):
         return None if self.preprocessing is None else self.preprocessing.size
 
     def identity(self) -> Identity:
-        """Tasks, inputs and what stands between them; heads have their own."""
+        """Tasks, inputs and the modules between them; heads have their own identity."""
         tasks = [[task.kind, name, list(task.outputs)] for name, task in self._tasks.items()]
         parts: Identity = {"fusion": self.fusion_name, "adapter": self.adapter_name}
         return {"tasks": tasks, "inputs": list(self._inputs), **parts}
 
     def features(self, inputs: Inputs) -> Tensor:
-        """Returns what the tasks share: ``(B, D)``, or a map ``(B, D, h, w)`` if a head takes maps.
+        """Returns the shared features ``(B, D)``, or the map ``(B, D, h, w)`` if a head takes maps.
 
         Args:
-            inputs: By name; a tensor alone is the only input.
+            inputs: Inputs by name, or a tensor if there is only one.
 
         Raises:
             InputError: If an input is missing.
@@ -184,7 +184,7 @@ class Model(Network):
         return found if self.maps else pool(found)  # type: ignore[return-value]
 
     def task_features(self, features: Tensor) -> dict[str, Tensor]:
-        """Returns what the head of each task takes, from the shared features."""
+        """Returns the input of each task's head, computed from the shared features."""
         if self.maps:
             pooled = self.pools[0](features) if self.pools else features
             given = {
@@ -223,7 +223,7 @@ class Model(Network):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Primitives from which, with graphs and weights, the model is made again."""
+        """Primitives that, with graphs and weights, restore the model."""
         return {
             "format": TASKS_FORMAT,
             "inputs": [
@@ -242,11 +242,11 @@ class Model(Network):
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Writes ``model.json``, the weights, label graphs, and the decisions of the tasks.
 
-        All appear together, ``model.json`` last, and replace those of another model; other files in
-        the folder stay.
+        All files appear together, ``model.json`` last, and replace those of another model. Other
+        files in the folder are kept.
 
         Raises:
-            InputError: If they cannot be written, or a head is no :class:`~gatlabel.nn.Head`.
+            InputError: If they cannot be written, or a head is not a :class:`~gatlabel.nn.Head`.
         """
         config = self.config
         graphs = {
@@ -273,12 +273,11 @@ class Model(Network):
     ) -> Self:
         """Loads a model that :meth:`save_pretrained` wrote, in evaluation mode on the CPU.
 
-        Losses are those of the kinds of tasks: own ones are not saved.
+        Tasks get the default losses of their kinds, since losses are not saved.
 
         Args:
             folder: The folder.
-            encoders: By the names of inputs: those that are modules of one's own (their weights are
-                loaded).
+            encoders: Encoders that are your own modules, by input name (their weights are loaded).
 
         Raises:
             InputError: If a file is missing, damaged, or of another format.
@@ -307,7 +306,7 @@ def _described(task: Task) -> dict[str, Any]:
 def _preprocessing(
     encoders: Mapping[str, nn.Module], resize: str, size: int | None
 ) -> Preprocessing | None:
-    """Returns what evaluation does to the input ``image``."""
+    """Returns the preprocessing of the input ``image`` in evaluation."""
     encoder = encoders.get(IMAGE)
     if not isinstance(encoder, Encoder):
         return None

@@ -1,4 +1,4 @@
-"""``model.json`` of a model with tasks, read as data that nobody has to trust."""
+"""``model.json`` of a model with tasks, read as untrusted data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from gatlabel.values import finite_number, line_of_text, shown, truth_value, who
 WEIGHTS = "model.safetensors"
 SHARED_GRAPH = "graph.json"  # of several tasks
 MOST_TASKS = 1000
-#: The heads that tasks of each kind may have.
+#: The supported heads of each kind of task.
 _HEADS = dict.fromkeys(TASKS, HEADS) | {"sequence": SEQUENCE_HEADS}
 Made = tuple[dict[str, nn.Module], list[Task], dict[str, Any]]
 
@@ -47,14 +47,14 @@ def read_tasks_file(folder: Path, shapes: Shapes, encoders: Mapping[str, nn.Modu
     Args:
         folder: The folder.
         shapes: The shapes of the saved tensors by name.
-        encoders: By the names of inputs: encoders that are modules of one's own.
+        encoders: Encoders that are your own modules, by input name.
 
     Returns:
         Encoders by input and tasks, with random weights, and the other arguments of the model.
 
     Raises:
-        InputError: If a file is missing, of another format, or a value is not what it should be;
-            the message names file and value.
+        InputError: If a file is missing or of another format, or a value is invalid; the message
+            names file and value.
     """
     path = folder / FILE
     require_file(path, "model description")
@@ -70,7 +70,7 @@ def read_tasks_file(folder: Path, shapes: Shapes, encoders: Mapping[str, nn.Modu
         raise
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except Exception as error:  # of a network that is made with options it does not take
+    except Exception as error:  # raised by a network that does not take the options
         raise InputError(f"{path} is damaged: {first_line(error)}") from error
 
 
@@ -113,7 +113,7 @@ def _encoder(name: str, config: Mapping[str, Any], own: Mapping[str, nn.Module])
         return described.make()
     if name not in own:
         raise InputError(
-            f"the encoder of the input {name!r} is a module of one's own: give it as "
+            f"the encoder of the input {name!r} is your own module: give it as "
             f"encoders={{{name!r}: …}}"
         )
     given = own[name]

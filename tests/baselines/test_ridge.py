@@ -201,7 +201,7 @@ class TestSharing:
         torch.testing.assert_close(shared.bias, alone.bias)
         assert shared.penalty == alone.penalty
 
-    def test_a_label_without_a_known_presence_has_its_kins_classifier(self) -> None:
+    def test_a_label_without_positives_has_the_classifier_of_similar_labels(self) -> None:
         x, y = sample(60, 8, seed=4)
         truth = y[:, 0].clone()
         y[:, 0] = -1  # never known; label 1 is alike

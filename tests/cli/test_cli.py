@@ -126,7 +126,7 @@ def test_evaluate_on_other_data(run: Path, tiny_csv: Path, tmp_path: Path, capsy
     assert result["left_out"] == ["green"]
 
 
-def test_evaluate_names_labels_the_model_does_not_know(run: Path, tiny_csv: Path, capsys) -> None:
+def test_evaluate_names_labels_missing_in_the_model(run: Path, tiny_csv: Path, capsys) -> None:
     (tiny_csv / "other.csv").write_text("image,labels\nimages/1.png,red|okapi\n")
     capsys.readouterr()
     assert main(["evaluate", str(run), "--data.annotations", "other.csv"]) == 2

@@ -57,7 +57,7 @@ def _word(leaf: Leaf) -> str:
 
 
 def _words(leaf: Leaf) -> list[str]:
-    """The words that give an option, beside the choice that has it."""
+    """The arguments for an option, with the choice that has it."""
     words = []
     parent = leaf.path.rpartition(".")[0]
     if leaf.names:
@@ -174,7 +174,7 @@ def test_a_printed_config_is_a_config(printed, tmp_path: Path) -> None:
         (["--print-config", "--freeze", "norm"], "did you mean 'norms'"),
     ],
 )
-def test_nonsense_is_refused_in_one_line(words: list[str], message: str, capsys) -> None:
+def test_invalid_options_are_refused_in_one_line(words: list[str], message: str, capsys) -> None:
     assert main(["train", *words]) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -272,7 +272,7 @@ def test_the_plain_loop_takes_the_same_steps(name: str | None) -> None:
         ({"weights": {"voc": 1.0}, "balancer": create_balancer("dwa", NAMES)}, "both given"),
     ],
 )
-def test_nonsense_is_refused(options: dict, message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict, message: str) -> None:
     model = make_model()
     with pytest.raises(InputError, match=message):
         Supervised(**options).prepare(model, loader(model))

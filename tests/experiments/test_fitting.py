@@ -107,16 +107,16 @@ def test_completion_provides_the_targets_and_is_updated_every_epoch(data) -> Non
     class Opposite:
         def __init__(self, targets) -> None:
             self.targets = 1 - targets
-            self.heard: list[tuple[tuple[int, ...], float]] = []
+            self.updates: list[tuple[tuple[int, ...], float]] = []
 
         def update(self, logits, progress) -> None:
-            self.heard.append((tuple(logits.shape), progress))
+            self.updates.append((tuple(logits.shape), progress))
 
     completion = Opposite(data[1])
     head = trained(data, 0, FitOptions(0.05, 0.01, 0.1, 4, 1, batch_size=30), completion)
     wrong = (predict(head, Features(data[0])) > 0) != (data[1] > 0.5)
     assert wrong.float().mean() > 0.7
-    assert completion.heard == [((60, 4), k / 4) for k in (1, 2, 3, 4)]
+    assert completion.updates == [((60, 4), k / 4) for k in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("shape", [(50, 6), (50, 6, 2, 3)])
@@ -131,7 +131,7 @@ def test_features_are_scaled_by_one_number(shape) -> None:
     torch.testing.assert_close(other[np.array([7])] * 2, torch.from_numpy(array[[7]]))
 
 
-def test_trials_are_alike_for_all_and_different_from_each_other() -> None:
+def test_trials_are_the_same_for_all_methods_and_differ_from_each_other() -> None:
     trials = trial_options(FROZEN_SPACE, 9)
     assert trials == trial_options(FROZEN_SPACE, 9)
     assert trials[0] == {"lr": 5e-3, "weight_decay": 1.0, "anchor_strength": 3.0, "shrinkage": 0.99}
@@ -191,8 +191,10 @@ class TestALinearStart:
 
     @pytest.mark.parametrize("scale", [0.01, 1.0])
     @pytest.mark.parametrize("rate", [0.001, 0.05])
-    def test_it_is_left_by_its_size_over_the_hold(self, data, rate, scale) -> None:
-        """Whatever the size of features, and so of the weights, and whatever the rate."""
+    def test_the_distance_from_the_start_is_at_most_size_over_anchor(
+        self, data, rate, scale
+    ) -> None:
+        """For any scale of features, and thus of the weights, and any learning rate."""
         start = self.start(data)
         start = LinearStart(scale * start.weight, start.bias, start.penalty)
         size = float(start.weight.square().mean().sqrt())
@@ -258,7 +260,7 @@ class TestALinearStart:
         assert expected[:3].abs().amax(1).min() > 0.02
         torch.testing.assert_close(moved, expected, atol=2e-3, rtol=0)
 
-    def test_nothing_unknown_asks_once(self, data) -> None:
+    def test_without_unknown_targets_update_is_called_once(self, data) -> None:
         counts = Cooccurrence.from_targets(data[1].numpy(), list("abcd"))
         completion = make_completion("complete", data[1], counts.graph("complete"))
         asked = []
@@ -277,7 +279,7 @@ class TestALinearStart:
     def test_labels_share_as_in_the_graph_of_the_head_or_of_the_completion(
         self, data, kind, completed
     ) -> None:
-        """A head on kin starts from a regression with that prior, and so do completed targets."""
+        """Heads on similarity edges start with that prior, also with completion."""
         edges = [("a", "b", 1.0), ("b", "a", 1.0), ("c", "b", 0.5)]
         graph = LabelGraph.from_edges(edges, list("abcd"), relation="similarity")
         sharing = torch.eye(4).double()

@@ -81,7 +81,7 @@ def test_pairs_of_graphs() -> None:
     ]
 
 
-def test_pairs_of_treatments_keep_the_rest_alike() -> None:
+def test_pairs_of_treatments_differ_in_nothing_else() -> None:
     everyone = list_methods(["linear", "gat"], ["npmi"], ["ignore", "complete"])
     found = {(a.title, against): b.title for a, b, against, tested in pairs(everyone) if tested}
     assert found["linear · npmi · unknown: complete", "ignore"] == "linear"

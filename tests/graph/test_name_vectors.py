@@ -21,7 +21,7 @@ def counts() -> Cooccurrence:
     return Cooccurrence.from_targets(targets, NAMES)
 
 
-def test_labels_that_are_alike_lie_close() -> None:
+def test_similar_labels_have_similar_vectors() -> None:
     vectors = name_vectors(NAMES)
     assert vectors.shape == (8, 384)
     assert vectors.dtype == np.float32

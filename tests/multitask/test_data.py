@@ -44,9 +44,9 @@ def targets(root: Path, *tasks: dict) -> dict[str, Tensor]:
     [
         ("regression", "three", "line 3, column 'x': 'three' is not a number"),
         ("regression", "inf", "line 3, column 'x': 'inf' is not a number"),
-        ("regression", "1_000", "line 3, column 'x': '1_000' is no number"),
-        ("regression", '"1,5"', "line 3, column 'x': '1,5' is no number"),
-        ("multiclass", "a|b", "line 3, column 'x': 'a|b' is no class: a class has no '|'"),
+        ("regression", "1_000", "line 3, column 'x': '1_000' is not a number"),
+        ("regression", '"1,5"', "line 3, column 'x': '1,5' is not a number"),
+        ("multiclass", "a|b", "line 3, column 'x': 'a|b' is not a class: a class has no '|'"),
         ("multiclass", "1", "column 'x' names one class, '1'"),
         ("multilabel", "0", "column 'x' has 0 and 1, not names of labels"),
         ("sequence", "a|b|a", "line 3, column 'x': a label occurs twice"),

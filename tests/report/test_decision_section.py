@@ -1,4 +1,4 @@
-"""The section on decisions: its curves beside scikit-learn, and what it names."""
+"""The section on decisions: its curves against scikit-learn, and its text."""
 
 import dataclasses
 
@@ -46,7 +46,7 @@ def test_names_what_chose_the_thresholds():
     assert "chosen on them: expect lower values on other images" in decision_section(chosen("val"))
 
 
-def test_calibration_is_shown_beside_what_was_before():
+def test_calibration_is_shown_before_and_after():
     page = decision_section(chosen(calibrate="vector"))
     assert page.count("before calibration") >= 2
     assert "shrunk towards shared ones" in page

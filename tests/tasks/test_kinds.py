@@ -216,7 +216,7 @@ def test_losses_that_change_are_passed_the_epoch(loss: Callable[..., Tensor]) ->
         (lambda: by_name([make("multilabel")[0], make("regression")[0]]), "two tasks are called"),
     ],
 )
-def test_nonsense_is_refused(make_it: Callable[[], object], message: str) -> None:
+def test_invalid_arguments_are_refused(make_it: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_it()
 

@@ -33,7 +33,7 @@ def options(root: Path, **changes) -> TrainConfig:
 
 
 class Witness(Complete):
-    """Notes what it is told."""
+    """Records the calls of update."""
 
     def __init__(self, targets: Tensor) -> None:
         super().__init__(targets, None)
@@ -45,7 +45,7 @@ class Witness(Complete):
 
 
 class Drift(Completion):
-    """Fills in the progress: whatever is not restored shows."""
+    """Fills in the progress, so that state that is not restored is detected."""
 
     def update(self, logits: Tensor, progress: float) -> None:
         self.targets = torch.where(self.known, self.targets, progress)
@@ -200,7 +200,7 @@ def test_the_checkpoint_holds_what_the_epoch_completed(
 
 
 def train_part(root: Path, folder: Path, shared: dict) -> RunResult:
-    """Interrupts a run of four epochs after the third, then goes on."""
+    """Interrupts a run of four epochs after the third, then resumes it."""
     from gatlabel.engine import callbacks
 
     class StopError(Exception):

@@ -142,7 +142,7 @@ def test_a_run_initialised_from_another_trains_on(tiny_csv: Path, tmp_path: Path
     lines: list[str] = []
     tiny = config.resolved()
     result = train(tiny, log=lines.append)
-    assert any("starts from" in line and "all 3 labels" in line for line in lines)
+    assert any("initialised from" in line and "all 3 labels" in line for line in lines)
     assert not any("random weights" in line for line in lines)
     assert len(result.curves) == 1
 

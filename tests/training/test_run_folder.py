@@ -80,7 +80,7 @@ def test_what_fails_before_it_begins_leaves_no_folder(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]
 
 
-def test_what_a_kill_left_before_the_run_began_is_no_obstacle(tmp_path: Path) -> None:
+def test_files_of_a_run_killed_before_its_start_are_no_obstacle(tmp_path: Path) -> None:
     left = (".lock", ".gatlabel-0123abcd.json", "labels.json", "counts.json")
     for name in left:
         (tmp_path / name).write_text("[")

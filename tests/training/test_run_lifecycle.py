@@ -142,7 +142,7 @@ def test_an_interrupted_overwrite_leaves_the_old_run_and_is_resumed(run, during)
     assert RunFolder(run).finished
 
 
-def test_a_second_overwrite_begins_anew(run, during) -> None:
+def test_a_second_overwrite_starts_again(run, during) -> None:
     during(stop)
     for seed in (1, 2):
         said: list[str] = []
@@ -184,7 +184,7 @@ CONFIG = "\n".join(
         ({"report.html/photo.jpg": "x"}, "its report.html is a folder"),
     ],
 )
-def test_overwriting_leaves_what_is_no_run_alone(files, reason, finished, tmp_path) -> None:
+def test_only_run_folders_are_overwritten(files, reason, finished, tmp_path) -> None:
     folder = tmp_path / "folder"
     if "report.html/photo.jpg" in files:
         shutil.copytree(finished, folder)
@@ -227,7 +227,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, at: int) -> list[str]:
 def test_a_kill_at_any_step_of_the_swap_loses_neither_run(
     run: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder answers as the old run or the new, or says how to go on; then all is new."""
+    """The folder holds the old or the new run, or the error names --resume; finally the new run."""
     train(options(tmp_path / "new", **{"run.seed": 1}))
     for path in (*run.rglob("*.ckpt"), *tmp_path.rglob("*.ckpt")):
         path.write_text(str(path))  # smaller: they are copied often

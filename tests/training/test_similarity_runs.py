@@ -113,7 +113,7 @@ def test_similar_labels_share_and_the_written_choice_repeats_the_run(
     assert not torch.equal(first.evaluations[0].logits, alone.evaluations[0].logits)
 
 
-def test_without_the_extra_names_other_sources_are_tried_and_that_is_said(
+def test_without_the_extra_names_other_sources_are_tried_with_a_note(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gatlabel.errors import MissingExtraError

@@ -158,8 +158,8 @@ def test_without_similarity_none_is_chosen(permuted: bool) -> None:
     assert chosen <= 3
 
 
-def test_a_map_is_tried_and_kept_where_it_predicts_better(monkeypatch) -> None:
-    """The vectors have two parts: one that many labels share, and a small one that tells."""
+def test_a_map_is_used_if_it_predicts_better(monkeypatch) -> None:
+    """The vectors have a large part shared by many labels, and a small informative part."""
     rng = torch.Generator().manual_seed(0)
     telling = torch.randn(LABELS, 4, generator=rng)
     vectors = torch.cat([telling, torch.full((LABELS, 1), 6.0)], 1)

@@ -58,7 +58,7 @@ def test_the_shortcut_gives_both_figures() -> None:
     assert oracle_map(scenes, graph=False) == result.visible_only_mean
 
 
-def test_with_nothing_hidden_the_oracle_is_always_right() -> None:
+def test_without_hidden_objects_the_oracle_is_always_right() -> None:
     scenes = SceneImages(scene_config("voc", hidden=0.0), "test", 300)
     np.testing.assert_array_equal(oracle_scores(scenes), scenes.targets)
     assert oracle_map(scenes) == 1.0
