@@ -135,7 +135,7 @@ def _classes(table: Table, column: str, separator: str, task: TaskOptions) -> Co
     for (line, _), name in zip(table.rows, cells, strict=True):
         if separator in name:
             raise InputError(
-                f"{table.path}, line {line}, column {column!r}: {name!r} is not a class: a class has "
+                f"{table.path}, line {line}, column {column!r}: {name!r} is not a class, which has "
                 f"no {separator!r}; several labels are {task.name}=labels:{column}"
             )
     labels = _label_set(table, column, [[name] for name in cells if name])

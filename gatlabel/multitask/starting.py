@@ -130,7 +130,7 @@ def start_from(model: Model, run: Path) -> list[str]:
     """
     if not (run / "model.json").is_file():
         raise InputError(
-            f"init={run}: it has no model.json; finish the run first, with "
+            f"init={run}: has no model.json; finish the run first, with "
             f"gatlabel train --resume {run}"
         )
     sources: dict[str, MultiLabelClassifier]
@@ -147,7 +147,7 @@ def start_from(model: Model, run: Path) -> list[str]:
     lines, taken = [], False
     for name, task in model.tasks.items():
         if task.kind not in KINDS:
-            lines.append(f"note: {name}: starts anew, kind={task.kind}")
+            lines.append(f"note: {name}: not initialised from {run}, kind={task.kind}")
             continue
         mine = alone(model, name)
         if not taken:
@@ -155,7 +155,7 @@ def start_from(model: Model, run: Path) -> list[str]:
             taken = True
         source = sources.get(name) if sources else only
         lines.append(
-            f"note: {name}: starts anew, {run} has no such task" if source is None
+            f"note: {name}: not initialised, {run} has no such task" if source is None
             else f"{name}: {copy_head(source, mine, run)}"
         )  # fmt: skip
     if not taken:

@@ -46,7 +46,7 @@ def targets(root: Path, *tasks: dict) -> dict[str, Tensor]:
         ("regression", "inf", "line 3, column 'x': 'inf' is not a number"),
         ("regression", "1_000", "line 3, column 'x': '1_000' is not a number"),
         ("regression", '"1,5"', "line 3, column 'x': '1,5' is not a number"),
-        ("multiclass", "a|b", "line 3, column 'x': 'a|b' is not a class: a class has no '|'"),
+        ("multiclass", "a|b", "line 3, column 'x': 'a|b' is not a class, which has no '|'"),
         ("multiclass", "1", "column 'x' names one class, '1'"),
         ("multilabel", "0", "column 'x' has 0 and 1, not names of labels"),
         ("sequence", "a|b|a", "line 3, column 'x': a label occurs twice"),

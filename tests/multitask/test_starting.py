@@ -151,10 +151,10 @@ def test_a_teacher_changes_the_targets_of_its_task(root: Path, tmp_path: Path) -
     said: list[str] = []
     init = {"encoder.init": str(tmp_path / "teacher"), "run.epochs": 1}
     begun = build_started(config(root, tmp_path / "other", **init), said)
-    assert "things: starts from" in said[0]
+    assert "things: initialised from" in said[0]
     assert "all 3 labels" in said[0]
     assert torch.equal(begun.tasks["things"].head.linear.weight, teacher.head.linear.weight)
-    assert any("count: starts anew" in line for line in said)
+    assert any("count: not initialised from" in line for line in said)
 
 
 def build_started(options, said: list[str]) -> Model:
@@ -180,7 +180,7 @@ def test_a_run_starts_from_another_with_several_tasks(root: Path, tmp_path: Path
     for key, value in model.encoders["image"].state_dict().items():
         if key != "_extra_state":
             assert torch.equal(value, theirs[key]), key
-    with pytest.raises(InputError, match=r"init=.*nowhere: it has no model\.json"):
+    with pytest.raises(InputError, match=r"init=.*nowhere: has no model\.json"):
         build_started(config(root, tmp_path / "run", **{"encoder.init": "nowhere"}), said)
 
 
