@@ -8,8 +8,8 @@ from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.model import Model
 from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
-from gatlabel.multitask.evaluation import Results, evaluate_split, splits_of
-from gatlabel.multitask.parts import read_parts
+from gatlabel.multitask.evaluation import Results, predict_splits, results_of, splits_of
+from gatlabel.multitask.parts import Part, read_parts
 
 CONFIG = "config.yaml"
 
@@ -34,6 +34,20 @@ def open_tasks(folder: str | Path) -> tuple[Model, MultiTaskConfig]:
     return model, config
 
 
+def own_parts(model: Model, config: MultiTaskConfig) -> list[Part]:
+    """Reads the data of a run.
+
+    Raises:
+        InputError: If they have other labels than the model.
+    """
+    parts = read_parts(config)
+    for part in parts:
+        for name, outputs in part.outputs.items():
+            if tuple(model.tasks[name].outputs) != outputs:
+                raise InputError(f"the data of the task {name!r} have other labels than the model")
+    return parts
+
+
 def evaluate_run(folder: str | Path, split: str | None = None, *, device: str = "auto") -> Results:
     """Evaluates a run on its own data.
 
@@ -49,15 +63,10 @@ def evaluate_run(folder: str | Path, split: str | None = None, *, device: str = 
         InputError: If there is no such run or split, or the data have other labels than the model.
     """
     model, config = open_tasks(folder)
-    parts = read_parts(config)
-    for part in parts:
-        for name, outputs in part.outputs.items():
-            if tuple(model.tasks[name].outputs) != outputs:
-                raise InputError(f"the data of the task {name!r} have other labels than the model")
+    parts = own_parts(model, config)
     known = splits_of(parts)
     if split is not None and split not in known:
         raise InputError(f"the data have no split {split!r} with images: {', '.join(known)}")
     model.to(choose_device(device))
-    return {
-        name: evaluate_split(model, config, parts, name) for name in known if split in (None, name)
-    }
+    wanted = [name for name in known if split in (None, name)]
+    return results_of(model, predict_splits(model, config, parts, wanted))
