@@ -70,7 +70,7 @@ class MultiTaskConfig(Options):
     )  # fmt: skip
     adapter: Literal["none", "adapter", "cross_stitch"] = option(
         "none",
-        "What stands between the shared features and each head: none, adapter (a residual "
+        "Modules between the shared features and each head: none, adapter (a residual "
         "bottleneck) or cross_stitch (adapters whose outputs are mixed).",
     )
     shared: SharedOptions = group(SharedOptions, "One label graph for several tasks.")

@@ -133,7 +133,7 @@ def resume_tasks(
         log: Called with plain sentences about the progress.
 
     Raises:
-        InputError: If this is no such run, its checkpoints are damaged, or its data have changed.
+        InputError: If this is not such a run, has damaged checkpoints, or its data changed.
         RunFinishedError: If the run is finished.
         Interrupted: As :func:`train_tasks`.
     """

@@ -18,7 +18,7 @@ def open_tasks(folder: str | Path) -> tuple[Model, MultiTaskConfig]:
     """Loads the model of a run and its options.
 
     Raises:
-        InputError: If this is no such run, or a file is missing or damaged.
+        InputError: If this is not such a run, or a file is missing or damaged.
     """
     path = Path(folder)
     if not (path / CONFIG).is_file():
@@ -30,7 +30,7 @@ def open_tasks(folder: str | Path) -> tuple[Model, MultiTaskConfig]:
         raise InputError(f"{path / CONFIG} has other tasks than the model in {path}")
     for task in config.tasks:
         if getattr(config.data_of(task), "download", False):
-            raise InputError(f"{path / CONFIG} asks for a download: set download to false there")
+            raise InputError(f"{path / CONFIG} requests a download: set download to false there")
     return model, config
 
 

@@ -168,6 +168,21 @@ def fitted(folder: Path | None, name: str | None, *, resume: int | None = None) 
     return model, objective, rows
 
 
+@pytest.mark.parametrize("name", ["famo", "fairgrad", "gradnorm", "upgrad"])
+def test_balancers_learn_in_mixed_precision(name: str) -> None:
+    found = []
+    for amp in ("off", "on"):
+        objective = Supervised(balancer=create_balancer(name, NAMES))
+        model = make_model()
+        batches = loader(model), loader(model)
+        rows = fit(model, batches, objective, OPTIMIZER, FitSpec(epochs=2, device="cpu", amp=amp))
+        found.append((objective.balancer.weights, rows[-1]["train_loss"]))
+    (weights, loss), (mixed, other) = found
+    torch.testing.assert_close(mixed, weights, atol=0, rtol=0.02)
+    assert other == pytest.approx(loss, rel=0.01)
+    assert not torch.equal(mixed, weights)  # it was on
+
+
 class StopError(Exception):
     pass
 

@@ -249,7 +249,7 @@ def test_a_kill_at_any_step_of_the_swap_loses_neither_run(
         pair = {name: contents(run).get(name) for name in ("model.json", "model.safetensors")}
         if pair["model.json"] is None:
             states.add("neither")
-            with pytest.raises(InputError, match=f"go on with gatlabel train --resume {run}"):
+            with pytest.raises(InputError, match=f"continue with gatlabel train --resume {run}"):
                 MultiLabelClassifier.from_pretrained(run)
         else:
             answers = old if pair["model.safetensors"] == old["model.safetensors"] else new
