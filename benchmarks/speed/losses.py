@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from gatlabel.losses import LOSSES, set_progress
 
-SIZES = ((64, 80, 200), (256, 1000, 8))  # images, labels, repetitions in a run
+SIZES = ((64, 80, 50), (256, 1000, 3))  # images, labels, repetitions in a run
 LIMIT = 1.3  # times our own binary cross-entropy, for losses of the same kind
 
 
@@ -60,7 +60,7 @@ def main() -> None:
             name: repeated(loss, logits, targets, 1 if asked.quick else times)
             for name, loss in losses().items()
         }
-        found = timed(runs, 3 if asked.quick else 21)
+        found = timed(runs, 3 if asked.quick else 15)
         for name, own in found.items():
             if name == "torch":
                 continue

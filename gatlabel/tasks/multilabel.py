@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN, LabelSet, first_difference
 from gatlabel.losses import BCELoss
-from gatlabel.metrics import evaluate_scores, mean_average_precision
+from gatlabel.metrics import evaluate_scores, harden, mean_average_precision
 from gatlabel.tasks.task import Loss, Task
 
 if TYPE_CHECKING:
@@ -92,5 +92,5 @@ class MultiLabelTask(Task):
         return found.metrics
 
     def score(self, outputs: Tensor, targets: Tensor) -> float:
-        """Mean average precision, uninterpolated."""
-        return mean_average_precision(outputs, targets).value
+        """Mean average precision, uninterpolated; soft targets are present from 0.5."""
+        return mean_average_precision(outputs, harden(targets)).value
