@@ -1,4 +1,4 @@
-"""Labels one after another."""
+"""A sequence of labels per image."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ from gatlabel.values import whole_number
 
 
 class SequenceTask(Task):
-    """Labels of an image one after another, each at most once.
+    """A sequence of labels per image, each at most once.
 
     Targets are integers ``(B, S)``: labels from 0 to L - 1, then L for the end if there is room,
-    then -1 as padding. Padding, and so an image with nothing but padding, has no loss. Where labels
-    may be unknown (``partly_known``), there are L more columns: -2 - k says that label k is unknown
-    (-1 is padding). Such a label is no target, has no gradient, and counts in no metric.
+    then -1 as padding. Padding, and so an image with only padding, has no loss. If labels may be
+    unknown (``partly_known``), there are L additional columns: -2 - k marks label k as unknown (-1
+    is padding). Unknown labels are excluded from targets, gradients and metrics.
 
     Outputs are logits ``(B, S, L + 1)``, as of :class:`~gatlabel.nn.heads.positions.PositionHead`,
-    or those of a :class:`~gatlabel.nn.heads.sequence.SequenceHead`. Such a head learns each step
-    from the true labels before it (teacher forcing), or, if the loss aligns, from the labels that
-    it predicts.
+    or those of a :class:`~gatlabel.nn.heads.sequence.SequenceHead`. In training, such a head gets
+    the earlier true labels (teacher forcing) or, if the loss aligns, its own predictions.
 
     Args:
         name: See :class:`Task`.
         labels: The L label names.
         head: From features to outputs.
         loss: Default: :class:`~gatlabel.losses.SequenceLoss` in the order of the targets.
-        length: S, the most labels of a sequence; default: that of the head.
+        length: S, the maximum length of a sequence; default: that of the head.
         partly_known: Whether targets have L more columns, for labels that are unknown.
 
     Raises:
@@ -67,7 +66,7 @@ class SequenceTask(Task):
         super().__init__(name, self.labels, head, loss)
         own = getattr(head, "length", None)
         if length is None and own is None:
-            raise InputError(f"task {name!r}: give length=…, the most labels of a sequence")
+            raise InputError(f"task {name!r}: give length=…, the maximum length of a sequence")
         self.length = whole_number(own if length is None else length, f"task {name!r}: length", 1)
         self.partly_known = partly_known
         if own is not None and own != self.length:
@@ -82,7 +81,7 @@ class SequenceTask(Task):
         """Returns the targets of sequences of label names; ``None`` is not labelled.
 
         Raises:
-            InputError: If a name is no label, or a sequence is longer than S.
+            InputError: If a name is not a label, or a sequence is longer than S.
         """
         targets = self.absent(len(sequences))
         for row, names in enumerate(sequences):
@@ -107,7 +106,7 @@ class SequenceTask(Task):
         return targets > UNKNOWN_CLASS
 
     def absent(self, rows: int) -> Tensor:
-        """Padding, int64 ``(rows, S)``, or ``(rows, S + L)`` where labels may be unknown."""
+        """Padding, int64 ``(rows, S)``, or ``(rows, S + L)`` if labels may be unknown."""
         width = self.length + self.end * self.partly_known
         return torch.full((rows, width), UNKNOWN_CLASS)
 
@@ -119,7 +118,7 @@ class SequenceTask(Task):
     def losses(
         self, features: Tensor, targets: Tensor, epoch: int = 0
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See :meth:`Task.losses`; an autoregressive head follows true or predicted labels."""
+        """See :meth:`Task.losses`; an autoregressive head gets true or predicted labels."""
         if not isinstance(self.head, SequenceHead):
             return super().losses(features, targets, epoch)
         context, loss = self.head.context(features), self.criterion(epoch)
@@ -132,7 +131,7 @@ class SequenceTask(Task):
         return outputs, (self.loss(outputs, targets, predicted=path),)
 
     def loss_of(self, outputs: Tensor, targets: Tensor, epoch: int = 0) -> Tensor:
-        """Returns the loss of outputs; of decoded ones, with the true labels aligned at best."""
+        """Returns the loss of outputs; for decoded outputs, true labels are aligned optimally."""
         if not self._are_decoded(outputs):
             return super().loss_of(outputs, targets, epoch)
         return SequenceLoss("minimal")(self._logits(outputs), targets)
@@ -148,7 +147,7 @@ class SequenceTask(Task):
         return self._logits(outputs).softmax(-1)
 
     def decide(self, outputs: Tensor) -> Tensor:
-        """The decoded sequences, or the most probable label of each position that is left, in turn.
+        """The decoded sequences, or at each position the most probable label not yet used.
 
         Returns:
             int64 ``(B, S)`` in the form of targets.

@@ -31,7 +31,7 @@ HEADS: dict[str, type[Head]] = {
     "query": QueryHead,
     "conditioned": ConditionedHead,
 }
-#: Heads that a classical method fills; nothing in them learns by gradients.
+#: Heads fitted by a classical method, without trainable parameters.
 FITTED_HEADS: dict[str, type[Head]] = {
     "forest": ForestHead,
     "mlknn": MLkNNHead,
@@ -45,5 +45,5 @@ SEQUENCE_HEADS: dict[str, type[Head]] = {
     "rnn": RNNHead,
     "transformer": TransformerHead,
 }
-#: All that a saved model may have.
+#: All heads that a saved model may have.
 SAVED_HEADS: Mapping[str, type[Head]] = ChainMap(HEADS, FITTED_HEADS)
