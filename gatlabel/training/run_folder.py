@@ -17,6 +17,9 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import read_config
 from gatlabel.training.run_swap import NEW, swap
 
+#: What says of which run a model was made without training: by a label, or by answers.
+EXTENSION, ANSWERS = "extension.json", "answers.json"
+
 
 class RunFinishedError(InputError):
     """A run is to be resumed that is finished already; the message says so."""
@@ -72,6 +75,12 @@ class RunFolder:
         """Whether all that a run leaves is there; the report is what it writes last."""
         model = (self.path / "model.json", self.path / "model.safetensors")
         return all(path.is_file() for path in (self.config, *model, self.metrics, self.report))
+
+    @property
+    def derived(self) -> bool:
+        """Whether its model was made of another run's, without training."""
+        model = self.path / "model.json"
+        return model.is_file() and any((self.path / n).is_file() for n in (EXTENSION, ANSWERS))
 
     def begin(self, config: TrainConfig, counts: Cooccurrence, graph: LabelGraph) -> None:
         """Writes the inputs of the run, its options last: with them, the run has begun.

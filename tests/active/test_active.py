@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from scipy.special import expit
 from scipy.stats import entropy as scipy_entropy
 from sklearn.linear_model import LogisticRegression
 
-from gatlabel import Cooccurrence, MultiLabelClassifier
+from gatlabel import Cooccurrence, LabelGraph, MultiLabelClassifier
 from gatlabel.active import (
     AnswerFile,
     PairwiseModel,
+    SuggestConfig,
     choose_questions,
     expected_information,
     rank_images,
@@ -313,6 +315,47 @@ class TestCommand:
         old, updated = (MultiLabelClassifier.from_pretrained(p).head.fold() for p in (run, new))
         assert not torch.equal(old.weight, updated.weight)
 
+    def test_answers_are_counted_and_learned_once(self, run: Path, tmp_path: Path, capsys) -> None:
+        words = ["suggest", str(run), str(run.parent / "data")]
+        file, new = tmp_path / "a.csv", tmp_path / "new"
+        rows = [("0", "red", "yes"), ("0", "blue", "yes"), ("1", "red", "no")]
+        lines = [f"images/{image}.png,{label},{answer}" for image, label, answer in rows]
+        file.write_text("image,label,answer\n" + "\n".join(lines) + "\n")
+        assert main([*words, "--answers", str(file), "--update", str(new)]) == 0
+        before, after = (Cooccurrence.load(p / "counts.json") for p in (run, new))
+        grown = dict(zip(after.names, after.known - before.reorder(after.names).known, strict=True))
+        assert grown == {"red": 2, "blue": 1, "green": 0}
+        pair = [after.names.index(name) for name in ("red", "blue")]
+        old = [before.names.index(name) for name in ("red", "blue")]
+        assert after.pair_counts[tuple(pair)] == before.pair_counts[tuple(old)] + 1
+        graph = LabelGraph.load(new / "graph.json")
+        torch.testing.assert_close(
+            graph.to_dense(), after.graph("conditional").reorder(graph.names).to_dense()
+        )
+        assert json.loads((new / "decisions.json").read_text())["notes"][-1].startswith("the class")
+
+        again = ["suggest", str(new), *words[2:], "--answers", str(file)]
+        assert main([*again, "--update", str(tmp_path / "newer")]) == 2
+        assert "learned from all these answers" in error_of(capsys)
+        file.write_text(file.read_text().replace("yes", "no"))
+        assert main(again) == 2
+        assert "cannot forget it" in error_of(capsys)
+        assert main([*again[:3], "--count", "100", "--json"]) == 0
+        asked = {(q["image"], q["label"]) for q in json.loads(capsys.readouterr().out)}
+        assert not asked & {(f"images/{image}.png", label) for image, label, _ in rows}
+        assert main(["decide", str(new)]) == 0
+        assert (new / "metrics.json").is_file()
+        assert (new / "report.html").is_file()
+
+    def test_options_from_a_file(self, run: Path, tmp_path: Path, capsys) -> None:
+        config = tmp_path / "a.yaml"
+        config.write_text(f"run: {run}\npool: {run.parent / 'data'}\ncount: 3\n")
+        assert main(["suggest", "--config", str(config), "--count", "2", "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)) == 2
+        assert main(["suggest", "--config", str(config), "--print-config"]) == 0
+        printed = yaml.safe_load(capsys.readouterr().out)
+        assert SuggestConfig().with_options(printed).count == 3
+
     def test_images_and_tasks(self, run: Path, tmp_path: Path, capsys) -> None:
         words = ["suggest", str(run), str(run.parent / "data"), "--count", "5"]
         assert main([*words, "--by", "images", "--json"]) == 0
@@ -352,8 +395,8 @@ class TestCommand:
         ("words", "message"),
         [
             (["--ask"], "--answers answers.csv"),
-            (["--ask", "--by", "images", "--answers", "a.csv"], "leave out --by"),
-            (["--count", "0"], "--count 0"),
+            (["--ask", "--by", "images", "--answers", "a.csv"], "leave out by"),
+            (["--count", "0"], "count=0"),
             (["--answers", "nothing.csv"], "nothing.csv"),
             (["--update", "new"], "no answers to learn from"),
         ],
