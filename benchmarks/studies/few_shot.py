@@ -28,7 +28,7 @@ from gatlabel.experiments import make_config
 from gatlabel.experiments.preparation import read_task
 from gatlabel.features import extract
 from gatlabel.fewshot import FewShotOptions, FewShotResult, LabelledFeatures, run_episodes
-from gatlabel.fewshot.evaluation import Interval
+from gatlabel.fewshot.results import Interval
 from gatlabel.fewshot.splits import LASO_NOVEL
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.name_vectors import name_vectors

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from gatlabel.active.run_updates import Update, update_run
     from gatlabel.active.suggesting import Pool, open_pool, write_questions
     from gatlabel.active.updating import updated_classifiers
+    from gatlabel.active.variance import LogitVariance
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "Answer",
     "AnswerFile",
+    "LogitVariance",
     "PairwiseModel",
     "Pool",
     "Question",

@@ -20,7 +20,9 @@ class SuggestConfig(Options):
     pool: Path | None = option(None, "Folder of images without labels.")
     by: Literal["questions", "images"] = option("questions", "What to rank.")
     count: int = option(100, "How many to choose.", least=1, most=_MANY)
-    per_image: int = option(1, "Questions about one image at most.", least=1, most=_MANY)
+    per_image: int | None = option(
+        None, "Questions about one image at most; none: any number.", least=1, most=_MANY
+    )
     answers: tuple[Path, ...] = option(
         (), "Answers so far: CSV files (image, label, answer) or JSON files of Label Studio."
     )

@@ -17,6 +17,8 @@ from gatlabel.active.answers import Answer, answers_tensor
 from gatlabel.active.choosing import Question, choose_questions, rank_images
 from gatlabel.active.information import PairwiseModel
 from gatlabel.active.learned import learned_answers, learned_tensor, require_same
+from gatlabel.active.variance import LogitVariance
+from gatlabel.baselines.moments import Moments
 from gatlabel.data.file_images import FileImages
 from gatlabel.errors import InputError
 from gatlabel.fewshot.run_features import pooled_features
@@ -48,6 +50,7 @@ class Pool:
         pairs: The dependence of labels.
         counts: Label counts of the run.
         rates: ``(L,)``, how frequent each label is by these counts.
+        variance: How unsure the classifiers are, new answers included.
     """
 
     run: Path
@@ -63,8 +66,9 @@ class Pool:
     pairs: PairwiseModel
     counts: Cooccurrence
     rates: Tensor
+    variance: LogitVariance
 
-    def questions(self, count: int, per_image: int = 1) -> list[Question]:
+    def questions(self, count: int, per_image: int | None = None) -> list[Question]:
         """Returns the next questions; see :func:`~gatlabel.active.choosing.choose_questions`."""
         return choose_questions(
             self.logits,
@@ -72,9 +76,8 @@ class Pool:
             self.pairs,
             count,
             per_image=per_image,
-            features=self.features,
             skipped=self.skipped,
-            rates=self.rates,
+            variance=self.variance,
         )
 
     def images(self, count: int) -> list[tuple[str, float]]:
@@ -121,14 +124,23 @@ def open_pool(
     source = FileImages(folder, model.labels, ids, unknown)
     features = pooled_features(model, source, config.images.cache_folder, device)
     counts = Cooccurrence.load(RunFolder(run).counts).reorder(model.labels)
-    if pairs is None:
-        pairs = PairwiseModel.none() if counts.images is None else PairwiseModel.of_counts(counts)
     with torch.no_grad():
         logits = model.head(features)
     values, skipped = answers_tensor(answers, ids, model.labels)
     learned = learned_tensor(learned_answers(run), folder, ids, model.labels)
     require_same(values, learned, run, ids, model.labels)
     has_learned = learned != UNKNOWN
+    new = torch.where(has_learned, float(UNKNOWN), values)
+    known, so_far = _so_far(counts, new)
+    if pairs is None:
+        pairs = PairwiseModel.none() if so_far is None else PairwiseModel.of_counts(so_far)
+    moments = RunFolder(run).moments
+    variance = LogitVariance.of(
+        features,
+        Moments.load(moments) if moments.is_file() else Moments.of(features),
+        known,
+        _rates(so_far or counts),
+    )
     return Pool(
         run,
         folder,
@@ -143,7 +155,19 @@ def open_pool(
         pairs,
         counts,
         _rates(counts),
+        variance,
     )
+
+
+def _so_far(counts: Cooccurrence, answers: Tensor) -> tuple[Tensor, Cooccurrence | None]:
+    """Images in which each label is known ``(L,)``, and counts if they have a number of images."""
+    rows = (answers != UNKNOWN).any(1)
+    if counts.images is None:
+        present = torch.from_numpy(counts.label_counts)
+        return present + (answers != UNKNOWN).sum(0), None
+    if bool(rows.any()):
+        counts = counts + Cooccurrence.from_targets(answers[rows], list(counts.names))
+    return torch.from_numpy(counts.known), counts
 
 
 def _rates(counts: Cooccurrence) -> Tensor:

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from gatlabel import Cooccurrence, LabelGraph, MultiLabelClassifier
 from gatlabel.active import (
     AnswerFile,
+    LogitVariance,
     PairwiseModel,
     SuggestConfig,
     choose_questions,
@@ -28,6 +29,7 @@ from gatlabel.active import (
 from gatlabel.active.answers import Answer, answers_tensor
 from gatlabel.active.information import best_questions, entropy, posterior_logits
 from gatlabel.active.session import Asked, ask
+from gatlabel.active.variance import PENALTY
 from gatlabel.baselines.moments import Moments
 from gatlabel.cli import main
 from gatlabel.errors import InputError
@@ -47,8 +49,15 @@ def pairs(labels: int = 6, seed: int = 0) -> PairwiseModel:
     return PairwiseModel(torch.stack([source, target]), dense[target, source])
 
 
-def slow_information(z: np.ndarray, model: PairwiseModel) -> np.ndarray:
+def variances(images: int, labels: int = 6) -> LogitVariance:
+    return LogitVariance(torch.rand(images) + 0.5, 3 * torch.rand(labels) + 0.01)
+
+
+def slow_information(
+    z: np.ndarray, model: PairwiseModel, variance: LogitVariance | None = None
+) -> np.ndarray:
     """The definition, question by question, with scipy's entropy."""
+    u = np.ones(z.shape[1]) if variance is None else variance.labels.numpy()
 
     def h(logit: float) -> float:
         return float(scipy_entropy([expit(logit), expit(-logit)]))
@@ -57,12 +66,12 @@ def slow_information(z: np.ndarray, model: PairwiseModel) -> np.ndarray:
     for n in range(len(z)):
         for j in range(z.shape[1]):
             q = expit(z[n, j])
-            found[n, j] = h(z[n, j])
+            found[n, j] = u[j] * h(z[n, j])
             for source, i, w in zip(*model.edges.tolist(), model.weights.tolist(), strict=True):
                 if source == j:
                     after = q * h(z[n, i] + w * (1 - q)) + (1 - q) * h(z[n, i] - w * q)
-                    found[n, j] += max(0.0, h(z[n, i]) - after)
-    return found
+                    found[n, j] += u[i] * max(0.0, h(z[n, i]) - after)
+    return found if variance is None else found * variance.images.numpy()[:, None]
 
 
 class TestInformation:
@@ -71,20 +80,25 @@ class TestInformation:
         expected = [0.0, *(scipy_entropy([expit(z), expit(-z)]) for z in (-3.0, 0.0, 0.5)), 0.0]
         torch.testing.assert_close(entropy(logits), torch.tensor(expected, dtype=torch.float32))
 
-    def test_against_the_definition(self) -> None:
+    @pytest.mark.parametrize("unsure", [False, True])
+    def test_against_the_definition(self, unsure: bool) -> None:
         z = 2 * torch.randn(20, 6)
-        model = pairs()
-        expected = torch.from_numpy(slow_information(z.numpy(), model)).float()
-        torch.testing.assert_close(expected_information(z, model), expected, rtol=1e-4, atol=1e-5)
+        model, variance = pairs(), variances(20) if unsure else None
+        expected = torch.from_numpy(slow_information(z.numpy(), model, variance)).float()
+        found = expected_information(z, model, variance)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
     @pytest.mark.parametrize("per_image", [1, 2, 6])
     @pytest.mark.parametrize("count", [1, 7, 60])
-    def test_the_best_questions_are_those_of_a_full_sort(self, count: int, per_image: int) -> None:
+    @pytest.mark.parametrize("unsure", [False, True])
+    def test_the_best_questions_are_those_of_a_full_sort(
+        self, count: int, per_image: int, unsure: bool
+    ) -> None:
         z = 3 * torch.randn(40, 6)
         open_ = torch.rand(40, 6) < 0.8
-        model = pairs()
-        gain = expected_information(z, model)
-        places, worth = best_questions(z, model, open_, count, per_image)
+        model, variance = pairs(), variances(40) if unsure else None
+        gain = expected_information(z, model, variance)
+        places, worth = best_questions(z, model, open_, count, per_image, variance)
         taken: list[tuple[int, int]] = []
         for flat in gain.flatten().argsort(descending=True).tolist():
             n, i = divmod(flat, 6)
@@ -140,25 +154,76 @@ class TestChoosing:
         assert {(q.row, q.label) for q in found} == {(0, 2), (1, 0), (1, 2)}
 
     def test_a_batch_is_spread_over_unlike_images(self) -> None:
-        z = torch.zeros(12, 1)
-        z[6:] = 0.05  # nearly as much to learn
-        features = torch.cat([torch.randn(1, 8).repeat(6, 1), torch.eye(8)[:6]])
-        found = choose_questions(
-            z, torch.full((12, 1), -1.0), PairwiseModel.none(), 4, features=features
-        )
+        z = torch.full((12, 1), -1.0)
+        features = torch.cat([3 * torch.eye(8)[:1].repeat(6, 1), 2.9 * torch.eye(8)[1:7]])
+        moments = Moments.of(torch.randn(500, 8))
+        one, half = torch.tensor([1]), torch.tensor([0.5])
+        variance = LogitVariance.of(features, moments, one, half)
+        nothing, none = torch.full((12, 1), -1.0), PairwiseModel.none()
+        found = choose_questions(z, nothing, none, 4, variance=variance)
         assert sum(q.row < 6 for q in found) == 1
+        alone = LogitVariance(variance.images, variance.labels)
+        assert sum(q.row < 6 for q in choose_questions(z, nothing, none, 4, variance=alone)) > 1
 
-    def test_rare_labels_are_asked_by_their_own_measure(self) -> None:
-        z = torch.tensor([[-2.0, 0.5]])
+    def test_a_batch_is_that_of_the_variance_after_each_answer(self) -> None:
+        """Against inverting the precision anew after every question of one label."""
+        rng = torch.Generator().manual_seed(3)
+        x = torch.randn(30, 6, generator=rng)
+        moments, known, rates = Moments.of(x), torch.tensor([20]), torch.tensor([0.3])
+        variance = LogitVariance.of(x, moments, known, rates)
+        z = torch.randn(30, 1, generator=rng)
         found = choose_questions(
-            z,
-            torch.full((1, 2), -1.0),
-            PairwiseModel.none(),
-            1,
-            rates=torch.tensor([0.02, 0.5]),
+            z, torch.full((30, 1), -1.0), PairwiseModel.none(), 10, variance=variance
         )
-        assert found[0].label == 0
-        assert found[0].probability == pytest.approx(float(torch.sigmoid(z[0, 0])))
+        centred = np.c_[(x - moments.mean).numpy(), np.ones(30)]
+        prior = np.eye(7)
+        prior[:6, :6] = (moments.basis.T * moments.variance) @ moments.basis
+        prior[:6, :6] += PENALTY * moments.mean_square * np.eye(6)
+        precision = 20 * 0.3 * 0.7 * prior
+        q, h = expit(z[:, 0].double().numpy()), entropy(z[:, 0].double()).numpy()
+        taken: list[int] = []
+        for _ in range(10):
+            left = (centred @ np.linalg.inv(precision) * centred).sum(1) * h
+            left[taken] = -1
+            taken.append(int(left.argmax()))
+            row = centred[taken[-1]]
+            precision = precision + q[taken[-1]] * (1 - q[taken[-1]]) * np.outer(row, row)
+        assert [one.row for one in found] == taken
+
+    def test_what_is_known_well_is_not_asked(self) -> None:
+        """Of two labels alike, the one with fewer positives; of two images, the unlike one."""
+        x = torch.randn(50, 4)
+        x[1] = 8 * x[0]
+        variance = LogitVariance.of(
+            x[:2], Moments.of(x[2:]), torch.tensor([50, 50]), torch.tensor([0.5, 0.05])
+        )
+        nothing = torch.full((2, 2), -1.0)
+        found = choose_questions(
+            torch.full((2, 2), -1.0), nothing, PairwiseModel.none(), 1, variance=variance
+        )
+        assert (found[0].row, found[0].label) == (1, 1)
+        assert found[0].probability == pytest.approx(float(expit(-1.0)))
+
+    def test_the_variance_is_that_of_the_posterior(self) -> None:
+        """Against the inverse of the precision of logistic regression at constant probability."""
+        x = torch.randn(300, 5).double()
+        moments = Moments.of(x)
+        penalty = PENALTY * moments.mean_square
+        known, rates = torch.tensor([300]), torch.tensor([0.2])
+        found = LogitVariance.of(x, moments, known, rates)
+        centred = (x - moments.mean).numpy()
+        precision = 300 * 0.2 * 0.8 * (np.cov(centred.T, bias=True) + penalty * np.eye(5))
+        own = (centred @ np.linalg.inv(precision) * centred).sum(1) + 1 / (300 * 0.2 * 0.8)
+        np.testing.assert_allclose(found.images * found.labels, own, rtol=1e-4)
+
+    def test_nothing_is_asked_to_learn_what_is_answered(self) -> None:
+        """Labels 0 and 1 imply label 2 alike, but of the first image it is known."""
+        model = PairwiseModel(torch.tensor([[0, 1], [2, 2]]), torch.tensor([3.0, 3.0]))
+        z, answers = torch.zeros(2, 3), torch.full((2, 3), -1.0)
+        answers[0, 2] = 1.0
+        found = choose_questions(z, answers, model, 5, per_image=3)
+        assert {(q.row, q.label) for q in found[:2]} == {(1, 0), (1, 1)}
+        assert all(q.information == pytest.approx(np.log(2)) for q in found[2:] if q.row == 0)
 
     def test_nonsense_is_refused(self) -> None:
         with pytest.raises(InputError, match="count=0"):
