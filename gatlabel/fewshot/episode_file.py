@@ -41,6 +41,7 @@ class EpisodeRecord:
             "positives": [list(pair) for pair in self.positives.items()],
             "penalty": self.strengths.penalty,
             "weight": [list(pair) for pair in self.strengths.weight.items()],
+            "discriminant": [list(pair) for pair in self.strengths.discriminant.items()],
         }
 
     @classmethod
@@ -53,6 +54,7 @@ class EpisodeRecord:
             Strengths(
                 float(content["penalty"]),
                 {int(shots): float(weight) for shots, weight in content["weight"]},
+                {int(shots): bool(chosen) for shots, chosen in content["discriminant"]},
             ),
         )
 
