@@ -1,4 +1,4 @@
-"""The next questions and images: much to learn from each, and unlike each other."""
+"""Choice of the next questions and images: informative ones that differ from each other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CERTAIN = 40.0
 
 @dataclass(frozen=True)
 class Question:
-    """Is this label present in this image?
+    """The question whether a label is present in an image.
 
     Attributes:
         row: Position of the image.
@@ -129,10 +129,10 @@ def _varied(
 
 @torch.no_grad()
 def rank_images(logits: Tensor, answers: Tensor, model: PairwiseModel) -> tuple[Tensor, Tensor]:
-    """Ranks images by what knowing all their open labels would teach.
+    """Ranks images by the expected information of knowing all their open labels.
 
-    The sum of the entropies, less, of each label, half of what its best neighbour tells of it: an
-    answer that others imply teaches little.
+    The score is the sum of the entropies, minus for each label half of its mutual information with
+    its most informative neighbour: an answer that other answers imply adds little.
 
     Args:
         logits: ``(N, L)``.

@@ -34,7 +34,7 @@ from gatlabel.training.run_folder import RunFolder
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Images to annotate, with what a run believes of them.
+    """Images to annotate, with features and logits by a run.
 
     Attributes:
         run: The run folder.
@@ -81,7 +81,7 @@ class Pool:
         )
 
     def images(self, count: int) -> list[tuple[str, float]]:
-        """Returns images to annotate in full, and the information expected of each."""
+        """Returns images to annotate in full, and the expected information of each."""
         order, worth = rank_images(self.logits, self.answers, self.pairs)
         rows = zip(order.tolist(), worth.tolist(), strict=True)
         return [(self.ids[row], gain) for row, gain in rows if gain > 0][:count]
@@ -98,15 +98,15 @@ def open_pool(
 ) -> Pool:
     """Scores the images of a pool by a run.
 
-    Features are kept in the run's cache folder, so the next call does not decode an image.
+    Features are stored in the run's cache folder, so the next call does not decode the images.
 
     Args:
         run: The run folder.
         images: The images, below ``folder``.
-        folder: What their names are relative to.
+        folder: The folder that their names are relative to.
         answers: The answers so far.
-        pairs: The dependence of labels; by default that of the run's label counts.
-        device: Where the encoder runs.
+        pairs: The dependence of labels; default: that of the run's label counts.
+        device: The device of the encoder.
 
     Raises:
         InputError: If this is no run folder, its head does not fold, an image cannot be decoded, or
@@ -177,7 +177,7 @@ def _rates(counts: Cooccurrence) -> Tensor:
 
 
 def write_questions(pool: Pool, questions: Sequence[Question], path: Path) -> None:
-    """Writes questions as CSV, or as tasks of Label Studio (``.json``), to be answered there."""
+    """Writes questions as CSV, or as tasks for Label Studio (``.json``)."""
     names = [(pool.ids[q.row], pool.model.labels[q.label], q) for q in questions]
     if path.suffix.lower() == ".json":
         tasks: list[dict[str, Any]] = [

@@ -35,7 +35,7 @@ class LinearStart:
 
 @torch.no_grad()
 def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None) -> LinearStart:
-    r"""Ridge regression of the labels on the features, with the penalty chosen by leave-one-out.
+    r"""Fits ridge regression of the labels on the features, with the penalty by leave-one-out.
 
     With centred features ``X (N, D)``, the share ``p_i`` of a label among its known targets, and
     ``t = (y − p) / (known share)`` where a target is known, 0 elsewhere::
@@ -84,15 +84,16 @@ def ridge_start(features: Tensor, targets: Tensor, sharing: Tensor | None = None
 def ridge_fit(
     features: Tensor, targets: Tensor, sharing: Tensor | None = None
 ) -> tuple[LinearStart, Tensor]:
-    """Returns :func:`ridge_start`, and the logits of each image by a fit that left it out.
+    """Returns :func:`ridge_start`, and the leave-one-out logits of all images.
 
     Args:
-        features: As :func:`ridge_start` takes them.
-        targets: Likewise.
-        sharing: Likewise.
+        features: See :func:`ridge_start`.
+        targets: See :func:`ridge_start`.
+        sharing: See :func:`ridge_start`.
 
     Returns:
-        The classifiers, and float64 ``(N, L)``: the bias for labels whose known targets are alike.
+        The classifiers, and float64 logits ``(N, L)``; the bias for labels whose known targets are
+        all equal.
 
     Raises:
         InputError: As :func:`ridge_start`.

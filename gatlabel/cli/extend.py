@@ -10,8 +10,8 @@ from gatlabel.cli.parsing import Parser, parse
 from gatlabel.fewshot.options import ExtendConfig
 
 DESCRIPTION = (
-    "Adds a label to a trained run without training: a new run is written, in which the "
-    "classifiers of the other labels are the same to the last bit."
+    "Adds a label to a trained run without training, and writes a new run. The classifiers of "
+    "the other labels are unchanged to the last bit."
 )
 
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from gatlabel.fewshot import FewShotResult
 
 DESCRIPTION = (
-    "Measures how well a run's features learn new labels from few images: labels of its data set "
-    "are taken as novel, shown by a few images each, and judged on the others."
+    "Measures how well new labels are learned from few images on a run's features. Some labels of "
+    "its data set are treated as novel, and learned from a few images each; the other images test "
+    "them."
 )
 
 

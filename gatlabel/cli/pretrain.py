@@ -16,8 +16,8 @@ from gatlabel.pretraining.config import PretrainConfig
 from gatlabel.training.config import read_options
 
 DESCRIPTION = (
-    "Trains an encoder on the images of a folder without labels, by comparing random views of "
-    "them. The run folder then serves as weights: gatlabel train --weights RUN. Needs the extra "
+    "Trains an encoder on the images of a folder, without labels, by comparing random views of "
+    "them. Use the run folder as weights: gatlabel train --weights RUN. Needs the extra "
     "pretraining."
 )
 OTHERS = {
@@ -28,7 +28,7 @@ OTHERS = {
 
 
 def pretrain_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     flags = flags_of(PretrainConfig)
 
     def help_on(topic: str | None) -> str:
@@ -45,7 +45,7 @@ def pretrain_parser() -> Parser:
 
 
 def pretrain_command(words: list[str]) -> None:
-    """Pre-trains, or goes on with an interrupted run, and prints what the features are worth."""
+    """Pretrains, or resumes an interrupted run, and prints the quality of the features."""
     options = parse(pretrain_parser(), words)
     named = given_options(options, flags_of(PretrainConfig))
     if options.resume is not None:
@@ -53,7 +53,7 @@ def pretrain_command(words: list[str]) -> None:
         further += [name for name in ("config", "print_config") if options[name]]
         if options.folder is not None or further:
             given = f"--{further[0].replace('_', '-')}" if further else str(options.folder)
-            raise InputError(f"{given}: not with --resume, which repeats the options of the run")
+            raise InputError(f"{given}: not with --resume, which uses the options of the run")
         from gatlabel.pretraining.run import resume_pretraining
 
         _show(resume_pretraining(options.resume, log=note))
@@ -79,7 +79,7 @@ def _show(result: Any) -> None:
     last = result.curves[-1]
     if "val_linear" in last:
         show(
-            f"mAP of ridge regression on the features: {last['val_linear']:.3f}, of nearest "
-            f"neighbours: {last['val_neighbours']:.3f} (each image by the others)"
+            f"mAP on the features: ridge regression {last['val_linear']:.3f}, nearest neighbours "
+            f"{last['val_neighbours']:.3f} (leave-one-out)"
         )
-    show(f"go on with: gatlabel train --weights {result.folder}")
+    show(f"to continue: gatlabel train --weights {result.folder}")

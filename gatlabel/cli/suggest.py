@@ -11,14 +11,14 @@ from gatlabel.cli.config_files import config_parser, configured, require_options
 from gatlabel.cli.output import add_row, make_table, show, show_block, show_json, show_table
 from gatlabel.cli.parsing import Namespace, Parser, check_outputs, parse
 from gatlabel.errors import InputError
-from gatlabel.printing import put
+from gatlabel.printing import fitted, put
 
 if TYPE_CHECKING:
     from gatlabel.active import Pool, Question
 
 DESCRIPTION = (
-    "Ranks images, or single questions about them, by what an answer would teach a run, and "
-    "updates the run by the answers, in seconds."
+    "Ranks images, or single questions about them, by how much a run would learn from an answer, "
+    "and updates the run with the answers in seconds."
 )
 PLACES = {"run": "The run folder", "pool": "Folder of images without labels"}
 SHOWN = 20  # rows of the table
@@ -89,7 +89,8 @@ def _begun(path: Path) -> bool:
 
 
 def _prompt(text: str) -> None:
-    put(text, "stdout")
+    line = text.rstrip()
+    put(fitted(line, "stdout") + text[len(line) :], "stdout")
 
 
 def _show_questions(
@@ -153,4 +154,4 @@ def _more(count: int) -> None:
     if count > SHOWN:
         show(f"… and {count - SHOWN} more; --output writes all")
     elif not count:
-        show_block("nothing is left to ask")
+        show_block("no questions left")

@@ -32,28 +32,27 @@ from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.recipes import read_config, recipe_in, recipe_named
 
 DESCRIPTION = (
-    "Trains a model and leaves a run folder with weights, metrics and report.html. Without options "
+    "Trains a model and writes a run folder with weights, metrics and report.html. Without options "
     "it trains on the built-in scenes: no download, no GPU, a few minutes. The command line "
     "overrides --config, which overrides the recipe."
 )
 OTHERS = {
     "--task": "One of several tasks: NAME=KIND:COLUMN",
     "--config": "YAML file of options",
-    "--print-config": "Print all options as YAML, and train nothing",
-    "--resume": "Run folder to go on with, with its own options",
+    "--print-config": "Print all options as YAML and exit",
+    "--resume": "Run folder to continue, with its own options",
 }
 
 
 def train_flags() -> list[Flag]:
     """Lists the options of runs with one task and with several."""
-    return [
-        *flags_of(TrainConfig),
-        *flags_of(MultiTaskConfig, lambda field: field.name in ONLY_TASKS),
-    ]
+    only = [flag for flag in flags_of(MultiTaskConfig) if flag.path.partition(".")[0] in ONLY_TASKS]
+    # options of a shared head have the names of those of a head
+    return [*flags_of(TrainConfig), *(flag._replace(has_short=False) for flag in only)]
 
 
 def train_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     flags = train_flags()
 
     def help_on(topic: str | None) -> str:
@@ -67,7 +66,7 @@ def train_parser() -> Parser:
     parser.add_argument(
         "--resume",
         type=Path | None,
-        help="Run folder to go on with; of other options it takes those of the machine only.",
+        help="Run folder to continue; only options of the machine can be given with it.",
     )
     parser.add_argument(
         "--task",
@@ -79,7 +78,7 @@ def train_parser() -> Parser:
 
 
 def train_command(words: list[str]) -> None:
-    """Trains, or goes on with an interrupted run, and prints the figures."""
+    """Trains, or resumes an interrupted run, and prints the metrics."""
     options = parse(train_parser(), words)
     named = given_options(options, train_flags())
     if options.resume is not None:
@@ -101,7 +100,7 @@ def train_command(words: list[str]) -> None:
 
 
 def _config(named: dict[str, Any], path: Path | None) -> TrainConfig:
-    """Returns the options of the command line, over those of the file, over those of the recipe."""
+    """Returns the options: the command line overrides the file, which overrides the recipe."""
     words = nested(named)
     recipe = recipe_in(words) if "recipe" in named else None
     base = recipe_named(recipe or recipe_in({})) if path is None else read_config(path, recipe)
@@ -118,12 +117,12 @@ def _resume(folder: Path, named: dict[str, Any], config: Path | None) -> None:
     from gatlabel.training.run import resume
     from gatlabel.training.run_folder import RunFinishedError
 
-    # the config file is no option of the run: refused like one that is unknown to a resumed run
+    # --config is refused like any other option that a resumed run does not accept
     machine_options(named if config is None else {"config": config, **named})
     given = updated(TrainConfig(), nested(named), from_text)
     try:
         result = resume(folder, {n: operator.attrgetter(n)(given) for n in named}, log=log)
-    except RunFinishedError as finished:  # what was asked for is there
+    except RunFinishedError as finished:  # not an error
         show(finished)
         return
     _show(result)

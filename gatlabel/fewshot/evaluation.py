@@ -1,4 +1,4 @@
-"""Episodes of few-shot learning on features: every learner, by the number of shots."""
+"""Episodes of few-shot learning on features, for every learner and number of shots."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _PLAN = ("shots", "novel", "learners", "with_novel", "seed")
 
 @dataclass(frozen=True, eq=False)
 class LabelledFeatures:
-    """Features and targets of one data set, in two parts.
+    """Features and targets of one data set, for training and evaluation.
 
     Attributes:
         labels: The L labels.
         features: ``(N, D)`` of the training images.
-        targets: Of these, ``(N, L)``.
-        judged: ``(J, D)``, features of the images to judge by.
-        judged_targets: Of these, ``(J, L)``.
+        targets: ``(N, L)`` of the training images.
+        judged: ``(J, D)``, features of the evaluation images.
+        judged_targets: ``(J, L)`` of the evaluation images.
     """
 
     labels: LabelSet
@@ -64,9 +64,9 @@ def run_episodes(
 ) -> FewShotResult:
     """Runs every learner in every episode.
 
-    In each episode novel labels are unknown in all training images but the few that are shown, of
-    which all novel labels are known. Base classifiers, penalties and strengths are learned without
-    them.
+    In each episode, novel labels are unknown in all training images except the support images,
+    whose novel labels are all known. Base classifiers, penalties and strengths are learned without
+    the novel labels.
 
     Args:
         data: Features and targets.
@@ -187,11 +187,11 @@ def _knowledge(
 def _protocol(options: FewShotOptions) -> tuple[str, ...]:
     judged = "with at least one novel label" if options.judged_with_novel else "of the judged split"
     share = isinstance(options.novel, float)
-    which = "drawn anew in each episode" if share else "the same in every episode"
+    which = "drawn again in each episode" if share else "the same in every episode"
     return (
         f"mean over novel labels of uninterpolated AP on the images {judged}; novel labels are "
         f"{which}, and unknown in base training",
         f"{options.episodes} episodes of seed {options.seed}; 95 % t intervals over episodes, "
-        "differences paired by episode; judged images are the same in all, so their chance is "
-        "not in the intervals",
+        "differences paired by episode; all episodes share the evaluation images, so the "
+        "intervals do not include their sampling error",
     )

@@ -27,7 +27,7 @@ from gatlabel.training.data import read_data
 from gatlabel.training.finished_runs import open_run
 from gatlabel.training.label_vectors import kept_name_vectors
 
-#: Ends of names of graph files that cannot be vectors; ``.txt`` is read as vectors.
+#: Suffixes of graph files that cannot be vectors; ``.txt`` is read as vectors.
 _GRAPHS = tuple(end for end in GRAPH_FILES if end != ".txt")
 
 
@@ -45,8 +45,8 @@ def fewshot_run(options: FewShotConfig, log: Log = logs.log) -> FewShotResult:
         log: Called with plain sentences about what is going on.
 
     Raises:
-        InputError: If this is no run folder, a name is no label, or no label has enough images.
-        MissingExtraError: If the names are to say what is alike and the extra is not installed.
+        InputError: If this is not a run folder, a label is unknown, or no label has enough images.
+        MissingExtraError: If ``similarity`` is ``names`` and the extra is not installed.
     """
     folder = options.run
     if folder is None:
@@ -78,8 +78,8 @@ def fewshot_run(options: FewShotConfig, log: Log = logs.log) -> FewShotResult:
     notes = [f"{len(splits.train)} training images, judged on {len(judged)} of the split {name}"]
     if trained:
         notes.append(
-            "note: the encoder of this run was trained with all its labels, the novel ones too, "
-            "so the figures are too high; train with --freeze encoder for fair ones"
+            "note: the encoder of this run was trained with all labels, including the novel "
+            "ones, so these values are too high; train with --freeze encoder for fair ones"
         )
     for note in notes:
         log(note)
@@ -90,16 +90,16 @@ def fewshot_run(options: FewShotConfig, log: Log = logs.log) -> FewShotResult:
 
 
 def similarity_source(text: str, labels: LabelSet, cache: Path) -> SimilaritySource | None:
-    """Returns the similarity between labels that an option names.
+    """Returns the source of label similarity for a command-line option.
 
     Args:
         text: ``names``, ``none``, or a file: of a graph (json, csv, tsv), else of vectors.
         labels: The L labels.
-        cache: Folder that keeps vectors of names.
+        cache: Cache folder for vectors of names.
 
     Raises:
         InputError: If the file cannot be read or does not fit the labels.
-        MissingExtraError: If the names are asked for and the extra is not installed.
+        MissingExtraError: If ``names`` is given and the extra is not installed.
     """
     if text == "none":
         return None

@@ -1,4 +1,4 @@
-"""Models that a run is compared with: each task alone, and equal weights, trained alike."""
+"""Baselines of a multi-task run, trained with its options: single tasks, and equal weights."""
 
 from __future__ import annotations
 
@@ -11,27 +11,46 @@ from typing import Any
 from gatlabel.devices import choose_device
 from gatlabel.engine.fitting import fit
 from gatlabel.files import read_json, write_json
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
 from gatlabel.model import Model
-from gatlabel.multitask.building import build_model, make_loaders, make_objective, parameters_of
+from gatlabel.multitask.building import (
+    build_model,
+    make_loaders,
+    make_objective,
+    outputs_of,
+    parameters_of,
+)
+from gatlabel.multitask.completing import make_completions
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.duration import Duration
-from gatlabel.multitask.evaluation import Results, TaskResult, evaluate_split, splits_of
+from gatlabel.multitask.evaluation import (
+    Predictions,
+    Results,
+    TaskResult,
+    choose_decisions,
+    predict_splits,
+    results_of,
+    splits_of,
+)
 from gatlabel.multitask.parts import Part
+from gatlabel.multitask.shared_options import SharedOptions
+from gatlabel.multitask.starting import start_heads
+from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.training.fitting import spec_of_run
 from gatlabel.training.run import logged_warnings
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model trained alike.
+    """The run itself, or a baseline trained with the same options.
 
     Attributes:
         name: ``single`` (one model per task) or ``equal`` (equal weights).
         results: By split, by task.
         parameters: Number of parameters of all its networks together.
-        seconds: What training took, in all.
+        seconds: Total training time.
     """
 
     name: str
@@ -40,7 +59,7 @@ class Comparison:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what JSON can hold."""
+        """Returns primitive values for JSON."""
         results = {
             split: {task: result.to_dict() for task, result in own.items()}
             for split, own in self.results.items()
@@ -54,7 +73,7 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Comparison:
-        """Makes a comparison of what :meth:`to_dict` returned."""
+        """Restores a comparison from the output of :meth:`to_dict`."""
         results = {
             split: {task: TaskResult.from_dict(result) for task, result in own.items()}
             for split, own in found["results"].items()
@@ -63,28 +82,28 @@ class Comparison:
 
 
 def is_compared(config: MultiTaskConfig) -> bool:
-    """Whether other models are trained too: only where it is asked for."""
+    """Whether baselines are trained too: only on request, and with at least two tasks."""
     return config.run.compare == "yes" and len(config.tasks) > 1
 
 
 def compare(
     config: MultiTaskConfig, parts: Sequence[Part], folder: Path, signals: Signals, log: Log
 ) -> list[Comparison]:
-    """Trains the models to compare with; those of an interrupted run are not trained again.
+    """Trains the baselines; those that an interrupted run finished are not trained again.
 
     Args:
         config: The options, resolved.
         parts: The data sets.
-        folder: Where results are kept, a file per network.
-        signals: Asked before every step whether the process should end.
-        log: Called with plain sentences about the progress.
+        folder: The folder of results, one file per network.
+        signals: Checked before every step for a signal to stop.
+        log: Called with progress messages.
     """
     folder.mkdir(exist_ok=True)
     found: dict[str, list[Comparison]] = {}
     for kind, name, own, its in _variants(config, parts):
         path = folder / f"{name}.json"
         if not path.is_file():
-            log(f"training to compare: {name}")
+            log(f"training a baseline: {name}")
             write_json(path, _trained(kind, own, its, folder / name, signals, log).to_dict())
         found.setdefault(kind, []).append(Comparison.from_dict(read_json(path, "comparison")))
     return [_joined(each) for each in found.values()]
@@ -97,7 +116,10 @@ def _variants(
     plain = tuple(dataclasses.replace(task, weight=1.0) for task in config.tasks)
     for task in plain:
         part = next(part for part in parts if task.name in part.outputs)
-        alone = dataclasses.replace(config, tasks=(task,), balancing="equal", adapter="none")
+        alone = dataclasses.replace(
+            config, tasks=(_alone(config, task),), balancing="equal", adapter="none",
+            shared=SharedOptions(),
+        )  # fmt: skip
         yield "single", f"single-{task.name}", alone, [part.only(task.name)]
     if config.balancing != "equal":
         yield (
@@ -108,6 +130,15 @@ def _variants(
         )
 
 
+def _alone(config: MultiTaskConfig, task: TaskOptions) -> TaskOptions:
+    """Gives a multi-label task of a shared graph a graph of its own labels, and an equal head."""
+    shared = config.shared
+    if task.name not in (shared.tasks or ()) or task.kind != "multilabel":
+        return task
+    graph = task.graph if GraphSpec.parse(shared.graph).is_file else shared.graph
+    return dataclasses.replace(task, graph=graph, head=shared.head)
+
+
 def _trained(
     kind: str,
     config: MultiTaskConfig,
@@ -116,39 +147,56 @@ def _trained(
     signals: Signals,
     log: Log,
 ) -> Comparison:
-    """Trains one network; the best epoch, if it is to be kept, needs checkpoints."""
-    with logged_warnings(lambda line: None):  # those of the run itself were reported
-        model = build_model(config, parts)
+    """Trains one network; checkpoints are written only if the best epoch is to be kept."""
+    completions = make_completions(config, parts)
+    with logged_warnings(lambda line: None):  # the run itself has logged the same warnings
+        model = build_model(config, parts, completions)
+    start_heads(model, config, parts, completions, lambda line: None)
     checkpoints = folder if config.run.keep == "best" else None
     if checkpoints is not None:
         checkpoints.mkdir(exist_ok=True)
     duration = Duration()
-    fit(
-        model,
-        make_loaders(config, parts, model),
-        make_objective(config),
-        config.optimizer,
-        spec_of_run(config.run),
-        checkpoints=checkpoints,
-        callbacks=[duration],
-        signals=signals,
-        log=log,
-    )
-    results = results_of(model, config, parts)
+    if config.run.epochs:
+        fit(
+            model,
+            make_loaders(config, parts, model),
+            make_objective(config, outputs_of(parts), completions),
+            config.optimizer,
+            spec_of_run(config.run),
+            checkpoints=checkpoints,
+            callbacks=[duration],
+            signals=signals,
+            log=log,
+        )
+    results = judged(model, config, parts, lambda line: None)[1]
     return Comparison(kind, results, parameters_of(model), duration.seconds)
 
 
-def results_of(model: Model, config: MultiTaskConfig, parts: Sequence[Part]) -> Results:
-    """Returns what a model reaches on all splits but that of training; it ends on the CPU."""
+def judged(
+    model: Model, config: MultiTaskConfig, parts: Sequence[Part], log: Log
+) -> tuple[Predictions, Results]:
+    """Chooses the decisions of a trained model, and evaluates it.
+
+    Args:
+        model: The model; it ends on the CPU.
+        config: The options.
+        parts: The data sets.
+        log: Called with what was decided.
+
+    Returns:
+        Its outputs on all splits but that of training, and what it reaches there.
+    """
     model.to(choose_device(config.run.device))
     try:
-        return {split: evaluate_split(model, config, parts, split) for split in splits_of(parts)}
+        predictions = predict_splits(model, config, parts, splits_of(parts))
     finally:
         model.cpu()
+    choose_decisions(model, config, predictions, log)
+    return predictions, results_of(model, predictions)
 
 
 def _joined(several: Sequence[Comparison]) -> Comparison:
-    """Joins networks of one task each."""
+    """Merges the results of single-task networks."""
     results: dict[str, dict[str, TaskResult]] = {}
     for each in several:
         for split, own in each.results.items():

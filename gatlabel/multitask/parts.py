@@ -20,15 +20,16 @@ from gatlabel.data.mixing import MixedItem
 from gatlabel.data.options import CSV, DataOptions
 from gatlabel.data.splits import split_of
 from gatlabel.errors import InputError
-from gatlabel.multitask.columns import read_column
+from gatlabel.multitask.columns import read_column, refuse_own_columns
 from gatlabel.multitask.config import MultiTaskConfig
+from gatlabel.multitask.label_sequences import in_order, sequences_of_sets
 from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.targets import Targets
-from gatlabel.training.data import read_data
+from gatlabel.training.data import masked_targets, read_data
 
 #: Multi-label targets, or numbers (NaN is unknown) or classes and sequences (-1 is unknown).
 Known = Targets | Tensor
-BLOCK = 4096  # rows of targets that are dense at once
+BLOCK = 4096  # rows of targets converted to dense at a time
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,17 @@ class Part:
         splits: Its images.
         outputs: Names of the output space of each task.
         targets: By split, targets of its images by task.
+        trained: By task, positions of the training images that its loss may be taken on: those
+            that are labelled for it, before labels were masked, and those of a data set of its own.
     """
 
     splits: DataSplits
     outputs: Mapping[str, tuple[str, ...]]
     targets: Mapping[str, Mapping[str, Known]]
+    trained: Mapping[str, Sequence[int]]
 
     def digest(self) -> str:
-        """Returns a text that changes with the names of images and with the targets."""
+        """Returns a digest of the names of the images and of the targets."""
         found = hashlib.sha256()
         for split, source in self.splits.items():
             for text in (split, *source.ids):
@@ -64,13 +68,14 @@ class Part:
         targets: dict[str, Mapping[str, Known]] = {}
         for split, source in self.splits.items():
             known = self.targets[split][task]
-            rows = labelled_rows(known)
+            rows = self.trained[task] if split == "train" else labelled_rows(known)
             chosen[split] = source.subset(rows)
             targets[split] = {task: known.take(rows) if isinstance(known, Targets) else known[rows]}
         splits = dataclasses.replace(
             self.splits, train=chosen["train"], val=chosen["val"], test=chosen.get("test")
         )
-        return Part(splits, {task: self.outputs[task]}, targets)
+        trained = {task: range(len(chosen["train"]))}
+        return Part(splits, {task: self.outputs[task]}, targets, trained)
 
 
 def labelled_rows(known: Known) -> list[int]:
@@ -121,8 +126,10 @@ def read_parts(config: MultiTaskConfig) -> list[Part]:
     for task in config.tasks:
         if task.column is None:
             splits = read_data(config.part_of(task))
-            targets = {split: {task.name: source.targets} for split, source in splits.items()}
-            parts.append(Part(splits, {task.name: splits.labels.names}, targets))
+            own = _of_labels(task, {split: source.targets for split, source in splits.items()})
+            targets = {split: {task.name: each} for split, each in own.items()}
+            trained = {task.name: range(len(splits.train))}
+            parts.append(Part(splits, {task.name: splits.labels.names}, targets, trained))
         else:
             tables.setdefault(config.data_of(task), []).append(task)
     parts += [_read_table(data, tasks, config.run.seed) for data, tasks in tables.items()]
@@ -148,6 +155,13 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
     for name, what in ((data.split_column, "split"), (data.group_column, "group")):
         if name not in (None, "split"):
             table.require(str(name), what)
+    own_columns = {
+        data.image_column: "the images",
+        data.split_column: "the splits",
+        data.group_column: "the groups",
+    }
+    for task in tasks:
+        refuse_own_columns(path, task, own_columns)
     columns = {task.name: read_column(table, task, separator) for task in tasks}
     annotations, rows = [], {}
     for row, (line, cells) in enumerate(table.rows):
@@ -157,13 +171,13 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
         if data.split_column is not None and data.split_column in table.columns:
             part = split_of(cells[data.split_column], at)
         group = None if data.group_column is None else group_of(cells[data.group_column], at)
-        # splits that are made here are stratified by what the tasks have
+        # new splits are stratified by the targets of all tasks
         kinds = {f"{task}: {kind}": 1.0 for task, own in columns.items() for kind in own.kinds[row]}
         image = cells[data.image_column].strip()
         annotations.append(Annotation(image, kinds or {"nothing": 1.0}, part, at, group=group))
         rows[image] = row
     left_out = len(table.rows) - len(annotations)
-    notes = [f"{left_out} rows of {path.name} are labelled for no task"] if left_out else []
+    notes = [f"{left_out} rows of {path.name} are not labelled for any task"] if left_out else []
     splits = build_splits(
         path.parent.name if path.stem == "labels" else path.stem,
         root,
@@ -175,13 +189,35 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
         on_error=data.on_error,
     )
     splits = check_splits(splits, data.on_error, max_pixels=data.max_pixels)
-    targets = {}
-    for split, source in splits.items():
-        chosen = torch.tensor([rows[image] for image in source.ids], dtype=torch.int64)
-        targets[split] = {
-            task.name: _known(task, columns[task.name].targets[chosen]) for task in tasks
-        }
-    return Part(splits, {name: own.outputs for name, own in columns.items()}, targets)
+    chosen = {
+        split: torch.tensor([rows[image] for image in source.ids], dtype=torch.int64)
+        for split, source in splits.items()
+    }
+    targets: dict[str, dict[str, Known]] = {split: {} for split in chosen}
+    further, trained = [], {}
+    for task in tasks:
+        column = columns[task.name]
+        own = {split: column.targets[rows_] for split, rows_ in chosen.items()}
+        if task.kind == "sequence":
+            own = in_order(own, task.order, len(column.outputs))
+        for split, each in own.items():
+            targets[split][task.name] = _known(task, each)
+        known = targets["train"][task.name]
+        trained[task.name] = labelled_rows(known)
+        if isinstance(known, Targets):
+            targets["train"][task.name], said = masked_targets(known, task.missing, seed)
+            further += [f"{task.name}: {line}" for line in said]
+    splits = dataclasses.replace(splits, notes=(*splits.notes, *further))
+    outputs = {name: own.outputs for name, own in columns.items()}
+    return Part(splits, outputs, targets, trained)
+
+
+def _of_labels(task: TaskOptions, targets: Mapping[str, Targets]) -> Mapping[str, Known]:
+    """Returns the targets of a task without a column, by split: label sets, or sequences."""
+    if task.kind == "multilabel":
+        return targets
+    labels = targets["train"].shape[1]
+    return in_order(sequences_of_sets(targets, task.length, task.name), task.order, labels)
 
 
 def _known(task: TaskOptions, targets: Tensor) -> Known:

@@ -1,13 +1,13 @@
-"""Chooses the decision of a finished run again, and brings its metrics and report up to date."""
+"""Choice of a new decision for a finished run, with an update of its metrics and report."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import os
 from pathlib import Path
 from typing import Any
 
+from gatlabel.csv_files import read_curves
 from gatlabel.decisions.choosing import choose_decision
 from gatlabel.decisions.decision import Decision
 from gatlabel.decisions.options import DecisionOptions
@@ -39,21 +39,21 @@ def decide_run(
     split: str | None = None,
     device: str = "auto",
 ) -> tuple[Decision, list[Evaluation]]:
-    """Chooses the decision of a finished run; ``decisions.json``, metrics and report follow it.
+    """Chooses the decision of a finished run, and updates ``decisions.json``, metrics and report.
 
     Args:
-        folder: The run folder. The data that it was trained on must be there.
-        options: What to choose for; default: those of the run.
+        folder: The run folder. The data of the run must be available.
+        options: The options of the decision; default: those of the run.
         split: ``validation``, ``test`` or ``out-of-fold``; see
             :func:`~gatlabel.training.deciding.evidence_of`.
-        device: Where the model runs.
+        device: The device that the model runs on.
 
     Returns:
         The decision, and evaluations of the splits that the model was not trained on.
 
     Raises:
-        InputError: If this is no finished run folder, it is in use, its data cannot be read, or
-            nothing can be chosen on the split; nothing is written then.
+        InputError: If this is not the folder of a finished run, it is in use, its data cannot be
+            read, or no decision can be chosen on the split; nothing is written then.
     """
     run = RunFolder(Path(folder))
     run.require_config()
@@ -82,7 +82,7 @@ def decide_run(
             counts,
             model,
             evaluations,
-            _read_curves(run),
+            read_curves(run.curves),
             baselines,
             metrics["notes"],
             trained=True,
@@ -119,17 +119,3 @@ def _read_metrics(run: RunFolder) -> dict[str, Any]:
         if not isinstance(content, dict) or not isinstance(content.get(name), kind):
             raise InputError(f"{run.metrics} is damaged: it has no {name}; train the model again")
     return dict(content)
-
-
-def _read_curves(run: RunFolder) -> list[dict[str, float]]:
-    """Reads ``metrics.csv``; a run without epochs has none."""
-    if not run.curves.is_file():
-        return []
-    try:
-        with run.curves.open(newline="") as file:
-            return [
-                {name: float(value) for name, value in row.items() if value}
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
-        raise InputError(f"cannot read {run.curves}: {error}") from error

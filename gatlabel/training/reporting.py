@@ -1,4 +1,4 @@
-"""Fills the report and the tables of a run."""
+"""Contents of the report and the tables of a run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatlabel.data import DataSplits
 from gatlabel.decisions.decision import Decision
 from gatlabel.decisions.wording import describe
 from gatlabel.devices import choose_device
 from gatlabel.engine.fitting import precision_of
-from gatlabel.graph import Cooccurrence
+from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GraphAblatable
 from gatlabel.report import Baseline, LabelResult, ReportContent
@@ -31,13 +31,13 @@ def protocol_of(
     *,
     trained: bool = True,
 ) -> dict[str, str]:
-    """Returns what was measured and how, as named sentences."""
+    """Returns the evaluation protocol: descriptions by name."""
     report, decision = evaluation.report, evaluation.decision
     device = choose_device(config.run.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     return {
         "split": f"{evaluation.split}, {len(evaluation.source)} images",
-        "AP": "uninterpolated, on logits in float64; tied scores are one threshold",
+        "AP": "uninterpolated, on logits in float64; tied scores share a threshold",
         "mAP": f"mean over the {int((~report.ap.isnan()).sum())} labels with a positive and a "
         "known absence",
         "labels left out": ", ".join((*report.left_out, *report.never_absent)) or "none",
@@ -60,12 +60,12 @@ def _precision(config: TrainConfig) -> str:
 
 
 def decision_text(decision: Decision) -> str:
-    """Returns in a line what a decision is, and which images chose it."""
+    """Returns a one-line description of a decision and the images it was chosen on."""
     return "; ".join(f"{name}: {text}" for name, text in describe(decision).items())
 
 
 def decision_entry(decision: Decision | None) -> dict[str, Any] | None:
-    """Returns a decision as ``metrics.json`` has it."""
+    """Returns a decision in the form of ``metrics.json``."""
     return None if decision is None else decision.to_dict()
 
 
@@ -78,29 +78,28 @@ def _weights(config: TrainConfig) -> str:
 def _closed_form(config: TrainConfig) -> str:
     if is_classical(config):
         return description_of(config.head)
-    return "start in closed form: ridge regression"
+    return "closed-form initialisation: ridge regression"
 
 
 def _unknown_labels(config: TrainConfig) -> str:
     if config.missing.unknown == "ignore":
-        return "no part in loss, counts or metrics"
+        return "excluded from loss, counts and metrics"
     treatment = config.missing.unknown
-    return f"no part in counts or metrics; in the loss of training images: {treatment}"
+    return f"excluded from counts and metrics; in the loss of training images: {treatment}"
 
 
-def learned_attention(model: MultiLabelClassifier) -> Tensor | None:
-    """Returns the attention ``(E, H)`` over the edges of the model's graph, or ``None``.
+def learned_attention(head: nn.Module, graph: LabelGraph | None) -> Tensor | None:
+    """Returns the attention ``(E, H)`` of a head over the edges of its graph, or ``None``.
 
-    Self-loops that a plain stack adds are left out: the report compares edges of the graph.
+    Self-loops that a plain stack adds are omitted, as the report compares edges of the graph.
     """
-    head = model.head
     found = head.attention() if isinstance(head, GraphAblatable) else None
-    if found is None or model.graph is None:
+    if found is None or graph is None:
         return None
     edges, weights = found
     where = {edge: row for row, edge in enumerate(map(tuple, edges.T.tolist()))}
-    rows = [where.get(edge) for edge in map(tuple, model.graph.edge_index.T.tolist())]
-    # an edge that the head leaves out (a self-loop of the graph) gets no attention
+    rows = [where.get(edge) for edge in map(tuple, graph.edge_index.T.tolist())]
+    # edges that the head omits (self-loops of the graph) have no attention
     shares = weights.new_zeros(len(rows), weights.shape[1])
     for edge, row in enumerate(rows):
         if row is not None:
@@ -120,7 +119,7 @@ def report_content(
     *,
     trained: bool,
 ) -> ReportContent:
-    """Collects what the report of a run shows; the last evaluation is the headline."""
+    """Collects the contents of a run's report; the last evaluation is shown first."""
     shown = evaluations[-1]
     labels = model.labels
     known = torch.as_tensor(counts.known, dtype=torch.float64).clamp(min=1)
@@ -153,7 +152,7 @@ def report_content(
         curves=curves,
         per_label=rows,
         graph=model.graph,
-        attention=learned_attention(model),
+        attention=learned_attention(model.head, model.graph),
         baselines=baselines,
         notes=tuple(notes),
     )

@@ -57,7 +57,6 @@ def test_all_commands_follow_a_decision(run: Path, tiny_csv: Path, capsys) -> No
     printed = capsys.readouterr().out
     assert "miss-rate=0.3" in printed
     assert "conformal" in printed
-    assert max(map(len, printed.splitlines())) <= 100
     chosen = decision(run)
     assert chosen.calibrate == "temperature"
     after = metrics(run)
@@ -131,9 +130,9 @@ def test_bundles_carry_the_decision_and_are_evaluated(
     assert set(again.thresholds.values()) == {0.7}
     assert again.scaling == chosen.scaling
     assert main(["decide", str(run)]) == 0
-    assert f"{bundle} keeps the decision" in capsys.readouterr().err
+    assert f"{bundle} still has the decision" in capsys.readouterr().err
     assert main(["evaluate", str(bundle)]) == 2
-    assert "has no data of its own" in error_of(capsys)
+    assert "which contains no data" in error_of(capsys)
 
 
 def test_out_of_fold_predictions_choose_where_they_are_kept(
@@ -184,11 +183,11 @@ def test_without_positives_thresholds_stay(tmp_path: Path, tiny_csv: Path, capsy
     ("words", "message"),
     [
         (("--aim", "f2"), "unknown aim 'f2'"),
-        (("--per-label", "--global"), "give one of them"),
-        (("--confidence", "0.9"), "confidence goes with"),
+        (("--per-label", "--global"), "give only one of them"),
+        (("--confidence", "0.9"), "confidence is for"),
         (("--split", "train"), "was trained on are too high"),
         (("--split", "vall"), "give one of validation, test, out-of-fold"),
-        (("--split", "out-of-fold"), "keeps no out-of-fold predictions"),
+        (("--split", "out-of-fold"), "has no out-of-fold predictions"),
         (("--calibrate", "platt"), "none or temperature or vector"),
         (("--rows", "0"), "must be at least 1"),
     ],

@@ -168,11 +168,26 @@ def fitted(folder: Path | None, name: str | None, *, resume: int | None = None) 
     return model, objective, rows
 
 
+@pytest.mark.parametrize("name", ["famo", "fairgrad", "gradnorm", "upgrad"])
+def test_balancers_learn_in_mixed_precision(name: str) -> None:
+    found = []
+    for amp in ("off", "on"):
+        objective = Supervised(balancer=create_balancer(name, NAMES))
+        model = make_model()
+        batches = loader(model), loader(model)
+        rows = fit(model, batches, objective, OPTIMIZER, FitSpec(epochs=2, device="cpu", amp=amp))
+        found.append((objective.balancer.weights, rows[-1]["train_loss"]))
+    (weights, loss), (mixed, other) = found
+    torch.testing.assert_close(mixed, weights, atol=0, rtol=0.02)
+    assert other == pytest.approx(loss, rel=0.01)
+    assert not torch.equal(mixed, weights)  # it was on
+
+
 class StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["uncertainty", "dwa", "famo", "gradnorm", "upgrad"])
+@pytest.mark.parametrize("name", sorted(BALANCERS))
 def test_an_interrupted_run_goes_on_bit_for_bit(
     tmp_path: Path, name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,10 +210,29 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key]), key
     for key, value in objective.state_dict().items():
-        # averaged like the model: NaN until it was known
         torch.testing.assert_close(
             value, again.state_dict()[key], rtol=0, atol=0, equal_nan=True, msg=key
         )
+
+
+@pytest.mark.parametrize("name", ["uncertainty", "dwa", "famo", "gradnorm"])
+def test_the_model_is_averaged_and_the_balancer_is_not(tmp_path: Path, name: str) -> None:
+    model, objective, _ = fitted(tmp_path, name)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    averaged, current = state["state_dict"], state["current_model_state"]
+    for key, value in model.state_dict().items():
+        assert torch.equal(averaged[f"model.{key}"], value)
+        moved = value.is_floating_point() and key.endswith(("weight", "running_mean"))
+        assert not moved or not torch.equal(current[f"model.{key}"], value), key
+    own = objective.state_dict()
+    assert own.keys()
+    for key, value in own.items():
+        for saved in (averaged, current):
+            torch.testing.assert_close(
+                saved[f"objective.{key}"], value, rtol=0, atol=0, equal_nan=True, msg=key
+            )
+    if name == "famo":  # one step of its optimiser in each of the 9 of the run
+        assert own["balancer.adam.steps"] == 9
 
 
 def test_the_figures_of_several_tasks() -> None:
@@ -221,7 +255,8 @@ def test_the_parameters_of_a_balancer_learn_without_decay() -> None:
     assert objective.balancer.log_variance.abs().min() > 0
 
 
-def test_the_plain_loop_takes_the_same_steps() -> None:
+@pytest.mark.parametrize("name", [None, "dwa", "famo", "upgrad"])
+def test_the_plain_loop_takes_the_same_steps(name: str | None) -> None:
     """Without dropout, clipping and schedule both are plain SGD."""
     model, other = make_model(), make_model()
     for each in (model, other):
@@ -231,10 +266,14 @@ def test_the_plain_loop_takes_the_same_steps() -> None:
         schedule="constant",
     )  # fmt: skip
     batches = loader(model)
-    fit(model, (batches, batches), Supervised(), options, FitSpec(epochs=2, device="cpu"))
+    one, two = (
+        Supervised(balancer=None if name is None else create_balancer(name, NAMES))
+        for _ in range(2)
+    )
+    fit(model, (batches, batches), one, options, FitSpec(epochs=4, device="cpu"))
     optimizer = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
     constant = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    train(other, Supervised(), lambda epoch: batches, optimizer, constant, 2)
+    train(other, two, lambda epoch: batches, optimizer, constant, 4)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, other.state_dict()[name], atol=1e-6, rtol=1e-5, msg=name)
 
@@ -248,7 +287,7 @@ def test_the_plain_loop_takes_the_same_steps() -> None:
         ({"weights": {"voc": 1.0}, "balancer": create_balancer("dwa", NAMES)}, "both given"),
     ],
 )
-def test_nonsense_is_refused(options: dict, message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict, message: str) -> None:
     model = make_model()
     with pytest.raises(InputError, match=message):
         Supervised(**options).prepare(model, loader(model))

@@ -186,7 +186,7 @@ def test_an_unfinished_benchmark_is_named_with_the_command(folders, tmp_path: Pa
         BenchmarkResult.load([folder])
 
 
-def test_seeds_that_were_asked_for_are_waited_for(folders, tmp_path: Path) -> None:
+def test_all_requested_seeds_are_awaited(folders, tmp_path: Path) -> None:
     folder = shutil.copytree(folders[1], tmp_path / "scenes")
     about = json.loads((folder / "protocol.json").read_text())
     assert about["seeds"] == 2
@@ -286,7 +286,7 @@ def test_the_command(folders, tmp_path: Path, capsys) -> None:
     assert (tmp_path / "out" / "report.html").is_file()
     (tmp_path / "file").write_text("")
     for wrong, message in (
-        ([*words, "--output", str(tmp_path / "file")], "is no folder: give another"),
+        ([*words, "--output", str(tmp_path / "file")], "is not a folder: give another"),
         ([*words, "--output", str(folders[0])], "contains the runs of a benchmark"),
         (["benchmark", "summary"], "required: FOLDER"),
         (["benchmark", "summry"], "did you mean 'summary'"),

@@ -69,7 +69,7 @@ def test_a_training_starts_from_it(tiny_csv: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["dcl", "dino"])
-def test_an_interrupted_run_goes_on_bit_for_bit(
+def test_an_interrupted_run_continues_bit_for_bit(
     method: str, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = pretrain(tiny_csv, config(tmp_path / "whole", method=method, epochs=3))
@@ -94,9 +94,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
         resume_pretraining(tmp_path / "cut")
 
 
-def test_a_run_is_overwritten_where_that_is_asked_for_and_nothing_else(
-    tiny_csv: Path, tmp_path: Path
-) -> None:
+def test_only_runs_are_overwritten_and_only_on_request(tiny_csv: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     pretrain(tiny_csv, config(run))
     before = load_file(run / "encoder.safetensors")
@@ -108,7 +106,7 @@ def test_a_run_is_overwritten_where_that_is_asked_for_and_nothing_else(
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match="is no pre-training run"):
+    with pytest.raises(InputError, match="is not a pre-training run"):
         pretrain(tiny_csv, config(other, overwrite=True))
     assert (other / "mine.txt").read_text() == "mine"
 
@@ -148,7 +146,7 @@ def test_from_the_command_line(tiny_csv: Path, tmp_path: Path, capsys) -> None:
         (["{images}", "--method", "simclrr"], "simclr"),
         (["{images}", "--batch-size", "1"], "at least 2"),
         (["{images}", "--labels", "{nothing}/labels.csv"], "labels.csv"),
-        (["--resume", "{nothing}"], "no pre-training run"),
+        (["--resume", "{nothing}"], "not a pre-training run"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -56,7 +56,7 @@ OF_ONE_PART: list[tuple[dict[str, Any], str]] = [
         {"head.similarity": "auto", "head.similarity_weight": 0.5},
         "similarity=auto: not for similarity_weight=0.5, only for none",
     ),
-    ({"run.overwrite": True}, "run.overwrite=True: only with a given output"),
+    ({"run.overwrite": True}, "run.overwrite=True: only if output is given"),
 ]
 #: Refused before a run begins.
 OF_SEVERAL_PARTS: list[tuple[dict[str, Any], str]] = [
@@ -166,7 +166,7 @@ def _of_kind(kind: type) -> list[Any]:
 
 
 def _given(leaf: Leaf, value: Any) -> dict[str, Any]:
-    """The option, beside the choice that has it."""
+    """The option, with the choice that has it."""
     choice = {leaf.path.rpartition(".")[0]: leaf.names[0]} if leaf.names else {}
     root = {"data.root": "photos"} if choice.get("data", "scenes") != "scenes" else {}
     return {**choice, **root, leaf.path: value}

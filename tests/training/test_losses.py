@@ -1,4 +1,4 @@
-"""The loss of a run: weights, smoothing, progress and a teacher, as the options say."""
+"""The loss of a run: weights, smoothing, progress and a teacher, as set by options."""
 
 import json
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_weights_of_a_number_and_of_files(tmp_path: Path) -> None:
         ),
         ("name,weight\ncat,nan\n", "row 2: weight of 'cat'=nan: give a finite number"),
         ("name,weight\ncat,-1\n", "must be at least 0"),
-        ("name,weight\ncat,much\n", "row 2: the weight 'much' is no number"),
+        ("name,weight\ncat,much\n", "row 2: the weight 'much' is not a number"),
         ("label,weight\ncat,1\n", "give the columns name and weight, not label, weight"),
         ('["cat"]', "give an object of weights by label name"),
         ('{"cat": true, "dog": 1, "yak": 1}', "weight of 'cat'=True: give a number"),
@@ -137,12 +137,14 @@ def test_smoothing_changes_known_targets_in_training_only() -> None:
 def test_losses_of_whole_batches_are_for_one_process() -> None:
     for name in ("two_way", "zlpr", "ll_r", "ll_ct"):
         refuse_shared_batches(config(loss=name), 1)
-        with pytest.raises(InputError, match=f"loss={name}: .* only for 1; several take bce"):
+        with pytest.raises(
+            InputError, match=f"loss={name}: .* only for 1; losses for several are bce"
+        ):
             refuse_shared_batches(config(loss=name), 2)
     refuse_shared_batches(config(loss="hill"), 2)
 
 
-def test_training_tells_the_loss_how_far_it_is(
+def test_the_progress_of_training_is_passed_to_the_loss(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []
@@ -177,7 +179,7 @@ def test_a_run_learns_from_a_teacher(tiny_csv: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(filled[:, 2], taught[:, 1])
     larger = Teacher.load(options, labels).mixed(images.repeat(1, 1, 2, 2), targets)
     assert ((larger[:, 0] > 0.75) & (larger[:, 0] < 1)).all()
-    with pytest.raises(InputError, match="it knows none of the 1 labels, such as 'yak'"):
+    with pytest.raises(InputError, match="has none of the 1 labels, such as 'yak'"):
         Teacher.load(options, ["yak"])
     with pytest.raises(InputError, match=r"^teacher: "):
         Teacher.load(options.with_options({"teacher": tmp_path / "nowhere"}), labels)

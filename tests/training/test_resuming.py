@@ -1,4 +1,4 @@
-"""An interrupted run ends as an uninterrupted one does, bit for bit, whatever has state."""
+"""An interrupted and resumed run equals an uninterrupted one, bit for bit, in all state."""
 
 import os
 import signal
@@ -161,11 +161,11 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     lines: list[str] = []
     resume(folder, log=lines.append)
     assert any("last.ckpt" in line for line in lines) == (damage != "gone")
-    assert any("going on from" in line and "previous.ckpt" in line for line in lines)
+    assert any("resuming from" in line and "previous.ckpt" in line for line in lines)
     assert contents(folder) == contents(tmp_path / "whole")
 
 
-def test_when_all_checkpoints_are_damaged_that_is_said_and_nothing_touched(
+def test_if_all_checkpoints_are_damaged_it_is_reported_and_nothing_changes(
     tiny_csv: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "part"
@@ -181,7 +181,7 @@ def test_when_all_checkpoints_are_damaged_that_is_said_and_nothing_touched(
 def test_the_plan_cannot_be_changed(tiny_csv: Path, tmp_path: Path) -> None:
     folder = tmp_path / "part"
     cut(options(tiny_csv, folder), step=6)
-    with pytest.raises(InputError, match=r"takes none but --images.*not --run.epochs"):
+    with pytest.raises(InputError, match=r"accepts only --images.*not --run.epochs"):
         resume(folder, {"run.epochs": 9})
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 3", "epochs: 9"))
@@ -196,7 +196,7 @@ def test_other_data_is_refused_and_other_files_are_noted(tiny_csv: Path, tmp_pat
     os.utime(image, (1, 1))
     labels = (tiny_csv / "labels.csv").read_text()
     (tiny_csv / "labels.csv").write_text(labels.replace("images/3.png,train,", "images/3.png,val,"))
-    with pytest.raises(InputError, match="split train are not those"):
+    with pytest.raises(InputError, match="split train have changed"):
         resume(folder)
     (tiny_csv / "labels.csv").write_text(labels)
     lines: list[str] = []
@@ -240,7 +240,7 @@ def test_a_run_that_stopped_early_is_not_trained_further(
     assert len(result.curves) == epoch + 1
 
 
-def test_a_signal_while_a_checkpoint_is_written_is_no_failure_to_write(
+def test_a_signal_while_a_checkpoint_is_written_is_not_a_write_error(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch.save calls back into Python, and makes another exception of the signal's."""

@@ -120,7 +120,7 @@ def test_overwriting_replaces_what_a_run_wrote_when_the_new_one_is_ready(run, du
         assert after[name] != before[name]
     assert result.folder == run
     assert not (run / "onnx").exists()
-    assert f"the export {run / 'onnx'} will go with the old run" in said
+    assert f"the export {run / 'onnx'} will be deleted with the old run" in said
     assert MultiLabelClassifier.from_pretrained(run).labels == result.model.labels
 
 
@@ -142,14 +142,14 @@ def test_an_interrupted_overwrite_leaves_the_old_run_and_is_resumed(run, during)
     assert RunFolder(run).finished
 
 
-def test_a_second_overwrite_begins_anew(run, during) -> None:
+def test_a_second_overwrite_starts_again(run, during) -> None:
     during(stop)
     for seed in (1, 2):
         said: list[str] = []
         with pytest.raises(StopError):
             train(options(run, **{"run.seed": seed, "run.overwrite": True}), log=said.append)
         assert RunFolder.beside(run).read_config().run.seed == seed
-    assert f"the unfinished run in {run / NEW} is thrown away" in said
+    assert f"the unfinished run in {run / NEW} is deleted" in said
 
 
 def test_an_overwrite_that_fails_before_it_begins_keeps_the_interrupted_one(run, during) -> None:
@@ -175,16 +175,16 @@ CONFIG = "\n".join(
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"config.yaml": "name: my site\n", "labels.json": '["a"]'}, "is not that of a run"),
-        ({"config.yaml": "epochs: 3\n", "labels.json": '["a"]'}, "is not that of a run"),
+        ({"config.yaml": "name: my site\n", "labels.json": '["a"]'}, "is not the config of a run"),
+        ({"config.yaml": "epochs: 3\n", "labels.json": '["a"]'}, "is not the config of a run"),
         ({"config.yaml": CONFIG}, "labels.json"),
-        ({"config.yaml": CONFIG, "labels.json": '{"a": 1}'}, "holds no labels"),
+        ({"config.yaml": CONFIG, "labels.json": '{"a": 1}'}, "contains no labels"),
         ({"config.yaml": CONFIG, "labels.json": '["a"]', "counts.json": "{}"}, "no graph.json"),
         ({"photo.jpg": "x"}, "config.yaml"),
         ({"report.html/photo.jpg": "x"}, "its report.html is a folder"),
     ],
 )
-def test_overwriting_leaves_what_is_no_run_alone(files, reason, finished, tmp_path) -> None:
+def test_only_run_folders_are_overwritten(files, reason, finished, tmp_path) -> None:
     folder = tmp_path / "folder"
     if "report.html/photo.jpg" in files:
         shutil.copytree(finished, folder)
@@ -193,7 +193,9 @@ def test_overwriting_leaves_what_is_no_run_alone(files, reason, finished, tmp_pa
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
     before = contents(folder)
-    with pytest.raises(InputError, match=f"is no run folder: --overwrite leaves it.*{reason}"):
+    with pytest.raises(
+        InputError, match=f"is not a run folder: --overwrite does not replace it.*{reason}"
+    ):
         train(options(folder, **{"run.overwrite": True}))
     assert contents(folder) == before
 
@@ -225,7 +227,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, at: int) -> list[str]:
 def test_a_kill_at_any_step_of_the_swap_loses_neither_run(
     run: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder answers as the old run or the new, or says how to go on; then all is new."""
+    """The folder holds the old or the new run, or the error names --resume; finally the new run."""
     train(options(tmp_path / "new", **{"run.seed": 1}))
     for path in (*run.rglob("*.ckpt"), *tmp_path.rglob("*.ckpt")):
         path.write_text(str(path))  # smaller: they are copied often
@@ -247,7 +249,7 @@ def test_a_kill_at_any_step_of_the_swap_loses_neither_run(
         pair = {name: contents(run).get(name) for name in ("model.json", "model.safetensors")}
         if pair["model.json"] is None:
             states.add("neither")
-            with pytest.raises(InputError, match=f"go on with gatlabel train --resume {run}"):
+            with pytest.raises(InputError, match=f"continue with gatlabel train --resume {run}"):
                 MultiLabelClassifier.from_pretrained(run)
         else:
             answers = old if pair["model.safetensors"] == old["model.safetensors"] else new
@@ -271,10 +273,12 @@ def test_overwriting_completes_an_interrupted_swap_first(state: str, run, tmp_pa
     if state == MOVING:
         (run / "model.json").unlink()
     said: list[str] = []
-    with new_run(options(run, **{"run.seed": 2, "run.overwrite": True}), said.append) as folder:
+    with new_run(
+        options(run, **{"run.seed": 2, "run.overwrite": True}).run, "x", said.append
+    ) as folder:
         assert RunFolder(run).read_config().run.seed == 1
         assert folder.path == run / NEW
-    assert any("is in its place now" in line for line in said)
+    assert any("has now replaced the previous one" in line for line in said)
     assert not complete_swap(run)
 
 
@@ -315,7 +319,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(run: Path, finish
         (run / name).unlink()
     said: list[str] = []
     resume(run, log=said.append)
-    assert f"{run} has no checkpoint yet: the run starts from its beginning" in said
+    assert f"{run} has no checkpoint yet: the run starts again" in said
     assert contents(run)["model.safetensors"] == contents(finished)["model.safetensors"]
     for path in ("report.html", "checkpoints/last.ckpt", "checkpoints/previous.ckpt"):
         (run / path).unlink(missing_ok=True)
@@ -366,13 +370,13 @@ def test_another_process_holds_the_folder_until_it_is_killed(run: Path) -> None:
         config = options(run, **{"run.overwrite": True})
         with (
             pytest.raises(InputError, match=rf"in use by another run \(process {process.pid}\)"),
-            new_run(config, lambda line: None),
+            new_run(config.run, "x", lambda line: None),
         ):
             pytest.fail(NEVER)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert list(run.glob(".lock"))
-        with new_run(config, lambda line: None):  # what the kill left does no harm
+        with new_run(config.run, "x", lambda line: None):  # what the kill left does no harm
             pass
         os.kill(worker, signal.SIGKILL)
     assert not list(run.glob(".*"))

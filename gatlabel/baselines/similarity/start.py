@@ -11,7 +11,7 @@ from gatlabel.baselines.similarity.choice import SimilarityChoice
 
 @torch.no_grad()
 def similarity_start(features: Tensor, targets: Tensor, choice: SimilarityChoice) -> LinearStart:
-    """Ridge regression in which similar labels share classifiers as chosen.
+    """Fits ridge regression in which similar labels share classifiers as chosen.
 
     Labels with positives are fitted jointly (:func:`~gatlabel.baselines.ridge.ridge_start` with the
     mixing matrix of the choice), or independently at strength 0. The classifier of a label without
