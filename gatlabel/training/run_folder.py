@@ -18,6 +18,9 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import read_config
 from gatlabel.training.run_swap import NEW, swap
 
+#: What says of which run a model was made without training: by a label, or by answers.
+EXTENSION, ANSWERS = "extension.json", "answers.json"
+
 
 class RunFinishedError(InputError):
     """The run to resume is already finished."""
@@ -81,18 +84,14 @@ class RunFolder:
         model = (self.path / "model.json", self.path / "model.safetensors")
         return all(path.is_file() for path in (self.config, *model, self.metrics, self.report))
 
-    def begin(
-        self,
-        config: Saved,
-        counts: Cooccurrence | None = None,
-        graph: LabelGraph | None = None,
-    ) -> None:
-        """Writes the inputs of the run. The options are written last and mark the run as started.
+    @property
+    def derived(self) -> bool:
+        """Whether its model was made of another run's, without training."""
+        model = self.path / "model.json"
+        return model.is_file() and any((self.path / n).is_file() for n in (EXTENSION, ANSWERS))
 
-        Args:
-            config: The options.
-            counts: Label counts of a run with one task.
-            graph: Its label graph.
+    def begin(self, config: TrainConfig, counts: Cooccurrence, graph: LabelGraph) -> None:
+        """Writes the inputs of the run, its options last: with them, the run has begun.
 
         Raises:
             InputError: If a file cannot be written; all are removed then.
