@@ -45,6 +45,19 @@ def chosen_on(decision: Decision) -> str:
     return f"{images.get(decision.split, decision.split)}, {decision.images} images"
 
 
+def rule(decision: Decision, split: str = "") -> str:
+    """Returns what decides, for the protocol of metrics.
+
+    Args:
+        decision: What decides.
+        split: The images that are measured, if they are known.
+    """
+    found = f"{decision.aim or 'thresholds given'}, chosen on {chosen_on(decision)}"
+    if decision.split and decision.split == split:
+        found += ", which are these images: expect lower values on others"
+    return found
+
+
 def guarantee(decision: Decision) -> str:
     """Describes the guarantee for new images from the same distribution; empty without one."""
     if not decision.aim:

@@ -66,6 +66,11 @@ class Description:
             raise unknown_choice("precision", self.precision, PRECISIONS)
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """The only output: logits."""
+        return (OUTPUT,)
+
+    @property
     def thresholds(self) -> Mapping[str, float]:
         """Label -> threshold of its probability, 0 to 1."""
         return self.decision.thresholds
@@ -278,7 +283,7 @@ def write_description(
     """
     path = folder / file
     compared = "the model before folding, in PyTorch, on the CPU"
-    model = {"kind": kind, "file": file, "bytes": path.stat().st_size, "sha256": _sha256(path)}
+    model = {"kind": kind, "file": file, "bytes": path.stat().st_size, "sha256": sha256(path)}
     content = {
         **description.to_dict(),
         "model": model,
@@ -319,7 +324,7 @@ def read_description(folder: Path) -> tuple[Description, str, Path, dict[str, st
     # Path.is_file raises if a name is too long
     if not inside or not os.path.isfile(file):  # noqa: PTH113
         raise InputError(f"the bundle {folder} lacks its model file {shown(name)}: export it again")
-    if _sha256(file) != digest:
+    if sha256(file) != digest:
         raise InputError(
             f"{file} is not the file that {path.name} describes: it is damaged or was edited; "
             "export the model again"
@@ -343,6 +348,7 @@ def _model_entry(content: Mapping[str, Any]) -> tuple[str, str, str, dict[str, s
     )
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

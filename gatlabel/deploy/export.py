@@ -103,7 +103,7 @@ def export_model(
     check_tolerance(tolerance)
     _check_options(format, preprocess, half, quantization)
     place = Path(folder)
-    _check_place(place, overwrite)
+    check_place(place, overwrite)
     decision = None
     if not isinstance(model, MultiLabelClassifier):
         run = Path(model)
@@ -125,7 +125,7 @@ def export_model(
         any_size=preprocess,
         precision=_precision(half, quantization),
     )
-    with atomic_folder(place, last=FILE, replaces=_files() if overwrite else ()) as temporary:
+    with atomic_folder(place, last=FILE, replaces=bundle_files() if overwrite else ()) as temporary:
         file = temporary / form.file
         # a copy, since the file is compared with the original encoder
         traced = copy.deepcopy(folded).half() if half else folded
@@ -206,7 +206,12 @@ def _loss(
     return loss
 
 
-def _check_place(place: Path, overwrite: bool) -> None:
+def check_place(place: Path, overwrite: bool) -> None:
+    """Makes sure that a bundle may be written to a folder.
+
+    Raises:
+        InputError: If it holds anything else, or a bundle that is to stay.
+    """
     if place.exists() and not place.is_dir():
         raise InputError(f"the output {place} is a file: give a folder")
     if place.is_dir():
@@ -219,10 +224,10 @@ def _check_place(place: Path, overwrite: bool) -> None:
             )
         if not (place / FILE).is_file():
             raise InputError(f"{place} is not a bundle: --overwrite does not replace it")
-        require_only(place, _files())
+        require_only(place, bundle_files())
 
 
-def _files() -> set[str]:
+def bundle_files() -> set[str]:
     """The files that a bundle may contain."""
     return {FILE, *(form.file for form in FORMATS.values())}
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.deploy.description import INPUT, OUTPUT, Description, Loaded, description_inside
+from gatlabel.deploy.description import INPUT, OUTPUT, Loaded, description_inside
 from gatlabel.errors import InputError, first_line, require_extra
 
 if TYPE_CHECKING:
@@ -22,7 +22,22 @@ EXTRA = "onnx"
 MOST_BYTES = 2**31 - 2**20  # limit of a protobuf message, minus a reserve for the graph
 
 
-def write_onnx(program: ExportedProgram, description: Description, path: Path) -> None:
+class Described(Protocol):
+    """What is known of a program that is written."""
+
+    @property
+    def batch(self) -> int | None:
+        """Images in a batch, where their number is fixed."""
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the outputs."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values."""
+
+
+def write_onnx(program: ExportedProgram, description: Described, path: Path) -> None:
     """Writes one file with weights, labels and preprocessing.
 
     Args:
@@ -46,7 +61,7 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
             exported = torch.onnx.export(
                 program,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=list(description.outputs),
                 dynamic_shapes=({0: "batch"},) if description.batch is None else None,
                 custom_translation_table=translations(),
                 dynamo=True,
@@ -63,7 +78,7 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
     save_onnx(model, description, path)
 
 
-def save_onnx(model: Any, description: Description, path: Path) -> None:
+def save_onnx(model: Any, description: Described, path: Path) -> None:
     """Writes an ONNX model with a description in its ``metadata_props``.
 
     Args:
@@ -91,6 +106,25 @@ def load_onnx(path: Path, device: str) -> Loaded:
         MissingExtraError: If the extra ``onnx`` is not installed.
         InputError: If onnxruntime cannot read the file, or it was not written here.
     """
+    session, texts = open_session(path)
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
+        (logits,) = session.run([OUTPUT], {INPUT: np.ascontiguousarray(images)})
+        return np.asarray(logits)
+
+    return Loaded(run, description_inside(texts, path))
+
+
+def open_session(path: Path) -> tuple[Any, dict[str, str]]:
+    """Opens a file in onnxruntime, on the CPU.
+
+    Returns:
+        The session, and the texts of its metadata.
+
+    Raises:
+        MissingExtraError: If the extra ``onnx`` is not installed.
+        InputError: If onnxruntime cannot read the file.
+    """
     runtime = require_extra("onnxruntime", EXTRA)
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors only; it warns about missing devices
@@ -99,12 +133,7 @@ def load_onnx(path: Path, device: str) -> Loaded:
         texts = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime's errors have no common class
         raise InputError(f"onnxruntime cannot read {path}: {first_line(error)}") from error
-
-    def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
-        (logits,) = session.run([OUTPUT], {INPUT: np.ascontiguousarray(images)})
-        return np.asarray(logits)
-
-    return Loaded(run, description_inside(texts, path))
+    return session, dict(texts)
 
 
 def _strip(graph: Any) -> None:

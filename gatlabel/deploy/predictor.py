@@ -15,6 +15,7 @@ from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.decisions.decision import Decision, decision_of
 from gatlabel.deploy.description import FILE
 from gatlabel.deploy.exported_model import ExportedModel
+from gatlabel.deploy.exported_tasks import ExportedTasks, is_tasks_bundle
 from gatlabel.deploy.inputs import Decoded, Decoder, ImageInput
 from gatlabel.deploy.prediction import Prediction
 from gatlabel.deploy.resizing import Pixels, prepared
@@ -153,14 +154,15 @@ class Predictor:
         if not Path(folder).is_dir():
             raise InputError(f"there is no run folder {os.fspath(folder)}")
         model: MultiLabelClassifier | ExportedModel
-        if has_tasks(folder):
+        exported = is_tasks_bundle(folder)
+        if exported or has_tasks(folder):
             if threshold is not None or encoder is not None:
                 what = "threshold" if encoder is None else "encoder"
                 raise InputError(f"{os.fspath(folder)} has several tasks: {what} is not for them")
             from gatlabel.model import Model
 
             own = TaskPredictor(
-                Model.from_pretrained(folder),
+                ExportedTasks(folder) if exported else Model.from_pretrained(folder),
                 device=str(device),
                 batch_size=batch_size,
                 max_pixels=max_pixels,

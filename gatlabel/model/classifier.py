@@ -28,10 +28,10 @@ from gatlabel.model.description import (
     refuse_other_labels,
 )
 from gatlabel.model.head_file import build_head, check_sizes
+from gatlabel.model.head_folding import folded_head
 from gatlabel.model.network import Inputs, Network
 from gatlabel.nn import HEADS, Foldable, GraphAblatable, Head, LinearHead
 from gatlabel.nn.identity import Identity
-from gatlabel.nn.modes import evaluating
 from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
 from gatlabel.tasks import Loss, MultiLabelTask, Task
@@ -253,15 +253,7 @@ class MultiLabelClassifier(Network):
         """
         if not isinstance(self.head, Foldable) or isinstance(self.head, LinearHead):
             return self
-        folded = LinearHead(self.head.in_features, labels=self.labels)
-        folded.linear = self.head.fold()
-        with torch.no_grad(), evaluating(self.head):
-            weight = folded.linear.weight
-            probe = torch.randn(8, self.head.in_features, device=weight.device, dtype=weight.dtype)
-            theirs, ours = self.head(probe), folded.linear(probe)
-        close = max(1e-4, 16 * torch.finfo(weight.dtype).eps)  # half precision rounds more
-        if not torch.allclose(theirs, ours, rtol=close, atol=close * float(theirs.abs().max())):
-            raise InputError("the logits of the folded head differ from those of the head")
+        folded = folded_head(self.head, self.labels)
         model = MultiLabelClassifier(
             self.encoder,
             folded,
@@ -465,6 +457,6 @@ def _require_finished(place: Path) -> None:
     runs = (options, place / ".new-run-ready", place / ".new-run-moving")
     if not os.path.exists(description) and any(os.path.exists(part) for part in runs):  # noqa: PTH110
         raise InputError(
-            f"{place} has no model yet, its run is not finished: go on with gatlabel train "
+            f"{place} has no model yet, its run is not finished: continue with gatlabel train "
             f"--resume {place}"
         )

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.batch import FEATURES, IMAGE
+from gatlabel.decisions.by_task import decisions_of, save_decisions
+from gatlabel.decisions.decision import FILE as DECISIONS
+from gatlabel.decisions.decision import Decision
 from gatlabel.encoders import Encoder
 from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.errors import InputError, unknown_choice
@@ -19,12 +22,14 @@ from gatlabel.files import atomic_folder, write_json
 from gatlabel.model.formats import FILE, TASKS_FORMAT
 from gatlabel.model.fusion import FUSIONS
 from gatlabel.model.network import Inputs, Network
+from gatlabel.model.shared_graph import SharedGraph, require_members
 from gatlabel.model.sharing import ADAPTERS
-from gatlabel.model.tasks_file import WEIGHTS, graph_file, read_tasks_file
+from gatlabel.model.tasks_file import SHARED_GRAPH, WEIGHTS, graph_file, read_tasks_file
+from gatlabel.nn.heads.rows import RowsHead
 from gatlabel.nn.identity import Identity
 from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import read_shapes, read_state, write_state
-from gatlabel.tasks import Task
+from gatlabel.tasks import MultiLabelTask, Task
 from gatlabel.tasks.task import by_name
 
 
@@ -43,6 +48,8 @@ class Model(Network):
         pooling: Name of a pooling of image features; unused by heads that take maps.
         resize: How whole images are resized to ``image_size`` (``squash``, ``pad``, ``crop``).
         image_size: Side of the images in pixels; default: the encoder's preferred one.
+        shared: A label graph with the labels of several tasks, whose heads are made by
+            :meth:`~gatlabel.model.shared_graph.SharedGraph.rows`.
 
     Raises:
         InputError: If widths do not fit together, or a name is unknown.
@@ -73,6 +80,7 @@ class Model(Network):
         pooling: str = "average",
         resize: str = "squash",
         image_size: int | None = None,
+        shared: SharedGraph | None = None,
     ) -> None:
         super().__init__()
         for what, name, known in (
@@ -85,7 +93,14 @@ class Model(Network):
         self._tasks, self._inputs = by_name(tasks), tuple(encoders)
         self.fusion_name, self.adapter_name, self.pooling_name = fusion, adapter, pooling
         self.preprocessing = _preprocessing(encoders, resize, image_size)
-        self.maps = any(getattr(task.head, "needs_map", False) for task in tasks)
+        require_members(shared, self._tasks)
+        self.shared = shared
+        # by what takes features: heads of tasks by their names, and the shared graph by none
+        members = {task.name for task in tasks if isinstance(task.head, RowsHead)}
+        self._branches = {None if task.name in members else task.name: task.head for task in tasks}
+        if shared is not None:
+            self._branches[None] = shared.head
+        self.maps = any(getattr(head, "needs_map", False) for head in self._branches.values())
         if self.maps and encoders:
             _require_map(encoders)
         # ModuleList, since ModuleDict refuses names that are attributes of a dictionary
@@ -96,19 +111,20 @@ class Model(Network):
         self.pools = nn.ModuleList(_pool(each, pooling) for each in encoders.values())
         widths = [_width(name, each) for name, each in encoders.items()]
         if not encoders:
-            widths = [int(getattr(tasks[0].head, "in_features", 0))]
+            widths = [int(getattr(next(iter(self._branches.values())), "in_features", 0))]
         self.fusion = FUSIONS[fusion](widths)
         self.width: int = self.fusion.out_features  # type: ignore[assignment]
         if self.maps and adapter != "none":
             raise InputError(f"adapter={adapter}: not for heads that take feature maps")
-        self.adapter = ADAPTERS[adapter](len(tasks), self.width)
+        self.adapter = ADAPTERS[adapter](len(self._branches), self.width)
         self.heads = nn.ModuleList(task.head for task in tasks)
-        for task in tasks:
-            width = getattr(task.head, "in_features", self.width)
+        for branch, head in self._branches.items():
+            width = getattr(head, "in_features", self.width)
             if width != self.width:
+                whose = "the shared graph" if branch is None else f"the task {branch!r}"
                 raise InputError(
-                    f"the head of the task {task.name!r} takes {width} features, but the encoders "
-                    f"give {self.width}"
+                    f"the head of {whose} takes {width} features, but the encoders give "
+                    f"{self.width}"
                 )
 
     @property
@@ -129,7 +145,7 @@ class Model(Network):
     def identity(self) -> Identity:
         """Tasks, inputs and the modules between them; heads have their own identity."""
         tasks = [[task.kind, name, list(task.outputs)] for name, task in self._tasks.items()]
-        parts = {"fusion": self.fusion_name, "adapter": self.adapter_name}
+        parts: Identity = {"fusion": self.fusion_name, "adapter": self.adapter_name}
         return {"tasks": tasks, "inputs": list(self._inputs), **parts}
 
     def features(self, inputs: Inputs) -> Tensor:
@@ -169,13 +185,37 @@ class Model(Network):
 
     def task_features(self, features: Tensor) -> dict[str, Tensor]:
         """Returns the input of each task's head, computed from the shared features."""
-        if not self.maps:
-            return dict(zip(self._tasks, self.adapter(features), strict=True))
-        pooled = self.pools[0](features) if self.pools else features
-        return {
-            name: features if getattr(task.head, "needs_map", False) else pooled
-            for name, task in self._tasks.items()
-        }
+        if self.maps:
+            pooled = self.pools[0](features) if self.pools else features
+            given = {
+                name: features if getattr(head, "needs_map", False) else pooled
+                for name, head in self._branches.items()
+            }
+        else:
+            given = dict(zip(self._branches, self.adapter(features), strict=True))
+        if self.shared is None:
+            return {name: given[name] for name in self._tasks}
+        logits = self.shared(given[None])  # of all labels of the graph, once for all its tasks
+        return {name: given.get(name, logits) for name in self._tasks}
+
+    def all_heads(self) -> list[nn.Module]:
+        """Returns the heads of the tasks, and that of the shared graph."""
+        return [*super().all_heads(), *([] if self.shared is None else [self.shared.head])]
+
+    def replace_head(self, branch: str | None, head: nn.Module) -> None:
+        """Takes another head for one of :attr:`branches`, with equal widths."""
+        if branch in self._branches:
+            self._branches[branch] = head
+
+    @property
+    def branches(self) -> list[str | None]:
+        """What takes features, in order: the heads of tasks by name, the shared graph as none."""
+        return list(self._branches)
+
+    @property
+    def decisions(self) -> dict[str, Decision]:
+        """The decisions of the multi-label tasks by name."""
+        return {n: t.decision for n, t in self._tasks.items() if isinstance(t, MultiLabelTask)}
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Returns the outputs of each task, of B rows each."""
@@ -196,10 +236,11 @@ class Model(Network):
             "resize": "squash" if self.preprocessing is None else self.preprocessing.resize,
             "image_size": self.image_size,
             "tasks": [_described(task) for task in self._tasks.values()],
+            **({} if self.shared is None else {"shared": self.shared.config}),
         }
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``model.json``, ``model.safetensors`` and the label graph of each task.
+        """Writes ``model.json``, the weights, label graphs, and the decisions of the tasks.
 
         All files appear together, ``model.json`` last, and replace those of another model. Other
         files in the folder are kept.
@@ -213,10 +254,14 @@ class Model(Network):
             for name, task in self._tasks.items()
             if getattr(task, "graph", None) is not None
         }
-        with atomic_folder(folder, last=FILE, replaces=[FILE, WEIGHTS, *graphs], others=True) as at:
+        if self.shared is not None:
+            graphs[SHARED_GRAPH] = self.shared.graph
+        files = [FILE, WEIGHTS, DECISIONS, *graphs]
+        with atomic_folder(folder, last=FILE, replaces=files, others=True) as at:
             for file, graph in graphs.items():
                 graph.save(at / file)
             write_state(self, at / WEIGHTS)
+            save_decisions(at, self.decisions)
             write_json(at / FILE, config)
 
     @classmethod
@@ -242,6 +287,9 @@ class Model(Network):
         made, tasks, options = read_tasks_file(place, shapes, encoders or {})
         model = cls(made, tasks, **options)
         read_state(model, place / WEIGHTS)
+        found = decisions_of(place, {name: own.labels for name, own in model.decisions.items()})
+        for name, decision in found.items():
+            model.tasks[name].decision = decision  # type: ignore[attr-defined]
         return model.eval()
 
 

@@ -39,6 +39,10 @@ class Network(HasIdentity):
         """Returns the input of each task's head, computed from the shared features."""
         return dict.fromkeys(self.tasks, features)
 
+    def all_heads(self) -> list[nn.Module]:
+        """Returns the heads of the tasks, and what else has classifiers."""
+        return [task.head for task in self.tasks.values()]
+
     def outputs(self, inputs: Inputs) -> dict[str, Tensor]:
         """Returns the outputs of each task, of B rows each."""
         own = self.task_features(self.features(inputs))
@@ -46,5 +50,5 @@ class Network(HasIdentity):
 
     def parameters_with_role(self, role: str) -> list[nn.Parameter]:
         """Returns the parameters of all heads with a role; see ``Head.param_groups``."""
-        heads = (task.head for task in self.tasks.values())
-        return [p for head in heads if isinstance(head, Head) for p in head.param_groups()[role]]
+        own = [head for head in self.all_heads() if isinstance(head, Head)]
+        return [p for head in own for p in head.param_groups()[role]]

@@ -13,6 +13,7 @@ from gatlabel.report.content import ReportContent, as_array
 from gatlabel.report.curves import SMALL, pr_chart, reliability_chart
 from gatlabel.report.markup import (
     Cell,
+    anchor_of,
     figure,
     number,
     number_cell,
@@ -39,8 +40,13 @@ class _Shown:
     chosen: NDArray[np.bool_]
 
 
-def decision_section(content: ReportContent) -> str:
-    """Returns the section; empty for a report without a decision or without images."""
+def decision_section(content: ReportContent, task: str = "") -> str:
+    """Returns the section; empty for a report without a decision or without images.
+
+    Args:
+        content: What it shows.
+        task: Name of the task, in a report of several.
+    """
     decision = content.decision
     if decision is None or not content.ids:
         return ""
@@ -54,8 +60,8 @@ def decision_section(content: ReportContent) -> str:
         for name, value in describe(decision).items()
     )
     return section(
-        "decisions",
-        "Decisions",
+        anchor_of("decisions", task),
+        f"Decisions: {task}" if task else "Decisions",
         f'<dl class="facts wide">{facts}</dl>',
         f"<p>{text(_data_note(content))}</p>",
         _charts(shown, calibrated=bool(decision.scaling)),

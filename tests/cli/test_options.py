@@ -209,8 +209,8 @@ def test_the_other_options_are_in_the_help_on_topics(capsys) -> None:
         assert f"  {', '.join(flag.names)}" in text
     head = "\n".join(_helped(capsys, "train", "--help", "head"))
     assert "[csra] Weight of the attended score" in head
-    assert main(["train", "--help", "haed"]) == 2
-    assert "unknown topic 'haed'; did you mean 'head'" in capsys.readouterr().err
+    assert main(["train", "--help", "hed"]) == 2
+    assert "unknown topic 'hed'; did you mean 'head'" in capsys.readouterr().err
 
 
 def test_options_load_no_library() -> None:

@@ -108,7 +108,7 @@ def test_splits_that_are_made_keep_groups_together() -> None:
     assert [len(source) for _, source in made.items()] == pytest.approx([140, 30, 30], abs=8)
     cut = complete_splits("set", {"train": GroupedImages(targets, groups)}, seed=2)
     assert not torn(cut)
-    assert any("set apart" in note and "keeping groups together" in note for note in cut.notes)
+    assert any("no val split" in note and "keeping groups together" in note for note in cut.notes)
     assert not any(note.startswith("warning") for note in (*made.notes, *cut.notes))
 
 

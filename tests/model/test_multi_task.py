@@ -150,7 +150,7 @@ def test_a_saved_model_is_the_same(tmp_path: Path, adapter: str) -> None:
     for parameter in model.adapter.parameters():
         nn.init.normal_(parameter)
     model.save_pretrained(tmp_path)
-    names = {"model.json", "model.safetensors", "graph-things.json"}
+    names = {"model.json", "model.safetensors", "graph-things.json", "decisions.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     other = Model.from_pretrained(tmp_path)
     assert not other.training

@@ -41,7 +41,7 @@ def test_names_what_chose_the_thresholds():
     page = decision_section(chosen("out-of-fold", aim="miss-rate=0.2"))
     assert "out-of-fold predictions for training images, 300 images" in page
     assert "at most 20 % of an image&#x27;s present labels" in page
-    assert "are lower" not in page
+    assert "expect lower" not in page
     assert "before calibration" not in page
     assert "chosen on them: expect lower values on other images" in decision_section(chosen("val"))
 

@@ -40,7 +40,7 @@ def test_a_run_finds_its_rate_once_and_writes_it(tiny_csv: Path, tmp_path: Path)
     (line,) = [line for line in lines if line.startswith("learning rate: ")]
     rate = read_options(tmp_path / "found" / "config.yaml")["optimizer"]["lr"]
     assert isinstance(rate, float)
-    assert line.startswith(f"learning rate: {rate:g}, found in ")
+    assert line.startswith(f"learning rate: {rate:g}, found by ")
     train(run_options(tiny_csv, tmp_path / "given", **{"optimizer.lr": rate}))
     first, second = (
         (tmp_path / name / "model.safetensors").read_bytes() for name in ("found", "given")

@@ -196,7 +196,7 @@ def test_other_data_is_refused_and_other_files_are_noted(tiny_csv: Path, tmp_pat
     os.utime(image, (1, 1))
     labels = (tiny_csv / "labels.csv").read_text()
     (tiny_csv / "labels.csv").write_text(labels.replace("images/3.png,train,", "images/3.png,val,"))
-    with pytest.raises(InputError, match="split train are not those"):
+    with pytest.raises(InputError, match="split train have changed"):
         resume(folder)
     (tiny_csv / "labels.csv").write_text(labels)
     lines: list[str] = []
