@@ -20,7 +20,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 
 
 def guarded(cell: str) -> str:
-    """Returns a text cell that spreadsheets do not treat as a formula: with an apostrophe in front.
+    """Prefixes a text cell with an apostrophe if a spreadsheet would treat it as a formula.
 
     Numbers are unchanged, and :func:`unguarded` restores the text.
 
@@ -56,7 +56,7 @@ def write_csv(
 
     Args:
         path: The file.
-        columns: Their names, in order; other keys of rows are ignored.
+        columns: The column names, in order; other keys of rows are ignored.
         rows: One mapping from column to value per row.
 
     Raises:
@@ -72,12 +72,12 @@ def write_csv(
 def write_curves(
     path: Path, rows: Sequence[Mapping[str, float]], *, make_folder: bool = True
 ) -> None:
-    """Writes learning curves: one row per epoch, a column for each name in any of the rows.
+    """Writes learning curves: one row per epoch, one column per name in any of the rows.
 
     Args:
-        path: The file, which appears whole or not at all.
-        rows: Numbers by name; a number that a row lacks is an empty cell.
-        make_folder: Whether to make the folder if it is not there.
+        path: The file, which is written atomically.
+        rows: Numbers by name; missing numbers are written as empty cells.
+        make_folder: Whether to create the folder if it is missing.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with (

@@ -14,7 +14,7 @@ def choose_device(device: str | torch.device = "auto", *, gpu: bool = True) -> t
     """Returns an available device with its index; for ``"cuda"``, the current one.
 
     Args:
-        device: ``"auto"`` (CUDA if there is any, else the CPU), ``"cpu"``, ``"cuda"``,
+        device: ``"auto"`` (CUDA if available, otherwise the CPU), ``"cpu"``, ``"cuda"``,
             ``"cuda:1"``, ``"mps"`` or another torch device.
         gpu: Whether ``"auto"`` may be a GPU.
 

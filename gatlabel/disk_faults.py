@@ -1,4 +1,4 @@
-"""Errors in writing files, from any library, as one line that names file and reason."""
+"""Errors in writing files, from any library, as one line that names the file and the reason."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ class WriteError(InputError):
 
 @contextmanager
 def write_errors(target: str | os.PathLike[str], what: str = "") -> Iterator[None]:
-    """Converts errors in writing a file to one line that names it.
+    """Converts errors in writing a file to a one-line error that names the file.
 
-    These are all ``OSError`` that name no other file, and the errors other libraries make of them.
+    Every ``OSError`` that does not name another file is converted, and other libraries' errors that
+    are caused by one.
 
     Args:
         target: What is being written.
-        what: What it is, in words, where it is no file (``"the folder "``).
+        what: Description of a target that is not a file (``"the folder "``).
 
     Raises:
         WriteError: If the block raises one of these.
@@ -55,7 +56,7 @@ def write_errors(target: str | os.PathLike[str], what: str = "") -> Iterator[Non
 
 
 def disk_fault(error: BaseException) -> str | None:
-    """Returns why the disk refused a file, if an exception is about that; otherwise ``None``.
+    """Returns the reason why a file could not be written, or ``None`` for other exceptions.
 
     Args:
         error: An exception of any library; its cause and context are considered too.
@@ -71,7 +72,7 @@ def disk_fault(error: BaseException) -> str | None:
         if number in _DISK:
             return os.strerror(number)
     if any(_UNEXPLAINED.search(str(part)) for part in parts):
-        return "it was not written to its end; is the disk full?"
+        return "the file is incomplete; is the disk full?"
     return None
 
 

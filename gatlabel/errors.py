@@ -1,4 +1,4 @@
-"""Errors that a caller can act on, and the one way to ask for an optional dependency."""
+"""Errors that a caller can act on, and the import of optional dependencies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST = 100  # choices that a message lists
 
 
 class InputError(ValueError):
-    """A mistake of the caller: the message names the file, row, label or option and the remedy.
+    """Invalid input: the message names the file, row, label or option and the remedy.
 
     The command line prints it as one line and exits with code 2.
     """

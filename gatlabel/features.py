@@ -148,8 +148,8 @@ def _is_whole(path: Path, kind: Kind, count: int) -> bool:
 def _done(path: Path, note: Path, kind: Kind, count: int) -> tuple[int, int]:
     """Returns how many rows the note confirms, and their sum; 0 if the file is damaged."""
     try:
-        said = read_json(note, "note on features")
-        done, total = int(said["done"]), int(said["sum"])
+        record = read_json(note, "note on features")
+        done, total = int(record["done"]), int(record["sum"])
         array = map_npy(path, "features")
         width = 2 if kind == "pooled" else 4
         if (array.dtype, array.ndim, len(array)) != (_DTYPE[kind], width, count):

@@ -26,9 +26,9 @@ if hasattr(os, "register_at_fork"):  # a child process holds no locks
 class FolderLock:
     """Locks a folder from ``acquire`` to ``release``, or in a ``with`` block.
 
-    The system releases the lock when the process ends for any reason. Processes are separated by
-    the system's record locks, which worker processes do not inherit, calls in one process by a
-    table. If the file system has no locks, only the table remains.
+    The system releases the lock when the process ends for any reason. Record locks of the system
+    exclude other processes; worker processes do not inherit them. A table excludes other calls in
+    this process, and is the only protection if the file system has no locks.
 
     Args:
         folder: The folder, which must exist.

@@ -1,4 +1,4 @@
-"""The one way to run a model over images: for figures, features and predictions."""
+"""Running a model over images, for metrics, features and predictions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ BATCH = 64
 
 
 class Runnable(Protocol):
-    """A model, or an exported one: images of its size to logits."""
+    """A model or an exported model: it maps preprocessed images to logits."""
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What is done to images first."""
+        """The preprocessing of images."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """Returns the logits ``(B, L)`` of images."""
@@ -37,14 +37,14 @@ def outputs(
     batches: Iterable[Batch | Tensor],
     compute: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Tensor]:
-    """Yields what a model computes, batch by batch in the order of the images.
+    """Yields the outputs of a model, batch by batch in the order of the images.
 
     Args:
-        model: A module, which is in evaluation mode while this runs and then in its own modes
-            again, or an exported model, or any other function.
-        batches: Of images; an image batch alone will do.
-        compute: From images ``(B, 3, H, W)``, on the model's device, to what is yielded; by default
-            the model, which gives logits ``(B, L)``.
+        model: A module, an exported model or any other function. A module is set to evaluation
+            mode; its previous modes are restored at the end.
+        batches: Batches of images: :class:`~gatlabel.batch.Batch` or plain tensors.
+        compute: The function to apply to images ``(B, 3, H, W)`` on the model's device; by default
+            the model, which returns logits ``(B, L)``.
 
     Returns:
         An iterator of tensors of B rows each, on the CPU.
@@ -60,10 +60,10 @@ def outputs(
 def whole_images(
     model: Runnable, source: ImageSource, *, batch_size: int = BATCH, workers: int = 0
 ) -> ImageLoader:
-    """Makes batches of the images of a source, in order, as the model's preprocessing wants them.
+    """Creates a loader of the images of a source, in order, preprocessed for a model.
 
     Args:
-        model: Its preprocessing counts, nothing else.
+        model: Only its preprocessing is used.
         source: N images.
         batch_size: Images in a batch.
         workers: Processes that load images.
@@ -82,17 +82,17 @@ def predict_logits(
 ) -> Tensor:
     """Returns the logits of the images of a source: float32 ``(N, L)``, on the CPU.
 
-    The head is folded first where it can be; see :func:`whole_images` for the arguments.
+    A foldable head is folded first; see :func:`whole_images` for the arguments.
     """
     batches = whole_images(model, source, batch_size=batch_size, workers=workers)
-    fold = getattr(model, "fold", None)  # an exported model is as it is
+    fold = getattr(model, "fold", None)  # exported models have none
     return torch.cat([part.float() for part in outputs(fold() if fold else model, batches)])
 
 
 def predict_features(
     model: MultiLabelClassifier, source: ImageSource, *, batch_size: int = BATCH, workers: int = 0
 ) -> Tensor:
-    """Returns what the head is given of the images of a source, float32 on the CPU.
+    """Returns the head's inputs for the images of a source, float32 on the CPU.
 
     Pooled features ``(N, D)``, or maps ``(N, D, h, w)``; see :func:`whole_images` for the
     arguments.
@@ -103,7 +103,7 @@ def predict_features(
 
 @contextmanager
 def on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Has a model on a device for a while; afterwards it is on the CPU."""
+    """Moves a model to a device within the context, and to the CPU at its end."""
     model.to(device)
     try:
         yield
@@ -112,7 +112,7 @@ def on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def device_of(model: Any) -> torch.device:
-    """Returns the device that a model is on; the CPU where it does not say."""
+    """Returns the device of a model; the CPU if it has no such attribute."""
     if isinstance(model, nn.Module):
         return next(model.parameters(), torch.empty(0)).device
     device: torch.device = getattr(model, "device", torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a command where it is, with a line; what was finished is kept."""
+"""SIGTERM and Ctrl-C end a command at once, with a one-line message; finished work is kept."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Delays SIGINT and SIGTERM until the end of the block, so that what it writes is whole.
+    """Delays SIGINT and SIGTERM until the end of the block, so that its output is complete.
 
-    A second signal is not delayed: the block may wait for a reader that has gone away. In other
-    threads than the main one, this does nothing.
+    A second signal is not delayed: the block may be waiting for a reader that has ended. Outside
+    the main thread, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -43,10 +43,10 @@ def uninterrupted() -> Iterator[None]:
 
 
 class Stopped(BaseException):
-    """A signal asked the process to end.
+    """SIGINT or SIGTERM was received.
 
-    Not a ``KeyboardInterrupt``: Lightning ends the process on that one, and other libraries catch
-    ``Exception``.
+    Lightning ends the process on a ``KeyboardInterrupt``, and other libraries catch ``Exception``;
+    this is neither.
 
     Args:
         number: The signal.
@@ -60,9 +60,9 @@ class Stopped(BaseException):
 class Signals:
     """While this context is open, SIGINT and SIGTERM raise :class:`Stopped`.
 
-    It is raised at once, in the midst of anything; files are written so that this harms none.
-    Where another library swallows it, :meth:`check` raises it again. In other threads than the
-    main one signals keep their handlers.
+    It is raised at once, at any point of the code; files are written atomically and stay intact.
+    If another library swallows it, :meth:`check` raises it again. Outside the main thread, signals
+    keep their handlers.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Signals:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Raises what a signal raised before.
+        """Raises :class:`Stopped` again if a signal was received before.
 
         Raises:
             Stopped: If a signal was received.
@@ -90,10 +90,10 @@ class Signals:
 
     @contextmanager
     def first(self) -> Iterator[None]:
-        """Lets a signal go before any other exception of the block.
+        """Raises :class:`Stopped` instead of another exception of the block, if there was a signal.
 
-        Code in C++ that calls back into Python makes an exception of its own of one that is raised
-        there: of a signal during ``torch.save`` it makes a failure to write.
+        C++ code that calls back into Python replaces exceptions raised there by its own: a signal
+        during ``torch.save`` becomes a write error.
         """
         try:
             yield
@@ -102,7 +102,7 @@ class Signals:
             raise
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        # process managers repeat SIGTERM, to the process and to its group: one is enough
+        # process managers send SIGTERM twice, to the process and to its group: ignore the second
         if self.received is not None and number == signal.SIGTERM:
             return
         self.received = number

@@ -59,7 +59,7 @@ def option(
         below: Exclusive upper bound of a number.
         short: A short name on the command line, besides the dotted one.
         argument: Name of the argument in :meth:`Options.arguments`; ``False`` for none.
-        resume: The option belongs to the machine, not to the plan: ``--resume`` accepts it.
+        resume: The option concerns the machine, not the results: ``--resume`` accepts it.
         moves: The option is a location, which may change when a run is resumed.
         source: The option selects the data, as opposed to how they are read.
         training: The option affects the training of whole networks only, not heads on frozen
@@ -169,7 +169,7 @@ class Options:
         return {name: _primitive(getattr(self, name)) for name in _names(type(self))}
 
     def arguments(self) -> dict[str, Any]:
-        """Returns the options that are set, by the names of arguments of what they are for."""
+        """Returns the options that are set, by the argument names of the class they configure."""
         found = {}
         for field in dataclasses.fields(self):
             name, value = field.metadata.get("argument", False), getattr(self, field.name)
@@ -181,12 +181,12 @@ class Options:
 def updated(
     base: Any, given: Mapping[str, Any], read: Read = lambda value, hint: value, where: str = ""
 ) -> Any:
-    """Returns a copy of options with others in their place.
+    """Returns a copy of options with some values replaced.
 
     Args:
         base: The options.
-        given: New values; for groups and choices mappings, or the name that is chosen.
-        read: Turns each value into one of the type of its option.
+        given: New values; mappings for groups and choices, or the name of a choice.
+        read: Converts a value to the type of its option.
         where: Dotted name of the group, with a dot at its end, for error messages.
 
     Raises:

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import sys
+import textwrap
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +29,7 @@ _UNSAFE = (
 _unsafe = re.compile(f"[{_UNSAFE}]")
 
 NARROWEST, WIDEST = 40, 1000
-"""Width of tables in columns, whatever the terminal reports."""
+"""Limits of the width of printed text in columns, whatever the terminal reports."""
 
 
 def clean(value: object, *, replacement: str | None = None, keep: str = "") -> str:
@@ -93,14 +94,19 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and value - value != 0 else value
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Returns a console that prints text unchanged: no markup, no emoji names, a fixed width."""
+def console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """Returns a console that prints text unchanged: no markup, no emoji names, a fixed width.
+
+    Args:
+        stderr: Whether it prints to standard error.
+        width: Width in columns; by default that of the terminal.
+    """
     from rich.console import Console
 
-    columns, lines = shutil.get_terminal_size()
+    lines = shutil.get_terminal_size().lines
     return Console(
         stderr=stderr,
-        width=min(max(columns, NARROWEST), WIDEST),
+        width=width or terminal_width(),
         height=max(lines, 1),
         markup=False,
         emoji=False,
@@ -108,12 +114,40 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
+def terminal_width() -> int:
+    """Returns the width of the terminal in columns, from 40 to 1000; 80 if it is unknown."""
+    return min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
+
+
+def fitted(line: str, stream: Literal["stdout", "stderr"]) -> str:
+    """Wraps a line at blanks to the width of the terminal, with hanging indentation.
+
+    Parts that are separated by two or more blanks are kept together if possible. Words and paths
+    are never cut. For a file or a pipe the line is returned unchanged.
+    """
+    width = terminal_width()
+    if len(line) <= width or not on_terminal(stream):
+        return line
+    indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
+    first, *others = re.split(r"(?<=\S) {2,}", line)
+    rows = [first]
+    for part in others:
+        if len(rows[-1]) + 2 + len(part) <= width:
+            rows[-1] += f"  {part}"
+        else:
+            rows.append(indent + part)
+    wrap = textwrap.TextWrapper(
+        width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(map(wrap.fill, rows))
+
+
 def note(line: object) -> None:
-    """Prints one cleaned line to standard error; a closed terminal is not an error."""
-    if sys.stderr is not None:
-        with suppress(OSError, ValueError):  # ValueError: closed
-            sys.stderr.write(f"{clean(line)}\n")
-            sys.stderr.flush()
+    """Prints one cleaned line to standard error, wrapped on a terminal.
+
+    A closed terminal is not an error.
+    """
+    put(f"{fitted(clean(line), 'stderr')}\n", "stderr")
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -125,15 +159,15 @@ def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def on_terminal(stream: Literal["stdout", "stderr"]) -> bool:
-    """Whether an output is shown on a terminal, not written to a file or a pipe."""
+    """Whether a stream is a terminal, not a file or a pipe."""
     output = getattr(sys, stream)
     return output is not None and bool(output.isatty())
 
 
 def put(text: str, stream: Literal["stdout", "stderr"]) -> None:
-    """Prints cleaned text as it is, without the end of a line, if the output is there.
+    """Prints cleaned text without adding a line break, if the stream is open.
 
-    Carriage returns at its beginning stay: they write over the line of the terminal.
+    A carriage return at the beginning is kept: it overwrites the line on a terminal.
     """
     output = getattr(sys, stream)
     if output is None:

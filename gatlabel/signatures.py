@@ -1,9 +1,10 @@
-"""Options of a class or reader from its signature: one place for default, type, range and help.
+"""Options derived from the signature and docstring of the class or function they configure.
 
-An argument of a constructor is an option where its annotation is a type that options have, as in
-``power: Annotated[float, Range(1, 10)] = 2.0``; its line under ``Args`` in the docstring is the
-help. :func:`derived` reads the source of a module without importing it, as :mod:`gatlabel.lazy`
-does: help and errors need no torch. Importing this module loads the standard library only.
+An argument with a default is an option if options support its type, for example
+``power: Annotated[float, Range(1, 10)] = 2.0``. Its entry under ``Args`` in the docstring is the
+help text. :func:`derived` reads the source of a module without importing it, as
+:mod:`gatlabel.lazy` does, so that help and errors need no torch. Importing this module loads the
+standard library only.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ Kind = TypeVar("Kind", bound=Options)
 
 
 class Range(NamedTuple):
-    """The values that a number may have, beside its type in ``Annotated``.
+    """The range of a number, given after its type in ``Annotated``.
 
     Attributes:
-        least: The least.
-        most: The most; ``below`` takes its place where that is given.
-        below: What it must be below.
+        least: Minimum.
+        most: Maximum; not used if ``below`` is given.
+        below: Exclusive upper bound.
     """
 
     least: float
@@ -54,14 +55,14 @@ class Range(NamedTuple):
 
 
 class Argument(NamedTuple):
-    """An argument that is an option.
+    """An argument that can be set as an option.
 
     Attributes:
-        name: Its name.
+        name: Name of the argument.
         hint: Its type.
         default: Its default.
-        range: The values it may have; ``None`` for all of its type.
-        help: Its line in the docstring.
+        range: Range of a number; ``None`` if it is not limited.
+        help: Its entry in the docstring.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Argument(NamedTuple):
     help: str
 
 
-#: The names that annotations of options are made of.
+#: The names that annotations of options may contain.
 _NAMES: dict[str, Any] = {
     **{kind.__name__: kind for kind in (bool, float, int, str, tuple, Path, Range)},
     **{"Annotated": Annotated, "Literal": Literal},
@@ -82,11 +83,11 @@ def check_ranges(function: Callable[..., Any], **values: Any) -> None:
     """Checks arguments against the ranges in the signature of their function.
 
     Args:
-        function: Whose annotations have the ranges.
+        function: The function with the annotations.
         values: The arguments.
 
     Raises:
-        InputError: If one is no number in its range; the message names it.
+        InputError: If a value is not a number in its range; the message names the argument.
     """
     for name, allowed in _ranges(function).items():
         if name in values and values[name] not in allowed:
@@ -112,15 +113,16 @@ def derived(
     base: type[Kind],
     ignored: Collection[str] = (),
 ) -> dict[str, type[Kind]]:
-    """Completes a dictionary of options by those of classes that have none written by hand.
+    """Returns the options of all classes in a dictionary: written by hand, or derived.
 
     Args:
-        module: The module with the dictionary of classes or functions by name, not imported.
-        dictionary: The name of that dictionary in it.
-        written: Options written by hand: where a run offers more than the constructor takes.
-        bases: Options by the name of a base class: those of classes that derive from it.
-        base: Options of all others.
-        ignored: Arguments that are given in other ways.
+        module: The module with the dictionary of classes or functions by name. It is not imported.
+        dictionary: Name of the dictionary in the module.
+        written: Options written by hand, for runs with more options than the constructor has
+            arguments.
+        bases: Base of the options of classes derived from a base class, by the name of that class.
+        base: Base of the options of all other classes.
+        ignored: Arguments that are not options.
 
     Returns:
         Options by name, in the order of the dictionary in the module.
@@ -148,13 +150,13 @@ def derived(
 def options_type(
     name: str, arguments: Iterable[Argument], base: type[Kind], doc: str = ""
 ) -> type[Kind]:
-    """Makes the dataclass of the options of one choice.
+    """Creates the dataclass of the options of one choice.
 
     Args:
         name: The name of the choice.
         arguments: Its options.
-        base: The dataclass that it derives from.
-        doc: Its documentation; the first line is kept.
+        base: The base of the dataclass.
+        doc: Docstring of the choice; its first line is used.
     """
     fields: list[tuple[str, Any, Any]] = [("name", Literal[name], dataclasses.field(default=name))]
     for each in arguments:
@@ -172,7 +174,7 @@ def arguments_of(node: ast.ClassDef | ast.FunctionDef) -> list[Argument]:
     """Lists the arguments of a class or function that are options, with their defaults and help.
 
     Raises:
-        TypeError: If an ``Annotated`` argument has a type that options do not have.
+        TypeError: If options do not support the type of an ``Annotated`` argument.
     """
     help_of = _described(ast.get_docstring(node) or "")
     function: ast.ClassDef | ast.FunctionDef | None = node
@@ -193,9 +195,9 @@ def arguments_of(node: ast.ClassDef | ast.FunctionDef) -> list[Argument]:
         except NameError as error:
             if ast.unparse(argument.annotation).startswith("Annotated"):
                 raise TypeError(f"{node.name}: {argument.arg}: {error}") from error
-            continue  # a tensor, a graph: not given as words
+            continue  # a tensor or a graph: not an option
         if isinstance(hint, str):
-            continue  # quoted, as a type that is not imported is
+            continue  # a quoted type, which is not imported
         extra = get_args(hint)[1:] if hasattr(hint, "__metadata__") else ()
         ranges = [item for item in extra if isinstance(item, Range)]
         kind = get_args(hint)[0] if extra else hint
@@ -206,10 +208,10 @@ def arguments_of(node: ast.ClassDef | ast.FunctionDef) -> list[Argument]:
 
 
 def options_of(target: type | Callable[..., Any], name: str, base: type[Kind]) -> type[Kind]:
-    """Makes the options of a class or function that is at hand, in a program of your own.
+    """Creates the options of a class or function of your own program.
 
     Args:
-        target: The class or function; its source must be there.
+        target: The class or function; its source must be available.
         name: The name of the choice.
         base: The dataclass that the options derive from.
     """
@@ -223,12 +225,12 @@ def _source(module: str) -> ast.Module:
     spec = find_spec(module)
     source = getattr(spec.loader, "get_source", lambda _: None)(module) if spec else None
     if source is None:
-        raise ImportError(f"the source of {module} is missing: options are read from there")
+        raise ImportError(f"the source of {module} is missing: its options are read from it")
     return ast.parse(source)
 
 
 def _entries(table: ast.Module, dictionary: str) -> list[tuple[str, str]]:
-    """The name of each choice and of its class, of a dictionary in a module."""
+    """Returns the pairs of choice and class name of a dictionary in a module."""
     for line in table.body:
         if (
             isinstance(line, ast.AnnAssign)
@@ -248,7 +250,7 @@ def _definition(module: ast.Module, name: str) -> ast.ClassDef | ast.FunctionDef
 
 
 def _ancestors(module: ast.Module, node: ast.ClassDef | ast.FunctionDef) -> list[str]:
-    """The names of base classes, and of theirs that stand in the same module."""
+    """Returns the names of base classes, and of their bases that are defined in the same module."""
     found = []
     for name in map(ast.unparse, node.bases if isinstance(node, ast.ClassDef) else []):
         found.append(name)
@@ -258,7 +260,7 @@ def _ancestors(module: ast.Module, node: ast.ClassDef | ast.FunctionDef) -> list
 
 
 def _described(doc: str) -> dict[str, str]:
-    """What a docstring's section ``Args`` has on each argument, on one line each."""
+    """Returns the entries of a docstring's section ``Args``, each as one line."""
     section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)*)", doc, re.MULTILINE)
     if section is None:
         return {}

@@ -104,7 +104,7 @@ def line_of_text(value: Any, what: str) -> str:
 
 
 def of_type(value: Any, what: str, hint: Any) -> Any:
-    """Returns a value in the type of an annotation: plain Python numbers, tuples and paths.
+    """Converts a value to the type of an annotation: a plain Python number, tuple or path.
 
     Args:
         value: The value.

@@ -25,7 +25,7 @@ def parse_yaml(text: str, where: str) -> Any:
         Text, numbers, booleans, dates, ``None``, and lists and dicts of these.
 
     Raises:
-        InputError: If it is not YAML, a value is invalid (a 99th of December), a key appears twice,
+        InputError: If it is not YAML, a value is invalid (31 February), a key appears twice,
             it is nested more than 100 deep, contains itself, or has more than 10,000 values.
     """
     try:

@@ -227,7 +227,7 @@ WRITER = "[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"
     ("error", "cause", "reason"),
     [
         (Exception("I/O error: File too large (os error 27)"), None, "File too large"),
-        (RuntimeError(WRITER), None, "not written to its end; is the disk full"),
+        (RuntimeError(WRITER), None, "the file is incomplete; is the disk full"),
         (RuntimeError(WRITER), FULL, "No space left on device"),
         (ValueError("write to closed file"), FULL, "No space left on device"),
         (OSError("encoder error -2 when writing image file"), None, "is the disk full"),

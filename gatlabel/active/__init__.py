@@ -1,4 +1,4 @@
-"""Interactive learning: which questions about images to ask next, and learning from the answers.
+"""Active learning: chooses questions about images, and updates a model by the answers.
 
 Example:
     >>> import torch

@@ -1,4 +1,4 @@
-"""Answers about single labels of single images, in files of CSV and of Label Studio."""
+"""Answers about single labels of single images, in CSV and Label Studio files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gatlabel.labels import ABSENT, PRESENT, UNKNOWN, LabelSet
 from gatlabel.values import shown
 
 COLUMNS = ("image", "label", "answer")
-#: A skipped question is not asked again, and nothing is learned from it.
+#: A skipped question is not repeated, and the model does not learn from it.
 SKIPPED = None
 _WORDS = {
     **dict.fromkeys(("1", "y", "yes", "true", "present"), PRESENT),
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
     """One answer.
 
     Attributes:
-        image: The image as the file names it.
+        image: The image, as written in the file.
         label: The label.
         value: 1 present, 0 absent, ``None`` skipped.
         where: File and line, for messages.
@@ -46,7 +46,7 @@ class Answer(NamedTuple):
 
 
 def read_answers(path: Path, labels: LabelSet) -> list[Answer]:
-    """Reads a CSV file (image, label, answer) or an export of Label Studio (``.json``).
+    """Reads a CSV file (image, label, answer) or a Label Studio export (``.json``).
 
     An answer is yes, no or skip; 1, 0 and ? are the same. In Label Studio, a task whose data have a
     ``label`` is a question with the choices yes and no; in any other, the choices are the labels
@@ -70,7 +70,7 @@ def read_answers(path: Path, labels: LabelSet) -> list[Answer]:
         where = f"{path}, line {line}"
         word = row["answer"].strip().lower()
         if word not in _WORDS:
-            raise InputError(f"{where}: the answer {shown(row['answer'])} is none of yes, no, skip")
+            raise InputError(f"{where}: the answer {shown(row['answer'])} is not yes, no or skip")
         label = _label(row["label"].strip(), labels, where)
         found.append(Answer(row["image"].strip(), label, _WORDS[word], where))
     return found
@@ -84,7 +84,7 @@ def _label(name: str, labels: LabelSet, where: str) -> str:
 
 def _label_studio(content: Any, labels: LabelSet, path: Path) -> Iterator[Answer]:
     if not isinstance(content, list):
-        raise InputError(f"{path} is no export of Label Studio: expected a list of tasks")
+        raise InputError(f"{path} is not a Label Studio export: expected a list of tasks")
     for number, task in enumerate(content, 1):
         where = f"{path}, task {number}"
         data = task.get("data") if isinstance(task, dict) else None
@@ -98,7 +98,7 @@ def _label_studio(content: Any, labels: LabelSet, path: Path) -> Iterator[Answer
             label = _label(str(data["label"]), labels, where)
             word = chosen[0].strip().lower() if chosen else ""
             if word not in _WORDS or len(chosen) > 1:
-                raise InputError(f"{where}: the answer {shown(chosen)} is none of yes, no, skip")
+                raise InputError(f"{where}: the answer {shown(chosen)} is not yes, no or skip")
             yield Answer(image, label, _WORDS[word], where)
             continue
         present = {_label(name, labels, where) for name in chosen}
@@ -110,7 +110,7 @@ def _choices(task: dict[str, Any], where: str) -> list[str] | None:
     """The choices of the latest annotation that was not cancelled; ``None`` without one."""
     given = task.get("annotations", [])
     if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
-        raise InputError(f"{where}: annotations have to be a list of objects")
+        raise InputError(f"{where}: annotations must be a list of objects")
     done = [one for one in given if not one.get("was_cancelled")]
     if not done:
         return None
@@ -119,13 +119,13 @@ def _choices(task: dict[str, Any], where: str) -> list[str] | None:
         if isinstance(part, dict) and part.get("type") == "choices":
             choices = (part.get("value") or {}).get("choices")
             if not isinstance(choices, list) or not all(isinstance(c, str) for c in choices):
-                raise InputError(f"{where}: choices have to be a list of names")
+                raise InputError(f"{where}: choices must be a list of names")
             found += choices
     return found
 
 
 def _file_of(text: str) -> str:
-    """The file that Label Studio serves: ``/data/local-files/?d=photos/1.jpg`` is photos/1.jpg."""
+    """Returns the file of a Label Studio URL such as ``/data/local-files/?d=photos/1.jpg``."""
     parts = urlsplit(text)
     if "d" in (query := parse_qs(parts.query)):
         return query["d"][0]
@@ -135,9 +135,9 @@ def _file_of(text: str) -> str:
 def answers_tensor(
     answers: Iterable[Answer], ids: Sequence[str], labels: LabelSet
 ) -> tuple[Tensor, Tensor]:
-    """Places answers in the pool; the last one about a label of an image counts.
+    """Converts answers to tensors over the pool; of repeated answers the last one counts.
 
-    An image is found by its path in the pool, or by its end where that is of one image only.
+    An image is identified by its path in the pool, or by the end of the path if that is unique.
 
     Args:
         answers: The answers.
@@ -148,7 +148,7 @@ def answers_tensor(
         float32 ``(N, L)`` of 1, 0 and -1, and bool ``(N, L)``: which questions were skipped.
 
     Raises:
-        InputError: If an image is not in the pool, or several could be meant.
+        InputError: If an image is not in the pool, or matches several images.
     """
     values = torch.full((len(ids), len(labels)), float(UNKNOWN))
     skipped = torch.zeros(len(ids), len(labels), dtype=torch.bool)
@@ -162,7 +162,7 @@ def answers_tensor(
             rows = by_file.get(PurePosixPath(answer.image).name, [])
             rows = [r for r in rows if answer.image.endswith(ids[r])] or rows
             if len(rows) != 1:
-                what = "is of several images of the pool" if rows else "is not in the pool"
+                what = "matches several images of the pool" if rows else "is not in the pool"
                 raise InputError(f"{answer.where}: the image {shown(answer.image)} {what}")
             row = rows[0]
         place = labels.index(answer.label)
@@ -172,14 +172,14 @@ def answers_tensor(
 
 
 class AnswerFile:
-    """A CSV file to which answers are added one by one; each is on the disk before the next.
+    """A CSV file to which answers are appended one by one, each written to disk immediately.
 
     Args:
-        path: The file; it is made with the first answer. A line that a kill left unfinished is
-            removed.
+        path: The file; the first answer creates it. An unfinished last line, left by a killed
+            process, is removed.
 
     Raises:
-        InputError: If it cannot be read or written, or is no file of answers.
+        InputError: If it cannot be read or written, or is not a file of answers.
     """
 
     def __init__(self, path: Path) -> None:

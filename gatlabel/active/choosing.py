@@ -1,4 +1,4 @@
-"""The next questions and images: much to learn from each, and unlike each other."""
+"""Choice of the next questions and images: informative ones that differ from each other."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from gatlabel.active.information import (
 from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN
 
-#: Candidates of which the chosen ones are as unlike as possible, in multiples of these.
+#: Number of candidates per chosen question; a diverse subset of the candidates is chosen.
 CANDIDATES = 3
-#: Share of the log-odds of a label's frequency that is taken off its logits
+#: Share of the log-odds of a label's frequency that is subtracted from its logits
 #: (docs/studies/questions.md).
 BALANCE = 0.5
 
 
 @dataclass(frozen=True)
 class Question:
-    """Is this label present in this image?
+    """The question whether a label is present in an image.
 
     Attributes:
         row: Position of the image.
         label: Position of the label.
-        probability: What the model believes, the answers about other labels included.
-        information: What the answer is expected to teach, in nats.
+        probability: Probability of the label, given the answers about other labels.
+        information: Expected information of the answer, in nats.
     """
 
     row: int
@@ -58,21 +58,21 @@ def choose_questions(
 ) -> list[Question]:
     """Chooses single questions.
 
-    Of three times as many questions of most expected information, as many are taken as asked for:
-    one after the other that with the largest product of information and distance to the nearest
-    image that is taken (k-centre, Sener & Savarese, ICLR 2018, arXiv:1708.00489, weighted).
+    The candidates are the ``3 * count`` questions with the most expected information. Of these,
+    ``count`` are taken greedily, each with the largest product of information and distance to the
+    nearest image taken before (weighted k-centre, Sener & Savarese, ICLR 2018, arXiv:1708.00489).
 
     Args:
         logits: ``(N, L)`` of the pool's images.
         answers: ``(N, L)``: 1, 0, or -1 where there is none yet.
         model: The dependence of labels.
         count: Number of questions.
-        per_image: Questions about one image at most.
-        features: ``(N, D)``, for distances; without them the information alone counts.
-        skipped: bool ``(N, L)``: questions without an answer that are not asked again.
-        rates: ``(L,)`` in (0, 1), how frequent each label is. With them uncertainty is measured
-            half-way to a label of frequency ½: rare labels, whose presences teach most, are asked
-            too.
+        per_image: Maximum number of questions about one image.
+        features: ``(N, D)``, for distances; without them only the information counts.
+        skipped: bool ``(N, L)``: skipped questions, which are not repeated.
+        rates: ``(L,)`` in (0, 1), the frequency of each label. If given, half of its log-odds is
+            subtracted from the logits, so that rare labels, whose positives are the most
+            informative, are also chosen.
 
     Raises:
         InputError: If a number is below 1, or shapes differ.
@@ -94,7 +94,7 @@ def choose_questions(
 
 
 def _spread(features: Tensor, worth: Tensor, count: int) -> NDArray[np.int64]:
-    """Takes the greedy maximum of worth times distance to what is taken."""
+    """Greedily takes the maximum of worth times distance to the nearest one taken before."""
     unit = F.normalize(features.float() - features.float().mean(0), dim=1)
     apart = (1 - unit @ unit.T).clamp(min=0)
     nearest = torch.full((len(worth),), 2.0)
@@ -109,10 +109,10 @@ def _spread(features: Tensor, worth: Tensor, count: int) -> NDArray[np.int64]:
 
 @torch.no_grad()
 def rank_images(logits: Tensor, answers: Tensor, model: PairwiseModel) -> tuple[Tensor, Tensor]:
-    """Ranks images by what knowing all their open labels would teach.
+    """Ranks images by the expected information of knowing all their open labels.
 
-    The sum of the entropies, less, of each label, half of what its best neighbour tells of it: an
-    answer that others imply teaches little.
+    The score is the sum of the entropies, minus for each label half of its mutual information with
+    its most informative neighbour: an answer that other answers imply adds little.
 
     Args:
         logits: ``(N, L)``.

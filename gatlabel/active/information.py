@@ -1,4 +1,4 @@
-"""What an answer about one label of one image would teach, also about its other labels."""
+"""Expected information of an answer about one label, including that about other labels."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from gatlabel.errors import InputError
 from gatlabel.graph.counts import Counts
 from gatlabel.labels import UNKNOWN
 
-#: Partners of a label at most.
+#: Maximum number of neighbours of a label.
 NEIGHBOURS = 8
-#: A log odds ratio of fewer standard errors is none.
+#: Log odds ratios of fewer standard errors are dropped.
 CRITICAL = 2.0
-#: Share of a log odds ratio that the image does not show already.
-BESIDE_THE_IMAGE = 0.5
+#: Share of a log odds ratio that the image features do not explain already.
+UNEXPLAINED_SHARE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class PairwiseModel:
-    """How labels of one image depend on each other: an Ising model around the image's logits.
+    """Dependence of the labels of one image: an Ising model around the image's logits.
 
-    The label j shifts the log-odds of i by ``w_ij (y_j − q_j)``.
+    Label j with value ``y_j`` and probability ``q_j`` shifts the log-odds of i by
+    ``w_ij (y_j − q_j)``.
 
     Attributes:
         edges: int64 ``(2, E)``, sources j above targets i; each pair both ways.
@@ -43,15 +44,15 @@ class PairwiseModel:
 
     @classmethod
     def of_counts(cls, counts: Counts, neighbours: int = NEIGHBOURS) -> Self:
-        """Takes the log odds ratios of pairs from label counts.
+        """Estimates the weights from label counts, as log odds ratios of pairs.
 
-        ``w = ½ ln (n11 n00 / (n10 n01))`` with half an image added to each count, where it is at
-        least two standard errors, ``(Σ 1 / n)^½`` (Woolf, *Annals of Human Genetics* 19, 1955), and
-        among the 8 largest by that measure of either label.
+        ``w = ½ ln (n11 n00 / (n10 n01))`` with 0.5 added to each count. A pair is kept if its log
+        odds ratio is at least two standard errors ``(Σ 1 / n)^½`` (Woolf, *Annals of Human
+        Genetics* 19, 1955), and among the 8 largest by that measure of either label.
 
         Args:
             counts: The counts, with the number of images.
-            neighbours: Partners of a label at most.
+            neighbours: Maximum number of neighbours of a label.
 
         Raises:
             InputError: If the counts have no number of images.
@@ -71,7 +72,7 @@ class PairwiseModel:
         np.put_along_axis(kept, best, True, 1)
         kept = (kept | kept.T) & (score >= CRITICAL)
         target, source = np.nonzero(kept)
-        weights = BESIDE_THE_IMAGE * ratio[target, source]
+        weights = UNEXPLAINED_SHARE * ratio[target, source]
         edges = torch.from_numpy(np.stack([source, target]))
         return cls(edges, torch.from_numpy(weights.astype(np.float32)))
 
@@ -91,7 +92,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def posterior_logits(logits: Tensor, answers: Tensor, model: PairwiseModel) -> Tensor:
-    """Log-odds of the labels that are open, given the answers about others of the same image.
+    """Log-odds of the open labels, given the answers about other labels of the same image.
 
     Args:
         logits: ``(N, L)``, of the image alone.
@@ -143,20 +144,21 @@ def best_questions(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Finds the questions of most expected information, without computing it for all.
 
-    What j tells of i is at most ``H_j``, and at most ``w² q_j (1 − q_j) / 8``, as entropy bends by
-    ¼ at most as a function of the log-odds. Both bound the information, in a pass over the
-    questions; it is computed only where the bound reaches what is found.
+    The information of j about i is at most ``H_j``, and at most ``w² q_j (1 − q_j) / 8``, since the
+    second derivative of the entropy by the log-odds is at most ¼. One pass over the questions
+    computes these bounds. The information is computed only where the bound exceeds the best so
+    far.
 
     Args:
         logits: ``(N, L)``.
         model: The dependence of labels.
-        open_: bool ``(N, L)``: which may be asked.
+        open_: bool ``(N, L)``: the questions to choose from.
         count: Number of questions.
-        per_image: Questions about one image at most.
+        per_image: Maximum number of questions about one image.
 
     Returns:
         Rows and labels ``(2, K)``, the best first, and their information ``(K,)``; K is less than
-        ``count`` only where there are no more.
+        ``count`` only if there are not enough questions.
 
     Raises:
         InputError: If a number is below 1, or shapes differ.
@@ -212,7 +214,7 @@ def _information_of(questions: Tensor, logits: Tensor, own: Tensor, model: Pairw
 
 
 def _capped(questions: Tensor, labels: int, count: int, per_image: int) -> Tensor:
-    """Places of the first questions, of which no image has more than so many."""
+    """Positions of the first ``count`` questions with at most ``per_image`` of one image."""
     rows = (questions // labels).numpy()
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]

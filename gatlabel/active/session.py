@@ -1,4 +1,4 @@
-"""Questions at the terminal, each answered by a single key."""
+"""Questions in the terminal, each answered by a single key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUIT = ("q", "\x03", "\x04", "")
 
 
 class Asked(NamedTuple):
-    """What is asked: image, label, and what the model believes."""
+    """A question in the terminal: image, label, and probability by the model."""
 
     image: str
     label: str
@@ -30,11 +30,11 @@ def ask(
     read_key: Callable[[], str],
     show: Callable[[str], None],
 ) -> int:
-    """Asks until all questions are answered or the user quits; each answer is kept at once.
+    """Asks until all questions are answered or the user quits; each answer is saved immediately.
 
     Args:
-        questions: In the order in which they are asked.
-        answers: Where answers are written.
+        questions: The questions, in order.
+        answers: The file to write answers to.
         read_key: Returns the next key; an empty text is the end of the input.
         show: Shows a text without a line break.
 
@@ -60,10 +60,10 @@ def ask(
 
 @contextmanager
 def single_keys() -> Iterator[Callable[[], str]]:
-    """Reads single keys from the terminal, which is as it was afterwards.
+    """Reads single keys from the terminal and restores its mode afterwards.
 
     Raises:
-        InputError: If the standard input is no terminal, or the system has no termios.
+        InputError: If the standard input is not a terminal, or the system has no termios.
     """
     try:
         import termios
@@ -77,7 +77,7 @@ def single_keys() -> Iterator[Callable[[], str]]:
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     try:
-        tty.setcbreak(descriptor, termios.TCSADRAIN)  # keys that were typed already count
+        tty.setcbreak(descriptor, termios.TCSADRAIN)  # keeps keys typed before
         yield lambda: os.read(descriptor, 1).decode("ascii", "replace")
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -40,7 +40,7 @@ FILE = "answers.json"
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Images to annotate, with what a run believes of them.
+    """Images to annotate, with features and logits by a run.
 
     Attributes:
         run: The run folder.
@@ -52,7 +52,7 @@ class Pool:
         answers: ``(N, L)``: 1, 0, or -1 where there is none.
         skipped: bool ``(N, L)``.
         pairs: The dependence of labels.
-        rates: ``(L,)``, how frequent each label is in the training images.
+        rates: ``(L,)``, the frequency of each label in the training images.
     """
 
     run: Path
@@ -80,7 +80,7 @@ class Pool:
         )
 
     def images(self, count: int) -> list[tuple[str, float]]:
-        """Returns images to annotate in full, and the information expected of each."""
+        """Returns images to annotate in full, and the expected information of each."""
         order, worth = rank_images(self.logits, self.answers, self.pairs)
         rows = zip(order.tolist(), worth.tolist(), strict=True)
         return [(self.ids[row], gain) for row, gain in rows if gain > 0][:count]
@@ -97,18 +97,19 @@ def open_pool(
 ) -> Pool:
     """Scores the images of a pool by a run.
 
-    Features are kept in the run's cache folder, so the next call does not decode an image.
+    Features are stored in the run's cache folder, so the next call does not decode the images.
 
     Args:
         run: The run folder.
         images: The images, below ``folder``.
-        folder: What their names are relative to.
+        folder: The folder that their names are relative to.
         answers: The answers so far.
-        pairs: The dependence of labels; by default that of the run's label counts.
-        device: Where the encoder runs.
+        pairs: The dependence of labels; default: that of the run's label counts.
+        device: The device of the encoder.
 
     Raises:
-        InputError: If this is no run folder, its head does not fold, or an image cannot be decoded.
+        InputError: If this is not a run folder, the head does not fold, or an image cannot be
+            decoded.
     """
     given, config = open_run(run)
     model = given.fold()
@@ -140,13 +141,13 @@ def _rates(counts: Cooccurrence) -> Tensor:
 def update_run(pool: Pool, output: Path, log: Log = logs.log) -> MultiLabelClassifier:
     """Writes a new run whose classifiers have learned from the answers.
 
-    The label counts and the graph stay those of the training images: answers about images that were
-    chosen would bias them.
+    The label counts and the graph remain those of the training images: answers about actively
+    chosen images would bias them.
 
     Args:
         pool: The pool with its answers.
         output: The new run folder; it must be new or empty.
-        log: Called with plain sentences about what is going on.
+        log: Called with progress messages.
 
     Raises:
         InputError: If there is no answer, or the folder cannot be written.
@@ -183,7 +184,7 @@ def update_run(pool: Pool, output: Path, log: Log = logs.log) -> MultiLabelClass
 
 
 def write_questions(pool: Pool, questions: Sequence[Question], path: Path) -> None:
-    """Writes questions as CSV, or as tasks of Label Studio (``.json``), to be answered there."""
+    """Writes questions as CSV, or as tasks for Label Studio (``.json``)."""
     names = [(pool.ids[q.row], pool.model.labels[q.label], q) for q in questions]
     if path.suffix.lower() == ".json":
         tasks: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""Classifiers updated by answers: the run's classifiers are the prior, in closed form."""
+"""Bayesian update of classifiers by answers, with the classifiers of the run as prior mean."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def updated_classifiers(
 ) -> tuple[Tensor, Tensor]:
     r"""Returns classifiers after answers about single labels, without the training images.
 
-    Laplace's approximation takes the trained classifier for a normal one: mean w₀, and the inverse
-    covariance of logistic regression on the k images in which the label was known,
-    ``k p (1 − p) (S + λ I)``. The likeliest w then satisfies ``w = w₀ + C Xᵀ (y − σ(X w))``, and
-    Newton's method finds it in the space of the answers (Rasmussen & Williams, *Gaussian Processes
-    for Machine Learning*, 2006, algorithm 3.1, with a mean). A label without answers stays as it
-    is, bit for bit.
+    A Laplace approximation of the trained classifier is the prior: mean w₀, and the inverse
+    covariance ``C⁻¹ = k p (1 − p) (S + λ I)`` of logistic regression on the k images in which the
+    label was known. The posterior mode satisfies ``w = w₀ + C Xᵀ (y − σ(X w))``, and Newton's
+    method finds it in the space of the answers (Rasmussen & Williams, *Gaussian Processes for
+    Machine Learning*, 2006, algorithm 3.1, with a mean). The classifier of a label without answers
+    does not change, bit for bit.
 
     Args:
         weight: ``(L, D)``.
         bias: ``(L,)``.
         moments: Mean and covariance of the training images' features.
-        known: k ``(L,)``, training images in which each label was known.
+        known: k ``(L,)``, number of training images in which each label was known.
         rates: p ``(L,)``, in (0, 1).
         features: ``(n, D)`` of the images with answers.
         answers: ``(n, L)``: 1, 0, or -1 where there is none.
@@ -49,7 +49,7 @@ def updated_classifiers(
     x = features.double() - moments.mean
     penalty = PENALTY * moments.mean_square
     solved = moments.solve(x, penalty)  # (n, D)
-    kernel = x @ solved.T + 1.0  # the bias at the mean is free as a feature of variance 1
+    kernel = x @ solved.T + 1.0  # + 1: the bias, as a feature with prior variance 1
     for label in (answers != UNKNOWN).any(0).nonzero()[:, 0].tolist():
         rows = answers[:, label] != UNKNOWN
         y = answers[rows, label].double()

@@ -1,8 +1,9 @@
 """The command line: ``gatlabel COMMAND``.
 
-Exit codes: 0 done, 2 a mistake of the caller or a fault of a file, device or terminal (one line, no
-traceback), 130 and 143 interrupted or terminated, 1 anything else. Every command accepts three more
-options: ``--quiet`` and ``--verbose`` set how much is reported, ``--debug`` prints tracebacks.
+Exit codes: 0 success, 2 invalid input or a failure of a file, device or terminal (one line, no
+traceback), 130 interrupted, 143 terminated, 1 anything else. Every command also accepts
+``--quiet`` and ``--verbose``, which set how much is reported, and ``--debug``, which prints
+tracebacks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from gatlabel.cli.output import (
     show,
     show_block,
 )
-from gatlabel.cli.verbosity import logged
+from gatlabel.cli.verbosity import DEBUG, logged
 from gatlabel.errors import InputError, Interrupted, unknown_choice
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.logs import LOGGER
@@ -40,30 +41,29 @@ usage: gatlabel COMMAND [options]
   predict    label images with a trained run or an exported bundle
   export     write a trained run as ONNX or as a program of torch.export
   graph      build, show or compare label graphs
-  explain    heat maps and neighbours of an image, or contributions of a graph's edges
+  explain    heat maps and neighbours of an image, or effects of a graph's edges
   fewshot    measure how well a run learns new labels from few images
   extend     add a label to a trained run, from few images or similar labels
-  suggest    choose what to annotate next, and update the run by the answers
+  suggest    choose what to annotate next, and update the run with the answers
   pretrain   train an encoder on images without labels
   benchmark  compare label graphs or heads, with controls and statistics
   completion print a script that completes commands and options in a shell
 
-gatlabel COMMAND --help lists the options of a command; gatlabel --version prints the version.
-Every command accepts --quiet (results and warnings only), --verbose (details, with times) and
---debug (the traceback of an error).
+gatlabel COMMAND --help lists the options of a command; gatlabel --version
+prints the version. Every command accepts --quiet (results and warnings only),
+--verbose (details, with times) and --debug (the traceback of an error).
 """
 COMMANDS = (
     *("train", "evaluate", "decide", "predict", "export", "graph", "explain", "fewshot"),
     *("extend", "suggest", "pretrain", "benchmark", "completion"),
 )
-DEBUG = "--debug"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        argv: The words after ``gatlabel``; default: those of the process.
+        argv: The arguments after ``gatlabel``; default: those of the process.
 
     Returns:
         The exit code.
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 1
             return _end(error, line, 2, debug)
         finally:
-            with suppress(InputError, ReaderGone):  # what was found before an error is shown too
+            with suppress(InputError, ReaderGone):  # results before an error are printed too
                 finish()
     return 0
 
@@ -117,7 +117,7 @@ def _dispatch(words: list[str]) -> None:
     if words[0] not in COMMANDS:
         raise unknown_choice("command", words[0], COMMANDS)
     keep_freed_memory()
-    # imported here: help and mistakes should not wait for torch
+    # imported here, as help and invalid options need no torch
     module = importlib.import_module(f"gatlabel.cli.{words[0]}")
     began = time.monotonic()
     getattr(module, f"{words[0]}_command")(words[1:])

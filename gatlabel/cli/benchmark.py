@@ -32,14 +32,15 @@ from gatlabel.training.recipes import read_config
 USAGE = """\
 usage: gatlabel benchmark COMMAND [options]
 
-  graphs     compare label graphs under one head: does the graph help, and which one?
+  graphs     compare label graphs under one head: does one help, and which?
   heads      compare heads on one label graph
-  methods    compare classical methods (SVM, forest, ML-kNN, chains, ...) with the heads
-  summary    put finished benchmarks of several data sets into one report
+  methods    compare classical methods (SVM, forest, ML-kNN, ...) with the heads
+  summary    combine finished benchmarks of several data sets in one report
 
-graphs and heads tune every method alike, bring controls (no edges, random edges, permuted
-labels, the edges ablated at test) and say what is more than chance; methods has no controls. Run
-again to go on after an interruption. Each takes one data set:
+graphs and heads tune every method in the same way, include controls (no edges,
+random edges, permuted labels, edges ablated at test) and test differences for
+significance; methods has no controls. Run the same command again to continue
+after an interruption. Each takes one data set:
 
   gatlabel benchmark graphs --data voc --root voc2007 --output runs/voc
   gatlabel benchmark graphs --data csv --root photos --output runs/photos
@@ -57,9 +58,9 @@ DESCRIPTIONS = {
 }
 OTHERS = {
     "--config": "YAML file of options of train",
-    "--print-config": "Print all options of training as YAML, and run nothing",
+    "--print-config": "Print all options of training as YAML and exit",
 }
-#: What a file of training options may hold that the benchmark takes from options of its own.
+#: Training options that a benchmark replaces by its own, with the replacement.
 INSTEAD = {
     "head": "--heads",
     "graph": "--graphs",
@@ -69,7 +70,7 @@ INSTEAD = {
 
 
 def benchmark_command(words: list[str]) -> None:
-    """Runs one of the benchmarks, or their summary, and prints what it found."""
+    """Runs a benchmark or the summary, and prints the results."""
     if not words or words[0] in ("-h", "--help"):
         show_block(USAGE)
         if words:
@@ -90,19 +91,19 @@ def benchmark_command(words: list[str]) -> None:
     try:
         result = run_benchmark(config, log=log)
     except Stopped as stop:
-        line = f"{stop}; what is finished is kept, the same command goes on with the rest"
+        line = f"{stop}; finished results are kept: run the same command again to continue"
         raise Interrupted(line, stop.exit_code) from None
     show_result(result, config.folder)
 
 
 def _flags() -> tuple[list[Flag], list[Flag]]:
-    """The options of benchmarks, and those of training that they take."""
+    """Returns the options of benchmarks, and the options of training that they accept."""
     own = [flag for flag in flags_of(BenchmarkConfig, _is_own) if flag.path != "kind"]
     return own, flags_of(TrainConfig, lambda field: bool(field.metadata.get("benchmark", True)))
 
 
 def benchmark_parser(kind: str) -> Parser:
-    """Makes the parser of the command: kind is a key of DESCRIPTIONS."""
+    """Creates the parser of the command; kind is a key of DESCRIPTIONS."""
     own, theirs = _flags()
 
     def help_on(topic: str | None) -> str:
@@ -126,7 +127,7 @@ def _is_own(field: dataclasses.Field[Any]) -> bool:
 
 
 def _config(kind: Kind, options: Namespace) -> BenchmarkConfig:
-    """Returns the options that were given, lists split, over those of the config file."""
+    """Returns the given options, which override those of the config file."""
     from gatlabel.experiments.config import make_config
 
     named = given_options(options, [flag for flags in _flags() for flag in flags])
@@ -143,7 +144,7 @@ def _config(kind: Kind, options: Namespace) -> BenchmarkConfig:
 
 
 def _of_training(config: TrainConfig) -> tuple[TrainConfig, list[str]]:
-    """Returns the options of a config file that hold here, and notes on those that do not."""
+    """Returns the options of a config file that benchmarks use, and notes on the others."""
     usual, given = TrainConfig(), set(differing(config, TrainConfig()))
     notes: list[str] = []
     reset: dict[str, Any] = {}
@@ -156,7 +157,7 @@ def _of_training(config: TrainConfig) -> tuple[TrainConfig, list[str]]:
 
 
 def _value(name: str, text: Any, hint: Any) -> Any:
-    """Reads an option of the benchmark; the items of a list stand between commas."""
+    """Reads an option of the benchmark; the items of a list are separated by commas."""
     if get_origin(hint) is not tuple:
         return from_text(text, hint)
     numbers = float in kinds_of(get_args(hint)[0])
@@ -170,4 +171,4 @@ def _item(name: str, text: str) -> str | float:
         return float(text)
     except ValueError:
         option = name.replace("_", "-")
-        raise InputError(f"option --{option}: {text!r} is no number") from None
+        raise InputError(f"option --{option}: {text!r} is not a number") from None

@@ -1,4 +1,4 @@
-"""``gatlabel completion``: the script that completes commands and options in a shell."""
+"""``gatlabel completion``: prints a script for shell completion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Tree = dict[str, "Callable[[], Parser] | Tree"]
 
 
 def completion_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     parser = make_parser(
         "completion",
         'Prints a script for a shell (extra completion). In bash: eval "$(gatlabel completion '
@@ -38,7 +38,7 @@ def completion_command(words: list[str]) -> None:
 
 
 def _commands() -> Tree:
-    """The parsers of all commands, by their words."""
+    """Returns the parsers of all commands by name."""
     from gatlabel.cli.benchmark import benchmark_parser
     from gatlabel.cli.decide import decide_parser
     from gatlabel.cli.evaluate import evaluate_parser
@@ -48,6 +48,7 @@ def _commands() -> Tree:
     from gatlabel.cli.fewshot import fewshot_parser
     from gatlabel.cli.graph import build_parser, compare_parser, show_parser
     from gatlabel.cli.predict import predict_parser
+    from gatlabel.cli.pretrain import pretrain_parser
     from gatlabel.cli.suggest import suggest_parser
     from gatlabel.cli.summary import summary_parser
     from gatlabel.cli.train import train_parser
@@ -62,10 +63,12 @@ def _commands() -> Tree:
         "fewshot": fewshot_parser,
         "extend": extend_parser,
         "suggest": suggest_parser,
+        "pretrain": pretrain_parser,
         "graph": {"build": build_parser, "show": show_parser, "compare": compare_parser},
         "benchmark": {
             "graphs": lambda: benchmark_parser("graphs"),
             "heads": lambda: benchmark_parser("heads"),
+            "methods": lambda: benchmark_parser("methods"),
             "summary": summary_parser,
         },
         "completion": completion_parser,

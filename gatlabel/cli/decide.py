@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from gatlabel.training.evaluation import Evaluation
 
 DESCRIPTION = (
-    "Chooses how a trained run turns probabilities into label sets, on images that it was not "
-    "trained on, and writes decisions.json. predict, evaluate, export and the report follow it."
+    "Chooses how a trained run converts probabilities to label sets, on images that were not "
+    "used for training, and writes decisions.json. predict, evaluate, export and the report use it."
 )
 SPLITS = ("validation", "test", "out-of-fold")
 
 
 def decide_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     parser = make_parser("decide", DESCRIPTION)
     parser.add_argument("run", type=Path, help="The run folder.")
     parser.add_argument(
@@ -33,27 +33,28 @@ def decide_parser() -> Parser:
         help="macro-f1, micro-f1, precision=0.9, recall=0.9, miss-rate=0.1 (of an image's present "
         "labels, guaranteed) or fixed=0.5; default: macro-f1.",
     )
-    parser.add_argument("--per-label", type=bool, default=False, help="A threshold for each label.")
+    parser.add_argument("--per-label", type=bool, default=False, help="One threshold per label.")
     parser.add_argument("--global", type=bool, default=False, help="One threshold for all labels.")
     parser.add_argument(
         "--calibrate",
         type=Literal["none", "temperature", "vector"],
         default="none",
-        help="Calibrate first: temperature (one scale for all labels) or vector (each its own).",
+        help="Calibrate first: temperature (one scale for all labels) or vector (one per label).",
     )
     parser.add_argument(
         "--confidence",
         type=float | None,
-        help="Share of draws of images for which miss-rate or precision holds; default: the mean.",
+        help="Probability, over draws of images, with which miss-rate or precision is met; "
+        "default: they are met on average.",
     )
     parser.add_argument(
         "--split",
         type=str | None,
-        help="Images to choose on: validation, test or out-of-fold; default: out-of-fold where "
-        "they are kept (--folds), else validation.",
+        help="Images to choose on: validation, test or out-of-fold; default: out-of-fold if "
+        "available (--folds), otherwise validation.",
     )
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of tables.")
-    parser.add_argument("--rows", type=int, default=100, help="Most labels in the table.")
+    parser.add_argument("--rows", type=int, default=100, help="Maximum number of table rows.")
     parser.add_argument(
         "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
     )
@@ -61,7 +62,7 @@ def decide_parser() -> Parser:
 
 
 def decide_command(words: list[str]) -> None:
-    """Chooses the decision of a run, prints it and keeps it."""
+    """Chooses the decision of a run, prints it and writes it to the run folder."""
     options = parse(decide_parser(), words)
     at_least_one(options, "rows")
     given = _options(options)
@@ -79,13 +80,13 @@ def decide_command(words: list[str]) -> None:
     else:
         _show(options.run, decision, evaluations, options.rows)
     for bundle in bundles(options.run):
-        note(f"{bundle} keeps the decision that it was exported with: export it again")
+        note(f"{bundle} still has the decision of its export: export it again")
 
 
 def _options(options: Namespace) -> DecisionOptions:
     own, one = options["per_label"], options["global"]
     if own and one:
-        raise InputError("--per-label and --global: give one of them")
+        raise InputError("--per-label and --global: give only one of them")
     return DecisionOptions(
         aim=options.aim or "macro-f1",
         per_label=True if own else False if one else None,
@@ -106,4 +107,4 @@ def _show(run: Path, decision: Decision, evaluations: Sequence[Evaluation], rows
         f"share of an image's present labels missed: {metrics['decision_miss_rate']:.3f}",
     )
     if decision.split == shown.split:
-        show("the thresholds were chosen on these images: figures of others are lower")
+        show("the thresholds were chosen on these images: expect lower values on others")

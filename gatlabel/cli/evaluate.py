@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     flags = _flags()
 
     def help_on(topic: str | None) -> str:
@@ -33,23 +33,23 @@ def evaluate_parser() -> Parser:
 
     parser = make_parser(
         "evaluate",
-        "Evaluates a trained run, on its own data or on the data that the options describe, or an "
-        "exported bundle, on the data that they describe.",
+        "Evaluates a trained run on its own data or on other data, or an exported bundle on other "
+        "data. The options describe the other data.",
         help_on,
     )
     parser.add_argument(
-        "run", type=Path, help="The run folder, or a bundle that gatlabel export wrote."
+        "run", type=Path, help="The run folder, or a bundle written by gatlabel export."
     )
     parser.add_argument(
         "--split", type=str | None, help="train, val or test; default: test, else val."
     )
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
-    parser.add_argument("--rows", type=int, default=100, help="Most labels in the table.")
+    parser.add_argument("--rows", type=int, default=100, help="Maximum number of table rows.")
     parser.add_argument("--output", type=Path | None, help="Also write the JSON to this file.")
     parser.add_argument(
         "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
     )
-    basic = f"{parser.format_help()}\ngatlabel evaluate --help data: the options of other data."
+    basic = f"{parser.format_help()}\ngatlabel evaluate --help data lists options of other data."
     add_options(parser, flags)
     return parser
 
@@ -92,7 +92,7 @@ def evaluate_command(words: list[str]) -> None:
         show_table(metrics_table([result], f"{options.run} on {split}"))
         show_table(label_table(result, options.rows))
         show(*result.report.protocol)
-    if options.output is not None:  # last: where it cannot be written, the figures were printed
+    if options.output is not None:  # last, so that the metrics are printed even if writing fails
         write_json(options.output, content)
 
 
@@ -104,7 +104,8 @@ def _evaluate_tasks(options: Namespace, given: dict[str, Any]) -> None:
     """
     if given:
         name = next(iter(given))
-        raise InputError(f"--{name.replace('_', '-')}: a run with several tasks has its own data")
+        option = name.replace("_", "-")
+        raise InputError(f"--{option}: a run with several tasks is evaluated on its own data only")
     from gatlabel.multitask.evaluation import final_results
     from gatlabel.multitask.saved_runs import evaluate_run
 
@@ -130,10 +131,10 @@ def _opened(
     """Opens a run or a bundle.
 
     Returns:
-        The model, its decision, options, and the data that a run has of its own.
+        The model, its decision, its options, and the options of a run's own data.
 
     Raises:
-        InputError: If it is neither, a file is damaged, or a bundle is given no data.
+        InputError: If it is neither, a file is damaged, or no data are given for a bundle.
     """
     from gatlabel.decisions import decision_of
     from gatlabel.deploy.description import FILE
@@ -145,20 +146,20 @@ def _opened(
         return model, decision_of(folder, model.labels), config, config.data
     if not any(name.partition(".")[0] == "data" for name in given):
         raise InputError(
-            f"{folder} is a bundle, which has no data of its own: name it, as in --data csv "
-            "--root photos"
+            f"{folder} is a bundle, which contains no data: name the data, for example --data "
+            "csv --root photos"
         )
     bundle = ExportedModel.load(folder, device=device)
     return bundle, bundle.description.decision, TrainConfig(), None
 
 
 def _flags() -> list[Flag]:
-    """The options of data sets."""
+    """Returns the options of data sets."""
     return [flag for flag in flags_of(TrainConfig) if flag.path.partition(".")[0] == "data"]
 
 
 def _is_other(own: DataOptions, given: DataOptions) -> bool:
-    """Whether options name other data than those of the run, not only another way to read them."""
+    """Whether options name other data than the run's, not only another way to read them."""
     if type(own) is not type(given):
         return True
     return any(find(given, name).metadata.get("source") for name in differing(own, given))

@@ -20,7 +20,7 @@ _NEIGHBOURS = 3  # per label in the table of an image
 
 
 def explain_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     parser = make_parser(
         "explain",
         "Explains one image: a heat map per label, and what its neighbours in the label graph "
@@ -32,16 +32,16 @@ def explain_parser() -> Parser:
     parser.add_argument(
         *("--output", "-o"),
         type=Path | None,
-        help="Write this file. Of an image: the drawing (png, svg, pdf), or all values (json); of "
-        "the graph: all rows (csv).",
+        help="Write this file. Image: the drawing (png, svg, pdf) or all values (json). Graph: "
+        "all rows (csv).",
     )
     parser.add_argument(
         "--label",
         action="append",
-        help="Explain this label of the image, or show its in-edges; may be repeated.",
+        help="Explain this label of the image, or show its incoming edges; may be repeated.",
     )
     parser.add_argument(
-        "--top", type=int, default=3, help="Image: explain so many labels, the most probable."
+        "--top", type=int, default=3, help="Image: number of labels, the most probable first."
     )
     parser.add_argument("--device", type=str, default="auto", help="Image: auto, cpu, cuda, …")
     parser.add_argument("--split", type=str | None, help="Graph: train, val or test.")
@@ -50,7 +50,8 @@ def explain_parser() -> Parser:
         "--edges",
         type=int,
         default=200,
-        help="Graph: explain at most so many edges: those of --label first, then the heaviest.",
+        help="Graph: maximum number of edges to explain: those into --label first, then the "
+        "heaviest.",
     )
     parser.add_argument(
         "--draw", type=Path | None, help="Graph: draw before and after training (png, svg, pdf)."
@@ -59,7 +60,7 @@ def explain_parser() -> Parser:
 
 
 def explain_command(words: list[str]) -> None:
-    """Explains an image, or the label graph of a run."""
+    """Explains an image or the label graph of a run."""
     options = parse(explain_parser(), words)
     at_least_one(options, "edges", "rows", "top")
     check_outputs(options, "output", "draw")
@@ -89,8 +90,8 @@ def _explain_image(options: Namespace) -> None:
 def _image_table(found: ImageExplanation) -> Table:
     table = make_table(
         ("label", "contributions of neighbours to the logit", "probability", "logit"),
-        f"why {found.source} has its labels",
-        "contribution: the logit with the edge from the neighbour minus the logit without it",
+        f"explanation of {found.source}",
+        "contribution: logit with the neighbour's edge minus logit without it",
         left=2,
     )
     for each in found.labels:
@@ -115,10 +116,10 @@ def _explain_graph(options: Namespace) -> None:
     if labels:
         rows = tuple(edge for edge in rows if edge.target in labels)
     table = make_table(
-        ("source", "target", "weight", "attention", "(start)", "contribution", "(start)", "ΔAP"),
+        ("edge", "weight", "attention", "start", "contribution", "start", "ΔAP"),
         f"contributions of the edges of {options.run}",
-        "contribution: share of the target's classifier; ΔAP: with the edge minus without it",
-        left=2,
+        "contribution: share of the target's classifier; start: the value before training; "
+        "ΔAP: AP with the edge minus AP without it",
     )
     for edge in rows[: options.rows]:
         pairs = (
@@ -126,7 +127,8 @@ def _explain_graph(options: Namespace) -> None:
             (edge.contribution, edge.contribution_before),
         )
         cells = [_number(edge.weight), *(_number(value) for pair in pairs for value in pair)]
-        add_row(table, edge.source, edge.target, *cells, _number(edge.ap_change, sign=True))
+        cells.append(_number(edge.ap_change, sign=True))
+        add_row(table, f"{edge.source} -> {edge.target}", *cells)
     show_table(table)
     show(*_notes(explanation, labels))
     if options.output is not None:
@@ -136,7 +138,7 @@ def _explain_graph(options: Namespace) -> None:
 
 
 def _notes(explanation: GraphExplanation, labels: Sequence[str]) -> list[str]:
-    """Returns lines about edges that were left out, and about labels without in-edges."""
+    """Returns notes about edges that were left out, and about labels without incoming edges."""
     notes = []
     explained, total = len(explanation.edges), explanation.total
     into = {label: len(explanation.neighbours(label)) for label in labels}
@@ -148,7 +150,7 @@ def _notes(explanation: GraphExplanation, labels: Sequence[str]) -> list[str]:
         elif any(into.values()):
             which = f"those into {names}, then {which}"
         notes.append(f"{explained} of {total} edges: {which}; --edges {total} explains all")
-    return notes + [f"no edge leads to {label!r}" for label in labels if not into[label]]
+    return notes + [f"{label!r} has no incoming edge" for label in labels if not into[label]]
 
 
 def _number(value: float, *, sign: bool = False) -> str:

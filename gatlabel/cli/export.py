@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "Exports a trained run as a bundle: a folder with the model as one file, which runs without "
-    "gatlabel, and bundle.json, which describes it. The file takes RGB bytes and gives logits; a "
-    "graph head is folded into one linear layer where possible. The bundle appears only if its "
-    "logits agree with the run's, or if quantization costs no more mAP than --max-loss."
+    "gatlabel, and bundle.json, which describes it. The file takes RGB bytes and returns logits; a "
+    "graph head is folded into one linear layer if possible. The bundle is written only if its "
+    "logits agree with the run's, or if quantization costs at most --max-loss points of mAP."
 )
 SPLITS = ("train", "val", "test")
 
 
 def export_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     flags = _flags()
 
     def help_on(topic: str | None) -> str:
@@ -44,9 +44,7 @@ def export_parser() -> Parser:
     parser.add_argument(
         "--output", type=Path | None, help="The bundle to write; default: RUN/FORMAT."
     )
-    parser.add_argument(
-        "--overwrite", type=bool, default=False, help="Replace a bundle that stands there."
-    )
+    parser.add_argument("--overwrite", type=bool, default=False, help="Replace an existing bundle.")
     parser.add_argument(
         "--threshold",
         type=float | None,
@@ -59,7 +57,7 @@ def export_parser() -> Parser:
         "--preprocess",
         type=bool,
         default=False,
-        help="Resize in the file too: it takes uint8 images of any size (onnx).",
+        help="Include resizing in the file, which then takes uint8 images of any size (onnx).",
     )
     parser.add_argument("--half", type=bool, default=False, help="Compute in float16, for GPUs.")
     parser.add_argument(
@@ -70,27 +68,32 @@ def export_parser() -> Parser:
     parser.add_argument(
         "--calibration-images",
         default="train",
-        help="For static: train, val or test of the run's data, or a folder or pattern of images.",
+        help="Calibration images of static: train, val or test of the run's data, or a folder or "
+        "pattern of images.",
     )
     parser.add_argument(
         "--evaluation-split",
         type=Literal["train", "val", "test"] | None,
-        help="Where the loss of mAP is measured; default: test, else val, of the run's data.",
+        help="Split on which the loss of mAP is measured; default: test, else val, of the run's "
+        "data.",
     )
     parser.add_argument(
-        "--max-loss", type=float, default=1.0, help="Points of mAP that quantization may cost."
+        "--max-loss",
+        type=float,
+        default=1.0,
+        help="Maximum loss of quantization, in points of mAP.",
     )
-    basic = f"{parser.format_help()}\ngatlabel export --help data: data other than the run's."
+    basic = f"{parser.format_help()}\ngatlabel export --help data lists options of other data."
     add_options(parser, flags)
     return parser
 
 
 def export_command(words: list[str]) -> None:
-    """Exports a run, and prints how well the file agrees with it."""
+    """Exports a run, and prints the differences between the file's outputs and the run's."""
     options = parse(export_parser(), words)
     given = given_options(options, _flags())
     if given and options.quantize is None:
-        raise InputError("options of data are for --quantize, which measures mAP on it")
+        raise InputError("options of data are for --quantize only, which measures mAP on the data")
     from gatlabel.deploy import export_model
 
     output = options.output or options.run / options.format
@@ -109,14 +112,14 @@ def export_command(words: list[str]) -> None:
 
 
 def _report(export: Export) -> list[str]:
-    head = "head folded" if export.folded else "head as it is"
+    head = "head folded" if export.folded else "head not folded"
     lines = [
         f"{export.file}: {export.size / 1e6:.1f} MB, {head}; logits differ from the run's by up to "
         f"{export.parity.greatest_difference:.1e} (largest {export.parity.greatest_logit:.1f})"
     ]
     if export.resizing is not None:
         lines.append(
-            f"resizing in the file: values differ from evaluation's by up to "
+            f"resizing in the file: pixel values differ from those of evaluation by up to "
             f"{export.resizing.largest_difference} of 255, {export.resizing.differing:.1%} of them"
         )
     if export.loss is not None:
@@ -129,7 +132,7 @@ def _report(export: Export) -> list[str]:
 
 
 def _quantization(options: Namespace, given: dict[str, Any]) -> Quantization:
-    """Reads the data that mAP is measured on, and that ranges are calibrated with."""
+    """Reads the data for the measurement of mAP and for calibration."""
     from gatlabel.deploy.quantization import Quantization
     from gatlabel.training.data import read_data
     from gatlabel.training.finished_runs import open_run
@@ -149,5 +152,5 @@ def _quantization(options: Namespace, given: dict[str, Any]) -> Quantization:
 
 
 def _flags() -> list[Flag]:
-    """The options of data sets."""
+    """Returns the options of data sets."""
     return [flag for flag in flags_of(TrainConfig) if flag.path.partition(".")[0] == "data"]

@@ -10,28 +10,32 @@ from gatlabel.cli.parsing import Parser, make_parser, parse
 from gatlabel.errors import InputError
 
 DESCRIPTION = (
-    "Adds a label to a trained run without training: a new run is written, in which the "
-    "classifiers of the other labels are the same to the last bit."
+    "Adds a label to a trained run without training, and writes a new run. The classifiers of "
+    "the other labels are unchanged to the last bit."
 )
 
 
 def extend_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     parser = make_parser("extend", DESCRIPTION)
     parser.add_argument("run", type=Path, help="The run folder.")
     parser.add_argument("--label", type=str, required=True, help="The new label.")
     parser.add_argument("--output", type=Path, required=True, help="The new run folder.")
     parser.add_argument(
-        "--like", type=str | None, help="Similar labels with commas, with shares: dog:2,cat."
+        "--like", type=str | None, help="Similar labels, optionally with weights: dog:2,cat."
     )
     parser.add_argument(
         "--similarity",
         type=str | None,
-        help="Where they are not named: names, or a file of label vectors or of edges; default: "
-        "names, where there are no images.",
+        help="Source of similar labels without --like: names, or a file of label vectors or of "
+        "edges; default: names if there are no images.",
     )
     parser.add_argument(
-        "--images", nargs="+", type=Path, default=[], help="Images of it, or folders of images."
+        "--images",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="Images of the label, or folders.",
     )
     return parser
 
@@ -80,8 +84,8 @@ def _shares(text: str | None) -> dict[str, float] | None:
             name, value = part, 1.0  # a name with a colon
         name = name.strip()
         if not 0 < value < float("inf"):
-            raise InputError(f"--like: the share of {name!r} is {value:g}: must be above 0")
+            raise InputError(f"--like: the weight of {name!r} is {value:g}: must be above 0")
         if not name or name in shares:
-            raise InputError(f"--like {text}: give different labels with commas between")
+            raise InputError(f"--like {text}: give different labels, separated by commas")
         shares[name] = value
     return shares

@@ -1,8 +1,8 @@
-"""Which exceptions are faults of the caller or of the machine, and what they come to in one line.
+"""One-line messages for exceptions that the user or the machine causes.
 
-Whoever reads a file checks it and raises an :class:`InputError` with all details. This is the net
-below: files, devices, memory, locale and other libraries have more ways to fail than one can list
-where they are used. Whatever is not described here is a bug, and keeps its traceback.
+Code that reads a file checks it and raises an :class:`InputError` with all details. This module
+handles the remaining failures of files, devices, memory, locale and other libraries. Exceptions
+that are not described here are bugs and keep their traceback.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from gatlabel.errors import InputError, first_line
 
-# By the full name of a type, so that none of these libraries has to be imported.
+# By the full name of the type, so that these libraries need not be imported.
 _TYPES = {
-    "torch.OutOfMemoryError": "out of memory on the device: {}; take a smaller batch or images",
+    "torch.OutOfMemoryError": "out of memory on the device: {}; use a smaller batch or image size",
     "torch.AcceleratorError": "the device failed: {}",
     "safetensors_rust.SafetensorError": "a file of weights cannot be read or written: {}",
     "zipfile.BadZipFile": "a file is damaged: {}",
     "zlib.error": "a file is damaged: {}",
-    "_pickle.UnpicklingError": "a file is damaged, or holds more than arrays: {}",
+    "_pickle.UnpicklingError": "a file is damaged, or contains more than arrays: {}",
     "xml.etree.ElementTree.ParseError": "a file is not XML: {}",
     "csv.Error": "a file is not CSV: {}",
     "_csv.Error": "a file is not CSV: {}",
@@ -28,7 +28,7 @@ _TYPES = {
     "json.decoder.JSONDecodeError": "a file is not JSON: {}",
     "PIL.Image.DecompressionBombError": "an image is too large: {}",
     "concurrent.futures.process.BrokenProcessPool": (
-        "a worker process was ended from outside (out of memory?): {}"
+        "a worker process was killed (out of memory?): {}"
     ),
     "multiprocessing.context.AuthenticationError": "a worker process cannot be reached: {}",
     "argparse.ArgumentError": "{}",
@@ -69,7 +69,7 @@ _IN_WORKER = re.compile(r"Caught (\w+) in .*?Original Traceback.*\n[\w.]*\1: (.+
 
 
 def fault_of(error: Exception) -> str | None:
-    """Returns the line that says what is wrong, with the error's notes, or ``None`` for a bug."""
+    """Returns a one-line message with the error's notes, or ``None`` for a bug."""
     line = _line_for(error)
     notes = "; ".join(" ".join(note.split()) for note in getattr(error, "__notes__", ()))
     return f"{line} ({notes})" if line and notes else line
@@ -88,7 +88,7 @@ def _line_for(error: Exception) -> str | None:
     if isinstance(error, UnicodeError):
         return message or _of_text(error)
     if isinstance(error, ValueError) and str(error).startswith("embedded null"):
-        return "the name of a file holds a NUL character"
+        return "the name of a file contains a NUL character"
     for kind in type(error).__mro__:
         if pattern := _TYPES.get(f"{kind.__module__}.{kind.__qualname__}"):
             return pattern.format(message or first_line(error))
@@ -106,7 +106,7 @@ def _of_file(error: OSError) -> str:
     if names:
         return f"{' and '.join(map(os.fsdecode, names))}: {reason}"
     if isinstance(error, FileNotFoundError) and not _has_working_folder():
-        return "the working directory no longer exists: change to another"
+        return "the working directory no longer exists: change to another one"
     return f"a file or device failed: {reason}" if error.strerror else reason
 
 
@@ -121,11 +121,11 @@ def _has_working_folder() -> bool:
 def _of_text(error: UnicodeError) -> str:
     if isinstance(error, UnicodeEncodeError):
         piece = error.object[max(error.start - 20, 0) : error.start + 20]
-        return f"{piece!r} cannot be written as {error.encoding}: give it another name"
-    return f"text is not in the encoding that was expected: {first_line(error)}"
+        return f"{piece!r} cannot be written as {error.encoding}: use another name"
+    return f"text is not in the expected encoding: {first_line(error)}"
 
 
 def _line_of(message: str, found: re.Match[str]) -> str:
-    """The line of a long message in which something was found."""
+    """Returns the line of a message that contains the match."""
     start = message.rfind("\n", 0, found.start()) + 1
     return message[start:].splitlines()[0].strip()

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from gatlabel.fewshot import FewShotResult
 
 DESCRIPTION = (
-    "Measures how well a run's features learn new labels from few images: labels of its data set "
-    "are taken as novel, shown by a few images each, and judged on the others."
+    "Measures how well new labels are learned from few images on a run's features. Some labels of "
+    "its data set are treated as novel, and learned from a few images each; the other images test "
+    "them."
 )
 
 
 def fewshot_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     parser = make_parser("fewshot", DESCRIPTION)
     parser.add_argument("run", type=Path, help="The run folder.")
     parser.add_argument(
@@ -32,19 +33,20 @@ def fewshot_parser() -> Parser:
         "--novel",
         type=str,
         default="0.25",
-        help="A share of labels, drawn in each episode; names with commas; or laso, for COCO.",
+        help="Novel labels: a share, drawn in each episode; names separated by commas; or laso, "
+        "the published split of COCO.",
     )
     parser.add_argument(
         "--similarity",
         type=str,
         default="names",
-        help="Which labels are alike: names, a file of vectors or of a graph, or none.",
+        help="Source of label similarity: names, a file of vectors or of a graph, or none.",
     )
     parser.add_argument(
-        "--learners", type=str, default="all", help="Names with commas; default: all of them."
+        "--learners", type=str, default="all", help="Names separated by commas; default: all."
     )
-    parser.add_argument("--split", type=str | None, help="Judge on val or test; default: test.")
-    parser.add_argument("--seed", type=int, default=0, help="Draws the same episodes again.")
+    parser.add_argument("--split", type=str | None, help="Evaluate on val or test; default: test.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the random episodes.")
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
     parser.add_argument(
         "--output", type=Path | None, help="Folder to write fewshot.json and fewshot.csv to."
@@ -80,7 +82,7 @@ def fewshot_command(words: list[str]) -> None:
         similarity=options.similarity,
         split=options.split,
         device=options.device,
-        log=(lambda line: None) if options.json else show,
+        log=lambda line: None,  # the notes are printed with the protocol
     )
     if options.json:
         show_json(result.to_dict())

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from gatlabel.cli.output import show, show_block
+from gatlabel.cli.output import add_row, make_table, show, show_block, show_table
 from gatlabel.cli.parsing import Parser, at_least_one, check_outputs, make_parser, parse
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.graph.spec import GraphSpec, split_specs
 from gatlabel.graph.variants import VARIANTS, IsolatedLabelsWarning
+from gatlabel.printing import on_terminal
 
 if TYPE_CHECKING:
     from gatlabel.graph import Cooccurrence, LabelGraph
@@ -22,17 +23,17 @@ MinusOne = Literal["absent", "unknown"]
 USAGE = """\
 usage: gatlabel graph COMMAND [options]
 
-  build      build a label graph from counts, or from the training split of a data set
+  build      build a label graph from counts or a training split
   show       describe a label graph, and draw it
-  compare    set graphs side by side as structures
+  compare    compare the structure of graphs
 
-Counts are the counts.json of a run folder, or of Cooccurrence.save.
+Counts are counts.json of a run folder, or a file written by Cooccurrence.save.
 gatlabel graph COMMAND --help lists the options of a command.
 """
 
 
 def graph_command(words: list[str]) -> None:
-    """Runs one of the three commands about graphs."""
+    """Runs one of the graph commands."""
     commands: dict[str, Callable[[list[str]], None]] = {
         "build": _build,
         "show": _show,
@@ -49,7 +50,7 @@ def graph_command(words: list[str]) -> None:
 
 
 def build_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     parser = make_parser("graph build", "Builds a label graph from counts.")
     parser.add_argument("counts", type=Path, help="counts.json, or a csv with labels (its folder).")
     parser.add_argument("output", type=Path, help="The graph.json to write.")
@@ -57,7 +58,7 @@ def build_parser() -> Parser:
         "--graph",
         type=str,
         default="conditional",
-        help="A variant with its options, as npmi:top_k=5,threshold=0.1, or an edge list: "
+        help="A variant with options, for example npmi:top_k=5,threshold=0.1, or an edge list: "
         f"edges.csv:relation=similarity. Variants: {', '.join(VARIANTS)}.",
     )
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
@@ -74,7 +75,7 @@ def _build(words: list[str]) -> None:
 
 
 def show_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     parser = make_parser("graph show", "Describes a label graph, and draws it.")
     parser.add_argument("graph", type=Path, help="graph.json, or a run folder.")
     parser.add_argument("--draw", type=Path | None, help="Image to draw (png, svg or pdf).")
@@ -91,7 +92,7 @@ def _show(words: list[str]) -> None:
     graph = LabelGraph.load(_below(options.graph, "graph.json"))
     show(_described(graph))
     if graph.isolated:
-        show(f"without a neighbour: {', '.join(graph.isolated)}")
+        show(f"isolated labels: {', '.join(graph.isolated)}")
     order = graph.edge_weight.argsort(descending=True, stable=True)[: options.edges]
     for edge in order.tolist():
         source, target = (graph.names[int(k)] for k in graph.edge_index[:, edge])
@@ -101,15 +102,15 @@ def _show(words: list[str]) -> None:
 
 
 def compare_parser() -> Parser:
-    """Makes the parser of the command."""
-    parser = make_parser("graph compare", "Sets label graphs side by side as structures.")
+    """Creates the parser of the command."""
+    parser = make_parser("graph compare", "Compares the structure of label graphs.")
     parser.add_argument(
         "sources", nargs="+", type=Path, help="One counts.json (or run folder), or graph files."
     )
     parser.add_argument(
         "--graphs",
         type=str | None,
-        help="Graphs to build from counts, separated by commas, as conditional,npmi:top_k=5.",
+        help="Graphs to build from counts, for example conditional,npmi:top_k=5.",
     )
     parser.add_argument("--draw", type=Path | None, help="Image to draw (png, svg or pdf).")
     parser.add_argument("--minus-one", type=MinusOne | None, help="csv: what -1 is.")
@@ -122,7 +123,15 @@ def _compare(words: list[str]) -> None:
     graphs = _graphs(options.sources, options.graphs, options.minus_one)
     from gatlabel.graph import compare, draw_comparison
 
-    show_block(compare(graphs).table())
+    comparison = compare(graphs)
+    if on_terminal("stdout"):
+        for head, *rows in comparison.cells():
+            table = make_table(head)
+            for row in rows:
+                add_row(table, *row)
+            show_table(table)
+    else:
+        show_block(comparison.table())
     if options.draw is not None:
         draw_comparison(graphs, options.draw)
 
@@ -143,7 +152,7 @@ def _graphs(
             stem if unique else str(path): LabelGraph.load(_below(path, "graph.json"))
             for stem, path in zip(stems, sources, strict=True)
         }
-    # knn needs vectors of its own: without them it would only repeat what the counts say
+    # knn needs label vectors, which counts do not have
     chosen = split_specs(texts) if texts else [name for name in VARIANTS if name != "knn"]
     specs = [GraphSpec.parse(text) for text in chosen]
     counts = _counts(sources[0], minus_one)
@@ -168,7 +177,7 @@ def _counts(path: Path, minus_one: MinusOne | None) -> Cooccurrence:
 
 def _built(spec: GraphSpec, counts: Cooccurrence) -> LabelGraph:
     with warnings.catch_warnings():
-        # what is isolated stands in the graph's description, which every command here prints
+        # every graph command prints the graph's description, which names isolated labels
         warnings.simplefilter("ignore", IsolatedLabelsWarning)
         return spec.build(counts)
 

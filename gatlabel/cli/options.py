@@ -1,4 +1,4 @@
-"""Trees of options on the command line: a flag for every option, and their help by topic."""
+"""Option trees on the command line: one flag per option, and help by topic."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatlabel.cli.parsing import Namespace, Parser
+from gatlabel.cli.verbosity import GENERAL
 from gatlabel.errors import unknown_choice
 from gatlabel.option_values import words_of
 from gatlabel.options import Leaf, Options, leaves
 
 WIDTH = 79
-_TEXT = 26  # column where the text of an option begins
-_SHORT = 19  # likewise of options with short names
+_TEXT = 26  # column at which the help of an option starts
+_SHORT = 19  # the same for options with short names
 Keep = Callable[[Field[Any]], bool]
 
 
 class Flag(NamedTuple):
-    """An option on the command line, which several groups of a choice may have.
+    """An option on the command line, possibly of several groups of a choice.
 
     Attributes:
-        path: Its dotted name; that of a group where it is the group's ``name``.
-        leaves: What it means in each group.
+        path: Its dotted name; for the ``name`` of a group, the name of the group.
+        leaves: The option in each group.
     """
 
     path: str
@@ -32,7 +33,7 @@ class Flag(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """The flags: the dotted one, and the short one if there is one."""
+        """The dotted flag, and the short one if there is one."""
         short = self.leaves[0].field.metadata.get("short")
         dotted = "--" + self.path.replace("_", "-")
         return [dotted] if short in (None, self.path) else [dotted, f"--{short}"]
@@ -48,7 +49,7 @@ def flags_of(kind: type[Options], keep: Keep = lambda field: True) -> list[Flag]
 
 
 def add_options(parser: Parser, flags: Sequence[Flag]) -> None:
-    """Adds a flag for every option; what is given comes from :func:`given_options`."""
+    """Adds a flag for every option; :func:`given_options` returns the values."""
     for flag in flags:
         leaf = flag.leaves[0]
         parser.add_argument(
@@ -68,12 +69,12 @@ def given_options(options: Namespace, flags: Sequence[Flag]) -> dict[str, Any]:
 
 
 def short_help(usage: str, description: str, flags: Sequence[Flag], more: Mapping[str, str]) -> str:
-    """Returns help on the options that have a short name, and on the choices, a line each.
+    """Returns help on the options with a short name and on the choices, one line each.
 
     Args:
-        usage: The line after ``usage:``.
-        description: What the command does.
-        flags: All options; the others are listed as topics.
+        usage: The text after ``usage:``.
+        description: Description of the command.
+        flags: All options; those without a short name are listed by topic only.
         more: Further arguments, with their help.
     """
     lines = [f"usage: {usage}", "", *textwrap.wrap(description, WIDTH), ""]
@@ -89,6 +90,8 @@ def short_help(usage: str, description: str, flags: Sequence[Flag], more: Mappin
             if choices := field.metadata.get("choices"):
                 text += f": {', '.join(choices)}"
             lines += _wrapped(name, text, _SHORT)
+    for name, text in GENERAL.items():
+        lines += _wrapped(name, text, _SHORT)
     if not any("." in flag.path for flag in flags):  # all options have been listed
         return "\n".join(lines)
     topics = ", ".join(topics_of(flags))
@@ -127,7 +130,7 @@ def topics_of(flags: Sequence[Flag]) -> list[str]:
 
 
 def _entries(flag: Flag) -> Iterator[list[str]]:
-    """The help on an option; several entries where it is not the same in all groups."""
+    """Yields the help on an option: several entries if it differs between groups."""
     same: dict[tuple[Any, ...], list[Leaf]] = {}
     for leaf in flag.leaves:
         key = leaf.field.metadata["help"], leaf.field.default, str(leaf.hint)

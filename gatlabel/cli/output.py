@@ -1,4 +1,4 @@
-"""What commands print: results to the standard output, notes to the error output, all cleaned."""
+"""Output of commands: results on standard output, notes on standard error, all cleaned."""
 
 from __future__ import annotations
 
@@ -12,51 +12,94 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from gatlabel.errors import InputError
 from gatlabel.interruptions import uninterrupted
-from gatlabel.printing import clean, clean_lines, console, json_text, show_warning
+from gatlabel.printing import (
+    WIDEST,
+    clean,
+    clean_lines,
+    console,
+    fitted,
+    json_text,
+    on_terminal,
+    put,
+    show_warning,
+)
 from gatlabel.printing import note as note
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-class ReaderGone(Exception):  # noqa: N818 - no error: whoever read our output has had enough
-    """The standard output is a pipe that nobody reads any more."""
+class ReaderGone(Exception):  # noqa: N818 - not an error: the reader has all it needs
+    """Standard output is a pipe whose reader has closed it."""
 
 
 def show(*lines: object) -> None:
-    """Prints results, one cleaned line each."""
-    _write("".join(f"{clean(line)}\n" for line in lines))
+    """Prints results, one cleaned line each; lines are wrapped on a terminal."""
+    _write("".join(f"{fitted(clean(line), 'stdout')}\n" for line in lines))
 
 
 def show_block(text: str) -> None:
-    """Prints text of several lines whose line breaks are our own."""
+    """Prints text of several lines, keeping its line breaks."""
     _write(clean_lines(text.rstrip("\n")) + "\n")
 
 
 def show_json(value: Any) -> None:
-    """Prints a value as JSON that any terminal can show and any reader can parse."""
+    """Prints a value as valid JSON, escaped as the terminal requires."""
     _write(json_text(value, ascii_only=ascii_only()) + "\n")
 
 
 def ascii_only() -> bool:
-    """Whether the standard output is known to take ASCII characters only."""
+    """Whether standard output is limited to ASCII characters."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return not encoding.lower().replace("-", "").startswith("utf")
 
 
-def show_lines(text: str) -> None:
-    """Prints whole lines that are clean already, at once, also where a signal arrives meanwhile."""
+def show_lines(text: str, *, wrap: bool = False) -> None:
+    """Prints cleaned lines at once; a signal is delayed until they are complete.
+
+    Args:
+        text: The lines, with their line breaks.
+        wrap: Whether to wrap long lines on a terminal.
+    """
+    if wrap:
+        text = "\n".join(fitted(line, "stdout") for line in text.split("\n"))
     with uninterrupted():
         _write(text)
         finish()
 
 
 def show_table(table: Table) -> None:
-    """Prints a table that :func:`make_table` made."""
-    screen = console()
-    with screen.capture() as captured:
-        screen.print(table)
-    _write(captured.get())
+    """Prints a table created by :func:`make_table`, without breaking words.
+
+    If the terminal is too narrow for the columns, each row is printed as its first cell and a line
+    of the others with their column names. Outside a terminal the width is not limited.
+    """
+    from rich.measure import Measurement
+
+    screen = console(width=None if on_terminal("stdout") else WIDEST)
+    title, caption = table.title, table.caption
+    table.title = table.caption = None  # rich would break long words in them
+    needed = Measurement.get(screen, screen.options.update_width(WIDEST), table).minimum
+    if title is not None:
+        show(title)
+    if needed > screen.width:
+        show(*_stacked(table))
+    else:
+        with screen.capture() as captured:
+            screen.print(table)
+        _write(captured.get())
+    if caption is not None:
+        show(caption)
+
+
+def _stacked(table: Table) -> Iterator[str]:
+    head = [str(column.header) for column in table.columns]
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        first, *others = map(str, cells)
+        yield first
+        named = zip(head[1:], others, strict=True)
+        parts = [f"{name} {cell}".strip() for name, cell in named if cell]
+        yield "  " + ",  ".join(parts)  # two blanks: see fitted
 
 
 def make_table(
@@ -66,19 +109,15 @@ def make_table(
 
     Args:
         head: Names of the columns.
-        title: Stands above, if given.
-        caption: Stands below, if given.
-        left: Columns of text, at the left; those after them are figures, set to the right.
+        title: Text above the table.
+        caption: Text below the table.
+        left: Number of left-aligned text columns; the numeric columns after them are
+            right-aligned.
     """
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        # a title that is wider than the table would be broken into lines
-        min_width=min(len(title or ""), 79) or None,
-        title=None if title is None else Text(clean(title)),
-        caption=None if caption is None else Text(clean(caption)),
-    )
+    table = Table(title=title, caption=caption)
     for place, name in enumerate(head):
         justify = "left" if place < left else "right"
         table.add_column(Text(clean(name)), justify=justify, overflow="fold")  # type: ignore[arg-type]
@@ -93,15 +132,13 @@ def add_row(table: Table, *cells: str, style: str | None = None) -> None:
 
 
 def note_traceback(error: BaseException) -> None:
-    """Prints the traceback of an exception to the error output, cleaned."""
-    for block in traceback.format_exception(error):
-        for line in block.rstrip("\n").split("\n"):
-            note(line)
+    """Prints the traceback of an exception to standard error, cleaned."""
+    put("".join(traceback.format_exception(error)), "stderr")
 
 
 def _write(text: str) -> None:
     if sys.stdout is None:
-        raise InputError("cannot write to the standard output: it is closed")
+        raise InputError("cannot write to standard output: it is closed")
     try:
         sys.stdout.write(text)
     except OSError as error:
@@ -110,11 +147,11 @@ def _write(text: str) -> None:
 
 
 def finish() -> None:
-    """Writes out what is left in the buffer of the standard output.
+    """Flushes standard output.
 
     Raises:
-        InputError: If that, or what a library wrote before, cannot be written, as on a full disk.
-        ReaderGone: If nobody reads it any more.
+        InputError: If this or an earlier write of a library failed, for example on a full disk.
+        ReaderGone: If the reader of the pipe has closed it.
     """
     if sys.stdout is None:
         return
@@ -134,21 +171,21 @@ def _lost(error: OSError) -> Exception:
     _discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return ReaderGone()
-    return InputError(f"cannot write to the standard output: {error.strerror or error}")
+    return InputError(f"cannot write to standard output: {error.strerror or error}")
 
 
 def _discard(stream: TextIO) -> None:
-    """Lets a stream end nowhere, so that its buffer does not fail again when Python exits."""
-    with suppress(OSError, ValueError, AttributeError):  # not every stream is of a file
+    """Redirects a stream to the null device, so that flushing at exit does not fail again."""
+    with suppress(OSError, ValueError, AttributeError):  # not every stream has a file
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 
 
 class _Steady:
-    """An output that may go away: what cannot be written is dropped, and the fault remembered.
+    """A stream whose write errors are recorded instead of raised.
 
-    Bars of libraries write to it in the midst of training, which goes on.
+    Progress bars of libraries write to it during training, which must not end on such an error.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -173,16 +210,16 @@ class _Steady:
 
     def _lose(self, error: OSError) -> None:
         self.lost = error
-        if not isinstance(error, BlockingIOError):  # a full pipe is read again
+        if not isinstance(error, BlockingIOError):  # a full pipe may be read later
             _discard(self._stream)
 
 
 @contextmanager
 def prepared_streams() -> Iterator[None]:
-    """Makes both outputs and the warnings fit for any locale, terminal and text.
+    """Prepares both output streams and warnings for any locale, terminal and text.
 
-    Characters that the output's encoding lacks are written as escapes. Progress bars, notes and
-    warnings, ours and those of libraries, do not end a command because the terminal is gone.
+    Characters that the encoding of a stream lacks are written as escapes. Progress bars, notes and
+    warnings, also of libraries, do not end a command if the terminal is closed.
     """
     _open_closed_descriptors()
     with ExitStack() as undo, warnings.catch_warnings():
@@ -199,12 +236,12 @@ def prepared_streams() -> Iterator[None]:
 
 
 def _set_errors(stream: Any, errors: str) -> None:
-    with suppress(OSError, ValueError):  # it flushes, and the stream may be gone
+    with suppress(OSError, ValueError):  # it flushes, and the stream may be closed
         stream.reconfigure(errors=errors)
 
 
 def _open_closed_descriptors() -> None:
-    """Keeps the numbers of closed standard streams from files that are opened later."""
+    """Opens closed standard streams on the null device, so that no later file gets their number."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -1,4 +1,4 @@
-"""A parser whose mistakes are one clear line, with the nearest option for an unknown one."""
+"""An argument parser with one-line errors that suggest the nearest option."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gatlabel.cli.output import show_block
-from gatlabel.cli.verbosity import is_quiet
+from gatlabel.cli.verbosity import GENERAL, is_quiet
 from gatlabel.errors import InputError
 from gatlabel.files import check_drawing
 from gatlabel.option_values import from_text, kinds_of
 from gatlabel.printing import clipped
 from gatlabel.values import of_type
 
-#: Help on a topic (``--help head``), or in short where none is given.
+#: Returns help on a topic (``--help head``), or the short help for ``None``.
 Help = Callable[[str | None], str]
 
 
@@ -31,21 +31,21 @@ class Namespace(argparse.Namespace):
         return name in vars(self)
 
     def as_dict(self) -> dict[str, Any]:
-        """All options by name."""
+        """Returns all options by name."""
         return dict(vars(self))
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose arguments have annotations as types: ``int | None``, ``Path``, a ``Literal``.
+    """A parser with annotations as argument types: ``int | None``, ``Path``, a ``Literal``.
 
     Args:
         prog: The command.
-        description: What it does.
-        help_on: Gives the help; by default argparse's.
+        description: Description of the command.
+        help_on: Returns the help; by default argparse's.
 
     Attributes:
-        hints: The types of arguments, by their names.
-        words: The words that an argument takes, where they are few.
+        hints: Types by argument name.
+        words: Accepted words by argument name, for arguments with a fixed choice.
     """
 
     def __init__(self, prog: str, description: str, help_on: Help | None = None) -> None:
@@ -62,26 +62,30 @@ class Parser(argparse.ArgumentParser):
         return action
 
     def error(self, message: str) -> NoReturn:
-        """Raises what argparse would print."""
+        """Raises argparse's message as an :class:`InputError`."""
         raise InputError(re.sub(r"^argument (\S+): ", r"option \1: ", message))
 
 
 def make_parser(command: str, description: str, help_on: Help | None = None) -> Parser:
-    """Makes the parser of one command."""
-    return Parser(f"gatlabel {command}", description, help_on)
+    """Creates the parser of one command, with the options of every command."""
+    parser = Parser(f"gatlabel {command}", description, help_on)
+    general = parser.add_argument_group("options of every command")
+    for flag, text in GENERAL.items():  # removed from the arguments before they are parsed
+        general.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=f"{text}.")
+    return parser
 
 
 def parse(parser: Parser, words: Sequence[str]) -> Namespace:
-    """Parses the words after a command.
+    """Parses the arguments of a command.
 
     ``--image_size`` and ``--image-size`` are the same; a switch needs no value (``--download``) and
     ``--no-download`` turns it off.
 
     Raises:
-        InputError: If an option is unknown, lacks its value, or has one of the wrong type.
-        SystemExit: With 0, after printing the help that was asked for.
+        InputError: If an option is unknown, has no value, or has a value of the wrong type.
+        SystemExit: With 0, after printing help.
     """
-    for place, word in enumerate(words):  # argparse would not say that it could not print it
+    for place, word in enumerate(words):  # argparse ignores errors in printing the help
         if word in ("-h", "--help"):
             topic = words[place + 1] if place + 1 < len(words) else None
             show_block(parser.help_on(topic))
@@ -104,7 +108,7 @@ def parse(parser: Parser, words: Sequence[str]) -> Namespace:
 
 
 def _without_progress(parser: Parser, words: list[str]) -> list[str]:
-    """Turns the progress bar of a quiet command off, unless the words set it."""
+    """Turns off the progress bar of a quiet command, unless it was set explicitly."""
     for action in parser._actions:
         flags = action.option_strings
         if "--progress" in flags and not any(word.partition("=")[0] in flags for word in words):
@@ -119,11 +123,11 @@ def _typed(text: str, what: str, hint: Any) -> Any:
 def _refuse_nul(words: Iterable[str]) -> None:
     for word in words:
         if "\0" in word:
-            raise InputError(f"the argument {clipped(repr(word), 200)} has a NUL character")
+            raise InputError(f"the argument {clipped(repr(word), 200)} contains a NUL character")
 
 
 def normalised(parser: Parser, words: Sequence[str]) -> list[str]:
-    """Brings flags to the form the parser knows, and refuses unknown ones."""
+    """Converts flags to the form of the parser, and refuses unknown ones."""
     actions = {flag: action for action in parser._actions for flag in action.option_strings}
     result: list[str] = []
     for position, word in enumerate(words):
@@ -156,7 +160,7 @@ def normalised(parser: Parser, words: Sequence[str]) -> list[str]:
 
 
 def _nearest(flag: str, flags: Sequence[str]) -> str:
-    """As :func:`gatlabel.errors.nearest`; the last part of a dotted name counts as its name."""
+    """Like :func:`gatlabel.errors.nearest`; the last part of a dotted name also matches."""
     by_last: dict[str, list[str]] = {}
     for known in flags:
         by_last.setdefault(f"--{known[2:].rpartition('.')[2]}", []).append(known)
@@ -169,7 +173,7 @@ def _nearest(flag: str, flags: Sequence[str]) -> str:
 
 def _empty(what: str) -> str:
     option = "option " if what.startswith("--") else ""
-    return f"{option}{what}: the value is empty; leave it out, or give one"
+    return f"{option}{what}: the value is empty: give one, or omit the option"
 
 
 def _is_switch(parser: Parser, action: argparse.Action | None) -> bool:
@@ -188,15 +192,15 @@ def at_least_one(options: Namespace, *names: str) -> None:
 
 
 def check_outputs(options: Namespace, *names: str) -> None:
-    """Refuses files that cannot be written, before the work whose result they are to hold.
+    """Checks output files before the work starts.
 
     Args:
         options: The parsed options.
-        names: Those that name a file to write; a drawing if its name is ``draw``.
+        names: Names of the options for output files; the file of ``draw`` is a drawing.
 
     Raises:
-        InputError: If a folder, pipe or device stands there, which would be replaced by a file, or
-            a drawing is of no known format; the message names the option.
+        InputError: If the path is a folder, pipe or device, which a file would replace, or the
+            format of a drawing is unknown; the message names the path.
     """
     for name in names:
         path: Path | None = options[name]

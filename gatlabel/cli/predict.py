@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,20 +21,20 @@ STANDARD = "-"
 
 
 def predict_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     parser = make_parser(
         "predict",
-        "Labels images with a trained run or a bundle. An image that cannot be read becomes a "
-        "record with an error. Exit code 0, or 2 where no image could be read, or some could not "
-        "and --strict is given.",
+        "Labels images with a trained run or a bundle. An image that cannot be read gets a record "
+        "with an error. Exit code 0; 2 if no image could be read, or with --strict if any could "
+        "not.",
     )
     parser.add_argument(
-        "run", type=Path, help="The run folder, or a bundle that gatlabel export wrote."
+        "run", type=Path, help="The run folder, or a bundle written by gatlabel export."
     )
     parser.add_argument(
         "images",
         nargs="+",
-        help="Images, folders of images, patterns (quoted), or - to read paths from the standard "
+        help="Images, folders of images, patterns (quoted), or - to read paths from standard "
         "input, one per line.",
     )
     parser.add_argument(
@@ -47,7 +48,7 @@ def predict_parser() -> Parser:
     parser.add_argument(
         *("--output", "-o"),
         type=Path | None,
-        help="Write to this file; default, and -: the standard output.",
+        help="Write to this file; default, and -: standard output.",
     )
     parser.add_argument(
         "--threshold",
@@ -58,38 +59,38 @@ def predict_parser() -> Parser:
         "--on-error",
         type=Literal["skip", "stop"],
         default="skip",
-        help="At an image that cannot be read: skip writes a record with the error, stop ends.",
+        help="For an image that cannot be read: skip writes a record with the error, stop ends.",
     )
     parser.add_argument(
         "--strict", type=bool, default=False, help="Exit code 2 if any image could not be read."
     )
-    parser.add_argument("--batch-size", type=int, default=32, help="Images to run at once.")
+    parser.add_argument("--batch-size", type=int, default=32, help="Images per batch.")
     parser.add_argument(
         "--workers",
         type=int | None,
-        help="Threads that decode; default: one per processor, at most 8. 0 reads nothing ahead.",
+        help="Decoding threads; default: one per processor, at most 8; 0: no reading ahead.",
     )
     parser.add_argument(
         "--explain",
         type=int,
         default=0,
-        help="Explain so many labels per image (jsonl and json, runs only).",
+        help="Number of labels to explain per image (jsonl and json, runs only).",
     )
     parser.add_argument("--amp", type=bool, default=False, help="Mixed precision (runs only).")
     parser.add_argument(
-        "--max-pixels", type=int, default=MAX_PIXELS, help="Most pixels that an image may have."
+        "--max-pixels", type=int, default=MAX_PIXELS, help="Maximum number of pixels of an image."
     )
     parser.add_argument(
         "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
     )
     parser.add_argument(
-        "--progress", type=bool, default=True, help="Show on the error output how far it is."
+        "--progress", type=bool, default=True, help="Show progress on standard error."
     )
     return parser
 
 
 def predict_command(words: list[str]) -> None:
-    """Labels images as they are found, and writes each answer at once."""
+    """Labels images as they are found, and writes each prediction at once."""
     options = parse(predict_parser(), words)
     to_file = options.output is not None and str(options.output) != STANDARD
     if to_file:
@@ -97,7 +98,7 @@ def predict_command(words: list[str]) -> None:
     kind = _format(options, to_file)
     if options.explain and kind not in ("json", "jsonl"):
         raise InputError(
-            "--explain needs --format jsonl or json: other formats have no place for it"
+            "--explain needs --format jsonl or json: other formats cannot represent it"
         )
     from gatlabel.cli.predict_progress import StreamProgress
     from gatlabel.cli.prediction_lines import FORMATS
@@ -124,7 +125,7 @@ def predict_command(words: list[str]) -> None:
     found = predictor.stream(
         _sources(options.images), on_error=options.on_error, explain=options.explain
     )
-    with _writer(options.output if to_file else None) as write:
+    with _writer(options.output if to_file else None, wrap=kind == "table") as write:
         write(lines.head())
         try:
             for prediction in found:
@@ -156,9 +157,9 @@ def _sources(given: Sequence[str]) -> Iterator[str]:
 
 
 def _paths_of_standard_input() -> Iterator[str]:
-    """Yields the lines of the standard input as paths, as they come; empty ones are skipped."""
+    """Yields the lines of standard input as paths, as they arrive; empty ones are skipped."""
     if sys.stdin is None:
-        raise InputError("cannot read paths from the standard input: it is closed")
+        raise InputError("cannot read paths from standard input: it is closed")
     for line in getattr(sys.stdin, "buffer", sys.stdin):
         path = os.fsdecode(line).removesuffix("\n").removesuffix("\r")  # names of any bytes
         if path:
@@ -166,10 +167,10 @@ def _paths_of_standard_input() -> Iterator[str]:
 
 
 @contextmanager
-def _writer(path: Path | None) -> Iterator[Callable[[str], None]]:
-    """Yields what writes text at once, and whole, to a file or to the standard output."""
+def _writer(path: Path | None, *, wrap: bool) -> Iterator[Callable[[str], None]]:
+    """Yields a function that writes text, at once and complete, to a file or standard output."""
     if path is None:
-        yield show_lines
+        yield partial(show_lines, wrap=wrap)
         return
     try:
         file = path.open("wb", buffering=0)

@@ -1,4 +1,4 @@
-"""How far a long stream of predictions has come, on the error output."""
+"""Progress of a stream of predictions, on standard error."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _EVERY_LINE, _EVERY_UPDATE = 10.0, 0.5  # seconds
 
 
 class StreamProgress:
-    """Counts predictions, and shows the count: on a terminal in place, else in a line now and then.
+    """Counts predictions, and shows the count: in place on a terminal, otherwise as new lines.
 
     Args:
         shown: Whether anything is shown.
-        in_place: Whether the error output is a terminal of its own, with no results between.
+        in_place: Whether standard error is a terminal on which no results are printed.
 
     Attributes:
-        images: How many predictions were counted.
-        failed: How many of them have an error.
+        images: Number of predictions.
+        failed: Number of predictions with an error.
         first_error: The first error, if any.
     """
 
@@ -46,7 +46,7 @@ class StreamProgress:
             self._show(f"{self} so far", "")
 
     def end(self) -> None:
-        """Shows the final count, unless there was one image only."""
+        """Shows the final count, unless there was only one image."""
         if self._shown and self.images > 1:
             self._show(str(self), "\n")
 

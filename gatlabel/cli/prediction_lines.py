@@ -12,23 +12,23 @@ from gatlabel.deploy.prediction import Prediction
 from gatlabel.deploy.task_prediction import TaskPrediction
 from gatlabel.printing import clean, json_text
 
-_WIDEST = 60  # columns that shorter names are padded to
+_WIDEST = 60  # maximum width to which names are padded
 _FIXED = ("source", "labels", "error")
 
 
 class Lines(Protocol):
-    """A text form of a stream of predictions; every piece but JSON's ends with a line break."""
+    """A text format of a stream of predictions; every part ends with a line break, except JSON."""
 
     def head(self) -> str:
-        """What stands before the first record."""
+        """Returns the text before the first record."""
         ...
 
     def record(self, prediction: Prediction) -> str:
-        """The text of one prediction."""
+        """Returns the text of one prediction."""
         ...
 
     def tail(self) -> str:
-        """What stands after the last record, complete or interrupted."""
+        """Returns the text after the last record, also after an interruption."""
         ...
 
 
@@ -37,14 +37,14 @@ class TableLines:
 
     Args:
         labels: The L label names.
-        ascii_only: Not used: characters that a terminal lacks are escaped on writing.
+        ascii_only: Not used: characters that the terminal lacks are escaped on writing.
     """
 
     def __init__(self, labels: Sequence[str], ascii_only: bool = False) -> None:
         self._width = len(_FIXED[0])
 
     def head(self) -> str:
-        """Returns nothing: the lines explain themselves."""
+        """Returns an empty text: there is no heading."""
         return ""
 
     def record(self, prediction: Prediction) -> str:
@@ -79,7 +79,7 @@ class CsvLines:
         self._labels = labels
 
     def head(self) -> str:
-        """Returns the names of the columns."""
+        """Returns the column names."""
         names = (f"{name} (label)" if name in _FIXED else name for name in self._labels)
         return csv_row([*_FIXED, *names])
 
@@ -97,18 +97,18 @@ class CsvLines:
 
 
 def csv_row(cells: Sequence[str]) -> str:
-    """Returns a row of CSV, its cells cleaned and guarded."""
+    """Returns a CSV row of cleaned and guarded cells."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(guarded(clean(cell)) for cell in cells)
     return buffer.getvalue()
 
 
 class JsonLines:
-    """One JSON object per line, as ``to_dict`` of a prediction gives it.
+    """One JSON object per line: ``to_dict()`` of the prediction.
 
     Args:
-        labels: Not used: every record names them.
-        ascii_only: Write other characters than those of ASCII as escapes.
+        labels: Not used: every record names its labels.
+        ascii_only: Whether to escape non-ASCII characters.
     """
 
     def __init__(self, labels: Sequence[str], ascii_only: bool = False) -> None:
@@ -128,14 +128,14 @@ class JsonLines:
 
 
 class JsonArray(JsonLines):
-    """The same objects as one JSON array, complete also where the command is interrupted."""
+    """The same objects as one JSON array, which is closed even if the command is interrupted."""
 
     def __init__(self, labels: Sequence[str], ascii_only: bool = False) -> None:
         super().__init__(labels, ascii_only)
         self._between = "["
 
     def record(self, prediction: Prediction | TaskPrediction) -> str:
-        """Returns an element with what separates it from the one before."""
+        """Returns an element, preceded by the separator."""
         text = self._between + "\n" + super().record(prediction).rstrip("\n")
         self._between = ","
         return text

@@ -14,15 +14,15 @@ from gatlabel.options import nested, updated
 from gatlabel.pretraining.config import PretrainConfig
 
 DESCRIPTION = (
-    "Trains an encoder on the images of a folder without labels, by comparing random views of "
-    "them. The run folder then serves as weights: gatlabel train --weights RUN. Needs the extra "
+    "Trains an encoder on the images of a folder, without labels, by comparing random views of "
+    "them. Use the run folder as weights: gatlabel train --weights RUN. Needs the extra "
     "pretraining."
 )
-OTHERS = {"FOLDER": "The images, also in subfolders", "--resume": "Run folder to go on with"}
+OTHERS = {"FOLDER": "The images, also in subfolders", "--resume": "Run folder to continue"}
 
 
 def pretrain_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     flags = flags_of(PretrainConfig)
 
     def help_on(topic: str | None) -> str:
@@ -32,26 +32,26 @@ def pretrain_parser() -> Parser:
 
     parser = make_parser("pretrain", DESCRIPTION, help_on)
     parser.add_argument("folder", type=Path | None, nargs="?", help="The images.")
-    parser.add_argument("--resume", type=Path | None, help="Run folder to go on with.")
+    parser.add_argument("--resume", type=Path | None, help="Run folder to continue.")
     add_options(parser, flags)
     return parser
 
 
 def pretrain_command(words: list[str]) -> None:
-    """Pre-trains, or goes on with an interrupted run, and prints what the features are worth."""
+    """Pretrains, or resumes an interrupted run, and prints the quality of the features."""
     options = parse(pretrain_parser(), words)
     named = given_options(options, flags_of(PretrainConfig))
     if options.resume is not None:
         further = [name for name in named if name != "output"]
         if options.folder is not None or further:
             given = f"--{further[0].replace('_', '-')}" if further else str(options.folder)
-            raise InputError(f"{given}: not with --resume, which repeats the options of the run")
+            raise InputError(f"{given}: not with --resume, which uses the options of the run")
         from gatlabel.pretraining.run import resume_pretraining
 
         _show(resume_pretraining(options.resume, log=note))
         return
     if options.folder is None:
-        raise InputError("pretrain: give the folder of images")
+        raise InputError("pretrain: give a folder of images")
     config: PretrainConfig = updated(PretrainConfig(), nested(named), from_text)
     from gatlabel.pretraining.run import pretrain
 
@@ -62,7 +62,7 @@ def _show(result: Any) -> None:
     last = result.curves[-1]
     if "val_linear" in last:
         show(
-            f"mAP of ridge regression on the features: {last['val_linear']:.3f}, of nearest "
-            f"neighbours: {last['val_neighbours']:.3f} (each image by the others)"
+            f"mAP on the features: ridge regression {last['val_linear']:.3f}, nearest neighbours "
+            f"{last['val_neighbours']:.3f} (leave-one-out)"
         )
-    show(f"go on with: gatlabel train --weights {result.folder}")
+    show(f"to continue: gatlabel train --weights {result.folder}")

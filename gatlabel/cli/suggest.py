@@ -8,42 +8,43 @@ from typing import TYPE_CHECKING, Literal
 from gatlabel.cli.output import add_row, make_table, show, show_block, show_json, show_table
 from gatlabel.cli.parsing import Parser, at_least_one, check_outputs, make_parser, parse
 from gatlabel.errors import InputError
-from gatlabel.printing import put
+from gatlabel.printing import fitted, put
 
 if TYPE_CHECKING:
     from gatlabel.active import Pool, Question
 
 DESCRIPTION = (
-    "Ranks images, or single questions about them, by what an answer would teach a run, and "
-    "updates the run by the answers, in seconds."
+    "Ranks images, or single questions about them, by how much a run would learn from an answer, "
+    "and updates the run with the answers in seconds."
 )
-SHOWN = 20  # rows of the table
+SHOWN = 20  # maximum number of rows of the table
 
 
 def suggest_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     parser = make_parser("suggest", DESCRIPTION)
     parser.add_argument("run", type=Path, help="The run folder.")
     parser.add_argument("pool", type=Path, help="Folder of images without labels.")
     parser.add_argument(
         "--by", type=Literal["questions", "images"], default="questions", help="What to rank."
     )
-    parser.add_argument("--count", type=int, default=100, help="How many to choose.")
+    parser.add_argument("--count", type=int, default=100, help="Number to choose.")
     parser.add_argument(
-        "--per-image", type=int, default=1, help="Questions about one image at most."
+        "--per-image", type=int, default=1, help="Maximum number of questions per image."
     )
     parser.add_argument(
         "--answers",
         nargs="+",
         type=Path,
         default=[],
-        help="Answers so far: CSV (image, label, answer) or JSON of Label Studio.",
+        help="Answers so far: CSV (image, label, answer) or JSON from Label Studio.",
     )
     parser.add_argument(
         "--ask",
         type=bool,
         default=False,
-        help="Ask at the terminal by single keys; answers go to the last file of --answers.",
+        help="Ask in the terminal, answered by single keys; answers are added to the last file of "
+        "--answers.",
     )
     parser.add_argument("--update", type=Path | None, help="Write the updated run to this folder.")
     parser.add_argument("--output", type=Path | None, help="Write all rows, .csv or .json.")
@@ -60,11 +61,11 @@ def suggest_command(words: list[str]) -> None:
     at_least_one(options, "count", "per_image")
     check_outputs(options, "output")
     if not options.pool.is_dir():
-        raise InputError(f"the pool {options.pool} is no folder of images")
+        raise InputError(f"the pool {options.pool} is not a folder of images")
     if options.ask and (not options.answers or options.answers[-1].suffix.lower() != ".csv"):
         raise InputError("--ask needs a CSV file to write answers to: give --answers answers.csv")
     if options.ask and options.by == "images":
-        raise InputError("--ask asks single questions: leave out --by images")
+        raise InputError("--ask is for single questions: omit --by images")
     from gatlabel.active import AnswerFile, open_pool, read_answers, update_run
     from gatlabel.fewshot.run_features import image_paths
     from gatlabel.training.finished_runs import open_run
@@ -95,10 +96,10 @@ def suggest_command(words: list[str]) -> None:
             pool, pool.questions(options.count, options.per_image), options.output, options.json
         )
     if options.update is not None:
-        update_run(pool, options.update, log=lambda line: None if options.json else show(line))
+        update_run(pool, options.update)
         if not options.json:
             known = int((pool.answers >= 0).sum())
-            show(f"{options.update}: the run updated by {known} answers")
+            show(f"{options.update}: the run, updated with {known} answers")
 
 
 def _begun(path: Path) -> bool:
@@ -106,7 +107,8 @@ def _begun(path: Path) -> bool:
 
 
 def _prompt(text: str) -> None:
-    put(text, "stdout")
+    line = text.rstrip()
+    put(fitted(line, "stdout") + text[len(line) :], "stdout")
 
 
 def _show_questions(
@@ -170,4 +172,4 @@ def _more(count: int) -> None:
     if count > SHOWN:
         show(f"… and {count - SHOWN} more; --output writes all")
     elif not count:
-        show_block("nothing is left to ask")
+        show_block("no questions left")

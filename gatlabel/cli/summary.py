@@ -1,4 +1,4 @@
-"""``gatlabel benchmark summary``, and how results of benchmarks are printed."""
+"""``gatlabel benchmark summary``, and printing of benchmark results."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from gatlabel.errors import InputError
 if TYPE_CHECKING:
     from gatlabel.experiments import BenchmarkResult
 
-#: Columns of the table of one data set that fit a terminal.
+#: Columns of the table of one data set on a terminal, which has no space for all.
 SHOWN = ("method", "mAP", "Δ linear", "Δ no edges")
 
 
 def summary_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     parser = make_parser(
         "benchmark summary",
-        "Puts finished benchmarks of several data sets into one report: methods by data set, "
-        "p-values corrected over all of them.",
+        "Combines finished benchmarks of several data sets in one report: methods by data set, "
+        "with p-values corrected over all of them.",
     )
     parser.add_argument(
         "folders", metavar="FOLDER", nargs="+", type=Path,
-        help="Folders that gatlabel benchmark graphs or heads wrote.",
+        help="Folders written by gatlabel benchmark graphs or heads.",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, default=Path("runs") / "summary", help="Folder of the summary."
@@ -35,20 +35,20 @@ def summary_parser() -> Parser:
 
 
 def summary_command(words: list[str]) -> None:
-    """Puts finished benchmarks side by side, prints what they come to and writes the report."""
+    """Combines finished benchmarks, prints the results and writes the report."""
     options = parse(summary_parser(), words)
     from gatlabel.experiments import BenchmarkResult, write_report
 
     folder: Path = options.output
-    if folder.exists() and not folder.is_dir():  # better now than after the statistics
-        raise InputError(f"option --output: {folder} is no folder: give another")
+    if folder.exists() and not folder.is_dir():  # checked before the statistics, which take time
+        raise InputError(f"option --output: {folder} is not a folder: give another path")
     result = BenchmarkResult.load(options.folders, progress=options.progress)
     write_report(result, folder)
     show_result(result, folder)
 
 
 def show_result(result: BenchmarkResult, folder: Path) -> None:
-    """Prints tables and verdict, and where the report lies."""
+    """Prints tables, verdict and the path of the report."""
     from gatlabel.experiments.tables import result_tables
 
     one = len(result.data_sets) == 1
@@ -61,7 +61,7 @@ def show_result(result: BenchmarkResult, folder: Path) -> None:
             show_table(table)
     over = "" if one else " over all folders"
     show(
-        f"Per cent and points; * beyond chance after Holm's correction{over}.",
+        f"In per cent and points; * significant after Holm's correction{over}.",
         *result.verdict,
         f"report: {folder / 'report.html'}",
     )

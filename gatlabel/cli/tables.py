@@ -37,8 +37,8 @@ def task_table(results: Results, comparisons: Sequence[Comparison] = ()) -> Tabl
     """Returns a table of the main metric of each task, one column per split.
 
     Args:
-        results: Of the model, by split and task.
-        comparisons: Other models, with a column each for the last split of each task.
+        results: Results of the model, by split and task.
+        comparisons: Other models; each has a column with the last split of each task.
     """
     from gatlabel.multitask.evaluation import final_results
 
@@ -62,11 +62,11 @@ def task_metrics_table(task: str, split: str, result: TaskResult) -> Table:
 
 
 def label_table(evaluation: Evaluation, most: int) -> Table:
-    """Returns a table of the labels of a split: AP, AUROC, and the decision for each.
+    """Returns a table of the labels of a split: AP, AUROC and the decision.
 
     Args:
-        evaluation: Of the split.
-        most: Rows; those of the lowest AP where there are more labels.
+        evaluation: The evaluation of the split.
+        most: Maximum number of rows; of more labels, those with the lowest AP are shown.
     """
     rows = evaluation.report.rows()
     shown = rows
@@ -76,7 +76,7 @@ def label_table(evaluation: Evaluation, most: int) -> Table:
     caption = f"{len(shown)} of {len(rows)} labels, lowest AP first" if len(rows) > most else None
     table = make_table(
         ("label", "pos.", "AP", "AUROC", "p ≥", "prec.", "recall", "F1"),
-        f"labels on {evaluation.split}; precision, recall and F1 of p ≥ threshold",
+        f"labels on {evaluation.split}; precision, recall and F1 at p ≥ threshold",
         caption,
     )
     decision = evaluation.decision
@@ -89,8 +89,8 @@ def label_table(evaluation: Evaluation, most: int) -> Table:
 
 
 def decision_table(decision: Decision, title: str) -> Table:
-    """Returns a table of what a decision is, and which images chose it."""
-    from gatlabel.decisions.wording import describe  # numpy: not before help is printed
+    """Returns a table that describes a decision and the images it was chosen on."""
+    from gatlabel.decisions.wording import describe  # imports numpy, which help does not need
 
     table = make_table(("decision", ""), title, left=2)
     for name, phrase in describe(decision).items():
@@ -99,7 +99,7 @@ def decision_table(decision: Decision, title: str) -> Table:
 
 
 def result_table(result: RunResult) -> Table:
-    """Returns the table of a training run, with the figures to compare with."""
+    """Returns the table of a training run, with the baselines."""
     head = result.model.head.kind
     from gatlabel.engine.epoch_lines import in_words
 

@@ -1,4 +1,4 @@
-"""Answers of several tasks as text, record by record; JSON is that of one task."""
+"""Predictions of several tasks as text, record by record; JSON is the same as for one task."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TaskTableLines:
 
 
 class TaskCsvLines(TaskTableLines):
-    """Columns ``source``, one per task with its answer, and ``error``."""
+    """Columns ``source``, one per task, and ``error``."""
 
     def head(self) -> str:
         """Returns the names of the columns."""

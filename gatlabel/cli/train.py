@@ -32,15 +32,15 @@ from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.recipes import read_config, recipe_in, recipe_named
 
 DESCRIPTION = (
-    "Trains a model and leaves a run folder with weights, metrics and report.html. Without options "
+    "Trains a model and writes a run folder with weights, metrics and report.html. Without options "
     "it trains on the built-in scenes: no download, no GPU, a few minutes. The command line "
     "overrides --config, which overrides the recipe."
 )
 OTHERS = {
     "--task": "One of several tasks: NAME=KIND:COLUMN",
     "--config": "YAML file of options",
-    "--print-config": "Print all options as YAML, and train nothing",
-    "--resume": "Run folder to go on with, with its own options",
+    "--print-config": "Print all options as YAML and exit",
+    "--resume": "Run folder to continue, with its own options",
 }
 
 
@@ -53,7 +53,7 @@ def train_flags() -> list[Flag]:
 
 
 def train_parser() -> Parser:
-    """Makes the parser of the command."""
+    """Creates the parser of the command."""
     flags = train_flags()
 
     def help_on(topic: str | None) -> str:
@@ -67,7 +67,7 @@ def train_parser() -> Parser:
     parser.add_argument(
         "--resume",
         type=Path | None,
-        help="Run folder to go on with; of other options it takes those of the machine only.",
+        help="Run folder to continue; only options of the machine can be given with it.",
     )
     parser.add_argument(
         "--task",
@@ -79,7 +79,7 @@ def train_parser() -> Parser:
 
 
 def train_command(words: list[str]) -> None:
-    """Trains, or goes on with an interrupted run, and prints the figures."""
+    """Trains, or resumes an interrupted run, and prints the metrics."""
     options = parse(train_parser(), words)
     named = given_options(options, train_flags())
     if options.resume is not None:
@@ -101,7 +101,7 @@ def train_command(words: list[str]) -> None:
 
 
 def _config(named: dict[str, Any], path: Path | None) -> TrainConfig:
-    """Returns the options of the command line, over those of the file, over those of the recipe."""
+    """Returns the options: the command line overrides the file, which overrides the recipe."""
     words = nested(named)
     recipe = recipe_in(words) if "recipe" in named else None
     base = recipe_named(recipe or recipe_in({})) if path is None else read_config(path, recipe)
@@ -118,12 +118,12 @@ def _resume(folder: Path, named: dict[str, Any], config: Path | None) -> None:
     from gatlabel.training.run import resume
     from gatlabel.training.run_folder import RunFinishedError
 
-    # the config file is no option of the run: refused like one that is unknown to a resumed run
+    # --config is refused like any other option that a resumed run does not accept
     machine_options(named if config is None else {"config": config, **named})
     given = updated(TrainConfig(), nested(named), from_text)
     try:
         result = resume(folder, {n: operator.attrgetter(n)(given) for n in named}, log=log)
-    except RunFinishedError as finished:  # what was asked for is there
+    except RunFinishedError as finished:  # not an error
         show(finished)
         return
     _show(result)

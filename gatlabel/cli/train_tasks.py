@@ -31,7 +31,7 @@ def has_tasks(words: Sequence[str] | None, config: Path | None) -> bool:
 
 
 def refuse_alone(named: dict[str, Any]) -> None:
-    """Refuses options of several tasks where there are none.
+    """Refuses options that need several tasks.
 
     Raises:
         InputError: If one is given.
@@ -47,13 +47,13 @@ def refuse_alone(named: dict[str, Any]) -> None:
 def train_several(
     words: Sequence[str] | None, named: dict[str, Any], path: Path | None, *, only_print: bool
 ) -> None:
-    """Trains a model for several tasks and prints what it reaches.
+    """Trains a model for several tasks and prints its metrics.
 
     Args:
-        words: Those of ``--task``.
+        words: Values of ``--task``.
         named: The other options of the command line.
         path: The config file.
-        only_print: Print the options and train nothing.
+        only_print: Whether to print the options only.
     """
     refuse_other_options(named)
     given = nested(named)
@@ -70,7 +70,7 @@ def train_several(
 
 
 def resume_several(folder: Path, named: dict[str, Any], config: Path | None) -> None:
-    """Goes on with an interrupted run."""
+    """Resumes an interrupted run."""
     from gatlabel.multitask.run import resume_tasks
     from gatlabel.training.changes import machine_options
     from gatlabel.training.run_folder import RunFinishedError
@@ -80,7 +80,7 @@ def resume_several(folder: Path, named: dict[str, Any], config: Path | None) -> 
     options = {name: operator.attrgetter(name)(given) for name in named}
     try:
         result = resume_tasks(folder, options, log=log)
-    except RunFinishedError as finished:  # what was asked for is there
+    except RunFinishedError as finished:  # not an error
         show(finished)
         return
     _show(result)

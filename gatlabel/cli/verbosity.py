@@ -11,11 +11,17 @@ from gatlabel.errors import InputError
 from gatlabel.logs import LOGGER
 from gatlabel.printing import note
 
-QUIET, VERBOSE = "--quiet", "--verbose"
+QUIET, VERBOSE, DEBUG = "--quiet", "--verbose", "--debug"
+#: Options of every command, in any position, with their help.
+GENERAL = {
+    QUIET: "Print results and warnings only",
+    VERBOSE: "Also print details, with times",
+    DEBUG: "Also print the traceback of an error",
+}
 
 
 class _Lines(logging.Handler):
-    """Prints messages as lines on standard error, warnings marked as such; with times if asked."""
+    """Prints messages as lines on standard error: warnings with a prefix, optionally with times."""
 
     def __init__(self, *, times: bool) -> None:
         super().__init__()
@@ -33,10 +39,10 @@ def logged(words: Sequence[str]) -> Iterator[list[str]]:
     """Prints the messages of the logger ``gatlabel`` while a command runs.
 
     Args:
-        words: The words of the command line; ``--quiet`` and ``--verbose`` may be anywhere in them.
+        words: The command line, with ``--quiet`` and ``--verbose`` in any position.
 
     Yields:
-        The other words.
+        The command line without these options.
 
     Raises:
         InputError: If both are given.

@@ -1,4 +1,4 @@
-"""Common steps of all readers of annotation files: from rows to checked sources."""
+"""Common steps of all readers of annotation files: conversion of rows to checked sources."""
 
 from __future__ import annotations
 
@@ -109,11 +109,11 @@ def build_splits(
         if not len(labels):
             raise InputError(f"{name}: no image has a label")
     refuse_repeats(root, annotations)
-    there, said = find_images(root, annotations, on_error)
+    there, skipped = find_images(root, annotations, on_error)
     found = [annotations[position] for position in there]
     empty = {row.part for row in annotations} - {row.part for row in found}
     if empty:
-        raise InputError(f"{name}: {said[-1]}; no images remain in the split {min(empty)}")
+        raise InputError(f"{name}: {skipped[-1]}; no images remain in the split {min(empty)}")
     annotations, parts = found, {}
     for part in dict.fromkeys(row.part for row in annotations):
         rows = [row for row in annotations if row.part == part]
@@ -126,7 +126,7 @@ def build_splits(
         parts,
         fractions=fractions,
         seed=seed,
-        notes=(*notes, *said),
+        notes=(*notes, *skipped),
         evaluate_only=evaluate_only,
     )
 

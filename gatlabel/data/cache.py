@@ -67,7 +67,7 @@ class ImageCache:
         taken, block = 0, list[Tensor]()
         for image in decoded_in_order(decode, self._count, side, threads):
             if taken + image.numel() > self._most:
-                self._say_what_fits()
+                self._log_capacity()
                 break
             taken += image.numel()
             self._shapes.append((image.shape[1], image.shape[2]))
@@ -80,7 +80,7 @@ class ImageCache:
             self._blocks.append(torch.cat(block))
         self.filled = True
 
-    def _say_what_fits(self) -> None:
+    def _log_capacity(self) -> None:
         logging.getLogger(__name__).warning(
             "the memory cache holds %d of %d images, %.1f GB; the others are decoded in every "
             "epoch: use cache=disk for all",

@@ -55,21 +55,21 @@ def check_images(
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         complaints = list(pool.map(complaint, range(len(source))))
-    good = [index for index, said in enumerate(complaints) if said is None]
-    bad = [index for index, said in enumerate(complaints) if said is not None]
+    good = [index for index, reason in enumerate(complaints) if reason is None]
+    bad = [index for index, reason in enumerate(complaints) if reason is not None]
     if not bad:
         return source, ()
     shown = ", ".join(shown_name(source.ids[index]) for index in bad[:10]) + (
         " …" if len(bad) > 10 else ""
     )
-    said = f"{len(bad)} of {len(source)} images of {name} cannot be decoded: {shown}"
+    message = f"{len(bad)} of {len(source)} images of {name} cannot be decoded: {shown}"
     if on_error == "stop":
-        raise InputError(f"{said} ({complaints[bad[0]]}); on-error skip omits them")
+        raise InputError(f"{message} ({complaints[bad[0]]}); on-error skip omits them")
     if not good:
         raise InputError(
             f"none of the {len(source)} images of {name} can be decoded ({complaints[0]})"
         )
-    return source.subset(good), (f"skipped: {said}",)
+    return source.subset(good), (f"skipped: {message}",)
 
 
 def check_splits(
@@ -87,7 +87,7 @@ def check_splits(
         for part, source in splits.items()
         if len(source)
     }
-    notes = tuple(note for _, said in checked.values() for note in said)
+    notes = tuple(note for _, added in checked.values() for note in added)
     sources = {part: source for part, (source, _) in checked.items()}
     return DataSplits(
         splits.name,

@@ -88,9 +88,6 @@ def read_coco(
         fractions: Shares of train, val and test if the data are split here.
         seed: Seed of such a split.
         on_error: Treatment of missing image files: stop, or skip them with a note.
-        fractions: Shares of train, val and test where a split is made here.
-        seed: Seed of such a split.
-        on_error: What to do about missing image files: stop, or leave them out and say so.
         evaluate_only: See :func:`~gatlabel.data.splits.complete_splits`.
 
     Raises:

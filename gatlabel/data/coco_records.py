@@ -128,7 +128,7 @@ def _referred(
         return known[given]
     where = f"{path}, annotations, entry {position}"
     if key not in row:
-        raise InputError(f"{where}: it lacks {key!r}")
+        raise InputError(f"{where}: {key!r} is missing")
     wanted = _id(given, f"{where}, {key}")
     if wanted not in known:
         what = {"image_id": "image", "category_id": "category"}[key]

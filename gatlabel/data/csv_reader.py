@@ -93,8 +93,9 @@ def read_csv(
     one_hot, notes = _one_hot_columns(table, label_column, label_columns, special, named)
     if one_hot:
         where = [f"{path}, line {line}" for line, _ in table.rows]
-        matrix, said = settle_minus_one(read_columns(table, one_hot), one_hot, where, minus_one)
-        notes += said
+        columns = read_columns(table, one_hot)
+        matrix, decisions = settle_minus_one(columns, one_hot, where, minus_one)
+        notes += decisions
     else:
         _refuse_no_effect(table, minus_one, named, separator)
         matrix = None
@@ -154,7 +155,7 @@ def _one_hot_columns(
         for column in one_hot:
             table.require(column, "label")
             if column in special:
-                raise InputError(f"{table.path}: the column {column!r} is no label column")
+                raise InputError(f"{table.path}: the column {column!r} is not a label column")
     elif label_column in table.columns:
         one_hot, others = [], [column for column in others if column != label_column]
     elif named is not None:
@@ -187,8 +188,8 @@ def _refuse_no_effect(
     torn = next((name for name in named or () if separator in name), None)
     if torn is not None:
         raise InputError(
-            f"the label {torn!r} contains the separator {separator!r}, at which {table.path} is "
-            "divided into labels: give another separator"
+            f"the label {torn!r} contains the separator {separator!r} between labels in "
+            f"{table.path}: give another separator"
         )
 
 

@@ -114,16 +114,16 @@ def _missing(
         return []
     shown = ", ".join(printable(row.image) for row, _ in missing[:3])
     shown += " …" if len(missing) > 3 else ""
-    said = f"{len(missing)} of {total} images are missing below {root}: {shown}"
+    message = f"{len(missing)} of {total} images are missing below {root}: {shown}"
     row, reason = missing[0]
     first = f"first listed at {row.listed}: {reason}"
     if "\\" in row.image and os.sep != "\\":
         first += "; write / between folders, not \\"
     if on_error == "stop":
-        raise InputError(f"{said} ({first}); on-error skip omits them")
+        raise InputError(f"{message} ({first}); on-error skip omits them")
     if len(missing) == total:
-        raise InputError(f"{said} ({first})")
-    return [f"skipped: {said}"]
+        raise InputError(f"{message} ({first})")
+    return [f"skipped: {message}"]
 
 
 def _repeated(row: Listed, first: Listed) -> InputError:

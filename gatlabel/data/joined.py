@@ -1,4 +1,4 @@
-"""Several sources as one, and folders of images without labels."""
+"""Concatenation of sources, and folders of images without labels."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN, LabelSet
 from gatlabel.targets import Targets
 
-#: Names that count as images in a folder, by their endings.
+#: File name suffixes of images in a folder.
 ENDINGS = frozenset(
     {f".{name.lower()}" for name in FORMATS} | {".jpg", ".jpe", ".tif", ".pgm", ".pbm", ".pnm"}
 )
 
 
 class JoinedImages(ImageSource):
-    """The images of several sources of the same labels, one source after another.
+    """The concatenated images of several sources with the same labels.
 
     Args:
-        parts: At least one.
+        parts: At least one source.
 
     Raises:
         InputError: If the labels differ or an image is in two of them.
@@ -39,11 +39,11 @@ class JoinedImages(ImageSource):
         first = parts[0]
         for part in parts:
             if part.labels != first.labels:
-                raise InputError("sources of different labels cannot be joined")
+                raise InputError("sources with different labels cannot be joined")
         ids = [name for part in parts for name in part.ids]
         if len(set(ids)) != len(ids):
             twice = next(name for name in ids if ids.count(name) > 1)
-            raise InputError(f"{twice} is in two of the sources that are joined")
+            raise InputError(f"the image {twice} is in two of the sources to join")
         targets = torch.cat([part.targets.to_dense() for part in parts])
         groups = None
         if all(part.groups is not None for part in parts):
@@ -87,7 +87,7 @@ class JoinedImages(ImageSource):
 
 
 def _runs(rows: Sequence[int], starts: Sequence[int]) -> list[tuple[int, list[int]]]:
-    """Splits positions into stretches that lie in one part each."""
+    """Splits positions into runs that lie in one part each."""
     of_part = itertools.groupby(rows, key=lambda row: bisect.bisect_right(starts, row) - 1)
     return [(number, list(group)) for number, group in of_part]
 
@@ -98,9 +98,9 @@ def unlabelled_images(
     """Returns the images of a folder and its subfolders, with all labels unknown.
 
     Args:
-        folder: The folder. Files that begin with a dot, or do not end like images, are left out.
-        labels: The L labels of which nothing is known.
-        without: Paths of images to leave out, as those that are labelled.
+        folder: The folder. Hidden files and files without an image suffix are omitted.
+        labels: The L labels.
+        without: Paths of images to omit, such as labelled ones.
 
     Raises:
         InputError: If there is no such folder, or no image in it.
@@ -119,6 +119,6 @@ def unlabelled_images(
     )
     if not found:
         known = ", ".join(sorted(ENDINGS))
-        raise InputError(f"{root}: no images (files that end in {known}) to learn from")
+        raise InputError(f"{root}: contains no images (files that end in {known})")
     targets = Targets.of(torch.full((len(found), len(labels)), float(UNKNOWN)))
     return FileImages(root, labels, found, targets)

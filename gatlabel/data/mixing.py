@@ -1,4 +1,4 @@
-"""Several data sets in one: images labelled for different tasks, mixed in every batch."""
+"""Mixing of data sets: batches of images that are labelled for different tasks."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ MixedItem = tuple[Tensor, Targets, int]
 
 
 class MixedDataset(Dataset[MixedItem]):
-    """Data sets one after another; an item has targets for the tasks of its own data set only.
+    """Concatenated data sets; an item has targets for the tasks of its own data set only.
 
     Args:
         parts: Map-style data sets of ``(image, target, …)``, such as
-            :class:`~gatlabel.data.dataset.ImageDataset`, each with the name of the task that its
-            targets are of; ``None`` where a target is a mapping by task.
+            :class:`~gatlabel.data.dataset.ImageDataset`, each with the name of its task, or
+            ``None`` if targets are mappings by task.
 
     Raises:
-        InputError: If there is no part, or one has no items.
+        InputError: If there is no data set, or one has no items.
 
     Attributes:
         sizes: Number of items of each part.
@@ -43,18 +43,18 @@ class MixedDataset(Dataset[MixedItem]):
         self.sizes = [len(part) for part, _ in parts]  # type: ignore[arg-type]
         for number, size in enumerate(self.sizes):
             if not size:
-                raise InputError(f"data set {number} of those to mix has no items")
+                raise InputError(f"data set {number} of the mixed ones has no items")
         self._starts = np.concatenate([[0], np.cumsum(self.sizes)])
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def __getitem__(self, item: int | tuple[int, int]) -> MixedItem:
-        """Returns an image, its targets by task, and its position among all.
+        """Returns an image, its targets by task, and its position.
 
         Args:
-            item: The position among all, or ``(position, seed)``: chance in the data set then
-                depends on that seed alone.
+            item: The position in the concatenation, or ``(position, seed)``. With a seed, random
+                transforms depend on it alone.
         """
         position, seed = item if isinstance(item, tuple) else (item, None)
         number = int(np.searchsorted(self._starts, position, side="right")) - 1
@@ -82,9 +82,9 @@ class MixedDataset(Dataset[MixedItem]):
 def collate_for(
     tasks: Mapping[str, Task],
 ) -> Callable[[Sequence[MixedItem] | InputError], Batch | InputError]:
-    """Returns a function from items to a batch with targets of all tasks; an error stays one.
+    """Returns a collate function for batches with targets of all tasks; errors are passed on.
 
-    Targets of a task that an item has none of are absent (:meth:`~gatlabel.tasks.Task.absent`).
+    If an item has no target of a task, :meth:`~gatlabel.tasks.Task.absent` is used.
 
     Args:
         tasks: The tasks by name.
@@ -111,16 +111,16 @@ def _as(target: Any, like: Tensor) -> Tensor:
 class MixedSampler(Sampler[tuple[int, int]]):
     """Yields positions of a :class:`MixedDataset` in random order, each with a seed.
 
-    The order is a function of ``(seed, epoch)``, so a resumed run sees the same batches. An epoch
-    has as many items as there are in all.
+    The order is a function of ``(seed, epoch)``, so that a resumed run has the same batches. The
+    number of items per epoch is their total number.
 
     Args:
         sizes: Number of items of each data set.
         seed: Seed of the run.
-        mixing: ``proportional``: each item once per epoch. ``sqrt``: items of a data set in
-            proportion to the root of its size. ``round_robin``: the data sets in turn. The latter
-            two go through a small data set several times in an epoch, and through a large one in
-            several epochs, always through all of it before an item comes again.
+        mixing: ``proportional``: each item once per epoch. ``sqrt``: the number of items of a data
+            set is proportional to the square root of its size. ``round_robin``: the data sets in
+            turn. With the latter two, a small data set is repeated within an epoch, and a large one
+            takes several epochs. All items of a data set are used before any is repeated.
 
     Raises:
         InputError: If there is no such mixing.
@@ -135,7 +135,7 @@ class MixedSampler(Sampler[tuple[int, int]]):
         self._starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
 
     def set_epoch(self, epoch: int) -> None:
-        """Makes the next pass that of the given epoch."""
+        """Sets the epoch of the next pass."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -145,7 +145,7 @@ class MixedSampler(Sampler[tuple[int, int]]):
         epoch, self.epoch = self.epoch, self.epoch + 1
         rows = [self._rows(part, epoch) for part in range(len(self.sizes))]
         if self.in_turn:
-            # the k-th item of every data set, before the next of any
+            # the k-th items of all data sets, before the items k + 1
             turn = np.concatenate([np.arange(len(own)) for own in rows])
             order = np.argsort(turn, kind="stable")
         else:
@@ -153,7 +153,7 @@ class MixedSampler(Sampler[tuple[int, int]]):
             order = torch.randperm(len(self), generator=generator).numpy()
         positions = np.concatenate(rows)[order]
         seeds = image_seeds(self.seed, epoch, sum(self.sizes))
-        # an item that comes again in an epoch has another seed
+        # an item that is repeated in an epoch has another seed
         seen: dict[int, int] = {}
         for position in positions.tolist():
             times = seen[position] = seen.get(position, -1) + 1
@@ -161,7 +161,7 @@ class MixedSampler(Sampler[tuple[int, int]]):
             yield position, own if not times else mixed(own, times)
 
     def _rows(self, part: int, epoch: int) -> NDArray[np.int64]:
-        """Returns the positions that an epoch has of a data set: pass after pass through it."""
+        """Returns the positions of an epoch in a data set, in successive passes through it."""
         size, count = self.sizes[part], int(self.counts[part])
         first, last = epoch * count, (epoch + 1) * count
         passes = [self._pass(part, k) for k in range(first // size, -(-last // size))]
@@ -175,7 +175,7 @@ class MixedSampler(Sampler[tuple[int, int]]):
 
 
 def _shares(sizes: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Divides the sum of sizes in proportion to weights, at least one each (largest remainders)."""
+    """Divides the sum of sizes by weights, with at least one each (largest remainders)."""
     exact = sizes.sum() * weights / weights.sum()
     counts = np.maximum(np.floor(exact).astype(np.int64), 1)
     rest = int(sizes.sum() - counts.sum())
@@ -184,7 +184,7 @@ def _shares(sizes: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[n
     return counts
 
 
-#: From the sizes of data sets to the number of items of each in an epoch.
+#: Functions from the sizes of data sets to their numbers of items per epoch.
 MIXINGS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
     "proportional": lambda sizes: sizes,
     "sqrt": lambda sizes: _shares(sizes, np.sqrt(sizes)),
@@ -202,17 +202,17 @@ def mixed_loader(
     seed: int = 0,
     workers: int = 0,
 ) -> ImageLoader:
-    """Makes a loader of batches with targets of all tasks.
+    """Creates a loader of batches with targets of all tasks.
 
     Args:
         dataset: The data sets.
-        tasks: By name; see :func:`collate_for`.
-        batch_size: Items of a batch.
-        train: Random order, and a last batch that is not full is dropped, unless it is the only
-            one. Otherwise in order, all.
+        tasks: The tasks by name; see :func:`collate_for`.
+        batch_size: Items per batch.
+        train: Random order; an incomplete last batch is dropped unless it is the only one.
+            Otherwise all items in order.
         mixing: See :class:`MixedSampler`.
-        seed: Of the order and of the transforms' chance.
-        workers: Processes that load items.
+        seed: Seed of the order and of random transforms.
+        workers: Number of loading processes.
 
     Raises:
         InputError: If there is no such mixing, or a number is out of range.

@@ -81,9 +81,9 @@ def read_columns(table: Table, columns: Sequence[str]) -> NDArray[np.float32]:
             value = target_of(row[column])
             if value is None:
                 raise InputError(
-                    f"{table.path}, line {line}, column {column!r}: {row[column]!r} is no target; "
-                    "expected 0 to 1, or -1 for unknown. If the column is not a label, list the "
-                    "label columns in label-columns"
+                    f"{table.path}, line {line}, column {column!r}: {row[column]!r} is not a "
+                    "target; expected 0 to 1, or -1 for unknown. If the column is not a label, "
+                    "list the label columns in label-columns"
                 )
             targets[position, k] = value
     return targets
@@ -114,7 +114,7 @@ def settle_minus_one(
     settled = np.where(empty, np.float32(UNKNOWN), targets)
     notes = [f"empty cells are read as unknown ({empty.sum()})"] if empty.any() else []
     if not is_minus_one.any():
-        unused = [f"no target is -1: minus-one {minus_one} changes nothing"] if minus_one else []
+        unused = [f"no target is -1: minus-one {minus_one} has no effect"] if minus_one else []
         return settled, notes + unused
     if minus_one == "absent":
         notes.append("-1 is read as absent")
@@ -127,8 +127,10 @@ def settle_minus_one(
             "may be absent or unknown; set minus-one to absent or unknown"
         )
     open_ = np.flatnonzero(is_minus_one.any(0) & ~below_one.any(0))
-    said = "-1 is read as unknown"
+    decision = "-1 is read as unknown"
     if minus_one is None and len(open_):
         shown = ", ".join(names[k] for k in open_[:10]) + (" …" if len(open_) > 10 else "")
-        said += f", also for labels without any 0 ({shown}); minus-one absent reads it as absent"
-    return settled, [*notes, said]
+        decision += (
+            f", also for labels without any 0 ({shown}); minus-one absent reads it as absent"
+        )
+    return settled, [*notes, decision]

@@ -28,16 +28,19 @@ class Scenes(DataOptions):
     """The built-in set: scenes drawn from a seed, without a download."""
 
     name: Literal["scenes"] = "scenes"
-    preset: Literal["voc", "coco"] = option("voc", "Number of labels, and how they co-occur.")
+    preset: Literal["voc", "coco"] = option("voc", "Data set whose label statistics are used.")
     size: int | None = option(
-        None, "Side of the drawn images in pixels; none: as in the preset, as for those below.",
+        None, "Side of the drawn images in pixels; none: as in the preset, also for other options.",
         least=1, most=8192,
     )  # fmt: skip
     hidden: float | None = option(
         None, "Probability that a present label cannot be seen.", least=0, below=1
     )
     difficulty: float | None = option(
-        None, "How small, faint, rotated and occluded objects are, 0 to 1.", least=0, most=1
+        None,
+        "Degree of reduction, fading, rotation and occlusion of objects, 0 to 1.",
+        least=0,
+        most=1,
     )
     strength: float | None = option(
         None, "Factor on the couplings of the true label graph, 0 to 2.", least=0, most=2
@@ -129,8 +132,8 @@ class CSV(FileOptions):
     )
     repeated: Literal["refuse", "average"] = option(
         "refuse",
-        "What to do about an image in several rows: refuse it, or average its targets, such as "
-        "those of several annotators.",
+        "Treatment of an image in several rows: refuse it, or average its targets, such as those "
+        "of several annotators.",
     )
 
     def __post_init__(self) -> None:
@@ -219,13 +222,13 @@ class JSON(FileOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Python(DataOptions):
-    """A data set that is given to ``gatlabel.training.train`` from Python."""
+    """A data set that is passed to ``gatlabel.training.train`` in Python."""
 
     name: Literal["python"] = "python"
 
 
-#: The scenes, and the names of ``gatlabel/data/readers.py``; what is not written out is what
-#: readers take by keyword.
+#: The scenes, and the readers in ``gatlabel/data/readers.py``; options that are not defined above
+#: are derived from the readers' keyword arguments.
 DATA: dict[str, type[DataOptions]] = {
     "scenes": Scenes,
     **derived(
@@ -250,7 +253,7 @@ class ImageOptions(Options):
         "size at which they are drawn.",
         least=8, most=8192, short="image-size",
     )  # fmt: skip
-    resize: Literal["squash", "pad", "crop"] = option("squash", "How whole images are resized.")
+    resize: Literal["squash", "pad", "crop"] = option("squash", "Resizing of images to a square.")
     augmentation: (
         Literal["none", "light", "standard", "turned", "strong", "mlgcn", "asl"] | None
     ) = option(

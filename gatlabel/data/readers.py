@@ -1,4 +1,4 @@
-"""The readers of annotation files by their names in ``--data``."""
+"""The readers of annotation files, by their names in ``--data``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatlabel.data.json_reader import read_json
 from gatlabel.data.source import DataSplits
 from gatlabel.data.voc_reader import read_voc
 
-#: Each reader takes the root folder of the data, then options by keyword.
+#: The arguments of a reader are the root folder of the data, and options by keyword.
 READERS: dict[str, Callable[..., DataSplits]] = {
     "csv": read_csv,
     "voc": read_voc,

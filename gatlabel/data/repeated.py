@@ -1,4 +1,4 @@
-"""Images that several annotators have labelled: their targets are averaged."""
+"""Averaging of targets of images that several annotators have labelled."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from gatlabel.labels import UNKNOWN
 
 
 def averaged(annotations: Sequence[Annotation], unlisted: float) -> tuple[list[Annotation], int]:
-    """Makes one annotation of those of the same image: the mean of the targets that are known.
+    """Combines annotations of the same image to one, with the mean of the known targets.
 
     Args:
-        annotations: In the order of their file.
-        unlisted: Target of the labels that an annotation does not mention.
+        annotations: Annotations in the order of their file.
+        unlisted: Target of labels that an annotation does not list.
 
     Returns:
-        One annotation per image, in the order of the first of each, and the number of images that
-        had several.
+        One annotation per image, in the order of their first annotations, and the number of images
+        with several annotations.
 
     Raises:
-        InputError: If those of one image differ in split or group; the message names the line.
+        InputError: If annotations of one image differ in split or group; the message names the
+            line.
     """
     by_image: dict[str, list[Annotation]] = {}
     for row in annotations:

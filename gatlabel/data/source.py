@@ -127,7 +127,7 @@ class DataSplits:
         return self.train.labels
 
     def items(self) -> Iterator[tuple[str, ImageSource]]:
-        """Yields ``(name, source)`` for every split there is."""
+        """Yields ``(name, source)`` for every split."""
         yield "train", self.train
         yield "val", self.val
         if self.test is not None:

@@ -70,8 +70,8 @@ def split(
         )
     parts = stratify(source.targets, wanted, seed, source.groups)
     sizes = ", ".join(str(len(rows)) for rows in parts)
-    whole = "" if source.groups is None else ", groups kept together"
-    note = f"there was no split: divided by label into {sizes} images (seed {seed}){whole}"
+    whole = "" if source.groups is None else ", keeping groups together"
+    note = f"no split given: divided into {sizes} images, stratified by label (seed {seed}){whole}"
     pieces = [source.subset(rows.tolist()) for rows in parts]
     test = pieces[2] if len(pieces) == 3 else None
     return DataSplits(name, pieces[0], pieces[1], test, notes=(note,))
@@ -102,7 +102,7 @@ def complete_splits(
     Raises:
         InputError: If there is no image to train on, or a split is empty.
     """
-    said = list(notes)
+    all_notes = list(notes)
     given = dict(parts)
     for part, source in given.items():
         if len(source) == 0:
@@ -112,7 +112,7 @@ def complete_splits(
     if "all" in given and len(given) > 1:
         others = " and ".join(part for part in given if part != "all")
         raise InputError(
-            f"some images of {name} have a split ({others}), others none: give every one a split"
+            f"some images of {name} have a split ({others}), others have none: give all a split"
         )
     if evaluate_only:
         everything = given.pop("all", None)
@@ -124,43 +124,43 @@ def complete_splits(
         )
     elif "all" in given:
         splits = split(given["all"], fractions, seed, name)
-        said += splits.notes
+        all_notes += splits.notes
     elif "train" not in given:
         raise InputError(
-            f"{name} has no train split, only {' and '.join(given)}; label images as train, or "
-            "let the split be made here by leaving it out"
+            f"{name} has no train split, only {' and '.join(given)}; mark images as train, or "
+            "omit the split, so that the images are split here"
         )
     elif "val" not in given:
         train = given["train"]
         shares = fractions[:2]
         rows = stratify(train.targets, shares, seed, train.groups)
-        whole = "" if train.groups is None else ", groups kept together"
-        said.append(
-            f"there was no val split: {len(rows[1])} of {len(train)} train images were set "
-            f"apart, stratified by label (seed {seed}){whole}"
+        whole = "" if train.groups is None else ", keeping groups together"
+        all_notes.append(
+            f"no val split given: {len(rows[1])} of {len(train)} train images were taken, "
+            f"stratified by label (seed {seed}){whole}"
         )
         pieces = [train.subset(part.tolist()) for part in rows]
         splits = DataSplits(name, pieces[0], pieces[1], given.get("test"))
     else:
         splits = DataSplits(name, given["train"], given["val"], given.get("test"))
-    said += [*torn_groups(splits), *absent_labels(splits)]
-    return DataSplits(name, splits.train, splits.val, splits.test, notes=tuple(said))
+    all_notes += [*divided_groups(splits), *absent_labels(splits)]
+    return DataSplits(name, splits.train, splits.val, splits.test, notes=tuple(all_notes))
 
 
-def torn_groups(splits: DataSplits) -> list[str]:
+def divided_groups(splits: DataSplits) -> list[str]:
     """Returns a one-line warning about groups with images in train and in another split."""
     of = {part: set(source.groups or ()) for part, source in splits.items()}
-    said = []
+    divided = []
     for part in ("val", "test"):
         both = sorted(of["train"] & of.get(part, set()))
         if both:
             kind = "group has" if len(both) == 1 else "groups have"
             listed = ", ".join(map(shown, both[:5])) + (" …" if len(both) > 5 else "")
-            said.append(f"{len(both)} {kind} images in train and in {part} ({listed})")
-    if not said:
+            divided.append(f"{len(both)} {kind} images in train and in {part} ({listed})")
+    if not divided:
         return []
     return [
-        f"warning: {'; '.join(said)}: metrics of such splits are too optimistic; without the "
+        f"warning: {'; '.join(divided)}: metrics of such splits are too optimistic; without the "
         "file's own split, groups are kept together"
     ]
 
@@ -177,17 +177,17 @@ def absent_labels(splits: DataSplits) -> list[str]:
         for label, there, learned in zip(names, anywhere, has["train"], strict=True)
         if there and not learned
     ]
-    said = []
+    notes = []
     if never:
-        said.append(f"{len(never)} of {len(names)} labels are never present: {', '.join(never)}")
+        notes.append(f"{len(never)} of {len(names)} labels are never present: {', '.join(never)}")
     if held_out and len(splits.train):
-        said.append(f"{len(held_out)} labels are never present in train: {', '.join(held_out)}")
+        notes.append(f"{len(held_out)} labels are never present in train: {', '.join(held_out)}")
     for part, found in counts.items():
         one_sided = has[part] & (found.known == found.present)
         if one_sided.any():
             listed = [label for label, only in zip(names, one_sided, strict=True) if only]
             shown = ", ".join(listed[:10]) + (" …" if len(listed) > 10 else "")
-            said.append(
+            notes.append(
                 f"{len(listed)} labels are present and never known to be absent in {part}: {shown}"
             )
-    return said
+    return notes

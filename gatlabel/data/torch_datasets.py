@@ -1,4 +1,4 @@
-"""Data sets of one's own: any map-style torch data set of images and targets."""
+"""Map-style torch data sets of images and targets as sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gatlabel.targets import Targets
 
 
 class MapStyle(Protocol):
-    """A map-style data set: items are ``(image, target)``, or with more behind these two."""
+    """A map-style data set: items start with ``(image, target)``."""
 
     def __len__(self) -> int: ...
 
@@ -27,18 +27,19 @@ class MapStyle(Protocol):
 
 
 class DatasetImages(ImageSource):
-    """The images and targets of a map-style data set, such as torchvision's and one's own.
+    """The images and targets of a map-style data set, such as one of torchvision.
 
     Args:
-        dataset: Its items begin with an image, and a target ``(L,)`` with 1, 0, between them, or -1
-            for unknown. An image is a PIL image, a tensor uint8 ``(3, h, w)``, or an array uint8
-            ``(h, w, 3)``; augmentation and normalisation are left to training. All targets are read
-            once; an attribute ``targets`` ``(N, L)`` saves loading the images for that.
+        dataset: The data set. Items start with an image and a target ``(L,)``: 1, 0, in between
+            soft, or -1 for unknown. An image is a PIL image, a uint8 tensor ``(3, h, w)`` or a
+            uint8 array ``(h, w, 3)``, without augmentation or normalisation. All targets are read
+            once, from the attribute ``targets`` ``(N, L)`` if there is one, otherwise by loading
+            all items.
         labels: The L label names; default: the attribute ``labels`` or ``classes``.
-        name: What to call the data set in messages.
+        name: Name of the data set in messages.
 
     Raises:
-        InputError: If there is no item, labels are missing, or a target is none.
+        InputError: If there is no item, labels are missing, or a target is invalid.
 
     Example:
         >>> class Noise(torch.utils.data.Dataset):
@@ -93,11 +94,11 @@ class DatasetImages(ImageSource):
             stacked = np.stack([np.asarray(row, dtype=np.float32) for row in rows])
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"{self.name}: targets must be numbers (L,), as many for each item"
+                f"{self.name}: targets must be numbers (L,), with the same L for all items"
             ) from error
         if stacked.ndim != 2:
             raise InputError(
-                f"{self.name}: a target has the shape {stacked.shape[1:]}, expected (L,), a number "
+                f"{self.name}: a target has shape {stacked.shape[1:]}, expected (L,), one number "
                 "per label"
             )
         return Targets.of(stacked)
@@ -114,7 +115,7 @@ class DatasetImages(ImageSource):
         """Returns one image: uint8 ``(3, height, width)``.
 
         Raises:
-            InputError: If it is no such image.
+            InputError: If the item is not such an image.
         """
         image = self._item(index)[0]
         if isinstance(image, Image.Image):
@@ -127,12 +128,12 @@ class DatasetImages(ImageSource):
             kind = getattr(image, "dtype", type(image).__name__)
             raise InputError(
                 f"{self.name}: image {index} is {kind} {shape}, expected a PIL image or uint8 "
-                "(3, h, w), RGB: leave scaling and normalisation to the model"
+                "(3, h, w), RGB: remove scaling and normalisation, which the model does"
             )
         return image
 
     def fingerprint(self) -> str:
-        """Returns a hash of all images, which are read once for it."""
+        """Returns a hash of all images, which are all read for it."""
         if not self._fingerprint:
             digest = hashlib.sha256()
             for index in range(len(self)):
@@ -171,29 +172,29 @@ def splits_of(
     labels: Sequence[str] | None = None,
     seed: int = 0,
 ) -> DataSplits:
-    """Makes splits of what is given from Python.
+    """Creates splits from Python objects.
 
     Args:
         data: Splits; or a map-style data set, which is divided into train, val and test; or several
-            by ``train``, ``val`` and ``test``, of which val is cut from train where it is missing.
+            by ``train``, ``val`` and ``test``. A missing val split is taken from train.
         labels: The label names; default: those of the data sets.
-        seed: Of what is divided here.
+        seed: Seed of the splits made here.
 
     Raises:
-        InputError: If a name is no split, there is no train, or a data set is none of images.
+        InputError: If a name is not a split, train is missing, or a data set has no images.
     """
     if isinstance(data, DataSplits):
         return data
     parts = data if isinstance(data, Mapping) else {"all": data}
     wrong = [name for name in parts if name not in ("all", "train", "val", "test")]
     if wrong:
-        raise InputError(f"data: {wrong[0]!r} is no split: give train, val and test")
+        raise InputError(f"data: {wrong[0]!r} is not a split: give train, val and test")
     sources: dict[str, ImageSource] = {}
     for name, each in parts.items():
         what = "data" if name == "all" else f"data[{name!r}]"
         own = each if isinstance(each, ImageSource) else DatasetImages(each, labels, what)
         first = next(iter(sources.values()), own)
         if own.labels != first.labels:
-            raise InputError(f"{what} has other labels than the split before it")
+            raise InputError(f"{what} has other labels than the previous split")
         sources[name] = own
     return complete_splits("data from Python", sources, seed=seed)

@@ -1,10 +1,11 @@
-"""Images in any of the forms that callers have them in, to RGB."""
+"""Images in any of the forms that callers have them in, to RGB at the size of a model."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -21,6 +22,7 @@ from gatlabel.data.image_files import (
 )
 from gatlabel.data.memory_budget import DECODING
 from gatlabel.data.modes import image_to_pixels
+from gatlabel.deploy.resizing import Pixels
 from gatlabel.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +30,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | NDArray[np.uint8] | Image | Tensor"
+#: Name, pixels at the model's size, and why there are none.
+Decoded: TypeAlias = "tuple[str, Pixels | None, InputError | None]"
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A source that gives no image: an empty folder, a pattern that matches nothing.
+
+    Attributes:
+        name: The source.
+        reason: What is wrong with it, in one line.
+    """
+
+    name: str
+    reason: str
 
 
 def read_image(
@@ -61,6 +78,33 @@ def read_image(
         f"{name} is of type {type(image).__name__}: give a path, the bytes of an image file, a "
         "Pillow image, a uint8 array (height, width, 3) or a uint8 tensor (3, height, width)"
     )
+
+
+class Decoder:
+    """Reads images and brings them to the size of a model.
+
+    Args:
+        prepare: From pixels ``(h, w, 3)`` to those of the model's size.
+        side: That size.
+        max_pixels: Most pixels that an image may have.
+    """
+
+    def __init__(self, prepare: Callable[[Pixels], Pixels], side: int, max_pixels: int) -> None:
+        self.prepare, self.side, self.max_pixels = prepare, side, max_pixels
+
+    def __call__(self, numbered: tuple[int, ImageInput | Unreadable]) -> Decoded:
+        """Reads one image; runs in threads."""
+        position, image = numbered
+        if isinstance(image, Unreadable):
+            return image.name, None, InputError(image.reason)
+        name = image_name(image, position)
+        try:
+            with DECODING.scope():  # until it has its final size
+                # as evaluation decodes: a JPEG at twice the size that is needed, then resized
+                pixels = read_image(image, name, 2 * self.side, self.max_pixels)
+                return name, self.prepare(pixels), None
+        except InputError as error:
+            return name, None, error
 
 
 def is_single(image: Any) -> bool:

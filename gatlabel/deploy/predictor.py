@@ -15,12 +15,11 @@ from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.decisions.decision import Decision, decision_of
 from gatlabel.deploy.description import FILE
 from gatlabel.deploy.exported_model import ExportedModel
-from gatlabel.deploy.inputs import ImageInput
+from gatlabel.deploy.inputs import Decoded, Decoder, ImageInput
 from gatlabel.deploy.prediction import Prediction
-from gatlabel.deploy.prefetch import default_workers
 from gatlabel.deploy.resizing import Pixels, prepared
 from gatlabel.deploy.sources import Sources, is_one_image
-from gatlabel.deploy.streaming import Decoded, Decoder, OnError, decoded_batches
+from gatlabel.deploy.streaming import OnError, decoded_batches, default_workers
 from gatlabel.deploy.task_predictor import TaskPredictor
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, unknown_choice

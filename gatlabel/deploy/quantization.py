@@ -17,8 +17,9 @@ from torch import Tensor
 from gatlabel.data import ImageSource
 from gatlabel.data.decoding import decode_image
 from gatlabel.deploy.description import INPUT
+from gatlabel.deploy.inputs import Unreadable
 from gatlabel.deploy.onnx_file import quiet_logs
-from gatlabel.deploy.sources import Sources, Unreadable, images_of
+from gatlabel.deploy.sources import Sources, images_of
 from gatlabel.errors import InputError, first_line, require_extra, unknown_choice
 from gatlabel.inference import outputs, predict_logits, whole_images
 from gatlabel.metrics import mean_average_precision

@@ -5,11 +5,10 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from gatlabel.data.image_files import shown_name
-from gatlabel.deploy.inputs import ImageInput, is_single
+from gatlabel.deploy.inputs import ImageInput, Unreadable, is_single
 
 #: Files of these endings count as images in a folder.
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif")
@@ -17,19 +16,6 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".
 _PATTERN = frozenset("*?[")
 
 Sources: TypeAlias = "ImageInput | Iterable[ImageInput]"
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A source that gives no image: an empty folder, a pattern that matches nothing.
-
-    Attributes:
-        name: The source.
-        reason: What is wrong with it, in one line.
-    """
-
-    name: str
-    reason: str
 
 
 def is_one_image(sources: Any) -> bool:

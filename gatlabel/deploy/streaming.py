@@ -1,48 +1,22 @@
-"""Images decoded ahead of the model, in batches."""
+"""Images decoded ahead of the model, in batches, in their order and in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeVar
 
-from gatlabel.data.memory_budget import DECODING
-from gatlabel.deploy.inputs import ImageInput, image_name, read_image
-from gatlabel.deploy.prefetch import map_ahead
-from gatlabel.deploy.resizing import Pixels
-from gatlabel.deploy.sources import Sources, Unreadable, images_of, is_one_image
-from gatlabel.errors import InputError
+from gatlabel.deploy.inputs import Decoded, Decoder
+from gatlabel.deploy.sources import Sources, images_of, is_one_image
 
 OnError = Literal["stop", "skip"]
-#: Name, pixels at the model's size, and why there are none.
-Decoded = tuple[str, Pixels | None, InputError | None]
+T = TypeVar("T")
+R = TypeVar("R")
 
-
-class Decoder:
-    """Reads images and brings them to the size of a model.
-
-    Args:
-        prepare: From pixels ``(h, w, 3)`` to those of the model's size.
-        side: That size.
-        max_pixels: Most pixels that an image may have.
-    """
-
-    def __init__(self, prepare: Callable[[Pixels], Pixels], side: int, max_pixels: int) -> None:
-        self.prepare, self.side, self.max_pixels = prepare, side, max_pixels
-
-    def __call__(self, numbered: tuple[int, ImageInput | Unreadable]) -> Decoded:
-        """Reads one image; runs in threads."""
-        position, image = numbered
-        if isinstance(image, Unreadable):
-            return image.name, None, InputError(image.reason)
-        name = image_name(image, position)
-        try:
-            with DECODING.scope():  # until it has its final size
-                # as evaluation decodes: a JPEG at twice the size that is needed, then resized
-                pixels = read_image(image, name, 2 * self.side, self.max_pixels)
-                return name, self.prepare(pixels), None
-        except InputError as error:
-            return name, None, error
+_MOST = 8  # threads by default: with more, what is not decoding becomes the limit
 
 
 def decoded_batches(
@@ -72,3 +46,42 @@ def _unless_stopped(decoded: Iterator[Decoded], on_error: OnError) -> Iterator[D
         if each[2] is not None and on_error == "stop":
             raise each[2]
         yield each
+
+
+def default_workers() -> int:
+    """Returns how many threads decode by default: one per processor that may be used, at most 8."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(usable or 1, _MOST)
+
+
+def map_ahead(
+    function: Callable[[T], R], items: Iterable[T], *, workers: int, ahead: int
+) -> Iterator[R]:
+    """Applies a function to items in threads, and yields the results in the order of the items.
+
+    Items are taken from the iterable in the calling thread, and never more than ``ahead`` beyond
+    the last one whose result was yielded.
+
+    Args:
+        function: Is called in several threads at once.
+        items: May be endless.
+        workers: Threads; 0 calls the function when its result is asked for, with nothing ahead.
+        ahead: Most items that are taken ahead, at least 1.
+
+    Raises:
+        Exception: What the function raises, when it is the turn of that item.
+    """
+    if workers == 0:
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="gatlabel-decode")
+    pending: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gatlabel.tasks import Task
 
 #: The answer of a task: ``labels`` and ``probabilities``; ``class`` and ``probabilities``;
-#: ``values``; or ``sequence`` and ``score``.
+#: ``values``; or ``sequence``, its log-probability ``score`` and ``probabilities`` to occur.
 Answer = Mapping[str, Any]
 #: Fields of a prediction that no task can be called by.
 FIELDS = ("source", "error")
@@ -89,10 +89,11 @@ def _values(task: Any, outputs: Tensor) -> list[Answer]:
 
 def _sequence(task: Any, outputs: Tensor) -> list[Answer]:
     decided, scores = task.decide(outputs), task.scores(outputs).tolist()
-    return [
-        {"sequence": task.names(row), "score": score}
-        for row, score in zip(decided, scores, strict=True)
-    ]
+    found: list[Answer] = []
+    for row, score, each in zip(decided, scores, task.occurrence(outputs).tolist(), strict=True):
+        probabilities = dict(zip(task.outputs, each, strict=True))
+        found.append({"sequence": task.names(row), "score": score, "probabilities": probabilities})
+    return found
 
 
 _ANSWERS: dict[str, Callable[[Any, Tensor], list[Answer]]] = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from gatlabel.data.image_files import MAX_PIXELS
-from gatlabel.deploy.prefetch import default_workers
+from gatlabel.deploy.inputs import Decoded, Decoder
 from gatlabel.deploy.resizing import Pixels
 from gatlabel.deploy.sources import Sources, is_one_image
-from gatlabel.deploy.streaming import Decoded, Decoder, OnError, decoded_batches
+from gatlabel.deploy.streaming import OnError, decoded_batches, default_workers
 from gatlabel.deploy.task_prediction import FIELDS, TaskPrediction, answers_of
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, unknown_choice

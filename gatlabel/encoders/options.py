@@ -16,13 +16,13 @@ class EncoderOptions(Options):
 
     backbone: str = option(
         "auto",
-        "A torchvision CNN, efficientnet_lite0/1/2, timm:NAME, or auto. auto takes "
+        "A torchvision CNN, efficientnet_lite0/1/2, timm:NAME or auto. auto takes "
         "efficientnet_lite0 if the extra lite is installed, else resnet18 with random weights.",
         short="backbone",
     )
     weights: str | None = option(
         "default",
-        "default (ImageNet), a torchvision weight name, a file, or none (random).",
+        "default (ImageNet), a torchvision name, a file or none. none is a random initialisation.",
         short="weights",
     )
     init: Path | None = option(

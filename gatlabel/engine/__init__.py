@@ -1,11 +1,11 @@
-"""Fits a model to batches: objectives, balancing of losses, optimisers.
+"""Training of models on batches: objectives, balancing of losses, optimisers.
 
     >>> from gatlabel.engine import FitSpec, OptimizerOptions, Supervised
     >>> spec = FitSpec(epochs=3, device="cpu")
 
 :func:`gatlabel.engine.fitting.fit` trains with Lightning, with validation and checkpoints;
-:func:`gatlabel.engine.loop.train` is a plain loop for models that fit in seconds. Both take their
-losses from an :class:`Objective`.
+:func:`gatlabel.engine.loop.train` is a plain loop for models that train in seconds. Both compute
+their losses with an :class:`Objective`.
 """
 
 from __future__ import annotations

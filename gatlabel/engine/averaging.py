@@ -1,4 +1,4 @@
-"""A moving average of the weights, which is what validation and the saved model use."""
+"""A moving average of the weights, used for validation and by the saved model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ AverageFunction = Callable[[list[Tensor], list[Tensor], Tensor | int], None]
 
 
 def warmed_average(decay: float) -> AverageFunction:
-    """Returns ``average ← d · average + (1 − d) · current`` with a decay that grows to its value.
+    """Returns ``average ← d · average + (1 − d) · current`` with an increasing decay ``d``.
 
-    ``d = min(decay, (1 + n) / (10 + n))`` after ``n`` updates, as TensorFlow's
-    ``ExponentialMovingAverage`` has it: without this a short run never leaves its random start.
+    ``d = min(decay, (1 + n) / (10 + n))`` after ``n`` updates, as in TensorFlow's
+    ``ExponentialMovingAverage``. With a constant decay, the average of a short run would remain
+    close to the random initialisation.
 
     Args:
         decay: The final decay, in [0, 1).
@@ -28,7 +29,7 @@ def warmed_average(decay: float) -> AverageFunction:
         share = 1 - min(decay, (1 + n) / (10 + n))
         if average[0].is_floating_point():
             torch._foreach_lerp_(average, current, share)
-        else:  # counters, such as batch norm's, are taken as they are
+        else:  # counters, such as batch norm's, are copied
             torch._foreach_copy_(average, current)
 
     return update

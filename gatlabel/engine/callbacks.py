@@ -1,4 +1,4 @@
-"""Callbacks of every run: the learning curves, and ending on a signal."""
+"""Callbacks of every run: learning curves, and handling of signals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WriteRows = Callable[[list[dict[str, float]]], None]
 
 
 class Curves(Callback):
-    """Collects one row of numbers per epoch, and keeps them over interruptions.
+    """Collects one row of numbers per epoch, and stores them in checkpoints.
 
     Args:
         write: Called with all rows after every epoch.
@@ -28,7 +28,7 @@ class Curves(Callback):
         self.write = write
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes the numbers that the module logged, and the head's learning rate."""
+        """Adds the numbers logged by the module, and the head's learning rate."""
         values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         values["lr"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         self.rows.append({"epoch": trainer.current_epoch + 1, **values})
@@ -39,7 +39,7 @@ class Curves(Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up the rows of a checkpoint, and writes them: the file may be an epoch ahead."""
+        """Restores the rows of a checkpoint, and writes them, as the file may be an epoch ahead."""
         self.rows = rows_of(state_dict)
         self.write(self.rows)
 
@@ -52,15 +52,15 @@ def rows_of(state: dict[str, Any]) -> list[dict[str, float]]:
 
 
 class Interruptible(Callback):
-    """Ends training between two steps if a signal's exception was swallowed elsewhere.
+    """Ends training between two steps if another library has swallowed a signal's exception.
 
     Args:
-        signals: Where signals are noted.
+        signals: The received signals.
     """
 
     def __init__(self, signals: Signals) -> None:
         self.signals = signals
 
     def on_train_batch_start(self, *arguments: Any) -> None:
-        """Raises what the signal raised."""
+        """Raises the exception of a received signal."""
         self.signals.check()

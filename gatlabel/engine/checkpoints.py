@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole and read back, the last one and the one before."""
+"""Checkpoint files: written atomically and verified, the last one and the previous one."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read and found whole.
+    """A checkpoint that was read and verified.
 
     Attributes:
         path: Its file.
-        state: Everything that it holds.
+        state: All its contents.
         epoch: The last finished epoch, counted from 0; -1 before the first.
-        complete: Whether nothing is left to train: all epochs, or stopped early.
+        complete: Whether training is finished: all epochs, or stopped early.
     """
 
     path: Path
@@ -38,35 +38,35 @@ class Checkpoint:
 
     @property
     def global_step(self) -> int:
-        """Number of optimiser steps that were taken."""
+        """Number of optimiser steps so far."""
         return int(self.state["global_step"])
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any], *, best: bool = False) -> None:
-    """Writes ``last.ckpt``; the one it replaces becomes ``previous.ckpt``.
+    """Writes ``last.ckpt``; the replaced file becomes ``previous.ckpt``.
 
-    The new file is written beside the old one, read back, and only then takes its place. A kill at
-    any moment leaves at least one whole checkpoint.
+    The new file is written to another name, verified, and then renamed. A kill at any moment leaves
+    at least one complete checkpoint.
 
     Args:
         folder: The folder of checkpoints.
         state: What to save: tensors and primitives, in dictionaries and lists.
-        best: Whether the same state becomes ``best.ckpt`` too. It does so first: a kill between
-            the two is mended when the epoch is repeated.
+        best: Whether to write ``best.ckpt`` too. It is written first: after a kill between the two,
+            the epoch is repeated and writes both.
 
     Raises:
-        InputError: If a file cannot be written, or is read back damaged.
+        InputError: If a file cannot be written, or is damaged when it is verified.
     """
     last = folder / LAST
     with atomic_path(last, make_folder=False) as temporary:
-        # One write: given a path, torch loses the reason of a failure; given a file, it makes
+        # A single write: with a path, torch loses the reason of a failure; with a file, it makes
         # thousands of small writes.
         content = io.BytesIO()
         torch.save(dict(state), content)
         temporary.write_bytes(content.getbuffer())
         damage = _damage(temporary)
         if damage:
-            raise InputError(f"{last} was read back damaged ({damage}): check the disk")
+            raise InputError(f"{last} is damaged after writing ({damage}): check the disk")
         if best:
             _link(temporary, folder / BEST)
         if last.is_file():
@@ -74,7 +74,7 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any], *, best: bool = Fals
 
 
 def newest_checkpoint(folder: Path, log: Log = lambda line: None) -> Checkpoint | None:
-    """Reads the newest whole checkpoint: ``last.ckpt``, or ``previous.ckpt`` if that is damaged.
+    """Reads ``last.ckpt``, or ``previous.ckpt`` if that is damaged.
 
     Args:
         folder: The folder of checkpoints.
@@ -94,7 +94,7 @@ def newest_checkpoint(folder: Path, log: Log = lambda line: None) -> Checkpoint 
             log(f"warning: {error}")
             continue
         if path.name != LAST:
-            log(f"going on from {path}, after epoch {checkpoint.epoch + 1}")
+            log(f"resuming from {path}, after epoch {checkpoint.epoch + 1}")
         return checkpoint
     if found:
         names = " and ".join(path.name for path in found)
@@ -111,7 +111,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         InputError: If it is missing, damaged, or was not written by a run of gatlabel.
     """
     if not path.is_file():
-        raise InputError(f"the checkpoint {path} is missing, or no file")
+        raise InputError(f"the checkpoint {path} is missing, or not a file")
     damage = _damage(path)
     if damage:
         raise InputError(f"the checkpoint {path} is damaged: {damage}")
@@ -119,13 +119,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         return Checkpoint(path, state, int(state["epoch"]), bool(state["run"]["complete"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is no checkpoint of a gatlabel run") from error
+        raise InputError(f"{path} is not a checkpoint of a gatlabel run") from error
 
 
 def _damage(path: Path) -> str:
-    """Returns what is wrong with a file of ``torch.save``, or an empty string.
+    """Returns the damage of a file written by ``torch.save``, or an empty string.
 
-    torch does not compare the checksums of what it reads; the archive's own show a flipped bit.
+    torch does not verify checksums on reading; those of the zip archive detect flipped bits.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -133,24 +133,24 @@ def _damage(path: Path) -> str:
         return f"checksum of {bad}" if bad else ""
     except OSError as error:
         return error.strerror or first_line(error)
-    except Exception as error:  # zipfile, struct and zlib raise many kinds
+    except Exception as error:  # zipfile, struct and zlib raise various errors
         return first_line(error)
 
 
 def _loaded(path: Path) -> Mapping[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a kind per fault: all are about this file
+    except Exception as error:  # torch raises various errors, all about this file
         raise InputError(
             f"the checkpoint {path} cannot be read: {first_line(error)[:200]}"
         ) from error
     if not isinstance(state, dict):
-        raise InputError(f"{path} is no checkpoint of a gatlabel run")
+        raise InputError(f"{path} is not a checkpoint of a gatlabel run")
     return state
 
 
 def _link(source: Path, target: Path) -> None:
-    """Gives the file another name, in place of what had it; where links are missing, a copy."""
+    """Creates a hard link to a file, replacing the target; a copy if links are not supported."""
     with temporary_folder(target.parent) as place:
         temporary = place / target.name
         try:

@@ -1,4 +1,4 @@
-"""The completion of one task's unknown targets while a model is trained."""
+"""Completion of one task's unknown targets during training."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from gatlabel.missing import Completion
 
 
 class Completing:
-    """Gives the targets of training images by their positions, and updates them every epoch.
+    """Provides the targets of training images by position, and updates them every epoch.
 
     Args:
-        completion: Of the targets of all training images.
+        completion: The completion of the targets of all training images.
     """
 
     def __init__(self, completion: Completion) -> None:
         self.completion = completion
-        # of the training images, on the device; none until the first step of an epoch
+        # targets of all training images, on the device; None until the first step of an epoch
         self._targets: Tensor | None = None
         self._logits: Tensor | None = None
-        self._seen: list[Tensor] = []  # positions of the images of the logits
+        self._seen: list[Tensor] = []  # positions of the images with stored logits
 
     def targets(self, index: Tensor, device: torch.device) -> Tensor:
-        """Returns the targets ``(B, L)`` of images as they stand now."""
+        """Returns the current targets of images, ``(B, L)``."""
         if self._targets is None:
             self._targets = self.completion.targets.to(device)
         return self._targets[index.to(device)]
 
     def keep(self, logits: Tensor, index: Tensor) -> None:
-        """Keeps the logits ``(B, L)`` of training images for the next update."""
+        """Stores the logits of training images, ``(B, L)``, for the next update."""
         assert self._targets is not None
         if self._logits is None:
             self._logits = torch.full_like(self._targets, torch.nan)
@@ -39,7 +39,7 @@ class Completing:
         self._logits[rows] = logits.detach().to(self._logits.dtype)
 
     def update(self, progress: float, ranks: Ranks | None) -> None:
-        """Updates the targets from the logits that were kept, of all processes."""
+        """Updates the targets from the stored logits of all processes."""
         if self._logits is None:
             return
         if ranks is not None:

@@ -1,4 +1,4 @@
-"""The Lightning side of checkpoints: one per epoch, and going on from one."""
+"""A Lightning callback that writes one checkpoint per epoch, and resuming from a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from gatlabel.engine.checkpoints import Checkpoint, save_checkpoint
 class EpochCheckpoints(CheckpointCallback):
     """Writes a checkpoint before the first epoch and after every one, whatever its score.
 
-    Lightning's own ``save_last`` writes only when ``best`` was written, through a temporary folder
-    that may lie on another file system, and before the epoch's schedules have stepped.
+    Lightning's ``save_last`` writes only together with ``best``, through a temporary folder that
+    may be on another file system, and before the epoch's schedules have stepped.
 
     Args:
         folder: The folder of checkpoints.
-        record: Primitives that describe the run; saved under ``run``.
-        monitor: Name of the figure of which the greatest makes the best epoch; none: no best.
+        record: Description of the run as primitives; saved under ``run``.
+        monitor: Name of the metric that selects the best epoch, larger is better; ``None`` for no
+            best epoch.
 
     Attributes:
-        best_score: The greatest such figure so far; none where it was never defined.
+        best_score: The best value so far; ``None`` if there is none.
     """
 
     def __init__(self, folder: Path, record: Mapping[str, Any], monitor: str | None = None) -> None:
@@ -50,7 +51,7 @@ class EpochCheckpoints(CheckpointCallback):
 
     def _save(self, trainer: pl.Trainer, epoch: int, *, best: bool) -> None:
         state = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-        # where in an epoch Lightning's loops are matters to it only: `resume_from` sets them
+        # the state of Lightning's loops is not needed, as `resume_from` sets it
         del state["loops"]
         complete = trainer.should_stop or epoch + 1 >= (trainer.max_epochs or 0)
         state["epoch"] = epoch
@@ -62,16 +63,16 @@ class EpochCheckpoints(CheckpointCallback):
         return {"best_score": self.best_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up the best score of a checkpoint."""
+        """Restores the best score of a checkpoint."""
         self.best_score = state_dict["best_score"]
 
 
 def resume_from(trainer: pl.Trainer, checkpoint: Checkpoint) -> None:
-    """Lets a trainer's next ``fit`` begin with the epoch after a checkpoint's.
+    """Makes a trainer's next ``fit`` start with the epoch after a checkpoint's.
 
     Lightning restores weights, optimiser, schedule, scaler and callbacks from the file. Its loops
-    are set here as they are between two epochs: their own restart from the middle of an epoch
-    skips hooks, and takes the order of epoch 0 where workers fetch ahead.
+    are set here to the state between two epochs. Lightning's own restart within an epoch skips
+    hooks, and uses the order of epoch 0 if workers prefetch.
     """
     loop = trainer.fit_loop
     epochs = {"ready": checkpoint.epoch + 1, "completed": checkpoint.epoch + 1}

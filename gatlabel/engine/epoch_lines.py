@@ -14,7 +14,8 @@ class EpochLines(Callback):
     """Logs losses, validation mAP, duration and remaining time after every epoch.
 
     A line reads ``epoch 3/12: train loss 0.1234, validation mAP 0.567, 8.1 s, about 1 min left``.
-    The remaining time is of all epochs to come, at the mean duration of those of this process.
+    The remaining time covers all remaining epochs, at the mean duration of the epochs of this
+    process.
 
     Args:
         log: Called with each line.
@@ -55,7 +56,7 @@ class EpochLines(Callback):
 
 
 def in_words(seconds: float) -> str:
-    """Returns a duration, rounded: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    """Returns a rounded duration: ``40 s``, ``12 min``, ``3 h 20 min``."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

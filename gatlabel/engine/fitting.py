@@ -1,4 +1,4 @@
-"""Fits one model with Lightning."""
+"""Training of a model with Lightning."""
 
 from __future__ import annotations
 
@@ -70,22 +70,22 @@ def fit(
     """Trains a model in place.
 
     Args:
-        model: The model; afterwards it holds the weights that ``spec.keep`` names, averaged where
-            ``optimizer.ema`` is above 0, in evaluation mode on the CPU.
-        loaders: Of training and of validation batches (:class:`~gatlabel.batch.Batch`).
-        objective: Gives the losses.
+        model: The model. At the end it has the weights that ``spec.keep`` names, averaged if
+            ``optimizer.ema`` is above 0, and is in evaluation mode on the CPU.
+        loaders: Loaders of training and validation batches (:class:`~gatlabel.batch.Batch`).
+        objective: Computes the losses.
         optimizer: The optimiser and its schedule; rates are numbers.
-        spec: How long and where to train.
-        checkpoints: Folder for checkpoints; none writes none.
-        record: Primitives that checkpoints keep beside the state, under ``run``.
-        resume: Checkpoint to go on from.
-        callbacks: Further callbacks of Lightning; those with a state are resumed too.
-        loggers: Loggers of Lightning.
+        spec: Duration, device and further settings of training.
+        checkpoints: Folder for checkpoints; ``None`` writes none.
+        record: Primitives that checkpoints store under ``run``.
+        resume: Checkpoint to resume from.
+        callbacks: Further Lightning callbacks; their states are restored too.
+        loggers: Lightning loggers.
         write_curves: Called with all rows of the learning curves after every epoch.
-        signals: Asked before every step whether the process should end.
-        ranks: The connected processes that train together, each of which calls this; none where
-            there is only this one. Only the first is given folders and functions to call.
-        log: Called with warnings, a line each.
+        signals: Checked before every step for a signal that ends the process.
+        ranks: The connected processes that train together, each of which calls this function;
+            ``None`` for a single process. Only the first one has folders and functions to call.
+        log: Called with warnings, one line each.
 
     Returns:
         The learning curves, one row per epoch.
@@ -154,17 +154,17 @@ def fit(
 
 
 def _processes(ranks: Ranks | None, device: torch.device) -> dict[str, Any]:
-    """Returns the arguments of the trainer that say on how many devices it runs, and how."""
+    """Returns the trainer's arguments for devices and strategy."""
     if ranks is None:
-        # one process, whatever the environment says of tasks
+        # one process, whatever the environment variables say about tasks
         devices = 1 if device.index is None else [device.index]
         return {"devices": devices, "plugins": [LightningEnvironment()]}
     from lightning.pytorch.strategies import DDPStrategy
 
     strategy = DDPStrategy(
         cluster_environment=RanksEnvironment(ranks),
-        static_graph=True,  # what a head leaves out, it leaves out in every step
-        broadcast_buffers=False,  # equal: statistics are those of the whole batch
+        static_graph=True,  # parameters that a head does not use are unused in every step
+        broadcast_buffers=False,  # they are equal: statistics are those of the whole batch
     )
     return {
         "devices": ranks.local_size,
@@ -190,18 +190,20 @@ def _run(
     except RuntimeError as error:
         reason = first_line(error)
         if spec.compile and "compiler" in str(error):
-            raise InputError(f"compile: torch.compile failed ({reason}); leave it out") from error
+            raise InputError(
+                f"compile: torch.compile failed ({reason}); omit the option"
+            ) from error
         if path is not None and ("loading state_dict" in str(error) or "size of tensor" in reason):
             raise InputError(f"the checkpoint {path} does not fit the run's model") from error
         if "DataLoader worker" in str(error):
             raise InputError(
-                f"a process that loads images ended: {reason} Fewer --workers need less memory"
+                f"a process that loads images has ended: {reason} Fewer --workers need less memory"
             ) from error
         raise
 
 
 def _is_measurable(loader: DataLoader[Any], spec: FitSpec, log: Log) -> bool:
-    """Whether validation mAP exists; if not, what goes by it is left out, and that is said."""
+    """Whether validation mAP is defined; if not, a note about options without effect is logged."""
     targets = getattr(loader.dataset, "targets", None)
     if not isinstance(targets, Targets | torch.Tensor):
         return True
@@ -212,15 +214,15 @@ def _is_measurable(loader: DataLoader[Any], spec: FitSpec, log: Log) -> bool:
     unused += ["keep=best"] if spec.keep == "best" else []
     if unused:
         log(
-            "note: no label has both presences and absences among the validation images, so there "
-            f"is no validation mAP to go by: {' and '.join(unused)} without effect, all epochs are "
-            "trained and the last is kept"
+            "note: no label is both present and absent in validation images, so validation mAP is "
+            f"not defined: {' and '.join(unused)} without effect, all epochs are trained and the "
+            "last one is kept"
         )
     return False
 
 
 def _keep_best(module: TrainingModule, checkpoints: Path, log: Log) -> None:
-    """Loads the weights of the best epoch; where their file is damaged, the last ones stay."""
+    """Loads the weights of the best epoch; if their file is damaged, the last ones are kept."""
     try:
         _load_weights(module, read_checkpoint(checkpoints / BEST))
     except InputError as error:
@@ -234,7 +236,7 @@ def _finished_rows(checkpoint: Checkpoint) -> list[dict[str, float]]:
 
 @contextmanager
 def compiled(module: nn.Module, wanted: bool) -> Iterator[None]:
-    """Lets a module run compiled; its parameters keep their names, and afterwards it is itself."""
+    """Compiles a module within the context; its parameters keep their names."""
     if wanted:
         module.compile()
     try:
@@ -245,7 +247,7 @@ def compiled(module: nn.Module, wanted: bool) -> Iterator[None]:
 
 
 def _load_weights(module: TrainingModule, checkpoint: Checkpoint) -> None:
-    """Loads the weights that evaluation uses: the averaged ones, where they are averaged."""
+    """Loads the weights for evaluation: the averaged ones if there are any."""
     try:
         module.load_state_dict(checkpoint.state["state_dict"])
     except (RuntimeError, KeyError) as error:
@@ -255,15 +257,15 @@ def _load_weights(module: TrainingModule, checkpoint: Checkpoint) -> None:
 
 
 class _quiet(warnings.catch_warnings):  # noqa: N801 - a context manager, used as a function
-    """Keeps Lightning's advice and banners out of the terminal."""
+    """Suppresses Lightning's advice and banners."""
 
     def __enter__(self) -> None:
         super().__enter__()
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-        # a data set of hundreds of images on two cores is what we mean: no advice on workers
+        # small data sets on few cores are intended: no advice about workers
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")  # frozen parts
-        # metrics are computed on the whole split, by each process alike
+        # every process computes metrics on the whole split
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists.*")
         warnings.filterwarnings("ignore", category=FutureWarning, module="lightning.*")

@@ -1,4 +1,4 @@
-"""Launchers that start several processes: torchrun's train together, others are refused."""
+"""Launchers that start several processes: torchrun is supported, others are refused."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 from gatlabel.errors import InputError
 
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-# How other launchers tell a process that it is one of several. SLURM_NTASKS is not among them: it
-# is what a job may start, and also set for one that starts a single process without srun.
+# Variables by which other launchers tell a process that it is one of several. SLURM_NTASKS is not
+# among them, as it is also set for a job that starts a single process without srun.
 _SIZES = {
-    "WORLD_SIZE": "no torchrun",
+    "WORLD_SIZE": "not torchrun",
     "OMPI_COMM_WORLD_SIZE": "mpirun",
     "PMI_SIZE": "mpiexec",
     "MV2_COMM_WORLD_SIZE": "mpirun",
@@ -24,15 +24,15 @@ def launched_by_torchrun() -> bool:
 
 
 def refuse_several_processes(*, torchrun: bool = False) -> None:
-    """Makes sure that this process is not one of several that a launcher started.
+    """Checks that this process is not one of several that a launcher has started.
 
-    Each would compute all by itself, all into one folder.
+    Each would do all the work and write to the same folder.
 
     Args:
-        torchrun: Whether processes of torchrun may be several.
+        torchrun: Whether several processes of torchrun are allowed.
 
     Raises:
-        InputError: If it is; the message names the variable that says so.
+        InputError: If it is; the message names the environment variable.
     """
     if torchrun and launched_by_torchrun():
         return

@@ -1,4 +1,4 @@
-"""The Lightning module: steps, clipping and validation of one model under an objective."""
+"""The Lightning module: steps, clipping and validation of a model with an objective."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from gatlabel.model import Network
 
 
 class TrainingModule(pl.LightningModule):
-    """Trains a model under an objective.
+    """Trains a model with an objective.
 
-    Logs ``train_loss`` and the figures of the objective, each once an epoch.
+    Logs ``train_loss`` and the metrics of the objective once per epoch.
 
     Args:
         model: The model.
-        objective: Gives the losses.
+        objective: Computes the losses.
         optimizer: The optimiser and its schedule.
-        spec: How the model is fitted.
-        steps_per_epoch: Number of optimiser steps in an epoch.
-        guard: Judges losses and gradients; by default a value that is not finite stops training.
-        ranks: The processes that share each batch; none where there is only this one.
+        spec: The fit specification.
+        steps_per_epoch: Number of optimiser steps per epoch.
+        guard: Checks losses and gradients; by default a value that is not finite stops training.
+        ranks: The processes that share each batch; ``None`` for a single process.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class TrainingModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.model, self.objective = model, objective
-        # so that they come to the device with the model; those with parameters learn
+        # as submodules they move to the device with the model, and their parameters are trained
         own = [task.loss for task in model.tasks.values()]
         self.task_losses = nn.ModuleList(loss for loss in own if isinstance(loss, nn.Module))
         self.optimization, self.spec, self.steps_per_epoch = optimizer, spec, steps_per_epoch
         self.ranks = objective.ranks = ranks
-        self._losses: list[Tensor] = []  # of the epoch's training batches, and their images
+        self._losses: list[Tensor] = []  # losses of the epoch's batches, with numbers of images
         self._sizes: list[int] = []
         self.guard = NonFiniteGuard() if guard is None else guard
-        self._batch: Batch | None = None  # the one of this step, its loss and its random seed
+        self._batch: Batch | None = None  # the batch of this step, its loss and random seed
         self._loss = torch.zeros(())
         self._seed = 0
         self._norms: AbstractContextManager[object] = nullcontext()
@@ -64,7 +64,7 @@ class TrainingModule(pl.LightningModule):
             self._norms = SharedBatchNorm()
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
-        """Makes dropout and stochastic depth a function of seed and step."""
+        """Seeds dropout and stochastic depth by seed and step."""
         rank = () if self.ranks is None or not self.ranks.rank else (self.ranks.rank,)
         self._seed = mixed(self.spec.seed, self.global_step, *rank)
         torch.manual_seed(self._seed)
@@ -86,16 +86,16 @@ class TrainingModule(pl.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips the norm of what learns from further losses apart from the rest.
+        """Clips the norms of auxiliary parameters and of all others separately.
 
-        Takes no step where the loss or a norm is not finite, if the run skips such batches.
+        Takes no step if the loss or a norm is not finite and the run skips such batches.
         """
         norms = clip_gradients(self.model, optimizer, gradient_clip_val)
         if self.ranks is not None:
             both = self.ranks.mean(torch.stack([self._loss, self._losses[-1]]))
             self._loss, self._losses[-1] = both[0], both[1]
         values = {"loss": self._loss}
-        # a scaler of gradients skips infinite ones by itself, and then lowers its scale
+        # a gradient scaler skips steps with infinite gradients itself, and then lowers its scale
         if getattr(self.trainer.precision_plugin, "scaler", None) is None:
             values["gradient norm"] = torch.stack(norms).sum()
         assert self._batch is not None
@@ -107,18 +107,18 @@ class TrainingModule(pl.LightningModule):
             step=self.global_step,
             rate=max(group["lr"] for group in optimizer.param_groups),
         ):
-            optimizer.zero_grad()  # the optimiser leaves parameters without gradient alone
+            optimizer.zero_grad()  # the optimiser ignores parameters without gradient
             self._losses.pop()
             self._sizes.pop()
 
     def on_train_epoch_start(self) -> None:
-        """Forgets the losses of the last epoch, and begins one of the objective."""
+        """Clears the losses of the last epoch, and starts an epoch of the objective."""
         self._losses, self._sizes = [], []
         self.objective.begin_epoch(self.model, self.current_epoch, self.trainer.max_epochs or 1)
         self.guard.begin_epoch()
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
-        """Ends the step, and the epoch after the last batch, before the checkpoint."""
+        """Ends the step, and after the last batch the epoch, before the checkpoint is written."""
         if self.objective.needs_end_step:
             torch.manual_seed(self._seed)
             with self._norms:
@@ -126,7 +126,7 @@ class TrainingModule(pl.LightningModule):
         if not self.trainer.is_last_batch:
             return
         self.guard.end_epoch(self.current_epoch, batch_index + 1)
-        # logged once: at every step it costs as much as the loop
+        # logged once per epoch: logging every step would cost as much as the loop
         losses = torch.stack(self._losses)
         weights = torch.tensor(self._sizes, dtype=losses.dtype, device=losses.device)
         mean = (losses * weights).sum() / weights.sum()
@@ -134,19 +134,19 @@ class TrainingModule(pl.LightningModule):
         self.objective.end_epoch(self.current_epoch, self.trainer.max_epochs or 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what the objective has beside parameters and buffers."""
+        """Adds the state of the objective other than parameters and buffers."""
         checkpoint["objective"] = self.objective.memory()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes up what the objective had."""
+        """Restores the state of the objective."""
         self.objective.recall(checkpoint.get("objective", {}))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Gives the batch to the objective."""
+        """Passes the batch to the objective."""
         self.objective.validation_step(self.model, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the figures of the objective."""
+        """Logs the metrics of the objective."""
         for name, value in self.objective.validation_figures(self.current_epoch).items():
             self.log(name, value, prog_bar=name == self.objective.monitor)
 
@@ -163,18 +163,18 @@ class TrainingModule(pl.LightningModule):
 
 
 def clip_gradients(model: Network, optimizer: Any, limit: float | None) -> list[Tensor]:
-    """Clips the norm of what learns from further losses apart from the rest.
+    """Clips the norms of auxiliary parameters and of all others separately.
 
     Args:
         model: The model that the optimiser trains.
-        optimizer: Its groups hold the parameters.
-        limit: The largest norm; 0 or ``None`` clips nothing.
+        optimizer: The optimiser, whose groups contain the parameters.
+        limit: Maximum norm; 0 or ``None`` clips nothing.
 
     Returns:
-        The norms before clipping: of the rest, and of the parts that learn apart if there are any.
+        The norms before clipping: of all other parameters, and of auxiliary ones if there are any.
     """
     apart = {id(p) for p in model.parameters_with_role("auxiliary")}
-    # in the optimiser's order: sums in another order round otherwise
+    # in the optimiser's order, since the order of a sum affects rounding
     every = [p for group in optimizer.param_groups for p in group["params"]]
     norms = []
     for further in (False, True) if apart else (False,):

@@ -1,4 +1,4 @@
-"""What happens when a loss or a gradient is not finite: stop and say where, or skip the batch."""
+"""Handling of losses and gradients that are not finite: stop with a report, or skip the batch."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from gatlabel.errors import InputError
 from gatlabel.files import atomic_path
 from gatlabel.logs import Log
 
-NAMED = 5  # images that the message names; the file holds all
+NAMED = 5  # maximum number of images in the message; the file contains all
 
 
 class DivergedError(InputError):
-    """Training met a loss, gradient or logit that is not finite."""
+    """A loss, gradient or logit of training is not finite."""
 
 
 class NonFiniteGuard:
-    """Judges every step before the optimiser takes it.
+    """Checks every step before the optimiser takes it.
 
     Args:
-        on_nan: ``"stop"`` raises; ``"skip"`` takes no step on such a batch, and puts back what it
-            did to buffers (batch norm averages it in during the forward pass).
+        on_nan: ``"stop"`` raises; ``"skip"`` takes no step on such a batch, and restores the
+            buffers that it changed (batch norm updates its averages in the forward pass).
         ids: Names of the training images, by position.
-        folder: Where the batch is saved; none saves nothing.
+        folder: Folder in which the batch is saved; ``None`` saves nothing.
         log: Called with one line for the first skipped batch of each epoch.
-        gather: Returns the whole batch of a share, where processes share batches.
+        gather: Returns the whole batch, given the share of this process.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class NonFiniteGuard:
         self._skipped = 0
 
     def begin_epoch(self) -> None:
-        """Forgets what was skipped in the last epoch."""
+        """Resets the number of skipped batches."""
         self._skipped = 0
 
     def begin_step(self, module: nn.Module) -> None:
-        """Keeps the buffers as they are before the forward pass, where a step may be skipped."""
+        """Stores the buffers before the forward pass, if steps may be skipped."""
         if self.on_nan == "skip":
             self._buffers = [buffer.detach().clone() for buffer in module.buffers()]
 
@@ -66,11 +66,11 @@ class NonFiniteGuard:
         step: int,
         rate: float,
     ) -> bool:
-        """Whether all values are finite; otherwise the batch is saved, and training stops or skips.
+        """Whether all values are finite; if not, saves the batch and skips it or stops training.
 
         Args:
-            values: Scalars by name: the loss, the norm of the gradient.
-            module: What is trained; its buffers are put back on a skip.
+            values: Scalars by name: the loss and the norm of the gradient.
+            module: The module under training; its buffers are restored if the batch is skipped.
             batch: The images, their targets and positions.
             epoch: The epoch, counted from 0.
             step: The optimiser step of the run, counted from 0.
@@ -90,7 +90,7 @@ class NonFiniteGuard:
             saved = self._save(batch, where, epoch, step)
             raise DivergedError(
                 f"training diverged in {where}; images of the batch: {images}{saved}. A lower --lr "
-                "may help; --run.on-nan skip leaves such batches out"
+                "may help; --run.on-nan skip skips such batches"
             )
         with torch.no_grad():
             for buffer, kept in zip(module.buffers(), self._buffers, strict=True):
@@ -102,15 +102,15 @@ class NonFiniteGuard:
         return False
 
     def end_epoch(self, epoch: int, steps: int) -> None:
-        """Says how many batches an epoch has skipped.
+        """Logs the number of skipped batches of an epoch.
 
         Raises:
-            DivergedError: If it was all of them.
+            DivergedError: If all batches were skipped.
         """
         if self._skipped and self._skipped >= steps:
             raise DivergedError(
                 f"every batch of epoch {epoch + 1} was skipped, since none had a finite loss and "
-                "gradient: lower --lr, and look at the images"
+                "gradient: lower --lr, and check the images"
             )
         if self._skipped > 1:
             self.log(
@@ -123,7 +123,7 @@ class NonFiniteGuard:
         return ", ".join(names[:NAMED]) + more
 
     def _save(self, batch: Batch, where: str, epoch: int, step: int) -> str:
-        """Saves a batch as it went into the model; returns where, for the message."""
+        """Saves the inputs of a batch; returns the path for the message."""
         if self.folder is None:
             return ""
         parts = (batch.inputs[IMAGE], batch.targets[LABELS], batch.index)

@@ -1,4 +1,4 @@
-"""What training lowers: losses of batches by name, and what happens at the end of epochs."""
+"""Training objectives: losses of batches by name, and hooks for steps and epochs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from gatlabel.model import Network
 
 
 class Objective(nn.Module, ABC):
-    """Gives the losses of batches to the engine.
+    """Computes the losses of batches for the engine.
 
-    Only :meth:`step` must be written; the other methods do nothing unless they are overridden.
-    Parameters of an objective are learned with those of the model, without weight decay; its
-    parameters and buffers are in the checkpoints.
+    Only :meth:`step` must be implemented; the other methods do nothing by default. Parameters of an
+    objective are trained with those of the model, without weight decay. Its parameters and buffers
+    are saved in checkpoints.
 
     Attributes:
-        ranks: The processes that share each batch; ``None`` where there is only this one. The mean
-            over the processes of what :meth:`step` returns must be the loss of the whole batch.
-        monitor: Name of the figure in :meth:`validation_figures` by which epochs are compared, the
-            greater the better; ``None`` where there is none.
+        ranks: The processes that share each batch; ``None`` for a single process. The mean over
+            processes of the result of :meth:`step` must be the loss of the whole batch.
+        monitor: Name of the metric in :meth:`validation_figures` by which epochs are compared,
+            larger is better; ``None`` if there is none.
     """
 
     ranks: Ranks | None = None
@@ -33,7 +33,7 @@ class Objective(nn.Module, ABC):
 
     @property
     def needs_end_step(self) -> bool:
-        """Whether :meth:`end_step` is to be called."""
+        """Whether :meth:`end_step` must be called."""
         return False
 
     @abstractmethod
@@ -41,29 +41,29 @@ class Objective(nn.Module, ABC):
         """Returns the losses of a batch, scalars by name.
 
         Args:
-            model: In training mode.
-            batch: On the model's device.
-            epoch: Counted from 0.
+            model: The model, in training mode.
+            batch: The batch, on the model's device.
+            epoch: The epoch, counted from 0.
         """
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
-        """Returns the one loss that is sent back, of the losses of the last :meth:`step`."""
+        """Returns the loss for backpropagation, given the losses of the last :meth:`step`."""
         return torch.stack(list(losses.values())).sum()
 
     def reported(self, losses: dict[str, Tensor]) -> Tensor:
-        """Returns what stands in learning curves as ``train_loss``, without gradient."""
+        """Returns the ``train_loss`` of the learning curves, without gradient."""
         return self.total(losses).detach()
 
     def prepare(self, model: Network, validation: DataLoader[Any]) -> None:
-        """Called once before training begins, with the loader of validation batches."""
+        """Called once before training, with the loader of validation batches."""
 
     def begin_epoch(self, model: Network, epoch: int, epochs: int) -> None:
         """Called before the first batch of an epoch.
 
         Args:
-            model: In training mode.
-            epoch: The one that begins, counted from 0.
-            epochs: Number of all.
+            model: The model, in training mode.
+            epoch: The epoch, counted from 0.
+            epochs: Number of epochs.
         """
 
     def end_step(self, model: Network, batch: Batch, epoch: int) -> None:
@@ -73,20 +73,20 @@ class Objective(nn.Module, ABC):
         """Called after the last batch of an epoch, before validation.
 
         Args:
-            epoch: The finished one, counted from 0.
-            epochs: Number of all.
+            epoch: The finished epoch, counted from 0.
+            epochs: Number of epochs.
         """
 
     def validation_step(self, model: Network, batch: Batch) -> None:
-        """Takes a validation batch, the model in evaluation mode."""
+        """Receives a validation batch; the model is in evaluation mode."""
 
     def validation_figures(self, epoch: int) -> dict[str, Tensor | float]:
-        """Returns figures of all validation batches since the last call, by name."""
+        """Returns metrics of all validation batches since the last call, by name."""
         return {}
 
     def memory(self) -> dict[str, Any]:
-        """Returns what checkpoints hold beside parameters and buffers: tensors and primitives."""
+        """Returns further state for checkpoints: tensors and primitives."""
         return {}
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Takes up what :meth:`memory` returned."""
+        """Restores the state returned by :meth:`memory`."""

@@ -20,10 +20,10 @@ from gatlabel.model import Network
 def grouped_parameters(
     model: Network, options: OptimizerOptions, residual_decay: float
 ) -> list[dict[str, Any]]:
-    """Sorts the trainable parameters into groups of one learning rate and one weight decay.
+    """Groups the trainable parameters by learning rate and weight decay.
 
-    Encoders learn at ``encoder_lr`` times the rate; biases and norms do not decay; what is
-    ``residual`` in ``Head.param_groups`` decays by ``residual_decay`` instead of ``weight_decay``.
+    Encoders have ``encoder_lr`` times the learning rate. Biases and norms have no weight decay. The
+    group ``residual`` in ``Head.param_groups`` has ``residual_decay`` instead of ``weight_decay``.
     """
     assert options.encoder_lr is not None  # resolved options have it
     rate = head_rate(options)
@@ -48,10 +48,10 @@ def head_rate(options: OptimizerOptions) -> float:
     """Returns the largest learning rate of heads.
 
     Raises:
-        InputError: If it has yet to be found.
+        InputError: If it is not a number yet.
     """
     if options.lr is None or isinstance(options.lr, str):
-        raise InputError(f"lr={options.lr}: only gatlabel train decides it; give a number")
+        raise InputError(f"lr={options.lr}: only supported by gatlabel train; give a number")
     return options.lr
 
 
@@ -61,13 +61,13 @@ def make_optimizer(
     spec: FitSpec,
     further: Sequence[nn.Parameter] = (),
 ) -> Optimizer:
-    """Builds AdamW, or SGD with momentum 0.9, over the groups.
+    """Creates AdamW, or SGD with momentum 0.9, for the groups.
 
     Args:
         model: The model.
         options: The optimiser and its rates.
-        spec: Says whether precision is mixed.
-        further: Parameters of objective and losses, which do not decay.
+        spec: The fit specification, with the precision.
+        further: Parameters of objective and losses, without weight decay.
     """
     rate = head_rate(options)
     groups = grouped_parameters(model, options, spec.residual_decay)
@@ -85,13 +85,13 @@ def make_optimizer(
 def make_schedule(
     optimizer: Optimizer, schedule: ScheduleOptions, epochs: int, steps_per_epoch: int
 ) -> LRScheduler:
-    """Builds the learning-rate schedule, which steps after every optimiser step.
+    """Creates the learning-rate schedule, which steps after every optimiser step.
 
-    All do: Lightning steps a schedule by epochs only after the epoch's checkpoint is written.
+    Lightning would step a schedule by epochs only after the epoch's checkpoint has been written.
     """
     if isinstance(schedule, OneCycle):
         rates = [group["lr"] for group in optimizer.param_groups]
-        steps = max(epochs * steps_per_epoch, 4)  # torch divides by the rise's length
+        steps = max(epochs * steps_per_epoch, 4)  # torch divides by the length of the warm-up
         return OneCycleLR(
             optimizer,
             max_lr=rates,

@@ -1,4 +1,4 @@
-"""The options of optimisation: the optimiser, its rates and its schedule."""
+"""The options of optimisation: the optimiser, its learning rates and its schedule."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ _MANY = 10**6
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleOptions(Options):
-    """How the learning rate changes; which options there are depends on its kind."""
+    """A learning-rate schedule."""
 
     name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneCycle(ScheduleOptions):
-    """It rises to the largest rate and falls to nothing (Smith, 2018)."""
+    """Increases to the largest rate and then decreases to 0 (Smith, 2018)."""
 
     name: Literal["onecycle"] = "onecycle"
-    warmup: float = option(0.2, "Share of the steps in which the rate rises.", least=0, below=1)
+    warmup: float = option(0.2, "Share of the steps in which the rate increases.", least=0, below=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step(ScheduleOptions):
-    """It decays tenfold every few epochs."""
+    """Decreases tenfold every few epochs."""
 
     name: Literal["step"] = "step"
-    epochs: int = option(10, "Epochs between two decays.", least=1, most=_MANY)
+    epochs: int = option(10, "Epochs between two decreases.", least=1, most=_MANY)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constant(ScheduleOptions):
-    """It stays."""
+    """Constant learning rate."""
 
     name: Literal["constant"] = "constant"
 
@@ -49,36 +49,36 @@ SCHEDULES: dict[str, type[ScheduleOptions]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerOptions(Options):
-    """The optimiser, and its rates."""
+    """The optimiser and its learning rates."""
 
     name: Literal["adamw", "sgd"] = option("adamw", "The optimiser.")
     lr: float | Literal["find"] | None = option(
         3e-3,
-        "Largest learning rate of the head, or find. find takes it from a ramp of rates before "
+        "Largest learning rate of the head, or find. find chooses it by a ramp of rates before "
         "training; none leaves the choice to the recipe auto.",
         above=0, least=0, most=1e9, short="lr",
     )  # fmt: skip
     encoder_lr: float | None = option(
         None,
-        "Factor on the learning rate for the encoder. None takes 0.1, and 1 for scenes, which look "
-        "like nothing in ImageNet.",
+        "Factor on the learning rate for the encoder. None is 0.1, or 1 for scenes, which are "
+        "unlike the images of ImageNet.",
         least=0, most=1e9,
     )  # fmt: skip
     depth_decay: float = option(
         1.0,
-        "Rate of each quarter of the encoder's layers as a share of the next quarter's; 1 is one "
-        "rate for all.",
+        "Learning rate of each quarter of the encoder's layers, relative to the next quarter; 1 is "
+        "the same rate for all.",
         above=0, least=0, most=1,
     )  # fmt: skip
     weight_decay: float = option(
-        0.01, "Weight decay, on weights but not on biases and norms.", least=0, most=1e9
+        0.01, "Weight decay of weights; biases and norms have none.", least=0, most=1e9
     )
     schedule: ScheduleOptions = choice(SCHEDULES, "onecycle", "Learning-rate schedule.")
     clip_gradient: float = option(
-        1.0, "Largest norm of the gradient; 0 clips nothing.", least=0, most=1e9
+        1.0, "Maximum norm of the gradient; 0 clips nothing.", least=0, most=1e9
     )
     ema: float = option(
         0.99,
-        "Decay of the moving average of the weights that is evaluated; 0 for none.",
+        "Decay of the moving average of the weights, which is evaluated; 0 for none.",
         least=0, below=1,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The loss of a model under training on the same images again and again."""
+"""The loss of a model on fixed images, measured repeatedly during training."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ PROBE = 64  # images
 
 
 class Probe:
-    """Some training images with a known label, whose loss is taken after every step.
+    """Some training images with a known label, whose loss is computed after every step.
 
-    Always in the modes that training has and with the same dropout, so the noise between batches
-    and masks cancels in differences.
+    The modules are in their training modes and dropout is the same every time, so that the noise of
+    batches and masks cancels in differences.
 
     Args:
-        module: What is trained.
-        batches: Training batches; as many are taken as hold 64 images with a known label.
-        most: The most batches to take.
+        module: The module under training.
+        batches: Training batches, which are used until there are 64 images with a known label.
+        most: Maximum number of batches.
 
     Raises:
-        InputError: If no label of these images is known.
+        InputError: If these images have no known label.
     """
 
     def __init__(self, module: TrainingModule, batches: Iterator[Batch], most: int) -> None:
@@ -51,13 +51,13 @@ class Probe:
                 break
         if not any(self.rows):
             raise InputError(
-                "lr=find: no label is known of the training images that would judge a learning "
-                "rate; give a number"
+                "lr=find: the training images on which a learning rate is chosen have no known "
+                "label; give a number"
             )
 
     @torch.no_grad()
     def losses(self) -> Losses:
-        """Returns the loss of each image as the model is now: float64 ``(B,)``."""
+        """Returns the current loss of each image: float64 ``(B,)``."""
         losses = []
         for number, (batch, rows) in enumerate(zip(self.batches, self.rows, strict=True)):
             torch.manual_seed(mixed(self.module.spec.seed, number, 0))

@@ -1,8 +1,8 @@
-"""The processes that train one model together: which this one is, how they start and end.
+"""The processes that train one model together: their ranks, start and end.
 
-The first process (rank 0) does all of a run but its steps: it reads, plans, evaluates, writes and
-prints. For the training itself the others join it. They are started by the first one
-(``--devices``), or by ``torchrun``, in which case they wait until the first one has work for them.
+The first process (rank 0) executes the run: it reads, plans, evaluates, writes and prints. The
+others only take part in the training steps. They are started by the first one (``--devices``) or by
+``torchrun``; in that case they wait until training starts.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from gatlabel.engine.ranks import Ranks
 from gatlabel.errors import InputError, first_line
 from gatlabel.printing import note
 
-#: Seconds after which a process that has died or failed has ended the others too.
+#: Seconds within which a process that has failed ends the others too.
 GRACE = 30.0
-#: Seconds in which the processes have to be ready, which is mostly the import of libraries.
+#: Seconds within which the processes must be ready; most of it is the import of libraries.
 START = 300.0
-#: Minutes after which a process that lives, but does not answer the others, ends them.
+#: Minutes after which a process that is alive but does not respond ends the others.
 ANSWER = 30
 #: Exit code of a process that ended because another one did.
 PEER_LOST = 75
@@ -42,16 +42,16 @@ _PEER = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", r
 
 
 class Team:
-    """The processes of one run, seen from one of them; a context, at the end of which all end.
+    """The processes of one run, as seen by one of them; they end with the context.
 
     Args:
-        follower: The module whose ``main`` the processes that this one starts run.
-        parent: The process that has started this one, with which it ends; by default the one that
-            is its parent now.
+        follower: The module whose ``main`` the started processes execute.
+        parent: The process that started this one, which ends with it; by default its current
+            parent process.
 
     Attributes:
-        rank: Number of this process; 0 is the one that runs everything.
-        size: Number of processes; 1 until :meth:`enlist` has decided.
+        rank: Number of this process; 0 is the process that executes the run.
+        size: Number of processes; 1 before :meth:`enlist`.
     """
 
     def __init__(self, follower: str, parent: int | None = None) -> None:
@@ -75,28 +75,28 @@ class Team:
 
     def __exit__(self, *exception: object) -> None:
         if self._launched and not self.rank and not self._called:
-            with suppress(Exception):  # torchrun ends the others where they cannot be reached
+            with suppress(Exception):  # torchrun ends processes that cannot be reached
                 self._store.set("work", "none")
         self._end_children()
 
     def enlist(self, devices: int | str, device: torch.device, batch_size: int) -> None:
-        """Decides how many processes train together; starts none.
+        """Sets the number of processes that train together, without starting them.
 
         Args:
-            devices: The option: a number, or ``auto``.
-            device: Where the first process computes.
-            batch_size: Images per step of all processes together.
+            devices: The option: a number or ``auto``.
+            device: The device of the first process.
+            batch_size: Images per step, over all processes.
 
         Raises:
-            InputError: If there are not so many devices, or the launcher started another number.
+            InputError: If there are too few devices, or the launcher started another number.
         """
         many = device.type == "cuda"
         wanted = (torch.cuda.device_count() if many else 1) if devices == "auto" else int(devices)
         if self._launched:
             if devices not in (1, "auto", self.size):
                 raise InputError(
-                    f"devices={devices}: torchrun has started {self.size} processes; leave the "
-                    "option out, or give their number"
+                    f"devices={devices}: torchrun has started {self.size} processes; omit the "
+                    "option, or give their number"
                 )
             wanted = self.local_size
         else:
@@ -106,17 +106,17 @@ class Team:
         if self.size > 1 and many and (device.index or wanted > torch.cuda.device_count()):
             raise InputError(
                 f"devices={wanted} with device {device}: this machine has "
-                f"{torch.cuda.device_count()} CUDA devices, of which the first ones are taken; "
+                f"{torch.cuda.device_count()} CUDA devices, of which the first ones are used; "
                 "give device=cuda and at most as many"
             )
         if self.size > batch_size:
             raise InputError(
-                f"devices={self.size}: more than the {batch_size} images of a step; give a larger "
+                f"devices={self.size}: more than the {batch_size} images per step; give a larger "
                 "batch_size or fewer devices"
             )
 
     def wait_for_work(self) -> torch.device | None:
-        """Waits in another process than the first for the device to train on; none: no work."""
+        """Waits, in any process but the first, for the device to train on; ``None`` for no work."""
         while True:
             with suppress(distributed.DistStoreError):
                 self._store.wait(["work"], timedelta(seconds=20))
@@ -129,16 +129,16 @@ class Team:
 
     @contextmanager
     def joined(self, device: torch.device) -> Iterator[Ranks]:
-        """Connects the processes; in the first one, that starts them where nobody else has.
+        """Connects the processes; the first one starts the others unless a launcher has done so.
 
-        Where another process dies or fails, the block ends within :data:`GRACE` seconds.
+        If another process fails, the block ends within :data:`GRACE` seconds.
 
         Args:
-            device: Of the run; each process computes on the one of its number.
+            device: Device of the run; each process uses the device with its own number.
 
         Raises:
-            InputError: If another process has died, or met an error of the caller.
-            RuntimeError: If another process met any other error.
+            InputError: If another process has been killed or has raised an InputError.
+            RuntimeError: If another process has raised any other error.
         """
         done = threading.Event()
         threads = torch.get_num_threads()
@@ -182,7 +182,7 @@ class Team:
         return store
 
     def _call(self, device: torch.device) -> None:
-        """Starts the other processes, and waits until they are ready."""
+        """Starts the other processes and waits until they are ready."""
         if not self._launched:
             self._store = distributed.TCPStore(  # type: ignore[attr-defined]
                 "127.0.0.1", 0, self.size, is_master=True, wait_for_workers=False
@@ -204,7 +204,7 @@ class Team:
         if device.type == "cpu":
             numbers["OMP_NUM_THREADS"] = max(1, torch.get_num_threads() // self.size)
         given = {name: str(value) for name, value in (numbers | sizes).items()}
-        # a group of its own: Ctrl-C reaches the first process only, which ends the others
+        # a separate process group: Ctrl-C reaches only the first process, which ends the others
         return subprocess.Popen(
             [sys.executable, "-c", self._program, str(os.getpid())],
             env={**os.environ, **given, "MASTER_ADDR": "127.0.0.1"},
@@ -214,14 +214,14 @@ class Team:
         )
 
     def _report(self, error: Exception) -> None:
-        """Tells the first process why this one ends, which prints it."""
+        """Sends the error that ends this process to the first process, which prints it."""
         if _is_of_peer(error):
             return
         mine = isinstance(error, InputError)
         text = str(error) if mine else "".join(traceback.format_exception(error))
         if self._launched and "TORCHELASTIC_RUN_ID" in os.environ:
             note(f"gatlabel: process {self.rank} of {self.size} (ranks from 0): {text}")
-            return  # torchrun ends the first process before it could print it
+            return  # torchrun ends the first process before it can print the error
         with suppress(Exception):
             self._store.set(f"failed/{self.rank}", json.dumps({"mine": mine, "text": text}))
 
@@ -231,16 +231,16 @@ class Team:
         return {rank: json.loads(self._store.get(name)) for rank, name in found.items()}
 
     def _ended(self, *passing: int) -> str:
-        """Describes the first of the started processes that has ended, but with these codes."""
+        """Describes the first started process that has ended with another exit code than these."""
         for rank, child in self._children.items():
             code = child.poll()
             if code is not None and code not in passing:
                 how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-                return f"process {rank} of {self.size} (ranks from 0) was ended {how}"
+                return f"process {rank} of {self.size} (ranks from 0) ended {how}"
         return ""
 
     def _cause(self, wait: float = 5.0) -> Exception:
-        """Returns what made another process end, which is known a moment later."""
+        """Returns the error that ended another process, which may arrive a moment later."""
         until = time.monotonic() + wait
         while True:
             with suppress(distributed.DistError):
@@ -250,18 +250,19 @@ class Team:
                         return InputError(f"{where}: {report['text']}")
                     return RuntimeError(f"{where} failed:\n{report['text']}")
             if ended := self._ended(0, PEER_LOST):
-                return InputError(f"{ended}, and with it the training; --resume goes on")
+                return InputError(f"{ended}, which ended training; continue with --resume")
             if time.monotonic() > until:
                 return InputError(
-                    f"one of the {self.size} processes has ended or does not answer, and with it "
-                    "the training; --resume goes on"
+                    f"one of the {self.size} processes has ended or does not respond, which ended "
+                    "training; continue with --resume"
                 )
             time.sleep(0.1)
 
     def _watch(self, done: threading.Event) -> None:
-        """Ends this process where another has ended and this one does not notice.
+        """Ends this process if another has ended and this one is blocked.
 
-        On CUDA a process waits for the others inside the device, where no exception reaches it.
+        On CUDA a process waits for the others in a device operation, which exceptions do not
+        interrupt.
         """
         while not done.wait(0.5):
             if self._ended(0):
@@ -272,13 +273,13 @@ class Team:
                 return
 
     def _end_with_parent(self) -> None:
-        """Ends this process when the one that started it has ended, however that happened."""
+        """Ends this process when the one that started it has ended for any reason."""
         while os.getppid() == self._parent:
             time.sleep(1)
         os._exit(PEER_LOST)
 
     def _end_children(self) -> None:
-        """Ends the started processes; those that have done their part end by themselves."""
+        """Ends the started processes; those that have finished end by themselves."""
         for child in self._children.values():
             child.terminate()
         for child in self._children.values():
@@ -291,7 +292,7 @@ class Team:
 
 
 def _is_of_peer(error: BaseException) -> bool:
-    """Whether an error only says that another process does not answer."""
+    """Whether an error only means that another process does not respond."""
     if isinstance(error, InputError | distributed.DistError):
         return not isinstance(error, InputError)
     return isinstance(error, RuntimeError) and bool(_PEER.search(first_line(error)))

@@ -1,6 +1,6 @@
-"""What the processes that train one model exchange: sums, rows, bytes, and batch statistics.
+"""Communication between the processes that train one model: sums, rows, bytes, batch statistics.
 
-Everything goes as tensors; nothing is pickled.
+All data are sent as tensors; nothing is pickled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gatlabel.batch import Batch
 
 @dataclass(frozen=True)
 class Ranks:
-    """The connected processes, seen from one of them. All must call the same in the same order.
+    """The connected processes. All must call the same methods in the same order.
 
     Attributes:
         rank: Number of this process, from 0.
@@ -41,10 +41,10 @@ class Ranks:
         return total / self.size
 
     def weight(self, count: Tensor) -> Tensor:
-        """Returns the factor by which a mean over ``count`` entries of this process is multiplied.
+        """Returns the factor for a mean over ``count`` entries of this process.
 
-        The mean over processes of the products is the mean over the entries of all. Processes
-        average their gradients, so a loss that is multiplied has the gradient of the whole batch.
+        The mean over processes of the products is the mean over all entries. Since processes
+        average their gradients, the product has the gradient of the whole batch.
 
         Args:
             count: A scalar; may differ between processes, and be 0.
@@ -69,7 +69,7 @@ class Ranks:
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     def gather_batch(self, batch: Batch) -> Batch:
-        """Returns the batch of all processes, of which each has a share."""
+        """Returns the whole batch, given the share of this process."""
         return dataclasses.replace(
             batch,
             inputs={name: self.gather(part) for name, part in batch.inputs.items()},
@@ -78,7 +78,7 @@ class Ranks:
         )
 
     def broadcast(self, data: bytes = b"") -> bytes:
-        """Returns the bytes that the first process gave."""
+        """Returns the bytes that the first process passed."""
         count = torch.tensor([len(data)])
         distributed.broadcast(count, 0)
         buffer = torch.zeros(int(count), dtype=torch.uint8)
@@ -89,7 +89,7 @@ class Ranks:
 
 
 class RanksEnvironment(ClusterEnvironment):
-    """Tells Lightning of processes that are started and connected already.
+    """Describes processes to Lightning that have been started and connected before.
 
     Args:
         ranks: The processes.
@@ -101,7 +101,7 @@ class RanksEnvironment(ClusterEnvironment):
 
     @property
     def creates_processes_externally(self) -> bool:
-        """Lightning starts none."""
+        """Whether Lightning must not start processes."""
         return True
 
     @property
@@ -116,7 +116,7 @@ class RanksEnvironment(ClusterEnvironment):
 
     @staticmethod
     def detect() -> bool:
-        """It is given, not found."""
+        """Not used: the environment is passed to the trainer."""
         return False
 
     def world_size(self) -> int:
@@ -136,17 +136,17 @@ class RanksEnvironment(ClusterEnvironment):
         return self.ranks.rank // self.ranks.local_size
 
     def set_world_size(self, size: int) -> None:
-        """Lightning repeats what is known."""
+        """Ignored: it is known."""
 
     def set_global_rank(self, rank: int) -> None:
-        """Lightning repeats what is known."""
+        """Ignored: it is known."""
 
 
 class SharedBatchNorm(TorchFunctionMode):
-    """While it is open, batch norm in training takes the statistics of the whole batch.
+    """A context in which batch norm in training uses the statistics of the whole batch.
 
-    ``torch.nn.SyncBatchNorm`` does the same on GPUs only, and would replace the modules of the
-    encoder, of which some are no plain batch norm.
+    ``torch.nn.SyncBatchNorm`` supports GPUs only, and would replace the modules of the encoder,
+    some of which are subclasses of batch norm.
     """
 
     def __torch_function__(
@@ -159,7 +159,7 @@ class SharedBatchNorm(TorchFunctionMode):
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes, with the gradient of the sum of the losses of all."""
+    """The sum over all processes, with the gradient of the sum of all their losses."""
 
     @staticmethod
     def forward(context: Any, value: Tensor) -> Tensor:

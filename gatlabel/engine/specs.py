@@ -1,4 +1,4 @@
-"""How a model is fitted, the optimiser apart."""
+"""The specification of a fit, except for the optimiser."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class FitSpec:
-    """How long, where and with what care a model is fitted.
+    """Duration, device, safeguards and output of a fit.
 
     Attributes:
         epochs: Passes over the training batches.
-        seed: Of dropout and stochastic depth.
+        seed: Seed of dropout and stochastic depth.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         amp: Mixed precision: ``auto`` (on CUDA), ``on`` or ``off``.
         compile: Whether encoders are compiled (``torch.compile``).
-        on_nan: Whether a batch whose loss or gradient is not finite stops training or is skipped.
+        on_nan: ``stop`` or ``skip`` for a batch whose loss or gradient is not finite.
         patience: Epochs without a better validation score after which training stops; 0 for never.
-        keep: Whether the model has the weights of the last or of the best epoch at the end.
-        residual_decay: Weight decay of what is ``residual`` in ``Head.param_groups``.
+        keep: Whether the final weights are those of the last or of the best epoch.
+        residual_decay: Weight decay of the group ``residual`` in ``Head.param_groups``.
         progress: Whether a progress bar is shown.
     """
 

@@ -1,4 +1,4 @@
-"""Learning from targets: one or several tasks, unknown targets completed, losses balanced."""
+"""Supervised training: one or several tasks, completion of unknown targets, balanced losses."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from gatlabel.missing import Completion
 from gatlabel.model import Network
 from gatlabel.tasks import Task
 
-#: From inputs and targets of a batch to other targets.
+#: A function from the inputs and targets of a batch to other targets.
 Teacher = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 
 class Supervised(Objective):
-    """Lowers the losses of the model's tasks on the targets of the batches.
+    """Minimises the losses of the model's tasks on the targets of the batches.
 
-    Images without a target of a task contribute nothing to it. In validation the figures are
-    ``val_loss``, and the score of each task: ``val_mAP`` of a single multi-label task; of several
-    tasks ``val_things_mAP`` and so on, and ``val_score``, the mean over the tasks.
+    Images without a target of a task do not contribute to it. The validation metrics are
+    ``val_loss`` and the score of each task. A single multi-label task has ``val_mAP``; several
+    tasks have ``val_things_mAP`` and so on, and ``val_score``, the mean over the tasks.
 
     Args:
-        completions: By task: gives its targets, by the positions of the images, instead of the
-            batches; it learns the outputs of every epoch, and checkpoints hold its state.
-        teachers: By task: from inputs and targets of a batch to the targets to train on, which
-            another model has changed (distillation).
-        weights: Weight of the losses of each task, at least 0; 1 where it is left out.
-        balancer: Makes one loss of those of all tasks, instead of their sum.
+        completions: Completions by task, which replace the targets of the batches. They are
+            updated by the outputs of every epoch, and checkpoints contain their state.
+        teachers: Functions by task, from inputs and targets of a batch to the targets to train on
+            (distillation).
+        weights: Weight of the losses of each task, at least 0; the default is 1.
+        balancer: Combines the losses of all tasks, instead of their sum.
 
     Raises:
         InputError: If a weight is negative, or weights and a balancer are both given.
@@ -64,25 +64,25 @@ class Supervised(Objective):
     ) -> None:
         super().__init__()
         if weights and balancer is not None:
-            raise InputError("weights and a balancer are both given: fixed weights are one as well")
+            raise InputError("weights and a balancer are both given: use the balancer fixed")
         for name, weight in (weights or {}).items():
             if not 0 <= weight < float("inf"):
-                raise InputError(f"weight {weight} of task {name!r}: give a number from 0 up")
+                raise InputError(f"weight {weight} of task {name!r}: give a number of at least 0")
         self.completing = {name: Completing(own) for name, own in (completions or {}).items()}
         self.teachers = dict(teachers or {})
         self.weights = dict(weights or {})
         self.balancer = balancer
-        # of the last step, for the balancer: features, and tasks with a target in the batch
+        # for the balancer: features of the last step, and tasks with a target in the batch
         self._features: Tensor | None = None
         self._present: list[str] = []
-        self._raw: dict[str, list[Tensor]] = {}  # of the epoch, with the images they are means over
-        self._outputs: list[dict[str, Tensor]] = []  # of the validation batches
+        self._raw: dict[str, list[Tensor]] = {}  # losses of the epoch, with numbers of images
+        self._outputs: list[dict[str, Tensor]] = []  # outputs of validation batches
         self._targets: list[dict[str, Tensor]] = []
         self._validated: list[Tensor] = []  # positions of their images
         self._tasks: Mapping[str, Task] = {}
 
     def prepare(self, model: Network, validation: DataLoader[Any]) -> None:
-        """Checks the names of tasks, and decides by which figure epochs are compared.
+        """Checks the names of tasks, and selects the metric by which epochs are compared.
 
         Raises:
             InputError: If weights, completions or the balancer are for other tasks.
@@ -106,13 +106,13 @@ class Supervised(Objective):
             self.balancer.total = lambda value: ranks.mean(value) * ranks.size
 
     def begin_epoch(self, model: Network, epoch: int, epochs: int) -> None:
-        """Tells losses that change how far training is."""
+        """Passes the progress of training to losses that depend on it."""
         for task in model.tasks.values():
             if isinstance(task.loss, nn.Module):
                 set_progress(task.loss, epoch / (epochs or 1), epoch)
 
     def step(self, model: Network, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        """Returns the losses: by task, and ``task/1`` and so on for those of parts of a head."""
+        """Returns the losses by task; auxiliary losses of a head are ``task/1`` and so on."""
         outputs, losses = self.outputs_and_losses(model, batch, epoch)
         for name, completing in self.completing.items():
             completing.keep(outputs[name], batch.index)
@@ -124,7 +124,9 @@ class Supervised(Objective):
         """Returns the outputs of each task, and the losses of :meth:`step`."""
         targets = self.current_targets(batch)
         features = model.features(batch.inputs)
-        own = model.task_features(features)
+        own: Mapping[str, Tensor] = model.task_features(features)
+        if self.balancer is not None and self.ranks is None:
+            own = self.balancer.share(features, own)
         outputs: dict[str, Tensor] = {}
         found: dict[str, Tensor] = {}
         counts = []
@@ -141,13 +143,13 @@ class Supervised(Objective):
         return outputs, found
 
     def _with_targets(self, model: Network, counts: list[Tensor]) -> list[str]:
-        """Returns the tasks with a target in the batch, of any process."""
+        """Returns the tasks with a target in the batch of any process."""
         known = torch.stack(counts).float()
         known = known if self.ranks is None else self.ranks.mean(known)
         return [n for n, count in zip(model.tasks, known.tolist(), strict=True) if count]
 
     def current_targets(self, batch: Batch) -> dict[str, Tensor]:
-        """Returns the targets of a batch by task, as they stand now."""
+        """Returns the current targets of a batch by task."""
         found = dict(batch.targets)
         for name, completing in self.completing.items():
             device = next(iter(batch.targets.values())).device
@@ -157,7 +159,7 @@ class Supervised(Objective):
         return found
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
-        """Returns the weighted or balanced sum; losses of parts of heads are added as they are."""
+        """Returns the weighted or balanced sum of the losses, plus auxiliary losses of heads."""
         if self.balancer is None:
             weighted = {name: self._weighted(name, loss) for name, loss in losses.items()}
             return super().total(weighted)
@@ -167,7 +169,7 @@ class Supervised(Objective):
                 loss.detach() if name in self._present else torch.full_like(loss, torch.nan)
             )
         balanced: Tensor = self.balancer(main, self._features, self._present)
-        # absent tasks are added too, with 0, so that each parameter has a gradient in each step
+        # absent tasks are added with weight 0, so that every parameter has a gradient in every step
         others = [loss for name, loss in losses.items() if name not in self._present]
         self._features = None
         return torch.stack([balanced, *others]).sum()
@@ -187,14 +189,14 @@ class Supervised(Objective):
 
     @property
     def needs_end_step(self) -> bool:
-        """Whether the balancer wants the losses after the step."""
+        """Whether the balancer needs the losses after the step."""
         return self.balancer is not None and self.balancer.needs_second_losses
 
     @torch.no_grad()
     def end_step(self, model: Network, batch: Batch, epoch: int) -> None:
-        """Gives the balancer the losses of the same batch after the step."""
+        """Passes the losses of the same batch after the step to the balancer."""
         assert self.balancer is not None
-        kept = [buffer.clone() for buffer in model.buffers()]  # averages of batch norms
+        kept = [buffer.clone() for buffer in model.buffers()]  # running averages of batch norm
         losses = self.outputs_and_losses(model, batch, epoch)[1]
         for buffer, before in zip(model.buffers(), kept, strict=True):
             buffer.copy_(before)
@@ -202,7 +204,7 @@ class Supervised(Objective):
         self.balancer.after_step(main)
 
     def end_epoch(self, epoch: int, epochs: int) -> None:
-        """Completes targets, and gives the balancer the mean losses."""
+        """Completes targets, and passes the mean losses to the balancer."""
         for completing in self.completing.values():
             completing.update((epoch + 1) / (epochs or 1), self.ranks)
         if self.balancer is not None:
@@ -211,7 +213,7 @@ class Supervised(Objective):
             self._raw = {}
 
     def validation_step(self, model: Network, batch: Batch) -> None:
-        """Keeps the outputs; metrics over batches are not means of batches' metrics."""
+        """Stores the outputs, since metrics of a split are not means over its batches."""
         outputs = model.outputs(batch.inputs)
         self._outputs.append({name: value.float() for name, value in outputs.items()})
         self._targets.append(batch.targets)
@@ -219,7 +221,7 @@ class Supervised(Objective):
         self._tasks = model.tasks
 
     def validation_figures(self, epoch: int) -> dict[str, Tensor | float]:
-        """Computes loss and scores over all of the split.
+        """Computes loss and scores over the whole split.
 
         Raises:
             DivergedError: If an output is not finite.
@@ -236,7 +238,7 @@ class Supervised(Objective):
             if not bool(torch.isfinite(outputs).all()):
                 raise DivergedError(
                     f"training diverged: after epoch {epoch + 1} the logits of validation images "
-                    "are not finite, although every step was; lower --lr"
+                    "are not finite, although all training losses were; lower --lr"
                 )
             losses.append(self._weighted(name, task.loss_of(outputs, targets, epoch)))
             scores[f"val_{name}_{task.score_name}"] = task.score(outputs, targets)
@@ -248,11 +250,11 @@ class Supervised(Objective):
         return {"val_loss": torch.stack(losses).sum(), **scores, "val_score": mean}
 
     def memory(self) -> dict[str, Any]:
-        """Returns what the completions know."""
+        """Returns the state of the completions."""
         return {name: own.completion.state_dict() for name, own in self.completing.items()}
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Takes up what the completions knew."""
+        """Restores the state of the completions."""
         for name, own in self.completing.items():
             if name in memory:
                 own.completion.load_state_dict(memory[name])

@@ -6,10 +6,11 @@ Three lines run a benchmark with all controls::
     result = benchmark_graphs(data="scenes", graphs=["conditional", "npmi"])
     print(result.table())
 
-Every head on every graph chooses from the same hyperparameters on images that are not reported, and
-is trained with several seeds. It is compared, over images and seeds, with the linear head and with
-its own controls: no edges, random edges of the same degrees, permuted labels, and the trained head
-with its edges ablated. Results are stored in a folder; an interrupted benchmark resumes there.
+The hyperparameters of every head on every graph are chosen from the same settings on images that
+are not reported, and it is trained with several seeds. It is compared, over images and seeds, with
+the linear head and with its own controls: no edges, random edges of the same degrees, permuted
+labels, and the trained head with its edges ablated. Results are stored in a folder; an interrupted
+benchmark resumes there.
 :meth:`BenchmarkResult.load` reads them, for several data sets together, for one report.
 """
 

@@ -41,10 +41,10 @@ def benchmark_methods(*, log: Callable[[str], None] = print, **options: Any) -> 
     """Compares classical methods with the linear and the graph-attention head on frozen features.
 
     Args:
-        log: Called with plain sentences about what is going on.
-        **options: As for :func:`benchmark_graphs`; ``methods`` names the classical ones.
+        log: Called with progress messages.
+        **options: As for :func:`benchmark_graphs`; ``methods`` lists the classical ones.
 
     Raises:
-        InputError: If options or data are wrong, or the folder holds other results.
+        InputError: If options or data are wrong, or the folder contains other results.
     """
     return run_benchmark(make_config("methods", **options), log=log)

@@ -1,4 +1,4 @@
-"""Comparisons and sources as tables: text for reports, numbers for spreadsheets."""
+"""Tables of comparisons and sources: text for reports, numbers for spreadsheets."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class BenchmarkConfig(Options):
 
     @property
     def method_options(self) -> dict[str, HeadOptions]:
-        """The classical methods by name, with their options."""
+        """Options of the classical methods, by name."""
         methods = [_with_options("methods", text, CLASSICAL) for text in self.methods]
         return {method.name: method for method in methods}
 
@@ -171,7 +171,7 @@ class BenchmarkConfig(Options):
     def fixed(self) -> dict[str, Any]:
         """Returns the options that determine the results, as JSON values, by dotted names."""
         train = self.train
-        if train.encoder.backbone == "auto":  # what that means depends on what is installed
+        if train.encoder.backbone == "auto":  # it depends on the installed extras
             encoder = train.resolved().encoder
             names = ("backbone", "stride", "weights")
             train = train.with_options({f"encoder.{n}": getattr(encoder, n) for n in names})
@@ -274,7 +274,7 @@ def _word(name: str, value: Any) -> str:
         given = [f"{option}={getattr(value, option)}" for option in differing(value, usual)]
         return f"{value.name}:{','.join(given)}" if given else value.name
     if isinstance(value, str | os.PathLike):
-        if clean(value) != str(value):  # it names runs in tables of results
+        if clean(value) != str(value):  # it is part of the names of runs in tables
             raise InputError(f"{name}={str(value)!r}: invisible characters; rename the file")
         return str(value)
     raise InputError(f"{name}={value!r}: give a name, or a list of names")
@@ -290,15 +290,15 @@ def _number(name: str, value: Any) -> float | str:
 
 
 def _with_options(where: str, text: str, known: Mapping[str, type[HeadOptions]]) -> HeadOptions:
-    """Reads ``gat:hidden=64,heads=2``.
+    """Parses ``gat:hidden=64,heads=2``.
 
     Args:
         where: The option of the benchmark, for error messages.
         text: The text.
-        known: The options of what may be named.
+        known: The options of all heads or methods, by name.
 
     Raises:
-        InputError: If there is no such head or method, or option of it.
+        InputError: If there is no such head or method, or it has no such option.
     """
     name, _, rest = text.partition(":")
     if name not in known:

@@ -27,7 +27,7 @@ def count_over(comparisons: ByDataSet, condition: Condition, noun: str) -> str:
     Args:
         comparisons: By data set, corrected together.
         condition: The condition.
-        noun: What the keys of ``comparisons`` are.
+        noun: Description of the keys of ``comparisons``.
     """
     every = {n: [c for c in cs if c.condition == condition] for n, cs in comparisons.items()}
     every = {n: cs for n, cs in every.items() if cs}

@@ -25,7 +25,7 @@ def parse_graph(text: str) -> GraphSpec:
     """
     spec = GraphSpec.parse(text)
     if spec.name in CONTROLS:
-        raise InputError(f"graph {text!r} is a control, which is always included: leave it out")
+        raise InputError(f"graph {text!r} is a control, which is always included: omit it")
     return spec
 
 

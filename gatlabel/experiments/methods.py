@@ -1,4 +1,4 @@
-"""The methods compared: heads on graphs, and controls that show what their edges are worth."""
+"""The methods compared: heads on graphs, and controls that show the effect of their edges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.missing import UNKNOWN
 from gatlabel.nn import HEADS, GraphAblatable
 
-#: Treatments of unknown labels that leave targets present or absent.
+#: Treatments of unknown labels after which targets are not soft.
 HARD = ("ignore", "negative")
 #: Treatments of the edges of a method's graph, and their names in tables.
 EDGES: dict[str, str] = {
@@ -24,7 +24,7 @@ EDGES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Method:
-    """One way to get from features to logits, without the seed.
+    """A head with its graph and treatment of unknown labels, without the seed.
 
     Attributes:
         head: Name of the head, or of the classical method.
@@ -102,7 +102,7 @@ def list_methods(
         unknown: Treatments of unknown labels.
         unchanged: Pairs (graph, control) to omit because the control equals the graph (a complete
             graph equals its rewiring).
-        classical: Names of classical methods, under the treatments that leave targets hard.
+        classical: Names of classical methods, with the treatments after which targets are not soft.
 
     Raises:
         InputError: If a head or treatment is unknown, or an argument is empty.

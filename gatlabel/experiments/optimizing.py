@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from gatlabel.encoders import parameter_groups
 from gatlabel.nn import Head
 
-FASTEST = 3e-3  # limit for non-linear parts; at larger rates heads end far from their start
+FASTEST = 3e-3  # limit for non-linear parts; with larger rates heads end far from their start
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class FitOptions:
         shrinkage: Share s, at least 0 and below 1, of the head's ``residual`` parameters that a
             step at the largest rate removes, including the step itself:
             ``O <- (1 - s) (O - lr * u)`` with Adam's step u, the proximal step of a squared
-            penalty. Near 1 the head stays the linear head as which it is initialised; shrinking
-            before the step would leave one full step.
+            penalty. With a share near 1 the head remains the linear head of its initialisation. If
+            the step were added after shrinking, one full step would remain.
         epochs: Minimum number of epochs.
         least_steps: Minimum number of steps: a small set needs more epochs.
         batch_size: Images per step.
         warmup: Share of the steps in which the rate increases.
         ema: Final decay of the moving average that is evaluated; 0 for none.
         anchor_strength: Anchor strength of a linear initialisation, which replaces weight decay:
-            the weights stay within ``1 / anchor_strength`` of their root mean square of it
-            (:func:`anchor_step`); 0 for none.
+            the weights stay within ``1 / anchor_strength`` of it, in units of their root mean
+            square (:func:`anchor_step`); 0 for none.
     """
 
     lr: float = 1e-3

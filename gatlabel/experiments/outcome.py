@@ -114,7 +114,7 @@ def run_metrics(
 
 
 def parameter_count(head: Head) -> int:
-    """Counts the learned parameters of a head; of a fitted one all that it holds."""
+    """Counts the learned parameters of a head; for a fitted method, all stored numbers."""
     if isinstance(head, FittedHead):
         return sum(b.numel() for b in head.buffers())
     return sum(p.numel() for p in head.parameters() if p.requires_grad)

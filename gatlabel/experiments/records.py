@@ -161,7 +161,6 @@ def score_name(method: Method, condition: Condition, seed: int) -> str:
 
     Differences that a file system may ignore or disallow (slashes, capitals, a rounded share, a
     long path) are encoded by a hash of the exact run.
-    rounded, a long path) is told by a hash of the exact run.
     """
     shares = [s if isinstance(s, str) else _exact(s) for s in astuple(condition)]
     name = "".join(c if c.isalnum() or c in "~.-_" else "+" for c in method.key)[:LONGEST]

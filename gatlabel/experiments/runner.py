@@ -1,4 +1,4 @@
-"""A whole benchmark: plan, prepare, tune, run, compare, report; finished parts are kept."""
+"""A complete benchmark: plan, prepare, tune, run, compare, report; finished parts are kept."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Plan:
         seeds: Seeds of the reported runs.
         trials: Optimiser settings to try.
         tuning_seeds: Seeds of the tuning runs.
-        notes: What was omitted, and why.
+        notes: Notes on omitted runs, with reasons.
     """
 
     methods: Sequence[Method]
@@ -120,7 +120,7 @@ def _methods(config: BenchmarkConfig, unchanged: Sequence[tuple[str, str]]) -> l
     )
     if config.kind != "methods":
         return found
-    return [method for method in found if not method.is_control]  # these are for the other kinds
+    return [method for method in found if not method.is_control]  # only other kinds have controls
 
 
 def _tuning_runs(config: BenchmarkConfig, task: Task) -> int:
@@ -239,9 +239,9 @@ def _tune(
 
 
 def chosen_options(plan: Plan, store: Store, method: Method, condition: Condition) -> Options:
-    """Returns the options of the best trial on the tuning split; see `best_trial`."""
+    """Returns the options of the best trial on the tuning split; see :func:`best_trial`."""
     if method.head in CLASSICAL:
-        return {}  # it chooses its own on the training images
+        return {}  # classical methods choose their own on the training images
     if len(plan.trials) == 1:
         return dict(plan.trials[0])
     scores = {

@@ -51,7 +51,7 @@ def scene_encoder(
         log(f"encoder for scenes: {folder}")
         return MultiLabelClassifier.from_pretrained(folder)
     log(f"training an encoder for scenes, once: {epochs} epochs of {images} images")
-    scenes = scene_config(config.data.preset, **_looks(config.data))
+    scenes = scene_config(config.data.preset, **_appearance(config.data))
     every = SceneImages(scenes, "pretrain", images + VALIDATION)
     train = every.subset(range(images))
     splits = DataSplits("scenes", train, every.subset(range(images, len(every))))
@@ -63,7 +63,7 @@ def scene_encoder(
     return model
 
 
-def _looks(scenes: Scenes) -> dict[str, Any]:
+def _appearance(scenes: Scenes) -> dict[str, Any]:
     # co-occurrence is the benchmark's subject, so the encoder does not depend on its options
     return {k: v for k, v in scenes.overrides().items() if k in ("size", "difficulty")}
 
@@ -73,7 +73,7 @@ def _key(config: TrainConfig, images: int, epochs: int) -> str:
     assert isinstance(config.data, Scenes)
     parts = (config.images, config.encoder, config.loss, config.optimizer)
     options = [flat(part, lambda field: field.metadata.get("benchmark", True)) for part in parts]
-    deciding = [config.data.preset, _looks(config.data), config.run.batch_size, *options]
+    deciding = [config.data.preset, _appearance(config.data), config.run.batch_size, *options]
     content = json.dumps([VERSION, images, epochs, precision_of(spec_of(config)), deciding])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

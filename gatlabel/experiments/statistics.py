@@ -181,7 +181,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Corrects p-values for the number of comparisons made (Holm, Scand. J. Statist. 6, 1979).
 
     In ascending order, ``p'_(k) = max over j ≤ k of min(1, (m − j + 1) p_(j))``. The probability of
-    any false claim in a report is at most 5 % if all ``p' < 0.05`` are called differences.
+    any false claim in a report is at most 5 % if only differences with ``p' < 0.05`` are claimed.
 
     Args:
         p_values: The m p-values of one report.

@@ -85,7 +85,7 @@ class Store:
         """
         if self.options.is_file():
             self._read()
-            if self.runs or self.trials:  # otherwise other options do no harm
+            if self.runs or self.trials:  # without results, options may change
                 self._refuse_others(fixed, targets, names)
                 return
         else:

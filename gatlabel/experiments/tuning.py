@@ -15,7 +15,7 @@ Options = dict[str, float]
 #: The values on frozen features. ``shrinkage`` has no effect on heads without a residual, which try
 #: the same number of settings. Learning rates cover a wide range, as features differ: those of an
 #: encoder truncated at stride 16, few and similar, lose five points at a rate of 3e-3. The largest
-#: shrinkage must keep a linear head with wide features, too: with 0.999, contributions of
+#: shrinkage must keep the head linear with wide features, too: with 0.999, contributions of
 #: neighbours still outweighed a label's own classifier that had two positives in 1,280 features.
 FROZEN_SPACE: dict[str, tuple[float, ...]] = {
     "lr": (1e-3, 5e-3, 3e-2),

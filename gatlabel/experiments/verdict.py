@@ -34,7 +34,7 @@ def verdict(
     Args:
         comparisons: By data set; corrected together.
         conditions: The conditions, in order.
-        noun: What the keys of ``comparisons`` are: ``"benchmark"`` if two are of the same data.
+        noun: Description of the keys of ``comparisons``: ``"benchmark"`` if two have the same data.
     """
     if len(comparisons) > 1:
         found = [count_over(comparisons, condition, noun) for condition in conditions]

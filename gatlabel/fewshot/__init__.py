@@ -1,4 +1,4 @@
-"""Learning new labels from few images, or from none, by the labels that are known.
+"""Learning new labels from few or no images, with the help of known labels.
 
 Example:
     >>> import torch

@@ -1,4 +1,4 @@
-"""Episodes: which few images of each novel label are shown."""
+"""Episodes: the support images of each novel label."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def support_rows(
 ) -> Rows:
     """Draws K images of each novel label; a function of seed, episode and label.
 
-    The images of fewer shots are among those of more, and a label's images do not depend on which
-    other labels are novel. An image can show several novel labels, so a label may have more than K
-    positives among them.
+    With fewer shots, the images are a subset of those with more. The images of a label do not
+    depend on which other labels are novel. An image can show several novel labels, so a label may
+    have more than K positives in the support set.
 
     Args:
         targets: ``(N, L)`` of the training images.
@@ -30,7 +30,7 @@ def support_rows(
         episode: Number of the episode.
 
     Returns:
-        Rows of the images, ascending, none twice.
+        Rows of the images, ascending and unique.
 
     Raises:
         InputError: If a label has fewer than K positives.

@@ -1,4 +1,4 @@
-"""Episodes of few-shot learning on features: every learner, by the number of shots."""
+"""Episodes of few-shot learning on features, for every learner and number of shots."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from gatlabel.labels import UNKNOWN, LabelSet
 from gatlabel.metrics import average_precision
 from gatlabel.targets import Targets
 
-#: Which learners the learner ``similar`` is compared with.
+#: The learners that ``similar`` is compared with.
 COMPARED = ("ridge", "lda")
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledFeatures:
-    """Features and targets of one data set, in two parts.
+    """Features and targets of one data set, for training and evaluation.
 
     Attributes:
         labels: The L labels.
         features: ``(N, D)`` of the training images.
-        targets: Of these, ``(N, L)``.
-        judged: ``(J, D)``, features of the images to judge by.
-        judged_targets: Of these, ``(J, L)``.
+        targets: ``(N, L)`` of the training images.
+        judged: ``(J, D)``, features of the evaluation images.
+        judged_targets: ``(J, L)`` of the evaluation images.
     """
 
     labels: LabelSet
@@ -59,12 +59,12 @@ class FewShotOptions:
     """The options of few-shot episodes.
 
     Attributes:
-        shots: Numbers of images per novel label; 0 for none.
+        shots: Numbers of images per novel label, from 0.
         episodes: Number of episodes.
         novel: ``laso``, names of novel labels, or the share of labels that are drawn anew in each
             episode.
         learners: Names in :data:`~gatlabel.fewshot.learners.LEARNERS`.
-        with_novel: Judge by images with at least one novel label only, as LaSO does.
+        with_novel: Evaluate only on images with at least one novel label, as LaSO does.
         seed: The same seed draws the same episodes.
 
     Raises:
@@ -114,14 +114,14 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class FewShotResult:
-    """What the episodes gave.
+    """The results of all episodes.
 
     Attributes:
         values: mAP of the novel labels, 0 to 1, by ``(learner, shots)``: one per episode.
-        positives: Positives that a novel label has in fact, by shots: one mean per episode.
+        positives: Actual positives per novel label, by shots: one mean per episode.
         novel: Names of the novel labels, by episode.
-        strengths: What was chosen on the base labels, by episode.
-        protocol: How it was measured, in sentences.
+        strengths: Strengths chosen on the base labels, by episode.
+        protocol: The protocol, in sentences.
     """
 
     values: dict[tuple[str, int], list[float]]
@@ -135,7 +135,7 @@ class FewShotResult:
         return Interval.of([100 * value for value in self.values[learner, shots]])
 
     def difference(self, other: str, shots: int, learner: str = "similar") -> Interval:
-        """Returns the mAP of a learner less another's in the same episodes, in points."""
+        """Returns the mAP of a learner minus that of another, paired by episode, in points."""
         pairs = zip(self.values[learner, shots], self.values[other, shots], strict=True)
         return Interval.of([100 * (ours - theirs) for ours, theirs in pairs])
 
@@ -157,7 +157,7 @@ class FewShotResult:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything as JSON values."""
+        """Returns primitive values for JSON."""
         return {
             "rows": self.rows(),
             "novel": self.novel,
@@ -181,9 +181,9 @@ def run_episodes(
 ) -> FewShotResult:
     """Runs every learner in every episode.
 
-    In each episode novel labels are unknown in all training images but the few that are shown, of
-    which all novel labels are known. Base classifiers, penalties and strengths are learned without
-    them.
+    In each episode, novel labels are unknown in all training images except the support images,
+    whose novel labels are all known. Base classifiers, penalties and strengths are learned without
+    the novel labels.
 
     Args:
         data: Features and targets.
@@ -197,7 +197,7 @@ def run_episodes(
     learners = [n for n in options.learners if n != "similar" or source is not None]
     asked = [(n, K) for K in options.shots for n in learners if K or n in ZERO_SHOT]
     if not asked:
-        raise InputError("zero shots need the learner similar, and a similarity between labels")
+        raise InputError("zero shots require the learner similar, and a similarity between labels")
     values: dict[tuple[str, int], list[float]] = {pair: [] for pair in asked}
     positives: dict[int, list[float]] = {K: [] for K in options.shots}
     novel: list[list[str]] = []
@@ -242,7 +242,7 @@ def _episode(
     episode: int,
     strengths: list[Strengths],
 ) -> list[Knowledge]:
-    """What learners know in one episode, by the number of shots."""
+    """Builds the inputs of the learners in one episode, by the number of shots."""
     base, novel = list(split.base), list(split.novel)
     known = torch.full_like(data.targets, UNKNOWN)  # novel labels are unknown, not absent
     known[:, base] = data.targets[:, base]
@@ -285,13 +285,13 @@ def _episode(
 
 
 def _protocol(options: FewShotOptions) -> tuple[str, ...]:
-    judged = "with at least one novel label" if options.with_novel else "of the judged split"
+    judged = "with at least one novel label" if options.with_novel else "of the evaluation split"
     share = isinstance(options.novel, float)
     which = "drawn anew in each episode" if share else "the same in every episode"
     return (
         f"mean over novel labels of uninterpolated AP on the images {judged}; novel labels are "
         f"{which}, and unknown in base training",
         f"{options.episodes} episodes of seed {options.seed}; 95 % t intervals over episodes, "
-        "differences paired by episode; judged images are the same in all, so their chance is "
-        "not in the intervals",
+        "differences paired by episode; all episodes share the evaluation images, so the "
+        "intervals do not include their sampling error",
     )

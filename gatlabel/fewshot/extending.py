@@ -39,7 +39,7 @@ FILE = "extension.json"
 
 @dataclass(frozen=True, eq=False)
 class Extension:
-    """What extending a run gave.
+    """The result of extending a run.
 
     Attributes:
         folder: The new run folder.
@@ -62,25 +62,25 @@ def extend_run(
     images: Sequence[Path] = (),
     log: Log = logs.log,
 ) -> Extension:
-    """Writes a new run that knows one more label.
+    """Writes a new run with one more label.
 
-    The rows of the old labels are those of the old run's folded classifier, bit for bit, and new
-    edges of the label graph point to the new label only. The new label is unknown in all images
-    that the run was trained on.
+    The rows of the old labels are bit-identical to the folded classifier of the old run. New edges
+    of the label graph point to the new label only. In the label counts, the new label is unknown
+    in all training images.
 
     Args:
         folder: The run folder.
         label: The new label.
         output: The new run folder; it must be new or empty.
         like: Shares of similar labels.
-        similarity: Where they are not given: ``names``, or a file of label vectors or of edges with
-            the new label.
+        similarity: The source of ``like`` if it is not given: ``names``, or a file of label vectors
+            or of edges that includes the new label.
         images: Image files that show the new label.
-        log: Called with plain sentences about what is going on.
+        log: Called with progress messages.
 
     Raises:
-        InputError: If the label is there already, the head does not fold, nothing says what the
-            label is, or a file cannot be read or written.
+        InputError: If the run has the label already, the head does not fold, neither images nor
+            similar labels are given, or a file cannot be read or written.
     """
     model, config = open_run(folder)
     if label in model.labels:
@@ -118,7 +118,7 @@ def image_features(model: MultiLabelClassifier, images: Sequence[Path]) -> Tenso
     """Pooled features ``(n, D)`` of image files.
 
     Raises:
-        InputError: If one cannot be decoded; it is named.
+        InputError: If an image cannot be decoded; the message names the file.
     """
     unknown = np.full((len(images), len(model.labels)), -1, np.float32)
     ids = [str(path.absolute()) for path in images]
@@ -131,11 +131,11 @@ def similar_labels(similarity: str, labels: LabelSet, cache: Path) -> dict[str, 
     Args:
         similarity: ``names``, a file of edges (csv, tsv, json), or else of label vectors.
         labels: All labels, the new one last.
-        cache: Folder that keeps vectors of names.
+        cache: Cache folder for vectors of names.
 
     Raises:
-        InputError: If the file cannot be read or says nothing of the new label.
-        MissingExtraError: If the names are asked for and the extra is not installed.
+        InputError: If the file cannot be read or does not include the new label.
+        MissingExtraError: If ``names`` is given and the extra is not installed.
     """
     new = len(labels) - 1
     if similarity.endswith(tuple(end for end in GRAPH_FILES if end != ".txt")):
@@ -161,9 +161,9 @@ def similar_labels(similarity: str, labels: LabelSet, cache: Path) -> dict[str, 
 
 
 def with_label(graph: LabelGraph, label: str, like: Mapping[str, float]) -> LabelGraph:
-    """Returns a graph with one more label, to which edges run from similar ones.
+    """Returns a graph with one more label and edges to it from similar labels.
 
-    The old edges and their weights stay as they are, and none starts at the new label.
+    The old edges and their weights do not change. No edge starts at the new label.
     """
     names = [*graph.names, label]
     sources = torch.tensor([graph.labels.index(name) for name in like], dtype=torch.int64)
@@ -205,7 +205,7 @@ def with_unknown_label(counts: Counts, label: str) -> Cooccurrence:
 
 
 def _grown(matrix: sparse.csr_array, column: Any = None) -> sparse.csr_array:
-    """A matrix with an empty row and a column more."""
+    """Returns the matrix with an additional empty row and an additional column."""
     L = matrix.shape[0]
     last = np.zeros(L, np.int64) if column is None else np.asarray(column)
     wide = sparse.hstack([matrix, sparse.csr_array(last[:, None])])
@@ -226,12 +226,12 @@ def write_run(
 
     Args:
         output: The folder; it must be new or empty.
-        config: The options of the run it is made of.
-        model: Its model, with a linear head.
-        graph: Its label graph.
-        counts: Its label counts.
-        moments: Mean and covariance of its features, if known.
-        records: Further JSON files by name.
+        config: The options of the original run.
+        model: The new model, with a linear head.
+        graph: The label graph.
+        counts: The label counts.
+        moments: Mean and covariance of the features, if known.
+        records: Additional JSON files by name.
 
     Raises:
         InputError: If the folder is not empty or cannot be written.

@@ -23,16 +23,16 @@ LEARNING_RATE = 1e-2
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """What base training leaves, and what the few images are.
+    """The inputs of a learner: statistics of base training, and the support images.
 
     Attributes:
         moments: Mean and covariance of the features of all training images.
-        support: ``(n, D)``, features of the few images; none for zero shots.
+        support: ``(n, D)``, features of the support images; n = 0 for zero shots.
         targets: ``(n, M)`` of the novel labels, -1 for unknown.
-        suggested: ``(M, D)``, classifiers that similar labels suggest, zero where none is similar.
+        suggested: ``(M, D)``, prior classifiers from similar labels; zero where none is similar.
         penalty: λ of the learner ``lda``, in squared units of the features.
         weight: α of the learner ``similar``; 0 makes it the learner ``ridge``.
-        seed: Of the order of images in fine-tuning.
+        seed: Seed of the order of images in fine-tuning.
     """
 
     moments: Moments
@@ -47,7 +47,7 @@ class Knowledge:
 def unit_scores(weight: Tensor, moments: Moments) -> Tensor:
     """Scales classifiers ``(M, D)`` so that their scores of all training images have variance 1.
 
-    Rows of zeros, or of no variance, become zeros.
+    Rows whose scores have no variance become zero.
     """
     spread = score_variance(weight, moments).sqrt()[:, None]
     return torch.where(spread > 0, weight.double() / spread.clamp(min=1e-30), 0.0)
@@ -59,15 +59,16 @@ def score_variance(weight: Tensor, moments: Moments) -> Tensor:
 
 
 def similar(known: Knowledge) -> Scorer:
-    r"""Ridge regression on the few images, towards what similar labels suggest.
+    r"""Ridge regression on the support images, shrunk towards a classifier of similar labels.
 
-    With centred features X and targets t of the few images, and the penalty λ that leave-one-out
-    gives plain ridge regression on them::
+    With centred features X and targets t of the support images, and the penalty λ that
+    leave-one-out chooses for plain ridge regression on them::
 
         w = m' + (XᵀX / n + λ I)⁻¹ Xᵀ (t − X m') / n,    m' = α √(p (1 − p)) m
 
-    where the scores of the suggested classifier m have variance 1 on all training images and p is
-    the label's share of the few images. Without images it is m; with many, the free classifier.
+    where m is the prior classifier, scaled so that its scores have variance 1 on all training
+    images, and p is the label's share of the support images. Without images w is m; with many
+    images w approaches plain ridge regression.
     """
     suggested = unit_scores(known.suggested, known.moments)
     if not len(known.support):
@@ -88,7 +89,7 @@ def similar(known: Knowledge) -> Scorer:
 
 
 def shrunk_discriminant(moments: Moments, shown: Tensor, prior: Tensor, penalty: float) -> Tensor:
-    r"""Classifiers of the mean of a few positives, without any negative.
+    r"""Classifiers from the mean of a few positives, without negatives.
 
     ``w = (S + λ I)⁻¹ (μ₊ − μ + λ m)``: Fisher's discriminant (Hastie, Tibshirani & Friedman, *The
     Elements of Statistical Learning*, 2nd ed. 2009, section 4.3) with the mean and covariance of
@@ -120,13 +121,13 @@ def lda(known: Knowledge) -> Scorer:
 
 
 def ridge(known: Knowledge) -> Scorer:
-    """Ridge regression on the few images alone, its penalty by leave-one-out."""
+    """Ridge regression on the support images only; leave-one-out chooses the penalty."""
     start = ridge_start(known.support, known.targets)
     return lambda features: features @ start.weight.T + start.bias
 
 
 def imprinting(known: Knowledge) -> Scorer:
-    """The normalised mean of each label's positives as its classifier, cosine as its score.
+    """The normalised mean of each label's positives as its classifier; scores are cosines.
 
     Qi, Brown & Lowe, *Low-Shot Learning with Imprinted Weights*, CVPR 2018, arXiv:1712.07136,
     eq. 4-5; features are centred on the mean of all training images.
@@ -138,9 +139,9 @@ def imprinting(known: Knowledge) -> Scorer:
 
 
 def finetune(known: Knowledge) -> Scorer:
-    """A new linear head trained on the few images: 50 epochs of Adam, binary cross-entropy.
+    """A new linear head trained on the support images: 50 epochs of Adam, binary cross-entropy.
 
-    The protocol of LaSO's comparisons; features are standardised by one number.
+    This is the protocol of LaSO's comparisons. One number scales all features.
     """
     mean, scale = known.moments.mean, known.moments.mean_square**0.5
     inputs = ((known.support.double() - mean) / scale).float()
@@ -173,16 +174,16 @@ LEARNERS: dict[str, Callable[[Knowledge], Scorer]] = {
     "lda": lda,
     "similar": similar,
 }
-#: Those that need no image.
+#: The learners that need no image.
 ZERO_SHOT = ("similar",)
 
 
 def scorer_of(name: str, known: Knowledge) -> Scorer:
-    """Makes a learner learn.
+    """Fits a learner.
 
     Raises:
         InputError: If it needs an image and there is none.
     """
     if not len(known.support) and name not in ZERO_SHOT:
-        raise InputError(f"the learner {name} needs images; without any, only similar can learn")
+        raise InputError(f"the learner {name} needs images; for zero shots, use similar")
     return LEARNERS[name](known)

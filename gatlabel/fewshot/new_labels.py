@@ -14,10 +14,10 @@ from gatlabel.fewshot.learners import score_variance, shrunk_discriminant, unit_
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 
-#: λ of n images is ``(PENALTY + GROWTH / n)`` times the features' mean square; chosen, as WEIGHT
-#: is, on the photographs of docs/studies/few-shot.md.
+#: λ for n images is ``(PENALTY + GROWTH / n)`` times the features' mean square. PENALTY, GROWTH
+#: and WEIGHT were chosen on the photographs of docs/studies/few-shot.md.
 PENALTY, GROWTH = 10.0, 50.0
-#: α, how much similar labels count beside images.
+#: α, the weight of similar labels relative to images.
 WEIGHT = 0.3
 
 
@@ -28,8 +28,8 @@ class NewLabel:
     Attributes:
         weight: float32 ``(D,)``.
         bias: float32 scalar.
-        like: Shares of the similar labels, by name, sum 1; empty without.
-        images: Number of images that showed it.
+        like: Shares of the similar labels by name, with sum 1; empty if there are none.
+        images: Number of images of the new label.
     """
 
     weight: Tensor
@@ -47,22 +47,23 @@ def learn_label(
     shown: Tensor | None = None,
     moments: Moments | None = None,
 ) -> NewLabel:
-    r"""Finds the classifier of a new label in closed form.
+    r"""Computes the classifier of a new label in closed form.
 
-    With the shares s of similar labels and their classifiers W, ``m = Σ_j s_j W_j`` is what they
-    suggest. Images move it: :func:`~gatlabel.fewshot.learners.shrunk_discriminant`. The mean of its
-    logits and their spread over the training images are those of the similar labels, or of all.
+    With the shares s of similar labels and their classifiers W, the prior classifier is
+    ``m = Σ_j s_j W_j``. Images update it: :func:`~gatlabel.fewshot.learners.shrunk_discriminant`.
+    Mean and spread of its logits over the training images are set to those of the similar labels,
+    or of all labels if none is similar.
 
     Args:
         model: A trained model whose head folds.
         name: The new label.
         like: Shares of similar labels.
         shown: ``(n, D)``, features of images that show the label.
-        moments: Mean and covariance of the training images' features; images need them.
+        moments: Mean and covariance of the training features; required with images.
 
     Raises:
-        InputError: If the label is there already, nothing says what it is, or a label of ``like``
-            is unknown.
+        InputError: If the model has the label already, neither images nor similar labels are given,
+            or a label of ``like`` is unknown.
 
     Example:
         >>> from gatlabel import MultiLabelClassifier
@@ -73,12 +74,12 @@ def learn_label(
         'fox'
     """
     if name in model.labels:
-        raise InputError(f"the label {name!r} is there already: give another name")
+        raise InputError(f"the model has the label {name!r} already: give another name")
     images = 0 if shown is None else len(shown)
     shares = {other: share for other, share in (like or {}).items() if share > 0}
     if not images and not shares:
         raise InputError(
-            f"nothing says what the new label {name!r} is: give images, or labels that are similar"
+            f"the new label {name!r} has neither images nor similar labels: give at least one"
         )
     if images and moments is None:
         raise InputError("images of a new label need the moments of the training images' features")

@@ -29,7 +29,7 @@ from gatlabel.training.data import read_data
 from gatlabel.training.finished_runs import open_run
 from gatlabel.training.label_vectors import kept_name_vectors
 
-#: Ends of names of graph files that cannot be vectors; ``.txt`` is read as vectors.
+#: Suffixes of graph files that cannot be vectors; ``.txt`` is read as vectors.
 _GRAPHS = tuple(end for end in GRAPH_FILES if end != ".txt")
 
 
@@ -48,19 +48,19 @@ def fewshot_run(
         folder: The run folder.
         options: Shots, episodes, novel labels and learners.
         similarity: ``names``, a file of label vectors or of a graph, or ``none``.
-        split: ``val`` or ``test``; by default test, where there is one.
-        device: Where the encoder runs.
-        log: Called with plain sentences about what is going on.
+        split: ``val`` or ``test``; default: test if there is one.
+        device: The device of the encoder.
+        log: Called with progress messages.
 
     Raises:
-        InputError: If this is no run folder, a name is no label, or no label has enough images.
-        MissingExtraError: If the names are to say what is alike and the extra is not installed.
+        InputError: If this is not a run folder, a label is unknown, or no label has enough images.
+        MissingExtraError: If ``similarity`` is ``names`` and the extra is not installed.
     """
     model, config = open_run(folder)
     source = similarity_source(similarity, model.labels, config.images.cache_folder)
     splits = read_data(config)
     if splits.labels != model.labels:
-        raise InputError(f"the data of {folder} has other labels than its model: train it anew")
+        raise InputError(f"the data of {folder} has other labels than its model: train again")
     name, judged = judged_split(splits, split)
     cache = config.images.cache_folder
     data = LabelledFeatures(
@@ -72,11 +72,11 @@ def fewshot_run(
     )
     trained = config.encoder.freeze != "encoder" and bool(config.run.epochs)
     result = run_episodes(data, source, options)
-    notes = [f"{len(splits.train)} training images, judged on {len(judged)} of the split {name}"]
+    notes = [f"{len(splits.train)} training images, evaluated on {len(judged)} of the split {name}"]
     if trained:
         notes.append(
-            "note: the encoder of this run was trained with all its labels, the novel ones too, "
-            "so the figures are too high; train with --freeze encoder for fair ones"
+            "note: the encoder of this run was trained with all labels, including the novel "
+            "ones, so these values are too high; train with --freeze encoder for fair ones"
         )
     for note in notes:
         log(note)
@@ -84,16 +84,16 @@ def fewshot_run(
 
 
 def similarity_source(text: str, labels: LabelSet, cache: Path) -> SimilaritySource | None:
-    """Returns the similarity between labels that an option names.
+    """Returns the source of label similarity for a command-line option.
 
     Args:
         text: ``names``, ``none``, or a file: of a graph (json, csv, tsv), else of vectors.
         labels: The L labels.
-        cache: Folder that keeps vectors of names.
+        cache: Cache folder for vectors of names.
 
     Raises:
         InputError: If the file cannot be read or does not fit the labels.
-        MissingExtraError: If the names are asked for and the extra is not installed.
+        MissingExtraError: If ``names`` is given and the extra is not installed.
     """
     if text == "none":
         return None

@@ -1,4 +1,4 @@
-"""Pooled features of a run's data, from its cache: what few-shot and active learning start from."""
+"""Pooled features of a run's data, from its cache, for few-shot and active learning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from gatlabel.data import DataSplits, ImageSource
-from gatlabel.deploy.sources import Unreadable, images_of
+from gatlabel.deploy.inputs import Unreadable
+from gatlabel.deploy.sources import images_of
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
 from gatlabel.features import extract
@@ -21,7 +22,7 @@ from gatlabel.training.feature_moments import pooled_model
 def pooled_features(
     model: MultiLabelClassifier, source: ImageSource, cache: Path, device: str = "auto"
 ) -> Tensor:
-    """Returns pooled features ``(N, D)`` of whole images, from the cache where it has them.
+    """Returns pooled features ``(N, D)`` of whole images, from the cache where possible.
 
     Raises:
         InputError: If an image cannot be decoded, or the cache cannot be written.
@@ -32,17 +33,17 @@ def pooled_features(
 
 
 def judged_split(splits: DataSplits, name: str | None) -> tuple[str, ImageSource]:
-    """Returns the split to judge by: the one named, else test, else val."""
+    """Returns the evaluation split: the one named, else test, else val."""
     there = {part: source for part, source in splits.items() if part != "train" and len(source)}
     if name is None:
         name = "test" if "test" in there else "val"
     if name not in there:
-        raise InputError(f"the data has no split {name!r} to judge by: {', '.join(there)}")
+        raise InputError(f"the data has no split {name!r} to evaluate on: {', '.join(there)}")
     return name, there[name]
 
 
 def image_paths(sources: Sequence[Path]) -> list[Path]:
-    """Returns image files: those that are named, and those in folders and their subfolders.
+    """Returns the image files among paths, and those in folders and their subfolders.
 
     Raises:
         InputError: If a folder has no image or cannot be listed.

@@ -1,4 +1,4 @@
-"""Which labels are learned from many images, and which from a few: base and novel labels."""
+"""Splits of the labels into base labels, learned from many images, and novel labels."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gatlabel.errors import InputError
 from gatlabel.labels import ABSENT, PRESENT, LabelSet
 from gatlabel.targets import Targets
 
-#: Images that a novel label needs beside its shots.
+#: Images that a novel label needs besides its shots.
 SPARE_IMAGES = 5
-#: Share of the labels that are novel, unless they are named.
+#: Default share of novel labels.
 NOVEL_SHARE = 0.25
 #: The novel labels of LaSO, by their places among the 80 labels of COCO in the order of category
 #: ids: those that Python's ``random.seed(0); random.sample(range(80), 64)`` leaves out (Alfassy et
@@ -71,10 +71,10 @@ def drawn_split(
     """Draws novel labels among those with enough images; a function of seed and episode.
 
     Args:
-        targets: ``(N, L)`` of the training images; a novel label has ``shots + 5`` positives.
-        judged: Of the images to judge by; a novel label has a positive and a negative there.
+        targets: ``(N, L)`` of the training images; a novel label needs ``shots + 5`` positives.
+        judged: Of the evaluation images; a novel label needs a positive and a negative there.
         shots: K.
-        share: Of all labels, how many are novel; one at least.
+        share: Share of novel labels among all labels; at least one label is novel.
         seed: The same seed and episode draw the same labels.
         episode: Number of the episode.
 
@@ -85,8 +85,8 @@ def drawn_split(
     count = max(1, round(share * targets.shape[1]))
     if not len(able):
         raise InputError(
-            f"no label has {shots + SPARE_IMAGES} training images, for {shots} shots, and images "
-            "to judge by: give fewer --shots"
+            f"no label has {shots + SPARE_IMAGES} training images, for {shots} shots, and "
+            "evaluation images: give fewer --shots"
         )
     rng = np.random.default_rng([seed, episode])
     drawn = rng.choice(able, min(count, len(able)), replace=False)
@@ -114,7 +114,7 @@ def require_images(
         name = labels[split.novel[0]]
         raise InputError(
             f"no novel label has {shots + SPARE_IMAGES} training images, for {shots} shots, and "
-            f"images to judge by; the first is {name!r}: give fewer --shots or other labels"
+            f"evaluation images; the first is {name!r}: give fewer --shots or other labels"
         )
     return LabelSplit(split.base, kept)
 
@@ -135,5 +135,5 @@ def positives_of(values: np.ndarray) -> np.ndarray:
 
 
 def with_any(values: np.ndarray) -> np.ndarray:
-    """Rows of the images ``(N, M)`` with at least one of the labels: what LaSO judges by."""
+    """Rows of the images ``(N, M)`` with at least one of the labels, as LaSO evaluates."""
     return np.flatnonzero((values == PRESENT).any(1) & (values >= ABSENT).any(1))

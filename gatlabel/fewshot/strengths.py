@@ -1,4 +1,4 @@
-"""How strongly similar labels count: chosen on the base labels, as if they were novel."""
+"""The weight of similar labels, chosen on base labels that are treated as novel."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from gatlabel.fewshot.learners import Knowledge, lda, similar
 from gatlabel.fewshot.splits import with_any
 from gatlabel.metrics import average_precision
 
-#: λ of ``lda`` that are tried, in units of the features' mean square.
+#: Candidate λ of ``lda``, in units of the features' mean square.
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-#: α of ``similar`` that are tried.
+#: Candidate α of ``similar``.
 WEIGHTS = (0.0, 0.1, 0.2, 0.3)
-#: A gain below so many standard errors, over labels, decides nothing.
+#: Gains below this many standard errors over labels are ignored.
 CRITICAL = 2.0
-#: λ where there are too few base labels to choose by.
+#: λ if there are too few base labels to choose it.
 USUAL_PENALTY = 100.0
 GROUPS = 8
 MOST_IMAGES = 4000
@@ -32,7 +32,7 @@ MOST_IMAGES = 4000
 
 @dataclass(frozen=True)
 class Strengths:
-    """What was chosen on the base labels.
+    """The strengths chosen on the base labels.
 
     Attributes:
         penalty: λ of ``lda``, in squared units of the features.
@@ -56,20 +56,20 @@ def choose_strengths(
 ) -> Strengths:
     """Chooses the strengths of ``lda`` and ``similar`` from base labels alone.
 
-    Training images are halved. Groups of base labels play the novel ones: they are shown by K
-    images each of the first half, from which the classifiers of the other base labels come too, and
-    average precision on the second half decides. λ has the largest mean. α has the largest mean
-    gain over α = 0, times the share ``(1 − 4 / z²)₊`` that chance over labels leaves, z being the
-    gain over its standard error.
+    Training images are halved. Groups of base labels are treated as novel: each gets K images of
+    the first half, on which the classifiers of the other base labels are also trained. Average
+    precision on the second half decides. λ has the largest mean. α has the largest mean gain over
+    α = 0, multiplied by ``(1 − 4 / z²)₊`` as shrinkage for sampling error over labels, where z is
+    the gain over its standard error.
 
     Args:
         features: ``(N, D)`` of the training images.
         targets: ``(N, B)`` of the base labels, -1 for unknown.
         similarity: ``(B, B)``, row = target, of the base labels to each other.
-        shots: The numbers of shots; 0 decides nothing.
-        novel: Labels in a group.
-        with_novel: Whether only images with a label of the group are judged by.
-        seed: Of the halves and groups.
+        shots: The numbers of shots; 0 is not used.
+        novel: Number of labels in a group.
+        with_novel: Whether to evaluate only on images with a label of the group.
+        seed: Seed of the halves and groups.
     """
     rng = np.random.default_rng([seed, 1])
     order = rng.permutation(len(features))[:MOST_IMAGES]
@@ -136,7 +136,7 @@ def _able(
 def _groups(
     able: NDArray[np.int64], labels: int, novel: int, rng: np.random.Generator
 ) -> Iterator[tuple[NDArray[np.int64], int]]:
-    """Draws groups of labels, at least one label being left outside, and a seed for each."""
+    """Draws groups of labels, excluding at least one label, and a seed for each group."""
     size = max(2, min(novel, len(able), labels - 1, max(2, len(able) // 2)))
     for _ in range(GROUPS):
         yield np.sort(rng.choice(able, size, replace=False)), int(rng.integers(2**31))

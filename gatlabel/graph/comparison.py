@@ -61,6 +61,10 @@ class GraphComparison:
 
     def table(self) -> str:
         """Returns both tables as Markdown, which is also readable as plain text."""
+        return "\n\n".join(_markdown(rows) for rows in self.cells())
+
+    def cells(self) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+        """Returns the cells of both tables as text, the heading first."""
         heading = (
             "graph", "edges", "density", "in-degree min/median/max", "isolated",
             "reciprocity", "components", "mean weight", "share of the top source",
@@ -81,8 +85,7 @@ class GraphComparison:
         ]
         names = [row.name for row in self.rows]
         shared = [(one, *(f"{self.overlap[one][two]:.2f}" for two in names)) for one in names]
-        first = _markdown([heading, *cells])
-        return first + "\n\n" + _markdown([("shared edges (Jaccard)", *names), *shared])
+        return [heading, *cells], [("shared edges (Jaccard)", *names), *shared]
 
 
 def compare(graphs: Mapping[str, LabelGraph]) -> GraphComparison:

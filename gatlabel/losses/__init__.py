@@ -1,7 +1,7 @@
-"""Losses for many labels an image: functions first, modules with the same options.
+"""Multi-label losses, as functions and as modules with the same options.
 
 All take logits and targets ``(..., L)``. A target is 1, 0, a soft label between them (which
-weighs the positive and the negative term), or -1 for unknown, which adds neither loss nor
+weights the positive and the negative term), or -1 for unknown, which adds neither loss nor
 gradient:
 
     >>> import torch
@@ -18,14 +18,14 @@ gradient:
     >>> logits.grad
     tensor([[-0.0596, -0.0155,  0.0000]])
 
-What they return is chosen by ``reduction``: ``"mean"`` over the known entries, ``"sum"``,
-``"batch_mean"`` (sum over labels, mean over images) or ``"none"``. Nothing known gives 0.
+``reduction`` is ``"mean"`` over the known entries, ``"sum"``, ``"batch_mean"`` (sum over labels,
+mean over images) or ``"none"``. Without a known entry the loss is 0.
 
-Which one? Binary cross-entropy, until something else has shown to be better on the data at hand.
-The asymmetric loss helps where images carry few of many labels; it is no longer a likelihood,
-so its probabilities need calibration. :class:`HillLoss`, :class:`SPLCLoss`, :class:`LLRLoss`,
-:class:`LLCtLoss` and :class:`GRLoss` are for present labels that were not listed. :data:`LOSSES`
-has all by name.
+Use binary cross-entropy unless another loss is better on your validation data. The asymmetric loss
+helps if images have few of many labels; it is not a likelihood, so its probabilities need
+calibration. :class:`HillLoss`, :class:`SPLCLoss`, :class:`LLRLoss`, :class:`LLCtLoss` and
+:class:`GRLoss` are for data in which present labels were not listed. :data:`LOSSES` has all losses
+by name.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gatlabel.losses.hill import HillLoss
     from gatlabel.losses.inputs import REDUCTIONS
     from gatlabel.losses.large_loss import LLCtLoss, LLRLoss
+    from gatlabel.losses.sequences import SequenceLoss
     from gatlabel.losses.splc import SPLCLoss
     from gatlabel.losses.table import LOSSES
     from gatlabel.losses.two_way import TwoWayLoss
@@ -71,6 +72,7 @@ __all__ = [
     "LabelWeighted",
     "SNLLLoss",
     "SPLCLoss",
+    "SequenceLoss",
     "TwoWayLoss",
     "UsesProgress",
     "ZLPRLoss",

@@ -1,4 +1,4 @@
-"""Asymmetric loss: the many easy negatives of an image with few labels weigh less."""
+"""Asymmetric loss: lower weight for the many easy negatives of images with few labels."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def asymmetric_loss(
         -y\, (1 - p)^{\gamma_+} \log p - (1 - y)\, p_m^{\gamma_-} \log(1 - p_m),
         \qquad p_m = \max(p - m, 0)
 
-    with :math:`p = \sigma(z)` and m = ``clip``: negatives below probability m are given up.
+    with :math:`p = \sigma(z)` and m = ``clip``: negatives below probability m have no loss.
     Logarithms are computed from the logit, so a positive at logit −20 gets its full gradient of
     −1; the published code and timm's clamp the probability at 1e-8 and give it almost none. A
     soft label y mixes the two terms (timm raises a mixed probability to a mixed power instead).
     For targets 0 and 1, timm's ``AsymmetricLossMultiLabel`` is the same up to that clamp.
 
-    The paper sums over labels and images; with ``reduction="mean"`` the default learning rates
-    of :func:`binary_cross_entropy` stay in their range, and the loss is small: most negatives
-    weigh nearly nothing.
+    The paper sums over labels and images. With ``reduction="mean"``, learning rates suited to
+    :func:`binary_cross_entropy` can be kept. The loss is small, since most negatives have almost
+    no weight.
 
     Args:
         logits: ``(..., L)``.
@@ -53,10 +53,10 @@ def asymmetric_loss(
         gamma_positive: Focusing of positives, ≥ 0.
         clip: The probability margin m, 0 to below 1.
         detach_focus: Treat the powers as constants in the gradient, as the published code does
-            with ``disable_torch_grad_focal_loss``. Values do not change. Gradients do: the sign
-            then never turns, while with the powers differentiated (the formula's true gradient,
-            the default) that of a negative shrinks again when p nears 1, so that likely
-            mislabelled images are let go.
+            with ``disable_torch_grad_focal_loss``. Values do not change, but gradients do. The
+            default is the exact gradient of the formula: for a negative it shrinks again as p
+            approaches 1, so that likely label errors have less influence. With constant powers,
+            it does not change sign.
         reduction: ``"mean"`` over known entries, ``"sum"``, ``"batch_mean"`` or ``"none"``.
 
     Returns:
@@ -83,11 +83,11 @@ def asymmetric_loss(
 
 
 def _shifted(z: Tensor, log_p: Tensor, log_q: Tensor, clip: float) -> tuple[Tensor, Tensor]:
-    """Computes log p_m and log(1 - p_m); where p_m is 0, numbers without gradient."""
+    """Computes log p_m and log(1 - p_m); where p_m is 0, they have no gradient."""
     if clip == 0:
         return log_p, log_q
     above = z > math.log(clip / (1 - clip))
-    # a stand-in below the margin: infinite logarithms there would turn gradients into NaN
+    # a placeholder below the margin: infinite logarithms there would make gradients NaN
     p = torch.where(above, torch.sigmoid(z), 0.5 + 0.5 * clip)
     tiny = torch.finfo(p.dtype).tiny
     log_pm = torch.where(above, torch.log((p - clip).clamp(min=tiny)), math.log(tiny))
@@ -107,7 +107,7 @@ class AsymmetricLoss(nn.Module):
     Args:
         gamma_negative: Focusing of negatives, ≥ 0.
         gamma_positive: Focusing of positives, ≥ 0.
-        clip: The probability margin below which negatives are given up, 0 to below 1.
+        clip: The probability margin below which negatives have no loss, 0 to below 1.
         detach_focus: Treat the powers as constants in the gradient.
         reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
 

@@ -1,4 +1,4 @@
-"""Distribution-balanced loss: for label frequencies with a long tail."""
+"""Distribution-balanced loss for long-tailed label frequencies."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ class DistributionBalancedLoss(EntryLoss):
         - \tfrac{1}{\lambda} (1 - y_i)\, n_i^\gamma \log(1 - n_i) \right], \quad
         p_i = \sigma(z_i - v_i),\; n_i = \sigma(\lambda (z_i - v_i))
 
-    (arXiv 2007.09654, equations 4 to 9). An image with several labels is drawn for the sake of each
-    of them; :math:`r_i = \alpha + \sigma(\beta (\rho_i - \mu))` weighs label i by the share
-    :math:`\rho_i = f_i^{-1} / \sum_j y_j f_j^{-1}` that is its own, with f the label frequencies.
-    Negatives are easier to satisfy (λ), and :math:`v_i = \kappa \log(1 / f_i - 1)` is the bias
-    of the prior. Soft labels mix the two terms, and count in ρ as they are.
+    (arXiv 2007.09654, equations 4 to 9). With class-balanced sampling, an image with several labels
+    is drawn for each of them. :math:`r_i = \alpha + \sigma(\beta (\rho_i - \mu))` corrects for this
+    by the share :math:`\rho_i = f_i^{-1} / \sum_j y_j f_j^{-1}` of label i in the sampling of the
+    image, where f are the label frequencies. λ makes negatives easier to satisfy, and
+    :math:`v_i = \kappa \log(1 / f_i - 1)` is the prior bias. Soft labels mix the two terms and
+    enter ρ unchanged.
 
     Args:
         rates: Frequency f of each label, L numbers in [0, 1], or one for all.
         scale: λ, above 1 for weaker negatives.
         prior: κ, weight of the prior bias.
         gamma: Focusing exponent; 0 is the loss without focus.
-        floor: α, least weight of an entry.
-        slope: β, how steeply the weight changes with ρ.
-        centre: μ, the ρ at which the weight is in the middle.
+        floor: α, minimum weight of an entry.
+        slope: β, steepness of the weight as a function of ρ.
+        centre: μ, the ρ at the midpoint of the weight.
         reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
 
     Shapes:
@@ -45,11 +46,11 @@ class DistributionBalancedLoss(EntryLoss):
         - output: scalar, or ``(..., L)`` with ``"none"``
 
     Raises:
-        InputError: If an option is out of range, or the rates are no frequencies.
+        InputError: If an option is out of range, or the rates are not frequencies.
 
     Example:
         >>> loss = DistributionBalancedLoss([0.5, 0.01], reduction="none")
-        >>> loss(torch.zeros(1, 2), torch.tensor([[1.0, 1.0]]))  # the rare label weighs more
+        >>> loss(torch.zeros(1, 2), torch.tensor([[1.0, 1.0]]))  # the rare label has more weight
         tensor([[0.0418, 0.2781]])
     """
 
@@ -76,7 +77,7 @@ class DistributionBalancedLoss(EntryLoss):
         found = torch.as_tensor(rates, dtype=torch.float32)
         if found.ndim > 1 or not found.numel() or not bool(((found >= 0) & (found <= 1)).all()):
             raise InputError(f"rates={shown(rates)}: give the frequency of each label, 0 to 1")
-        found = found.clamp(1e-6, 1 - 1e-6)  # a label that is never or always there
+        found = found.clamp(1e-6, 1 - 1e-6)  # a label that is never or always present
         self.constant("inverse", 1 / found)
         self.constant("bias", prior * torch.log(1 / found - 1))
         self.scale, self.prior, self.gamma = scale, prior, gamma
@@ -90,7 +91,7 @@ class DistributionBalancedLoss(EntryLoss):
             )
         inverse, bias = self.inverse.to(z), self.bias.to(z)
         total = (y * inverse).sum(-1, keepdim=True)
-        # no label at all: nothing is shared, and the weight is the largest
+        # an image without labels: ρ is the largest, and so is the weight
         share = torch.where(total > 0, inverse / total.clamp(min=1e-6), torch.inf)
         weight = self.floor + torch.sigmoid(self.slope * (share - self.centre))
         p, n = z - bias, self.scale * (z - bias)

@@ -29,13 +29,13 @@ def binary_cross_entropy(
 
     .. math:: -w\, y \log \sigma(z) - (1 - y) \log(1 - \sigma(z))
 
-    computed from the logarithm of the sigmoid, so that value and gradient hold for any logit. An
-    infinite one costs nothing on the right side and infinitely much on the wrong one, with the
-    gradient ±1 that large ones have.
+    computed from the logarithm of the sigmoid, so that value and gradient are accurate for any
+    logit. The loss of an infinite logit is 0 if it is correct and infinite if it is wrong, with
+    the gradient ±1 of large logits.
 
     Args:
         logits: ``(..., L)``, any real number.
-        targets: ``(..., L)`` in [0, 1] (soft labels weigh the two terms), or -1 for unknown: no
+        targets: ``(..., L)`` in [0, 1] (soft labels weight the two terms), or -1 for unknown: no
             loss and no gradient, whatever the logit.
         pos_weight: w, above 0 and finite: a number or ``(L,)``; above 1 it raises recall.
         reduction: ``"mean"`` over known entries, ``"sum"``, ``"batch_mean"`` (sum over labels,
@@ -45,7 +45,7 @@ def binary_cross_entropy(
         A scalar, or ``(..., L)`` with ``"none"``; float32 for half-precision logits.
 
     Raises:
-        InputError: If shapes differ, of the weights too, or there is no such reduction.
+        InputError: If shapes differ, including that of the weights, or the reduction is unknown.
 
     Example:
         >>> logits = torch.tensor([[0.0, 3.0, float("nan")]])
@@ -71,10 +71,10 @@ def _checked(pos_weight: Tensor | list[float] | float) -> Tensor:
         weight = torch.as_tensor(pos_weight, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(
-            f"pos_weight={shown(pos_weight)}: give a number, or one a label"
+            f"pos_weight={shown(pos_weight)}: give a number, or one per label"
         ) from error
     if weight.ndim > 1 or not weight.numel() or isinstance(pos_weight, bool):
-        raise InputError(f"pos_weight={shown(pos_weight)}: give a number, or one a label")
+        raise InputError(f"pos_weight={shown(pos_weight)}: give a number, or one per label")
     if not bool(((weight > 0) & weight.isfinite()).all()):
         raise InputError(
             f"pos_weight={shown(pos_weight)}: it must be finite and above 0 for every label"

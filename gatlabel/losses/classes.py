@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN
 
-UNKNOWN_CLASS = int(UNKNOWN)  # where targets are numbers of classes
+UNKNOWN_CLASS = int(UNKNOWN)  # for integer class targets
 
 
 def cross_entropy(logits: Tensor, classes: Tensor, *, label_smoothing: float = 0.0) -> Tensor:

@@ -1,4 +1,4 @@
-"""The two losses of the seed document, as printed and in forms that can be minimised."""
+"""The two losses of the seed document, as printed and in well-posed forms."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class CELoss(EntryLoss):
 
     .. math:: \frac{1}{N} \sum_i \sum_c (1 - p_{ic})\, q_{ic} \log p_{ic}
 
-    without a minus sign, as the document has it. It is a *measure*: at most 0, and 0 where every
-    present label has p = 1. It is no loss: **minimising it drives the present labels to p = 0**,
-    without bound, and absent labels (q = 0) contribute nothing, whatever p is. Turned around, it
-    is solved by calling everything present.
+    without a minus sign, as in the document. It is a *score*: at most 0, and 0 if every present
+    label has p = 1. It is not a loss: **minimising it drives the present labels to p = 0**, without
+    bound, and absent labels (q = 0) contribute nothing for any p. With the opposite sign, its
+    minimum predicts every label as present.
 
     ``form="well_posed"`` is what training offers:
 
     .. math:: -|q - p|\, [\, q \log p + (1 - q) \log(1 - p)\, ]
 
-    For q of 0 and 1 this is the printed formula with its sign turned, and its mirror image for
-    absent labels: focal loss with γ = 1. It is at least 0, and 0 exactly where p = q for soft
-    labels too (quality focal loss, Li et al., NeurIPS 2020, arXiv 2006.04388, equation 2).
+    For q of 0 and 1 this is the printed formula with the opposite sign, plus the same term for
+    absent labels: focal loss with γ = 1. It is at least 0, and for soft labels too it is 0 only at
+    p = q (quality focal loss, Li et al., NeurIPS 2020, arXiv 2006.04388, equation 2).
 
     Args:
         form: printed, or well_posed.
@@ -55,7 +55,7 @@ class CELoss(EntryLoss):
         InputError: If there is no such form or reduction.
 
     Example:
-        Descending the printed form: the present label, the first, is driven out.
+        Gradient descent on the printed form drives the present label, the first, to 0:
 
         >>> def descend(loss, targets, steps=500):
         ...     logits = torch.zeros_like(targets, requires_grad=True)
@@ -71,7 +71,7 @@ class CELoss(EntryLoss):
         >>> descend(CELoss(form="well_posed"), targets)
         tensor([[0.9700, 0.0300]])
 
-        As a measure it does not see false alarms:
+        The printed form ignores false positives:
 
         >>> sure, targets = torch.tensor([[4.6, 4.6, 4.6]]), torch.tensor([[1.0, 0.0, 1.0]])
         >>> right = torch.tensor([[4.6, -4.6, 4.6]])
@@ -101,10 +101,10 @@ class SNLLLoss(EntryLoss):
 
     It contains no target: the model's own sigmoid takes the place of the soft label. **Minimising
     it drives all logits to −∞**, whatever the images show, since that makes every weight 0.
-    Targets say only which entries are known; unknown ones are left out of the softmax too. Where
-    one label alone is known, p is 1 and the formula infinite: such an image contributes nothing.
+    Targets only mark which entries are known; unknown ones are also left out of the softmax. If
+    only one label is known, p is 1 and the formula infinite: such an image contributes nothing.
 
-    ``form="well_posed"`` is the form intended, with the soft label y in [0, 1] and
+    ``form="well_posed"`` is the intended form, with the soft label y in [0, 1] and
     :math:`p = \sigma(z)`: binary cross-entropy, which is what training offers.
 
     .. math:: -y \log p - (1 - y) \log(1 - p)
@@ -122,7 +122,7 @@ class SNLLLoss(EntryLoss):
         InputError: If there is no such form or reduction.
 
     Example:
-        Descending the printed form: all labels vanish, the present one too.
+        Gradient descent on the printed form drives all labels to 0, including the present one:
 
         >>> def descend(loss, targets, steps):
         ...     logits = torch.zeros_like(targets, requires_grad=True)
@@ -150,7 +150,7 @@ class SNLLLoss(EntryLoss):
         """Returns the loss of each entry ``(..., L)``."""
         if self.form == "well_posed":
             return mixture(y, -F.logsigmoid(z), -F.logsigmoid(-z))
-        # a softmax has one term at least, and the logarithm of the others two
+        # the softmax needs at least one term, and the logarithm of the others at least two
         enough = known.sum(-1, keepdim=True) > 1
         masked = torch.where(enough, torch.where(known, z, -torch.inf), 0.0)
         log_p = masked.log_softmax(-1)

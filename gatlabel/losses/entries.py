@@ -1,4 +1,4 @@
-"""What losses of one value per entry have in common, and losses that change during training."""
+"""The base class of losses with one value per entry, and losses that change during training."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from gatlabel.nn.constants import HoldsConstants
 class EntryLoss(HoldsConstants):
     """A loss with one value per entry of logits ``(..., L)``, so that labels can have weights.
 
-    A loss that derives from it defines :meth:`entries`; unknown targets and the reduction are
-    treated here.
+    Subclasses define :meth:`entries`; this class handles unknown targets and the reduction.
 
     Args:
         reduction: ``"mean"`` over known entries, ``"sum"``, ``"batch_mean"`` or ``"none"``.
@@ -35,7 +34,7 @@ class EntryLoss(HoldsConstants):
 
     @abstractmethod
     def entries(self, z: Tensor, y: Tensor, known: Tensor) -> Tensor:
-        """Returns the loss of each entry ``(..., L)``; what it is at unknown ones does not matter.
+        """Returns the loss of each entry ``(..., L)``; values at unknown entries are ignored.
 
         Args:
             z: Logits ``(..., L)``, 0 where the target is unknown.
@@ -55,7 +54,7 @@ class EntryLoss(HoldsConstants):
 
 
 def shown_options(module: nn.Module) -> str:
-    """Returns the plain attributes of a loss, which are its options, as ``name=value``."""
+    """Returns the options of a loss, its attributes of primitive type, as ``name=value``."""
     plain = {k: v for k, v in vars(module).items() if not k.startswith("_") and k != "training"}
     return ", ".join(f"{name}={value!r}" for name, value in plain.items())
 
@@ -65,26 +64,26 @@ class UsesProgress(Protocol):
     """A loss that changes during training."""
 
     def set_progress(self, progress: float, epoch: int) -> None:
-        """Sets how far training is; called before every epoch.
+        """Sets the progress of training; called before every epoch.
 
         Args:
-            progress: Share of the epochs that are done, 0 to 1.
-            epoch: Number of epochs that are done.
+            progress: Share of completed epochs, 0 to 1.
+            epoch: Number of completed epochs.
         """
         ...
 
 
 def set_progress(loss: nn.Module, progress: float, epoch: int) -> None:
-    """Tells a loss, and every loss inside it, how far training is."""
+    """Sets the progress of training in a loss and in every loss inside it."""
     for part in loss.modules():
         if isinstance(part, UsesProgress):
             part.set_progress(progress, epoch)
 
 
 def needs_whole_batch(kind: type[nn.Module]) -> bool:
-    """Whether a loss is no mean over known entries: the parts of a batch do not add up to it.
+    """Whether a loss needs the whole batch: it is not a mean over known entries.
 
-    Such a loss has an attribute ``whole_batch`` that is true.
+    Such a loss has a true attribute ``whole_batch``.
     """
     return bool(getattr(kind, "whole_batch", False))
 

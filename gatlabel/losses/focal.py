@@ -1,4 +1,4 @@
-"""Focal loss: entries that are already decided right weigh less."""
+"""Focal loss: lower weight for entries that are already classified well."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def focal_loss(
     .. math:: -\alpha\, y\, (1 - p)^\gamma \log p - (1 - \alpha)\, (1 - y)\, p^\gamma \log(1 - p)
 
     with :math:`p = \sigma(z)`, and both α-factors 1 when ``alpha`` is ``None``. ``gamma=0`` is
-    binary cross-entropy. The powers are taken of logarithms of the sigmoid, which keeps value
-    and gradient sound for any logit and any gamma ≥ 0 (of an infinite one the loss is 0 or
-    infinite, and the gradient the limit of those of large ones).
+    binary cross-entropy. The powers are computed from logarithms of the sigmoid, so value and
+    gradient are accurate for any logit and any gamma ≥ 0. (For an infinite logit, the loss is 0 or
+    infinite, and the gradient is the limit for large logits.)
 
     A soft label y mixes the two terms. torchvision's ``sigmoid_focal_loss`` is the same for
     targets 0 and 1 (its default alpha is 0.25, its default reduction "none").
@@ -41,7 +41,7 @@ def focal_loss(
     Args:
         logits: ``(..., L)``.
         targets: ``(..., L)`` in [0, 1], or -1 for unknown: no loss and no gradient.
-        gamma: How strongly sure entries lose weight, ≥ 0.
+        gamma: Focusing exponent, ≥ 0: larger values reduce the weight of easy entries.
         alpha: The weight of positives, 0 to 1; negatives get 1 − alpha.
         reduction: ``"mean"`` over known entries, ``"sum"``, ``"batch_mean"`` or ``"none"``.
 
@@ -62,7 +62,7 @@ def focal_loss(
     positive = weighted(y * torch.exp(gamma * steady(log_q, z)), log_p)
     negative = weighted((1 - y) * torch.exp(gamma * steady(log_p, z)), log_q)
     if alpha is not None:
-        # a term of weight 0 is left out: it may be infinite
+        # a term of weight 0 is skipped, since it may be infinite
         positive = alpha * positive if alpha > 0 else torch.zeros_like(positive)
         negative = (1 - alpha) * negative if alpha < 1 else torch.zeros_like(negative)
     return reduce_loss(positive + negative, known, reduction)
@@ -78,7 +78,7 @@ class FocalLoss(nn.Module):
     """:func:`focal_loss` as a module.
 
     Args:
-        gamma: How strongly sure entries lose weight, ≥ 0.
+        gamma: Focusing exponent, ≥ 0: larger values reduce the weight of easy entries.
         alpha: The weight of positives, 0 to 1, or ``None`` for no weights.
         reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
 

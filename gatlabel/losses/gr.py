@@ -1,4 +1,4 @@
-"""GR: absent labels that may be present ones, by a belief that training makes stronger."""
+"""GR loss: models the probability that a label listed as absent is present."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class GRLoss(EntryLoss):
         -y \log p + (1 - y)\, V(p) \left[ K(p)\, \frac{1 - p^{q_2}}{q_2}
         + (1 - K(p))\, \frac{1 - (1 - p)^{q_3}}{q_3} \right]
 
-    with :math:`p = \sigma(z)`, the belief :math:`K = \sigma(w p + b)` that an absent label is
-    present and the weight :math:`V = \exp(-(p - \mu)^2 / 2 s^2)`, both without gradient. During
-    training w goes from 0 to 2, b stays at −2, μ goes from 0.5 to 0.8 and s from 2 to 0.5
-    (:meth:`set_progress`). The terms in q lie between cross-entropy (q → 0) and the absolute error
-    (q = 1). Target 0 means *not listed*: read unknown labels as absent. A soft label mixes the two
-    terms.
+    with :math:`p = \sigma(z)`, the estimated probability :math:`K = \sigma(w p + b)` that an absent
+    label is present, and the weight :math:`V = \exp(-(p - \mu)^2 / 2 s^2)`, both without gradient.
+    During training w goes from 0 to 2, b stays at −2, μ goes from 0.5 to 0.8 and s from 2 to 0.5
+    (:meth:`set_progress`). The terms in q interpolate between cross-entropy (q → 0) and the
+    absolute error (q = 1). Target 0 means *not listed*: read unknown labels as absent. A soft label
+    mixes the two terms.
 
     Args:
-        q_present: q2, of the possibility that an absent label is present.
-        q_absent: q3, of the possibility that it is absent.
+        q_present: q2, the exponent of the term in which the absent label is present.
+        q_absent: q3, the exponent of the term in which it is absent.
         reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
 
     Shapes:
@@ -48,7 +48,7 @@ class GRLoss(EntryLoss):
         >>> for progress in (0.0, 1.0):
         ...     loss.set_progress(progress, epoch=0)
         ...     slope, = torch.autograd.grad(loss(logits, torch.zeros(1, 1)), logits)
-        ...     print(f"{slope.item():.3f}")  # from pushing down to hardly at all
+        ...     print(f"{slope.item():.3f}")  # the gradient of a likely present label vanishes
         0.033
         0.001
     """
@@ -65,7 +65,7 @@ class GRLoss(EntryLoss):
         self._progress = 0.0
 
     def set_progress(self, progress: float, epoch: int) -> None:
-        """Moves belief and weight from their first form to their last."""
+        """Interpolates the parameters of K and V from their initial to their final values."""
         self._progress = progress
 
     def entries(self, z: Tensor, y: Tensor, known: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class GRLoss(EntryLoss):
         belief = torch.sigmoid(slope * p + offset)
         weight = torch.exp(-((p - mean) / deviation).square() / 2)
         log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
-        # (1 - p^q) / q of the logarithm, exact for small q
+        # (1 - p^q) / q computed from log p, accurate for small q
         present = -torch.expm1(self.q_present * log_p) / self.q_present
         absent = -torch.expm1(self.q_absent * log_q) / self.q_absent
         return mixture(y, -log_p, weight * (belief * present + (1 - belief) * absent))

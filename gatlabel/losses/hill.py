@@ -1,4 +1,4 @@
-"""Hill loss: an absent label that the image shows plainly is not pushed down."""
+"""Hill loss: little gradient for absent labels with a high probability."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class HillLoss(EntryLoss):
         \qquad p = \sigma(z),\; p_m = \sigma(z - m)
 
     (arXiv 2112.07368, section 3). The negative term is a squared error with the weight λ − p: its
-    gradient in z falls to 0 as p nears 1. So a label that the image shows plainly, and that nobody
-    listed, is hardly pushed down. Target 0 means *not listed*: read unknown labels as absent.
-    A soft label mixes the two terms. The published code takes the sum.
+    gradient in z falls to 0 as p approaches 1. A label that is clearly visible but not listed is
+    therefore hardly suppressed. Target 0 means *not listed*: read unknown labels as absent.
+    A soft label mixes the two terms. The published code uses the sum.
 
     Args:
         margin: m, subtracted from the logits of present labels.
@@ -52,7 +52,7 @@ class HillLoss(EntryLoss):
 
     Example:
         >>> absent = HillLoss(reduction="none")(torch.tensor([[-2.0, 1.0, 6.0]]), torch.zeros(1, 3))
-        >>> absent  # bounded, where cross-entropy has 6.0 for the last
+        >>> absent  # bounded; the cross-entropy of the last is 6.0
         tensor([[0.0196, 0.4110, 0.5000]])
     """
 

@@ -1,4 +1,4 @@
-"""What every loss does around its formula: shapes, unknown entries, reduction."""
+"""Common steps of all losses: checks of shapes, unknown entries, reduction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import UNKNOWN
 from gatlabel.values import shown
 
-MOST_GAMMA = 1000  # beyond, powers of probabilities are 0 or 1 in any case
+MOST_GAMMA = 1000  # larger powers of probabilities are all 0 or 1
 Reduction = Literal["mean", "sum", "batch_mean", "none"]
 
 # Half the range of targets: mixtures of targets may round to a little more than 1.
@@ -23,29 +23,29 @@ REDUCTIONS = {
     "mean": "the mean over all known entries",
     "sum": "the sum",
     "batch_mean": "the sum over labels, averaged over all images of the batch",
-    "none": "one value an entry, 0 where the target is unknown",
+    "none": "one value per entry, 0 where the target is unknown",
 }
 
 
 def check_reduction(reduction: str) -> None:
-    """Refuses a reduction that does not exist, naming the nearest one."""
+    """Refuses an unknown reduction; the message suggests the nearest one."""
     if reduction not in REDUCTIONS:
         raise unknown_choice("reduction", reduction, REDUCTIONS)
 
 
 def check_share(name: str, value: float, most: float, *, below: bool = False) -> None:
-    """Refuses an option of a loss that is no number from 0 to a bound.
+    """Refuses an option of a loss that is not a number from 0 to a bound.
 
     Args:
-        name: Of the option.
-        value: What was given.
+        name: Name of the option.
+        value: Its value.
         most: The bound.
-        below: Whether it is excluded.
+        below: Whether the bound is excluded.
 
     Raises:
         InputError: The message names the option.
     """
-    # first: a text compares with no number
+    # first, since a string cannot be compared with a number
     wrong = isinstance(value, bool) or not isinstance(value, Real | Tensor)
     if wrong or not (0 <= value < most if below else 0 <= value <= most):
         to = "below " if below else ""
@@ -53,21 +53,21 @@ def check_share(name: str, value: float, most: float, *, below: bool = False) ->
 
 
 def split_unknown(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Separates what is known, so that what is unknown touches neither value nor gradient.
+    """Masks unknown entries, so that they affect neither value nor gradient.
 
-    Values are not checked, since that would stop a GPU at every step. Targets outside the
-    convention are refused where data is read; what comes here all the same makes the loss NaN.
+    Values are not checked, since that would synchronise a GPU at every step. Data readers refuse
+    targets outside the convention; such targets here make the loss NaN.
 
     Args:
         logits: ``(..., L)`` floating point; half precision is computed in float32.
         targets: ``(..., L)`` in [0, 1], or -1; of any real type.
 
     Returns:
-        Logits and targets with 0 put where the target is unknown, and the known mask, all
-        ``(..., L)``. The replacement cuts the gradient, even of infinite and NaN logits.
+        Logits and targets with 0 where the target is unknown, and the mask of known entries, all
+        ``(..., L)``. The replacement stops the gradient, even of infinite and NaN logits.
 
     Raises:
-        InputError: If the shapes differ or the logits are no floating-point numbers.
+        InputError: If the shapes differ or the logits are not floating-point numbers.
     """
     if logits.shape != targets.shape or not logits.is_floating_point():
         raise InputError(
@@ -84,10 +84,10 @@ def split_unknown(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tens
 
 
 def weighted(weight: Tensor, logarithm: Tensor) -> Tensor:
-    """``-weight · logarithm`` of probabilities, 0 where the weight is: of infinity too.
+    """``-weight · logarithm`` of probabilities, 0 where the weight is 0, even at infinity.
 
-    So the loss of an infinite logit is 0 on the right side and infinite on the wrong one, and its
-    gradient finite on both.
+    So the loss of an infinite logit is 0 if it is correct and infinite if it is wrong, with a
+    finite gradient in both cases.
 
     Args:
         weight: ``(..., L)``, at least 0.
@@ -97,14 +97,14 @@ def weighted(weight: Tensor, logarithm: Tensor) -> Tensor:
 
 
 def steady(logarithm: Tensor, logits: Tensor) -> Tensor:
-    """Bounds a logarithm by the root of the largest number, and cuts its gradient at such logits.
+    """Clamps a logarithm at the root of the largest number, and stops its gradient there.
 
-    For the factors of a loss that depend on the logit and no longer change there: the derivative of
-    such a factor is 0, but times the other factor, infinite or soon, it would be NaN.
+    Used for factors of a loss that are constant at such logits: their derivative is 0, but its
+    product with another factor that is infinite would be NaN.
 
     Args:
         logarithm: ``(..., L)`` of a probability, at most 0.
-        logits: ``(..., L)`` that it comes from.
+        logits: ``(..., L)`` from which it was computed.
     """
     bound = math.sqrt(torch.finfo(logits.dtype).max)
     bounded = logarithm.detach().clamp(min=-bound)
@@ -112,7 +112,7 @@ def steady(logarithm: Tensor, logits: Tensor) -> Tensor:
 
 
 def reduce_loss(loss: Tensor, known: Tensor, reduction: str) -> Tensor:
-    """Reduces one value an entry to what :data:`REDUCTIONS` says; 0 when nothing is known.
+    """Reduces one value per entry; 0 if no entry is known.
 
     Args:
         loss: ``(..., L)``.

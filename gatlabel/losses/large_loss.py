@@ -1,4 +1,4 @@
-"""LL-R and LL-Ct: the absent labels of largest loss are left out, or become present."""
+"""LL-R and LL-Ct: absent entries of largest loss are ignored, or treated as present."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatlabel.signatures import Range, check_ranges
 
 
 class _LargeLoss(EntryLoss):
-    """Cross-entropy that treats the absent entries of largest loss in a batch in another way."""
+    """Cross-entropy that treats the absent entries of largest loss in a batch differently."""
 
     whole_batch = True
 
@@ -24,14 +24,14 @@ class _LargeLoss(EntryLoss):
         self.rate, self._share = rate, 0.0
 
     def set_progress(self, progress: float, epoch: int) -> None:
-        """Raises the share of the entries that count as wrong by ``rate`` per epoch."""
+        """Raises the share of entries regarded as wrong by ``rate`` per epoch."""
         self._share = min(self.rate * epoch, 1.0)
 
     def suspects(self, loss: Tensor, y: Tensor, known: Tensor) -> Tensor:
         """Marks the absent entries of largest loss: bool ``(..., L)``.
 
-        Their number is the share of the *known* entries of the batch, rounded up. Of equal losses
-        the first are taken. No value leaves the device.
+        Their number is the share of the *known* entries of the batch, rounded up. Ties go to the
+        first entries. No value is copied from the device.
         """
         absent = (known & (y < 0.5)).flatten()
         order = torch.where(absent, loss.detach().flatten(), -torch.inf).argsort(
@@ -51,7 +51,7 @@ class _LargeLoss(EntryLoss):
         return torch.where(self.suspects(loss, y, known), self.treated(y, positive, negative), loss)
 
     def treated(self, y: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Returns the loss of entries that count as wrong ``(..., L)``."""
+        """Returns the loss of entries regarded as wrong ``(..., L)``."""
         raise NotImplementedError
 
 
@@ -62,10 +62,10 @@ class LLRLoss(_LargeLoss):
     loss in a batch are left out; K is the number of known entries (arXiv 2206.03740, section 4).
     The share s is 0 in the first epoch and grows by ``rate`` per epoch (:meth:`set_progress`).
     In evaluation mode nothing is left out. Target 0 means *not listed*: read unknown labels as
-    absent. Soft labels below 0.5 count as absent. What is left out depends on the whole batch.
+    absent. Soft labels below 0.5 count as absent. The selection depends on the whole batch.
 
     Args:
-        rate: Share of the known entries by which more are left out per epoch (Δ of the paper).
+        rate: Increase of the share s per epoch (Δ of the paper).
         reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
 
     Shapes:
@@ -77,7 +77,7 @@ class LLRLoss(_LargeLoss):
 
     Example:
         >>> loss = LLRLoss(rate=0.25, reduction="none")
-        >>> loss.set_progress(0.1, epoch=1)  # one of these four entries
+        >>> loss.set_progress(0.1, epoch=1)  # leaves out one of these four entries
         >>> loss(torch.tensor([[2.0, 3.0, -1.0, 1.0]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
         tensor([[0.1269, 0.0000, 0.3133, 1.3133]])
     """
@@ -88,18 +88,18 @@ class LLRLoss(_LargeLoss):
         super().__init__(rate, reduction)
 
     def treated(self, y: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Leaves entries out."""
+        """Returns a loss of 0."""
         return torch.zeros_like(positive)
 
 
 class LLCtLoss(_LargeLoss):
     r"""Large-loss correction, LL-Ct (Kim et al., CVPR 2022).
 
-    As :class:`LLRLoss`, but entries of large loss are taken as present in this step (arXiv
+    Like :class:`LLRLoss`, but entries of large loss are treated as present in this step (arXiv
     2206.03740, section 4): their target is :math:`1 - y`.
 
     Args:
-        rate: Share of the known entries by which more are corrected per epoch (Δ of the paper).
+        rate: Increase of the share of corrected entries per epoch (Δ of the paper).
         reduction: ``"mean"``, ``"sum"``, ``"batch_mean"`` or ``"none"``.
 
     Shapes:
@@ -111,7 +111,7 @@ class LLCtLoss(_LargeLoss):
 
     Example:
         >>> loss = LLCtLoss(rate=0.25, reduction="none")
-        >>> loss.set_progress(0.1, epoch=1)  # one of these four entries
+        >>> loss.set_progress(0.1, epoch=1)  # corrects one of these four entries
         >>> loss(torch.tensor([[2.0, 3.0, -1.0, 1.0]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
         tensor([[0.1269, 0.0486, 0.3133, 1.3133]])
     """
@@ -122,5 +122,5 @@ class LLCtLoss(_LargeLoss):
         super().__init__(rate, reduction)
 
     def treated(self, y: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Takes entries as present."""
+        """Returns the loss of the opposite target."""
         return mixture(1 - y, positive, negative)

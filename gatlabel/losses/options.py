@@ -1,6 +1,6 @@
-"""The options of losses: what their constructors take, and what a run does to their targets.
+"""The options of losses: constructor arguments, and changes to the targets in a run.
 
-Options of a loss that are those of its constructor alone are read from its signature.
+Losses without a class here take their options from the signature of the constructor.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from gatlabel.signatures import derived
 
 @dataclass(frozen=True, kw_only=True)
 class LossOptions(Options):
-    """A loss; which options there are depends on its kind."""
+    """A loss; its kind determines the other options."""
 
     name: str = ""
     label_smoothing: float = option(
         0.0,
-        "Mix this share of 1/2 into the training targets.",
+        "Share of 1/2 that is mixed into the training targets.",
         least=0, below=1, argument=False,
     )  # fmt: skip
 
@@ -45,8 +45,8 @@ class BCE(EntryLossOptions):
     name: Literal["bce"] = "bce"
     pos_weight: float | str | None = option(
         None,
-        "Weight of present labels: a number, balanced, or a file. balanced is absences over "
-        "presences of each label in the training set; a file is as for label_weights.",
+        "Weight of present labels: a number, balanced, or a file. balanced is the ratio of "
+        "negatives to positives of each label in the training set; a file is as for label_weights.",
         short="pos-weight", above=0, least=0, most=1e6, argument=False,
     )  # fmt: skip
 
@@ -91,16 +91,16 @@ class SNLL(EntryLossOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationOptions(Options):
-    """What training learns from another model, beside the targets."""
+    """Knowledge distillation: training also learns from the probabilities of another model."""
 
     teacher: Path | None = option(
         None,
-        "Run folder or model whose probabilities are mixed into the training targets.",
+        "Run or model whose probabilities are mixed into the targets.",
         short="teacher", moves=True,
     )  # fmt: skip
     weight: float = option(0.5, "Share of the teacher in a known target.", least=0, most=1)
     temperature: float = option(
-        1.0, "What the teacher's logits are divided by.", above=0, least=0, most=1000
+        1.0, "Temperature: the teacher's logits are divided by it.", above=0, least=0, most=1000
     )
     unknown: bool = option(
         False, "Unknown labels take the teacher's probability, instead of staying unknown."

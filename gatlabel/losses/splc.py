@@ -1,4 +1,4 @@
-"""SPLC: an absent label that the model believes in becomes a present one."""
+"""SPLC: absent labels with a high predicted probability are treated as present."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SPLCLoss(EntryLoss):
     with :math:`p = \sigma(z)` and :math:`p_m = \sigma(z - m)` (arXiv 2112.07368, section 4). The
     correction begins after ``warmup`` epochs (:meth:`set_progress`), and only in training mode.
     Target 0 means *not listed*: read unknown labels as absent. A soft label mixes the two terms.
-    The published code takes the sum.
+    The published code uses the sum.
 
     Args:
         threshold: τ, probability above which an absent label counts as present.

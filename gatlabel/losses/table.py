@@ -16,8 +16,8 @@ from gatlabel.losses.splc import SPLCLoss
 from gatlabel.losses.two_way import TwoWayLoss
 from gatlabel.losses.zlpr import ZLPRLoss
 
-#: What ``--loss`` takes. The options are those of the constructor, unless
-#: ``gatlabel/losses/options.py`` has them written out.
+#: The values of ``--loss``. Their options are those of the constructor, unless
+#: ``gatlabel/losses/options.py`` defines a class for them.
 LOSSES: dict[str, type[nn.Module]] = {
     "bce": BCELoss,
     "focal": FocalLoss,

@@ -23,10 +23,10 @@ class TwoWayLoss(nn.Module):
         + T_p \log \sum_{i} y_i\, e^{-z_i / T_p} \Big)
 
     once over the labels of each image, averaged over images with a present label, plus once over
-    the images of each label, averaged over labels with a present image. So the loss of a label
-    depends on the whole batch: take large batches. σ(z) is no probability, and the logits have no
-    natural threshold: choose thresholds on validation data. Unknown entries are in no sum. Soft
-    labels weigh the exponentials.
+    the images of each label, averaged over labels with a positive image. So the loss of a label
+    depends on the whole batch: use large batches. σ(z) is not a probability, and the logits have no
+    natural threshold: choose thresholds on validation data. Unknown entries are left out of both
+    sums. Soft labels weight the exponentials.
 
     Args:
         positive_temperature: T_p, of present labels.
@@ -58,7 +58,7 @@ class TwoWayLoss(nn.Module):
         check_reduction(reduction)
         if reduction not in ("mean", "sum"):
             raise InputError(
-                f"reduction={reduction}: the two-way loss has no value per entry; take mean or sum"
+                f"reduction={reduction}: the two-way loss has no value per entry; use mean or sum"
             )
         check_ranges(
             TwoWayLoss.__init__,
@@ -82,7 +82,7 @@ class TwoWayLoss(nn.Module):
         above = t_n * _log_sum_exp(z / t_n + log_weight(1 - y), negatives)
         below = t_p * _log_sum_exp(-z / t_p + log_weight(y), positives)
         counted = positives.any(-1)
-        # without an absent label the sum is empty, and the loss 0
+        # without a negative the sum is empty, and the loss is 0
         loss = torch.where(counted & negatives.any(-1), F.softplus(above + below), 0.0)
         return loss.sum() / (counted.sum().clamp(min=1) if self.reduction == "mean" else 1)
 
@@ -92,6 +92,6 @@ class TwoWayLoss(nn.Module):
 
 
 def _log_sum_exp(values: Tensor, mask: Tensor) -> Tensor:
-    """Log-sum-exp over the masked values of each row ``(N,)``; some number for an empty one."""
+    """Log-sum-exp over the masked values of each row ``(N,)``; arbitrary for an empty row."""
     some = mask.any(-1, keepdim=True)
     return torch.where(some, torch.where(mask, values, -torch.inf), 0.0).logsumexp(-1)

@@ -25,8 +25,8 @@ def read_label_weights(path: Path, labels: Sequence[str], *, zero: bool = True) 
         zero: Whether a weight may be 0.
 
     Raises:
-        InputError: If the file cannot be read, a label is missing, unknown or twice there, or a
-            weight is not finite or negative.
+        InputError: If the file cannot be read, a label is missing, unknown or repeated, or a
+            weight is negative or not finite.
     """
     found: dict[str, float] = {}
     known = LabelSet(labels)
@@ -61,5 +61,5 @@ def _pairs(path: Path) -> Iterator[tuple[str, Any, str]]:
         try:
             value = float(row["weight"])
         except ValueError:
-            raise InputError(f"{where}: the weight {row['weight']!r} is no number") from None
+            raise InputError(f"{where}: the weight {row['weight']!r} is not a number") from None
         yield row["name"].strip(), value, where

@@ -17,9 +17,9 @@ from gatlabel.values import shown
 
 
 class LabelWeighted(HoldsConstants):
-    """A loss in which each label has a weight: every entry is multiplied by that of its label.
+    """A loss with label weights: every entry is multiplied by the weight of its label.
 
-    The mean stays over the number of known entries, so weights of mean 1 keep the scale.
+    The mean still divides by the number of known entries, so weights of mean 1 keep the scale.
 
     Args:
         loss: One value per entry with ``reduction="none"``; a copy of it is used.
@@ -30,7 +30,7 @@ class LabelWeighted(HoldsConstants):
     """
 
     weights: Tensor
-    loss: Any  # its reduction is set
+    loss: Any  # not nn.Module: the attribute reduction is set
 
     def __init__(self, loss: nn.Module, weights: Tensor | Sequence[float]) -> None:
         super().__init__()
@@ -59,7 +59,8 @@ class LabelWeighted(HoldsConstants):
 class LabelSmoothing(nn.Module):
     """A loss whose training targets are mixed with 1/2 (Szegedy et al., CVPR 2016, section 7).
 
-    ``y (1 - share) + share / 2`` where the target is known; in evaluation mode targets stay.
+    ``y (1 - share) + share / 2`` where the target is known; in evaluation mode targets do not
+    change.
 
     Args:
         loss: Takes logits and targets.
@@ -84,7 +85,7 @@ class LabelSmoothing(nn.Module):
 
 
 def balanced_weights(present: Tensor, absent: Tensor) -> Tensor:
-    """Returns absences over presences of each label ``(L,)``; 1 where there are none of either.
+    """Returns the ratio of negatives to positives per label ``(L,)``; 1 where either is missing.
 
     Args:
         present: Number of images in which each label is known to be present ``(L,)``.

@@ -1,4 +1,4 @@
-"""ZLPR: present labels above zero, absent ones below, as one ranking per image."""
+"""ZLPR: a ranking loss per image, with present labels above zero and absent ones below."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class ZLPRLoss(nn.Module):
 
     per image (arXiv 2208.02955, equations 3 and 9). It ranks present labels above 0 and absent
     ones below: decide by z > 0. There is no balance of positives and negatives to tune, but σ(z) is
-    not the probability of a label: calibrate before any other threshold. Unknown labels are in
-    neither sum. Soft labels weigh the exponentials.
+    not the probability of a label: calibrate before using any other threshold. Unknown labels are
+    left out of both sums. Soft labels weight the exponentials.
 
     Args:
         reduction: ``"mean"`` over images with a known label, ``"sum"``, ``"batch_mean"`` over all
-            images, or ``"none"``: one value per image, since labels have none of their own.
+            images, or ``"none"``: one value per image, since there is no loss per label.
 
     Shapes:
         - logits, targets: ``(..., L)``
@@ -61,5 +61,5 @@ class ZLPRLoss(nn.Module):
 
 
 def log_weight(weight: Tensor) -> Tensor:
-    """Returns log of a weight in [0, 1]; a finite stand-in at 0, where the term is left out."""
+    """Returns log of a weight in [0, 1]; a finite placeholder at 0, where the term is left out."""
     return torch.log(torch.where(weight == 0, 1.0, weight).clamp(max=1))

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from gatlabel.metrics.report import MetricsReport, evaluate_scores
     from gatlabel.metrics.roc import auroc, mean_auroc
+    from gatlabel.metrics.sequences import edit_distance, sequence_metrics
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
@@ -72,9 +73,11 @@ __all__ = [
     "auroc",
     "average_precision",
     "ce_loss",
+    "edit_distance",
     "evaluate_scores",
     "f1_scores",
     "harden",
     "mean_auroc",
     "mean_average_precision",
+    "sequence_metrics",
 ]

@@ -6,6 +6,8 @@ SHOWN_NAMES = {
     "mean_frequency": "mAP of guessing",
     "macro_recall": "macro recall",
     "exact_match": "exact match",
+    "exact_set": "exact label set",
+    "edit_distance": "edit distance",
     "set_F1": "F1 of the label set",
 }
 

@@ -20,16 +20,16 @@ from gatlabel.model.fusion import FUSIONS
 from gatlabel.model.head_file import HeadDescription, check_sizes, choice, table
 from gatlabel.model.sharing import ADAPTERS
 from gatlabel.nn import HEADS
-from gatlabel.nn.heads.positions import PositionHead
+from gatlabel.nn.heads.table import SEQUENCE_HEADS
 from gatlabel.nn.pooling import POOLINGS
 from gatlabel.saving import Shapes, require_file
 from gatlabel.tasks import TASKS, Task
-from gatlabel.values import finite_number, line_of_text, shown, whole_number
+from gatlabel.values import finite_number, line_of_text, shown, truth_value, whole_number
 
 WEIGHTS = "model.safetensors"
 MOST_TASKS = 1000
 #: The heads that tasks of each kind may have.
-_HEADS = dict.fromkeys(TASKS, HEADS) | {"sequence": {"positions": PositionHead}}
+_HEADS = dict.fromkeys(TASKS, HEADS) | {"sequence": SEQUENCE_HEADS}
 Made = tuple[dict[str, nn.Module], list[Task], dict[str, Any]]
 
 
@@ -120,6 +120,8 @@ def _task(config: Mapping[str, Any], folder: Path, shapes: Shapes) -> Task:
         if not isinstance(values, list):
             raise InputError(f"{option}={shown(values)}: give a list of numbers")
         options[option] = [finite_number(value, option) for value in values]
+    if kind == "sequence":
+        options["partly_known"] = truth_value(config.get("partly_known", False), "partly_known")
     return TASKS[kind](name, names, described.make(names, graph), **options)
 
 

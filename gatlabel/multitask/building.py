@@ -17,14 +17,14 @@ from gatlabel.engine.supervised import Supervised
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.spec import GraphSpec
+from gatlabel.losses import SequenceLoss
 from gatlabel.losses.values import absolute_error, huber_error, squared_error
 from gatlabel.model import Model
 from gatlabel.model.head_file import build_head
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.parts import Known, Part, PartImages
 from gatlabel.multitask.tasks import TaskOptions
-from gatlabel.nn import HEADS, LinearHead
-from gatlabel.nn.heads.positions import PositionHead
+from gatlabel.nn import HEADS, SEQUENCE_HEADS, LinearHead
 from gatlabel.nn.heads.protocols import GraphAblatable
 from gatlabel.targets import Targets
 from gatlabel.tasks import MultiClassTask, MultiLabelTask, RegressionTask, SequenceTask, Task
@@ -35,12 +35,18 @@ from gatlabel.training.data import cache_for, checked_workers, default_workers
 from gatlabel.training.losses import make_loss
 
 Loader = ImageLoader
-#: Losses of numbers by the name of their option.
+#: Regression losses by option name.
 ERRORS: dict[str, Loss | None] = {
     "default": None,
     "squared": squared_error,
     "absolute": absolute_error,
     "huber": huber_error,
+}
+#: Losses of sequences, likewise.
+SEQUENCES: dict[str, Loss | None] = {
+    "default": None,
+    "pla": SequenceLoss("predicted"),
+    "mla": SequenceLoss("minimal"),
 }
 
 
@@ -49,7 +55,7 @@ def build_model(config: MultiTaskConfig, parts: Sequence[Part]) -> Model:
 
     Args:
         config: The options, resolved.
-        parts: The data sets; label counts and the scale of numbers are those of training images.
+        parts: The data sets; label counts and target scales come from their training images.
 
     Raises:
         InputError: If a name is unknown, or an option does not fit.
@@ -112,8 +118,11 @@ def _sequence(
     task: TaskOptions, width: int, names: Sequence[str], targets: Known, seed: int
 ) -> Task:
     assert isinstance(targets, Tensor)
-    head = PositionHead(width, labels=names, length=targets.shape[1])
-    return SequenceTask(task.name, names, head)
+    of_sets = task.column is None  # with L more columns, for unknown labels
+    length = targets.shape[1] - len(names) * of_sets
+    options = {"length": length, **task.head.arguments()}
+    head = build_head(SEQUENCE_HEADS[task.head.name], width, names, None, options)
+    return SequenceTask(task.name, names, head, SEQUENCES[task.loss.name], partly_known=of_sets)
 
 
 _KINDS: dict[str, Callable[[TaskOptions, int, Sequence[str], Known, int], Task]] = {
@@ -143,14 +152,14 @@ def make_objective(config: MultiTaskConfig) -> Supervised:
     balancer = create_balancer(config.balancing, names, **options.get(config.balancing, {}))
     if balancer.needs_features and config.encoder.freeze == "encoder":
         raise InputError(
-            f"balancing={config.balancing}: it goes by gradients at the shared features, and "
-            "freeze=encoder has none: take equal, fixed, uncertainty, dwa or famo"
+            f"balancing={config.balancing}: it needs gradients at the shared features, and "
+            "freeze=encoder has none: use equal, fixed, uncertainty, dwa or famo"
         )
     return Supervised(balancer=balancer)
 
 
 def last_weights(objective: Supervised) -> dict[str, float]:
-    """Returns the weight of each task at the end of training; none for the plain sum."""
+    """Returns the weight of each task at the end of training; empty for the plain sum."""
     balancer = objective.balancer
     return (
         {}
@@ -180,14 +189,14 @@ def split_loader(
     model: Model,
     transform: Callable[[Tensor], Tensor] | None = None,
 ) -> Loader:
-    """Makes the loader of the images of a split of all data sets that have it.
+    """Makes one loader for a split of all data sets that have that split.
 
     Args:
         config: The options.
         parts: The data sets.
-        split: The split; that of training is in random order.
-        model: Its preprocessing and tasks count.
-        transform: What is done to images; default: what evaluation does.
+        split: The split; the training split is shuffled.
+        model: The model, for its preprocessing and tasks.
+        transform: The image transform; default: that of evaluation.
     """
     assert model.preprocessing is not None
     assert model.image_size is not None

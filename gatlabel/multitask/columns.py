@@ -26,7 +26,7 @@ class Column:
         outputs: Names of labels, classes or values.
         targets: N rows in the form of the kind of task.
         known: bool ``(N,)``: rows that are labelled for the task.
-        kinds: For each row names by which splits made here are stratified.
+        kinds: For each row, the names by which new splits are stratified.
     """
 
     outputs: tuple[str, ...]
@@ -74,8 +74,8 @@ def _numbers(table: Table, columns: Sequence[str]) -> Column:
                 targets[row, k] = math.inf
             if not math.isfinite(targets[row, k]):
                 raise InputError(
-                    f"{table.path}, line {line}, column {column!r}: {text!r} is no number; leave "
-                    "the cell empty where it is not known"
+                    f"{table.path}, line {line}, column {column!r}: {text!r} is not a number; "
+                    "leave the cell empty if the value is unknown"
                 )
     middle = targets.nanmedian(0).values
     kinds = [
@@ -125,7 +125,7 @@ def _sequences(table: Table, column: str, separator: str, task: TaskOptions) -> 
         if names is None:
             continue
         if len(set(names)) < len(names):
-            raise InputError(f"{where}: a label is there twice; a sequence has each at most once")
+            raise InputError(f"{where}: a label occurs twice; in a sequence it may occur once")
         if len(names) > length:
             raise InputError(f"{where}: {len(names)} labels are more than length={length}")
         numbers = [*(labels.index(name) for name in names), len(labels)][:length]
@@ -135,7 +135,7 @@ def _sequences(table: Table, column: str, separator: str, task: TaskOptions) -> 
 
 
 def _names(cell: str, separator: str) -> list[str] | None:
-    """Returns the names in a cell; ``None`` for an empty one, none for the separator alone."""
+    """Returns the names in a cell: ``None`` if it is empty, ``[]`` for the separator alone."""
     if not cell.strip():
         return None
     return [name for part in cell.split(separator) if (name := part.strip())]
@@ -144,7 +144,7 @@ def _names(cell: str, separator: str) -> list[str] | None:
 def _label_set(table: Table, column: str, cells: Sequence[Sequence[str] | None]) -> LabelSet:
     names = sorted({name for cell in cells for name in cell or ()})
     if not names:
-        raise InputError(f"{table.path}: the column {column!r} names no label")
+        raise InputError(f"{table.path}: the column {column!r} contains no label")
     try:
         return LabelSet(names)
     except InputError as error:

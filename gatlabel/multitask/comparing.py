@@ -1,4 +1,4 @@
-"""Models that a run is compared with: each task alone, and equal weights, trained alike."""
+"""Baselines of a multi-task run, trained with its options: single tasks, and equal weights."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from gatlabel.training.run import logged_warnings
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model trained alike.
+    """The run itself, or a baseline trained with the same options.
 
     Attributes:
         name: ``single`` (one model per task) or ``equal`` (equal weights).
         results: By split, by task.
         parameters: Number of parameters of all its networks together.
-        seconds: What training took, in all.
+        seconds: Total training time.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Comparison:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what JSON can hold."""
+        """Returns primitive values for JSON."""
         results = {
             split: {task: result.to_dict() for task, result in own.items()}
             for split, own in self.results.items()
@@ -54,7 +54,7 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Comparison:
-        """Makes a comparison of what :meth:`to_dict` returned."""
+        """Restores a comparison from the output of :meth:`to_dict`."""
         results = {
             split: {task: TaskResult.from_dict(result) for task, result in own.items()}
             for split, own in found["results"].items()
@@ -63,28 +63,28 @@ class Comparison:
 
 
 def is_compared(config: MultiTaskConfig) -> bool:
-    """Whether other models are trained too: only where it is asked for."""
+    """Whether baselines are trained too: only on request, and with at least two tasks."""
     return config.run.compare == "yes" and len(config.tasks) > 1
 
 
 def compare(
     config: MultiTaskConfig, parts: Sequence[Part], folder: Path, signals: Signals, log: Log
 ) -> list[Comparison]:
-    """Trains the models to compare with; those of an interrupted run are not trained again.
+    """Trains the baselines; those that an interrupted run finished are not trained again.
 
     Args:
         config: The options, resolved.
         parts: The data sets.
-        folder: Where results are kept, a file per network.
-        signals: Asked before every step whether the process should end.
-        log: Called with plain sentences about the progress.
+        folder: The folder of results, one file per network.
+        signals: Checked before every step for a signal to stop.
+        log: Called with progress messages.
     """
     folder.mkdir(exist_ok=True)
     found: dict[str, list[Comparison]] = {}
     for kind, name, own, its in _variants(config, parts):
         path = folder / f"{name}.json"
         if not path.is_file():
-            log(f"training to compare: {name}")
+            log(f"training a baseline: {name}")
             write_json(path, _trained(kind, own, its, folder / name, signals, log).to_dict())
         found.setdefault(kind, []).append(Comparison.from_dict(read_json(path, "comparison")))
     return [_joined(each) for each in found.values()]
@@ -116,8 +116,8 @@ def _trained(
     signals: Signals,
     log: Log,
 ) -> Comparison:
-    """Trains one network; the best epoch, if it is to be kept, needs checkpoints."""
-    with logged_warnings(lambda line: None):  # those of the run itself were reported
+    """Trains one network; checkpoints are written only if the best epoch is to be kept."""
+    with logged_warnings(lambda line: None):  # the run itself has logged the same warnings
         model = build_model(config, parts)
     checkpoints = folder if config.run.keep == "best" else None
     if checkpoints is not None:
@@ -139,7 +139,7 @@ def _trained(
 
 
 def results_of(model: Model, config: MultiTaskConfig, parts: Sequence[Part]) -> Results:
-    """Returns what a model reaches on all splits but that of training; it ends on the CPU."""
+    """Evaluates a model on all splits except training, then moves it to the CPU."""
     model.to(choose_device(config.run.device))
     try:
         return {split: evaluate_split(model, config, parts, split) for split in splits_of(parts)}
@@ -148,7 +148,7 @@ def results_of(model: Model, config: MultiTaskConfig, parts: Sequence[Part]) -> 
 
 
 def _joined(several: Sequence[Comparison]) -> Comparison:
-    """Joins networks of one task each."""
+    """Merges the results of single-task networks."""
     results: dict[str, dict[str, TaskResult]] = {}
     for each in several:
         for split, own in each.results.items():

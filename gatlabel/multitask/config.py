@@ -1,7 +1,7 @@
 """The options of a run with several tasks.
 
-A config file with a list ``tasks`` is one of these; the parts ``images``, ``encoder``,
-``optimizer`` and ``run`` are those of a run with one task.
+A config file with a list ``tasks`` holds these options. Its sections ``images``, ``encoder``,
+``optimizer`` and ``run`` are the same as in a run with one task.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OF_LABELS = (
     *("classes", "label_column", "label_columns", "unknown_column", "difficult_column"),
     *("difficult", "minus_one", "repeated"),
 )
-#: Options of a run that only runs with one task have, with the value that is allowed.
+#: Run options that only runs with one task support, with the value that is allowed here.
 _OF_ONE_TASK = {"devices": 1, "folds": None, "tensorboard": False}
 
 
@@ -49,8 +49,8 @@ class MultiTaskConfig(Options):
         'regression'
     """
 
-    tasks: tuple[TaskOptions, ...] = several(TaskOptions, "What the model learns.")
-    data: DataOptions = choice(TASK_DATA, "none", "Data set of all tasks without their own.")
+    tasks: tuple[TaskOptions, ...] = several(TaskOptions, "The tasks of the model.")
+    data: DataOptions = choice(TASK_DATA, "none", "Data set of tasks without their own.")
     images: ImageOptions = group(ImageOptions, "What is done to images.")
     encoder: EncoderOptions = group(EncoderOptions, "The network from images to features.")
     mixing: Literal["proportional", "sqrt", "round_robin"] = option(
@@ -108,7 +108,7 @@ class MultiTaskConfig(Options):
         if data.name == "none":
             raise InputError(f"{where} has no data set: give data, to it or to all tasks")
         if task.column is None:
-            if task.kind != "multilabel":
+            if task.kind not in ("multilabel", "sequence"):
                 raise InputError(f"{where}: kind={task.kind} needs a column of a CSV file")
             return
         if not isinstance(data, CSV):
@@ -135,7 +135,7 @@ class MultiTaskConfig(Options):
             )
 
     def resolved(self) -> MultiTaskConfig:
-        """Returns the config with every choice that was left open made, so that it can be repeated.
+        """Returns the config with all automatic choices made, so that the run can be repeated.
 
         Options are resolved as in a run with one task; paths become absolute.
 
@@ -153,7 +153,7 @@ class MultiTaskConfig(Options):
         return dataclasses.replace(task, graph=graph, data=_absolute(task.data))
 
     def part_of(self, task: TaskOptions) -> TrainConfig:
-        """Returns the options of a run with one multi-label task that are equal to those here."""
+        """Returns the options of a single-task run that correspond to one task."""
         parts = {name: getattr(self, name) for name in ("images", "encoder", "optimizer", "run")}
         return TrainConfig(data=self.data_of(task), **parts)
 
@@ -194,7 +194,7 @@ def read_tasks_config(path: Path) -> MultiTaskConfig:
 
 
 def tasks_of_words(words: Sequence[str]) -> list[dict[str, Any]]:
-    """Returns the tasks that words like ``things=labels:labels`` describe, as in a config file.
+    """Parses arguments such as ``things=labels:labels`` into tasks as in a config file.
 
     Raises:
         InputError: If a word is not of the form ``NAME=KIND:COLUMN``.

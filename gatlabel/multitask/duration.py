@@ -14,7 +14,7 @@ class Duration(Callback):
     """Measures training and validation; its state is in checkpoints.
 
     Args:
-        finished: A checkpoint of a run with nothing left to train, whose duration is taken.
+        finished: The last checkpoint of a fully trained run, to read its duration from.
     """
 
     def __init__(self, finished: Checkpoint | None = None) -> None:
@@ -41,5 +41,5 @@ class Duration(Callback):
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up those of an interrupted run."""
+        """Restores the seconds of an interrupted run."""
         self._before = float(state_dict.get("seconds", 0.0))

@@ -1,4 +1,4 @@
-"""What a model of several tasks reaches on a split, and the relative change to other models."""
+"""Metrics of a multi-task model on a split, and their relative change against other models."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from gatlabel.nn.modes import evaluating
 from gatlabel.tasks import Task
 from gatlabel.tasks.task import all_absent
 
-#: Metrics by which the relative change is computed where it is not the score; smaller is better.
+#: Metrics used for the relative change instead of the score; smaller is better.
 ERRORS = {"regression": "RMSE"}
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What a model reaches in one task on one split.
+    """Metrics of a model for one task on one split.
 
     Attributes:
         kind: The kind of the task.
         images: Number of images that are labelled for it.
         metrics: By name; NaN where one is undefined.
-        main: Name of the metric that models are compared by.
+        main: Name of the metric used to compare models.
         per_output: Average precision of each label of a multi-label task.
     """
 
@@ -43,11 +43,11 @@ class TaskResult:
 
     @property
     def value(self) -> float:
-        """The metric that models are compared by."""
+        """The metric used to compare models."""
         return self.metrics[self.main]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what JSON can hold; ``None`` for NaN."""
+        """Returns primitive values for JSON; ``None`` for NaN."""
         found: dict[str, Any] = {"kind": self.kind, "images": self.images, "main": self.main}
         found["metrics"] = {name: _number(value) for name, value in self.metrics.items()}
         if self.per_output:
@@ -56,7 +56,7 @@ class TaskResult:
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> TaskResult:
-        """Makes a result of what :meth:`to_dict` returned."""
+        """Restores a result from the output of :meth:`to_dict`."""
         metrics = {name: _nan(value) for name, value in found["metrics"].items()}
         per_output = {name: _nan(value) for name, value in found.get("AP", {}).items()}
         return cls(found["kind"], found["images"], metrics, found["main"], per_output)
@@ -127,7 +127,7 @@ def _result(task: Task, outputs: Tensor, targets: Tensor) -> TaskResult:
 
 
 def splits_of(parts: Sequence[Part]) -> list[str]:
-    """Returns the names of splits other than training that a data set has images in."""
+    """Returns the names of the splits, except training, with images in any data set."""
     found = [name for part in parts for name, source in part.splits.items() if len(source)]
     return [name for name in ("val", "test") if name in found]
 

@@ -22,13 +22,14 @@ from gatlabel.data.splits import split_of
 from gatlabel.errors import InputError
 from gatlabel.multitask.columns import read_column
 from gatlabel.multitask.config import MultiTaskConfig
+from gatlabel.multitask.label_sequences import in_order, sequences_of_sets
 from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.targets import Targets
 from gatlabel.training.data import read_data
 
 #: Multi-label targets, or numbers (NaN is unknown) or classes and sequences (-1 is unknown).
 Known = Targets | Tensor
-BLOCK = 4096  # rows of targets that are dense at once
+BLOCK = 4096  # rows of targets converted to dense at a time
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Part:
     targets: Mapping[str, Mapping[str, Known]]
 
     def digest(self) -> str:
-        """Returns a text that changes with the names of images and with the targets."""
+        """Returns a digest of the names of the images and of the targets."""
         found = hashlib.sha256()
         for split, source in self.splits.items():
             for text in (split, *source.ids):
@@ -121,7 +122,8 @@ def read_parts(config: MultiTaskConfig) -> list[Part]:
     for task in config.tasks:
         if task.column is None:
             splits = read_data(config.part_of(task))
-            targets = {split: {task.name: source.targets} for split, source in splits.items()}
+            own = _of_labels(task, {split: source.targets for split, source in splits.items()})
+            targets = {split: {task.name: each} for split, each in own.items()}
             parts.append(Part(splits, {task.name: splits.labels.names}, targets))
         else:
             tables.setdefault(config.data_of(task), []).append(task)
@@ -157,13 +159,13 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
         if data.split_column is not None and data.split_column in table.columns:
             part = split_of(cells[data.split_column], at)
         group = None if data.group_column is None else group_of(cells[data.group_column], at)
-        # splits that are made here are stratified by what the tasks have
+        # new splits are stratified by the targets of all tasks
         kinds = {f"{task}: {kind}": 1.0 for task, own in columns.items() for kind in own.kinds[row]}
         image = cells[data.image_column].strip()
         annotations.append(Annotation(image, kinds or {"nothing": 1.0}, part, at, group=group))
         rows[image] = row
     left_out = len(table.rows) - len(annotations)
-    notes = [f"{left_out} rows of {path.name} are labelled for no task"] if left_out else []
+    notes = [f"{left_out} rows of {path.name} are not labelled for any task"] if left_out else []
     splits = build_splits(
         path.parent.name if path.stem == "labels" else path.stem,
         root,
@@ -175,13 +177,27 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
         on_error=data.on_error,
     )
     splits = check_splits(splits, data.on_error, max_pixels=data.max_pixels)
-    targets = {}
-    for split, source in splits.items():
-        chosen = torch.tensor([rows[image] for image in source.ids], dtype=torch.int64)
-        targets[split] = {
-            task.name: _known(task, columns[task.name].targets[chosen]) for task in tasks
-        }
+    chosen = {
+        split: torch.tensor([rows[image] for image in source.ids], dtype=torch.int64)
+        for split, source in splits.items()
+    }
+    targets: dict[str, dict[str, Known]] = {split: {} for split in chosen}
+    for task in tasks:
+        column = columns[task.name]
+        own = {split: column.targets[rows_] for split, rows_ in chosen.items()}
+        if task.kind == "sequence":
+            own = in_order(own, task.order, len(column.outputs))
+        for split, each in own.items():
+            targets[split][task.name] = _known(task, each)
     return Part(splits, {name: own.outputs for name, own in columns.items()}, targets)
+
+
+def _of_labels(task: TaskOptions, targets: Mapping[str, Targets]) -> Mapping[str, Known]:
+    """Returns the targets of a task without a column, by split: label sets, or sequences."""
+    if task.kind == "multilabel":
+        return targets
+    labels = targets["train"].shape[1]
+    return in_order(sequences_of_sets(targets, task.length, task.name), task.order, labels)
 
 
 def _known(task: TaskOptions, targets: Tensor) -> Known:

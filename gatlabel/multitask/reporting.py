@@ -1,4 +1,4 @@
-"""The report of a run with several tasks: what each reaches, and whether sharing helped."""
+"""The report of a run with several tasks: metrics per task, and comparison with baselines."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def write_report(
         config: The options.
         parts: The data sets.
         weights: Weight of each task at the end, if they are balanced.
-        own: What it reaches.
-        comparisons: What other models reach.
+        own: Results of the run.
+        comparisons: Results of the baselines.
         curves: One row per epoch.
     """
     sections = {
@@ -132,13 +132,13 @@ def _comparison(own: Comparison, comparisons: Sequence[Comparison]) -> str:
             f"{own.seconds:.0f} against {each.seconds:.0f} s of training).</li>"
         )
     note = (
-        "Δm is the mean relative change over the tasks; positive is better. One run each: changes "
-        "smaller than those between seeds mean nothing."
+        "Δm is the mean relative change over the tasks; positive is better. Each model was trained "
+        "once: a change smaller than the variation between seeds is not evidence."
     )
     return section(
         "comparison",
         "Did sharing help?",
-        table(head, rows, caption="Models trained alike"),
+        table(head, rows, caption="Models trained with the same options"),
         f"<ul>{''.join(sentences)}</ul><p>{text(note)}</p>",
     )
 
@@ -167,5 +167,5 @@ def _task(name: str, own: Comparison) -> str:
     last = list(found.values())[-1]
     if last.per_output:
         labels = [[text_cell(label), bar_cell(ap)] for label, ap in last.per_output.items()]
-        tables.append(table(["label", "AP"], labels, caption="A dash: no positive, no AP"))
+        tables.append(table(["label", "AP"], labels, caption="–: no positive, AP undefined"))
     return section(f"task-{name.lower()}", f"{name} ({last.kind})", *tables)

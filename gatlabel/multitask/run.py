@@ -56,9 +56,9 @@ class MultiTaskResult:
         folder: The run folder.
         model: The trained model, in evaluation mode on the CPU.
         results: By split, by task.
-        comparisons: Other models trained alike, if that was asked for.
+        comparisons: Baselines trained with the same options, if requested.
         curves: One row per epoch.
-        seconds: What training took.
+        seconds: Training time.
     """
 
     folder: Path
@@ -84,7 +84,7 @@ def train_tasks(
 
     Raises:
         InputError: If data or options are wrong, or the folder is in use; nothing is written.
-        Interrupted: On Ctrl-C or SIGTERM; :func:`resume_tasks` goes on from the last epoch.
+        Interrupted: On Ctrl-C or SIGTERM; :func:`resume_tasks` continues after the last epoch.
 
     Example: see :mod:`gatlabel.multitask`.
     """
@@ -101,11 +101,11 @@ def resume_tasks(
     callbacks: Sequence[Callback] = (),
     log: Log = logs.log,
 ) -> MultiTaskResult:
-    """Goes on with an interrupted run after its last finished epoch.
+    """Resumes an interrupted run after its last finished epoch.
 
     Args:
         folder: The run folder.
-        options: Options of the machine, by dotted names (``run.workers``), that are to be others.
+        options: Machine-dependent options to change, by dotted name (``run.workers``).
         callbacks: Of ``lightning.pytorch``.
         log: Called with plain sentences about the progress.
 
@@ -122,7 +122,7 @@ def resume_tasks(
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether all that a run leaves is there; the report is what it writes last."""
+    """Whether a run is complete; it writes the report last."""
     return all((folder / name).is_file() for name in (CONFIG, "model.json", RESULT, REPORT))
 
 
@@ -143,7 +143,7 @@ def _require_free(folder: Path, *, overwrite: bool) -> None:
     """Makes sure that a run may be written to a folder.
 
     Raises:
-        InputError: If it is a file, or holds something else, or a run that is to stay.
+        InputError: If it is a file, or holds something else, or a run and not ``overwrite``.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"the output {folder} is a file: give a folder")
@@ -152,10 +152,10 @@ def _require_free(folder: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise InputError(
             f"the run folder {folder} is not empty: give another output, overwrite it with "
-            "--overwrite, or go on with it with --resume"
+            "--overwrite, or continue it with --resume"
         )
     if not is_tasks_run(folder):
-        raise InputError(f"{folder} is no run folder of several tasks: --overwrite leaves it alone")
+        raise InputError(f"{folder} is not a multi-task run folder: --overwrite spares it")
 
 
 def _locked(
@@ -246,20 +246,20 @@ def _run(
 
 
 def _require_same_data(checkpoint: Checkpoint, record: Mapping[str, str], folder: Path) -> None:
-    """Refuses to go on with other data.
+    """Refuses to resume with other data.
 
     Raises:
         InputError: If images or targets have changed.
     """
     if any(checkpoint.state["run"].get(name) != digest for name, digest in record.items()):
         raise InputError(
-            f"{folder}: the images or targets are not those that the run began with: --resume "
-            "repeats the run; train anew"
+            f"{folder}: the images or targets have changed since the run began, so it cannot be "
+            "resumed: train again"
         )
 
 
 def _clear(folder: Path) -> None:
-    """Removes what an earlier run left, its config first: without it, no run has begun."""
+    """Removes the files of an earlier run; the config goes first, as it marks a started run."""
     with write_errors(folder, "the run folder "):
         (folder / CONFIG).unlink(missing_ok=True)
         for name in (CHECKPOINTS, COMPARED):

@@ -22,7 +22,7 @@ def open_tasks(folder: str | Path) -> tuple[Model, MultiTaskConfig]:
     """
     path = Path(folder)
     if not (path / CONFIG).is_file():
-        raise InputError(f"{path} is no run folder: it has no {CONFIG}")
+        raise InputError(f"{path} is not a run folder: it has no {CONFIG}")
     config = read_tasks_config(path / CONFIG)
     model = Model.from_pretrained(path)
     kinds = {task.name: task.kind for task in config.tasks}
@@ -39,11 +39,11 @@ def evaluate_run(folder: str | Path, split: str | None = None, *, device: str = 
 
     Args:
         folder: The run folder.
-        split: ``val`` or ``test``; default: both, as far as there are images.
+        split: ``val`` or ``test``; default: both, if they have images.
         device: See :func:`~gatlabel.devices.choose_device`.
 
     Returns:
-        What the model reaches, by split and task.
+        Results by split and task.
 
     Raises:
         InputError: If there is no such run or split, or the data have other labels than the model.

@@ -11,10 +11,10 @@ from gatlabel.data.options import DATA, DataOptions
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.options import LOSSES, LossOptions
-from gatlabel.nn.options import HEADS, HeadOptions
-from gatlabel.options import Options, choice, option
+from gatlabel.nn.options import HEADS, SEQUENCE_HEADS, HeadOptions
+from gatlabel.options import Options, choice, nested, option
 
-#: Words for the kinds of tasks by what a column holds.
+#: The content of a column, as given on the command line, and its kind of task.
 COLUMNS = {
     "labels": "multilabel",
     "class": "multiclass",
@@ -60,14 +60,44 @@ class HuberError(LossOptions):
     name: Literal["huber"] = "huber"
 
 
+@dataclass(frozen=True, kw_only=True)
+class PredictedAlignment(LossOptions):
+    """Labels in any order; those that were predicted keep their step (PLA)."""
+
+    name: Literal["pla"] = "pla"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinimalAlignment(LossOptions):
+    """Labels in any order, assigned to the steps at the least loss (MLA)."""
+
+    name: Literal["mla"] = "mla"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindHead(HeadOptions):
+    """The head of the kind of task: linear, or rnn for a sequence."""
+
+    name: Literal["default"] = "default"
+
+
 TASK_DATA: dict[str, type[DataOptions]] = {"none": NoData, **DATA}
-#: Losses of each kind of task, beside its default.
+#: Losses of each kind of task besides its default.
 KIND_LOSSES: dict[str, Mapping[str, type[LossOptions]]] = {
     "multilabel": LOSSES,
     "multiclass": {},
     "regression": {"squared": SquaredError, "absolute": AbsoluteError, "huber": HuberError},
-    "sequence": {},
+    "sequence": {"pla": PredictedAlignment, "mla": MinimalAlignment},
 }
+#: Heads of each kind of task; the default is the first, or linear.
+KIND_HEADS: dict[str, Mapping[str, type[HeadOptions]]] = {
+    "multilabel": HEADS,
+    "multiclass": {"linear": HEADS["linear"]},
+    "regression": {"linear": HEADS["linear"]},
+    "sequence": SEQUENCE_HEADS,
+}
+KIND_HEAD = {"sequence": "rnn"}
+TASK_HEADS: dict[str, type[HeadOptions]] = {"default": KindHead, **HEADS, **SEQUENCE_HEADS}
 TASK_LOSSES: dict[str, type[LossOptions]] = {"default": KindLoss}
 for _losses in KIND_LOSSES.values():
     TASK_LOSSES |= _losses
@@ -89,12 +119,19 @@ class TaskOptions(Options):
     )
     data: DataOptions = choice(TASK_DATA, "none", "The task's own data set.")
     graph: str | None = option(
-        None, "multilabel: the label graph, as in a run with one task; none is conditional."
+        None, "multilabel: the label graph, as in a run with one task; by default conditional."
     )
-    head: HeadOptions = choice(HEADS, "linear", "multilabel: from features to logits.")
+    head: HeadOptions = choice(
+        TASK_HEADS, "default", "From features to outputs; default is linear, or rnn of sequences."
+    )
     loss: LossOptions = choice(TASK_LOSSES, "default", "What training minimises.")
     length: int | None = option(
-        None, "sequence: most labels of an image; none takes the longest.", least=1, most=4096
+        None, "sequence: maximum length; by default that in the data.", least=1, most=4096
+    )
+    order: Literal["given", "frequent", "rare"] = option(
+        "given",
+        "sequence: order of the true labels: given, or by frequency in the training images, the "
+        "most frequent or the rarest first. The losses pla and mla learn any order.",
     )
     weight: float = option(1.0, "Weight of the loss, with balancing=fixed.", least=0, most=1e9)
 
@@ -102,6 +139,9 @@ class TaskOptions(Options):
         if isinstance(self.column, str):
             object.__setattr__(self, "column", (self.column,))
         super().__post_init__()
+        if self.head.name == "default":
+            head = TASK_HEADS[KIND_HEAD.get(self.kind, "linear")]()
+            object.__setattr__(self, "head", head)
         if not _NAME.fullmatch(self.name):
             raise InputError(
                 f"name={self.name!r}: a task needs a name that begins with a letter and has "
@@ -114,18 +154,22 @@ class TaskOptions(Options):
         self._check_kind()
 
     def _check_kind(self) -> None:
-        """Refuses what another kind of task has."""
+        """Refuses options of other kinds of tasks."""
         kind, column = self.kind, self.column or ()
         where = f"task {self.name!r}"
         for name, owner in (
             ("graph", "multilabel"),
-            ("head", "multilabel"),
             ("length", "sequence"),
+            ("order", "sequence"),
         ):
             value = getattr(self, name)
-            word = value.name if isinstance(value, HeadOptions) else value
-            if word not in (None, "linear") and kind != owner:
-                raise InputError(f"{where}: {name}={word}: not for kind={kind}, only for {owner}")
+            if value not in (None, "given") and kind != owner:
+                raise InputError(f"{where}: {name}={value}: not for kind={kind}, only for {owner}")
+        if self.head.name not in KIND_HEADS[kind]:
+            heads = ", ".join(KIND_HEADS[kind])
+            raise InputError(
+                f"{where}: head={self.head.name}: not for kind={kind}, which has {heads}"
+            )
         loss = self.loss.name
         if loss != "default" and loss not in KIND_LOSSES[kind]:
             others = ", ".join(["default", *KIND_LOSSES[kind]])
@@ -144,6 +188,8 @@ class TaskOptions(Options):
 def read_task(word: str) -> dict[str, Any]:
     """Returns the options of a task like ``things=labels:labels`` or ``size=number:width,height``.
 
+    Options of the task may follow the column: ``story=sequence:order:loss=pla:head.beam=4``.
+
     Raises:
         InputError: If the word has another form, or there is no such kind.
     """
@@ -153,5 +199,21 @@ def read_task(word: str) -> dict[str, Any]:
         raise InputError(f"task {word!r}: give NAME={kinds}:COLUMN, as in things=labels:labels")
     if found["kind"] not in COLUMNS:
         raise unknown_choice(f"kind of the task {found['name']!r}", found["kind"], COLUMNS)
-    columns = [column.strip() for column in found["column"].split(",")]
-    return {"name": found["name"], "kind": COLUMNS[found["kind"]], "column": columns}
+    columns, given = _with_options(found["column"])
+    names = [column.strip() for column in columns.split(",")]
+    return {"name": found["name"], "kind": COLUMNS[found["kind"]], "column": names, **nested(given)}
+
+
+def _with_options(text: str) -> tuple[str, dict[str, Any]]:
+    """Splits ``COLUMN:OPTION=VALUE:…``; a colon in the name of a column stays."""
+    given: dict[str, Any] = {}
+    while True:
+        before, colon, last = text.rpartition(":")
+        name, equals, value = last.partition("=")
+        if not colon or not equals or name.partition(".")[0] not in _GIVEN:
+            return text, dict(reversed(given.items()))
+        text, given[name] = before, value
+
+
+#: Options that may follow a column.
+_GIVEN = {*TaskOptions.__dataclass_fields__} - {"name", "kind", "column", "data"}

@@ -27,6 +27,7 @@ from gatlabel.lazy import lazy_names
 if TYPE_CHECKING:
     from gatlabel.nn.heads import (
         HEADS,
+        SEQUENCE_HEADS,
         AuxiliaryLosses,
         ConditionedHead,
         CSRAHead,
@@ -40,8 +41,12 @@ if TYPE_CHECKING:
         LinearHead,
         LinearInit,
         MapHead,
+        PositionHead,
         PyGHead,
         QueryHead,
+        RNNHead,
+        SequenceHead,
+        TransformerHead,
     )
     from gatlabel.nn.layers import GATLayer, GATv2Layer, GCNLayer
 else:
@@ -49,6 +54,7 @@ else:
 
 __all__ = [
     "HEADS",
+    "SEQUENCE_HEADS",
     "AuxiliaryLosses",
     "CSRAHead",
     "ConditionedHead",
@@ -65,6 +71,10 @@ __all__ = [
     "LinearHead",
     "LinearInit",
     "MapHead",
+    "PositionHead",
     "PyGHead",
     "QueryHead",
+    "RNNHead",
+    "SequenceHead",
+    "TransformerHead",
 ]

@@ -1,7 +1,7 @@
 """Inference in a chain of labels, each present or absent: forward-backward and Viterbi.
 
 Rabiner, *A tutorial on hidden Markov models*, Proceedings of the IEEE 77, 1989, sections III.A, B.
-All is in log space. State 0 is absent, state 1 is present.
+Everything is in log space. State 0 is absent, state 1 is present.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ def chain_marginals(evidence: Tensor, initial: Tensor, transition: Tensor) -> Te
     Args:
         evidence: ``(B, L)``: log-likelihood ratio of present against absent, in chain order.
         initial: ``(2,)``: log-probabilities of the states of the first label.
-        transition: ``(L - 1, 2, 2)``: log-probability of the next state (last axis) given the one
-            before.
+        transition: ``(L - 1, 2, 2)``: log-probability of the next state (last axis) given the
+            current one.
 
     Returns:
         ``(B, L)``.
@@ -37,17 +37,16 @@ def chain_marginals(evidence: Tensor, initial: Tensor, transition: Tensor) -> Te
 
 
 def viterbi(evidence: Tensor, initial: Tensor, transition: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the most probable states of all labels together.
+    """Returns the jointly most probable states of all labels.
 
     Args:
-        evidence: As :func:`chain_marginals` takes it.
-        initial: Likewise.
-        transition: Likewise.
+        evidence: See :func:`chain_marginals`.
+        initial: See :func:`chain_marginals`.
+        transition: See :func:`chain_marginals`.
 
     Returns:
         bool ``(B, L)``, and the joint log-probability of these states and the evidence ``(B,)``, up
-        to a term per image that does not depend on the states. Of equally probable states the
-        absence is taken.
+        to a term per image that does not depend on the states. Ties are resolved as absent.
     """
     emission = torch.stack([torch.zeros_like(evidence), evidence], -1)
     count = evidence.shape[1]

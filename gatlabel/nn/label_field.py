@@ -12,25 +12,25 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-MOST_EXACT = 16  # labels; their states are listed, 2^L of them
+MOST_EXACT = 16  # labels; all 2^L states are enumerated
 STEPS = 50
-_AT_ONCE = 2**21  # of states times images
+_AT_ONCE = 2**21  # states times images per block
 
 
 def mean_field(
     logits: Tensor, coupling: Tensor, rates: Tensor, steps: int = STEPS, damping: float = 0.5
 ) -> Tensor:
-    r"""Returns log-odds whose probabilities are those of the nearest product distribution.
+    r"""Returns the log-odds of the mean-field approximation, a product distribution.
 
-    It iterates :math:`q_i = \sigma(z_i + \sum_j J_{ij} (q_j - \pi_j))` (Wainwright and Jordan,
-    *Graphical models, exponential families, and variational inference*, 2008, eq. 5.17), damped.
+    Damped iterations of :math:`q_i = \sigma(z_i + \sum_j J_{ij} (q_j - \pi_j))` (Wainwright and
+    Jordan, *Graphical models, exponential families, and variational inference*, 2008, eq. 5.17).
 
     Args:
         logits: z ``(B, L)``.
         coupling: J ``(L, L)``, symmetric with a zero diagonal.
         rates: π ``(L,)``.
-        steps: How often.
-        damping: Share of the state before that a step keeps, at least 0 and below 1.
+        steps: Number of iterations.
+        damping: Share of the previous state that is kept in a step, at least 0 and below 1.
     """
     found = logits
     for _ in range(steps):
@@ -40,7 +40,7 @@ def mean_field(
 
 
 def exact_marginals(logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
-    """Returns the log-odds of each label, from all states of all labels; see :func:`mean_field`."""
+    """Returns the exact log-odds of each label, by enumeration; see :func:`mean_field`."""
     return _by_states(logits, coupling, rates, _log_odds)
 
 
@@ -57,7 +57,7 @@ def joint_score(present: Tensor, logits: Tensor, coupling: Tensor, rates: Tensor
 
 
 def marginals(logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
-    """Returns the log-odds of each label: exact of few labels, else by :func:`mean_field`."""
+    """Returns the log-odds of each label: exact for few labels, else by :func:`mean_field`."""
     infer = exact_marginals if logits.shape[1] <= MOST_EXACT // 2 else mean_field
     return infer(logits, coupling, rates)
 
@@ -76,7 +76,7 @@ def _by_states(
     rates: Tensor,
     reduce: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
-    """Scores all states of rows at once, and reduces ``(b, 2^L)`` to ``(b, L)``."""
+    """Scores all states of a block of images, and reduces ``(b, 2^L)`` to ``(b, L)``."""
     labels = logits.shape[1]
     digits = torch.arange(2**labels, device=logits.device)[:, None]
     places = torch.arange(labels, device=logits.device)

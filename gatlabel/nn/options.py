@@ -40,8 +40,8 @@ class LinearStart(HeadOptions):
     start: Literal["random", "ridge"] | None = option(
         None,
         "Initialisation of the classifiers: random, or ridge: regression on the features of the "
-        "pretrained encoder, with the penalty chosen by leave-one-out. The default, none, is set "
-        "by the recipe (otherwise random).",
+        "pretrained encoder, with the penalty chosen by leave-one-out. By default set by the "
+        "recipe (otherwise random).",
         argument=False, benchmark=False,
     )  # fmt: skip
 
@@ -53,13 +53,12 @@ class SharedClassifiers(LinearStart):
     similarity_weight: float | None = option(
         None,
         "Weight of similar labels in a label's classifier; smaller for labels with many images. "
-        "The default, none, is 0.5 on a graph of similarity (such as knn of name vectors), "
-        "otherwise 0.",
+        "By default 0.5 on a graph of similarity (such as knn of name vectors), otherwise 0.",
         least=0, below=1,
     )  # fmt: skip
     similarity: str | None = option(
         None,
-        "Which labels share classifiers: auto (from the training images) or none. The choice in an "
+        "Labels that share classifiers: auto (from images) or none. The choice in an "
         "earlier run's config.yaml is taken too. By default set by the recipe (otherwise none).",
         short="similarity", argument=False, benchmark=False,
     )  # fmt: skip
@@ -197,7 +196,12 @@ _WRITTEN: dict[str, type[HeadOptions]] = {
     "query": Query,
     "linear": Linear,
 }
-#: By the names of ``gatlabel/nn/heads/table.py``; the others are what constructors take.
+#: By the names of ``gatlabel/nn/heads/table.py``; heads without a class here take the arguments of
+#: their constructor.
 HEADS: dict[str, type[HeadOptions]] = derived(
     "gatlabel.nn.heads.table", "HEADS", _WRITTEN, {"LinearInit": LinearStart}, HeadOptions
+)
+#: Of heads of ``sequence`` tasks; the length is an option of the task.
+SEQUENCE_HEADS: dict[str, type[HeadOptions]] = derived(
+    "gatlabel.nn.heads.table", "SEQUENCE_HEADS", {}, {}, HeadOptions, ignored=("length",)
 )

@@ -1,8 +1,8 @@
 """Pre-training of an encoder on images without labels.
 
-Two or more random views of each image are drawn, and the encoder learns to give the views of one
-image alike features and those of different images different ones. Afterwards the run serves as the
-weights of a training: ``gatlabel train --weights RUN``.
+The encoder is trained on two or more random views of each image. Views of one image should have
+similar features, and views of different images different ones. The run can then provide initial
+weights: ``gatlabel train --weights RUN``.
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ class PretrainConfig(Options):
 
     method: Literal["dcl", "simclr", "vicreg", "dino"] = option(
         "dcl",
-        "What is learned from views: dcl and simclr (contrastive), vicreg or dino. dcl suits small "
+        "The self-supervised loss: dcl and simclr (contrastive), vicreg or dino. dcl suits small "
         "batches.",
         short="method",
     )
     backbone: str = option(
         "auto",
-        "A torchvision CNN, efficientnet_lite0/1/2, timm:NAME, or auto. auto takes "
+        "A torchvision CNN, efficientnet_lite0/1/2, timm:NAME or auto. auto takes "
         "efficientnet_lite0 if the extra lite is installed, else resnet18.",
         short="backbone",
     )
@@ -34,7 +34,7 @@ class PretrainConfig(Options):
         short="weights",
     )
     stride: int | None = option(
-        None, "Pixels per cell of the encoder's map; none keeps the encoder whole.",
+        None, "Pixels per cell of the encoder's feature map; by default all stages.",
         least=1, most=8192, short="stride",
     )  # fmt: skip
     image_size: int = option(
@@ -42,8 +42,8 @@ class PretrainConfig(Options):
     )
     smallest_crop: float = option(
         0.4,
-        "Smallest share of an image's area in a view. Small crops lose objects, and views of "
-        "different objects would count as alike.",
+        "Smallest share of an image's area in a view. Small crops may show different objects, and "
+        "training would still treat them as similar.",
         above=0, least=0, most=1, short="smallest-crop",
     )  # fmt: skip
     epochs: int = option(20, "Passes over the images.", least=1, most=_MANY, short="epochs")
@@ -51,12 +51,12 @@ class PretrainConfig(Options):
     lr: float = option(1e-3, "Largest learning rate.", above=0, least=0, most=1e9, short="lr")
     weight_decay: float = option(1e-4, "Weight decay.", least=0, most=1e9, short="weight-decay")
     warmup: float = option(
-        0.1, "Share of the steps in which the rate rises.", least=0, below=1, short="warmup"
+        0.1, "Share of the steps with a rising learning rate.", least=0, below=1, short="warmup"
     )
     labels: Path | None = option(
         None,
-        "CSV file of some labelled images, with paths relative to it. They judge the features "
-        "after every epoch, by nearest neighbours and ridge regression.",
+        "CSV file of some labelled images, with paths relative to it. The features are evaluated "
+        "on them after every epoch, by nearest neighbours and ridge regression.",
         short="labels",
     )
     on_error: Literal["stop", "skip"] = option(
@@ -68,11 +68,11 @@ class PretrainConfig(Options):
         "auto", "Mixed precision: auto (on CUDA), on or off.", short="amp"
     )
     workers: int | None = option(
-        None, "Processes that load images; none takes what suits the machine.",
+        None, "Processes that load images; by default chosen by the number of cores.",
         least=0, most=_MANY, short="workers", resume=True,
     )  # fmt: skip
     output: Path | None = option(
-        None, "Run folder; none makes one below runs/.", short="output", resume=True
+        None, "Run folder; by default a new one below runs/.", short="output", resume=True
     )
     overwrite: bool = option(
         False, "Write into a run folder that exists already.", short="overwrite", resume=True
@@ -81,5 +81,5 @@ class PretrainConfig(Options):
 
     @property
     def folder(self) -> Path:
-        """Where the run goes."""
+        """The run folder."""
         return self.output or Path("runs") / f"pretrain-{self.method}"

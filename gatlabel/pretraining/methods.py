@@ -1,6 +1,6 @@
-"""What is learned from views: contrastive (SimCLR, DCL), by variance (VICReg), from itself (DINO).
+"""Self-supervised methods: SimCLR, DCL, VICReg and DINO.
 
-The losses and projection heads are lightly's.
+The losses and projection heads are those of lightly.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Method(nn.Module):
         self.width = width
 
     def prepare(self, encoder: nn.Module) -> None:
-        """Makes what depends on the encoder; called once, before a state is loaded."""
+        """Creates modules that depend on the encoder; called once, before a state is loaded."""
 
     def loss(self, encoder: nn.Module, views: Sequence[Tensor], progress: float) -> Tensor:
         """Returns the loss of a batch.
 
         Args:
-            encoder: From images to features ``(B, D)``; it learns.
-            views: At least two ``(B, 3, S, S)``.
-            progress: Share of the training that is over, 0 to 1.
+            encoder: From images to features ``(B, D)``; trained.
+            views: At least two tensors ``(B, 3, S, S)``.
+            progress: Completed share of the training, 0 to 1.
         """
         raise NotImplementedError
 
@@ -49,13 +49,13 @@ class Method(nn.Module):
 class Contrastive(Method):
     """Views of one image attract, those of different images repel.
 
-    SimCLR's NT-Xent (Chen et al., ICML 2020, eq. 1), or its decoupled form, without the attracting
+    SimCLR's NT-Xent (Chen et al., ICML 2020, eq. 1), or its decoupled form without the positive
     pair in the denominator (Yeh et al., ECCV 2022, eq. 6), which suits small batches.
 
     Args:
         width: D of the features.
         decoupled: Whether to use the decoupled form.
-        temperature: Of the softmax.
+        temperature: Temperature of the softmax.
     """
 
     def __init__(self, width: int, decoupled: bool = True, temperature: float = 0.2) -> None:
@@ -100,13 +100,13 @@ class Vicreg(Method):
 class Dino(Method):
     """A student matches a moving average of itself (Caron et al., ICCV 2021, eqs. 1 to 4).
 
-    The teacher sees the first two views, the student all of them. The teacher is updated at the
-    beginning of each step, which is after the step before.
+    The teacher gets the first two views, the student all of them. The teacher is updated at the
+    beginning of each step, from the weights after the previous step.
 
     Args:
         width: D of the features.
         outputs: Width of the softmax.
-        momentum: Of the teacher at the beginning; it rises to 1 along a cosine.
+        momentum: Initial momentum of the teacher; it rises to 1 along a cosine.
     """
 
     moved: Tensor
@@ -128,7 +128,7 @@ class Dino(Method):
         self.register_buffer("moved", torch.zeros((), dtype=torch.long))
 
     def prepare(self, encoder: nn.Module) -> None:
-        """Makes the teacher of the encoder; before a state is loaded."""
+        """Makes the teacher as a copy of the encoder."""
         self.teacher = copy.deepcopy(encoder).requires_grad_(False)
 
     def loss(self, encoder: nn.Module, views: Sequence[Tensor], progress: float) -> Tensor:
@@ -166,7 +166,7 @@ def _simclr(width: int, **options: Any) -> Method:
     return Contrastive(width, decoupled=False, **options)
 
 
-#: Every method by its name; called with the width of the features.
+#: Methods by name; each is called with the width of the features.
 METHODS: dict[str, Callable[..., Method]] = {
     "dcl": Contrastive,
     "simclr": _simclr,

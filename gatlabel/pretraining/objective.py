@@ -17,7 +17,7 @@ from gatlabel.pretraining.views import VIEW
 
 
 class Features(nn.Module):
-    """The shared features of a model, as a module of their own.
+    """Wraps the shared features of a model as a module.
 
     Args:
         model: From images to tasks.
@@ -33,16 +33,16 @@ class Features(nn.Module):
 
 
 class SelfSupervised(Objective):
-    """Lowers the loss of a method on the views of a batch.
+    """Minimises the loss of a method on the views of a batch.
 
-    Validation batches hold whole images, labelled or not. Their features are judged after every
+    Validation batches hold whole images, labelled or not. Their features are evaluated after every
     epoch: ``val_spread``, and with labels ``val_neighbours`` and ``val_linear``
     (:class:`~gatlabel.pretraining.probing.Probe`).
 
     Args:
         method: The loss with its projection head.
-        model: The model that will be trained; the method prepares what depends on its encoder.
-        steps: Number of steps of the whole training.
+        model: The model to train; the method creates modules that depend on its encoder.
+        steps: Total number of training steps.
     """
 
     def __init__(self, method: Method, model: Network, steps: int) -> None:
@@ -62,12 +62,12 @@ class SelfSupervised(Objective):
         return {"views": self.method.loss(Features(model), views, progress)}
 
     def validation_step(self, model: Network, batch: Batch) -> None:
-        """Keeps the features of whole images."""
+        """Collects the features of whole images."""
         self._features.append(model.features(batch.inputs).float().cpu())
         self._targets.append(batch.targets[LABELS].cpu())
 
     def validation_figures(self, epoch: int) -> dict[str, Tensor | float]:
-        """Returns what the features are worth."""
+        """Returns the metrics of the features."""
         features, targets = torch.cat(self._features), torch.cat(self._targets)
         self._features, self._targets = [], []
         if bool((targets == UNKNOWN).all()):

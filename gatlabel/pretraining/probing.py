@@ -1,4 +1,4 @@
-"""What features are worth for labels: nearest neighbours and ridge regression, image by image."""
+"""Evaluation of features: nearest neighbours and ridge regression, leave-one-out."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN
 from gatlabel.metrics import mean_average_precision
 
-#: Below this ``spread`` features have collapsed: the bound that is usual in self-supervision.
+#: Features with a lower ``spread`` have collapsed; the usual bound in self-supervised learning.
 COLLAPSED = 0.5
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the features of N labelled images are worth.
+    """The quality of the features of N labelled images.
 
     Attributes:
         neighbours: mAP of the labels of the nearest other images, 0 to 1.
-        linear: mAP of ridge regression, each image by the others (leave-one-out), 0 to 1.
-        spread: Standard deviation of the normalised features, times the root of their number: 1
-            where they fill all directions alike, 0 where they are one point.
+        linear: mAP of ridge regression, each image predicted from the others (leave-one-out), 0
+            to 1.
+        spread: Mean standard deviation of the normalised features times √D: 1 if they are
+            isotropic, 0 if all are equal.
     """
 
     neighbours: float
@@ -39,16 +40,16 @@ class Probe:
 
 
 def probe(features: Tensor, targets: Tensor, k: int = 20, temperature: float = 0.07) -> Probe:
-    """Judges features by labelled images, none of which is used for its own prediction.
+    """Evaluates features on labelled images; no image is used for its own prediction.
 
     Args:
         features: ``(N, D)``.
-        targets: ``(N, L)``; unknown entries count nowhere.
+        targets: ``(N, L)``; unknown entries are ignored.
         k: Number of neighbours.
         temperature: The weight of a neighbour is ``exp(cosine / temperature)``.
 
     Raises:
-        InputError: If there are fewer than three images, or rows that do not fit together.
+        InputError: If there are fewer than three images, or the numbers of rows differ.
     """
     if len(features) != len(targets) or len(features) < 3:
         raise InputError(
@@ -74,8 +75,8 @@ def neighbour_scores(
 ) -> Tensor:
     """Returns for each image the weighted mean of the known labels of its neighbours ``(N, L)``.
 
-    An image is no neighbour of itself. Where no neighbour's label is known, the score is the mean
-    over all images.
+    An image is not its own neighbour. If the label is unknown for all neighbours, the score is the
+    mean over all images.
     """
     unit = torch.nn.functional.normalize(features.double(), dim=1)
     similarity = unit @ unit.T

@@ -1,4 +1,4 @@
-"""One pre-training run: images, encoder, training, probes, and the folder that holds the result."""
+"""One pre-training run: images, encoder, training, probes, and the run folder."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.data import checked_workers, default_workers
 
 CONFIG, CURVES, RESULT = "config.yaml", "metrics.csv", "metrics.json"
-#: What ``--weights RUN`` reads, and what says of which encoder it is.
+#: The weights that ``--weights RUN`` reads, and the description of their encoder.
 WEIGHTS, ENCODER = "encoder.safetensors", "encoder.json"
 FORMAT = "gatlabel-encoder-1"
-#: Images that the spread of features is measured on where none is labelled.
+#: Number of images for measuring the spread of features if none is labelled.
 UNLABELLED_PROBES = 256
 
 
@@ -75,12 +75,12 @@ def pretrain(
     Args:
         images: A folder of images, or a source, whose targets are not used.
         config: The options.
-        probes: Labelled images that judge the features; default: those of ``config.labels``.
-        log: Called with plain sentences about the progress.
+        probes: Labelled images to evaluate the features on; default: those of ``config.labels``.
+        log: Called with progress messages.
 
     Raises:
         InputError: If options or images are wrong, or the folder is in use; nothing is written.
-        Interrupted: On Ctrl-C or SIGTERM; :func:`resume_pretraining` goes on from the last epoch.
+        Interrupted: On Ctrl-C or SIGTERM; :func:`resume_pretraining` continues the run.
 
     Example:
         >>> from gatlabel.pretraining import PretrainConfig, pretrain
@@ -93,19 +93,19 @@ def pretrain(
             raise InputError(
                 f"the folder {folder} is not empty: give another --output, or --overwrite"
             )
-        _images_of_run(folder)  # nothing but a run of this kind is overwritten
+        _images_of_run(folder)  # only a pre-training run may be overwritten
     return _locked(images, config, probes, log, resumed=False)
 
 
 def resume_pretraining(
     folder: str | Path, images: ImageSource | None = None, *, log: Log = logs.log
 ) -> PretrainResult:
-    """Goes on with an interrupted run after its last finished epoch.
+    """Resumes an interrupted run after its last finished epoch.
 
     Args:
         folder: The run folder.
-        images: The source, where the run did not read a folder.
-        log: Called with plain sentences about the progress.
+        images: The source, if the run did not read a folder.
+        log: Called with progress messages.
 
     Raises:
         InputError: If this is no such run, it is finished, or its checkpoints are damaged.
@@ -127,10 +127,10 @@ def _images_of_run(folder: Path) -> tuple[str | None, dict[str, Any]]:
     """Returns the folder of images and the options of a run.
 
     Raises:
-        InputError: If the folder holds no pre-training run.
+        InputError: If the folder is not a pre-training run.
     """
     if not (folder / CONFIG).is_file():
-        raise InputError(f"{folder} is no pre-training run: it has no {CONFIG}")
+        raise InputError(f"{folder} is not a pre-training run: it has no {CONFIG}")
     written = read_options(folder / CONFIG)
     if "images" not in written:
         raise InputError(f"{folder / CONFIG} is not of a pre-training run")
@@ -164,7 +164,7 @@ def _prepare(
     probes: ImageSource | None,
     log: Log,
 ) -> tuple[ImageSource, ImageSource, MultiLabelClassifier]:
-    """Reads and checks all that the run needs, before anything is written."""
+    """Reads and checks all inputs of the run before anything is written."""
     nothing = LabelSet(["any"])
     source = images if isinstance(images, ImageSource) else data.unlabelled_images(images, nothing)
     source, notes = data.check_images(source, config.on_error)
@@ -257,15 +257,15 @@ def _write_curves(folder: Path, rows: Sequence[dict[str, float]], log: Log) -> N
     if spread < COLLAPSED and len(rows) > 1:
         log(
             f"warning: the features have collapsed (spread {spread:.2f}, below {COLLAPSED}): all "
-            "images look alike to the encoder; try another --method, or a lower --lr"
+            "images have nearly the same features; try another --method, or a lower --lr"
         )
 
 
 def encoder_description(folder: Path) -> dict[str, Any]:
-    """Returns what a run folder says of its encoder: name, method and image size.
+    """Returns the description of the encoder of a run: name, method and image size.
 
     Raises:
-        InputError: If the folder is no finished pre-training run.
+        InputError: If the folder is not a finished pre-training run.
     """
     found = read_json(folder / ENCODER, "description of an encoder")
     if not isinstance(found, dict) or found.get("format") != FORMAT:

@@ -30,9 +30,9 @@ def make_transform(method: str, preprocessing: Preprocessing, smallest: float) -
     Args:
         method: A key of :data:`~gatlabel.pretraining.methods.METHODS`.
         preprocessing: Size, mean and standard deviation of the encoder's images.
-        smallest: Smallest share of an image's area that a crop has. An image has several objects,
-            and views without a common one would be called alike; lightly's 0.08 suits images of
-            one object.
+        smallest: Smallest share of an image's area in a crop. With several objects per image, two
+            small views may share none and would still be trained to match; lightly's 0.08 suits
+            images of one object.
 
     Raises:
         InputError: If the extra ``pretraining`` is missing.
@@ -54,7 +54,7 @@ def make_transform(method: str, preprocessing: Preprocessing, smallest: float) -
             normalize=normalize,
         )
     kind = VICRegTransform if method == "vicreg" else SimCLRTransform
-    # blurring by a kernel made for 224 pixels leaves nothing of a small image
+    # a blur kernel made for 224 pixels removes all detail from a small image
     return kind(
         input_size=size,
         min_scale=smallest,
@@ -65,7 +65,7 @@ def make_transform(method: str, preprocessing: Preprocessing, smallest: float) -
 
 
 class ViewDataset(Dataset[Views]):
-    """Views of the images of a source, each a function of its seed alone.
+    """Views of the images of a source, determined by their seed.
 
     Args:
         source: N images; their targets are not used.
@@ -87,7 +87,7 @@ class ViewDataset(Dataset[Views]):
         """Returns the views of an image.
 
         Args:
-            item: Its position, or ``(position, seed)`` as samplers give it; without a seed it is 0.
+            item: Its position, or ``(position, seed)`` as samplers give it; the default seed is 0.
         """
         index, seed = item if isinstance(item, tuple) else (item, 0)
         pixels = self.source.load(index)
@@ -112,13 +112,13 @@ class ViewDataset(Dataset[Views]):
 
 
 def view_loader(dataset: ViewDataset, batch_size: int, *, seed: int, workers: int) -> ImageLoader:
-    """Makes a loader of views in a new order per epoch, without a last batch that is not full.
+    """Makes a loader of views, reshuffled in every epoch; an incomplete last batch is dropped.
 
     Args:
         dataset: The views.
         batch_size: Images per batch, at least 2.
-        seed: Of order and views.
-        workers: Processes that make views; 0 for none.
+        seed: Seed of order and views.
+        workers: Number of processes that make views; 0 for none.
 
     Raises:
         InputError: If there are fewer images than two.

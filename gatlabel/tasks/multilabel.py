@@ -87,7 +87,7 @@ class MultiLabelTask(Task):
         return (self.activation(outputs) >= thresholds).float()
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Those of :func:`gatlabel.metrics.evaluate_scores`."""
+        """The metrics of :func:`gatlabel.metrics.evaluate_scores`."""
         found = evaluate_scores(outputs, targets, self.labels.names, threshold=self.thresholds)
         return found.metrics
 

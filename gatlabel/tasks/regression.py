@@ -25,8 +25,8 @@ class RegressionTask(Task):
         values: The V names of the numbers.
         head: From features to outputs.
         loss: Default: :func:`~gatlabel.losses.values.squared_error`.
-        offset: What outputs of 0 mean: a number per value; default 0.
-        scale: What one unit of outputs means: a number above 0 per value; default 1.
+        offset: The target that an output of 0 stands for, one number per value; default 0.
+        scale: Target units per unit of output, one number above 0 per value; default 1.
 
     Raises:
         InputError: If there are not as many numbers as values, or one is out of range.
@@ -82,8 +82,10 @@ class RegressionTask(Task):
         return cls(name, values, head, loss, offset=mean.nan_to_num().tolist(),
                    scale=spread.nan_to_num(1.0).tolist())  # fmt: skip
 
-    def _numbers(self, what: str, given: Sequence[float] | None, usual: float) -> tuple[float, ...]:
-        numbers = tuple(map(float, given)) if given is not None else (usual,) * self.width
+    def _numbers(
+        self, what: str, given: Sequence[float] | None, default: float
+    ) -> tuple[float, ...]:
+        numbers = tuple(map(float, given)) if given is not None else (default,) * self.width
         if len(numbers) != self.width or not torch.tensor(numbers).isfinite().all():
             raise InputError(
                 f"task {self.name!r}: {what}={list(numbers)}: give {self.width} finite numbers, "

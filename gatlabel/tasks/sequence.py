@@ -1,33 +1,44 @@
-"""Labels one after another."""
+"""A sequence of labels per image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gatlabel.errors import InputError
-from gatlabel.labels import LabelSet
-from gatlabel.losses.classes import UNKNOWN_CLASS, cross_entropy
+from gatlabel.labels import UNKNOWN, LabelSet
+from gatlabel.losses.classes import UNKNOWN_CLASS
+from gatlabel.losses.sequences import SequenceLoss, unknown_labels
+from gatlabel.metrics.ranking import mean_average_precision
+from gatlabel.metrics.sequences import sequence_metrics
+from gatlabel.nn.heads.sequence import SequenceHead
 from gatlabel.tasks.task import Loss, Task
 from gatlabel.values import whole_number
 
 
 class SequenceTask(Task):
-    """Labels of an image one after another, each at most once.
+    """A sequence of labels per image, each at most once.
 
     Targets are integers ``(B, S)``: labels from 0 to L - 1, then L for the end if there is room,
-    then -1 as padding. Padding, and so an image with nothing but padding, has no loss. Outputs are
-    logits ``(B, S, L + 1)``, such as those of :class:`~gatlabel.nn.heads.positions.PositionHead`;
-    a head that needs the targets in training has ``forward_losses``.
+    then -1 as padding. Padding, and so an image with nothing but padding, has no loss. Where labels
+    may be unknown (``partly_known``), there are L more columns: -2 - k says that label k is unknown
+    (-1 is padding). Such a label is no target, has no gradient, and counts in no metric.
+
+    Outputs are logits ``(B, S, L + 1)``, as of :class:`~gatlabel.nn.heads.positions.PositionHead`,
+    or those of a :class:`~gatlabel.nn.heads.sequence.SequenceHead`. Such a head learns each step
+    from the true labels before it (teacher forcing), or, if the loss aligns, from the labels that
+    it predicts.
 
     Args:
         name: See :class:`Task`.
         labels: The L label names.
         head: From features to outputs.
-        loss: Default: cross-entropy of each position up to the end.
-        length: S, the most labels of a sequence; default: that of the head.
+        loss: Default: :class:`~gatlabel.losses.SequenceLoss` in the order of the targets.
+        length: S, the maximum length of a sequence; default: that of the head.
+        partly_known: Whether targets have L more columns, for labels that are unknown.
 
     Raises:
         InputError: If the head is for another number of labels or positions.
@@ -50,13 +61,15 @@ class SequenceTask(Task):
         loss: Loss | None = None,
         *,
         length: int | None = None,
+        partly_known: bool = False,
     ) -> None:
         self.labels = labels if isinstance(labels, LabelSet) else LabelSet(labels)
         super().__init__(name, self.labels, head, loss)
         own = getattr(head, "length", None)
         if length is None and own is None:
-            raise InputError(f"task {name!r}: give length=…, the most labels of a sequence")
+            raise InputError(f"task {name!r}: give length=…, the maximum length of a sequence")
         self.length = whole_number(own if length is None else length, f"task {name!r}: length", 1)
+        self.partly_known = partly_known
         if own is not None and own != self.length:
             raise InputError(f"task {name!r}: length={length}, but the head has {own} positions")
 
@@ -66,7 +79,7 @@ class SequenceTask(Task):
         return len(self.labels)
 
     def encode(self, sequences: Sequence[Sequence[str] | None]) -> Tensor:
-        """Returns the targets ``(B, S)`` of sequences of label names; ``None`` is not labelled.
+        """Returns the targets of sequences of label names; ``None`` is not labelled.
 
         Raises:
             InputError: If a name is no label, or a sequence is longer than S.
@@ -86,27 +99,62 @@ class SequenceTask(Task):
         return targets
 
     def default_loss(self) -> Loss:
-        """Cross-entropy of each position up to the end."""
-        return cross_entropy
+        """Cross-entropy of each step up to the end."""
+        return SequenceLoss()
 
     def known(self, targets: Tensor) -> Tensor:
-        """Entries that are no padding: bool ``(B, S)``."""
-        return targets != UNKNOWN_CLASS
+        """Entries that are labels or the end: bool, of the targets' shape."""
+        return targets > UNKNOWN_CLASS
 
     def absent(self, rows: int) -> Tensor:
-        """Padding, int64 ``(rows, S)``."""
-        return torch.full((rows, self.length), UNKNOWN_CLASS)
+        """Padding, int64 ``(rows, S)``, or ``(rows, S + L)`` where labels may be unknown."""
+        width = self.length + self.end * self.partly_known
+        return torch.full((rows, width), UNKNOWN_CLASS)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """See :attr:`Task.config`."""
+        return {**super().config, "partly_known": self.partly_known}
+
+    def losses(
+        self, features: Tensor, targets: Tensor, epoch: int = 0
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See :meth:`Task.losses`; an autoregressive head follows true or predicted labels."""
+        if not isinstance(self.head, SequenceHead):
+            return super().losses(features, targets, epoch)
+        context, loss = self.head.context(features), self.criterion(epoch)
+        if not isinstance(self.loss, SequenceLoss) or self.loss.alignment is None:
+            outputs = self.head.along(context, targets[:, : self.length])
+            return outputs, (loss(outputs, targets),)
+        without = unknown_labels(targets, self.end)
+        path = self.head.search(context, 1, without=without, stop=False)
+        outputs = self.head.along(context, path)
+        return outputs, (self.loss(outputs, targets, predicted=path),)
+
+    def loss_of(self, outputs: Tensor, targets: Tensor, epoch: int = 0) -> Tensor:
+        """Returns the loss of outputs; of decoded ones, with the true labels aligned at best."""
+        if not self._are_decoded(outputs):
+            return super().loss_of(outputs, targets, epoch)
+        return SequenceLoss("minimal")(self._logits(outputs), targets)
+
+    def _are_decoded(self, outputs: Tensor) -> bool:
+        return outputs.shape[-1] == self.end + 2
+
+    def _logits(self, outputs: Tensor) -> Tensor:
+        return outputs[..., : self.end + 1]
 
     def activation(self, outputs: Tensor) -> Tensor:
-        """Probabilities ``(B, S, L + 1)`` of each position."""
-        return outputs.softmax(-1)
+        """Probabilities ``(B, S, L + 1)`` of each step."""
+        return self._logits(outputs).softmax(-1)
 
     def decide(self, outputs: Tensor) -> Tensor:
-        """The most probable label of each position that did not occur before, in turn.
+        """The decoded sequences, or at each position the most probable label not yet used.
 
         Returns:
             int64 ``(B, S)`` in the form of targets.
         """
+        if self._are_decoded(outputs):
+            return outputs[..., -1].long()
         free = outputs.new_zeros(outputs.shape[0], self.end + 1)
         done = torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
         decided = torch.full(outputs.shape[:2], UNKNOWN_CLASS, device=outputs.device)
@@ -121,30 +169,39 @@ class SequenceTask(Task):
     def scores(self, outputs: Tensor) -> Tensor:
         """Log-probability ``(B,)`` of the decided sequence of each image."""
         decided = self.decide(outputs)
-        each = outputs.log_softmax(-1).gather(-1, decided.clamp(min=0)[..., None])[..., 0]
+        log_p = self._logits(outputs).log_softmax(-1)
+        each = log_p.gather(-1, decided.clamp(min=0)[..., None])[..., 0]
         return each.where(decided != UNKNOWN_CLASS, 0.0).sum(-1)
+
+    def occurrence(self, outputs: Tensor) -> Tensor:
+        r"""Probability of each label to occur in a step of the decided sequence: ``(B, L)``.
+
+        :math:`1 - \prod_t (1 - p_t)` over the steps up to the end.
+        """
+        inside = self.decide(outputs) != UNKNOWN_CLASS
+        each = self.activation(outputs)[..., : self.end].double() * inside[..., None]
+        return 1 - (1 - each).prod(1)
 
     def names(self, sequence: Tensor) -> list[str]:
         """Returns the label names of one decided or known sequence ``(S,)``."""
         return [self.labels[number] for number in sequence.tolist() if 0 <= number < self.end]
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """``exact_match``, and ``set_F1`` whatever the order: means over the labelled images."""
+        """Means over the labelled images; see :func:`gatlabel.metrics.sequence_metrics`.
+
+        ``mAP`` is that of :meth:`occurrence`.
+        """
         rows = self.known(targets).any(1)
         decided, true = self.decide(outputs)[rows], targets[rows].to(outputs.device)
-        shape = (len(true), self.end + 2)  # the end, and a last column for padding
-        ours, theirs = (
-            torch.zeros(shape, dtype=torch.bool, device=true.device).scatter_(
-                1, each.where(each != UNKNOWN_CLASS, self.end + 1), value=True
-            )[:, : self.end]
-            for each in (decided, true)
-        )
-        both, sizes = (ours & theirs).sum(1).double(), (ours.sum(1) + theirs.sum(1)).double()
-        f1 = (2 * both / sizes).where(sizes > 0, 1.0)  # nothing is found of nothing
-        return {
-            "exact_match": float((decided == true).all(1).double().mean()),
-            "set_F1": float(f1.mean()),
-        }
+        unknown = unknown_labels(true, self.end)
+        found = sequence_metrics(decided, true, self.end, unknown)
+        present = torch.zeros_like(unknown, dtype=torch.float32)
+        present = torch.nn.functional.pad(present, (0, 1))
+        is_label = (true >= 0) & (true < self.end)
+        present.scatter_(1, true.where(is_label, self.end), 1.0)
+        labels = present[:, : self.end].masked_fill(unknown, UNKNOWN)
+        mean = mean_average_precision(self.occurrence(outputs)[rows], labels).value
+        return {**found, "mAP": mean}
 
     @property
     def score_name(self) -> str:

@@ -21,13 +21,13 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 class Task(ABC):
-    """One of the things that a model learns from the same features; the only owner of a loss.
+    """One of the tasks that a model learns from shared features. Losses belong to tasks only.
 
     A batch has a tensor of targets for each task. Where an image is not labelled for a task, its
     targets there are *absent* (:meth:`absent`): they contribute neither loss nor gradient.
 
     Args:
-        name: By which outputs and targets are known: letters, digits, ``_`` and ``-``.
+        name: The key of its outputs and targets: letters, digits, ``_`` and ``-``.
         outputs: Names of the output space: labels, classes or values.
         head: From features to outputs.
         loss: Takes outputs and targets, returns a scalar, and is exactly 0 where all targets are
@@ -38,7 +38,7 @@ class Task(ABC):
         kind: The name of the kind in :data:`gatlabel.tasks.TASKS`.
 
     Raises:
-        InputError: If the name is no such name, or the head has another number of outputs.
+        InputError: If the name is invalid, or the head has another number of outputs.
     """
 
     kind: ClassVar[str]
@@ -80,7 +80,7 @@ class Task(ABC):
 
     @abstractmethod
     def activation(self, outputs: Tensor) -> Tensor:
-        """Returns what outputs of the head mean: probabilities or values."""
+        """Converts outputs of the head to probabilities or values."""
 
     @abstractmethod
     def decide(self, outputs: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Returns figures by name; NaN where one is undefined.
+        """Returns metrics by name; NaN where one is undefined.
 
         Args:
             outputs: Of the head for N images.
@@ -97,11 +97,11 @@ class Task(ABC):
 
     @property
     def score_name(self) -> str:
-        """Name of the figure of :meth:`metrics` that epochs are compared by; greater is better."""
+        """Name of the metric in :meth:`metrics` used to compare epochs; greater is better."""
         return "mAP"
 
     def score(self, outputs: Tensor, targets: Tensor) -> float:
-        """Returns that figure; see :meth:`metrics`."""
+        """Returns the metric named by :attr:`score_name`."""
         return self.metrics(outputs, targets)[self.score_name]
 
     def loss_of(self, outputs: Tensor, targets: Tensor, epoch: int = 0) -> Tensor:
@@ -110,7 +110,7 @@ class Task(ABC):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Primitives from which, with the head, the task is made again; losses are not saved."""
+        """Primitives that, with the head, restore the task; losses are not saved."""
         return {"kind": self.kind, "name": self.name, "outputs": list(self.outputs)}
 
     def criterion(self, epoch: int) -> Callable[[Tensor, Tensor], Tensor]:
@@ -125,7 +125,7 @@ class Task(ABC):
         """Returns outputs, and the losses whose sum training lowers.
 
         Args:
-            features: As the head takes them, of B images.
+            features: Of B images, in the form that the head takes.
             targets: Of these images.
             epoch: Counted from 0.
 
@@ -144,11 +144,11 @@ class Task(ABC):
 
 
 def takes_epoch(loss: Loss) -> bool:
-    """Whether a loss is passed the epoch: one of its arguments is called so."""
+    """Whether a loss has an argument named ``epoch``."""
     call = loss.forward if isinstance(loss, nn.Module) else loss
     try:
         return "epoch" in inspect.signature(call).parameters
-    except (TypeError, ValueError):  # of functions that are no Python
+    except (TypeError, ValueError):  # functions without a Python signature
         return False
 
 

@@ -1,4 +1,4 @@
-"""Training: recipes give a typed config, :func:`train` turns one into a run folder.
+"""Training: recipes return a typed config, and :func:`train` writes a run folder from one.
 
 >>> from gatlabel.training import TrainConfig, plain, train
 >>> config = plain().with_options(

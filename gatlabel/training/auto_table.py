@@ -1,6 +1,6 @@
-"""The table of the recipe ``auto``: what numbers of images, preset and time decide.
+"""The table of the recipe ``auto``: choices by number of images, preset and time.
 
-It is in docs/training.md, with the measurements that it stands on in docs/studies/auto.md.
+It is explained in docs/training.md; docs/studies/auto.md has the measurements.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.options import Auto
 from gatlabel.training.starting import Start, seconds_per_image
 
-#: Sides of images to try, as shares of the encoder's own: 160, 224, 288 and so on for 224.
+#: Image sizes to try, relative to the encoder's own: 160, 224, 288 and so on for 224.
 SIZES = {
     "fast": (5 / 7,),
     "good": (5 / 7, 1.0, 9 / 7, 11 / 7),
     "best": (5 / 7, 1.0, 9 / 7, 11 / 7, 13 / 7, 16 / 7),
 }
-#: Training images from which the encoder learns too; below, frozen features are as good.
+#: Minimum number of training images for training the encoder; below, frozen features are as good.
 FINE_TUNED_FROM = {"fast": None, "good": 1000, "best": 200}
-FEW_IMAGES = 2000  # batch norms keep their statistics, and augmentation is light
-#: Passes over the images where the encoder learns: at most, at least, and images in all of them.
+FEW_IMAGES = 2000  # below: batch norms keep their statistics, and augmentation is light
+#: Epochs if the encoder is trained: maximum, minimum, and total number of images in all epochs.
 EPOCHS = {"fast": (6, 2, 6_000), "good": (12, 3, 40_000), "best": (24, 6, 120_000)}
-#: A step forwards and backwards takes about as long as so many steps forwards.
+#: Duration of a forward and backward step, relative to a forward step.
 STEP_COST = 3.5
 LR_FROM_START = 3e-4
 ENCODER_LR_FROM_START = 0.5
 
 
 def preset_of(config: TrainConfig) -> str:
-    """The preset of the recipe auto, which alone has presets."""
+    """Returns the preset of the recipe auto; other recipes have none."""
     return config.recipe.preset if isinstance(config.recipe, Auto) else "good"
 
 
 def sizes_of(model: MultiLabelClassifier, config: TrainConfig) -> tuple[int, ...]:
-    """Sides of images to try, multiples of 32 that the encoder takes."""
+    """Returns the image sizes to try: multiples of 32 that the encoder accepts."""
     own = model.encoder.image_size
     shares = SIZES[preset_of(config)]
     sizes = dict.fromkeys(max(32, round(own * share / 32) * 32) for share in shares)
@@ -62,7 +62,7 @@ def choices(
     start: Start | None,
     clock: Clock,
 ) -> dict[str, Any]:
-    """Returns the entry of the table for every option that can be left open, by dotted names."""
+    """Returns the table's choice for every option that can be unset, by dotted names."""
     scenes = config.data.name == "scenes"
     few = len(splits.train) < FEW_IMAGES and not scenes
     epochs = config.run.epochs
@@ -95,14 +95,14 @@ def epochs_of(
     start: Start | None,
     clock: Clock,
 ) -> int:
-    """How often training images are passed: by the table, and by the time that is left.
+    """Returns the number of epochs, by the table and the remaining time.
 
     Args:
         config: The options.
-        images: Numbers of training and of validation images.
+        images: Numbers of training and validation images.
         model: The model.
-        start: Its start in closed form, if it has one.
-        clock: Says what time is left.
+        start: Its closed-form initialisation, if it has one.
+        clock: The clock with the time limit.
     """
     train, val = images
     scenes = config.data.name == "scenes"

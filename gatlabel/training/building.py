@@ -1,4 +1,4 @@
-"""From options to a label graph and a model."""
+"""Building of a label graph and a model from options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gatlabel.training.given import Given
 
 
 def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
-    """Builds the label graph that the options name; the run's seed is that of random edges.
+    """Builds the label graph that the options name; random edges use the run's seed.
 
     Raises:
         InputError: If a file cannot be read, or its labels are not those of the data.
@@ -33,13 +33,13 @@ def build_graph(config: TrainConfig, counts: Cooccurrence) -> LabelGraph:
 def build_completion(
     config: TrainConfig, unknown: str, targets: Targets | Tensor, graph: LabelGraph
 ) -> Completion | None:
-    """Returns the treatment of unknown training targets; ``None`` where they are ignored.
+    """Returns the treatment of unknown training targets; ``None`` if they are ignored.
 
     Args:
         config: The options of the run.
         unknown: The treatment, a key of :data:`~gatlabel.missing.UNKNOWN`.
-        targets: Of the N training images and L labels.
-        graph: The label graph that completion may use.
+        targets: Targets of the N training images and L labels.
+        graph: The label graph for completion.
     """
     if unknown == "ignore":
         return None
@@ -63,8 +63,8 @@ def build_model(
     Args:
         config: The options of the run.
         graph: The label graph, which also gives the labels.
-        vectors: Label vectors ``(L, F)`` to take instead of those that the options name.
-        given: What was given from Python: a copy of its encoder, and its loss, are taken.
+        vectors: Label vectors ``(L, F)`` to use instead of those that the options name.
+        given: Objects from Python; a copy of the encoder and the loss are used.
     """
     given = given or Given()
     own = given.new_encoder()
@@ -94,12 +94,12 @@ def build_model(
 
 
 def freeze_parts(model: MultiLabelClassifier, config: TrainConfig) -> None:
-    """Stops what ``config.encoder.freeze`` names from learning; see :func:`freeze_encoder`."""
+    """Freezes the parts that ``config.encoder.freeze`` names; see :func:`freeze_encoder`."""
     freeze_encoder(model.encoder, config.encoder.freeze)
 
 
 def freeze_encoder(encoder: Encoder, what: str | None) -> None:
-    """Stops an encoder or its batch norms from learning; where ``what`` is open, nothing.
+    """Freezes an encoder or its batch norms; nothing if ``what`` is ``None``.
 
     Raises:
         InputError: If the norms are to be frozen and there are none.
@@ -122,25 +122,25 @@ def freeze_encoder(encoder: Encoder, what: str | None) -> None:
 def check_batches(model: MultiLabelClassifier, config: TrainConfig, images: int) -> None:
     """Checks that the model can be trained in batches of the run's size.
 
-    Batch norm takes the statistics of a batch: of one image with one position there are none.
+    Batch norm computes the statistics of a batch, which one image with one position does not have.
 
     Args:
-        model: The model; it stays as it is.
+        model: The model; it is not changed.
         config: The options of the run.
         images: Number of training images.
 
     Raises:
-        InputError: If batches of one image cannot go through it.
+        InputError: If there would be batches of one image, and the model does not support them.
     """
     if min(config.run.batch_size, images) > 1:
         return
     size = model.image_size
     trial = copy.deepcopy(model).train()
     try:
-        with torch.random.fork_rng(devices=[]):  # dropout draws
+        with torch.random.fork_rng(devices=[]):  # dropout draws random numbers
             trial(torch.zeros(1, 3, size, size, dtype=torch.uint8))
     except ValueError as error:
         raise InputError(
-            f"batch_size={config.run.batch_size} with {images} training images makes batches of "
-            "one, which batch norm cannot learn from: give two or more, or freeze=norms"
+            f"batch_size={config.run.batch_size} with {images} training images results in batches "
+            "of one image, on which batch norm cannot be trained: give two or more, or freeze=norms"
         ) from error

@@ -1,4 +1,4 @@
-"""What a run was begun with, and what has changed when it is resumed."""
+"""The record of a run's options and data, and its comparison when the run is resumed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PACKAGES = ("gatlabel", "torch", "torchvision", "lightning", "numpy")
 
 
 def run_record(config: TrainConfig, splits: DataSplits, device: torch.device) -> dict[str, Any]:
-    """Returns what a checkpoint notes about its run: primitives only.
+    """Returns the record of a run that its checkpoints contain: primitives only.
 
     Args:
         config: The resolved options.
         splits: The data.
-        device: Where the model trains.
+        device: The device that the model is trained on.
     """
     return {
         "options": config.to_dict(),
@@ -42,13 +42,13 @@ def run_record(config: TrainConfig, splits: DataSplits, device: torch.device) ->
 
 
 def compare_records(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Compares the record of a checkpoint with that of the run that goes on from it.
+    """Compares the record of a checkpoint with that of the resumed run.
 
     Returns:
-        A note for each change under which going on makes sense, but not bit for bit.
+        A note for each change that allows resuming, but not with bit-identical results.
 
     Raises:
-        InputError: If an option of the plan, or the labels of the data, are others.
+        InputError: If an option that affects results, or the labels or images of the data, differ.
     """
     _require_same_plan(then["options"], now["options"])
     notes = []
@@ -56,11 +56,13 @@ def compare_records(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
         before = then["data"].get(split, {})
         if digests["targets"] != before.get("targets") and split != "test":
             raise InputError(
-                f"the images or labels of the split {split} are not those that the run began with: "
-                "--resume repeats the plan; train anew, or start from this model with --init"
+                f"the images or labels of the split {split} have changed since the run started, so "
+                "it cannot be resumed: train again, or start from this model with --init"
             )
         if digests["targets"] != before.get("targets") or digests["files"] != before.get("files"):
-            notes.append(f"note: image files of the split {split} have changed since the run began")
+            notes.append(
+                f"note: image files of the split {split} have changed since the run started"
+            )
     changed = [
         f"{name} {then['environment'].get(name)} -> {value}"
         for name, value in now["environment"].items()
@@ -68,8 +70,8 @@ def compare_records(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
     ]
     if changed:
         notes.append(
-            f"note: changed since the run began: {', '.join(changed)}; the result may differ in "
-            "its last bits from that of an uninterrupted run"
+            f"note: changed since the run started: {', '.join(changed)}; the result may differ in "
+            "the last bits from that of an uninterrupted run"
         )
     return notes
 
@@ -84,15 +86,16 @@ def _require_same_plan(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             differ.append(f"{path}={_text(its)} (was {_text(was)})")
     if differ:
         raise InputError(
-            f"config.yaml differs from the options that the run began with: {', '.join(differ)}. "
-            "--resume repeats the plan; to go on longer or otherwise, start a new run with --init"
+            f"config.yaml differs from the options that the run started with: {', '.join(differ)}. "
+            "--resume uses the same options; to train longer or differently, start a new run with "
+            "--init"
         )
 
 
 def _digests(source: ImageSource) -> dict[str, str]:
-    """Digests of names and targets, and of sizes and times of the image files.
+    """Returns digests of names and targets, and of sizes and modification times of image files.
 
-    Not of what is in the files: to read them all before every run would take long for large sets.
+    The contents of the files are not read, as this would take long for large data sets.
     """
     digest = hashlib.sha256()
     for text in (*source.labels, "", *source.ids):
@@ -101,7 +104,7 @@ def _digests(source: ImageSource) -> dict[str, str]:
     files = hashlib.sha256()
     if isinstance(source, FileImages):
         for index in range(len(source)):
-            with suppress(OSError):  # what is missing is found when it is decoded
+            with suppress(OSError):  # missing files are reported when they are decoded
                 found = source.path(index).stat()
                 files.update(f"{index} {found.st_size} {found.st_mtime_ns}\n".encode())
     return {"targets": digest.hexdigest(), "files": files.hexdigest()}
@@ -115,16 +118,16 @@ def _version(package: str) -> str:
 
 
 def machine_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options that a resumed run takes besides, by dotted names.
+    """Returns the options that can be changed when a run is resumed, by dotted names.
 
     Raises:
-        InputError: If another is among them.
+        InputError: If another option is given.
     """
     taken = [leaf.path for leaf in leaves(TrainConfig) if leaf.field.metadata.get("resume")]
     wrong = [name for name in options if name not in taken]
     if wrong:
         raise InputError(
-            f"--resume repeats the run's own options and takes none but {_flags(taken)}; not "
+            f"--resume uses the run's own options and accepts only {_flags(taken)}; not "
             f"{_flags(wrong)}"
         )
     return dict(options)

@@ -1,4 +1,4 @@
-"""A classical method on the features of a frozen encoder, as the head of a run."""
+"""Classical methods on the features of a frozen encoder, as the head of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gatlabel.options import find, flat
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.starting import features
 
-#: Treatments of unknown labels that leave targets present or absent.
+#: Treatments of unknown labels after which known targets are present or absent, not soft.
 HARD = ("ignore", "negative")
 #: Options of a run that need epochs.
 _OF_EPOCHS = ("run.patience", "run.keep", "run.folds", "run.tensorboard", "run.devices")
@@ -35,7 +35,7 @@ def is_classical(config: TrainConfig) -> bool:
 
 
 def without_effect(config: TrainConfig) -> Iterator[tuple[str, str]]:
-    """Yields the options that a classical method does not follow, and why."""
+    """Yields the options that do not apply to a classical method, with the reason."""
     only = f"not for head={config.head.name}, which is fitted once; only for {', '.join(HEADS)}"
     for name in flat(config):
         group = find(config, name.partition(".")[0])
@@ -45,17 +45,19 @@ def without_effect(config: TrainConfig) -> Iterator[tuple[str, str]]:
 
 
 def require_fittable(config: TrainConfig) -> None:
-    """Refuses what cannot be fitted, before data are read.
+    """Refuses options with which a classical method cannot be fitted, before data are read.
 
     Raises:
-        InputError: If the encoder learns, or unknown labels become soft targets.
+        InputError: If the encoder is not frozen, or unknown labels become soft targets.
         MissingExtraError: If scikit-learn is needed and not installed.
     """
     name = config.head.name
     if config.encoder.freeze != "encoder":
         raise InputError(f"head={name}: only with encoder.freeze=encoder (--freeze encoder)")
     if config.run.epochs not in (None, 0):
-        raise InputError(f"run.epochs={config.run.epochs}: not for head={name}, fitted once")
+        raise InputError(
+            f"run.epochs={config.run.epochs}: not for head={name}, which is fitted once"
+        )
     if config.missing.unknown not in HARD:
         raise InputError(
             f"missing.unknown={config.missing.unknown}: not for head={name}, only for "
@@ -78,14 +80,14 @@ def fit_classical(
         model: Encoder and pooling; its head is not used.
         config: The options of the run.
         splits: The data.
-        completion: Gives the targets of unknown labels; none leaves them out.
-        log: Called with what was found.
+        completion: Provides targets of unknown labels; without it they are left out.
+        log: Called with a line about the result.
 
     Returns:
-        A model with the same encoder. A linear method becomes an ordinary linear head.
+        A model with the same encoder. The head of a linear method is a linear head.
 
     Raises:
-        InputError: If a saved model could not hold it; nothing is fitted then.
+        InputError: If the fitted method would be too large for a model file. It is not fitted then.
     """
     assert isinstance(config.head, ClassicalOptions)
     if config.head.name == "mlknn":
@@ -113,6 +115,6 @@ def fit_classical(
 
 
 def description_of(options: Any) -> str:
-    """Returns a fitted method in a sentence of the protocol."""
+    """Returns a description of a fitted method for the protocol."""
     lines = (CLASSICAL[options.name].__doc__ or "").splitlines()
     return f"fitted on frozen features: {lines[0].rstrip('.')}"

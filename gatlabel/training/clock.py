@@ -1,4 +1,4 @@
-"""How long training may take, and how much of that is left."""
+"""The time limit of training."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 
 
 class Clock:
-    """Counts the seconds since it was made.
+    """Measures the seconds since its creation.
 
     Args:
-        limit: Seconds that there are; ``None`` for no limit.
+        limit: Time limit in seconds; ``None`` for no limit.
     """
 
     def __init__(self, limit: float | None = None) -> None:
@@ -17,10 +17,10 @@ class Clock:
 
     @property
     def spent(self) -> float:
-        """Seconds since the clock was made."""
+        """Seconds since the creation of the clock."""
         return time.perf_counter() - self._began
 
     @property
     def left(self) -> float:
-        """Seconds until the limit, negative after it; infinite without one."""
+        """Seconds until the limit: negative after it, infinite without a limit."""
         return float("inf") if self.limit is None else self.limit - self.spent

@@ -1,4 +1,4 @@
-"""What the figures of a run are set beside: a linear head trained alike, and the oracle."""
+"""Baselines of a run: a linear head trained in the same way, and the oracle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gatlabel.training.starting import start_in_closed_form
 
 
 def run_completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -> Completion | None:
-    """Makes what fills in the unknown training targets of a run, or ``None``."""
+    """Returns the treatment of a run's unknown training targets, or ``None``."""
     return build_completion(config, config.missing.unknown, splits.train.targets, graph)
 
 
@@ -39,15 +39,15 @@ def baselines_of(
     log: Log,
     given: Given | None = None,
 ) -> list[Baseline]:
-    """Trains the linear head alike and asks the oracle, where that is wanted and possible.
+    """Trains a linear head in the same way and evaluates the oracle, if requested and available.
 
     Args:
         config: The resolved options of the run.
         splits: The data.
         graph: The label graph of the run.
         split: The split to evaluate on.
-        log: Called with plain sentences about what is going on.
-        given: What was given from Python.
+        log: Called with progress messages.
+        given: Objects from Python.
     """
     wanted = config.run.compare == "yes" or (
         config.run.compare == "auto" and config.data.name == "scenes"
@@ -57,7 +57,7 @@ def baselines_of(
     source = dict(splits.items())[split]
     found = []
     if config.head.name != "linear":
-        log("training a linear head alike, to compare")
+        log("training a linear head in the same way, for comparison")
         keep = "last" if config.run.keep == "best" else config.run.keep
         start: Literal["random", "ridge"] | None = "ridge" if is_classical(config) else "random"
         if isinstance(config.head, LinearStart):
@@ -76,10 +76,10 @@ def baselines_of(
                 evidence = validation_evidence(model, untrained, splits.val, alike)
                 settle(model, untrained, evidence, alike, log)
         result = evaluate(model.to(choose_device(config.run.device)), source, split)
-        found.append(Baseline("linear head, trained alike", result.report.metrics["mAP"]))
+        found.append(Baseline("linear head, same training", result.report.metrics["mAP"]))
     if config.data.name == "scenes":
         from gatlabel.data.scenes import oracle_map
 
-        log("asking the oracle: what can be known from what is visible and the true graph")
+        log("evaluating the oracle: exact inference from visible objects and the true graph")
         found.append(Baseline("oracle (the best possible)", oracle_map(source)))
     return found

@@ -1,6 +1,6 @@
-"""The options of a training run, as one typed record of the options of each part.
+"""The options of a training run: one dataclass with a group for each part.
 
-The same names stand in ``config.yaml``, on the command line (``--optimizer.lr 0.001``) and here.
+The names are the same in ``config.yaml``, on the command line (``--optimizer.lr 0.001``) and here.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from gatlabel.reading import read_text
 from gatlabel.training.parts import TrainParts
 from gatlabel.yaml_reading import parse_yaml
 
-LARGEST_CONFIG = 1 << 20  # bytes; one with every option has four thousand
+LARGEST_CONFIG = 1 << 20  # bytes; a file with every option has about 4,000
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(TrainParts):
     """All options of ``gatlabel train``.
 
-    Where an option is a choice, a plain name stands for the choice with its defaults::
+    For an option that is a choice, a plain name selects the choice with its defaults::
 
         TrainConfig(head="conditioned")
         TrainConfig(head=GAT(hidden=128), data=CSV(root="photos"))
@@ -32,7 +32,7 @@ class TrainConfig(TrainParts):
     """
 
     def resolved(self) -> TrainConfig:
-        """Returns the config with every choice that was left open made, so that it can be repeated.
+        """Returns the config with all unset options set, so that the run can be repeated.
 
         See :func:`gatlabel.training.resolving.open_choices`.
         """
@@ -41,7 +41,7 @@ class TrainConfig(TrainParts):
         return self.with_options(open_choices(self))
 
     def save(self, path: Path) -> None:
-        """Writes a YAML file that ``gatlabel train --config`` runs again."""
+        """Writes a YAML file for ``gatlabel train --config``."""
         write_text(path, self.to_yaml())
 
     def to_yaml(self) -> str:
@@ -50,13 +50,13 @@ class TrainConfig(TrainParts):
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """Reads the options that a YAML file sets, unchecked.
+    """Reads the options in a YAML file, without checking them.
 
     Raises:
-        InputError: If the file cannot be read, or is no mapping.
+        InputError: If the file cannot be read, or is not a mapping.
     """
     text = read_text(path, "config file", LARGEST_CONFIG)
     options = parse_yaml(text, f"the config file {path}")
     if options is not None and not isinstance(options, dict):
-        raise InputError(f"the config file {path} holds no options: expected lines 'name: value'")
+        raise InputError(f"the config file {path} has no options: expected lines 'name: value'")
     return options or {}

@@ -1,4 +1,4 @@
-"""From options to splits, data sets and loaders."""
+"""Creation of splits, data sets and loaders from options."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.building import check_batches
 from gatlabel.training.config import TrainConfig
 
-MOST_WORKERS = 64  # on any machine: slow, but they start
-CACHE_LIMIT = 2 * 2**30  # bytes of decoded images that `cache: auto` keeps in memory
+MOST_WORKERS = 64  # accepted on any machine, however slow
+CACHE_LIMIT = 2 * 2**30  # maximum bytes of decoded images that `cache: auto` keeps in memory
 
 
 def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits:
@@ -28,7 +28,7 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
 
     Args:
         config: The options.
-        evaluate_only: Splits other than the one to evaluate need not be there.
+        evaluate_only: Whether splits other than the one to evaluate may be missing.
 
     Raises:
         InputError: If a file, column or label is wrong, or a split is empty.
@@ -48,7 +48,7 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
         return _with_unlabelled(masked(scenes, config), config, evaluate_only)
     if not isinstance(given, FileOptions):
         raise InputError(
-            f"data={given.name}: the data set was given from Python: give it again, as "
+            f"data={given.name}: the data set is a Python object: pass it again, as in "
             "gatlabel.training.train(config, data=…)"
         )
     splits = data.READERS[given.name](
@@ -63,10 +63,10 @@ def read_data(config: TrainConfig, *, evaluate_only: bool = False) -> DataSplits
 
 
 def masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
-    """Corrupts and masks training labels where the options ask for it, and notes that.
+    """Corrupts and masks training labels according to the options, and adds notes about it.
 
     Args:
-        splits: The data as they were read.
+        splits: The data as read.
         config: The options.
     """
     targets, notes = splits.train.targets, list(splits.notes)
@@ -74,16 +74,17 @@ def masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
     if missing.label_noise:
         targets = targets.corrupt(missing.label_noise, seed)
         notes.append(
-            f"{missing.label_noise:.0%} of each label's training positives were moved to negatives"
+            f"{missing.label_noise:.0%} of each label's training positives were swapped with "
+            "negatives"
         )
     if missing.mask_labels:
         targets = targets.mask(missing.mask_labels, seed)
         what = (
-            "training labels were masked but for one present label per image"
+            "all training labels but one present label per image were masked"
             if missing.mask_labels == "single"
             else f"{missing.mask_labels:.0%} of the known training labels were masked"
         )
-        notes.append(f"{what} (seed {seed}); the label graph is counted on what is left")
+        notes.append(f"{what} (seed {seed}); the label graph is counted on the remaining labels")
     if targets is splits.train.targets:
         return splits
     train = splits.train.with_targets(targets)
@@ -91,7 +92,7 @@ def masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
 
 
 def _with_unlabelled(splits: DataSplits, config: TrainConfig, evaluate_only: bool) -> DataSplits:
-    """Adds a folder's images to the training split, with all labels unknown."""
+    """Adds the images of a folder to the training split, with all labels unknown."""
     folder = config.missing.unlabelled
     if folder is None or evaluate_only:
         return splits
@@ -104,7 +105,7 @@ def _with_unlabelled(splits: DataSplits, config: TrainConfig, evaluate_only: boo
     further = data.unlabelled_images(folder, splits.labels, without=used)
     checked, notes = data.check_images(further, "skip")
     train = data.JoinedImages([splits.train, checked])
-    note = f"{len(checked)} images without labels from {folder} are trained on too"
+    note = f"{len(checked)} images without labels from {folder} are also used for training"
     return dataclasses.replace(splits, train=train, notes=(*splits.notes, *notes, note))
 
 
@@ -114,8 +115,8 @@ def loaders(
     """Builds the loaders of training and validation images.
 
     Raises:
-        InputError: If the model cannot learn from batches of this size, or the machine cannot carry
-            so many workers.
+        InputError: If the model cannot be trained in batches of this size, or there are too many
+            workers for this machine.
     """
     check_batches(model, config, len(splits.train))
     workers = config.run.workers
@@ -136,21 +137,21 @@ def loaders(
 
 
 def default_workers() -> int:
-    """Processes that load images: none on a CPU run, whose cores training itself fills."""
+    """Returns the number of loading processes: 0 on a CPU, whose cores training itself uses."""
     return min(8, (os.cpu_count() or 2) - 1) if torch.cuda.is_available() else 0
 
 
 def usable_cores() -> int:
-    """Returns the number of cores that this process may use, which can be fewer than there are."""
+    """Returns the number of cores that this process may use, which can be fewer than all."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def checked_workers(workers: int) -> int:
-    """Returns a number of processes that load images, if this machine can carry them.
+    """Checks the number of loading processes against the cores of this machine, and returns it.
 
-    Each is a copy of this process; thousands would take minutes to start, and all its memory.
+    Each is a copy of this process; thousands would take minutes to start and all memory.
 
     Raises:
         InputError: If there are too many.
@@ -167,15 +168,15 @@ def checked_workers(workers: int) -> int:
 def cache_for(
     given: Literal["auto", "memory", "disk", "none"], sources: Sequence[ImageSource], side: int
 ) -> Literal["memory", "disk", "none"]:
-    """Returns where decoded images are kept: in memory, if that is left open and they fit.
+    """Returns where decoded images are cached: in memory, if the option is unset and they fit.
 
     Args:
         given: The option.
         sources: The images.
-        side: Their size in the model.
+        side: Image size of the model.
     """
     if given != "auto":
         return given
     images = sum(len(source) for source in sources)
-    # images are kept somewhat larger than they are used, for crops
+    # cached images are somewhat larger than the model's input, for random crops
     return "memory" if images * 3 * (2 * side) ** 2 <= CACHE_LIMIT else "none"

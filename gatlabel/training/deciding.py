@@ -1,4 +1,4 @@
-"""The decision of a run: chosen on validation images, measured on every split."""
+"""The decision of a run: chosen on validation images, and evaluated on every split."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def decided(
     folder: RunFolder,
     log: Log,
 ) -> list[Evaluation]:
-    """Chooses the decision of a run that was trained, keeps it, and measures it on every split.
+    """Chooses the decision of a trained run, writes it, and evaluates it on every split.
 
-    Where validation images cannot choose, thresholds stay 0.5, and one line says why.
+    If the validation images do not suffice, thresholds stay 0.5 and the reason is logged.
 
     Args:
-        options: What to choose for.
+        options: The options of the decision.
         labels: The labels of the model.
-        evaluations: Of the splits that the model was not trained on.
-        folder: The run folder; it may hold out-of-fold predictions.
+        evaluations: Evaluations of the splits that the model was not trained on.
+        folder: The run folder, possibly with out-of-fold predictions.
         log: Called with one line.
     """
     logits, targets, split = evidence_of(options, labels, evaluations, folder)
@@ -66,16 +66,16 @@ def evidence_of(
     """Finds the images to choose a decision on.
 
     Args:
-        options: What to choose for.
+        options: The options of the decision.
         labels: The labels of the model.
-        evaluations: Of the splits that the model was not trained on.
+        evaluations: Evaluations of the splits that the model was not trained on.
         folder: The run folder.
-        split: ``validation``, ``test`` or ``out-of-fold``. By default out-of-fold predictions where
-            they are kept, else validation. A guarantee takes validation: predictions out of fold
-            are those of other models.
+        split: ``validation``, ``test`` or ``out-of-fold``. By default out-of-fold if these
+            predictions exist, otherwise validation. Guarantees are chosen on validation, since
+            out-of-fold predictions are those of other models.
 
     Returns:
-        Logits ``(N, L)``, targets ``(N, L)``, and what the images are called.
+        Logits ``(N, L)``, targets ``(N, L)``, and a description of the images.
 
     Raises:
         InputError: If there is no such split, or it has no images.
@@ -92,7 +92,7 @@ def evidence_of(
     if name == "train":
         raise InputError(
             "split=train: thresholds chosen on images that the model was trained on are too high; "
-            "take validation, or train with --folds"
+            "use validation, or train with --folds"
         )
     raise unknown_choice("split", name, ["validation", *found, OUT_OF_FOLD])
 
@@ -102,7 +102,7 @@ def _out_of_fold(folder: RunFolder, labels: LabelSet) -> tuple[Tensor, Tensor, s
 
     if not folder.out_of_fold.is_file():
         raise InputError(
-            f"{folder.path} keeps no out-of-fold predictions: train with --folds 5, or take "
+            f"{folder.path} has no out-of-fold predictions: train with --folds 5, or use "
             "--split validation"
         )
     kept = OutOfFold.load(folder.out_of_fold)
@@ -112,12 +112,12 @@ def _out_of_fold(folder: RunFolder, labels: LabelSet) -> tuple[Tensor, Tensor, s
 
 
 def with_decision(evaluation: Evaluation, decision: Decision) -> Evaluation:
-    """Returns an evaluation with the decision measured beside what was measured already."""
+    """Returns an evaluation with the metrics of the decision added."""
     labels = decision.labels
     chosen = decision.present(evaluation.logits.numpy())
     rule = f"{decision.aim or 'thresholds given'}, chosen on {chosen_on(decision)}"
     if decision.split and decision.split == evaluation.split:
-        rule += ", which are these images: figures of others are lower"
+        rule += ", which are these images: expect lower values on others"
     report = evaluate_scores(
         evaluation.logits, evaluation.targets, labels, decisions=chosen, decided_by=rule
     )

@@ -1,6 +1,6 @@
-"""Options that were given and do nothing beside those of another part; they are refused.
+"""Refusal of options that have no effect in combination with options of another part.
 
-What goes together within a part is checked where its options are defined.
+Combinations within a part are checked where its options are defined.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from gatlabel.training.resolving import choices_of
 
 
 def refuse_without_effect(config: TrainConfig) -> None:
-    """Refuses options that were given and do nothing beside the others.
+    """Refuses given options that have no effect in combination with the others.
 
     Raises:
-        InputError: The message names the option, and beside what it has an effect.
+        InputError: The message names the option and what it has an effect with.
     """
     if is_classical(config):
         require_fittable(config)
@@ -32,7 +32,7 @@ def refuse_without_effect(config: TrainConfig) -> None:
 
 
 def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
-    """Lists the options that do nothing here, and beside what they would do something."""
+    """Lists the options without effect, and what they have an effect with."""
     head, init = config.head.name, config.encoder.init
     kind = HEADS.get(head, LinearHead)
     spec = GraphSpec.parse(config.graph)
@@ -80,7 +80,7 @@ def _only(option: str, has: Any, known: str) -> str:
 
 
 def _not_given(config: TrainConfig, option: str) -> list[Any]:
-    """The values with which an option counts as not given: of defaults, recipe and open choices."""
+    """Returns the values that count as not given: of defaults, recipe and unset options."""
     left_open = TrainConfig(data=config.data)
     found = [_value(TrainConfig(), option), _value(RECIPES[config.recipe.name](), option)]
     return [*found, choices_of(left_open).get(option)]

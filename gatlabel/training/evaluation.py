@@ -1,4 +1,4 @@
-"""What a model says of a split, and how good that is."""
+"""Predictions of a model on a split, and their metrics."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Evaluation:
 
     Attributes:
         split: Name of the split.
-        source: Its images.
+        source: Images of the split.
         logits: float32 ``(N, L)`` on the CPU.
         targets: float32 ``(N, L)``.
         report: The metrics and their protocol.
-        decision: What the metrics at the decision are of, if there is one.
+        decision: The decision of the ``decision_`` metrics, if there is one.
     """
 
     split: str
@@ -45,7 +45,7 @@ def evaluate(
     batch_size: int = 64,
     workers: int = 0,
 ) -> Evaluation:
-    """Evaluates a model, or an exported one, on a split.
+    """Evaluates a model or an exported model on a split.
 
     Raises:
         InputError: If the split's labels are not the model's, or it has no images.
@@ -60,7 +60,7 @@ def evaluation_of(
     """Evaluates logits ``(N, L)`` for the images of a split.
 
     Raises:
-        InputError: If the split has a label that is not among these, or no images.
+        InputError: If the split has another label or no images.
     """
     targets = aligned_targets(source, labels)
     return Evaluation(split, source, logits, targets, evaluate_scores(logits, targets, labels))
@@ -69,18 +69,18 @@ def evaluation_of(
 def aligned_targets(source: ImageSource, labels: Sequence[str]) -> Tensor:
     """Returns the targets ``(N, L)`` of a source in the order of the given labels.
 
-    Labels that the source does not have are unknown (-1) there.
+    Labels that the source does not have are unknown (-1).
 
     Raises:
-        InputError: If the source has a label that is not among them.
+        InputError: If the source has another label.
     """
     extra = [name for name in source.labels if name not in labels]
     if extra:
         names = ", ".join(repr(name) for name in extra[:10])
         more = f" and {len(extra) - 10} more" if len(extra) > 10 else ""
         raise InputError(
-            f"the data has labels that the model does not know: {names}{more}; train a model with "
-            "them, or leave them out with a classes file"
+            f"the data has labels that the model does not have: {names}{more}; train a model with "
+            "them, or exclude them by a classes file"
         )
     order = [source.labels.index(name) if name in source.labels else -1 for name in labels]
     return source.targets.columns(order).to_dense()

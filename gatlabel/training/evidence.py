@@ -1,4 +1,4 @@
-"""Logits for images that nothing was fitted on: what start and trained weights are judged by."""
+"""Logits of held-out images, by which initial and trained weights are compared."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from gatlabel.training.starting import features
 
 @dataclass(frozen=True)
 class Evidence:
-    """Logits ``(N, L)`` of the same images.
+    """Logits ``(N, L)`` of several classifiers for the same images.
 
     Attributes:
-        images: Which images: of the validation split, or training images out of fold.
+        images: Kind of images: the validation split, or training images out of fold.
         targets: ``(N, L)``, -1 for unknown.
-        start: Of the start in closed form, if there is one.
-        trained: Of the trained weights, if any were trained.
-        linear: Of the trained weights without the residual attention; the same where a head has
-            none.
+        start: Logits of the closed-form initialisation, if there is one.
+        trained: Logits of the trained weights, if any were trained.
+        linear: Logits of the trained weights without the residual attention; equal to ``trained``
+            for a head without residual attention.
     """
 
     images: Literal["validation", "out-of-fold"]
@@ -42,7 +42,7 @@ class Evidence:
 def without_residual(
     model: MultiLabelClassifier, source: ImageSource, config: TrainConfig
 ) -> tuple[Tensor, Tensor]:
-    """Returns the logits ``(N, L)`` of a trained model, and those without residual attention."""
+    """Returns the logits ``(N, L)`` of a trained model with and without residual attention."""
     found = predict_features(model.to(choose_device(config.run.device)), source)
     head = model.cpu().eval().head
     linear = copy.deepcopy(head)
@@ -62,7 +62,7 @@ def validation_evidence(
 
     Args:
         model: The trained model.
-        untrained: The model at its start in closed form.
+        untrained: The model with its closed-form initialisation.
         val: The validation images.
         config: The options of the run.
     """

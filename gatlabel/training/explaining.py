@@ -1,4 +1,4 @@
-"""Explains the label graph of a finished run."""
+"""Explanation of the label graph of a finished run."""
 
 from __future__ import annotations
 
@@ -31,21 +31,20 @@ def explain_run(
     most: int = 200,
     labels: Sequence[str] = (),
 ) -> GraphExplanation:
-    """Explains the edges of a run's head, as it was before training and as it is after.
+    """Explains the edges of a run's head, before and after training.
 
-    The head before training is made again from options, seed and graph in the run folder. Of what
-    the run was given only the images must still be there.
+    The head before training is rebuilt from the options, seed and graph in the run folder. Of the
+    run's input files, only the images are needed.
 
     Args:
         folder: The run folder.
-        split: The images that effects are measured on; default: test, else val.
-        most: At most so many edges, those of the heaviest weight: each costs one evaluation of the
-            head.
-        labels: Take the in-edges of these labels before any other.
+        split: The split on which effects are measured; default: test, else val.
+        most: Maximum number of edges, in order of weight; each costs one evaluation of the head.
+        labels: Labels whose incoming edges are explained first.
 
     Raises:
-        InputError: If this is no run folder, its head has no graph, there is no such label, or the
-            data is not there.
+        InputError: If this is not a run folder, its head has no graph, there is no such label, or
+            the data are missing.
     """
     run = RunFolder(Path(folder))
     model, config = open_run(run.path)
@@ -70,7 +69,7 @@ def explain_run(
 
 
 def _edges_to_explain(head: EdgeHead, most: int, targets: Sequence[int]) -> list[int]:
-    """Chooses the heaviest edges, before them those into ``targets``; positions in order."""
+    """Returns positions of the edges into ``targets``, then of the heaviest edges, ascending."""
     edges = head.edge_weight.argsort(descending=True, stable=True)
     wanted = torch.isin(head.edge_index[1, edges], edges.new_tensor(targets))
     edges = torch.cat([edges[wanted], edges[~wanted]])
@@ -79,10 +78,10 @@ def _edges_to_explain(head: EdgeHead, most: int, targets: Sequence[int]) -> list
 
 
 def _before_training(run: RunFolder, config: TrainConfig, model: MultiLabelClassifier) -> EdgeHead:
-    """Makes the head again as it was initialised, without the files that the run was given.
+    """Rebuilds the head as it was initialised, without the input files of the run.
 
-    Of the run's options only the seed and the encoder's initial weights matter here; the rest is
-    in the model.
+    Only the seed and the encoder's initial weights are taken from the options, the rest from the
+    model.
     """
     trained, graph = model.head, model.graph
     assert isinstance(trained, EdgeHead)
@@ -90,10 +89,10 @@ def _before_training(run: RunFolder, config: TrainConfig, model: MultiLabelClass
     graph = graph.with_counts(Cooccurrence.load(run.counts))  # pairs are not saved with it
     options = {name: v for name, v in trained.config.items() if name != "in_features"}
     nodes = getattr(trained, "nodes", None)
-    if isinstance(nodes, NodeFeatures):  # fixed ones are as they were, and perhaps from a file
+    if isinstance(nodes, NodeFeatures):  # fixed ones were not trained, and may come from a file
         options["node_features"] = "learned" if nodes.trainable else nodes.vectors
     torch.manual_seed(config.run.seed)
-    # the encoder draws first
+    # the encoder draws random numbers first
     unread_encoder(model.encoder.name, config.encoder.weights, stride=model.encoder.stride)
     head = type(trained)(trained.in_features, graph=graph, **options).eval()
     if graph.base_rates is not None:

@@ -1,4 +1,4 @@
-"""Mean and covariance of a finished run's features: what later labels are learned with."""
+"""Mean and covariance of a finished run's features, from which later labels are learned."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gatlabel.inference import predict_features
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 
-#: Images that are measured; more would find no more directions than are kept.
+#: Number of images to measure; more images would not give more of the directions that are stored.
 IMAGES = MOST_DIRECTIONS
 
 
 def pooled_model(model: MultiLabelClassifier) -> MultiLabelClassifier:
-    """Returns a model whose features are pooled, also where the head takes maps."""
+    """Returns a model with pooled features, even if the head uses feature maps."""
     if not model.head.needs_map:
         return model
     head = LinearHead(model.encoder.pooled_features, labels=model.labels)
@@ -28,10 +28,11 @@ def pooled_model(model: MultiLabelClassifier) -> MultiLabelClassifier:
 
 
 def measured_moments(model: MultiLabelClassifier, source: ImageSource, seed: int = 0) -> Moments:
-    """Measures the pooled features of at most 512 images, whole and resized, drawn by a seed.
+    """Measures the pooled features of at most 512 images, drawn by a seed and not cropped.
 
     Raises:
-        InputError: If an image cannot be decoded, a feature is not finite, or there is one image.
+        InputError: If an image cannot be decoded, a feature is not finite, or there is only one
+            image.
     """
     rows = np.random.default_rng(seed).permutation(len(source))[:IMAGES]
     found: Tensor = predict_features(pooled_model(model), source.subset(np.sort(rows).tolist()))
@@ -39,6 +40,6 @@ def measured_moments(model: MultiLabelClassifier, source: ImageSource, seed: int
 
 
 def keep_moments(model: MultiLabelClassifier, source: ImageSource, path: Path) -> None:
-    """Writes the moments of a run's training images, where there are two or more."""
+    """Writes the moments of a run's training images, if there are at least two."""
     if len(source) > 1 and not model.head.needs_map:
         measured_moments(model, source).save(path)

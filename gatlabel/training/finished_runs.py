@@ -1,4 +1,4 @@
-"""A run that is over, for whoever uses its folder, which anyone may have made."""
+"""Loading of finished runs; their files are untrusted."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ from gatlabel.training.run_folder import RunFolder
 
 
 def open_run(folder: Path) -> tuple[MultiLabelClassifier, TrainConfig]:
-    """Loads the model of a run, and its options, to read its data set again and no more.
+    """Loads the model of a run, and its options for reading its data set again.
 
-    What would write or download is off, whatever the file says: it takes an option of whoever
-    uses the run.
+    Options that write or download files are turned off, as the file is untrusted.
 
     Args:
         folder: The run folder.
 
     Raises:
-        InputError: If this is no run folder, a file is missing or damaged, or the options are not
-            of the run that made the model.
+        InputError: If this is not a run folder, a file is missing or damaged, or options and model
+            are of different runs.
     """
     if has_tasks(folder):
         raise InputError(
-            f"{folder} is a run with several tasks: only predict and evaluate take it, the others "
-            "a run with one multi-label task"
+            f"{folder} is a run with several tasks, which only predict and evaluate support; other "
+            "commands need a run with one multi-label task"
         )
     run = RunFolder(folder)
     run.require_config()
@@ -44,7 +43,7 @@ def open_run(folder: Path) -> tuple[MultiLabelClassifier, TrainConfig]:
     except InputError as error:
         raise InputError(f"{run.config}: {error}") from error
     model = MultiLabelClassifier.from_pretrained(folder)
-    # what a classical method finds is often a linear classifier, and saved as one
+    # the result of many classical methods is a linear classifier, and saved as one
     fitted = isinstance(config.head, ClassicalOptions) and model.head.kind == "linear"
     has = {
         "head.name": config.head.name if fitted else model.head.kind,
@@ -61,7 +60,7 @@ def open_run(folder: Path) -> tuple[MultiLabelClassifier, TrainConfig]:
             option = name.removesuffix(".name")
             raise InputError(
                 f"{run.config} has {option}={given}, but the model in {folder} has {value}: they "
-                "are of two runs"
+                "belong to different runs"
             )
     if getattr(config.data, "download", False):
         config = config.with_options({"data.download": False})
@@ -69,7 +68,7 @@ def open_run(folder: Path) -> tuple[MultiLabelClassifier, TrainConfig]:
 
 
 def _config(options: Mapping[str, Any]) -> TrainConfig:
-    """Returns the options of a run; of a run folder of before options had groups, what is used."""
+    """Returns the options of a run; of old run folders without groups, only those needed here."""
     if "encoder" in options:
         return config_from(options)
     kind = options.get("data", "scenes")
@@ -79,7 +78,7 @@ def _config(options: Mapping[str, Any]) -> TrainConfig:
     if kind == "scenes":
         data = {n.removeprefix("scene_"): v for n, v in old.items() if n.startswith("scene_")}
         data |= {f"{n}_images": old.get(f"{n}_images", 1) for n in ("train", "test")}
-        data.setdefault("preset", old.get("preset"))  # later, that of the recipe auto
+        data.setdefault("preset", old.get("preset"))  # now the name of an option of the recipe auto
     else:
         data = dict(old)
         if kind == "json" and data.get("train_set") is None:

@@ -1,4 +1,4 @@
-"""From the options of a run to those of the engine: objective, optimiser, how to fit."""
+"""Conversion of the options of a run to those of the engine: objective, optimiser, fit."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 
 
 def optimizer_of(config: TrainConfig) -> OptimizerOptions:
-    """Returns the optimiser of a run, no rate left open but that of heads."""
+    """Returns the optimiser of a run; only the learning rate of heads may be unset."""
     return config.resolved().optimizer
 
 
 def spec_of(config: TrainConfig) -> FitSpec:
-    """Returns how a run fits its model."""
+    """Returns the fit specification of a run."""
     decay = getattr(config.head, "residual_decay", FitSpec.residual_decay)
     return replace(spec_of_run(config.resolved().run), residual_decay=decay)
 
 
 def spec_of_run(run: RunOptions) -> FitSpec:
-    """Returns how a model is fitted by the resolved options of a run."""
+    """Returns the fit specification for the resolved options of a run."""
     assert run.epochs is not None  # resolved options have them
     return FitSpec(
         epochs=run.epochs,
@@ -70,7 +70,7 @@ def objective_of(
     Args:
         config: The options, which may name a teacher.
         labels: The labels.
-        completion: Gives the targets of unknown labels.
+        completion: Provides targets of unknown labels.
     """
     completions = {} if completion is None else {LABELS: completion}
     teacher = Teacher.load(config.distillation, labels)
@@ -89,7 +89,7 @@ def set_loss(
     loader: DataLoader[Any],
     completion: Completion | None,
 ) -> None:
-    """Gives a model the loss that the options name, unless it was given another from Python."""
+    """Sets the loss of a model to the one the options name, unless a loss was given from Python."""
     if not model.has_loss:
         model.set_loss(loss_for(config, loader, completion, model.labels))
 
@@ -100,7 +100,7 @@ def module_of(
     steps_per_epoch: int,
     completion: Completion | None = None,
 ) -> TrainingModule:
-    """Returns what the engine trains in a run, for steps outside of a run."""
+    """Returns the training module of a run, for training steps outside of a run."""
     objective = objective_of(config, tuple(model.tasks[LABELS].outputs), completion)
     return TrainingModule(model, objective, optimizer_of(config), spec_of(config), steps_per_epoch)
 
@@ -122,23 +122,23 @@ def fit(
     loggers: Sequence[Logger] = (),
     log: Log = lambda line: None,
 ) -> list[dict[str, float]]:
-    """Trains a model in place as the options of a run say.
+    """Trains a model in place according to the options of a run.
 
     Args:
-        model: The model, with the loss to train with.
+        model: The model, with its loss.
         config: The options.
-        loaders: Of training and of validation images.
-        checkpoints: Folder for checkpoints; none writes none.
-        record: See :func:`gatlabel.engine.fitting.fit`, as for all that is not listed here.
-        resume: Checkpoint to go on from.
-        logs: Folder for TensorBoard logs; none writes none.
+        loaders: Loaders of training and of validation images.
+        checkpoints: Folder for checkpoints; ``None`` writes none.
+        record: See :func:`gatlabel.engine.fitting.fit`; so are arguments that are not listed here.
+        resume: Checkpoint to resume from.
+        logs: Folder for TensorBoard logs; ``None`` writes none.
         write_curves: Called with all rows of the learning curves after every epoch.
-        completion: Fills in unknown training targets; none leaves them as they are.
-        signals: Asked before every step whether the process should end.
+        completion: Provides unknown training targets; ``None`` leaves them unknown.
+        signals: Checked before every step for a signal that ends the process.
         ranks: The connected processes that train together.
-        callbacks: Further callbacks of Lightning.
-        loggers: Further loggers of Lightning.
-        log: Called with warnings, a line each.
+        callbacks: Further Lightning callbacks.
+        loggers: Further Lightning loggers.
+        log: Called with warnings, one line each.
 
     Returns:
         The learning curves, one row per epoch.

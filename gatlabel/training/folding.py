@@ -1,4 +1,4 @@
-"""Predictions for training images by models that never saw them: ``--folds``."""
+"""Out-of-fold predictions for training images: ``--folds``."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def fold_evidence(
     signals: Signals | None,
     log: Log,
 ) -> tuple[Evidence, NDArray[np.int64]]:
-    """Repeats start and training without each fold of the training images in turn.
+    """Repeats initialisation and training without each fold of the training images in turn.
 
-    Folds are stratified by label and keep groups together. The start of a fold is the regression on
-    the images of the others; choices that were made on all training images (resolution,
-    similarity) stay.
+    Folds are stratified by label and keep groups together. Each model is initialised by regression
+    on the images of the other folds. Choices that were made on all training images (resolution,
+    similarity) are kept.
 
     Args:
-        untrained: The model before its training; it stays as it is.
+        untrained: The model before its training; it is not changed.
         config: The resolved options, with ``folds``.
         splits: The data.
-        signals: Asked before every step whether the process should end.
-        log: Called with a line for every fold.
+        signals: Checked before every step for a signal that ends the process.
+        log: Called with one line per fold.
 
     Returns:
         The logits of all training images, and the fold of each.
@@ -58,7 +58,7 @@ def fold_evidence(
     def fit_predict(
         rows: NDArray[np.int64], held: NDArray[np.int64], fold: int
     ) -> NDArray[np.float32]:
-        log(f"fold {fold + 1} of {config.run.folds}: {len(rows)} images to learn from")
+        log(f"fold {fold + 1} of {config.run.folds}: training on {len(rows)} images")
         model = copy.deepcopy(untrained)
         part = dataclasses.replace(splits, train=source.subset(rows.tolist()))
         completion = None
@@ -95,7 +95,7 @@ def fold_evidence(
 
 
 def scores_of(evidence: Evidence, kept: bool, factor: float) -> Tensor:
-    """The out-of-fold logits ``(N, L)`` of what became the model."""
+    """Returns the out-of-fold logits ``(N, L)`` of the weights that were kept."""
     if not kept or evidence.trained is None or evidence.linear is None:
         assert evidence.start is not None
         return evidence.start

@@ -1,4 +1,4 @@
-"""What the other processes of a run do: take the work of the first one, and train with it."""
+"""The further processes of a run: they receive the work from the first one and train with it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from gatlabel.training.fitting import fit
 from gatlabel.training.recipes import config_from
 
 FOLLOWER = __name__  # the module that further processes run
-COMPLETING = "completing.json"  # the graph of the completion, beside the files of the model
+COMPLETING = "completing.json"  # graph of the completion, sent with the files of the model
 
 
 def hand_over(
@@ -43,16 +43,16 @@ def hand_over(
     completion: Completion | None,
     resume: Checkpoint | None,
 ) -> None:
-    """Gives the other processes all that training needs but the data, which they read themselves.
+    """Sends the other processes everything that training needs, except the data.
 
     Args:
         ranks: The processes.
-        model: The model as training begins, on the CPU.
-        config: The options, none left open.
-        splits: The data.
-        graph: The label graph by which unknown labels are completed.
-        completion: Gives the targets of unknown training labels.
-        resume: The checkpoint to go on from.
+        model: The model before training, on the CPU.
+        config: The resolved options.
+        splits: The data, which the other processes read themselves.
+        graph: The label graph for the completion of unknown labels.
+        completion: Provides targets of unknown training labels.
+        resume: The checkpoint to resume from.
     """
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
@@ -76,22 +76,22 @@ def hand_over(
 
 
 def follow(team: Team) -> None:
-    """Trains together with the first process, if it has work, and returns afterwards."""
+    """Trains together with the first process, if it sends work, and returns afterwards."""
     for number, action in ((signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, signal.SIG_DFL)):
-        signal.signal(number, action)  # the first process, or torchrun, ends this one
-    warnings.simplefilter("ignore")  # the first process has shown them
+        signal.signal(number, action)  # the first process or torchrun ends this one
+    warnings.simplefilter("ignore")  # the first process prints them
     device = team.wait_for_work()
     if device is None:
         return
     try:
         with team.joined(device) as ranks:
             _train(ranks)
-    except Exception:  # the first process knows it, or has ended
-        os._exit(PEER_LOST)  # no destructor waits for processes that are gone
+    except Exception:  # the first process was told, or has ended
+        os._exit(PEER_LOST)  # destructors would wait for processes that have ended
 
 
 def main() -> None:
-    """Runs a process that the first one has started."""
+    """Entry point of a process that the first one starts."""
     with Team(FOLLOWER, parent=int(sys.argv[1])) as team:
         follow(team)
 
@@ -105,7 +105,7 @@ def _train(ranks: Ranks) -> None:
     splits = read_data(config)
     found = run_record(config, splits, torch.device("cpu"))["data"]
     if {split: digests["targets"] for split, digests in found.items()} != work["data"]:
-        raise InputError("this process has read other data than the first one")
+        raise InputError("this process has read different data than the first one")
     completion = run_completion(config, splits, graph) if state else None
     if completion is not None:
         completion.load_state_dict(state)

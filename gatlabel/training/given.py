@@ -1,4 +1,4 @@
-"""What is given to a run from Python: data, encoder, loss, callbacks and loggers."""
+"""Python objects of a run: data, encoder, loss, callbacks and loggers."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """Objects of a run that no option can name.
+    """Python objects of a run, which options cannot express.
 
     Attributes:
         data: The splits.
-        encoder: The encoder as it is before training.
-        loss: Takes logits and targets ``(B, L)``.
-        callbacks: Of Lightning.
-        loggers: Of Lightning.
+        encoder: The encoder before training.
+        loss: A function of logits and targets ``(B, L)``.
+        callbacks: Lightning callbacks.
+        loggers: Lightning loggers.
     """
 
     data: DataSplits | None = None
@@ -47,11 +47,11 @@ class Given:
 
     @property
     def names(self) -> list[str]:
-        """What is given."""
+        """Names of the given objects."""
         return [name for name, value in vars(self).items() if value]
 
     def new_encoder(self) -> Encoder | None:
-        """Returns a copy of the encoder, which training will change."""
+        """Returns a copy of the encoder for training."""
         return copy.deepcopy(self.encoder)
 
 
@@ -64,10 +64,10 @@ def checked(
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
 ) -> tuple[TrainConfig, Given]:
-    """Checks what is given, and returns the options that say so.
+    """Checks the given objects, and returns the options that describe them.
 
     Raises:
-        InputError: If something is of the wrong kind, or an option contradicts it.
+        InputError: If an object has the wrong type, or an option contradicts it.
     """
     from lightning.pytorch.callbacks import Callback
     from lightning.pytorch.loggers import Logger
@@ -79,12 +79,12 @@ def checked(
         for each in values if isinstance(values, Sequence) else [values]:
             if not isinstance(each, kind):
                 raise InputError(
-                    f"{name}: {type(each).__name__} is no {kind.__name__} of lightning.pytorch; "
+                    f"{name}: {type(each).__name__} is not a {kind.__name__} of lightning.pytorch; "
                     f"give a list of them"
                 )
     splits = None
     if data is None and labels is not None:
-        raise InputError("labels: only with data from Python; files have their own")
+        raise InputError("labels: only for data from Python; files contain their own")
     if data is not None:
         from gatlabel.data.torch_datasets import splits_of
 
@@ -99,14 +99,14 @@ def checked(
     if given.names and config.run.devices not in (1, "auto"):
         raise InputError(
             f"devices={config.run.devices}: not with {given.names[0]} from Python, which other "
-            "processes do not have; train in one"
+            "processes do not have; use one device"
         )
     return config, given
 
 
 def _encoder(encoder: nn.Module, config: TrainConfig) -> Encoder:
     if not isinstance(encoder, nn.Module):
-        raise InputError(f"encoder: {type(encoder).__name__} is no torch.nn.Module")
+        raise InputError(f"encoder: {type(encoder).__name__} is not a torch.nn.Module")
     for name in ("backbone", "weights", "stride", "stages", "init"):
         value, usual = getattr(config.encoder, name), getattr(EncoderOptions(), name)
         if value not in (usual, None) and not (name == "backbone" and value == OWN_MODULE):
@@ -118,7 +118,7 @@ def _encoder(encoder: nn.Module, config: TrainConfig) -> Encoder:
         return Encoder.from_module(encoder, image_size=size)
     except InputError:
         raise
-    except Exception as error:  # whatever a network says of its input
+    except Exception as error:  # networks raise various errors for wrong inputs
         raise InputError(
             f"encoder: {type(encoder).__name__} fails on an image of {size} pixels "
             f"({first_line(error)})"
@@ -126,7 +126,7 @@ def _encoder(encoder: nn.Module, config: TrainConfig) -> Encoder:
 
 
 def _check_loss(loss: Loss, config: TrainConfig) -> None:
-    """Tries a loss on two images and three labels."""
+    """Checks a loss on two images and three labels."""
     if not callable(loss):
         raise InputError(f"loss: {type(loss).__name__} cannot be called with logits and targets")
     if config.loss not in (TrainConfig().loss, RECIPES[config.recipe.name]().loss):
@@ -139,7 +139,7 @@ def _check_loss(loss: Loss, config: TrainConfig) -> None:
             f"{getattr(value, 'shape', type(value).__name__)}"
         )
     if not value.isfinite():
-        raise InputError("loss: is not finite for logits of 0 and targets of 1 and 0")
+        raise InputError("loss: not finite for logits of 0 and targets of 1 and 0")
 
 
 def _tried(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
@@ -148,12 +148,12 @@ def _tried(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
         return loss(logits, targets, **options)
     except Exception as error:
         raise InputError(
-            f"loss: fails on logits and targets (2, 3): {first_line(error)}"
+            f"loss: fails on logits and targets of shape (2, 3): {first_line(error)}"
         ) from error
 
 
 def require_masking(loss: Loss | None, splits: DataSplits) -> None:
-    """Checks that a loss from Python leaves unknown targets out, if there are any.
+    """Checks that a loss from Python ignores unknown targets, if there are any.
 
     Raises:
         InputError: If it does not.
@@ -166,6 +166,6 @@ def require_masking(loss: Loss | None, splits: DataSplits) -> None:
     (gradient,) = torch.autograd.grad(value, logits)
     if gradient[0, 2] != 0:
         raise InputError(
-            "loss: has a gradient where the target is -1, and some targets are unknown: leave such "
-            "entries out of the loss"
+            "loss: has a gradient for targets of -1, and some targets are unknown: exclude such "
+            "entries from the loss"
         )

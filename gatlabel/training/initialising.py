@@ -1,4 +1,4 @@
-"""Starting a new run from the model of another: longer, on other data, with other labels."""
+"""Initialisation of a run from another model: to train longer, or on other data or labels."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from gatlabel.nn.heads.transfer import transfer_classifiers
 
 
 def start_from(model: MultiLabelClassifier, run: Path) -> list[str]:
-    """Starts a model at the weights of a trained one.
+    """Initialises a model with the weights of a trained one.
 
-    Encoder and pooling are taken whole. A head of the same kind and options on the same graph is
-    taken whole too; otherwise its shared labels, by name (see :func:`transfer_classifiers`).
+    Encoder and pooling are copied. A head of the same kind and options on the same graph is copied
+    too; otherwise only the classifiers of shared labels, matched by name (see
+    :func:`transfer_classifiers`).
 
     Args:
-        model: The model to start, as it was built.
+        model: The model to initialise.
         run: A run folder with a trained model.
 
     Returns:
-        What was taken over, a line each.
+        Descriptions of the copied parts, one line each.
 
     Raises:
         InputError: If the folder has no model, or one with another encoder.
     """
     if not (run / "model.json").is_file():
         raise InputError(
-            f"init={run}: it has no model.json; finish the run first, with "
+            f"init={run}: has no model.json; finish the run first, with "
             f"gatlabel train --resume {run}"
         )
     source = MultiLabelClassifier.from_pretrained(run)
@@ -38,29 +39,29 @@ def start_from(model: MultiLabelClassifier, run: Path) -> list[str]:
     shared = [name for name in model.labels if name in source.labels]
     if _same_head(source, model):
         model.head.load_state_dict(source.head.state_dict())
-        return [f"starts from {run}: encoder and head, all {len(shared)} labels"]
+        return [f"initialised from {run}: encoder and head, all {len(shared)} labels"]
     rows = [source.labels.index(name) for name in shared]
     own_rows = [model.labels.index(name) for name in shared]
     if not shared or not transfer_classifiers(source.head, model.head, rows, own_rows):
-        why = _reason(source, model) if shared else "no label in common"
-        return [f"note: starts from {run}: the encoder only ({why})"]
+        why = _reason(source, model) if shared else "no common label"
+        return [f"note: initialised from {run}: only the encoder ({why})"]
     new = len(model.labels) - len(shared)
     return [
-        f"starts from {run}: the encoder, and the classifiers of {len(shared)} of its "
+        f"initialised from {run}: the encoder, and the classifiers of {len(shared)} of its "
         f"{len(source.labels)} labels; new labels: {new}"
     ]
 
 
 def _reason(source: MultiLabelClassifier, model: MultiLabelClassifier) -> str:
-    """Says why no classifier was taken over."""
+    """Returns the reason why no classifier was copied."""
     theirs, ours = source.encoder.stages, model.encoder.stages
     if theirs != ours:
-        return f"its classifiers take stages={theirs} of it, here {ours}"
-    return f"its head {source.head.kind!r} differs"
+        return f"its classifiers use stages={theirs}, here {ours}"
+    return f"its head {source.head.kind!r} is different"
 
 
 def _take_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
-    # a stage has no weights of its own: another number of them takes the same encoder
+    # stages have no weights, so that the encoder is the same for any number of them
     theirs, ours = ({**one.encoder.config, "stages": None} for one in (source, model))
     if theirs != ours:
         differ = ", ".join(
@@ -68,7 +69,7 @@ def _take_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run
             for name in dict.fromkeys((*theirs, *ours))
             if theirs.get(name) != ours.get(name)
         )
-        raise InputError(f"init={run} has another encoder: {differ}; leave --backbone out")
+        raise InputError(f"init={run} has another encoder: {differ}; omit --backbone")
     model.encoder.load_state_dict(source.encoder.state_dict())
     if type(source.pool) is type(model.pool) and source.pooling_name == model.pooling_name:
         model.pool.load_state_dict(source.pool.state_dict())
@@ -84,7 +85,7 @@ def _same_head(source: MultiLabelClassifier, model: MultiLabelClassifier) -> boo
 
 
 def _same_state(one: Head, other: Head) -> bool:
-    """Whether two heads have the same tensors, and the same edges among them."""
+    """Whether two heads have equally shaped tensors and the same edges."""
     theirs, ours = dict(one.named_buffers()), dict(other.named_buffers())
     shapes = {name: value.shape for name, value in one.state_dict().items()}
     edges = ("edge_index", "edge_weight")

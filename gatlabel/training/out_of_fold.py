@@ -1,4 +1,4 @@
-"""Predictions for every image by a model that did not learn from it."""
+"""Out-of-fold predictions: for every image by a model that was not trained on it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from gatlabel.labels import LabelSet
 from gatlabel.targets import Targets
 
 Rows = NDArray[np.int64]
-#: Called with the positions to learn from, those to predict, and the number of the fold; returns
-#: scores ``(len(predicted), L)``.
+#: A function of the positions to train on, the positions to predict and the number of the fold. It
+#: returns scores ``(len(predicted), L)``.
 FitPredict = Callable[[Rows, Rows, int], NDArray[np.float32]]
 NAME = "out_of_fold.npz"
 ARRAYS = ("ids", "labels", "scores", "targets", "fold")
@@ -26,13 +26,13 @@ ARRAYS = ("ids", "labels", "scores", "targets", "fold")
 def out_of_fold(
     targets: NDArray[np.float32], fold_of: NDArray[np.int64], fit_predict: FitPredict
 ) -> NDArray[np.float32]:
-    """Predicts every fold with what was fitted on the others.
+    """Predicts every fold by a model that was fitted on the others.
 
     Args:
         targets: ``(N, L)``.
-        fold_of: ``(N,)``: the fold of each image; see :func:`~gatlabel.data.folds`.
-        fit_predict: Fits and predicts, once for each fold in ascending order. It is called with the
-            rows to learn from, the rows to predict, both ascending, and the fold.
+        fold_of: The fold of each image, ``(N,)``; see :func:`~gatlabel.data.folds`.
+        fit_predict: Fits and predicts, called once per fold in ascending order. Its arguments are
+            the rows to train on and the rows to predict, both ascending, and the fold.
 
     Returns:
         float32 ``(N, L)``: the scores of each image, in the order of the targets.
@@ -56,24 +56,24 @@ def out_of_fold(
                 f"{targets.shape[1]} labels"
             )
         if not np.isfinite(found).all():
-            raise InputError(f"fold {fold}: scores that are not finite")
+            raise InputError(f"fold {fold}: some scores are not finite")
         scores[rows] = found
     return scores
 
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Out-of-fold predictions of a data set, as ``out_of_fold.npz`` holds them.
+    """Out-of-fold predictions of a data set: the contents of ``out_of_fold.npz``.
 
     Attributes:
-        ids: The N images.
+        ids: Names of the N images.
         labels: The L labels.
         scores: float32 ``(N, L)``.
-        targets: float32 ``(N, L)``: what is known; -1 unknown.
-        fold: int64 ``(N,)``: the fold that each image was predicted in.
+        targets: float32 ``(N, L)``, -1 for unknown.
+        fold: The fold in which each image was predicted, int64 ``(N,)``.
 
     Raises:
-        InputError: If the shapes do not fit together, two images have one name, a score is not
+        InputError: If the shapes do not match, two images have the same name, a score is not
             finite, a target is out of range, or a fold is negative.
     """
 
@@ -86,7 +86,7 @@ class OutOfFold:
     def __post_init__(self) -> None:
         shape = (len(self.ids), len(self.labels))
         if len(set(self.ids)) < len(self.ids):
-            raise InputError("two images of one name")
+            raise InputError("two images have the same name")
         Targets(self.targets, self.labels)  # refuses values out of range
         if not self.scores.shape == self.targets.shape == shape:
             raise InputError(
@@ -94,12 +94,12 @@ class OutOfFold:
                 f"images and {shape[1]} labels"
             )
         if self.fold.shape != shape[:1] or (self.fold < 0).any():
-            raise InputError(f"folds are {shape[0]} numbers of at least 0")
+            raise InputError(f"expected {shape[0]} folds of at least 0")
         if not np.isfinite(self.scores).all():
-            raise InputError("scores that are not finite")
+            raise InputError("some scores are not finite")
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes an npz file of plain arrays, whole or not at all.
+        """Writes an npz file of plain arrays, atomically.
 
         Raises:
             InputError: If it cannot be written.
@@ -116,25 +116,25 @@ class OutOfFold:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> OutOfFold:
-        """Reads what :meth:`save` wrote; nothing is unpickled.
+        """Reads a file written by :meth:`save`, without unpickling.
 
         Raises:
-            InputError: If the file cannot be read, or holds something else; it is named.
+            InputError: If the file cannot be read or has other contents; the message names it.
         """
         arrays = read_npz(path, "file of out-of-fold predictions")
         name = os.fspath(path)
         missing = [key for key in ARRAYS if key not in arrays]
         if missing:
-            raise InputError(f"{name} holds no array {missing[0]!r}: no out-of-fold predictions")
+            raise InputError(f"{name} has no array {missing[0]!r}: not out-of-fold predictions")
         kinds = {"ids": "U", "labels": "U", "scores": "f", "targets": "f", "fold": "iu"}
         for key, kind in kinds.items():
             axes = 2 if key in ("scores", "targets") else 1
             if arrays[key].dtype.kind not in kind or arrays[key].ndim != axes:
                 raise InputError(
-                    f"{name}: {key!r} is of type {arrays[key].dtype} and {arrays[key].ndim} axes"
+                    f"{name}: {key!r} has type {arrays[key].dtype} and {arrays[key].ndim} axes"
                 )
         try:
-            with np.errstate(over="ignore"):  # what is not finite then is found
+            with np.errstate(over="ignore"):  # infinite values are found later
                 return cls(
                     arrays["ids"].tolist(),
                     LabelSet(arrays["labels"].tolist()),

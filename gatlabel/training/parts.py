@@ -1,4 +1,4 @@
-"""The parts that the options of a training run have."""
+"""The parts of the options of a training run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gatlabel.nn.options import HEADS, HeadOptions
 from gatlabel.options import Options, choice, group, option
 from gatlabel.training.options import RECIPES, RecipeOptions, RunOptions
 
-#: A run's head is a network, or a classical method on frozen features.
+#: The head of a run: a network, or a classical method on frozen features.
 MODEL_HEADS: Mapping[str, type[Options]] = ChainMap(cast(Any, HEADS), cast(Any, CLASSICAL))
 
 
@@ -31,11 +31,11 @@ class TrainParts(Options):
         RECIPES, "plain", "Where the defaults come from.", benchmark=False
     )
     data: DataOptions = choice(DATA, "scenes", "Kind of data set.")
-    images: ImageOptions = group(ImageOptions, "What is done to images.")
+    images: ImageOptions = group(ImageOptions, "Preprocessing and augmentation of images.")
     encoder: EncoderOptions = group(EncoderOptions, "The network from images to features.")
     graph: str = option(
         "conditional",
-        "Label graph: a variant with options, or the file of a graph. A variant is conditional, "
+        "Label graph: a variant with options, or a graph file. A variant is conditional, "
         "npmi, lift, knn, mlgcn_code, mlgcn_paper, complete, identity, random or permuted, with "
         "options as in npmi:top_k=5,threshold=0.1; a file is graph.json, or an edge list, as "
         "edges.csv:relation=similarity.",
@@ -53,7 +53,7 @@ class TrainParts(Options):
     decision: DecisionOptions = group(
         DecisionOptions, "From probabilities to label sets.", benchmark=False
     )
-    run: RunOptions = group(RunOptions, "How long, where and with what care a run trains.")
+    run: RunOptions = group(RunOptions, "Duration, devices and output of a run.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""The recipe ``auto``: decides what options leave open, and starts the head."""
+"""The recipe ``auto``: sets unset options and initialises the head."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ def plan(
     log: Log,
     given: Given | None = None,
 ) -> tuple[MultiLabelClassifier, TrainConfig, Start | None]:
-    """Decides what the options leave open, and starts the head.
+    """Sets unset options and initialises the head.
 
     Args:
-        model: The model as it was built; its head starts, and the size of its images is set.
-        config: The options; those that are not ``None`` stay as they are.
+        model: The new model; its head is initialised and its image size is set.
+        config: The options; those that are not ``None`` are kept.
         splits: The data.
-        completion: Gives the targets of unknown training labels.
+        completion: Provides targets of unknown training labels.
         counts: Label counts of the training images.
-        clock: Says what time is left.
-        log: Called with what was measured and decided, a line each.
-        given: What was given from Python.
+        clock: The clock with the time limit.
+        log: Called with measurements and choices, one line each.
+        given: Objects from Python.
 
     Returns:
-        The model (another one where similar labels share classifiers), the options, none left
-        open, and the start of the head, if it starts in closed form.
+        The model (another one if similar labels share classifiers), the resolved options, and the
+        closed-form initialisation of the head, if it has one.
 
     Raises:
-        InputError: If no epochs are to be trained and the head has no start in closed form.
+        InputError: If the number of epochs is 0 and the head has no closed-form initialisation.
     """
     start_given = config.head.start if isinstance(config.head, LinearStart) else "random"
     if config.run.epochs == 0 and (start_given == "random" or not starts_linear(model.head)):
         raise InputError(
-            "run.epochs=0: only for a start in closed form (head.start=ridge, or the recipe auto "
-            "with a head that starts as a linear classifier)"
+            "run.epochs=0: only with a closed-form initialisation (head.start=ridge, or the recipe "
+            "auto with a head that can be initialised as a linear classifier)"
         )
     auto = config.recipe.name == "auto"
     begins = start_given or _start(model, config)
@@ -98,10 +98,10 @@ def _with_similarity(
     log: Log,
     given: Given | None,
 ) -> tuple[MultiLabelClassifier, str]:
-    """Lets similar labels share classifiers where that is found to help.
+    """Makes similar labels share classifiers if this helps on the training images.
 
     Returns:
-        The model, of which the head is another if labels share, and the choice as text.
+        The model, with another head if labels share classifiers, and the choice as text.
     """
     if not may_share(config, model.head):
         return model, NOTHING
@@ -111,7 +111,7 @@ def _with_similarity(
     if choice.linear:
         return model, NOTHING
     if not is_worth_its_graph(choice):
-        log("sharing would give too little to take the place of the co-occurrence graph")
+        log("similarity edges would gain too little to replace the co-occurrence graph")
         return model, NOTHING
     own = similarity_graph(choice, counts.labels, counts)
     shared = build_model(config, own, given=given)
@@ -124,12 +124,12 @@ def _with_similarity(
     start = similarity_start(found, known, choice, splits.train.groups)
     shared.head.init_linear(start.weight, start.bias)
     figure = validation_map(start, features(model, splits.val, config), splits.val)
-    log(f"with similar labels sharing: val mAP {figure:.4f}")
+    log(f"with classifiers shared between similar labels: val mAP {figure:.4f}")
     return shared, text_of(choice)
 
 
 def _start(model: MultiLabelClassifier, config: TrainConfig) -> str:
-    """Ridge regression, where the head starts as linear and the features say something."""
+    """Returns ridge if the head can be initialised as linear and the features are not random."""
     encoder = config.encoder
     learned = encoder.weights not in (None, "none") or encoder.freeze == "encoder"
     starts = starts_linear(model.head) and encoder.init is None and learned

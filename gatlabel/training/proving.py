@@ -1,4 +1,4 @@
-"""Whether training has gained on the classifiers in closed form that it started from."""
+"""Comparison of trained weights with the closed-form initialisation."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from torch import Tensor
 
 from gatlabel.metrics import mean_average_precision
 
-GROUPS = 20  # parts of the validation images that are left out in turn
+GROUPS = 20  # parts of the images that the jackknife leaves out in turn
 
 
 def gain(trained: Tensor, start: Tensor, targets: Tensor, seed: int = 0) -> tuple[float, float]:
-    """The difference in mAP of two sets of scores for the same images, and its standard error.
+    """Returns the difference in mAP between two sets of scores, and its standard error.
 
-    The error is that of the jackknife over groups of images (Efron & Tibshirani, *An Introduction
-    to the Bootstrap*, 1993, section 11.5): parts of the images are left out in turn.
+    The standard error is that of the delete-a-group jackknife over images (Efron & Tibshirani, *An
+    Introduction to the Bootstrap*, 1993, section 11.5).
 
     Args:
         trained: ``(N, L)``.
         start: ``(N, L)``.
         targets: ``(N, L)``, -1 for unknown.
-        seed: Of the groups.
+        seed: Seed of the random groups.
 
     Returns:
-        Difference, trained less start, and standard error, of mAP from 0 to 1; NaN where there is
-        no mAP.
+        The difference, trained minus start, and the standard error, of mAP from 0 to 1; NaN if mAP
+        is not defined.
     """
     count = len(targets)
     groups = min(GROUPS, count)
@@ -52,9 +52,9 @@ def gain(trained: Tensor, start: Tensor, targets: Tensor, seed: int = 0) -> tupl
 
 
 def is_proven(difference: float, error: float) -> bool:
-    """Whether a gain is above 0 by more than its standard error.
+    """Whether a gain is larger than its standard error.
 
-    The simpler model stays where the evidence is within one standard error (Breiman et al.,
-    *Classification and Regression Trees*, 1984, section 3.4.3).
+    The simpler model is kept if the difference is within one standard error (the 1-SE rule of
+    Breiman et al., *Classification and Regression Trees*, 1984, section 3.4.3).
     """
     return difference > (0.0 if math.isnan(error) else error)

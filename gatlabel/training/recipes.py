@@ -1,6 +1,6 @@
-"""Recipes: plain functions that return a full set of options to start from.
+"""Recipes: functions that return a full set of options.
 
-``asl().with_options({"data": CSV(root="photos"), "run.epochs": 40})`` changes some of them.
+Change some of them with ``asl().with_options({"data": CSV(root="photos"), "run.epochs": 40})``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from gatlabel.training.options import MLGCN, ASLRecipe, Auto, RunOptions
 
 
 def auto() -> TrainConfig:
-    """What suits data, time and machine, by measurement: see :mod:`gatlabel.training.planning`.
+    """Options by data, time limit and machine; see :mod:`gatlabel.training.planning`.
 
-    Every option that is left open is decided before training and written to ``config.yaml``.
+    Every unset option is set before training and written to ``config.yaml``.
     """
     return TrainConfig(
         recipe=Auto(),
@@ -36,10 +36,10 @@ def auto() -> TrainConfig:
 
 
 def plain() -> TrainConfig:
-    """AdamW, one-cycle, moving average of the weights: good on small and middle-sized sets.
+    """AdamW, one-cycle schedule, moving average of the weights: for small and medium data sets.
 
-    The encoder learns at a tenth of the head's rate, for scenes at the full one. What it
-    reached is in ``docs/studies/voc2007-part.md``.
+    The learning rate of the encoder is a tenth of the head's; for scenes they are equal.
+    ``docs/studies/voc2007-part.md`` has results.
     """
     return TrainConfig()
 
@@ -49,8 +49,8 @@ def mlgcn() -> TrainConfig:
 
     ResNet-101 at 448 pixels, global max-pooling, the two-layer GCN head on the authors' matrix,
     SGD with momentum 0.9, rate 0.1 (0.01 for the encoder), weight decay 1e-4, decayed tenfold
-    every 40 epochs, multi-scale crops and flips. The authors' code starts from random weights
-    unless told otherwise and never decays; the paper, and this, does both.
+    every 40 epochs, multi-scale crops and flips. By default the authors' code starts from random
+    weights and never decays the rate; the paper and this recipe use pretrained weights and decay.
     """
     return TrainConfig(
         recipe=MLGCN(),
@@ -87,7 +87,7 @@ def asl() -> TrainConfig:
     )
 
 
-#: What ``gatlabel train`` takes where no recipe is given.
+#: The recipe of ``gatlabel train`` if none is given.
 DEFAULT_RECIPE = "auto"
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "auto": auto,
@@ -109,11 +109,11 @@ def recipe_named(name: str) -> TrainConfig:
 
 
 def read_config(path: Path, recipe: str | None = None) -> TrainConfig:
-    """Reads a YAML file of options, over those of its recipe.
+    """Reads a YAML file of options, which override those of its recipe.
 
     Args:
         path: The file.
-        recipe: The recipe to take instead of the one that the file names.
+        recipe: The recipe to use instead of the one that the file names.
 
     Raises:
         InputError: If the file, an option or the recipe is wrong.
@@ -128,7 +128,7 @@ def read_config(path: Path, recipe: str | None = None) -> TrainConfig:
 
 
 def config_from(options: Mapping[str, Any]) -> TrainConfig:
-    """Builds a config from the primitives of a YAML file, over the options of its recipe.
+    """Builds a config from the contents of a YAML file, which override the recipe's options.
 
     Raises:
         InputError: If an option is unknown (the message gives the nearest) or wrong.
@@ -138,7 +138,7 @@ def config_from(options: Mapping[str, Any]) -> TrainConfig:
 
 
 def recipe_in(options: Mapping[str, Any]) -> str:
-    """Returns the name of the recipe that nested options name, or the default."""
+    """Returns the name of the recipe in nested options, or the default."""
     recipe = options.get("recipe", DEFAULT_RECIPE)
     name = recipe.get("name", DEFAULT_RECIPE) if isinstance(recipe, Mapping) else recipe
     if not isinstance(name, str):

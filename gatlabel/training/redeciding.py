@@ -1,4 +1,4 @@
-"""Chooses the decision of a finished run again, and brings its metrics and report up to date."""
+"""Choice of a new decision for a finished run, with an update of its metrics and report."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ def decide_run(
     split: str | None = None,
     device: str = "auto",
 ) -> tuple[Decision, list[Evaluation]]:
-    """Chooses the decision of a finished run; ``decisions.json``, metrics and report follow it.
+    """Chooses the decision of a finished run, and updates ``decisions.json``, metrics and report.
 
     Args:
-        folder: The run folder. The data that it was trained on must be there.
-        options: What to choose for; default: those of the run.
+        folder: The run folder. The data of the run must be available.
+        options: The options of the decision; default: those of the run.
         split: ``validation``, ``test`` or ``out-of-fold``; see
             :func:`~gatlabel.training.deciding.evidence_of`.
-        device: Where the model runs.
+        device: The device that the model runs on.
 
     Returns:
         The decision, and evaluations of the splits that the model was not trained on.
 
     Raises:
-        InputError: If this is no finished run folder, it is in use, its data cannot be read, or
-            nothing can be chosen on the split; nothing is written then.
+        InputError: If this is not the folder of a finished run, it is in use, its data cannot be
+            read, or no decision can be chosen on the split; nothing is written then.
     """
     run = RunFolder(Path(folder))
     run.require_config()
     if not run.finished:
-        raise InputError(f"the run {run.path} is not finished: go on with it with train --resume")
+        raise InputError(f"the run {run.path} is not finished: continue it with train --resume")
     place = choose_device(device)
     with FolderLock(run.path):
         model, config = open_run(run.path)
@@ -104,7 +104,7 @@ def _read_metrics(run: RunFolder) -> dict[str, Any]:
 
 
 def _read_curves(run: RunFolder) -> list[dict[str, float]]:
-    """Reads ``metrics.csv``; a run without epochs has none."""
+    """Reads ``metrics.csv``, which a run without epochs does not have."""
     if not run.curves.is_file():
         return []
     try:

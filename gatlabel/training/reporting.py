@@ -1,4 +1,4 @@
-"""Fills the report and the tables of a run."""
+"""Contents of the report and the tables of a run."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def protocol_of(
     *,
     trained: bool = True,
 ) -> dict[str, str]:
-    """Returns what was measured and how, as named sentences."""
+    """Returns the evaluation protocol: descriptions by name."""
     report, decision = evaluation.report, evaluation.decision
     device = choose_device(config.run.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     return {
         "split": f"{evaluation.split}, {len(evaluation.source)} images",
-        "AP": "uninterpolated, on logits in float64; tied scores are one threshold",
+        "AP": "uninterpolated, on logits in float64; tied scores share a threshold",
         "mAP": f"mean over the {int((~report.ap.isnan()).sum())} labels with a positive and a "
         "known absence",
         "labels left out": ", ".join((*report.left_out, *report.never_absent)) or "none",
@@ -60,12 +60,12 @@ def _precision(config: TrainConfig) -> str:
 
 
 def decision_text(decision: Decision) -> str:
-    """Returns in a line what a decision is, and which images chose it."""
+    """Returns a one-line description of a decision and the images it was chosen on."""
     return "; ".join(f"{name}: {text}" for name, text in describe(decision).items())
 
 
 def decision_entry(decision: Decision | None) -> dict[str, Any] | None:
-    """Returns a decision as ``metrics.json`` has it."""
+    """Returns a decision in the form of ``metrics.json``."""
     return None if decision is None else decision.to_dict()
 
 
@@ -78,20 +78,20 @@ def _weights(config: TrainConfig) -> str:
 def _closed_form(config: TrainConfig) -> str:
     if is_classical(config):
         return description_of(config.head)
-    return "start in closed form: ridge regression"
+    return "closed-form initialisation: ridge regression"
 
 
 def _unknown_labels(config: TrainConfig) -> str:
     if config.missing.unknown == "ignore":
-        return "no part in loss, counts or metrics"
+        return "excluded from loss, counts and metrics"
     treatment = config.missing.unknown
-    return f"no part in counts or metrics; in the loss of training images: {treatment}"
+    return f"excluded from counts and metrics; in the loss of training images: {treatment}"
 
 
 def learned_attention(model: MultiLabelClassifier) -> Tensor | None:
     """Returns the attention ``(E, H)`` over the edges of the model's graph, or ``None``.
 
-    Self-loops that a plain stack adds are left out: the report compares edges of the graph.
+    Self-loops that a plain stack adds are omitted, as the report compares edges of the graph.
     """
     head = model.head
     found = head.attention() if isinstance(head, GraphAblatable) else None
@@ -100,7 +100,7 @@ def learned_attention(model: MultiLabelClassifier) -> Tensor | None:
     edges, weights = found
     where = {edge: row for row, edge in enumerate(map(tuple, edges.T.tolist()))}
     rows = [where.get(edge) for edge in map(tuple, model.graph.edge_index.T.tolist())]
-    # an edge that the head leaves out (a self-loop of the graph) gets no attention
+    # edges that the head omits (self-loops of the graph) have no attention
     shares = weights.new_zeros(len(rows), weights.shape[1])
     for edge, row in enumerate(rows):
         if row is not None:
@@ -120,7 +120,7 @@ def report_content(
     *,
     trained: bool,
 ) -> ReportContent:
-    """Collects what the report of a run shows; the last evaluation is the headline."""
+    """Collects the contents of a run's report; the last evaluation is shown first."""
     shown = evaluations[-1]
     labels = model.labels
     known = torch.as_tensor(counts.known, dtype=torch.float64).clamp(min=1)

@@ -1,4 +1,4 @@
-"""What is chosen for options that are left open: what suits data and machine."""
+"""Values of unset options, which depend on data and machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gatlabel.training.parts import TrainParts
 
 
 def open_choices(config: TrainParts) -> dict[str, Any]:
-    """Makes every choice that a config leaves open, by dotted names, so the run can be repeated.
+    """Returns values for all unset options, by dotted names, so that the run can be repeated.
 
-    ``backbone: auto`` becomes an encoder; stride, size of images, pooling, learning rate of the
-    encoder and number of epochs become those that suit the data. Paths become absolute, since a
-    run folder is read from anywhere. Nothing changes a config without open choices.
+    ``backbone: auto`` becomes an encoder; stride, image size, pooling, learning rate of the encoder
+    and number of epochs are set to suit the data. Paths become absolute, since a run folder is read
+    from any working directory. A config without unset options is not changed.
     """
     return {**_paths(config), **choices_of(config)}
 
@@ -44,7 +44,7 @@ def _paths(config: TrainParts) -> dict[str, Any]:
 
 
 def choices_of(config: TrainParts) -> dict[str, Any]:
-    """Returns what a run takes for the options that a config leaves open, by dotted names."""
+    """Returns the values of a run for unset options, by dotted names."""
     scenes = isinstance(config.data, Scenes)
     encoder, init = config.encoder, config.encoder.init
     choices: dict[str, Any] = {} if init is None else _of_model(config, init)
@@ -54,14 +54,14 @@ def choices_of(config: TrainParts) -> dict[str, Any]:
         else:
             choices["encoder.backbone"] = "resnet18"
             if encoder.weights in (None, "default"):
-                choices["encoder.weights"] = "none"  # they would have to be downloaded
+                choices["encoder.weights"] = "none"  # pretrained ones would have to be downloaded
         if encoder.stride is None and scenes:
             choices["encoder.stride"] = 16
     if config.images.size is None and scenes and "images.size" not in choices:
         choices["images.size"] = getattr(config.data, "size", None) or SCENE_SIZE
     if encoder.pooling is None and "encoder.pooling" not in choices:
         choices["encoder.pooling"] = "gem" if scenes else "average"
-    if config.recipe.name == "auto":  # decides the others when the data are there
+    if config.recipe.name == "auto":  # sets the others when the data have been read
         return choices
     usual = TrainParts()
     head = config.head
@@ -81,10 +81,10 @@ def choices_of(config: TrainParts) -> dict[str, Any]:
 
 
 def _of_model(config: TrainParts, run: Path) -> dict[str, Any]:
-    """Returns what is left open and stands in the description of the model to start from.
+    """Returns values of unset options from the description of the model for initialisation.
 
-    What is wrong with that description is reported when the model is loaded; other weights, which
-    might have to be downloaded, are not loaded before.
+    Errors in that description are reported when the model is loaded. Other weights, which might
+    have to be downloaded, are not loaded before.
     """
     encoder = config.encoder
     try:

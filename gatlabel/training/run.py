@@ -1,4 +1,4 @@
-"""One whole training run: data, graph, model, training, evaluation, report."""
+"""A complete training run: data, graph, model, training, evaluation, report."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a training run gives back.
+    """The result of a training run.
 
     Attributes:
         folder: The run folder.
         model: The trained model, in evaluation mode on the CPU.
-        evaluations: Of the validation split and, if there is one, the test split, in this order.
-        baselines: Figures to stand beside, of the last split.
-        curves: A row an epoch.
-        seconds: What training took.
+        evaluations: Evaluations of the validation split and, if there is one, the test split.
+        baselines: Metrics of baselines on the last split.
+        curves: Learning curves, one row per epoch.
+        seconds: Duration of training.
     """
 
     folder: Path
@@ -95,32 +95,32 @@ def train(
     loggers: Sequence[Logger] = (),
     log: Log = logs.log,
 ) -> RunResult:
-    """Trains, evaluates and reports one model, and leaves a self-contained run folder.
+    """Trains and evaluates a model, and writes a self-contained run folder with a report.
 
-    What is given beside the options is in no file of the run folder: it has to be given again to
-    :func:`resume`, and an encoder to ``MultiLabelClassifier.from_pretrained``.
+    Python objects are not stored in the run folder. They have to be passed again to :func:`resume`,
+    and an encoder to ``MultiLabelClassifier.from_pretrained``.
 
     Args:
         config: All options; see :class:`~gatlabel.training.TrainConfig` and the recipes.
-        data: A map-style data set of one's own instead of ``config.data``: items begin with an
-            image (PIL, or uint8 ``(3, h, w)``) and a target ``(L,)``. It is divided into train, val
-            and test; or give data sets by these names. See
+        data: A map-style data set to use instead of ``config.data``: items start with an image
+            (PIL, or uint8 ``(3, h, w)``) and a target ``(L,)``. It is split into train, val and
+            test; or give data sets by these names. See
             :class:`~gatlabel.data.torch_datasets.DatasetImages`.
         labels: The L label names; default: the attribute ``labels`` or ``classes`` of the data.
-        encoder: A network of one's own without classifier, from normalised images ``(B, 3, H, W)``
-            to a map ``(B, D, h, w)`` or to vectors ``(B, D)``; or an
+        encoder: A network without classifier, from normalised images ``(B, 3, H, W)`` to feature
+            maps ``(B, D, h, w)`` or vectors ``(B, D)``; or an
             :class:`~gatlabel.encoders.Encoder`.
-        loss: ``loss(logits, targets)``, both ``(B, L)``, returns a scalar; an argument ``epoch`` is
-            passed the epoch. It must leave unknown targets (-1) out if there are any.
-        callbacks: Of ``lightning.pytorch``.
-        loggers: Of ``lightning.pytorch``.
-        log: Called with plain sentences about what is going on.
+        loss: ``loss(logits, targets)``, both ``(B, L)``, returns a scalar. If it has an argument
+            ``epoch``, the epoch is passed. It must ignore unknown targets (-1) if there are any.
+        callbacks: Callbacks of ``lightning.pytorch``.
+        loggers: Loggers of ``lightning.pytorch``.
+        log: Called with progress messages.
 
     Raises:
-        InputError: If data, graph or options are wrong; nothing is written then. If training
-            diverges or a file cannot be written: the last finished epoch stays, and so does a run
+        InputError: If data, graph or options are wrong; nothing is written then. Also if training
+            diverges or a file cannot be written; the last finished epoch is kept, and so is a run
             that was to be replaced.
-        Interrupted: On Ctrl-C or SIGTERM; :func:`resume` goes on from the last finished epoch.
+        Interrupted: On Ctrl-C or SIGTERM; :func:`resume` continues after the last finished epoch.
 
     Example:
         >>> import torch
@@ -148,7 +148,7 @@ def train(
             _follow(team)
         refuse_without_effect(config)
         config = config.resolved()
-        _enlist(team, config)  # complains before anything is read or written
+        _enlist(team, config)  # raises errors before anything is read or written
         with _stoppable() as signals, new_run(config, log) as folder:
             return _guarded(config, folder, log, signals, team, given, resumed=False)
 
@@ -165,26 +165,25 @@ def resume(
     loggers: Sequence[Logger] = (),
     log: Log = logs.log,
 ) -> RunResult:
-    """Goes on with an interrupted run after its last finished epoch, with the same options.
+    """Resumes an interrupted run after its last finished epoch, with the same options.
 
-    A run that was to replace the one in the folder, and was interrupted, is what goes on.
+    If the interrupted run was to replace another one in the folder, it is the one that is resumed.
 
     Args:
         folder: The run folder.
-        options: Options that belong to the machine, by dotted names (``run.workers``), where they
-            are to be others than the run began with.
-        data: As :func:`train`, if the run was given it; so are those below.
+        options: Options of the machine to change, by dotted names (``run.workers``).
+        data: As in :func:`train`, if it was given there; the same holds for the arguments below.
         labels: The label names.
         encoder: The network as it was before training.
         loss: The loss.
-        callbacks: Of ``lightning.pytorch``; those with a state go on from it.
-        loggers: Of ``lightning.pytorch``.
-        log: Called with plain sentences about what is going on.
+        callbacks: Callbacks of ``lightning.pytorch``; their states are restored.
+        loggers: Loggers of ``lightning.pytorch``.
+        log: Called with progress messages.
 
     Raises:
-        InputError: If this is no run folder, it is in use, all its checkpoints are damaged, or data
-            or options have changed so that the plan cannot be repeated.
-        RunFinishedError: If the run is finished; nothing is touched then.
+        InputError: If this is not a run folder, it is in use, all its checkpoints are damaged, or
+            data or options have changed in a way that affects results.
+        RunFinishedError: If the run is finished; nothing is changed then.
         Interrupted: As :func:`train`.
     """
     refuse_several_processes(torchrun=True)
@@ -200,7 +199,7 @@ def resume(
 
 
 def _follow(team: Team) -> NoReturn:
-    """Trains in a process of torchrun other than the first, and ends it."""
+    """Trains in a process of torchrun other than the first, and ends the process."""
     follow(team)
     raise SystemExit(0)
 
@@ -217,7 +216,7 @@ def _stoppable() -> Iterator[Signals]:
         with Signals() as signals:
             yield signals
     except Stopped as stop:
-        line = f"{stop} before training began: nothing was written"
+        line = f"{stop} before training started: nothing was written"
         raise Interrupted(line, stop.exit_code) from None
 
 
@@ -231,7 +230,7 @@ def _guarded(
     *,
     resumed: bool,
 ) -> RunResult:
-    """Runs; a signal ends it with a line on how to go on, a full disk with one that names it."""
+    """Runs training; signals and disk errors end it with a one-line message."""
     try:
         with signals.first(), disk_errors(folder.path):
             return _run(config, folder, log, signals, team, given, resumed=resumed)
@@ -241,24 +240,24 @@ def _guarded(
             raise
         raise Interrupted(
             f"{stop} with {checkpoint.epoch + 1} of {folder.read_config().run.epochs} epochs "
-            f"finished; go on with: gatlabel train --resume {shlex.quote(str(folder.target))}",
+            f"finished; continue with: gatlabel train --resume {shlex.quote(str(folder.target))}",
             stop.exit_code,
         ) from None
 
 
 def _begun_checkpoint(folder: RunFolder, log: Log) -> Checkpoint | None:
-    """Returns the checkpoint to go on from; ``None`` for a run that was ended before its first.
+    """Returns the checkpoint to resume from; ``None`` for a run that ended before its first one.
 
     Raises:
-        InputError: If all are damaged, or those of a run that has trained are gone.
+        InputError: If all checkpoints are damaged, or those of a run with epochs are missing.
     """
     checkpoint = newest_checkpoint(folder.checkpoints, log)
     if checkpoint is None:
         if folder.epochs():
             raise InputError(
-                f"{folder.path} has no checkpoints/last.ckpt to go on from: train it anew"
+                f"{folder.path} has no checkpoints/last.ckpt to resume from: train again"
             )
-        log(f"{folder.path} has no checkpoint yet: the run starts from its beginning")
+        log(f"{folder.path} has no checkpoint yet: the run starts again")
         with write_errors(folder.path, "the run folder "):
             folder.checkpoints.mkdir(exist_ok=True)
     return checkpoint
@@ -307,7 +306,7 @@ def _run(
         log(f"note: {SIMILARITY_IGNORED.format(config.head.name)}")
     completion = run_completion(config, splits, graph)
     if config.run.workers is not None:
-        checked_workers(config.run.workers)  # before hours of features
+        checked_workers(config.run.workers)  # before features are extracted, which takes long
     decisions: list[str] = []
 
     def decide(line: str) -> None:
@@ -320,7 +319,7 @@ def _run(
     if classical:
         model = fit_classical(model, config, splits, completion, decide)
         config = config.with_options({"run.epochs": 0})
-    # what was decided before an interruption is in the checkpoint
+    # the checkpoint contains the choices made before an interruption
     elif checkpoint is None or shares or config.run.keep == "proven":
         model, config, start = plan(model, config, splits, completion, counts, clock, decide, given)
     counted, graph = graph, model.graph or graph
@@ -364,7 +363,7 @@ def _run(
     trained = settled(model, untrained, start, config, splits, folder, signals, decide)
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
-    if classical or (start is not None and not trained):  # the encoder has not learned
+    if classical or (start is not None and not trained):  # the encoder is unchanged
         evaluations = [evaluate_features(model, source, name, config) for name, source in judged]
     else:
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
@@ -389,14 +388,14 @@ def _require_same_labels(folder: RunFolder, splits: DataSplits) -> None:
     if read_json(folder.labels, "label file") != list(splits.labels):
         raise InputError(
             f"the labels of the data are not those of {folder.labels}, or in another order: "
-            "the data has changed since the run began; train anew, or start from this model "
+            "the data have changed since the run started; train again, or start from this model "
             "with --init"
         )
 
 
 @contextmanager
 def logged_warnings(log: Log) -> Iterator[None]:
-    """Says warnings (isolated labels, missing vectors) as plain sentences."""
+    """Logs warnings (isolated labels, missing vectors) as notes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

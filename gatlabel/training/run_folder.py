@@ -1,4 +1,4 @@
-"""The files of a run folder: everything needed to use, read or repeat the run."""
+"""The files of a run folder, with which a run can be used, read or repeated."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from gatlabel.training.run_swap import NEW, swap
 
 
 class RunFinishedError(InputError):
-    """A run is to be resumed that is finished already; the message says so."""
+    """The run to resume is already finished."""
 
 
 class RunFolder:
-    """A run folder, by the names of its files.
+    """The paths of the files in a run folder.
 
-    A run writes to one that :func:`~gatlabel.training.run_opening.new_run` or
-    :func:`~gatlabel.training.run_opening.unfinished_run` gives it, which hold the lock. It begins
-    with :meth:`begin` and ends with :meth:`finish`.
+    A run writes to a folder from :func:`~gatlabel.training.run_opening.new_run` or
+    :func:`~gatlabel.training.run_opening.unfinished_run`, which hold the lock. It starts with
+    :meth:`begin` and ends with :meth:`finish`.
 
     Args:
         path: The folder.
-        target: Where the run is to be when it is finished, if it grows in another place.
+        target: Final path of the run, if it is written to another folder first.
     """
 
     def __init__(self, path: Path, target: Path | None = None) -> None:
@@ -54,30 +54,30 @@ class RunFolder:
 
     @classmethod
     def beside(cls, target: Path) -> RunFolder:
-        """The folder in which a run grows that is to replace the one in ``target``."""
+        """Returns the temporary folder of a run that is to replace the one in ``target``."""
         return cls(target / NEW, target)
 
     @property
     def replaces(self) -> bool:
-        """Whether the run grows beside another, which it replaces when it is finished."""
+        """Whether the run is to replace another one when it is finished."""
         return self.path != self.target
 
     @property
     def has_begun(self) -> bool:
-        """Whether its inputs are there."""
+        """Whether the inputs of the run have been written."""
         return self.config.is_file()
 
     @property
     def finished(self) -> bool:
-        """Whether all that a run leaves is there; the report is what it writes last."""
+        """Whether the run is complete; the report is written last."""
         model = (self.path / "model.json", self.path / "model.safetensors")
         return all(path.is_file() for path in (self.config, *model, self.metrics, self.report))
 
     def begin(self, config: TrainConfig, counts: Cooccurrence, graph: LabelGraph) -> None:
-        """Writes the inputs of the run, its options last: with them, the run has begun.
+        """Writes the inputs of the run. The options are written last and mark the run as started.
 
         Raises:
-            InputError: If a file cannot be written; none is left then.
+            InputError: If a file cannot be written; all are removed then.
         """
         if self.replaces:
             self.discard()
@@ -93,7 +93,7 @@ class RunFolder:
             raise
 
     def _undo_begin(self) -> None:
-        if self.config.exists():  # of a run that was to start from its beginning again
+        if self.config.exists():  # of a run that started again without a checkpoint
             return
         with suppress(OSError):
             for path in (self.labels, self.counts, self.graph):
@@ -103,52 +103,52 @@ class RunFolder:
                 self.path.rmdir()
 
     def discard(self) -> None:
-        """Removes an unfinished run that grows beside another."""
+        """Removes an unfinished run that was to replace another."""
         assert self.replaces
         with write_errors(self.path, "the run folder "):
-            self.config.unlink(missing_ok=True)  # first: without it, no run has begun
+            self.config.unlink(missing_ok=True)  # first, so that the run counts as not started
             if self.path.is_dir():
                 shutil.rmtree(self.path)
 
     def finish(self) -> None:
-        """Brings a run that is complete to its place, where it replaces another.
+        """Moves a complete run to its final place, if it replaces another.
 
         Raises:
-            InputError: If a file cannot be moved; ``--resume`` goes on with the moving.
+            InputError: If a file cannot be moved; ``--resume`` then continues.
         """
         self.require()
         if self.replaces:
             swap(self.target)
 
     def require(self) -> None:
-        """Makes sure that the folder was not removed since the run began.
+        """Checks that the folder was not removed since the run started.
 
         Raises:
-            InputError: If it was.
+            InputError: If it was removed.
         """
         if not self.has_begun:
             raise InputError(
-                f"the run folder {self.path} was removed while the run went on: "
-                f"{self.config.name} is gone; nothing more is written"
+                f"the run folder {self.path} was removed during the run: {self.config.name} is "
+                "missing; nothing more is written"
             )
 
     def read_config(self) -> TrainConfig:
         """Reads the options of the run.
 
         Raises:
-            InputError: If this is no run folder.
+            InputError: If this is not a run folder.
         """
         self.require_config()
         return read_config(self.config)
 
     def require_config(self) -> None:
-        """Makes sure that this is a run folder.
+        """Checks that this is a run folder.
 
         Raises:
             InputError: If it is not.
         """
         if not self.config.is_file():
-            raise InputError(f"{self.path} is no run folder: it has no config.yaml")
+            raise InputError(f"{self.path} is not a run folder: it has no config.yaml")
 
     def write_curves(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Writes ``metrics.csv``: one row per epoch."""
@@ -156,7 +156,7 @@ class RunFolder:
         write_curves(self.curves, rows, make_folder=False)
 
     def epochs(self) -> int:
-        """Returns how many epochs have a row in ``metrics.csv``."""
+        """Returns the number of epochs in ``metrics.csv``."""
         try:
             with self.curves.open(newline="") as file:
                 return sum(1 for _ in csv.DictReader(file))

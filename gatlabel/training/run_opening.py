@@ -1,4 +1,4 @@
-"""Opens the folder of a run, new or interrupted, and holds it until the run ends."""
+"""Opening and locking of the folder of a new or interrupted run."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ _KEYS = {"data", "head", "graph"}
 
 @contextmanager
 def new_run(config: TrainConfig, log: Log) -> Iterator[RunFolder]:
-    """Opens the folder of a new run and locks it; nothing is written to it before ``begin``.
+    """Opens and locks the folder of a new run; nothing is written to it before ``begin``.
 
-    A folder that was made here, and is empty in the end, is removed.
+    A folder that was created here is removed if it is empty at the end.
 
     Args:
-        config: Its options; without an output, a folder of a free name is made below ``runs``.
-        log: Called with a line about a run that is already there.
+        config: The options; without an output, a folder with an unused name is created below
+            ``runs``.
+        log: Called with a line about an existing run.
 
     Raises:
-        InputError: If the folder is in use, cannot be made, is not empty and ``overwrite`` is off,
-            or holds no run.
+        InputError: If the folder is in use or cannot be created, or it is not empty and
+            ``overwrite`` is off or it does not contain a run.
     """
     target, made = _make(config)
     try:
@@ -49,7 +50,7 @@ def new_run(config: TrainConfig, log: Log) -> Iterator[RunFolder]:
             _tidy(target, log)
             folder = _place(target, config, lock.was_left)
             if folder.replaces:
-                _say_what_goes(folder, log)
+                _log_replaced(folder, log)
             yield folder
     finally:
         for path in made:
@@ -61,11 +62,11 @@ def new_run(config: TrainConfig, log: Log) -> Iterator[RunFolder]:
 def unfinished_run(target: Path, log: Log) -> Iterator[RunFolder]:
     """Opens and locks the folder of an interrupted run.
 
-    That is the one that grows in the folder, if there is one, to replace another.
+    If an unfinished run in it was to replace a finished one, the unfinished run is opened.
 
     Raises:
-        InputError: If this is no run folder, or it is in use.
-        RunFinishedError: If the run is finished; a finished run is not touched.
+        InputError: If this is not a run folder, or it is in use.
+        RunFinishedError: If the run is finished; it is not changed.
     """
     if not os.path.isdir(target):  # noqa: PTH112 - Path.is_dir raises on names that are too long
         raise InputError(f"there is no run folder {target}")
@@ -76,7 +77,7 @@ def unfinished_run(target: Path, log: Log) -> Iterator[RunFolder]:
     with FolderLock(target):
         _tidy(target, log)
         if growing.path.is_dir() and not growing.config.is_file():
-            growing.discard()  # it was killed before it began
+            growing.discard()  # it was killed before it started
         folder = growing if growing.path.is_dir() else RunFolder(target)
         remove_leftovers(folder.path)
         remove_leftovers(folder.checkpoints)
@@ -95,12 +96,12 @@ def _refuse_if_finished(folder: RunFolder) -> None:
 
 
 def _make(config: TrainConfig) -> tuple[Path, list[Path]]:
-    """Makes the folder; returns it, and those that were made, the deepest first."""
+    """Creates the folder; returns it and all created folders, the deepest first."""
     if config.run.output is not None:
         return config.run.output, _make_folder(config.run.output, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     name = f"{stamp}-{config.data.name}-{config.head.name}-{config.run.seed}"
-    for number in itertools.count(1):  # runs of the same second
+    for number in itertools.count(1):  # runs that start in the same second
         path = Path("runs") / (name if number == 1 else f"{name}-{number}")
         with suppress(FileExistsError):
             return path, _make_folder(path, exist_ok=False)
@@ -117,19 +118,19 @@ def _make_folder(path: Path, exist_ok: bool) -> list[Path]:
                 raise
             raise InputError(f"the output {path} is a file: give a folder") from error
         reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"cannot make the run folder {path}: {reason}") from error
+        raise InputError(f"cannot create the run folder {path}: {reason}") from error
     return missing
 
 
 def _tidy(target: Path, log: Log) -> None:
-    """Clears what a kill has left, and completes a swap that it interrupted."""
+    """Removes the leftovers of a killed run, and completes an interrupted swap."""
     remove_leftovers(target)
     if complete_swap(target):
-        log(f"{target}: the finished run that was to replace another is in its place now")
+        log(f"{target}: the finished run has now replaced the previous one")
 
 
 def _place(target: Path, config: TrainConfig, was_left: bool) -> RunFolder:
-    """Decides where in its folder a new run grows; changes nothing.
+    """Returns where a new run is written within its folder, without changing anything.
 
     Args:
         target: The folder.
@@ -143,8 +144,8 @@ def _place(target: Path, config: TrainConfig, was_left: bool) -> RunFolder:
         return RunFolder(target)
     if not config.run.overwrite:
         raise InputError(
-            f"the run folder {target} is not empty: give another output, overwrite it with "
-            "--overwrite, or go on with it with --resume"
+            f"the run folder {target} is not empty: give another output, replace it with "
+            "--overwrite, or continue it with --resume"
         )
     if names == {NEW}:
         return RunFolder.beside(target)
@@ -154,31 +155,33 @@ def _place(target: Path, config: TrainConfig, was_left: bool) -> RunFolder:
 
 
 def _is_empty(target: Path) -> bool:
-    """Whether no checkpoint is there: the run was killed before it had begun."""
+    """Whether there is no checkpoint, as the run was killed before its first epoch."""
     checkpoints = target / "checkpoints"
     return not checkpoints.is_dir() or not any(checkpoints.iterdir())
 
 
 def _require_run(target: Path) -> None:
-    """Makes sure that a folder holds a run, and not just a file of the same name.
+    """Checks that a folder contains a run, and not just a file of the same name.
 
     Raises:
         InputError: If it does not.
     """
     reason = _why_no_run(RunFolder(target))
     if reason:
-        raise InputError(f"{target} is no run folder: --overwrite leaves it alone ({reason})")
+        raise InputError(
+            f"{target} is not a run folder: --overwrite does not replace it ({reason})"
+        )
 
 
 def _why_no_run(folder: RunFolder) -> str:
     try:
         if not read_options(folder.config).keys() >= _KEYS:
-            return f"{folder.config} is not that of a run"
+            return f"{folder.config} is not the config of a run"
         labels = read_json(folder.labels, "label file")
     except InputError as error:
         return str(error)
     if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
-        return f"{folder.labels} holds no labels"
+        return f"{folder.labels} contains no labels"
     for path in (folder.counts, folder.graph):
         if not path.is_file():
             return f"it has no {path.name}"
@@ -188,9 +191,9 @@ def _why_no_run(folder: RunFolder) -> str:
     return ""
 
 
-def _say_what_goes(folder: RunFolder, log: Log) -> None:
+def _log_replaced(folder: RunFolder, log: Log) -> None:
     if folder.path.is_dir():
-        log(f"the unfinished run in {folder.path} is thrown away")
-    log(f"the new run grows in {folder.path}; the old one answers until it is finished")
+        log(f"the unfinished run in {folder.path} is deleted")
+    log(f"the new run is written to {folder.path}; it replaces the old one when it is finished")
     for bundle in bundles(folder.target):
-        log(f"the export {bundle} will go with the old run")
+        log(f"the export {bundle} will be deleted with the old run")

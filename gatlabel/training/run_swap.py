@@ -1,9 +1,10 @@
-"""A finished run takes the place of another, so that a kill at any moment loses neither.
+"""Replacement of a run by a new one, so that a kill at any moment loses neither.
 
-The new run grows in ``.new-run``. When it is complete, that folder becomes ``.new-run-ready``: from
-here on the swap goes forward only. The files of the old run are removed, the folder becomes
-``.new-run-moving``, and its files are moved out. ``model.json`` is the first file to go and the
-last to come: a folder in between has no model, and loading it says how to go on.
+The new run is written to ``.new-run``. When it is complete, that folder is renamed to
+``.new-run-ready``, and the swap can only be completed, not undone. The files of the old run are
+removed, the folder is renamed to ``.new-run-moving``, and its files are moved out. ``model.json``
+is removed first and moved last. A folder in between has no model, and the error on loading it
+explains how to continue.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ BELOW = {
     "checkpoints": ("last.ckpt", "previous.ckpt", "best.ckpt"),
     "tensorboard": ("events.out.tfevents.*", "hparams.yaml"),
 }
-"""By folder, those that are known by patterns."""
+"""Patterns of further files, by folder."""
 
 
 def swap(target: Path) -> None:
-    """Replaces the run in ``target`` by the finished one that grew in it.
+    """Replaces the run in ``target`` by the finished one in its temporary folder.
 
     Raises:
-        InputError: If a file cannot be moved; the rest is done by :func:`complete_swap`.
+        InputError: If a file cannot be moved; :func:`complete_swap` can then continue.
     """
     with write_errors(target, "the run folder "):
         (target / NEW).rename(target / READY)
@@ -50,10 +51,10 @@ def swap(target: Path) -> None:
 
 
 def complete_swap(target: Path) -> bool:
-    """Does what is left of a swap.
+    """Completes an interrupted swap.
 
     Returns:
-        Whether anything was left.
+        Whether a swap was interrupted.
 
     Raises:
         InputError: If a file cannot be moved or removed.
@@ -82,10 +83,10 @@ def swap_is_pending(target: Path) -> bool:
 
 
 def run_files(target: Path) -> Iterator[Path]:
-    """The files that a run, and exports of it, have left in a folder; others are not ours."""
+    """Yields the files of a run and its exports in a folder; other files are the user's."""
     yield from (target / name for name in FILES if (target / name).is_file())
     for bundle in bundles(target):
-        # the description last: it is what a bundle is known by
+        # the description last, as it identifies a bundle
         yield from (file for form in FORMATS.values() if (file := bundle / form.file).is_file())
         yield bundle / BUNDLE
     for folder, patterns in BELOW.items():
@@ -94,7 +95,7 @@ def run_files(target: Path) -> Iterator[Path]:
 
 
 def bundles(target: Path) -> list[Path]:
-    """The exported bundles in a run folder, wherever in it, which answer with its model."""
+    """Returns the exported bundles of a run, in any subfolder of its folder."""
     found = []
     for path in sorted(target.rglob(BUNDLE)):
         hidden = any(part.startswith(".") for part in path.relative_to(target).parts)

@@ -1,4 +1,4 @@
-"""Which weights become the model: the trained ones, or those of the start in closed form."""
+"""Choice of the final weights: the trained ones or the closed-form initialisation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gatlabel.training.starting import Start, features
 def evaluate_features(
     model: MultiLabelClassifier, source: ImageSource, split: str, config: TrainConfig
 ) -> Evaluation:
-    """Evaluates a model whose encoder has not learned, from features that are kept."""
+    """Evaluates a model with an unchanged encoder, from cached features."""
     found = features(model, source, config)
     return evaluation_of(model.eval().head(found), source, split, model.labels)
 
@@ -38,21 +38,21 @@ def settle(
     config: TrainConfig,
     log: Log,
 ) -> tuple[bool, float]:
-    """Gives a trained model the weights of its start back, unless training has proven to gain.
+    """Restores the initial weights of a trained model, unless training has improved it.
 
-    First the residual attention keeps the share that the images support
-    (:func:`~gatlabel.baselines.shrinkage.shrink`). Then the start stays unless mAP has risen by
-    more than its standard error.
+    First the residual attention is scaled by the factor that the images support
+    (:func:`~gatlabel.baselines.shrinkage.shrink`). Then the initial weights are kept unless mAP has
+    increased by more than its standard error.
 
     Args:
         model: The trained model, on the CPU.
-        untrained: The model as it stood before training.
-        evidence: Logits of start and trained weights.
+        untrained: The model before training.
+        evidence: Logits of initial and trained weights.
         config: The options of the run.
-        log: Called with what was found.
+        log: Called with the results.
 
     Returns:
-        Whether the trained weights were kept, and the share of the residual.
+        Whether the trained weights were kept, and the factor of the residual.
     """
     trained, linear, start = evidence.trained, evidence.linear, evidence.start
     assert trained is not None
@@ -63,7 +63,7 @@ def settle(
     if isinstance(head, LinearInit) and head.scale_residual(1.0):
         factor = shrink(trained - linear, linear, evidence.targets, seed=config.run.seed)
         head.scale_residual(factor)
-        log(f"of the residual attention {factor:.2f} is kept, by {evidence.images} images")
+        log(f"the residual attention is scaled by {factor:.2f}, chosen on {evidence.images} images")
         trained = linear + factor * (trained - linear)
     difference, error = gain(trained, start, evidence.targets, config.run.seed)
     kept = is_proven(difference, error)
@@ -71,7 +71,7 @@ def settle(
         model.load_state_dict(untrained.state_dict())
     log(
         f"training changed {evidence.images} mAP by {100 * difference:+.2f} ± {100 * error:.2f} "
-        f"points: {'the trained weights are' if kept else 'the start in closed form is'} kept"
+        f"points: {'the trained weights are' if kept else 'the closed-form initialisation is'} kept"
     )
     return kept, factor
 
@@ -86,17 +86,17 @@ def settled(
     signals: Signals,
     log: Log,
 ) -> bool:
-    """Decides between start and trained weights, and keeps out-of-fold predictions.
+    """Chooses between initial and trained weights, and writes out-of-fold predictions.
 
     Args:
-        model: The model, on the CPU; it becomes what is kept.
-        untrained: The model as it stood before training, where that is wanted.
-        start: Its start in closed form, if it had one.
+        model: The trained model, on the CPU; it receives the chosen weights.
+        untrained: The model before training, if it is needed.
+        start: Its closed-form initialisation, if it had one.
         config: The resolved options.
         splits: The data.
-        folder: Where out-of-fold predictions go.
-        signals: Asked before every step of a fold whether the process should end.
-        log: Called with what was found.
+        folder: The folder for out-of-fold predictions.
+        signals: Checked before every step of a fold for a signal that ends the process.
+        log: Called with the results.
 
     Returns:
         Whether the model has trained weights.

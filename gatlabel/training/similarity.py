@@ -1,4 +1,4 @@
-"""The similarity between labels in a run: its sources, its choice, and its place in the options."""
+"""Label similarity in a run: its sources, its choice, and its options."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from gatlabel.nn.options import (
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.label_vectors import kept_name_vectors
 
-#: Of the same size as what makes a larger resolution worth its time.
+#: Minimum gain of similarity, the same as for a larger image size.
 WORTH = 0.002
-#: Label vectors that say what labels occur with, not what they are.
+#: Label vectors from co-occurrence, which do not describe similarity.
 _NOT_LIKENESS = ("svd", "names", "learned")
 
 
-#: What is logged of heads on a graph of similarity that :func:`ignores_similarity` is true of.
+#: Logged for heads on a similarity graph for which :func:`ignores_similarity` is true.
 SIMILARITY_IGNORED = (
-    "the head {} cannot share classifiers between similar labels (gat, gatv2 and pyg can); it "
-    "treats the edges of similarity as co-occurrence"
+    "the head {} cannot share classifiers between similar labels (gat, gatv2 and pyg can); "
+    "similarity edges are treated as co-occurrence"
 )
 
 
 def ignores_similarity(head: HeadOptions) -> bool:
-    """Whether a head has a graph, but cannot share classifiers between similar labels."""
+    """Whether a head uses a graph, but cannot share classifiers between similar labels."""
     kind = HEADS.get(head.name, LinearHead)
     plain = getattr(head, "base", "classifiers") == "nodes"
     return issubclass(kind, GraphAblatable) and (
@@ -54,7 +54,7 @@ def ignores_similarity(head: HeadOptions) -> bool:
 
 
 def may_share(config: TrainConfig, head: Head) -> bool:
-    """Whether a run may choose similarity: the head can share, and the graph is the usual one."""
+    """Whether a run may choose similarity: the head can share, and the graph is the default."""
     weight = getattr(config.head, "similarity_weight", None)
     usual = GraphSpec.parse(config.graph).name == "conditional" and weight is None
     return usual and isinstance(head, SharedClassifierHead) and starts_linear(head)
@@ -68,18 +68,18 @@ def choose(
     log: Log,
     groups: Sequence[str] | None = None,
 ) -> SimilarityChoice:
-    """Chooses the similarity of a run, or makes the one that its options name.
+    """Chooses the similarity of a run, or builds the one that its options name.
 
     Args:
         config: The options; ``similarity`` is ``auto``, or a text of :func:`text_of`.
-        features: ``(N, D)``, of the training images.
-        targets: ``(N, L)`` of these, -1 for unknown.
-        counts: Their label counts.
-        log: Called with what was chosen and why.
+        features: Features of the training images, ``(N, D)``.
+        targets: Targets of the training images, ``(N, L)``, -1 for unknown.
+        counts: Label counts of the training images.
+        log: Called with the choice and the reason.
         groups: The group of each image; images of one group are left out together.
 
     Raises:
-        InputError: If the text names a source that there is not.
+        InputError: If the text names an unknown source.
     """
     sources = _sources(config, counts, log)
     text = config.head.similarity if isinstance(config.head, SharedClassifiers) else None
@@ -99,8 +99,8 @@ def _sources(config: TrainConfig, counts: Cooccurrence, log: Log) -> list[Simila
         names = kept_name_vectors(counts.labels, config.images.cache_folder)
     except MissingExtraError:
         log(
-            "note: without the extra names (pip install gatlabel[names]) the names of labels say "
-            "nothing of their similarity; other sources are tried"
+            "note: the extra names (pip install gatlabel[names]) is not installed, so label names "
+            "are not used as a source of similarity; other sources are tried"
         )
     vectors = getattr(config.head, "node_features", "svd")
     if vectors not in _NOT_LIKENESS:
@@ -109,10 +109,10 @@ def _sources(config: TrainConfig, counts: Cooccurrence, log: Log) -> list[Simila
 
 
 def is_worth_its_graph(choice: SimilarityChoice) -> bool:
-    """Whether sharing gives enough to take the place of the co-occurrence graph in attention.
+    """Whether similarity gains enough to replace the co-occurrence graph in attention.
 
-    It does where labels without positives get classifiers, or where the squared error of
-    leave-one-image-out falls by :data:`WORTH` of a label's variance.
+    It does if labels without positives get classifiers, or if the squared leave-one-image-out error
+    decreases by at least :data:`WORTH` of a label's variance.
     """
     if choice.strength_unseen and not choice.seen.all():
         return True
@@ -124,7 +124,7 @@ def is_worth_its_graph(choice: SimilarityChoice) -> bool:
 
 
 def text_of(choice: SimilarityChoice) -> str:
-    """Returns a choice as the text of the option, which makes it again."""
+    """Returns a choice as the text of the option that reproduces it."""
     parts = []
     if choice.strength:
         parts.append(f"seen:{choice.source}={choice.strength!r}")

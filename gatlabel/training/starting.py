@@ -1,4 +1,4 @@
-"""The start of a run in closed form: ridge regression on the features of the untrained encoder."""
+"""Closed-form initialisation of a run: ridge regression on features of the untrained encoder."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from gatlabel.nn.modes import evaluating
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
 
-#: A larger size has to take at least this share off the error of leave-one-out to be taken.
+#: A larger image size must reduce the leave-one-out error by at least this share.
 WORTH_A_SIZE = 0.002
-#: Of the time that a size is expected to take; the estimate is rough.
+#: Factor on the estimated duration of an image size; the estimate is rough.
 _MARGIN = 1.2
 
 
 @dataclass(frozen=True)
 class Start:
-    """Classifiers in closed form on the features of the encoder as it is.
+    """Closed-form classifiers on the features of the untrained encoder.
 
     Attributes:
         size: Side of the images in pixels.
-        linear: The classifiers, and their error by leave-one-out.
+        linear: The classifiers, and their leave-one-out error.
         val_map: Their mAP on the validation images, 0 to 1, or NaN.
-        seconds: What features and classifiers took.
+        seconds: Duration of feature extraction and regression.
     """
 
     size: int
@@ -60,24 +60,24 @@ def start_in_closed_form(
     sizes: Sequence[int] = (),
     clock: Clock | None = None,
 ) -> Start | None:
-    """Starts the head at ridge regression and logs the figures of that start on validation images.
+    """Initialises the head by ridge regression and logs its metrics on validation images.
 
-    The encoder runs over training and validation images, whole and resized, once for every size.
-    Features are kept in the cache folder, so that another head or graph starts without.
+    The encoder is applied to training and validation images, resized but not cropped, once for
+    every size. Features are cached, so that another head or graph does not need to extract them.
 
     Args:
-        model: The model as it was built; its head and the size of its images change in place, its
-            modes stay.
+        model: The new model; its head and image size are changed in place, its modes are kept.
         config: The options of the run.
         splits: The data.
-        completion: Gives the targets of unknown training labels; none leaves them out.
-        log: Called with a line for every size.
-        sizes: Sides of images to try, in rising order, until leave-one-out on the training images
-            finds nothing in a larger one or the time is over; none takes that of the model.
-        clock: Says what time is left.
+        completion: Provides targets of unknown training labels; without it they are left out.
+        log: Called with one line per size.
+        sizes: Image sizes to try, ascending, until a larger one no longer reduces the leave-one-out
+            error on the training images or the time is over; by default the model's.
+        clock: The clock with the time limit.
 
     Returns:
-        The start that was taken, or ``None`` for a head that does not start as a linear classifier.
+        The initialisation, or ``None`` for a head that cannot be initialised as a linear
+        classifier.
 
     Raises:
         InputError: If an image cannot be decoded, or the features cannot be written.
@@ -91,7 +91,7 @@ def start_in_closed_form(
         if best is not None and clock.limit is not None:
             images = len(splits.train) + len(splits.val)
             if seconds_per_image(model, config) * images * _MARGIN > clock.left:
-                log(f"images of {size} px would take longer than the time that is left")
+                log(f"images of {size} px would take longer than the remaining time")
                 break
         found = _start(model, config, splits, completion)
         error = found.linear.error
@@ -111,11 +111,11 @@ def start_in_closed_form(
 
 @torch.inference_mode()
 def seconds_per_image(model: MultiLabelClassifier, config: TrainConfig, images: int = 16) -> float:
-    """Measures what the model takes for an image of its size, whatever features are kept."""
+    """Measures the duration of the model's encoder per image, without cached features."""
     batch = torch.zeros(images, 3, model.image_size, model.image_size, dtype=torch.uint8)
     device = choose_device(config.run.device)
     with on_device(model, device), evaluating(model):
-        model.features(batch[:2].to(device))  # the first time, memory is taken
+        model.features(batch[:2].to(device))  # the first call allocates memory
         began = time.perf_counter()
         model.features(batch.to(device)).sum().item()  # waits for the device
         return (time.perf_counter() - began) / images
@@ -144,14 +144,14 @@ def regression(
 ) -> LinearStart:
     """Fits the classifiers of a head on features of training images.
 
-    Where targets are unknown and completed, the fit is
-    :func:`~gatlabel.missing.starting.completed_start`. Labels share as in the head, or, in one that
-    cannot, as the graph says that unknown targets are completed by.
+    If unknown targets are completed, the fit is
+    :func:`~gatlabel.missing.starting.completed_start`. Labels share classifiers as in the head. If
+    the head cannot share, they do as in the graph of the completion.
 
     Args:
-        found: ``(N, D)``.
+        found: Features, ``(N, D)``.
         targets: ``(N, L)``, -1 for unknown.
-        completion: Gives the targets of unknown labels; none leaves them out.
+        completion: Provides targets of unknown labels; without it they are left out.
         head: The head.
         groups: The group of each image; images of one group are left out together.
     """
@@ -165,12 +165,12 @@ def regression(
 
 
 def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> float:
-    """mAP, 0 to 1 or NaN, of classifiers on the features ``(N, D)`` of validation images."""
+    """Returns the mAP, 0 to 1 or NaN, of classifiers on the features of validation images."""
     logits = found @ linear.weight.T + linear.bias
     return float(mean_average_precision(logits, val.targets.to_dense()).value)
 
 
 def features(model: MultiLabelClassifier, source: ImageSource, config: TrainConfig) -> Tensor:
-    """Pooled features ``(N, D)`` of whole images, from the cache where it has them."""
+    """Returns pooled features ``(N, D)`` of uncropped images, from the cache if available."""
     with on_device(model, choose_device(config.run.device)):
         return torch.tensor(extract(model, source, "pooled", config.images.cache_folder).open())

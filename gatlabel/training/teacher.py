@@ -16,7 +16,7 @@ from gatlabel.model import MultiLabelClassifier
 
 
 class Teacher:
-    r"""A model that only predicts, and mixes what it predicts into targets.
+    r"""A trained model whose predictions are mixed into targets.
 
     With the teacher's logits t, temperature T and weight w, a known target y becomes
 
@@ -27,11 +27,11 @@ class Teacher:
 
     Args:
         model: The teacher.
-        labels: The L labels of the targets; those that the teacher lacks stay as they are.
+        labels: The L labels of the targets; those that the teacher lacks are not changed.
         options: Weight and temperature.
 
     Raises:
-        InputError: If it knows none of the labels.
+        InputError: If the teacher has none of the labels.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Teacher:
         known = [(k, own.index(name)) for k, name in enumerate(labels) if name in own]
         if not known:
             raise InputError(
-                f"teacher={options.teacher}: it knows none of the {len(labels)} labels, such as "
+                f"teacher={options.teacher}: has none of the {len(labels)} labels, such as "
                 f"{labels[0]!r}"
             )
         self.model = model.eval().requires_grad_(False)
@@ -56,7 +56,7 @@ class Teacher:
         """Loads the model that the options name; ``None`` if they name none.
 
         Raises:
-            InputError: If it cannot be loaded, or knows none of the labels.
+            InputError: If it cannot be loaded, or has none of the labels.
         """
         if options.teacher is None:
             return None
@@ -71,7 +71,7 @@ class Teacher:
         """Returns the probabilities of its labels: float32 ``(B, K)``.
 
         Args:
-            images: uint8 ``(B, 3, H, W)``; resized if the teacher has learned from another size.
+            images: uint8 ``(B, 3, H, W)``; resized if the teacher was trained at another size.
         """
         self.model.to(images.device)
         size = self.model.image_size
@@ -83,7 +83,7 @@ class Teacher:
         return torch.sigmoid(logits.float() / self.options.temperature)
 
     def mixed(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Returns targets ``(B, L)`` with the teacher's probabilities in them.
+        """Returns targets ``(B, L)`` mixed with the teacher's probabilities.
 
         Args:
             images: uint8 ``(B, 3, H, W)``.

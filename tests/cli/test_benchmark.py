@@ -127,7 +127,7 @@ def test_three_lines_of_python(tiny_csv: Path, tmp_path: Path) -> None:
         (["graphs", "--seeds", "0"], "seeds=0: must be at least 1"),
         (["graphs", "--trials", "40"], "trials=40: must be at most 27"),
         (["graphs", "--seeds", "many"], "seeds='many': give a whole number"),
-        (["graphs", "--train-fractions", "0.5,x"], "'x' is no number"),
+        (["graphs", "--train-fractions", "0.5,x"], "'x' is not a number"),
         (["graphs", "--train-fractions", "2"], "at most 1"),
         (["graphs", "--mask-labels", "1"], "below 1, or single"),
         (["graphs", "--unknown", "complet"], "did you mean 'complete'"),

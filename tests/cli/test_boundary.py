@@ -78,7 +78,7 @@ FAULTS: dict[str, tuple[BaseException, str]] = {
     "pool": (BrokenProcessPool("A process was terminated abruptly"), "a worker process"),
     "nul": (ValueError("embedded null byte"), "NUL character"),
     "encoding": (unencodable(), r"'caf\udce9' cannot be written as utf-8"),
-    "decoding": (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "not in the encoding"),
+    "decoding": (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "not in the expected encoding"),
     "zip": (zipfile.BadZipFile("File is not a zip file"), "a file is damaged: File is not"),
     "zlib": (zlib.error("Error -3"), "a file is damaged: Error -3"),
     "pickle": (pickle.UnpicklingError("Weights only load failed\nlong"), "Weights only load fail"),
@@ -245,7 +245,7 @@ def test_a_bar_on_an_output_that_is_gone_stops_nothing(number, code, monkeypatch
     assert main(["predict"]) == code
     assert trained == [0, 1, 2]
     error = capsys.readouterr().err
-    assert error == ("" if code == 1 else "gatlabel: cannot write to the standard output: "
+    assert error == ("" if code == 1 else "gatlabel: cannot write to standard output: "
                      "No space left on device\n")  # fmt: skip
 
 
@@ -274,9 +274,7 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 def test_a_full_device_as_output(words: str) -> None:
     done = shell(f"{GATLABEL} {words} >/dev/full")
     assert done.returncode == 2
-    assert done.stderr == (
-        "gatlabel: cannot write to the standard output: No space left on device\n"
-    )
+    assert done.stderr == ("gatlabel: cannot write to standard output: No space left on device\n")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +283,7 @@ def test_a_full_device_as_output(words: str) -> None:
         (
             f"{GATLABEL} --help >&-",
             2,
-            "gatlabel: cannot write to the standard output: it is closed",
+            "gatlabel: cannot write to standard output: it is closed",
         ),
         (f"{GATLABEL} trian 2>&-", 2, ""),
         (f"{GATLABEL} trian >&- 2>&- <&-", 2, ""),

@@ -140,7 +140,7 @@ def test_init_goes_on_longer_where_resume_repeats_the_plan(
     assert train(tiny_csv, first, "--epochs", "1") == 0
     capsys.readouterr()
     assert main(["train", "--resume", str(first), "--epochs", "4"]) == 2
-    assert "takes none but --images.cache" in error_of(capsys)
+    assert "accepts only --images.cache" in error_of(capsys)
     assert train(tiny_csv, longer, "--epochs", "2", "--init", str(first)) == 0
     assert "all 3 labels" in capsys.readouterr().err
     assert len((longer / "metrics.csv").read_text().splitlines()) == 3
@@ -401,7 +401,7 @@ def test_explain_shows_all_in_edges_of_a_label_before_others(
     assert "1 of 3 edges: the heaviest into 'green'" in printed
     found, printed = explained("--edges", "3", "--label", "blue")
     assert len(found) == 3
-    assert "no edge leads to 'blue'" in printed
+    assert "'blue' has no incoming edge" in printed
     assert "of 3 edges" not in printed
 
 

@@ -131,9 +131,9 @@ def test_bundles_carry_the_decision_and_are_evaluated(
     assert set(again.thresholds.values()) == {0.7}
     assert again.scaling == chosen.scaling
     assert main(["decide", str(run)]) == 0
-    assert f"{bundle} keeps the decision" in capsys.readouterr().err
+    assert f"{bundle} still has the decision" in capsys.readouterr().err
     assert main(["evaluate", str(bundle)]) == 2
-    assert "has no data of its own" in error_of(capsys)
+    assert "which contains no data" in error_of(capsys)
 
 
 def test_out_of_fold_predictions_choose_where_they_are_kept(
@@ -188,7 +188,7 @@ def test_without_positives_thresholds_stay(tmp_path: Path, tiny_csv: Path, capsy
         (("--confidence", "0.9"), "confidence goes with"),
         (("--split", "train"), "was trained on are too high"),
         (("--split", "vall"), "give one of validation, test, out-of-fold"),
-        (("--split", "out-of-fold"), "keeps no out-of-fold predictions"),
+        (("--split", "out-of-fold"), "has no out-of-fold predictions"),
         (("--calibrate", "platt"), "none or temperature or vector"),
         (("--rows", "0"), "must be at least 1"),
     ],

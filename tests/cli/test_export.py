@@ -98,8 +98,8 @@ def test_commands_on_runs_do_not_take_bundles(run: Path, tmp_path: Path, capsys)
     bundle = tmp_path / "bundle"
     assert main(["export", str(run), "--format", "pt2", "--output", str(bundle)]) == 0
     for command, message in (
-        ("evaluate", "is a bundle, which has no data of its own"),
-        ("explain", "is no run folder"),
+        ("evaluate", "is a bundle, which contains no data"),
+        ("explain", "is not a run folder"),
     ):
         capsys.readouterr()
         assert main([command, str(bundle)]) == 2
@@ -121,7 +121,7 @@ def test_small_and_fast_bundles(run: Path, data: Path, tmp_path: Path, capsys) -
     printed, noise = capsys.readouterr()
     assert not noise
     _, resizing, loss = printed.splitlines()
-    assert "values differ from evaluation's by up to " in resizing
+    assert "pixel values differ from those of evaluation by up to " in resizing
     assert "after quantization, on 4 images: " in loss
     described = json.loads((tmp_path / "int8" / "bundle.json").read_text(encoding="utf-8"))
     assert described["input"]["shape"] == [2, 3, "height", "width"]

@@ -62,7 +62,7 @@ def test_one_hot_columns_are_found(tmp_path: Path) -> None:
     assert "columns not read as labels: note" in splits.notes
     one = read_csv(tmp_path, label_columns=["dog"])
     assert one.labels.names == ("dog",)
-    with pytest.raises(InputError, match=r"line 2, column 'note': 'x' is no target"):
+    with pytest.raises(InputError, match=r"line 2, column 'note': 'x' is not a target"):
         read_csv(tmp_path, label_columns=["dog", "note"])
 
 

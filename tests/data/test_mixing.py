@@ -147,7 +147,7 @@ def test_nonsense_is_refused() -> None:
         MixedSampler(SIZES, 0, "square-root")
     with pytest.raises(InputError, match="no data sets"):
         MixedDataset([])
-    with pytest.raises(InputError, match="data set 0 of those to mix has no items"):
+    with pytest.raises(InputError, match="data set 0 of the mixed ones has no items"):
         MixedDataset([(Numbers(0, float), "count")])
     with pytest.raises(InputError, match="batch size 0"):
         mixed_loader(mixture(), TASKS, 0, train=True)

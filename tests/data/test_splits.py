@@ -78,7 +78,7 @@ def test_val_is_cut_from_train_if_there_is_none() -> None:
     assert (len(splits.train), len(splits.val)) == (82, 18)
     assert splits.test is test
     assert set(splits.train.ids) | set(splits.val.ids) == set(train.ids)
-    assert any("18 of 100 train images were set apart" in note for note in splits.notes)
+    assert any("18 of 100 train images were taken" in note for note in splits.notes)
     without_test = complete_splits("set", {"train": train})
     assert without_test.test is None
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gatlabel.deploy import ExportedModel, Predictor
-from gatlabel.deploy.prefetch import default_workers, map_ahead
 from gatlabel.deploy.sources import Unreadable, images_of, is_one_image
+from gatlabel.deploy.streaming import default_workers, map_ahead
 from gatlabel.errors import InputError
 from gatlabel.inference import predict_logits
 from tests.deploy.models import photos

@@ -89,6 +89,55 @@ def test_the_encoder_gets_torchjd_s_aggregate_and_heads_the_plain_sum(
     torch.testing.assert_close(balancer.weights @ jacobian, expected, atol=1e-5, rtol=1e-3)
 
 
+def shared(model: Shared, balancer: Balancer, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """As ``model.losses``, with heads that take what the balancer gives them."""
+    features = torch.tanh(model.encoder(images))
+    own = balancer.share(features, dict.fromkeys(TASKS, features))
+    heads = zip(TASKS, model.heads, strict=True)
+    values = [(head(own[name]) - row).pow(2).mean() for row, (name, head) in enumerate(heads)]
+    return features, dict(zip(TASKS, values, strict=True))
+
+
+@pytest.mark.parametrize("name", sorted(BALANCERS))
+@pytest.mark.parametrize("scale", [1.0, 1024.0, 1 / 3])
+def test_one_backward_pass_gives_what_a_pass_per_head_gives(
+    name: str, scale: float, images: Tensor
+) -> None:
+    """Whatever the loss is multiplied by, as scaling and accumulation of gradients do."""
+    model, other = Shared(), Shared()
+    balancer, before = create_balancer(name, TASKS), create_balancer(name, TASKS)
+    for step, present in enumerate([TASKS, TASKS[1:], TASKS]):
+        for each in (model, other):
+            each.zero_grad()
+        features, losses = shared(model, balancer, images + step)
+        losses = {n: loss if n in present else loss * 0 for n, loss in losses.items()}
+        torch.manual_seed(step)
+        total = balancer(losses, features, present)
+        (scale * total).backward()
+        features, losses = other.losses(images + step)
+        losses = {n: loss if n in present else loss * 0 for n, loss in losses.items()}
+        torch.manual_seed(step)
+        expected = before(losses, features, present)
+        (scale * expected).backward()
+        torch.testing.assert_close(total, expected)
+        torch.testing.assert_close(balancer.weights, before.weights, atol=1e-5, rtol=1e-4)
+        require_same(
+            {n: g / scale for n, g in gradients(model).items()},
+            {n: g / scale for n, g in gradients(other).items()},
+            1e-5,
+        )
+
+
+def test_adapters_and_evaluation_take_features_as_they_are() -> None:
+    balancer = create_balancer("upgrad", TASKS)
+    features = torch.ones(2, 3, requires_grad=True)
+    own = dict.fromkeys(TASKS, features * 2)
+    assert balancer.share(features, own) is own
+    with torch.no_grad():
+        own = dict.fromkeys(TASKS, features * 2)
+        assert balancer.share(own["count"], own) is own
+
+
 def test_upgrad_and_mgda_do_not_worsen_any_task() -> None:
     for method in ("upgrad", "mgda"):
         balancer = create_balancer(method, TASKS[:2])

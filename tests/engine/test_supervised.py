@@ -172,7 +172,7 @@ class StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["uncertainty", "dwa", "famo", "gradnorm", "upgrad"])
+@pytest.mark.parametrize("name", sorted(BALANCERS))
 def test_an_interrupted_run_goes_on_bit_for_bit(
     tmp_path: Path, name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +240,8 @@ def test_the_parameters_of_a_balancer_learn_without_decay() -> None:
     assert objective.balancer.log_variance.abs().min() > 0
 
 
-def test_the_plain_loop_takes_the_same_steps() -> None:
+@pytest.mark.parametrize("name", [None, "dwa", "famo", "upgrad"])
+def test_the_plain_loop_takes_the_same_steps(name: str | None) -> None:
     """Without dropout, clipping and schedule both are plain SGD."""
     model, other = make_model(), make_model()
     for each in (model, other):
@@ -250,10 +251,14 @@ def test_the_plain_loop_takes_the_same_steps() -> None:
         schedule="constant",
     )  # fmt: skip
     batches = loader(model)
-    fit(model, (batches, batches), Supervised(), options, FitSpec(epochs=2, device="cpu"))
+    one, two = (
+        Supervised(balancer=None if name is None else create_balancer(name, NAMES))
+        for _ in range(2)
+    )
+    fit(model, (batches, batches), one, options, FitSpec(epochs=4, device="cpu"))
     optimizer = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
     constant = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    train(other, Supervised(), lambda epoch: batches, optimizer, constant, 2)
+    train(other, two, lambda epoch: batches, optimizer, constant, 4)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, other.state_dict()[name], atol=1e-6, rtol=1e-5, msg=name)
 

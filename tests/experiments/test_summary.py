@@ -286,7 +286,7 @@ def test_the_command(folders, tmp_path: Path, capsys) -> None:
     assert (tmp_path / "out" / "report.html").is_file()
     (tmp_path / "file").write_text("")
     for wrong, message in (
-        ([*words, "--output", str(tmp_path / "file")], "is no folder: give another"),
+        ([*words, "--output", str(tmp_path / "file")], "is not a folder: give another"),
         ([*words, "--output", str(folders[0])], "contains the runs of a benchmark"),
         (["benchmark", "summary"], "required: FOLDER"),
         (["benchmark", "summry"], "did you mean 'summary'"),

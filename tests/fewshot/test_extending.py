@@ -128,17 +128,17 @@ class TestFromPython:
         with pytest.raises(InputError, match="depends on the image"):
             self.model("conditioned").add_labels(["d"], like={"d": ["a"]})
 
-    def test_what_is_there_or_unsaid_is_refused(self) -> None:
+    def test_existing_and_undescribed_labels_are_refused(self) -> None:
         model = self.model()
         with pytest.raises(InputError, match="there already"):
             model.add_labels(["a"], like={"a": ["b"]})
         with pytest.raises(InputError, match="nothing says"):
             model.add_labels(["d"])
-        with pytest.raises(InputError, match="nothing says"):
+        with pytest.raises(InputError, match="neither images nor similar labels"):
             learn_label(model, "d")
 
     @torch.no_grad()
-    def test_images_raise_the_logits_of_their_like(self) -> None:
+    def test_images_raise_the_logits_of_similar_ones(self) -> None:
         model = self.model()
         features = torch.randn(300, model.head.in_features)
         kind = features.clone()

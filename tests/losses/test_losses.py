@@ -85,8 +85,8 @@ def test_modules_pass_every_option_on(module, function):
         (lambda: BCELoss(pos_weight=math.inf), "pos_weight=inf: it must be finite and above 0"),
         (lambda: BCELoss(pos_weight=[1.0, math.nan]), "must be finite"),
         (lambda: BCELoss(pos_weight=[1.0, -2.0]), "above 0 for every label"),
-        (lambda: BCELoss(pos_weight=[]), r"pos_weight=\[\]: give a number, or one a label"),
-        (lambda: BCELoss(pos_weight=[[1.0, 2.0]]), "give a number, or one a label"),
+        (lambda: BCELoss(pos_weight=[]), r"pos_weight=\[\]: give a number, or one per label"),
+        (lambda: BCELoss(pos_weight=[[1.0, 2.0]]), "give a number, or one per label"),
         (lambda: BCELoss(pos_weight="2"), "pos_weight='2': give a number"),
         (lambda: BCELoss(pos_weight=True), "pos_weight=True: give a number"),
         (

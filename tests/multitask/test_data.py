@@ -42,9 +42,9 @@ def targets(root: Path, *tasks: dict) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("kind", "cell", "message"),
     [
-        ("regression", "three", "line 3, column 'x': 'three' is no number"),
-        ("regression", "inf", "line 3, column 'x': 'inf' is no number"),
-        ("sequence", "a|b|a", "line 3, column 'x': a label is there twice"),
+        ("regression", "three", "line 3, column 'x': 'three' is not a number"),
+        ("regression", "inf", "line 3, column 'x': 'inf' is not a number"),
+        ("sequence", "a|b|a", "line 3, column 'x': a label occurs twice"),
     ],
 )
 def test_wrong_cells_are_named(kind: str, cell: str, message: str, tmp_path: Path) -> None:
@@ -200,5 +200,5 @@ def test_gradients_at_features_need_an_encoder_that_learns(balancing: str) -> No
     ]}  # fmt: skip
     if balancing == "upgrad":
         pytest.importorskip("torchjd")
-    with pytest.raises(InputError, match="freeze=encoder has none: take equal, fixed"):
+    with pytest.raises(InputError, match="freeze=encoder has none: use equal, fixed"):
         make_objective(MultiTaskConfig().with_options({**given, "balancing": balancing}))

@@ -54,7 +54,7 @@ def test_a_run_leaves_a_self_contained_folder_with_a_part_per_task(root, tmp_pat
     assert [each["name"] for each in metrics["comparisons"]] == ["single", "equal"]
     single, equal = metrics["comparisons"]
     assert set(single["results"]["val"]) == {"things", "kind", "count", "order"}
-    assert single["parameters"] > 3 * metrics["parameters"]
+    assert single["parameters"] > 1.5 * metrics["parameters"]
     assert equal["parameters"] == metrics["parameters"]
     assert isinstance(single["delta_m"], float)
     assert list(metrics["weights"]) == ["things", "kind", "count", "order"]
@@ -126,7 +126,7 @@ def test_a_run_whose_data_changed_is_not_resumed(tmp_path: Path) -> None:
     cut(config(root, tmp_path / "run"), 4)
     table = root / "tasks.csv"
     table.write_text(table.read_text().replace(",many,3,", ",many,2,", 1))
-    with pytest.raises(InputError, match="not those that the run began with"):
+    with pytest.raises(InputError, match="have changed since the run began"):
         resume_tasks(tmp_path / "run")
 
 
@@ -135,7 +135,7 @@ def test_a_folder_that_is_not_empty_stays_without_overwrite(root: Path, tmp_path
     (tmp_path / "run" / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty"):
         train_tasks(config(root, tmp_path / "run"))
-    with pytest.raises(InputError, match="leaves it alone"):
+    with pytest.raises(InputError, match="spares it"):
         train_tasks(config(root, tmp_path / "run", **{"run.overwrite": True}))
     assert (tmp_path / "run" / "mine.txt").read_text() == "mine"
 

@@ -107,7 +107,7 @@ def test_a_run_is_overwritten_where_that_is_asked_for_and_nothing_else(
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match="is no pre-training run"):
+    with pytest.raises(InputError, match="is not a pre-training run"):
         pretrain(tiny_csv, config(other, overwrite=True))
     assert (other / "mine.txt").read_text() == "mine"
 
@@ -142,7 +142,7 @@ def test_from_the_command_line(tiny_csv: Path, tmp_path: Path, capsys) -> None:
         (["{images}", "--method", "simclrr"], "simclr"),
         (["{images}", "--batch-size", "1"], "at least 2"),
         (["{images}", "--labels", "{nothing}/labels.csv"], "labels.csv"),
-        (["--resume", "{nothing}"], "no pre-training run"),
+        (["--resume", "{nothing}"], "not a pre-training run"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -167,9 +167,10 @@ def test_sequences_are_decided_without_repeats_and_scored() -> None:
     expected = [chances[0, 0, 0] * chances[0, 1, 1] * chances[0, 2, 3], chances[1, 0, 3]]
     assert torch.allclose(task.scores(outputs).exp(), torch.stack(expected))
     found = task.metrics(outputs, task.encode([["b", "a"], []]))
-    assert found == {"exact_match": 0.5, "set_F1": 1.0}
+    assert found == {"exact_match": 0.5, "exact_set": 1.0, "set_F1": 1.0, "edit_distance": 1.0,
+                     "mAP": 1.0}  # fmt: skip
     halves = task.metrics(outputs, task.encode([["a", "b"], ["c"]]))
-    assert halves == {"exact_match": 0.5, "set_F1": 0.5}
+    assert (halves["exact_match"], halves["set_F1"], halves["edit_distance"]) == (0.5, 0.5, 0.5)
     assert math.isnan(task.metrics(outputs, task.absent(2))["set_F1"])
 
 

@@ -44,7 +44,7 @@ def test_batches_of_one_do_not_go_through_batch_norm(batch_size: int, images: in
     model, config = built(**{"run.batch_size": batch_size})
     before = {name: value.clone() for name, value in model.state_dict().items()}
     drawn = torch.random.get_rng_state()
-    message = rf"batch_size={batch_size} with {images} training images makes batches of one"
+    message = rf"batch_size={batch_size} with {images} training images results in batches of one"
     with pytest.raises(InputError, match=message):
         check_batches(model, config, images)
     assert torch.equal(torch.random.get_rng_state(), drawn)

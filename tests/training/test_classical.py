@@ -79,7 +79,7 @@ def test_the_linear_head_that_it_is_compared_with_is_ridge_regression(tmp_path: 
     result = train(config_of(tmp_path, "centroid", **{"run.compare": "yes"}))
     ridge = train(config_of(tmp_path, "ridge", **{"run.output": tmp_path / "ridge"}))
     assert np.isclose(
-        {b.name: b.value for b in result.baselines}["linear head, trained alike"],
+        {b.name: b.value for b in result.baselines}["linear head, same training"],
         ridge.evaluations[-1].report.metrics["mAP"],
         atol=1e-6,
     )

@@ -56,7 +56,7 @@ OF_ONE_PART: list[tuple[dict[str, Any], str]] = [
         {"head.similarity": "auto", "head.similarity_weight": 0.5},
         "similarity=auto: not for similarity_weight=0.5, only for none",
     ),
-    ({"run.overwrite": True}, "run.overwrite=True: only with a given output"),
+    ({"run.overwrite": True}, "run.overwrite=True: only if output is given"),
 ]
 #: Refused before a run begins.
 OF_SEVERAL_PARTS: list[tuple[dict[str, Any], str]] = [

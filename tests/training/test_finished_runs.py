@@ -176,4 +176,4 @@ def test_a_run_folder_of_before_options_had_groups_is_evaluated(
     assert (data.preset, data.hidden, data.train_images) == ("voc", 0.25, 2000)
     (run / "config.yaml").write_text(yaml.safe_dump({**flat, "stride": 16}))
     assert main(["evaluate", str(run)]) == 2
-    assert "they are of two runs" in capsys.readouterr().err
+    assert "they belong to different runs" in capsys.readouterr().err

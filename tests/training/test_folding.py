@@ -62,7 +62,7 @@ def test_folds_choose_between_start_and_trained_weights(
     options = {"run.folds": 2, "run.epochs": 1, "head.hidden": 8, "head.similarity": "none"}
     train(config_of(tiny_csv, tmp_path / "run", **options), log=lines.append)
     assert sum(line.startswith("fold ") for line in lines) == 2
-    kept = "the trained weights are" if proven else "the start in closed form is"
+    kept = "the trained weights are" if proven else "the closed-form initialisation is"
     assert any("out-of-fold mAP" in line and kept in line for line in lines)
     found = OutOfFold.load(tmp_path / "run" / "out_of_fold.npz")
     assert np.isfinite(found.scores).all()

@@ -103,7 +103,7 @@ def test_everything_of_ones_own_goes_into_a_run(tmp_path: Path) -> None:
     loaded = MultiLabelClassifier.from_pretrained(folder, encoder=encoder_like(result.model))
     images = torch.randint(256, (2, 3, 16, 16), dtype=torch.uint8)
     assert torch.equal(loaded(images), result.model(images))
-    with pytest.raises(InputError, match="data=python: the data set was given from Python"):
+    with pytest.raises(InputError, match="data=python: the data set is a Python object"):
         read_data(options(folder, data="python"))
 
 
@@ -142,7 +142,7 @@ def test_such_a_run_resumes(tmp_path: Path) -> None:
     whole = train(options(tmp_path / "whole"), encoder=network(), **parts)
     with pytest.raises(StopError):
         train(options(tmp_path / "run"), encoder=network(), callbacks=[Stopping()], **parts)
-    with pytest.raises(InputError, match="the data set was given from Python"):
+    with pytest.raises(InputError, match="the data set is a Python object"):
         resume(tmp_path / "run")
     again = resume(tmp_path / "run", encoder=network(), **parts)
     state = again.model.state_dict()
@@ -198,7 +198,7 @@ def refused(make: Callable[[], object], message: str) -> None:
     ("data", "message"),
     [
         (Nameless(), "no attribute labels"),
-        (Uneven(), "as many for each item"),
+        (Uneven(), "with the same L for all items"),
         (Squares(0), "no items"),
         (7, "is a int: give a map-style data set"),
         ([1, 2], "no attribute labels"),
@@ -218,7 +218,7 @@ def test_bad_images_are_refused() -> None:
 @pytest.mark.parametrize(
     ("given", "changes", "message"),
     [
-        ({"encoder": "resnet"}, {}, "str is no torch.nn.Module"),
+        ({"encoder": "resnet"}, {}, "str is not a torch.nn.Module"),
         ({"encoder": nn.Linear(3, 4)}, {}, "encoder: Linear fails on an image"),
         ({"encoder": network()}, {"encoder.weights": "imagenet"}, "encoder.weights=imagenet"),
         ({"loss": "bce"}, {}, "str cannot be called"),
@@ -230,7 +230,7 @@ def test_bad_images_are_refused() -> None:
         ({"callbacks": [print]}, {}, "is no Callback"),
         ({"loggers": ["tensorboard"]}, {}, "str is no Logger"),
         ({"data": Squares()}, {"run.devices": 2}, "devices=2: not with data"),
-        ({"labels": NAMES}, {}, "labels: only with data"),
+        ({"labels": NAMES}, {}, "labels: only for data"),
         ({"data": Squares(unknown=True), "loss": lambda z, y: (z - y).square().mean()}, {},
          "targets are unknown"),
     ],

@@ -101,7 +101,7 @@ def test_heads_without_a_common_form_take_the_encoder_only(tmp_path: Path) -> No
     source.save_pretrained(tmp_path)
     model = model_of("linear", NAMES, seed=1)
     before = model.head.classifier()[0].clone()
-    assert "the encoder only" in start_from(model, tmp_path)[0]
+    assert "only the encoder" in start_from(model, tmp_path)[0]
     assert torch.equal(model.head.classifier()[0], before)
 
 

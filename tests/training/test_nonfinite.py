@@ -174,5 +174,5 @@ def test_without_positives_to_validate_on_all_epochs_are_trained_and_the_last_ke
     assert len(result.curves) == 4
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "run")]
     assert weights[0] == weights[1]
-    note = next(line for line in lines if "no validation mAP" in line)
+    note = next(line for line in lines if "validation mAP is not defined" in line)
     assert "patience=1 and keep=best" in note

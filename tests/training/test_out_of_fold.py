@@ -79,9 +79,9 @@ def test_the_file_gives_back_what_was_saved(tmp_path: Path) -> None:
         ({"scores": TARGETS[:5]}, r"scores \(5, 3\) and targets \(23, 3\) for 23 images"),
         ({"scores": np.full_like(TARGETS, np.inf)}, "not finite"),
         ({"targets": TARGETS + 5}, "values are 0 to 1, or -1"),
-        ({"fold": FOLD - 1}, "folds are 23 numbers of at least 0"),
-        ({"fold": FOLD[1:]}, "folds are 23 numbers"),
-        ({"ids": ["a"] * 23}, "two images of one name"),
+        ({"fold": FOLD - 1}, "expected 23 folds of at least 0"),
+        ({"fold": FOLD[1:]}, "expected 23 folds"),
+        ({"ids": ["a"] * 23}, "two images have the same name"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(changes, message: str) -> None:
@@ -99,7 +99,7 @@ def write(path: Path, **changes) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scores": None}, "holds no array 'scores'"),
+        ({"scores": None}, "has no array 'scores'"),
         ({"ids": np.arange(23)}, "'ids' is of type int64 and 1 axes"),
         ({"scores": TARGETS.astype("U")}, "'scores' is of type"),
         ({"scores": TARGETS[0]}, "'scores' is of type float32 and 1 axes"),

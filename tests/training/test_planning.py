@@ -101,7 +101,7 @@ def test_what_is_given_stays(tiny_csv: Path, tmp_path: Path) -> None:
 def test_without_time_for_a_second_size_the_first_is_taken(tiny_csv: Path, tmp_path: Path) -> None:
     _, lines = trained(config_of(tiny_csv, tmp_path / "run", **{"recipe.time": "0.001s"}))
     assert read_options(tmp_path / "run" / "config.yaml")["images"]["size"] == 32
-    assert any("would take longer than the time that is left" in line for line in lines)
+    assert any("would take longer than the remaining time" in line for line in lines)
 
 
 @pytest.mark.usefixtures("small")
@@ -115,7 +115,7 @@ def test_the_start_is_kept_where_training_has_not_gained(
             tiny_csv, tmp_path / "run", **{"images.size": 32, "run.epochs": 1, "optimizer.lr": 0.1}
         )
     )
-    assert any("the start in closed form is kept" in line for line in lines)
+    assert any("the closed-form initialisation is kept" in line for line in lines)
     left, right = (run.model.state_dict() for run in (start, kept))
     assert all(torch.equal(left[name], right[name]) for name in left)
     monkeypatch.setattr("gatlabel.training.settling.is_proven", lambda gained, error: True)
@@ -163,7 +163,7 @@ def test_no_epochs_need_a_start(tiny_csv: Path, tmp_path: Path) -> None:
         config = config_of(
             tiny_csv, tmp_path / "run", **options, **{"images.size": 32, "run.epochs": 0}
         )
-        with pytest.raises(InputError, match="epochs=0: only for a start in closed form"):
+        with pytest.raises(InputError, match="epochs=0: only with a closed-form initialisation"):
             train(config)
         assert not (tmp_path / "run").exists()
 

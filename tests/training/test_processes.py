@@ -207,7 +207,7 @@ def test_processes_end_together(tiny_csv: Path, tmp_path: Path, target: str) -> 
     last = errors.splitlines()[-1]
     if target == "child":
         assert process.returncode == 2, errors
-        assert "process 1 of 2 (ranks from 0) was ended by SIGKILL" in last
+        assert "process 1 of 2 (ranks from 0) ended by SIGKILL" in last
     else:
         assert process.returncode == 130, errors
         assert "interrupted with" in last

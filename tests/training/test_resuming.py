@@ -161,7 +161,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     lines: list[str] = []
     resume(folder, log=lines.append)
     assert any("last.ckpt" in line for line in lines) == (damage != "gone")
-    assert any("going on from" in line and "previous.ckpt" in line for line in lines)
+    assert any("resuming from" in line and "previous.ckpt" in line for line in lines)
     assert contents(folder) == contents(tmp_path / "whole")
 
 
@@ -181,7 +181,7 @@ def test_when_all_checkpoints_are_damaged_that_is_said_and_nothing_touched(
 def test_the_plan_cannot_be_changed(tiny_csv: Path, tmp_path: Path) -> None:
     folder = tmp_path / "part"
     cut(options(tiny_csv, folder), step=6)
-    with pytest.raises(InputError, match=r"takes none but --images.*not --run.epochs"):
+    with pytest.raises(InputError, match=r"accepts only --images.*not --run.epochs"):
         resume(folder, {"run.epochs": 9})
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 3", "epochs: 9"))

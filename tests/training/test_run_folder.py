@@ -52,8 +52,8 @@ def test_a_named_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("file", "file is a file: give a folder"),
-        ("file/run", "cannot make the run folder .*file/run: Not a directory"),
-        ("x" * 256, "cannot make the run folder .*x: File name too long"),
+        ("file/run", "cannot create the run folder .*file/run: Not a directory"),
+        ("x" * 256, "cannot create the run folder .*x: File name too long"),
         ("a\0b", "output=.*contains a NUL character"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_folder_that_was_removed_is_named_and_does_not_come_back(tmp_path: Pat
     with new_run(config, silent) as folder:
         begin(folder, config)
         shutil.rmtree(folder.path)
-        with pytest.raises(InputError, match="run was removed while the run went on"):
+        with pytest.raises(InputError, match="run was removed during the run"):
             folder.write_curves([{"epoch": 0}])
         with pytest.raises(InputError, match="was removed"):
             folder.finish()

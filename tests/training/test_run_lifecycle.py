@@ -120,7 +120,7 @@ def test_overwriting_replaces_what_a_run_wrote_when_the_new_one_is_ready(run, du
         assert after[name] != before[name]
     assert result.folder == run
     assert not (run / "onnx").exists()
-    assert f"the export {run / 'onnx'} will go with the old run" in said
+    assert f"the export {run / 'onnx'} will be deleted with the old run" in said
     assert MultiLabelClassifier.from_pretrained(run).labels == result.model.labels
 
 
@@ -149,7 +149,7 @@ def test_a_second_overwrite_begins_anew(run, during) -> None:
         with pytest.raises(StopError):
             train(options(run, **{"run.seed": seed, "run.overwrite": True}), log=said.append)
         assert RunFolder.beside(run).read_config().run.seed == seed
-    assert f"the unfinished run in {run / NEW} is thrown away" in said
+    assert f"the unfinished run in {run / NEW} is deleted" in said
 
 
 def test_an_overwrite_that_fails_before_it_begins_keeps_the_interrupted_one(run, during) -> None:
@@ -175,10 +175,10 @@ CONFIG = "\n".join(
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"config.yaml": "name: my site\n", "labels.json": '["a"]'}, "is not that of a run"),
-        ({"config.yaml": "epochs: 3\n", "labels.json": '["a"]'}, "is not that of a run"),
+        ({"config.yaml": "name: my site\n", "labels.json": '["a"]'}, "is not the config of a run"),
+        ({"config.yaml": "epochs: 3\n", "labels.json": '["a"]'}, "is not the config of a run"),
         ({"config.yaml": CONFIG}, "labels.json"),
-        ({"config.yaml": CONFIG, "labels.json": '{"a": 1}'}, "holds no labels"),
+        ({"config.yaml": CONFIG, "labels.json": '{"a": 1}'}, "contains no labels"),
         ({"config.yaml": CONFIG, "labels.json": '["a"]', "counts.json": "{}"}, "no graph.json"),
         ({"photo.jpg": "x"}, "config.yaml"),
         ({"report.html/photo.jpg": "x"}, "its report.html is a folder"),
@@ -193,7 +193,9 @@ def test_overwriting_leaves_what_is_no_run_alone(files, reason, finished, tmp_pa
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
     before = contents(folder)
-    with pytest.raises(InputError, match=f"is no run folder: --overwrite leaves it.*{reason}"):
+    with pytest.raises(
+        InputError, match=f"is not a run folder: --overwrite does not replace it.*{reason}"
+    ):
         train(options(folder, **{"run.overwrite": True}))
     assert contents(folder) == before
 
@@ -274,7 +276,7 @@ def test_overwriting_completes_an_interrupted_swap_first(state: str, run, tmp_pa
     with new_run(options(run, **{"run.seed": 2, "run.overwrite": True}), said.append) as folder:
         assert RunFolder(run).read_config().run.seed == 1
         assert folder.path == run / NEW
-    assert any("is in its place now" in line for line in said)
+    assert any("has now replaced the previous one" in line for line in said)
     assert not complete_swap(run)
 
 
@@ -315,7 +317,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(run: Path, finish
         (run / name).unlink()
     said: list[str] = []
     resume(run, log=said.append)
-    assert f"{run} has no checkpoint yet: the run starts from its beginning" in said
+    assert f"{run} has no checkpoint yet: the run starts again" in said
     assert contents(run)["model.safetensors"] == contents(finished)["model.safetensors"]
     for path in ("report.html", "checkpoints/last.ckpt", "checkpoints/previous.ckpt"):
         (run / path).unlink(missing_ok=True)

@@ -168,7 +168,7 @@ def test_another_number_takes_the_encoder_and_says_why_no_more(
     for name, value in source.encoder.state_dict().items():
         assert torch.equal(model.encoder.state_dict()[name], value)
     if theirs != ours:
-        assert f"the encoder only (its classifiers take stages={theirs} of it, here {ours})" in line
+        assert f"only the encoder (its classifiers use stages={theirs}, here {ours})" in line
         assert torch.equal(model.head.classifier()[0], before)
 
 

@@ -1,4 +1,4 @@
-"""Classical classifiers on features: fitted by scikit-learn, kept as arrays, evaluated here.
+"""Classical classifiers on features: fitted by scikit-learn, stored and evaluated as tensors.
 
 Example:
     >>> import torch

@@ -29,17 +29,17 @@ def fit_chains(
 ) -> ChainHead:
     """Fits an ensemble of classifier chains (Read et al., Machine Learning 85, 2011).
 
-    Each classifier takes the features and the probabilities of the labels before it. In training
-    these come from classifiers that did not learn from the image (Senge et al., *Rectifying
-    classifier chains*, 2013), for of new images the true labels are not known.
+    Each classifier takes the features and the probabilities of the labels before it. In training,
+    these probabilities are out-of-fold predictions (Senge et al., *Rectifying classifier chains*,
+    2013), because the true labels of new images are not known.
 
     Args:
         features: ``(N, D)``.
-        targets: ``(N, L)`` in [0, 1], -1 for unknown; of these images the label is predicted.
+        targets: ``(N, L)`` in [0, 1], -1 for unknown; predictions replace unknown targets.
         chains: Number of chains; each has the labels in a random order.
-        c: Inverse strength of the regularisation; none chooses that of the labels on their own.
-        folds: By which images are left out; below 2 chains learn from the known labels.
-        seed: Of orders and folds.
+        c: Inverse strength of the regularisation; ``None`` takes that of independent classifiers.
+        folds: Number of folds for the predictions; below 2, chains learn from the true labels.
+        seed: Seed of the orders and folds.
     """
     scaled, known = Scaled.of(features), KnownTargets.of(targets)
     if c is None:

@@ -53,7 +53,7 @@ def _ridge(features: Tensor, targets: Tensor, *, seed: int = 0) -> LinearHead:
     return _as_linear(start.weight, start.bias)
 
 
-#: What fits each method: features ``(N, D)`` and targets ``(N, L)`` give a head.
+#: The fitting function of each method: features ``(N, D)`` and targets ``(N, L)`` to a head.
 METHODS: dict[str, Callable[..., LinearHead | FittedHead]] = {
     "ridge": _ridge,
     "svm": partial(_linear, "svm"),
@@ -68,21 +68,21 @@ METHODS: dict[str, Callable[..., LinearHead | FittedHead]] = {
 
 
 class ClassicalClassifier:
-    """A classical method on features, with unknown and constant labels.
+    """A classical method on features that supports unknown and constant labels.
 
-    Each label is learned from the images of which it is known. Soft targets count as present from
-    0.5. A label without known presences or absences gets its smoothed frequency.
+    Each label is learned from the images for which it is known. Soft targets count as present from
+    0.5. A label without known positives or without known negatives gets its smoothed frequency.
 
     Args:
         method: A name of :data:`~gatlabel.baselines.classical.CLASSICAL`, or its options.
-        seed: Of whatever the method draws: folds, samples, orders.
+        seed: Seed of everything random in the method: folds, samples, orders.
 
     Raises:
         InputError: If there is no such method.
 
     Attributes:
         options: The options of the method.
-        head: What was fitted, in float64; ``None`` before :meth:`fit`.
+        head: The fitted head, in float64; ``None`` before :meth:`fit`.
     """
 
     def __init__(self, method: str | ClassicalOptions, seed: int = 0) -> None:
@@ -128,12 +128,12 @@ class ClassicalClassifier:
         return logits
 
     def as_head(self) -> Head:
-        """Returns the head of a model: an ordinary linear one in float32 where it is linear."""
+        """Returns the head for a model; a linear method gives a linear head in float32."""
         head = self._fitted()
         return copy.deepcopy(head).float() if isinstance(head, LinearHead) else head
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``classifier.json`` and ``classifier.safetensors``: arrays, no pickled object.
+        """Writes ``classifier.json`` and ``classifier.safetensors``, without pickle.
 
         Raises:
             InputError: If nothing was fitted, or the files cannot be written.
@@ -186,7 +186,7 @@ class ClassicalClassifier:
 def _described(
     described: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> LinearHead | FittedHead:
-    """Makes a head of the shape that a file describes; no size but those of the weights."""
+    """Makes the head that a file describes; sizes beyond the stored weights are refused."""
     options = dict(described["head"]) if isinstance(described.get("head"), dict) else {}
     kinds: dict[str, Any] = {"linear": LinearHead, **FITTED_HEADS}
     kind = options.pop("kind", None)

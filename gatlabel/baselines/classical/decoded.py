@@ -1,4 +1,4 @@
-"""Ridge regression whose probabilities a model of the labels corrects."""
+"""Ridge regression whose probabilities are corrected by a model of label dependence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fit_hmm(
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         order: See :meth:`~gatlabel.decisions.LabelHMM.from_targets`.
         smoothing: Likewise.
-        seed: Every method takes one; nothing here is random.
+        seed: Unused; part of the common interface.
     """
     linear, _ = ridge_fit(features, targets)
     hmm = LabelHMM.from_targets(targets, order, smoothing)
@@ -41,13 +41,13 @@ def fit_hmm(
 def fit_pairwise(
     features: Tensor, targets: Tensor, *, shrinkage: float = 3.0, seed: int = 0
 ) -> PairwiseHead:
-    """Fits ridge regression, and couplings of labels to what it leaves open.
+    """Fits ridge regression, then pairwise label couplings to its residual dependence.
 
     Args:
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         shrinkage: See :meth:`~gatlabel.decisions.PairwiseLabelModel.fit`.
-        seed: Every method takes one; nothing here is random.
+        seed: Unused; part of the common interface.
     """
     linear, left_out = ridge_fit(features, targets)
     model = PairwiseLabelModel.fit(left_out, targets, shrinkage)

@@ -13,23 +13,23 @@ from gatlabel.baselines.classical.known import KnownTargets
 from gatlabel.errors import require_extra
 from gatlabel.nn.heads.fitted.forest import ForestHead
 
-MOST_LEAVES = 2**15  # of a tree; its nodes have to fit a saved model
+MOST_LEAVES = 2**15  # per tree; limits the size of a saved model
 
 
 def fit_forest(
     features: Tensor, targets: Tensor, *, trees: int = 100, leaf: int = 1, seed: int = 0
 ) -> ForestHead:
-    """Fits random forests; labels that are known of the same images share trees.
+    """Fits random forests; labels that are known for the same images share trees.
 
     Args:
         features: ``(N, D)``; compared in float32.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         trees: Number of trees of each label.
-        leaf: Least number of images in a leaf.
-        seed: Of the samples and features that trees see.
+        leaf: Minimum number of images in a leaf.
+        seed: Seed of the samples and features drawn for the trees.
 
     Returns:
-        The head; a label without presences or absences has its frequency in every leaf.
+        The head; a label without positives or negatives has its frequency in every leaf.
     """
     ensemble = require_extra("sklearn.ensemble", "classical")
     known = KnownTargets.of(targets)
@@ -93,6 +93,6 @@ def _copy_decisions(tree: Any, row: int, head: ForestHead) -> None:
 
 
 def _below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The largest float32 numbers that are not above these."""
+    """The largest float32 numbers that do not exceed the thresholds."""
     near = threshold.astype(np.float32)
     return np.where(near > threshold, np.nextafter(near, np.float32(-np.inf)), near)

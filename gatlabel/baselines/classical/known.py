@@ -1,4 +1,4 @@
-"""Targets as classical methods take them: hard, each label by the images of which it is known."""
+"""Targets for classical methods: hard labels, and the images for which each label is known."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gatlabel.targets import Targets
 
 @dataclass(frozen=True)
 class KnownTargets:
-    """What is known of N images and L labels.
+    """The known targets of N images and L labels.
 
     Attributes:
-        present: bool ``(N, L)``: known to be present; soft targets from 0.5.
+        present: bool ``(N, L)``: known to be present; soft targets count from 0.5.
         known: bool ``(N, L)``.
-        rates: float64 ``(L,)`` in (0, 1): smoothed shares of presences among known targets; of a
-            label of which nothing is known, that over all labels.
-        usable: bool ``(L,)``: there are presences and absences.
+        rates: float64 ``(L,)`` in (0, 1): smoothed share of positives among known targets; for a
+            label without known targets, the share over all labels.
+        usable: bool ``(L,)``: the label has positives and negatives.
     """
 
     present: Tensor
@@ -33,7 +33,7 @@ class KnownTargets:
 
     @classmethod
     def of(cls, targets: Tensor) -> KnownTargets:
-        """Sorts targets ``(N, L)`` in [0, 1], -1 for unknown."""
+        """Computes them from targets ``(N, L)`` in [0, 1], -1 for unknown."""
         known = targets != UNKNOWN
         present = (targets >= 0.5) & known
         count, positives = known.sum(0).double(), present.sum(0).double()
@@ -42,10 +42,10 @@ class KnownTargets:
         return cls(present, known, rates, (positives > 0) & (positives < count))
 
     def patterns(self, usable: bool = True) -> list[Tensor]:
-        """Groups labels that are known of the same images: int64 positions per group.
+        """Groups labels that are known for the same images: int64 positions per group.
 
         Args:
-            usable: Whether labels without presences or absences are left out.
+            usable: Whether labels without positives or negatives are left out.
         """
         places = self.usable.nonzero()[:, 0] if usable else torch.arange(self.known.shape[1])
         if not len(places):
@@ -65,14 +65,14 @@ def checked(features: Any, targets: Any) -> tuple[Tensor, Tensor]:
         Features in their floating-point type, and targets float32.
 
     Raises:
-        InputError: If shapes do not fit, there is nothing, or a value is not finite.
+        InputError: If shapes do not fit, a dimension is 0, or a value is not finite.
     """
     x = checked_features(features)
     y = Targets.of(torch.as_tensor(np.asarray(targets))).to_dense()
     if len(x) != len(y) or not len(x) or not x.shape[1] or not y.shape[1]:
         raise InputError(
-            f"{tuple(x.shape)} features for {tuple(y.shape)} targets: expected (N, D) and (N, L), "
-            "none of them 0"
+            f"{tuple(x.shape)} features for {tuple(y.shape)} targets: expected (N, D) and (N, L) "
+            "with N, D and L above 0"
         )
     return x, y
 
@@ -81,7 +81,7 @@ def checked_features(features: Any) -> Tensor:
     """Checks features ``(N, D)``.
 
     Raises:
-        InputError: If they are no matrix, or a value is not finite.
+        InputError: If they are not a matrix, or a value is not finite.
     """
     found = features if isinstance(features, Tensor) else torch.as_tensor(np.asarray(features))
     if found.ndim != 2:

@@ -19,17 +19,18 @@ from gatlabel.errors import require_extra
 from gatlabel.metrics import mean_average_precision
 
 Array = NDArray[np.float64]
-#: Fits one label: features ``(n, D)``, presences ``(n,)`` of both kinds and C give weight and bias.
+#: Fits one label: features ``(n, D)``, bool targets ``(n,)`` with both classes, and C give weight
+#: and bias.
 FitLabel = Callable[[Array, NDArray[np.bool_], float], tuple[Array, float]]
 FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """Features about their mean, of mean squared length one, in no more dimensions than images.
+    """Centred features of mean squared length one, rotated to at most N dimensions.
 
-    Penalties on the length of a weight do not depend on the basis, so the rotation changes nothing
-    but the time.
+    Penalties on the length of a weight do not depend on the basis, so the rotation saves time
+    without changing the solution.
 
     Attributes:
         features: float64 ``(N, R)``.
@@ -57,7 +58,7 @@ class Scaled:
         return cls(centred @ basis.T, mean, basis)
 
     def unscaled(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns classifiers ``(…, R)``, ``(…)`` of scaled features as those of features."""
+        """Converts classifiers ``(…, R)``, ``(…)`` of scaled features to the original features."""
         found = weight @ self.basis
         return found, bias - found @ self.mean
 
@@ -74,14 +75,14 @@ def _logistic(x: Array, y: NDArray[np.bool_], c: float) -> tuple[Array, float]:
 
 def _fitted(estimator: Any, x: Array, y: NDArray[np.bool_]) -> tuple[Array, float]:
     with warnings.catch_warnings():
-        # what has not converged after so many steps is as good a classifier
+        # classifiers that did not converge in this many steps are just as accurate
         warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
         estimator.fit(x, y)
     return estimator.coef_[0], float(estimator.intercept_[0])
 
 
 def _centroid(x: Array, y: NDArray[np.bool_], c: float) -> tuple[Array, float]:
-    """The log-odds of two Gaussians about the class means, with the same variance everywhere."""
+    """Log-odds of two Gaussians at the class means, with one variance for all dimensions."""
     means = x[y].mean(0), x[~y].mean(0)
     apart = x - np.where(y[:, None], *means)
     variance = float((apart**2).mean()) or 1.0
@@ -91,12 +92,12 @@ def _centroid(x: Array, y: NDArray[np.bool_], c: float) -> tuple[Array, float]:
 
 @dataclass(frozen=True)
 class LinearMethod:
-    """How a linear classifier is found.
+    """A method that fits linear classifiers.
 
     Attributes:
         fit: Fits one label.
-        grid: The values of C that are tried.
-        calibrates: Whether its scores are turned into log-odds, by images left out.
+        grid: The candidate values of C.
+        calibrates: Whether out-of-fold scores are used to convert scores to log-odds.
     """
 
     fit: FitLabel
@@ -114,18 +115,18 @@ LINEAR_METHODS = {
 def fit_linear(
     kind: str, features: Tensor, targets: Tensor, c: float | None = None, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Fits one linear classifier per label, from the images of which the label is known.
+    """Fits one linear classifier per label, on the images for which the label is known.
 
     Args:
         kind: A key of :data:`LINEAR_METHODS`.
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
-        c: Inverse strength of the regularisation; none chooses it by cross-validated mAP.
-        seed: Of the folds.
+        c: Inverse strength of the regularisation; ``None`` chooses it by cross-validated mAP.
+        seed: Seed of the folds.
 
     Returns:
-        float64 weight ``(L, D)`` and bias ``(L,)``; of labels without presences or absences a bias
-        only.
+        float64 weight ``(L, D)`` and bias ``(L,)``; labels without positives or negatives have
+        zero weights and a bias.
     """
     method, scaled, known = LINEAR_METHODS[kind], Scaled.of(features), KnownTargets.of(targets)
     grid = method.grid if c is None else (c,)
@@ -144,19 +145,19 @@ def fit_linear(
 def choose_strength(
     fit: FitLabel, grid: tuple[float, ...], features: Tensor, known: KnownTargets, seed: int
 ) -> tuple[float, Tensor]:
-    """Chooses C by the mAP of images left out, the same for all labels.
+    """Chooses one C for all labels by cross-validated mAP.
 
-    One per label would follow chance where presences are few.
+    One C per label would be noisy for labels with few positives.
 
     Args:
         fit: Fits one label.
         grid: The values of C.
         features: ``(N, R)``, scaled.
         known: The targets.
-        seed: Of the folds.
+        seed: Seed of the folds.
 
     Returns:
-        C, and the scores ``(N, L)`` of images left out under it.
+        C, and its out-of-fold scores ``(N, L)``.
     """
     folds = folds_of(len(features), FOLDS, seed)
     targets = torch.where(known.known, known.present.float(), -1.0)
@@ -167,7 +168,7 @@ def choose_strength(
 
 
 def folds_of(images: int, folds: int, seed: int) -> Tensor:
-    """Divides images at random: the fold of each, int64 ``(N,)``."""
+    """Assigns images to folds at random: int64 ``(N,)``."""
     order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
     return order % max(1, min(folds, images))
 
@@ -175,7 +176,7 @@ def folds_of(images: int, folds: int, seed: int) -> Tensor:
 def out_of_fold(
     fit: FitLabel, c: float, features: Tensor, known: KnownTargets, folds: Tensor
 ) -> Tensor:
-    """Returns the scores ``(N, L)`` of each image by classifiers that did not learn from it."""
+    """Returns out-of-fold scores ``(N, L)``: by classifiers trained without the image."""
     scores = torch.zeros(known.known.shape, dtype=torch.float64)
     for fold in folds.unique():
         rest, part = folds != fold, folds == fold
@@ -187,17 +188,17 @@ def out_of_fold(
 def fit_labels(
     fit: FitLabel, features: Tensor, known: KnownTargets, c: float, rows: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Fits every label on the images of which it is known.
+    """Fits every label on the images for which it is known.
 
     Args:
         fit: Fits one label.
         features: ``(N, R)``, scaled.
         known: The targets.
         c: Inverse strength of the regularisation.
-        rows: bool ``(N,)``: the images to learn from; all if left out.
+        rows: bool ``(N,)``: the training images; default: all.
 
     Returns:
-        Weight ``(L, R)`` and bias ``(L,)``; the bias alone where there are no two classes.
+        Weight ``(L, R)`` and bias ``(L,)``; zero weights where only one class occurs.
     """
     weight = torch.zeros(known.known.shape[1], features.shape[1], dtype=torch.float64)
     bias = known.rates.logit()

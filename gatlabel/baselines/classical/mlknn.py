@@ -1,4 +1,4 @@
-"""ML-kNN: counts among neighbours, and what each count tells of a label."""
+"""ML-kNN: label counts among neighbours, and the log-odds of each count."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def fit_mlknn(
     .. math:: P(H_1) = \frac{s + \sum y}{2 s + n}, \qquad
               P(C = j | H_b) = \frac{s + \kappa_b[j]}{s (k + 1) + \sum_r \kappa_b[r]},
 
-    where κ counts the images with and without the label by C. n and the neighbours are of the
-    images of which the label is known, the image itself left out.
+    where κ is the histogram of C over the images with and without the label. n and the neighbours
+    are restricted to images for which the label is known, and exclude the image itself.
 
     Args:
         features: ``(N, D)``; kept in float32.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
-        neighbours: k; less where there are fewer images.
+        neighbours: k; capped by the number of images.
         smoothing: s, above 0.
         metric: ``euclidean`` as in the paper, or ``cosine``.
-        seed: Every method takes one; nothing here is random.
+        seed: Unused; part of the common interface.
 
     Raises:
         InputError: If there are more images than a saved model may hold.
@@ -75,13 +75,13 @@ def refuse_many(images: int) -> None:
     """
     if images > MOST:
         raise InputError(
-            f"mlknn keeps all training images, at most {MOST} of them: there are {images}; take "
+            f"mlknn keeps all training images, at most {MOST} of them: there are {images}; use "
             "another method"
         )
 
 
 def _own_counts(head: MLkNNHead) -> Tensor:
-    """Counts the labels among the neighbours of each training image, itself left out."""
+    """Counts the labels among the neighbours of each training image, excluding itself."""
     parts = []
     for first in range(0, len(head.features), AT_ONCE):
         rows = torch.arange(first, min(first + AT_ONCE, len(head.features)))

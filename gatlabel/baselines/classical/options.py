@@ -10,7 +10,7 @@ from gatlabel.options import option
 
 _STRENGTH = (
     "Inverse strength of the regularisation (C in scikit-learn), the same for all labels, on "
-    "features of mean squared length one; none chooses it by cross-validated mAP on the training "
+    "features of mean squared length one; by default chosen by cross-validated mAP on the training "
     "images."
 )
 
@@ -22,14 +22,14 @@ class ClassicalOptions(HeadOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Ridge(ClassicalOptions):
-    """Ridge regression, its penalty chosen by leave-one-out."""
+    """Ridge regression with a penalty chosen by leave-one-out."""
 
     name: Literal["ridge"] = "ridge"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SVM(ClassicalOptions):
-    """A linear support vector machine per label, its scores calibrated (extra classical)."""
+    """A linear support vector machine per label with calibrated scores (extra classical)."""
 
     name: Literal["svm"] = "svm"
     c: float | None = option(None, _STRENGTH, above=0, least=0, most=1e9)
@@ -45,18 +45,18 @@ class Logistic(ClassicalOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Centroid(ClassicalOptions):
-    """The nearer class mean per label, its scores calibrated."""
+    """The nearest class mean per label, with calibrated scores."""
 
     name: Literal["centroid"] = "centroid"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forest(ClassicalOptions):
-    """A random forest; labels known of the same images share its trees (extra classical)."""
+    """A random forest; labels known for the same images share its trees (extra classical)."""
 
     name: Literal["forest"] = "forest"
-    trees: int = option(100, "Number of trees of each label.", least=1, most=10_000)
-    leaf: int = option(1, "Least number of images in a leaf.", least=1, most=10_000)
+    trees: int = option(100, "Number of trees per label.", least=1, most=10_000)
+    leaf: int = option(1, "Minimum number of images in a leaf.", least=1, most=10_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Chain(ClassicalOptions):
     c: float | None = option(None, _STRENGTH, above=0, least=0, most=1e9)
     folds: int = option(
         3,
-        "Folds by which a chain learns from predictions of images left out; 0 learns from the true "
+        "Folds for the out-of-fold predictions that a chain learns from; 0 learns from the true "
         "labels, which new images do not have.",
         least=0, most=100,
     )  # fmt: skip
@@ -91,8 +91,8 @@ class HMM(ClassicalOptions):
     name: Literal["hmm"] = "hmm"
     order: Literal["frequency", "dependence", "given"] = option(
         "frequency",
-        "Order of the labels: the most frequent first, each after that which tells most of it, or "
-        "as the data set has them.",
+        "Order of the labels: by frequency; by dependence (the most frequent first, then the label "
+        "with the most mutual information with an earlier one); or as given by the data set.",
     )
     smoothing: float = option(
         1.0, "Images added to the counts of a transition.", above=0, least=0, most=1e9

@@ -22,7 +22,7 @@ class SceneConfig:
         size: Height and width of an image in pixels, at least 32.
         hidden: Probability, in [0, 1), that a present label cannot be seen: its object is behind
             a patch, or a speck, or a blur, and only the other labels indicate it.
-        difficulty: 0 to 1: how small, faint, rotated, textured and occluded objects are.
+        difficulty: 0 to 1: degree of reduction, fading, rotation, texture and occlusion of objects.
         clutter: Mean number of shapes per image that are not labels.
         strength: Factor on the couplings of the label graph; 0 makes labels independent apart from
             their competition. Frequencies do not change.

@@ -29,8 +29,8 @@ class IsingModel:
     Attributes:
         names: The L labels.
         fields: ``h``, float64 ``(L,)``, the log-odds of a label when all others are absent.
-        couplings: ``J``, float64 ``(L, L)``, symmetric with zero diagonal: what the presence of
-            ``j`` adds to the log-odds of ``i``, without the competition.
+        couplings: ``J``, float64 ``(L, L)``, symmetric with zero diagonal: the amount that the
+            presence of ``j`` adds to the log-odds of ``i``, without the competition.
         competition: ``c ≥ 0``, which the presence of a label subtracts from the log-odds of all
             others.
     """

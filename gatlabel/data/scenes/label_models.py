@@ -94,8 +94,8 @@ def true_graph(config: SceneConfig, *, signed: bool = False) -> LabelGraph:
             Without it the graph contains attractions only, like graphs of co-occurrence.
 
     Returns:
-        A symmetric graph; the weight of ``j -> i`` is what the presence of ``j`` adds to the
-        log-odds of ``i``.
+        A symmetric graph; the weight of ``j -> i`` is the amount that the presence of ``j`` adds to
+        the log-odds of ``i``.
     """
     from gatlabel.graph import LabelGraph
 

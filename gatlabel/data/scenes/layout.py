@@ -187,7 +187,7 @@ class _Placer:
         self.size = size
         self.rng = rng
         self.taken = np.empty((0, 3))  # x, y, radius of the placed shapes
-        self.covered = np.empty(0)  # how much patches cover of each
+        self.covered = np.empty(0)  # share of each that patches cover
 
     def _candidates(self, side: float) -> NDArray[np.float64]:
         margin = min(0.5 * side, self.size / 2)

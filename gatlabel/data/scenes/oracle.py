@@ -1,4 +1,4 @@
-"""The best that can be done on scenes: exact evidence, and the true label graph.
+"""The best possible predictions on scenes, from exact evidence and the true label graph.
 
 The oracle gets the visible labels. A visible label is present. A label that is not visible is
 absent, or present and hidden, which happens with the known probability ``η``; hiding leaves no
@@ -6,7 +6,7 @@ other trace. Given the visible labels V, therefore
 
     P(y | V) ∝ P(y) Π_{i ∈ V} [y_i = 1] Π_{i ∉ V} η^{y_i},
 
-which is again an Ising model, with ``log η`` added to the fields and V clamped. Gibbs chains, one
+which is also an Ising model, with ``log η`` added to the fields and V clamped. Gibbs chains, one
 or more per image, estimate ``P(y_i = 1 | V)``; no ranking is better than ranking by it. A
 classifier that has to recognise silhouettes scores lower. One that beats the *visible-only*
 oracle, which uses V but not the graph, must have used the dependence between labels.

@@ -1,15 +1,15 @@
 """Balancing of the losses of several tasks that share an encoder.
 
-Tasks differ in the size of their losses and may pull the shared features in different directions.
-A balancer turns the losses of one batch into the one loss that is sent back:
+Tasks differ in the size of their losses, and their gradients at the shared features may conflict. A
+balancer combines the losses of one batch to the loss for backpropagation:
 
-- ``equal`` and ``fixed`` weigh by constants. With tuned weights this is hard to beat (Kurin et al.,
-  "In Defense of the Unitary Scalarization", NeurIPS 2022); compare everything else with it.
+- ``equal`` and ``fixed`` use constant weights. Tuned weights are hard to beat (Kurin et al., "In
+    Defense of the Unitary Scalarization", NeurIPS 2022) and are the baseline for the others.
 - ``uncertainty``, ``dwa``, ``famo`` and ``gradnorm`` learn or compute one weight per task.
 - the rest (``upgrad``, ``mgda``, ``pcgrad``, …) combine the tasks' gradients at the shared features
   (the upper bound of Sener and Koltun, NeurIPS 2018): one backward pass through the encoder.
 
-A task without a target in the batch is left out before anything is computed.
+A task without a target in the batch is omitted before anything is computed.
 """
 
 from __future__ import annotations

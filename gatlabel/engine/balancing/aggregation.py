@@ -1,8 +1,8 @@
-"""Balancers that combine the gradients of the tasks at the shared features, by torchjd."""
+"""Balancers that combine the gradients of the tasks at the shared features, with torchjd."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from gatlabel.engine.balancing.base import Balancer
 from gatlabel.errors import InputError, require_extra
 
-#: Each method: the class of torchjd that turns a Gramian ``(K, K)`` into weights ``(K,)``.
+#: By method: the class of torchjd that computes weights ``(K,)`` from a Gramian ``(K, K)``.
 CLASSES = {
     "upgrad": "UPGradWeighting",
     "mgda": "MGDAWeighting",
@@ -24,9 +24,9 @@ CLASSES = {
     "dualproj": "DualProjWeighting",
     "fairgrad": "FairGradWeighting",
 }
-#: What torchjd's class cannot be made without.
+#: Required arguments of torchjd's classes.
 ARGUMENTS: dict[str, dict[str, Any]] = {"cagrad": {"c": 0.5}, "fairgrad": {"alpha": 1.0}}
-#: Gradients of half precision are taken of a loss scaled by this, so that small ones stay above 0.
+#: Loss scale for gradients in half precision, so that small ones do not underflow.
 SCALE = 4096.0
 
 
@@ -42,12 +42,49 @@ def feature_gradients(values: Tensor, features: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
+class _Split(torch.autograd.Function):
+    """K times the features; what comes back for each is combined into one gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, combine: Callable[..., Tensor], tasks: int
+    ) -> tuple[Tensor, ...]:
+        """Returns K views."""
+        ctx.combine = combine
+        return tuple(features.view_as(features) for _ in range(tasks))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """Combines the gradients of all tasks."""
+        return ctx.combine(gradients), None, None
+
+
+class _Scaled(torch.autograd.Function):
+    """The loss itself; tells by what it is multiplied before it is sent back."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, tell: Callable[[Tensor], None]) -> Tensor:
+        """Returns the loss."""
+        ctx.tell = tell
+        return loss.view_as(loss)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Tells the factor, which comes from gradient scaling and accumulation."""
+        ctx.tell(gradient)
+        return gradient, None
+
+
 class Aggregation(Balancer):
     """Jacobian descent on the shared features (Quinton and Rey 2024; Sener and Koltun 2018).
 
-    Heads learn from the plain sum of the losses. What goes back into the encoder is ``w @ J`` with
-    the Jacobian J of the losses at the features ``(P, features)`` and weights computed from its
-    Gramian. In several processes the Gramian is summed over them, so all use equal weights.
+    Heads are trained on the plain sum of the losses. The gradient for the encoder is ``w @ J``,
+    with the Jacobian J of the losses at the features, ``(P, features)``, and weights w computed
+    from its Gramian. The Gramian is summed over several processes, so that all use equal weights.
+
+    Where heads take what :meth:`share` returns, one backward pass does all of this: it stops where
+    the tasks' features meet, with the gradient of each. Elsewhere the gradients are computed
+    before, by a backward pass per head.
 
     Args:
         tasks: Names of the K tasks.
@@ -73,18 +110,48 @@ class Aggregation(Balancer):
             raise InputError(
                 f"balancer {method} needs a solver ({error}): pip install 'gatlabel[balancing]'"
             ) from error
-        # no submodule: what torchjd saves of GradVac cannot be loaded, so its targets are kept here
+        # not a submodule: the state of torchjd's GradVac cannot be loaded, so its targets are
+        # stored here
         object.__setattr__(self, "weighting", weighting)
         size = len(self.tasks) if method == "gradvac" else 0
         self.register_buffer("similarity", torch.zeros(size, size))
+        self._split: Tensor | None = None  # the features that were shared last
+        self._which = torch.arange(len(self.tasks))
+        self._scale = torch.ones(())
+
+    def share(self, features: Tensor, own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Returns the features of each task, whose gradients are combined where they meet.
+
+        With adapters in between the gradients of the tasks do not arrive apart: returned as given.
+        """
+        if not features.requires_grad or any(each is not features for each in own.values()):
+            return own
+        self._split = features
+        each = _Split.apply(features, self._combined, len(self.tasks))
+        return dict(zip(self.tasks, each, strict=True))
+
+    def _combined(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Returns the gradient at the features from those of all K tasks."""
+        rows = [gradients[row].flatten().float() for row in self._which.tolist()]
+        jacobian = torch.stack(rows)
+        weights = self._weights(jacobian @ jacobian.T / self._scale.float() ** 2, self._which)
+        self.weights[self._which] = weights
+        return (weights @ jacobian).reshape(gradients[0].shape).to(gradients[0].dtype)
+
+    def _scaled_by(self, scale: Tensor) -> None:
+        self._scale = scale
 
     def balance(self, values: Tensor, which: Tensor, features: Tensor | None) -> Tensor:
-        """Returns the sum of the losses, with another gradient at the features.
+        """Returns the sum of the losses, with the combined gradient at the features.
 
-        The gradient at the features is that of the sum, ``sum_k g_k``, and of a term that is
-        linear in the features and adds ``sum_k (w_k - 1) g_k``. The value stays the plain sum.
+        The gradient of the sum is ``sum_k g_k``; a term that is linear in the features adds
+        ``sum_k (w_k - 1) g_k``. The value is the plain sum.
         """
         assert features is not None
+        if features is self._split:
+            self._split, self._which = None, which
+            scaled: Tensor = _Scaled.apply(values.sum(), self._scaled_by)
+            return scaled
         gradients = feature_gradients(values, features)
         with torch.no_grad():
             weights = self._weights(self.total(gradients @ gradients.T), which)
@@ -94,18 +161,19 @@ class Aggregation(Balancer):
         return values.sum() + term - term.detach()
 
     def _weights(self, gramian: Tensor, which: Tensor) -> Tensor:
-        """Returns weights ``(P,)`` for a Gramian ``(P, P)``; 1 where nothing can be balanced."""
+        """Returns weights ``(P,)`` for a Gramian ``(P, P)``; all 1 if it is 0 or not finite."""
         if len(which) == 1:
             return torch.ones_like(gramian[0])
-        if not bool(torch.isfinite(gramian).all()) or not bool((gramian.diagonal() > 0).all()):
-            return torch.ones_like(gramian[0])  # a loss at its minimum, or the guard's business
+        if not bool(gramian.isfinite().all() & (gramian.diagonal() > 0).all()):
+            # a loss is at its minimum, or not finite, which the guard handles
+            return torch.ones_like(gramian[0])
         if self.method == "gradvac":
             return self._gradvac(gramian, which)
         weights: Tensor = self.weighting(gramian)
         return weights.to(gramian)
 
     def _gradvac(self, gramian: Tensor, which: Tensor) -> Tensor:
-        """Gives torchjd the targets of the present tasks and stores the updated ones."""
+        """Computes weights with the stored targets of the present tasks, and updates these."""
         block = (which[:, None], which[None, :])
         self.weighting._phi_t = self.similarity[block].to("cpu", gramian.dtype)
         self.weighting._state_key = (len(which), gramian.dtype)
@@ -114,7 +182,7 @@ class Aggregation(Balancer):
         return weights.to(gramian)
 
 
-#: Every method of aggregation as a balancer.
+#: The balancers by aggregation method.
 AGGREGATIONS: dict[str, Callable[..., Balancer]] = {
     name: partial(Aggregation, method=name) for name in CLASSES
 }

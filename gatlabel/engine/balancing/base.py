@@ -1,4 +1,4 @@
-"""What all balancers have in common."""
+"""The base class of balancers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from gatlabel.errors import InputError
 
 
 class Balancer(nn.Module):
-    """Turns the losses of K tasks into one.
+    """Combines the losses of K tasks to one.
 
-    Its parameters, if it has any, are learned with those of the model, without weight decay. All
-    else that it learns is in buffers, so ``state_dict`` is the whole state.
+    Its parameters, if any, are trained with those of the model, without weight decay. All other
+    state is in buffers, so that ``state_dict`` is complete.
 
     Args:
         tasks: Names of the K tasks.
     """
 
-    #: Whether :meth:`after_step` wants the losses of the same batch after the optimiser's step.
+    #: Whether :meth:`after_step` is called with the losses of the same batch after the optimiser
+    #: step.
     needs_second_losses = False
     #: Whether :meth:`forward` needs the shared features.
     needs_features = False
-    #: The last weight of each task ``(K,)``, for logs.
+    #: The last weight of each task, ``(K,)``, for logs.
     weights: Tensor
 
     def __init__(self, tasks: Sequence[str]) -> None:
@@ -33,7 +34,7 @@ class Balancer(nn.Module):
             raise InputError(f"tasks {list(tasks)}: give one unique name per task")
         self.tasks = tuple(tasks)
         self.register_buffer("weights", torch.ones(len(self.tasks)))
-        #: Sums a tensor over processes that share the batch; set by training in several processes.
+        #: Sums a tensor over the processes that share the batch; set in distributed training.
         self.total: Callable[[Tensor], Tensor] = lambda tensor: tensor
 
     def forward(
@@ -42,20 +43,20 @@ class Balancer(nn.Module):
         features: Tensor | None = None,
         present: Collection[str] | None = None,
     ) -> Tensor:
-        """Returns the loss to send back.
+        """Returns the loss for backpropagation.
 
         Args:
-            losses: A scalar per task.
-            features: The shared features ``(B, …)`` that the losses were computed from.
-            present: Tasks that have a target in the batch (in any process); default: those in
-                ``losses``. The others are left out.
+            losses: One scalar per task.
+            features: The shared features ``(B, …)`` from which the losses were computed.
+            present: Tasks with a target in the batch of any process; default: those in ``losses``.
+                The others are omitted.
 
         Raises:
-            InputError: If a loss is of no task of the balancer, or features are missing.
+            InputError: If the balancer does not have the task of a loss, or features are missing.
         """
         unknown = [name for name in losses if name not in self.tasks]
         if unknown:
-            raise InputError(f"loss of {unknown[0]!r}: the balancer has {', '.join(self.tasks)}")
+            raise InputError(f"loss of {unknown[0]!r}: the tasks are {', '.join(self.tasks)}")
         if self.needs_features and features is None:
             raise InputError(f"{type(self).__name__} needs the shared features of the batch")
         there = losses if present is None else present
@@ -67,31 +68,40 @@ class Balancer(nn.Module):
         return self.balance(values, which, features)
 
     def balance(self, values: Tensor, which: Tensor, features: Tensor | None) -> Tensor:
-        """Returns the loss to send back.
+        """Returns the loss for backpropagation.
 
         Args:
-            values: Losses ``(P,)`` of the tasks that are present, at least one.
-            which: Positions ``(P,)`` of these tasks.
-            features: The shared features, where :attr:`needs_features` is set.
+            values: Losses of the present tasks, ``(P,)``, at least one.
+            which: Positions of these tasks, ``(P,)``.
+            features: The shared features, if :attr:`needs_features` is set.
         """
         raise NotImplementedError
 
+    def share(self, features: Tensor, own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Returns what the head of each task is to take.
+
+        Args:
+            features: The shared features ``(B, …)``.
+            own: What the head of each task takes: by hard sharing the shared features themselves.
+        """
+        return own
+
     def after_step(self, losses: Mapping[str, Tensor]) -> None:
-        """Takes the losses of the same batch after the step, if it asked for them."""
+        """Receives the losses of the same batch after the optimiser step, if it needs them."""
 
     def end_epoch(self, losses: Mapping[str, float]) -> None:
-        """Takes the mean loss of each task over the epoch."""
+        """Receives the mean loss of each task over the epoch."""
 
 
 class AdamState(nn.Module):
-    """Adam for a vector of K numbers; all of its state is in buffers.
+    """Adam for a vector of K numbers, with all state in buffers.
 
-    :class:`torch.optim.Adam` outside the trainer's optimisers would be left out of checkpoints.
+    The state of a separate :class:`torch.optim.Adam` would be missing from checkpoints.
 
     Args:
         size: K.
         lr: Learning rate.
-        weight_decay: Added to the gradient, as :class:`torch.optim.Adam` does.
+        weight_decay: L2 penalty, added to the gradient as in :class:`torch.optim.Adam`.
     """
 
     first: Tensor
@@ -107,7 +117,7 @@ class AdamState(nn.Module):
 
     @torch.no_grad()
     def step(self, values: Tensor, gradient: Tensor) -> None:
-        """Changes values ``(K,)`` in place (Kingma and Ba 2015, algorithm 1)."""
+        """Updates values ``(K,)`` in place (Kingma and Ba 2015, algorithm 1)."""
         gradient = gradient + self.weight_decay * values
         self.steps += 1
         self.first.lerp_(gradient, 0.1)

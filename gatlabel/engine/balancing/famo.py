@@ -1,4 +1,4 @@
-"""FAMO: weights that make the logarithms of all losses fall at one rate."""
+"""FAMO: weights with which the logarithms of all losses decrease at the same rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Famo(Balancer):
 
     The loss is ``sum_k z_k log L_k / c`` with ``z = softmax(logits)`` and the constant
     ``c = sum_k z_k / L_k``. After the step the losses of the same batch are computed again, and
-    the logits go down along ``sum_k grad z_k (log L_k before - log L_k after)``.
+    the logits take a descent step along ``sum_k grad z_k (log L_k before - log L_k after)``.
 
     Args:
         tasks: Names of the K tasks.
@@ -38,16 +38,16 @@ class Famo(Balancer):
         self.adam = AdamState(size, lr, decay)
 
     def balance(self, values: Tensor, which: Tensor, features: Tensor | None) -> Tensor:
-        """Returns the loss of the docstring of the class.
+        """Returns the loss as defined in the docstring of the class.
 
         Raises:
-            InputError: If a loss is not above 0, which has no logarithm.
+            InputError: If a loss is not above 0, so that it has no logarithm.
         """
         # one synchronisation per step; the second forward pass costs far more
         if not bool((values > 0).all()):
             row = int(which[(values.detach() <= 0).nonzero()[0, 0]])
             raise InputError(
-                f"balancer famo takes logarithms, and the loss of task {self.tasks[row]!r} is not "
+                f"balancer famo uses logarithms, but the loss of task {self.tasks[row]!r} is not "
                 "above 0: choose another loss or balancer"
             )
         z = torch.softmax(self.logits[which], dim=0)
@@ -60,12 +60,13 @@ class Famo(Balancer):
 
     @torch.no_grad()
     def after_step(self, losses: Mapping[str, Tensor]) -> None:
-        """Moves the logits by the change of the losses of the batch."""
-        which = self.previous.isfinite().nonzero()[:, 0]
-        if not len(which):
+        """Updates the logits by the change of the losses of the batch."""
+        rows = self.previous.isfinite().nonzero()[:, 0].tolist()
+        if not rows:
             return
+        which = torch.tensor(rows, device=self.previous.device)
         before = self.previous[which]
-        after = torch.stack([losses[self.tasks[int(row)]] for row in which]).to(before.dtype)
+        after = torch.stack([losses[self.tasks[row]] for row in rows]).to(before.dtype)
         change = (before + SMALLEST).log() - (after.clamp(min=0) + SMALLEST).log()
         z = torch.softmax(self.logits[which], dim=0)
         gradient = torch.zeros_like(self.logits)

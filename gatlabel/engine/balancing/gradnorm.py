@@ -1,4 +1,4 @@
-"""GradNorm: weights that make the gradients of all tasks alike in size."""
+"""GradNorm: weights with which the gradients of all tasks have similar norms."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gatlabel.engine.balancing.base import AdamState, Balancer
 class GradNorm(Balancer):
     """Gradient normalisation (Chen, Badrinarayanan, Lee and Rabinovich, ICML 2018, eqs. 1 and 2).
 
-    The norm of the gradient of ``w_k L_k`` at the shared features is drawn towards
+    The target for the norm of the gradient of ``w_k L_k`` at the shared features is
     ``mean(norms) * (r_k / mean(r)) ** alpha``, where ``r_k`` is the loss relative to its first
-    value. The weights learn from the L1 distance alone, and are scaled so that they sum to K.
+    value. The weights are trained on the L1 distance only, and scaled so that their sum is K.
 
     Args:
         tasks: Names of the K tasks.
-        alpha: Strength; larger values give tasks that learn slowly more weight.
+        alpha: Strength; larger values give more weight to tasks whose loss decreases slowly.
         lr: Learning rate of the weights.
     """
 
@@ -34,7 +34,7 @@ class GradNorm(Balancer):
         self.adam = AdamState(len(self.tasks), lr)
 
     def balance(self, values: Tensor, which: Tensor, features: Tensor | None) -> Tensor:
-        """Returns ``sum_k w_k L_k`` with the weights before this step, and moves the weights."""
+        """Returns ``sum_k w_k L_k`` with the weights before this step, and updates the weights."""
         assert features is not None
         used = self.weights[which].clone()
         gradients = feature_gradients(values, features)

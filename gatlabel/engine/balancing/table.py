@@ -12,7 +12,7 @@ from gatlabel.engine.balancing.gradnorm import GradNorm
 from gatlabel.engine.balancing.weights import AveragedRates, FixedWeights, Uncertainty
 from gatlabel.errors import unknown_choice
 
-#: Every balancer by its name; called with the names of the tasks and the options.
+#: The balancers by name; arguments are the names of the tasks and the options.
 BALANCERS: dict[str, Callable[..., Balancer]] = {
     "equal": FixedWeights,
     "fixed": FixedWeights,
@@ -25,12 +25,12 @@ BALANCERS: dict[str, Callable[..., Balancer]] = {
 
 
 def create_balancer(name: str, tasks: Sequence[str], **options: Any) -> Balancer:
-    """Returns a balancer by its name.
+    """Creates a balancer by name.
 
     Args:
         name: A key of :data:`BALANCERS`.
         tasks: Names of the K tasks.
-        options: Those of the balancer's class.
+        options: Options of the balancer's class.
 
     Raises:
         InputError: If there is no such balancer, or an extra is missing.

@@ -1,4 +1,4 @@
-"""Balancers that multiply each loss by a weight: constant, learned, or by its rate of descent."""
+"""Balancers that multiply each loss by a weight: constant, learned, or by its rate of decrease."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class FixedWeights(Balancer):
 
     Args:
         tasks: Names of the K tasks.
-        fixed: Weight per task, at least 0; tasks that are not named have 1.
+        fixed: Weight per task, at least 0; the default is 1.
 
     Raises:
-        InputError: If a weight is negative, not finite, or of no task.
+        InputError: If a weight is negative or not finite, or there is no such task.
     """
 
     def __init__(self, tasks: Sequence[str], fixed: Mapping[str, float] | None = None) -> None:
@@ -28,7 +28,7 @@ class FixedWeights(Balancer):
             if name not in self.tasks:
                 raise InputError(f"weight of {name!r}: the tasks are {', '.join(self.tasks)}")
             if not 0 <= weight < float("inf"):
-                raise InputError(f"weight {weight} of task {name!r}: give a number from 0 up")
+                raise InputError(f"weight {weight} of task {name!r}: give a number of at least 0")
             self.weights[self.tasks.index(name)] = weight
 
     def balance(self, values: Tensor, which: Tensor, features: Tensor | None) -> Tensor:
@@ -44,7 +44,7 @@ class Uncertainty(Balancer):
 
     Args:
         tasks: Names of the K tasks.
-        regression: Those of them that are regressions.
+        regression: Names of the regression tasks.
     """
 
     def __init__(self, tasks: Sequence[str], regression: Collection[str] = ()) -> None:
@@ -56,7 +56,7 @@ class Uncertainty(Balancer):
     factors: Tensor
 
     def balance(self, values: Tensor, which: Tensor, features: Tensor | None) -> Tensor:
-        """Returns the sum of the docstring of the class over the tasks that are present."""
+        """Returns the sum in the docstring of the class, over the present tasks."""
         log_variance = self.log_variance[which]
         weights = self.factors[which] * torch.exp(-log_variance)
         self.weights[which] = weights.detach()

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from gatlabel.nn.heads.gat import GATHead, GATv2Head
     from gatlabel.nn.heads.gcn import GCNHead
     from gatlabel.nn.heads.linear import LinearHead
+    from gatlabel.nn.heads.positions import PositionHead
     from gatlabel.nn.heads.protocols import AuxiliaryLosses, Foldable, GraphAblatable, LinearInit
     from gatlabel.nn.heads.pyg import PyGHead
     from gatlabel.nn.heads.query import QueryHead
-    from gatlabel.nn.heads.table import FITTED_HEADS, HEADS, SAVED_HEADS
+    from gatlabel.nn.heads.rnn import RNNHead
+    from gatlabel.nn.heads.sequence import SequenceHead
+    from gatlabel.nn.heads.table import FITTED_HEADS, HEADS, SAVED_HEADS, SEQUENCE_HEADS
+    from gatlabel.nn.heads.transformer import TransformerHead
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
@@ -26,6 +30,7 @@ __all__ = [
     "FITTED_HEADS",
     "HEADS",
     "SAVED_HEADS",
+    "SEQUENCE_HEADS",
     "AuxiliaryLosses",
     "CSRAHead",
     "ConditionedHead",
@@ -40,6 +45,10 @@ __all__ = [
     "LinearHead",
     "LinearInit",
     "MapHead",
+    "PositionHead",
     "PyGHead",
     "QueryHead",
+    "RNNHead",
+    "SequenceHead",
+    "TransformerHead",
 ]

@@ -41,7 +41,7 @@ class CSRAHead(MapHead):
         temperatures: One per head, above 0, ``math.inf`` (or the text ``"inf"``) for the maximum.
         lam: λ, the weight of the attended score (0.1 to 0.4 in the paper); 0 is average pooling.
         normalize: Divide each score by the length of its classifier.
-        bias: Whether labels have a learned bias .
+        bias: Whether labels have a learned bias.
 
     Raises:
         InputError: If neither or both of ``labels`` and ``graph`` are given, a temperature is not

@@ -1,4 +1,4 @@
-"""A head that gives the labels of an image one after another, each position by itself."""
+"""A head that predicts a label sequence, each position independently."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ MOST = 2**12  # positions
 
 
 class PositionHead(Head):
-    """A linear classifier for each position of a sequence, over the labels and its end.
+    """A linear classifier for each position of a sequence, over the labels and an end token.
 
-    The simplest head of a ``sequence`` task: no position depends on those before.
+    The simplest head of a ``sequence`` task: positions do not depend on each other.
 
     Args:
         in_features: Feature width D.
         labels: Number of labels L, or their names.
         graph: A label graph to take the labels from instead; its edges are not used.
-        length: S, the most labels of a sequence.
+        length: S, the maximum length of a sequence.
 
     Raises:
         InputError: If neither or both of ``labels`` and ``graph`` are given, or a number is below
             1.
 
     Shapes:
-        features ``(B, D)`` -> logits ``(B, S, L + 1)``, the last of which is that of the end.
+        features ``(B, D)`` -> logits ``(B, S, L + 1)``; the last one is for the end token.
     """
 
     kind = "positions"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Default κ of a head on a graph of similarity.
 SIMILARITY_WEIGHT = 0.5
-#: Number of known presences that halves a label's κ.
+#: Number of known positives that halves a label's κ.
 HALF_AT = 3.0
 
 

@@ -15,8 +15,11 @@ from gatlabel.nn.heads.fitted.mlknn import MLkNNHead
 from gatlabel.nn.heads.gat import GATHead, GATv2Head
 from gatlabel.nn.heads.gcn import GCNHead
 from gatlabel.nn.heads.linear import LinearHead
+from gatlabel.nn.heads.positions import PositionHead
 from gatlabel.nn.heads.pyg import PyGHead
 from gatlabel.nn.heads.query import QueryHead
+from gatlabel.nn.heads.rnn import RNNHead
+from gatlabel.nn.heads.transformer import TransformerHead
 
 HEADS: dict[str, type[Head]] = {
     "linear": LinearHead,
@@ -28,7 +31,7 @@ HEADS: dict[str, type[Head]] = {
     "query": QueryHead,
     "conditioned": ConditionedHead,
 }
-#: Heads that a classical method fills; nothing in them learns by gradients.
+#: Heads fitted by a classical method, without trainable parameters.
 FITTED_HEADS: dict[str, type[Head]] = {
     "forest": ForestHead,
     "mlknn": MLkNNHead,
@@ -36,5 +39,11 @@ FITTED_HEADS: dict[str, type[Head]] = {
     "hmm": HMMHead,
     "pairwise": PairwiseHead,
 }
-#: All that a saved model may have.
+#: Heads of ``sequence`` tasks: labels one after another.
+SEQUENCE_HEADS: dict[str, type[Head]] = {
+    "positions": PositionHead,
+    "rnn": RNNHead,
+    "transformer": TransformerHead,
+}
+#: All heads that a saved model may have.
 SAVED_HEADS: Mapping[str, type[Head]] = ChainMap(HEADS, FITTED_HEADS)

@@ -1,6 +1,6 @@
 """The sums of kernel *csr* by torch's sparse matrices: MKL on the CPU, cuSPARSE on CUDA.
 
-Other devices have no sparse matrices in torch; there the sums are gathered and scattered.
+On other devices, where torch has no sparse matrices, the sums use gather and scatter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gatlabel.nn.kernels.scatter import scatter_softmax, scatter_sum
 
-# torch multiplies CSR matrices on the CPU through MKL only (x86-64); elsewhere COO products serve.
+# torch multiplies CSR matrices on the CPU through MKL only (x86-64); elsewhere COO is used.
 MKL = torch.backends.mkl.is_available()
 
 # Types of devices on which torch has sparse matrices.

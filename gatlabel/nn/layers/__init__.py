@@ -1,7 +1,7 @@
 """Graph layers that equal PyG's ``GATConv``, ``GATv2Conv`` and ``GCNConv``.
 
-Each takes ``(x, edge_index)`` as PyG's do and has the same parameter names and shapes, so
-``layer.load_state_dict(pyg_layer.state_dict())`` carries weights over. None of them needs PyG.
+Like PyG's layers, each takes ``(x, edge_index)`` and has the same parameter names and shapes, so
+``layer.load_state_dict(pyg_layer.state_dict())`` works. None of them needs PyG.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What graph-attention layers share: edges, dropout on the weights, how heads are joined."""
+"""The base class of graph-attention layers: edges, attention dropout, joining of heads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatlabel.nn.kernels import Adjacency
 
 
 class AttentionGraphLayer(nn.Module, ABC):
-    """What GAT and GATv2 share: the edges, dropout on the weights, and how heads are joined."""
+    """Common parts of GAT and GATv2: edges, attention dropout, joining of heads."""
 
     def __init__(
         self,
@@ -40,12 +40,12 @@ class AttentionGraphLayer(nn.Module, ABC):
 
     @abstractmethod
     def combine(self, x: Tensor, adjacency: Adjacency) -> Tensor:
-        """Returns what each node takes up from its in-neighbours, ``(H, L, C)``."""
+        """Returns the weighted sum over the in-neighbours of each node, ``(H, L, C)``."""
 
     def adjacency(self, edge_index: Tensor, nodes: int) -> Adjacency:
-        """Returns the edges as the kernels want them, with the self-loops that the layer adds.
+        """Returns the edges in the form of the kernels, with the self-loops that the layer adds.
 
-        A layer called with this rather than with ``edge_index`` sorts nothing again.
+        A layer called with the result instead of ``edge_index`` need not sort the edges again.
         """
         return Adjacency(self._edges(edge_index, nodes), nodes)
 
@@ -54,8 +54,7 @@ class AttentionGraphLayer(nn.Module, ABC):
 
         Args:
             x: ``(L, in_channels)``.
-            edges: ``edge_index``, or an :class:`Adjacency`, which is taken as it stands: no
-                self-loops are added to it.
+            edges: ``edge_index``, or an :class:`Adjacency`, to which no self-loops are added.
         """
         if not isinstance(edges, Adjacency):
             edges = self.adjacency(edges, x.shape[0])
@@ -74,7 +73,7 @@ class AttentionGraphLayer(nn.Module, ABC):
 
 
 def head_vectors(heads: int, width: int) -> nn.Parameter:
-    """Makes ``(1, H, width)``: a learned vector a head, as PyG shapes and starts it."""
+    """Makes one learned vector per head, ``(1, H, width)``, initialised as in PyG."""
     parameter = nn.Parameter(torch.empty(1, heads, width))
     nn.init.xavier_uniform_(parameter)
     return parameter

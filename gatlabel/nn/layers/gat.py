@@ -1,4 +1,4 @@
-"""GAT: scores that are sums of a source's and a target's part."""
+"""GAT: attention scores that are sums of a source term and a target term."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gatlabel.nn.layers.base import AttentionGraphLayer, head_vectors
 
 
 class GATLayer(AttentionGraphLayer):
-    r"""Graph attention: a graph convolution (GCL) whose edge weights an attention layer (AL) sets.
+    r"""Graph attention: a graph convolution (GCL) with edge weights from an attention layer (AL).
 
     GCL: ``v_j = W x_j``; AL: ``e_h(i,j) = LeakyReLU(a_src,h·v_j,h + a_dst,h·v_i,h)``,
     ``α_h = softmax_j e_h``; ``out_i = ‖_h Σ_j α_h(i,j) v_j,h + bias``
@@ -21,7 +21,7 @@ class GATLayer(AttentionGraphLayer):
         in_channels: Width of the node vectors.
         out_channels: Width of one head's output.
         heads: Number of attention heads H.
-        concat: Join the heads (width ``H * out_channels``) rather than average them.
+        concat: Concatenate the heads (width ``H * out_channels``) instead of averaging them.
         negative_slope: Slope of the LeakyReLU below zero.
         dropout: Probability of dropping an attention weight in training.
         add_self_loops: Give every node one edge to itself (existing ones are replaced).
@@ -50,7 +50,7 @@ class GATLayer(AttentionGraphLayer):
         self.att_dst = head_vectors(heads, out_channels)
 
     def _scores(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Source and target scores, each ``(H, L)``: ``a_h·W_h x`` is taken as ``(W_hᵀ a_h)·x``."""
+        """Source and target scores ``(H, L)``: ``a_h·W_h x``, computed as ``(W_hᵀ a_h)·x``."""
         vectors = torch.cat([self.att_src, self.att_dst]).transpose(0, 1)  # (H, 2, C)
         directions = torch.bmm(vectors, self._weights())  # (H, 2, in)
         scores = (x @ directions.flatten(0, 1).T).view(-1, self.heads, 2)
@@ -67,7 +67,7 @@ class GATLayer(AttentionGraphLayer):
         return edges, scatter_softmax(scores, edges[1], x.shape[0])
 
     def combine(self, x: Tensor, adjacency: Adjacency) -> Tensor:
-        """Returns what each node takes up from its in-neighbours, ``(H, L, C)``."""
+        """Returns the weighted sum over the in-neighbours of each node, ``(H, L, C)``."""
         values = self.lin(x).view(-1, self.heads, self.out_channels).transpose(0, 1)
         return self._attend(adjacency, *self._scores(x), values)
 
@@ -84,12 +84,13 @@ class GATLayer(AttentionGraphLayer):
     def products(self, x: Tensor, adjacency: Adjacency, features: Tensor) -> Tensor:
         """The layer's output times features, ``out @ features.T``, without forming the output.
 
-        ``Σ_h α_h (x (W_hᵀ features_hᵀ))`` from the right: the attention carries B products a node
-        rather than ``out_channels`` values. The score vectors are two more features.
+        Computes ``Σ_h α_h (x (W_hᵀ features_hᵀ))`` from the right: the attention then sums B
+        products per node instead of ``out_channels`` values. The score vectors are appended as two
+        more features.
 
         Args:
             x: ``(L, in_channels)``.
-            adjacency: The graph, as it stands.
+            adjacency: The graph; no self-loops are added.
             features: ``(B, H * out_channels)``, or ``(B, out_channels)`` without ``concat``.
 
         Returns:
@@ -102,7 +103,7 @@ class GATLayer(AttentionGraphLayer):
             parts = (features / heads).expand(heads, -1, -1)
         vectors = torch.cat([self.att_src, self.att_dst]).transpose(0, 1)  # (H, 2, C)
         rows = torch.cat([parts, vectors], 1)  # (H, B + 2, C)
-        # W on the right and not transposed: so its gradient comes in its own memory order
+        # W on the right and not transposed, so that its gradient has the same memory layout
         projected = torch.bmm(rows, self._weights())  # (H, B + 2, in)
         products = F.linear(x, projected.flatten(0, 1))  # (L, H (B + 2))
         products = products.view(-1, heads, batch + 2).transpose(0, 1)

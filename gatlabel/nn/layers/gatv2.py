@@ -1,4 +1,4 @@
-"""GATv2: scores in which source and target meet before the nonlinearity."""
+"""GATv2: attention scores that add source and target before the nonlinearity."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class GATv2Layer(AttentionGraphLayer):
         in_channels: Width of the node vectors.
         out_channels: Width of one head's output.
         heads: Number of attention heads H.
-        concat: Join the heads (width ``H * out_channels``) rather than average them.
+        concat: Concatenate the heads (width ``H * out_channels``) instead of averaging them.
         negative_slope: Slope of the LeakyReLU below zero.
         dropout: Probability of dropping an attention weight in training.
         add_self_loops: Give every node one edge to itself (existing ones are replaced).
@@ -70,7 +70,7 @@ class GATv2Layer(AttentionGraphLayer):
         return edges, self._attention(self._values(x), x, edges)
 
     def combine(self, x: Tensor, adjacency: Adjacency) -> Tensor:
-        """Returns what each node takes up from its in-neighbours, ``(H, L, C)``."""
+        """Returns the weighted sum over the in-neighbours of each node, ``(H, L, C)``."""
         values = self._values(x)
         weights = self._attention(values, x, torch.stack(adjacency.sorted_edges()))
         weights = F.dropout(weights, self._dropping)

@@ -1,4 +1,4 @@
-"""GCN: weights that the graph alone decides."""
+"""GCN: graph convolution with weights from the graph only."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class GCNLayer(nn.Module):
 
     ``out_i = Σ_j d_j^{-1/2} w(j→i) d_i^{-1/2} W x_j + bias`` with ``d_i = Σ_j w(j→i)``, self-loops
     of weight 1 added first (Kipf & Welling, ICLR 2017, arXiv:1609.02907, eq. 2).
-    Equals PyG's ``GCNConv``; an existing self-loop keeps its weight, as there.
+    Equals PyG's ``GCNConv``, including that an existing self-loop keeps its weight.
 
     Args:
         in_channels: Width of the node vectors.
         out_channels: Width of the output.
         add_self_loops: Give every node without a self-loop one.
-        normalize: Normalise; otherwise the edge weights are used as they are.
+        normalize: Whether to normalise; otherwise the edge weights are used unchanged.
         bias: Whether to add a learned bias.
 
     Shapes:
@@ -63,17 +63,17 @@ class GCNLayer(nn.Module):
 def symmetric_normalisation(
     edge_index: Tensor, edge_weight: Tensor, nodes: int, add_self_loops: bool, self_weight: float
 ) -> tuple[Tensor, Tensor]:
-    """Edges and weights of ``D^{-1/2} (A + self_weight·I) D^{-1/2}``, ``D`` the sums of in-weights.
+    """Returns ``D^{-1/2} (A + self_weight·I) D^{-1/2}``, where ``D`` are the sums of in-weights.
 
     Args:
         edge_index: int64 ``(2, E)``.
         edge_weight: ``(E,)``.
         nodes: Number of nodes L.
-        add_self_loops: Add a self-loop where there is none (one that exists keeps its weight).
+        add_self_loops: Add self-loops where there are none (existing ones keep their weight).
         self_weight: Weight of the added self-loops.
 
     Returns:
-        The edges ``(2, E')`` and their weights ``(E',)``; a node of degree 0 sends nothing.
+        The edges ``(2, E')`` and their weights ``(E',)``; 0 for edges at a node of degree 0.
     """
     if add_self_loops:
         loops = edge_index[0] == edge_index[1]

@@ -1,4 +1,4 @@
-"""Heads filled by a classical method: arrays with their evaluation, without gradients."""
+"""Heads fitted by a classical method: stored arrays, evaluated without gradients."""
 
 from __future__ import annotations
 

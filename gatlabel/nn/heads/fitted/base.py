@@ -1,4 +1,4 @@
-"""What heads that were fitted by a classical method have in common."""
+"""The base class of heads that were fitted by a classical method."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gatlabel.nn.heads.base import Head, given_labels
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
-#: Probabilities of 0 and 1, which have no log-odds, become this and one minus this.
+#: Probabilities of 0 and 1 have infinite log-odds and are clamped to this and one minus this.
 LEAST_PROBABILITY = 1e-12
 
 
 class FittedHead(Head):
-    """A head that holds what a classical method has found, as buffers.
+    """A head that stores the result of a classical method in buffers.
 
-    Nothing in it learns by gradients. It computes in float64, whatever the features are, so that it
+    It has no trainable parameters. It computes in float64 for features of any type, so that it
     agrees with the library that fitted it.
 
     Args:
@@ -71,6 +71,6 @@ class FittedHead(Head):
 
 
 def log_odds_of(probabilities: Tensor) -> Tensor:
-    """Returns finite log-odds, of probabilities 0 and 1 too."""
+    """Returns log-odds that are finite even for probabilities 0 and 1."""
     clamped = probabilities.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     return clamped.log() - (-clamped).log1p()

@@ -1,4 +1,4 @@
-"""Classifier chains: each label sees the probabilities of those before it."""
+"""Classifier chains: each label takes the probabilities of earlier labels as input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ChainHead(FittedHead):
     r"""An ensemble of classifier chains (Read et al., Machine Learning 85, 2011).
 
-    In the order of a chain, with the probabilities p of the labels before:
+    In the order of a chain, with the probabilities p of earlier labels:
 
     .. math:: p_t = \sigma(w_t \cdot x + \sum_{s < t} v_{ts} p_s + b_t)
 
@@ -31,9 +31,9 @@ class ChainHead(FittedHead):
 
     Attributes:
         order: int64 ``(C, L)``: the labels in the order of each chain.
-        weight: float64 ``(C, L, D)``, in that order, like all that follow.
-        link: float64 ``(C, L, L)``: v, of use below its diagonal.
-        bias: float64 ``(C, L)``.
+        weight: float64 ``(C, L, D)``, in that order.
+        link: float64 ``(C, L, L)``, in that order: v; only entries below the diagonal are used.
+        bias: float64 ``(C, L)``, in that order.
 
     Shapes:
         features ``(..., D)`` -> logits ``(..., L)``.
@@ -65,7 +65,7 @@ class ChainHead(FittedHead):
         return {**super().config, "chains": self.order.shape[0]}
 
     def log_odds(self, features: Tensor) -> Tensor:
-        """Goes along all chains at once; see :meth:`FittedHead.log_odds`."""
+        """Evaluates all chains in parallel; see :meth:`FittedHead.log_odds`."""
         chains, count = self.order.shape
         alone = features @ self.weight.flatten(0, 1).T + self.bias.flatten()
         alone = alone.view(-1, chains, count)

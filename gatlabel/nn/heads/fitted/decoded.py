@@ -1,4 +1,4 @@
-"""Linear classifiers whose probabilities a model of the labels corrects: HMM and pairwise model."""
+"""Linear classifiers corrected by a model of label dependence: HMM and pairwise model."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class HMMHead(FittedHead):
         self.register_buffer("order", torch.arange(count))
 
     def log_odds(self, features: Tensor) -> Tensor:
-        """Passes evidence along the chain; see :meth:`FittedHead.log_odds`."""
+        """Computes the chain marginals; see :meth:`FittedHead.log_odds`."""
         evidence = F.linear(features, self.weight, self.bias) - self.prior
         found = chain_marginals(evidence[:, self.order], self.initial, self.transition)
         return found[:, self.order.argsort()]
@@ -71,7 +71,7 @@ class HMMHead(FittedHead):
 class PairwiseHead(FittedHead):
     """A pairwise model of the labels, on linear classifiers: the logits of its marginals.
 
-    They are exact of up to eight labels, and from mean-field iterations of more
+    They are exact for up to eight labels; for more labels, mean-field iterations approximate them
     (:mod:`gatlabel.nn.label_field`).
 
     Args:
@@ -108,6 +108,6 @@ class PairwiseHead(FittedHead):
         self.register_arrays(coupling=(count, count), rates=(count,))
 
     def log_odds(self, features: Tensor) -> Tensor:
-        """Lets the labels agree; see :meth:`FittedHead.log_odds`."""
+        """Computes the marginals; see :meth:`FittedHead.log_odds`."""
         logits = F.linear(features, self.weight, self.bias)
         return marginals(logits, self.coupling, self.rates)

@@ -19,26 +19,27 @@ LABELS_AT_ONCE = 64  # bounds the memory of a batch
 class ForestHead(FittedHead):
     """A random forest (Breiman, *Random Forests*, Machine Learning 45, 2001).
 
-    Each label has a share of presences in each leaf of its trees; its probability is the mean over
-    the trees. Labels may share trees.
+    Each leaf stores the share of positives of each label; the probability of a label is the mean
+    over its trees. Labels may share trees.
 
     Args:
         in_features: Feature width D.
         labels: Number of labels L, or their names.
         graph: A label graph to take the labels from instead; its edges are not used.
-        trees: Number of trees K in all.
-        trees_per_label: Number of trees T of each label.
+        trees: Total number of trees K.
+        trees_per_label: Number of trees T per label.
         nodes: Nodes M of the largest tree.
-        depth: Decisions on the longest way from a root to a leaf.
+        depth: Depth of the deepest tree.
 
     Attributes:
-        feature: int64 ``(K, M)``: the feature that a node decides by.
-        threshold: float32 ``(K, M)``: at most this, and the way goes left. scikit-learn compares
-            float32 features with a float64 threshold; the largest float32 below it decides alike.
-        left: int64 ``(K, M)``: the node on the left; a leaf leads to itself.
-        right: int64 ``(K, M)``, likewise.
+        feature: int64 ``(K, M)``: the feature that a node splits on.
+        threshold: float32 ``(K, M)``: features up to this value go left. scikit-learn compares
+            float32 features with a float64 threshold; the largest float32 number not above it
+            gives the same decisions.
+        left: int64 ``(K, M)``: the left child; a leaf points to itself.
+        right: int64 ``(K, M)``: the right child; a leaf points to itself.
         tree: int64 ``(L, T)``: the trees of each label.
-        share: float64 ``(L, T, M)``: the share of presences in a node.
+        share: float64 ``(L, T, M)``: the share of positives in a node.
 
     Shapes:
         features ``(..., D)`` -> logits ``(..., L)``.
@@ -97,7 +98,7 @@ class ForestHead(FittedHead):
         return log_odds_of(torch.cat(parts, 1))
 
     def leaves(self, features: Tensor) -> Tensor:
-        """Returns the leaf of each tree that features float32 ``(B, D)`` lead to: ``(B, K)``."""
+        """Returns the leaf of each tree for features float32 ``(B, D)``: ``(B, K)``."""
         trees, nodes = self.feature.shape
         first = torch.arange(trees, device=features.device) * nodes
         feature, threshold, left, right = (

@@ -1,4 +1,4 @@
-"""ML-kNN: what the labels of the nearest training images tell."""
+"""ML-kNN: log-odds from the labels of the nearest training images."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class MLkNNHead(FittedHead):
     """ML-kNN (Zhang and Zhou, *ML-KNN*, Pattern Recognition 40, 2007).
 
     The log-odds of a label depend on how many of the k nearest training images have it (eq. 2-3 of
-    the paper). Only images of which the label is known are neighbours.
+    the paper). Only images for which the label is known are neighbours.
 
     Args:
         in_features: Feature width D.
         labels: Number of labels L, or their names.
         graph: A label graph to take the labels from instead; its edges are not used.
         images: Number of training images N.
-        patterns: Number P of different sets of images of which a label is known.
+        patterns: Number P of distinct sets of images for which a label is known.
         neighbours: Number k of neighbours.
         metric: ``euclidean``, or ``cosine``: between features of length one.
 
     Attributes:
-        features: float32 ``(N, D)``: those of the training images.
+        features: float32 ``(N, D)``, of the training images.
         present: bool ``(N, L)``: where a label is known to be present.
         known: bool ``(P, N)``: the sets of images.
         pattern: int64 ``(L,)``: the set of each label.
@@ -104,7 +104,7 @@ class MLkNNHead(FittedHead):
         """Counts the neighbours with each label, int64 ``(B, L)``.
 
         Args:
-            distances: ``(B, N)``; infinite where an image is no neighbour.
+            distances: ``(B, N)``; infinite where an image cannot be a neighbour.
         """
         count = distances.new_zeros(distances.shape[0], self.out_features, dtype=torch.int64)
         most = self.evidence.shape[1] - 1
