@@ -18,7 +18,6 @@ from gatlabel.encoders.sizes import MOST_PIXELS, SAFE_PIXELS
 from gatlabel.errors import InputError, MissingExtraError, first_line, unknown_choice
 from gatlabel.files import atomic_folder, write_json
 from gatlabel.labels import LabelSet
-from gatlabel.losses import BCELoss
 from gatlabel.model.description import (
     FILE,
     FORMAT,
@@ -98,8 +97,9 @@ class MultiLabelClassifier(Network):
         # EfficientNet-Lite0 and a little with ResNet-18, and what tensor cores want on a GPU.
         self.encoder = encoder.to(memory_format=torch.channels_last)
         self.head, self.graph = head, graph
-        # in a tuple: no part of the model, whose weights are saved
+        # in tuples: no parts of the model, whose weights are saved
         self._loss: tuple[Loss | None] = (None,)
+        self._task: tuple[MultiLabelTask, tuple[object, ...]] | None = None  # and what it is of
         self.pooling_name = pooling
         self.pool: nn.Module
         if head.needs_map:
@@ -121,7 +121,7 @@ class MultiLabelClassifier(Network):
     @property
     def loss(self) -> Loss:
         """The loss of the only task, ``labels``; binary cross-entropy where none was set."""
-        return self._loss[0] or BCELoss()
+        return self._loss[0] or self.tasks[LABELS].loss
 
     @property
     def has_loss(self) -> bool:
@@ -140,8 +140,12 @@ class MultiLabelClassifier(Network):
     @property
     def tasks(self) -> Mapping[str, Task]:
         """The only task, ``labels``."""
-        task = MultiLabelTask(LABELS, self.labels, self.head, self.loss, graph=self.graph)
-        return {LABELS: task}
+        loss = self._loss[0]
+        parts = self.labels, self.head, loss, self.graph
+        if self._task is None or any(a is not b for a, b in zip(self._task[1], parts, strict=True)):
+            task = MultiLabelTask(LABELS, self.labels, self.head, loss, graph=self.graph)
+            self._task = task, parts
+        return {LABELS: self._task[0]}
 
     @property
     def resize(self) -> str:
