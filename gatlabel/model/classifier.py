@@ -23,16 +23,19 @@ from gatlabel.model.description import (
     FORMAT,
     ModelDescription,
     check_companions,
+    read_graph,
     read_model_file,
     refuse_other_labels,
+    require_finished,
 )
+from gatlabel.model.extending import Likeness, extended_head
 from gatlabel.model.head_file import build_head, check_sizes
 from gatlabel.model.network import Inputs, Network
 from gatlabel.nn import HEADS, Foldable, GraphAblatable, Head, LinearHead
 from gatlabel.nn.identity import Identity
 from gatlabel.nn.modes import evaluating
 from gatlabel.nn.pooling import POOLINGS, StagePool
-from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
+from gatlabel.saving import Shapes, read_shapes, read_state, write_state
 from gatlabel.tasks import Loss, MultiLabelTask, Task
 from gatlabel.values import whole_number
 
@@ -281,7 +284,7 @@ class MultiLabelClassifier(Network):
         self,
         names: Sequence[str],
         *,
-        like: Mapping[str, Mapping[str, float] | Sequence[str]] | None = None,
+        like: Likeness | None = None,
         weight: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> MultiLabelClassifier:
@@ -302,36 +305,17 @@ class MultiLabelClassifier(Network):
             InputError: If a label is there already, the head depends on the image, or nothing says
                 what a new label is.
         """
-        for name in names:
-            if name in self.labels:
-                raise InputError(f"the label {name!r} is there already: give another name")
-        folded = self.fold()
-        if not isinstance(folded.head, LinearHead):
+        folded = self.fold().head
+        if not isinstance(folded, LinearHead):
             raise InputError(
                 f"the head {self.head.kind!r} depends on the image, so no label can be added to "
                 "it: train a head that folds, such as gat or linear"
             )
-        old = folded.head.linear
-        if weight is None:
-            rows = [_mixed_row(name, (like or {}).get(name), self.labels) for name in names]
-            shares = torch.stack(rows).to(old.weight)
-            weight, bias = shares @ old.weight.detach(), shares @ old.bias.detach()
-        if bias is None:
-            bias = weight.new_zeros(len(weight))
-        if weight.shape != (len(names), old.in_features) or bias.shape != (len(names),):
-            raise InputError(
-                f"{len(names)} new labels need weights ({len(names)}, {old.in_features}) and as "
-                f"many biases, got {tuple(weight.shape)} and {tuple(bias.shape)}"
-            )
-        labels = LabelSet([*self.labels, *names])
-        head = LinearHead(old.in_features, labels=labels)
-        with torch.no_grad():
-            head.linear.weight.copy_(torch.cat([old.weight, weight.to(old.weight)]))
-            head.linear.bias.copy_(torch.cat([old.bias, bias.to(old.bias)]))
+        head = extended_head(folded, self.labels, names, like, weight, bias)
         model = MultiLabelClassifier(
             self.encoder,
-            head.to(old.weight.device),
-            labels,
+            head,
+            LabelSet([*self.labels, *names]),
             pooling=self.pooling_name,
             resize=self.resize,
             image_size=self.image_size,
@@ -382,11 +366,11 @@ class MultiLabelClassifier(Network):
             InputError: If a file is missing, damaged, or of another format.
         """
         place = Path(folder)
-        _require_finished(place)
+        require_finished(place)
         described = read_model_file(place)
         weights = place / "model.safetensors"
         shapes = read_shapes(weights)
-        graph = _read_graph(place, described)
+        graph = read_graph(place, described)
         check_companions(place, described.labels)
         try:
             model = cls._described(described, shapes, graph, encoder)
@@ -429,46 +413,4 @@ class MultiLabelClassifier(Network):
             graph=graph,
             resize=described.resize,
             image_size=described.image_size,
-        )
-
-
-def _mixed_row(
-    name: str, like: Mapping[str, float] | Sequence[str] | None, labels: LabelSet
-) -> Tensor:
-    """Shares of the old labels in the classifier of a new one: ``(L,)``, sum 1."""
-    if not like:
-        raise InputError(
-            f"nothing says what the new label {name!r} is: give similar labels with like=…, or "
-            "its classifier with weight=…"
-        )
-    shares = dict(like) if isinstance(like, Mapping) else dict.fromkeys(like, 1.0)
-    row = torch.zeros(len(labels))
-    for other, share in shares.items():
-        if not share > 0 or share == float("inf"):
-            raise InputError(f"like: the share of {other!r} is {share}: must be above 0")
-        row[labels.index(other)] = share
-    return row / row.sum()
-
-
-def _read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:
-    if not described.head.has_graph:
-        return None
-    from gatlabel.graph import LabelGraph
-
-    path = folder / "graph.json"
-    require_file(path, "label graph")
-    graph = LabelGraph.load(path)
-    if set(graph.names) != set(described.labels):
-        refuse_other_labels(graph.labels, described.labels, str(path), str(folder / FILE))
-    return graph.reorder(described.labels)
-
-
-def _require_finished(place: Path) -> None:
-    """Says how to go on with a run that was interrupted before it had a model."""
-    description, options = place / "model.json", place / "config.yaml"
-    runs = (options, place / ".new-run-ready", place / ".new-run-moving")
-    if not os.path.exists(description) and any(os.path.exists(part) for part in runs):  # noqa: PTH110
-        raise InputError(
-            f"{place} has no model yet, its run is not finished: go on with gatlabel train "
-            f"--resume {place}"
         )
