@@ -90,8 +90,18 @@ class RunFolder:
         model = self.path / "model.json"
         return model.is_file() and any((self.path / n).is_file() for n in (EXTENSION, ANSWERS))
 
-    def begin(self, config: TrainConfig, counts: Cooccurrence, graph: LabelGraph) -> None:
-        """Writes the inputs of the run, its options last: with them, the run has begun.
+    def begin(
+        self,
+        config: Saved,
+        counts: Cooccurrence | None = None,
+        graph: LabelGraph | None = None,
+    ) -> None:
+        """Writes the inputs of the run. The options are written last and mark the run as started.
+
+        Args:
+            config: The options.
+            counts: Label counts of a run with one task.
+            graph: Its label graph.
 
         Raises:
             InputError: If a file cannot be written; all are removed then.
