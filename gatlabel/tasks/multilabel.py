@@ -15,7 +15,7 @@ from gatlabel.decisions.wording import rule
 from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN, LabelSet, first_difference
 from gatlabel.losses import BCELoss
-from gatlabel.metrics import MetricsReport, evaluate_scores, mean_average_precision
+from gatlabel.metrics import MetricsReport, evaluate_scores, harden, mean_average_precision
 from gatlabel.tasks.task import Loss, Task
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ class MultiLabelTask(Task):
         )
 
     def score(self, outputs: Tensor, targets: Tensor) -> float:
-        """Mean average precision, uninterpolated."""
-        return mean_average_precision(outputs, targets).value
+        """Mean average precision, uninterpolated; soft targets are present from 0.5."""
+        return mean_average_precision(outputs, harden(targets)).value
 
 
 def _array(outputs: Tensor) -> NDArray[np.float64]:

@@ -60,6 +60,8 @@ class Teacher:
         """
         if options.teacher is None:
             return None
+        if not options.teacher.is_dir():
+            raise InputError(f"teacher={options.teacher}: no such folder; give a run or a model")
         try:
             model = MultiLabelClassifier.from_pretrained(options.teacher)
         except InputError as error:
