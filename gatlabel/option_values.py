@@ -37,7 +37,7 @@ def from_text(text: Any, hint: Any) -> Any:
     Values that cannot be converted are returned unchanged, for the option's own check.
     """
     kinds = kinds_of(hint)
-    if not isinstance(text, str) or text in words_of(hint):
+    if not isinstance(text, str) or (get_origin(hint) is not tuple and text in words_of(hint)):
         return text
     textual = bool({str, Path} & set(kinds))
     if type(None) in kinds and (text == "null" or (text == "none" and not textual)):

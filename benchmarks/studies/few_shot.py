@@ -28,7 +28,7 @@ from gatlabel.experiments import make_config
 from gatlabel.experiments.preparation import read_task
 from gatlabel.features import extract
 from gatlabel.fewshot import FewShotOptions, FewShotResult, LabelledFeatures, run_episodes
-from gatlabel.fewshot.evaluation import Interval
+from gatlabel.fewshot.results import Interval
 from gatlabel.fewshot.splits import LASO_NOVEL
 from gatlabel.graph import Cooccurrence
 from gatlabel.graph.name_vectors import name_vectors
@@ -36,10 +36,10 @@ from gatlabel.labels import LabelSet
 from gatlabel.training.building import build_model
 
 CASES: tuple[tuple[str, str | float, tuple[int, ...]], ...] = (
+    ("scenes", 0.25, (0, 1, 5)),
     ("voc2007-part", 0.25, (0, 1, 5)),
     ("coco-part", "laso", (0, 1, 2)),
     ("coco-part", 0.25, (0, 1)),
-    ("scenes", 0.25, (0, 1, 5)),
 )
 PERMUTATIONS = 3
 MOST_SCENES = 1000
@@ -112,6 +112,7 @@ def case(data: Data, novel: str | float, shots: tuple[int, ...], episodes: int) 
         "rows": rows,
         "controls": found,
         "weights": [one.weight for one in ours.strengths],
+        "discriminant": [one.discriminant for one in ours.strengths],
         "novel labels": ours.novel,
         "seconds": round(seconds, 1),
     }

@@ -10,14 +10,16 @@ the first 40 images (gatlabel.active.updated_classifiers). The methods:
 - ``images``: random images, annotated in full; every label costs an answer;
 - ``random``: random questions;
 - ``entropy``: the questions of largest entropy;
-- ``no graph``: largest entropy, at most so many per image, spread over unlike images;
-- ``graph``: the same by expected information about all labels of the image;
+- ``no graph``: largest entropy times the variance of the logit, which answers to come lower;
+- ``graph``: the same by expected information about all labels of the image, each times the
+  variance of its logit;
 - ``random graph``: with the same dependence between other labels;
-- ``graph, plain``: as ``graph``, without the balance between rare and frequent labels.
+- ``plain graph``: as ``graph``, without the variance.
 
 The dependence of labels is taken from the counts of what is annotated so far. Writes
 benchmarks/results/questions.json: mAP by answers for every seed, the area under mAP over the
-logarithm of the number of answers, and how many answers reach the mAP of ``images``.
+logarithm of the number of answers, and by the number of answers of ``images`` the share that
+reaches the same mAP, both in the mean over seeds.
 """
 
 from __future__ import annotations
@@ -33,18 +35,20 @@ from similarity import Data, photographs
 from study import arguments, write_result
 from torch import Tensor
 
-from gatlabel.active import PairwiseModel, choose_questions, updated_classifiers
+from gatlabel.active import LogitVariance, PairwiseModel, choose_questions, updated_classifiers
 from gatlabel.active.information import entropy
 from gatlabel.baselines.moments import Moments
 from gatlabel.baselines.ridge import ridge_start
-from gatlabel.fewshot.evaluation import Interval
+from gatlabel.fewshot.results import Interval
 from gatlabel.graph import Cooccurrence
 from gatlabel.metrics import average_precision
 
-METHODS = ("images", "random", "entropy", "no graph", "graph", "random graph", "graph, plain")
+METHODS = ("images", "random", "entropy", "no graph", "graph", "random graph", "plain graph")
 FIRST = 40
+#: From so many answers on it is asked how many others need for the mAP of ``images``.
+FAIR = 800
 POOL = 300
-BUDGETS = (100, 200, 400, 800, 1600, 3200, 6400)
+BUDGETS = (100, 200, 400, 800, 1200, 1600, 2400, 3000, 6000, 12000, 24000)
 
 
 class Learner:
@@ -69,6 +73,7 @@ class Learner:
         """Points of mAP at every budget; the first is that of no answer."""
         generator = torch.Generator().manual_seed(1000 + seed)
         answers = torch.full_like(self.truth, -1.0)
+        self.skipped = torch.zeros_like(answers, dtype=torch.bool)
         weight, bias = self.start.weight, self.start.bias
         found, spent = [self.judge(weight, bias)], 0
         shuffled = torch.randperm(self.truth.numel(), generator=generator)
@@ -88,6 +93,7 @@ class Learner:
                 logits = self.x @ weight.T + bias
                 places = self.chosen(method, logits, answers, batch, permutation)
             flat[places] = self.truth.reshape(-1)[places]
+            self.skipped.view(-1)[places] = True  # also where the answer is unknown
             spent += batch
             rows = (answers >= 0).any(1)
             weight, bias = updated_classifiers(
@@ -102,7 +108,7 @@ class Learner:
     ) -> Tensor:
         """Positions of the next questions in the pool, row by row."""
         if method == "entropy":
-            worth = entropy(logits).masked_fill(answers >= 0, -1.0)
+            worth = entropy(logits).masked_fill(self.skipped, -1.0)
             return worth.view(-1).topk(batch).indices
         pairs = PairwiseModel.none()
         if method != "no graph":
@@ -110,18 +116,15 @@ class Learner:
             pairs = PairwiseModel.of_counts(Cooccurrence.from_targets(targets, self.names))
         if method == "random graph":
             pairs = pairs.permuted(permutation)
-        rates = None
-        if method != "graph, plain":
-            so_far = torch.cat([self.first_targets, answers])
-            rates = torch.from_numpy(Cooccurrence.from_targets(so_far, self.names).base_rates)
-        most = max(1, -(-2 * batch // len(answers)))
-        while True:
-            found = choose_questions(
-                logits, answers, pairs, batch, per_image=most, features=self.x, rates=rates
-            )
-            if len(found) == batch or most >= answers.shape[1]:
-                return torch.tensor([q.row * answers.shape[1] + q.label for q in found])
-            most *= 2
+        variance = None
+        if method != "plain graph":
+            so_far = Cooccurrence.from_targets(torch.cat([self.first_targets, answers]), self.names)
+            known, rates = torch.from_numpy(so_far.known), torch.from_numpy(so_far.base_rates)
+            variance = LogitVariance.of(self.x, self.moments, known, rates)
+        found = choose_questions(
+            logits, answers, pairs, batch, skipped=self.skipped, variance=variance
+        )
+        return torch.tensor([q.row * answers.shape[1] + q.label for q in found])
 
     def judge(self, weight: Tensor, bias: Tensor) -> float:
         """MAP on the test images, in points."""
@@ -145,11 +148,11 @@ def needed(curve: list[float], wanted: float) -> float:
     return float("inf")
 
 
-def case(data: Data, seeds: int) -> dict[str, Any]:
+def case(data: Data, seeds: range) -> dict[str, Any]:
     """All methods on one set."""
     began = time.process_time()
     curves: dict[str, list[list[float]]] = {method: [] for method in METHODS}
-    for seed in range(seeds):
+    for seed in seeds:
         learner = Learner(data, seed)
         for method in METHODS:
             curves[method].append(learner.curve(method, seed))
@@ -159,15 +162,19 @@ def case(data: Data, seeds: int) -> dict[str, Any]:
         for other in METHODS
         if other != "graph"
     }
-    ratios: dict[str, list[float | None]] = {}
-    for method in METHODS[1:]:
-        wanted = [found[-1] for found in curves["images"]]
-        counts = [needed(c, w) for c, w in zip(curves[method], wanted, strict=True)]
-        full = [BUDGETS[len(found) - 2] for found in curves["images"]]
-        shares = [c / f for c, f in zip(counts, full, strict=True)]
-        ratios[method] = [None if s == float("inf") else round(s, 3) for s in shares]
+    means = {m: np.mean(found, 0).tolist() for m, found in curves.items()}
+    images = list(zip(BUDGETS, means["images"][1:], strict=False))
+    ratios = {
+        method: {
+            str(budget): round(needed(means[method], height) / budget, 3)
+            for budget, height in images
+            if budget >= FAIR
+        }
+        for method in METHODS[1:]
+    }
     return {
         "data": data.name,
+        "seeds": list(seeds),
         "budgets": list(BUDGETS),
         "curves": {m: [[round(v, 2) for v in c] for c in found] for m, found in curves.items()},
         "area": {m: vars(Interval.of(found)) for m, found in areas.items()},
@@ -180,12 +187,14 @@ def case(data: Data, seeds: int) -> dict[str, Any]:
 def main() -> None:
     """Measures, prints and writes."""
     parser = arguments(__doc__, seeds=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--sets", nargs="+", default=["voc2007-part", "coco-part", "scenes"])
     parser.add_argument("--root", type=Path, default=Path("..") / "shared" / "data")
     parser.add_argument("--cache", type=Path, default=Path("runs") / "features")
     given = parser.parse_args()
     torch.set_num_threads(1)
     results = []
-    for name in ("voc2007-part", "coco-part", "scenes"):
+    for name in given.sets:
         if name != "scenes" and not (given.root / name).is_dir():
             print(f"{name}: not there, left out")
             continue
@@ -194,7 +203,7 @@ def main() -> None:
             if name == "scenes"
             else photographs(name, given.root, given.cache)
         )
-        results.append(case(data, given.seeds))
+        results.append(case(data, range(given.first_seed, given.first_seed + given.seeds)))
         found = results[-1]
         print(name, f"{found['seconds']} s of CPU time", flush=True)
         for method in METHODS:
@@ -203,7 +212,7 @@ def main() -> None:
         for other, interval in found["area of graph minus"].items():
             print("  graph minus", other, {k: round(v, 2) for k, v in interval.items()}, flush=True)
         # after every set, so that what is measured is kept
-        write_result("questions", {"seeds": given.seeds, "first": FIRST, "sets": results})
+        write_result("questions", {"first": FIRST, "sets": results})
 
 
 if __name__ == "__main__":

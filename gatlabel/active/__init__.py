@@ -20,17 +20,23 @@ if TYPE_CHECKING:
     from gatlabel.active.answers import Answer, AnswerFile, read_answers
     from gatlabel.active.choosing import Question, choose_questions, rank_images
     from gatlabel.active.information import PairwiseModel, expected_information
-    from gatlabel.active.suggesting import Pool, open_pool, update_run, write_questions
+    from gatlabel.active.options import SuggestConfig
+    from gatlabel.active.run_updates import Update, update_run
+    from gatlabel.active.suggesting import Pool, open_pool, write_questions
     from gatlabel.active.updating import updated_classifiers
+    from gatlabel.active.variance import LogitVariance
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
 __all__ = [
     "Answer",
     "AnswerFile",
+    "LogitVariance",
     "PairwiseModel",
     "Pool",
     "Question",
+    "SuggestConfig",
+    "Update",
     "choose_questions",
     "expected_information",
     "open_pool",

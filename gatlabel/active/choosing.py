@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from gatlabel.active.information import (
     PairwiseModel,
@@ -17,14 +16,15 @@ from gatlabel.active.information import (
     expected_information,
     posterior_logits,
 )
+from gatlabel.active.variance import LogitVariance
 from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN
 
-#: Number of candidates per chosen question; a diverse subset of the candidates is chosen.
+#: Candidates of which questions are taken one after the other, in multiples of their number.
 CANDIDATES = 3
-#: Share of the log-odds of a label's frequency that is subtracted from its logits
-#: (docs/studies/questions.md).
-BALANCE = 0.5
+
+#: Log-odds of labels that are answered: nothing is left to learn about them.
+CERTAIN = 40.0
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Question:
     Attributes:
         row: Position of the image.
         label: Position of the label.
-        probability: Probability of the label, given the answers about other labels.
-        information: Expected information of the answer, in nats.
+        probability: What the model believes, the answers about other labels included.
+        information: What the answer is expected to teach: nats, times the variance of the logits
+            where that is known.
     """
 
     row: int
@@ -51,28 +52,27 @@ def choose_questions(
     model: PairwiseModel,
     count: int,
     *,
-    per_image: int = 1,
-    features: Tensor | None = None,
+    per_image: int | None = None,
     skipped: Tensor | None = None,
-    rates: Tensor | None = None,
+    variance: LogitVariance | None = None,
 ) -> list[Question]:
     """Chooses single questions.
 
-    The candidates are the ``3 * count`` questions with the most expected information. Of these,
-    ``count`` are taken greedily, each with the largest product of information and distance to the
-    nearest image taken before (weighted k-centre, Sener & Savarese, ICLR 2018, arXiv:1708.00489).
+    With the variance of the logits, of three times as many questions of most expected information
+    as many are taken as asked for, one after the other: each answer that is to come lowers the
+    variance of the same label for images alike, and so what further questions about it are worth
+    (as in BatchBALD, Kirsch et al., NeurIPS 2019, arXiv:1906.08158). Without it, the information
+    alone counts.
 
     Args:
         logits: ``(N, L)`` of the pool's images.
         answers: ``(N, L)``: 1, 0, or -1 where there is none yet.
         model: The dependence of labels.
         count: Number of questions.
-        per_image: Maximum number of questions about one image.
-        features: ``(N, D)``, for distances; without them only the information counts.
-        skipped: bool ``(N, L)``: skipped questions, which are not repeated.
-        rates: ``(L,)`` in (0, 1), the frequency of each label. If given, half of its log-odds is
-            subtracted from the logits, so that rare labels, whose positives are the most
-            informative, are also chosen.
+        per_image: Questions about one image at most; none: any number.
+        skipped: bool ``(N, L)``: questions without an answer that are not asked again.
+        variance: How unsure the classifiers are. With it, questions teach most about classifiers
+            that have learned from few positives, and on images unlike those of training.
 
     Raises:
         InputError: If a number is below 1, or shapes differ.
@@ -80,30 +80,50 @@ def choose_questions(
     if answers.shape != logits.shape:
         raise InputError(f"answers {tuple(answers.shape)} for logits {tuple(logits.shape)}")
     moved = posterior_logits(logits, answers, model)
-    wanted = count if features is None else CANDIDATES * count
+    certain = torch.where(answers != UNKNOWN, CERTAIN * (2 * answers - 1), moved)
+    varied = variance is not None and variance.inputs is not None
+    wanted = CANDIDATES * count if varied else count
     open_ = answers == UNKNOWN if skipped is None else (answers == UNKNOWN) & ~skipped
-    ranked = moved if rates is None else moved - BALANCE * torch.logit(rates.to(moved))
-    places, worth = best_questions(ranked, model, open_, wanted, per_image)
+    most = logits.shape[1] if per_image is None else per_image
+    places, worth = best_questions(certain, model, open_, wanted, most, variance)
     taken = np.arange(min(count, len(worth)))
-    if features is not None and len(worth) > count:
-        taken = _spread(features[places[0]], torch.from_numpy(worth), count)
+    if variance is not None and varied and len(worth) > count:
+        chances = torch.sigmoid(moved[places[0], places[1]])
+        taken = _varied(places, worth, chances, variance, count)
     return [
         Question(int(row), int(label), float(torch.sigmoid(moved[row, label])), float(gain))
         for row, label, gain in zip(*places[:, taken], worth[taken], strict=True)
     ]
 
 
-def _spread(features: Tensor, worth: Tensor, count: int) -> NDArray[np.int64]:
-    """Greedily takes the maximum of worth times distance to the nearest one taken before."""
-    unit = F.normalize(features.float() - features.float().mean(0), dim=1)
-    apart = (1 - unit @ unit.T).clamp(min=0)
-    nearest = torch.full((len(worth),), 2.0)
+def _varied(
+    places: NDArray[np.int64],
+    worth: NDArray[np.float32],
+    chances: Tensor,
+    variance: LogitVariance,
+    count: int,
+) -> NDArray[np.int64]:
+    """Takes questions one after the other, each by its worth at the variance that is left."""
+    rows, labels = (torch.from_numpy(part) for part in places)
+    same = {int(label): (labels == label).nonzero()[:, 0] for label in labels.unique()}
+    covariance = {
+        label: variance.between(rows[group]) * variance.labels[label]
+        for label, group in same.items()
+    }
+    value = torch.from_numpy(worth).clone()
+    slopes = (chances * (1 - chances)).tolist()
     taken: list[int] = []
     for _ in range(count):
-        best = int((worth * nearest).argmax()) if taken else int(worth.argmax())
+        best = int(value.argmax())
         taken.append(best)
-        nearest = torch.minimum(nearest, apart[best])
-        nearest[best] = -1.0
+        group, left = same[int(labels[best])], covariance[int(labels[best])]
+        before = left.diagonal().clone()
+        column = left[:, int(torch.searchsorted(group, best))].clone()
+        own = float(column[int(torch.searchsorted(group, best))])
+        # one observation of slope p (1 - p), as in Newton's method for logistic regression
+        left -= torch.outer(column, column) * (slopes[best] / (1 + slopes[best] * own))
+        value[group] *= left.diagonal().clamp(min=0) / before.clamp(min=1e-12)
+        value[best] = -torch.inf
     return np.array(taken, dtype=np.int64)
 
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gatlabel.active.variance import LogitVariance
 from gatlabel.errors import InputError
 from gatlabel.graph.counts import Counts
 from gatlabel.labels import UNKNOWN
@@ -114,47 +115,59 @@ def posterior_logits(logits: Tensor, answers: Tensor, model: PairwiseModel) -> T
     return moved
 
 
-def expected_information(logits: Tensor, model: PairwiseModel) -> Tensor:
+def expected_information(
+    logits: Tensor, model: PairwiseModel, variance: LogitVariance | None = None
+) -> Tensor:
     r"""Expected information about all labels of an image from the answer about one of them.
 
     .. math:: g_{nj} = H(q_{nj}) + \sum_{j \to i} \Bigl[H(q_{ni}) - \sum_{y} P(y_{nj} = y)\,
               H(q_{ni} \mid y_{nj} = y)\Bigr]_+
 
-    with the conditional log-odds :math:`z_{ni} + w_{ij} (y - q_{nj})`.
+    with the conditional log-odds :math:`z_{ni} + w_{ij} (y - q_{nj})`. With the variance
+    :math:`h_n u_i` of the logits, the information about label i is multiplied by it: what is
+    learned of a label that the classifier is sure of teaches little.
 
     Args:
         logits: ``(N, L)``.
         model: The dependence of labels.
+        variance: How unsure the classifiers are; without it, all alike.
 
     Returns:
-        ``(N, L)``, in nats, at least the entropies.
+        ``(N, L)``; in nats without ``variance``, and then at least the entropies.
     """
     z = logits.float().T.contiguous()  # (L, N): an edge then reads two rows
     own = entropy(z)
     q = torch.sigmoid(z)
-    gain = own.clone()
+    u = torch.ones(len(z)) if variance is None else variance.labels
+    gain = own * u[:, None]
     for (j, i), w in zip(model.edges.T.tolist(), model.weights.tolist(), strict=True):
         present, absent = entropy(z[i] + w * (1 - q[j])), entropy(z[i] - w * q[j])
-        gain[j] += (own[i] - torch.lerp(absent, present, q[j])).clamp_(min=0)
-    return gain.T
+        gain[j] += u[i] * (own[i] - torch.lerp(absent, present, q[j])).clamp_(min=0)
+    return gain.T if variance is None else gain.T * variance.images[:, None]
 
 
 def best_questions(
-    logits: Tensor, model: PairwiseModel, open_: Tensor, count: int, per_image: int
+    logits: Tensor,
+    model: PairwiseModel,
+    open_: Tensor,
+    count: int,
+    per_image: int,
+    variance: LogitVariance | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Finds the questions of most expected information, without computing it for all.
 
-    The information of j about i is at most ``H_j``, and at most ``w² q_j (1 − q_j) / 8``, since the
-    second derivative of the entropy by the log-odds is at most ¼. One pass over the questions
-    computes these bounds. The information is computed only where the bound exceeds the best so
-    far.
+    What j tells of i is at most ``H_j``, and at most ``w² q_j (1 − q_j) / 8``, as entropy bends by
+    ¼ at most as a function of the log-odds. Both, times the variance ``u_i``, bound the
+    information, in a pass over the questions; it is computed only where the bound reaches what is
+    found.
 
     Args:
         logits: ``(N, L)``.
         model: The dependence of labels.
         open_: bool ``(N, L)``: the questions to choose from.
         count: Number of questions.
-        per_image: Maximum number of questions about one image.
+        per_image: Questions about one image at most.
+        variance: See :func:`expected_information`.
 
     Returns:
         Rows and labels ``(2, K)``, the best first, and their information ``(K,)``; K is less than
@@ -172,16 +185,21 @@ def best_questions(
     L = logits.shape[1]
     flat = logits.float().reshape(-1)
     own = entropy(flat)
-    degree = torch.bincount(model.edges[0], minlength=L)
-    reach = flat.new_zeros(L).index_add(0, model.edges[0], model.weights.square() / 8)
+    source, target = model.edges
+    u = flat.new_ones(L) if variance is None else variance.labels
+    degree = flat.new_zeros(L).index_add(0, source, u[target])
+    reach = flat.new_zeros(L).index_add(0, source, u[target] * model.weights.square() / 8)
     chance = torch.sigmoid(flat).view(-1, L)
     told = torch.minimum(own.view(-1, L) * degree, reach * chance * (1 - chance))
-    bound = (own.view(-1, L) + told).masked_fill(~open_, -1.0).reshape(-1)
+    bound = torch.addcmul(told, own.view(-1, L), u)
+    if variance is not None:
+        bound *= variance.images[:, None]
+    bound = bound.masked_fill_(~open_, -1.0).reshape(-1)
     total = int(open_.sum())
     size, found = min(total, 4 * count), torch.zeros(0, dtype=torch.int64)
     while True:
         found = bound.topk(size).indices
-        gain = _information_of(found, flat.view(-1, L), own.view(-1, L), model)
+        gain = _information_of(found, flat.view(-1, L), own.view(-1, L), model, variance)
         order = gain.argsort(descending=True, stable=True)
         chosen = _capped(found[order], L, count, per_image)
         enough = len(chosen) == count
@@ -193,11 +211,18 @@ def best_questions(
     return np.stack([(picked // L).numpy(), (picked % L).numpy()]), worth.numpy()
 
 
-def _information_of(questions: Tensor, logits: Tensor, own: Tensor, model: PairwiseModel) -> Tensor:
+def _information_of(
+    questions: Tensor,
+    logits: Tensor,
+    own: Tensor,
+    model: PairwiseModel,
+    variance: LogitVariance | None,
+) -> Tensor:
     """Expected information of some questions, given as positions in ``(N, L)`` row by row."""
     L = logits.shape[1]
     row, label = questions // L, questions % L
-    gain = own.reshape(-1)[questions].clone()
+    u = own.new_ones(L) if variance is None else variance.labels
+    gain = own.reshape(-1)[questions] * u[label]
     order = model.edges[0].argsort(stable=True)
     degree = torch.bincount(model.edges[0], minlength=L)
     first = torch.cat([degree.new_zeros(1), degree.cumsum(0)[:-1]])
@@ -210,7 +235,8 @@ def _information_of(questions: Tensor, logits: Tensor, own: Tensor, model: Pairw
     z, before = logits[rows, target], own[rows, target]
     q = torch.sigmoid(logits.reshape(-1)[questions])[which]
     after = torch.lerp(entropy(z - weight * q), entropy(z + weight * (1 - q)), q)
-    return gain.index_add(0, which, (before - after).clamp(min=0))
+    gain = gain.index_add(0, which, u[target] * (before - after).clamp(min=0))
+    return gain if variance is None else gain * variance.images[row]
 
 
 def _capped(questions: Tensor, labels: int, count: int, per_image: int) -> Tensor:

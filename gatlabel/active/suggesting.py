@@ -1,4 +1,4 @@
-"""What to annotate next for a run, and the run updated by the answers."""
+"""What to annotate next for a run."""
 
 from __future__ import annotations
 
@@ -13,29 +13,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatlabel import logs
 from gatlabel.active.answers import Answer, answers_tensor
 from gatlabel.active.choosing import Question, choose_questions, rank_images
 from gatlabel.active.information import PairwiseModel
-from gatlabel.active.updating import updated_classifiers
+from gatlabel.active.learned import learned_answers, learned_tensor, require_same
+from gatlabel.active.variance import LogitVariance
 from gatlabel.baselines.moments import Moments
 from gatlabel.data.file_images import FileImages
 from gatlabel.errors import InputError
-from gatlabel.fewshot.extending import write_run
 from gatlabel.fewshot.run_features import pooled_features
 from gatlabel.files import write_json, write_text
-from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.graph import Cooccurrence
 from gatlabel.labels import UNKNOWN
-from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
 from gatlabel.training.config import TrainConfig
-from gatlabel.training.data import read_data
-from gatlabel.training.feature_moments import measured_moments
 from gatlabel.training.finished_runs import open_run
 from gatlabel.training.run_folder import RunFolder
-
-FILE = "answers.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,29 +38,37 @@ class Pool:
 
     Attributes:
         run: The run folder.
+        folder: What the names of images are relative to.
         model: Its model, the head folded.
         config: Its options.
         ids: N paths relative to the pool folder.
         features: ``(N, D)``.
         logits: ``(N, L)``, by the run's classifiers.
         answers: ``(N, L)``: 1, 0, or -1 where there is none.
+        learned: bool ``(N, L)``: answers that the run has learned from already.
         skipped: bool ``(N, L)``.
         pairs: The dependence of labels.
-        rates: ``(L,)``, the frequency of each label in the training images.
+        counts: Label counts of the run.
+        rates: ``(L,)``, how frequent each label is by these counts.
+        variance: How unsure the classifiers are, new answers included.
     """
 
     run: Path
+    folder: Path
     model: MultiLabelClassifier
     config: TrainConfig
     ids: tuple[str, ...]
     features: Tensor
     logits: Tensor
     answers: Tensor
+    learned: Tensor
     skipped: Tensor
     pairs: PairwiseModel
+    counts: Cooccurrence
     rates: Tensor
+    variance: LogitVariance
 
-    def questions(self, count: int, per_image: int = 1) -> list[Question]:
+    def questions(self, count: int, per_image: int | None = None) -> list[Question]:
         """Returns the next questions; see :func:`~gatlabel.active.choosing.choose_questions`."""
         return choose_questions(
             self.logits,
@@ -74,9 +76,8 @@ class Pool:
             self.pairs,
             count,
             per_image=per_image,
-            features=self.features,
             skipped=self.skipped,
-            rates=self.rates,
+            variance=self.variance,
         )
 
     def images(self, count: int) -> list[tuple[str, float]]:
@@ -108,8 +109,8 @@ def open_pool(
         device: The device of the encoder.
 
     Raises:
-        InputError: If this is not a run folder, the head does not fold, or an image cannot be
-            decoded.
+        InputError: If this is no run folder, its head does not fold, an image cannot be decoded, or
+            an answer is not that which the run has learned.
     """
     given, config = open_run(run)
     model = given.fold()
@@ -123,64 +124,56 @@ def open_pool(
     source = FileImages(folder, model.labels, ids, unknown)
     features = pooled_features(model, source, config.images.cache_folder, device)
     counts = Cooccurrence.load(RunFolder(run).counts).reorder(model.labels)
-    if pairs is None:
-        pairs = PairwiseModel.none() if counts.images is None else PairwiseModel.of_counts(counts)
     with torch.no_grad():
         logits = model.head(features)
-    known, skipped = answers_tensor(answers, ids, model.labels)
-    rates = _rates(counts)
-    return Pool(run, model, config, tuple(ids), features, logits, known, skipped, pairs, rates)
+    values, skipped = answers_tensor(answers, ids, model.labels)
+    learned = learned_tensor(learned_answers(run), folder, ids, model.labels)
+    require_same(values, learned, run, ids, model.labels)
+    has_learned = learned != UNKNOWN
+    new = torch.where(has_learned, float(UNKNOWN), values)
+    known, so_far = _so_far(counts, new)
+    if pairs is None:
+        pairs = PairwiseModel.none() if so_far is None else PairwiseModel.of_counts(so_far)
+    moments = RunFolder(run).moments
+    variance = LogitVariance.of(
+        features,
+        Moments.load(moments) if moments.is_file() else Moments.of(features),
+        known,
+        _rates(so_far or counts),
+    )
+    return Pool(
+        run,
+        folder,
+        model,
+        config,
+        tuple(ids),
+        features,
+        logits,
+        torch.where(has_learned, learned, values),
+        has_learned,
+        skipped,
+        pairs,
+        counts,
+        _rates(counts),
+        variance,
+    )
+
+
+def _so_far(counts: Cooccurrence, answers: Tensor) -> tuple[Tensor, Cooccurrence | None]:
+    """Images in which each label is known ``(L,)``, and counts if they have a number of images."""
+    rows = (answers != UNKNOWN).any(1)
+    if counts.images is None:
+        present = torch.from_numpy(counts.label_counts)
+        return present + (answers != UNKNOWN).sum(0), None
+    if bool(rows.any()):
+        counts = counts + Cooccurrence.from_targets(answers[rows], list(counts.names))
+    return torch.from_numpy(counts.known), counts
 
 
 def _rates(counts: Cooccurrence) -> Tensor:
     if counts.images is None:
         return torch.full((len(counts.labels),), 0.5, dtype=torch.float64)
     return torch.from_numpy(counts.base_rates)
-
-
-def update_run(pool: Pool, output: Path, log: Log = logs.log) -> MultiLabelClassifier:
-    """Writes a new run whose classifiers have learned from the answers.
-
-    The label counts and the graph remain those of the training images: answers about actively
-    chosen images would bias them.
-
-    Args:
-        pool: The pool with its answers.
-        output: The new run folder; it must be new or empty.
-        log: Called with progress messages.
-
-    Raises:
-        InputError: If there is no answer, or the folder cannot be written.
-    """
-    known = pool.answers != UNKNOWN
-    if not bool(known.any()):
-        raise InputError("there are no answers to learn from: give a file of answers")
-    run = RunFolder(pool.run)
-    if run.moments.is_file():
-        moments = Moments.load(run.moments)
-    else:
-        log("the run has no moments of features: they are measured on 512 training images")
-        moments = measured_moments(pool.model, read_data(pool.config).train)
-    counts = Cooccurrence.load(run.counts).reorder(pool.model.labels)
-    head = pool.model.head
-    assert isinstance(head, LinearHead)
-    rows = known.any(1)
-    weight, bias = updated_classifiers(
-        head.linear.weight.detach(),
-        head.linear.bias.detach(),
-        moments,
-        torch.from_numpy(counts.known if counts.images is not None else counts.label_counts),
-        pool.rates,
-        pool.features[rows],
-        pool.answers[rows],
-    )
-    with torch.no_grad():
-        head.linear.weight.copy_(weight)
-        head.linear.bias.copy_(bias)
-    graph = LabelGraph.load(run.graph).reorder(pool.model.labels)
-    record = {"updates": str(pool.run), "answers": int(known.sum()), "images": int(rows.sum())}
-    write_run(output, pool.config, pool.model, graph, counts, moments, {FILE: record})
-    return pool.model
 
 
 def write_questions(pool: Pool, questions: Sequence[Question], path: Path) -> None:

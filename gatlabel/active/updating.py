@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gatlabel.active.variance import PENALTY, strength
 from gatlabel.baselines.moments import Moments
 from gatlabel.labels import UNKNOWN
 
-#: λ of the prior covariance, in units of the features' mean square.
-PENALTY = 30.0
 STEPS = 50
 TOLERANCE = 1e-8
 
@@ -49,15 +48,15 @@ def updated_classifiers(
     x = features.double() - moments.mean
     penalty = PENALTY * moments.mean_square
     solved = moments.solve(x, penalty)  # (n, D)
-    kernel = x @ solved.T + 1.0  # + 1: the bias, as a feature with prior variance 1
+    kernel = x @ solved.T + 1.0  # the bias at the mean is free as a feature of variance 1
+    prior = strength(known, rates).tolist()
     for label in (answers != UNKNOWN).any(0).nonzero()[:, 0].tolist():
         rows = answers[:, label] != UNKNOWN
         y = answers[rows, label].double()
         before = x[rows] @ weight[label].double()
         before = before + weight[label].double() @ moments.mean + bias[label].double()
-        strength = float(known[label] * rates[label] * (1 - rates[label]))
-        residual = _residuals(kernel[rows][:, rows] / max(strength, 1.0), y, before)
-        step = residual / max(strength, 1.0)
+        residual = _residuals(kernel[rows][:, rows] / prior[label], y, before)
+        step = residual / prior[label]
         change = step @ solved[rows]
         new_weight[label] = (weight[label].double() + change).float()
         at_mean = bias[label].double() + step.sum()

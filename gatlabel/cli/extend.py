@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
+from gatlabel.cli.config_files import config_parser, configured, require_options, show_config
 from gatlabel.cli.output import show
-from gatlabel.cli.parsing import Parser, make_parser, parse
-from gatlabel.errors import InputError
+from gatlabel.cli.parsing import Parser, parse
+from gatlabel.fewshot.options import ExtendConfig
 
 DESCRIPTION = (
     "Adds a label to a trained run without training, and writes a new run. The classifiers of "
@@ -15,77 +15,52 @@ DESCRIPTION = (
 )
 
 
+PLACES = {"run": "The run folder"}
+
+
 def extend_parser() -> Parser:
-    """Creates the parser of the command."""
-    parser = make_parser("extend", DESCRIPTION)
-    parser.add_argument("run", type=Path, help="The run folder.")
-    parser.add_argument("--label", type=str, required=True, help="The new label.")
-    parser.add_argument("--output", type=Path, required=True, help="The new run folder.")
-    parser.add_argument(
-        "--like", type=str | None, help="Similar labels, optionally with weights: dog:2,cat."
-    )
-    parser.add_argument(
-        "--similarity",
-        type=str | None,
-        help="Source of similar labels without --like: names, or a file of label vectors or of "
-        "edges; default: names if there are no images.",
-    )
-    parser.add_argument(
-        "--images",
-        nargs="+",
-        type=Path,
-        default=[],
-        help="Images of the label, or folders.",
-    )
-    return parser
+    """Makes the parser of the command."""
+    return config_parser("extend", DESCRIPTION, ExtendConfig, PLACES)
 
 
 def extend_command(words: list[str]) -> None:
     """Adds a label to a run."""
     options = parse(extend_parser(), words)
-    like = _shares(options.like)
-    similarity = options.similarity
-    if like and similarity is not None:
-        raise InputError("--like names the similar labels: omit --similarity")
-    if like is None and similarity is None and not options.images:
-        similarity = "names"
+    config = configured(ExtendConfig, options, PLACES)
+    if options.print_config:
+        show_config(config.to_dict())
+        return
+    require_options(
+        config,
+        "extend",
+        run="the run folder",
+        label="the new label: --label NAME",
+        output="the new run folder: --output FOLDER",
+    )
+    assert config.run is not None
+    assert config.label is not None
+    assert config.output is not None
     from gatlabel.fewshot.extending import extend_run
     from gatlabel.fewshot.run_features import image_paths
 
-    paths = image_paths(options.images)
-
+    shares = config.shares()
+    similarity = config.similarity
+    if not shares and similarity is None and not config.images:
+        similarity = "names"
     began = time.perf_counter()
     made = extend_run(
-        options.run,
-        options.label,
-        options.output,
-        like=like,
+        config.run,
+        config.label,
+        config.output,
+        like=shares or None,
         similarity=similarity,
-        images=paths,
+        images=image_paths(config.images),
         log=show,
     )
     similar = ", ".join(f"{name} {share:.2f}" for name, share in made.label.like.items())
     show(
-        f"{options.label}: {made.label.images} images, similar labels: {similar or 'none'}; "
+        f"{config.label}: {made.label.images} images, similar labels: {similar or 'none'}; "
         f"{made.folder} has {len(made.model.labels)} labels, "
-        f"{time.perf_counter() - began:.1f} s"
+        f"{time.perf_counter() - began:.1f} s",
+        *made.notes,
     )
-
-
-def _shares(text: str | None) -> dict[str, float] | None:
-    if text is None:
-        return None
-    shares: dict[str, float] = {}
-    for part in text.split(","):
-        name, colon, share = part.rpartition(":")
-        try:
-            name, value = (name, float(share)) if colon else (part, 1.0)
-        except ValueError:
-            name, value = part, 1.0  # a name with a colon
-        name = name.strip()
-        if not 0 < value < float("inf"):
-            raise InputError(f"--like: the weight of {name!r} is {value:g}: must be above 0")
-        if not name or name in shares:
-            raise InputError(f"--like {text}: give different labels, separated by commas")
-        shares[name] = value
-    return shares

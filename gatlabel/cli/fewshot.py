@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gatlabel.cli.config_files import config_parser, configured, require_options, show_config
 from gatlabel.cli.output import add_row, make_table, show, show_json, show_table
-from gatlabel.cli.parsing import Parser, make_parser, parse
-from gatlabel.errors import InputError
+from gatlabel.cli.parsing import Parser, parse
+from gatlabel.fewshot.options import FewShotConfig
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,87 +21,33 @@ DESCRIPTION = (
 )
 
 
+PLACES = {"run": "The run folder"}
+
+
 def fewshot_parser() -> Parser:
-    """Creates the parser of the command."""
-    parser = make_parser("fewshot", DESCRIPTION)
-    parser.add_argument("run", type=Path, help="The run folder.")
-    parser.add_argument(
-        "--shots", type=tuple[int, ...], default=(1, 2, 5, 10), help="Images per label: 0,1,2,5,10."
-    )
-    parser.add_argument("--episodes", type=int, default=10, help="Number of episodes.")
-    parser.add_argument(
-        "--novel",
-        type=str,
-        default="0.25",
-        help="Novel labels: a share, drawn in each episode; names separated by commas; or laso, "
-        "the published split of COCO.",
-    )
-    parser.add_argument(
-        "--similarity",
-        type=str,
-        default="names",
-        help="Source of label similarity: names, a file of vectors or of a graph, or none.",
-    )
-    parser.add_argument(
-        "--learners", type=str, default="all", help="Names separated by commas; default: all."
-    )
-    parser.add_argument("--split", type=str | None, help="Evaluate on val or test; default: test.")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of the random episodes.")
-    parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
-    parser.add_argument(
-        "--output", type=Path | None, help="Folder to write fewshot.json and fewshot.csv to."
-    )
-    parser.add_argument(
-        "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
-    )
-    return parser
+    """Makes the parser of the command."""
+    switches = {"json": "Print JSON instead of a table"}
+    return config_parser("fewshot", DESCRIPTION, FewShotConfig, PLACES, **switches)
 
 
 def fewshot_command(words: list[str]) -> None:
     """Runs few-shot episodes on a run's features."""
     options = parse(fewshot_parser(), words)
-    if options.output is not None and options.output.exists() and not options.output.is_dir():
-        raise InputError(f"cannot write to {options.output}: it is a file, give a folder")
-    from gatlabel.fewshot.evaluation import FewShotOptions
-    from gatlabel.fewshot.learners import LEARNERS
-    from gatlabel.fewshot.of_runs import fewshot_run, write_fewshot
+    config = configured(FewShotConfig, options, PLACES)
+    if options.print_config:
+        show_config(config.to_dict())
+        return
+    require_options(config, "fewshot", run="the run folder")
+    from gatlabel.fewshot.of_runs import fewshot_run
 
-    every = options.learners == "all"
-    learners = tuple(LEARNERS) if every else tuple(options.learners.split(","))
-    requested = FewShotOptions(
-        shots=options.shots,
-        episodes=options.episodes,
-        novel=_novel(options.novel),
-        learners=learners,
-        with_novel=options.novel == "laso",
-        seed=options.seed,
-    )
-    result = fewshot_run(
-        options.run,
-        requested,
-        similarity=options.similarity,
-        split=options.split,
-        device=options.device,
-        log=lambda line: None,  # the notes are printed with the protocol
-    )
+    result = fewshot_run(config, (lambda line: None) if options.json else show)
     if options.json:
         show_json(result.to_dict())
-    else:
-        show_table(_table(result, f"mAP of novel labels, {options.run}"))
-        if any(name == "similar" for name, _ in result.values):
-            show_table(_differences(result))
-        show(*result.protocol)
-    if options.output is not None:
-        write_fewshot(result, options.output)
-
-
-def _novel(text: str) -> str | float | tuple[str, ...]:
-    if text == "laso":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        return tuple(name.strip() for name in text.split(","))
+        return
+    show_table(_table(result, f"mAP of novel labels, {config.run}"))
+    if any(name == "similar" for name, _ in result.values):
+        show_table(_differences(result))
+    show(*result.protocol)
 
 
 def _table(result: FewShotResult, title: str) -> Table:

@@ -56,8 +56,10 @@ def add_options(parser: Parser, flags: Sequence[Flag]) -> None:
     """Adds a flag for every option; :func:`given_options` returns the values."""
     for flag in flags:
         leaf = flag.leaves[0]
+        many = {"nargs": "+"} if leaf.hint == tuple[Path, ...] else {}  # files, not with commas
         parser.add_argument(
             *flag.names,
+            **many,
             dest=flag.path,
             type=bool if leaf.hint is bool else str,
             help=_first_sentence(leaf.field.metadata["help"]).replace("%", "%%"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gatlabel.cli.config_files import CONFIG_HELP, add_config_arguments, options_in, show_config
 from gatlabel.cli.options import add_options, flags_of, given_options, short_help, topic_help
 from gatlabel.cli.output import note, show
 from gatlabel.cli.parsing import Parser, make_parser, parse
@@ -12,13 +13,18 @@ from gatlabel.errors import InputError
 from gatlabel.option_values import from_text
 from gatlabel.options import nested, updated
 from gatlabel.pretraining.config import PretrainConfig
+from gatlabel.training.config import read_options
 
 DESCRIPTION = (
     "Trains an encoder on the images of a folder, without labels, by comparing random views of "
     "them. Use the run folder as weights: gatlabel train --weights RUN. Needs the extra "
     "pretraining."
 )
-OTHERS = {"FOLDER": "The images, also in subfolders", "--resume": "Run folder to continue"}
+OTHERS = {
+    "FOLDER": "The images, also in subfolders",
+    **CONFIG_HELP,
+    "--resume": "Run folder to go on with",
+}
 
 
 def pretrain_parser() -> Parser:
@@ -32,7 +38,8 @@ def pretrain_parser() -> Parser:
 
     parser = make_parser("pretrain", DESCRIPTION, help_on)
     parser.add_argument("folder", type=Path | None, nargs="?", help="The images.")
-    parser.add_argument("--resume", type=Path | None, help="Run folder to continue.")
+    add_config_arguments(parser)
+    parser.add_argument("--resume", type=Path | None, help="Run folder to go on with.")
     add_options(parser, flags)
     return parser
 
@@ -43,6 +50,7 @@ def pretrain_command(words: list[str]) -> None:
     named = given_options(options, flags_of(PretrainConfig))
     if options.resume is not None:
         further = [name for name in named if name != "output"]
+        further += [name for name in ("config", "print_config") if options[name]]
         if options.folder is not None or further:
             given = f"--{further[0].replace('_', '-')}" if further else str(options.folder)
             raise InputError(f"{given}: not with --resume, which uses the options of the run")
@@ -50,12 +58,21 @@ def pretrain_command(words: list[str]) -> None:
 
         _show(resume_pretraining(options.resume, log=note))
         return
-    if options.folder is None:
-        raise InputError("pretrain: give a folder of images")
-    config: PretrainConfig = updated(PretrainConfig(), nested(named), from_text)
+    folder, base = options.folder, PretrainConfig()
+    if options.config is not None:
+        written = read_options(options.config)
+        images = written.pop("images", None)
+        folder = Path(str(images)) if folder is None and images is not None else folder
+        base = options_in(PretrainConfig, options.config, written)
+    config: PretrainConfig = updated(base, nested(named), from_text)
+    if options.print_config:
+        show_config({"images": None if folder is None else str(folder), **config.to_dict()})
+        return
+    if folder is None:
+        raise InputError("pretrain: give the folder of images")
     from gatlabel.pretraining.run import pretrain
 
-    _show(pretrain(options.folder, config, log=note))
+    _show(pretrain(folder, config, log=note))
 
 
 def _show(result: Any) -> None:

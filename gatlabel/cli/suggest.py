@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from gatlabel.active.options import SuggestConfig
+from gatlabel.cli.config_files import config_parser, configured, require_options, show_config
 from gatlabel.cli.output import add_row, make_table, show, show_block, show_json, show_table
-from gatlabel.cli.parsing import Parser, at_least_one, check_outputs, make_parser, parse
+from gatlabel.cli.parsing import Namespace, Parser, check_outputs, parse
 from gatlabel.errors import InputError
 from gatlabel.printing import fitted, put
 
@@ -17,89 +20,68 @@ DESCRIPTION = (
     "Ranks images, or single questions about them, by how much a run would learn from an answer, "
     "and updates the run with the answers in seconds."
 )
-SHOWN = 20  # maximum number of rows of the table
+PLACES = {"run": "The run folder", "pool": "Folder of images without labels"}
+SHOWN = 20  # rows of the table
 
 
 def suggest_parser() -> Parser:
-    """Creates the parser of the command."""
-    parser = make_parser("suggest", DESCRIPTION)
-    parser.add_argument("run", type=Path, help="The run folder.")
-    parser.add_argument("pool", type=Path, help="Folder of images without labels.")
-    parser.add_argument(
-        "--by", type=Literal["questions", "images"], default="questions", help="What to rank."
-    )
-    parser.add_argument("--count", type=int, default=100, help="Number to choose.")
-    parser.add_argument(
-        "--per-image", type=int, default=1, help="Maximum number of questions per image."
-    )
-    parser.add_argument(
-        "--answers",
-        nargs="+",
-        type=Path,
-        default=[],
-        help="Answers so far: CSV (image, label, answer) or JSON from Label Studio.",
-    )
-    parser.add_argument(
-        "--ask",
-        type=bool,
-        default=False,
-        help="Ask in the terminal, answered by single keys; answers are added to the last file of "
-        "--answers.",
-    )
-    parser.add_argument("--update", type=Path | None, help="Write the updated run to this folder.")
-    parser.add_argument("--output", type=Path | None, help="Write all rows, .csv or .json.")
-    parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of a table.")
-    parser.add_argument(
-        "--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1 or mps."
-    )
-    return parser
+    """Makes the parser of the command."""
+    switches = {"json": "Print JSON instead of a table"}
+    return config_parser("suggest", DESCRIPTION, SuggestConfig, PLACES, **switches)
 
 
 def suggest_command(words: list[str]) -> None:
     """Ranks what to annotate next, asks, or updates the run."""
     options = parse(suggest_parser(), words)
-    at_least_one(options, "count", "per_image")
-    check_outputs(options, "output")
-    if not options.pool.is_dir():
-        raise InputError(f"the pool {options.pool} is not a folder of images")
-    if options.ask and (not options.answers or options.answers[-1].suffix.lower() != ".csv"):
-        raise InputError("--ask needs a CSV file to write answers to: give --answers answers.csv")
-    if options.ask and options.by == "images":
-        raise InputError("--ask is for single questions: omit --by images")
+    config = configured(SuggestConfig, options, PLACES)
+    if options.print_config:
+        show_config(config.to_dict())
+        return
+    require_options(config, "suggest", run="the run folder", pool="the folder of images")
+    check_outputs(Namespace(output=config.output), "output")
+    _suggest(config, as_json=options.json)
+
+
+def _suggest(config: SuggestConfig, *, as_json: bool) -> None:
+    run, folder = config.run, config.pool
+    assert run is not None
+    assert folder is not None
+    if not folder.is_dir():
+        raise InputError(f"the pool {folder} is no folder of images")
     from gatlabel.active import AnswerFile, open_pool, read_answers, update_run
     from gatlabel.fewshot.run_features import image_paths
     from gatlabel.training.finished_runs import open_run
 
-    images = image_paths([options.pool])
-    labels = open_run(options.run)[0].labels
-    session = AnswerFile(options.answers[-1]) if options.ask else None
-    files = [p for p in options.answers if not (options.ask and not _begun(p))]
-    answers = [answer for path in files for answer in read_answers(path, labels)]
-    pool = open_pool(options.run, images, options.pool, answers, device=options.device)
+    images = image_paths([folder])
+    labels = open_run(run)[0].labels
+    session = AnswerFile(config.answers[-1]) if config.ask else None
+
+    def opened(files: Sequence[Path]) -> Pool:
+        answers = [answer for path in files for answer in read_answers(path, labels)]
+        return open_pool(run, images, folder, answers, device=config.device)
+
+    pool = opened([p for p in config.answers if not (config.ask and not _begun(p))])
     if session is not None:
         from gatlabel.active.session import Asked, ask, single_keys
 
         asked = [
             Asked(pool.ids[q.row], pool.model.labels[q.label], q.probability)
-            for q in pool.questions(options.count, options.per_image)
+            for q in pool.questions(config.count, config.per_image)
         ]
         with single_keys() as read_key:
             given = ask(asked, session, read_key, _prompt)
         show(f"{given} answers in {session.path}")
-        if options.update is not None and given:
-            answers = [answer for path in options.answers for answer in read_answers(path, labels)]
-            pool = open_pool(options.run, images, options.pool, answers, device=options.device)
-    elif options.by == "images":
-        _show_images(pool, options.count, options.output, options.json)
+        if config.update is not None and given:
+            pool = opened(config.answers)
+    elif config.by == "images":
+        _show_images(pool, config.count, config.output, as_json)
     else:
-        _show_questions(
-            pool, pool.questions(options.count, options.per_image), options.output, options.json
-        )
-    if options.update is not None:
-        update_run(pool, options.update)
-        if not options.json:
-            known = int((pool.answers >= 0).sum())
-            show(f"{options.update}: the run, updated with {known} answers")
+        questions = pool.questions(config.count, config.per_image)
+        _show_questions(pool, questions, config.output, as_json)
+    if config.update is not None:
+        made = update_run(pool, config.update, log=lambda line: None if as_json else show(line))
+        if not as_json:
+            show(f"{config.update}: the run updated by {made.answers} answers", *made.notes)
 
 
 def _begun(path: Path) -> bool:

@@ -16,15 +16,12 @@ from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
     from gatlabel.fewshot.episodes import support_rows
-    from gatlabel.fewshot.evaluation import (
-        FewShotOptions,
-        FewShotResult,
-        LabelledFeatures,
-        run_episodes,
-    )
+    from gatlabel.fewshot.evaluation import LabelledFeatures, run_episodes
     from gatlabel.fewshot.extending import Extension, extend_run
     from gatlabel.fewshot.learners import LEARNERS, Knowledge
     from gatlabel.fewshot.new_labels import NewLabel, learn_label
+    from gatlabel.fewshot.options import ExtendConfig, FewShotConfig, FewShotOptions
+    from gatlabel.fewshot.results import FewShotResult
     from gatlabel.fewshot.splits import LabelSplit, drawn_split, laso_split, named_split
     from gatlabel.fewshot.strengths import Strengths
 else:
@@ -32,7 +29,9 @@ else:
 
 __all__ = [
     "LEARNERS",
+    "ExtendConfig",
     "Extension",
+    "FewShotConfig",
     "FewShotOptions",
     "FewShotResult",
     "Knowledge",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.special import expit, logit
 from torch import Tensor
 
 from gatlabel import logs
 from gatlabel.baselines.moments import Moments
 from gatlabel.baselines.similarity import candidate_sources
 from gatlabel.data.file_images import FileImages
+from gatlabel.decisions.decision import Decision
 from gatlabel.errors import InputError
+from gatlabel.fewshot.derived_runs import EXTENSION, DerivedRun, carried_metrics, write_run
 from gatlabel.fewshot.new_labels import NewLabel, learn_label
-from gatlabel.files import atomic_folder, write_json
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.graph.counts import Counts, UnknownCounts
 from gatlabel.graph.spec import GRAPH_FILES
@@ -27,14 +30,11 @@ from gatlabel.inference import predict_features
 from gatlabel.labels import LabelSet
 from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import read_data
 from gatlabel.training.feature_moments import measured_moments, pooled_model
 from gatlabel.training.finished_runs import open_run
 from gatlabel.training.label_vectors import kept_name_vectors
 from gatlabel.training.run_folder import RunFolder
-
-FILE = "extension.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +45,13 @@ class Extension:
         folder: The new run folder.
         model: The new model.
         label: The new label.
+        notes: What became of decision, metrics and report, in sentences.
     """
 
     folder: Path
     model: MultiLabelClassifier
     label: NewLabel
+    notes: tuple[str, ...] = ()
 
 
 def extend_run(
@@ -110,8 +112,66 @@ def extend_run(
         "images": [str(path) for path in images],
     }
     graph, counts = graph.reorder(order), counts.reorder(order)
-    write_run(output, config, extended, graph, counts, moments, {FILE: record})
-    return Extension(output, extended, found)
+    decision, notes = None, [f"no image has judged {label!r} yet: see gatlabel evaluate"]
+    if run.decisions.is_file():
+        old = Decision.load(run.decisions, model.labels)
+        decision = decision_with(old, label, found.like)
+        notes.append(decision.notes[-1])
+    else:
+        notes.append("thresholds are 0.5, as the run has no decisions.json")
+    metrics = carried_metrics(
+        run, f"the label {label!r} was added later, without images to judge it: figures are of "
+        "the others",
+    )  # fmt: skip
+    if metrics is not None and decision is not None:
+        metrics["decision"] = decision.to_dict()
+    kept = (
+        "metrics.json has the figures of the other labels, which are the same; " if metrics else ""
+    )
+    notes.append(f"{kept}gatlabel decide chooses thresholds again and writes metrics and report")
+    derived = DerivedRun(config, extended, graph, counts, moments, decision, metrics)
+    write_run(output, derived, {EXTENSION: record})
+    return Extension(output, extended, found, tuple(notes))
+
+
+def decision_with(decision: Decision, label: str, like: Mapping[str, float]) -> Decision:
+    """Returns a decision with one more label; those of the others stay as they are.
+
+    One threshold for all is that of the new label too. Where labels have their own, and in a
+    calibration with weight and bias of each, the new label has the mean of similar labels (of
+    thresholds, that of their log-odds), or of all, as its logits have their mean and spread.
+
+    Args:
+        decision: Of the old labels.
+        label: The new label.
+        like: Shares of similar labels, sum 1.
+    """
+    labels = LabelSet([*decision.labels, label])
+    shares = dict(like) or {name: 1 / len(decision.labels) for name in decision.labels}
+    old = decision.thresholds
+    if len(set(old.values())) == 1:
+        threshold, why = next(iter(old.values())), "that of all labels"
+    else:
+        odds = sum(
+            share * float(logit(np.clip(old[name], 1e-6, 1 - 1e-6)))
+            for name, share in shares.items()
+        )
+        threshold, why = (
+            float(expit(odds)),
+            "the mean of similar labels" if like else "the mean of all",
+        )
+    scaling = dict(decision.scaling)
+    if scaling:
+        weight = sum(share * scaling[name][0] for name, share in shares.items())
+        scaling[label] = weight, sum(share * scaling[name][1] for name, share in shares.items())
+    note = f"the threshold of {label!r} is {threshold:.3f}, {why}: no image chose it"
+    return dataclasses.replace(
+        decision,
+        labels=labels,
+        thresholds={**old, label: threshold},
+        scaling=scaling,
+        notes=(*decision.notes, note),
+    )
 
 
 def image_features(model: MultiLabelClassifier, images: Sequence[Path]) -> Tensor:
@@ -211,40 +271,3 @@ def _grown(matrix: sparse.csr_array, column: Any = None) -> sparse.csr_array:
     wide = sparse.hstack([matrix, sparse.csr_array(last[:, None])])
     empty = sparse.csr_array((1, L + 1), dtype=matrix.dtype)
     return sparse.csr_array(sparse.vstack([wide, empty]))
-
-
-def write_run(
-    output: Path,
-    config: TrainConfig,
-    model: MultiLabelClassifier,
-    graph: LabelGraph,
-    counts: Cooccurrence,
-    moments: Moments | None,
-    records: Mapping[str, Any],
-) -> None:
-    """Writes a run folder whose model was made without training; ``model.json`` comes last.
-
-    Args:
-        output: The folder; it must be new or empty.
-        config: The options of the original run.
-        model: The new model, with a linear head.
-        graph: The label graph.
-        counts: The label counts.
-        moments: Mean and covariance of the features, if known.
-        records: Additional JSON files by name.
-
-    Raises:
-        InputError: If the folder is not empty or cannot be written.
-    """
-    options = config.with_options({"head": "linear", "run.output": output})
-    with atomic_folder(output, last="model.json") as place:
-        run = RunFolder(place)
-        options.save(run.config)
-        write_json(run.labels, list(model.labels))
-        counts.save(run.counts)
-        graph.save(run.graph)
-        if moments is not None:
-            moments.save(run.moments)
-        for name, record in records.items():
-            write_json(place / name, record)
-        model.save_pretrained(place)

@@ -31,8 +31,9 @@ class Knowledge:
         targets: ``(n, M)`` of the novel labels, -1 for unknown.
         suggested: ``(M, D)``, prior classifiers from similar labels; zero where none is similar.
         penalty: λ of the learner ``lda``, in squared units of the features.
-        weight: α of the learner ``similar``; 0 makes it the learner ``ridge``.
-        seed: Seed of the order of images in fine-tuning.
+        weight: α of the learner ``similar``; 0 makes it the learner ``ridge``, or ``lda``.
+        seed: Of the order of images in fine-tuning.
+        discriminant: Whether ``similar`` is a discriminant instead of ridge regression.
     """
 
     moments: Moments
@@ -42,6 +43,7 @@ class Knowledge:
     penalty: float
     weight: float
     seed: int = 0
+    discriminant: bool = False
 
 
 def unit_scores(weight: Tensor, moments: Moments) -> Tensor:
@@ -66,13 +68,18 @@ def similar(known: Knowledge) -> Scorer:
 
         w = m' + (XᵀX / n + λ I)⁻¹ Xᵀ (t − X m') / n,    m' = α √(p (1 − p)) m
 
-    where m is the prior classifier, scaled so that its scores have variance 1 on all training
-    images, and p is the label's share of the support images. Without images w is m; with many
-    images w approaches plain ridge regression.
+    where the scores of the suggested classifier m have variance 1 on all training images and p is
+    the label's share of the few images. Without images it is m; with many, the free classifier.
+    With ``discriminant``, it is :func:`shrunk_discriminant` with the prior ``α m`` instead.
     """
     suggested = unit_scores(known.suggested, known.moments)
     if not len(known.support):
         return lambda features: (features.double() - known.moments.mean) @ suggested.T
+    if known.discriminant:
+        shown = positive_means(known.support, known.targets)
+        prior = known.weight * suggested
+        weight = shrunk_discriminant(known.moments, shown, prior, known.penalty)
+        return lambda features: (features.double() - known.moments.mean) @ weight.T
     start = ridge_start(known.support, known.targets)
     if known.weight == 0:
         return lambda features: features @ start.weight.T + start.bias

@@ -12,12 +12,10 @@ import torch
 from gatlabel import logs
 from gatlabel.baselines.similarity import SimilaritySource, candidate_sources
 from gatlabel.errors import InputError
-from gatlabel.fewshot.evaluation import (
-    FewShotOptions,
-    FewShotResult,
-    LabelledFeatures,
-    run_episodes,
-)
+from gatlabel.fewshot.episode_file import EpisodeFile
+from gatlabel.fewshot.evaluation import LabelledFeatures, episodes_key, run_episodes
+from gatlabel.fewshot.options import FewShotConfig
+from gatlabel.fewshot.results import FewShotResult
 from gatlabel.fewshot.run_features import judged_split, pooled_features
 from gatlabel.files import write_json, write_text
 from gatlabel.graph import LabelGraph
@@ -33,46 +31,51 @@ from gatlabel.training.label_vectors import kept_name_vectors
 _GRAPHS = tuple(end for end in GRAPH_FILES if end != ".txt")
 
 
-def fewshot_run(
-    folder: Path,
-    options: FewShotOptions,
-    *,
-    similarity: str = "names",
-    split: str | None = None,
-    device: str = "auto",
-    log: Log = logs.log,
-) -> FewShotResult:
+EPISODES = "episodes.jsonl"
+
+
+def fewshot_run(options: FewShotConfig, log: Log = logs.log) -> FewShotResult:
     """Runs few-shot episodes on the features of a run, with the labels of its data set.
 
+    With ``output``, finished episodes are kept there, and ``fewshot.json`` and ``fewshot.csv`` are
+    written at the end.
+
     Args:
-        folder: The run folder.
-        options: Shots, episodes, novel labels and learners.
-        similarity: ``names``, a file of label vectors or of a graph, or ``none``.
-        split: ``val`` or ``test``; default: test if there is one.
-        device: The device of the encoder.
-        log: Called with progress messages.
+        options: The run folder and all options.
+        log: Called with plain sentences about what is going on.
 
     Raises:
         InputError: If this is not a run folder, a label is unknown, or no label has enough images.
         MissingExtraError: If ``similarity`` is ``names`` and the extra is not installed.
     """
+    folder = options.run
+    if folder is None:
+        raise InputError("run=None: give the run folder")
+    output = options.output
+    if output is not None and output.exists() and not output.is_dir():
+        raise InputError(f"cannot write to {output}: it is a file, give a folder")
     model, config = open_run(folder)
-    source = similarity_source(similarity, model.labels, config.images.cache_folder)
+    source = similarity_source(options.similarity, model.labels, config.images.cache_folder)
     splits = read_data(config)
     if splits.labels != model.labels:
-        raise InputError(f"the data of {folder} has other labels than its model: train again")
-    name, judged = judged_split(splits, split)
+        raise InputError(f"the data of {folder} has other labels than its model: train it anew")
+    name, judged = judged_split(splits, options.split)
     cache = config.images.cache_folder
     data = LabelledFeatures(
         model.labels,
-        pooled_features(model, splits.train, cache, device),
+        pooled_features(model, splits.train, cache, options.device),
         splits.train.targets.to_dense(),
-        pooled_features(model, judged, cache, device),
+        pooled_features(model, judged, cache, options.device),
         judged.targets.to_dense(),
     )
     trained = config.encoder.freeze != "encoder" and bool(config.run.epochs)
-    result = run_episodes(data, source, options)
-    notes = [f"{len(splits.train)} training images, evaluated on {len(judged)} of the split {name}"]
+    kept = None
+    if output is not None:
+        kept = EpisodeFile(output / EPISODES, episodes_key(data, source, options))
+        if kept.finished:
+            log(f"{len(kept.finished)} finished episodes are in {kept.path}")
+    result = run_episodes(data, source, options, kept)
+    notes = [f"{len(splits.train)} training images, judged on {len(judged)} of the split {name}"]
     if trained:
         notes.append(
             "note: the encoder of this run was trained with all labels, including the novel "
@@ -80,7 +83,10 @@ def fewshot_run(
         )
     for note in notes:
         log(note)
-    return dataclasses.replace(result, protocol=(*result.protocol, *notes))
+    result = dataclasses.replace(result, protocol=(*result.protocol, *notes))
+    if output is not None:
+        write_fewshot(result, output)
+    return result
 
 
 def similarity_source(text: str, labels: LabelSet, cache: Path) -> SimilaritySource | None:

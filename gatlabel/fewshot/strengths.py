@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from gatlabel.baselines.moments import Moments
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.baselines.similarity.sources import normalised
 from gatlabel.fewshot.episodes import support_rows
-from gatlabel.fewshot.learners import Knowledge, lda, similar
+from gatlabel.fewshot.learners import Knowledge, Scorer, lda, similar
 from gatlabel.fewshot.splits import with_any
 from gatlabel.metrics import average_precision
 
@@ -37,10 +37,29 @@ class Strengths:
     Attributes:
         penalty: λ of ``lda``, in squared units of the features.
         weight: α of ``similar``, by the number of shots.
+        discriminant: Whether ``similar`` is a discriminant (as ``lda``) instead of ridge
+            regression, by the number of shots.
     """
 
     penalty: float
     weight: dict[int, float]
+    discriminant: dict[int, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A group of base labels that plays the novel ones, at one number of shots."""
+
+    shots: int
+    labels: list[int]
+    known: Knowledge
+    features: Tensor
+    targets: Tensor
+
+    def precision(self, scorer: Scorer) -> NDArray[np.float64]:
+        """Average precision of each label of the group, NaN where there is none."""
+        found: NDArray[np.float64] = average_precision(scorer(self.features), self.targets).numpy()
+        return found
 
 
 @torch.no_grad()
@@ -56,11 +75,12 @@ def choose_strengths(
 ) -> Strengths:
     """Chooses the strengths of ``lda`` and ``similar`` from base labels alone.
 
-    Training images are halved. Groups of base labels are treated as novel: each gets K images of
-    the first half, on which the classifiers of the other base labels are also trained. Average
-    precision on the second half decides. λ has the largest mean. α has the largest mean gain over
-    α = 0, multiplied by ``(1 − 4 / z²)₊`` as shrinkage for sampling error over labels, where z is
-    the gain over its standard error.
+    Training images are halved. Groups of base labels play the novel ones: they are shown by K
+    images each of the first half, from which the classifiers of the other base labels come too, and
+    average precision on the second half decides. λ has the largest mean. The discriminant takes the
+    place of ridge regression where its mean gain is at least one standard error over labels. α has
+    the largest mean gain over α = 0, times the share ``(1 − 4 / z²)₊`` that chance over labels
+    leaves, z being the gain over its standard error.
 
     Args:
         features: ``(N, D)`` of the training images.
@@ -78,44 +98,79 @@ def choose_strengths(
     counts = [K for K in shots if K > 0]
     able = _able(targets, first, second, max(counts, default=1))
     if not counts or len(able) < 2 or targets.shape[1] < 3:
-        return Strengths(usual, dict.fromkeys(shots, 0.0))
+        return Strengths(usual, dict.fromkeys(shots, 0.0), dict.fromkeys(shots, False))
+    trials = list(_trials(features, targets, similarity, counts, (first, second), able, novel,
+                          usual, with_novel, rng))  # fmt: skip
+    unit = Moments.of(features[first]).mean_square
+    by_penalty = [
+        sum(
+            float(np.nanmean(t.precision(lda(replace(t.known, penalty=share * unit)))))
+            for t in trials
+        )
+        for share in PENALTIES
+    ]
+    penalty = PENALTIES[int(np.nan_to_num(by_penalty).argmax())] * unit
+    weights, discriminant = dict.fromkeys(shots, 0.0), dict.fromkeys(shots, False)
+    for K in counts:
+        mine = [replace(t, known=replace(t.known, penalty=penalty)) for t in trials if t.shots == K]
+        found = {basis: _by_label(mine, basis) for basis in (False, True)}
+        discriminant[K] = _is_better(found[True][:, 0] - found[False][:, 0])
+        chosen = found[discriminant[K]]
+        weights[K] = _supported(chosen - chosen[:, :1])
+    return Strengths(penalty, weights, discriminant)
+
+
+def _trials(
+    features: Tensor,
+    targets: Tensor,
+    similarity: Tensor,
+    counts: Sequence[int],
+    halves: tuple[NDArray[np.int64], NDArray[np.int64]],
+    able: NDArray[np.int64],
+    novel: int,
+    penalty: float,
+    with_novel: bool,
+    rng: np.random.Generator,
+) -> Iterator[Trial]:
+    first, second = halves
     learned = ridge_start(features[first], targets[first]).weight.double()
     moments = Moments.of(features[first])
-    by_penalty = np.zeros(len(PENALTIES))
-    weights = dict.fromkeys(shots, 0.0)
     for K in counts:
-        gains: dict[int, list[NDArray[np.float64]]] = {}
         for group, seeded in _groups(able, targets.shape[1], novel, rng):
             rest = np.setdiff1d(np.arange(targets.shape[1]), group)
             rows = first[support_rows(targets[first].numpy(), group.tolist(), K, seeded, 0)]
             suggested = normalised(similarity[group][:, rest]).double() @ learned[rest]
-            known = Knowledge(
-                moments, features[rows], targets[rows][:, group], suggested, usual, 0.0
-            )
+            shown = targets[rows][:, group]
+            known = Knowledge(moments, features[rows], shown, suggested, penalty, 0.0)
             judged = second
             if with_novel:
                 judged = second[with_any(targets[second][:, group].numpy())]
-            wanted, inputs = targets[judged][:, group], features[judged]
+            yield Trial(K, group.tolist(), known, features[judged], targets[judged][:, group])
 
-            unit = moments.mean_square
-            for row, share in enumerate(PENALTIES):
-                scores = lda(replace(known, penalty=share * unit))(inputs)
-                by_penalty[row] += float(average_precision(scores, wanted).nanmean())
-            found = np.stack(
-                [
-                    average_precision(similar(replace(known, weight=w))(inputs), wanted).numpy()
-                    for w in WEIGHTS
-                ]
-            )
-            for label, gain in zip(group.tolist(), (found - found[0]).T, strict=True):
-                gains.setdefault(label, []).append(gain)
-        weights[K] = _supported(np.array([np.nan_to_num(g).mean(0) for g in gains.values()]))
-    penalty = PENALTIES[int(np.nan_to_num(by_penalty).argmax())] * moments.mean_square
-    return Strengths(penalty, weights)
+
+def _by_label(trials: Sequence[Trial], discriminant: bool) -> NDArray[np.float64]:
+    """Average precision of ``similar``, mean over trials: ``(labels, weights)``."""
+    found: dict[int, list[NDArray[np.float64]]] = {}
+    for trial in trials:
+        tried = [
+            trial.precision(similar(replace(trial.known, weight=w, discriminant=discriminant)))
+            for w in WEIGHTS
+        ]
+        for label, values in zip(trial.labels, np.array(tried).T, strict=True):
+            found.setdefault(label, []).append(np.nan_to_num(values))
+    return np.array([np.mean(found[label], axis=0) for label in sorted(found)])
+
+
+def _is_better(gains: NDArray[np.float64]) -> bool:
+    """Whether the mean gain of labels is at least one standard error above 0."""
+    if len(gains) < 2:
+        return False
+    error = float(gains.std(ddof=1)) / len(gains) ** 0.5
+    return bool(gains.mean() > 0 and gains.mean() >= error)
 
 
 def _supported(gains: NDArray[np.float64]) -> float:
-    """Returns α from the mean gains of labels ``(labels, weights)``."""
+    """Returns α from the gains of labels over α = 0, ``(labels, weights)``."""
     mean = gains.mean(0)
     best = int(mean.argmax())
     error = float(gains[:, best].std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf

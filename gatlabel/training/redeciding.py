@@ -16,13 +16,20 @@ from gatlabel.errors import InputError
 from gatlabel.files import read_json, write_json
 from gatlabel.folder_lock import FolderLock
 from gatlabel.graph import Cooccurrence
+from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
+from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import default_workers, read_data
 from gatlabel.training.deciding import evidence_of, with_decision
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.finished_runs import open_run
-from gatlabel.training.reporting import decision_entry, decision_text, report_content
-from gatlabel.training.run_folder import RunFolder
+from gatlabel.training.reporting import (
+    decision_entry,
+    decision_text,
+    protocol_of,
+    report_content,
+)
+from gatlabel.training.run_folder import ANSWERS, RunFolder
 
 
 def decide_run(
@@ -50,13 +57,12 @@ def decide_run(
     """
     run = RunFolder(Path(folder))
     run.require_config()
-    if not run.finished:
-        raise InputError(f"the run {run.path} is not finished: continue it with train --resume")
+    if not (run.finished or run.derived):
+        raise InputError(f"the run {run.path} is not finished: go on with it with train --resume")
     place = choose_device(device)
     with FolderLock(run.path):
         model, config = open_run(run.path)
         options = options or config.decision
-        metrics = _read_metrics(run)
         splits = read_data(config)
         judged = [(name, source) for name, source in splits.items() if name != "train"]
         workers = default_workers()
@@ -66,6 +72,7 @@ def decide_run(
         logits, targets, name = evidence_of(options, model.labels, found, run, split)
         decision = choose_decision(logits, targets, model.labels, options, split=name)
         evaluations = [with_decision(each, decision) for each in found]
+        metrics = _metrics(run, config, model, evaluations[-1])
         protocol = {**metrics["protocol"], "decision": decision_text(decision)}
         counts = Cooccurrence.load(run.counts)
         baselines = [Baseline(name, value) for name, value in metrics["baselines"].items()]
@@ -92,6 +99,17 @@ def decide_run(
         )
         write_report(dataclasses.replace(content, protocol=protocol), run.report)
     return decision, evaluations
+
+
+def _metrics(
+    run: RunFolder, config: TrainConfig, model: MultiLabelClassifier, last: Evaluation
+) -> dict[str, Any]:
+    """Returns the metrics of a run; of one that answers have updated, there are none yet."""
+    if run.derived and not run.metrics.is_file():
+        notes = [f"the model was updated by answers ({ANSWERS})"]
+        protocol = protocol_of(config, model, last, trained=False)
+        return {"protocol": protocol, "baselines": {}, "notes": notes}
+    return _read_metrics(run)
 
 
 def _read_metrics(run: RunFolder) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import read_config
 from gatlabel.training.run_swap import NEW, swap
 
+#: What says of which run a model was made without training: by a label, or by answers.
+EXTENSION, ANSWERS = "extension.json", "answers.json"
+
 
 class RunFinishedError(InputError):
     """The run to resume is already finished."""
@@ -80,6 +83,12 @@ class RunFolder:
         """Whether the run is complete; the report is written last."""
         model = (self.path / "model.json", self.path / "model.safetensors")
         return all(path.is_file() for path in (self.config, *model, self.metrics, self.report))
+
+    @property
+    def derived(self) -> bool:
+        """Whether its model was made of another run's, without training."""
+        model = self.path / "model.json"
+        return model.is_file() and any((self.path / n).is_file() for n in (EXTENSION, ANSWERS))
 
     def begin(
         self,

@@ -97,6 +97,10 @@ def unfinished_run(target: Path, log: Log) -> Iterator[RunFolder]:
 
 
 def _refuse_if_finished(folder: RunFolder) -> None:
+    if folder.derived:
+        raise RunFinishedError(
+            f"the run {folder.path} was made of another run without training: nothing to resume"
+        )
     if folder.finished:
         raise RunFinishedError(
             f"the run {folder.path} is finished ({folder.epochs()} epochs): nothing to resume"

@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from scipy.special import expit
 from scipy.stats import entropy as scipy_entropy
 from sklearn.linear_model import LogisticRegression
 
-from gatlabel import Cooccurrence, MultiLabelClassifier
+from gatlabel import Cooccurrence, LabelGraph, MultiLabelClassifier
 from gatlabel.active import (
     AnswerFile,
+    LogitVariance,
     PairwiseModel,
+    SuggestConfig,
     choose_questions,
     expected_information,
     rank_images,
@@ -26,6 +29,7 @@ from gatlabel.active import (
 from gatlabel.active.answers import Answer, answers_tensor
 from gatlabel.active.information import best_questions, entropy, posterior_logits
 from gatlabel.active.session import Asked, ask
+from gatlabel.active.variance import PENALTY
 from gatlabel.baselines.moments import Moments
 from gatlabel.cli import main
 from gatlabel.errors import InputError
@@ -45,8 +49,15 @@ def pairs(labels: int = 6, seed: int = 0) -> PairwiseModel:
     return PairwiseModel(torch.stack([source, target]), dense[target, source])
 
 
-def slow_information(z: np.ndarray, model: PairwiseModel) -> np.ndarray:
+def variances(images: int, labels: int = 6) -> LogitVariance:
+    return LogitVariance(torch.rand(images) + 0.5, 3 * torch.rand(labels) + 0.01)
+
+
+def slow_information(
+    z: np.ndarray, model: PairwiseModel, variance: LogitVariance | None = None
+) -> np.ndarray:
     """The definition, question by question, with scipy's entropy."""
+    u = np.ones(z.shape[1]) if variance is None else variance.labels.numpy()
 
     def h(logit: float) -> float:
         return float(scipy_entropy([expit(logit), expit(-logit)]))
@@ -55,12 +66,12 @@ def slow_information(z: np.ndarray, model: PairwiseModel) -> np.ndarray:
     for n in range(len(z)):
         for j in range(z.shape[1]):
             q = expit(z[n, j])
-            found[n, j] = h(z[n, j])
+            found[n, j] = u[j] * h(z[n, j])
             for source, i, w in zip(*model.edges.tolist(), model.weights.tolist(), strict=True):
                 if source == j:
                     after = q * h(z[n, i] + w * (1 - q)) + (1 - q) * h(z[n, i] - w * q)
-                    found[n, j] += max(0.0, h(z[n, i]) - after)
-    return found
+                    found[n, j] += u[i] * max(0.0, h(z[n, i]) - after)
+    return found if variance is None else found * variance.images.numpy()[:, None]
 
 
 class TestInformation:
@@ -69,20 +80,25 @@ class TestInformation:
         expected = [0.0, *(scipy_entropy([expit(z), expit(-z)]) for z in (-3.0, 0.0, 0.5)), 0.0]
         torch.testing.assert_close(entropy(logits), torch.tensor(expected, dtype=torch.float32))
 
-    def test_against_the_definition(self) -> None:
+    @pytest.mark.parametrize("unsure", [False, True])
+    def test_against_the_definition(self, unsure: bool) -> None:
         z = 2 * torch.randn(20, 6)
-        model = pairs()
-        expected = torch.from_numpy(slow_information(z.numpy(), model)).float()
-        torch.testing.assert_close(expected_information(z, model), expected, rtol=1e-4, atol=1e-5)
+        model, variance = pairs(), variances(20) if unsure else None
+        expected = torch.from_numpy(slow_information(z.numpy(), model, variance)).float()
+        found = expected_information(z, model, variance)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
     @pytest.mark.parametrize("per_image", [1, 2, 6])
     @pytest.mark.parametrize("count", [1, 7, 60])
-    def test_the_best_questions_are_those_of_a_full_sort(self, count: int, per_image: int) -> None:
+    @pytest.mark.parametrize("unsure", [False, True])
+    def test_the_best_questions_are_those_of_a_full_sort(
+        self, count: int, per_image: int, unsure: bool
+    ) -> None:
         z = 3 * torch.randn(40, 6)
         open_ = torch.rand(40, 6) < 0.8
-        model = pairs()
-        gain = expected_information(z, model)
-        places, worth = best_questions(z, model, open_, count, per_image)
+        model, variance = pairs(), variances(40) if unsure else None
+        gain = expected_information(z, model, variance)
+        places, worth = best_questions(z, model, open_, count, per_image, variance)
         taken: list[tuple[int, int]] = []
         for flat in gain.flatten().argsort(descending=True).tolist():
             n, i = divmod(flat, 6)
@@ -138,25 +154,76 @@ class TestChoosing:
         assert {(q.row, q.label) for q in found} == {(0, 2), (1, 0), (1, 2)}
 
     def test_a_batch_is_spread_over_unlike_images(self) -> None:
-        z = torch.zeros(12, 1)
-        z[6:] = 0.05  # nearly as much to learn
-        features = torch.cat([torch.randn(1, 8).repeat(6, 1), torch.eye(8)[:6]])
-        found = choose_questions(
-            z, torch.full((12, 1), -1.0), PairwiseModel.none(), 4, features=features
-        )
+        z = torch.full((12, 1), -1.0)
+        features = torch.cat([3 * torch.eye(8)[:1].repeat(6, 1), 2.9 * torch.eye(8)[1:7]])
+        moments = Moments.of(torch.randn(500, 8))
+        one, half = torch.tensor([1]), torch.tensor([0.5])
+        variance = LogitVariance.of(features, moments, one, half)
+        nothing, none = torch.full((12, 1), -1.0), PairwiseModel.none()
+        found = choose_questions(z, nothing, none, 4, variance=variance)
         assert sum(q.row < 6 for q in found) == 1
+        alone = LogitVariance(variance.images, variance.labels)
+        assert sum(q.row < 6 for q in choose_questions(z, nothing, none, 4, variance=alone)) > 1
 
-    def test_rare_labels_are_also_chosen(self) -> None:
-        z = torch.tensor([[-2.0, 0.5]])
+    def test_a_batch_is_that_of_the_variance_after_each_answer(self) -> None:
+        """Against inverting the precision anew after every question of one label."""
+        rng = torch.Generator().manual_seed(3)
+        x = torch.randn(30, 6, generator=rng)
+        moments, known, rates = Moments.of(x), torch.tensor([20]), torch.tensor([0.3])
+        variance = LogitVariance.of(x, moments, known, rates)
+        z = torch.randn(30, 1, generator=rng)
         found = choose_questions(
-            z,
-            torch.full((1, 2), -1.0),
-            PairwiseModel.none(),
-            1,
-            rates=torch.tensor([0.02, 0.5]),
+            z, torch.full((30, 1), -1.0), PairwiseModel.none(), 10, variance=variance
         )
-        assert found[0].label == 0
-        assert found[0].probability == pytest.approx(float(torch.sigmoid(z[0, 0])))
+        centred = np.c_[(x - moments.mean).numpy(), np.ones(30)]
+        prior = np.eye(7)
+        prior[:6, :6] = (moments.basis.T * moments.variance) @ moments.basis
+        prior[:6, :6] += PENALTY * moments.mean_square * np.eye(6)
+        precision = 20 * 0.3 * 0.7 * prior
+        q, h = expit(z[:, 0].double().numpy()), entropy(z[:, 0].double()).numpy()
+        taken: list[int] = []
+        for _ in range(10):
+            left = (centred @ np.linalg.inv(precision) * centred).sum(1) * h
+            left[taken] = -1
+            taken.append(int(left.argmax()))
+            row = centred[taken[-1]]
+            precision = precision + q[taken[-1]] * (1 - q[taken[-1]]) * np.outer(row, row)
+        assert [one.row for one in found] == taken
+
+    def test_what_is_known_well_is_not_asked(self) -> None:
+        """Of two labels alike, the one with fewer positives; of two images, the unlike one."""
+        x = torch.randn(50, 4)
+        x[1] = 8 * x[0]
+        variance = LogitVariance.of(
+            x[:2], Moments.of(x[2:]), torch.tensor([50, 50]), torch.tensor([0.5, 0.05])
+        )
+        nothing = torch.full((2, 2), -1.0)
+        found = choose_questions(
+            torch.full((2, 2), -1.0), nothing, PairwiseModel.none(), 1, variance=variance
+        )
+        assert (found[0].row, found[0].label) == (1, 1)
+        assert found[0].probability == pytest.approx(float(expit(-1.0)))
+
+    def test_the_variance_is_that_of_the_posterior(self) -> None:
+        """Against the inverse of the precision of logistic regression at constant probability."""
+        x = torch.randn(300, 5).double()
+        moments = Moments.of(x)
+        penalty = PENALTY * moments.mean_square
+        known, rates = torch.tensor([300]), torch.tensor([0.2])
+        found = LogitVariance.of(x, moments, known, rates)
+        centred = (x - moments.mean).numpy()
+        precision = 300 * 0.2 * 0.8 * (np.cov(centred.T, bias=True) + penalty * np.eye(5))
+        own = (centred @ np.linalg.inv(precision) * centred).sum(1) + 1 / (300 * 0.2 * 0.8)
+        np.testing.assert_allclose(found.images * found.labels, own, rtol=1e-4)
+
+    def test_nothing_is_asked_to_learn_what_is_answered(self) -> None:
+        """Labels 0 and 1 imply label 2 alike, but of the first image it is known."""
+        model = PairwiseModel(torch.tensor([[0, 1], [2, 2]]), torch.tensor([3.0, 3.0]))
+        z, answers = torch.zeros(2, 3), torch.full((2, 3), -1.0)
+        answers[0, 2] = 1.0
+        found = choose_questions(z, answers, model, 5, per_image=3)
+        assert {(q.row, q.label) for q in found[:2]} == {(1, 0), (1, 1)}
+        assert all(q.information == pytest.approx(np.log(2)) for q in found[2:] if q.row == 0)
 
     def test_invalid_arguments_are_refused(self) -> None:
         with pytest.raises(InputError, match="count=0"):
@@ -313,6 +380,47 @@ class TestCommand:
         old, updated = (MultiLabelClassifier.from_pretrained(p).head.fold() for p in (run, new))
         assert not torch.equal(old.weight, updated.weight)
 
+    def test_answers_are_counted_and_learned_once(self, run: Path, tmp_path: Path, capsys) -> None:
+        words = ["suggest", str(run), str(run.parent / "data")]
+        file, new = tmp_path / "a.csv", tmp_path / "new"
+        rows = [("0", "red", "yes"), ("0", "blue", "yes"), ("1", "red", "no")]
+        lines = [f"images/{image}.png,{label},{answer}" for image, label, answer in rows]
+        file.write_text("image,label,answer\n" + "\n".join(lines) + "\n")
+        assert main([*words, "--answers", str(file), "--update", str(new)]) == 0
+        before, after = (Cooccurrence.load(p / "counts.json") for p in (run, new))
+        grown = dict(zip(after.names, after.known - before.reorder(after.names).known, strict=True))
+        assert grown == {"red": 2, "blue": 1, "green": 0}
+        pair = [after.names.index(name) for name in ("red", "blue")]
+        old = [before.names.index(name) for name in ("red", "blue")]
+        assert after.pair_counts[tuple(pair)] == before.pair_counts[tuple(old)] + 1
+        graph = LabelGraph.load(new / "graph.json")
+        torch.testing.assert_close(
+            graph.to_dense(), after.graph("conditional").reorder(graph.names).to_dense()
+        )
+        assert json.loads((new / "decisions.json").read_text())["notes"][-1].startswith("the class")
+
+        again = ["suggest", str(new), *words[2:], "--answers", str(file)]
+        assert main([*again, "--update", str(tmp_path / "newer")]) == 2
+        assert "learned from all these answers" in error_of(capsys)
+        file.write_text(file.read_text().replace("yes", "no"))
+        assert main(again) == 2
+        assert "cannot forget it" in error_of(capsys)
+        assert main([*again[:3], "--count", "100", "--json"]) == 0
+        asked = {(q["image"], q["label"]) for q in json.loads(capsys.readouterr().out)}
+        assert not asked & {(f"images/{image}.png", label) for image, label, _ in rows}
+        assert main(["decide", str(new)]) == 0
+        assert (new / "metrics.json").is_file()
+        assert (new / "report.html").is_file()
+
+    def test_options_from_a_file(self, run: Path, tmp_path: Path, capsys) -> None:
+        config = tmp_path / "a.yaml"
+        config.write_text(f"run: {run}\npool: {run.parent / 'data'}\ncount: 3\n")
+        assert main(["suggest", "--config", str(config), "--count", "2", "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)) == 2
+        assert main(["suggest", "--config", str(config), "--print-config"]) == 0
+        printed = yaml.safe_load(capsys.readouterr().out)
+        assert SuggestConfig().with_options(printed).count == 3
+
     def test_images_and_tasks(self, run: Path, tmp_path: Path, capsys) -> None:
         words = ["suggest", str(run), str(run.parent / "data"), "--count", "5"]
         assert main([*words, "--by", "images", "--json"]) == 0
@@ -352,8 +460,8 @@ class TestCommand:
         ("words", "message"),
         [
             (["--ask"], "--answers answers.csv"),
-            (["--ask", "--by", "images", "--answers", "a.csv"], "omit --by"),
-            (["--count", "0"], "--count 0"),
+            (["--ask", "--by", "images", "--answers", "a.csv"], "leave out by"),
+            (["--count", "0"], "count=0"),
             (["--answers", "nothing.csv"], "nothing.csv"),
             (["--update", "new"], "no answers to learn from"),
         ],

@@ -1,19 +1,23 @@
 """Labels that are added to a trained run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
+from scipy.special import logit
 
-from gatlabel import Cooccurrence, LabelGraph, MultiLabelClassifier, Predictor
+from gatlabel import Cooccurrence, LabelGraph, LabelSet, MultiLabelClassifier, Predictor
 from gatlabel.baselines.moments import Moments
 from gatlabel.cli import main
+from gatlabel.decisions.decision import Decision
 from gatlabel.errors import InputError
-from gatlabel.fewshot import learn_label
-from gatlabel.fewshot.extending import with_unknown_label
+from gatlabel.fewshot import ExtendConfig, learn_label
+from gatlabel.fewshot.extending import decision_with, with_unknown_label
 from tests.cli.test_cli import error_of, train
 
 
@@ -94,9 +98,46 @@ class TestExtend:
         assert message in error_of(capsys)
         assert not (tmp_path / "new").exists()
 
-    def test_a_run_without_moments_measures_them(self, run: Path, tmp_path: Path) -> None:
-        import shutil
+    def test_decisions_and_metrics_are_carried(self, run: Path, tmp_path: Path) -> None:
+        shutil.copytree(run, tmp_path / "old")
+        labels = MultiLabelClassifier.from_pretrained(run).labels
+        own = Decision.fixed(labels, {"red": 0.2, "blue": 0.6, "green": 0.9})
+        own.save(tmp_path / "old" / "decisions.json")
+        new = tmp_path / "new"
+        assert extend(tmp_path / "old", new, "--label", "purple", "--like", "red,blue") == 0
+        read = json.loads((new / "decisions.json").read_text())
+        purple = read["thresholds"].pop("purple")
+        assert read["thresholds"] == dict(own.thresholds)
+        assert logit(purple) == pytest.approx((logit(0.2) + logit(0.6)) / 2)
+        assert "'purple'" in read["notes"][-1]
+        old, carried = (
+            json.loads((p / "metrics.json").read_text()) for p in (tmp_path / "old", new)
+        )
+        assert carried["splits"] == old["splits"]
+        assert "'purple'" in carried["notes"][-1]
+        assert main(["decide", str(new)]) == 0
+        assert (new / "report.html").is_file()
+        assert main(["train", "--resume", str(new)]) == 0  # says that there is nothing to resume
 
+    def test_one_threshold_is_that_of_the_new_label(self) -> None:
+        old = Decision.fixed(LabelSet(["a", "b"]), 0.3)
+        assert decision_with(old, "c", {"a": 1.0}).thresholds["c"] == 0.3
+
+    def test_options_from_a_file(self, run: Path, tmp_path: Path, capsys) -> None:
+        config = tmp_path / "a.yaml"
+        config.write_text(f"run: {run}\nlabel: purple\nlike: [red:3, blue]\n")
+        words = ["extend", "--config", str(config)]
+        assert main([*words, "--output", str(tmp_path / "new")]) == 0
+        like = json.loads((tmp_path / "new" / "extension.json").read_text())["like"]
+        assert like == {"red": 0.75, "blue": 0.25}
+        capsys.readouterr()
+        assert main([*words, "--print-config"]) == 0
+        printed = yaml.safe_load(capsys.readouterr().out)
+        assert ExtendConfig().with_options(printed).shares() == {"red": 3.0, "blue": 1.0}
+        assert main(words) == 2
+        assert "--output" in error_of(capsys)
+
+    def test_a_run_without_moments_measures_them(self, run: Path, tmp_path: Path) -> None:
         shutil.copytree(run, tmp_path / "old")
         (tmp_path / "old" / "moments.safetensors").unlink()
         image = sorted((run.parent / "data").rglob("*.png"))[0]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from gatlabel.cli import main
@@ -130,6 +131,11 @@ def test_from_the_command_line(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     assert "finished" in capsys.readouterr().err
     assert main(words) == 2
     assert "not empty" in capsys.readouterr().err
+    repeat = ["pretrain", "--config", str(run / "config.yaml"), "--print-config", "--epochs", "3"]
+    assert main(repeat) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    written = yaml.safe_load((run / "config.yaml").read_text())
+    assert printed == {**written, "epochs": 3}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,287 @@
+"""Few labels, many images: do pseudo-labels and pre-training beat the same time spent supervised?
+
+    python benchmarks/studies/little_labels.py --root ../shared/data    # 15 minutes of CPU time
+
+**Pseudo-labels.** voc2007-part and coco-part; 60 % of the images train, of which 10 % are labelled,
+the others test; five divisions. Frozen EfficientNet-Lite0 features (160 pixels):
+
+- ``ridge``: closed form on the labelled images;
+- ``ridge, completed``: closed form with unknown labels estimated (``completed_start``);
+- ``head``: a linear head from ridge, trained on the labelled images, repeated so that it takes as
+  many steps as the others;
+- ``head, pseudo`` and ``head, pseudo by graph``: trained on all images with pseudo-labels (CAP).
+
+The whole network at 96 pixels, by ``gatlabel.training.train``, from ImageNet weights: ``network``
+on the labelled images, repeated likewise, and ``network, pseudo``. Every step sees as many images
+in all methods of a kind, and the CPU time of each run is in the results.
+
+**Pre-training.** Built-in scenes (64 pixels, random weights): 1,200 images of which 5 % are
+labelled; ``pretrain`` (dcl) on all, then supervised training on the labelled ones
+(``pretrained``), against supervised training from random weights for the same CPU time
+(``supervised``) and for that of the second part only (``supervised, short``); three seeds.
+
+Writes benchmarks/results/little-labels.json: mAP in points and CPU seconds of every run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from similarity import Data, photographs
+from study import RESULTS, arguments, write_result
+from torch import Tensor
+
+from gatlabel.baselines.ridge import LinearStart, ridge_start
+from gatlabel.data import ImageSource, read_csv
+from gatlabel.data.scenes import read_scenes
+from gatlabel.experiments.fitting import Features, fit_head, predict
+from gatlabel.experiments.optimizing import FitOptions
+from gatlabel.fewshot.results import Interval
+from gatlabel.graph import Cooccurrence
+from gatlabel.labels import LabelSet
+from gatlabel.metrics import mean_average_precision
+from gatlabel.missing import Pseudo
+from gatlabel.missing.starting import completed_start
+from gatlabel.nn import LinearHead
+from gatlabel.pretraining import PretrainConfig, pretrain
+from gatlabel.training import TrainConfig, train
+
+SETS = ("voc2007-part", "coco-part")
+SHARE, LABELLED = 0.6, 0.1
+HEAD_STEPS, NETWORK_EPOCHS, SIDE = 400, 4, 96
+SCENES, SCENE_SIDE, SCENE_LABELLED = 1200, 64, 0.05
+BACKBONE = "shufflenet_v2_x0_5"
+PRETRAIN_EPOCHS, TUNE_EPOCHS, REPEATS = 15, 10, 15
+
+
+class Items:
+    """Some images of a source with given targets, as a map-style data set."""
+
+    def __init__(self, source: ImageSource, rows: Sequence[int], targets: Tensor) -> None:
+        self.labels, self.targets = list(source.labels), targets
+        self.images = {row: source.load(row) for row in sorted(set(rows))}
+        self.rows = list(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Any, Tensor]:
+        return self.images[self.rows[index]], self.targets[index]
+
+
+def divided(images: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of labelled, unlabelled and test images."""
+    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
+    cut = round(SHARE * images)
+    known = max(10, round(LABELLED * cut))
+    return order[:known], order[known:cut], order[cut:]
+
+
+def points(scores: Tensor, targets: Tensor) -> float:
+    """Returns mAP in points, over labels with a positive."""
+    return 100 * mean_average_precision(scores, targets).value
+
+
+def on_features(data: Data, seed: int) -> dict[str, dict[str, float]]:
+    """Methods on frozen features, by name: mAP and CPU seconds."""
+    known, further, test = divided(len(data.features), seed)
+    rows = torch.cat([known, further])
+    targets = data.targets[rows].float()
+    targets[len(known) :] = -1
+    array = data.features.numpy()
+    every, labelled = Features(array, rows.numpy()), Features(array, known.numpy())
+    judged, truth = Features(array, test.numpy(), labelled.scale), data.targets[test]
+    scaled = Features(array, rows.numpy(), labelled.scale)
+    graph = Cooccurrence.from_targets(targets, list(data.labels)).graph("conditional")
+    found: dict[str, dict[str, float]] = {}
+
+    def closed(name: str, start: LinearStart, began: float) -> None:
+        scores = judged[np.arange(len(judged))] @ start.weight.T + start.bias
+        found[name] = {"mAP": points(scores, truth), "seconds": time.process_time() - began}
+
+    def trained(name: str, images: Features, wanted: Tensor, completion: Pseudo | None) -> None:
+        began = time.process_time()
+        torch.manual_seed(seed)
+        head = LinearHead(images.width, labels=list(data.labels))
+        options = FitOptions(lr=1e-2, epochs=1, least_steps=HEAD_STEPS, batch_size=32)
+        start = partial(ridge_start, images[np.arange(len(images))])
+        fit_head(head, images, wanted, options, seed, completion, start)
+        ready = Features(array, test.numpy(), images.scale)
+        found[name] = {
+            "mAP": points(predict(head, ready), truth),
+            "seconds": time.process_time() - began,
+        }
+
+    began = time.process_time()
+    closed("ridge", ridge_start(labelled[np.arange(len(known))], targets[: len(known)]), began)
+    began = time.process_time()
+    inputs = scaled[np.arange(len(rows))]
+    closed(
+        "ridge, completed",
+        completed_start(partial(ridge_start, inputs), Pseudo(targets), inputs),
+        began,
+    )
+    trained("head", labelled, targets[: len(known)], None)
+    trained("head, pseudo", every, targets, Pseudo(targets))
+    trained("head, pseudo by graph", every, targets, Pseudo(targets, graph, by_graph=True))
+    return found
+
+
+def networks(name: str, root: Path, seed: int, folder: Path) -> dict[str, dict[str, float]]:
+    """The whole network, supervised and with pseudo-labels."""
+    splits = read_csv(root / name, root / name / "labels.csv")
+    sources = [source for _, source in splits.items() if len(source)]
+    images = [(source, row) for source in sources for row in range(len(source))]
+    targets = torch.cat([source.targets.to_dense() for source in sources]).float()
+    known, further, test = divided(len(images), seed)
+    joined = _Joined(images, splits.labels)
+    both = torch.cat([known, further])
+    repeated = known.repeat(-(-len(both) // len(known)))[: len(both)]
+    hidden = targets[both].clone()
+    hidden[len(known) :] = -1
+    judged = Items(joined, test.tolist(), targets[test])
+    val = Items(joined, test[:12].tolist(), targets[test[:12]])  # decides nothing: the last is kept
+    cases = {
+        "network": (repeated, targets[repeated], "ignore"),
+        "network, pseudo": (both, hidden, "pseudo"),
+    }
+    found = {}
+    for case, (rows, wanted, unknown) in cases.items():
+        options = {
+            "head": "linear", "encoder.backbone": "efficientnet_lite0",
+            "encoder.weights": "default", "images.size": SIDE, "images.resize": "squash",
+            "missing.unknown": unknown, "run.epochs": NETWORK_EPOCHS, "run.seed": seed,
+        }  # fmt: skip
+        data = {"train": Items(joined, rows.tolist(), wanted), "val": val, "test": judged}
+        found[case] = timed(options, data, folder / f"{name}-{seed}-{unknown}")
+    return found
+
+
+class _Joined:
+    """The images of several sources, by one number."""
+
+    def __init__(self, images: Sequence[tuple[ImageSource, int]], labels: LabelSet) -> None:
+        self.images, self.labels = images, labels
+
+    def load(self, row: int) -> Any:
+        source, place = self.images[row]
+        return source.load(place)
+
+
+def timed(options: dict[str, Any], data: dict[str, Any], output: Path) -> dict[str, float]:
+    """Trains by options; returns test mAP in points and the CPU seconds of it all."""
+    config = TrainConfig().with_options(
+        {**options, "run.output": output, "run.progress": False, "run.compare": "no"}
+    )
+    began = time.process_time()
+    result = train(config, data=data, log=lambda line: None)
+    seconds = time.process_time() - began
+    value = next(e.report.metrics["mAP"] for e in result.evaluations if e.split == "test")
+    return {"mAP": 100 * value, "seconds": seconds}
+
+
+def scenes(seed: int, folder: Path) -> dict[str, dict[str, float]]:
+    """Scenes from random weights, with and without pre-training."""
+    splits = read_scenes("voc", train=SCENES, val=20, test=600, seed=seed, size=SCENE_SIDE)
+    few = round(SCENE_LABELLED * SCENES)
+    train_targets = splits.train.targets.to_dense().float()
+    test = Items(splits.test, range(600), splits.test.targets.to_dense().float())
+    val = Items(splits.val, range(20), splits.val.targets.to_dense().float())
+    before = folder / f"pre-{seed}"
+    began = time.process_time()
+    pretrain(
+        splits.train,
+        PretrainConfig(
+            backbone=BACKBONE, image_size=SCENE_SIDE, epochs=PRETRAIN_EPOCHS, batch_size=128,
+            lr=2e-3, seed=seed, progress=False, output=before,
+        ),
+        log=lambda line: None,
+    )  # fmt: skip
+    spent = time.process_time() - began
+    common = {
+        "head": "linear", "encoder.backbone": BACKBONE, "images.size": SCENE_SIDE,
+        "optimizer.encoder_lr": 1.0, "run.epochs": TUNE_EPOCHS, "run.seed": seed,
+    }  # fmt: skip
+
+    def tuned(name: str, weights: str, repeats: int) -> dict[str, float]:
+        rows = list(range(few)) * repeats
+        data = {"train": Items(splits.train, rows, train_targets[rows]), "val": val, "test": test}
+        return timed({**common, "encoder.weights": weights}, data, folder / f"{name}-{seed}")
+
+    found = {"pretrained": tuned("pretrained", str(before), REPEATS)}
+    short = tuned("short", "none", REPEATS)
+    found["supervised, short"] = short
+    more = round(REPEATS * (spent + short["seconds"]) / short["seconds"])
+    found["supervised"] = tuned("supervised", "none", more)
+    found["pretrained"]["seconds"] += spent
+    return found
+
+
+def differences(runs: list[dict[str, dict[str, float]]], pairs: Sequence[tuple[str, str]]) -> Any:
+    """Paired differences of mAP over seeds, with 95 % intervals."""
+    return {
+        f"{one} minus {other}": dataclasses.asdict(
+            Interval.of([run[one]["mAP"] - run[other]["mAP"] for run in runs])
+        )
+        for one, other in pairs
+    }
+
+
+PAIRS = (
+    ("ridge, completed", "ridge"),
+    ("head, pseudo", "head"),
+    ("head, pseudo by graph", "head"),
+    ("head, pseudo by graph", "head, pseudo"),
+    ("network, pseudo", "network"),
+)
+SCENE_PAIRS = (("pretrained", "supervised"), ("pretrained", "supervised, short"))
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    parser = arguments(__doc__, seeds=5)
+    parser.add_argument("--root", type=Path, default=Path("..") / "shared" / "data")
+    parser.add_argument("--cache", type=Path, default=Path("runs") / "features")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    results: list[dict[str, Any]] = []
+
+    def keep(name: str, runs: list[dict[str, dict[str, float]]], pairs: Any) -> None:
+        results.append({"data": name, "runs": runs, "differences": differences(runs, pairs)})
+        for method in runs[0]:
+            values = [run[method] for run in runs]
+            mean = np.mean([value["mAP"] for value in values])
+            print(f"{name} {method}: {mean:.1f}, {np.mean([v['seconds'] for v in values]):.1f} s")
+        for pair, interval in results[-1]["differences"].items():
+            print(f"  {pair}:", {end: round(value, 1) for end, value in interval.items()})
+        print(flush=True)
+        write_result("little-labels", {"cases": results})  # what is measured is kept
+
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for name in SETS:
+            if not (given.root / name).is_dir():
+                print(f"{name}: not there, left out")
+                continue
+            data = photographs(name, given.root, given.cache)
+            frozen = [on_features(data, seed) for seed in range(given.seeds)]
+            keep(f"{name}, frozen", frozen, PAIRS[:4])
+        for name in reversed(SETS):
+            if (given.root / name).is_dir():
+                tuned = [networks(name, given.root, seed, folder) for seed in range(given.seeds)]
+                keep(f"{name}, network", tuned, PAIRS[4:])
+        runs = [scenes(seed, folder) for seed in range(3)]
+        keep("scenes", runs, SCENE_PAIRS)
+    print(f"written to {RESULTS / 'little-labels.json'}")
+
+
+if __name__ == "__main__":
+    main()
