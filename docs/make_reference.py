@@ -20,6 +20,7 @@ from typing import Any
 
 import gatlabel
 from gatlabel.experiments.config import BenchmarkConfig
+from gatlabel.multitask.config import MultiTaskConfig, TaskOptions
 from gatlabel.option_values import words_of
 from gatlabel.options import Leaf, Options, leaves
 from gatlabel.training.config import TrainConfig
@@ -42,12 +43,30 @@ def options_page() -> str:
     for part in dataclasses.fields(TrainConfig):
         lines += [f"## {part.name}\n", *_section(part.metadata["help"], _below(part.name))]
     lines += [
+        "## tasks\n",
+        "A config file with a list `tasks` trains [several tasks](multi-task.md) on one encoder. "
+        "Each task has the parts `data`, `graph`, `head`, `loss`, `missing`, `distillation` and "
+        "`decision` above, and options of its own:\n",
+        *_table([leaf for leaf in leaves(TaskOptions) if _is_own(leaf)]),
+        "Beside `tasks` there are the parts `images`, `encoder`, `optimizer` and `run`, and:\n",
+        *_table([leaf for leaf in leaves(MultiTaskConfig) if _is_of_tasks(leaf)]),
         "## benchmark\n",
         "`gatlabel benchmark graphs` and `heads` take the data, images, encoder and training parts "
         "above, and options of their own, without a part.\n",
         *_table([leaf for leaf in leaves(BenchmarkConfig) if leaf.path in BENCHMARK]),
     ]
     return "\n".join(lines)
+
+
+def _is_own(leaf: Leaf) -> bool:
+    """Whether an option of a task is in no part that a run with one task has too."""
+    return "." not in leaf.path and leaf.path not in TrainConfig.__dataclass_fields__
+
+
+def _is_of_tasks(leaf: Leaf) -> bool:
+    """Whether only runs with several tasks have an option; those of a head are listed above."""
+    first = leaf.path.partition(".")[0]
+    return first not in TrainConfig.__dataclass_fields__ and leaf.path.count(".") < 2
 
 
 def _below(part: str) -> list[Leaf]:

@@ -89,6 +89,24 @@ def write_curves(
         writer.writerows(rows)
 
 
+def read_curves(path: Path) -> list[dict[str, float]]:
+    """Reads learning curves, which a run without epochs does not have.
+
+    Raises:
+        InputError: If the file cannot be read.
+    """
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="") as file:
+            return [
+                {name: float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+
+
 def _cell(value: Any) -> Any:
     return value if isinstance(value, int | float) else guarded(clean(value))
 

@@ -169,10 +169,15 @@ class Options:
         return {name: _primitive(getattr(self, name)) for name in _names(type(self))}
 
     def arguments(self) -> dict[str, Any]:
-        """Returns the options that are set, by the argument names of the class they configure."""
-        found = {}
+        """Returns the options that are set, by the argument names of the class they configure.
+
+        Integers are converted to float where the option is a float: constructors rely on it.
+        """
+        found, hints = {}, _hints(type(self))
         for field in dataclasses.fields(self):
             name, value = field.metadata.get("argument", False), getattr(self, field.name)
+            if type(value) is int and hints[field.name] in (float, float | None):
+                value = float(value)
             if name and value is not None:
                 found[field.name if name is True else name] = value
         return found

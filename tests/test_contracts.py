@@ -100,7 +100,7 @@ def test_layers_are_modules() -> None:
         assert issubclass(layer, torch.nn.Module)
 
 
-def test_a_model_is_created_saved_loaded_and_asked(graph: LabelGraph, tmp_path: Path) -> None:
+def test_a_model_is_created_saved_loaded_and_used(graph: LabelGraph, tmp_path: Path) -> None:
     model = MultiLabelClassifier.create("shufflenet_v2_x0_5", head="gat", graph=graph, weights=None)
     model.eval().save_pretrained(tmp_path / "model")
     loaded = MultiLabelClassifier.from_pretrained(tmp_path / "model")

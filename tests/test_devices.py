@@ -9,7 +9,7 @@ from gatlabel.errors import InputError
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
 
 
-def test_auto_is_the_cpu_where_a_gpu_is_not_wanted_or_not_there() -> None:
+def test_auto_is_the_cpu_without_a_usable_gpu() -> None:
     cpu = torch.device("cpu")
     assert choose_device("auto", gpu=False) == choose_device("cpu") == choose_device(cpu) == cpu
     assert choose_device().type == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""Features on disk: what the encoder says, kept, resumed, and made anew when images change."""
+"""Features on disk: equal to the encoder's output, resumed, and recomputed after changes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_other_weights_images_and_kinds_are_other_files(
     assert len(files) == 5
 
 
-def test_an_interrupted_extraction_goes_on(
+def test_an_interrupted_extraction_continues(
     model, tiny_csv: Path, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr("gatlabel.features.BATCH", 6)
@@ -133,7 +133,7 @@ def test_damaged_features_are_extracted_again(
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_damaged_part_of_an_extraction_is_not_gone_on_with(
+def test_a_damaged_part_of_an_extraction_is_not_used(
     model, tiny_csv: Path, tmp_path: Path, name: str
 ) -> None:
     source = read_csv(tiny_csv).train

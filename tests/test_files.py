@@ -67,7 +67,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 class Interrupting:
-    """Counts renames and interrupts one, before or after it was done; those after it go on."""
+    """Counts renames and interrupts one of them, before or after it is done; later ones work."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, error: BaseException) -> None:
         self.moved: list[str] = []
@@ -130,7 +130,7 @@ def test_what_cannot_be_put_back_is_kept_and_named(
     assert contents(old) == {"a.txt": "1", "last.txt": "1"}
 
 
-def test_a_folder_that_stands_there_stays_and_is_filled(
+def test_an_existing_folder_is_kept_and_filled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be a working directory, which would be lost, or a mount point, which cannot move."""
@@ -298,7 +298,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["real.json"]
 
 
-def test_rights_are_the_usual_ones_or_those_of_the_file(tmp_path: Path) -> None:
+def test_permissions_are_the_default_or_those_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "usual").touch()
     usual = (tmp_path / "usual").stat().st_mode
     write_text(tmp_path / "a.txt", "1")
@@ -358,7 +358,7 @@ def test_what_a_kill_leaves_is_removed_and_what_is_being_written_is_not(tmp_path
     remove_leftovers(tmp_path / "no such folder")
 
 
-def test_a_folder_is_replaced_beside_other_things(tmp_path: Path) -> None:
+def test_a_folder_among_other_files_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_text("mine")
     for content in "12":
         with atomic_folder(tmp_path, last="last", replaces=["last"], others=True) as temporary:

@@ -68,7 +68,7 @@ def test_outputs_can_be_learned_from() -> None:
     assert head.weight.grad is not None
 
 
-def test_batches_of_images_alone_will_do() -> None:
+def test_batches_of_images_only_work() -> None:
     model = make()
     images = torch.randint(256, (2, 3, 24, 24), dtype=torch.uint8)
     (alone,) = outputs(model, [images])

@@ -80,7 +80,7 @@ def test_a_star_import_takes_every_public_name(package: str) -> None:
     assert isinstance(names["Circle"], type)
 
 
-def test_a_package_without_its_source_says_so(package: str) -> None:
+def test_a_package_without_source_is_reported(package: str) -> None:
     example = importlib.import_module(package)
     assert example.__spec__ is not None
     example.__spec__.loader = object()  # type: ignore[assignment]

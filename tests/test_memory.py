@@ -1,4 +1,4 @@
-"""Memory that is kept is not mapped anew."""
+"""Memory that is kept is not mapped again."""
 
 import subprocess
 import sys

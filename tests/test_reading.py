@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file, its reader says it in one line that names the file."""
+"""Every problem with a file is reported in one line that names the file."""
 
 import json
 import os
@@ -80,7 +80,7 @@ READERS = {
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(("make", "reason"), NO_FILE.values(), ids=NO_FILE)
-def test_what_is_no_file(make: Make, reason: str, reader: str, tmp_path: Path) -> None:
+def test_paths_that_are_not_files(make: Make, reason: str, reader: str, tmp_path: Path) -> None:
     path = make(tmp_path / "some.thing")
     if reader == "npz" and reason == "larger than":
         reason = "not an npz file"  # its parts are read, not all of it
@@ -112,7 +112,7 @@ BAD_JSON = {
 
 
 @pytest.mark.parametrize(("content", "reason"), BAD_JSON.values(), ids=BAD_JSON)
-def test_what_is_no_json(content: bytes, reason: str, tmp_path: Path) -> None:
+def test_invalid_json(content: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "some.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=reason) as caught:
@@ -121,7 +121,7 @@ def test_what_is_no_json(content: bytes, reason: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_json_that_only_looks_odd_is_read(tmp_path: Path) -> None:
+def test_unusual_but_valid_json_is_read(tmp_path: Path) -> None:
     value = {
         "brackets": ["[" * 500, "]}" * 300],
         "digits": ["9" * 50, 0.12345678901234567890123, -(2**63), 2**63 - 1, 1e19],
@@ -234,7 +234,7 @@ BAD_YAML = {
 
 
 @pytest.mark.parametrize(("text", "reason"), BAD_YAML.values(), ids=BAD_YAML)
-def test_what_is_no_yaml(text: str, reason: str, tmp_path: Path) -> None:
+def test_invalid_yaml(text: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"the file x.*{reason}") as caught:
         parse_yaml(text, "the file x")
     assert "\n" not in str(caught.value)
@@ -255,9 +255,9 @@ def test_yaml_that_is_fine() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("- a", "holds no options"),
-        ("just text", "holds no options"),
-        ("0", "holds no options"),
+        ("- a", "has no options"),
+        ("just text", "has no options"),
+        ("0", "has no options"),
         ("bacbone: a", "unknown option 'bacbone'; did you mean 'encoder.backbone'"),
         (
             "encoder: {bacbone: a}",

@@ -97,7 +97,10 @@ def prediction(config: TrainConfig, training: Calls) -> Calls:
 
 @pytest.mark.parametrize(
     ("title", "most", "traces"),
-    [("From image to answer", 9, "prediction"), ("From annotation file to loss", 15, "training")],
+    [
+        ("From image to prediction", 9, "prediction"),
+        ("From annotation file to loss", 15, "training"),
+    ],
 )
 def test_each_file_of_a_walk_is_called_by_an_earlier_one(
     title: str, most: int, traces: str, request: pytest.FixtureRequest

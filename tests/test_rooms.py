@@ -23,9 +23,9 @@ ROOMS = [
     ["graph"],
     ["nn"],
     ["losses", "metrics"],
+    ["decisions"],
     ["saving", "encoders", "tasks", "tasks", "model"],
     ["data"],
-    ["decisions"],
     ["inference", "features", "baselines", "missing"],
     ["engine"],
     ["explain", "report"],
@@ -110,7 +110,7 @@ def test_no_file_of_a_room_imports_itself_by_way_of_others(room: str) -> None:
     assert circles_of(files_of(room)) == []
 
 
-def test_rooms_of_a_row_import_only_what_stands_to_their_left() -> None:
+def test_packages_of_a_row_import_only_packages_to_their_left() -> None:
     """Imports for a type only are imports too."""
     place = {room: number for number, room in enumerate(room for row in ROOMS for room in row)}
     found = [

@@ -45,7 +45,7 @@ def test_the_row_is_named_in_long_tables_too() -> None:
         (np.full((1, 3), 255, np.uint8), "target 255 in row 0"),
     ],
 )
-def test_what_is_no_table_is_refused(values, words: str) -> None:
+def test_invalid_tables_are_refused(values, words: str) -> None:
     with pytest.raises(InputError, match=words):
         Targets(values, NAMES)
 

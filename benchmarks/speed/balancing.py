@@ -124,8 +124,8 @@ def main() -> None:
     torch.set_num_threads(1)
     asked = arguments(__doc__)
     assert set(SOLVERS) <= set(CLASSES)
-    rows = rows_of(FEATURES, "two layers on features", 10, 5 if asked.quick else 25)
-    rows += rows_of(IMAGE, "ShuffleNet x0.5", 1, 3 if asked.quick else 15)
+    rows = rows_of(FEATURES, "two layers on features", 10, 5 if asked.quick else 15)
+    rows += rows_of(IMAGE, "ShuffleNet x0.5", 1, 3 if asked.quick else 9)
     finish("balancing", rows, asked.quick)
 
 

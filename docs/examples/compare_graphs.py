@@ -1,8 +1,8 @@
 """Compare label graphs: first their structure, then their effect, against controls.
 
 The benchmark trains ``linear`` and ``gat`` on each graph, without edges, with random edges, with
-permuted labels, and with the edges ablated at test. The sizes here are for a trial: use the
-defaults, five seeds and your own data for a result.
+permuted labels, and with the edges ablated at test. The sizes here are for a demonstration: use
+the defaults, five seeds and your own data for a result.
 """
 
 import warnings
@@ -17,7 +17,7 @@ from gatlabel.graph import IsolatedLabelsWarning, compare
 
 warnings.simplefilter("ignore", IsolatedLabelsWarning)
 
-# 1. Structure: edges, degrees, isolated labels, and what graphs share.
+# 1. Structure: edges, degrees, isolated labels, and shared edges.
 splits = read_scenes("voc", train=500, val=8, test=8, seed=0)
 counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
 graphs = {name: counts.graph(name) for name in ("conditional", "npmi", "lift")}
@@ -43,6 +43,6 @@ with TemporaryDirectory() as folder:
     for sentence in result.verdict:
         print(sentence)
 
-    # 3. Everything can be computed again from the saved scores.
+    # 3. Everything can be recomputed from the saved scores.
     again = BenchmarkResult.load(Path(folder) / "benchmark")
     assert again.verdict == result.verdict

@@ -15,18 +15,18 @@ from gatlabel.training import plain, train
 
 
 def label(session: onnxruntime.InferenceSession, photo: Path) -> dict[str, float]:
-    """What another program does: no gatlabel and no torch in here."""
-    facts = {
+    """Labels an image as another program would, without gatlabel and torch."""
+    metadata = {
         name: json.loads(value)
         for name, value in session.get_modelmeta().custom_metadata_map.items()
         if name in ("labels", "image_size")
     }
-    size = facts["image_size"]
+    size = metadata["image_size"]
     image = Image.open(photo).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(image).transpose(2, 0, 1)[None]  # uint8 (1, 3, S, S)
     (logits,) = session.run(["logits"], {"images": pixels})  # float32 (1, L)
     probabilities = 1 / (1 + np.exp(-logits[0]))
-    return dict(zip(facts["labels"], probabilities.tolist(), strict=True))
+    return dict(zip(metadata["labels"], probabilities.tolist(), strict=True))
 
 
 with TemporaryDirectory() as folder:
@@ -38,7 +38,7 @@ with TemporaryDirectory() as folder:
                 "data.train_images": 64,
                 "data.test_images": 16,
                 "encoder.backbone": "squeezenet1_1",
-                "encoder.weights": "none",  # random; "default" for ImageNet's
+                "encoder.weights": "none",  # random; "default" for ImageNet
                 "images.size": 64,
                 "run.epochs": 1,
                 "run.compare": "no",

@@ -1,4 +1,4 @@
-"""Compare treatments of unknown training labels, in a training loop of your own."""
+"""Compare treatments of unknown training labels, in your own training loop."""
 
 import warnings
 
@@ -20,7 +20,7 @@ graph = Cooccurrence.from_targets(masked, splits.labels).graph("npmi")
 
 
 def features(images: SceneImages) -> Tensor:
-    """Stand-in for an encoder: the colours of 8 x 8 cells, (N, 192)."""
+    """A substitute for an encoder: the colours of 8 x 8 cells, (N, 192)."""
     stacked = torch.stack([images.load(i) for i in range(len(images))])
     return nn.functional.adaptive_avg_pool2d(stacked / 255 - 0.5, 8).flatten(1)
 
@@ -48,5 +48,5 @@ for treatment in ("ignore", "negative", "prior", "complete"):
     metrics = report.metrics
     print(f"{treatment:8}  mAP {metrics['mAP']:.3f}  CF1 {metrics['CF1']:.3f}  known {known:.0%}")
 
-# One seed of a toy model shows the mechanics, not which treatment is better:
-# docs/studies/unknown-treatments.md has that, and `gatlabel benchmark` tests it on your data.
+# One seed of a toy model shows how to use the treatments, not which one is better. For that, see
+# docs/studies/unknown-treatments.md, or run `gatlabel benchmark` on your data.

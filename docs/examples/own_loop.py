@@ -1,4 +1,4 @@
-"""Train a torchvision network with a graph head in a loop of your own, then fold the head."""
+"""Train a torchvision network with a graph head in your own loop, then fold the head."""
 
 import torch
 from torchvision.models import resnet18
@@ -14,7 +14,8 @@ from gatlabel.nn import GATHead
 SIZE, EPOCHS = 32, 2
 torch.manual_seed(0)
 
-# Data: drawn images here; read_csv("my-images") for photographs. Targets are 1, 0 or -1 (unknown).
+# Data: generated images; use read_csv("my-images") for photographs. Targets are 1, 0 or -1
+# (unknown).
 splits = read_scenes("voc", train=256, val=64, test=64, size=48)
 train = loader(
     ImageDataset(splits.train, training_transform(SIZE, "light")), batch_size=32, train=True
@@ -34,7 +35,7 @@ criterion = BCELoss()  # unknown targets have no loss
 
 
 def inputs(images: torch.Tensor) -> torch.Tensor:
-    """Loaders give uint8; normalise here."""
+    """Normalises the uint8 images of the loader."""
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     return (images / 255 - mean[:, None, None]) / std[:, None, None]
 
@@ -48,7 +49,7 @@ for epoch in range(1, EPOCHS + 1):
         optimizer.step()
     print(f"epoch {epoch}: loss of the last batch {loss.item():.3f}")
 
-# Fold: the graph costs nothing at inference.
+# Fold: at inference, the head is a linear layer.
 network.eval()
 network.fc = network.fc.fold()
 assert type(network.fc) is torch.nn.Linear

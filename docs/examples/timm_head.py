@@ -1,4 +1,4 @@
-"""A timm network with a graph head that starts at ridge regression on its features."""
+"""A timm network with a graph head that is initialised by ridge regression on its features."""
 
 import timm
 import torch
@@ -28,28 +28,28 @@ model = torch.nn.Sequential(network, head)
 
 
 def inputs(images: torch.Tensor) -> torch.Tensor:
-    """Loaders give uint8; timm's mean and standard deviation."""
+    """Normalises the uint8 images of the loader with timm's mean and standard deviation."""
     mean, std = (torch.tensor(network.default_cfg[name])[:, None, None] for name in ("mean", "std"))
     return (images / 255 - mean) / std
 
 
-# 1. The start in closed form: one pass of the encoder, no epochs.
+# 1. Closed-form initialisation: one pass of the encoder, no epochs.
 network.eval()
 with torch.inference_mode():
     features = torch.cat([network(inputs(batch.inputs["image"])) for batch in train])
 targets = splits.train.targets.to_dense()
-start = ridge_start(features.clone(), targets)
+start = ridge_start(features.clone(), targets)  # clone: no inference tensor
 head.init_linear(start.weight, start.bias)
 print(f"ridge regression: leave-one-out error {start.error:.3f} of the labels' variance")
 
-# 2. Fine-tune; the residual of the graph has a weight decay of its own.
+# 2. Fine-tune; the residual of the graph has its own weight decay.
 residual = head.param_groups()["residual"]
 others = [p for p in model.parameters() if all(p is not r for r in residual)]
 optimizer = torch.optim.AdamW(
     [{"params": residual, "weight_decay": 0.1}, {"params": others}], lr=3e-4
 )
 criterion = BCELoss()
-for batch in train:  # one epoch, with the statistics of batch norm kept
+for batch in train:  # one epoch with frozen batch-norm statistics (evaluation mode)
     loss = criterion(model(inputs(batch.inputs["image"])), batch.targets["labels"])
     optimizer.zero_grad()
     loss.backward()

@@ -1,4 +1,4 @@
-"""Mean and covariance of features: what a classifier of a new label needs to know of old images."""
+"""Mean and covariance of features, from which classifiers of new labels are computed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gatlabel.errors import InputError
 from gatlabel.files import atomic_path
 from gatlabel.saving import read_tensors
 
-#: Directions that are kept; a covariance of few images has no more.
+#: Maximum number of directions to store.
 MOST_DIRECTIONS = 512
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Mean and covariance ``S`` of features, by the eigenvectors of ``S``.
+    """Mean and covariance ``S`` of features, with ``S`` as its leading eigenvectors.
 
     Attributes:
         mean: float64 ``(D,)``.
         basis: float64 ``(r, D)``, orthonormal rows: the directions of largest variance.
-        variance: float64 ``(r,)``, the variances along them; the others count as 0.
+        variance: float64 ``(r,)``, the variances along them; other variances are taken as 0.
         images: Number of images.
     """
 
@@ -39,7 +39,7 @@ class Moments:
 
         Args:
             features: The features.
-            most: Directions to keep.
+            most: Maximum number of directions.
 
         Raises:
             InputError: If there are fewer than two images, or a value is not finite.
@@ -76,24 +76,24 @@ class Moments:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads what :meth:`save` wrote.
+        """Reads a file written by :meth:`save`.
 
         Raises:
-            InputError: If the file is missing, damaged, or holds other tensors.
+            InputError: If the file is missing or damaged, or contains other tensors.
         """
         found = read_tensors(path, "moments of features")
         if set(found) != {"mean", "basis", "variance", "images"}:
-            raise InputError(f"{path} holds {sorted(found)}: these are no moments of features")
+            raise InputError(f"{path} contains {sorted(found)}: not moments of features")
         mean, basis, variance = (found[n].double() for n in ("mean", "basis", "variance"))
         fit = mean.ndim == 1 and basis.shape == (len(variance), len(mean)) and variance.ndim == 1
         finite = all(bool(part.isfinite().all()) for part in (mean, basis, variance))
         if not fit or not finite or bool((variance < 0).any()) or found["images"].numel() != 1:
-            raise InputError(f"{path} is damaged: the moments of features do not fit together")
+            raise InputError(f"{path} is damaged: the shapes of the moments do not match")
         return cls(mean, basis, variance, int(found["images"]))
 
     @property
     def mean_square(self) -> float:
-        """Mean variance of a feature: the unit of penalties."""
+        """The mean variance of a feature, the unit of penalties."""
         return max(float(self.variance.sum()) / len(self.mean), torch.finfo(torch.float64).tiny)
 
     def solve(self, right: Tensor, penalty: Tensor | float) -> Tensor:

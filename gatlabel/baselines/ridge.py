@@ -41,7 +41,7 @@ def ridge_start(
     sharing: Tensor | None = None,
     groups: Sequence[Hashable] | None = None,
 ) -> LinearStart:
-    r"""Ridge regression of the labels on the features, with the penalty chosen by leave-one-out.
+    r"""Fits ridge regression of the labels on the features, with the penalty by leave-one-out.
 
     With centred features ``X (N, D)``, the share ``p_i`` of a label among its known targets, and
     ``t = (y − p) / (known share)`` where a target is known, 0 elsewhere::
@@ -101,16 +101,17 @@ def ridge_fit(
     sharing: Tensor | None = None,
     groups: Sequence[Hashable] | None = None,
 ) -> tuple[LinearStart, Tensor]:
-    """Returns :func:`ridge_start`, and the logits of each image by a fit that left it out.
+    """Returns :func:`ridge_start`, and the leave-one-out logits of all images.
 
     Args:
-        features: As :func:`ridge_start` takes them.
-        targets: Likewise.
-        sharing: Likewise.
-        groups: Likewise.
+        features: See :func:`ridge_start`.
+        targets: See :func:`ridge_start`.
+        sharing: See :func:`ridge_start`.
+        groups: See :func:`ridge_start`.
 
     Returns:
-        The classifiers, and float64 ``(N, L)``: the bias for labels whose known targets are alike.
+        The classifiers, and float64 logits ``(N, L)``; the bias for labels whose known targets are
+        all equal.
 
     Raises:
         InputError: As :func:`ridge_start`.

@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from gatlabel.cli.faults import fault_of
 from gatlabel.cli.output import (
-    ReaderGone,
+    ReaderClosed,
     finish,
     note,
     note_traceback,
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 finish()
                 raise
             finish()
-        except ReaderGone:
+        except ReaderClosed:
             return 1
         except (Stopped, Interrupted) as error:
             return _end(error, str(error), error.exit_code, debug)
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 1
             return _end(error, line, 2, debug)
         finally:
-            with suppress(InputError, ReaderGone):  # results before an error are printed too
+            with suppress(InputError, ReaderClosed):  # results before an error are printed too
                 finish()
     return 0
 

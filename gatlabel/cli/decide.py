@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from gatlabel.cli.output import note, show, show_json, show_table
 from gatlabel.cli.parsing import Namespace, Parser, at_least_one, make_parser, parse
-from gatlabel.cli.tables import decision_table, label_table
+from gatlabel.cli.tables import decision_table, label_table, task_metrics_table
 from gatlabel.decisions.options import DecisionOptions
 from gatlabel.errors import InputError
+from gatlabel.model.formats import has_tasks
 
 if TYPE_CHECKING:
     from gatlabel.decisions.decision import Decision
@@ -53,6 +54,9 @@ def decide_parser() -> Parser:
         help="Images to choose on: validation, test or out-of-fold; default: out-of-fold if "
         "available (--folds), otherwise validation.",
     )
+    parser.add_argument(
+        "--task", type=str | None, help="A task of a run with several; default: all multi-label."
+    )
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of tables.")
     parser.add_argument("--rows", type=int, default=100, help="Maximum number of table rows.")
     parser.add_argument(
@@ -68,8 +72,12 @@ def decide_command(words: list[str]) -> None:
     given = _options(options)
     if options.split is not None and options.split not in (*SPLITS, "val", "train"):
         raise InputError(f"--split {options.split}: give one of {', '.join(SPLITS)}")
+    if has_tasks(options.run):
+        _decide_tasks(options, given)
+        return
+    if options.task is not None:
+        raise InputError(f"--task {options.task}: only for a run with several tasks")
     from gatlabel.training.redeciding import decide_run
-    from gatlabel.training.run_swap import bundles
 
     decision, evaluations = decide_run(
         options.run, given, split=options.split, device=options.device
@@ -79,7 +87,36 @@ def decide_command(words: list[str]) -> None:
         show_json({"run": str(options.run), **decision.to_dict(), "splits": splits})
     else:
         _show(options.run, decision, evaluations, options.rows)
-    for bundle in bundles(options.run):
+    _note_bundles(options.run)
+
+
+def _decide_tasks(options: Namespace, given: DecisionOptions) -> None:
+    """Chooses the decisions of a run with several tasks."""
+    from gatlabel.multitask.redeciding import decide_tasks
+
+    decisions, results = decide_tasks(
+        options.run, given, task=options.task, split=options.split, device=options.device
+    )
+    if options.json:
+        tasks = {name: decision.to_dict() for name, decision in decisions.items()}
+        splits = {
+            split: {name: own[name].to_dict() for name in decisions if name in own}
+            for split, own in results.items()
+        }
+        show_json({"run": str(options.run), "tasks": tasks, "splits": splits})
+    else:
+        for name, decision in decisions.items():
+            show_table(decision_table(decision, f"decision of {name} in {options.run}"))
+            split, own = [(split, own[name]) for split, own in results.items() if name in own][-1]
+            show_table(task_metrics_table(name, split, own))
+            show(*own.protocol)
+    _note_bundles(options.run)
+
+
+def _note_bundles(run: Path) -> None:
+    from gatlabel.training.run_swap import bundles
+
+    for bundle in bundles(run):
         note(f"{bundle} still has the decision of its export: export it again")
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from gatlabel.cli.output import add_row, make_table, show, show_table
 from gatlabel.cli.parsing import Namespace, Parser, at_least_one, check_outputs, make_parser, parse
+from gatlabel.errors import InputError
 from gatlabel.files import check_drawing, write_json
+from gatlabel.model.formats import has_tasks
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,6 +41,9 @@ def explain_parser() -> Parser:
         "--label",
         action="append",
         help="Explain this label of the image, or show its incoming edges; may be repeated.",
+    )
+    parser.add_argument(
+        "--task", type=str | None, help="Image: the task to explain, of a run with several."
     )
     parser.add_argument(
         "--top", type=int, default=3, help="Image: number of labels, the most probable first."
@@ -77,7 +82,10 @@ def _explain_image(options: Namespace) -> None:
     from gatlabel.deploy import Predictor
 
     predictor = Predictor.load(options.run, device=options.device)
-    found = predictor.explain(str(options.image), labels=options.label, top=options.top)
+    task = {} if options.task is None else {"task": options.task}
+    if task and not has_tasks(options.run):
+        raise InputError(f"--task {options.task}: only for a run with several tasks")
+    found = predictor.explain(str(options.image), labels=options.label, top=options.top, **task)
     show_table(_image_table(found))
     if output is None:
         return
@@ -108,6 +116,11 @@ def _image_table(found: ImageExplanation) -> Table:
 
 
 def _explain_graph(options: Namespace) -> None:
+    if has_tasks(options.run):
+        raise InputError(
+            f"{options.run} has several tasks: give an image, and --task; their graphs are in the "
+            "report"
+        )
     from gatlabel.training.explaining import explain_run
 
     labels: list[str] = options.label or []

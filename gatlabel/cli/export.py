@@ -9,6 +9,7 @@ from gatlabel.cli.options import Flag, add_options, flags_of, given_options, top
 from gatlabel.cli.output import show
 from gatlabel.cli.parsing import Namespace, Parser, make_parser, parse
 from gatlabel.errors import InputError
+from gatlabel.model.formats import has_tasks
 from gatlabel.option_values import from_text
 from gatlabel.options import nested, updated
 from gatlabel.training.config import TrainConfig
@@ -97,6 +98,9 @@ def export_command(words: list[str]) -> None:
     from gatlabel.deploy import export_model
 
     output = options.output or options.run / options.format
+    if has_tasks(options.run):
+        _export_tasks(options, output)
+        return
     export = export_model(
         options.run,
         output,
@@ -109,6 +113,32 @@ def export_command(words: list[str]) -> None:
         quantization=None if options.quantize is None else _quantization(options, given),
     )
     show(*_report(export))
+
+
+def _export_tasks(options: Namespace, output: Path) -> None:
+    """Exports a run with several tasks.
+
+    Raises:
+        InputError: If an option is given that only a run with one task has.
+    """
+    for name in ("threshold", "preprocess", "half", "quantize"):
+        if options[name]:
+            raise InputError(f"--{name}: not for a run with several tasks")
+    from gatlabel.deploy.task_export import export_tasks
+
+    export = export_tasks(
+        options.run,
+        output,
+        format=options.format,
+        overwrite=options.overwrite,
+        batch=options.batch,
+    )
+    show(f"{export.file}: {export.size / 1e6:.1f} MB, an output for each task")
+    for name, parity in export.parity.items():
+        show(
+            f"{name}: differs from the run's by up to {parity.greatest_difference:.1e} (largest "
+            f"{parity.greatest_logit:.1f})"
+        )
 
 
 def _report(export: Export) -> list[str]:

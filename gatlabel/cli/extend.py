@@ -46,7 +46,7 @@ def extend_command(words: list[str]) -> None:
     like = _shares(options.like)
     similarity = options.similarity
     if like and similarity is not None:
-        raise InputError("--like names the similar labels: leave out --similarity")
+        raise InputError("--like names the similar labels: omit --similarity")
     if like is None and similarity is None and not options.images:
         similarity = "names"
     from gatlabel.fewshot.extending import extend_run

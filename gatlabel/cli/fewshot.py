@@ -68,7 +68,7 @@ def fewshot_command(words: list[str]) -> None:
 
     every = options.learners == "all"
     learners = tuple(LEARNERS) if every else tuple(options.learners.split(","))
-    asked = FewShotOptions(
+    requested = FewShotOptions(
         shots=options.shots,
         episodes=options.episodes,
         novel=_novel(options.novel),
@@ -78,7 +78,7 @@ def fewshot_command(words: list[str]) -> None:
     )
     result = fewshot_run(
         options.run,
-        asked,
+        requested,
         similarity=options.similarity,
         split=options.split,
         device=options.device,

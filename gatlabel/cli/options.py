@@ -26,17 +26,21 @@ class Flag(NamedTuple):
     Attributes:
         path: Its dotted name; for the ``name`` of a group, the name of the group.
         leaves: The option in each group.
+        has_short: Whether it may have a short name too.
     """
 
     path: str
     leaves: list[Leaf]
+    has_short: bool = True
 
     @property
     def names(self) -> list[str]:
         """The dotted flag, and the short one if there is one."""
         short = self.leaves[0].field.metadata.get("short")
         dotted = "--" + self.path.replace("_", "-")
-        return [dotted] if short in (None, self.path) else [dotted, f"--{short}"]
+        return (
+            [dotted] if not self.has_short or short in (None, self.path) else [dotted, f"--{short}"]
+        )
 
 
 def flags_of(kind: type[Options], keep: Keep = lambda field: True) -> list[Flag]:
@@ -83,7 +87,7 @@ def short_help(usage: str, description: str, flags: Sequence[Flag], more: Mappin
     for flag in flags:
         field = flag.leaves[0].field
         if field.metadata.get("short") or "choices" in field.metadata or flag.path == "graph":
-            if flag.path.count(".") > 1 or flag.path == "optimizer.schedule":
+            if flag.path.count(".") > 1 or not flag.has_short or flag.path == "optimizer.schedule":
                 continue
             name = f"--{field.metadata.get('short') or flag.path}"
             text = _first_sentence(field.metadata["help"])

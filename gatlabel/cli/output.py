@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-class ReaderGone(Exception):  # noqa: N818 - not an error: the reader has all it needs
+class ReaderClosed(Exception):  # noqa: N818 - not an error: the reader has all it needs
     """Standard output is a pipe whose reader has closed it."""
 
 
@@ -151,7 +151,7 @@ def finish() -> None:
 
     Raises:
         InputError: If this or an earlier write of a library failed, for example on a full disk.
-        ReaderGone: If the reader of the pipe has closed it.
+        ReaderClosed: If the reader of the pipe has closed it.
     """
     if sys.stdout is None:
         return
@@ -170,7 +170,7 @@ def _raise_lost() -> None:
 def _lost(error: OSError) -> Exception:
     _discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
-        return ReaderGone()
+        return ReaderClosed()
     return InputError(f"cannot write to standard output: {error.strerror or error}")
 
 

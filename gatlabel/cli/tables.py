@@ -82,8 +82,8 @@ def label_table(evaluation: Evaluation, most: int) -> Table:
     decision = evaluation.decision
     for row in shown:
         limit = math.nan if decision is None else decision.thresholds[row["label"]]
-        figures = (row["ap"], row["auroc"], limit, row["precision"], row["recall"], row["f1"])
-        cells = ("–" if v is None or math.isnan(v) else f"{v:.3f}" for v in figures)
+        metrics = (row["ap"], row["auroc"], limit, row["precision"], row["recall"], row["f1"])
+        cells = ("–" if v is None or math.isnan(v) else f"{v:.3f}" for v in metrics)
         add_row(table, row["label"], str(row["positives"]), *cells)
     return table
 

@@ -46,10 +46,9 @@ OTHERS = {
 
 def train_flags() -> list[Flag]:
     """Lists the options of runs with one task and with several."""
-    return [
-        *flags_of(TrainConfig),
-        *flags_of(MultiTaskConfig, lambda field: field.name in ONLY_TASKS),
-    ]
+    only = [flag for flag in flags_of(MultiTaskConfig) if flag.path.partition(".")[0] in ONLY_TASKS]
+    # options of a shared head have the names of those of a head
+    return [*flags_of(TrainConfig), *(flag._replace(has_short=False) for flag in only)]
 
 
 def train_parser() -> Parser:

@@ -12,17 +12,19 @@ from gatlabel.cli.tables import task_table
 from gatlabel.errors import InputError
 from gatlabel.logs import log
 from gatlabel.multitask.config import (
+    OF_LABELS,
     MultiTaskConfig,
+    for_labels,
     read_tasks_config,
     refuse_other_options,
-    tasks_of_words,
 )
+from gatlabel.multitask.tasks import read_task
 from gatlabel.option_values import from_text
 from gatlabel.options import nested, updated
 from gatlabel.training.config import TrainConfig, read_options
 
 #: Options that only runs with several tasks have.
-ONLY_TASKS = ("mixing", "balancing", "adapter")
+ONLY_TASKS = ("mixing", "balancing", "adapter", "shared")
 
 
 def has_tasks(words: Sequence[str] | None, config: Path | None) -> bool:
@@ -36,8 +38,8 @@ def refuse_alone(named: dict[str, Any]) -> None:
     Raises:
         InputError: If one is given.
     """
-    for name in ONLY_TASKS:
-        if name in named:
+    for name in named:
+        if name.partition(".")[0] in ONLY_TASKS:
             raise InputError(
                 f"--{name} {named[name]}: only with several tasks: give --task, or a list tasks in "
                 "the config file"
@@ -57,9 +59,10 @@ def train_several(
     """
     refuse_other_options(named)
     given = nested(named)
-    if words:
-        given["tasks"] = tasks_of_words(words)
     base = MultiTaskConfig() if path is None else read_tasks_config(path)
+    of_labels = {name: given.pop(name) for name in OF_LABELS if name in given}
+    tasks = tuple(map(read_task, words)) if words else base.tasks
+    given["tasks"] = for_labels(tasks, of_labels) if of_labels else tasks
     config: MultiTaskConfig = updated(base, given, from_text)
     if only_print:
         show_block(config.to_yaml())

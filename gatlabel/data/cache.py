@@ -82,7 +82,7 @@ class ImageCache:
 
     def _log_capacity(self) -> None:
         logging.getLogger(__name__).warning(
-            "the memory cache holds %d of %d images, %.1f GB; the others are decoded in every "
+            "the memory cache contains %d of %d images, %.1f GB; the others are decoded in every "
             "epoch: use cache=disk for all",
             *(len(self._shapes), self._count, self._most / 1e9),
         )

@@ -108,7 +108,7 @@ class CSV(FileOptions):
         "labels", "Column of the labels; if it is missing, each label has its own column."
     )
     label_columns: tuple[str, ...] | None = option(
-        None, "The columns of one-hot labels, as [cat,dog]; none finds them."
+        None, "The columns of one-hot labels, such as [cat,dog]; none detects them."
     )
     separator: str = option("|", "Separator between labels in a cell.")
     delimiter: str = option(",", "Delimiter between cells.")
@@ -222,7 +222,7 @@ class JSON(FileOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Python(DataOptions):
-    """A data set that is passed to ``gatlabel.training.train`` in Python."""
+    """A data set passed to gatlabel.training.train in Python."""
 
     name: Literal["python"] = "python"
 

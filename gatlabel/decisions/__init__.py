@@ -1,8 +1,8 @@
-"""From probabilities to label sets: thresholds, calibration, and sets with a guarantee.
+"""Conversion of probabilities to label sets: thresholds, calibration, sets with a guarantee.
 
-All take probabilities ``(N, L)`` of images that the model was not trained on, and their targets
-``(N, L)`` of 1, 0 and -1 (unknown). A label is present where its probability is at least its
-threshold:
+All functions take probabilities ``(N, L)`` of images that the model was not trained on, and their
+targets ``(N, L)`` of 1, 0 and -1 (unknown). A label is predicted as present if its probability is
+at least its threshold:
 
     >>> import torch
     >>> from gatlabel.decisions import conformal_threshold, f1_thresholds
@@ -15,10 +15,11 @@ threshold:
     >>> bool((missed / targets.sum(1).clamp(min=1)).mean() <= 0.1)
     True
 
-:func:`choose_decision` chooses calibration and thresholds at once. The :class:`Decision` it returns
-is what ``decisions.json`` of a run holds, and what a bundle carries.
+:func:`choose_decision` chooses calibration and thresholds together. It returns a
+:class:`Decision`, which is stored in ``decisions.json`` of a run and in bundles.
 
-Figures on the images that chose a threshold are too good: report those of other images.
+Metrics on the images that were used to choose thresholds are too optimistic: report metrics on
+other images.
 """
 
 from __future__ import annotations

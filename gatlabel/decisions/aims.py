@@ -1,4 +1,4 @@
-"""What decisions are chosen for: ``macro-f1``, ``precision=0.9``, ``miss-rate=0.1`` and others."""
+"""Aims for choosing decisions: ``macro-f1``, ``precision=0.9``, ``miss-rate=0.1`` and others."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Self
 
 from gatlabel.errors import InputError, unknown_choice
 
-#: What each aim is. A value follows those that end in ``=``.
+#: Descriptions of the aims. Names that end in ``=`` take a value.
 AIMS = {
     "macro-f1": "the largest mean of the labels' F1",
     "micro-f1": "the largest F1 of all decisions pooled",
     "precision=": "the lowest thresholds with a precision of at least this",
     "recall=": "the highest thresholds with a recall of at least this",
-    "miss-rate=": "at most this share of an image's present labels missed, with a guarantee",
+    "miss-rate=": "a guarantee that at most this share of an image's present labels is missed",
     "fixed=": "this threshold, whatever the data",
 }
 
@@ -24,7 +24,7 @@ class Aim:
 
     Attributes:
         name: ``macro-f1``, ``micro-f1``, ``precision``, ``recall``, ``miss-rate`` or ``fixed``.
-        value: The number after ``=``, or ``None`` where the aim takes none.
+        value: The number after ``=``, or ``None`` for an aim without a value.
     """
 
     name: str
@@ -55,26 +55,27 @@ class Aim:
         return cls(name, value)
 
     def check(self, per_label: bool | None, confidence: float | None) -> bool:
-        """Checks options that go with an aim.
+        """Checks options in combination with the aim.
 
         Args:
-            per_label: Whether each label has a threshold of its own; ``None`` leaves it to the aim.
-            confidence: The share of draws of images for which a guarantee is to hold, or ``None``.
+            per_label: Whether each label has its own threshold; ``None`` uses the aim's default.
+            confidence: The probability over draws of images with which a guarantee must hold, or
+                ``None``.
 
         Returns:
-            Whether each label has a threshold of its own.
+            Whether each label has its own threshold.
 
         Raises:
-            InputError: If they do not go together.
+            InputError: If they cannot be combined.
         """
         own = self.name in ("macro-f1", "precision", "recall") if per_label is None else per_label
         if confidence is not None:
             if not 0 < confidence < 1:
                 raise InputError(f"confidence={confidence:g}: expected a number between 0 and 1")
             if self.name not in ("miss-rate", "precision"):
-                hint = f"; take miss-rate={1 - (self.value or 0):g}" * (self.name == "recall")
+                hint = f"; use miss-rate={1 - (self.value or 0):g}" * (self.name == "recall")
                 raise InputError(
-                    f"confidence goes with the aims miss-rate and precision, not {self}{hint}"
+                    f"confidence is for the aims miss-rate and precision, not {self}{hint}"
                 )
             if self.name == "precision":
                 if per_label:
@@ -86,7 +87,7 @@ class Aim:
         if own and self.name == "micro-f1":
             raise InputError(
                 "micro-f1 has one threshold for all labels: leave out per_label; --calibrate "
-                "vector moves each label's probabilities instead"
+                "vector adjusts each label's probabilities instead"
             )
         if own and self.name == "fixed":
             raise InputError(f"{self} is one threshold for all labels: leave out per_label")

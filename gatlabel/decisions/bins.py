@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: bins of equal size, and Brier skill."""
+"""Reliability of probabilities: bins of equal size, and Brier skill."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Reliability:
     """Predicted and observed frequencies of one label, or of all entries.
 
     Attributes:
-        predicted: Mean probability of each bin, ``(bins,)``, rising.
+        predicted: Mean probability of each bin, ``(bins,)``, ascending.
         observed: Share of present targets in each bin, ``(bins,)``.
         count: Entries in each bin, ``(bins,)``.
         error: Expected calibration error: mean of ``|observed - predicted|`` over entries.
-        brier_skill: ``1 - Brier / Brier of the label's frequency``; 0 is as good as guessing the
-            frequency, 1 is perfect; NaN where targets do not differ.
+        brier_skill: ``1 - Brier / Brier of the label's frequency``; 0 is as good as predicting the
+            frequency, 1 is perfect; NaN if all targets are equal.
     """
 
     predicted: Tensor
@@ -40,8 +40,8 @@ def reliability(
     Args:
         probabilities: ``(N, L)`` in [0, 1].
         targets: ``(N, L)`` of 1, 0 and -1 (unknown, left out).
-        label: The column; none takes all entries.
-        bins: Number of bins; fewer where there are fewer entries or distinct probabilities.
+        label: The column; ``None`` uses all entries.
+        bins: Number of bins; fewer if there are fewer entries or distinct probabilities.
 
     Raises:
         InputError: If shapes differ, a value is out of range, or no target is known.
@@ -51,7 +51,7 @@ def reliability(
     values, exact = check_probabilities(probabilities, targets)
     if label is not None:
         if not 0 <= label < values.shape[1]:
-            raise InputError(f"label={label}: there are {values.shape[1]}, counted from 0")
+            raise InputError(f"label={label}: there are {values.shape[1]} labels, counted from 0")
         values, exact = values[:, [label]], exact[:, [label]]
     known = exact >= 0
     p, order = values[known].double().sort()
@@ -59,7 +59,7 @@ def reliability(
     if len(p) == 0:
         raise InputError("no target is known: there is nothing to compare probabilities with")
     place = (torch.arange(len(p)) * bins) // len(p)
-    # entries of one probability are one bin's: that of the first of them
+    # entries with equal probabilities go to the same bin, that of the first
     place = place[torch.searchsorted(p, p)]
     _, place = place.unique(return_inverse=True)
     count = torch.bincount(place).double()

@@ -1,4 +1,4 @@
-"""Calibration of each label, shrunk towards what all labels share."""
+"""Calibration of each label, shrunk towards a shared calibration."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.metrics.inputs import Array, check_scores
 
-#: Strengths of the prior that are tried; its evidence decides.
+#: Candidate strengths of the prior; the evidence decides.
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 KINDS = ("vector", "temperature")
 _STEPS, _LARGEST_STEP, _TOLERANCE = 50, 2.0, 1e-9
-_RIDGE = 1e-3  # of the shared calibration: logits that separate the targets have no finite one
+_RIDGE = 1e-3  # keeps the shared calibration finite if logits separate the targets
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibrated logits ``weight * logits + bias``, ranked within each label as before.
+    """Calibrated logits ``weight * logits + bias``; the ranking within a label does not change.
 
     Attributes:
         weight: float64 ``(L,)``, not negative.
@@ -42,15 +42,15 @@ def fit_calibration(
     """Fits logistic calibration on images that the model was not trained on.
 
     ``vector`` is Platt scaling of each label (Platt 1999; vector scaling in Guo et al. 2017,
-    arXiv:1706.04599) with a normal prior around the scaling that all labels share. The prior's
-    strength is the one with the largest evidence, by Laplace's approximation. A label without
-    positives is nearly the shared one. ``temperature`` is one weight for all labels, without bias;
-    it cannot correct what a weighted or asymmetric loss shifted.
+    arXiv:1706.04599) with a normal prior around one scaling shared by all labels. The prior's
+    strength maximises the evidence, by Laplace's approximation. A label without positives gets
+    nearly the shared scaling. ``temperature`` is one weight for all labels, without bias; it cannot
+    correct the shift of logits by a weighted or asymmetric loss.
 
     Args:
         logits: ``(N, L)``; infinite ones are clipped to +-30.
         targets: ``(N, L)`` of 1, 0 and -1 (unknown, left out).
-        kind: What is fitted.
+        kind: ``vector`` or ``temperature``.
 
     Raises:
         InputError: If shapes differ, a value is NaN, or no target is known.
@@ -73,14 +73,14 @@ def fit_calibration(
 
 
 def _scale(x: Tensor, known: Tensor) -> tuple[float, float]:
-    """Mean and standard deviation of the known entries; a prior on slopes needs a scale."""
+    """Mean and standard deviation of the known entries, to which the prior on slopes refers."""
     kept = x[known]
     spread = float(kept.std(correction=0))
     return float(kept.mean()), spread if spread > 0 else 1.0
 
 
 def _shared(z: Tensor, y: Tensor, mask: Tensor) -> tuple[float, float]:
-    """The calibration of all labels as one; its slope is not negative."""
+    """The shared calibration of all labels, with a non-negative slope."""
     one = (z.reshape(-1, 1), y.reshape(-1, 1), mask.reshape(-1, 1))
     weight, bias, _ = _fit(*one, (1.0, 0.0), _RIDGE)
     return float(weight), float(bias)
@@ -104,7 +104,7 @@ def _temperature(x: Tensor, y: Tensor, mask: Tensor) -> float:
 def _shrunk(
     z: Tensor, y: Tensor, mask: Tensor, shared: tuple[float, float]
 ) -> tuple[Tensor, Tensor]:
-    """The labels' calibrations under the prior whose evidence is the largest."""
+    """The calibrations of the labels under the prior with the largest evidence."""
     fits = [_fit(z, y, mask, shared, strength) for strength in STRENGTHS]
     weight, bias, _ = max(fits, key=lambda fit: fit[2])
     return weight, bias
@@ -120,7 +120,7 @@ def _fit(
     """
     weight = torch.full((z.shape[1],), prior[0], dtype=torch.float64, device=z.device)
     bias = torch.full_like(weight, prior[1])
-    fixed = torch.zeros_like(weight, dtype=torch.bool)  # slopes that would be negative are 0
+    fixed = torch.zeros_like(weight, dtype=torch.bool)  # negative slopes are set to 0
     determinant = torch.ones_like(weight)
     for _ in range(2):
         for _ in range(_STEPS):

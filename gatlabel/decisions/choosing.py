@@ -30,7 +30,7 @@ from gatlabel.labels import LabelSet
 from gatlabel.metrics.inputs import Array, check_scores, harden
 
 #: From probabilities ``(N, L)`` float64, targets ``(N, L)``, the aim, whether each label has its
-#: own, and the confidence, to thresholds ``(L,)``.
+#: own threshold, and the confidence, to thresholds ``(L,)``.
 Chooser = Callable[[Tensor, Tensor, Aim, bool, float | None], Tensor]
 
 
@@ -44,21 +44,21 @@ def choose_decision(
 ) -> Decision:
     """Chooses calibration and thresholds.
 
-    A guarantee needs probabilities that do not depend on the images that choose the threshold. So
-    with ``calibrate="vector"`` and the aim ``miss-rate``, or a confidence, a random half of the
-    images calibrates and the other half chooses. A temperature is the same for all entries and
-    needs no such halves.
+    A guarantee requires probabilities that do not depend on the images used to choose the
+    threshold. With ``calibrate="vector"`` and the aim ``miss-rate`` or a confidence, a random half
+    of the images is therefore used for calibration and the other half for the threshold. A
+    temperature is the same for all entries and needs no such split.
 
     Args:
         logits: ``(N, L)``, of images that the model was not trained on.
-        targets: ``(N, L)`` in [0, 1], or -1 for unknown; soft ones of at least 0.5 are present.
+        targets: ``(N, L)`` in [0, 1], or -1 for unknown; soft targets from 0.5 are present.
         labels: The L names.
-        options: What to choose for; default: each label's F1, without calibration.
-        split: What the images are called.
+        options: Aim and calibration; default: each label's F1, without calibration.
+        split: Name of the set of images.
 
     Raises:
-        InputError: If shapes differ, a logit is NaN, or no target is known to be present, or none
-            to be absent.
+        InputError: If shapes differ, a logit is NaN, or there are no known positives or no known
+            negatives.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -110,7 +110,7 @@ def choose_decision(
 
 
 def lacks_evidence(targets: Tensor, split: str) -> str:
-    """Returns why nothing can be chosen on targets ``(N, L)``, or an empty text."""
+    """Returns why targets ``(N, L)`` cannot be used to choose thresholds, or an empty string."""
     if len(targets) == 0:
         return f"{split} has no images to choose thresholds on"
     for value, what in ((1, "present"), (0, "absent")):
@@ -171,7 +171,7 @@ def _miss_rate(p: Tensor, y: Tensor, aim: Aim, own: bool, confidence: float | No
         return torch.full((p.shape[1],), one, dtype=p.dtype)
     found, few = torch.zeros(p.shape[1], dtype=p.dtype), 0
     for label in range(p.shape[1]):
-        # of the images that show the label, at most this share misses it
+        # at most this share of the images that show the label misses it
         shown = y[:, label] == 1
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", InfeasibleWarning)
@@ -184,7 +184,7 @@ def _miss_rate(p: Tensor, y: Tensor, aim: Aim, own: bool, confidence: float | No
         least = "" if delta is not None else f" ({math.ceil(1 / aim.value - 1)} are needed)"
         warnings.warn(
             f"{few} of {p.shape[1]} labels have too few positives for {aim}{least}: they are "
-            "present in every set",
+            "included in every set",
             InfeasibleWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""Sets of labels with a guarantee: how many present labels are missed, how many named are wrong."""
+"""Label sets with a guarantee on missed labels or on wrong labels."""
 
 from __future__ import annotations
 
@@ -19,35 +19,37 @@ _GRID = 1000
 
 
 class InfeasibleWarning(UserWarning):
-    """Too few images for the guarantee: it holds only where every label, or none, is named."""
+    """Too few images for the guarantee: it holds only for sets of all labels, or empty sets."""
 
 
 def conformal_threshold(
     probabilities: Array, targets: Array, alpha: float = 0.1, *, delta: float | None = None
 ) -> float:
-    """Returns the threshold that bounds the share of present labels that an image's set misses.
+    """Returns the threshold that bounds the share of present labels missed by an image's set.
 
     The loss of an image is the share of its present labels with a probability below the threshold;
     0 if it has none. Without ``delta`` this is conformal risk control (Angelopoulos et al. 2022,
     arXiv:2208.02814): the largest threshold with ``(n R + 1) / (n + 1) <= alpha``, where ``R`` is
-    the mean loss of the ``n`` images. It is found exactly, by sorting. The loss of a further image
-    is then ``alpha`` at most, in the mean over draws of these images and that one. With ``delta``
-    (risk-controlling prediction sets, Bates et al. 2021, arXiv:2101.02703, bound of Hoeffding and
-    Bentkus) the mean loss is at most ``alpha`` for all but a share ``delta`` of such draws.
+    the mean loss of the ``n`` images. It is found exactly, by sorting. The expected loss of a new
+    image is then at most ``alpha``, where the expectation is over the draw of these images and the
+    new one. With ``delta`` (risk-controlling prediction sets, Bates et al. 2021, arXiv:2101.02703,
+    bound of Hoeffding and Bentkus), the mean loss is at most ``alpha`` with probability at least
+    ``1 - delta`` over the draw of these images.
 
-    Only known targets count: where some are unknown, they are assumed to be so at random. Images
-    of which no target is known are left out.
+    Only known targets count; unknown targets are assumed to be missing at random. Images without
+    known targets are left out.
 
     Args:
         probabilities: ``(N, L)`` in [0, 1], of images that the model was not trained on and that
-            are like those to come.
+            are exchangeable with new images.
         targets: ``(N, L)`` of 1, 0 and -1.
         alpha: The bound of the mean loss, between 0 and 1.
-        delta: The share of draws that may exceed it; none bounds the mean over draws.
+        delta: The probability that the mean loss exceeds the bound; ``None`` bounds the expectation
+            over draws.
 
     Returns:
-        The threshold: a label is in the set where its probability is at least that. 0, with an
-        :class:`InfeasibleWarning`, where there are too few images: then every label is.
+        The threshold: labels with at least this probability are in the set. With too few images, 0
+        and an :class:`InfeasibleWarning`: then every label is in the set.
 
     Raises:
         InputError: If shapes differ, a value is out of range, or no target is known.
@@ -75,7 +77,7 @@ def conformal_threshold(
     found = values[present]
     order = found.argsort()
     lost = weight.expand(present.shape)[present].double()[order].cumsum(0)
-    # above a probability all entries with that same one are lost: the sum behind the last of them
+    # a threshold above a probability loses all entries tied at it: take the sum after the last
     ordered = found[order]
     last = torch.searchsorted(ordered, ordered, right=True) - 1
     beyond = lost[last] > budget + _ROUNDING if len(lost) else torch.zeros(0, dtype=torch.bool)
@@ -85,25 +87,25 @@ def conformal_threshold(
 def precision_guarantee(
     probabilities: Array, targets: Array, alpha: float = 0.1, delta: float = 0.1
 ) -> float:
-    """Returns the lowest threshold at which the share of wrong labels in a set is bounded.
+    """Returns the lowest threshold for which the share of wrong labels in a set is bounded.
 
     The loss of an image is the share of the labels in its set that are absent; 0 for an empty set.
-    Learn then test (Angelopoulos et al. 2021, arXiv:2110.01052): thresholds are tested from the
-    highest downwards, on a grid that does not depend on the data, until one fails (fixed
-    sequence, p-values of Hoeffding and Bentkus). For all but a share ``delta`` of draws of the
-    images the mean loss is at most ``alpha``.
+    The method is learn then test (Angelopoulos et al. 2021, arXiv:2110.01052): thresholds are
+    tested in descending order, on a grid that does not depend on the data, until one fails (fixed
+    sequence, p-values of Hoeffding and Bentkus). With probability at least ``1 - delta`` over the
+    draw of the images, the mean loss is at most ``alpha``.
 
     Args:
         probabilities: ``(N, L)`` in [0, 1], of images that the model was not trained on.
         targets: ``(N, L)`` of 1, 0 and -1; unknown entries are left out.
         alpha: The bound of the mean loss, between 0 and 1.
-        delta: The share of draws that may exceed it, between 0 and 1.
+        delta: The probability that the mean loss exceeds the bound, between 0 and 1.
 
     Returns:
-        The threshold; 1, with an :class:`InfeasibleWarning`, where none passes.
+        The threshold; 1, with an :class:`InfeasibleWarning`, if no threshold passes.
 
     Raises:
-        InputError: As :func:`conformal_threshold`.
+        InputError: As for :func:`conformal_threshold`.
     """
     share, risk = check_share(alpha, "alpha"), check_share(delta, "delta")
     values, exact = check_probabilities(probabilities, targets)
@@ -117,7 +119,7 @@ def precision_guarantee(
     if passing == 0:
         warnings.warn(
             f"no threshold bounds the share of wrong labels at alpha={share:g}, delta={risk:g}: "
-            "take more images",
+            "use more images",
             InfeasibleWarning,
             stacklevel=2,
         )
@@ -134,8 +136,8 @@ def _grid() -> NDArray[np.float64]:
 def _false_discoveries(
     values: NDArray[np.floating], exact: NDArray[np.int8], grid: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The sum over images of the share of wrong labels, at each threshold of a falling grid."""
-    step = np.searchsorted(-grid, -values.astype(np.float64), side="left")  # first that takes it
+    """The sum over images of the share of wrong labels, at each threshold of a descending grid."""
+    step = np.searchsorted(-grid, -values.astype(np.float64), side="left")  # first to include it
     wrong, named = (np.zeros((len(values), len(grid) + 1)) for _ in range(2))
     rows = np.broadcast_to(np.arange(len(values))[:, None], values.shape)
     np.add.at(named, (rows, step), exact >= 0)
@@ -148,7 +150,7 @@ def _false_discoveries(
 def _largest_loss(count: int, alpha: float, delta: float) -> float:
     """The largest sum of ``count`` losses whose p-value for a mean above ``alpha`` is <= delta.
 
-    -1 where even a sum of 0 has a larger one. The p-value is the smaller one of Hoeffding's
+    -1 if even a sum of 0 has a larger p-value. The p-value is the smaller one of Hoeffding's
     ``exp(-n h(min(r, alpha), alpha))``, with ``h`` the relative entropy, and Bentkus'
     ``e P(Bin(n, alpha) <= ceil(n r))``.
     """

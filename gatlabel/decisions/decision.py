@@ -1,4 +1,4 @@
-"""From logits to label sets: calibration and thresholds, with what they were chosen for."""
+"""Decisions, from logits to label sets: calibration, thresholds, and how they were chosen."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ OUT_OF_FOLD = "out-of-fold"
 
 @dataclass(frozen=True)
 class Decision:
-    """What turns logits ``(N, L)`` into label sets. It needs NumPy only.
+    """Converts logits ``(N, L)`` to label sets. It needs NumPy only.
 
-    A label is present where ``sigmoid(weight * logit + bias)`` is at least its threshold; without
-    calibration, weights are 1 and biases 0.
+    A label is predicted as present if ``sigmoid(weight * logit + bias)`` is at least its threshold;
+    without calibration, weights are 1 and biases 0.
 
     Attributes:
         labels: The L labels, in the order of the logits.
         thresholds: Label -> probability from which it is present, 0 to 1.
         scaling: Label -> (weight, bias) of its calibration; empty without calibration.
         calibrate: ``none``, ``temperature`` or ``vector``.
-        aim: What was aimed at, as ``macro-f1`` or ``miss-rate=0.1``; empty where the thresholds
-            were given.
-        per_label: Whether each label has a threshold of its own.
-        confidence: The share of draws of images for which a guarantee holds, if there is one.
+        aim: The aim, such as ``macro-f1`` or ``miss-rate=0.1``; empty if the thresholds were given.
+        per_label: Whether each label has its own threshold.
+        confidence: The probability over draws of images with which a guarantee holds, if there is
+            one.
         split: The images that calibration and thresholds were chosen on: ``val``, ``test``,
-            ``out-of-fold``; empty where there were none.
-        images: How many images those are.
-        notes: What could not be reached, and why.
+            ``out-of-fold``; empty if there were none.
+        images: Number of these images.
+        notes: Warnings about aims that could not be reached.
 
     Raises:
-        InputError: If a value is out of range, or labels are missing or extra.
+        InputError: If a value is out of range, or labels are missing or unknown.
     """
 
     labels: LabelSet
@@ -83,7 +83,7 @@ class Decision:
         threshold: float | Mapping[str, float] = DEFAULT,
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """Makes the decision with thresholds that are given: one for all, or by label."""
+        """Makes a decision with given thresholds: one for all labels, or by label."""
         own = isinstance(threshold, Mapping)
         return cls(labels, threshold_of_each(threshold, labels), per_label=own, notes=notes)
 
@@ -106,14 +106,14 @@ class Decision:
         if not self.scaling:
             return values
         weight, bias = np.array(list(self.scaling.values())).T
-        # a label of weight 0 has the same probability for every image, for infinite logits too
+        # with weight 0 the probability is the same for every image, even for infinite logits
         with np.errstate(invalid="ignore"):
             scaled: NDArray[np.float64] = np.where(weight > 0, values * weight, 0.0) + bias
         return scaled
 
     def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Returns calibrated probabilities ``(N, L)``."""
-        with np.errstate(over="ignore"):  # exp is infinite there, and the probability 0
+        with np.errstate(over="ignore"):  # if exp overflows, the probability is 0
             found: NDArray[np.float64] = 1 / (1 + np.exp(-self.calibrated(logits)))
         return found
 
@@ -128,7 +128,7 @@ class Decision:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values, as ``decisions.json`` holds them."""
+        """Returns primitive values, as stored in ``decisions.json``."""
         scaling = {name: {"weight": w, "bias": b} for name, (w, b) in self.scaling.items()}
         return {
             "format": FORMAT,
@@ -143,15 +143,15 @@ class Decision:
 
     @classmethod
     def from_dict(cls, content: Any, labels: LabelSet) -> Self:
-        """Reads what :meth:`to_dict` gives.
+        """Reads the output of :meth:`to_dict`.
 
         Args:
             content: The values.
             labels: The labels of the model, in its order.
 
         Raises:
-            InputError: If a value is missing, of the wrong type or out of range, or the labels are
-                others.
+            InputError: If a value is missing, of the wrong type or out of range, or the labels
+                differ.
         """
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise InputError(f"it is not of the format {FORMAT!r}")
@@ -177,7 +177,7 @@ class Decision:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a JSON file, whole or not at all.
+        """Writes a JSON file atomically.
 
         Raises:
             InputError: If it cannot be written.
@@ -186,7 +186,7 @@ class Decision:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], labels: LabelSet) -> Self:
-        """Reads what :meth:`save` wrote.
+        """Reads a file written by :meth:`save`.
 
         Args:
             path: The file.
@@ -206,7 +206,7 @@ class Decision:
 
 
 def decision_of(folder: str | os.PathLike[str], labels: LabelSet) -> Decision:
-    """Reads the decision of a run folder; thresholds are 0.5 where it has none.
+    """Reads the decision of a run folder; without one, thresholds are 0.5.
 
     Raises:
         InputError: As :meth:`Decision.load`.

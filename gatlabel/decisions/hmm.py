@@ -20,11 +20,11 @@ ORDERS = ("frequency", "dependence", "given")
 
 @dataclass(frozen=True)
 class LabelHMM:
-    """Labels as the steps of a chain, each present or absent; images are its observations.
+    """A Markov chain over labels, each present or absent; images are the observations.
 
     The evidence for a label is the ratio of its probability given the image to its frequency
     (the scaled likelihood of hybrid models, Bourlard and Morgan, *Connectionist speech
-    recognition*, 1994, section 7.2). All is in log space.
+    recognition*, 1994, section 7.2). Everything is in log space.
 
     Example:
         >>> import torch
@@ -40,7 +40,7 @@ class LabelHMM:
         rates: float64 ``(L,)``: the labels' frequencies.
         initial: float64 ``(2,)``: log-probabilities that the first label is absent, present.
         transition: float64 ``(L - 1, 2, 2)``: log-probability of the next state (last axis) given
-            the one before.
+            the current one.
     """
 
     order: Tensor
@@ -52,18 +52,19 @@ class LabelHMM:
     def from_targets(
         cls, targets: Array, order: Order | Sequence[int] = "frequency", smoothing: float = 1.0
     ) -> LabelHMM:
-        """Counts transitions in the images of which both labels are known.
+        """Counts transitions in the images for which both labels are known.
 
         Args:
-            targets: ``(N, L)`` in [0, 1], -1 for unknown; soft ones are present from 0.5.
-            order: ``frequency`` (the most frequent label first), ``dependence`` (then each time the
-                label with the largest mutual information with the one before), ``given`` (as the
-                columns are), or the positions themselves.
-            smoothing: Images added to each row of counts, divided by the frequency of the next
-                label, above 0.
+            targets: ``(N, L)`` in [0, 1], -1 for unknown; soft targets from 0.5 are present.
+            order: ``frequency`` (descending), ``dependence`` (the most frequent label first, then
+                always the label with the largest mutual information with the previous one),
+                ``given`` (the order of the columns), or a list of positions.
+            smoothing: Pseudo-images added to each row of counts, divided by the frequency of the
+                next label; above 0.
 
         Raises:
-            InputError: If the order is no order of the labels, or the smoothing not above 0.
+            InputError: If the order is not a permutation of the labels, or the smoothing is not
+                above 0.
         """
         if not smoothing > 0:
             raise InputError(f"smoothing={smoothing}: must be above 0")
@@ -100,8 +101,8 @@ class LabelHMM:
             probabilities: ``(N, L)`` in [0, 1].
 
         Returns:
-            bool ``(N, L)`` in the order of the columns, and the log-probability of the set and the
-            evidence together ``(N,)``, up to a term per image.
+            bool ``(N, L)`` in the order of the columns, and the joint log-probability of set and
+            evidence ``(N,)``, up to a term per image.
         """
         states, score = viterbi(self.evidence(probabilities), self.initial, self.transition)
         return states[:, self.order.argsort()], score
@@ -154,7 +155,7 @@ def _places(order: Order | Sequence[int], states: Tensor, rates: Tensor) -> Tens
 
 
 def _mutual_information(states: Tensor, label: int) -> Tensor:
-    """Of one label with each, in the images of which both are known: ``(L,)``."""
+    """Mutual information of one label with each, over images where both are known: ``(L,)``."""
     pairs = torch.einsum("an,bnl->lab", states[:, :, label], states)
     joint = pairs / pairs.sum((1, 2), keepdim=True).clamp(min=1)
     independent = joint.sum(1, keepdim=True) * joint.sum(2, keepdim=True)

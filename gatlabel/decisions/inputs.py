@@ -1,4 +1,4 @@
-"""What every decision checks first: probabilities, and targets that are 1, 0 or -1."""
+"""Common checks of decisions: probabilities, and targets that are 1, 0 or -1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gatlabel.metrics.inputs import Array, check_scores
 
 
 def check_probabilities(probabilities: Array, targets: Array) -> tuple[Tensor, Tensor]:
-    """Turns probabilities and targets into tensors.
+    """Converts probabilities and targets to tensors.
 
     Args:
         probabilities: ``(N, L)`` in [0, 1].
@@ -19,8 +19,8 @@ def check_probabilities(probabilities: Array, targets: Array) -> tuple[Tensor, T
         Probabilities in float32 or float64, and targets as int8.
 
     Raises:
-        InputError: If shapes differ, there are no images, a value is no probability, or a target
-            is not 1, 0 or -1.
+        InputError: If shapes differ, there are no images, a value is not a probability, or a
+            target is not 1, 0 or -1.
     """
     values, exact = check_scores(probabilities, targets)
     if len(values) == 0:
@@ -30,7 +30,7 @@ def check_probabilities(probabilities: Array, targets: Array) -> tuple[Tensor, T
         if not (low >= 0 and high <= 1):
             worst = low if low < 0 else high
             raise InputError(
-                f"{worst:g} is no probability, 0 to 1: apply the sigmoid to logits first"
+                f"{worst:g} is not a probability, 0 to 1: apply the sigmoid to logits first"
             )
     return values, exact
 

@@ -15,22 +15,22 @@ class DecisionOptions(Options):
 
     aim: str = option(
         "macro-f1",
-        "What thresholds are chosen for: macro-f1, micro-f1, precision=0.9, recall=0.9, "
-        "miss-rate=0.1 or fixed=0.5. miss-rate bounds the share of an image's present labels that "
-        "are missed, with a guarantee (conformal risk control).",
+        "Aim of the thresholds: macro-f1, micro-f1, precision=0.9, recall=0.9, miss-rate=0.1 or "
+        "fixed=0.5. miss-rate guarantees a bound on the share of an image's present labels that "
+        "are missed (conformal risk control).",
     )
     per_label: bool | None = option(
         None,
-        "A threshold for each label, or one for all. None takes one for each label with macro-f1, "
-        "precision and recall.",
+        "A threshold for each label, or one for all. By default one for each label with macro-f1, "
+        "precision and recall, otherwise one for all.",
     )
     calibrate: Literal["none", "temperature", "vector"] = option(
         "none", "Calibration before thresholds: one scale for all labels, or scale and bias each."
     )
     confidence: float | None = option(
         None,
-        "Share of draws of images for which miss-rate or precision is to hold. None bounds the "
-        "mean over draws.",
+        "Probability over draws of images with which the guarantee of miss-rate or precision "
+        "holds. By default, the mean over draws is bounded.",
         above=0, least=0, below=1,
     )  # fmt: skip
 

@@ -14,13 +14,13 @@ from gatlabel.metrics.inputs import Array
 from gatlabel.nn.label_field import MOST_EXACT, exact_mode, joint_score, marginals
 from gatlabel.targets import Targets
 
-STEPS = 100  # of the fit
-SWEEPS = 100  # of the search for the most probable labels
+STEPS = 100  # iterations of the fit
+SWEEPS = 100  # iterations of the search for the most probable labels
 
 
 @dataclass(frozen=True)
 class PairwiseLabelModel:
-    r"""Labels that raise or lower each other's log-odds, beside what the image shows.
+    r"""A model of labels that raise or lower each other's log-odds given by the image.
 
     With logits z of the image and label frequencies π,
     :math:`\log p(y | x) = \sum_i z_i y_i + \sum_{i<j} J_{ij} (y_i - \pi_i)(y_j - \pi_j) + c`.
@@ -55,7 +55,7 @@ class PairwiseLabelModel:
 
     @classmethod
     def fit(cls, logits: Tensor, targets: Array, shrinkage: float = 3.0) -> PairwiseLabelModel:
-        r"""Fits the couplings to the targets, given what images show without them.
+        r"""Fits the couplings to the targets, with the image logits as offsets.
 
         It maximises the pseudo-likelihood of the known targets (Besag, *Statistical analysis of
         non-lattice data*, The Statistician 24, 1975) with the penalty
@@ -63,8 +63,8 @@ class PairwiseLabelModel:
         nothing to its neighbours.
 
         Args:
-            logits: ``(N, L)``, of a model that did not learn from the image.
-            targets: ``(N, L)`` in [0, 1], -1 for unknown; soft ones are present from 0.5.
+            logits: ``(N, L)``, of a model that was not trained on these images.
+            targets: ``(N, L)`` in [0, 1], -1 for unknown; soft targets from 0.5 are present.
             shrinkage: Above 0.
 
         Raises:
@@ -83,9 +83,10 @@ class PairwiseLabelModel:
         return cls(_fitted(logits.detach().double(), y, known, rates, shrinkage), rates)
 
     def marginals(self, probabilities: Tensor) -> Tensor:
-        """Returns the probability of each label, the others considered: float64 ``(N, L)``.
+        """Returns the marginal probability of each label: float64 ``(N, L)``.
 
-        They are exact of up to eight labels, and from mean-field iterations of more.
+        They are exact for up to eight labels; for more labels, mean-field iterations approximate
+        them.
 
         Args:
             probabilities: ``(N, L)`` in [0, 1], of the image alone.
@@ -96,11 +97,11 @@ class PairwiseLabelModel:
     def decode(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the most probable label set of each image, bool ``(N, L)``, and its score.
 
-        It is exact of up to sixteen labels. Of more it is a set that no change of one label makes
-        more probable, found from the marginals.
+        It is exact for up to sixteen labels. For more labels, it is a local optimum found from the
+        marginals: no change of a single label makes it more probable.
 
         Args:
-            probabilities: As :meth:`marginals` takes them.
+            probabilities: As for :meth:`marginals`.
 
         Returns:
             The sets, and their log-probabilities up to a term per image ``(N,)``.

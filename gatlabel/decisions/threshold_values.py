@@ -1,4 +1,4 @@
-"""The thresholds that a caller gives: probabilities from which labels count as present."""
+"""Thresholds given by the caller: probabilities from which labels count as present."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def threshold_of_each(threshold: float | Mapping[str, float], labels: LabelSet) 
         labels: The labels.
 
     Raises:
-        InputError: If a threshold is out of range, or labels are missing or extra.
+        InputError: If a threshold is out of range, or labels are missing or unknown.
     """
     if not isinstance(threshold, Mapping):
         return dict.fromkeys(labels, _probability(threshold, ""))
@@ -31,7 +31,7 @@ def threshold_of_each(threshold: float | Mapping[str, float], labels: LabelSet) 
 
 
 def _probability(value: Any, where: str) -> float:
-    """Checks one threshold; a text or a truth value is none."""
+    """Checks one threshold; strings and booleans are refused."""
     number = math.nan
     if not isinstance(value, bool | str | bytes):
         with contextlib.suppress(TypeError, ValueError, OverflowError):

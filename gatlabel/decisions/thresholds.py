@@ -1,10 +1,10 @@
 """Thresholds that maximise F1, or reach a precision or recall, chosen on validation images.
 
-Few positives decide a label's own best threshold by chance. So a target counts as a mixture of
-what was observed and of what a calibrated model expects: ``s = w y + (1 - w) q`` with
-``w = n / (n + PSEUDO)`` for a label with ``n`` positives, and ``q`` from
-:func:`~gatlabel.decisions.fit_calibration`. With many positives this is the observed F1, with few
-the expected one (Lipton et al. 2014, arXiv:1402.1892).
+With few positives, the empirically best threshold of a label is noisy. Therefore each target is
+replaced by a mixture of the observed target and the probability of a calibrated model:
+``s = w y + (1 - w) q`` with ``w = n / (n + PSEUDO)`` for a label with ``n`` positives, and ``q``
+from :func:`~gatlabel.decisions.fit_calibration`. With many positives the criterion is the observed
+F1, with few the expected F1 (Lipton et al. 2014, arXiv:1402.1892).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from gatlabel.decisions.inputs import check_probabilities, check_share
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.metrics.inputs import Array
 
-#: Positives at which the observed targets weigh as much as the expected ones.
+#: Number of positives at which observed and expected targets have equal weight.
 PSEUDO = 50.0
 AVERAGES = ("macro", "micro")
-_GRID = 1000  # thresholds that a shared one for macro F1 is chosen from
+_GRID = 1000  # candidates for a shared threshold for macro F1
 
 
 class _Cuts(NamedTuple):
-    """What lies above each possible cut of each label, the highest cut first.
+    """Cumulative counts at each candidate threshold of each label, in descending order.
 
     Attributes:
-        threshold: ``(N, L)``: a value between the probability at the cut and the next one.
-        valid: bool ``(N, L)``: false where the next probability is the same.
-        hits: ``(N, L)``: expected positives at and above the cut.
-        chosen: ``(N, L)``: known entries at and above the cut.
+        threshold: ``(N, L)``: a value between the probability at the rank and the next one.
+        valid: bool ``(N, L)``: false if the next probability is the same.
+        hits: ``(N, L)``: expected positives at or above the threshold.
+        chosen: ``(N, L)``: known entries at or above the threshold.
         positives: ``(L,)``: expected positives.
     """
 
@@ -44,7 +44,7 @@ class _Cuts(NamedTuple):
     positives: Tensor
 
     def f1(self) -> Tensor:
-        """Expected F1 ``(N, L)`` of each cut."""
+        """Expected F1 ``(N, L)`` of each candidate."""
         return 2 * self.hits / (self.chosen + self.positives).clamp(min=1e-12)
 
 
@@ -61,15 +61,15 @@ def f1_thresholds(
     Args:
         probabilities: ``(N, L)`` in [0, 1].
         targets: ``(N, L)`` of 1, 0 and -1 (unknown, left out).
-        average: ``macro``: the mean of the labels' F1. ``micro``: F1 of all entries, which one
-            threshold for all labels maximises when probabilities are calibrated.
-        shared: One threshold for all labels with ``macro``, too.
-        pseudo: Positives at which observed targets weigh as much as those that the calibrated
-            probabilities expect; 0 takes the observed ones alone.
+        average: ``macro``: the mean of the labels' F1. ``micro``: F1 of all entries, which is
+            maximised by one threshold for all labels if probabilities are calibrated.
+        shared: Use one threshold for all labels with ``macro``, too.
+        pseudo: Number of positives at which observed and expected targets have equal weight; 0
+            uses observed targets only.
 
     Returns:
-        ``(L,)``, of the probabilities' type, 0 to 1: present where the probability is at least
-        that. 0 where a label is best predicted for every image.
+        ``(L,)``, of the probabilities' type, 0 to 1; a label is present if its probability is at
+        least the threshold. 0 if predicting the label for every image is best.
 
     Raises:
         InputError: If shapes differ, there are no images, or a value is out of range.
@@ -90,7 +90,7 @@ def f1_thresholds(
         values.sort(dim=0).values.T.contiguous(),
         levels.to(values).expand(values.shape[1], -1).contiguous(),
     )
-    f1 = torch.cat([cuts.f1(), torch.zeros_like(cuts.f1()[:1])])  # the last row: nothing chosen
+    f1 = torch.cat([cuts.f1(), torch.zeros_like(cuts.f1()[:1])])  # last row: no predictions
     rows = (len(values) - at.T - 1) % (len(values) + 1)
     best = f1.gather(0, rows).mean(1).argmax()
     return levels[best].to(values).expand(values.shape[1]).clone()
@@ -104,14 +104,14 @@ def precision_thresholds(
     Args:
         probabilities: ``(N, L)`` in [0, 1].
         targets: ``(N, L)`` of 1, 0 and -1 (unknown, left out).
-        at_least: The precision to be reached, between 0 and 1.
+        at_least: The required precision, between 0 and 1.
         pseudo: See :func:`f1_thresholds`.
 
     Returns:
-        ``(L,)``; 1 where no threshold reaches it, with a warning that counts those labels.
+        ``(L,)``; 1 if no threshold reaches it, with a warning that counts those labels.
 
     Raises:
-        InputError: As :func:`f1_thresholds`.
+        InputError: As for :func:`f1_thresholds`.
     """
     least = check_share(at_least, "at_least")
     cuts = _cuts(*check_probabilities(probabilities, targets), pseudo)
@@ -120,7 +120,7 @@ def precision_thresholds(
     if bool(missing.any()):
         warnings.warn(
             f"no threshold reaches a precision of {least:g} for {int(missing.sum())} labels: "
-            "theirs is 1",
+            "their threshold is 1",
             stacklevel=2,
         )
     last = len(precise) - 1 - precise.flip(0).int().argmax(0)
@@ -133,15 +133,15 @@ def recall_thresholds(
 ) -> Tensor:
     """Returns the highest threshold of each label with a recall of at least ``at_least``.
 
-    Args and errors are those of :func:`precision_thresholds`; every recall can be reached. For a
-    guarantee on new images see :func:`conformal_threshold`.
+    Arguments and errors are those of :func:`precision_thresholds`. Every recall can be reached. For
+    a guarantee on new images, see :func:`conformal_threshold`.
 
     Returns:
         ``(L,)``.
     """
     least = check_share(at_least, "at_least")
     cuts = _cuts(*check_probabilities(probabilities, targets), pseudo)
-    # the sum of all may round below itself
+    # the last cumulative sum may round below the total
     enough = cuts.valid & (cuts.hits >= least * cuts.positives * (1 - 1e-12))
     return cuts.threshold.gather(0, enough.int().argmax(0)[None])[0]
 
@@ -151,7 +151,7 @@ def _cuts(values: Tensor, exact: Tensor, pseudo: float) -> _Cuts:
         raise InputError(f"pseudo={pseudo!r}: expected a number of positives, 0 or more")
     known = exact >= 0
     expected = _expected(values, exact, pseudo)
-    known = known | ~known.any(0)  # where nothing is known, what is expected counts
+    known = known | ~known.any(0)  # labels without known targets use expected targets
     order = values.argsort(dim=0, descending=True)
     sorted_values = values.gather(0, order)
     weight = known.gather(0, order).double()
@@ -163,7 +163,7 @@ def _cuts(values: Tensor, exact: Tensor, pseudo: float) -> _Cuts:
 
 
 def _expected(values: Tensor, exact: Tensor, pseudo: float) -> Tensor:
-    """Observed targets, mixed with those that calibrated probabilities expect."""
+    """Mixtures of observed targets and calibrated probabilities."""
     observed = (exact == 1).double()
     known = exact >= 0
     if pseudo == 0 or not bool(known.any()):
@@ -177,18 +177,18 @@ def _expected(values: Tensor, exact: Tensor, pseudo: float) -> Tensor:
 
 
 def _between(upper: Tensor, lower: Tensor) -> Tensor:
-    """A value above the lower and at most the upper one, halfway between where one exists."""
+    """A value above the lower and at most the upper one, halfway between if representable."""
     middle = lower + (upper - lower) / 2
     return torch.where(middle > lower, middle, upper)
 
 
 def _at_best(cuts: _Cuts, score: Tensor) -> Tensor:
-    """The threshold of the best cut of each label; 0 where that takes all images."""
+    """The best threshold of each label; 0 if it includes all images."""
     best = score.masked_fill(~cuts.valid, -1.0).argmax(0)
     found = cuts.threshold.gather(0, best[None])[0]
     return torch.where(best == len(score) - 1, torch.zeros_like(found), found)
 
 
 def _sample(values: Tensor) -> Tensor:
-    """About a million of the values, evenly: torch has no quantile of more than 16 million."""
+    """About a million values, evenly spaced, since torch.quantile is limited to 16 million."""
     return values[:: max(1, len(values) // 1_000_000)].double()

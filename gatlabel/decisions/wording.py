@@ -1,4 +1,4 @@
-"""Decisions in words, for tables, reports and metrics."""
+"""Descriptions of decisions for tables, reports and metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CALIBRATIONS = {
 
 
 def describe(decision: Decision) -> dict[str, str]:
-    """Returns what a decision is, as named phrases; those that do not apply are left out."""
+    """Returns the properties of a decision as named phrases; empty ones are left out."""
     each = "one for each label" if decision.per_label else "one for all labels"
     limits = sorted(set(decision.thresholds.values()))
     if not decision.per_label and len(limits) == 1:
@@ -38,21 +38,34 @@ def describe(decision: Decision) -> dict[str, str]:
 
 
 def chosen_on(decision: Decision) -> str:
-    """Returns the images that a decision was chosen on, or that there were none."""
+    """Describes the images that a decision was chosen on, if any."""
     if not decision.split:
         return "no images: thresholds were given" if decision.aim else "no images"
     images = {OUT_OF_FOLD: "out-of-fold predictions for training images"}
     return f"{images.get(decision.split, decision.split)}, {decision.images} images"
 
 
+def rule(decision: Decision, split: str = "") -> str:
+    """Returns what decides, for the protocol of metrics.
+
+    Args:
+        decision: What decides.
+        split: The images that are measured, if they are known.
+    """
+    found = f"{decision.aim or 'thresholds given'}, chosen on {chosen_on(decision)}"
+    if decision.split and decision.split == split:
+        found += ", which are these images: expect lower values on others"
+    return found
+
+
 def guarantee(decision: Decision) -> str:
-    """Returns what holds for new images like those of the choice, or an empty text."""
+    """Describes the guarantee for new images from the same distribution; empty without one."""
     if not decision.aim:
         return ""
     aim = Aim.parse(decision.aim)
     if aim.name == "miss-rate" and aim.value is not None:
         what = (
-            f"at most {_percent(aim.value)} of the images that show a label miss it"
+            f"each label is missed in at most {_percent(aim.value)} of the images that show it"
             if decision.per_label
             else f"at most {_percent(aim.value)} of an image's present labels are missed on average"
         )
@@ -63,9 +76,9 @@ def guarantee(decision: Decision) -> str:
     else:
         return ""
     draws = (
-        "in the mean over draws of images"
+        "in expectation over draws of images"
         if decision.confidence is None
-        else f"for {_percent(decision.confidence)} of draws of images"
+        else f"with a confidence of {_percent(decision.confidence)} over draws of images"
     )
     return f"{what}, {draws} ({method}); unknown labels are assumed to be missing at random"
 

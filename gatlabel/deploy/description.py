@@ -1,4 +1,4 @@
-"""``bundle.json``: all that one must know to use an exported model."""
+"""``bundle.json``: the description of an exported model, sufficient to use it."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ MOST_IN_A_BATCH = 2**16
 
 @dataclass(frozen=True)
 class Description:
-    """What an exported model takes and gives.
+    """The inputs and outputs of an exported model.
 
     Attributes:
         labels: The L label names, in the order of the logits.
-        decision: From which probability each label counts as present, with its calibration.
-        preprocessing: What is done to images; the exported model takes no other size, and
-            normalises itself.
+        decision: Threshold and calibration of each label.
+        preprocessing: Preprocessing of images. The exported model takes images of this size only,
+            and normalises them itself.
         encoder: Name of the encoder.
         head: Kind of the head that was trained.
-        folded: Whether the exported head is one linear layer; a linear head is, as it stands.
-        batch: Images in a batch where their number is fixed; ``None``: any number.
-        any_size: Whether the model resizes too: it takes images of any size, all of a batch of
-            one size.
-        precision: A name of :data:`PRECISIONS`: what the weights and sums are computed in.
+        folded: Whether the exported head is one linear layer.
+        batch: Number of images in a batch if it is fixed; ``None``: any number.
+        any_size: Whether the model also resizes: it takes images of any size, as long as all
+            images of a batch have the same size.
+        precision: A name of :data:`PRECISIONS`: the data type of weights and arithmetic.
     """
 
     labels: LabelSet
@@ -66,12 +66,17 @@ class Description:
             raise unknown_choice("precision", self.precision, PRECISIONS)
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """The only output: logits."""
+        return (OUTPUT,)
+
+    @property
     def thresholds(self) -> Mapping[str, float]:
-        """Label -> probability from which it counts as present, 0 to 1."""
+        """Label -> threshold of its probability, 0 to 1."""
         return self.decision.thresholds
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values; what ``bundle.json`` and the model file itself both carry."""
+        """Returns primitive values, stored in both ``bundle.json`` and the model file."""
         decision = self.decision.to_dict()
         pixels = {"colours": "RGB", "values": "0 to 255", "layout": "batch, colour, row, column"}
         size = self.preprocessing.size
@@ -93,7 +98,7 @@ class Description:
             "image_size": size,
             "resize": self.preprocessing.resize,
             "normalisation": {
-                "where": "inside the model: give it bytes",
+                "where": "inside the model: pass uint8 pixels",
                 "formula": "(pixel / 255 - mean) / std",
                 "mean": list(self.preprocessing.mean),
                 "std": list(self.preprocessing.std),
@@ -108,7 +113,7 @@ class Description:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], path: Path) -> Self:
-        """Reads what :meth:`to_dict` gives.
+        """Reads the output of :meth:`to_dict`.
 
         Args:
             content: The values.
@@ -140,17 +145,17 @@ class Description:
             line_of_text(content.get("encoder"), "encoder"),
             line_of_text(content.get("head"), "head"),
             truth_value(content.get("folded"), "folded"),
-            content.get("batch"),  # bundles had none of these three at first
+            content.get("batch"),  # early bundles lack these three
             truth_value(content.get("any_size", False), "any_size"),
             line_of_text(content.get("precision", "float32"), "precision"),
         )
         for name, expected in found.to_dict().items():
             if name in ("input", "output") and content.get(name) != expected:
-                raise InputError(f"{name} does not go with its labels and image_size")
+                raise InputError(f"{name} does not match its labels and image_size")
         return found
 
     def _values(self) -> dict[str, Any]:
-        """What two files of a bundle must both have, by the names in them."""
+        """The values that both files of a bundle must share, by their names in the files."""
         fed = self.preprocessing
         values = {"image_size": fed.size, "resize": fed.resize, "mean": fed.mean, "std": fed.std}
         values |= {"encoder": self.encoder, "head": self.head, "folded": self.folded}
@@ -162,17 +167,17 @@ class Description:
         }
 
     def require_same(self, other: Description, own: Path, theirs: Path) -> None:
-        """Checks that two files of a bundle say the same; thresholds may have been changed since.
+        """Checks that two files of a bundle agree; thresholds may have been edited.
 
         Args:
-            other: What the model file says.
-            own: The file that this was read from.
+            other: The description in the model file.
+            own: The file that this description was read from.
             theirs: The model file.
 
         Raises:
             InputError: If they differ; the message names both files and the first difference.
         """
-        again = "they belong to two bundles, or one was changed; export the model again"
+        again = "they belong to different bundles, or one was edited; export the model again"
         if self.labels != other.labels:
             reason = first_difference(other.labels.names, self.labels.names)
             raise InputError(f"{theirs} has other labels than {own}: {reason}; {again}")
@@ -181,12 +186,12 @@ class Description:
             its = of_other[name]
             if ours != its:
                 raise InputError(
-                    f"{own} says {name}={shown(ours)}, but {theirs} says {shown(its)}: {again}"
+                    f"{own} has {name}={shown(ours)}, but {theirs} has {shown(its)}: {again}"
                 )
 
 
 def _decision(content: Mapping[str, Any], labels: LabelSet) -> Decision:
-    """Reads thresholds, calibration and what they were chosen for; old bundles have the first."""
+    """Reads thresholds, calibration and their aim; old bundles have thresholds only."""
     thresholds, about = content.get("thresholds"), content.get("decision")
     if not isinstance(thresholds, dict):
         raise InputError("thresholds has no value for each label by name")
@@ -199,7 +204,7 @@ def _decision(content: Mapping[str, Any], labels: LabelSet) -> Decision:
 
 
 def _probability(decision: Decision) -> str:
-    """How logits become probabilities, for whoever runs the file without this package."""
+    """Describes how to convert logits to probabilities, for use without this package."""
     if not decision.scaling:
         return "sigmoid, label by label"
     return "sigmoid of weight * logit + bias, label by label, as in calibration"
@@ -211,7 +216,7 @@ class Loaded:
 
     Attributes:
         run: From uint8 images ``(B, 3, S, S)`` to logits ``(B, L)``.
-        description: What the file itself says of what it takes and gives.
+        description: The description inside the file.
     """
 
     run: Callable[[NDArray[np.uint8]], NDArray[np.floating]]
@@ -219,29 +224,29 @@ class Loaded:
 
 
 def description_inside(texts: Mapping[str, str], path: Path) -> Description:
-    """Reads what a model file carries of :meth:`Description.to_dict`, each value as JSON.
+    """Reads the description inside a model file, each value of it as JSON.
 
     Raises:
-        InputError: If it carries something else.
+        InputError: If the file contains something else.
     """
     try:
         content = {key: json.loads(text) for key, text in texts.items()}
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} does not say what it takes and gives: export it again") from error
+        raise InputError(f"{path} contains no valid description: export it again") from error
     if content.get("format") != FORMAT:
-        raise InputError(f"{path} is no model of the format {FORMAT!r}: export the model again")
+        raise InputError(f"{path} is not a model of the format {FORMAT!r}: export the model again")
     return Description.from_dict(content, path)
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How well an exported model agrees with the one it was made from.
+    """Agreement of an exported model with the original.
 
     Attributes:
-        greatest_difference: Of any logit, absolute.
-        greatest_logit: The largest absolute logit among those compared.
-        tolerance: The difference that was allowed, as a share of ``max(1, greatest_logit)``.
-        batch_sizes: The batches that were compared.
+        greatest_difference: Largest absolute difference of a logit.
+        greatest_logit: Largest absolute logit among those compared.
+        tolerance: The allowed difference, as a share of ``max(1, greatest_logit)``.
+        batch_sizes: The batch sizes that were compared.
     """
 
     greatest_difference: float
@@ -251,7 +256,7 @@ class Parity:
 
     @property
     def ok(self) -> bool:
-        """Whether the difference is within the tolerance; not where it is NaN."""
+        """Whether the difference is within the tolerance; false for NaN."""
         allowed = self.tolerance * max(1.0, self.greatest_logit)
         return math.isfinite(self.greatest_logit) and self.greatest_difference <= allowed
 
@@ -265,20 +270,20 @@ def write_description(
     versions: Mapping[str, str],
     measured: Mapping[str, Any],
 ) -> None:
-    """Writes ``bundle.json`` beside the model file, which stands already.
+    """Writes ``bundle.json`` next to the model file, which must exist already.
 
     Args:
         folder: The bundle.
         kind: The format's name.
         file: Name of the model file.
-        description: What the model takes and gives.
-        parity: How well it agrees with the original.
-        versions: Of the libraries that wrote it.
+        description: The inputs and outputs of the model.
+        parity: Agreement with the original.
+        versions: Versions of the libraries that wrote it.
         measured: Further measurements by name.
     """
     path = folder / file
     compared = "the model before folding, in PyTorch, on the CPU"
-    model = {"kind": kind, "file": file, "bytes": path.stat().st_size, "sha256": _sha256(path)}
+    model = {"kind": kind, "file": file, "bytes": path.stat().st_size, "sha256": sha256(path)}
     content = {
         **description.to_dict(),
         "model": model,
@@ -290,7 +295,7 @@ def write_description(
 
 
 def read_description(folder: Path) -> tuple[Description, str, Path, dict[str, str]]:
-    """Reads ``bundle.json``, and checks that the model file is the one that it describes.
+    """Reads ``bundle.json``, and checks the hash of the model file.
 
     Returns:
         The description, the format's name, the path of the model file, and the versions of the
@@ -303,8 +308,8 @@ def read_description(folder: Path) -> tuple[Description, str, Path, dict[str, st
     content = read_json(path, "bundle description")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(
-            f"{path} is not of the format {FORMAT!r}: it was written by another program or by "
-            "another gatlabel; export the model again"
+            f"{path} is not of the format {FORMAT!r}: it was written by another program or another "
+            "version of gatlabel; export the model again"
         )
     description = Description.from_dict(content, path)
     try:
@@ -312,23 +317,23 @@ def read_description(folder: Path) -> tuple[Description, str, Path, dict[str, st
     except InputError as error:
         raise InputError(f"{path} is damaged ({error}): export the model again") from error
     file = folder / name
-    # a name, and no way out of the folder, by a link either
+    # a plain name inside the folder, not a link to elsewhere
     inside = Path(name).name == name and os.path.realpath(file) == str(
         Path(os.path.realpath(folder)) / name
     )
-    # Path.is_file raises where a name is too long
+    # Path.is_file raises if a name is too long
     if not inside or not os.path.isfile(file):  # noqa: PTH113
         raise InputError(f"the bundle {folder} lacks its model file {shown(name)}: export it again")
-    if _sha256(file) != digest:
+    if sha256(file) != digest:
         raise InputError(
-            f"{file} is not the file that {path.name} describes: it is damaged or was changed; "
+            f"{file} is not the file that {path.name} describes: it is damaged or was edited; "
             "export the model again"
         )
     return description, kind, file, versions
 
 
 def _model_entry(content: Mapping[str, Any]) -> tuple[str, str, str, dict[str, str]]:
-    """Reads format, name and sum of the model file, and the versions that wrote it."""
+    """Reads format, name and hash of the model file, and the versions that wrote it."""
     model, versions = content.get("model"), content.get("versions")
     if not isinstance(model, dict) or not isinstance(versions, dict):
         raise InputError("it names no model file, or no versions")
@@ -343,6 +348,7 @@ def _model_entry(content: Mapping[str, Any]) -> tuple[str, str, str, dict[str, s
     )
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""From a trained model to a bundle that runs without gatlabel."""
+"""Export of a trained model to a bundle that runs without gatlabel."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from gatlabel.nn import LinearHead
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
+    """The result of an export.
 
     Attributes:
         file: The model file, in the bundle.
-        size: Its bytes.
-        folded: Whether the head is one linear layer in it.
-        parity: How well it agrees with the model that it was made from.
-        loss: What quantization costs, where there was one.
-        resizing: How well the file's own resizing agrees with evaluation's, where it has one.
+        size: Its size in bytes.
+        folded: Whether the exported head is one linear layer.
+        parity: Agreement with the original model.
+        loss: The mAP lost by quantization, if any.
+        resizing: Agreement of the resizing in the file with that of evaluation, if any.
     """
 
     file: Path
@@ -61,35 +61,34 @@ def export_model(
     half: bool = False,
     quantization: Quantization | None = None,
 ) -> Export:
-    """Writes a bundle: the model as one file, and ``bundle.json`` with all one must know of it.
+    """Writes a bundle: the model as one file, and its description ``bundle.json``.
 
-    A head whose classifiers do not depend on the image is folded: what is exported has one
-    linear layer after pooling, whatever graph it was trained with. Heads on maps are exported as
-    they are. The exported file is run on images in batches of several sizes and compared with
-    the model as it was before folding; only if the logits agree does the bundle appear, and it
-    appears whole.
+    A head whose classifiers do not depend on the image is folded: the exported model has one
+    linear layer after pooling, whatever graph it was trained with. Heads on maps are exported
+    unchanged. The exported file is run on images in batches of several sizes and compared with
+    the model before folding. The bundle is written only if the logits agree, and never partially.
 
     Args:
-        model: The model, which stays as it is, or a run folder.
+        model: The model, which is not modified, or a run folder.
         folder: The bundle to write.
         format: A name of :data:`~gatlabel.deploy.FORMATS`: ``"onnx"`` or ``"pt2"``.
-        threshold: Probability from which a label counts as present, for all or by label; the
-            bundle keeps it for whoever loads it. Default: the decision of the run (thresholds and
-            calibration, see :class:`~gatlabel.decisions.Decision`); 0.5 for a model.
-        tolerance: Allowed difference of a logit, as a share of the largest (at least of 1);
-            default: 1e-4, with ``half`` 0.02. With ``quantization`` mAP is measured instead.
-        overwrite: Whether a bundle that stands there is replaced. A folder that holds anything
-            else than its files is left alone.
-        batch: Images in a batch, where their number is to be fixed; ``None``: any number.
-        preprocess: Whether the file resizes too, as evaluation does: it takes uint8 images of any
-            size. Format ``onnx`` only.
-        half: Whether weights and sums are float16: half the size, and fast on GPUs. Input and
-            output stay as they are.
-        quantization: Brings the model to 8-bit integers; format ``onnx`` only.
+        threshold: Probability from which a label counts as present, for all labels or by label;
+            stored in the bundle. Default: the decision of the run (thresholds and calibration, see
+            :class:`~gatlabel.decisions.Decision`); 0.5 for a model.
+        tolerance: Allowed difference of a logit, relative to ``max(1, largest logit)``; default:
+            1e-4, with ``half`` 0.02. With ``quantization``, mAP is measured instead.
+        overwrite: Whether to replace an existing bundle. A folder that contains other files is
+            never replaced.
+        batch: Number of images in a batch, if it should be fixed; ``None``: any number.
+        preprocess: Whether the file also resizes as in evaluation: it then takes uint8 images of
+            any size. Format ``onnx`` only.
+        half: Whether weights and arithmetic are float16: half the size, and fast on GPUs. Types of
+            input and output do not change.
+        quantization: How to quantize the model to 8-bit integers; format ``onnx`` only.
 
     Raises:
-        InputError: If the model cannot be loaded or exported, the folder is taken, the logits
-            differ, or quantization costs too much; nothing is left behind then.
+        InputError: If the model cannot be loaded or exported, the folder is not empty, the logits
+            differ, or quantization costs too much; nothing is written then.
         MissingExtraError: If the extra that the format needs is not installed.
 
     Example:
@@ -98,13 +97,13 @@ def export_model(
         ('person', 'dog')
     """
     form = find_format(format)
-    versions = form.versions()  # fails where the extra is missing, before anything takes time
+    versions = form.versions()  # fails early if the extra is missing
     if tolerance is None:
         tolerance = HALF_TOLERANCE if half else TOLERANCE
     check_tolerance(tolerance)
     _check_options(format, preprocess, half, quantization)
     place = Path(folder)
-    _check_place(place, overwrite)
+    check_place(place, overwrite)
     decision = None
     if not isinstance(model, MultiLabelClassifier):
         run = Path(model)
@@ -126,9 +125,9 @@ def export_model(
         any_size=preprocess,
         precision=_precision(half, quantization),
     )
-    with atomic_folder(place, last=FILE, replaces=_files() if overwrite else ()) as temporary:
+    with atomic_folder(place, last=FILE, replaces=bundle_files() if overwrite else ()) as temporary:
         file = temporary / form.file
-        # a copy: the encoder is the original's, which the file is compared with
+        # a copy, since the file is compared with the original encoder
         traced = copy.deepcopy(folded).half() if half else folded
         form.write(trace(traced, batch), description, file)
         resizing = _finish_onnx(file, folded, description, quantization)
@@ -167,7 +166,7 @@ def _finish_onnx(
     description: Description,
     quantization: Quantization | None,
 ) -> ResizingParity | None:
-    """Quantizes an ONNX file, and puts resizing before it, where that is asked for."""
+    """Quantizes an ONNX file and prepends resizing, as requested."""
     if quantization is None and not description.any_size:
         return None
     from gatlabel.deploy.onnx_file import save_onnx
@@ -207,7 +206,12 @@ def _loss(
     return loss
 
 
-def _check_place(place: Path, overwrite: bool) -> None:
+def check_place(place: Path, overwrite: bool) -> None:
+    """Makes sure that a bundle may be written to a folder.
+
+    Raises:
+        InputError: If it holds anything else, or a bundle that is to stay.
+    """
     if place.exists() and not place.is_dir():
         raise InputError(f"the output {place} is a file: give a folder")
     if place.is_dir():
@@ -219,12 +223,12 @@ def _check_place(place: Path, overwrite: bool) -> None:
                 "it with --overwrite (overwrite=True)"
             )
         if not (place / FILE).is_file():
-            raise InputError(f"{place} is no bundle: --overwrite leaves it alone")
-        require_only(place, _files())
+            raise InputError(f"{place} is not a bundle: --overwrite does not replace it")
+        require_only(place, bundle_files())
 
 
-def _files() -> set[str]:
-    """The files that a bundle may have."""
+def bundle_files() -> set[str]:
+    """The files that a bundle may contain."""
     return {FILE, *(form.file for form in FORMATS.values())}
 
 
@@ -232,7 +236,7 @@ def _load(run: Path) -> MultiLabelClassifier:
     if not run.is_dir():
         raise InputError(f"there is no run folder {run}")
     if (run / FILE).exists():
-        raise InputError(f"{run} is an exported bundle already: export the run that it came from")
+        raise InputError(f"{run} is an exported bundle already: export the original run")
     return MultiLabelClassifier.from_pretrained(run)
 
 
@@ -243,7 +247,7 @@ def _checked(
     tolerance: float,
     description: Description,
 ) -> Parity:
-    """Compares the file, as whoever uses it will read it, with the model."""
+    """Compares the file, loaded as by a user, with the model."""
     run = form.load(file, "cpu").run
 
     def exported(images: Tensor) -> Tensor:
@@ -255,7 +259,7 @@ def _checked(
         raise InputError("the model gives NaN: its training has diverged; nothing is exported")
     if not parity.ok and not description.precision.startswith("int8"):  # mAP decides there
         raise InputError(
-            f"the exported model gives other logits than the model: they differ by up to "
+            f"the logits of the exported model differ from those of the model by up to "
             f"{parity.greatest_difference:.2g}, allowed is {tolerance:g} of the largest logit, "
             f"{parity.greatest_logit:.3g}, or of 1; nothing is exported"
         )

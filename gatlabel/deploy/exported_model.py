@@ -1,4 +1,4 @@
-"""A model that was exported, and runs without the network that it was made from."""
+"""An exported model, which runs without the code of the original network."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 class ExportedModel:
-    """From images to logits, as a bundle of :func:`gatlabel.deploy.export_model` has it.
+    """A model from a bundle of :func:`gatlabel.deploy.export_model`: from images to logits.
 
     Args:
         run: From uint8 ``(B, 3, S, S)`` to logits ``(B, L)``.
-        description: What it takes and gives.
-        device: Where it runs, as torch names it.
+        description: Its inputs and outputs.
+        device: The device it runs on, as a name of torch.
         uses_torch: Whether torch runs it.
 
     Attributes:
         labels: The L label names, in the order of the logits.
-        preprocessing: What evaluation does to images first; its size is S.
+        preprocessing: Preprocessing of images in evaluation; its size is S.
 
     Shapes:
         images uint8 ``(B, 3, S, S)``, RGB, 0 to 255 -> logits float32 ``(B, L)``; of any height
-        and width where the description has ``any_size``.
+        and width if the description has ``any_size``.
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class ExportedModel:
         return torch.from_numpy(logits).to(images.device)
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.floating]:
-        """Returns the logits ``(B, L)`` of images ``(B, 3, S, S)``, in batches of a fixed size too.
+        """Returns the logits ``(B, L)`` of images ``(B, 3, S, S)``, for any B.
 
         Raises:
-            InputError: If the images are no uint8 batch of the model's size, or it cannot run.
+            InputError: If the images are not a uint8 batch of the model's size, or it cannot run.
         """
         size = self.preprocessing.size
         fits = images.ndim == 4 and images.shape[1] == 3
@@ -111,7 +111,7 @@ class ExportedModel:
             raise self._refusal(images.dtype, images.shape)
         try:
             return run_in_batches(self._run, images, self.description.batch)
-        except Exception as error:  # of whichever library runs the model
+        except Exception as error:  # the error type depends on the library
             raise InputError(f"the exported model fails: {first_line(error)}") from error
 
     def _refusal(self, dtype: object, shape: Sequence[int]) -> InputError:
@@ -122,14 +122,14 @@ class ExportedModel:
         )
 
     def _try(self, folder: Path) -> None:
-        """Runs one black image: labels and model may come from two bundles."""
+        """Runs one black image, in case labels and model come from different bundles."""
         size = self.preprocessing.size
         try:
             black = np.zeros((1, 3, size, size), np.uint8)
             logits = run_in_batches(self._run, black, self.description.batch)
-        except Exception as error:  # of whichever library runs the model, or of too large a size
+        except Exception as error:  # the error type depends on the library; also raised for sizes
             raise InputError(
-                f"{folder / FILE} says image_size {size}, but the model does not take images of "
+                f"{folder / FILE} has image_size {size}, but the model does not take images of "
                 f"{size} pixels: {first_line(error)}"
             ) from error
         if logits.shape != (1, len(self.labels)) or logits.dtype.kind != "f":
@@ -151,7 +151,7 @@ def run_in_batches(
     images: NDArray[np.uint8],
     batch: int | None,
 ) -> NDArray[np.floating]:
-    """Runs a model on images ``(B, 3, h, w)``, black ones added where its batch size is fixed."""
+    """Runs a model on images ``(B, 3, h, w)``; pads with black images to a fixed batch size."""
     if batch is None or len(images) == 0:
         return run(images)
     parts = []
@@ -165,7 +165,7 @@ def run_in_batches(
 
 
 def _place(device: str | torch.device, kind: str, uses_torch: bool) -> str:
-    """Returns the device to run on; torch is asked only where the format or the device needs it."""
+    """Returns the device to run on; imports torch only if the format or the device needs it."""
     if not uses_torch and device in ("auto", "cpu"):
         return "cpu"
     from gatlabel.devices import choose_device
@@ -173,7 +173,7 @@ def _place(device: str | torch.device, kind: str, uses_torch: bool) -> str:
     place = str(choose_device(device, gpu=uses_torch))
     if place != "cpu" and not uses_torch:
         raise InputError(
-            f"a bundle of format {kind} runs on the CPU, not on {place!r}: say auto or cpu, or "
+            f"a bundle of format {kind} runs on the CPU, not on {place!r}: give auto or cpu, or "
             "export with format pt2"
         )
     return place

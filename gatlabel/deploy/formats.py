@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Format:
-    """How a model is written to a file and run from it.
+    """How a model is written to a file and loaded from it.
 
     Attributes:
         file: Name of the model file in a bundle.
         write: Takes program, description and path.
-        load: Takes path and device; returns what turns uint8 ``(B, 3, S, S)`` into ``(B, L)``, and
-            what the file says of itself.
-        uses_torch: Whether torch runs it, on any of its devices; else it runs on the CPU only, and
-            torch is not loaded.
-        libraries: The modules, beside torch, that write and check a file.
+        load: Takes path and device; returns a function from uint8 ``(B, 3, S, S)`` to ``(B, L)``
+            and the description in the file.
+        uses_torch: Whether torch runs it, on any of its devices; otherwise it runs on the CPU only,
+            and torch is not imported.
+        libraries: The modules besides torch that write and check a file.
         extra: The extra of gatlabel that installs them.
     """
 
@@ -39,7 +39,7 @@ class Format:
     extra: str = ""
 
     def versions(self) -> dict[str, str]:
-        """Returns the versions of gatlabel, torch and the libraries, all of which it imports.
+        """Imports gatlabel, torch and the libraries and returns their versions.
 
         Raises:
             MissingExtraError: If one is not installed.
@@ -48,7 +48,7 @@ class Format:
 
         from gatlabel import __version__
 
-        # of the modules: onnxruntime comes in distributions of several names
+        # versions of modules, since onnxruntime has distributions of several names
         found = {name: require_extra(name, self.extra).__version__ for name in self.libraries}
         return {"gatlabel": __version__, "torch": str(torch.__version__), **found}
 
@@ -70,7 +70,7 @@ def find_format(name: str) -> Format:
     """Returns a format by name.
 
     Raises:
-        InputError: If there is none of that name.
+        InputError: If there is no such format.
     """
     if name not in FORMATS:
         raise unknown_choice("export format", name, FORMATS)

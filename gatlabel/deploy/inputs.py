@@ -1,4 +1,4 @@
-"""Images in any of the forms that callers have them in, to RGB at the size of a model."""
+"""Conversion of images of any supported type to RGB at the size of a model."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | NDArray[np.uint8] | Image | Tensor"
-#: Name, pixels at the model's size, and why there are none.
+#: Name, pixels at the model's size, and the error if there are none.
 Decoded: TypeAlias = "tuple[str, Pixels | None, InputError | None]"
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A source that gives no image: an empty folder, a pattern that matches nothing.
+    """A source without images, such as an empty folder or a pattern that matches nothing.
 
     Attributes:
         name: The source.
@@ -50,15 +50,15 @@ class Unreadable:
 def read_image(
     image: ImageInput, name: str, at_least: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.uint8]:
-    """Brings one image to uint8 ``(height, width, 3)``, RGB, 0 to 255.
+    """Converts one image to uint8 ``(height, width, 3)``, RGB, 0 to 255.
 
     Args:
         image: A path, the bytes of an image file, a Pillow image of any mode, a uint8 array
             ``(height, width, 3)`` or ``(height, width)``, or a uint8 tensor ``(3, height, width)``.
-        name: What to call the image in errors.
-        at_least: JPEG files may be decoded smaller than they are as long as neither side becomes
+        name: Name of the image in error messages.
+        at_least: JPEG files may be decoded at reduced size as long as neither side becomes
             shorter than this.
-        max_pixels: Most pixels that the image may have.
+        max_pixels: Maximum number of pixels of the image.
 
     Raises:
         InputError: If the image cannot be read, has too many pixels, or is something else; the
@@ -81,12 +81,12 @@ def read_image(
 
 
 class Decoder:
-    """Reads images and brings them to the size of a model.
+    """Reads images and resizes them for a model.
 
     Args:
-        prepare: From pixels ``(h, w, 3)`` to those of the model's size.
-        side: That size.
-        max_pixels: Most pixels that an image may have.
+        prepare: From pixels ``(h, w, 3)`` to pixels of the model's size.
+        side: The model's size.
+        max_pixels: Maximum number of pixels of an image.
     """
 
     def __init__(self, prepare: Callable[[Pixels], Pixels], side: int, max_pixels: int) -> None:
@@ -99,8 +99,8 @@ class Decoder:
             return image.name, None, InputError(image.reason)
         name = image_name(image, position)
         try:
-            with DECODING.scope():  # until it has its final size
-                # as evaluation decodes: a JPEG at twice the size that is needed, then resized
+            with DECODING.scope():  # until the image has its final size
+                # as in evaluation: a JPEG is decoded at twice the required size, then resized
                 pixels = read_image(image, name, 2 * self.side, self.max_pixels)
                 return name, self.prepare(pixels), None
         except InputError as error:
@@ -108,16 +108,16 @@ class Decoder:
 
 
 def is_single(image: Any) -> bool:
-    """Whether something is to be read as one image although it can be iterated over."""
+    """Whether an object is one image although it may be iterable."""
     return (
         isinstance(image, str | bytes | bytearray | os.PathLike | np.ndarray | Mapping)
         or _is_tensor(image)
-        or hasattr(image, "read")  # an open file would give its lines
+        or hasattr(image, "read")  # an open file would iterate over lines
     )
 
 
 def image_name(image: Any, position: int) -> str:
-    """Returns what to call an image: its path, or its position among those given."""
+    """Returns the name of an image in messages: its path, or its position."""
     if isinstance(image, (str, os.PathLike)):
         return os.fsdecode(image)
     filename = getattr(image, "filename", "")  # Pillow images that were opened from a file
@@ -126,18 +126,18 @@ def image_name(image: Any, position: int) -> str:
 
 
 def _is_tensor(image: Any) -> TypeGuard[Tensor]:
-    kind = getattr(sys.modules.get("torch"), "Tensor", None)  # whoever has one has loaded torch
+    kind = getattr(sys.modules.get("torch"), "Tensor", None)  # no tensors without torch
     return kind is not None and isinstance(image, kind)
 
 
 def _of_pillow(image: Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
-    """Reads a Pillow image, which may still have to be decoded: then only in a known format."""
+    """Converts a Pillow image; one that is not decoded yet must have a known format."""
     from PIL.ImageFile import ImageFile
 
     if isinstance(image, ImageFile) and image.format not in FORMATS:
         raise InputError(
             f"{shown_name(name)} is an image file in the format {image.format}: only "
-            f"{', '.join(FORMATS)} are decoded; give image.copy() where it is trusted"
+            f"{', '.join(FORMATS)} are decoded; give image.copy() if you trust it"
         )
     try:
         require_few_pixels(*image.size, max_pixels)
@@ -146,13 +146,13 @@ def _of_pillow(image: Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
             if isinstance(image, ImageFile):
                 require_all_tiles(image)
             return image_to_pixels(image)
-    except Exception as error:  # Pillow reads lazily, and raises nearly anything on broken files
+    except Exception as error:  # Pillow decodes lazily and raises various errors for damaged files
         reason = reason_of(error)
         raise InputError(f"cannot decode the image {shown_name(name)}: {reason}") from error
 
 
 def _of_array(image: NDArray[Any], name: str, max_pixels: int) -> NDArray[np.uint8]:
-    """Reads an array as Pillow, OpenCV (once it is RGB) and matplotlib have them."""
+    """Converts an array as from Pillow, matplotlib, or OpenCV after conversion to RGB."""
     fits = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
     if image.dtype != np.uint8 or not fits or not image.size:
         raise InputError(
@@ -163,7 +163,7 @@ def _of_array(image: NDArray[Any], name: str, max_pixels: int) -> NDArray[np.uin
     _require_few(image.shape[1], image.shape[0], name, max_pixels)
     grey = image if image.ndim == 3 else image[:, :, None]
     full = np.broadcast_to(grey, (*grey.shape[:2], 3))
-    return np.require(full, requirements=("C", "W"))  # torch wants it writable
+    return np.require(full, requirements=("C", "W"))  # torch requires writable memory
 
 
 def _require_few(width: int, height: int, name: str, max_pixels: int) -> None:

@@ -1,33 +1,48 @@
-"""Format ``onnx``: written by torch's exporter, run by onnxruntime, of use without either."""
+"""Format ``onnx``: written by torch's exporter, run by onnxruntime or other ONNX runtimes."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.deploy.description import INPUT, OUTPUT, Description, Loaded, description_inside
+from gatlabel.deploy.description import INPUT, OUTPUT, Loaded, description_inside
 from gatlabel.errors import InputError, first_line, require_extra
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 EXTRA = "onnx"
-MOST_BYTES = 2**31 - 2**20  # of a protobuf message, less a share for all that is no weight
+MOST_BYTES = 2**31 - 2**20  # limit of a protobuf message, minus a reserve for the graph
 
 
-def write_onnx(program: ExportedProgram, description: Description, path: Path) -> None:
+class Described(Protocol):
+    """What is known of a program that is written."""
+
+    @property
+    def batch(self) -> int | None:
+        """Images in a batch, where their number is fixed."""
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the outputs."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values."""
+
+
+def write_onnx(program: ExportedProgram, description: Described, path: Path) -> None:
     """Writes one file with weights, labels and preprocessing.
 
     Args:
         program: From uint8 images to logits.
-        description: Goes into the file's ``metadata_props``, each value as JSON.
+        description: Written to the file's ``metadata_props``, each value as JSON.
         path: The file.
 
     Raises:
@@ -46,13 +61,13 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
             exported = torch.onnx.export(
                 program,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=list(description.outputs),
                 dynamic_shapes=({0: "batch"},) if description.batch is None else None,
                 custom_translation_table=translations(),
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:  # the exporter's errors are of many classes
+    except Exception as error:  # the exporter raises errors of many classes
         raise InputError(
             f"the model cannot be written as ONNX ({first_line(error)}); format pt2 takes every "
             "operator of torch"
@@ -63,7 +78,7 @@ def write_onnx(program: ExportedProgram, description: Description, path: Path) -
     save_onnx(model, description, path)
 
 
-def save_onnx(model: Any, description: Description, path: Path) -> None:
+def save_onnx(model: Any, description: Described, path: Path) -> None:
     """Writes an ONNX model with a description in its ``metadata_props``.
 
     Args:
@@ -85,20 +100,13 @@ def load_onnx(path: Path, device: str) -> Loaded:
         device: ``"cpu"``.
 
     Returns:
-        What runs it, and what its metadata say.
+        The function that runs it, and its metadata.
 
     Raises:
         MissingExtraError: If the extra ``onnx`` is not installed.
         InputError: If onnxruntime cannot read the file, or it was not written here.
     """
-    runtime = require_extra("onnxruntime", EXTRA)
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3  # errors; it warns of devices that are not there
-    try:
-        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        texts = session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # onnxruntime's errors have no common class
-        raise InputError(f"onnxruntime cannot read {path}: {first_line(error)}") from error
+    session, texts = open_session(path)
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
         (logits,) = session.run([OUTPUT], {INPUT: np.ascontiguousarray(images)})
@@ -107,8 +115,29 @@ def load_onnx(path: Path, device: str) -> Loaded:
     return Loaded(run, description_inside(texts, path))
 
 
+def open_session(path: Path) -> tuple[Any, dict[str, str]]:
+    """Opens a file in onnxruntime, on the CPU.
+
+    Returns:
+        The session, and the texts of its metadata.
+
+    Raises:
+        MissingExtraError: If the extra ``onnx`` is not installed.
+        InputError: If onnxruntime cannot read the file.
+    """
+    runtime = require_extra("onnxruntime", EXTRA)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # errors only; it warns about missing devices
+    try:
+        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        texts = session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise InputError(f"onnxruntime cannot read {path}: {first_line(error)}") from error
+    return session, dict(texts)
+
+
 def _strip(graph: Any) -> None:
-    """Takes out what the exporter notes about the source code, with its paths."""
+    """Removes the exporter's metadata about the source code, which contain file paths."""
     for part in (graph.node, graph.input, graph.output, graph.value_info, graph.initializer):
         for item in part:
             item.ClearField("metadata_props")
@@ -122,9 +151,9 @@ def _strip(graph: Any) -> None:
 
 @contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Silences the logs of exporter and quantizer, for their developers; errors are raised anyway.
+    """Silences the developer logs of exporter and quantizer; errors are still raised.
 
-    onnxruntime's quantizer uses the root logger, which gets a handler when it is first used.
+    onnxruntime's quantizer logs to the root logger, which adds a handler on first use.
     """
     loggers = [logging.getLogger(name) for name in ("", "onnxscript", "onnx_ir", "torch.onnx")]
     levels = [logger.level for logger in loggers]

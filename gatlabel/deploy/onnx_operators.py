@@ -1,9 +1,9 @@
-"""Operators that torch's exporter writes in a form that loses small numbers.
+"""Exact replacements for operators that torch's exporter writes in an inaccurate form.
 
 ONNX has neither ``expm1`` nor ``log1p`` nor ``logsigmoid``. The exporter writes ``exp(x) - 1``,
-which is 0 below 6e-8, so that its logarithm is minus infinity; ``log(1 + x)``, the same from the
-other side; and ``log(sigmoid(x))``, where onnxruntime's sigmoid ends at about 1e-8. A head that
-works with log-odds (``conditioned``) would give NaN where a label is not seen at all.
+which is 0 for x below 6e-8, with a logarithm of minus infinity. ``log(1 + x)`` has the same
+problem. In ``log(sigmoid(x))``, the smallest value of onnxruntime's sigmoid is about 1e-8. A head
+that computes with log-odds (``conditioned``) would return NaN for labels with no evidence.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import torch
 
 from gatlabel.errors import require_extra
 
-HALF = 0.5  # from there on the plain form loses at most one bit
+HALF = 0.5  # above it, the plain form loses at most one bit
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """Returns exact forms, as ``torch.onnx.export(custom_translation_table=…)`` takes them.
+    """Returns exact forms, for ``torch.onnx.export(custom_translation_table=…)``.
 
     Raises:
         MissingExtraError: If the extra ``onnx`` is not installed.

@@ -1,8 +1,8 @@
-"""Resizing as part of an ONNX file: uint8 images of any size in, the model's size on.
+"""Resizing as part of an ONNX file: from uint8 images of any size to the size of the model.
 
 The graph computes the sizes and offsets of :func:`gatlabel.deploy.resizing.prepared` with integers
-and float64, and leaves the resizing itself to the operator ``Resize`` with ``antialias``, whose
-fixed-point arithmetic differs from torch's by one level of 255 here and there.
+and float64. The resizing itself is the operator ``Resize`` with ``antialias``, whose fixed-point
+arithmetic occasionally differs from torch's by one level of 255.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gatlabel.errors import InputError, require_extra
 
 PREPARED = "prepared"
 MOST_LEVELS = 1
-"""Allowed difference of a resized value, of 255."""
+"""Allowed difference of a resized value, in levels of 255."""
 
 _RESIZE = """resized = Resize
     <mode="linear", antialias=1, exclude_outside=1, axes=[2, 3]>"""
@@ -73,13 +73,13 @@ BODIES = {"squash": _SQUASH, "pad": _PAD, "crop": _CROP}
 
 
 def resizing_model(size: int, resize: str, batch: int | None, like: Any) -> Any:
-    """Returns an ONNX model that brings images to the size of a model.
+    """Returns an ONNX model that resizes images to the size of a model.
 
     Args:
         size: Side S of the result.
         resize: A name of :data:`BODIES`.
-        batch: Images in a batch where their number is fixed.
-        like: The ONNX model that it is for, whose versions it has.
+        batch: Number of images in a batch if it is fixed.
+        like: The ONNX model to prepend it to; it gets the same versions.
 
     Returns:
         A model from uint8 ``(B, 3, h, w)`` to uint8 ``(B, 3, S, S)``.
@@ -108,18 +108,18 @@ resizing (uint8[{images}, 3, height, width] {INPUT})
 
 
 def with_resizing(model: Any, size: int, resize: str, batch: int | None) -> Any:
-    """Returns an ONNX model that resizes its images itself.
+    """Returns the ONNX model with resizing prepended.
 
     Args:
         model: From uint8 ``(B, 3, S, S)`` to logits.
         size: S.
         resize: A name of :data:`BODIES`.
-        batch: Images in a batch where their number is fixed.
+        batch: Number of images in a batch if it is fixed.
     """
     onnx = require_extra("onnx", "onnx")
     first = resizing_model(size, resize, batch, model)
     first = onnx.compose.add_prefix(first, "resizing/", rename_inputs=False, rename_outputs=False)
-    # both have an input of this name; the file keeps that of the images of any size
+    # both have an input of this name; the file keeps the one for images of any size
     rest = onnx.compose.add_prefix(
         model,
         "model/",
@@ -135,10 +135,10 @@ def with_resizing(model: Any, size: int, resize: str, batch: int | None) -> Any:
 
 @dataclass(frozen=True)
 class ResizingParity:
-    """How well resizing in a file agrees with that of evaluation, on images of noise.
+    """Agreement of the resizing in a file with that of evaluation, on images of noise.
 
     Attributes:
-        largest_difference: Of any value, in levels of 255.
+        largest_difference: Largest difference of a value, in levels of 255.
         differing: Share of values that differ, 0 to 1.
         sizes: Heights and widths of the images.
     """
@@ -152,7 +152,7 @@ def measured_resizing(preprocessing: Preprocessing, like: Any) -> ResizingParity
     """Compares resizing in ONNX, run by onnxruntime, with that of evaluation.
 
     Args:
-        preprocessing: What evaluation does.
+        preprocessing: Preprocessing of evaluation.
         like: The ONNX model that the resizing is for.
 
     Raises:
@@ -187,7 +187,7 @@ def measured_resizing(preprocessing: Preprocessing, like: Any) -> ResizingParity
         values += difference.size
     if largest > MOST_LEVELS:
         raise InputError(
-            f"onnxruntime resizes otherwise than evaluation: values differ by up to {largest} of "
+            f"onnxruntime resizes differently from evaluation: values differ by up to {largest} of "
             f"255, allowed is {MOST_LEVELS}; export without preprocessing in the file"
         )
     return ResizingParity(largest, differing / values, sizes)

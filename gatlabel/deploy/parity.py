@@ -1,4 +1,4 @@
-"""Whether an exported model gives the logits of the one it was made from."""
+"""Comparison of the logits of an exported model with those of the original."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch.nn import functional as F
 from gatlabel.deploy.description import Parity
 from gatlabel.errors import InputError
 
-#: Allowed difference of a logit, as a share of the largest one (at least of 1). Runtimes add up in
-#: another order, and batch norms are merged into convolutions: float32 differs by 1e-6 to 1e-5.
+#: Allowed difference of a logit, relative to max(1, largest logit). Runtimes sum in another order
+#: and merge batch norms into convolutions: float32 differs by 1e-6 to 1e-5.
 TOLERANCE = 1e-4
-#: One and several: a model that has grown fast to the size of its example fails at one of them.
+#: One and several, to detect models that were specialised to the batch size of their example.
 BATCH_SIZES = (1, 3)
-#: The same for half precision, whose numbers have 11 bits.
+#: The same for half precision, which has 11 significant bits.
 HALF_TOLERANCE = 2e-2
 
 
 def check_tolerance(tolerance: float) -> None:
-    """Refuses a tolerance with which no comparison would fail, or none pass.
+    """Refuses a tolerance with which every comparison, or none, would pass.
 
     Raises:
         InputError: If it is negative, infinite or NaN.
@@ -43,7 +43,7 @@ def compare(
 
     Args:
         exported: From uint8 ``(B, 3, S, S)`` to logits ``(B, L)``.
-        original: The same, of the model before folding and export.
+        original: The same for the model before folding and export.
         image_size: S, in pixels.
         tolerance: See :class:`~gatlabel.deploy.description.Parity`.
         batch_sizes: The batches to run.
@@ -55,26 +55,26 @@ def compare(
         if ours.shape != theirs.shape:
             difference = float("inf")
         else:
-            # max() would drop a NaN that comes second: these keep it
+            # unlike max(), these propagate a NaN in the second argument
             difference = float(torch.tensor([difference, (ours - theirs).abs().max()]).max())
         largest = float(torch.tensor([largest, theirs.abs().max()]).max())
     return Parity(difference, largest, tolerance, batch_sizes)
 
 
 def sample_images(count: int, size: int, seed: int = 0) -> Tensor:
-    """Makes images with what photographs have: shapes large and small, contrast, some noise.
+    """Makes images with statistics like photographs: large and small shapes, contrast, noise.
 
     Args:
-        count: How many.
-        size: Their side in pixels.
-        seed: Other images for another seed.
+        count: Number of images.
+        size: Side of the images in pixels.
+        seed: Random seed.
 
     Returns:
-        uint8 ``(count, 3, size, size)``, the whole range from 0 to 255 in use.
+        uint8 ``(count, 3, size, size)``, with values from the whole range 0 to 255.
     """
     generator = torch.Generator().manual_seed(seed)
     images = torch.zeros(count, 3, size, size)
-    for cells in (2, 5, 13):  # from the light of a scene to the edges of things
+    for cells in (2, 5, 13):  # from large-scale lighting to edges of objects
         field = torch.randn(count, 3, cells, cells, generator=generator)
         images += F.interpolate(field, (size, size), mode="bilinear", align_corners=False)
     images += 0.1 * torch.randn(count, 3, size, size, generator=generator)

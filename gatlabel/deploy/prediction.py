@@ -1,4 +1,4 @@
-"""The labels of one image."""
+"""The prediction for one image."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The labels of one image, or why there are none.
+    """The labels of one image, or the reason why it could not be read.
 
     Attributes:
-        source: The image: its path as it was given, or ``"image 3"`` for one without a name.
+        source: The image: its path as given, or ``"image 3"`` for an image without a name.
         labels: Names of the labels at or above their threshold, most probable first.
-        probabilities: Label -> probability, 0 to 1, calibrated where the model is; all L of
-            them in the model's order.
+        probabilities: Label -> probability, 0 to 1, calibrated if the model is; all L labels in
+            the order of the model.
         thresholds: Label -> the probability from which it counts as present.
-        error: Why the image could not be read, or ``None``; then the other fields are empty.
-        explanation: Heat maps and contributions of neighbours, where they were asked for.
+        error: Why the image could not be read, or ``None``. With an error, the other fields are
+            empty.
+        explanation: Heat maps and contributions of neighbours, if requested.
     """
 
     source: str
@@ -42,10 +43,10 @@ class Prediction:
         return ranked[:k]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what JSON can hold.
+        """Returns primitive values for JSON.
 
         ``{"source", "labels", "probabilities", "thresholds"}``, or ``{"source", "error"}``; with
-        ``"explanation"`` where there is one.
+        ``"explanation"`` if there is one.
         """
         if self.error is not None:
             return {"source": self.source, "error": self.error}

@@ -1,4 +1,4 @@
-"""From a trained run to labels for images, in two lines."""
+"""Prediction of labels for images with a trained run or an exported bundle."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gatlabel.data.image_files import MAX_PIXELS
 from gatlabel.decisions.decision import Decision, decision_of
 from gatlabel.deploy.description import FILE
 from gatlabel.deploy.exported_model import ExportedModel
+from gatlabel.deploy.exported_tasks import ExportedTasks, is_tasks_bundle
 from gatlabel.deploy.inputs import Decoded, Decoder, ImageInput
 from gatlabel.deploy.prediction import Prediction
 from gatlabel.deploy.resizing import Pixels, prepared
@@ -39,30 +40,30 @@ MOST_WORKERS = 256
 
 
 class Predictor:
-    """Labels images with a trained model, or with one that was exported.
+    """Labels images with a trained or an exported model.
 
     Images are decoded in threads while the model runs, resized as in evaluation, and run in
-    batches. A graph head is folded where that is possible: the graph costs nothing here. A bundle
-    of format ``onnx`` runs without torch.
+    batches. A graph head is folded if possible, so that the graph takes no time in prediction. A
+    bundle of format ``onnx`` runs without torch.
 
     Args:
-        model: The model; it is put in evaluation mode and on the device. An exported one stays
-            on the device that it was loaded for.
+        model: The model; it is set to evaluation mode and moved to the device. An exported model
+            stays on the device that it was loaded for.
         threshold: Probability from which a label counts as present, 0 to 1: one for all, or one
             for each label by name; default: those of the decision.
         decision: Calibration and thresholds; default: those of a bundle, thresholds of 0.5 for a
             model.
         device: See :func:`~gatlabel.devices.choose_device`.
-        batch_size: Most images to run at once.
-        max_pixels: Most pixels (width times height) that an image may have.
-        workers: Threads that decode; default: one per processor, at most 8. With 0, images are
+        batch_size: Maximum batch size.
+        max_pixels: Maximum number of pixels (width times height) of an image.
+        workers: Decoding threads; default: one per processor, at most 8. With 0, images are
             decoded between batches, and no image is taken from a source before its batch.
         amp: Whether to run the model in mixed precision, as training with ``run.amp`` does:
             bfloat16, or float16 on GPUs without it. Not for exported models.
 
     Raises:
-        InputError: If a threshold is out of range, labels of it are missing or extra, or there is
-            no such device.
+        InputError: If a threshold is out of range, thresholds have missing or unknown labels, or
+            there is no such device.
 
     Example:
         >>> predictor = Predictor.load("runs/demo")  # doctest: +SKIP
@@ -91,7 +92,7 @@ class Predictor:
             decision = model.description.decision
         decision = decision or Decision.fixed(self.labels)
         if decision.labels != self.labels:
-            raise InputError("the decision is of other labels than the model, or in another order")
+            raise InputError("the decision has other labels than the model, or in another order")
         self.decision = decision if threshold is None else decision.with_thresholds(threshold)
         self.thresholds = self.decision.limits  # (L,)
         limits = zip(self.labels, np.asarray(self.thresholds).tolist(), strict=True)
@@ -109,7 +110,7 @@ class Predictor:
                     f"{str(device)!r}: give the device to ExportedModel.load"
                 )
             if amp:
-                raise InputError("amp is for runs: an exported model has its precision already")
+                raise InputError("amp is for runs: the precision of an exported model is fixed")
             self.device, self.model = model.device, model
         else:
             self.device = str(choose_device(device))
@@ -132,8 +133,8 @@ class Predictor:
     ) -> Self:
         """Loads a run folder, any folder that ``save_pretrained`` wrote, or an exported bundle.
 
-        For a model with several tasks it is a :class:`~gatlabel.deploy.TaskPredictor`, whose
-        predictions are the answers of every task.
+        For a model with several tasks, the result is a :class:`~gatlabel.deploy.TaskPredictor`,
+        whose predictions contain the outputs of every task.
 
         Args:
             folder: The folder.
@@ -143,7 +144,8 @@ class Predictor:
             max_pixels: See the class.
             workers: See the class.
             amp: See the class.
-            encoder: The encoder, where it was a network of one's own; a bundle holds it.
+            encoder: The encoder, if the model was trained with your own network; a bundle
+                contains it.
 
         Raises:
             InputError: If the folder or a file in it is missing or damaged.
@@ -152,14 +154,15 @@ class Predictor:
         if not Path(folder).is_dir():
             raise InputError(f"there is no run folder {os.fspath(folder)}")
         model: MultiLabelClassifier | ExportedModel
-        if has_tasks(folder):
+        exported = is_tasks_bundle(folder)
+        if exported or has_tasks(folder):
             if threshold is not None or encoder is not None:
                 what = "threshold" if encoder is None else "encoder"
                 raise InputError(f"{os.fspath(folder)} has several tasks: {what} is not for them")
             from gatlabel.model import Model
 
             own = TaskPredictor(
-                Model.from_pretrained(folder),
+                ExportedTasks(folder) if exported else Model.from_pretrained(folder),
                 device=str(device),
                 batch_size=batch_size,
                 max_pixels=max_pixels,
@@ -169,7 +172,7 @@ class Predictor:
             return cast(Self, own)  # another class with the same calls
         if (Path(folder) / FILE).is_file():
             if encoder is not None:
-                raise InputError(f"{os.fspath(folder)} is a bundle with its encoder: give none")
+                raise InputError(f"{os.fspath(folder)} is a bundle with its encoder: omit encoder")
             model = ExportedModel.load(folder, device=device)
             decision = model.description.decision
         else:
@@ -210,17 +213,17 @@ class Predictor:
                 ``(height, width, 3)`` or ``(height, width)``, a uint8 tensor
                 ``(3, height, width)``; a folder or a pattern such as ``"photos/*.jpg"``; or a
                 list, tuple, iterator or other iterable of all of these.
-            on_error: ``"stop"`` raises at the first image that cannot be read; ``"skip"`` goes
-                on and gives the reason in that image's :attr:`Prediction.error`.
+            on_error: ``"stop"`` raises at the first image that cannot be read; ``"skip"``
+                continues and puts the reason in that image's :attr:`Prediction.error`.
             explain: See :meth:`stream`.
 
         Returns:
-            One prediction for one image. For an iterator, which may be endless, an iterator as
-            :meth:`stream` gives it; for a folder, a pattern or another iterable, a list with one
+            One prediction for one image. For an iterator, which may be infinite, an iterator as
+            from :meth:`stream`. For a folder, a pattern or another iterable, a list with one
             prediction per image, in order.
 
         Raises:
-            InputError: If an image cannot be read (the message names it), or the model gives
+            InputError: If an image cannot be read (the message names it), or the model returns
                 NaN.
         """
         found = self.stream(images, on_error=on_error, explain=explain)
@@ -231,14 +234,14 @@ class Predictor:
     def stream(
         self, images: Sources, *, on_error: OnError = "skip", explain: int = 0
     ) -> Iterator[Prediction]:
-        """Labels images one after the other, in memory that does not grow with their number.
+        """Labels images one by one, in bounded memory.
 
         Args:
-            images: As ``predictor(images)`` takes them. An iterable is read at most two batches
-                ahead of the prediction that is asked for, in the thread that asks.
-            on_error: ``"skip"`` gives a :class:`Prediction` with its :attr:`~Prediction.error` for
+            images: As for ``predictor(images)``. An iterable is read in the calling thread, at
+                most two batches ahead of the requested prediction.
+            on_error: ``"skip"`` yields a :class:`Prediction` with an :attr:`~Prediction.error` for
                 an image that cannot be read; ``"stop"`` raises.
-            explain: Explain the so many most probable labels of each image, in
+            explain: Number of most probable labels to explain per image, in
                 :attr:`Prediction.explanation`; takes about as long as ten predictions. Not for
                 exported models.
 
@@ -246,7 +249,7 @@ class Predictor:
             One prediction per image, in order.
 
         Raises:
-            InputError: As ``predictor(images)`` does.
+            InputError: As for ``predictor(images)``.
 
         Example:
             >>> for prediction in predictor.stream("photos/**/*.jpg"):  # doctest: +SKIP
@@ -265,7 +268,7 @@ class Predictor:
 
     def _predict(self, batch: Sequence[Decoded], explain: int) -> Iterator[Prediction]:
         ready = [pixels for _, pixels, _ in batch if pixels is not None]
-        # colours stay side by side (channels last), as they are decoded and as models compute
+        # channels last, as decoded and as models compute
         stacked = np.stack(ready).transpose(0, 3, 1, 2) if ready else None
         found = iter(() if stacked is None else list(self.probabilities(stacked)))
         for name, pixels, error in batch:
@@ -282,9 +285,9 @@ class Predictor:
         """Explains the logits of one image: heat maps and contributions of neighbours.
 
         Args:
-            image: One image, as ``predictor(image)`` takes it.
+            image: One image, as for ``predictor(image)``.
             labels: The labels to explain; default: the ``top`` most probable ones.
-            top: How many labels are explained where none are named.
+            top: Number of labels to explain if ``labels`` is not given.
 
         Raises:
             InputError: If the image cannot be read, there is no such label, or the model was
@@ -316,27 +319,27 @@ class Predictor:
         )
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Runs the model on images that have its size.
+        """Runs the model on images of its size.
 
         Args:
             images: uint8 ``(B, 3, S, S)``, RGB, 0 to 255: an array, or a tensor on the CPU.
 
         Returns:
-            ``(B, L)``, 0 to 1, calibrated where the decision has a calibration.
+            ``(B, L)``, 0 to 1, calibrated if the decision has a calibration.
 
         Raises:
-            InputError: If the model gives NaN.
+            InputError: If the model returns NaN.
         """
         return self.decision.probabilities(self.logits(np.asarray(images)))
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Returns the logits ``(B, L)`` of images that have the model's size.
+        """Returns the logits ``(B, L)`` of images of the model's size.
 
         Args:
             images: uint8 ``(B, 3, S, S)``, RGB, 0 to 255.
 
         Raises:
-            InputError: If the model gives NaN.
+            InputError: If the model returns NaN.
         """
         logits = self._run(images)
         if np.isnan(logits).any():
@@ -381,17 +384,17 @@ class Predictor:
 
 
 def _batch_size(model: MultiLabelClassifier | ExportedModel, wanted: int) -> int:
-    """Returns how many images to run at once: those of a model that resizes differ in size."""
+    """Returns the batch size: 1 for a model that resizes, since its images differ in size."""
     if not isinstance(model, ExportedModel):
         return wanted
     return 1 if model.description.any_size else model.description.batch or wanted
 
 
 def _preparation(model: MultiLabelClassifier | ExportedModel) -> Callable[[Pixels], Pixels]:
-    """Returns what brings images to the size of a model, ``(h, w, 3)`` -> ``(S, S, 3)``.
+    """Returns the function that resizes images for a model, ``(h, w, 3)`` -> ``(S, S, 3)``.
 
-    A model that resizes itself is given them as they are. Otherwise there are two ways, with the
-    same result. That of torch takes a tenth of the time, once torch is loaded.
+    It is the identity for a model that resizes itself. Otherwise there are two implementations
+    with the same result. That of torch takes a tenth of the time, once torch is imported.
     """
     if isinstance(model, ExportedModel) and model.description.any_size:
         return lambda pixels: pixels

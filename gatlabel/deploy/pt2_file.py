@@ -1,4 +1,4 @@
-"""Format ``pt2``: a program of torch's operators, run by torch without our code."""
+"""Format ``pt2``: a program of torch's operators, run by torch without gatlabel."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ def write_pt2(program: ExportedProgram, description: Description, path: Path) ->
 
     Args:
         program: From uint8 images to logits.
-        description: Goes into the archive as the extra file ``bundle.json``.
+        description: Written to the archive as the extra file ``bundle.json``.
         path: The file.
     """
     from torch.export import save
 
     program.example_inputs = None  # torch would pickle them
     content = json.dumps(description.to_dict())
-    buffer = io.BytesIO()  # torch's own writer ends the process where the disk is full
+    buffer = io.BytesIO()  # torch's own writer aborts the process on a full disk
     with warnings.catch_warnings():
-        # weights that lie channels-last are no "complete tensors" to torch; it saves them well
+        # torch warns about channels-last weights, but saves them correctly
         warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)
         save(program, buffer, extra_files={FILE: content})
     path.write_bytes(buffer.getbuffer())
 
 
 def load_pt2(path: Path, device: str) -> Loaded:
-    """Reads an archive, after it was vetted.
+    """Reads an archive after checking it with :func:`vet`.
 
     Args:
         path: The file.
-        device: Where the program is to run.
+        device: The device to run the program on.
 
     Returns:
-        What runs it, and what its own ``bundle.json`` says.
+        The function that runs it, and the content of its own ``bundle.json``.
 
     Raises:
-        InputError: If torch cannot read the file, or it holds what :func:`vet` refuses.
+        InputError: If torch cannot read the file, or :func:`vet` refuses it.
     """
     import torch
     from torch.export import load
@@ -59,7 +59,7 @@ def load_pt2(path: Path, device: str) -> Loaded:
     inside: dict[str, Any] = {FILE: ""}  # torch fills it
     try:
         with warnings.catch_warnings():
-            # torch 2.11 reads weights into memory that it may not write, and does not mean to
+            # torch 2.11 maps weights read-only and never writes them
             warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
             program = load(path, extra_files=inside)
         if device != "cpu":
@@ -67,7 +67,7 @@ def load_pt2(path: Path, device: str) -> Loaded:
 
             program = move_to_device_pass(program, device)
         module = program.module()
-    except Exception as error:  # a program of another version fails in many ways
+    except Exception as error:  # programs of other versions raise various errors
         raise InputError(f"torch cannot read {path}: {first_line(error)}") from error
 
     @torch.inference_mode()
@@ -79,8 +79,8 @@ def load_pt2(path: Path, device: str) -> Loaded:
 
 
 def _values(text: str, path: Path) -> dict[str, str]:
-    """Returns the values of a table of JSON, each as JSON, as an ONNX file holds them."""
+    """Returns the values of a JSON object, each as JSON, as in an ONNX file."""
     try:
         return {key: json.dumps(value) for key, value in json.loads(text).items()}
     except (ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} does not say what it takes and gives: export it again") from error
+        raise InputError(f"{path} contains no valid description: export it again") from error

@@ -1,10 +1,10 @@
-"""A look into a pt2 archive before torch reads it.
+"""Security check of a pt2 archive before torch reads it.
 
-``torch.export.load`` unpickles what an archive asks it to, evaluates its size expressions and
-guards as Python, looks up any operator by name and loads compiled libraries: its documentation
-says never to load what one does not trust. What we write needs none of that, so a file is read
-only if it has none of it. This is a guard, not a proof: the operators that are left, and torch's
-reader itself, are native code that was not made for hostile input.
+``torch.export.load`` can unpickle objects, evaluates size expressions and guards as Python, looks
+up any operator by name and loads compiled libraries. Its documentation warns against loading
+untrusted files. Files written by gatlabel need none of these features, so a file that uses one is
+refused. This is a guard, not a proof: the remaining operators and torch's reader are native code
+that was not designed for hostile input.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _OPERATOR = re.compile(
     r"torch\.ops\.aten\.(\w+)\.\w+|torch\.sym_[a-z]+|_operator\.(?!attr|item|method|call)[a-z]+"
 )
 _TOUCH_FILES = {"from_file", "save"}  # the operators of aten that open files by name
-# No powers: torch hands sizes to sympy, which evaluates 9 ** 9 ** 9 for ever. Those of our heads
-# and encoders have 80 characters at most.
+# No powers: torch passes sizes to sympy, which would evaluate 9 ** 9 ** 9 without end. The sizes of
+# our heads and encoders have 80 characters at most.
 _NAMES = r"Symbol|Integer|Rational|Add|Mul|Max|Min|Mod|FloorDiv|CleanDiv|Eq|Ne|Ge|Gt|Le|Lt"
 _SIZE = re.compile(
     rf"(?=.{{0,1000}}\Z)(?:[\s\d()=,-]|'[su]\d+'"
@@ -42,7 +42,7 @@ _TREE = re.compile(
     r'(?:[\s\[\]{},:\d]|"(?:type|context|children_spec|null|\[\]|builtins\.\w+)"|null)*'
 )
 _WORD = re.compile(r"[\w.:+-]*")
-_TEXT = re.compile(r"[\w\s.,>+-]*")  # of an operator: a mode, or the equation of an einsum
+_TEXT = re.compile(r"[\w\s.,>+-]*")  # argument of an operator: a mode, or the equation of an einsum
 _ALLOWED = {
     "expr_str": _SIZE,
     "in_spec": _TREE,
@@ -58,15 +58,15 @@ def vet(path: Path) -> None:
     """Refuses an archive that would make torch run more than tensor operators.
 
     Raises:
-        InputError: If the file is no such archive, or holds anything else than weights, sizes and
-            operators of torch on tensors.
+        InputError: If the file is not such an archive, or contains anything other than weights,
+            sizes and operators of torch on tensors.
     """
     try:
         reason = next(_findings(path), None)
-    except Exception as error:  # torch's reader and json fail in many ways on a foreign file
-        raise InputError(f"{path} is no pt2 archive that can be read") from error
+    except Exception as error:  # torch's reader and json raise various errors
+        raise InputError(f"{path} is not a readable pt2 archive") from error
     if reason is not None:
-        raise InputError(f"{path} is not read: {reason}, which no bundle of gatlabel has")
+        raise InputError(f"{path} is refused: {reason}, which bundles of gatlabel do not have")
 
 
 def _findings(path: Path) -> Iterator[str]:
@@ -76,7 +76,7 @@ def _findings(path: Path) -> Iterator[str]:
         names = reader.get_file_names()
         listed = [name.partition("/")[2] for name in archive.namelist()]
         if len(set(listed)) != len(listed):
-            yield "it holds two parts of one name"
+            yield "it holds two parts of the same name"
         if sorted(names) != sorted(listed):
             yield "two readers find different parts in it"
         for name in names:
@@ -103,7 +103,7 @@ def _findings(path: Path) -> Iterator[str]:
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of a tree of JSON with the key that it stands under, and every key."""
+    """Yields every value of a JSON tree with its key, and every key."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield "key", name

@@ -1,4 +1,4 @@
-"""8-bit integers for ONNX files, with onnxruntime's tools, and what they cost in mAP."""
+"""Quantization of ONNX files to 8-bit integers by onnxruntime, and the mAP it costs."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.values import finite_number, whole_number
 
 MOST_IMAGES = 128
-"""Calibration images by default; more change the ranges of activations hardly."""
+"""Default number of calibration images; more hardly change the ranges of activations."""
 
-_HEAD = ".head."  # in the names of a head's weights, as torch.export writes them
+_HEAD = ".head."  # in the names of a head's weights, as written by torch.export
 
 
 @dataclass(frozen=True)
 class Quantization:
-    """How a model is brought to 8-bit integers, and how much mAP that may cost.
+    """Options of quantization to 8-bit integers, with the mAP it may cost.
 
     Attributes:
-        mode: ``"static"``: weights and activations of the encoder, their ranges found on
-            calibration images; 2 to 5 times as fast where the processor has VNNI. ``"dynamic"``:
-            weights of linear layers only, activations are scaled batch by batch; for encoders
-            that are transformers, and of no use to those made of convolutions.
-        evaluation: Labelled images on which mAP is measured before and after. They should be others
-            than those of calibration.
-        calibration: For ``"static"``: images as training has them, 50 to 200, without labels: a
+        mode: ``"static"``: weights and activations of the encoder, with ranges from calibration
+            images; 2 to 5 times as fast on processors with VNNI. ``"dynamic"``: weights of linear
+            layers only, with activations scaled per batch; for transformer encoders, useless for
+            convolutional ones.
+        evaluation: Labelled images to measure mAP on before and after. They should differ from the
+            calibration images.
+        calibration: For ``"static"``: 50 to 200 images like the training images, without labels: a
             folder, a pattern, paths, or a source.
-        max_loss: Points of mAP that may be lost; above it the export is refused.
-        images: At most so many calibration images, spread evenly over those given.
+        max_loss: Points of mAP that may be lost; with a larger loss, the export fails.
+        images: Maximum number of calibration images, spread evenly over those given.
 
     Raises:
         InputError: If a value is out of range, or calibration images are missing or superfluous.
@@ -62,7 +62,7 @@ class Quantization:
         if self.mode not in MODES:
             raise unknown_choice("quantization", self.mode, MODES)
         if (self.mode == "static") != (self.calibration is not None):
-            verb = "needs" if self.mode == "static" else "takes no"
+            verb = "needs" if self.mode == "static" else "does not use"
             raise InputError(f"{self.mode} quantization {verb} calibration images")
         finite_number(self.max_loss, "max_loss")
         whole_number(self.images, "images", 1)
@@ -75,7 +75,7 @@ class MeasuredLoss:
     Attributes:
         before: mAP of the model, 0 to 1.
         after: mAP of the exported file.
-        images: Images that both were measured on.
+        images: Number of images that both were measured on.
         max_loss: Points that may be lost.
     """
 
@@ -86,11 +86,11 @@ class MeasuredLoss:
 
     @property
     def points(self) -> float:
-        """Points of mAP that are lost; below 0 where some are gained."""
+        """Points of mAP that are lost; negative for a gain."""
         return 100 * (self.before - self.after)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for ``bundle.json``."""
+        """Returns primitive values for ``bundle.json``."""
         return {**vars(self), "points": self.points}
 
 
@@ -99,8 +99,8 @@ def quantize(path: Path, model: MultiLabelClassifier, how: Quantization) -> Any:
 
     Args:
         path: The float32 file.
-        model: The model that it is of; its preprocessing is that of calibration images.
-        how: What to do.
+        model: The exported model; calibration images use its preprocessing.
+        how: The options.
 
     Returns:
         The quantized ``onnx.ModelProto``, without metadata.
@@ -114,13 +114,15 @@ def quantize(path: Path, model: MultiLabelClassifier, how: Quantization) -> Any:
         ready, written = Path(folder) / "ready.onnx", Path(folder) / "quantized.onnx"
         try:
             tools = require_extra("onnxruntime.quantization.shape_inference", "onnx")
-            # folds batch norms into convolutions, so that these are quantized together
+            # folds batch norms into convolutions, so that both are quantized together
             tools.quant_pre_process(path, ready, skip_symbolic_shape=True)
             MODES[how.mode](ready, written, model, how)
         except InputError:
             raise
         except Exception as error:  # onnxruntime's errors have no common class
-            raise InputError(f"onnxruntime cannot quantize it: {first_line(error)}") from error
+            raise InputError(
+                f"onnxruntime cannot quantize the model: {first_line(error)}"
+            ) from error
         return onnx.load(written)
 
 
@@ -129,7 +131,7 @@ def _static(ready: Path, written: Path, model: MultiLabelClassifier, how: Quanti
     batch = _fixed_batch(ready)
 
     class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined]
-        """Returns one calibration image after the other, repeated to a fixed batch."""
+        """Returns the calibration images one by one, repeated to a fixed batch."""
 
         def __init__(self) -> None:
             self.images = _calibration_images(model, how)
@@ -151,7 +153,7 @@ def _static(ready: Path, written: Path, model: MultiLabelClassifier, how: Quanti
 
 def _dynamic(ready: Path, written: Path, model: MultiLabelClassifier, how: Quantization) -> None:
     tools = require_extra("onnxruntime.quantization", "onnx")
-    # not convolutions: onnxruntime runs those five times slower than in float32
+    # not convolutions: in onnxruntime they are five times slower than in float32
     tools.quantize_dynamic(
         ready,
         written,
@@ -169,16 +171,17 @@ MODES: dict[str, Callable[[Path, Path, MultiLabelClassifier, Quantization], None
 
 
 def _fixed_batch(path: Path) -> int:
-    """Returns the batch size that a file is made for; 1 where it takes any."""
+    """Returns the fixed batch size of a file; 1 if it takes any."""
     graph = require_extra("onnx", "onnx").load(path).graph
     size = next(each for each in graph.input if each.name == INPUT).type.tensor_type.shape.dim[0]
     return int(size.dim_value) or 1
 
 
 def _head_nodes(path: Path) -> list[str]:
-    """Returns the nodes of the head: they take little time, and their errors are logits' errors.
+    """Returns the nodes of the head, which are not quantized.
 
-    Those that use a weight of the head, and all after them.
+    They take little time, and their errors would directly change the logits. They are the nodes
+    that use a weight of the head, and all nodes after them.
     """
     graph = require_extra("onnx", "onnx").load(path).graph
     of_head: set[str] = set()
@@ -208,7 +211,7 @@ def _calibration_images(
         if isinstance(image, Unreadable):
             raise InputError(image.reason)
         if not isinstance(image, str | bytes | os.PathLike):
-            raise InputError("calibration images are given as files, folders, patterns or bytes")
+            raise InputError("give calibration images as files, folders, patterns or bytes")
         pixels = decode_image(image, at_least=2 * model.image_size)
         yield transform(pixels)[None].numpy()
 
@@ -223,7 +226,7 @@ def _spread(count: int, most: int) -> list[int]:
 def measured_loss(
     exported: Callable[[Tensor], Tensor], model: MultiLabelClassifier, how: Quantization
 ) -> MeasuredLoss:
-    """Measures mAP of a model, and of what it was quantized to, on the same images.
+    """Measures the mAP of a model before and after quantization on the same images.
 
     Raises:
         InputError: If the images have none of the labels, or no label has positives there.

@@ -1,8 +1,8 @@
-"""Evaluation preprocessing in NumPy, to the same bits as with torch, which takes seconds to load.
+"""Evaluation preprocessing in NumPy, bit-identical to torch, which takes seconds to import.
 
-An ONNX bundle runs without torch. :func:`prepared` brings its images to size as
-:func:`~gatlabel.encoders.Preprocessing` does, which is what training measured. (On a processor
-without AVX2 or NEON torchvision computes ``crop`` in float32, and a value may differ by one level.)
+An ONNX bundle runs without torch. :func:`prepared` resizes its images exactly as
+:func:`~gatlabel.encoders.Preprocessing` does in evaluation. (On a processor without AVX2 or NEON,
+torchvision computes ``crop`` in float32, and a value may differ by one level.)
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from gatlabel.encoders.sizes import LONGEST, MEAN_COLOUR, Resize
 
 Pixels = NDArray[np.uint8]
 
-_BLOCK = 1 << 14  # pixels that are computed at a time
+_BLOCK = 1 << 14  # pixels computed at a time
 
 
 def prepared(pixels: Pixels, size: int, resize: Resize) -> Pixels:
-    """Brings an image to the size of a model.
+    """Resizes an image to the size of a model.
 
     Args:
         pixels: ``(h, w, 3)``, RGB.
@@ -59,12 +59,12 @@ def resized(pixels: Pixels, height: int, width: int) -> Pixels:
     """Resizes, bilinear and antialiased, with the fixed-point arithmetic of torch for uint8.
 
     First along the rows, then along the columns, each rounded to uint8. Pillow does the same with
-    more bits, and differs by one level here and there.
+    more bits, and occasionally differs by one level.
 
     Args:
         pixels: ``(h, w, 3)``.
-        height: Of the result.
-        width: Of the result.
+        height: Height of the result.
+        width: Width of the result.
 
     Returns:
         ``(height, width, 3)``.
@@ -77,7 +77,7 @@ def resized(pixels: Pixels, height: int, width: int) -> Pixels:
 
 
 def _along(pixels: Pixels, length: int) -> Pixels:
-    """Resizes the first axis, in blocks of the second: sums stay in the processor's cache."""
+    """Resizes the first axis, in blocks of the second so that sums stay in the CPU cache."""
     places, weights, precision = _taps(pixels.shape[0], length)
     result = np.empty((length, *pixels.shape[1:]), np.uint8)
     step = max(1, _BLOCK // length)
@@ -92,10 +92,10 @@ def _along(pixels: Pixels, length: int) -> Pixels:
 
 @lru_cache(maxsize=64)
 def _taps(old: int, new: int) -> tuple[NDArray[np.int64], NDArray[np.int32], int]:
-    """Returns what each of the new pixels along an axis is made of.
+    """Returns the source positions and weights of each new pixel along an axis.
 
-    As ``_compute_index_ranges_int16_weights`` of torch does: triangular weights that add up to 1,
-    in float64, as 16-bit integers of as many bits as the largest one allows.
+    Like ``_compute_index_ranges_int16_weights`` of torch: triangular weights that sum to 1 in
+    float64, converted to 16-bit integers with as many bits as the largest weight allows.
 
     Returns:
         Positions and weights, each ``(taps, new)``, and the bits after the binary point.

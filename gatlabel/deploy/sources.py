@@ -1,4 +1,4 @@
-"""From what callers name (files, folders, patterns, iterables) to single images, lazily."""
+"""Lazy expansion of files, folders, patterns and iterables to single images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from gatlabel.data.image_files import shown_name
 from gatlabel.deploy.inputs import ImageInput, Unreadable, is_single
 
-#: Files of these endings count as images in a folder.
+#: Files with these suffixes count as images in a folder.
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif")
 
 _PATTERN = frozenset("*?[")
@@ -27,12 +27,12 @@ def is_one_image(sources: Any) -> bool:
 
 
 def images_of(sources: Any) -> Iterator[ImageInput | Unreadable]:
-    """Yields the images of a source one by one, and reads of an iterable only what is asked for.
+    """Yields the images of a source one by one; an iterable is read lazily.
 
     Args:
         sources: One image, the path of a folder (searched with its subfolders, in the order of
             names), a pattern such as ``"photos/**/*.jpg"``, or an iterable of all of these. An
-            iterable may be endless.
+            iterable may be infinite.
     """
     if isinstance(sources, str | os.PathLike):
         yield from _of_path(sources)
@@ -57,7 +57,7 @@ def _of_path(path: str | os.PathLike[Any]) -> Iterator[ImageInput | Unreadable]:
         for name in found:
             if not os.path.isdir(name):  # noqa: PTH112
                 yield name
-            elif "**" not in text:  # else what is in it was found too
+            elif "**" not in text:  # otherwise its files were matched too
                 yield from _of_folder(name)
     else:
         yield path
@@ -81,7 +81,7 @@ def _walk(folder: str) -> Iterator[str | Unreadable]:
     """Yields the image files of a folder by name; links to folders are not followed."""
     try:
         with os.scandir(folder) as entries:
-            # name and kind only: entries themselves are larger, and a folder may hold a million
+            # name and kind only: entries are larger, and a folder may contain a million
             found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
     except OSError as error:
         reason = f"cannot list the folder {shown_name(folder)}: {error.strerror or error}"

@@ -1,4 +1,4 @@
-"""Images decoded ahead of the model, in batches, in their order and in bounded memory."""
+"""Batches of images, decoded in threads ahead of the model, in order and in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OnError = Literal["stop", "skip"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_MOST = 8  # threads by default: with more, what is not decoding becomes the limit
+_MOST = 8  # threads by default; with more, decoding is no longer the bottleneck
 
 
 def decoded_batches(
@@ -25,11 +25,11 @@ def decoded_batches(
     """Yields batches of decoded images; an iterable is read at most two batches ahead.
 
     Args:
-        images: What callers name.
+        images: The images of the caller.
         decoder: Reads one image.
         on_error: ``"stop"`` raises at the first image that cannot be read.
-        batch_size: Most images in a batch.
-        workers: Threads that decode; none are used for one image.
+        batch_size: Maximum batch size.
+        workers: Decoding threads; a single image is decoded without threads.
 
     Raises:
         InputError: If an image cannot be read, and ``on_error`` is ``"stop"``.
@@ -49,7 +49,7 @@ def _unless_stopped(decoded: Iterator[Decoded], on_error: OnError) -> Iterator[D
 
 
 def default_workers() -> int:
-    """Returns how many threads decode by default: one per processor that may be used, at most 8."""
+    """Returns the default number of decoding threads: one per available processor, at most 8."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(usable or 1, _MOST)
 
@@ -63,13 +63,13 @@ def map_ahead(
     the last one whose result was yielded.
 
     Args:
-        function: Is called in several threads at once.
-        items: May be endless.
-        workers: Threads; 0 calls the function when its result is asked for, with nothing ahead.
-        ahead: Most items that are taken ahead, at least 1.
+        function: Called in several threads at once.
+        items: The items; may be infinite.
+        workers: Number of threads; 0 calls the function when its result is requested.
+        ahead: Maximum number of items taken ahead, at least 1.
 
     Raises:
-        Exception: What the function raises, when it is the turn of that item.
+        Exception: The exception of the function, in the order of the items.
     """
     if workers == 0:
         yield from map(function, items)

@@ -1,4 +1,4 @@
-"""The answers of all tasks for one image."""
+"""The predictions of all tasks for one image."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
     from gatlabel.tasks import Task
 
-#: The answer of a task: ``labels`` and ``probabilities``; ``class`` and ``probabilities``;
+#: The prediction of a task: ``labels`` and ``probabilities``; ``class`` and ``probabilities``;
 #: ``values``; or ``sequence``, its log-probability ``score`` and ``probabilities`` to occur.
 Answer = Mapping[str, Any]
-#: Fields of a prediction that no task can be called by.
+#: Fields of a prediction, which cannot be names of tasks.
 FIELDS = ("source", "error")
 
 
 @dataclass(frozen=True)
 class TaskPrediction:
-    """What a model with several tasks says of one image, or why it says nothing.
+    """The prediction of a model with several tasks for one image, or an error.
 
     Attributes:
-        source: The image: its path as it was given, or ``"image 3"`` for one without a name.
-        answers: The answer of each task, of primitives.
+        source: The image: its path as given, or ``"image 3"`` for an image without a name.
+        answers: The prediction of each task, as primitive values.
         error: Why the image could not be read, or ``None``.
     """
 
@@ -38,18 +38,18 @@ class TaskPrediction:
         return self.error is None
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what JSON can hold: ``source``, and a field per task or ``error``."""
+        """Returns primitive values for JSON: ``source``, and a field per task or ``error``."""
         if self.error is not None:
             return {"source": self.source, "error": self.error}
         return {"source": self.source, **{name: dict(its) for name, its in self.answers.items()}}
 
     def texts(self) -> dict[str, str]:
-        """Returns the answer of each task in short, as a cell of a table has it."""
+        """Returns a short text for each task, for a cell of a table."""
         return {name: short(answer) for name, answer in self.answers.items()}
 
 
 def short(answer: Answer) -> str:
-    """Returns an answer in short: labels with ``|`` between, a class, or numbers."""
+    """Returns a prediction as a short text: labels joined by ``|``, a class, or numbers."""
     if "class" in answer:
         return str(answer["class"])
     if "values" in answer:
@@ -58,7 +58,7 @@ def short(answer: Answer) -> str:
 
 
 def answers_of(task: Task, outputs: Tensor) -> list[Answer]:
-    """Returns the answers of a task for the outputs of its head, one per image."""
+    """Converts the outputs of a head to predictions, one per image."""
     return _ANSWERS[task.kind](task, outputs)
 
 

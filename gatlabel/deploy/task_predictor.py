@@ -1,13 +1,14 @@
-"""From a trained run with several tasks to the answers of every task."""
+"""Prediction for images with a model that has several tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gatlabel.data.image_files import MAX_PIXELS
+from gatlabel.deploy.exported_tasks import ExportedTasks
 from gatlabel.deploy.inputs import Decoded, Decoder
 from gatlabel.deploy.resizing import Pixels
 from gatlabel.deploy.sources import Sources, is_one_image
@@ -18,6 +19,8 @@ from gatlabel.errors import InputError, unknown_choice
 from gatlabel.values import whole_number
 
 if TYPE_CHECKING:
+    from gatlabel.deploy.inputs import ImageInput
+    from gatlabel.explain import ImageExplanation
     from gatlabel.model import Model
 
 MOST_AT_ONCE = 2**20
@@ -25,23 +28,24 @@ MOST_WORKERS = 256
 
 
 class TaskPredictor:
-    """Answers every task of a model for images, as :class:`~gatlabel.deploy.Predictor` labels them.
+    """Predicts every task of a model, like :class:`~gatlabel.deploy.Predictor` for one task.
 
     Args:
-        model: The model, with an encoder of images; it is put in evaluation mode and on the device.
+        model: The model, with an image encoder, which is set to evaluation mode and moved to the
+            device; or an exported one, which runs on the CPU.
         device: See :func:`~gatlabel.devices.choose_device`.
-        batch_size: Most images to run at once.
-        max_pixels: Most pixels (width times height) that an image may have.
-        workers: Threads that decode; default: one per processor, at most 8.
+        batch_size: Maximum batch size.
+        max_pixels: Maximum number of pixels (width times height) of an image.
+        workers: Decoding threads; default: one per processor, at most 8.
         amp: Whether to run the model in mixed precision.
 
     Raises:
-        InputError: If the model takes no images, or a task is called as a field of predictions.
+        InputError: If the model takes no images, or a task has the name of a prediction field.
     """
 
     def __init__(
         self,
-        model: Model,
+        model: Model | ExportedTasks,
         *,
         device: str = "auto",
         batch_size: int = 32,
@@ -50,15 +54,21 @@ class TaskPredictor:
         amp: bool = False,
     ) -> None:
         if model.preprocessing is None:
-            raise InputError("the model takes no images: run it by itself")
+            raise InputError("the model takes no images: call it directly")
         for name in FIELDS:
             if name in model.tasks:
-                raise InputError(f"a task is called {name!r}, which predictions call otherwise")
+                raise InputError(f"the task name {name!r} is a field of predictions: rename it")
         self.batch_size = whole_number(batch_size, "batch_size", 1, MOST_AT_ONCE)
         workers = default_workers() if workers is None else workers
         self.workers = whole_number(workers, "workers", 0, MOST_WORKERS)
         self.device = choose_device(device)
-        self.model = model.eval().to(self.device)
+        self.model: Model | ExportedTasks = model
+        if isinstance(model, ExportedTasks):
+            if device not in ("auto", "cpu") or amp:
+                raise InputError("an exported model with several tasks runs on the CPU as it is")
+            self.device = choose_device("cpu")
+        else:
+            self.model = model.eval().to(self.device)
         self.tasks = tuple(model.tasks)
         self.amp = amp
         self._transform = model.preprocessing.transform()
@@ -73,14 +83,15 @@ class TaskPredictor:
         return ready
 
     def __call__(self, images: Sources, *, on_error: OnError = "stop") -> Any:
-        """Answers for one image, or several; arguments as in ``Predictor``.
+        """Predicts for one image or several; arguments as in ``Predictor``.
 
         Returns:
             One :class:`~gatlabel.deploy.TaskPrediction` for one image, an iterator for an iterator,
             else a list.
 
         Raises:
-            InputError: If an image cannot be read (the message names it), or the model gives NaN.
+            InputError: If an image cannot be read (the message names it), or the model returns
+                NaN.
         """
         found = self.stream(images, on_error=on_error)
         if is_one_image(images):
@@ -90,24 +101,69 @@ class TaskPredictor:
     def stream(
         self, images: Sources, *, on_error: OnError = "skip", explain: int = 0
     ) -> Iterator[TaskPrediction]:
-        """Answers for images one after the other; arguments as in ``Predictor.stream``.
+        """Predicts for images one by one; arguments as in ``Predictor.stream``.
 
         Raises:
-            InputError: If an explanation is asked for.
+            InputError: If an explanation is requested.
         """
         if on_error not in ("stop", "skip"):
             raise unknown_choice("on_error", on_error, ("stop", "skip"))
         if explain:
-            self.explain()
+            raise InputError("explain: not with answers of several tasks; explain one image")
         return self._stream(images, on_error)
 
-    def explain(self, *given: Any, **options: Any) -> NoReturn:
-        """Refuses: explanations are for models with one task.
+    def explain(
+        self,
+        image: ImageInput,
+        *,
+        task: str | None = None,
+        labels: Sequence[str] | None = None,
+        top: int = 3,
+    ) -> ImageExplanation:
+        """Explains the logits of one task for one image, as ``Predictor.explain``.
+
+        Neighbours of a label in a graph of several tasks may be labels of another task.
+
+        Args:
+            image: One image.
+            task: A multi-label or multi-class task; may be left out where there is only one.
+            labels: The labels to explain; default: the ``top`` most probable ones.
+            top: How many labels are explained where none are named.
 
         Raises:
-            InputError: Always.
+            InputError: If the image cannot be read, or there is no such task or label.
         """
-        raise InputError("a model with several tasks cannot be explained, only one with one task")
+        if isinstance(self.model, ExportedTasks):
+            raise InputError("an exported model cannot be explained: give the run that it is of")
+        import torch
+
+        from gatlabel.explain import explain_image
+        from gatlabel.model.alone import KINDS, alone
+
+        known = [name for name, each in self.model.tasks.items() if each.kind in KINDS]
+        if task is None and len(known) != 1:
+            raise InputError(f"explain one task: give --task (task=…), one of {', '.join(known)}")
+        name = known[0] if task is None else task
+        if name not in self.model.tasks:
+            raise unknown_choice("task", name, known)
+        own, one = self.model.tasks[name], alone(self.model, name)
+        source, pixels, error = self._decoder((0, image))
+        if pixels is None:
+            raise error or InputError(f"cannot read {source}")
+        for label in labels or ():
+            if label not in own.outputs:
+                raise unknown_choice("label", label, tuple(own.outputs))
+        ready = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        with torch.inference_mode():
+            outputs = self.model(ready[None].to(self.device))[name].float().cpu()
+        chances = own.activation(outputs)[0]
+        places = [one.labels.index(label) for label in own.outputs]
+        every = np.zeros(len(one.labels))
+        every[places] = chances.double().numpy()
+        if labels is None:
+            best = chances.argsort(descending=True, stable=True)[:top].tolist()
+            labels = [own.outputs[k] for k in best]
+        return explain_image(one, ready, labels=labels, top=top, probabilities=every, source=source)
 
     def _stream(self, images: Sources, on_error: OnError) -> Iterator[TaskPrediction]:
         for batch in decoded_batches(

@@ -91,7 +91,7 @@ def create_encoder(
 
 
 def unread_encoder(name: str, weights: str | None = None, *, stride: int | None = None) -> Encoder:
-    """Creates an encoder as it is before its named weights are loaded.
+    """Creates an encoder in its state before the named weights are loaded.
 
     Nothing is downloaded or read. The random numbers drawn are those of :func:`create_encoder`, so
     that the initial head of a finished run can be recreated without its weight files.

@@ -73,7 +73,7 @@ def cut(trunk: nn.Module, stride: int, what: str) -> nn.Module:
 def _strides(trunk: nn.Module, pixels: Tensor) -> tuple[list[int], list[int]]:
     """Returns the strides at which a network can end, its own last, and those of timm's stages.
 
-    Maps inside a block do not count: some are pooled to one cell, some have channels last.
+    Maps inside a block are ignored: some are pooled to one cell, some have channels last.
     """
     if isinstance(trunk, nn.Sequential):
         return _strides_of_chain(trunk, pixels)[0], []

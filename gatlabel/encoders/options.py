@@ -34,14 +34,14 @@ class EncoderOptions(Options):
     freeze: Literal["none", "norms", "encoder"] | None = option(
         "none",
         "What to freeze: none, norms (batch norms) or encoder. norms keeps the statistics of batch "
-        "norms, for a few hundred photographs; encoder trains the head only; null leaves the "
-        "choice to the recipe auto.",
+        "norms, for a few hundred photographs; encoder trains the head only. By default set by "
+        "the recipe.",
         short="freeze", training=True,
     )  # fmt: skip
     stride: int | None = option(
         None,
         "Stride of the encoder's map in pixels. 16 or 8 truncate the encoder, for small objects "
-        "and small images; none keeps it whole (mostly 32), and takes 16 for scenes with backbone "
+        "and small images; by default it is kept whole (mostly 32), or 16 for scenes with backbone "
         "auto.",
         least=1, most=8192,
     )  # fmt: skip
@@ -53,7 +53,7 @@ class EncoderOptions(Options):
     )  # fmt: skip
     pooling: Literal["average", "max", "gem"] | None = option(
         None,
-        "Pooling of the feature map; none takes average, and gem for scenes, whose objects are "
+        "Pooling of the feature map; by default average, or gem for scenes, whose objects are "
         "small.",
     )
 

@@ -69,7 +69,7 @@ def find_stages(trunk: nn.Module, count: int, what: str) -> Stages:
 
 
 def _find(trunk: nn.Module, pixels: Tensor) -> Stages | None:
-    """Returns all stages; ``None`` if a later layer modifies a map, or the graph is no chain."""
+    """Returns all stages; ``None`` if a later layer modifies a map, or layers are not a chain."""
     ends = _ends_in_chain(trunk, pixels) if _is_chain(trunk) else _ends_in_timm(trunk, pixels)
     if ends is None:
         return None

@@ -23,7 +23,7 @@ _OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$
 def weight_file(weights: str | os.PathLike[str] | None) -> Path | None:
     """Returns the path of a weight file, or ``None`` for the name of weights.
 
-    Of a run folder it is the file with the encoder's weights.
+    For a run folder, it is the file with the encoder's weights.
 
     Raises:
         InputError: If it is a path (has a suffix or a folder) and there is no such file.

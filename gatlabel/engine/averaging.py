@@ -38,8 +38,8 @@ def warmed_average(decay: float) -> AverageFunction:
 class MovingAverage(WeightAveraging):
     """Lightning's weight averaging with :func:`warmed_average`, of ``module.model`` alone.
 
-    What else a module has is used as it is: the mean of a balancer's counts and optimiser states,
-    or of a loss's running statistics, would be another balancer or loss.
+    The other parts of a module are not averaged, since averaged counts and optimiser states of a
+    balancer, or averaged running statistics of a loss, would be meaningless.
 
     Args:
         decay: The final decay, in [0, 1).
@@ -49,7 +49,7 @@ class MovingAverage(WeightAveraging):
         super().__init__(multi_avg_fn=warmed_average(decay))
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Makes the averaged module share with the trained one all but the model."""
+        """Makes the averaged module share all parts but the model with the trained one."""
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             assert self._average_model is not None

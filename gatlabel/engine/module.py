@@ -150,7 +150,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics of the objective."""
-        for name, value in self.objective.validation_figures(self.current_epoch).items():
+        for name, value in self.objective.validation_metrics(self.current_epoch).items():
             self.log(name, value, prog_bar=name == self.objective.monitor)
 
     def configure_optimizers(self) -> Any:

@@ -79,11 +79,11 @@ class NonFiniteGuard:
         Raises:
             DivergedError: With ``on_nan="stop"``.
         """
-        figures = torch.stack([value.detach().float() for value in values.values()])
-        if bool(torch.isfinite(figures).all()):
+        stacked = torch.stack([value.detach().float() for value in values.values()])
+        if bool(torch.isfinite(stacked).all()):
             return True
         batch = self.gather(batch)
-        found = ", ".join(f"{n} {v:g}" for n, v in zip(values, figures.tolist(), strict=True))
+        found = ", ".join(f"{n} {v:g}" for n, v in zip(values, stacked.tolist(), strict=True))
         where = f"epoch {epoch + 1}, step {step + 1}, learning rate {rate:.3g}: {found}"
         images = self._images(batch.index)
         if self.on_nan == "stop":

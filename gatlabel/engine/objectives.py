@@ -24,7 +24,7 @@ class Objective(nn.Module, ABC):
     Attributes:
         ranks: The processes that share each batch; ``None`` for a single process. The mean over
             processes of the result of :meth:`step` must be the loss of the whole batch.
-        monitor: Name of the metric in :meth:`validation_figures` by which epochs are compared,
+        monitor: Name of the metric in :meth:`validation_metrics` by which epochs are compared,
             larger is better; ``None`` if there is none.
     """
 
@@ -80,7 +80,7 @@ class Objective(nn.Module, ABC):
     def validation_step(self, model: Network, batch: Batch) -> None:
         """Receives a validation batch; the model is in evaluation mode."""
 
-    def validation_figures(self, epoch: int) -> dict[str, Tensor | float]:
+    def validation_metrics(self, epoch: int) -> dict[str, Tensor | float]:
         """Returns metrics of all validation batches since the last call, by name."""
         return {}
 

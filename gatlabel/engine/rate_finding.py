@@ -1,4 +1,4 @@
-"""The learning rate of a model at its start, found by a short ramp before training begins."""
+"""Learning-rate finder: a short ramp of rates before training."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from gatlabel.errors import InputError
 from gatlabel.logs import Log
 from gatlabel.model import Network
 
-LOWEST, HIGHEST = 1e-5, 10.0  # rates of the head, first and last of the ramp
-STEPS = 48  # eight to a decade
-SAFETY = 2.0  # a ramp takes one step at each rate, a run many
-COLLAPSE = 8.0  # the rate of the collapse over the rate taken, from a start that is not fitted
+LOWEST, HIGHEST = 1e-5, 10.0  # first and last rate of the head
+STEPS = 48  # 8 per decade
+SAFETY = 2.0  # divisor for a fitted start: a ramp takes one step at each rate, a run many
+COLLAPSE = 8.0  # divisor of the rate at which the loss collapses, for other starts
 
 
 def find_rate(
@@ -45,38 +45,39 @@ def find_rate(
     steps: int = STEPS,
     log: Log = lambda line: None,
 ) -> float:
-    """Finds the largest learning rate of the head that training from this start should use.
+    """Finds the largest suitable learning rate of the head for training from this initialisation.
 
-    A copy of the model trains on the same batches with the same optimiser, at rates that rise
-    exponentially (Smith, *Cyclical learning rates for training neural networks*, WACV 2017,
-    section 3.3). All groups keep their factors, so the encoder learns at ``encoder_lr`` times the
-    rate and frozen parts stay. After every step the loss is taken on the same probe images, with
-    the same dropout: the noise between batches, which other finders smooth away, cancels.
+    A copy of the model is trained on the same batches with the same optimiser, at exponentially
+    increasing rates (Smith, *Cyclical learning rates for training neural networks*, WACV 2017,
+    section 3.3). All parameter groups keep their factors: the encoder has ``encoder_lr`` times the
+    rate, and frozen parts stay frozen. After every step the loss is computed on the same probe
+    images with the same dropout, so that the noise between batches cancels. Other finders smooth
+    it instead.
 
-    **A fitted start**, as ridge regression is one: the loss falls by no more than three times its
-    standard error over the probe images. Half of the largest rate is taken whose smoothed loss is
-    within one such error of the lowest: one that does not destroy the start. Half, since a ramp
-    takes one step at each rate and a run many.
+    **A fitted start**, such as ridge regression: the loss falls by at most three standard errors
+    over the probe images. The result is half of the largest rate whose smoothed loss is within one
+    standard error of the lowest, so that the initialisation is not destroyed. It is half of that
+    rate because a ramp takes one step at each rate, but a run many.
 
-    **Another start**, as random weights are one: the loss falls fast, overshoots and settles again
-    at higher rates, so where it rises says little. A second ramp begins with the weights of the
-    lowest loss, and an eighth of the rate at which that one collapses is taken.
+    **Another start**, such as random weights: the loss falls fast, overshoots and recovers at
+    higher rates, so that the rate at which it rises is not informative. A second ramp starts with
+    the weights of the lowest loss, and the result is an eighth of the rate at which it collapses.
 
     Args:
-        model: The model at its start; neither it nor any random state changes.
-        make_objective: Returns an objective, which gives the losses of a ramp.
+        model: The initialised model; neither it nor any random state is changed.
+        make_objective: Returns a new objective, which computes the losses of a ramp.
         optimizer: The optimiser; its ``lr`` is not used.
-        spec: How the model is fitted.
-        loader: Of training images.
-        steps: Steps of the ramp, if the loss does not collapse before.
+        spec: The fit specification.
+        loader: Loader of training images.
+        steps: Steps of the ramp, unless the loss collapses before.
         log: Called with one line.
 
     Returns:
         The rate.
 
     Raises:
-        InputError: If the loss is not finite at the start, no label of the training images is
-            known, or there are too few steps.
+        InputError: If the loss is not finite at the start, the training images have no known label,
+            or there are too few steps.
     """
     began = time.perf_counter()
     found = ramp(model, make_objective(), optimizer, spec, loader, steps=steps)
@@ -91,7 +92,7 @@ def find_rate(
         rate = found.rates[-1] / COLLAPSE if found.collapsed() else found.largest_good() / SAFETY
     rate = float(f"{rate:.3g}")
     seconds = time.perf_counter() - began
-    log(f"learning rate: {rate:g}, found in {count} steps of a ramp ({seconds:.1f} s)")
+    log(f"learning rate: {rate:g}, found by a ramp of {count} steps ({seconds:.1f} s)")
     return rate
 
 
@@ -104,15 +105,15 @@ def ramp(
     *,
     steps: int = STEPS,
 ) -> Ramp:
-    """Trains a copy of a model at rising rates until its loss collapses.
+    """Trains a copy of a model at increasing rates until its loss collapses.
 
     Args:
-        model: See :func:`find_rate`, as for all that is not listed here.
-        objective: Gives the losses; what it keeps of batches changes, its completions do not.
-        optimizer: The optimiser.
-        spec: How the model is fitted.
-        loader: Of training images.
-        steps: Steps of the ramp, if the loss does not collapse before.
+        model: The initialised model; it is not changed.
+        objective: Computes the losses; its state changes, except for its completions.
+        optimizer: The optimiser; its ``lr`` is not used.
+        spec: The fit specification.
+        loader: Loader of training images.
+        steps: Steps of the ramp, unless the loss collapses before.
 
     Raises:
         InputError: As :func:`find_rate`.
@@ -130,8 +131,8 @@ def ramp(
         found = Ramp(start)
         if not np.isfinite(start).all():
             raise InputError(
-                "lr=find: the loss is not finite before the first step; give a number, then "
-                "training names the images"
+                "lr=find: the loss is not finite before the first step; give a number, so that "
+                "training reports the images"
             )
         for step, rate in enumerate(np.geomspace(LOWEST, HIGHEST, steps).tolist()):
             rate = float(f"{rate:.2g}")
@@ -149,7 +150,7 @@ def ramp(
 
 
 class _Trainee:
-    """Trains a module step by step, each at a rate of its own, with the optimiser of a run."""
+    """Trains a module with the optimiser of a run, with a separate learning rate in each step."""
 
     def __init__(self, module: TrainingModule) -> None:
         self.module = module
@@ -174,7 +175,7 @@ class _Trainee:
         self.scaler.unscale_(self.optimizer)
         limit = self.module.optimization.clip_gradient
         norms = clip_gradients(self.module.auxiliary, self.optimizer, limit)
-        # a scaler of gradients skips infinite ones by itself
+        # a gradient scaler skips steps with infinite gradients itself
         judged = [loss.detach()] if self.scaler.is_enabled() else [loss.detach(), *norms]
         if all(bool(torch.isfinite(value)) for value in judged):
             self.scaler.step(self.optimizer)
@@ -183,7 +184,7 @@ class _Trainee:
 
 @contextmanager
 def _same_random_state(device: torch.device) -> Iterator[None]:
-    """Restores the random states of torch, NumPy and Python, whatever happens inside."""
+    """Restores the random states of torch, NumPy and Python at the end of the block."""
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 - of libraries that use it
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -194,7 +195,7 @@ def _same_random_state(device: torch.device) -> Iterator[None]:
 
 
 def _epochs(loader: DataLoader[Item]) -> Generator[Batch]:
-    """Yields the batches of the first epoch, the second and so on; the sampler is left as it is."""
+    """Yields the batches of successive epochs, and restores the sampler at the end."""
     sampler = loader.sampler
     epoch = getattr(sampler, "epoch", None)
     try:

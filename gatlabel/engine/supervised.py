@@ -33,7 +33,8 @@ class Supervised(Objective):
 
     Args:
         completions: Completions by task, which replace the targets of the batches. They are
-            updated by the outputs of every epoch, and checkpoints contain their state.
+            updated by the outputs of every epoch, and checkpoints contain their state. One of
+            some of the images only is given as :class:`~gatlabel.engine.completing.Completing`.
         teachers: Functions by task, from inputs and targets of a batch to the targets to train on
             (distillation).
         weights: Weight of the losses of each task, at least 0; the default is 1.
@@ -57,7 +58,7 @@ class Supervised(Objective):
     def __init__(
         self,
         *,
-        completions: Mapping[str, Completion] | None = None,
+        completions: Mapping[str, Completion | Completing] | None = None,
         teachers: Mapping[str, Teacher] | None = None,
         weights: Mapping[str, float] | None = None,
         balancer: Balancer | None = None,
@@ -68,7 +69,10 @@ class Supervised(Objective):
         for name, weight in (weights or {}).items():
             if not 0 <= weight < float("inf"):
                 raise InputError(f"weight {weight} of task {name!r}: give a number of at least 0")
-        self.completing = {name: Completing(own) for name, own in (completions or {}).items()}
+        self.completing = {
+            name: own if isinstance(own, Completing) else Completing(own)
+            for name, own in (completions or {}).items()
+        }
         self.teachers = dict(teachers or {})
         self.weights = dict(weights or {})
         self.balancer = balancer
@@ -220,7 +224,7 @@ class Supervised(Objective):
         self._validated.append(batch.index)
         self._tasks = model.tasks
 
-    def validation_figures(self, epoch: int) -> dict[str, Tensor | float]:
+    def validation_metrics(self, epoch: int) -> dict[str, Tensor | float]:
         """Computes loss and scores over the whole split.
 
         Raises:

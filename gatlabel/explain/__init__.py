@@ -1,4 +1,4 @@
-"""Which neighbours in the label graph, and which parts of an image, a prediction rests on.
+"""Explanations: which neighbours in the label graph and image regions a prediction depends on.
 
 Attention weights do not measure an effect. Here every edge is removed in turn, with all learned
 weights in place, and the difference is measured:
@@ -13,8 +13,8 @@ weights in place, and the difference is measured:
     >>> [(edge.source, edge.target, edge.contribution) for edge in explanation.edges]
     [('fork', 'knife', 0.0), ('cow', 'knife', 0.0)]
 
-Before training, edges of a head that starts as a linear classifier contribute nothing, unless they
-are similarity edges: these share classifiers from the start.
+Before training, edges contribute nothing to a head that is initialised as a linear classifier.
+Similarity edges are an exception, because they share classifiers from the start.
 
 :func:`explain_image` explains the logits of one image: class activation maps, and the contribution
 of each neighbour.

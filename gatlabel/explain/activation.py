@@ -1,4 +1,4 @@
-"""Class activation maps: where in an image the evidence for a label lies."""
+"""Class activation maps: the location of the evidence for a label in an image."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def activation_maps(
     (Draelos & Carin 2020, arXiv 2011.08891), the first-order share of each position.
 
     Args:
-        model: The model; its head is folded where that is possible. Of an encoder with several
-            stages, the map of the last one is used.
-        image: uint8 ``(3, S, S)``, as evaluation resizes it.
+        model: The model; its head is folded if possible. For an encoder with several stages, the
+            map of the last one is used.
+        image: uint8 ``(3, S, S)``, resized as in evaluation.
         labels: Positions of K labels.
 
     Returns:

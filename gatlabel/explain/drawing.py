@@ -26,7 +26,7 @@ class Panel:
     Attributes:
         title: Name of the label.
         probability: 0 to 1.
-        heat: ``(h, w)``, spread over the whole image.
+        heat: ``(h, w)``, covering the whole image.
         bars: Neighbours with their contributions, the largest absolute one first.
     """
 
@@ -39,16 +39,16 @@ class Panel:
 def draw_panels(
     image: NDArray[np.uint8], title: str, panels: Sequence[Panel], path: str | os.PathLike[str]
 ) -> None:
-    """Draws an image, and beside it one panel per label: a heat map, and bars below it.
+    """Draws an image, and next to it one panel per label: a heat map, and bars below it.
 
     Args:
         image: uint8 ``(S, S, 3)``.
-        title: Stands above the image.
+        title: The title above the image.
         panels: The labels; their heat maps share one scale.
         path: A png, svg or pdf file.
 
     Raises:
-        InputError: If the file is not to be a png, svg or pdf, or cannot be written.
+        InputError: If the file is not a png, svg or pdf, or cannot be written.
     """
     check_drawing(path)
     import matplotlib as mpl
@@ -57,7 +57,7 @@ def draw_panels(
     columns = 1 + len(panels)
     with_bars = any(panel.bars for panel in panels)
     rows = 2 if with_bars else 1
-    # names of labels are foreign text: "$" starts no formula
+    # label names are arbitrary text: "$" must not start a formula
     with mpl.rc_context({"text.parse_math": False}):
         figure = Figure(figsize=(3.0 * columns, 3.3 + 2.2 * (rows - 1)), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
@@ -84,7 +84,7 @@ def _draw_heat(axis: Any, grey: NDArray[np.floating], panel: Panel, largest: flo
     axis.imshow(grey, cmap="gray", vmin=0, vmax=255)
     axis.imshow(
         panel.heat,
-        cmap="RdBu_r",  # red adds to the logit; colour-blind readers can tell the two apart
+        cmap="RdBu_r",  # red increases the logit; distinguishable for colour-blind readers
         vmin=-largest,
         vmax=largest,
         alpha=0.55,

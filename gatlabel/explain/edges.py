@@ -27,13 +27,13 @@ class EdgeExplanation:
         target: The label whose logit the edge contributes to.
         weight: Weight of the edge in the graph.
         attention: Share of the target's attention, mean over heads, 0 to 1; NaN for a head
-            without attention, or with one that differs from image to image.
-        attention_before: The same before training; NaN if not asked for.
+            without attention, or with attention that depends on the image.
+        attention_before: The same before training; NaN if not requested.
         contribution: Share of the target's classifier that depends on the edge (see
             :func:`~gatlabel.explain.contribution_share`). For a head that depends on the image:
             share of its logit's spread (see :class:`~gatlabel.explain.removal.RemovalEffect`).
-        contribution_before: The same before training; NaN if not asked for.
-        ap_change: AP of the target with the edge minus without; NaN without images.
+        contribution_before: The same before training; NaN if not requested.
+        ap_change: AP of the target with the edge minus AP without it; NaN without images.
     """
 
     source: str
@@ -61,7 +61,7 @@ class GraphExplanation:
     total: int | None = None
 
     def strongest(self, most: int | None = None) -> tuple[EdgeExplanation, ...]:
-        """Returns the edges by contribution, the largest first, at most so many."""
+        """Returns at most ``most`` edges, in descending order of contribution."""
         return tuple(sorted(self.edges, key=lambda edge: -edge.contribution)[:most])
 
     def neighbours(self, target: str) -> tuple[EdgeExplanation, ...]:
@@ -77,7 +77,7 @@ class GraphExplanation:
         return tuple(edge for edge in self.strongest() if edge.target == target)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a CSV file with one row per edge; what is not known is left empty.
+        """Writes a CSV file with one row per edge; cells of unknown values are empty.
 
         Names that a spreadsheet would execute get an apostrophe; see :mod:`gatlabel.csv_files`.
 
@@ -92,7 +92,7 @@ class GraphExplanation:
         write_csv(path, columns, rows)
 
     def graph(self, *, before: bool = False) -> LabelGraph:
-        """Returns the label graph with contributions as weights, without edges that have none."""
+        """Returns the label graph with contributions as weights, without edges of 0."""
         rows = [
             (edge.source, edge.target, edge.contribution_before if before else edge.contribution)
             for edge in self.edges
@@ -104,7 +104,7 @@ class GraphExplanation:
         """Draws the contributions, before training (if known) and after, side by side.
 
         Raises:
-            InputError: If the file is not to be a png, svg or pdf.
+            InputError: If the file is not a png, svg or pdf.
         """
         from gatlabel.graph.drawing import draw_graphs
 
@@ -146,7 +146,7 @@ def explain_graph(
     if len(names) != head.out_features:
         raise InputError(f"{len(names)} label names for a head of {head.out_features} labels")
     if (features is None) != (targets is None):
-        raise InputError("features and targets of the images go together: give both or none")
+        raise InputError("give both features and targets of the images, or neither")
     if features is None and not isinstance(head, Foldable):
         raise InputError(f"the head {head.kind!r} depends on the image: give features")
     if before is not None and not torch.equal(before.edge_index, head.edge_index):
@@ -191,7 +191,7 @@ def _attention(head: EdgeHead, edges: Sequence[int], unknown: Tensor) -> Tensor:
     found = head.attention()
     if found is None:
         return unknown
-    # a stack puts self-loops among its edges: look each edge up
+    # the edges of a stack include self-loops, so look each edge up
     where = {tuple(edge): row for row, edge in enumerate(found[0].T.tolist())}
     rows = [where[tuple(head.edge_index[:, edge].tolist())] for edge in edges]
     return found[1][rows].mean(1).double()

@@ -1,4 +1,4 @@
-"""The explanation of one image: a heat map per label, and what its neighbours contribute."""
+"""The explanation of one image: a heat map and contributions of neighbours for each label."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelExplanation:
-    """Why one label has its logit in one image.
+    """The explanation of the logit of one label in one image.
 
     Attributes:
         label: The label.
         probability: 0 to 1.
         logit: Its logit.
         heat: float32 ``(h, w)``: the class activation map, one value per cell of the encoder's map.
-        elsewhere: The part of the logit that the map does not locate: logit minus mean of the map.
-            For a linear or folded head on average pooling it is the bias.
+        elsewhere: The part of the logit that the map does not explain: logit minus mean of the
+            map. For a linear or folded head on average pooling it is the bias.
         neighbours: Contributions along in-edges, the largest absolute one first.
     """
 
@@ -43,7 +43,7 @@ class LabelExplanation:
     neighbours: tuple[NeighbourContribution, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values that JSON can hold."""
+        """Returns primitive values for JSON."""
         return {
             "label": self.label,
             "probability": self.probability,
@@ -56,12 +56,12 @@ class LabelExplanation:
 
 @dataclass(frozen=True)
 class ImageExplanation:
-    """Why an image has the labels that it has.
+    """The explanation of the labels of one image.
 
     Attributes:
         source: Name of the image.
-        image: uint8 ``(S, S, 3)``: the image as the model is given it.
-        labels: The labels that were asked for, or the most probable ones, most probable first.
+        image: uint8 ``(S, S, 3)``: the input of the model.
+        labels: The requested labels, or the most probable ones, most probable first.
     """
 
     source: str
@@ -69,16 +69,16 @@ class ImageExplanation:
     labels: tuple[LabelExplanation, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values that JSON can hold; without the pixels."""
+        """Returns primitive values for JSON, without the pixels."""
         return {"source": self.source, "labels": [each.to_dict() for each in self.labels]}
 
     def draw(self, path: str | os.PathLike[str]) -> None:
         """Draws the image with a heat map for each label, and bars of its neighbours.
 
-        Red adds to the logit, blue takes from it; all heat maps share one scale.
+        Red increases the logit, blue decreases it; all heat maps share one scale.
 
         Raises:
-            InputError: If the file is not to be a png, svg or pdf, or cannot be written.
+            InputError: If the file is not a png, svg or pdf, or cannot be written.
         """
         panels = [
             Panel(
@@ -105,16 +105,16 @@ def explain_image(
     """Explains the logits of one image.
 
     Args:
-        model: The model, with the head that it was trained with.
-        image: uint8 ``(3, S, S)``, as evaluation resizes it.
+        model: The model, with its original head, not folded.
+        image: uint8 ``(3, S, S)``, resized as in evaluation.
         labels: The labels to explain; default: the ``top`` most probable ones.
-        top: How many labels are explained where none are named.
-        probabilities: Of the L labels, where they are calibrated; default: sigmoid of the logits.
-        source: What to call the image.
-        neighbours: At most so many in-edges per label; each costs one evaluation of the head.
+        top: Number of labels to explain if ``labels`` is not given.
+        probabilities: Calibrated probabilities of the L labels; default: sigmoid of the logits.
+        source: Name of the image.
+        neighbours: Maximum number of in-edges per label; each costs one evaluation of the head.
 
     Raises:
-        InputError: If there is no such label, ``top`` is below 1, or the model gives NaN.
+        InputError: If there is no such label, ``top`` is below 1, or the model returns NaN.
     """
     for label in labels or ():
         if label not in model.labels:

@@ -1,4 +1,4 @@
-"""How much each neighbour in the label graph contributes to the logits of one image."""
+"""Contributions of the neighbours in the label graph to the logits of one image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gatlabel.model import MultiLabelClassifier
 
 MOST = 20
-"""In-edges of a label that are removed in turn by default: those of the largest weight."""
+"""Default number of in-edges of a label that are removed in turn: those of largest weight."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ def neighbour_contributions(
 ) -> tuple[NeighbourContribution, ...]:
     """Removes each in-edge of a label in turn, and measures the change of the label's logit.
 
-    All learned weights stay; attention that the edge had goes to the other in-edges. Contributions
-    of several edges need not add up to that of all together.
+    All learned weights are kept; the attention on the edge is redistributed to the other in-edges.
+    Contributions of single edges need not add up to that of all edges together.
 
     Args:
-        model: The model, with the head that it was trained with.
-        image: uint8 ``(3, S, S)``, as evaluation resizes it.
+        model: The model, with its original head, not folded.
+        image: uint8 ``(3, S, S)``, resized as in evaluation.
         label: Position of the label.
-        most: At most so many in-edges, those of the largest absolute weight.
+        most: Maximum number of in-edges, those of the largest absolute weight.
 
     Returns:
         The contributions, the largest absolute one first; empty for a head without a label graph.

@@ -1,4 +1,4 @@
-"""What changes when one edge of a trained head is removed."""
+"""The effect of removing one edge from a trained head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatlabel.errors import InputError
 from gatlabel.metrics import average_precision
 from gatlabel.nn import EdgeHead, Foldable
 
-_BATCH = 64  # feature maps that a head sees at once
+_BATCH = 64  # feature maps per batch
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class RemovalEffect:
         spread: float64 ``(E,)``: root mean square over images of the change of the target's
             logit, divided by the standard deviation of that logit. 0: the edge has no effect.
         ap_change: float64 ``(E,)``: AP of the target with the edge minus AP without, -1 to 1. NaN
-            where the target has no positive or no known absence among the images. Above 0: the
-            edge helps.
+            if the target has no positive or no known negative among the images. Above 0: the edge
+            helps.
     """
 
     spread: Tensor
@@ -38,8 +38,8 @@ def contribution_share(head: EdgeHead, edges: Sequence[int] | None = None) -> Te
 
     .. math:: \frac{\lVert W_i - W_i^{-(j \to i)} \rVert}{\lVert W_i \rVert}
 
-    with :math:`W^{-(j \to i)}` the classifiers of the same head without that edge (attention is
-    then shared among the other in-edges). Shares of several edges need not add up.
+    with :math:`W^{-(j \to i)}` the classifiers of the same head without that edge (its attention is
+    redistributed to the other in-edges). Shares of several edges need not add up.
 
     Args:
         head: A static head with a graph.
@@ -69,7 +69,7 @@ def contribution_share(head: EdgeHead, edges: Sequence[int] | None = None) -> Te
 def removal_effect(
     head: EdgeHead, features: Tensor, targets: Tensor, edges: Sequence[int] | None = None
 ) -> RemovalEffect:
-    """Measures what each edge does to its target's logits and average precision.
+    """Measures the effect of each edge on its target's logits and average precision.
 
     Args:
         head: A head with a graph.
@@ -110,7 +110,7 @@ def _logits(head: EdgeHead, features: Tensor) -> Tensor:
 
 
 def one_removed(head: EdgeHead, edges: Sequence[int] | None) -> Iterator[tuple[int, EdgeHead]]:
-    """Yields, edge by edge, its target and a copy of the head without it."""
+    """Yields, for each edge, its target and a copy of the head without the edge."""
     count = head.edge_index.shape[1]
     for edge in range(count) if edges is None else edges:
         keep = torch.ones(count, dtype=torch.bool, device=head.edge_index.device)

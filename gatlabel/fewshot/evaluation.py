@@ -61,7 +61,7 @@ class FewShotOptions:
     Attributes:
         shots: Numbers of images per novel label, from 0.
         episodes: Number of episodes.
-        novel: ``laso``, names of novel labels, or the share of labels that are drawn anew in each
+        novel: ``laso``, names of novel labels, or the share of labels that are drawn again in each
             episode.
         learners: Names in :data:`~gatlabel.fewshot.learners.LEARNERS`.
         with_novel: Evaluate only on images with at least one novel label, as LaSO does.
@@ -287,7 +287,7 @@ def _episode(
 def _protocol(options: FewShotOptions) -> tuple[str, ...]:
     judged = "with at least one novel label" if options.with_novel else "of the evaluation split"
     share = isinstance(options.novel, float)
-    which = "drawn anew in each episode" if share else "the same in every episode"
+    which = "drawn again in each episode" if share else "the same in every episode"
     return (
         f"mean over novel labels of uninterpolated AP on the images {judged}; novel labels are "
         f"{which}, and unknown in base training",

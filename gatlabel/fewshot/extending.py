@@ -1,4 +1,4 @@
-"""A run with one more label: a new run folder beside the old one, without training."""
+"""A new run folder with an additional label, made from an existing run without training."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def named_split(labels: LabelSet, novel: Sequence[str]) -> LabelSplit:
     """Returns the split with these novel labels.
 
     Raises:
-        InputError: If a name is no label or is repeated, or none or all are novel.
+        InputError: If a name is unknown or repeated, or if no label or all labels are novel.
     """
     places = sorted({labels.index(name) for name in novel})
     if len(places) != len(novel):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Identity(Variant):
-    """No edges: every label on its own. The control that shows what edges add."""
+    """No edges; the control that shows what edges add."""
 
     name: ClassVar[str] = "identity"
 

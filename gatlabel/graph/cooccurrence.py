@@ -1,4 +1,4 @@
-"""Label and pair counts: how often labels occur, alone and in pairs. All graphs start here."""
+"""Label counts and pair counts, from which all graphs are built."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def _check_edges(labels: LabelSet, index: Tensor, weight: Tensor, self_loops: bo
     if not self_loops and (index[0] == index[1]).any():
         k = int((index[0] == index[1]).nonzero()[0])
         raise InputError(
-            f"the edge {_named(labels, index, k)} is a self-loop: leave it out, as heads treat a "
+            f"the edge {_named(labels, index, k)} is a self-loop: omit it, as heads treat a "
             "label's own contribution separately"
         )
     keys = (index[0].to(torch.int64) * L + index[1]).sort()

@@ -49,7 +49,7 @@ def resolve(
             - a mapping from names to vectors;
             - a tensor or array ``(L, F)`` in label order (an ``nn.Parameter`` is trainable);
             - ``None``: ``graph.node_features`` if the graph has them, otherwise ``"svd"``.
-        graph: The label graph|.
+        graph: The label graph.
         dim: Width of ``"svd"`` (L at most) and ``"learned"``; 128 by default.
 
     Returns:

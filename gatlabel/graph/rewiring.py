@@ -32,7 +32,7 @@ def permuted(graph: LabelGraph, seed: int = 0) -> LabelGraph:
 
     Args:
         graph: The graph.
-        seed: Seed of the permutation π, a random cycle without fixed points (a random cycle).
+        seed: Seed of the permutation π, a random cycle without fixed points.
 
     Example:
         >>> graph = LabelGraph.from_edges([("fork", "knife", 0.5)], ["fork", "knife", "cow"])

@@ -22,7 +22,7 @@ class Variant:
     :meth:`build`, so that options can be listed and checked without them.
 
     Raises:
-        InputError: If an option has the wrong type, or out of range.
+        InputError: If an option has the wrong type or is out of range.
     """
 
     name: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Cross-entropy of labels one after another, in a fixed order or in the order that costs least."""
+"""Cross-entropy of label sequences, in a fixed order or in the order of least loss."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ ALIGNMENTS = {
     "predicted": "true labels that were predicted keep their step, the others are assigned",
     "minimal": "all true labels are assigned to the steps at the least loss",
 }
-_KEPT = 1e9  # what a pair that must stay is worth; above any sum of losses
+_KEPT = 1e9  # bonus of a pair that must be kept; above any sum of losses
 
 
 class SequenceLoss(nn.Module):
     r"""Cross-entropy of each step, with the true labels in their order or aligned with the steps.
 
-    With ``alignment`` the order of the true labels does not count (Yazici et al., *Orderless
-    recurrent models for multi-label classification*, CVPR 2020, arXiv:1911.09996): of the n labels
-    of an image, the loss takes the permutation of the first n steps that costs least,
+    With ``alignment``, the order of the true labels is ignored (Yazici et al., *Orderless recurrent
+    models for multi-label classification*, CVPR 2020, arXiv:1911.09996). The n labels of an image
+    are assigned to the first n steps by the permutation of least loss,
 
     .. math:: \min_{\pi} \sum_{t \le n} -\log p_t(y_{\pi(t)})
 
-    (``minimal``, MLA), or the least of those in which every true label that was predicted within
-    these steps stays there (``predicted``, PLA). The assignment is the Hungarian method's. The end
-    stays where it is.
+    (``minimal``, MLA), or by the best permutation in which every true label that was predicted
+    within these steps keeps its step (``predicted``, PLA). The Hungarian method computes the
+    assignment. The end keeps its place.
 
     Args:
         alignment: predicted, minimal, or ``None`` for the order of the targets.
@@ -39,7 +39,7 @@ class SequenceLoss(nn.Module):
     Shapes:
         - logits: ``(B, S, L + 1)``
         - targets: integers ``(B, S or more)``; see :class:`~gatlabel.tasks.SequenceTask`
-        - output: scalar, the mean over the steps with a target; 0 where there is none
+        - output: scalar, the mean over the steps with a target; 0 if there is none
 
     Raises:
         InputError: If there is no such alignment, or the shapes do not fit.
@@ -90,10 +90,10 @@ class SequenceLoss(nn.Module):
 
 
 def unknown_labels(targets: Tensor, labels: int) -> Tensor:
-    """Returns the labels of which targets say that they are unknown: bool ``(B, L)``.
+    """Returns the labels that are marked as unknown in targets: bool ``(B, L)``.
 
     Args:
-        targets: Integers ``(B, S or more)``; -2 - k says so of label k.
+        targets: Integers ``(B, S or more)``; -2 - k marks label k as unknown.
         labels: L.
     """
     place = torch.where(targets < UNKNOWN_CLASS, -2 - targets, labels)
@@ -107,15 +107,16 @@ def aligned(logits: Tensor, sequence: Tensor, kept: Tensor | None = None) -> Ten
 
     Args:
         logits: ``(B, S, L + 1)``.
-        sequence: Integers ``(B, S)``: labels, L for the end, -1 for padding; the last two stay.
-        kept: int64 ``(B, S)``: labels of the steps; one that is right keeps its step.
+        sequence: Integers ``(B, S)``: labels, L for the end, -1 for padding; the last two do not
+            move.
+        kept: int64 ``(B, S)``: labels of the steps; a correct one keeps its step.
     """
     from scipy.optimize import linear_sum_assignment
 
     end = logits.shape[-1] - 1
     is_label = (sequence >= 0) & (sequence < end)
     log_p = logits.double().log_softmax(-1).nan_to_num(nan=BLOCKED, neginf=BLOCKED)
-    # cost[b, t, j]: of the label at place j, in step t
+    # cost[b, t, j]: cost of the label at position j in step t
     place = sequence.clamp(min=0)[:, None].expand(-1, sequence.shape[1], -1)
     cost = -log_p.gather(2, place)
     if kept is not None:

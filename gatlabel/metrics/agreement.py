@@ -1,4 +1,4 @@
-"""The cross-entropy of the seed document as a measure: 0 where all probabilities agree."""
+"""The cross-entropy of the seed document as a metric."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def ce_loss(
 ) -> float:
     """Measures how well probabilities agree with targets, by :class:`~gatlabel.losses.CELoss`.
 
-    As printed it is at most 0, and 0 where every present label has probability 1: it sees misses,
-    not false alarms, and has no lower bound. ``form="well_posed"`` sees both, is at least 0, and is
-    0 exactly where probabilities and targets agree. Each has the reduction of its form: a mean over
-    images, or over known entries.
+    The printed form is at most 0, and 0 if every present label has probability 1. It penalises
+    misses but not false positives, and has no lower bound. ``form="well_posed"`` penalises both, is
+    at least 0, and is 0 only if probabilities and targets agree. Each form has its own reduction: a
+    mean over images, or over known entries.
 
     Args:
         scores: ``(N, L)``: probabilities, or logits.
-        targets: ``(N, L)`` in [0, 1], or -1 for unknown, which does not count.
+        targets: ``(N, L)`` in [0, 1], or -1 for unknown, which is ignored.
         form: printed, or well_posed.
         logits: Whether the scores are logits.
         labels: Names for messages.
 
     Raises:
-        InputError: If shapes differ, or a score is NaN or no probability.
+        InputError: If shapes differ, or a score is NaN or not a probability.
 
     Example:
         >>> targets = torch.tensor([[1, 0, 1], [0, 1, -1]])
@@ -49,7 +49,7 @@ def ce_loss(
     found, _ = check_scores(scores, harden(target), labels)
     if not logits:
         if bool(((found < 0) | (found > 1)).any()):
-            raise InputError("scores outside [0, 1] are no probabilities: say logits=True")
+            raise InputError("scores outside [0, 1] are not probabilities: pass logits=True")
         found = torch.logit(found.double())
     value: Tensor = CELoss(form)(found.double(), target.to(found.device))
     return float(value)

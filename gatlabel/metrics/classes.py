@@ -31,9 +31,7 @@ def accuracy(predicted: Tensor, classes: Tensor) -> float:
 
 
 def macro_recall(predicted: Tensor, classes: Tensor) -> float:
-    """Mean over the classes that occur of the share of their images that are found.
-
-    Also known as balanced accuracy.
+    """Mean recall over the classes that occur, also known as balanced accuracy.
 
     Args:
         predicted: Integers ``(N,)``, the predicted classes.

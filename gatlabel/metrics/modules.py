@@ -100,7 +100,7 @@ class CEMeasure(_Collected):
 
     Args:
         label_count: L.
-        form: ``"printed"``, at most 0, or ``"well_posed"``, at least 0; 0 is the best of both.
+        form: ``"printed"``, at most 0, or ``"well_posed"``, at least 0; 0 is optimal for both.
     """
 
     is_differentiable = False

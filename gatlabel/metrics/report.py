@@ -35,19 +35,20 @@ class MetricsReport:
             and its like (three best); ``subset_accuracy`` (share of images whose known labels
             are all decided right); ``hamming_loss`` (share of known entries decided wrong);
             ``mean_frequency`` (of the scored labels: the mAP of guessing). Labels that are present
-            and never known to be absent are in the two about entries only, which are NaN where
-            nothing is known to be absent. Where decisions are given, ``decision_CP`` to
-            ``decision_OF1`` and ``decision_macro_F1`` are theirs; ``decision_miss_rate`` is the
-            mean share of an image's present labels that are missed, ``decision_false_rate`` that
-            of an image's decided labels that are absent (0 for none, both).
+            and never known to be absent count only in subset_accuracy and hamming_loss, which are
+            NaN if nothing is known to be absent. If decisions are given, ``decision_CP`` to
+            ``decision_OF1`` and ``decision_macro_F1`` refer to them. ``decision_miss_rate`` is the
+            mean share of an image's present labels that are missed. ``decision_false_rate`` is the
+            mean share of an image's decided labels that are absent. Images without such labels
+            count as 0.
         ap: float64 ``(L,)``, uninterpolated; NaN without a positive or a known absence.
         auroc: float64 ``(L,)``; NaN without a positive or a known absence.
-        precision: float64 ``(L,)`` of the decisions that are given, else at the threshold; NaN
-            where nothing was decided, or without a known absence.
-        recall: float64 ``(L,)`` of the same; NaN without a positive or a known absence.
-        f1: float64 ``(L,)`` of the same; NaN without a positive or a known absence.
-        frequency: float64 ``(L,)``: positives among the known; NaN where none is known, or only
-            presences are.
+        precision: float64 ``(L,)`` of the given decisions, otherwise at the threshold; NaN
+            without predictions, or without a known absence.
+        recall: float64 ``(L,)``, likewise; NaN without a positive or a known absence.
+        f1: float64 ``(L,)``, likewise; NaN without a positive or a known absence.
+        frequency: float64 ``(L,)``: share of positives among known entries; NaN if no entry is
+            known, or only positives are.
         positives: int64 ``(L,)``.
         known: int64 ``(L,)``: number of known entries.
         left_out: Names of labels without positives, excluded from all means over labels.
@@ -70,7 +71,7 @@ class MetricsReport:
     never_absent: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns one plain dict per label, with the values that stand per label under their names.
+        """Returns one dict of primitive values per label, with the per-label values by name.
 
         Undefined values are ``None``, since JSON has no NaN.
         """
@@ -120,7 +121,7 @@ def evaluate_scores(
         labels: The L names.
         threshold: One probability, or ``(L,)`` with one per label.
         k: Number of labels per image for the top-k metrics.
-        decisions: bool ``(N, L)``: decisions made in another way, which are measured too.
+        decisions: bool ``(N, L)``: decisions made in another way, to be evaluated as well.
         decided_by: How they were made, for the protocol.
 
     Raises:
@@ -214,7 +215,7 @@ def _decided(decisions: Array, target: Tensor, every: Tensor) -> tuple[F1Result,
     Args:
         decisions: bool ``(N, L)``.
         target: ``(N, L)``, unknown where a label is never known to be absent.
-        every: ``(N, L)`` as given: what an image misses counts those labels too.
+        every: ``(N, L)`` as given; the miss rate includes labels never known to be absent.
     """
     chosen = real_tensor(decisions, "decisions").to(target.device) > 0
     if chosen.shape != target.shape:

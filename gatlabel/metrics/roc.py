@@ -19,7 +19,7 @@ def auroc(scores: Array, targets: Array, *, labels: Sequence[str] | None = None)
 
     Args:
         scores: ``(N, L)``; only their order within a label matters. Pass logits.
-        targets: ``(N, L)`` of 1, 0, and -1 for unknown, which counts neither way.
+        targets: ``(N, L)`` of 1, 0, and -1 for unknown, which is ignored.
         labels: The L names, for error messages.
 
     Returns:
@@ -27,7 +27,7 @@ def auroc(scores: Array, targets: Array, *, labels: Sequence[str] | None = None)
         known to be absent.
 
     Raises:
-        InputError: If shapes differ, a score is NaN, or a target is none of 1, 0, -1.
+        InputError: If shapes differ, a score is NaN, or a target is not 1, 0 or -1.
 
     Example:
         >>> scores = torch.tensor([[0.9, 2.0], [0.8, 1.0], [0.1, 0.0]])
@@ -50,7 +50,7 @@ def auroc(scores: Array, targets: Array, *, labels: Sequence[str] | None = None)
 def mean_auroc(scores: Array, targets: Array) -> float:
     """Averages :func:`auroc` over the labels that have one; NaN if there are none.
 
-    Args and errors are those of :func:`auroc`.
+    Arguments and errors are those of :func:`auroc`.
 
     Example:
         >>> mean_auroc(torch.tensor([[0.9], [0.8], [0.1]]), torch.tensor([[1], [0], [0]]))

@@ -13,14 +13,14 @@ _NONE = -1
 def sequence_metrics(
     predicted: Tensor, true: Tensor, labels: int, unknown: Tensor | None = None
 ) -> dict[str, float]:
-    """Compares label sequences; each figure is a mean over images, NaN without any.
+    """Compares label sequences; each metric is a mean over images, NaN without images.
 
-    ``exact_match``: share whose labels and order are right. ``exact_set``: share whose labels are
-    right in any order. ``set_F1``: F1 of the label set of each image, 1 where both are empty.
+    ``exact_match``: share with correct labels in the correct order. ``exact_set``: share with
+    correct labels in any order. ``set_F1``: F1 of the label set of each image, 1 if both are empty.
     ``edit_distance``: number of labels to insert, delete or replace (Levenshtein).
 
     Args:
-        predicted: Integers ``(N, S)``: labels from 0 to L - 1; other numbers are none.
+        predicted: Integers ``(N, S)``: labels from 0 to L - 1; other numbers are ignored.
         true: Integers ``(N, T)``, likewise.
         labels: L.
         unknown: bool ``(N, L)``: labels that are left out of both sequences of an image.
@@ -42,7 +42,7 @@ def sequence_metrics(
     ours, theirs = (_packed(each, labels, unknown) for each in (predicted, true))
     our_set, their_set = (_label_sets(each, labels) for each in (ours, theirs))
     both, sizes = (our_set & their_set).sum(1), our_set.sum(1) + their_set.sum(1)
-    f1 = (2 * both / sizes).where(sizes > 0, 1.0)  # nothing is found of nothing
+    f1 = (2 * both / sizes).where(sizes > 0, 1.0)  # both sets are empty
     distance = edit_distance(ours, theirs)
     figures = {
         "exact_match": distance == 0,
@@ -54,7 +54,7 @@ def sequence_metrics(
 
 
 def edit_distance(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Returns the least number of insertions, deletions and replacements of each row.
+    """Returns the minimum number of insertions, deletions and replacements for each row.
 
     Args:
         ours: Integers ``(N, S)``; -1 after the last.

@@ -32,8 +32,8 @@ def r2_score(predicted: Tensor, values: Tensor) -> Tensor:
     """Share of the variance of each value that is explained; see :func:`mean_absolute_error`.
 
     Returns:
-        float64 ``(V,)``, at most 1; below 0 where the mean of the values would predict better; NaN
-        where all known values are the same.
+        float64 ``(V,)``, at most 1; below 0 if the mean of the values would predict better; NaN if
+        all known values are the same.
 
     Example:
         >>> import torch

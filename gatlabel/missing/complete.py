@@ -43,7 +43,7 @@ class Complete(Completion):
     ``ignore``.
 
     On a graph of **similarity** (``graph.relation``), edges also indicate which classifiers are
-    alike. A linear classifier fitted to these targets, and its estimates, then use the prior
+    similar. A linear classifier fitted to these targets, and its estimates, then use the prior
     :meth:`mixing_matrix` (:func:`~gatlabel.baselines.ridge.ridge_start`).
 
     **Only presences known** (single positive labels): if no entry is known to be absent, label

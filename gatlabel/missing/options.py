@@ -21,8 +21,8 @@ class MissingOptions(Options):
     )
     similarity_weight: float | None = option(
         None,
-        "complete: weight of similar labels in an inferred label. The default, none, is 0.5 on a "
-        "graph of similarity, otherwise 0.",
+        "complete: weight of similar labels in an inferred label. By default 0.5 on a graph of "
+        "similarity, otherwise 0.",
         least=0, below=1,
     )  # fmt: skip
     pseudo_by_graph: bool = option(

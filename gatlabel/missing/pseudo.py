@@ -41,7 +41,7 @@ class Pseudo(Completion):
 
     Raises:
         InputError: As :class:`Completion`, or if an option is out of range, or no label has a known
-            absence, so that nothing tells how frequent it is.
+            absence, so that frequencies cannot be estimated.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Pseudo(Completion):
                 raise InputError(f"pseudo-labels: {name}={value}: must be {range_}")
         if bool(self.known.any()) and not bool((self.targets[self.known] < 1).any()):
             raise InputError(
-                "pseudo-labels need known absences to tell how frequent labels are, and there are "
+                "pseudo-labels need known absences to estimate label frequencies, and there are "
                 "only presences: use unknown=complete"
             )
         self.warmup, self.positives, self.negatives = warmup, positives, negatives
@@ -75,7 +75,7 @@ class Pseudo(Completion):
             self._edges = neighbour_weights(values, self.targets, self.known, self.rates, graph)
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Returns what entries are ranked by: float32 ``(N, L)``, NaN where not seen."""
+        """Returns the scores to rank entries by: float32 ``(N, L)``, NaN without logits."""
         scores = logits.detach().cpu().float()
         if self._edges is None:
             return scores
@@ -84,9 +84,9 @@ class Pseudo(Completion):
         return scores + neighbour_evidence(values, *self._edges)
 
     def update(self, logits: Tensor, progress: float) -> None:
-        """Chooses the pseudo-labels anew; see :meth:`Completion.update`.
+        """Recomputes the pseudo-labels; see :meth:`Completion.update`.
 
-        Entries of images that were not seen (NaN) keep their targets.
+        Entries of images without logits (NaN) keep their targets.
         """
         super().update(logits, progress)
         if progress < self.warmup or not len(logits):

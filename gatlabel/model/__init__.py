@@ -1,4 +1,4 @@
-"""Models: encoders of inputs, features that tasks share, and a head for each task."""
+"""Models: encoders of the inputs, shared features, and a head for each task."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""``model.json``: what a saved model is, read as data that nobody has to trust.
+"""``model.json``: the description of a saved model, read as untrusted data.
 
-A folder of weights is made by anyone. Nothing in it may name another file, start a download or make
-an object of a size that its weights do not have; so every value is checked for type and range here,
-and none reaches a function that reads names of files.
+A model folder may come from anyone. Nothing in it may refer to another file, start a download or
+create an object larger than its weights. Therefore the type and range of every value are checked
+here, and no value is passed to a function that opens files.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ FILE = "model.json"
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What ``model.json`` says.
+    """The content of ``model.json``.
 
     Attributes:
         labels: The L label names, in the order of the logits.
-        encoder: What makes the encoder again, without weights.
-        head: What makes the head again, without weights.
+        encoder: Description of the encoder, without weights.
+        head: Description of the head, without weights.
         pooling: Name of the pooling.
-        resize: How whole images are brought to size.
+        resize: How whole images are resized.
         image_size: Side of the images in pixels.
     """
 
@@ -56,16 +56,16 @@ def read_model_file(folder: Path) -> ModelDescription:
     """Reads ``model.json`` of a folder.
 
     Raises:
-        InputError: If it is missing, of another format, or a value is not what it should be; the
-            message names file and value.
+        InputError: If it is missing or of another format, or a value is invalid; the message names
+            file and value.
     """
     path = folder / FILE
     require_file(path, "model description")
     config = read_json(path, "model description")
     if isinstance(config, dict) and config.get("format") == TASKS_FORMAT:
         raise InputError(
-            f"{path} is a model with several tasks, which this does not take: "
-            "gatlabel.model.Model.from_pretrained loads it, and predict and evaluate run it"
+            f"{path} is a model with several tasks, which is not supported here: load it with "
+            "gatlabel.model.Model.from_pretrained, or use predict or evaluate"
         )
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise InputError(
@@ -90,11 +90,11 @@ def _description(config: Mapping[str, Any]) -> ModelDescription:
 
 
 def check_companions(folder: Path, labels: LabelSet) -> None:
-    """Checks that the other files of a run folder are of the model's labels, in its order.
+    """Checks that the other files of a run folder have the labels of the model, in its order.
 
     Raises:
-        InputError: If ``labels.json`` or ``counts.json`` is there and is of others: files of two
-            runs. The message names both files.
+        InputError: If ``labels.json`` or ``counts.json`` has other labels, because files of two
+            runs were mixed. The message names both files.
     """
     for file, what in (("labels.json", "label file"), ("counts.json", "co-occurrence file")):
         path = folder / file
@@ -112,13 +112,13 @@ def check_companions(folder: Path, labels: LabelSet) -> None:
 
 
 def refuse_other_labels(theirs: LabelSet, ours: LabelSet, other: str, own: str) -> None:
-    """Refuses labels of one file or part that are not those of another, in its order.
+    """Refuses labels of one file or part that differ from those of another, or in order.
 
     Args:
         theirs: The labels of ``other``.
-        ours: Those that are wanted.
-        other: Whose labels they are, for the message.
-        own: Whose labels are wanted, for the message.
+        ours: The expected labels.
+        other: The owner of ``theirs``, for the message.
+        own: The owner of ``ours``, for the message.
 
     Raises:
         InputError: Always; the message names the first difference.
@@ -156,6 +156,6 @@ def require_finished(place: Path) -> None:
     runs = (options, place / ".new-run-ready", place / ".new-run-moving")
     if not os.path.exists(description) and any(os.path.exists(part) for part in runs):  # noqa: PTH110
         raise InputError(
-            f"{place} has no model yet, its run is not finished: go on with gatlabel train "
+            f"{place} has no model yet, its run is not finished: continue with gatlabel train "
             f"--resume {place}"
         )

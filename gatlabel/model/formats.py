@@ -1,4 +1,4 @@
-"""Which kind of model a folder has."""
+"""The kinds of saved models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE, TASKS_FORMAT = "model.json", "gatlabel-tasks-1"
 
 
 def has_tasks(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder has a model with tasks; what is wrong with it is found when it is loaded."""
+    """Whether a folder has a model with tasks; its validity is checked on loading."""
     path = Path(folder) / FILE
     if not path.is_file():
         return False

@@ -1,4 +1,4 @@
-"""From the features of several inputs to those that tasks share."""
+"""Fusion of the features of several inputs to shared features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Concatenation(nn.Module):
-    """Puts features side by side; those of a single input stay as they are.
+    """Concatenates features; the identity for a single input.
 
     Args:
         widths: Feature width of each input.
@@ -30,5 +30,5 @@ class Concatenation(nn.Module):
         return features[0] if len(features) == 1 else torch.cat(list(features), dim=1)
 
 
-#: Fusions by name: made of the feature widths of the inputs.
+#: Fusions by name; called with the feature widths of the inputs.
 FUSIONS: dict[str, Callable[[Sequence[int]], nn.Module]] = {"concatenation": Concatenation}

@@ -1,4 +1,4 @@
-"""The heads of saved models, read as data that nobody has to trust, and made again."""
+"""The heads of saved models, restored from untrusted data."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from gatlabel.values import finite_number, line_of_text, shown, truth_value, who
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
-MOST = 2**16  # of any width, number of heads or layers
-USUAL_WIDTH = 2**12  # a width below it may leave no trace in the weights
-MOST_STEPS = 1000  # of a head's iterations: each is a loop of Python
-#: Kinds of annotations that a value of JSON can have.
+MOST = 2**16  # limit of any width, number of heads or layers
+USUAL_WIDTH = 2**12  # widths up to this are accepted even if no weight has them
+MOST_STEPS = 1000  # limit of a head's iterations, a Python loop
+#: Annotations that a JSON value can have.
 _KINDS = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
 
 
 @dataclass(frozen=True)
 class HeadDescription:
-    """What the file of a model says of a head.
+    """The description of a head in a model file.
 
     Attributes:
         kind: Name of the head.
         head: Its class.
-        in_features: Feature width D that the head takes.
+        in_features: Feature width D of the head.
         options: Its other options, as primitives.
         vectors: Width and trainability of the label vectors, which are in the weights; ``None``
-            for a head without.
+            for a head without label vectors.
     """
 
     kind: str
@@ -47,14 +47,14 @@ class HeadDescription:
 
     @classmethod
     def read(cls, config: Mapping[str, Any], heads: Mapping[str, type[Head]] = SAVED_HEADS) -> Self:
-        """Reads the table ``head`` of a file.
+        """Reads the object ``head`` of a file.
 
         Args:
-            config: The table in which it stands.
-            heads: The heads that it may be.
+            config: The object that contains it.
+            heads: The supported heads.
 
         Raises:
-            InputError: If a value is not what it should be; the message names it.
+            InputError: If a value is invalid; the message names it.
         """
         found = current_options(table(config, "head"))
         kind = choice(found.pop("kind", None), "head", heads)
@@ -98,16 +98,16 @@ def build_head(
     """
     if graph is None and issubclass(head, GraphAblatable):
         raise InputError(f"the head {head.kind!r} needs a label graph: give graph=…")
-    # to a head without edges a graph gives the names, and the vectors of labels if it has some
+    # a head without edges takes names, and label vectors if it uses them, from the graph
     given = {"labels": names} if graph is None else {"graph": graph}
     return head(width, **given, **options)
 
 
 def table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Returns a table inside another.
+    """Returns an object inside another.
 
     Raises:
-        InputError: If it is missing, or no table.
+        InputError: If it is missing, or not an object.
     """
     value = config.get(name)
     if not isinstance(value, dict):
@@ -116,10 +116,10 @@ def table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def choice(value: Any, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
-    """Returns a value that is one of those known.
+    """Returns the value if it is known.
 
     Raises:
-        InputError: If it is another.
+        InputError: If it is unknown.
     """
     text = line_of_text(value, name)
     if text not in known:
@@ -154,7 +154,7 @@ def _head_options(head: type[Head], kind: str, options: Mapping[str, Any]) -> di
 
 
 def _option(name: str, value: Any, annotation: str) -> Any:
-    """Checks a JSON value against an annotation as written in the source."""
+    """Checks a JSON value against the text of an annotation."""
     kinds = [_KINDS.get(part.strip()) for part in annotation.split("|")]
     if value is None and type(None) in kinds:
         return None
@@ -173,8 +173,8 @@ def primitive(name: str, value: Any) -> Any:
     """Checks a value that may be a list or table of numbers, texts and booleans.
 
     Raises:
-        InputError: If a number is too large or not finite, or it is nested more deeply than a table
-            of lists.
+        InputError: If a number is too large or not finite, or the value is nested more deeply than
+            an object of lists.
     """
     return _primitive(name, value, depth=3)
 
@@ -199,10 +199,10 @@ def _primitive(name: str, value: Any, depth: int) -> Any:
 
 
 def check_sizes(described: HeadDescription, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuses sizes that the weights cannot have, before memory for them is asked for.
+    """Refuses sizes that the weights cannot have, before memory is allocated.
 
     Args:
-        described: What the file says of the head.
+        described: The head as described in the file.
         shapes: The shapes of the saved tensors by name.
 
     Raises:

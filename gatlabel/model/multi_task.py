@@ -1,4 +1,4 @@
-"""A model of one or several inputs and tasks."""
+"""A model with one or several inputs and tasks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.batch import FEATURES, IMAGE
+from gatlabel.decisions.by_task import decisions_of, save_decisions
+from gatlabel.decisions.decision import FILE as DECISIONS
+from gatlabel.decisions.decision import Decision
 from gatlabel.encoders import Encoder
 from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.errors import InputError, unknown_choice
@@ -19,30 +22,34 @@ from gatlabel.files import atomic_folder, write_json
 from gatlabel.model.formats import FILE, TASKS_FORMAT
 from gatlabel.model.fusion import FUSIONS
 from gatlabel.model.network import Inputs, Network
+from gatlabel.model.shared_graph import SharedGraph, require_members
 from gatlabel.model.sharing import ADAPTERS
-from gatlabel.model.tasks_file import WEIGHTS, graph_file, read_tasks_file
+from gatlabel.model.tasks_file import SHARED_GRAPH, WEIGHTS, graph_file, read_tasks_file
+from gatlabel.nn.heads.rows import RowsHead
 from gatlabel.nn.identity import Identity
 from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import read_shapes, read_state, write_state
-from gatlabel.tasks import Task
+from gatlabel.tasks import MultiLabelTask, Task
 from gatlabel.tasks.task import by_name
 
 
 class Model(Network):
     """Encoders by input, a fusion of their features, and a head for each task.
 
-    Without an encoder the input ``features`` is what tasks share.
+    Without an encoder, the input ``features`` provides the shared features.
 
     Args:
         encoders: By the names of inputs: an :class:`~gatlabel.encoders.Encoder` of images, or any
             module with ``out_features`` D from its input to ``(B, D)``.
-        tasks: What is learned; names are unique.
+        tasks: The tasks, with unique names.
         fusion: Name of a fusion of the features of several inputs (``concatenation``).
-        adapter: What stands between shared features and heads: ``none`` (hard sharing), ``adapter``
-            or ``cross_stitch`` (see :mod:`gatlabel.model.sharing`).
+        adapter: Modules between shared features and heads: ``none`` (hard sharing), ``adapter`` or
+            ``cross_stitch`` (see :mod:`gatlabel.model.sharing`).
         pooling: Name of a pooling of image features; unused by heads that take maps.
-        resize: How whole images are brought to ``image_size`` (``squash``, ``pad``, ``crop``).
+        resize: How whole images are resized to ``image_size`` (``squash``, ``pad``, ``crop``).
         image_size: Side of the images in pixels; default: the encoder's preferred one.
+        shared: A label graph with the labels of several tasks, whose heads are made by
+            :meth:`~gatlabel.model.shared_graph.SharedGraph.rows`.
 
     Raises:
         InputError: If widths do not fit together, or a name is unknown.
@@ -73,6 +80,7 @@ class Model(Network):
         pooling: str = "average",
         resize: str = "squash",
         image_size: int | None = None,
+        shared: SharedGraph | None = None,
     ) -> None:
         super().__init__()
         for what, name, known in (
@@ -85,10 +93,17 @@ class Model(Network):
         self._tasks, self._inputs = by_name(tasks), tuple(encoders)
         self.fusion_name, self.adapter_name, self.pooling_name = fusion, adapter, pooling
         self.preprocessing = _preprocessing(encoders, resize, image_size)
-        self.maps = any(getattr(task.head, "needs_map", False) for task in tasks)
+        require_members(shared, self._tasks)
+        self.shared = shared
+        # by what takes features: heads of tasks by their names, and the shared graph by none
+        members = {task.name for task in tasks if isinstance(task.head, RowsHead)}
+        self._branches = {None if task.name in members else task.name: task.head for task in tasks}
+        if shared is not None:
+            self._branches[None] = shared.head
+        self.maps = any(getattr(head, "needs_map", False) for head in self._branches.values())
         if self.maps and encoders:
             _require_map(encoders)
-        # lists: names of inputs and tasks may be those of methods of a dictionary
+        # ModuleList, since ModuleDict refuses names that are attributes of a dictionary
         self._encoders = nn.ModuleList(
             each.to(memory_format=torch.channels_last) if isinstance(each, Encoder) else each
             for each in encoders.values()
@@ -96,19 +111,20 @@ class Model(Network):
         self.pools = nn.ModuleList(_pool(each, pooling) for each in encoders.values())
         widths = [_width(name, each) for name, each in encoders.items()]
         if not encoders:
-            widths = [int(getattr(tasks[0].head, "in_features", 0))]
+            widths = [int(getattr(next(iter(self._branches.values())), "in_features", 0))]
         self.fusion = FUSIONS[fusion](widths)
         self.width: int = self.fusion.out_features  # type: ignore[assignment]
         if self.maps and adapter != "none":
-            raise InputError(f"adapter={adapter}: not beside heads that take feature maps")
-        self.adapter = ADAPTERS[adapter](len(tasks), self.width)
+            raise InputError(f"adapter={adapter}: not for heads that take feature maps")
+        self.adapter = ADAPTERS[adapter](len(self._branches), self.width)
         self.heads = nn.ModuleList(task.head for task in tasks)
-        for task in tasks:
-            width = getattr(task.head, "in_features", self.width)
+        for branch, head in self._branches.items():
+            width = getattr(head, "in_features", self.width)
             if width != self.width:
+                whose = "the shared graph" if branch is None else f"the task {branch!r}"
                 raise InputError(
-                    f"the head of the task {task.name!r} takes {width} features, but the encoders "
-                    f"give {self.width}"
+                    f"the head of {whose} takes {width} features, but the encoders give "
+                    f"{self.width}"
                 )
 
     @property
@@ -127,16 +143,16 @@ class Model(Network):
         return None if self.preprocessing is None else self.preprocessing.size
 
     def identity(self) -> Identity:
-        """Tasks, inputs and what stands between them; heads have their own."""
+        """Tasks, inputs and the modules between them; heads have their own identity."""
         tasks = [[task.kind, name, list(task.outputs)] for name, task in self._tasks.items()]
-        parts = {"fusion": self.fusion_name, "adapter": self.adapter_name}
+        parts: Identity = {"fusion": self.fusion_name, "adapter": self.adapter_name}
         return {"tasks": tasks, "inputs": list(self._inputs), **parts}
 
     def features(self, inputs: Inputs) -> Tensor:
-        """Returns what the tasks share: ``(B, D)``, or a map ``(B, D, h, w)`` if a head takes maps.
+        """Returns the shared features ``(B, D)``, or the map ``(B, D, h, w)`` if a head takes maps.
 
         Args:
-            inputs: By name; a tensor alone is the only input.
+            inputs: Inputs by name, or a tensor if there is only one.
 
         Raises:
             InputError: If an input is missing.
@@ -168,14 +184,38 @@ class Model(Network):
         return found if self.maps else pool(found)  # type: ignore[return-value]
 
     def task_features(self, features: Tensor) -> dict[str, Tensor]:
-        """Returns what the head of each task takes, from the shared features."""
-        if not self.maps:
-            return dict(zip(self._tasks, self.adapter(features), strict=True))
-        pooled = self.pools[0](features) if self.pools else features
-        return {
-            name: features if getattr(task.head, "needs_map", False) else pooled
-            for name, task in self._tasks.items()
-        }
+        """Returns the input of each task's head, computed from the shared features."""
+        if self.maps:
+            pooled = self.pools[0](features) if self.pools else features
+            given = {
+                name: features if getattr(head, "needs_map", False) else pooled
+                for name, head in self._branches.items()
+            }
+        else:
+            given = dict(zip(self._branches, self.adapter(features), strict=True))
+        if self.shared is None:
+            return {name: given[name] for name in self._tasks}
+        logits = self.shared(given[None])  # of all labels of the graph, once for all its tasks
+        return {name: given.get(name, logits) for name in self._tasks}
+
+    def all_heads(self) -> list[nn.Module]:
+        """Returns the heads of the tasks, and that of the shared graph."""
+        return [*super().all_heads(), *([] if self.shared is None else [self.shared.head])]
+
+    def replace_head(self, branch: str | None, head: nn.Module) -> None:
+        """Takes another head for one of :attr:`branches`, with equal widths."""
+        if branch in self._branches:
+            self._branches[branch] = head
+
+    @property
+    def branches(self) -> list[str | None]:
+        """What takes features, in order: the heads of tasks by name, the shared graph as none."""
+        return list(self._branches)
+
+    @property
+    def decisions(self) -> dict[str, Decision]:
+        """The decisions of the multi-label tasks by name."""
+        return {n: t.decision for n, t in self._tasks.items() if isinstance(t, MultiLabelTask)}
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Returns the outputs of each task, of B rows each."""
@@ -183,7 +223,7 @@ class Model(Network):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Primitives from which, with graphs and weights, the model is made again."""
+        """Primitives that, with graphs and weights, restore the model."""
         return {
             "format": TASKS_FORMAT,
             "inputs": [
@@ -196,16 +236,17 @@ class Model(Network):
             "resize": "squash" if self.preprocessing is None else self.preprocessing.resize,
             "image_size": self.image_size,
             "tasks": [_described(task) for task in self._tasks.values()],
+            **({} if self.shared is None else {"shared": self.shared.config}),
         }
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``model.json``, ``model.safetensors`` and the label graph of each task.
+        """Writes ``model.json``, the weights, label graphs, and the decisions of the tasks.
 
-        All appear together, ``model.json`` last, and replace those of another model; other files in
-        the folder stay.
+        All files appear together, ``model.json`` last, and replace those of another model. Other
+        files in the folder are kept.
 
         Raises:
-            InputError: If they cannot be written, or a head is no :class:`~gatlabel.nn.Head`.
+            InputError: If they cannot be written, or a head is not a :class:`~gatlabel.nn.Head`.
         """
         config = self.config
         graphs = {
@@ -213,10 +254,14 @@ class Model(Network):
             for name, task in self._tasks.items()
             if getattr(task, "graph", None) is not None
         }
-        with atomic_folder(folder, last=FILE, replaces=[FILE, WEIGHTS, *graphs], others=True) as at:
+        if self.shared is not None:
+            graphs[SHARED_GRAPH] = self.shared.graph
+        files = [FILE, WEIGHTS, DECISIONS, *graphs]
+        with atomic_folder(folder, last=FILE, replaces=files, others=True) as at:
             for file, graph in graphs.items():
                 graph.save(at / file)
             write_state(self, at / WEIGHTS)
+            save_decisions(at, self.decisions)
             write_json(at / FILE, config)
 
     @classmethod
@@ -228,12 +273,11 @@ class Model(Network):
     ) -> Self:
         """Loads a model that :meth:`save_pretrained` wrote, in evaluation mode on the CPU.
 
-        Losses are those of the kinds of tasks: own ones are not saved.
+        Tasks get the default losses of their kinds, since losses are not saved.
 
         Args:
             folder: The folder.
-            encoders: By the names of inputs: those that are modules of one's own (their weights are
-                loaded).
+            encoders: Encoders that are your own modules, by input name (their weights are loaded).
 
         Raises:
             InputError: If a file is missing, damaged, or of another format.
@@ -243,6 +287,9 @@ class Model(Network):
         made, tasks, options = read_tasks_file(place, shapes, encoders or {})
         model = cls(made, tasks, **options)
         read_state(model, place / WEIGHTS)
+        found = decisions_of(place, {name: own.labels for name, own in model.decisions.items()})
+        for name, decision in found.items():
+            model.tasks[name].decision = decision  # type: ignore[attr-defined]
         return model.eval()
 
 
@@ -259,7 +306,7 @@ def _described(task: Task) -> dict[str, Any]:
 def _preprocessing(
     encoders: Mapping[str, nn.Module], resize: str, size: int | None
 ) -> Preprocessing | None:
-    """Returns what evaluation does to the input ``image``."""
+    """Returns the preprocessing of the input ``image`` in evaluation."""
     encoder = encoders.get(IMAGE)
     if not isinstance(encoder, Encoder):
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-WIDTH = 64  # of the bottleneck of adapters
+WIDTH = 64  # bottleneck width of adapters
 
 
 class NoAdapters(nn.Module):
@@ -23,7 +23,7 @@ class NoAdapters(nn.Module):
         self.tasks = tasks
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Features ``(B, D)`` -> K times the same."""
+        """Features ``(B, D)`` -> the same features K times."""
         return (features,) * self.tasks
 
 
@@ -32,7 +32,7 @@ class TaskAdapters(nn.Module):
 
     .. math:: x_k = f + W_k^{up} \operatorname{GELU}(W_k^{down} \operatorname{LayerNorm}(f))
 
-    The last layer starts at 0, so all tasks start with the shared features.
+    The last layer is initialised with 0, so all tasks start with the shared features.
 
     Args:
         tasks: Number of tasks K.
@@ -65,8 +65,8 @@ class CrossStitch(nn.Module):
 
     .. math:: \tilde x_k = \sum_j \alpha_{kj} x_j
 
-    with the features :math:`x_j` of :class:`TaskAdapters` and a learned matrix that starts at 0.9
-    on its diagonal; its rows sum to 1 at the start.
+    with the features :math:`x_j` of :class:`TaskAdapters` and a learned matrix, initialised with
+    0.9 on its diagonal and rows that sum to 1.
 
     Args:
         tasks: Number of tasks K.
@@ -87,7 +87,7 @@ class CrossStitch(nn.Module):
         return tuple(torch.einsum("kj,jbd->kbd", self.mixing.to(own.dtype), own))
 
 
-#: What stands between shared features and heads, by name: made of K tasks and the width D.
+#: Modules between shared features and heads, by name; called with the number of tasks K and D.
 ADAPTERS: dict[str, Callable[[int, int], nn.Module]] = {
     "none": NoAdapters,
     "adapter": TaskAdapters,

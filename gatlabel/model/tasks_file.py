@@ -1,4 +1,4 @@
-"""``model.json`` of a model with tasks, read as data that nobody has to trust."""
+"""``model.json`` of a model with tasks, read as untrusted data."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from gatlabel.labels import LabelSet, labels_of
 from gatlabel.model.formats import FILE, TASKS_FORMAT
 from gatlabel.model.fusion import FUSIONS
 from gatlabel.model.head_file import HeadDescription, check_sizes, choice, table
+from gatlabel.model.shared_graph import SharedGraph
 from gatlabel.model.sharing import ADAPTERS
-from gatlabel.nn import HEADS
+from gatlabel.nn import HEADS, Head
+from gatlabel.nn.heads.rows import RowsHead
 from gatlabel.nn.heads.table import SEQUENCE_HEADS
 from gatlabel.nn.pooling import POOLINGS
 from gatlabel.saving import Shapes, require_file
@@ -27,8 +29,9 @@ from gatlabel.tasks import TASKS, Task
 from gatlabel.values import finite_number, line_of_text, shown, truth_value, whole_number
 
 WEIGHTS = "model.safetensors"
+SHARED_GRAPH = "graph.json"  # of several tasks
 MOST_TASKS = 1000
-#: The heads that tasks of each kind may have.
+#: The supported heads of each kind of task.
 _HEADS = dict.fromkeys(TASKS, HEADS) | {"sequence": SEQUENCE_HEADS}
 Made = tuple[dict[str, nn.Module], list[Task], dict[str, Any]]
 
@@ -44,14 +47,14 @@ def read_tasks_file(folder: Path, shapes: Shapes, encoders: Mapping[str, nn.Modu
     Args:
         folder: The folder.
         shapes: The shapes of the saved tensors by name.
-        encoders: By the names of inputs: encoders that are modules of one's own.
+        encoders: Encoders that are your own modules, by input name.
 
     Returns:
         Encoders by input and tasks, with random weights, and the other arguments of the model.
 
     Raises:
-        InputError: If a file is missing, of another format, or a value is not what it should be;
-            the message names file and value.
+        InputError: If a file is missing or of another format, or a value is invalid; the message
+            names file and value.
     """
     path = folder / FILE
     require_file(path, "model description")
@@ -67,7 +70,7 @@ def read_tasks_file(folder: Path, shapes: Shapes, encoders: Mapping[str, nn.Modu
         raise
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except Exception as error:  # of a network that is made with options it does not take
+    except Exception as error:  # raised by a network that does not take the options
         raise InputError(f"{path} is damaged: {first_line(error)}") from error
 
 
@@ -76,7 +79,7 @@ def _made(
 ) -> Made:
     inputs, tasks = (_list(config, name) for name in ("inputs", "tasks"))
     size = config.get("image_size")
-    options = {
+    options: dict[str, Any] = {
         "fusion": choice(config.get("fusion"), "fusion", FUSIONS),
         "adapter": choice(config.get("adapter"), "adapter", ADAPTERS),
         "pooling": choice(config.get("pooling"), "pooling", POOLINGS),
@@ -87,7 +90,19 @@ def _made(
     for each in inputs:
         name = line_of_text(each.get("name"), "inputs.name")
         made[name] = _encoder(name, each, encoders)
-    return made, [_task(each, folder, shapes) for each in tasks], options
+    shared = _shared(config, folder, shapes) if config.get("shared") is not None else None
+    if shared is not None:
+        options["shared"] = shared
+    return made, [_task(each, folder, shapes, shared) for each in tasks], options
+
+
+def _shared(config: Mapping[str, Any], folder: Path, shapes: Shapes) -> SharedGraph:
+    described = HeadDescription.read(table(config, "shared"), HEADS)
+    check_sizes(described, shapes)
+    path = folder / SHARED_GRAPH
+    require_file(path, "label graph")
+    graph = LabelGraph.load(path)
+    return SharedGraph(described.make(graph.labels, graph), graph)
 
 
 def _encoder(name: str, config: Mapping[str, Any], own: Mapping[str, nn.Module]) -> nn.Module:
@@ -98,7 +113,7 @@ def _encoder(name: str, config: Mapping[str, Any], own: Mapping[str, nn.Module])
         return described.make()
     if name not in own:
         raise InputError(
-            f"the encoder of the input {name!r} is a module of one's own: give it as "
+            f"the encoder of the input {name!r} is your own module: give it as "
             f"encoders={{{name!r}: …}}"
         )
     given = own[name]
@@ -107,14 +122,23 @@ def _encoder(name: str, config: Mapping[str, Any], own: Mapping[str, nn.Module])
     return given
 
 
-def _task(config: Mapping[str, Any], folder: Path, shapes: Shapes) -> Task:
+def _task(
+    config: Mapping[str, Any], folder: Path, shapes: Shapes, shared: SharedGraph | None
+) -> Task:
     kind = choice(config.get("kind"), "kind", TASKS)
     name = line_of_text(config.get("name"), "tasks.name")
     names = labels_of(config.get("outputs"))
-    described = HeadDescription.read(config, _HEADS[kind])
-    check_sizes(described, shapes)
-    graph = _graph(folder / graph_file(name), names) if described.has_graph else None
-    options: dict[str, Any] = {} if graph is None or kind != "multilabel" else {"graph": graph}
+    options: dict[str, Any] = {}
+    head: Head
+    if shared is not None and table(config, "head").get("kind") == RowsHead.kind:
+        head = shared.rows(names)
+    else:
+        described = HeadDescription.read(config, _HEADS[kind])
+        check_sizes(described, shapes)
+        graph = _graph(folder / graph_file(name), names) if described.has_graph else None
+        if graph is not None and kind == "multilabel":
+            options["graph"] = graph
+        head = described.make(names, graph)
     for option in ("offset", "scale") if kind == "regression" else ():
         values = config.get(option)
         if not isinstance(values, list):
@@ -122,7 +146,7 @@ def _task(config: Mapping[str, Any], folder: Path, shapes: Shapes) -> Task:
         options[option] = [finite_number(value, option) for value in values]
     if kind == "sequence":
         options["partly_known"] = truth_value(config.get("partly_known", False), "partly_known")
-    return TASKS[kind](name, names, described.make(names, graph), **options)
+    return TASKS[kind](name, names, head, **options)
 
 
 def _graph(path: Path, names: LabelSet) -> LabelGraph:

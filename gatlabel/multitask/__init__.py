@@ -18,6 +18,7 @@ from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
     from gatlabel.multitask.config import MultiTaskConfig, TaskOptions
+    from gatlabel.multitask.redeciding import decide_tasks
     from gatlabel.multitask.run import MultiTaskResult, resume_tasks, train_tasks
     from gatlabel.multitask.saved_runs import evaluate_run, open_tasks
 else:
@@ -27,6 +28,7 @@ __all__ = [
     "MultiTaskConfig",
     "MultiTaskResult",
     "TaskOptions",
+    "decide_tasks",
     "evaluate_run",
     "open_tasks",
     "resume_tasks",

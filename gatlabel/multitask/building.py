@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,8 +21,11 @@ from gatlabel.losses import SequenceLoss
 from gatlabel.losses.values import absolute_error, huber_error, squared_error
 from gatlabel.model import Model
 from gatlabel.model.head_file import build_head
+from gatlabel.model.shared_graph import SharedGraph
+from gatlabel.multitask.completing import Completions, counted
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.parts import Known, Part, PartImages
+from gatlabel.multitask.shared import build_shared
 from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.nn import HEADS, SEQUENCE_HEADS, LinearHead
 from gatlabel.nn.heads.protocols import GraphAblatable
@@ -30,8 +33,8 @@ from gatlabel.targets import Targets
 from gatlabel.tasks import MultiClassTask, MultiLabelTask, RegressionTask, SequenceTask, Task
 from gatlabel.tasks.task import Loss
 from gatlabel.training.building import freeze_encoder
-from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import cache_for, checked_workers, default_workers
+from gatlabel.training.fitting import taught_by
 from gatlabel.training.losses import make_loss
 
 Loader = ImageLoader
@@ -50,12 +53,15 @@ SEQUENCES: dict[str, Loss | None] = {
 }
 
 
-def build_model(config: MultiTaskConfig, parts: Sequence[Part]) -> Model:
+def build_model(
+    config: MultiTaskConfig, parts: Sequence[Part], completions: Completions | None = None
+) -> Model:
     """Builds encoder, adapters and the tasks with their heads, from the run's seed.
 
     Args:
         config: The options, resolved.
         parts: The data sets; label counts and target scales come from their training images.
+        completions: By task: their targets are those that losses count.
 
     Raises:
         InputError: If a name is unknown, or an option does not fit.
@@ -66,11 +72,23 @@ def build_model(config: MultiTaskConfig, parts: Sequence[Part]) -> Model:
         options.backbone, weights=options.weights, stride=options.stride, stages=options.stages
     )
     width, tasks = encoder.pooled_features, []
+    losses: dict[str, nn.Module] = {}
+    shared = build_shared(config.shared, parts, width, config.run.seed)
+    members = config.shared.tasks or ()
     for task in config.tasks:
         part = next(part for part in parts if task.name in part.outputs)
         targets = part.targets["train"][task.name]
+        names = part.outputs[task.name]
+        if task.kind == "multilabel" and task.loss.name != "default":
+            seen = counted(targets, task.name, completions or {})
+            losses[task.name] = make_loss(config.part_of(task), Targets.of(seen), names)
+        if shared is not None and task.name in members:
+            tasks.append(_member(task, names, shared, losses.get(task.name)))
+            continue
         make = _KINDS[task.kind]
-        tasks.append(make(task, width, part.outputs[task.name], targets, config.run.seed))
+        made = make(task, width, names, targets, config.run.seed)
+        made.loss = losses.get(task.name, made.loss)
+        tasks.append(made)
     model = Model(
         {IMAGE: encoder},
         tasks,
@@ -78,6 +96,7 @@ def build_model(config: MultiTaskConfig, parts: Sequence[Part]) -> Model:
         pooling=options.pooling or "average",
         resize=config.images.resize,
         image_size=config.images.size,
+        shared=shared,
     )
     freeze_encoder(encoder, options.freeze)
     return model
@@ -93,11 +112,16 @@ def _multilabel(
     head = build_head(HEADS[task.head.name], width, names, graph, task.head.arguments())
     if graph.base_rates is not None:
         head.init_bias(graph.base_rates)
-    loss: nn.Module | None = None
-    if task.loss.name != "default":
-        loss = make_loss(TrainConfig(loss=task.loss), known, names)
     own = graph if isinstance(head, GraphAblatable) else None
-    return MultiLabelTask(task.name, names, head, loss, graph=own)
+    return MultiLabelTask(task.name, names, head, graph=own)
+
+
+def _member(
+    task: TaskOptions, names: Sequence[str], shared: SharedGraph, loss: nn.Module | None
+) -> Task:
+    """Makes a task whose classifiers are rows of the head over the shared graph."""
+    kind = MultiClassTask if task.kind == "multiclass" else MultiLabelTask
+    return kind(task.name, names, shared.rows(names), loss)
 
 
 def _multiclass(
@@ -133,8 +157,17 @@ _KINDS: dict[str, Callable[[TaskOptions, int, Sequence[str], Known, int], Task]]
 }
 
 
-def make_objective(config: MultiTaskConfig) -> Supervised:
-    """Makes the objective: supervised, with the balancing of the options.
+def make_objective(
+    config: MultiTaskConfig,
+    outputs: Mapping[str, Sequence[str]] | None = None,
+    completions: Completions | None = None,
+) -> Supervised:
+    """Makes the objective: supervised, with the teachers and the balancing of the options.
+
+    Args:
+        config: The options.
+        outputs: By task, the labels that a teacher is to know, where there is one.
+        completions: By task, what gives the targets of unknown labels.
 
     Raises:
         InputError: If the extra that a balancer needs is missing, or the encoder is frozen and the
@@ -147,15 +180,25 @@ def make_objective(config: MultiTaskConfig) -> Supervised:
             "regression": [task.name for task in config.tasks if task.kind == "regression"]
         },
     }
+    teachers = {}
+    for task in config.tasks:
+        taught = taught_by(task.distillation, list((outputs or {}).get(task.name, ())))
+        if taught is not None:
+            teachers[task.name] = taught
     if config.balancing == "equal":
-        return Supervised()
+        return Supervised(completions=completions, teachers=teachers)
     balancer = create_balancer(config.balancing, names, **options.get(config.balancing, {}))
     if balancer.needs_features and config.encoder.freeze == "encoder":
         raise InputError(
             f"balancing={config.balancing}: it needs gradients at the shared features, and "
             "freeze=encoder has none: use equal, fixed, uncertainty, dwa or famo"
         )
-    return Supervised(balancer=balancer)
+    return Supervised(completions=completions, teachers=teachers, balancer=balancer)
+
+
+def outputs_of(parts: Sequence[Part]) -> dict[str, tuple[str, ...]]:
+    """Returns the names of the output space of each task."""
+    return {name: own for part in parts for name, own in part.outputs.items()}
 
 
 def last_weights(objective: Supervised) -> dict[str, float]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -61,6 +62,25 @@ def read_column(table: Table, task: TaskOptions, separator: str) -> Column:
     return found
 
 
+def refuse_own_columns(path: Path, task: TaskOptions, own: Mapping[str | None, str]) -> None:
+    """Refuses targets in a column that says which image a row is of.
+
+    Args:
+        path: The file.
+        task: The task.
+        own: What these columns hold, by name.
+
+    Raises:
+        InputError: The message names the column.
+    """
+    for column in task.column or ():
+        if column in own:
+            raise InputError(
+                f"{path}: task {task.name!r}: the column {column!r} holds {own[column]}, which is "
+                "no target"
+            )
+
+
 def _numbers(table: Table, columns: Sequence[str]) -> Column:
     targets = torch.full((len(table.rows), len(columns)), torch.nan)
     for row, (line, cells) in enumerate(table.rows):
@@ -69,7 +89,7 @@ def _numbers(table: Table, columns: Sequence[str]) -> Column:
             if not text:
                 continue
             try:
-                targets[row, k] = float(text)
+                targets[row, k] = float("x" if "_" in text else text)  # Python takes 1_000
             except ValueError:
                 targets[row, k] = math.inf
             if not math.isfinite(targets[row, k]):
@@ -96,6 +116,11 @@ def _one_hot(table: Table, columns: Sequence[str]) -> Column:
 def _labels(table: Table, column: str, separator: str, task: TaskOptions) -> Column:
     cells = [_names(cells[column], separator) for _, cells in table.rows]
     labels = _label_set(table, column, cells)
+    if set(labels) <= {"0", "1"}:
+        raise InputError(
+            f"{table.path}: the column {column!r} has 0 and 1, not names of labels: give the "
+            f"columns of several labels, or make it a class ({task.name}=class:{column})"
+        )
     targets = torch.full((len(cells), len(labels)), float(UNKNOWN))
     for row, names in enumerate(cells):
         if names is not None:
@@ -107,7 +132,18 @@ def _labels(table: Table, column: str, separator: str, task: TaskOptions) -> Col
 
 def _classes(table: Table, column: str, separator: str, task: TaskOptions) -> Column:
     cells = [cells[column].strip() for _, cells in table.rows]
+    for (line, _), name in zip(table.rows, cells, strict=True):
+        if separator in name:
+            raise InputError(
+                f"{table.path}, line {line}, column {column!r}: {name!r} is not a class, which has "
+                f"no {separator!r}; several labels are {task.name}=labels:{column}"
+            )
     labels = _label_set(table, column, [[name] for name in cells if name])
+    if len(labels) < 2:
+        raise InputError(
+            f"{table.path}: the column {column!r} names one class, {labels[0]!r}: there is nothing "
+            "to tell apart"
+        )
     numbers = [labels.index(name) if name else UNKNOWN_CLASS for name in cells]
     targets = torch.tensor(numbers)
     kinds = [[name] if name else [] for name in cells]

@@ -11,14 +11,33 @@ from typing import Any
 from gatlabel.devices import choose_device
 from gatlabel.engine.fitting import fit
 from gatlabel.files import read_json, write_json
+from gatlabel.graph.spec import GraphSpec
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
 from gatlabel.model import Model
-from gatlabel.multitask.building import build_model, make_loaders, make_objective, parameters_of
+from gatlabel.multitask.building import (
+    build_model,
+    make_loaders,
+    make_objective,
+    outputs_of,
+    parameters_of,
+)
+from gatlabel.multitask.completing import make_completions
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.duration import Duration
-from gatlabel.multitask.evaluation import Results, TaskResult, evaluate_split, splits_of
+from gatlabel.multitask.evaluation import (
+    Predictions,
+    Results,
+    TaskResult,
+    choose_decisions,
+    predict_splits,
+    results_of,
+    splits_of,
+)
 from gatlabel.multitask.parts import Part
+from gatlabel.multitask.shared_options import SharedOptions
+from gatlabel.multitask.starting import start_heads
+from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.training.fitting import spec_of_run
 from gatlabel.training.run import logged_warnings
 
@@ -97,7 +116,10 @@ def _variants(
     plain = tuple(dataclasses.replace(task, weight=1.0) for task in config.tasks)
     for task in plain:
         part = next(part for part in parts if task.name in part.outputs)
-        alone = dataclasses.replace(config, tasks=(task,), balancing="equal", adapter="none")
+        alone = dataclasses.replace(
+            config, tasks=(_alone(config, task),), balancing="equal", adapter="none",
+            shared=SharedOptions(),
+        )  # fmt: skip
         yield "single", f"single-{task.name}", alone, [part.only(task.name)]
     if config.balancing != "equal":
         yield (
@@ -106,6 +128,15 @@ def _variants(
             dataclasses.replace(config, tasks=plain, balancing="equal"),
             [*parts],
         )
+
+
+def _alone(config: MultiTaskConfig, task: TaskOptions) -> TaskOptions:
+    """Gives a multi-label task of a shared graph a graph of its own labels, and an equal head."""
+    shared = config.shared
+    if task.name not in (shared.tasks or ()) or task.kind != "multilabel":
+        return task
+    graph = task.graph if GraphSpec.parse(shared.graph).is_file else shared.graph
+    return dataclasses.replace(task, graph=graph, head=shared.head)
 
 
 def _trained(
@@ -117,34 +148,51 @@ def _trained(
     log: Log,
 ) -> Comparison:
     """Trains one network; checkpoints are written only if the best epoch is to be kept."""
+    completions = make_completions(config, parts)
     with logged_warnings(lambda line: None):  # the run itself has logged the same warnings
-        model = build_model(config, parts)
+        model = build_model(config, parts, completions)
+    start_heads(model, config, parts, completions, lambda line: None)
     checkpoints = folder if config.run.keep == "best" else None
     if checkpoints is not None:
         checkpoints.mkdir(exist_ok=True)
     duration = Duration()
-    fit(
-        model,
-        make_loaders(config, parts, model),
-        make_objective(config),
-        config.optimizer,
-        spec_of_run(config.run),
-        checkpoints=checkpoints,
-        callbacks=[duration],
-        signals=signals,
-        log=log,
-    )
-    results = results_of(model, config, parts)
+    if config.run.epochs:
+        fit(
+            model,
+            make_loaders(config, parts, model),
+            make_objective(config, outputs_of(parts), completions),
+            config.optimizer,
+            spec_of_run(config.run),
+            checkpoints=checkpoints,
+            callbacks=[duration],
+            signals=signals,
+            log=log,
+        )
+    results = judged(model, config, parts, lambda line: None)[1]
     return Comparison(kind, results, parameters_of(model), duration.seconds)
 
 
-def results_of(model: Model, config: MultiTaskConfig, parts: Sequence[Part]) -> Results:
-    """Evaluates a model on all splits except training, then moves it to the CPU."""
+def judged(
+    model: Model, config: MultiTaskConfig, parts: Sequence[Part], log: Log
+) -> tuple[Predictions, Results]:
+    """Chooses the decisions of a trained model, and evaluates it.
+
+    Args:
+        model: The model; it ends on the CPU.
+        config: The options.
+        parts: The data sets.
+        log: Called with what was decided.
+
+    Returns:
+        Its outputs on all splits but that of training, and what it reaches there.
+    """
     model.to(choose_device(config.run.device))
     try:
-        return {split: evaluate_split(model, config, parts, split) for split in splits_of(parts)}
+        predictions = predict_splits(model, config, parts, splits_of(parts))
     finally:
         model.cpu()
+    choose_decisions(model, config, predictions, log)
+    return predictions, results_of(model, predictions)
 
 
 def _joined(several: Sequence[Comparison]) -> Comparison:

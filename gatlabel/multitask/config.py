@@ -17,24 +17,27 @@ import yaml
 from gatlabel.data.options import CSV, DataOptions, ImageOptions
 from gatlabel.encoders.options import EncoderOptions
 from gatlabel.engine.options import OptimizerOptions
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import write_text
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.multitask.tasks import TASK_DATA, TaskOptions, read_task
-from gatlabel.option_values import from_yaml
+from gatlabel.multitask.shared_options import SHARED_KINDS, SharedOptions
+from gatlabel.multitask.tasks import TASK_DATA, TaskOptions
+from gatlabel.option_values import from_text, from_yaml
 from gatlabel.options import Options, choice, group, option, several, updated
 from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.options import RunOptions
 
-__all__ = ["MultiTaskConfig", "TaskOptions", "read_tasks_config", "tasks_of_words"]
+__all__ = ["MultiTaskConfig", "TaskOptions", "read_tasks_config"]
 
 #: Options of a CSV file that a column of a task makes meaningless.
 _OF_LABELS = (
     *("classes", "label_column", "label_columns", "unknown_column", "difficult_column"),
     *("difficult", "minus_one", "repeated"),
 )
-#: Run options that only runs with one task support, with the value that is allowed here.
-_OF_ONE_TASK = {"devices": 1, "folds": None, "tensorboard": False}
+#: Options of tasks that the command line sets for all multi-label tasks.
+OF_LABELS = ("graph", "head", "loss", "missing", "distillation", "decision")
+#: Options of a run that only runs with one task have, with the value that is allowed.
+_OF_ONE_TASK = {"folds": None, "tensorboard": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +70,10 @@ class MultiTaskConfig(Options):
     )  # fmt: skip
     adapter: Literal["none", "adapter", "cross_stitch"] = option(
         "none",
-        "What stands between the shared features and each head: none, adapter (a residual "
+        "Modules between the shared features and each head: none, adapter (a residual "
         "bottleneck) or cross_stitch (adapters whose outputs are mixed).",
     )
+    shared: SharedOptions = group(SharedOptions, "One label graph for several tasks.")
     optimizer: OptimizerOptions = group(OptimizerOptions, "The optimiser, and its rates.")
     run: RunOptions = group(RunOptions, "How long, where and with what care a run trains.")
 
@@ -86,6 +90,7 @@ class MultiTaskConfig(Options):
                     f"task {task.name!r}: weight={task.weight}: not for "
                     f"balancing={self.balancing}, only for fixed"
                 )
+        self._check_shared()
         if len(self.tasks) == 1 and self.balancing != "equal":
             raise InputError(
                 f"balancing={self.balancing}: there is nothing to balance with one task"
@@ -96,12 +101,38 @@ class MultiTaskConfig(Options):
                 raise InputError(f"run.{name}={getattr(run, name)}: not for several tasks")
         if run.keep == "proven":
             raise InputError("run.keep=proven: not for several tasks, only last and best")
-        if run.epochs == 0:
-            raise InputError("run.epochs=0: several tasks need at least one epoch")
-        if encoder.init is not None:
-            raise InputError(f"encoder.init={encoder.init}: not for several tasks; give weights")
-        if self.optimizer.lr == "find":
-            raise InputError("optimizer.lr=find: not for several tasks; give a number")
+        shared = self.shared.tasks or ()
+        heads = [self.shared.head if t.name in shared else t.head for t in self.tasks]
+        starts = [getattr(head, "start", None) == "ridge" for head in heads]
+        if run.epochs == 0 and not all(starts):
+            raise InputError(
+                "run.epochs=0: only where each task has a head that starts in closed form "
+                "(head.start=ridge)"
+            )
+        if encoder.init is not None and any(starts):
+            raise InputError(
+                f"head.start=ridge: not for encoder.init={encoder.init}, only for none"
+            )
+
+    def _check_shared(self) -> None:
+        """Refuses tasks that cannot have their labels in one graph."""
+        known = {task.name: task for task in self.tasks}
+        for name in self.shared.tasks or ():
+            if name not in known:
+                raise unknown_choice("task of shared.tasks", name, known)
+            task, where = known[name], f"shared.tasks: task {name!r}"
+            if task.kind not in SHARED_KINDS:
+                raise InputError(
+                    f"{where}: kind={task.kind}: its outputs are no labels of a graph, only those "
+                    f"of {' and '.join(SHARED_KINDS)}"
+                )
+            completes = task.missing.unknown == "complete" or task.missing.pseudo_by_graph
+            for option_name, value in (("graph", task.graph), ("head", task.head.name)):
+                if value not in (None, "linear") and not (option_name == "graph" and completes):
+                    raise InputError(
+                        f"{where}: {option_name}={value}: the graph and head of these tasks are "
+                        "those of shared"
+                    )
 
     def _check_data(self, task: TaskOptions) -> None:
         data, where = self.data_of(task), f"task {task.name!r}"
@@ -146,16 +177,36 @@ class MultiTaskConfig(Options):
         base = self.part_of(self.tasks[0]).resolved()
         parts = {name: getattr(base, name) for name in ("images", "encoder", "optimizer", "run")}
         tasks = tuple(self._absolute(task) for task in self.tasks)
-        return dataclasses.replace(self, tasks=tasks, data=_absolute(self.data), **parts)
+        shared = dataclasses.replace(
+            self.shared, graph=str(GraphSpec.parse(self.shared.graph).absolute())
+        )
+        return dataclasses.replace(
+            self, tasks=tasks, data=_absolute(self.data), shared=shared, **parts
+        )
 
     def _absolute(self, task: TaskOptions) -> TaskOptions:
         graph = task.graph and str(GraphSpec.parse(task.graph).absolute())
-        return dataclasses.replace(task, graph=graph, data=_absolute(task.data))
+        teacher, unlabelled = task.distillation.teacher, task.missing.unlabelled
+        distillation = dataclasses.replace(
+            task.distillation, teacher=teacher and teacher.absolute()
+        )
+        missing = dataclasses.replace(task.missing, unlabelled=unlabelled and unlabelled.absolute())
+        data = _absolute(task.data)
+        return dataclasses.replace(
+            task, graph=graph, data=data, distillation=distillation, missing=missing
+        )
 
     def part_of(self, task: TaskOptions) -> TrainConfig:
         """Returns the options of a single-task run that correspond to one task."""
         parts = {name: getattr(self, name) for name in ("images", "encoder", "optimizer", "run")}
-        return TrainConfig(data=self.data_of(task), **parts)
+        own: dict[str, Any] = {}
+        if task.kind == "multilabel":
+            names = ("missing", "distillation", "decision", "head")
+            own = {name: getattr(task, name) for name in names}
+            own["graph"] = task.graph or "conditional"
+            if task.loss.name != "default":
+                own["loss"] = task.loss
+        return TrainConfig(data=self.data_of(task), **own, **parts)
 
     def save(self, path: Path) -> None:
         """Writes a YAML file that ``gatlabel train --config`` runs again."""
@@ -193,27 +244,30 @@ def read_tasks_config(path: Path) -> MultiTaskConfig:
         raise InputError(f"{path}: {error}") from error
 
 
-def tasks_of_words(words: Sequence[str]) -> list[dict[str, Any]]:
-    """Parses arguments such as ``things=labels:labels`` into tasks as in a config file.
+def for_labels(tasks: Sequence[TaskOptions], given: Mapping[str, Any]) -> tuple[TaskOptions, ...]:
+    """Returns tasks of which the multi-label ones have other options.
+
+    Args:
+        tasks: The options of the tasks.
+        given: Words of the command line by names of :data:`OF_LABELS`, nested.
 
     Raises:
-        InputError: If a word is not of the form ``NAME=KIND:COLUMN``.
+        InputError: If no task is multi-label, or an option is wrong.
     """
-    return [read_task(word) for word in words]
+    if not any(task.kind == "multilabel" for task in tasks):
+        raise InputError(f"--{next(iter(given)).replace('_', '-')}: no task has kind multilabel")
+    return tuple(
+        updated(task, given, from_text) if task.kind == "multilabel" else task for task in tasks
+    )
 
 
 def refuse_other_options(named: Mapping[str, Any]) -> None:
     """Refuses options of the command line that a run with several tasks does not have.
 
     Raises:
-        InputError: The message says where the option belongs, if it is one of each task.
+        InputError: The message names the option.
     """
     known = MultiTaskConfig.__dataclass_fields__
     for name in named:
-        first = name.partition(".")[0]
-        if first in known:
-            continue
-        flag = f"--{name.replace('_', '-')}"
-        if first in TaskOptions.__dataclass_fields__:
-            raise InputError(f"{flag}: with several tasks, give it to a task in a config file")
-        raise InputError(f"{flag}: not for several tasks")
+        if name.partition(".")[0] not in (*known, *OF_LABELS):
+            raise InputError(f"--{name.replace('_', '-')}: not for several tasks")

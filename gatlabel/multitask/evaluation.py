@@ -10,14 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatlabel.metrics import evaluate_scores
+from gatlabel.logs import Log
 from gatlabel.model import Model
 from gatlabel.multitask.building import split_loader
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.parts import Part
 from gatlabel.nn.modes import evaluating
-from gatlabel.tasks import Task
+from gatlabel.tasks import MultiLabelTask, Task
 from gatlabel.tasks.task import all_absent
+from gatlabel.training.deciding import VALIDATION, choose
 
 #: Metrics used for the relative change instead of the score; smaller is better.
 ERRORS = {"regression": "RMSE"}
@@ -33,6 +34,7 @@ class TaskResult:
         metrics: By name; NaN where one is undefined.
         main: Name of the metric used to compare models.
         per_output: Average precision of each label of a multi-label task.
+        protocol: How the metrics of a multi-label task are computed, in sentences.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class TaskResult:
     metrics: Mapping[str, float]
     main: str
     per_output: Mapping[str, float] = field(default_factory=dict)
+    protocol: Sequence[str] = ()
 
     @property
     def value(self) -> float:
@@ -52,6 +55,8 @@ class TaskResult:
         found["metrics"] = {name: _number(value) for name, value in self.metrics.items()}
         if self.per_output:
             found["AP"] = {name: _number(value) for name, value in self.per_output.items()}
+        if self.protocol:
+            found["protocol"] = list(self.protocol)
         return found
 
     @classmethod
@@ -59,7 +64,8 @@ class TaskResult:
         """Restores a result from the output of :meth:`to_dict`."""
         metrics = {name: _nan(value) for name, value in found["metrics"].items()}
         per_output = {name: _nan(value) for name, value in found.get("AP", {}).items()}
-        return cls(found["kind"], found["images"], metrics, found["main"], per_output)
+        protocol = tuple(found.get("protocol", ()))
+        return cls(found["kind"], found["images"], metrics, found["main"], per_output, protocol)
 
 
 #: By split, by task.
@@ -74,27 +80,75 @@ def _nan(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def evaluate_split(
-    model: Model, config: MultiTaskConfig, parts: Sequence[Part], split: str
-) -> dict[str, TaskResult]:
-    """Evaluates a model on the images of a split, task by task.
+@dataclass(frozen=True)
+class Predicted:
+    """What a model gives for the images of a split that are labelled for a task.
+
+    Attributes:
+        outputs: Of the head, ``(N, ...)`` on the CPU.
+        targets: Of these images.
+    """
+
+    outputs: Tensor
+    targets: Tensor
+
+
+#: By split, by task; tasks without a labelled image in a split are left out.
+Predictions = Mapping[str, Mapping[str, Predicted]]
+
+
+def predict_splits(
+    model: Model, config: MultiTaskConfig, parts: Sequence[Part], splits: Sequence[str]
+) -> Predictions:
+    """Runs a model over splits.
 
     Args:
         model: The model, on its device.
         config: The options of the run.
         parts: The data sets.
-        split: The split.
-
-    Returns:
-        Results of the tasks with a labelled image.
+        splits: Names of splits.
     """
-    outputs, targets = predict_split(model, config, parts, split)
-    found = {}
-    for name, task in model.tasks.items():
-        rows = ~all_absent(task, targets[name])
-        if bool(rows.any()):
-            found[name] = _result(task, outputs[name][rows], targets[name][rows])
+    found: dict[str, dict[str, Predicted]] = {}
+    for split in splits:
+        outputs, targets = predict_split(model, config, parts, split)
+        found[split] = {}
+        for name, task in model.tasks.items():
+            rows = ~all_absent(task, targets[name])
+            if bool(rows.any()):
+                found[split][name] = Predicted(outputs[name][rows], targets[name][rows])
     return found
+
+
+def results_of(model: Model, predictions: Predictions) -> Results:
+    """Returns what a model reaches, by split and task."""
+    return {
+        split: {name: _result(model.tasks[name], each, split) for name, each in own.items()}
+        for split, own in predictions.items()
+    }
+
+
+def choose_decisions(
+    model: Model, config: MultiTaskConfig, predictions: Predictions, log: Log
+) -> None:
+    """Chooses the decision of each multi-label task on its validation images, and sets it.
+
+    Args:
+        model: The model; the decisions of its tasks change.
+        config: What each task chooses for.
+        predictions: Of the split ``val``.
+        log: Called with a line per task.
+    """
+    for options in config.tasks:
+        task = model.tasks[options.name]
+        if isinstance(task, MultiLabelTask):
+            own = predictions[VALIDATION][options.name]
+
+            def named(line: str, name: str = options.name) -> None:
+                log(f"{name}: {line}")
+
+            task.decision = choose(
+                options.decision, task.labels, own.outputs, own.targets, VALIDATION, named
+            )
 
 
 @torch.inference_mode()
@@ -117,13 +171,13 @@ def predict_split(
     )
 
 
-def _result(task: Task, outputs: Tensor, targets: Tensor) -> TaskResult:
-    main = ERRORS.get(task.kind, task.score_name)
-    per_output: dict[str, float] = {}
-    if task.kind == "multilabel":
-        ap = evaluate_scores(outputs, targets, tuple(task.outputs)).ap
-        per_output = dict(zip(task.outputs, ap.tolist(), strict=True))
-    return TaskResult(task.kind, len(outputs), task.metrics(outputs, targets), main, per_output)
+def _result(task: Task, own: Predicted, split: str) -> TaskResult:
+    main, images = ERRORS.get(task.kind, task.score_name), len(own.outputs)
+    if not isinstance(task, MultiLabelTask):
+        return TaskResult(task.kind, images, task.metrics(own.outputs, own.targets), main)
+    report = task.report(own.outputs, own.targets, split)
+    ap = dict(zip(task.labels, report.ap.tolist(), strict=True))
+    return TaskResult(task.kind, images, report.metrics, main, ap, tuple(report.protocol))
 
 
 def splits_of(parts: Sequence[Part]) -> list[str]:

@@ -11,7 +11,7 @@ from gatlabel.errors import InputError
 from gatlabel.losses.classes import UNKNOWN_CLASS
 from gatlabel.targets import Targets
 
-BLOCK = 4096  # rows of targets that are dense at once
+BLOCK = 4096  # rows of targets converted to dense at a time
 
 
 def sequences_of_sets(
@@ -24,7 +24,7 @@ def sequences_of_sets(
 
     Args:
         targets: By split, ``(N, L)``.
-        length: S; ``None`` takes the most present labels of an image.
+        length: S; ``None`` takes the maximum number of present labels of an image.
         task: The name of the task, for messages.
 
     Raises:
@@ -42,7 +42,7 @@ def in_order(targets: Mapping[str, Tensor], order: str, labels: int) -> dict[str
 
     Args:
         targets: By split, ``(N, S or more)``.
-        order: ``given`` (as they are), ``frequent`` (the most frequent label first) or ``rare``.
+        order: ``given`` (unchanged), ``frequent`` (the most frequent label first) or ``rare``.
         labels: L.
     """
     if order == "given":
@@ -54,7 +54,7 @@ def in_order(targets: Mapping[str, Tensor], order: str, labels: int) -> dict[str
     by_rank = torch.cat([by_rank, torch.tensor([labels, UNKNOWN_CLASS])])
     found = {}
     for split, own in targets.items():
-        beyond = own < UNKNOWN_CLASS  # unknown labels; they stay
+        beyond = own < UNKNOWN_CLASS  # unknown labels do not move
         place = torch.where(own < 0, labels + 1, own.long())
         placed = by_rank[ranks[place].sort(1).values].to(own)
         found[split] = torch.where(beyond, own, placed)

@@ -20,12 +20,12 @@ from gatlabel.data.mixing import MixedItem
 from gatlabel.data.options import CSV, DataOptions
 from gatlabel.data.splits import split_of
 from gatlabel.errors import InputError
-from gatlabel.multitask.columns import read_column
+from gatlabel.multitask.columns import read_column, refuse_own_columns
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.label_sequences import in_order, sequences_of_sets
 from gatlabel.multitask.tasks import TaskOptions
 from gatlabel.targets import Targets
-from gatlabel.training.data import read_data
+from gatlabel.training.data import masked_targets, read_data
 
 #: Multi-label targets, or numbers (NaN is unknown) or classes and sequences (-1 is unknown).
 Known = Targets | Tensor
@@ -40,11 +40,14 @@ class Part:
         splits: Its images.
         outputs: Names of the output space of each task.
         targets: By split, targets of its images by task.
+        trained: By task, positions of the training images that its loss may be taken on: those
+            that are labelled for it, before labels were masked, and those of a data set of its own.
     """
 
     splits: DataSplits
     outputs: Mapping[str, tuple[str, ...]]
     targets: Mapping[str, Mapping[str, Known]]
+    trained: Mapping[str, Sequence[int]]
 
     def digest(self) -> str:
         """Returns a digest of the names of the images and of the targets."""
@@ -65,13 +68,14 @@ class Part:
         targets: dict[str, Mapping[str, Known]] = {}
         for split, source in self.splits.items():
             known = self.targets[split][task]
-            rows = labelled_rows(known)
+            rows = self.trained[task] if split == "train" else labelled_rows(known)
             chosen[split] = source.subset(rows)
             targets[split] = {task: known.take(rows) if isinstance(known, Targets) else known[rows]}
         splits = dataclasses.replace(
             self.splits, train=chosen["train"], val=chosen["val"], test=chosen.get("test")
         )
-        return Part(splits, {task: self.outputs[task]}, targets)
+        trained = {task: range(len(chosen["train"]))}
+        return Part(splits, {task: self.outputs[task]}, targets, trained)
 
 
 def labelled_rows(known: Known) -> list[int]:
@@ -124,7 +128,8 @@ def read_parts(config: MultiTaskConfig) -> list[Part]:
             splits = read_data(config.part_of(task))
             own = _of_labels(task, {split: source.targets for split, source in splits.items()})
             targets = {split: {task.name: each} for split, each in own.items()}
-            parts.append(Part(splits, {task.name: splits.labels.names}, targets))
+            trained = {task.name: range(len(splits.train))}
+            parts.append(Part(splits, {task.name: splits.labels.names}, targets, trained))
         else:
             tables.setdefault(config.data_of(task), []).append(task)
     parts += [_read_table(data, tasks, config.run.seed) for data, tasks in tables.items()]
@@ -150,6 +155,13 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
     for name, what in ((data.split_column, "split"), (data.group_column, "group")):
         if name not in (None, "split"):
             table.require(str(name), what)
+    own_columns = {
+        data.image_column: "the images",
+        data.split_column: "the splits",
+        data.group_column: "the groups",
+    }
+    for task in tasks:
+        refuse_own_columns(path, task, own_columns)
     columns = {task.name: read_column(table, task, separator) for task in tasks}
     annotations, rows = [], {}
     for row, (line, cells) in enumerate(table.rows):
@@ -182,6 +194,7 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
         for split, source in splits.items()
     }
     targets: dict[str, dict[str, Known]] = {split: {} for split in chosen}
+    further, trained = [], {}
     for task in tasks:
         column = columns[task.name]
         own = {split: column.targets[rows_] for split, rows_ in chosen.items()}
@@ -189,7 +202,14 @@ def _read_table(data: Any, tasks: Sequence[TaskOptions], seed: int) -> Part:
             own = in_order(own, task.order, len(column.outputs))
         for split, each in own.items():
             targets[split][task.name] = _known(task, each)
-    return Part(splits, {name: own.outputs for name, own in columns.items()}, targets)
+        known = targets["train"][task.name]
+        trained[task.name] = labelled_rows(known)
+        if isinstance(known, Targets):
+            targets["train"][task.name], said = masked_targets(known, task.missing, seed)
+            further += [f"{task.name}: {line}" for line in said]
+    splits = dataclasses.replace(splits, notes=(*splits.notes, *further))
+    outputs = {name: own.outputs for name, own in columns.items()}
+    return Part(splits, outputs, targets, trained)
 
 
 def _of_labels(task: TaskOptions, targets: Mapping[str, Targets]) -> Mapping[str, Known]:

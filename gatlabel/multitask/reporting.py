@@ -6,13 +6,26 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from gatlabel.files import write_text
 from gatlabel.metrics.names import shown_name
+from gatlabel.model import Model
+from gatlabel.model.shared_graph import SharedGraph
 from gatlabel.multitask.comparing import Comparison
 from gatlabel.multitask.config import MultiTaskConfig
-from gatlabel.multitask.evaluation import TaskResult, final_results, mean_change, relative_change
+from gatlabel.multitask.evaluation import (
+    Predictions,
+    TaskResult,
+    final_results,
+    mean_change,
+    relative_change,
+)
 from gatlabel.multitask.parts import Part
+from gatlabel.report.content import ReportContent
+from gatlabel.report.decision_section import decision_section
 from gatlabel.report.document import document
+from gatlabel.report.graph_section import graph_section
 from gatlabel.report.markup import (
     Cell,
     bar_cell,
@@ -24,6 +37,8 @@ from gatlabel.report.markup import (
     text_cell,
 )
 from gatlabel.report.plots import learning_curves
+from gatlabel.tasks import MultiLabelTask
+from gatlabel.training.reporting import learned_attention
 
 NAMES = {"single": "one model per task", "equal": "equal weights"}
 
@@ -32,10 +47,12 @@ def write_report(
     path: Path,
     config: MultiTaskConfig,
     parts: Sequence[Part],
+    model: Model,
     weights: Mapping[str, float],
     own: Comparison,
     comparisons: Sequence[Comparison],
     curves: Sequence[Mapping[str, float]],
+    predictions: Predictions,
 ) -> None:
     """Writes the report as one self-contained HTML file.
 
@@ -43,10 +60,12 @@ def write_report(
         path: The file.
         config: The options.
         parts: The data sets.
+        model: The trained model.
         weights: Weight of each task at the end, if they are balanced.
         own: Results of the run.
         comparisons: Results of the baselines.
         curves: One row per epoch.
+        predictions: Its outputs on the splits of the results.
     """
     sections = {
         "Protocol": _protocol(config, parts, weights, own),
@@ -56,9 +75,54 @@ def write_report(
     }
     for task in config.tasks:
         sections[f"Task-{task.name}"] = _task(task.name, own)
+        its = model.tasks[task.name]
+        if isinstance(its, MultiLabelTask):
+            content = _content(its, predictions)
+            sections[f"Decisions-{task.name}"] = decision_section(content, task.name)
+            sections[f"Graph-{task.name}"] = graph_section(content, task.name)
+    if model.shared is not None:
+        sections["Graph"] = graph_section(_shared(model.shared))
     title = f"{len(config.tasks)} tasks on one encoder"
     data = ", ".join(part.splits.name for part in parts)
     write_text(path, document(title, data, _headline(own), sections))
+
+
+def _content(task: MultiLabelTask, predictions: Predictions) -> ReportContent:
+    """Returns what the sections on decisions and graph show of a task, on its last split."""
+    last = [split for split, own in predictions.items() if task.name in own][-1]
+    shown = predictions[last][task.name]
+    return ReportContent(
+        title=task.name,
+        data_name="",
+        labels=task.labels,
+        protocol={},
+        metrics={},
+        logits=shown.outputs,
+        targets=shown.targets,
+        ids=[str(image) for image in range(len(shown.outputs))],
+        split=last,
+        decision=task.decision,
+        graph=task.graph,
+        attention=learned_attention(task.head, task.graph),
+    )
+
+
+def _shared(shared: SharedGraph) -> ReportContent:
+    """Returns what the section on the graph of several tasks shows."""
+    labels = shared.graph.labels
+    nothing = torch.zeros(0, len(labels))
+    return ReportContent(
+        title="",
+        data_name="",
+        labels=labels,
+        protocol={},
+        metrics={},
+        logits=nothing,
+        targets=nothing,
+        ids=[],
+        graph=shared.graph,
+        attention=learned_attention(shared.head, shared.graph),
+    )
 
 
 def _headline(own: Comparison) -> str:
@@ -82,6 +146,11 @@ def _protocol(
         "parameters": f"{own.parameters:,}",
         "training": f"{own.seconds:.0f} s",
     }
+    if config.shared.tasks is not None:
+        rows["graph"] = (
+            f"one graph with the labels of {', '.join(config.shared.tasks)}: "
+            f"{config.shared.graph}, head {config.shared.head.name}"
+        )
     if weights:
         listed = (f"{name} {weight:.3g}" for name, weight in weights.items())
         rows["weights at the end"] = ", ".join(listed)
@@ -165,6 +234,8 @@ def _task(name: str, own: Comparison) -> str:
     ]
     tables = [table(["metric", *found], rows, caption=f"Metrics of {name} by split")]
     last = list(found.values())[-1]
+    if last.protocol:
+        tables.append(f"<p>{text('; '.join(last.protocol))}</p>")
     if last.per_output:
         labels = [[text_cell(label), bar_cell(ap)] for label, ap in last.per_output.items()]
         tables.append(table(["label", "AP"], labels, caption="–: no positive, AP undefined"))

@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-import shlex
-import shutil
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gatlabel import logs
-from gatlabel.csv_files import write_curves
-from gatlabel.engine.checkpoints import Checkpoint, newest_checkpoint
+from gatlabel.decisions.by_task import save_decisions
+from gatlabel.devices import choose_device
+from gatlabel.engine.checkpoints import Checkpoint
 from gatlabel.engine.fitting import fit
-from gatlabel.errors import InputError, Interrupted
-from gatlabel.files import write_errors, write_json
-from gatlabel.folder_lock import LOCK, FolderLock
-from gatlabel.interruptions import Signals, Stopped
+from gatlabel.engine.launchers import refuse_several_processes
+from gatlabel.engine.processes import Team
+from gatlabel.engine.rate_finding import find_rate
+from gatlabel.engine.supervised import Supervised
+from gatlabel.errors import InputError
+from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
 from gatlabel.model import Model
 from gatlabel.multitask.building import (
+    Loader,
     build_model,
     last_weights,
     make_loaders,
     make_objective,
+    outputs_of,
     parameters_of,
 )
-from gatlabel.multitask.comparing import Comparison, compare, is_compared, results_of
+from gatlabel.multitask.comparing import Comparison, compare, is_compared, judged
+from gatlabel.multitask.completing import make_completions
 from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
 from gatlabel.multitask.duration import Duration
-from gatlabel.multitask.evaluation import Results, mean_change
+from gatlabel.multitask.evaluation import Results
+from gatlabel.multitask.following import FOLLOWER, hand_over, take_work
+from gatlabel.multitask.outcome import Outcome, write_outcome
 from gatlabel.multitask.parts import Part, read_parts
-from gatlabel.multitask.reporting import write_report
+from gatlabel.multitask.starting import start_heads
 from gatlabel.training.config import read_options
+from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.fitting import spec_of_run
+from gatlabel.training.following import follow
+from gatlabel.training.losses import refuse_shared_batches
+from gatlabel.training.rate_finding import USUAL
 from gatlabel.training.run import logged_warnings
-from gatlabel.training.run_folder import RunFinishedError
+from gatlabel.training.run_folder import RunFolder
+from gatlabel.training.run_opening import new_run, unfinished_run
+from gatlabel.training.stopping import begun_checkpoint, guarded, stoppable
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
-CONFIG, CURVES, RESULT, REPORT = "config.yaml", "metrics.csv", "metrics.json", "report.html"
-CHECKPOINTS, COMPARED = "checkpoints", "compare"
+CONFIG, COMPARED = "config.yaml", "compare"
 
 
 @dataclass(frozen=True)
@@ -88,10 +96,25 @@ def train_tasks(
 
     Example: see :mod:`gatlabel.multitask`.
     """
-    config = config.resolved()
-    folder = config.run.output or _free_folder(config)
-    _require_free(folder, overwrite=config.run.overwrite)
-    return _locked(config, folder, callbacks, log, resumed=False)
+    for task in config.tasks:
+        if task.kind == "multilabel":
+            try:
+                refuse_without_effect(config.part_of(task), ("missing",))
+            except InputError as error:
+                raise InputError(f"task {task.name!r}: {error}") from error
+    refuse_several_processes(torchrun=True)
+    with Team(FOLLOWER) as team:
+        if team.rank:
+            _follow(team)
+        config = config.resolved()
+        _enlist(team, config)  # complains before anything is read or written
+        name = f"{len(config.tasks)}-tasks-{config.balancing}"
+        with (
+            stoppable() as signals,
+            new_run(config.run, name, log, _why_no_run) as folder,
+            guarded(folder, signals),
+        ):
+            return _run(config, folder, callbacks, signals, team, log, resumed=False)
 
 
 def resume_tasks(
@@ -110,139 +133,132 @@ def resume_tasks(
         log: Called with plain sentences about the progress.
 
     Raises:
-        InputError: If this is no such run, its checkpoints are damaged, or its data have changed.
+        InputError: If this is not such a run, has damaged checkpoints, or its data changed.
         RunFinishedError: If the run is finished.
         Interrupted: As :func:`train_tasks`.
     """
-    path = Path(folder)
-    config = read_tasks_config(path / CONFIG).with_options(options or {}).resolved()
-    if is_finished(path):
-        raise RunFinishedError(f"the run {path} is finished: nothing to resume")
-    return _locked(config, path, callbacks, log, resumed=True)
+    refuse_several_processes(torchrun=True)
+    with Team(FOLLOWER) as team:
+        if team.rank:
+            _follow(team)
+        with stoppable() as signals, unfinished_run(Path(folder), log) as run:
+            config = read_tasks_config(run.config).with_options(options or {}).resolved()
+            _enlist(team, config)
+            with guarded(run, signals):
+                return _run(config, run, callbacks, signals, team, log, resumed=True)
 
 
-def is_finished(folder: Path) -> bool:
-    """Whether a run is complete; it writes the report last."""
-    return all((folder / name).is_file() for name in (CONFIG, "model.json", RESULT, REPORT))
+def _follow(team: Team) -> NoReturn:
+    """Trains in a process of torchrun other than the first, and ends it."""
+    follow(team, take_work)
+    raise SystemExit(0)
 
 
-def is_tasks_run(folder: Path) -> bool:
-    """Whether a folder is that of a run with several tasks, finished or not."""
-    path = folder / CONFIG
-    return path.is_file() and "tasks" in read_options(path)
+def _enlist(team: Team, config: MultiTaskConfig) -> None:
+    team.enlist(config.run.devices, choose_device(config.run.device), config.run.batch_size)
+    for task in config.tasks:
+        if task.kind == "multilabel":
+            refuse_shared_batches(config.part_of(task), team.size)
 
 
-def _free_folder(config: MultiTaskConfig) -> Path:
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    name = f"{stamp}-{len(config.tasks)}-tasks-{config.balancing}-{config.run.seed}"
-    paths = (Path("runs") / (f"{name}-{k}" if k > 1 else name) for k in itertools.count(1))
-    return next(path for path in paths if not path.exists())
-
-
-def _require_free(folder: Path, *, overwrite: bool) -> None:
-    """Makes sure that a run may be written to a folder.
-
-    Raises:
-        InputError: If it is a file, or holds something else, or a run and not ``overwrite``.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"the output {folder} is a file: give a folder")
-    if not folder.exists() or not [each for each in folder.iterdir() if each.name != LOCK]:
-        return
-    if not overwrite:
-        raise InputError(
-            f"the run folder {folder} is not empty: give another output, overwrite it with "
-            "--overwrite, or continue it with --resume"
-        )
-    if not is_tasks_run(folder):
-        raise InputError(f"{folder} is not a multi-task run folder: --overwrite spares it")
-
-
-def _locked(
-    config: MultiTaskConfig,
-    folder: Path,
-    callbacks: Sequence[Callback],
-    log: Log,
-    *,
-    resumed: bool,
-) -> MultiTaskResult:
+def _why_no_run(folder: Path) -> str:
+    """Says why a folder holds no run with several tasks, or nothing."""
     try:
-        with Signals() as signals, signals.first():
-            parts = read_parts(config)
-            for part in parts:
-                sizes = ", ".join(f"{name} {len(source)}" for name, source in part.splits.items())
-                log(f"{part.splits.name}: {sizes} images, for {', '.join(part.outputs)}")
-                for note in part.splits.notes:
-                    log(note)
-            with logged_warnings(log):
-                model = build_model(config, parts)
-            make_objective(config)  # a missing extra is reported before anything is written
-            is_new = not folder.exists()
-            with write_errors(folder, "the run folder "):
-                folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with FolderLock(folder):
-                    return _run(config, parts, model, folder, callbacks, signals, log, resumed)
-            finally:
-                if is_new:
-                    with suppress(OSError):
-                        folder.rmdir()  # only if nothing was written
-    except Stopped as stop:
-        if not (folder / CONFIG).is_file():
-            line = f"{stop} before training began: nothing was written"
-            raise Interrupted(line, stop.exit_code) from None
-        raise Interrupted(
-            f"{stop}; go on with: gatlabel train --resume {shlex.quote(str(folder))}",
-            stop.exit_code,
-        ) from None
+        several = "tasks" in read_options(folder / CONFIG)
+    except InputError as error:
+        return str(error)
+    return "" if several else "it is not one of several tasks"
 
 
 def _run(
     config: MultiTaskConfig,
-    parts: Sequence[Part],
-    model: Model,
-    folder: Path,
+    folder: RunFolder,
     callbacks: Sequence[Callback],
     signals: Signals,
+    team: Team,
     log: Log,
+    *,
     resumed: bool,
 ) -> MultiTaskResult:
-    checkpoint = newest_checkpoint(folder / CHECKPOINTS, log) if resumed else None
+    checkpoint = begun_checkpoint(folder, log) if resumed else None
+    parts = read_parts(config)
+    for part in parts:
+        sizes = ", ".join(f"{name} {len(source)}" for name, source in part.splits.items())
+        log(f"{part.splits.name}: {sizes} images, for {', '.join(part.outputs)}")
+        for note in part.splits.notes:
+            log(note)
+    completions = make_completions(config, parts)
+    with logged_warnings(log):
+        model = build_model(config, parts, completions)
+    # a missing extra or teacher is reported before anything is written
+    make_objective(config, outputs_of(parts))
     record = {part.splits.name + str(k): part.digest() for k, part in enumerate(parts)}
     if checkpoint is not None:
-        _require_same_data(checkpoint, record, folder)
+        _require_same_data(checkpoint, record, folder.target)
+    if checkpoint is None:
+        start_heads(model, config, parts, completions, log)
     loaders = make_loaders(config, parts, model)
+    if checkpoint is None:
+        config = with_found_rate(config, parts, model, loaders[0], log)
     if not resumed:
-        _clear(folder)
-        config.save(folder / CONFIG)
-    (folder / CHECKPOINTS).mkdir(exist_ok=True)
+        folder.begin(config)
     duration = Duration(checkpoint)
-    objective = make_objective(config)
-    curves = fit(
-        model,
-        loaders,
-        objective,
-        config.optimizer,
-        spec_of_run(config.run),
-        checkpoints=folder / CHECKPOINTS,
-        record=record,
-        resume=checkpoint,
-        callbacks=[duration, *callbacks],
-        write_curves=lambda rows: write_curves(folder / CURVES, rows),
-        signals=signals,
-        log=log,
-    )
+    objective = make_objective(config, outputs_of(parts), completions)
+    curves: Sequence[Mapping[str, float]] = []
+    if config.run.epochs:
+        with ExitStack() as stack:
+            ranks = None
+            if team.size > 1 and not (checkpoint is not None and checkpoint.complete):
+                device = choose_device(config.run.device)
+                log(f"training in {team.size} processes on {device.type}")
+                ranks = stack.enter_context(team.joined(device))
+                hand_over(ranks, config, parts, model, completions, checkpoint)
+            curves = fit(
+                model,
+                loaders,
+                objective,
+                config.optimizer,
+                spec_of_run(config.run),
+                checkpoints=folder.checkpoints,
+                record=record,
+                resume=checkpoint,
+                callbacks=[duration, *callbacks],
+                write_curves=folder.write_curves,
+                signals=signals,
+                ranks=ranks,
+                log=log,
+            )
     seconds = duration.seconds
-    model.save_pretrained(folder)
-    results = results_of(model, config, parts)
+    folder.require()
+    model.save_pretrained(folder.path)
+    predictions, results = judged(model, config, parts, log)
+    save_decisions(folder.path, model.decisions)
     comparisons: list[Comparison] = []
     if is_compared(config):
-        comparisons = compare(config, parts, folder / COMPARED, signals, log)
+        comparisons = compare(config, parts, folder.path / COMPARED, signals, log)
     own = Comparison("joint", results, parameters_of(model), seconds)
     weights = last_weights(objective)
-    write_json(folder / RESULT, {**_metrics(own, comparisons), "weights": weights})
-    write_report(folder / REPORT, config, parts, weights, own, comparisons, curves)
-    return MultiTaskResult(folder, model, results, comparisons, curves, seconds)
+    found = Outcome(config, parts, model, weights, own, comparisons, curves, predictions)
+    write_outcome(folder.path, found)
+    folder.finish()
+    return MultiTaskResult(folder.target, model, results, comparisons, curves, seconds)
+
+
+def with_found_rate(
+    config: MultiTaskConfig, parts: Sequence[Part], model: Model, loader: Loader, log: Log
+) -> MultiTaskConfig:
+    """Returns a config whose learning rate is a number: it is found where ``lr`` is ``find``."""
+    if config.optimizer.lr != "find":
+        return config
+
+    def objective() -> Supervised:
+        return make_objective(config, outputs_of(parts), make_completions(config, parts))
+
+    rate = USUAL
+    if config.run.epochs:
+        spec = spec_of_run(config.run)
+        rate = find_rate(model, objective, config.optimizer, spec, loader, log=log)
+    return config.with_options({"optimizer.lr": rate})
 
 
 def _require_same_data(checkpoint: Checkpoint, record: Mapping[str, str], folder: Path) -> None:
@@ -256,25 +272,3 @@ def _require_same_data(checkpoint: Checkpoint, record: Mapping[str, str], folder
             f"{folder}: the images or targets have changed since the run began, so it cannot be "
             "resumed: train again"
         )
-
-
-def _clear(folder: Path) -> None:
-    """Removes the files of an earlier run; the config goes first, as it marks a started run."""
-    with write_errors(folder, "the run folder "):
-        (folder / CONFIG).unlink(missing_ok=True)
-        for name in (CHECKPOINTS, COMPARED):
-            if (folder / name).is_dir():
-                shutil.rmtree(folder / name)
-        for path in [folder / name for name in (RESULT, REPORT, CURVES)]:
-            path.unlink(missing_ok=True)
-        for path in [*folder.glob("model.*"), *folder.glob("graph-*.json")]:
-            path.unlink()
-
-
-def _metrics(own: Comparison, comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """Returns the content of ``metrics.json``."""
-    compared = []
-    for each in comparisons:
-        change = mean_change(own.results, each.results)
-        compared.append({**each.to_dict(), "delta_m": None if math.isnan(change) else change})
-    return {**own.to_dict(), "comparisons": compared}

@@ -5,22 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from gatlabel.data.options import DATA, DataOptions
+from gatlabel.decisions.options import DecisionOptions
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.graph.spec import GraphSpec
-from gatlabel.losses.options import LOSSES, LossOptions
+from gatlabel.losses.options import LOSSES, DistillationOptions, LossOptions
+from gatlabel.missing.options import MissingOptions
+from gatlabel.multitask.shared_options import require_plain_head
 from gatlabel.nn.options import HEADS, SEQUENCE_HEADS, HeadOptions
-from gatlabel.options import Options, choice, nested, option
+from gatlabel.option_values import from_text
+from gatlabel.options import Options, choice, differing, group, nested, option, updated
 
 #: The content of a column, as given on the command line, and its kind of task.
-COLUMNS = {
+COLUMNS: dict[str, Literal["multilabel", "multiclass", "regression", "sequence"]] = {
     "labels": "multilabel",
     "class": "multiclass",
     "number": "regression",
     "sequence": "sequence",
 }
+#: Options that one kind of task has.
+_OWNERS = {"graph": "multilabel", "length": "sequence", "order": "sequence"}
+_GROUPS = ("missing", "distillation", "decision")
 _WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<column>.+)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
@@ -133,6 +140,15 @@ class TaskOptions(Options):
         "sequence: order of the true labels: given, or by frequency in the training images, the "
         "most frequent or the rarest first. The losses pla and mla learn any order.",
     )
+    missing: MissingOptions = group(
+        MissingOptions, "multilabel: unknown and wrong training labels."
+    )
+    distillation: DistillationOptions = group(
+        DistillationOptions, "multilabel: what training learns from another model."
+    )
+    decision: DecisionOptions = group(
+        DecisionOptions, "multilabel: from probabilities to label sets."
+    )
     weight: float = option(1.0, "Weight of the loss, with balancing=fixed.", least=0, most=1e9)
 
     def __post_init__(self) -> None:
@@ -157,11 +173,7 @@ class TaskOptions(Options):
         """Refuses options of other kinds of tasks."""
         kind, column = self.kind, self.column or ()
         where = f"task {self.name!r}"
-        for name, owner in (
-            ("graph", "multilabel"),
-            ("length", "sequence"),
-            ("order", "sequence"),
-        ):
+        for name, owner in _OWNERS.items():
             value = getattr(self, name)
             if value not in (None, "given") and kind != owner:
                 raise InputError(f"{where}: {name}={value}: not for kind={kind}, only for {owner}")
@@ -170,6 +182,13 @@ class TaskOptions(Options):
             raise InputError(
                 f"{where}: head={self.head.name}: not for kind={kind}, which has {heads}"
             )
+        for name in _GROUPS if kind != "multilabel" else ():
+            own = getattr(self, name)
+            for inner in differing(type(own)(), own):
+                raise InputError(
+                    f"{where}: {name}.{inner}={getattr(own, inner)}: not for kind={kind}, only for "
+                    "multilabel"
+                )
         loss = self.loss.name
         if loss != "default" and loss not in KIND_LOSSES[kind]:
             others = ", ".join(["default", *KIND_LOSSES[kind]])
@@ -178,20 +197,21 @@ class TaskOptions(Options):
             raise InputError(f"{where}: column={list(column)}: give different columns")
         if len(column) > 1 and kind in ("multiclass", "sequence"):
             raise InputError(f"{where}: kind={kind} has one column, not {len(column)}")
-        for name, field in self.head.__dataclass_fields__.items():
-            if name == "name" or field.metadata["argument"]:
-                continue
-            if getattr(self.head, name) != field.default:
-                raise InputError(f"{where}: head.{name}: not for several tasks")
+        require_plain_head(self.head, where, ["start"])
+        if column and self.missing.unlabelled is not None:
+            raise InputError(
+                f"{where}: missing.unlabelled={self.missing.unlabelled}: not for a task with a "
+                "column, only for one with a data set of its own"
+            )
 
 
-def read_task(word: str) -> dict[str, Any]:
-    """Returns the options of a task like ``things=labels:labels`` or ``size=number:width,height``.
+def read_task(word: str) -> TaskOptions:
+    """Returns a task like ``things=labels:labels`` or ``size=number:width,height``.
 
     Options of the task may follow the column: ``story=sequence:order:loss=pla:head.beam=4``.
 
     Raises:
-        InputError: If the word has another form, or there is no such kind.
+        InputError: If the word has another form, there is no such kind, or the name is wrong.
     """
     found = _WORD.fullmatch(word)
     if found is None:
@@ -200,13 +220,18 @@ def read_task(word: str) -> dict[str, Any]:
     if found["kind"] not in COLUMNS:
         raise unknown_choice(f"kind of the task {found['name']!r}", found["kind"], COLUMNS)
     columns, given = _with_options(found["column"])
-    names = [column.strip() for column in columns.split(",")]
-    return {"name": found["name"], "kind": COLUMNS[found["kind"]], "column": names, **nested(given)}
+    task = TaskOptions(
+        name=found["name"],
+        kind=COLUMNS[found["kind"]],
+        column=tuple(column.strip() for column in columns.split(",")),
+    )
+    made: TaskOptions = updated(task, nested(given), from_text)
+    return made
 
 
-def _with_options(text: str) -> tuple[str, dict[str, Any]]:
+def _with_options(text: str) -> tuple[str, dict[str, str]]:
     """Splits ``COLUMN:OPTION=VALUE:…``; a colon in the name of a column stays."""
-    given: dict[str, Any] = {}
+    given: dict[str, str] = {}
     while True:
         before, colon, last = text.rpartition(":")
         name, equals, value = last.partition("=")

@@ -1,7 +1,7 @@
 """Decoding of label sequences: beam search with an end, in which no label occurs twice.
 
-A prefix holds labels from 0 to L - 1, in the order in which they were chosen. Every other number,
-such as L for the end and -1 for padding, is no label.
+A prefix contains labels from 0 to L - 1, in the order in which they were chosen. Other numbers,
+such as L for the end and -1 for padding, are not labels.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: The logit of a label that occurred before, or is not to be predicted: its probability is 0.
+#: The logit of a label that occurred before or is excluded: its probability is 0.
 BLOCKED = -1e4
 PADDING = -1
 
@@ -24,7 +24,7 @@ def block_used(logits: Tensor, prefix: Tensor) -> Tensor:
         prefix: Integers ``(..., T)``: the label of each step.
 
     Returns:
-        ``(..., T, L + 1)``; every step is a distribution over the labels that are left.
+        ``(..., T, L + 1)``; every step is a distribution over the unused labels.
     """
     end = logits.shape[-1] - 1
     place = prefix.where((prefix >= 0) & (prefix < end), end)
@@ -51,21 +51,21 @@ def beam_search(
         next_logits: From ``(B, W, t + 1)``, labels of t steps and padding, to the logits
             ``(B, W, L + 1)`` of the next step, with labels that occurred blocked.
         rows: B.
-        length: S, the most labels.
+        length: S, the maximum number of labels.
         width: Number of prefixes that are kept in each step.
         end: L, the number of the end.
-        device: Of the prefixes.
+        device: The device of the prefixes.
 
     Returns:
         int64 ``(B, S)``: labels, the end if there is room, then padding; and the log-probability
         ``(B,)`` of each sequence.
     """
-    # padding holds the place of the next label: nothing is empty, which ONNX takes badly
+    # padding fills the place of the next label, since ONNX does not support empty tensors well
     prefixes = torch.full((rows, 1, 1), PADDING, dtype=torch.int64, device=device)
     scores = torch.zeros(rows, 1, device=device)
     over = torch.zeros(rows, 1, dtype=torch.bool, device=device)
     finished = torch.full((end + 1,), -torch.inf, device=device)
-    finished[end] = 0.0  # the only way to go on after the end, at no cost
+    finished[end] = 0.0  # the only continuation after the end, at no cost
     for _ in range(length):
         each = next_logits(prefixes).log_softmax(-1)
         each = torch.where(over[..., None], finished.to(each), each)

@@ -66,7 +66,7 @@ class SelfSupervised(Objective):
         self._features.append(model.features(batch.inputs).float().cpu())
         self._targets.append(batch.targets[LABELS].cpu())
 
-    def validation_figures(self, epoch: int) -> dict[str, Tensor | float]:
+    def validation_metrics(self, epoch: int) -> dict[str, Tensor | float]:
         """Returns the metrics of the features."""
         features, targets = torch.cat(self._features), torch.cat(self._targets)
         self._features, self._targets = [], []

@@ -108,7 +108,7 @@ def resume_pretraining(
         log: Called with progress messages.
 
     Raises:
-        InputError: If this is no such run, it is finished, or its checkpoints are damaged.
+        InputError: If this is not such a run, it is finished, or its checkpoints are damaged.
         Interrupted: As :func:`pretrain`.
     """
     path = Path(folder)
@@ -153,7 +153,7 @@ def _locked(
             return _train(images, config, *prepared, log, signals, resumed=resumed)
     except Stopped as stop:
         raise Interrupted(
-            f"{stop}; go on with: gatlabel pretrain --resume {shlex.quote(str(folder))}",
+            f"{stop}; continue with: gatlabel pretrain --resume {shlex.quote(str(folder))}",
             stop.exit_code,
         ) from None
 

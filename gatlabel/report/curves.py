@@ -1,4 +1,4 @@
-"""Precision-recall curves and reliability plots, as drawings."""
+"""Precision-recall curves and reliability diagrams in SVG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatlabel.decisions.bins import Reliability
 from gatlabel.report.markup import number, text
 from gatlabel.report.svg import Scale, dot, drawing, frame
 
-_MOST_POINTS = 300  # of a curve: more cannot be seen
+_MOST_POINTS = 300  # maximum number of points of a curve: more cannot be seen
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Size:
     """Size and margins of a chart.
 
     Attributes:
-        width: In SVG units.
-        height: In SVG units.
-        left: Room for the numbers of the vertical axis.
-        bottom: Room for the numbers and the name of the horizontal axis.
-        radius: Of the point that marks the decision.
+        width: Width in SVG units.
+        height: Height in SVG units.
+        left: Margin for the numbers of the vertical axis.
+        bottom: Margin for the numbers and the name of the horizontal axis.
+        radius: Radius of the point that marks the decision.
     """
 
     width: float = 460.0
@@ -42,18 +42,18 @@ SMALL = Size(180.0, 140.0, 28.0, 22.0, 3.5)
 def precision_recall(
     scores: NDArray[np.float64], present: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns recall and precision at each distinct score, from the highest down.
+    """Returns recall and precision at each distinct score, in descending order of scores.
 
     Args:
-        scores: ``(n,)`` of known entries.
-        present: ``(n,)``; at least one is.
+        scores: Scores of known entries, ``(n,)``.
+        present: Whether each is present, ``(n,)``; at least one is.
 
     Returns:
-        ``(k,)`` each; recall rises to 1.
+        ``(k,)`` each; recall increases to 1.
     """
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
-    last = np.r_[np.flatnonzero(np.diff(ordered)), len(ordered) - 1]  # of each distinct score
+    last = np.r_[np.flatnonzero(np.diff(ordered)), len(ordered) - 1]  # last entry of each score
     hits = np.cumsum(present[order])[last]
     return hits / present.sum(), hits / (last + 1)
 
@@ -68,11 +68,11 @@ def pr_chart(
     """Draws a precision-recall curve with the decision on it.
 
     Args:
-        scores: ``(n,)`` of known entries.
-        present: ``(n,)``.
-        chosen: ``(n,)``: what was decided.
-        name: What the curve is of, for the alternative text.
-        size: Of the chart.
+        scores: Scores of known entries, ``(n,)``.
+        present: Whether each is present, ``(n,)``.
+        chosen: The decisions, ``(n,)``.
+        name: Subject of the curve, for the alternative text.
+        size: Size of the chart.
     """
     x, y = _axes(size)
     recall, precision = precision_recall(scores, present)
@@ -105,9 +105,9 @@ def reliability_chart(
     """Draws observed against predicted frequencies, with intervals of two standard errors.
 
     Args:
-        series: Bins by what they are of; the first has the intervals.
-        name: What the plot is of, for the alternative text.
-        size: Of the chart.
+        series: Bins by name of the series; only the first series has intervals.
+        name: Subject of the plot, for the alternative text.
+        size: Size of the chart.
     """
     x, y = _axes(size)
     parts = [
@@ -144,5 +144,5 @@ def _axes(size: Size) -> tuple[Scale, Scale]:
 
 
 def _frame(x: Scale, y: Scale, x_name: str, y_name: str, size: Size) -> str:
-    """A frame; a small chart has no names of axes, which its caption gives."""
+    """Returns the frame of a chart; a small chart has no axis names, which are in its caption."""
     return frame(x, y, x_name, y_name) if size is LARGE else frame(x, y, "", "")

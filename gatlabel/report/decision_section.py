@@ -1,4 +1,4 @@
-"""The report's section on decisions: thresholds, calibration and curves, and who chose them."""
+"""The report's section on decisions: thresholds, calibration, curves, and the data used."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gatlabel.report.content import ReportContent, as_array
 from gatlabel.report.curves import SMALL, pr_chart, reliability_chart
 from gatlabel.report.markup import (
     Cell,
+    anchor_of,
     figure,
     number,
     number_cell,
@@ -24,14 +25,14 @@ from gatlabel.report.markup import (
 )
 from gatlabel.report.selection import probabilities
 
-MOST_LABELS = 24  # with curves of their own
-FEWEST_POSITIVES = 10  # of a label with curves: fewer show nothing but chance
-SMALLEST = 0.02  # the bins of a reliability plot leave out less probable entries, nearly all
+MOST_LABELS = 24  # maximum number of labels with curves
+FEWEST_POSITIVES = 10  # minimum for curves of a label: with fewer they show only chance
+SMALLEST = 0.02  # reliability diagrams omit entries with lower probabilities, which are nearly all
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """What the plots are made of, ``(N, L)`` each: probabilities, known targets, decisions."""
+    """The data of the plots, ``(N, L)`` each: probabilities, known targets, decisions."""
 
     p: NDArray[np.float64]
     plain: NDArray[np.float64]
@@ -39,8 +40,13 @@ class _Shown:
     chosen: NDArray[np.bool_]
 
 
-def decision_section(content: ReportContent) -> str:
-    """Returns the section; empty for a report without a decision or without images."""
+def decision_section(content: ReportContent, task: str = "") -> str:
+    """Returns the section; empty for a report without a decision or without images.
+
+    Args:
+        content: What it shows.
+        task: Name of the task, in a report of several.
+    """
     decision = content.decision
     if decision is None or not content.ids:
         return ""
@@ -54,21 +60,21 @@ def decision_section(content: ReportContent) -> str:
         for name, value in describe(decision).items()
     )
     return section(
-        "decisions",
-        "Decisions",
+        anchor_of("decisions", task),
+        f"Decisions: {task}" if task else "Decisions",
         f'<dl class="facts wide">{facts}</dl>',
-        f"<p>{text(_whose(content))}</p>",
+        f"<p>{text(_data_note(content))}</p>",
         _charts(shown, calibrated=bool(decision.scaling)),
         _table(content, shown),
         _label_curves(content, shown),
     )
 
 
-def _whose(content: ReportContent) -> str:
+def _data_note(content: ReportContent) -> str:
     assert content.decision is not None
-    line = f"Curves and figures are of the {content.split} split, {len(content.ids)} images. "
+    line = f"Curves and metrics are of the {content.split} split, {len(content.ids)} images. "
     if content.decision.split == content.split:
-        return line + "The thresholds were chosen on them: figures of other images are lower."
+        return line + "The thresholds were chosen on them: expect lower values on other images."
     return line
 
 
@@ -101,16 +107,16 @@ def _charts(shown: _Shown, *, calibrated: bool) -> str:
         ),
         figure(
             pr_chart(shown.p[known], present, shown.chosen[known], "all labels pooled"),
-            "Precision and recall of all entries pooled, one threshold for all labels along the "
-            "curve. The point is the decision, which may lie off the curve where labels have "
-            "thresholds of their own. Dashed: precision of guessing.",
+            "Precision and recall of all entries pooled; along the curve, all labels have the same "
+            "threshold. The point is the decision, which may not be on the curve if labels have "
+            "separate thresholds. Dashed: precision of guessing.",
         ),
     )
     return f'<div class="charts">{"".join(charts)}</div>'
 
 
 def _reliability(p: NDArray[np.float64], target: NDArray[np.int8], most: int = 30) -> Reliability:
-    """Bins of equally many probable entries: many, so that some are of high probability."""
+    """Returns bins of equal size: many, so that some have high probabilities."""
     probable = np.where(p >= SMALLEST, target, -1)
     if not (probable >= 0).any():
         probable = target

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from gatlabel.report.content import GraphLike, ReportContent, as_array
 from gatlabel.report.graph_drawing import draw_edges, share_scatter
 from gatlabel.report.graph_layout import place_labels
-from gatlabel.report.markup import Cell, figure, number, number_cell, section, table, text_cell
+from gatlabel.report.markup import (
+    Cell,
+    anchor_of,
+    figure,
+    number,
+    number_cell,
+    section,
+    table,
+    text_cell,
+)
 
 MOST_ROWS = 60
 MOST_DRAWN = 90
@@ -68,10 +77,16 @@ def edge_view(graph: GraphLike, attention: NDArray[np.float64] | None) -> EdgeVi
     return EdgeView(source, target, prior, share, degree, heads)
 
 
-def graph_section(content: ReportContent) -> str:
-    """Returns the drawing of the strongest edges, prior against attention, and the edge table."""
+def graph_section(content: ReportContent, task: str = "") -> str:
+    """Returns the drawing of the strongest edges, prior against attention, and the edge table.
+
+    Args:
+        content: What it shows.
+        task: Whose graph it is, in a report of several tasks.
+    """
     if content.graph is None:
         return ""
+    title = f"Label graph: {task}" if task else "Label graph"
     attention = None if content.attention is None else as_array(content.attention)
     edges = edge_view(content.graph, attention)
     E, L = len(edges.prior), len(content.labels)
@@ -82,7 +97,7 @@ def graph_section(content: ReportContent) -> str:
         "evidence.</p>"
     )
     if not E:
-        return section("graph", "Label graph", facts)
+        return section(anchor_of("graph", task), title, facts)
     strongest = edges.strongest()
     drawn = strongest[: min(MOST_DRAWN if L <= 200 else 60, max(3 * L, 12))]
     pairs = zip(edges.source[drawn].tolist(), edges.target[drawn].tolist(), strict=True)
@@ -118,7 +133,8 @@ def graph_section(content: ReportContent) -> str:
     if learned:
         parts.append(_scatter(edges, names))
     parts.append(_table(edges, strongest[:MOST_ROWS], names))
-    return section("graph", "Label graph" + (" and learned attention" if learned else ""), *parts)
+    title += " and learned attention" if learned else ""
+    return section(anchor_of("graph", task), title, *parts)
 
 
 def _count(number_of: int, what: str) -> str:

@@ -120,6 +120,11 @@ def section(anchor: str, title: str, *parts: str) -> str:
     return f'<section id="{anchor}"><h2>{text(title)}</h2>\n{body}</section>\n'
 
 
+def anchor_of(name: str, task: str = "") -> str:
+    """Returns the anchor of a section, in a report of several tasks one for each task."""
+    return f"{name}-{task.lower()}" if task else name
+
+
 def figure(drawing: str, caption: str, kind: str = "") -> str:
     """Returns a drawing with its caption (plain text)."""
     return f'<figure class="{kind}">{drawing}<figcaption>{text(caption)}</figcaption></figure>\n'

@@ -138,7 +138,7 @@ def _spot_names(
     end: float,
     taken: tuple[float, float, float, float],
 ) -> list[str]:
-    """Labels as many points as fit, starting with those far from the centre of the crowd."""
+    """Labels as many points as possible, starting with those far from the mean position."""
     middle = sorted(b for _, b in spots)[len(spots) // 2]
     boxes = [*((a - 5, b - 5, a + 5, b + 5) for a, b in spots), taken]
     parts = []

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gatlabel.decisions.decision import Decision
+from gatlabel.decisions.wording import rule
 from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN, LabelSet, first_difference
 from gatlabel.losses import BCELoss
-from gatlabel.metrics import evaluate_scores, mean_average_precision
+from gatlabel.metrics import MetricsReport, evaluate_scores, mean_average_precision
 from gatlabel.tasks.task import Loss, Task
 
 if TYPE_CHECKING:
@@ -29,10 +33,10 @@ class MultiLabelTask(Task):
         head: From features to logits.
         loss: Default: :class:`~gatlabel.losses.BCELoss`.
         graph: The label graph of the head, if it has one; saved with the model.
-        thresholds: Probability from which a label is decided to be present: a number, or ``(L,)``.
+        decision: From logits to label sets; default: present from a probability of 0.5.
 
     Raises:
-        InputError: If labels, head and graph do not fit together.
+        InputError: If labels, head, graph and decision do not fit together.
 
     Example:
         >>> from gatlabel.nn import LinearHead
@@ -51,11 +55,15 @@ class MultiLabelTask(Task):
         loss: Loss | None = None,
         *,
         graph: LabelGraph | None = None,
-        thresholds: float | Tensor = 0.5,
+        decision: Decision | None = None,
     ) -> None:
         self.labels = labels if isinstance(labels, LabelSet) else LabelSet(labels)
         own = getattr(head, "labels", None)
-        for what, names in (("head", own), ("graph", None if graph is None else graph.labels)):
+        for what, names in (
+            ("head", own),
+            ("graph", None if graph is None else graph.labels),
+            ("decision", None if decision is None else decision.labels),
+        ):
             if names is not None and names != self.labels:
                 raise InputError(
                     f"the {what} of the task {name!r} has other labels than the task: "
@@ -63,7 +71,18 @@ class MultiLabelTask(Task):
                 )
         super().__init__(name, self.labels, head, loss)
         self.graph = graph
-        self.thresholds = thresholds
+        self._decision = decision
+
+    @property
+    def decision(self) -> Decision:
+        """From logits to label sets."""
+        if self._decision is None:  # made when it is needed: there may be very many labels
+            self._decision = Decision.fixed(self.labels)
+        return self._decision
+
+    @decision.setter
+    def decision(self, decision: Decision) -> None:
+        self._decision = decision
 
     def default_loss(self) -> Loss:
         """Binary cross-entropy."""
@@ -78,19 +97,41 @@ class MultiLabelTask(Task):
         return torch.full((rows, self.width), float(UNKNOWN))
 
     def activation(self, outputs: Tensor) -> Tensor:
-        """Probabilities ``(B, L)`` of logits."""
-        return outputs.sigmoid()
+        """Probabilities ``(B, L)`` of logits, calibrated where the decision has a calibration."""
+        if self._decision is None or not self._decision.scaling:
+            return outputs.sigmoid()
+        return outputs.new_tensor(self.decision.probabilities(_array(outputs)))
 
     def decide(self, outputs: Tensor) -> Tensor:
-        """1 for the labels whose probability reaches the threshold, else 0: ``(B, L)``."""
-        thresholds = torch.as_tensor(self.thresholds, device=outputs.device)
-        return (self.activation(outputs) >= thresholds).float()
+        """1 for the labels that the decision finds present, else 0: ``(B, L)``."""
+        present = self.decision.present(_array(outputs))
+        return torch.from_numpy(present).to(outputs.device).float()
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """The metrics of :func:`gatlabel.metrics.evaluate_scores`."""
-        found = evaluate_scores(outputs, targets, self.labels.names, threshold=self.thresholds)
-        return found.metrics
+        return self.report(outputs, targets).metrics
+
+    def report(self, outputs: Tensor, targets: Tensor, split: str = "") -> MetricsReport:
+        """Returns the metrics of each label too, and their protocol.
+
+        Args:
+            outputs: See :meth:`Task.metrics`.
+            targets: Of the same images.
+            split: What the images are called.
+        """
+        return evaluate_scores(
+            outputs,
+            targets,
+            self.labels.names,
+            decisions=self.decision.present(_array(outputs)),
+            decided_by=rule(self.decision, split),
+        )
 
     def score(self, outputs: Tensor, targets: Tensor) -> float:
         """Mean average precision, uninterpolated."""
         return mean_average_precision(outputs, targets).value
+
+
+def _array(outputs: Tensor) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = outputs.detach().double().cpu().numpy()
+    return found

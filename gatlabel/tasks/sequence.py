@@ -23,14 +23,13 @@ class SequenceTask(Task):
     """A sequence of labels per image, each at most once.
 
     Targets are integers ``(B, S)``: labels from 0 to L - 1, then L for the end if there is room,
-    then -1 as padding. Padding, and so an image with nothing but padding, has no loss. Where labels
-    may be unknown (``partly_known``), there are L more columns: -2 - k says that label k is unknown
-    (-1 is padding). Such a label is no target, has no gradient, and counts in no metric.
+    then -1 as padding. Padding, and so an image with only padding, has no loss. If labels may be
+    unknown (``partly_known``), there are L additional columns: -2 - k marks label k as unknown (-1
+    is padding). Unknown labels are excluded from targets, gradients and metrics.
 
     Outputs are logits ``(B, S, L + 1)``, as of :class:`~gatlabel.nn.heads.positions.PositionHead`,
-    or those of a :class:`~gatlabel.nn.heads.sequence.SequenceHead`. Such a head learns each step
-    from the true labels before it (teacher forcing), or, if the loss aligns, from the labels that
-    it predicts.
+    or those of a :class:`~gatlabel.nn.heads.sequence.SequenceHead`. In training, such a head gets
+    the earlier true labels (teacher forcing) or, if the loss aligns, its own predictions.
 
     Args:
         name: See :class:`Task`.
@@ -82,7 +81,7 @@ class SequenceTask(Task):
         """Returns the targets of sequences of label names; ``None`` is not labelled.
 
         Raises:
-            InputError: If a name is no label, or a sequence is longer than S.
+            InputError: If a name is not a label, or a sequence is longer than S.
         """
         targets = self.absent(len(sequences))
         for row, names in enumerate(sequences):
@@ -107,7 +106,7 @@ class SequenceTask(Task):
         return targets > UNKNOWN_CLASS
 
     def absent(self, rows: int) -> Tensor:
-        """Padding, int64 ``(rows, S)``, or ``(rows, S + L)`` where labels may be unknown."""
+        """Padding, int64 ``(rows, S)``, or ``(rows, S + L)`` if labels may be unknown."""
         width = self.length + self.end * self.partly_known
         return torch.full((rows, width), UNKNOWN_CLASS)
 
@@ -119,7 +118,7 @@ class SequenceTask(Task):
     def losses(
         self, features: Tensor, targets: Tensor, epoch: int = 0
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See :meth:`Task.losses`; an autoregressive head follows true or predicted labels."""
+        """See :meth:`Task.losses`; an autoregressive head gets true or predicted labels."""
         if not isinstance(self.head, SequenceHead):
             return super().losses(features, targets, epoch)
         context, loss = self.head.context(features), self.criterion(epoch)
@@ -132,7 +131,7 @@ class SequenceTask(Task):
         return outputs, (self.loss(outputs, targets, predicted=path),)
 
     def loss_of(self, outputs: Tensor, targets: Tensor, epoch: int = 0) -> Tensor:
-        """Returns the loss of outputs; of decoded ones, with the true labels aligned at best."""
+        """Returns the loss of outputs; for decoded outputs, true labels are aligned optimally."""
         if not self._are_decoded(outputs):
             return super().loss_of(outputs, targets, epoch)
         return SequenceLoss("minimal")(self._logits(outputs), targets)

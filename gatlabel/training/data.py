@@ -15,7 +15,9 @@ from gatlabel.batch import Item
 from gatlabel.data import DataSplits, ImageDataset, ImageSource
 from gatlabel.data.options import FileOptions, Scenes
 from gatlabel.errors import InputError
+from gatlabel.missing.options import MissingOptions
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.targets import Targets
 from gatlabel.training.building import check_batches
 from gatlabel.training.config import TrainConfig
 
@@ -69,8 +71,22 @@ def masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
         splits: The data as read.
         config: The options.
     """
-    targets, notes = splits.train.targets, list(splits.notes)
-    missing, seed = config.missing, config.run.seed
+    targets, notes = masked_targets(splits.train.targets, config.missing, config.run.seed)
+    if targets is splits.train.targets:
+        return splits
+    train = splits.train.with_targets(targets)
+    return dataclasses.replace(splits, train=train, notes=(*splits.notes, *notes))
+
+
+def masked_targets(
+    targets: Targets, missing: MissingOptions, seed: int
+) -> tuple[Targets, list[str]]:
+    """Corrupts and masks training targets where the options ask for it.
+
+    Returns:
+        The targets, and a sentence on each change.
+    """
+    notes = []
     if missing.label_noise:
         targets = targets.corrupt(missing.label_noise, seed)
         notes.append(
@@ -85,10 +101,7 @@ def masked(splits: DataSplits, config: TrainConfig) -> DataSplits:
             else f"{missing.mask_labels:.0%} of the known training labels were masked"
         )
         notes.append(f"{what} (seed {seed}); the label graph is counted on the remaining labels")
-    if targets is splits.train.targets:
-        return splits
-    train = splits.train.with_targets(targets)
-    return dataclasses.replace(splits, train=train, notes=tuple(notes))
+    return targets, notes
 
 
 def _with_unlabelled(splits: DataSplits, config: TrainConfig, evaluate_only: bool) -> DataSplits:

@@ -11,7 +11,7 @@ from gatlabel.decisions.aims import Aim
 from gatlabel.decisions.choosing import choose_decision, lacks_evidence
 from gatlabel.decisions.decision import OUT_OF_FOLD, Decision
 from gatlabel.decisions.options import DecisionOptions
-from gatlabel.decisions.wording import chosen_on, describe
+from gatlabel.decisions.wording import chosen_on, describe, rule
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
 from gatlabel.logs import Log
@@ -43,6 +43,29 @@ def decided(
         log: Called with one line.
     """
     logits, targets, split = evidence_of(options, labels, evaluations, folder)
+    decision = choose(options, labels, logits, targets, split, log)
+    decision.save(folder.decisions)
+    return [with_decision(each, decision) for each in evaluations]
+
+
+def choose(
+    options: DecisionOptions,
+    labels: LabelSet,
+    logits: Tensor,
+    targets: Tensor,
+    split: str,
+    log: Log,
+) -> Decision:
+    """Chooses a decision; where the images cannot choose, thresholds stay 0.5.
+
+    Args:
+        options: What to choose for.
+        labels: The L labels.
+        logits: ``(N, L)``.
+        targets: ``(N, L)``.
+        split: What the images are called.
+        log: Called with a line on what was chosen, or why nothing was, and on notes.
+    """
     lack = lacks_evidence(harden(targets), split)
     if lack:
         decision = Decision.fixed(labels, notes=(f"{lack}: thresholds stay 0.5",))
@@ -52,8 +75,7 @@ def decided(
         log(f"thresholds: {describe(decision)['aim']}, chosen on {chosen_on(decision)}")
         for note in decision.notes:
             log(f"note: {note}")
-    decision.save(folder.decisions)
-    return [with_decision(each, decision) for each in evaluations]
+    return decision
 
 
 def evidence_of(
@@ -115,10 +137,8 @@ def with_decision(evaluation: Evaluation, decision: Decision) -> Evaluation:
     """Returns an evaluation with the metrics of the decision added."""
     labels = decision.labels
     chosen = decision.present(evaluation.logits.numpy())
-    rule = f"{decision.aim or 'thresholds given'}, chosen on {chosen_on(decision)}"
-    if decision.split and decision.split == evaluation.split:
-        rule += ", which are these images: expect lower values on others"
+    decided_by = rule(decision, evaluation.split)
     report = evaluate_scores(
-        evaluation.logits, evaluation.targets, labels, decisions=chosen, decided_by=rule
+        evaluation.logits, evaluation.targets, labels, decisions=chosen, decided_by=decided_by
     )
     return dataclasses.replace(evaluation, report=report, decision=decision)

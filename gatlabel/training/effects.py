@@ -5,6 +5,7 @@ Combinations within a part are checked where its options are defined.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gatlabel.errors import InputError
@@ -17,8 +18,12 @@ from gatlabel.training.recipes import RECIPES
 from gatlabel.training.resolving import choices_of
 
 
-def refuse_without_effect(config: TrainConfig) -> None:
+def refuse_without_effect(config: TrainConfig, groups: Sequence[str] | None = None) -> None:
     """Refuses given options that have no effect in combination with the others.
+
+    Args:
+        config: The options.
+        groups: Names of the groups to look at; default: all.
 
     Raises:
         InputError: The message names the option and what it has an effect with.
@@ -26,6 +31,8 @@ def refuse_without_effect(config: TrainConfig) -> None:
     if is_classical(config):
         require_fittable(config)
     for option, only in _without_effect(config):
+        if groups is not None and option.partition(".")[0] not in groups:
+            continue
         value = _value(config, option)
         if value not in _not_given(config, option):
             raise InputError(f"{option}={value}: {only}")

@@ -33,8 +33,8 @@ def open_run(folder: Path) -> tuple[MultiLabelClassifier, TrainConfig]:
     """
     if has_tasks(folder):
         raise InputError(
-            f"{folder} is a run with several tasks, which only predict and evaluate support; other "
-            "commands need a run with one multi-label task"
+            f"{folder} is a run with several tasks: predict, evaluate, decide, export and explain "
+            "take it, the others a run with one multi-label task"
         )
     run = RunFolder(folder)
     run.require_config()

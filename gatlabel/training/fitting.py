@@ -20,9 +20,11 @@ from gatlabel.engine.options import OptimizerOptions
 from gatlabel.engine.ranks import Ranks
 from gatlabel.engine.specs import FitSpec
 from gatlabel.engine.supervised import Supervised
+from gatlabel.engine.supervised import Teacher as Taught
 from gatlabel.errors import require_extra
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
+from gatlabel.losses.options import DistillationOptions
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
@@ -73,14 +75,28 @@ def objective_of(
         completion: Provides targets of unknown labels.
     """
     completions = {} if completion is None else {LABELS: completion}
-    teacher = Teacher.load(config.distillation, labels)
+    taught = taught_by(config.distillation, labels)
+    return Supervised(completions=completions, teachers={} if taught is None else {LABELS: taught})
+
+
+def taught_by(options: DistillationOptions, labels: Sequence[str]) -> Taught | None:
+    """Returns the function from inputs and targets to targets that a teacher has changed.
+
+    Args:
+        options: They may name a teacher; ``None`` is returned where they name none.
+        labels: Those of the targets.
+
+    Raises:
+        InputError: As :meth:`Teacher.load`.
+    """
+    teacher = Teacher.load(options, labels)
     if teacher is None:
-        return Supervised(completions=completions)
+        return None
 
     def taught(inputs: Mapping[str, Tensor], targets: Tensor) -> Tensor:
         return teacher.mixed(inputs[IMAGE], targets)
 
-    return Supervised(completions=completions, teachers={LABELS: taught})
+    return taught
 
 
 def set_loss(

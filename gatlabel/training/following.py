@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,13 @@ def hand_over(
     ranks.broadcast(save({name: part.contiguous() for name, part in state.items()}))
 
 
-def follow(team: Team) -> None:
-    """Trains together with the first process, if it sends work, and returns afterwards."""
+def follow(team: Team, work: Callable[[Ranks], None] | None = None) -> None:
+    """Trains together with the first process, if it sends work, and returns afterwards.
+
+    Args:
+        team: The processes.
+        work: Takes the work and trains; default: that of a run with one task.
+    """
     for number, action in ((signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, signal.SIG_DFL)):
         signal.signal(number, action)  # the first process or torchrun ends this one
     warnings.simplefilter("ignore")  # the first process prints them
@@ -85,7 +91,7 @@ def follow(team: Team) -> None:
         return
     try:
         with team.joined(device) as ranks:
-            _train(ranks)
+            (work or _train)(ranks)
     except Exception:  # the first process was told, or has ended
         os._exit(PEER_LOST)  # destructors would wait for processes that have ended
 

@@ -35,21 +35,35 @@ def start_from(model: MultiLabelClassifier, run: Path) -> list[str]:
             f"gatlabel train --resume {run}"
         )
     source = MultiLabelClassifier.from_pretrained(run)
-    _take_encoder(source, model, run)
+    copy_encoder(source, model, run)
+    return [copy_head(source, model, run)]
+
+
+def copy_head(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> str:
+    """Starts the head of a model at that of another, whose encoder it has.
+
+    Args:
+        source: The other model.
+        model: The model to start.
+        run: Where the other is from, for messages.
+
+    Returns:
+        What was taken over.
+    """
     shared = [name for name in model.labels if name in source.labels]
     if _same_head(source, model):
         model.head.load_state_dict(source.head.state_dict())
-        return [f"initialised from {run}: encoder and head, all {len(shared)} labels"]
+        return f"initialised from {run}: encoder and head, all {len(shared)} labels"
     rows = [source.labels.index(name) for name in shared]
     own_rows = [model.labels.index(name) for name in shared]
     if not shared or not transfer_classifiers(source.head, model.head, rows, own_rows):
         why = _reason(source, model) if shared else "no common label"
-        return [f"note: initialised from {run}: only the encoder ({why})"]
+        return f"note: initialised from {run}: only the encoder ({why})"
     new = len(model.labels) - len(shared)
-    return [
+    return (
         f"initialised from {run}: the encoder, and the classifiers of {len(shared)} of its "
         f"{len(source.labels)} labels; new labels: {new}"
-    ]
+    )
 
 
 def _reason(source: MultiLabelClassifier, model: MultiLabelClassifier) -> str:
@@ -60,7 +74,12 @@ def _reason(source: MultiLabelClassifier, model: MultiLabelClassifier) -> str:
     return f"its head {source.head.kind!r} is different"
 
 
-def _take_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
+def copy_encoder(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> None:
+    """Loads encoder and pooling of another model.
+
+    Raises:
+        InputError: If it has another encoder.
+    """
     # stages have no weights, so that the encoder is the same for any number of them
     theirs, ours = ({**one.encoder.config, "stages": None} for one in (source, model))
     if theirs != ours:

@@ -20,7 +20,7 @@ from gatlabel.training.building import build_model
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.given import Given
-from gatlabel.training.similarity import choose, is_worth_its_graph, may_share, text_of
+from gatlabel.training.similarity import choose, may_share, replaces_graph, text_of
 from gatlabel.training.starting import (
     Start,
     features,
@@ -110,7 +110,7 @@ def _with_similarity(
     choice = choose(config, found, targets, counts, log, splits.train.groups)
     if choice.linear:
         return model, NOTHING
-    if not is_worth_its_graph(choice):
+    if not replaces_graph(choice):
         log("similarity edges would gain too little to replace the co-occurrence graph")
         return model, NOTHING
     own = similarity_graph(choice, counts.labels, counts)

@@ -1,4 +1,4 @@
-"""The learning rate of a run, where the options leave it open (``--lr find``)."""
+"""Learning-rate search for a run (``--lr find``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.fitting import objective_of, optimizer_of, set_loss, spec_of
 
-USUAL = 3e-3  # of a run that takes no steps
+USUAL = 3e-3  # for a run without training steps
 
 
 def with_found_rate(
@@ -26,10 +26,10 @@ def with_found_rate(
     completion: Completion | None = None,
     log: Log = lambda line: None,
 ) -> TrainConfig:
-    """Returns a config whose learning rate is a number: it is found where ``lr`` is ``find``."""
+    """Returns a config with a numeric learning rate, which is searched if ``lr`` is ``find``."""
     if config.optimizer.lr != "find":
         return config
-    if not config.run.epochs:  # nothing learns by steps
+    if not config.run.epochs:  # there are no training steps
         return config.with_options({"optimizer.lr": USUAL})
     rate = find_rate(model, config, loader, completion=completion, log=log)
     return config.with_options({"optimizer.lr": rate})
@@ -47,15 +47,15 @@ def find_rate(
     """Returns :func:`gatlabel.engine.rate_finding.find_rate` for the options of a run.
 
     Args:
-        model: The model at its start, which stays as it is.
+        model: The initialised model; it is not changed.
         config: The resolved options of the run; their ``lr`` is not used.
-        loader: Of training images.
-        completion: Gives the targets of unknown labels as they stand now; it learns nothing.
+        loader: Loader of training images.
+        completion: Provides the current targets of unknown labels; it is not updated.
         steps: Steps of a ramp.
         log: Called with one line.
 
     Raises:
-        InputError: As the engine's.
+        InputError: See :func:`gatlabel.engine.rate_finding.find_rate`.
     """
     model = copy.deepcopy(model)
     set_loss(model, config, loader, completion)

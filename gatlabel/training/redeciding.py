@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import os
 from pathlib import Path
 from typing import Any
 
+from gatlabel.csv_files import read_curves
 from gatlabel.decisions.choosing import choose_decision
 from gatlabel.decisions.decision import Decision
 from gatlabel.decisions.options import DecisionOptions
@@ -75,7 +75,7 @@ def decide_run(
             counts,
             model,
             evaluations,
-            _read_curves(run),
+            read_curves(run.curves),
             baselines,
             metrics["notes"],
             trained=True,
@@ -101,17 +101,3 @@ def _read_metrics(run: RunFolder) -> dict[str, Any]:
         if not isinstance(content, dict) or not isinstance(content.get(name), kind):
             raise InputError(f"{run.metrics} is damaged: it has no {name}; train the model again")
     return dict(content)
-
-
-def _read_curves(run: RunFolder) -> list[dict[str, float]]:
-    """Reads ``metrics.csv``, which a run without epochs does not have."""
-    if not run.curves.is_file():
-        return []
-    try:
-        with run.curves.open(newline="") as file:
-            return [
-                {name: float(value) for name, value in row.items() if value}
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
-        raise InputError(f"cannot read {run.curves}: {error}") from error

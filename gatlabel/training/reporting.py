@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatlabel.data import DataSplits
 from gatlabel.decisions.decision import Decision
 from gatlabel.decisions.wording import describe
 from gatlabel.devices import choose_device
 from gatlabel.engine.fitting import precision_of
-from gatlabel.graph import Cooccurrence
+from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GraphAblatable
 from gatlabel.report import Baseline, LabelResult, ReportContent
@@ -88,18 +88,17 @@ def _unknown_labels(config: TrainConfig) -> str:
     return f"excluded from counts and metrics; in the loss of training images: {treatment}"
 
 
-def learned_attention(model: MultiLabelClassifier) -> Tensor | None:
-    """Returns the attention ``(E, H)`` over the edges of the model's graph, or ``None``.
+def learned_attention(head: nn.Module, graph: LabelGraph | None) -> Tensor | None:
+    """Returns the attention ``(E, H)`` of a head over the edges of its graph, or ``None``.
 
     Self-loops that a plain stack adds are omitted, as the report compares edges of the graph.
     """
-    head = model.head
     found = head.attention() if isinstance(head, GraphAblatable) else None
-    if found is None or model.graph is None:
+    if found is None or graph is None:
         return None
     edges, weights = found
     where = {edge: row for row, edge in enumerate(map(tuple, edges.T.tolist()))}
-    rows = [where.get(edge) for edge in map(tuple, model.graph.edge_index.T.tolist())]
+    rows = [where.get(edge) for edge in map(tuple, graph.edge_index.T.tolist())]
     # edges that the head omits (self-loops of the graph) have no attention
     shares = weights.new_zeros(len(rows), weights.shape[1])
     for edge, row in enumerate(rows):
@@ -153,7 +152,7 @@ def report_content(
         curves=curves,
         per_label=rows,
         graph=model.graph,
-        attention=learned_attention(model),
+        attention=learned_attention(model.head, model.graph),
         baselines=baselines,
         notes=tuple(notes),
     )

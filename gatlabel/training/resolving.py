@@ -89,7 +89,7 @@ def _of_model(config: TrainParts, run: Path) -> dict[str, Any]:
     encoder = config.encoder
     try:
         model = read_json(run / "model.json", "model description")
-        its = model["encoder"]
+        its = model["encoder"] if "encoder" in model else model["inputs"][0]["encoder"]
         found = {
             "encoder.backbone": (encoder.backbone == "auto", its["name"]),
             "encoder.stride": (encoder.stride is None, its.get("stride")),
@@ -100,7 +100,7 @@ def _of_model(config: TrainParts, run: Path) -> dict[str, Any]:
             "encoder.pooling": (encoder.pooling is None, model["pooling"]),
             "images.size": (config.images.size is None, model["image_size"]),
         }
-    except (InputError, KeyError, TypeError, AttributeError):
+    except (InputError, KeyError, IndexError, TypeError, AttributeError):
         return {"encoder.weights": "none"}
     choices = {name: value for name, (is_open, value) in found.items() if is_open}
     return {**choices, "encoder.weights": "none"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import shlex
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,14 +17,12 @@ from torch import nn
 from gatlabel import logs
 from gatlabel.data import DataSplits
 from gatlabel.devices import choose_device
-from gatlabel.disk_faults import disk_errors
-from gatlabel.engine.checkpoints import Checkpoint, newest_checkpoint
 from gatlabel.engine.launchers import refuse_several_processes
 from gatlabel.engine.processes import Team
-from gatlabel.errors import InputError, Interrupted, require_extra
-from gatlabel.files import read_json, write_errors, write_json
+from gatlabel.errors import InputError, require_extra
+from gatlabel.files import read_json, write_json
 from gatlabel.graph import Cooccurrence
-from gatlabel.interruptions import Signals, Stopped
+from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.options import NOTHING
@@ -54,6 +51,7 @@ from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
 from gatlabel.training.settling import evaluate_features, settled
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
+from gatlabel.training.stopping import begun_checkpoint, guarded, stoppable
 from gatlabel.training.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -149,8 +147,13 @@ def train(
         refuse_without_effect(config)
         config = config.resolved()
         _enlist(team, config)  # raises errors before anything is read or written
-        with _stoppable() as signals, new_run(config, log) as folder:
-            return _guarded(config, folder, log, signals, team, given, resumed=False)
+        name = f"{config.data.name}-{config.head.name}"
+        with (
+            stoppable() as signals,
+            new_run(config.run, name, log) as folder,
+            guarded(folder, signals),
+        ):
+            return _run(config, folder, log, signals, team, given, resumed=False)
 
 
 def resume(
@@ -191,11 +194,12 @@ def resume(
         if team.rank:
             _follow(team)
         changes = machine_options(options or {})
-        with _stoppable() as signals, unfinished_run(Path(folder), log) as run_folder:
+        with stoppable() as signals, unfinished_run(Path(folder), log) as run_folder:
             config = run_folder.read_config().with_options(changes).resolved()
             config, given = checked(config, data, labels, encoder, loss, callbacks, loggers)
             _enlist(team, config)
-            return _guarded(config, run_folder, log, signals, team, given, resumed=True)
+            with guarded(run_folder, signals):
+                return _run(config, run_folder, log, signals, team, given, resumed=True)
 
 
 def _follow(team: Team) -> NoReturn:
@@ -208,59 +212,6 @@ def _enlist(team: Team, config: TrainConfig) -> None:
     device = choose_device(config.run.device)
     team.enlist(config.run.devices, device, config.run.batch_size)
     refuse_shared_batches(config, team.size)
-
-
-@contextmanager
-def _stoppable() -> Iterator[Signals]:
-    try:
-        with Signals() as signals:
-            yield signals
-    except Stopped as stop:
-        line = f"{stop} before training started: nothing was written"
-        raise Interrupted(line, stop.exit_code) from None
-
-
-def _guarded(
-    config: TrainConfig,
-    folder: RunFolder,
-    log: Log,
-    signals: Signals,
-    team: Team,
-    given: Given,
-    *,
-    resumed: bool,
-) -> RunResult:
-    """Runs training; signals and disk errors end it with a one-line message."""
-    try:
-        with signals.first(), disk_errors(folder.path):
-            return _run(config, folder, log, signals, team, given, resumed=resumed)
-    except Stopped as stop:
-        checkpoint = newest_checkpoint(folder.checkpoints) if folder.has_begun else None
-        if checkpoint is None:
-            raise
-        raise Interrupted(
-            f"{stop} with {checkpoint.epoch + 1} of {folder.read_config().run.epochs} epochs "
-            f"finished; continue with: gatlabel train --resume {shlex.quote(str(folder.target))}",
-            stop.exit_code,
-        ) from None
-
-
-def _begun_checkpoint(folder: RunFolder, log: Log) -> Checkpoint | None:
-    """Returns the checkpoint to resume from; ``None`` for a run that ended before its first one.
-
-    Raises:
-        InputError: If all checkpoints are damaged, or those of a run with epochs are missing.
-    """
-    checkpoint = newest_checkpoint(folder.checkpoints, log)
-    if checkpoint is None:
-        if folder.epochs():
-            raise InputError(
-                f"{folder.path} has no checkpoints/last.ckpt to resume from: train again"
-            )
-        log(f"{folder.path} has no checkpoint yet: the run starts again")
-        with write_errors(folder.path, "the run folder "):
-            folder.checkpoints.mkdir(exist_ok=True)
-    return checkpoint
 
 
 def _run(
@@ -278,7 +229,7 @@ def _run(
     clock = Clock(None if limit is None else seconds_of(limit))
     if config.run.tensorboard:
         require_extra("tensorboard", "tensorboard")
-    checkpoint = _begun_checkpoint(folder, log) if resumed else None
+    checkpoint = begun_checkpoint(folder, log) if resumed else None
     random = config.encoder.starts_random
     hint = " (random; gatlabel[lite] installs ImageNet's, offline)" if random else ""
     if given.encoder is None:

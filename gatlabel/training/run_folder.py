@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from gatlabel.csv_files import write_curves
 from gatlabel.decisions.decision import FILE as DECISIONS
@@ -20,6 +21,13 @@ from gatlabel.training.run_swap import NEW, swap
 
 class RunFinishedError(InputError):
     """The run to resume is already finished."""
+
+
+class Saved(Protocol):
+    """The options of a run of any kind."""
+
+    def save(self, path: Path) -> None:
+        """Writes them as YAML."""
 
 
 class RunFolder:
@@ -73,8 +81,18 @@ class RunFolder:
         model = (self.path / "model.json", self.path / "model.safetensors")
         return all(path.is_file() for path in (self.config, *model, self.metrics, self.report))
 
-    def begin(self, config: TrainConfig, counts: Cooccurrence, graph: LabelGraph) -> None:
+    def begin(
+        self,
+        config: Saved,
+        counts: Cooccurrence | None = None,
+        graph: LabelGraph | None = None,
+    ) -> None:
         """Writes the inputs of the run. The options are written last and mark the run as started.
+
+        Args:
+            config: The options.
+            counts: Label counts of a run with one task.
+            graph: Its label graph.
 
         Raises:
             InputError: If a file cannot be written; all are removed then.
@@ -84,9 +102,10 @@ class RunFolder:
         try:
             with write_errors(self.path, "the run folder "):
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
-            write_json(self.labels, list(counts.names))
-            counts.save(self.counts)
-            graph.save(self.graph)
+            if counts is not None and graph is not None:
+                write_json(self.labels, list(counts.names))
+                counts.save(self.counts)
+                graph.save(self.graph)
             config.save(self.config)
         except BaseException:
             self._undo_begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from gatlabel.errors import InputError
 from gatlabel.files import read_json, remove_leftovers, write_errors
 from gatlabel.folder_lock import LOCK, FolderLock
 from gatlabel.logs import Log
-from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.config import read_options
+from gatlabel.training.options import RunOptions
 from gatlabel.training.run_folder import RunFinishedError, RunFolder
 from gatlabel.training.run_swap import (
     FILES,
@@ -26,29 +27,36 @@ from gatlabel.training.run_swap import (
 
 _INPUTS = {"labels.json", "counts.json", "graph.json"}
 _KEYS = {"data", "head", "graph"}
+WhyNot = Callable[[Path], str]
 
 
 @contextmanager
-def new_run(config: TrainConfig, log: Log) -> Iterator[RunFolder]:
+def new_run(
+    run: RunOptions, name: str, log: Log, why_no_run: WhyNot | None = None
+) -> Iterator[RunFolder]:
     """Opens and locks the folder of a new run; nothing is written to it before ``begin``.
 
     A folder that was created here is removed if it is empty at the end.
 
     Args:
-        config: The options; without an output, a folder with an unused name is created below
+        run: The options; without an output, a folder with an unused name is created below
             ``runs``.
+        name: Part of that name.
         log: Called with a line about an existing run.
+        why_no_run: Says of a folder why it holds no run that may be replaced, or nothing; default:
+            one with a run with one task may be.
 
     Raises:
         InputError: If the folder is in use or cannot be created, or it is not empty and
             ``overwrite`` is off or it does not contain a run.
     """
-    target, made = _make(config)
+    target, made = _make(run, name)
+    why = why_no_run or _why_no_run
     try:
-        _place(target, config, (target / LOCK).exists())
+        _place(target, run, (target / LOCK).exists(), why)
         with FolderLock(target) as lock:
             _tidy(target, log)
-            folder = _place(target, config, lock.was_left)
+            folder = _place(target, run, lock.was_left, why)
             if folder.replaces:
                 _log_replaced(folder, log)
             yield folder
@@ -73,7 +81,7 @@ def unfinished_run(target: Path, log: Log) -> Iterator[RunFolder]:
     growing = RunFolder.beside(target)
     if not (growing.path.is_dir() or swap_is_pending(target)):
         _refuse_if_finished(RunFolder(target))
-        RunFolder(target).read_config()
+        RunFolder(target).require_config()
     with FolderLock(target):
         _tidy(target, log)
         if growing.path.is_dir() and not growing.config.is_file():
@@ -95,12 +103,12 @@ def _refuse_if_finished(folder: RunFolder) -> None:
         )
 
 
-def _make(config: TrainConfig) -> tuple[Path, list[Path]]:
+def _make(run: RunOptions, name: str) -> tuple[Path, list[Path]]:
     """Creates the folder; returns it and all created folders, the deepest first."""
-    if config.run.output is not None:
-        return config.run.output, _make_folder(config.run.output, exist_ok=True)
+    if run.output is not None:
+        return run.output, _make_folder(run.output, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    name = f"{stamp}-{config.data.name}-{config.head.name}-{config.run.seed}"
+    name = f"{stamp}-{name}-{run.seed}"
     for number in itertools.count(1):  # runs that start in the same second
         path = Path("runs") / (name if number == 1 else f"{name}-{number}")
         with suppress(FileExistsError):
@@ -129,20 +137,21 @@ def _tidy(target: Path, log: Log) -> None:
         log(f"{target}: the finished run has now replaced the previous one")
 
 
-def _place(target: Path, config: TrainConfig, was_left: bool) -> RunFolder:
+def _place(target: Path, run: RunOptions, was_left: bool, why: WhyNot) -> RunFolder:
     """Returns where a new run is written within its folder, without changing anything.
 
     Args:
         target: The folder.
-        config: The options.
+        run: The options.
         was_left: Whether a run was killed in the folder.
+        why: See :func:`new_run`.
     """
     with write_errors(target, "the run folder "):
         names = {entry.name for entry in target.iterdir()}
     names = {name for name in names if name != LOCK and not name.startswith(PREFIX)}
     if not names or (was_left and names <= {*_INPUTS, "checkpoints"} and _is_empty(target)):
         return RunFolder(target)
-    if not config.run.overwrite:
+    if not run.overwrite:
         raise InputError(
             f"the run folder {target} is not empty: give another output, replace it with "
             "--overwrite, or continue it with --resume"
@@ -150,7 +159,11 @@ def _place(target: Path, config: TrainConfig, was_left: bool) -> RunFolder:
     if names == {NEW}:
         return RunFolder.beside(target)
     if not swap_is_pending(target):
-        _require_run(target)
+        reason = why(target)
+        if reason:
+            raise InputError(
+                f"{target} is not a run folder: --overwrite does not replace it ({reason})"
+            )
     return RunFolder.beside(target)
 
 
@@ -160,20 +173,8 @@ def _is_empty(target: Path) -> bool:
     return not checkpoints.is_dir() or not any(checkpoints.iterdir())
 
 
-def _require_run(target: Path) -> None:
-    """Checks that a folder contains a run, and not just a file of the same name.
-
-    Raises:
-        InputError: If it does not.
-    """
-    reason = _why_no_run(RunFolder(target))
-    if reason:
-        raise InputError(
-            f"{target} is not a run folder: --overwrite does not replace it ({reason})"
-        )
-
-
-def _why_no_run(folder: RunFolder) -> str:
+def _why_no_run(target: Path) -> str:
+    folder = RunFolder(target)
     try:
         if not read_options(folder.config).keys() >= _KEYS:
             return f"{folder.config} is not the config of a run"

@@ -31,7 +31,8 @@ FILES = (
 )  # fmt: skip
 """The files of a run."""
 BELOW = {
-    ".": ("nonfinite-epoch*-step*.npz",),
+    ".": ("nonfinite-epoch*-step*.npz", "graph-*.json"),
+    "compare": ("*/*.ckpt", "*.json"),
     "checkpoints": ("last.ckpt", "previous.ckpt", "best.ckpt"),
     "tensorboard": ("events.out.tfevents.*", "hparams.yaml"),
 }
@@ -102,7 +103,7 @@ def bundles(target: Path) -> list[Path]:
         with suppress(InputError):
             content = read_json(path, "bundle description")
             form = content.get("format") if isinstance(content, dict) else None
-            if not hidden and str(form).startswith("gatlabel-bundle"):
+            if not hidden and str(form).startswith(("gatlabel-bundle", "gatlabel-tasks-bundle")):
                 found.append(path.parent)
     return found
 
@@ -114,7 +115,7 @@ def _remove_if_empty(folder: Path, target: Path) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         source.replace(target)
     except OSError as error:

@@ -32,7 +32,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.label_vectors import kept_name_vectors
 
 #: Minimum gain of similarity, the same as for a larger image size.
-WORTH = 0.002
+LEAST_GAIN = 0.002
 #: Label vectors from co-occurrence, which do not describe similarity.
 _NOT_LIKENESS = ("svd", "names", "learned")
 
@@ -108,18 +108,18 @@ def _sources(config: TrainConfig, counts: Cooccurrence, log: Log) -> list[Simila
     return candidate_sources(counts.labels, name_vectors=names, given_vectors=given)
 
 
-def is_worth_its_graph(choice: SimilarityChoice) -> bool:
+def replaces_graph(choice: SimilarityChoice) -> bool:
     """Whether similarity gains enough to replace the co-occurrence graph in attention.
 
     It does if labels without positives get classifiers, or if the squared leave-one-image-out error
-    decreases by at least :data:`WORTH` of a label's variance.
+    decreases by at least :data:`LEAST_GAIN` of a label's variance.
     """
     if choice.strength_unseen and not choice.seen.all():
         return True
     gains = [one.seen.effect * choice.strength for one in choice.evidence]
     names = [one.name for one in choice.evidence]
     return bool(choice.strength) and (
-        choice.source not in names or gains[names.index(choice.source)] >= WORTH
+        choice.source not in names or gains[names.index(choice.source)] >= LEAST_GAIN
     )
 
 

@@ -28,7 +28,7 @@ from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
 
 #: A larger image size must reduce the leave-one-out error by at least this share.
-WORTH_A_SIZE = 0.002
+LEAST_REDUCTION = 0.002
 #: Factor on the estimated duration of an image size; the estimate is rough.
 _MARGIN = 1.2
 
@@ -100,7 +100,7 @@ def start_in_closed_form(
             f"features at {size} px, val mAP {found.val_map:.4f}, leave-one-out error "
             f"{error:.4f}, {found.seconds:.1f} s"
         )
-        if best is not None and not error < best.linear.error * (1 - WORTH_A_SIZE):
+        if best is not None and not error < best.linear.error * (1 - LEAST_REDUCTION):
             break
         best = found
     assert best is not None

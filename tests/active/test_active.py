@@ -1,4 +1,4 @@
-"""What to ask next, the answers, and what is learned from them."""
+"""Choice of questions, answer files, and updates of classifiers by answers."""
 
 import json
 import os
@@ -120,7 +120,7 @@ class TestInformation:
         expected = z[1, 2] + 1.5 * (1 - z[1, 0].sigmoid())
         torch.testing.assert_close(moved[1, 2], expected)
 
-    def test_images_whose_labels_imply_each_other_teach_less(self) -> None:
+    def test_images_whose_labels_imply_each_other_are_less_informative(self) -> None:
         strong = PairwiseModel(torch.tensor([[0, 1], [1, 0]]), torch.tensor([8.0, 8.0]))
         z, none = torch.zeros(1, 2), torch.full((1, 2), -1.0)
         alone = rank_images(z, none, PairwiseModel.none())[1]
@@ -146,7 +146,7 @@ class TestChoosing:
         )
         assert sum(q.row < 6 for q in found) == 1
 
-    def test_rare_labels_are_asked_by_their_own_measure(self) -> None:
+    def test_rare_labels_are_also_chosen(self) -> None:
         z = torch.tensor([[-2.0, 0.5]])
         found = choose_questions(
             z,
@@ -158,7 +158,7 @@ class TestChoosing:
         assert found[0].label == 0
         assert found[0].probability == pytest.approx(float(torch.sigmoid(z[0, 0])))
 
-    def test_nonsense_is_refused(self) -> None:
+    def test_invalid_arguments_are_refused(self) -> None:
         with pytest.raises(InputError, match="count=0"):
             choose_questions(torch.zeros(2, 2), torch.full((2, 2), -1.0), PairwiseModel.none(), 0)
 
@@ -202,7 +202,7 @@ class TestUpdating:
         at_mean = float(bias[0].double() + weight[0].double() @ moments.mean)
         assert at_mean == pytest.approx(float(found[12]) * 0.1**0.5, abs=1e-4)
 
-    def test_answers_teach(self) -> None:
+    def test_answers_improve_the_classifiers(self) -> None:
         x, w, b, targets, start, known, rates = self.problem()
         few = known // 10  # a classifier of four images is not sure of itself
         weight, _ = updated_classifiers(*start, Moments.of(x), few, rates, x[:60], targets)
@@ -358,7 +358,7 @@ class TestCommand:
             (["--update", "new"], "no answers to learn from"),
         ],
     )
-    def test_nonsense_is_refused(
+    def test_invalid_arguments_are_refused(
         self, run: Path, tmp_path: Path, capsys, monkeypatch, words: list[str], message: str
     ) -> None:
         monkeypatch.chdir(tmp_path)

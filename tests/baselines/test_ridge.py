@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 from gatlabel.baselines import regression
 from gatlabel.baselines.ridge import PENALTIES, ridge_start
 from gatlabel.errors import InputError
-from tests.reference.ridge import kin_ridge
+from tests.reference.ridge import similarity_ridge
 
 
 def sample(n: int, width: int, labels: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -165,7 +165,7 @@ class TestSharing:
         mask = torch.rand(y.shape, generator=torch.Generator().manual_seed(0)) < hidden
         y = torch.where(mask, -1.0, y)
         start = ridge_start(x, y, self.SHARING)
-        expected = kin_ridge(x.numpy(), y.numpy(), self.SHARING.numpy(), start.penalty)
+        expected = similarity_ridge(x.numpy(), y.numpy(), self.SHARING.numpy(), start.penalty)
         # up to the one scale of all logits, which calibration chooses
         found = start.weight.double().numpy()
         scale = float((found * expected).sum() / np.square(expected).sum())
@@ -183,7 +183,7 @@ class TestSharing:
             for row in range(len(x)):
                 rest = [k for k in range(len(x)) if k != row]
                 # as in the closed form: the same targets, penalty and mean, a row less
-                w = kin_ridge(
+                w = similarity_ridge(
                     x[rest].numpy(), y[rest].numpy(), self.SHARING.numpy(),
                     share * unit * len(x) / len(rest), rate=y.mean(0).numpy(), standardised=True,
                 )  # fmt: skip
@@ -201,7 +201,7 @@ class TestSharing:
         torch.testing.assert_close(shared.bias, alone.bias)
         assert shared.penalty == alone.penalty
 
-    def test_a_label_without_a_known_presence_has_its_kins_classifier(self) -> None:
+    def test_a_label_without_positives_has_the_classifier_of_similar_labels(self) -> None:
         x, y = sample(60, 8, seed=4)
         truth = y[:, 0].clone()
         y[:, 0] = -1  # never known; label 1 is alike
@@ -218,7 +218,9 @@ class TestSharing:
 
     @pytest.mark.parametrize("n", [100, 1000])
     @pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
-    def test_what_kin_lend_does_not_make_a_label_frequent(self, n: int, value: float) -> None:
+    def test_contributions_of_similar_labels_do_not_change_the_frequency(
+        self, n: int, value: float
+    ) -> None:
         """Probabilities stay about what is known of how frequent the label is."""
         x, y = sample(n, 8, seed=6)
         y[:, 0] = value
@@ -247,7 +249,7 @@ class TestSharing:
         torch.testing.assert_close(other.weight, one.weight[order])
         torch.testing.assert_close(other.bias, one.bias[order])
 
-    def test_what_labels_share_is_worth_images(self) -> None:
+    def test_sharing_is_equivalent_to_more_images(self) -> None:
         """Where labels are alike and images few, the prior ranks new images better."""
         rng = np.random.default_rng(0)
         common = rng.normal(size=30)
@@ -316,7 +318,7 @@ class TestGroups:
             there = np.array([name == group for name in groups])
             rest = x[~there].numpy(), y[~there].numpy(), sharing.numpy()
             own = penalty * len(x) / len(rest[0])
-            w = kin_ridge(*rest, own, rate=rate.numpy(), standardised=True)
+            w = similarity_ridge(*rest, own, rate=rate.numpy(), standardised=True)
             guess = (x[there] - x[~there].mean(0)).numpy() @ w.T + t[~there].mean(0).numpy()
             np.testing.assert_allclose(found[there], guess, atol=1e-9)
 

@@ -24,12 +24,12 @@ def test_with_many_images_it_is_the_best_factor(true: float) -> None:
     assert shrink(*sample(20_000, true)) == pytest.approx(true, abs=0.07)
 
 
-def test_a_harmful_residual_leaves_nothing_and_a_large_one_at_most_all() -> None:
+def test_the_factor_is_0_for_a_harmful_residual_and_at_most_1() -> None:
     assert shrink(*sample(2000, -0.5)) == 0
     assert 0.9 < shrink(*sample(5000, 3.0)) <= 1
 
 
-def test_noise_leaves_nothing_in_most_draws() -> None:
+def test_the_factor_is_0_for_noise_in_most_draws() -> None:
     kept = [shrink(*sample(100, 0.0, seed), seed=seed) for seed in range(100)]
     assert sum(factor > 0 for factor in kept) <= 11  # 5 expected
 

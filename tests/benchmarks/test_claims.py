@@ -1,4 +1,4 @@
-"""How claims are judged, each kind by figures for which it must hold and fail."""
+"""Evaluation of claims, each kind with values for which it must hold and fail."""
 
 import dataclasses
 import json

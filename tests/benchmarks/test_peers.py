@@ -55,7 +55,7 @@ def task(study, root, monkeypatch):
 
 
 class Ticking:
-    """A clock of the processor that goes on by as much as it is told."""
+    """A fake processor clock that advances by a given amount."""
 
     def __init__(self, step: float = 0.0) -> None:
         self.now, self.step = 0.0, step
@@ -262,7 +262,7 @@ def test_trained_methods(study, task, monkeypatch, name: str) -> None:
     assert task.files(task.data.test)[0].stat().st_mtime_ns == before
 
 
-def test_the_trial_of_an_epoch_changes_nothing(study, monkeypatch) -> None:
+def test_timing_an_epoch_changes_nothing(study, monkeypatch) -> None:
     ticking(study, monkeypatch, 1.0)
     model = torch.nn.Linear(2, 1)
     wanted = [p.clone() for p in model.parameters()]
@@ -394,7 +394,7 @@ def test_results_fill_the_page(study, root, tmp_path, monkeypatch) -> None:
         tables.fill_page(tmp_path / "bare.md", content)
 
 
-def test_the_page_says_what_the_figures_are(study) -> None:
+def test_the_page_describes_the_metrics(study) -> None:
     results, tables = study("results"), study("tables")
     text = results.PAGE.read_text(encoding="utf-8")
     assert text.count(tables.BEGIN) == 1
@@ -416,7 +416,7 @@ def test_lines_are_those_of_the_code(study, monkeypatch, tmp_path) -> None:
         lines._count("a.py:two")
 
 
-def test_fastai_is_no_dependency() -> None:
+def test_fastai_is_not_a_dependency() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert text.count("fastai") == 1  # the extra peers
     assert importlib.util.find_spec("gatlabel") is not None

@@ -1,4 +1,4 @@
-"""The scripts on speed run, at sizes of no consequence; a test has no business with figures."""
+"""The speed scripts run, at tiny sizes; measured times are not tested."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def test_methods_take_turns(load: Load) -> None:
         ({"value": 1.4, "limit": None, "unit": "x"}, ""),
     ],
 )
-def test_the_table_says_what_was_reached(load: Load, row: dict[str, object], reached: str) -> None:
+def test_the_table_shows_the_results(load: Load, row: dict[str, object], reached: str) -> None:
     assert load("table").line({"row": "made up", "spread": [0, 9], **row})["reached"] == reached
 
 
@@ -299,12 +299,14 @@ def test_the_plain_head_is_compared_with_the_peer_before_it_is_timed(load: Load)
 
 def test_a_step_can_be_made_to_take_the_dense_form(load: Load) -> None:
     methods = load("kernels.methods")
-    features, news = torch.randn(2, 200, 1024), torch.randn(2, 200)
+    features, evidence = torch.randn(2, 200, 1024), torch.randn(2, 200)
     sparse = methods.ConditionedStep(200, 256).head.messages
     dense = methods.ConditionedStep(200, 256, dense=True).head.messages
     assert (sparse.attend.dense, dense.attend.dense) == (False, True)
     dense.load_state_dict(sparse.state_dict())
-    torch.testing.assert_close(dense(features, news), sparse(features, news), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        dense(features, evidence), sparse(features, evidence), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_the_choice_is_compared_with_every_kernel(
@@ -408,8 +410,8 @@ def test_the_script_for_a_gpu_runs_without_one(
         "--run.amp on",
         "--run.amp off, AdamW not fused",
     ]
-    heard = gpu.conditioned(24, "cpu", 1, compiles=False)
-    assert all(row["value"] > 0 and "eager: time of its map" in row["row"] for row in heard)
+    rows = gpu.conditioned(24, "cpu", 1, compiles=False)
+    assert all(row["value"] > 0 and "eager: time of its map" in row["row"] for row in rows)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", ["gpu.py"])
     gpu.main()

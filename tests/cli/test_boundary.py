@@ -292,7 +292,7 @@ def test_a_full_device_as_output(words: str) -> None:
         (f"({GATLABEL} --help; echo $? >&2) | true", 0, None),
     ],
 )
-def test_outputs_that_are_gone(line: str, code: int, error: str | None) -> None:
+def test_closed_outputs(line: str, code: int, error: str | None) -> None:
     done = shell(line)
     assert done.returncode == code
     if error is None:  # whether the reader is gone when it is written to is chance

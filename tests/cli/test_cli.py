@@ -56,7 +56,7 @@ def test_a_run_folder_is_self_contained(run: Path, capsys: pytest.CaptureFixture
     assert not list(run.rglob(".*"))
 
 
-def test_a_run_on_kin_by_name(tiny_csv: Path, tmp_path: Path, capsys) -> None:
+def test_a_run_with_similarity_of_names(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     """Names of labels are all it takes, and the run keeps what its edges say."""
     run = tmp_path / "alike"
     words = ("--graph", "knn:vectors=names", "--head.node-features", "names")
@@ -99,7 +99,7 @@ def test_a_graph_file_of_similarity(tiny_csv: Path, tmp_path: Path, capsys) -> N
     assert "similarity_weight=1.5" in error_of(capsys)
 
 
-def test_the_saved_config_runs_again_alike(run: Path, tmp_path: Path) -> None:
+def test_the_saved_config_reproduces_the_run(run: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     words = ["train", "--config", str(run / "config.yaml"), "--output", str(again)]
     assert main(words) == 0
@@ -126,16 +126,14 @@ def test_evaluate_on_other_data(run: Path, tiny_csv: Path, tmp_path: Path, capsy
     assert result["left_out"] == ["green"]
 
 
-def test_evaluate_names_labels_the_model_does_not_know(run: Path, tiny_csv: Path, capsys) -> None:
+def test_evaluate_names_labels_missing_in_the_model(run: Path, tiny_csv: Path, capsys) -> None:
     (tiny_csv / "other.csv").write_text("image,labels\nimages/1.png,red|okapi\n")
     capsys.readouterr()
     assert main(["evaluate", str(run), "--data.annotations", "other.csv"]) == 2
     assert "'okapi'" in error_of(capsys)
 
 
-def test_init_goes_on_longer_where_resume_repeats_the_plan(
-    tiny_csv: Path, tmp_path: Path, capsys
-) -> None:
+def test_init_trains_longer_and_resume_does_not(tiny_csv: Path, tmp_path: Path, capsys) -> None:
     first, longer = tmp_path / "first", tmp_path / "longer"
     assert train(tiny_csv, first, "--epochs", "1") == 0
     capsys.readouterr()
@@ -158,7 +156,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     monkeypatch.setattr(RunFolder, "write_curves", stop)
 
 
-def test_resume_goes_on_where_training_stopped(
+def test_resume_continues_where_training_stopped(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -12,7 +12,7 @@ from tests.cli.test_cli import error_of, train
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set of 16 images with labels that are no ASCII."""
+    """A data set of 16 images with labels that are not ASCII."""
     from PIL import Image
 
     root = tmp_path_factory.mktemp("data")

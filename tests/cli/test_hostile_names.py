@@ -203,7 +203,7 @@ def test_many_graphs_are_drawn_as_wide_as_can_be(tmp_path: Path, monkeypatch) ->
         assert 690 < image.width <= 700
 
 
-def test_characters_that_a_font_lacks_are_said_once(tmp_path: Path) -> None:
+def test_characters_missing_in_a_font_are_reported_once(tmp_path: Path) -> None:
     graph = LabelGraph.from_edges([("猫", "狗", 1.0)], ["猫", "狗", "cat"])
     with pytest.warns(
         MissingGlyphsWarning, match=r"lacks 2 characters of the names \(狗猫\)"

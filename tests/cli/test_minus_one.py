@@ -1,4 +1,4 @@
-"""What -1 is in a file: asked where it is open, and told by an option of every command on data."""
+"""The meaning of -1 in a file: required if ambiguous, an option of every command on data."""
 
 from pathlib import Path
 

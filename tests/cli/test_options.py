@@ -57,7 +57,7 @@ def _word(leaf: Leaf) -> str:
 
 
 def _words(leaf: Leaf) -> list[str]:
-    """The words that give an option, beside the choice that has it."""
+    """The arguments for an option, with the choice that has it."""
     words = []
     parent = leaf.path.rpartition(".")[0]
     if leaf.names:
@@ -174,7 +174,7 @@ def test_a_printed_config_is_a_config(printed, tmp_path: Path) -> None:
         (["--print-config", "--freeze", "norm"], "did you mean 'norms'"),
     ],
 )
-def test_nonsense_is_refused_in_one_line(words: list[str], message: str, capsys) -> None:
+def test_invalid_options_are_refused_in_one_line(words: list[str], message: str, capsys) -> None:
     assert main(["train", *words]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -209,8 +209,8 @@ def test_the_other_options_are_in_the_help_on_topics(capsys) -> None:
         assert f"  {', '.join(flag.names)}" in text
     head = "\n".join(_helped(capsys, "train", "--help", "head"))
     assert "[csra] Weight of the attended score" in head
-    assert main(["train", "--help", "haed"]) == 2
-    assert "unknown topic 'haed'; did you mean 'head'" in capsys.readouterr().err
+    assert main(["train", "--help", "hed"]) == 2
+    assert "unknown topic 'hed'; did you mean 'head'" in capsys.readouterr().err
 
 
 def test_options_load_no_library() -> None:

@@ -25,7 +25,7 @@ def _no_hanging() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with counts and a graph, and with things that are no run, image or data."""
+    """A folder with counts and a graph, and with files that are not runs, images or data."""
     home = tmp_path_factory.mktemp("home")
     counts = Cooccurrence.from_targets(
         [[1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1]], ["a", "b", "c"]
@@ -149,7 +149,7 @@ def test_names_that_are_not_utf8_are_files_like_others(home: Path, monkeypatch, 
     Path(odd).unlink()
 
 
-def test_a_run_and_its_images_may_lie_in_folders_that_are_not_utf8(
+def test_a_run_and_its_images_may_be_in_folders_that_are_not_utf8(
     tiny_csv: Path, tmp_path: Path, capsys
 ) -> None:
     root, run = (tmp_path / os.fsdecode(name) for name in (b"d\xe4ta", b"r\xfcn"))

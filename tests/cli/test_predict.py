@@ -105,7 +105,9 @@ def test_exit_codes(run: Path, photos: Path, tmp_path: Path, capsys) -> None:
     assert "has no images" in capsys.readouterr().err
 
 
-def test_progress_goes_to_the_error_output(run: Path, photos: Path, capsys, monkeypatch) -> None:
+def test_progress_is_written_to_standard_error(
+    run: Path, photos: Path, capsys, monkeypatch
+) -> None:
     monkeypatch.setattr("gatlabel.cli.predict_progress._EVERY_LINE", 0.0)
     assert main(["predict", str(run), str(photos), "--format", "jsonl"]) == 0
     captured = capsys.readouterr()

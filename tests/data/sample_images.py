@@ -37,7 +37,7 @@ def mosaic(height: int, width: int) -> np.ndarray:
 
 
 class DrawnImages(ImageSource):
-    """Images of noise that the id decides, and a list of which were asked for."""
+    """Noise images determined by their id, with a list of the loaded ones."""
 
     def __init__(self, targets: np.ndarray, ids: Sequence[str] | None = None) -> None:
         labels = LabelSet([f"label {k}" for k in range(targets.shape[1])])

@@ -55,7 +55,7 @@ def test_empty_images_are_kept_or_dropped_and_counted(tmp_path: Path) -> None:
     assert any("have no instance and are skipped" in note for note in dropped.notes)
 
 
-def test_data_of_ones_own(tmp_path: Path) -> None:
+def test_user_data(tmp_path: Path) -> None:
     names = [f"{k}.png" for k in range(10)]
     rows = content(names, [(10 + k, 1 if k % 2 else 44, 0) for k in range(10)])
     (tmp_path / "boxes.json").write_text(json.dumps(rows))

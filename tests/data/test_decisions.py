@@ -22,7 +22,9 @@ def noted(splits: DataSplits, text: str) -> bool:
 
 
 @pytest.mark.parametrize(("minus_one", "value"), [("absent", 0), ("unknown", -1)])
-def test_minus_one_is_what_the_option_says(tmp_path: Path, minus_one: Any, value: int) -> None:
+def test_the_option_sets_the_meaning_of_minus_one(
+    tmp_path: Path, minus_one: Any, value: int
+) -> None:
     write(tmp_path, {"labels.csv": CELEBA})
     splits = read_csv(tmp_path, minus_one=minus_one)
     np.testing.assert_array_equal(splits.train.targets, [[1, value], [value, 1]])
@@ -67,7 +69,7 @@ def test_presences_without_absences_give_no_figures(tmp_path: Path) -> None:
         (["1.0", "+0", ".5"], True),
     ],
 )
-def test_columns_that_are_no_targets_are_named(
+def test_columns_that_are_not_targets_are_named(
     tmp_path: Path, cells: list[str], kept: bool
 ) -> None:
     rows = [f"{name}.png,{name == 'a':d},{cell}" for name, cell in zip("abc", cells, strict=True)]

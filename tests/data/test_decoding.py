@@ -144,7 +144,7 @@ def test_first_frame_of_an_animation() -> None:
     assert colours(data)[0] == (255, 0, 0)
 
 
-def test_a_jpeg_decoded_smaller_shows_the_same_and_keeps_the_side_asked_for() -> None:
+def test_a_jpeg_decoded_at_reduced_size_keeps_content_and_minimum_side() -> None:
     pixels = mosaic(400, 560)
     data = encoded(Image.fromarray(pixels), "JPEG", quality=95)
     small = decode_image(data, at_least=90)
@@ -219,7 +219,7 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [0, 9, 2**31, -1, "upside down", b"\xff" * 9, (6, 6), 6.5])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_an_orientation_that_is_none_is_ignored(value: object, kind: str) -> None:
+def test_an_invalid_orientation_is_ignored(value: object, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 1
     content = exif.tobytes()

@@ -251,7 +251,7 @@ def test_of_two_processes_one_fills_and_the_other_waits(source: FileImages, tmp_
     assert len(list(folder.iterdir())) == 1
 
 
-def test_a_killed_fill_leaves_nothing_that_is_taken_as_whole(
+def test_a_killed_fill_leaves_no_file_that_looks_complete(
     source: FileImages, tmp_path: Path
 ) -> None:
     log, folder = tmp_path / "log", tmp_path / "cache"
@@ -324,7 +324,7 @@ def test_scenes_are_cached_by_what_they_are_drawn_from(tmp_path: Path) -> None:
     assert torch.equal(cached[3][0], one.load(3))
 
 
-def test_what_cannot_be_cached_is_said() -> None:
+def test_images_that_cannot_be_cached_are_reported() -> None:
     drawn = DrawnImages(torch.eye(3).numpy())
     with pytest.raises(InputError, match="DrawnImages cannot detect changes of its images"):
         ImageDataset(drawn, Preprocessing(8).transform(), cache="disk", folder="x")

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.network
 
 
 class Server:
-    """A stand-in for the publishers: files by path, and what was asked of it."""
+    """A fake download server: files by path, and a record of requests."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -145,7 +145,7 @@ def test_a_broken_download_is_continued(server: Server, tmp_path: Path, ranges: 
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
 
 
-def test_a_complete_part_is_fetched_anew(server: Server, tmp_path: Path) -> None:
+def test_a_complete_part_is_downloaded_again(server: Server, tmp_path: Path) -> None:
     server.files["/a.bin"] = b"12345"
     (tmp_path / "a.bin.part").write_bytes(b"12345")
     download(f"{server.url}/a.bin", tmp_path / "a.bin")
@@ -338,7 +338,7 @@ def test_tar_files_unpack_without_filters_too(
     assert [path for path in ours if path.name != "a.tar"] == theirs
 
 
-def test_offline_and_missing_say_what_to_do(server: Server, tmp_path: Path) -> None:
+def test_offline_and_missing_errors_name_alternatives(server: Server, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

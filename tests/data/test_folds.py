@@ -15,7 +15,7 @@ from tests.data.sample_images import DrawnImages, save_image, write_csv
 
 
 def grouped(count: int, seed: int, size: int = 4) -> tuple[np.ndarray, list[str]]:
-    """Targets whose images of one group are alike, and their groups."""
+    """Targets that are similar within a group, and the groups."""
     rng = np.random.default_rng(seed)
     groups = rng.integers(0, count // size, count)
     usual = rng.random((count // size, 8)) < np.geomspace(0.5, 0.05, 8)
@@ -104,11 +104,11 @@ def test_splits_that_are_made_keep_groups_together() -> None:
     targets, groups = grouped(200, 1)
     made = split(GroupedImages(targets, groups), seed=2)
     assert not torn(made)
-    assert "groups kept together" in made.notes[0]
+    assert "keeping groups together" in made.notes[0]
     assert [len(source) for _, source in made.items()] == pytest.approx([140, 30, 30], abs=8)
     cut = complete_splits("set", {"train": GroupedImages(targets, groups)}, seed=2)
     assert not torn(cut)
-    assert any("set apart" in note and "groups kept together" in note for note in cut.notes)
+    assert any("no val split" in note and "keeping groups together" in note for note in cut.notes)
     assert not any(note.startswith("warning") for note in (*made.notes, *cut.notes))
 
 
@@ -135,7 +135,7 @@ def test_a_csv_column_gives_the_groups(tmp_path: Path) -> None:
     assert read_csv(tmp_path, fractions=(0.5, 0.25, 0.25)).train.groups is None
 
 
-def test_a_group_column_is_no_label_column(tmp_path: Path) -> None:
+def test_a_group_column_is_not_a_label_column(tmp_path: Path) -> None:
     write_csv(tmp_path, "image,cat,video\na.png,1,1\nb.png,0,0\nc.png,1,1\nd.png,0,0\n")
     splits = read_csv(tmp_path, group_column="video", fractions=(0.5, 0.5, 0.0))
     assert splits.labels.names == ("cat",)
@@ -152,7 +152,7 @@ def test_a_group_column_is_no_label_column(tmp_path: Path) -> None:
         ("train train val val test test train train val val test test", None),
     ],
 )
-def test_a_split_of_its_own_that_tears_groups_is_said(tmp_path, order: str, said) -> None:
+def test_a_given_split_that_divides_groups_is_reported(tmp_path, order: str, said) -> None:
     splits = read_csv(write_grouped(tmp_path, order), group_column="patient")
     warnings = [note for note in splits.notes if note.startswith("warning: ")]
     assert len(warnings) == (said is not None)

@@ -57,7 +57,7 @@ def tiff(width: int, height: int, tile: int) -> bytes:
 
 
 def huge(kind: str) -> bytes:
-    """A file of less than 10 kB whose header says 13,000 x 13,000 pixels."""
+    """A file of less than 10 kB whose header declares 13,000 x 13,000 pixels."""
     if kind == "PNG":
         return png(13000, 13000)
     if kind == "TIFF":
@@ -87,7 +87,7 @@ def test_postscript_named_jpg_starts_no_program(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PCX", "TGA", "ICO", "SGI", "DDS", "MSP", "PDF"])
-def test_formats_that_are_not_meant_are_refused(kind: str) -> None:
+def test_unsupported_formats_are_refused(kind: str) -> None:
     image = Image.new("1" if kind == "MSP" else "RGB", (16, 16))
     with pytest.raises(InputError, match="not an image in a known format"):
         decode_image(encoded(image, kind))
@@ -206,7 +206,7 @@ def test_pixels_beyond_the_size_in_the_header_are_not_unpacked() -> None:
 
 
 def place(folder: Path, kind: str) -> Path:
-    """Makes something that is no readable image file."""
+    """Makes something that is not a readable image file."""
     path = folder / f"{kind}.png"
     if kind == "pipe":
         os.mkfifo(path)
@@ -239,7 +239,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path, kind: str) -> None:
+def test_irregular_files_are_refused_without_waiting(tmp_path: Path, kind: str) -> None:
     path = place(tmp_path, kind)
     source = FileImages(tmp_path, LabelSet(["x"]), [path.name], np.ones((1, 1), np.float32))
     for read in (lambda: decode_image(path), lambda: decode_image(str(path))):

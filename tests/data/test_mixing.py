@@ -53,7 +53,7 @@ def test_all_of_a_data_set_comes_before_an_item_comes_again(mixing: str) -> None
 
 @pytest.mark.parametrize("mixing", MIXINGS)
 def test_the_order_is_a_function_of_seed_and_epoch(mixing: str) -> None:
-    """Whatever was drawn before, so a resumed run sees the same batches."""
+    """It does not depend on earlier draws, so a resumed run has the same batches."""
     whole = MixedSampler(SIZES, 3, mixing)
     epochs = [list(whole) for _ in range(3)]
     for epoch in (2, 0, 1):
@@ -142,7 +142,7 @@ def test_batches_are_the_same_whenever_they_are_drawn() -> None:
     assert all(torch.equal(one, two) for one, two in zip(batches(0), batches(3), strict=True))
 
 
-def test_nonsense_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(InputError, match="mixing"):
         MixedSampler(SIZES, 0, "square-root")
     with pytest.raises(InputError, match="no data sets"):

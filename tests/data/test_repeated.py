@@ -27,7 +27,7 @@ def targets_of(root: Path, image: str, **options) -> dict[str, float]:
     return dict(zip(splits.labels, [round(value, 4) for value in found], strict=True))
 
 
-def test_annotators_are_averaged_over_what_they_know(tiny_csv: Path) -> None:
+def test_annotators_are_averaged_over_known_labels(tiny_csv: Path) -> None:
     rows = [
         "0.png,train,1,0,-1",
         "0.png,train,1,1,-1",

@@ -207,7 +207,7 @@ def test_flip_mirrors_left_and_right() -> None:
     assert torch.equal(flipped, image.flip(2))
 
 
-def test_resized_crops_stay_in_the_area_asked_for() -> None:
+def test_resized_crops_stay_in_the_requested_area() -> None:
     options = Augmentation(area=(0.25, 0.36), ratio=(1.0, 1.0), flip=0.0)
     transform = training_transform(64, options)
     assert transform.decode_side == 128  # a crop of a quarter of the area still has 64 pixels
@@ -346,7 +346,7 @@ def test_very_long_images_are_brought_to_size_in_little_memory(
 
 
 @pytest.mark.parametrize("size", [(20, 320), (30, 40), (300, 100)])
-def test_the_centre_crop_of_other_images_is_as_ever(size: tuple[int, int]) -> None:
+def test_the_centre_crop_of_other_images_does_not_change(size: tuple[int, int]) -> None:
     image = torch.from_numpy(mosaic(*size)).permute(2, 0, 1)
     expected = v2.CenterCrop(24)(v2.Resize(24, antialias=True)(image))
     assert torch.equal(Preprocessing(24, "crop").transform()(image), expected)

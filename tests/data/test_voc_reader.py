@@ -68,7 +68,7 @@ def test_trainval_with_val_cut_from_it(tmp_path: Path) -> None:
         read_voc(tmp_path, train="trainval", val="val")
 
 
-def test_no_test_set_is_said(tmp_path: Path) -> None:
+def test_a_missing_test_set_is_reported(tmp_path: Path) -> None:
     write_voc(tmp_path, {name: SETS[name] for name in ("train", "val")})
     splits = read_voc(tmp_path)
     assert splits.test is None

@@ -511,7 +511,7 @@ def test_one_line_names_file_place_and_name(
     ],
     ids=["csv", "json", "coco", "classes"],
 )
-def test_what_is_no_file_is_named(
+def test_a_path_that_is_not_a_file_is_named(
     tmp_path: Path, read: Callable[[Path, str], object], file: str
 ) -> None:
     write(tmp_path, {})

@@ -113,6 +113,6 @@ def test_the_frequency_itself_has_no_skill() -> None:
         (lambda: reliability([[0.3]], [[1]], bins=0), "bins=0"),
     ],
 )
-def test_nonsense_is_refused(call, message: str) -> None:
+def test_invalid_arguments_are_refused(call, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()

@@ -104,7 +104,7 @@ def test_too_few_images_name_every_label(delta: float | None) -> None:
         assert conformal_threshold(p, y, 0.05, delta=delta) == 0
 
 
-def test_images_without_labels_count_and_wholly_unknown_ones_do_not() -> None:
+def test_images_without_labels_count_and_unknown_ones_do_not() -> None:
     p, y = np.array([[0.3], [0.6], [0.9]]), np.array([[1], [1], [1]])
     assert conformal_threshold(p, y, 0.5) == pytest.approx(0.6)  # one of four may be missed
     empty = np.vstack([p, [[0.5]] * 4]), np.vstack([y, [[0]] * 4])

@@ -139,7 +139,7 @@ def test_words_name_the_split_and_the_guarantee():
     words = describe(chosen(aim="miss-rate=0.1", confidence=0.9))
     assert words["chosen on"] == "val, 400 images"
     assert "10 %" in words["guarantee"]
-    assert "90 % of draws" in words["guarantee"]
+    assert "confidence of 90 %" in words["guarantee"]
     assert "guarantee" not in describe(chosen())
     assert describe(Decision.fixed(LABELS))["chosen on"] == "no images"
 
@@ -165,8 +165,8 @@ def test_own_thresholds_leave_the_calibration():
         ({"aim": "fixed=1.5"}, "from 0 to 1"),
         ({"aim": "micro-f1", "per_label": True}, "one threshold for all labels"),
         ({"aim": "fixed=0.5", "per_label": True}, "one threshold for all labels"),
-        ({"confidence": 0.9}, "confidence goes with"),
-        ({"aim": "recall=0.9", "confidence": 0.9}, "take miss-rate=0.1"),
+        ({"confidence": 0.9}, "confidence is for"),
+        ({"aim": "recall=0.9", "confidence": 0.9}, "use miss-rate=0.1"),
         ({"aim": "miss-rate=0.1", "confidence": 1.0}, "confidence=1.0"),
         ({"aim": "precision=0.9", "confidence": 0.9, "per_label": True}, "leave out"),
         ({"calibrate": "platt"}, "none or temperature or vector"),
@@ -201,7 +201,7 @@ def broken(**changes):
         (broken(aim="best"), "unknown aim"),
         (broken(aim=3), "aim=3"),
         (broken(per_label="yes"), "per_label"),
-        (broken(confidence=0.9), "confidence goes with"),
+        (broken(confidence=0.9), "confidence is for"),
         (broken(chosen_on={"split": "val", "images": -1}), "images=-1"),
         (broken(calibration={"method": "vector", "labels": {}}), "calibrate='vector'"),
         (broken(calibration={"method": "none", "labels": {"cat": {}}}), "weight=None"),

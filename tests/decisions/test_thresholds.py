@@ -72,7 +72,7 @@ def test_labels_with_few_positives_do_better_on_other_images_than_by_their_own_b
     assert np.mean(gains) > 3 * np.std(gains) / np.sqrt(len(gains))
 
 
-def test_a_label_without_known_targets_gets_what_the_others_say() -> None:
+def test_a_label_without_known_targets_uses_the_others() -> None:
     p, y = draw(500, 3)
     y[:, 2] = -1
     found = f1_thresholds(p, y)
@@ -124,7 +124,7 @@ def test_precision_and_recall_are_reached(p: np.ndarray, y: np.ndarray, least: f
             assert all(recall(t) < least for t in above)
 
 
-def test_a_precision_that_is_not_there_is_told() -> None:
+def test_an_unreachable_precision_is_reported() -> None:
     p = torch.tensor([[0.9], [0.8], [0.1]])
     with pytest.warns(UserWarning, match="for 1 labels"):
         assert precision_thresholds(p, torch.tensor([[0], [0], [1]]), 0.9, pseudo=0) == 1
@@ -133,7 +133,7 @@ def test_a_precision_that_is_not_there_is_told() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"probabilities": torch.tensor([[2.0]])}, "2 is no probability"),
+        ({"probabilities": torch.tensor([[2.0]])}, "2 is not a probability"),
         ({"targets": torch.tensor([[0.5]])}, "row 0"),
         ({"probabilities": torch.zeros(0, 1), "targets": torch.zeros(0, 1)}, "no images"),
         ({"average": "weighted"}, "average"),
@@ -141,14 +141,14 @@ def test_a_precision_that_is_not_there_is_told() -> None:
         ({"pseudo": float("nan")}, "pseudo"),
     ],
 )
-def test_nonsense_is_refused(change: dict, message: str) -> None:
+def test_invalid_arguments_are_refused(change: dict, message: str) -> None:
     given_ = {"probabilities": torch.tensor([[0.5]]), "targets": torch.tensor([[1.0]]), **change}
     with pytest.raises(InputError, match=message):
         f1_thresholds(**given_)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
-def test_probabilities_next_to_each_other_are_told_apart(dtype: torch.dtype) -> None:
+def test_adjacent_probabilities_are_distinguished(dtype: torch.dtype) -> None:
     above = torch.nextafter(torch.tensor(0.5, dtype=torch.float32), torch.tensor(1.0))
     p = torch.tensor([[above], [0.5]]).to(dtype)
     if p[0] == p[1]:

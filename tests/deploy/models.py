@@ -26,7 +26,7 @@ def company_graph() -> LabelGraph:
     return LabelGraph(LABELS, graph.edge_index, graph.edge_weight)
 
 
-def kin_graph() -> LabelGraph:
+def similarity_graph() -> LabelGraph:
     """Its heads share classifiers."""
     rng = np.random.default_rng(0)
     counts = Cooccurrence.from_targets(rng.integers(0, 2, (60, len(LABELS))), LABELS)

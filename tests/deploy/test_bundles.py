@@ -54,20 +54,20 @@ def test_predictions_are_those_of_the_run(bundle: Path, tmp_path: Path) -> None:
     assert repr(ours) == f"Predictor(6 labels, module, 24 px, {ours.device})"
 
 
-def test_a_threshold_of_ones_own_goes_before_the_bundle_s(bundle: Path, tmp_path: Path) -> None:
+def test_a_given_threshold_overrides_that_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
     path = photos(tmp_path)[0]
     assert set(Predictor.load(bundle)(path).thresholds.values()) == set(THRESHOLDS.values())
     assert set(Predictor.load(bundle, threshold=0.0)(path).labels) == set(LABELS)
 
 
-def test_bad_images_are_named_as_ever(bundle: Path, tmp_path: Path) -> None:
+def test_bad_images_are_named(bundle: Path, tmp_path: Path) -> None:
     mixed = [tmp_path / "gone.jpg", *photos(tmp_path)[:2], b"no image"]
     found = Predictor.load(bundle)(mixed, on_error="skip")
     assert [prediction.ok for prediction in found] == [False, True, True, False]
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_ties_and_extreme_logits_come_out_alike(form: str, tmp_path: Path) -> None:
+def test_ties_and_extreme_logits_give_the_same_decisions(form: str, tmp_path: Path) -> None:
     tied = make("linear", resize="pad")
     with torch.no_grad():
         tied.head.linear.weight[1:4] = tied.head.linear.weight[0]
@@ -210,7 +210,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         "threshold 3 of label 'chat noir'",
     ),
     "no size": (edited(image_size=0), "image_size=0: must be at least 1"),
-    "other size": (resized(32), "says image_size=32, but .* says 24"),
+    "other size": (resized(32), "has image_size=32, but .* has 24"),
     "size beyond all memory": (resized(1_000_000), "image_size=1000000: must be at most 8192"),
     "no way to resize": (edited(resize="squish"), "did you mean 'squash'"),
     "no model": (edited(model=None), r"bundle\.json is damaged"),
@@ -237,8 +237,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         edited(labels=["dog", *LABELS[1:]], thresholds=dict.fromkeys(["dog", *LABELS[1:]], 0.5)),
         "number 0 is 'chat noir' there and 'dog' here;",
     ),
-    "another way to resize": (edited(resize="pad"), "says resize='pad', but .* says 'squash'"),
-    "another mean": (with_mean([0.5, 0.5, 0.5]), r"says mean=\(0.5, 0.5, 0.5\), but"),
+    "another way to resize": (edited(resize="pad"), "has resize='pad', but .* has 'squash'"),
+    "another mean": (with_mean([0.5, 0.5, 0.5]), r"has mean=\(0.5, 0.5, 0.5\), but"),
     "a mean that is none": (with_mean([0.5, float("nan"), 0.5]), "mean=nan: give a finite"),
     "two means": (with_mean([0.5, 0.5]), "mean=.*: give three numbers"),
     "a truth value for a size": (edited(image_size=True), "image_size=True: give a whole number"),
@@ -248,7 +248,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         "threshold '0.5' of label 'chat noir'",
     ),
     "a huge size": (resized(10**40), "the number 10000.* is beyond 64 bits"),
-    "an input of its own": (edited(input={"name": "images"}), "input does not go with its"),
+    "an input of its own": (edited(input={"name": "images"}), "input does not match its"),
 }
 
 
@@ -265,7 +265,7 @@ def test_damaged_bundles(damage: str, bundle: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_calls(bundle: Path) -> None:
-    with pytest.raises(InputError, match="is a bundle with its encoder: give none"):
+    with pytest.raises(InputError, match="is a bundle with its encoder: omit encoder"):
         Predictor.load(bundle, encoder=encoder())
     with pytest.raises(InputError, match="cannot use the device 'gpu'"):
         Predictor.load(bundle, device="gpu")
@@ -282,7 +282,7 @@ def test_wrong_calls(bundle: Path) -> None:
 def test_an_exported_model_is_not_taken_for_one_on_another_gpu(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a machine with two, of which the second is the current one."""
+    """With two GPUs, of which the second is the current one."""
     empty = torch.empty
 
     def allocate(*size: int, device: torch.device) -> Any:

@@ -23,11 +23,11 @@ from gatlabel.errors import InputError, MissingExtraError
 from gatlabel.graph import LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import HEADS, Foldable, LinearHead
-from tests.deploy.models import LABELS, SIZE, encoder, kin_graph, make, random_images
+from tests.deploy.models import LABELS, SIZE, encoder, make, random_images, similarity_graph
 from tests.nn.head_cases import perturbed
 
-KIN = ["gat of kin", "pyg of kin"]
-STATIC = [*(kind for kind, head in HEADS.items() if issubclass(head, Foldable)), *KIN]
+SIMILARITY = ["gat of similarity", "pyg of similarity"]
+STATIC = [*(kind for kind, head in HEADS.items() if issubclass(head, Foldable)), *SIMILARITY]
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     def get(kind: str, form: str) -> tuple[MultiLabelClassifier, Path, Export]:
         if (kind, form) not in found:
             torch.manual_seed(0)
-            head, _, kin = kind.partition(" of ")
-            model = make(head, graph=kin_graph() if kin else None)
+            head, _, similarity = kind.partition(" of ")
+            model = make(head, graph=similarity_graph() if similarity else None)
             folder = root / f"{kind}-{form}"
             found[kind, form] = model, folder, export_model(model, folder, format=form)
         return found[kind, form]
@@ -49,7 +49,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("kind", [*HEADS, *KIN])
+@pytest.mark.parametrize("kind", [*HEADS, *SIMILARITY])
 class TestEveryHead:
     def test_gives_the_logits_of_the_model_for_any_batch(self, kind, form, exported) -> None:
         model, folder, _ = exported(kind, form)
@@ -63,7 +63,7 @@ class TestEveryHead:
         last = images.contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(loaded(last), logits, rtol=1e-5, atol=1e-5)
 
-    def test_says_what_it_is(self, kind, form, exported) -> None:
+    def test_repr_describes_it(self, kind, form, exported) -> None:
         _, folder, export = exported(kind, form)
         assert {path.name for path in folder.iterdir()} == {"bundle.json", f"model.{form}"}
         content = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
@@ -77,7 +77,7 @@ class TestEveryHead:
             assert content["versions"][name] == str(importlib.import_module(name).__version__)
         assert content["model"]["bytes"] == export.file.stat().st_size == export.size
 
-    def test_tells_nothing_of_the_machine(self, kind, form, exported) -> None:
+    def test_contains_nothing_about_the_environment(self, kind, form, exported) -> None:
         content = exported(kind, form)[2].file.read_bytes()
         for part in (str(Path(gatlabel.__file__).parent), str(Path(torch.__file__).parent)):
             assert part.encode() not in content
@@ -116,18 +116,18 @@ class TestStaticHeads:
         assert "MatMul" not in ours
 
 
-@pytest.mark.parametrize("kind", KIN)
-def test_what_kin_lend_is_in_the_file(kind: str, exported) -> None:
+@pytest.mark.parametrize("kind", SIMILARITY)
+def test_contributions_of_similar_labels_are_in_the_file(kind: str, exported) -> None:
     model, folder, _ = exported(kind, "pt2")
     assert model.head.mixing is not None
     alone = copy.deepcopy(model)
     alone.head.mixing = None
     images = random_images(3)
     with torch.no_grad():
-        lent = model(images) - alone(images)
+        contribution = model(images) - alone(images)
         found = ExportedModel.load(folder)(images) - alone(images)
-    assert lent.abs().max() > 0.005
-    torch.testing.assert_close(found, lent, rtol=1e-3, atol=1e-5)
+    assert contribution.abs().max() > 0.005
+    torch.testing.assert_close(found, contribution, rtol=1e-3, atol=1e-5)
 
 
 def test_a_lone_onnx_file_can_be_used(exported) -> None:
@@ -219,7 +219,7 @@ def test_other_logits_are_refused(form: str, tmp_path: Path, monkeypatch) -> Non
         honest.write(program, description, path)
 
     monkeypatch.setitem(FORMATS, form, dataclasses.replace(honest, write=tamper))
-    with pytest.raises(InputError, match=r"gives other logits.* differ by up to 0\.01"):
+    with pytest.raises(InputError, match=r"logits of the exported model.* differ by up to 0\.01"):
         export_model(make("gat"), tmp_path / "bundle", format=form)
     assert not list(tmp_path.iterdir())
     export_model(make("gat"), tmp_path / "bundle", format=form, tolerance=0.1)
@@ -231,7 +231,7 @@ def test_a_fold_that_goes_wrong_is_refused(tmp_path: Path, monkeypatch) -> None:
         return MultiLabelClassifier(self.encoder, head, self.labels)
 
     monkeypatch.setattr(MultiLabelClassifier, "fold", fold)
-    with pytest.raises(InputError, match="gives other logits"):
+    with pytest.raises(InputError, match="logits of the exported model differ"):
         export_model(make("gat"), tmp_path / "bundle", format="pt2")
 
 
@@ -308,7 +308,7 @@ class TestMistakes:
     def test_encoders_that_cannot_be_written_down(self, trunk, tmp_path: Path) -> None:
         own = Encoder("module", trunk, 3, image_size=16)
         model = MultiLabelClassifier.create(own, "linear", labels=LABELS)
-        with pytest.raises(InputError, match="cannot follow the model with encoder 'module'"):
+        with pytest.raises(InputError, match="cannot trace the model with encoder 'module'"):
             export_model(model, tmp_path / "bundle", format="pt2")
         assert not list(tmp_path.iterdir())
 
@@ -348,7 +348,7 @@ class TestMistakes:
         (folder / "thesis.tex").write_text("mine")
         with pytest.raises(InputError, match=r"not empty: give another output, or .*--overwrite"):
             export_model(model, folder, format="pt2")
-        with pytest.raises(InputError, match="is no bundle: --overwrite leaves it alone"):
+        with pytest.raises(InputError, match="is not a bundle: --overwrite does not replace it"):
             export_model(model, folder, format="pt2", overwrite=True)
         with pytest.raises(InputError, match="is a file: give a folder"):
             export_model(model, folder / "thesis.tex", format="pt2")
@@ -401,7 +401,7 @@ class TestMistakes:
         with pytest.raises(InputError, match="is an exported bundle already"):
             export_model(tmp_path / "bundle", tmp_path / "again")
 
-    def test_a_saved_model_with_a_network_of_ones_own(self, tmp_path: Path) -> None:
+    def test_a_saved_model_with_a_user_network(self, tmp_path: Path) -> None:
         make("linear", encoder()).save_pretrained(tmp_path / "run")
         with pytest.raises(InputError, match="your own network"):
             export_model(tmp_path / "run", tmp_path / "bundle")

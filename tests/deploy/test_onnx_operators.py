@@ -62,14 +62,14 @@ def test_exact_where_torch_is(name: str, tmp_path: Path) -> None:
 
 
 def test_labels_that_are_not_seen_at_all(tmp_path: Path) -> None:
-    """What ``conditioned`` does where sight is below all that company leaves: it gave NaN."""
+    """Unary logits below the range of the context: a plain export of noisy_or gives NaN."""
     grid = torch.linspace(-60, 30, 31)
-    sight, company = (x.contiguous() for x in torch.meshgrid(grid, grid, indexing="ij"))
-    usual = torch.full((31,), -3.0)
+    unary, context = (x.contiguous() for x in torch.meshgrid(grid, grid, indexing="ij"))
+    prior = torch.full((31,), -3.0)
 
-    def function(sight: Tensor, company: Tensor, usual: Tensor) -> Tensor:
-        return noisy_or(sight, company, usual, 0.5)
+    def function(unary: Tensor, context: Tensor, prior: Tensor) -> Tensor:
+        return noisy_or(unary, context, prior, 0.5)
 
-    found = through_onnx(function, tmp_path / "f.onnx", sight, company, usual)
+    found = through_onnx(function, tmp_path / "f.onnx", unary, context, prior)
     assert found.isfinite().all()
-    torch.testing.assert_close(found, function(sight, company, usual), rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(found, function(unary, context, prior), rtol=1e-5, atol=1e-4)

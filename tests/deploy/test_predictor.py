@@ -25,7 +25,7 @@ NAMES = ["cat", "dog", "sofa", "猫"]
 
 
 class Means(torch.nn.Module):
-    """A trunk that is quick and tells images apart: mean colours of a few cells."""
+    """A fast trunk that distinguishes images: mean colours of a few cells."""
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.nn.functional.adaptive_avg_pool2d(images, 2).tanh()

@@ -117,7 +117,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
 def test_what_is_refused(change: str, good: Path, tmp_path: Path) -> None:
     apply, message = CHANGES[change]
     path = rewritten(good, tmp_path / "model.pt2", apply)
-    with pytest.raises(InputError, match=f"model.pt2 is not read: .*{message}"):
+    with pytest.raises(InputError, match=f"model.pt2 is refused: .*{message}"):
         vet(path)
 
 
@@ -138,14 +138,14 @@ def test_a_pickle_is_not_opened(good: Path, tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_parts_that_only_one_reader_sees(good: Path, tmp_path: Path) -> None:
+def test_parts_that_only_one_reader_finds(good: Path, tmp_path: Path) -> None:
     """torch falls back to an older layout, with pickles, that zip readers find at the root."""
     path = tmp_path / "model.pt2"
     shutil.copy(good, path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("version", b"5.1")
         archive.writestr("serialized_state_dict.pt", b"x")
-    with pytest.raises(InputError, match=r"model\.pt2 is no pt2 archive"):
+    with pytest.raises(InputError, match=r"model\.pt2 is not a readable pt2 archive"):
         vet(path)
 
 
@@ -157,7 +157,7 @@ def test_a_part_twice(good: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(PROGRAM))
         archive.writestr(name, b"{}")
-    with pytest.raises(InputError, match="not read: it holds two parts of one name"):
+    with pytest.raises(InputError, match="refused: it holds two parts of the same name"):
         vet(path)
 
 
@@ -165,5 +165,5 @@ def test_a_part_twice(good: Path, tmp_path: Path) -> None:
 def test_other_files(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.pt2"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"model\.pt2 is no pt2 archive that can be read"):
+    with pytest.raises(InputError, match=r"model\.pt2 is not a readable pt2 archive"):
         vet(path)

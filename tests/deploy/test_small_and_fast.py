@@ -220,7 +220,7 @@ def test_nodes_of_the_head_are_found(tmp_path: Path) -> None:
     [
         ({"mode": "statik"}, "did you mean 'static'"),
         ({"mode": "static", "calibration": None}, "needs calibration images"),
-        ({"mode": "dynamic"}, "takes no calibration images"),
+        ({"mode": "dynamic"}, "does not use calibration images"),
         ({"mode": "static", "max_loss": float("nan")}, "max_loss"),
         ({"mode": "static", "images": 0}, "images=0"),
     ],

@@ -122,7 +122,7 @@ def test_links_to_folders_are_not_followed_and_hidden_circles_end(folder: Path) 
     assert str(folder / "link.jpg") in names
 
 
-def test_a_file_whose_name_looks_like_a_pattern(folder: Path) -> None:
+def test_a_file_with_pattern_characters_in_its_name(folder: Path) -> None:
     odd = folder / "a[1].jpg"
     odd.write_bytes((folder / "0.jpg").read_bytes())
     assert is_one_image(odd)
@@ -184,7 +184,7 @@ class TestMapAhead:
         found = map_ahead(lambda x: x * x, range(50), workers=workers, ahead=7)
         assert list(found) == [x * x for x in range(50)]
 
-    def test_work_goes_on_while_the_reader_is_busy(self) -> None:
+    def test_decoding_continues_while_the_reader_is_busy(self) -> None:
         done = [threading.Event() for _ in range(4)]
 
         def work(k: int) -> int:

@@ -119,7 +119,7 @@ def test_normalize_is_torchvisions():
 @pytest.mark.parametrize(
     "images", [torch.zeros(1, 3, 4, 4), torch.zeros(3, 4, 4).byte(), torch.zeros(1, 1, 4, 4).byte()]
 )
-def test_normalize_refuses_what_is_no_batch_of_pixels(images):
+def test_normalize_refuses_anything_but_a_batch_of_pixels(images):
     with pytest.raises(InputError, match="uint8"):
         create_encoder("squeezenet1_1").normalize(images)
 

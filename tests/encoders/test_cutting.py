@@ -1,4 +1,4 @@
-"""Encoders that end early: what they compute, and what they say where they cannot."""
+"""Truncated encoders: their outputs, and the errors if an encoder cannot be truncated."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_own_stride_keeps_the_whole_network() -> None:
         ("convnext_tiny", 2, "4, 8, 16, 32"),  # channels last, inside a block
     ],
 )
-def test_maps_inside_a_block_are_no_place_to_end(name, stride, known) -> None:
+def test_maps_inside_a_block_are_not_used_for_truncation(name, stride, known) -> None:
     with pytest.raises(InputError, match=f"stride {stride}: it has {known}$"):
         create_encoder(name, stride=stride)
 

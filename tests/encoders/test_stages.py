@@ -1,4 +1,4 @@
-"""Encoders that return the maps of earlier stages too: which these are, what becomes of them."""
+"""Encoders that also return the maps of earlier stages: choice of the stages, and pooling."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABELS = ["blue", "green", "red"]
 
 
 def chain() -> nn.Sequential:
-    """Two stages, the second closed by a 1 x 1 convolution; one layer stands in it twice."""
+    """Two stages, the second with a final 1 x 1 convolution; one layer is used twice."""
     relu = nn.ReLU(inplace=True)
     return nn.Sequential(
         nn.Conv2d(3, 4, 4, stride=4),
@@ -195,7 +195,7 @@ def test_what_cannot_be_is_refused(case: str) -> None:
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @torch.no_grad()
-def test_each_stage_is_pooled_brought_to_one_scale_and_put_beside(pooling: str) -> None:
+def test_each_stage_is_pooled_normalised_and_concatenated(pooling: str) -> None:
     model = model_of(3, pooling=pooling)
     images = random_images(4)
     maps = model.encoder(model.encoder.normalize(images))
@@ -243,7 +243,7 @@ def test_saved_and_loaded(head: str, pooling: str, tmp_path: Path) -> None:
         assert torch.equal(again(images), model(images))
 
 
-def test_a_network_of_ones_own_needs_as_many_again(tmp_path: Path) -> None:
+def test_a_user_network_must_be_passed_again(tmp_path: Path) -> None:
     model = model_of(3)
     model.save_pretrained(tmp_path)
     again = MultiLabelClassifier.from_pretrained(tmp_path, encoder=own(3))
@@ -268,7 +268,7 @@ def test_a_file_with_a_wrong_number_is_refused(value, says: str, tmp_path: Path)
         MultiLabelClassifier.from_pretrained(tmp_path)
 
 
-def test_the_state_says_how_many() -> None:
+def test_the_state_records_the_number() -> None:
     with pytest.raises(InputError, match="with stages=3, not 2"):
         model_of(2).load_state_dict(model_of(3).state_dict())
 

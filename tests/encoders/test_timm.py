@@ -60,7 +60,7 @@ def test_lite_logits_are_those_of_the_package(number):
         torch.testing.assert_close(ours(images), theirs(images), atol=1e-4, rtol=1e-4)
 
 
-def test_lite_sees_cats(shared_data):
+def test_lite_weights_classify_cats(shared_data):
     import csv
 
     from PIL import Image
@@ -135,7 +135,7 @@ def test_bad_names_are_refused(name, weights, message):
         create_encoder(name, weights)
 
 
-def test_offline_hub_says_what_to_do(monkeypatch):
+def test_the_error_of_an_offline_hub_names_alternatives(monkeypatch):
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     def offline(*args: object, **options: object) -> None:

@@ -147,7 +147,7 @@ def test_torchvision_weights_by_name(tmp_path, monkeypatch, weights):
     assert holds(create_encoder(NAME, weights), network)
 
 
-def test_offline_download_says_what_to_do(tmp_path, monkeypatch):
+def test_the_error_of_an_offline_download_names_alternatives(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
 
     def no_network(*args: object, **options: object) -> None:
@@ -159,7 +159,7 @@ def test_offline_download_says_what_to_do(tmp_path, monkeypatch):
     assert "\n" not in str(error.value)
 
 
-def test_damaged_download_says_what_to_do(tmp_path, monkeypatch):
+def test_the_error_of_a_damaged_download_names_alternatives(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     url = models.get_model_weights(NAME).DEFAULT.url
     (tmp_path / "checkpoints").mkdir()

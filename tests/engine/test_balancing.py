@@ -198,7 +198,7 @@ def train(model: Shared, balancer: Balancer, images: Tensor, steps: range) -> No
 
 @pytest.mark.parametrize("name", sorted(BALANCERS))
 def test_state_is_saved_whole(name: str, images: Tensor) -> None:
-    """What goes on from a saved state is what goes on without a pause, bit for bit."""
+    """Continuing from a saved state equals an uninterrupted run, bit for bit."""
     model, balancer = Shared(), create_balancer(name, TASKS)
     train(model, balancer, images, range(7))
     resumed, restored = Shared(), create_balancer(name, TASKS)

@@ -64,7 +64,7 @@ def validated(ranks: Ranks | None) -> dict[str, Any]:
     if ranks is not None:
         logits, targets = ranks.gather(logits), ranks.gather(targets)
     f1 = f1_scores(logits.sigmoid(), targets)
-    figures = {name: float(value) for name, value in objective.validation_figures(0).items()}
+    figures = {name: float(value) for name, value in objective.validation_metrics(0).items()}
     return {"figures": figures, "rows": len(logits), "f1": (f1.of1, f1.macro_f1)}
 
 

@@ -168,6 +168,21 @@ def fitted(folder: Path | None, name: str | None, *, resume: int | None = None) 
     return model, objective, rows
 
 
+@pytest.mark.parametrize("name", ["famo", "fairgrad", "gradnorm", "upgrad"])
+def test_balancers_learn_in_mixed_precision(name: str) -> None:
+    found = []
+    for amp in ("off", "on"):
+        objective = Supervised(balancer=create_balancer(name, NAMES))
+        model = make_model()
+        batches = loader(model), loader(model)
+        rows = fit(model, batches, objective, OPTIMIZER, FitSpec(epochs=2, device="cpu", amp=amp))
+        found.append((objective.balancer.weights, rows[-1]["train_loss"]))
+    (weights, loss), (mixed, other) = found
+    torch.testing.assert_close(mixed, weights, atol=0, rtol=0.02)
+    assert other == pytest.approx(loss, rel=0.01)
+    assert not torch.equal(mixed, weights)  # it was on
+
+
 class StopError(Exception):
     pass
 
@@ -272,7 +287,7 @@ def test_the_plain_loop_takes_the_same_steps(name: str | None) -> None:
         ({"weights": {"voc": 1.0}, "balancer": create_balancer("dwa", NAMES)}, "both given"),
     ],
 )
-def test_nonsense_is_refused(options: dict, message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict, message: str) -> None:
     model = make_model()
     with pytest.raises(InputError, match=message):
         Supervised(**options).prepare(model, loader(model))

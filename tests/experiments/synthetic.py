@@ -33,7 +33,7 @@ class NoImages(ImageSource):
 
 
 def targets_of(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Labels in company: fork with knife, cow with grass."""
+    """Labels that occur together: fork with knife, cow with grass."""
     base = rng.random((count, len(NAMES))) < [0.3, 0.1, 0.4, 0.25, 0.1, 0.3]
     base[:, 1] |= base[:, 0] & (rng.random(count) < 0.7)
     base[:, 4] |= base[:, 3] & (rng.random(count) < 0.7)

@@ -1,4 +1,4 @@
-"""``benchmark methods``: classical methods beside heads, in one table with paired tests."""
+"""``benchmark methods``: classical methods and heads in one table with paired tests."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def methods_config(output, **options):
     return config(output, **given)
 
 
-def test_classical_methods_stand_in_one_table_with_the_heads(tmp_path) -> None:
+def test_classical_methods_and_heads_share_one_table(tmp_path) -> None:
     task, backend = benchmark(tmp_path / "data")
     options = methods_config(tmp_path / "out")
     heads = SMALL | options.method_options

@@ -24,7 +24,7 @@ def test_another_automatic_encoder_makes_another_benchmark(monkeypatch) -> None:
     assert found == [["efficientnet_lite0", 16, "default"], ["resnet18", 16, "none"]]
 
 
-def test_the_protocol_says_what_the_splits_were_for(tmp_path) -> None:
+def test_the_protocol_describes_the_use_of_splits(tmp_path) -> None:
     task, _ = benchmark(tmp_path)
     options = config(tmp_path / "out")
     assert protocol_of(options, task, [{}, {}], 1, [])["splits"] == task.roles.note

@@ -31,7 +31,7 @@ def backend(tiny_csv: Path) -> end_to_end.EndToEndBackend:
     return end_to_end.EndToEndBackend(train, SMALL)
 
 
-def test_trials_are_factors_on_the_recipe_and_judged_on_held_out_images(backend) -> None:
+def test_trials_are_factors_on_the_recipe_and_evaluated_on_held_out_images(backend) -> None:
     usual = {"lr": 1.0, "weight_decay": 1.0, "shrinkage": 1.0}
     config = backend._config(Method("gat"), ALL, {**usual, "lr": 0.3}, 7)
     assert config.optimizer.lr == pytest.approx(0.3 * backend.train.optimizer.lr)

@@ -1,4 +1,4 @@
-"""A reported split with few positives: figures, no intervals, and the reason in words."""
+"""A reported split with few positives: metrics, no intervals, and the reason."""
 
 import dataclasses
 import json

@@ -103,20 +103,20 @@ def test_shrinkage_follows_the_step_it_holds() -> None:
     torch.testing.assert_close(head.out_self.detach(), torch.full((4, 6), -0.3 * FASTEST))
 
 
-def test_completion_gives_the_targets_and_hears_of_every_epoch(data) -> None:
+def test_completion_provides_the_targets_and_is_updated_every_epoch(data) -> None:
     class Opposite:
         def __init__(self, targets) -> None:
             self.targets = 1 - targets
-            self.heard: list[tuple[tuple[int, ...], float]] = []
+            self.updates: list[tuple[tuple[int, ...], float]] = []
 
         def update(self, logits, progress) -> None:
-            self.heard.append((tuple(logits.shape), progress))
+            self.updates.append((tuple(logits.shape), progress))
 
     completion = Opposite(data[1])
     head = trained(data, 0, FitOptions(0.05, 0.01, 0.1, 4, 1, batch_size=30), completion)
     wrong = (predict(head, Features(data[0])) > 0) != (data[1] > 0.5)
     assert wrong.float().mean() > 0.7
-    assert completion.heard == [((60, 4), k / 4) for k in (1, 2, 3, 4)]
+    assert completion.updates == [((60, 4), k / 4) for k in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("shape", [(50, 6), (50, 6, 2, 3)])
@@ -131,7 +131,7 @@ def test_features_are_scaled_by_one_number(shape) -> None:
     torch.testing.assert_close(other[np.array([7])] * 2, torch.from_numpy(array[[7]]))
 
 
-def test_trials_are_alike_for_all_and_different_from_each_other() -> None:
+def test_trials_are_the_same_for_all_methods_and_differ_from_each_other() -> None:
     trials = trial_options(FROZEN_SPACE, 9)
     assert trials == trial_options(FROZEN_SPACE, 9)
     assert trials[0] == {"lr": 5e-3, "weight_decay": 1.0, "anchor_strength": 3.0, "shrinkage": 0.99}
@@ -156,7 +156,7 @@ def test_the_best_trial_of_one_seed_has_the_highest_score() -> None:
     assert best_trial({0: [0.3], 1: [0.41], 2: [0.4], 3: [0.2]}, SETTINGS) == 1
 
 
-def test_of_trials_that_cannot_be_told_apart_the_most_held_back_is_kept() -> None:
+def test_the_most_regularised_of_indistinguishable_trials_is_selected() -> None:
     alike = {0: [0.30, 0.50], 1: [0.31, 0.48], 2: [0.29, 0.50], 3: [0.28, 0.51]}
     assert best_trial(alike, SETTINGS) == 3
     # trial 3 is worse in both seeds, and by the same
@@ -171,7 +171,7 @@ def test_no_trial_is_the_best_of_those_that_have_no_score(scores) -> None:
 
 
 @given(st.lists(st.floats(-0.1, 0.1), min_size=2, max_size=6), st.integers(0, 2**31))
-def test_what_can_be_told_apart_is_what_a_paired_t_test_says(gaps: list[float], seed: int) -> None:
+def test_distinguishable_trials_are_those_of_a_paired_t_test(gaps: list[float], seed: int) -> None:
     best = np.random.default_rng(seed).uniform(0.3, 0.9, len(gaps))
     other = best - np.array(gaps)
     assume(other.mean() < best.mean() - 1e-6)
@@ -191,8 +191,10 @@ class TestALinearStart:
 
     @pytest.mark.parametrize("scale", [0.01, 1.0])
     @pytest.mark.parametrize("rate", [0.001, 0.05])
-    def test_it_is_left_by_its_size_over_the_hold(self, data, rate, scale) -> None:
-        """Whatever the size of features, and so of the weights, and whatever the rate."""
+    def test_the_distance_from_the_start_is_at_most_size_over_anchor(
+        self, data, rate, scale
+    ) -> None:
+        """For any scale of features, and thus of the weights, and any learning rate."""
         start = self.start(data)
         start = LinearStart(scale * start.weight, start.bias, start.penalty)
         size = float(start.weight.square().mean().sqrt())
@@ -205,7 +207,9 @@ class TestALinearStart:
             assert hold < 1000 or float(away.mean()) > 0.01 * size / hold
 
     @pytest.mark.parametrize(("rate", "left"), [(0.1, 1 / 1.3), (1.0, 0.25)])
-    def test_a_step_takes_back_what_a_squared_penalty_asks(self, data, rate, left) -> None:
+    def test_the_anchor_step_is_the_proximal_step_of_a_squared_penalty(
+        self, data, rate, left
+    ) -> None:
         start = self.start(data)
         size = float(start.weight.square().mean().sqrt())
         head = LinearHead(6, 4)
@@ -218,7 +222,7 @@ class TestALinearStart:
             head.linear.weight.detach() - start.weight, torch.full((4, 6), left)
         )
 
-    def test_a_start_of_zeros_is_held_by_nothing(self, data) -> None:
+    def test_an_initialisation_of_zeros_is_not_anchored(self, data) -> None:
         nothing = LinearStart(torch.zeros(4, 6), torch.zeros(4), 1.0)
         head = LinearHead(6, 4)
         options = FitOptions(0.05, 0.0, 0.1, 3, 40, 20, ema=0, anchor_strength=30.0)
@@ -256,7 +260,7 @@ class TestALinearStart:
         assert expected[:3].abs().amax(1).min() > 0.02
         torch.testing.assert_close(moved, expected, atol=2e-3, rtol=0)
 
-    def test_nothing_unknown_asks_once(self, data) -> None:
+    def test_without_unknown_targets_update_is_called_once(self, data) -> None:
         counts = Cooccurrence.from_targets(data[1].numpy(), list("abcd"))
         completion = make_completion("complete", data[1], counts.graph("complete"))
         asked = []
@@ -272,10 +276,10 @@ class TestALinearStart:
 
     @pytest.mark.parametrize("kind", ["linear", "gat", "pyg"])
     @pytest.mark.parametrize("completed", [False, True])
-    def test_labels_share_as_the_heads_graph_says_or_else_the_completions(
+    def test_labels_share_as_in_the_graph_of_the_head_or_of_the_completion(
         self, data, kind, completed
     ) -> None:
-        """A head on kin starts from a regression with that prior, and so do completed targets."""
+        """Heads on similarity edges start with that prior, also with completion."""
         edges = [("a", "b", 1.0), ("b", "a", 1.0), ("c", "b", 0.5)]
         graph = LabelGraph.from_edges(edges, list("abcd"), relation="similarity")
         sharing = torch.eye(4).double()
@@ -307,7 +311,7 @@ class TestALinearStart:
             torch.testing.assert_close(head.fold().weight.detach(), expected, atol=1e-3, rtol=1e-3)
 
     @pytest.mark.parametrize("kind", ["linear", "gat"])
-    def test_kin_share_nothing_where_they_are_told_not_to(self, data, kind) -> None:
+    def test_similar_labels_share_nothing_at_strength_0(self, data, kind) -> None:
         """In a head that can share, its own word counts; and with nothing unknown, none else's."""
         graph = LabelGraph.from_edges([("a", "b", 1.0)], list("abcd"), relation="similarity")
         hidden = data[1].clone()
@@ -329,7 +333,7 @@ class TestALinearStart:
                 assert all(sharing is None for sharing in asked)
 
     @pytest.mark.parametrize("kind", ["gat", "gatv2", "pyg", "gcn", "csra"])
-    def test_every_head_takes_it_or_says_that_it_does_not(self, data, kind) -> None:
+    def test_every_head_supports_it_or_raises_an_error(self, data, kind) -> None:
         counts = Cooccurrence.from_targets(data[1].numpy(), list("abcd"))
         head = HEADS[kind](6, graph=counts.graph("complete"))
         start = self.start(data)

@@ -1,4 +1,4 @@
-"""Jobs in processes and on a cluster: all are done, failures are named, and nobody is left over."""
+"""Jobs in processes and on a cluster: all are run, failures are named, and no process remains."""
 
 import os
 import signal

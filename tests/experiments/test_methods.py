@@ -81,7 +81,7 @@ def test_pairs_of_graphs() -> None:
     ]
 
 
-def test_pairs_of_treatments_keep_the_rest_alike() -> None:
+def test_pairs_of_treatments_differ_in_nothing_else() -> None:
     everyone = list_methods(["linear", "gat"], ["npmi"], ["ignore", "complete"])
     found = {(a.title, against): b.title for a, b, against, tested in pairs(everyone) if tested}
     assert found["linear · npmi · unknown: complete", "ignore"] == "linear"
@@ -93,7 +93,7 @@ def test_pairs_of_treatments_keep_the_rest_alike() -> None:
     assert not any("completed with" in title for title, _ in found)
 
 
-def test_cut_is_trained_as_the_graph_itself() -> None:
+def test_ablated_is_trained_as_the_graph_itself() -> None:
     cut = Method("gat", "npmi", "ablated")
     assert cut.trained_as == Method("gat", "npmi")
     assert cut.is_control

@@ -1,4 +1,4 @@
-"""The verdict says what the statistics say, and the page holds it."""
+"""The verdict agrees with the statistics, and the page contains it."""
 
 import re
 from html.parser import HTMLParser
@@ -109,7 +109,7 @@ def test_no_head_is_called_tuned(p: float) -> None:
     assert "tuned" not in said(comparison(OWN, LINEAR, 0.01, p), comparison(BARE, LINEAR, 0.0, p))
 
 
-def test_settings_are_told_apart() -> None:
+def test_settings_are_distinguished() -> None:
     few = Condition(0.1, 0.5)
     both = [comparison(OWN, LINEAR, 0.01), comparison(OWN, LINEAR, 0.0, 1.0, few)]
     lines = verdict({"photos": both}, [ALL, few])
@@ -198,7 +198,7 @@ def test_the_page_is_whole_and_escapes_names() -> None:
     assert "share of training images" in text
 
 
-def test_every_curve_can_be_told_from_the_others() -> None:
+def test_every_curve_is_distinguishable() -> None:
     everyone = [method for method in list_methods(HEADS_COMPARED, ["npmi"], ["ignore"])
                 if method.edges in ("own", "none")]  # fmt: skip
     colours = _colours(everyone)

@@ -1,4 +1,4 @@
-"""A whole benchmark on made-up features: files, figures, resumption, interruption."""
+"""A complete benchmark on synthetic features: files, metrics, interruption, resuming."""
 
 import csv
 import dataclasses
@@ -337,7 +337,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_an_interrupted_benchmark_goes_on(how: signal.Signals, tmp_path: Path) -> None:
+def test_an_interrupted_benchmark_continues(how: signal.Signals, tmp_path: Path) -> None:
     process = start(tmp_path, workers=1, seeds=200)
     results = tmp_path / "out" / "results.csv"
     until = time.monotonic() + 60

@@ -73,7 +73,7 @@ def test_what_no_two_images_have_cannot_be_chosen_by() -> None:
         split_for_tuning(targets, 0)
 
 
-def test_a_benchmark_says_so_before_it_prepares_anything(tmp_path) -> None:
+def test_a_benchmark_reports_it_before_preparation(tmp_path) -> None:
     task, _ = benchmark(tmp_path / "data", tune=False)
     few = task.roles.train.with_targets(np.eye(80, 6, dtype=np.float32))
     task = dataclasses.replace(task, roles=dataclasses.replace(task.roles, train=few))

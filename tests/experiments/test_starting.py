@@ -64,7 +64,7 @@ def test_it_is_found_once_for_the_same_images_and_targets(counted, tmp_path: Pat
 
 
 @pytest.mark.parametrize("head", ["linear", "gat", "csra"])
-def test_heads_held_to_it_end_there(counted, tmp_path: Path, head: str) -> None:
+def test_strongly_anchored_heads_stay_at_the_start(counted, tmp_path: Path, head: str) -> None:
     """Decay that allows no step away leaves ridge regression, of all but heads on maps."""
     _, backend = benchmark(tmp_path)
     options = {"lr": 0.001, "weight_decay": 900.0, "anchor_strength": 900.0, "shrinkage": 0.999}
@@ -94,7 +94,7 @@ def test_another_start_is_refused(tmp_path: Path) -> None:
         config(tmp_path, frozen_start="rigde")
 
 
-def test_methods_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
+def test_methods_are_initialised_along_their_own_similarity_edges(tmp_path: Path) -> None:
     """Own, random and no edges: each is ridge regression with that prior, as it is held there."""
     _, backend = benchmark(tmp_path)
     vectors = np.random.default_rng(0).random((6, 3))
@@ -115,8 +115,8 @@ def test_methods_start_as_their_own_edges_of_kin_say(tmp_path: Path) -> None:
     ):
         edges = with_edges(graph, method.edges, counts, seed=3)
         share = 0.5 * 3 / (3 + targets.sum(0)) if edges.relation == "similarity" else 0.0
-        kin = ClassifierMixing(edges.edge_index, edges.edge_weight, 6, share)
-        start = ridge_start(learned, targets, kin.matrix())
+        mixing = ClassifierMixing(edges.edge_index, edges.edge_weight, 6, share)
+        start = ridge_start(learned, targets, mixing.matrix())
         (outcome,) = backend.run(method, Condition(), held, 3, False)
         expected = reported @ start.weight.T + start.bias
         torch.testing.assert_close(torch.from_numpy(outcome.logits), expected, atol=2e-3, rtol=1e-3)

@@ -114,7 +114,7 @@ def test_a_rare_label_no_longer_pushes_the_interval_off_its_estimate() -> None:
 
 
 @pytest.mark.parametrize("equal", [True, False])
-def test_intervals_hold_the_truth_about_as_often_as_they_say(equal: bool) -> None:
+def test_intervals_have_about_the_nominal_coverage(equal: bool) -> None:
     """Two labels, six positives each; truth by many more draws of the same."""
     rng = np.random.default_rng(0)
     targets = np.zeros((60, 4))
@@ -150,7 +150,7 @@ def few(positives: tuple[int, ...], n: int = 60) -> np.ndarray:
         ((10, 9, 1), "the 2 labels with 2 or more positives in the reported images have 19"),
     ],
 )
-def test_too_few_positives_are_said_in_words(positives, why) -> None:
+def test_too_few_positives_are_reported(positives, why) -> None:
     targets = few(positives)
     assert too_few(targets).startswith(f"no interval: {why}")
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Runs whose names are much alike keep their own scores, in old folders too."""
+"""Runs with similar names keep separate scores, in old folders too."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def begun(folder: Path) -> Store:
     return store
 
 
-def test_runs_that_are_named_alike_keep_scores_of_their_own(tmp_path: Path) -> None:
+def test_runs_with_the_same_name_have_separate_scores(tmp_path: Path) -> None:
     store = begun(tmp_path)
     for number, key in enumerate(ALIKE):
         store.add_run(Run(*key, {}), np.full((2, 1), number, np.float32))

@@ -186,7 +186,7 @@ def test_an_unfinished_benchmark_is_named_with_the_command(folders, tmp_path: Pa
         BenchmarkResult.load([folder])
 
 
-def test_seeds_that_were_asked_for_are_waited_for(folders, tmp_path: Path) -> None:
+def test_all_requested_seeds_are_awaited(folders, tmp_path: Path) -> None:
     folder = shutil.copytree(folders[1], tmp_path / "scenes")
     about = json.loads((folder / "protocol.json").read_text())
     assert about["seeds"] == 2

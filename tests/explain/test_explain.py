@@ -72,7 +72,7 @@ def test_removal_effect_by_its_definition(kind: type, graph: LabelGraph) -> None
         assert float(effect.spread[row]) == pytest.approx(float(spread), rel=1e-4)
 
 
-def test_an_edge_that_carries_the_evidence_shows_its_worth() -> None:
+def test_an_edge_with_evidence_changes_the_ap() -> None:
     graph = LabelGraph.from_edges([("a", "b", 1.0), ("c", "b", 1.0)], ["a", "b", "c"])
     head = ConditionedHead(2, graph, hidden=2, heads=1)
     with torch.no_grad():  # b is only seen through a; c tells nothing

@@ -102,7 +102,7 @@ def test_neighbours_by_a_head_on_a_smaller_graph(kind: str) -> None:
     assert neighbour_contributions(model_of("linear"), image(), label) == ()
 
 
-def test_the_most_probable_labels_or_those_asked_for(tmp_path: Path) -> None:
+def test_the_most_probable_or_requested_labels(tmp_path: Path) -> None:
     model = model_of("gat")
     found = explain_image(model, image(), top=2, source="a $photo$.jpg")
     with torch.no_grad():

@@ -92,7 +92,7 @@ class Driver:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     def case(self, mode: str, at: int, number: int = errno.ENOSPC) -> dict[str, object]:
-        """Runs one case and says what was wrong."""
+        """Runs one case and returns what was wrong."""
         shutil.rmtree(self.target, ignore_errors=True)
         if self.start.exists():
             shutil.copytree(self.start, self.target)
@@ -148,7 +148,7 @@ class Driver:
         return problems
 
     def _check_going_on(self) -> list[str]:
-        """Once there is room again, the run goes on, and ends as if nothing had been."""
+        """When there is space again, the run continues and equals an uninterrupted one."""
         words = ["train", "--resume", str(self.target)]
         code = self._run(words, None)
         same = contents(self.target).get("model.safetensors") == self.reference["model.safetensors"]

@@ -31,7 +31,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_run_on_a_full_disk_goes_on_when_there_is_room(disk: Path) -> None:
+def test_a_run_on_a_full_disk_continues_when_there_is_space(disk: Path) -> None:
     with pytest.raises(InputError, match=f"^cannot write .*{disk / 'run'}.*: No space left on dev"):
         train(options(disk / "run"))
     assert not list(disk.rglob(".*"))
@@ -44,5 +44,6 @@ def test_a_run_on_a_full_disk_goes_on_when_there_is_room(disk: Path) -> None:
         resume(disk / "run")
     with pytest.raises(InputError, match=f"cannot write .*{disk / 'run'}.*: Read-only file system"):
         train(options(disk / "run", **{"run.overwrite": True}))
-    with pytest.raises(InputError, match=f"cannot make .*{disk / 'other'}: Read-only file system"):
+    message = f"cannot create .*{disk / 'other'}: Read-only file system"
+    with pytest.raises(InputError, match=message):
         train(options(disk / "other"))

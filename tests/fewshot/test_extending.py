@@ -82,12 +82,12 @@ class TestExtend:
             (["--label", "red", "--like", "blue"], "has the label 'red' already"),
             (["--label", "new", "--like", "rad"], "did you mean 'red'"),
             (["--label", "new", "--like", "red:0"], "must be above 0"),
-            (["--label", "new", "--like", "red", "--similarity", "names"], "leave out"),
+            (["--label", "new", "--like", "red", "--similarity", "names"], "omit --similarity"),
             (["--label", "new", "--similarity", "nothing.csv"], "nothing.csv"),
             (["--label", "new", "--images", "nothing.png"], "nothing.png"),
         ],
     )
-    def test_nonsense_is_refused(
+    def test_invalid_arguments_are_refused(
         self, run: Path, tmp_path: Path, capsys, words: list[str], message: str
     ) -> None:
         assert extend(run, tmp_path / "new", *words) == 2
@@ -130,9 +130,9 @@ class TestFromPython:
 
     def test_existing_and_undescribed_labels_are_refused(self) -> None:
         model = self.model()
-        with pytest.raises(InputError, match="there already"):
+        with pytest.raises(InputError, match="has the label 'a' already"):
             model.add_labels(["a"], like={"a": ["b"]})
-        with pytest.raises(InputError, match="nothing says"):
+        with pytest.raises(InputError, match="has no classifier"):
             model.add_labels(["d"])
         with pytest.raises(InputError, match="neither images nor similar labels"):
             learn_label(model, "d")

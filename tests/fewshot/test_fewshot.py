@@ -55,7 +55,7 @@ class TestSplits:
         assert tuple(sorted(set(range(80)) - seen)) == LASO_IDS
         assert laso_split(LabelSet(coco_names())).novel == LASO_IDS
 
-    def test_laso_goes_by_names(self) -> None:
+    def test_the_laso_split_is_matched_by_name(self) -> None:
         names = sorted(coco_names())
         split = laso_split(LabelSet(names))
         assert {names[place] for place in split.novel} == set(LASO_NOVEL)

@@ -152,7 +152,9 @@ def _child(options: argparse.Namespace) -> int:
     for number in range(int(start), int(stop)):
         print("@" + json.dumps({"begins": number}), file=reports, flush=True)
         keep = options.output.resolve() / f"{name}-{options.seed}-{number}"
-        faulthandler.dump_traceback_later(2 * WAITING, exit=True)  # native code hears no signal
+        faulthandler.dump_traceback_later(
+            2 * WAITING, exit=True
+        )  # native code does not handle signals
         outcome = run_case(name, PARTS[name][0], options.seed, number, samples, keep)
         report = {"kind": outcome.kind, "said": outcome.said}
         print("@" + json.dumps(report), file=reports, flush=True)

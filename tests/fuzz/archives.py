@@ -18,7 +18,7 @@ Member = tuple[str, bytes]
 
 
 class _Call:
-    """What asks whoever unpickles it to run a program; the guard of a case sees that."""
+    """An object that runs a program when it is unpickled; the guard of a case detects that."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         import os

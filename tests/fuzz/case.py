@@ -1,4 +1,4 @@
-"""One case: a folder of input, what is called on it, and what may come of that."""
+"""One case: a folder of input, the call on it, and its allowed outcomes."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Guard:
         self.folder, self.secret, self.asked = folder.resolve(), secret, asked
         self.broken: list[str] = []
 
-    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def check(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Judges one event of the interpreter.
 
         Raises:
@@ -99,7 +99,7 @@ _is_installed: list[bool] = []
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if _current:
-        _current[-1].hear(event, arguments)
+        _current[-1].check(event, arguments)
 
 
 @contextmanager
@@ -157,7 +157,7 @@ def _address_limit() -> Iterator[None]:
 
 
 def _reset_peak() -> int:
-    """Lets the highest resident memory be measured anew; returns what is resident now."""
+    """Resets the peak resident memory; returns the current resident memory."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
         return _status("VmRSS")

@@ -1,4 +1,4 @@
-"""Changes of the sizes that image files say they have, whatever the format."""
+"""Changes of the sizes declared in image files, for all formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes of bytes that know nothing of the format."""
+"""Changes of bytes that do not depend on the format."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def _near(rng: Random, value: Any) -> Any:
 
 
 def json_bytes(rng: Random, tree: Any) -> bytes:
-    """Writes a tree as JSON; halves of surrogate pairs stand as escapes."""
+    """Writes a tree as JSON; halves of surrogate pairs are written as escapes."""
     pairs = rng.random() < 0.02 and isinstance(tree, dict)
     text = json.dumps(tree, ensure_ascii=rng.random() < 0.5)
     if pairs and len(text) > 2:  # every key twice

@@ -147,7 +147,7 @@ def test_pair_counts_in_every_form(pairs) -> None:
     assert counts.never_paired == ("c", "e")
 
 
-def test_three_labels_tell_a_matrix_from_a_list() -> None:
+def test_three_labels_distinguish_a_matrix_from_a_list() -> None:
     names, singles = ["x", "y", "z"], [4, 4, 4]
     listed = Cooccurrence.from_counts(singles, [[0, 1, 2], [0, 2, 3], [1, 2, 1]], 9, names)
     matrix = Cooccurrence.from_counts(singles, [[0, 2, 3], [2, 0, 1], [3, 1, 0]], 9, names)
@@ -251,7 +251,7 @@ def test_merge_needs_the_same_names_in_any_order() -> None:
         merged.merge(Cooccurrence.from_targets(two, ["a", "b", "c", "d", "f"]))
 
 
-def test_repr_says_what_matters() -> None:
+def test_repr_shows_the_options() -> None:
     targets = np.array([[1, 1, 0, 0, -1], [1, 0, 0, 0, 0]])
     assert repr(Cooccurrence.from_targets(targets, NAMES)) == (
         "Cooccurrence(5 labels, 2 images, 1 pairs occur, 1.50 labels per image, "

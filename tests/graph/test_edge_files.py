@@ -97,7 +97,7 @@ IS_A = [
 ]  # fmt: skip
 
 
-def test_hierarchy_connects_through_nodes_that_are_no_labels() -> None:
+def test_hierarchy_connects_through_nodes_that_are_not_labels() -> None:
     graph = hierarchy_graph(IS_A, ["cat", "lion", "dog", "cow"], max_distance=4)
     dense = graph.to_dense().tolist()
     assert dense[0] == pytest.approx([0, 1 / 3, 1 / 5, 0])  # lion 2 steps, dog 4, cow 5

@@ -21,7 +21,7 @@ def counts() -> Cooccurrence:
     return Cooccurrence.from_targets(targets, NAMES)
 
 
-def test_labels_that_are_alike_lie_close() -> None:
+def test_similar_labels_have_similar_vectors() -> None:
     vectors = name_vectors(NAMES)
     assert vectors.shape == (8, 384)
     assert vectors.dtype == np.float32
@@ -42,7 +42,7 @@ def test_they_do_not_depend_on_the_other_labels() -> None:
     np.testing.assert_allclose(name_vectors(NAMES)[3], name_vectors(["bus"])[0], atol=1e-5)
 
 
-def test_a_graph_of_kin_takes_names_alone(counts: Cooccurrence) -> None:
+def test_a_similarity_graph_needs_only_names(counts: Cooccurrence) -> None:
     graph = counts.graph("knn", vectors="names", k=1)
     assert graph.relation == "similarity"
     assert graph.options == {"vectors": "names", "k": 1}

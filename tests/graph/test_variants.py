@@ -263,12 +263,12 @@ def test_a_threshold_leaves_out_neighbours_that_are_not_near() -> None:
         knn(counts, vectors=vectors, threshold=1.5)
 
 
-def test_edges_are_of_kin_where_vectors_say_what_labels_are() -> None:
+def test_the_relation_is_similarity_with_external_vectors() -> None:
     vectors = np.random.default_rng(0).normal(size=(4, 3))
-    kin = knn(COUNTS, vectors=vectors, k=2)
-    assert kin.relation == "similarity"
-    assert random(COUNTS, base=kin).relation == "similarity"
-    assert permuted(kin).relation == "similarity"
+    similar = knn(COUNTS, vectors=vectors, k=2)
+    assert similar.relation == "similarity"
+    assert random(COUNTS, base=similar).relation == "similarity"
+    assert permuted(similar).relation == "similarity"
     # svd of the counts: labels that occur with the same others
     assert knn(COUNTS, k=2).relation == "cooccurrence"
     others = ("conditional", "npmi", "lift", "complete", "mlgcn_paper")
@@ -276,13 +276,13 @@ def test_edges_are_of_kin_where_vectors_say_what_labels_are() -> None:
         assert build(name, COUNTS).relation == "cooccurrence"
 
 
-def test_real_word_vectors_find_kin(shared_data) -> None:
+def test_real_word_vectors_find_similar_labels(shared_data) -> None:
     folder = shared_data / "label-statistics"
     counts = Cooccurrence.load(folder / "coco2014-train.json")
     graph = knn(counts, vectors=folder / "coco-glove300.npz", k=3)
     knife = counts.labels.index("knife")
-    kin = {counts.names[k] for k in graph.edge_index[0, graph.edge_index[1] == knife].tolist()}
-    assert "spoon" in kin
+    similar = {counts.names[k] for k in graph.edge_index[0, graph.edge_index[1] == knife].tolist()}
+    assert "spoon" in similar
     assert graph.options == {"vectors": "coco-glove300.npz", "k": 3}
 
 
@@ -294,7 +294,7 @@ def test_isolated_labels_are_warned_about() -> None:
     assert caught[0].filename == __file__
 
 
-def test_graphs_say_where_they_come_from() -> None:
+def test_graphs_record_their_origin() -> None:
     _, counts = some_counts()
     for name in VARIANTS:
         graph = build(name, counts)

@@ -187,7 +187,7 @@ def test_edge_lists(tmp_path: Path, text: str | bytes, message: str) -> None:
     assert "edges.csv" in str(caught.value)
 
 
-def test_comments_are_no_business_of_csv_and_quoted_names_no_comments(tmp_path: Path) -> None:
+def test_comments_are_skipped_and_quoted_names_are_not_comments(tmp_path: Path) -> None:
     path = tmp_path / "edges.csv"
     path.write_text('source,target\n# so, "called\n"#cat",dog\r  # end\rdog,"c""w"\r\n')
     assert [edge[:2] for edge in read_edges(path)] == [("#cat", "dog"), ("dog", 'c"w')]
@@ -216,7 +216,7 @@ def test_vectors_in_npz(tmp_path: Path, arrays: dict[str, Any], message: str) ->
     assert "v.npz" in str(caught.value)
 
 
-def test_a_name_as_it_is_goes_before_one_in_capitals(tmp_path: Path) -> None:
+def test_an_exact_name_takes_precedence_over_another_case(tmp_path: Path) -> None:
     np.savez(tmp_path / "v.npz", names=np.array([b"Cat", b"cat"]), vectors=np.eye(2))
     assert load_vectors(tmp_path / "v.npz", ["cat"])[0].tolist() == [[0, 1]]
     assert load_vectors(tmp_path / "v.npz", ["Cat"])[0].tolist() == [[1, 0]]
@@ -272,7 +272,7 @@ def test_words_of_vectors_may_be_separators(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["folder", "pipe", "none", "a\0b", "n" * 5000])
 @pytest.mark.parametrize("ending", ["", ".npz"])
-def test_what_is_no_file_is_named(tmp_path: Path, name: str, ending: str) -> None:
+def test_a_path_that_is_not_a_file_is_named(tmp_path: Path, name: str, ending: str) -> None:
     (tmp_path / f"folder{ending}").mkdir()
     os.mkfifo(tmp_path / f"pipe{ending}")
     path = tmp_path / (name + ending)
@@ -305,7 +305,7 @@ def test_node_features(features: Any, message: str) -> None:
         resolve(features, LabelGraph.from_edges([("cat", "dog")]))
 
 
-def test_truth_values_are_no_edges() -> None:
+def test_booleans_are_not_edges() -> None:
     with pytest.raises(InputError, match=r"torch\.bool: expected"):
         LabelGraph(["cat", "dog"], torch.tensor([[False], [True]]))
 

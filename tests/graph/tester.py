@@ -59,7 +59,7 @@ class VariantTester:
         assert torch.equal(permuted.edge_index, expected.edge_index)
         torch.testing.assert_close(permuted.edge_weight, expected.edge_weight)
 
-    def test_is_finite_and_says_what_it_is(self, targets: np.ndarray, tmp_path) -> None:
+    def test_is_finite_and_has_a_repr(self, targets: np.ndarray, tmp_path) -> None:
         graph = self.made(targets)
         assert graph.edge_weight.isfinite().all()
         assert not (graph.edge_index[0] == graph.edge_index[1]).any()

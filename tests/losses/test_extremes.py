@@ -107,7 +107,7 @@ def test_nan_stays_nan_where_it_is_known(loss: Loss) -> None:
 
 @every_loss
 @pytest.mark.parametrize("wrong", [2.0, -0.5, -2.0, math.nan, math.inf])
-def test_a_target_outside_the_convention_is_no_silent_number(loss: Loss, wrong: float) -> None:
+def test_a_target_outside_the_convention_gives_nan(loss: Loss, wrong: float) -> None:
     targets = torch.tensor([[1.0, wrong, 0.0]])
     each = loss(torch.zeros(1, 3), targets, reduction="none")
     assert each.isnan().tolist() == [[False, True, False]]

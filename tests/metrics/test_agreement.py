@@ -38,9 +38,9 @@ def test_the_printed_form_is_the_document_s_formula() -> None:
     assert ce_loss(1 - targets.clamp(min=0).round(), targets.round()) == -float("inf")
 
 
-def test_what_is_no_probability_is_refused() -> None:
+def test_invalid_probabilities_are_refused() -> None:
     logits, targets = example()
-    with pytest.raises(InputError, match="no probabilities: say logits=True"):
+    with pytest.raises(InputError, match="not probabilities: pass logits=True"):
         ce_loss(logits, targets)
     with pytest.raises(InputError, match="row 0, label 'a' is NaN"):
         ce_loss(torch.full((1, 1), torch.nan), torch.ones(1, 1), labels=["a"])

@@ -1,4 +1,4 @@
-"""AUROC beside scikit-learn, torchmetrics and its definition."""
+"""AUROC against scikit-learn, torchmetrics and its definition."""
 
 import math
 

@@ -55,7 +55,7 @@ def test_equals_the_sort(kind, positives, dtype):
         np.linspace(0, 1, 20_000),
     ],
 )
-def test_leaves_to_the_sort_what_bins_cannot_hold(thresholds):
+def test_falls_back_to_sorting_for_unsuitable_ranges(thresholds):
     scores = np.zeros(N, np.float32)
     assert counts_at_least(scores, np.array(thresholds, np.float32)) is None
 

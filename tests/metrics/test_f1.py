@@ -45,7 +45,7 @@ def test_equals_scikit_learn():
         np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-12)
 
 
-def test_cf1_is_no_mean_of_f1():
+def test_cf1_is_not_the_mean_of_f1():
     # label 0: precision 1, recall 1/2; label 1: precision 1/2, recall 1
     scores = np.array([[1, 1], [0, 1]])
     targets = np.array([[1, 1], [1, 0]])
@@ -54,7 +54,7 @@ def test_cf1_is_no_mean_of_f1():
     assert result.macro_f1 == pytest.approx(2 / 3)
 
 
-def test_logits_and_probabilities_decide_alike():
+def test_logits_and_probabilities_give_the_same_decisions():
     scores, targets = example()
     probabilities = torch.from_numpy(scores).clamp(0.005, 0.995)
     for threshold in (0.3, 0.5, torch.linspace(0.1, 0.9, 6)):

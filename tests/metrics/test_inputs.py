@@ -1,4 +1,4 @@
-"""What metrics are given: any precision and layout of memory, and what is no number."""
+"""Inputs of metrics: any precision and memory layout, and values that are not numbers."""
 
 import numpy as np
 import pytest

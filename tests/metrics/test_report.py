@@ -75,14 +75,14 @@ def test_labels_that_are_never_absent_are_in_no_figure_but_are_listed():
     assert any("never known to be absent" in line and "cat" in line for line in report.protocol)
 
 
-def test_without_any_absence_there_is_no_figure():
+def test_without_known_absences_there_is_no_value():
     """Targets of 1 and -1 once reported mAP 1, F1 1, and no wrong decision."""
     report = evaluate_scores(torch.ones(4, 2), torch.tensor([[1.0, -1], [-1, 1]] * 2), ["a", "b"])
     assert all(math.isnan(value) for value in report.metrics.values())
     assert report.never_absent == ("a", "b")
 
 
-def test_decisions_are_measured_beside_the_threshold():
+def test_decisions_are_evaluated_in_addition_to_the_threshold():
     logits, targets = example()
     decisions = logits > 0.3
     report = evaluate_scores(logits, targets, LABELS, decisions=decisions, decided_by="by hand")
@@ -109,7 +109,7 @@ def test_decisions_are_measured_beside_the_threshold():
         evaluate_scores(logits, targets, LABELS, decisions=decisions[:, :2])
 
 
-def test_soft_targets_are_hardened_and_that_is_said():
+def test_soft_targets_are_binarised_and_reported():
     logits = torch.tensor([[1.0], [-1.0], [0.0]])
     report = evaluate_scores(logits, torch.tensor([[0.7], [0.2], [-1.0]]), ["a"])
     assert report.metrics["mAP"] == 1

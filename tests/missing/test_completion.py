@@ -61,7 +61,7 @@ def test_known_entries_stay_and_all_targets_follow_the_convention(name: str) -> 
 
 
 @pytest.mark.parametrize("name", TREATMENTS)
-def test_nothing_happens_where_all_is_known(name: str) -> None:
+def test_with_all_labels_known_nothing_changes(name: str) -> None:
     completion = make_completion(name, TRUTH, graph_of(TRUTH))
     completion.update(LOGITS, 0.9)
     assert torch.equal(completion.targets, TRUTH)
@@ -101,7 +101,7 @@ def test_a_known_fork_speaks_for_the_knife_and_its_absence_against() -> None:
     assert completion.targets[-2:, 1].tolist() == [-1, -1]
 
 
-def test_only_edges_of_the_graph_lend_evidence() -> None:
+def test_only_edges_of_the_graph_contribute_evidence() -> None:
     one = LabelGraph.from_edges([("fork", "knife")], NAMES)
     completion = make_completion("complete", TARGETS, one)
     evidence = completion.log_odds(torch.zeros_like(TARGETS))
@@ -113,19 +113,24 @@ def test_only_edges_of_the_graph_lend_evidence() -> None:
         assert torch.equal(alone.log_odds(LOGITS), LOGITS)
 
 
-def test_kin_share_classifiers_and_company_does_not() -> None:
+def test_similarity_edges_share_classifiers_and_cooccurrence_edges_do_not() -> None:
     edges = [("fork", "knife", 2.0), ("knife", "fork", 1.0), ("cow", "knife", 6.0)]
-    kin = LabelGraph.from_edges(edges, NAMES, relation="similarity")
-    sharing = make_completion("complete", TARGETS, kin, similarity_weight=0.4).mixing_matrix()
+    similarity = LabelGraph.from_edges(edges, NAMES, relation="similarity")
+    sharing = make_completion(
+        "complete", TARGETS, similarity, similarity_weight=0.4
+    ).mixing_matrix()
     expected = torch.eye(5).double()
     fork, knife = (float((TARGETS[:, k] == 1).sum()) for k in (0, 1))
     expected[0, 1] = 0.4 * 3 / (3 + fork)  # the more are known, the less they take
     expected[1, 0], expected[1, 2] = 0.1 * 3 / (3 + knife), 0.3 * 3 / (3 + knife)
     torch.testing.assert_close(sharing, expected)
-    company = LabelGraph.from_edges(edges, NAMES)
-    assert make_completion("complete", TARGETS, company).mixing_matrix() is None
-    assert make_completion("ignore", TARGETS, kin).mixing_matrix() is None
-    assert make_completion("complete", TARGETS, kin, similarity_weight=0.0).mixing_matrix() is None
+    cooccurrence = LabelGraph.from_edges(edges, NAMES)
+    assert make_completion("complete", TARGETS, cooccurrence).mixing_matrix() is None
+    assert make_completion("ignore", TARGETS, similarity).mixing_matrix() is None
+    assert (
+        make_completion("complete", TARGETS, similarity, similarity_weight=0.0).mixing_matrix()
+        is None
+    )
     none = LabelGraph.from_edges([], NAMES, relation="similarity")
     assert make_completion("complete", TARGETS, none).mixing_matrix() is None
 
@@ -225,7 +230,7 @@ def test_no_label_is_filled_in_beyond_what_its_frequency_makes_one_expect() -> N
         assert ((filled - share * expected).abs() <= 0.5 + 1e-4).all()
 
 
-def test_images_and_labels_in_another_order_complete_alike() -> None:
+def test_completion_does_not_depend_on_the_order_of_images_and_labels() -> None:
     rows = torch.randperm(len(TARGETS), generator=torch.Generator().manual_seed(3))
     columns = torch.tensor([3, 0, 4, 2, 1])
     graph = LabelGraph.from_edges(
@@ -309,7 +314,7 @@ def test_where_only_presences_are_known_frequencies_are_assumed() -> None:
     torch.testing.assert_close(completion.targets[5:90, 2], torch.full((85,), 0.15))
 
 
-def test_the_state_goes_on_alike() -> None:
+def test_the_state_continues_identically() -> None:
     graph = graph_of(TARGETS)
     whole, cut = (make_completion("complete", TARGETS, graph) for _ in range(2))
     whole.update(LOGITS, 0.5)

@@ -79,8 +79,8 @@ def test_nothing_is_filled_in_before_the_warmup() -> None:
     assert torch.equal(completion.targets, targets)
 
 
-def test_the_graph_ranks_by_what_neighbours_tell() -> None:
-    """Of two images alike in their own logit the one with the neighbour comes first."""
+def test_the_graph_ranks_by_evidence_of_neighbours() -> None:
+    """Of two images with the same logit, the one with the neighbour is ranked first."""
     generator = torch.Generator().manual_seed(0)
     first = (torch.rand(300, generator=generator) < 0.5).float()
     targets = torch.stack([first, first], dim=1)  # always together

@@ -128,7 +128,7 @@ def test_heads_on_maps_and_on_vectors_share_an_encoder() -> None:
     outputs = model(images())
     pooled = model.features(images()).mean((2, 3))
     torch.testing.assert_close(outputs["type"], heads[1].head(pooled))
-    with pytest.raises(InputError, match="adapter=adapter: not beside heads that take"):
+    with pytest.raises(InputError, match="adapter=adapter: not for heads that take"):
         Model({"image": encoder()}, heads, adapter="adapter")
     with pytest.raises(InputError, match="one encoder of images"):
         Model({"image": encoder(), "columns": Columns()}, heads)
@@ -150,7 +150,7 @@ def test_a_saved_model_is_the_same(tmp_path: Path, adapter: str) -> None:
     for parameter in model.adapter.parameters():
         nn.init.normal_(parameter)
     model.save_pretrained(tmp_path)
-    names = {"model.json", "model.safetensors", "graph-things.json"}
+    names = {"model.json", "model.safetensors", "graph-things.json", "decisions.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     other = Model.from_pretrained(tmp_path)
     assert not other.training
@@ -165,7 +165,7 @@ def test_a_saved_model_is_the_same(tmp_path: Path, adapter: str) -> None:
 def test_own_encoders_are_given_to_load(tmp_path: Path) -> None:
     model = Model({"image": encoder(), "columns": Columns()}, tasks(D + 3)).eval()
     model.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="module of one's own"):
+    with pytest.raises(InputError, match="your own module"):
         Model.from_pretrained(tmp_path)
     other = Model.from_pretrained(tmp_path, encoders={"image": encoder(), "columns": Columns()})
     inputs = {"image": images(), "columns": torch.randn(3, 4)}
@@ -203,7 +203,7 @@ def test_damaged_files_are_refused(tmp_path: Path, change: object, message: str)
         Model.from_pretrained(tmp_path)
 
 
-def test_the_formats_are_told_apart(tmp_path: Path) -> None:
+def test_the_formats_are_distinguished(tmp_path: Path) -> None:
     MultiLabelClassifier.create(
         create_encoder("shufflenet_v2_x0_5"), "linear", labels=THINGS
     ).save_pretrained(tmp_path)
@@ -220,7 +220,7 @@ def test_the_formats_are_told_apart(tmp_path: Path) -> None:
         (({}, [tasks()[0], tasks()[0]]), "two tasks"),
     ],
 )
-def test_nonsense_is_refused(arguments: tuple, message: str) -> None:
+def test_invalid_arguments_are_refused(arguments: tuple, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Model(*arguments)
     with pytest.raises(InputError, match="adapter"):

@@ -103,8 +103,31 @@ WRONG = {
         "tasks": [{"name": "a", "kind": "multiclass", "column": ["x", "y"]}]},
     "weight=2.0: not for balancing=equal, only for fixed": {
         "tasks": [{"name": "a", "weight": 2.0}]},
-    "head.start: not for several tasks": {
-        "tasks": [{"name": "a", "head": {"name": "gat", "start": "ridge"}}]},
+    "head.similarity: not for several tasks": {
+        "tasks": [{"name": "a", "head": {"name": "gat", "similarity": "auto"}}]},
+    "missing.unknown=complete: not for kind=multiclass": {
+        "tasks": [{"name": "a", "kind": "multiclass", "column": "n",
+                   "missing": {"unknown": "complete"}}]},
+    "decision.aim=micro-f1: not for kind=regression": {
+        "tasks": [{"name": "a", "kind": "regression", "column": "n",
+                   "decision": {"aim": "micro-f1"}}]},
+    "missing.unlabelled=more: not for a task with a column": {
+        "tasks": [{"name": "a", "column": "n", "missing": {"unknown": "complete",
+                                                           "unlabelled": "more"}}]},
+    "unknown task of shared.tasks 'b'; choose from a": {
+        "tasks": [{"name": "a"}], "shared.tasks": ["a", "b"]},
+    "shared.tasks=a: give the names of two": {"tasks": [{"name": "a"}], "shared.tasks": ["a"]},
+    "shared.graph: only with shared.tasks": {"tasks": [{"name": "a"}], "shared.graph": "npmi"},
+    "task 'n': kind=regression: its outputs are no labels": {
+        "tasks": [{"name": "a"}, {"name": "n", "kind": "regression", "column": "n"}],
+        "shared.tasks": ["a", "n"]},
+    "task 'a': head=gat: the graph and head of these tasks": {
+        "tasks": [{"name": "a", "head": "gat"}, {"name": "b"}], "shared.tasks": ["a", "b"]},
+    "shared: head.residual_decay: not for several tasks": {
+        "tasks": [{"name": "a"}, {"name": "b"}], "shared.tasks": ["a", "b"],
+        "shared.head": {"name": "gat", "residual_decay": 2.0}},
+    "head.start=ridge: not for encoder.init=x": {
+        "tasks": [{"name": "a", "head": {"name": "gat", "start": "ridge"}}], "encoder.init": "x"},
     "needs a name": {"tasks": [{"name": "1 a"}]},
     r"tasks\[0\].coulmn.*did you mean 'tasks\[0\].column'": {
         "tasks": [{"name": "a", "coulmn": "x"}]},
@@ -113,10 +136,9 @@ WRONG = {
     "data.minus_one has no effect": {
         "data.minus_one": "absent", "tasks": [{"name": "a", "column": "x"}]},
     "nothing to balance with one task": {"tasks": [{"name": "a"}], "balancing": "famo"},
-    "run.devices=2: not for several tasks": {"run.devices": 2},
+    "run.folds=3: not for several tasks": {"run.folds": 3},
     "run.keep=proven": {"run.keep": "proven"},
     "run.epochs=0": {"run.epochs": 0},
-    "optimizer.lr=find": {"optimizer.lr": "find"},
     "balancing='fama': give": {"balancing": "fama"},
 }  # fmt: skip
 
@@ -133,8 +155,10 @@ def test_wrong_combinations_are_refused_in_one_line(message: str, tmp_path: Path
     [
         (["--task", "things"], "give NAME=labels|class|number|sequence:COLUMN"),
         (["--task", "things=label:x"], "did you mean 'labels'"),
-        (["--task", "a=class:x", "--head", "gat"], "--head: with several tasks, give it to a task"),
-        (["--task", "a=class:x", "--missing.mask-labels", "0.5"], "not for several tasks"),
+        (["--task", "a=class:x", "--head", "gat"], "--head: no task has kind multilabel"),
+        (["--task", "a=labels:x", "--recipe", "auto"], "--recipe: not for several tasks"),
+        (["--shared.graph", "npmi"], "--shared.graph npmi: only with several tasks"),
+        (["--task", "a=class:x", "--missing.mask-labels", "0.5"], "no task has kind"),
         (["--balancing", "famo"], "--balancing famo: only with several tasks"),
         (["--task", "a=class:x"], "task 'a' has no data set"),
         (["--resume", "nowhere", "--task", "a=class:x"], "--task"),

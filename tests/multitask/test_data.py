@@ -44,6 +44,11 @@ def targets(root: Path, *tasks: dict) -> dict[str, Tensor]:
     [
         ("regression", "three", "line 3, column 'x': 'three' is not a number"),
         ("regression", "inf", "line 3, column 'x': 'inf' is not a number"),
+        ("regression", "1_000", "line 3, column 'x': '1_000' is not a number"),
+        ("regression", '"1,5"', "line 3, column 'x': '1,5' is not a number"),
+        ("multiclass", "a|b", "line 3, column 'x': 'a|b' is not a class, which has no '|'"),
+        ("multiclass", "1", "column 'x' names one class, '1'"),
+        ("multilabel", "0", "column 'x' has 0 and 1, not names of labels"),
         ("sequence", "a|b|a", "line 3, column 'x': a label occurs twice"),
     ],
 )
@@ -51,6 +56,38 @@ def test_wrong_cells_are_named(kind: str, cell: str, message: str, tmp_path: Pat
     root = table(tmp_path, f"x\n1\n{cell}\n1")
     with pytest.raises(InputError, match=message):
         targets(root, {"name": "t", "kind": kind, "column": "x"})
+
+
+def test_quoted_and_missing_cells_of_every_kind_of_column(tmp_path: Path) -> None:
+    root = table(
+        tmp_path,
+        '''things,kind,width,height,story
+"cat|dog, big","very ""odd""",1.5,-2e1,"dog, big|cat"
+|,,,3,
+,plain,0.5,,|
+"cat",plain,2,4,cat''',
+    )
+    found = targets(
+        root,
+        {"name": "things", "column": "things"},
+        {"name": "kind", "kind": "multiclass", "column": "kind"},
+        {"name": "size", "kind": "regression", "column": ["width", "height"]},
+        {"name": "story", "kind": "sequence", "column": "story", "length": 2},
+    )
+    (part,) = read_parts(config(root, root / "run", tasks=[{"name": "things", "column": "things"}]))
+    assert part.outputs["things"] == ("cat", "dog, big")
+    assert found["things"].tolist() == [[1, 1], [0, 0], [-1, -1], [1, 0]]
+    assert found["kind"].tolist() == [1, -1, 0, 0]  # plain, then very "odd"
+    size = torch.tensor([[1.5, -20.0], [NAN, 3.0], [0.5, NAN], [2.0, 4.0]])
+    assert torch.equal(found["size"].nan_to_num(9), size.nan_to_num(9))
+    assert found["story"].tolist() == [[1, 0], [-1, -1], [2, -1], [0, 2]]
+
+
+def test_the_columns_of_images_and_splits_are_no_targets(tmp_path: Path) -> None:
+    root = table(tmp_path, "x\n1\n2\n3")
+    for column, what in (("image", "the images"), ("split", "the splits")):
+        with pytest.raises(InputError, match=f"column '{column}' holds {what}, which is no target"):
+            targets(root, {"name": "t", "kind": "multiclass", "column": column})
 
 
 def test_a_split_without_labels_of_a_task_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from gatlabel.model import Model
 from gatlabel.multitask import MultiTaskConfig, resume_tasks, train_tasks
 from gatlabel.multitask.evaluation import TaskResult, mean_change, relative_change
 from gatlabel.training import RunFinishedError
-from tests.multitask.tables import config, write_table
+from tests.multitask.tables import TASKS, config, write_table
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,8 @@ def test_a_run_leaves_a_self_contained_folder_with_a_part_per_task(root, tmp_pat
     result = train_tasks(options)
     names = {path.name for path in result.folder.iterdir()}
     assert names >= {"config.yaml", "model.json", "model.safetensors", "metrics.csv",
-                     "metrics.json", "report.html", "checkpoints", "compare"}  # fmt: skip
+                     "metrics.json", "decisions.json", "report.html", "checkpoints",
+                     "compare"}  # fmt: skip
     metrics = json.loads((result.folder / "metrics.json").read_text())
     assert list(metrics["results"]["val"]) == ["things", "kind", "count", "order"]
     assert metrics["results"]["val"]["count"]["images"] == 5  # every third cell is empty
@@ -59,7 +60,14 @@ def test_a_run_leaves_a_self_contained_folder_with_a_part_per_task(root, tmp_pat
     assert isinstance(single["delta_m"], float)
     assert list(metrics["weights"]) == ["things", "kind", "count", "order"]
     report = (result.folder / "report.html").read_text()
-    for part in ("task-things", "task-count", "Did sharing help", "one model per task", "Δm"):
+    for part in (
+        "decisions-things",
+        "task-things",
+        "task-count",
+        "Did sharing help",
+        "one model per task",
+        "Δm",
+    ):
         assert part in report
     with (result.folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -135,16 +143,54 @@ def test_a_folder_that_is_not_empty_stays_without_overwrite(root: Path, tmp_path
     (tmp_path / "run" / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty"):
         train_tasks(config(root, tmp_path / "run"))
-    with pytest.raises(InputError, match="spares it"):
+    with pytest.raises(InputError, match="does not replace it"):
         train_tasks(config(root, tmp_path / "run", **{"run.overwrite": True}))
     assert (tmp_path / "run" / "mine.txt").read_text() == "mine"
 
 
-def test_a_finished_run_is_overwritten(root: Path, tmp_path: Path) -> None:
-    first = train_tasks(config(root, tmp_path / "run", **{"run.epochs": 1}))
-    again = train_tasks(config(root, tmp_path / "run", **{"run.epochs": 2, "run.overwrite": True}))
-    assert len(first.curves) == 1
-    assert len(again.curves) == 2
+def test_a_finished_run_is_there_until_the_one_that_replaces_it_is(root, tmp_path) -> None:
+    given = {"run.epochs": 2, "run.compare": "yes", "balancing": "uncertainty",
+             "tasks": [{"name": "a", "column": "labels", "head": "gat"},
+                       {"name": "b", "column": "order"}]}  # fmt: skip
+    first = train_tasks(config(root, tmp_path / "run", **given))
+    assert (first.folder / "graph-a.json").is_file()
+    assert list((first.folder / "compare").glob("*.json"))
+    before = (first.folder / "model.safetensors").read_bytes()
+    again = config(root, tmp_path / "run", **{"run.overwrite": True})
+    cut(again, 4)
+    assert (first.folder / "model.safetensors").read_bytes() == before
+    assert list(Model.from_pretrained(first.folder).tasks) == ["a", "b"]
+    result = resume_tasks(tmp_path / "run")
+    assert result.folder == tmp_path / "run"
+    assert list(Model.from_pretrained(first.folder).tasks) == ["things", "kind", "count", "order"]
+    names = {path.name for path in first.folder.iterdir()}
+    assert names == {"config.yaml", "model.json", "model.safetensors", "metrics.csv",
+                     "metrics.json", "decisions.json", "report.html", "checkpoints"}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("balancing", ["equal", "famo"])
+def test_several_processes_train_what_one_trains(balancing: str, root: Path, tmp_path) -> None:
+    things = {"name": "things", "column": "labels", "head": {"name": "gat", "hidden": 8},
+              "missing": {"unknown": "complete", "mask_labels": 0.4}}  # fmt: skip
+    given = {"tasks": [things, *TASKS[1:]], "run.epochs": 4, "run.batch_size": 7,
+             "encoder.freeze": "norms", "balancing": balancing}  # fmt: skip
+    one = train_tasks(config(root, tmp_path / "one", **given))
+    said: list[str] = []
+    two = train_tasks(
+        config(root, tmp_path / "two", **given, **{"run.devices": 2}), log=said.append
+    )
+    assert "training in 2 processes on cpu" in said
+    found = two.model.state_dict()
+    for name, value in one.model.state_dict().items():
+        torch.testing.assert_close(found[name], value, atol=1e-5, rtol=0, msg=name)
+    for row, other in zip(one.curves, two.curves, strict=True):
+        assert other == pytest.approx(row, abs=1e-5, nan_ok=True)
+    for name in ("things", "kind", "count"):  # scores of sequences nearly tie
+        result = one.results["val"][name]
+        assert two.results["val"][name].metrics == pytest.approx(
+            result.metrics, abs=1e-5, nan_ok=True
+        )
 
 
 def test_wrong_data_leave_no_folder(root: Path, tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ def test_a_predictor_answers_every_task(run: Path, image: Path) -> None:
     found = prediction.to_dict()
     assert list(found) == ["source", "things", "kind", "count", "order"]
     assert list(found["things"]["probabilities"].values()) == pytest.approx(chances, abs=1e-6)
-    present = {n for n, p in found["things"]["probabilities"].items() if p >= 0.5}
+    limits = json.loads((run / "decisions.json").read_text())["tasks"]["things"]["thresholds"]
+    present = {n for n, p in found["things"]["probabilities"].items() if p >= limits[n]}
     assert set(found["things"]["labels"]) == present
     assert found["kind"]["class"] == ["few", "many"][int(outputs["kind"].argmax())]
     assert sum(found["kind"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
@@ -125,12 +126,12 @@ def test_metrics_are_those_of_the_labelled_images(run: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["export", "RUN"], "several tasks"),
-        (["decide", "RUN"], "several tasks"),
-        (["explain", "RUN", "IMAGE"], "several tasks"),
+        (["decide", "RUN", "--task", "kind"], "unknown multi-label task 'kind'"),
+        (["decide", "RUN", "--split", "out-of-fold"], "unknown split 'out-of-fold'"),
+        (["explain", "RUN", "IMAGE"], "give --task"),
         (["predict", "RUN", "IMAGE", "--threshold", "0.5"], "threshold is not for them"),
         (["evaluate", "RUN", "--split", "tset"], "no split 'tset'"),
-        (["evaluate", "RUN", "--data", "csv", "--root", "x"], "has its own data"),
+        (["evaluate", "RUN", "--data", "csv", "--root", "x"], "is evaluated on its own data"),
     ],
 )
 def test_what_does_not_work_is_refused_in_one_line(

@@ -151,12 +151,12 @@ def test_a_label_without_in_edges_has_no_edge_term(graph: LabelGraph, form: str)
     head = built(graph)
     features = image_map()
     full, alone = head(features), head.without_edges()(features)
-    heard = graph.in_degree > 0
-    torch.testing.assert_close(full[:, ~heard], alone[:, ~heard])
-    assert ((full - alone).abs()[:, heard] > 1e-6).all()
+    received = graph.in_degree > 0
+    torch.testing.assert_close(full[:, ~received], alone[:, ~received])
+    assert ((full - alone).abs()[:, received] > 1e-6).all()
 
 
-def test_self_loops_are_no_neighbours() -> None:
+def test_self_loops_are_not_neighbours() -> None:
     loops = LabelGraph(NAMES, torch.arange(L).expand(2, L), self_loops=True)
     head = built(loops)
     features = image_map()
@@ -173,7 +173,7 @@ def test_starts_from_the_base_rates_of_the_counts() -> None:
     assert none.base_rates.tolist() == [0.5, 0.5]
 
 
-def test_what_is_as_usual_sends_nothing(graph: LabelGraph) -> None:
+def test_a_label_at_its_base_rate_sends_no_message(graph: LabelGraph) -> None:
     """Where every label is believed as often as it occurs, the edges are silent."""
     head = built(graph)
     with torch.no_grad():
@@ -191,7 +191,7 @@ def ising_pair(n: int = 4000, coupling: float = 3.0) -> Tensor:
 
 
 def test_couplings_recover_an_ising_model() -> None:
-    """Also where the encoder knows the training images by heart and unary explains them all."""
+    """Also if the encoder has memorised the training images and unary logits explain all labels."""
     targets = ising_pair(coupling=3.0)
     graph = LabelGraph.from_edges([("a", "b")], names=["a", "b"])
     head = ConditionedHead(2, graph, hidden=4, heads=1)
@@ -211,7 +211,7 @@ def test_couplings_recover_an_ising_model() -> None:
     assert effects.item() == pytest.approx(3.0, abs=0.3)
 
 
-def test_company_teaches_neither_sight_nor_encoder(graph: LabelGraph) -> None:
+def test_the_context_loss_trains_neither_unary_logits_nor_encoder(graph: LabelGraph) -> None:
     """The parts of unary get the gradients of the no-edges form, bit for bit."""
     head, features = built(graph), image_map().requires_grad_()
     alone = head.without_edges()
@@ -230,19 +230,19 @@ def test_company_teaches_neither_sight_nor_encoder(graph: LabelGraph) -> None:
                 torch.stack(losses).sum(), [features, *(parameters[n] for n in names)]
             )
         )
-    for with_company, without in zip(*found, strict=True):
-        assert with_company.equal(without)
+    for with_context, without in zip(*found, strict=True):
+        assert with_context.equal(without)
 
 
-def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
+def test_context_learns_from_the_known_labels_of_neighbours(
     graph: LabelGraph,
 ) -> None:
     head, features = built(graph, dropout=0.0), image_map()
     targets = torch.tensor([[1, 0, 1, 0, 1, 0], [0, 1, -1, 0, 0.4, 1], [-1, -1, 0, 1, 1, 0]])
     targets = targets.double()
-    unary, (by_sight, by_company) = head.forward_losses(features, targets, BCELoss())
+    unary, (unary_loss, context_loss) = head.forward_losses(features, targets, BCELoss())
     assert torch.equal(head.unary_logits(features), unary)
-    torch.testing.assert_close(by_sight, BCELoss()(unary, targets))
+    torch.testing.assert_close(unary_loss, BCELoss()(unary, targets))
     index, attention = head.attention_for(features)
     positions = head.positions(features)
     values = head.messages.label_features(positions, head._unary(positions)[1]).unflatten(2, (2, 4))
@@ -255,21 +255,21 @@ def test_company_learns_from_the_labels_of_neighbours_where_they_are_known(
             context = head.prior_logit[i]
             for e, (j, target) in enumerate(index.T.tolist()):
                 if target == i:
-                    heard = (attention[n, e, :, None] * state[j] * values[n, j]).flatten()
-                    context = context + head.messages.out[i] @ heard / 8
+                    received = (attention[n, e, :, None] * state[j] * values[n, j]).flatten()
+                    context = context + head.messages.out[i] @ received / 8
                     context = context + COUPLING_UNIT * head.coupling[e] * state[j]
             total = total + nn.functional.binary_cross_entropy_with_logits(context, targets[n, i])
             known += 1
-    torch.testing.assert_close(by_company, total / known)
+    torch.testing.assert_close(context_loss, total / known)
 
 
-def test_no_known_target_is_no_loss(graph: LabelGraph) -> None:
+def test_without_known_targets_the_loss_is_0(graph: LabelGraph) -> None:
     unknown = -torch.ones(3, L, dtype=torch.float64)
     _, losses = built(graph).forward_losses(image_map(), unknown, BCELoss())
     assert [loss.item() for loss in losses] == [0, 0]
 
 
-def test_what_is_seen_stays_and_what_is_not_follows_its_company() -> None:
+def test_seen_labels_keep_their_logit_and_others_follow_their_context() -> None:
     unary = torch.tensor([[-30.0, -30.0, -6.0, 0.0, 30.0]], dtype=torch.float64)
     prior = torch.full((5,), -4.0, dtype=torch.float64)
     context = torch.tensor([[-1.0, -6.0, -1.0, -1.0, -1.0]], dtype=torch.float64)
@@ -298,7 +298,7 @@ def test_context_is_a_noisy_or(
 
 
 @pytest.mark.parametrize("far", [-1e4, -200.0, 200.0, 1e4])
-def test_company_is_finite_for_any_logit(far: float) -> None:
+def test_context_is_finite_for_any_logit(far: float) -> None:
     values = [torch.full((1, 1), x, requires_grad=True) for x in (far, -far, 0.0)]
     for unary in values:
         for context in values:

@@ -56,7 +56,7 @@ def test_wrong_options_are_named(options, message: str) -> None:
         CSRAHead(D, L, **options)
 
 
-def test_temperatures_of_ones_own() -> None:
+def test_user_temperatures() -> None:
     head = CSRAHead(D, L, heads=3, temperatures=[1, 2, "inf"])
     assert head.temperatures == (1.0, 2.0, math.inf)
     assert head.config["temperatures"] == [1.0, 2.0, "inf"]

@@ -130,7 +130,7 @@ def test_query_is_torchs_fused_attention_without_gradients(training: bool) -> No
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("miss_rate", [1e-6, 0.05, 0.5, 0.95])
-def test_company_at_any_log_odds(dtype: torch.dtype, miss_rate: float) -> None:
+def test_noisy_or_at_any_log_odds(dtype: torch.dtype, miss_rate: float) -> None:
     values = [-math.inf, -1e30, -1e4, -20.0, 0.0, 20.0, 1e4, 1e30, math.inf]
     for z, e, d in itertools.product(values, values, [-100.0, 0.0, 100.0]):
         own = [torch.tensor([[x]], dtype=dtype, requires_grad=True) for x in (z, e)]
@@ -144,7 +144,7 @@ def test_company_at_any_log_odds(dtype: torch.dtype, miss_rate: float) -> None:
         assert all(x.isfinite().all() for x in (*first, *second)), (z, e, d)
 
 
-def test_company_in_half_precision_is_that_of_float32() -> None:
+def test_noisy_or_in_half_precision_is_that_of_float32() -> None:
     z, e = torch.linspace(-20, 20, 21), torch.linspace(5, -5, 21)
     for dtype in (torch.float16, torch.bfloat16):
         own = [x.to(dtype).view(1, -1) for x in (z, e, torch.zeros(21))]

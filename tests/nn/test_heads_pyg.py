@@ -79,7 +79,7 @@ class MeanOfNeighbours(nn.Module):
         return self.linear(total)
 
 
-def test_a_class_of_ones_own_is_not_found_by_name(graph: LabelGraph) -> None:
+def test_a_user_class_is_not_found_by_name(graph: LabelGraph) -> None:
     head = PyGHead(D, graph, conv=MeanOfNeighbours, hidden=8)
     assert head(torch.randn(2, D)).shape == (2, 5)
     with pytest.raises(InputError, match=r"not a PyG class.*pass conv=the class"):

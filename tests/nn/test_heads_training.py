@@ -145,7 +145,7 @@ def test_old_weights_of_what_is_not_used_are_taken() -> None:
 
 
 class Doubled(nn.Module):
-    """A class of one's own, whose use of parameters is not ours to judge."""
+    """A user class that uses its parameters in its own way."""
 
     def __init__(self, out_channels: int) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class Doubled(nn.Module):
         return torch.zeros_like(x).index_add(0, edge_index[1], 2 * x[edge_index[0]])
 
 
-def test_a_class_of_ones_own_keeps_its_parameters() -> None:
+def test_a_user_class_keeps_its_parameters() -> None:
     head = PyGHead(D, label_graph(), conv=Doubled, hidden=8)
     assert isinstance(head.convolution.conv.spare.weight, nn.Parameter)
 
@@ -172,7 +172,7 @@ def test_targets_of_any_type(dtype: torch.dtype) -> None:
             torch.testing.assert_close(ours, theirs, check_dtype=False)
 
 
-def test_unknown_labels_teach_company_nothing_whatever_is_computed_of_them() -> None:
+def test_unknown_labels_do_not_train_the_context() -> None:
     head = build("conditioned", label_graph())
     with torch.no_grad():
         head.prior_logit[2] = torch.inf
@@ -199,7 +199,7 @@ def test_one_label_and_one_image() -> None:
 
 
 @pytest.mark.parametrize("miss_rate", [1.0, 0.9999999, float("nan")])
-def test_what_float32_cannot_tell_from_never_seen_is_refused(miss_rate: float) -> None:
+def test_a_miss_rate_beyond_float32_is_refused(miss_rate: float) -> None:
     kind, options = CASES["conditioned"]
     with pytest.raises(InputError, match=r"at most 0\.999999"):
         kind(D, graph=label_graph(), **options, miss_rate=miss_rate)

@@ -1,4 +1,4 @@
-"""A state says what it is of, and is loaded nowhere else."""
+"""A state records its identity, and is refused by other modules."""
 
 import copy
 import io
@@ -102,7 +102,7 @@ def test_other_edges_are_refused() -> None:
     graph = label_graph()
     fewer = LabelGraph(NAMES, graph.edge_index[:, 1:], graph.edge_weight[1:])
     heavier = LabelGraph(NAMES, graph.edge_index, graph.edge_weight * 0.9)
-    for case in ("gcn", "gat", "gatv2", "pyg", "gat-kin", "query-vectors"):
+    for case in ("gcn", "gat", "gatv2", "pyg", "gat-similarity", "query-vectors"):
         head = build(case, graph)
         for other in (fewer, heavier):
             if case == "query-vectors":  # takes the names alone
@@ -181,7 +181,7 @@ def test_options_of_training_alone_are_not() -> None:
     ],
     ids=["floats", "no text", "empty", "deep", "a list", "text", "none"],
 )
-def test_what_is_no_identity_is_one_error(value: Any) -> None:
+def test_an_invalid_identity_is_one_error(value: Any) -> None:
     head = LinearHead(D, NAMES)
     refused(head, {**head.state_dict(), KEY: value}, "is not a valid description of a module")
 

@@ -163,7 +163,7 @@ def test_operators_are_registered_rightly() -> None:
         torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
 
 
-def test_the_adjacency_moves_with_its_module_and_is_no_state() -> None:
+def test_the_adjacency_moves_with_its_module_and_is_not_saved() -> None:
     graph = adjacency()
     assert not graph.state_dict()
     assert graph.to("meta").csr().sources.device.type == "meta"
@@ -253,7 +253,7 @@ def test_shapes_that_do_not_fit_the_graph(kernel: str) -> None:
         weighted_sum(adjacency(), weights, v[:, 1:], kernel=kernel)
 
 
-def test_a_prior_goes_with_its_weight() -> None:
+def test_a_prior_requires_its_weight() -> None:
     own, prior, weight = inputs(NODES, 3), torch.rand(len(EDGES)), torch.rand(2)
     with pytest.raises(InputError, match="prior_weight is missing"):
         attend(adjacency(), *own, prior=prior)

@@ -96,7 +96,7 @@ def test_gradients_by_rows(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_one_outlying_score(place: int) -> None:
-    """All other weights vanish against it, or one target hears all alike: neither loses digits."""
+    """One weight dominates, or a target attends to all equally: neither loses precision."""
     own = [x.detach() for x in inputs(300, 5.0)]
     own[place][:, 7] += 60.0
     own = [x.float().requires_grad_() for x in own]

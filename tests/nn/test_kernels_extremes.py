@@ -70,7 +70,7 @@ def test_kernels_agree_at_finite_scores(dtype: torch.dtype, place: str, prior: b
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, torch.finfo(torch.float32).max])
-def test_what_is_no_number_reaches_those_that_listen_to_it(place: str, value: float) -> None:
+def test_nan_scores_affect_only_attending_nodes(place: str, value: float) -> None:
     tensors = inputs(torch.float32, PLACES[place], value)
     expected = attend(graph(), *tensors, kernel="csr")
     assert (expected[:, [2, 6]] == 0).all()
@@ -133,7 +133,7 @@ def test_second_gradients(kernel: str) -> None:
 
 
 def test_a_mask_costs_no_pass_backward() -> None:
-    """The mask is unseen by autograd: between the scores and the softmax stands no operator."""
+    """The mask is applied outside autograd: no operator between the scores and the softmax."""
     s, t, v = (x.requires_grad_() for x in inputs(torch.float32, [], 0.0))
     adjacency = graph()
     out = dense_attention(s, t, v, adjacency.no_edge(), adjacency.alone, None, None, 0.2)

@@ -25,7 +25,7 @@ def some_graph() -> LabelGraph:
 CASES: dict[str, tuple[type[GATHead], dict[str, Any]]] = {
     "gat": (GATHead, {"hidden": 16}),
     "gat without bias": (GATHead, {"hidden": 16, "bias": False}),
-    "gat with kin": (GATHead, {"hidden": 16, "similarity_weight": 0.4}),
+    "gat with similarity": (GATHead, {"hidden": 16, "similarity_weight": 0.4}),
     "gatv2": (GATv2Head, {"hidden": 16}),
     "nodes": (GATHead, {"hidden": 16, "base": "nodes"}),
     "nodes, one layer": (GATHead, {"hidden": 16, "base": "nodes", "layers": 1}),

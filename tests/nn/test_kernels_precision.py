@@ -137,18 +137,20 @@ def test_batched(
     monkeypatch.setattr(image_attention, "dense_pays", lambda *_: dense)
     monkeypatch.setattr(Messages, "_order", lambda *_: (fold, attend_first))
     graph = some_graph()
-    hears = Messages(D, graph.edge_index, graph.edge_weight, L, HIDDEN, HEADS, dropout=0.0)
-    assert hears.attend.dense == dense
-    nn.init.normal_(hears.out)
-    positions, news = torch.randn(BATCH, PLACES, D), torch.rand(BATCH, L) - 0.5
-    look = (3 * torch.randn(BATCH, L, PLACES)).softmax(-1)
+    messages = Messages(D, graph.edge_index, graph.edge_weight, L, HIDDEN, HEADS, dropout=0.0)
+    assert messages.attend.dense == dense
+    nn.init.normal_(messages.out)
+    positions, evidence = torch.randn(BATCH, PLACES, D), torch.rand(BATCH, L) - 0.5
+    attention_map = (3 * torch.randn(BATCH, L, PLACES)).softmax(-1)
     with torch.no_grad():
-        values = hears.label_features(positions, look)
-        of_source, of_target = hears.attend.products(values, hears.attend.directions).unbind(-1)
-        hears.attend.directions *= 9 / spread(of_source, of_target)
-    own = [x.requires_grad_() for x in (positions, news, look)]
-    wide, state = leaves(*own), doubled(hears)
+        values = messages.label_features(positions, attention_map)
+        of_source, of_target = messages.attend.products(values, messages.attend.directions).unbind(
+            -1
+        )
+        messages.attend.directions *= 9 / spread(of_source, of_target)
+    own = [x.requires_grad_() for x in (positions, evidence, attention_map)]
+    wide, state = leaves(*own), doubled(messages)
     edges = [(j, i) for j, i in graph.edge_index.T.tolist()]
     expected = reference.messages(*wide, edges, graph.edge_weight.double(), state)
-    ours = parts(hears(*own), [*own, *hears.parameters()])
+    ours = parts(messages(*own), [*own, *messages.parameters()])
     hold(ours, parts(expected, [*wide, *state.values()]))

@@ -1,4 +1,4 @@
-"""Views depend on seed, epoch and image alone; losses do what their papers say."""
+"""Views depend only on seed, epoch and image; losses agree with their papers."""
 
 import copy
 import random
@@ -62,7 +62,7 @@ def test_a_batch_holds_the_views_by_name(source: FileImages) -> None:
     assert batch.targets == {}
 
 
-def test_views_are_normalised_as_the_encoder_wants(source: FileImages) -> None:
+def test_views_have_the_normalisation_of_the_encoder(source: FileImages) -> None:
     class Whole(nn.Module):
         def forward(self, image: object) -> list[Tensor]:
             return make_transform("simclr", plain, 1.0)(image)
@@ -120,7 +120,7 @@ def test_the_decoupled_loss_is_the_paper_s() -> None:
     assert float(DCLLoss(temperature=0.2)(first, second)) == pytest.approx(total)
 
 
-def test_the_teacher_follows_the_student_and_learns_nothing_itself() -> None:
+def test_the_teacher_follows_the_student_without_gradients() -> None:
     network = encoder()
     method = Dino(8)
     method.prepare(network)

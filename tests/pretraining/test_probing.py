@@ -44,7 +44,7 @@ def test_ridge_leaves_each_image_out(features: torch.Tensor, targets: torch.Tens
 
 
 def test_unknown_labels_are_left_out(features: torch.Tensor, targets: torch.Tensor) -> None:
-    """What stands in an unknown entry's place changes nothing."""
+    """The values of unknown entries have no effect."""
     masked = targets.clone()
     masked[::4, 1] = -1
     rows = torch.arange(30) % 4 != 0
@@ -55,7 +55,7 @@ def test_unknown_labels_are_left_out(features: torch.Tensor, targets: torch.Tens
     assert np.isfinite([found.neighbours, found.linear]).all()
 
 
-def test_good_features_are_told_from_noise_and_from_collapsed_ones(
+def test_good_features_differ_from_noise_and_collapsed_ones(
     features: torch.Tensor, targets: torch.Tensor
 ) -> None:
     torch.manual_seed(5)

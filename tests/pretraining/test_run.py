@@ -68,7 +68,7 @@ def test_a_training_starts_from_it(tiny_csv: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["dcl", "dino"])
-def test_an_interrupted_run_goes_on_bit_for_bit(
+def test_an_interrupted_run_continues_bit_for_bit(
     method: str, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = pretrain(tiny_csv, config(tmp_path / "whole", method=method, epochs=3))
@@ -93,9 +93,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
         resume_pretraining(tmp_path / "cut")
 
 
-def test_a_run_is_overwritten_where_that_is_asked_for_and_nothing_else(
-    tiny_csv: Path, tmp_path: Path
-) -> None:
+def test_only_runs_are_overwritten_and_only_on_request(tiny_csv: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     pretrain(tiny_csv, config(run))
     before = load_file(run / "encoder.safetensors")

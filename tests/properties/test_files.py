@@ -1,4 +1,4 @@
-"""Whatever a label may be called, files give it back; whatever it may not, nothing accepts."""
+"""Files preserve every valid label name, and every reader refuses invalid ones."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""All kernels compute the same function, whatever the graph."""
+"""All kernels compute the same function for any graph."""
 
 import torch
 from hypothesis import given, settings

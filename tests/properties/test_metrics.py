@@ -1,4 +1,4 @@
-"""Properties every metric has, whatever the numbers."""
+"""Properties of every metric for any values."""
 
 import numpy as np
 import torch

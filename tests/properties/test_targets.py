@@ -93,7 +93,7 @@ def test_masking_and_noise_do_not_depend_on_the_layout(
 @pytest.mark.parametrize("layout", LAYOUTS)
 @settings(deadline=None, max_examples=30)
 @given(tables())
-def test_label_graphs_are_counted_alike(layout: str, table: NDArray[np.float32]) -> None:
+def test_label_graphs_are_counted_in_the_same_way(layout: str, table: NDArray[np.float32]) -> None:
     names = [f"label {k}" for k in range(table.shape[1])]
     counts = Cooccurrence.from_targets(table, names)
     assert Cooccurrence.from_targets(LAYOUTS[layout](table), names) == counts

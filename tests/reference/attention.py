@@ -64,7 +64,7 @@ def default_head(
     """
     z = state["weight"] @ state["project.weight"].T
     prior_weight = state["attend.prior_weight"]
-    lent = attention(
+    summed = attention(
         edges,
         (vectors @ state["attend.source.weight"].T).T,
         (vectors @ state["attend.target.weight"].T).T,
@@ -72,7 +72,7 @@ def default_head(
         prior,
         prior_weight,
     )
-    joined = torch.cat(list(lent), 1)
+    joined = torch.cat(list(summed), 1)
     classifiers = state["weight"] + z @ state["out_self"] + joined @ state["out_edge"]
     return features @ classifiers.T + state["bias"]
 
@@ -126,6 +126,6 @@ def messages(
         values = torch.stack(labels.chunk(len(of_source), 1))
         s, t = ((values * a[:, None]).sum(-1) for a in (of_source, of_target))
         weighed = said[:, None] * values
-        heard = attention(edges, s, t, weighed, prior, state["attend.prior_weight"])
-        rows.append((torch.cat(list(heard), 1) * state["out"]).sum(1))
+        received = attention(edges, s, t, weighed, prior, state["attend.prior_weight"])
+        rows.append((torch.cat(list(received), 1) * state["out"]).sum(1))
     return torch.stack(rows)

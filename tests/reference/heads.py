@@ -76,12 +76,12 @@ def conditioned(
         )
         v[i] = np.reshape(seen, (heads, width))
     attention = np.zeros((len(edges), heads))
-    hears = state["prior_logit"].copy()
+    context = state["prior_logit"].copy()
     for i in range(labels):
         rows = [e for e, (_, target) in enumerate(edges) if target == i]
         if not rows:
             continue
-        heard = []
+        received = []
         for h in range(heads):
             a, c = directions[h, :, 0], directions[h, :, 1]
             raw = [float(a @ v[edges[e][0], h] + c @ v[i, h]) for e in rows]
@@ -90,7 +90,7 @@ def conditioned(
                 for r, e in zip(raw, rows, strict=True)
             ]
             attention[rows, h] = softmax(np.array(scores))
-            heard.append(
+            received.append(
                 sum(
                     attention[e, h]
                     * (sigmoid(z0[edges[e][0]]) - rates[edges[e][0]])
@@ -98,18 +98,18 @@ def conditioned(
                     for e in rows
                 )
             )
-        hears[i] += state["messages.out"][i] @ np.concatenate(heard) / (heads * width)
+        context[i] += state["messages.out"][i] @ np.concatenate(received) / (heads * width)
     z = z0
     for _ in range(max(steps, 1)):
-        company = hears.copy()
+        current = context.copy()
         for e, (source, target) in enumerate(edges):
             if steps:
                 belief = float(sigmoid(z[source])) - rates[source]
-                company[target] += unit * state["coupling"][e] * belief
+                current[target] += unit * state["coupling"][e] * belief
         z = np.array(
             [
                 noisy_or(
-                    z0[i], unseen * sigmoid(company[i]), unseen * sigmoid(state["prior_logit"][i])
+                    z0[i], unseen * sigmoid(current[i]), unseen * sigmoid(state["prior_logit"][i])
                 )
                 for i in range(labels)
             ]
@@ -152,7 +152,9 @@ def shared_classifiers(
         total = sum(weight for _, weight in into)
         row = []
         for column in range(len(own[0])):
-            lent = sum(weight * own[j][column] for j, weight in into) / total if into else 0.0
-            row.append(own[i][column] + share * lent)
+            contribution = (
+                sum(weight * own[j][column] for j, weight in into) / total if into else 0.0
+            )
+            row.append(own[i][column] + share * contribution)
         found.append(row)
     return found

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def counts_by_loop(targets: np.ndarray) -> dict[str, np.ndarray]:
-    """Counts as their definitions say, image by image, pair by pair."""
+    """Counts by their definitions, image by image and pair by pair."""
     N, L = targets.shape
     present, unknown = targets >= 0.5, targets == -1
     pairs = np.zeros((L, L), int)

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def kin_ridge(
+def similarity_ridge(
     x: np.ndarray,
     y: np.ndarray,
     sharing: np.ndarray,

@@ -1,4 +1,4 @@
-"""The section on decisions: its curves beside scikit-learn, and what it names."""
+"""The section on decisions: its curves against scikit-learn, and its text."""
 
 import dataclasses
 
@@ -41,12 +41,12 @@ def test_names_what_chose_the_thresholds():
     page = decision_section(chosen("out-of-fold", aim="miss-rate=0.2"))
     assert "out-of-fold predictions for training images, 300 images" in page
     assert "at most 20 % of an image&#x27;s present labels" in page
-    assert "are lower" not in page
+    assert "expect lower" not in page
     assert "before calibration" not in page
-    assert "chosen on them: figures of other images are lower" in decision_section(chosen("val"))
+    assert "chosen on them: expect lower values on other images" in decision_section(chosen("val"))
 
 
-def test_calibration_is_shown_beside_what_was_before():
+def test_calibration_is_shown_before_and_after():
     page = decision_section(chosen(calibrate="vector"))
     assert page.count("before calibration") >= 2
     assert "shrunk towards shared ones" in page

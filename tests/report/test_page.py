@@ -70,7 +70,7 @@ def check(content: ReportContent) -> Checker:
     return checker
 
 
-def test_the_page_is_whole_and_fetches_nothing() -> None:
+def test_the_page_is_self_contained() -> None:
     checker = check(make())
     words = " ".join(checker.words)
     for expected in (
@@ -131,7 +131,7 @@ def test_a_graph_without_edges() -> None:
     assert "5 labels, 0 directed edges, 5 labels without any neighbour" in words
 
 
-def test_labels_without_ap_stand_last_with_a_dash() -> None:
+def test_labels_without_ap_are_last_with_a_dash() -> None:
     rows = [LabelResult("label 0", 0.1, 0, float("nan")), LabelResult("label 1", 0.1, 5, 0.9)]
     page = render(make(per_label=rows))
     body = page.partition("AP per label")[2].partition("<tbody>")[2].partition("</tbody>")[0]

@@ -44,7 +44,7 @@ def test_saturated_scores_are_still_ranked() -> None:
     assert [mistake.image for mistake in found] == [1, 2, 0]
 
 
-def test_unknown_targets_are_no_mistakes() -> None:
+def test_unknown_targets_are_not_mistakes() -> None:
     logits = np.array([[9.0, -9.0]])
     targets = np.full((1, 2), -1.0)
     for present in (False, True):

@@ -77,7 +77,9 @@ def outcome(folder: Path) -> list[object]:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_killed_runs_end_as_undisturbed_ones(name: str, tiny_csv: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_runs_equal_uninterrupted_ones(
+    name: str, tiny_csv: Path, tmp_path: Path
+) -> None:
     words = ["train", "--root", str(tiny_csv), *COMMON.split(), *CONFIGURATIONS[name].split()]
     log = tmp_path / "log"
     began = time.monotonic()

@@ -49,13 +49,13 @@ def trained(edges: bool) -> dict[str, torch.Tensor]:
     return {**model.state_dict(), "train_loss": torch.tensor([r["train_loss"] for r in rows])}
 
 
-def test_company_leaves_encoder_and_sight_as_they_are_without_edges() -> None:
+def test_messages_do_not_train_encoder_and_unary_logits_without_edges() -> None:
     """Bit for bit, over clipping, optimiser and moving average."""
     full, alone = trained(True), trained(False)
     # and the state says over which edges it was learned
-    company = ("head.messages", "head.coupling", "head.prior_logit", f"head.{KEY}")
+    context = ("head.messages", "head.coupling", "head.prior_logit", f"head.{KEY}")
     for name, value in alone.items():
-        if not name.startswith(company):
+        if not name.startswith(context):
             assert value.equal(full[name]), name
     assert full["head.coupling"].abs().max() > 0
     assert not full["head.prior_logit"].equal(alone["head.prior_logit"])

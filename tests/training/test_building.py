@@ -1,4 +1,4 @@
-"""What cannot be built or trained is said before anything is trained or written."""
+"""Configurations that cannot be built are refused before anything is trained or written."""
 
 from pathlib import Path
 from typing import Any

@@ -55,6 +55,12 @@ def test_options_left_open_are_the_heads_own(name: str, counts: Cooccurrence) ->
     assert chosen.config == HEADS[name](6, graph=graph).config
 
 
+def test_integers_reach_float_arguments_as_floats() -> None:
+    options = TrainConfig().with_options({"head": "csra", "head.lam": 1}).head
+    assert type(options.to_dict()["lam"]) is int  # config files keep the notation
+    assert type(options.arguments()["lam"]) is float
+
+
 def test_no_dropout_is_none_for_every_head() -> None:
     config = TrainConfig().with_options({"head": "query", "head.dropout": 0.0})
     assert config.head.arguments()["dropout"] == 0

@@ -16,7 +16,7 @@ def test_a_time_in_seconds(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "0m", "-1m", "ten", "5d", "1m30s", "1e3", "9" * 400])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_invalid_times_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="expected a time above 0"):
         seconds_of(text)
 

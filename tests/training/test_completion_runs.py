@@ -33,7 +33,7 @@ def options(root: Path, **changes) -> TrainConfig:
 
 
 class Witness(Complete):
-    """Notes what it is told."""
+    """Records the calls of update."""
 
     def __init__(self, targets: Tensor) -> None:
         super().__init__(targets, None)
@@ -45,7 +45,7 @@ class Witness(Complete):
 
 
 class Drift(Completion):
-    """Fills in the progress: whatever is not restored shows."""
+    """Fills in the progress, so that state that is not restored is detected."""
 
     def update(self, logits: Tensor, progress: float) -> None:
         self.targets = torch.where(self.known, self.targets, progress)
@@ -101,7 +101,7 @@ def test_the_command_line_hides_and_completes(
     assert "masked" in said
 
 
-def test_every_epoch_tells_the_logits_of_every_image(tiny_csv: Path) -> None:
+def test_completion_receives_the_logits_of_every_image_in_every_epoch(tiny_csv: Path) -> None:
     config = options(
         tiny_csv,
         **{
@@ -200,7 +200,7 @@ def test_the_checkpoint_holds_what_the_epoch_completed(
 
 
 def train_part(root: Path, folder: Path, shared: dict) -> RunResult:
-    """Interrupts a run of four epochs after the third, then goes on."""
+    """Interrupts a run of four epochs after the third, then resumes it."""
     from gatlabel.engine import callbacks
 
     class StopError(Exception):

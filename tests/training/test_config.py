@@ -20,7 +20,7 @@ def test_a_config_survives_its_file(recipe: str, tmp_path: Path) -> None:
     assert read_config(tmp_path / "config.yaml") == config
 
 
-def test_recipes_are_what_their_papers_say() -> None:
+def test_recipes_match_their_papers() -> None:
     assert plain() == TrainConfig()
     paper = mlgcn().optimizer
     assert (paper.name, paper.lr, paper.encoder_lr) == ("sgd", 0.1, 0.1)

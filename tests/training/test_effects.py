@@ -166,7 +166,7 @@ def _of_kind(kind: type) -> list[Any]:
 
 
 def _given(leaf: Leaf, value: Any) -> dict[str, Any]:
-    """The option, beside the choice that has it."""
+    """The option, with the choice that has it."""
     choice = {leaf.path.rpartition(".")[0]: leaf.names[0]} if leaf.names else {}
     root = {"data.root": "photos"} if choice.get("data", "scenes") != "scenes" else {}
     return {**choice, **root, leaf.path: value}

@@ -84,7 +84,7 @@ def test_other_commands_do_not_ask_what_it_names(run: Path) -> None:
 
 
 @pytest.mark.parametrize("given", [False, True])
-def test_evaluating_downloads_only_where_it_is_told_to(
+def test_evaluating_downloads_only_on_request(
     given: bool, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     asked: list[Any] = []
@@ -105,7 +105,7 @@ def test_evaluating_downloads_only_where_it_is_told_to(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"head": "gcn"}, r"config\.yaml has head=gcn, but the model in .* has gat: .*two runs"),
+        ({"head": "gcn"}, r"config\.yaml has head=gcn, but the model .* has gat: .*different runs"),
         (
             {"encoder.backbone": "resnet18"},
             "has encoder.backbone=resnet18, but the model in .* has mobilenet_v3",

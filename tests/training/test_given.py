@@ -1,4 +1,4 @@
-"""A data set, encoder, loss, callbacks and loggers of one's own go into a run."""
+"""The user's own data set, encoder, loss, callbacks and loggers in a run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +83,7 @@ def growing(logits: Tensor, targets: Tensor, epoch: int) -> Tensor:
 growing.seen = set()
 
 
-def test_everything_of_ones_own_goes_into_a_run(tmp_path: Path) -> None:
+def test_all_user_objects_are_used_in_a_run(tmp_path: Path) -> None:
     steps, logger = Steps(), CSVLogger(tmp_path / "logs")
     growing.seen.clear()
     result = train(
@@ -202,7 +202,7 @@ def refused(make: Callable[[], object], message: str) -> None:
         (Squares(0), "no items"),
         (7, "is a int: give a map-style data set"),
         ([1, 2], "no attribute labels"),
-        ({"training": Squares()}, "'training' is no split"),
+        ({"training": Squares()}, "'training' is not a split"),
         ({"val": Squares()}, "no train split"),
     ],
 )
@@ -227,15 +227,15 @@ def test_bad_images_are_refused() -> None:
         ({"loss": lambda z, y: z.sum().detach()}, {}, "must return a scalar"),
         ({"loss": lambda z, y: (z - y).square().sum().log() * torch.inf}, {}, "not finite"),
         ({"loss": F.binary_cross_entropy_with_logits}, {"loss": "asl"}, "loss.name=asl"),
-        ({"callbacks": [print]}, {}, "is no Callback"),
-        ({"loggers": ["tensorboard"]}, {}, "str is no Logger"),
+        ({"callbacks": [print]}, {}, "is not a Callback"),
+        ({"loggers": ["tensorboard"]}, {}, "str is not a Logger"),
         ({"data": Squares()}, {"run.devices": 2}, "devices=2: not with data"),
         ({"labels": NAMES}, {}, "labels: only for data"),
         ({"data": Squares(unknown=True), "loss": lambda z, y: (z - y).square().mean()}, {},
          "targets are unknown"),
     ],
 )  # fmt: skip
-def test_nonsense_is_refused_before_anything_is_written(
+def test_invalid_options_are_refused_before_anything_is_written(
     tmp_path: Path, given: dict, changes: dict, message: str
 ) -> None:
     refused(lambda: train(options(tmp_path / "run", **changes), **given), message)

@@ -130,7 +130,7 @@ def options(root: Path, folder: Path, **changes) -> TrainConfig:
     return plain().with_options({**quick, **encoder})
 
 
-def test_a_run_goes_on_longer_from_another(tiny_csv: Path, tmp_path: Path) -> None:
+def test_a_run_initialised_from_another_trains_on(tiny_csv: Path, tmp_path: Path) -> None:
     first = options(tiny_csv, tmp_path / "first", backbone=ENCODER, weights="none", pooling="gem")
     train(first)
     # encoder, pooling and size are those of the model, so they need not be said again
@@ -142,7 +142,7 @@ def test_a_run_goes_on_longer_from_another(tiny_csv: Path, tmp_path: Path) -> No
     lines: list[str] = []
     tiny = config.resolved()
     result = train(tiny, log=lines.append)
-    assert any("starts from" in line and "all 3 labels" in line for line in lines)
+    assert any("initialised from" in line and "all 3 labels" in line for line in lines)
     assert not any("random weights" in line for line in lines)
     assert len(result.curves) == 1
 

@@ -1,4 +1,4 @@
-"""The loss of a run: weights, smoothing, progress and a teacher, as the options say."""
+"""The loss of a run: weights, smoothing, progress and a teacher, as set by options."""
 
 import json
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_weights_of_a_number_and_of_files(tmp_path: Path) -> None:
         ),
         ("name,weight\ncat,nan\n", "row 2: weight of 'cat'=nan: give a finite number"),
         ("name,weight\ncat,-1\n", "must be at least 0"),
-        ("name,weight\ncat,much\n", "row 2: the weight 'much' is no number"),
+        ("name,weight\ncat,much\n", "row 2: the weight 'much' is not a number"),
         ("label,weight\ncat,1\n", "give the columns name and weight, not label, weight"),
         ('["cat"]', "give an object of weights by label name"),
         ('{"cat": true, "dog": 1, "yak": 1}', "weight of 'cat'=True: give a number"),
@@ -144,7 +144,7 @@ def test_losses_of_whole_batches_are_for_one_process() -> None:
     refuse_shared_batches(config(loss="hill"), 2)
 
 
-def test_training_tells_the_loss_how_far_it_is(
+def test_the_progress_of_training_is_passed_to_the_loss(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []

@@ -1,4 +1,4 @@
-"""Losses and gradients that are not finite: training stops and says where, or skips the batch."""
+"""Losses and gradients that are not finite: training stops with a message, or skips the batch."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, where: str, steps: set[int]) -> None
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])
 @pytest.mark.parametrize("clip", [0.0, 1.0])
-def test_training_stops_and_says_where(
+def test_training_stops_and_reports_where(
     where: str, clip: float, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, where, {5})
@@ -115,7 +115,7 @@ def test_an_epoch_without_a_step_ends_training(
         train(options(tiny_csv, tmp_path / "run", **{"run.on_nan": "skip"}))
 
 
-def test_a_diverged_run_goes_on_with_skipping(
+def test_a_diverged_run_continues_with_skipping(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, "loss", {5})
@@ -140,7 +140,7 @@ def test_a_rate_too_high_is_named(tiny_csv: Path, tmp_path: Path) -> None:
         train(config)
 
 
-def test_logits_of_validation_images_that_are_not_finite_are_said(
+def test_validation_logits_that_are_not_finite_are_reported(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = TrainingModule.validation_step

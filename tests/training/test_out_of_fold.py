@@ -41,12 +41,12 @@ def test_every_row_is_predicted_once_by_what_did_not_see_it() -> None:
     [
         (FOLD, lambda rows: np.zeros((len(rows), 2)), r"fold 0: scores of shape \(\d, 2\) for"),
         (FOLD, lambda rows: np.zeros((1, 3)), r"fold 0: scores of shape \(1, 3\) for"),
-        (FOLD, lambda rows: np.full((len(rows), 3), np.nan), "fold 0: scores that are not finite"),
+        (FOLD, lambda rows: np.full((len(rows), 3), np.nan), "fold 0: some scores are not finite"),
         (FOLD * 0, None, "at least two folds"),
         (FOLD[1:], None, r"folds of shape \(22,\) for 23 images"),
     ],
 )
-def test_what_is_no_prediction_is_refused(fold_of, made, message: str) -> None:
+def test_invalid_predictions_are_refused(fold_of, made, message: str) -> None:
     with pytest.raises(InputError, match=message):
         out_of_fold(TARGETS, fold_of, lambda learned, predicted, fold: made(predicted))
 
@@ -100,11 +100,11 @@ def write(path: Path, **changes) -> None:
     ("changes", "message"),
     [
         ({"scores": None}, "has no array 'scores'"),
-        ({"ids": np.arange(23)}, "'ids' is of type int64 and 1 axes"),
-        ({"scores": TARGETS.astype("U")}, "'scores' is of type"),
-        ({"scores": TARGETS[0]}, "'scores' is of type float32 and 1 axes"),
+        ({"ids": np.arange(23)}, "'ids' has type int64 and 1 axes"),
+        ({"scores": TARGETS.astype("U")}, "'scores' has type"),
+        ({"scores": TARGETS[0]}, "'scores' has type float32 and 1 axes"),
         ({"scores": TARGETS.astype(float) * 1e300}, "not finite"),
-        ({"fold": FOLD.astype(float)}, "'fold' is of type float64"),
+        ({"fold": FOLD.astype(float)}, "'fold' has type float64"),
         ({"labels": np.array(["cat", "cat", "dog"])}, "cat"),
         ({"ids": np.array([{}] * 23, dtype=object)}, "pickles are never opened"),
     ],

@@ -196,7 +196,7 @@ def test_epochs_by_images_preset_and_time(
     assert found == expected
 
 
-def test_an_auto_run_goes_on_where_it_was_interrupted(
+def test_an_interrupted_auto_run_continues(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"images.size": 32, "run.epochs": 2, "encoder.freeze": "encoder", "head.hidden": 8}
@@ -214,7 +214,7 @@ def _interrupt(*args: Any) -> bool:
     raise KeyboardInterrupt
 
 
-def test_random_weights_are_said_in_the_first_line(tiny_csv: Path, tmp_path: Path) -> None:
+def test_random_weights_are_reported_in_the_first_line(tiny_csv: Path, tmp_path: Path) -> None:
     _, lines = trained(config_of(tiny_csv, tmp_path / "run", **{"images.size": 32}))
     assert lines[0] == (
         "encoder: shufflenet_v2_x0_5, weights none (random; gatlabel[lite] installs ImageNet's, "

@@ -145,7 +145,9 @@ def test_several_processes_train_what_one_trains(
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_over_another_number(tiny_csv: Path, tmp_path: Path, monkeypatch) -> None:
+def test_a_run_continues_with_another_number_of_devices(
+    tiny_csv: Path, tmp_path: Path, monkeypatch
+) -> None:
     one = train(options(tiny_csv, tmp_path / "one"))
     original, calls = TrainingModule.training_step, 0
 
@@ -216,7 +218,7 @@ def test_processes_end_together(tiny_csv: Path, tmp_path: Path, target: str) -> 
 
 @pytest.mark.slow
 def test_the_error_of_another_process_is_that_of_the_run(tiny_csv: Path, tmp_path: Path) -> None:
-    """The second validation image is of process 1; it is removed while the run goes on."""
+    """The second validation image belongs to process 1; it is removed during the run."""
     run = tmp_path / "run"
     more = {"run.epochs": 5000, "run.devices": 2, "images.cache": "none"}
     second = read_data(options(tiny_csv, run)).val.ids[1]

@@ -40,7 +40,7 @@ def test_a_run_finds_its_rate_once_and_writes_it(tiny_csv: Path, tmp_path: Path)
     (line,) = [line for line in lines if line.startswith("learning rate: ")]
     rate = read_options(tmp_path / "found" / "config.yaml")["optimizer"]["lr"]
     assert isinstance(rate, float)
-    assert line.startswith(f"learning rate: {rate:g}, found in ")
+    assert line.startswith(f"learning rate: {rate:g}, found by ")
     train(run_options(tiny_csv, tmp_path / "given", **{"optimizer.lr": rate}))
     first, second = (
         (tmp_path / name / "model.safetensors").read_bytes() for name in ("found", "given")
@@ -73,5 +73,5 @@ def test_where_nothing_is_found_the_word_is_refused() -> None:
         make_config("heads", mode="end-to-end", **{"optimizer.lr": "find"})
     found = plain().with_options({"head": "linear", "optimizer.lr": "find"}).resolved()
     model = Model({}, [MultiLabelTask("things", ["a"], LinearHead(4, ["a"]))])
-    with pytest.raises(InputError, match="lr=find: only gatlabel train decides it"):
+    with pytest.raises(InputError, match="lr=find: only supported by gatlabel train"):
         make_optimizer(model, optimizer_of(found), spec_of(found))

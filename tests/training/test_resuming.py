@@ -1,4 +1,4 @@
-"""An interrupted run ends as an uninterrupted one does, bit for bit, whatever has state."""
+"""An interrupted and resumed run equals an uninterrupted one, bit for bit, in all state."""
 
 import os
 import signal
@@ -165,7 +165,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert contents(folder) == contents(tmp_path / "whole")
 
 
-def test_when_all_checkpoints_are_damaged_that_is_said_and_nothing_touched(
+def test_if_all_checkpoints_are_damaged_it_is_reported_and_nothing_changes(
     tiny_csv: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "part"
@@ -196,7 +196,7 @@ def test_other_data_is_refused_and_other_files_are_noted(tiny_csv: Path, tmp_pat
     os.utime(image, (1, 1))
     labels = (tiny_csv / "labels.csv").read_text()
     (tiny_csv / "labels.csv").write_text(labels.replace("images/3.png,train,", "images/3.png,val,"))
-    with pytest.raises(InputError, match="split train are not those"):
+    with pytest.raises(InputError, match="split train have changed"):
         resume(folder)
     (tiny_csv / "labels.csv").write_text(labels)
     lines: list[str] = []
@@ -240,7 +240,7 @@ def test_a_run_that_stopped_early_is_not_trained_further(
     assert len(result.curves) == epoch + 1
 
 
-def test_a_signal_while_a_checkpoint_is_written_is_no_failure_to_write(
+def test_a_signal_while_a_checkpoint_is_written_is_not_a_write_error(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch.save calls back into Python, and makes another exception of the signal's."""

@@ -30,7 +30,9 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path, monkey
         TrainConfig().with_options({"graph": graph}) for graph in ("npmi", "lift", "complete")
     ]
     with ExitStack() as stack:
-        folders = [stack.enter_context(new_run(config, silent)) for config in configs]
+        folders = [
+            stack.enter_context(new_run(config.run, "scenes-gat", silent)) for config in configs
+        ]
         for config, folder in zip(configs, folders, strict=True):
             begin(folder, config)
     assert [folder.read_config().graph for folder in folders] == ["npmi", "lift", "complete"]
@@ -42,7 +44,7 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path, monkey
 def test_a_named_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     config = TrainConfig().with_options({"run.output": tmp_path / "run"})
-    with new_run(config, silent) as folder:
+    with new_run(config.run, "scenes-gat", silent) as folder:
         begin(folder, config)
     assert folder.path == tmp_path / "run"
     assert not list((tmp_path / "run").glob(".*"))
@@ -61,7 +63,7 @@ def test_what_can_be_no_folder_is_named(name: str, message: str, tmp_path: Path)
     (tmp_path / "file").write_text("mine")
     with (
         pytest.raises(InputError, match=message),
-        new_run(TrainConfig().with_options({"run.output": tmp_path / name}), silent),
+        new_run(TrainConfig().with_options({"run.output": tmp_path / name}).run, "x", silent),
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -69,26 +71,26 @@ def test_what_can_be_no_folder_is_named(name: str, message: str, tmp_path: Path)
 
 def test_what_fails_before_it_begins_leaves_no_folder(tmp_path: Path) -> None:
     config = TrainConfig().with_options({"run.output": tmp_path / "runs" / "a"})
-    with new_run(config, silent):
+    with new_run(config.run, "scenes-gat", silent):
         assert (tmp_path / "runs" / "a").is_dir()
     assert not list(tmp_path.iterdir())
     (tmp_path / "runs" / "a").mkdir(parents=True)  # one that stood there stays
-    with new_run(config, silent):
+    with new_run(config.run, "scenes-gat", silent):
         pass
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]
 
 
-def test_what_a_kill_left_before_the_run_began_is_no_obstacle(tmp_path: Path) -> None:
+def test_files_of_a_run_killed_before_its_start_are_no_obstacle(tmp_path: Path) -> None:
     left = (".lock", ".gatlabel-0123abcd.json", "labels.json", "counts.json")
     for name in left:
         (tmp_path / name).write_text("[")
     (tmp_path / "checkpoints").mkdir()
     config = TrainConfig().with_options({"run.output": tmp_path})
-    with new_run(config, silent) as folder:
+    with new_run(config.run, "scenes-gat", silent) as folder:
         assert folder.path == tmp_path
         begin(folder, config)
     assert not list(tmp_path.glob(".*"))
-    with pytest.raises(InputError, match="not empty"), new_run(config, silent):
+    with pytest.raises(InputError, match="not empty"), new_run(config.run, "scenes-gat", silent):
         pass
 
 
@@ -96,7 +98,7 @@ def test_a_folder_that_was_removed_is_named_and_does_not_come_back(tmp_path: Pat
     import shutil
 
     config = TrainConfig().with_options({"run.output": tmp_path / "run"})
-    with new_run(config, silent) as folder:
+    with new_run(config.run, "scenes-gat", silent) as folder:
         begin(folder, config)
         shutil.rmtree(folder.path)
         with pytest.raises(InputError, match="run was removed during the run"):

@@ -142,7 +142,7 @@ def test_an_interrupted_overwrite_leaves_the_old_run_and_is_resumed(run, during)
     assert RunFolder(run).finished
 
 
-def test_a_second_overwrite_begins_anew(run, during) -> None:
+def test_a_second_overwrite_starts_again(run, during) -> None:
     during(stop)
     for seed in (1, 2):
         said: list[str] = []
@@ -184,7 +184,7 @@ CONFIG = "\n".join(
         ({"report.html/photo.jpg": "x"}, "its report.html is a folder"),
     ],
 )
-def test_overwriting_leaves_what_is_no_run_alone(files, reason, finished, tmp_path) -> None:
+def test_only_run_folders_are_overwritten(files, reason, finished, tmp_path) -> None:
     folder = tmp_path / "folder"
     if "report.html/photo.jpg" in files:
         shutil.copytree(finished, folder)
@@ -227,7 +227,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, at: int) -> list[str]:
 def test_a_kill_at_any_step_of_the_swap_loses_neither_run(
     run: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder answers as the old run or the new, or says how to go on; then all is new."""
+    """The folder holds the old or the new run, or the error names --resume; finally the new run."""
     train(options(tmp_path / "new", **{"run.seed": 1}))
     for path in (*run.rglob("*.ckpt"), *tmp_path.rglob("*.ckpt")):
         path.write_text(str(path))  # smaller: they are copied often
@@ -249,7 +249,7 @@ def test_a_kill_at_any_step_of_the_swap_loses_neither_run(
         pair = {name: contents(run).get(name) for name in ("model.json", "model.safetensors")}
         if pair["model.json"] is None:
             states.add("neither")
-            with pytest.raises(InputError, match=f"go on with gatlabel train --resume {run}"):
+            with pytest.raises(InputError, match=f"continue with gatlabel train --resume {run}"):
                 MultiLabelClassifier.from_pretrained(run)
         else:
             answers = old if pair["model.safetensors"] == old["model.safetensors"] else new
@@ -273,7 +273,9 @@ def test_overwriting_completes_an_interrupted_swap_first(state: str, run, tmp_pa
     if state == MOVING:
         (run / "model.json").unlink()
     said: list[str] = []
-    with new_run(options(run, **{"run.seed": 2, "run.overwrite": True}), said.append) as folder:
+    with new_run(
+        options(run, **{"run.seed": 2, "run.overwrite": True}).run, "x", said.append
+    ) as folder:
         assert RunFolder(run).read_config().run.seed == 1
         assert folder.path == run / NEW
     assert any("has now replaced the previous one" in line for line in said)
@@ -368,13 +370,13 @@ def test_another_process_holds_the_folder_until_it_is_killed(run: Path) -> None:
         config = options(run, **{"run.overwrite": True})
         with (
             pytest.raises(InputError, match=rf"in use by another run \(process {process.pid}\)"),
-            new_run(config, lambda line: None),
+            new_run(config.run, "x", lambda line: None),
         ):
             pytest.fail(NEVER)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert list(run.glob(".lock"))
-        with new_run(config, lambda line: None):  # what the kill left does no harm
+        with new_run(config.run, "x", lambda line: None):  # what the kill left does no harm
             pass
         os.kill(worker, signal.SIGKILL)
     assert not list(run.glob(".*"))

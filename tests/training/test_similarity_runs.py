@@ -17,7 +17,7 @@ from gatlabel.training import TrainConfig, auto, label_vectors, train
 from gatlabel.training.config import read_options
 from gatlabel.training.label_vectors import kept_name_vectors
 from gatlabel.training.recipes import config_from
-from gatlabel.training.similarity import _made, is_worth_its_graph, text_of
+from gatlabel.training.similarity import _made, replaces_graph, text_of
 
 QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}
 
@@ -113,7 +113,7 @@ def test_similar_labels_share_and_the_written_choice_repeats_the_run(
     assert not torch.equal(first.evaluations[0].logits, alone.evaluations[0].logits)
 
 
-def test_without_the_extra_names_other_sources_are_tried_and_that_is_said(
+def test_without_the_extra_names_other_sources_are_tried_with_a_note(
     tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gatlabel.errors import MissingExtraError
@@ -165,11 +165,11 @@ def test_a_tiny_gain_does_not_replace_the_graph() -> None:
         evidence = SourceEvidence("names", Evidence(effect, 0.0, 0.0, 9.0, 0.001, 0.5, 4))
         return assembled(known, used, evidence=(evidence,), **unseen)
 
-    assert not is_worth_its_graph(choice(0.003))
-    assert is_worth_its_graph(choice(0.005))
+    assert not replaces_graph(choice(0.003))
+    assert replaces_graph(choice(0.005))
     missing = targets.clone()
     missing[:, 3] = 0.0
-    assert is_worth_its_graph(choice(0.003, missing, unseen_by=used))
-    assert not is_worth_its_graph(choice(0.003, unseen_by=used))  # there is none without positives
-    assert is_worth_its_graph(assembled(targets, used))  # given, not found
-    assert not is_worth_its_graph(assembled(targets))
+    assert replaces_graph(choice(0.003, missing, unseen_by=used))
+    assert not replaces_graph(choice(0.003, unseen_by=used))  # there is none without positives
+    assert replaces_graph(assembled(targets, used))  # given, not found
+    assert not replaces_graph(assembled(targets))

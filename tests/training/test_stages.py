@@ -81,7 +81,7 @@ def test_a_run_from_training_to_evaluation(options, tiny_csv: Path, tmp_path: Pa
     assert len(found.probabilities) == model(images).shape[1]
 
 
-def test_a_run_goes_on_after_an_interruption(tiny_csv: Path, tmp_path: Path) -> None:
+def test_a_run_continues_after_an_interruption(tiny_csv: Path, tmp_path: Path) -> None:
     options = {"head": "linear", "head.start": "ridge", "run.epochs": 2}
     whole = train(config_of(tiny_csv, tmp_path / "whole", **options))
     cut(config_of(tiny_csv, tmp_path / "cut", **options), step=3)
@@ -158,7 +158,7 @@ def test_the_same_number_starts_with_the_same_logits(tmp_path: Path) -> None:
     ],
 )
 @torch.no_grad()
-def test_another_number_takes_the_encoder_and_says_why_no_more(
+def test_with_another_number_of_labels_only_the_encoder_is_copied(
     theirs: int, ours: int, options, tmp_path: Path
 ) -> None:
     source, model = model_of(theirs, 0), model_of(ours, 1, **options)
@@ -194,7 +194,7 @@ def test_the_number_of_stages_decides_the_results_of_benchmarks() -> None:
     assert _key(config, 10, 1) != _key(wide, 10, 1)
 
 
-def test_what_names_the_encoder_says_it() -> None:
+def test_messages_name_the_encoder() -> None:
     config = TrainConfig().with_options({"encoder.backbone": "resnet18", "encoder.stages": 3})
     assert config.encoder.text == "resnet18, its last 3 stages"
     assert config.with_options({"encoder.stages": 1}).encoder.text == "resnet18"

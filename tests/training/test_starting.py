@@ -1,4 +1,4 @@
-"""The closed-form start of a run is the regression on its features, whatever the head."""
+"""The closed-form start of a run is the regression on its features, for every head."""
 
 from functools import partial
 from pathlib import Path

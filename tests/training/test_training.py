@@ -215,7 +215,7 @@ def test_learned_node_features_are_saved(tmp_path: Path) -> None:
     assert isinstance(again.head.nodes.vectors, nn.Parameter)
 
 
-def test_create_says_what_is_missing() -> None:
+def test_create_names_missing_arguments() -> None:
     with pytest.raises(InputError, match="graph"):
         MultiLabelClassifier.create("mobilenet_v3_small", labels=NAMES)
     with pytest.raises(InputError, match="labels"):
@@ -229,7 +229,7 @@ def test_create_says_what_is_missing() -> None:
 @pytest.mark.parametrize("option", [{"stride": 16}, {"weights": "default"}])
 def test_options_of_an_encoder_need_its_name(option) -> None:
     made = Encoder.from_module(nn.Conv2d(3, 4, 1), 4)
-    with pytest.raises(InputError, match="made already"):
+    with pytest.raises(InputError, match="exists already"):
         MultiLabelClassifier.create(made, "linear", labels=NAMES, **option)
 
 

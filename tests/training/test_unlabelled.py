@@ -1,4 +1,4 @@
-"""Images without labels beside labelled ones, from the command line to the model."""
+"""Images without labels in addition to labelled ones, from the command line to the model."""
 
 import shutil
 from pathlib import Path

@@ -179,7 +179,7 @@ class ClassicalClassifier:
 
     def _fitted(self) -> LinearHead | FittedHead:
         if self.head is None:
-            raise InputError(f"{self.options.name}: fit it first")
+            raise InputError(f"{self.options.name}: not fitted yet, call fit first")
         return self.head
 
 

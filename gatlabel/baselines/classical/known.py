@@ -90,5 +90,5 @@ def checked_features(features: Any) -> Tensor:
     found = found if found.is_floating_point() else found.float()
     if not bool(found.isfinite().all()):
         row = int((~found.isfinite()).any(1).nonzero()[0, 0])
-        raise InputError(f"features: row {row} holds NaN or infinity")
+        raise InputError(f"features: row {row} contains NaN or infinity")
     return found

@@ -139,15 +139,15 @@ class SimilarityChoice:
         if source is not None:
             mapped = test == "unseen" and self.rule == "map"
             how = ", by a map from vectors to classifiers" if mapped else ""
-            figures = f" ({_figures(found[source], test)})" if source in found else ""
-            return f"{start}{source}, strength {strength:.2f}{how}{figures}"
+            numbers = f" ({_numbers(found[source], test)})" if source in found else ""
+            return f"{start}{source}, strength {strength:.2f}{how}{numbers}"
         if not found:
             return f"{start}none ({self.reason or 'no source to test'})"
         best = min(found, key=lambda name: (found[name].p, -found[name].z))
-        return f"{start}none; closest was {best} ({_figures(found[best], test)})"
+        return f"{start}none; closest was {best} ({_numbers(found[best], test)})"
 
 
-def _figures(one: Evidence, test: str) -> str:
+def _numbers(one: Evidence, test: str) -> str:
     what = "image-out: gain" if test == "seen" else "label-out: AUC"
     return (
         f"leave-one-{what} {one.effect:.3f}, under permuted names {one.null_mean:.3f} ± "

@@ -11,8 +11,8 @@ from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.baselines.similarity.choice import SimilarityChoice
 from gatlabel.baselines.similarity.evidence import Evidence, SourceEvidence
 from gatlabel.baselines.similarity.held_out import fit, learnable
-from gatlabel.baselines.similarity.judging import UnseenResult, judge_seen, judge_unseen
-from gatlabel.baselines.similarity.seen import ImageJudge
+from gatlabel.baselines.similarity.judging import UnseenResult, evaluate_seen, evaluate_unseen
+from gatlabel.baselines.similarity.seen import ImageTester
 from gatlabel.baselines.similarity.sources import SimilaritySource
 from gatlabel.errors import InputError
 
@@ -33,13 +33,13 @@ def choose_similarity(
     seed: int = 0,
     permutations: int = PERMUTATIONS,
 ) -> SimilarityChoice:
-    """Chooses which labels share classifiers, and how much.
+    """Chooses which labels share classifiers, and how strongly.
 
     Two tests, with a total level of 3 % (:mod:`~gatlabel.baselines.similarity.judging`), each
     corrected for the number of sources:
 
     - **Labels with positives**, by leave-one-image-out: does the error on left-out images decrease
-      as the strength leaves 0 (:class:`~gatlabel.baselines.similarity.seen.ImageJudge`)? It must
+      as the strength leaves 0 (:class:`~gatlabel.baselines.similarity.seen.ImageTester`)? It must
       decrease more than under permuted names, and significantly over images.
     - **Labels without positives**, by leave-one-label-out: do the classifiers of similar labels
       separate a label's images better than those under permuted names
@@ -73,9 +73,9 @@ def choose_similarity(
         )
     held = fit(features, targets, groups)
     assert held is not None
-    judge = ImageJudge(held, features, targets, seed)
-    seen = judge_seen(judge, sources, permutations, seed)
-    unseen = judge_unseen(held, sources, permutations, seed)
+    tester = ImageTester(held, features, targets, seed)
+    seen = evaluate_seen(tester, sources, permutations, seed)
+    unseen = evaluate_unseen(held, sources, permutations, seed)
     by_name = {source.name: source for source in sources}
     best = max(seen, key=lambda name: seen[name].strength * seen[name].effect)
     best_unseen = max(unseen.values(), key=lambda found: found.gain, default=None)

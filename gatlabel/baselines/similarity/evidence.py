@@ -122,17 +122,17 @@ def permutation_tests(
 
 def sum_of_products(pairs: Sequence[Pair]) -> Tensor:
     """Returns ``Σ_f Σ_ij A_ij M_ij``."""
-    return torch.stack([(weights * worth).sum() for weights, worth in pairs]).sum()
+    return torch.stack([(weights * values).sum() for weights, values in pairs]).sum()
 
 
 def permuted_sums(pairs: Sequence[Pair], orders: Tensor) -> Tensor:
     """Returns the sums with permuted names, ``(P,)``: weight (i, j) moves to (π(i), π(j))."""
     total = torch.zeros(len(orders), dtype=torch.float64)
-    for weights, worth in pairs:
+    for weights, values in pairs:
         target, source = weights.nonzero(as_tuple=True)
         value = weights[target, source]
         step = max(1, _VALUES_AT_ONCE // max(1, len(value)))
         for first in range(0, len(orders), step):
             part = orders[first : first + step]
-            total[first : first + step] += worth[part[:, target], part[:, source]] @ value
+            total[first : first + step] += values[part[:, target], part[:, source]] @ value
     return total

@@ -16,7 +16,7 @@ from gatlabel.baselines.similarity.evidence import (
 )
 from gatlabel.baselines.similarity.held_out import HeldOut
 from gatlabel.baselines.similarity.label_map import MAP_PENALTIES, predictions
-from gatlabel.baselines.similarity.seen import ImageJudge, among
+from gatlabel.baselines.similarity.seen import ImageTester, among
 from gatlabel.baselines.similarity.sources import SimilaritySource
 
 #: Probability of a false choice for labels with, and without, positives if names and targets are
@@ -44,21 +44,21 @@ class UnseenResult:
         return "neighbours" if self.map_penalty is None else "map"
 
 
-def judge_seen(
-    judge: ImageJudge, sources: Sequence[SimilaritySource], permutations: int, seed: int
+def evaluate_seen(
+    tester: ImageTester, sources: Sequence[SimilaritySource], permutations: int, seed: int
 ) -> dict[str, Evidence]:
     """Runs leave-one-image-out for labels with positives; results by source."""
-    tests = [judge.test(source) for source in sources]
+    tests = [tester.test(source) for source in sources]
     family = permutation_tests([test.pairs for test in tests], permutations, LEVEL_SEEN, seed)
     z = torch.minimum(family.z, torch.tensor([test.z for test in tests]).double())
     kept = family.shrinkage(z)
-    labels = len(judge.share)
+    labels = len(tester.share)
     found = {}
     for at, (source, test) in enumerate(zip(sources, tests, strict=True)):
         strength = _strength(float(kept[at]), test.best)
         if strength and source.matrix is not None:
-            similarity = among(source.matrix, judge.held.seen)
-            strength *= judge.lowers_error(similarity, strength)
+            similarity = among(source.matrix, tester.held.seen)
+            strength *= tester.lowers_error(similarity, strength)
         unit = 2 / labels
         found[source.name] = Evidence(
             unit * float(family.own[at]), unit * float(family.mean[at]),
@@ -67,7 +67,7 @@ def judge_seen(
     return found
 
 
-def judge_unseen(
+def evaluate_unseen(
     held: HeldOut, sources: Sequence[SimilaritySource], permutations: int, seed: int
 ) -> dict[str, UnseenResult]:
     """Runs leave-one-label-out for labels without positives; results by source."""

@@ -33,7 +33,7 @@ class ImageTest:
     best: float
 
 
-class ImageJudge:
+class ImageTester:
     """Tests sources on left-out images.
 
     With similarity s, strength κ and ``D_i = 3 / (3 + n_i)``, labels have the prior covariance
@@ -71,8 +71,8 @@ class ImageJudge:
             rest = ~part if source.measure is not None else part
             whole = source.at(self.features[rest], self.targets[rest])
             similarity = among(whole, self.held.seen)
-            worth = self.residual[part].T @ self.moved[part]
-            pairs.append((similarity, self.share[:, None] * (worth + worth.T)))
+            values = self.residual[part].T @ self.moved[part]
+            pairs.append((similarity, self.share[:, None] * (values + values.T)))
             one_way = self.share[:, None] * similarity
             shift = self.moved[part] @ (one_way + one_way.T).T
             of_images[part] = (self.residual[part] * shift).sum(1)

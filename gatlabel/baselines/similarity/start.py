@@ -18,7 +18,7 @@ def similarity_start(
     choice: SimilarityChoice,
     groups: Sequence[Hashable] | None = None,
 ) -> LinearStart:
-    """Ridge regression in which similar labels share classifiers as chosen.
+    """Fits ridge regression in which similar labels share classifiers as chosen.
 
     Labels with positives are fitted jointly (:func:`~gatlabel.baselines.ridge.ridge_start` with the
     mixing matrix of the choice), or independently at strength 0. The classifier of a label without

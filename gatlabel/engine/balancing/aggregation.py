@@ -43,7 +43,7 @@ def feature_gradients(values: Tensor, features: Tensor) -> Tensor:
 
 
 class _Split(torch.autograd.Function):
-    """K times the features; what comes back for each is combined into one gradient."""
+    """Returns K views of the features; the backward pass combines their gradients to one."""
 
     @staticmethod
     def forward(
@@ -60,18 +60,18 @@ class _Split(torch.autograd.Function):
 
 
 class _Scaled(torch.autograd.Function):
-    """The loss itself; tells by what it is multiplied before it is sent back."""
+    """The identity; in the backward pass, it passes the factor of the loss to a function."""
 
     @staticmethod
-    def forward(ctx: Any, loss: Tensor, tell: Callable[[Tensor], None]) -> Tensor:
+    def forward(ctx: Any, loss: Tensor, receive: Callable[[Tensor], None]) -> Tensor:
         """Returns the loss."""
-        ctx.tell = tell
+        ctx.receive = receive
         return loss.view_as(loss)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Tells the factor, which comes from gradient scaling and accumulation."""
-        ctx.tell(gradient)
+        """Passes on the factor, which comes from gradient scaling and accumulation."""
+        ctx.receive(gradient)
         return gradient, None
 
 
@@ -82,9 +82,9 @@ class Aggregation(Balancer):
     with the Jacobian J of the losses at the features, ``(P, features)``, and weights w computed
     from its Gramian. The Gramian is summed over several processes, so that all use equal weights.
 
-    Where heads take what :meth:`share` returns, one backward pass does all of this: it stops where
-    the tasks' features meet, with the gradient of each. Elsewhere the gradients are computed
-    before, by a backward pass per head.
+    If the heads use the features returned by :meth:`share`, a single backward pass suffices: the
+    gradients of the tasks are combined at the shared features. Otherwise they are computed before,
+    with one backward pass per head.
 
     Args:
         tasks: Names of the K tasks.
@@ -115,14 +115,15 @@ class Aggregation(Balancer):
         object.__setattr__(self, "weighting", weighting)
         size = len(self.tasks) if method == "gradvac" else 0
         self.register_buffer("similarity", torch.zeros(size, size))
-        self._split: Tensor | None = None  # the features that were shared last
+        self._split: Tensor | None = None  # the features last passed to `share`
         self._which = torch.arange(len(self.tasks))
         self._scale = torch.ones(())
 
     def share(self, features: Tensor, own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Returns the features of each task, whose gradients are combined where they meet.
+        """Returns the features for each task, whose gradients are combined in the backward pass.
 
-        With adapters in between the gradients of the tasks do not arrive apart: returned as given.
+        With adapters in between, the gradients of the tasks cannot be separated; the features are
+        then returned unchanged.
         """
         if not features.requires_grad or any(each is not features for each in own.values()):
             return own
@@ -165,7 +166,7 @@ class Aggregation(Balancer):
         if len(which) == 1:
             return torch.ones_like(gramian[0])
         if not bool(gramian.isfinite().all() & (gramian.diagonal() > 0).all()):
-            # a loss is at its minimum, or not finite, which the guard handles
+            # a loss is at its minimum, or not finite; the guard handles the latter
             return torch.ones_like(gramian[0])
         if self.method == "gradvac":
             return self._gradvac(gramian, which)

@@ -1,4 +1,4 @@
-"""CNN-RNN: an LSTM over the labels found so far, joined with the image."""
+"""CNN-RNN: an LSTM over the labels predicted so far, combined with image features."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class RNNHead(SequenceHead):
         \quad z_{tk} = u_k \cdot x_t + b_k
 
     with the pooled features f and one embedding :math:`u_k` per label, which is both input and
-    classifier (Wang et al., *CNN-RNN*, CVPR 2016, arXiv:1604.04573, equations 3 to 5). Beyond the
-    paper, the first state of the LSTM comes from the image too. The end has an embedding as well,
-    which is the input of the first step.
+    classifier (Wang et al., *CNN-RNN*, CVPR 2016, arXiv:1604.04573, equations 3 to 5). Unlike in
+    the paper, the initial state of the LSTM is also computed from the image. The end token has an
+    embedding too, which is the input of the first step.
 
     Args:
         in_features: Feature width D.
         labels: Number of labels L, or their names.
         graph: A label graph to take the labels from instead; its edges are not used.
-        length: S, the most labels of a sequence.
+        length: S, the maximum length of a sequence.
         hidden: Width of embeddings and state.
         beam: Number of sequences that the search keeps in each step; 1 is greedy decoding.
 
@@ -78,7 +78,7 @@ class RNNHead(SequenceHead):
         """None: its biases are of steps, not of labels in an image."""
 
     def context(self, features: Tensor) -> Tensor:
-        """Features ``(B, D)``, as they are."""
+        """Features ``(B, D)``, unchanged."""
         return features
 
     def step_logits(self, context: Tensor, inputs: Tensor) -> Tensor:

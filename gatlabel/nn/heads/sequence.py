@@ -1,4 +1,4 @@
-"""Autoregressive heads: each label of a sequence depends on the image and the labels before it."""
+"""Autoregressive heads: each label of a sequence depends on the image and on earlier labels."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ MOST_WIDTH = 2**16
 class SequenceHead(Head):
     """Base of the autoregressive heads of a ``sequence`` task.
 
-    A head defines :meth:`context` and :meth:`step_logits`; teacher forcing and decoding are here.
-    No label occurs twice: each step is a distribution over the labels that are left and the end,
-    so the probabilities of all sequences sum to 1.
+    Subclasses define :meth:`context` and :meth:`step_logits`; this class implements teacher forcing
+    and decoding. No label occurs twice: each step is a distribution over the unused labels and the
+    end, so the probabilities of all sequences sum to 1.
 
     Args:
         in_features: Feature width D.
         labels: The L label names, or their number.
-        length: S, the most labels of a sequence.
+        length: S, the maximum length of a sequence.
         beam: Number of sequences that the search keeps in each step; 1 is greedy decoding.
 
     Attributes:
         length: S.
-        beam: May be set for another search.
+        beam: Beam width; may be changed.
 
     Shapes:
         features -> ``(B, S, L + 2)``: logits of the labels and the end in each step of the decoded
@@ -62,7 +62,7 @@ class SequenceHead(Head):
 
     @abstractmethod
     def context(self, features: Tensor) -> Tensor:
-        """Returns what all steps take of the image, ``(B, ...)``."""
+        """Returns the representation of the image used in all steps, ``(B, ...)``."""
 
     @abstractmethod
     def step_logits(self, context: Tensor, inputs: Tensor) -> Tensor:
@@ -70,10 +70,10 @@ class SequenceHead(Head):
 
         Args:
             context: Of B images.
-            inputs: int64 ``(B, T)``: the label before each step, or L for none.
+            inputs: int64 ``(B, T)``: the label of the previous step, or L for none.
 
         Returns:
-            ``(B, T, L + 1)``; that of step t depends on the inputs up to t.
+            ``(B, T, L + 1)``; the logits of step t depend on the inputs up to t.
         """
 
     def along(self, context: Tensor, sequence: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class SequenceHead(Head):
 
         Args:
             context: Of B images.
-            sequence: Integers ``(B, T)``; a number that is no label is no input of later steps.
+            sequence: Integers ``(B, T)``; numbers that are not labels are not used as inputs.
 
         Returns:
             ``(B, T, L + 1)``, float32 or float64; labels of earlier steps are blocked.
@@ -107,8 +107,8 @@ class SequenceHead(Head):
         Args:
             context: Of B images.
             beam: Width of the search.
-            without: bool ``(B, L)``: labels that are not to be predicted.
-            stop: Whether the end may be predicted before all labels are.
+            without: bool ``(B, L)``: labels to exclude.
+            stop: Whether the end may be predicted before all labels.
         """
         if context.shape[0] == 0:
             return torch.zeros(0, self.length, dtype=torch.int64, device=context.device)

@@ -1,4 +1,4 @@
-"""A transformer decoder that reads the feature map and the labels found so far."""
+"""A transformer decoder over the feature map and the labels predicted so far."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from gatlabel.values import whole_number
 if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
-PERIODS = 32.0  # of the fastest sine over the map
+PERIODS = 32.0  # periods of the fastest sine over the map
 
 
 class TransformerHead(SequenceHead, MapHead):
-    """Labels attend to those before them and to the positions of the feature map.
+    """Labels attend to earlier labels and to the positions of the feature map.
 
     A pre-norm transformer decoder (Vaswani et al., 2017, arXiv:1706.03762) over label embeddings,
-    with learned embeddings of steps. Sines of the coordinates tell positions apart, so the order
-    may depend on where things are.
+    with learned embeddings of steps. Positions have sinusoidal encodings, so the order of labels
+    may depend on the positions of objects.
 
     Args:
         in_features: Feature width D.
         labels: Number of labels L, or their names.
         graph: A label graph to take the labels from instead; its edges are not used.
-        length: S, the most labels of a sequence.
+        length: S, the maximum length of a sequence.
         hidden: Width of the decoder, a multiple of 4 and of ``heads``.
         heads: Number of attention heads.
         layers: Number of decoder layers.

@@ -223,7 +223,7 @@ def test_damaged_files_are_refused(tmp_path) -> None:
 def test_wrong_input_is_refused() -> None:
     features, targets = data()
     classifier = ClassicalClassifier("centroid")
-    with pytest.raises(InputError, match="fit it first"):
+    with pytest.raises(InputError, match="call fit first"):
         classifier.scores(features)
     with pytest.raises(InputError, match="60, 7"):
         classifier.fit(features, targets[:10])

@@ -1,4 +1,4 @@
-"""Sets with eight groups of labels, whose vectors say which group, or nothing."""
+"""Data sets with eight groups of labels, and vectors that identify the group or are random."""
 
 import torch
 from torch import Tensor

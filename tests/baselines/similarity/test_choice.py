@@ -141,7 +141,7 @@ def test_strengths_are_checked() -> None:
 
 
 @pytest.mark.parametrize("permuted", [False, True], ids=["shuffled names", "permuted targets too"])
-def test_where_nothing_is_nothing_is_chosen(permuted: bool) -> None:
+def test_without_similarity_none_is_chosen(permuted: bool) -> None:
     """Level 3 % in all: 4 or more of 20 draws have a chance of 0.3 %."""
     features, targets, vectors = grouped(images=160)
     chosen = 0
@@ -158,8 +158,8 @@ def test_where_nothing_is_nothing_is_chosen(permuted: bool) -> None:
     assert chosen <= 3
 
 
-def test_a_map_is_tried_and_kept_where_it_predicts_better(monkeypatch) -> None:
-    """The vectors have two parts: one that many labels share, and a small one that tells."""
+def test_a_map_is_used_if_it_predicts_better(monkeypatch) -> None:
+    """The vectors have a large part shared by many labels, and a small informative part."""
     rng = torch.Generator().manual_seed(0)
     telling = torch.randn(LABELS, 4, generator=rng)
     vectors = torch.cat([telling, torch.full((LABELS, 1), 6.0)], 1)
@@ -182,7 +182,7 @@ def test_a_map_is_tried_and_kept_where_it_predicts_better(monkeypatch) -> None:
     assert mean[0] > mean[1] + 0.02
 
 
-def test_it_says_what_was_chosen_and_why() -> None:
+def test_the_explanation_has_the_choice_and_the_reason() -> None:
     features, targets, vectors = grouped()
     y, _ = masked(targets)
     found, none = (
@@ -228,7 +228,7 @@ def test_too_little_to_test_is_strength_0(targets: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("features", [torch.zeros(40, 5), torch.ones(40, 1)], ids=["zero", "one"])
-def test_features_that_say_nothing_choose_nothing(features: torch.Tensor) -> None:
+def test_uninformative_features_choose_nothing(features: torch.Tensor) -> None:
     targets = (torch.rand(40, 8, generator=torch.Generator().manual_seed(0)) < 0.3).float()
     sources = candidate_sources(
         LabelSet(list("abcdefgh")), name_vectors=torch.randn(8, 4), given_vectors=torch.zeros(8, 2)

@@ -16,7 +16,7 @@ from gatlabel.baselines.similarity.evidence import permutation_tests, permuted_s
 from gatlabel.baselines.similarity.from_targets import cooccurrence_profile, learned_relation
 from gatlabel.baselines.similarity.held_out import fit, learnable
 from gatlabel.baselines.similarity.label_map import map_weights
-from gatlabel.baselines.similarity.seen import ImageJudge
+from gatlabel.baselines.similarity.seen import ImageTester
 from gatlabel.baselines.similarity.sources import NEIGHBOURS
 from gatlabel.baselines.similarity.unseen import label_aucs, pair_tables, slope
 from gatlabel.errors import InputError
@@ -59,7 +59,7 @@ def test_sources_of_vectors_prefer_the_nearest() -> None:
         (torch.tensor([[0.0, float("nan")], [1.0, 0.0]]), "NaN or infinity"),
     ],
 )
-def test_a_matrix_that_is_no_similarity_is_refused(matrix, said) -> None:
+def test_an_invalid_similarity_matrix_is_refused(matrix, said) -> None:
     with pytest.raises(InputError, match=f"'mine'.*{said}"):
         source_from_matrix("mine", matrix)
 
@@ -129,7 +129,7 @@ def test_a_permutation_moves_weights_to_other_names() -> None:
     assert permuted_sums([(weights, worth)], orders).tolist() == pytest.approx(expected)
 
 
-def test_the_largest_of_many_sources_is_judged_against_the_largest() -> None:
+def test_the_best_of_many_sources_is_compared_with_the_best_permuted_one() -> None:
     rng = torch.Generator().manual_seed(0)
     worth = torch.rand(12, 12, generator=rng).double()
     pairs = [[(torch.rand(12, 12, generator=rng).double(), worth)] for _ in range(20)]
@@ -169,10 +169,10 @@ def test_the_sensitivity_is_the_derivative_of_exact_leave_one_out(groups) -> Non
 
 
 @pytest.mark.parametrize("groups", [None, [k % 25 for k in range(60)]], ids=["images", "groups"])
-def test_the_worth_of_a_source_is_the_slope_of_the_left_out_error(groups) -> None:
+def test_the_value_of_a_source_is_the_slope_of_the_leave_one_out_error(groups) -> None:
     features, targets, vectors = grouped(images=60)
     held = fit(features, corrupted(targets), groups)
-    judge = ImageJudge(held, features, corrupted(targets), 0)
+    judge = ImageTester(held, features, corrupted(targets), 0)
     source = source_from_vectors("names", vectors)
     (pair,) = judge.test(source).pairs
     sharing = judge.share[:, None] * pair[0]
@@ -191,20 +191,20 @@ def test_the_worth_of_a_source_is_the_slope_of_the_left_out_error(groups) -> Non
 def test_images_that_are_there_three_times_are_no_stronger_evidence() -> None:
     features, targets, vectors = grouped(images=80)
     source, groups = source_from_vectors("names", vectors), [*range(80)] * 3
-    once = ImageJudge(fit(features, targets), features, targets, 0).test(source)
+    once = ImageTester(fit(features, targets), features, targets, 0).test(source)
     thrice = features.repeat(3, 1), targets.repeat(3, 1)
-    judge = ImageJudge(fit(*thrice, groups), *thrice, 0)
+    judge = ImageTester(fit(*thrice, groups), *thrice, 0)
     assert judge.test(source).z == pytest.approx(once.z, rel=0.02)
-    alone = ImageJudge(fit(*thrice), *thrice, 0).test(source)
+    alone = ImageTester(fit(*thrice), *thrice, 0).test(source)
     assert alone.z != pytest.approx(once.z, rel=0.2)  # as if there were three times the images
     for group in range(80):  # a fold has all of a group, or nothing
         assert len(set(judge.fold[group::80].tolist())) == 1
 
 
-def test_a_measured_source_never_sees_the_images_it_is_judged_on() -> None:
+def test_a_learned_source_is_evaluated_on_held_out_images() -> None:
     features, targets, _ = grouped(images=50)
     held = fit(features, targets)
-    judge = ImageJudge(held, features, targets, 0)
+    judge = ImageTester(held, features, targets, 0)
     asked = []
 
     def measure(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -58,7 +58,7 @@ def test_another_process_draws_the_same(scenes: SceneImages) -> None:
     np.testing.assert_array_equal(drawn, scenes.load(5).numpy())
 
 
-def test_the_hidden_share_is_as_asked(scenes: SceneImages) -> None:
+def test_the_hidden_share_is_as_configured(scenes: SceneImages) -> None:
     present = np.asarray(scenes.targets) > 0
     assert not (scenes.visible & ~present).any()
     share = 1 - scenes.visible.sum() / present.sum()
@@ -92,8 +92,8 @@ def test_a_visible_label_can_be_seen(scenes: SceneImages) -> None:
         assert all(share > 0.5 for share in best.values())
 
 
-def test_what_hides_nothing_and_what_hides_something_are_as_many() -> None:
-    """The number of patches, specks and blurs says nothing about how much is hidden."""
+def test_decoys_and_hiding_shapes_have_the_same_distribution() -> None:
+    """The number of patches, specks and blurs is independent of the number of hidden objects."""
     config = scene_config("coco")
     clutter = (Role.BLUR, Role.SPECK, Role.PATCH)
     for k in range(60):

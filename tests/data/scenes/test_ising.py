@@ -59,7 +59,7 @@ def test_a_fit_to_counts_finds_the_model_they_come_from() -> None:
     assert found.competition == pytest.approx(0.6, abs=0.25)
 
 
-def test_pair_counts_too_small_to_tell_are_pulled_to_independence() -> None:
+def test_small_pair_counts_are_shrunk_to_independence() -> None:
     counts = np.array([1000.0, 1000.0, 20.0])
     pairs = np.array([[0, 400, 0], [400, 0, 0], [0, 0, 0.0]])
     shrunken = shrunken_pairs(counts, pairs, 10_000)
@@ -76,8 +76,6 @@ def test_pair_counts_too_small_to_tell_are_pulled_to_independence() -> None:
         (np.zeros(2), np.eye(2), "zero diagonal"),
     ],
 )
-def test_a_model_that_is_none_is_refused(
-    fields: np.ndarray, couplings: np.ndarray, words: str
-) -> None:
+def test_an_invalid_model_is_refused(fields: np.ndarray, couplings: np.ndarray, words: str) -> None:
     with pytest.raises(InputError, match=words):
         IsingModel(("a", "b"), fields, couplings)

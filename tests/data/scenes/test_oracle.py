@@ -35,7 +35,7 @@ def test_the_posterior_is_the_enumerated_one(hidden: float) -> None:
 
 
 @pytest.mark.parametrize("preset", ["voc", "coco"])
-def test_company_is_worth_several_points_and_sight_is_better_than_chance(preset: str) -> None:
+def test_the_graph_gains_several_points_and_visible_labels_beat_chance(preset: str) -> None:
     scenes = SceneImages(scene_config(preset), "test", 1000)
     result = oracle_result(scenes, sweeps=100)
     chance = np.nanmean(
@@ -58,7 +58,7 @@ def test_the_shortcut_gives_both_figures() -> None:
     assert oracle_map(scenes, graph=False) == result.visible_only_mean
 
 
-def test_with_nothing_hidden_the_oracle_is_always_right() -> None:
+def test_without_hidden_objects_the_oracle_is_always_right() -> None:
     scenes = SceneImages(scene_config("voc", hidden=0.0), "test", 300)
     np.testing.assert_array_equal(oracle_scores(scenes), scenes.targets)
     assert oracle_map(scenes) == 1.0
@@ -73,7 +73,7 @@ def test_the_posterior_is_calibrated() -> None:
         assert truth[within].mean() == pytest.approx(scores[within].mean(), rel=0.15)
 
 
-def test_without_the_graph_all_images_without_sight_of_a_label_tie() -> None:
+def test_without_the_graph_images_in_which_a_label_is_not_visible_tie() -> None:
     scenes = SceneImages(scene_config("voc"), "test", 200)
     scores = visible_only_scores(scenes)
     for label in range(20):

@@ -1,4 +1,4 @@
-"""Annotation files of every reader, and the lists of classes beside them."""
+"""Annotation files of every reader, and their class files."""
 
 from __future__ import annotations
 

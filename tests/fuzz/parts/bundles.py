@@ -62,7 +62,7 @@ def _member(rng: Random, member: Member) -> bytes:
 
 
 def _corrupted_onnx(rng: Random, data: bytes, secret: str) -> bytes:
-    """A model that can be parsed, and says other things."""
+    """A model that can be parsed but has other content."""
     import onnx
 
     model = onnx.load_model_from_string(data)

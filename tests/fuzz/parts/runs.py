@@ -141,7 +141,7 @@ USES: dict[str, Callable[[Case, Path], None]] = {
 
 
 def _resume(case: Case, run: Path, trains: bool) -> None:
-    """Resumes; whatever could be read before can be read after."""
+    """Resumes; everything that could be read before can be read after."""
     checkpoints, model = _readable(run)
     with ExitStack() as stack:
         if not trains:  # other options may ask for years of work

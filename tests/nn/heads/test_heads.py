@@ -135,7 +135,7 @@ def test_a_label_without_in_edges_has_no_edge_term() -> None:
 
 
 @pytest.mark.parametrize("kind", [GATHead, GATv2Head])
-def test_self_loops_of_a_graph_are_no_neighbours(kind: type[GATHead]) -> None:
+def test_self_loops_of_a_graph_are_not_neighbours(kind: type[GATHead]) -> None:
     loops = LabelGraph(NAMES, torch.arange(L).expand(2, L), self_loops=True)
     head = perturbed(kind(D, graph=loops, hidden=16, node_features="learned"))
     z = head.project(head.weight)
@@ -202,7 +202,7 @@ def test_wrong_options_are_named(graph: LabelGraph, options, message: str) -> No
         GATHead(**{"in_features": D, "graph": graph, **options})
 
 
-def test_stands_where_a_linear_layer_stood(graph: LabelGraph) -> None:
+def test_replaces_a_linear_layer(graph: LabelGraph) -> None:
     models = pytest.importorskip("torchvision.models")
     network = models.resnet18(weights=None)
     network.fc = GATHead(network.fc.in_features, graph=graph, hidden=16)

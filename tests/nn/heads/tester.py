@@ -220,7 +220,7 @@ class HeadTester:
         torch.testing.assert_close(logits.float(), exact, rtol=0.1, atol=0.1)
         assert all(p.grad.isfinite().all() for p in head.parameters() if p.grad is not None)
 
-    def test_a_graph_without_edges_will_do(self, case, graph) -> None:
+    def test_a_graph_without_edges_works(self, case, graph) -> None:
         head = build(case, graph.counts.graph("identity"))
         logits = head(features_for(head, 2))
         logits.sum().backward()
@@ -348,8 +348,8 @@ class HeadTester:
             return
         edges, weights = found
         sums = torch.zeros(L, weights.shape[1]).index_add(0, edges[1], weights.detach())
-        heard = torch.zeros(L).index_fill(0, edges[1], 1.0)[:, None].expand_as(sums)
-        torch.testing.assert_close(sums, heard)
+        received = torch.zeros(L).index_fill(0, edges[1], 1.0)[:, None].expand_as(sums)
+        torch.testing.assert_close(sums, received)
 
     def test_needs_a_graph(self, over_graph, graph) -> None:
         encoder = Encoder.from_module(nn.Conv2d(3, D, 4), out_features=D, image_size=12)

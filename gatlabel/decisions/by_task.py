@@ -1,0 +1,57 @@
+"""The decisions of several tasks in one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from gatlabel.decisions.decision import FILE, Decision
+from gatlabel.errors import InputError
+from gatlabel.files import read_json, write_json
+from gatlabel.labels import LabelSet
+
+FORMAT = "gatlabel-task-decisions-1"
+
+
+def save_decisions(folder: Path, decisions: Mapping[str, Decision]) -> None:
+    """Writes ``decisions.json`` with the decision of each task.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    tasks = {name: decision.to_dict() for name, decision in decisions.items()}
+    write_json(folder / FILE, {"format": FORMAT, "tasks": tasks})
+
+
+def decisions_of(folder: Path, labels: Mapping[str, LabelSet]) -> dict[str, Decision]:
+    """Reads the decisions of a run folder; thresholds are 0.5 where it has none.
+
+    Args:
+        folder: The run folder.
+        labels: By task, the labels of the model.
+
+    Raises:
+        InputError: If the file is damaged, or of other tasks or labels.
+    """
+    path = folder / FILE
+    if not os.path.lexists(path):
+        return {name: Decision.fixed(own) for name, own in labels.items()}
+    content = read_json(path, "file of decisions")
+    try:
+        return of_dict(content, labels)
+    except InputError as error:
+        raise InputError(
+            f"{path} is damaged, or of another model ({error}): choose thresholds again with "
+            "gatlabel decide"
+        ) from error
+
+
+def of_dict(content: object, labels: Mapping[str, LabelSet]) -> dict[str, Decision]:
+    """Reads the content of such a file; arguments and errors as :func:`decisions_of`."""
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"it is not of the format {FORMAT!r}")
+    tasks = content.get("tasks")
+    if not isinstance(tasks, dict) or set(tasks) != set(labels):
+        raise InputError(f"it needs decisions of {', '.join(labels) or 'no task'}")
+    return {name: Decision.from_dict(tasks[name], own) for name, own in labels.items()}

@@ -1,0 +1,239 @@
+"""From a run with several tasks to a bundle with one named output per task.
+
+The bundle is ``model.onnx`` and ``bundle.json``; the ONNX file carries the same description in its
+metadata, each value as JSON.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gatlabel.batch import IMAGE
+from gatlabel.deploy.description import FILE, INPUT, Parity, sha256
+from gatlabel.deploy.export import bundle_files, check_place
+from gatlabel.deploy.exported_tasks import FORMAT
+from gatlabel.deploy.formats import find_format
+from gatlabel.deploy.onnx_file import open_session, write_onnx
+from gatlabel.deploy.parity import BATCH_SIZES, TOLERANCE, check_tolerance, sample_images
+from gatlabel.deploy.tracing import trace_tasks
+from gatlabel.encoders import Encoder
+from gatlabel.errors import InputError
+from gatlabel.files import atomic_folder, write_json
+from gatlabel.model import Model
+from gatlabel.model.head_folding import folded_model
+from gatlabel.nn.heads.sequence import SequenceHead
+from gatlabel.nn.label_sequences import BLOCKED
+from gatlabel.tasks import MultiLabelTask, RegressionTask, SequenceTask, Task
+
+FORMS = ("onnx",)
+
+
+@dataclass(frozen=True)
+class TaskDescription:
+    """What an exported model with several tasks takes and gives.
+
+    Attributes:
+        model: The model.
+        batch: Images in a batch where their number is fixed; ``None``: any number.
+    """
+
+    model: Model
+    batch: int | None = None
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the outputs: those of the tasks."""
+        return tuple(self.model.tasks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values."""
+        fed = self.model.preprocessing
+        encoder = self.model.encoders[IMAGE]
+        assert fed is not None
+        assert isinstance(encoder, Encoder)
+        batch = "batch" if self.batch is None else self.batch
+        return {
+            "format": FORMAT,
+            "tasks": [task_entry(task, batch) for task in self.model.tasks.values()],
+            "input": {
+                "name": INPUT,
+                "dtype": "uint8",
+                "shape": [batch, 3, fed.size, fed.size],
+                "colours": "RGB",
+                "values": "0 to 255",
+                "layout": "batch, colour, row, column",
+            },
+            "image_size": fed.size,
+            "resize": fed.resize,
+            "normalisation": {
+                "where": "inside the model: give it bytes",
+                "formula": "(pixel / 255 - mean) / std",
+                "mean": list(fed.mean),
+                "std": list(fed.std),
+            },
+            "encoder": encoder.name,
+            "batch": self.batch,
+        }
+
+
+def task_entry(task: Task, batch: int | str) -> dict[str, Any]:
+    """Returns what an output means, and how it is decided, as plain values."""
+    names = list(task.outputs)
+    found: dict[str, Any] = {
+        "name": task.name,
+        "kind": task.kind,
+        "outputs": names,
+        "dtype": "float32",
+        "shape": [batch, len(names)],
+    }
+    if isinstance(task, MultiLabelTask):
+        decision = task.decision.to_dict()
+        decision.pop("format")
+        calibrated = "weight * logit + bias, label by label, as in decision.calibration"
+        inner = calibrated if task.decision.scaling else "the logit, label by label"
+        return {
+            **found,
+            "meaning": f"logits; the probability of a label is the sigmoid of {inner}",
+            "decision": decision,
+        }
+    if isinstance(task, RegressionTask):
+        return {
+            **found,
+            "meaning": "numbers; a value is output * scale + offset",
+            "scale": list(task.scale),
+            "offset": list(task.offset),
+        }
+    if isinstance(task, SequenceTask):
+        decodes = isinstance(task.head, SequenceHead)
+        last = "; the last column is the decoded sequence: numbers of labels, and the end"
+        return {
+            **found,
+            "shape": [batch, task.length, len(names) + 1 + decodes],
+            "meaning": "logits of each position over the labels and the end; a label is not "
+            f"decoded twice{last if decodes else ''}",
+        }
+    return {**found, "meaning": "logits; probabilities are their softmax, the decision the largest"}
+
+
+@dataclass(frozen=True)
+class TaskExport:
+    """What was written.
+
+    Attributes:
+        file: The model file, in the bundle.
+        size: Its bytes.
+        parity: By task, how well it agrees with the model that it was made from.
+    """
+
+    file: Path
+    size: int
+    parity: Mapping[str, Parity]
+
+
+def export_tasks(
+    model: Model | str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    format: str = "onnx",
+    tolerance: float | None = None,
+    overwrite: bool = False,
+    batch: int | None = None,
+) -> TaskExport:
+    """Writes a bundle of a model with several tasks: one file, with one named output per task.
+
+    Heads are folded where they can be. The file is run in onnxruntime and each output compared
+    with the model as it was before; only if all agree does the bundle appear.
+
+    Args:
+        model: The model, which stays as it is, or a run folder.
+        folder: The bundle to write.
+        format: ``"onnx"``.
+        tolerance: Allowed difference of an output, as a share of the largest (at least of 1);
+            default: 1e-4.
+        overwrite: Whether a bundle that stands there is replaced.
+        batch: Images in a batch, where their number is to be fixed; ``None``: any number.
+
+    Raises:
+        InputError: If the model cannot be loaded or exported, the folder is taken, or an output
+            differs; nothing is left behind then.
+        MissingExtraError: If the extra ``onnx`` is not installed.
+    """
+    if format not in FORMS:
+        raise InputError(f"format={format}: not for several tasks, only {', '.join(FORMS)}")
+    form = find_format(format)
+    versions = form.versions()
+    allowed = TOLERANCE if tolerance is None else tolerance
+    check_tolerance(allowed)
+    place = Path(folder)
+    check_place(place, overwrite)
+    if not isinstance(model, Model):
+        model = Model.from_pretrained(model)
+    _check_model(model)
+    original = copy.deepcopy(model).cpu().float().eval()
+    description = TaskDescription(original, batch)
+    with atomic_folder(place, last=FILE, replaces=bundle_files() if overwrite else ()) as at:
+        file = at / form.file
+        write_onnx(trace_tasks(folded_model(original).eval(), batch), description, file)
+        parity = _compared(original, file, allowed, batch)
+        size = file.stat().st_size
+        content = {
+            **description.to_dict(),
+            "model": {"kind": format, "file": file.name, "bytes": size, "sha256": sha256(file)},
+            "parity": {name: asdict(each) for name, each in parity.items()},
+            "versions": versions,
+        }
+        write_json(at / FILE, content)
+    return TaskExport(place / form.file, size, parity)
+
+
+def _check_model(model: Model) -> None:
+    """Refuses what cannot be one program from images to outputs.
+
+    Raises:
+        InputError: The message names the task, or the input.
+    """
+    if set(model.encoders) != {IMAGE} or model.preprocessing is None:
+        raise InputError("only models with one encoder of images can be exported")
+    if INPUT in model.tasks:
+        raise InputError(f"a task is called {INPUT!r}, as the input of exported models is")
+
+
+@torch.inference_mode()
+def _compared(model: Model, file: Path, tolerance: float, batch: int | None) -> dict[str, Parity]:
+    """Compares the file, in onnxruntime, with the model, output by output."""
+    session, _ = open_session(file)
+    sizes = BATCH_SIZES if batch is None else (batch,)
+    found: dict[str, tuple[list[float], list[float]]] = {n: ([], []) for n in model.tasks}
+    assert model.image_size is not None
+    for seed, count in enumerate(sizes):
+        images = sample_images(count, model.image_size, seed)
+        theirs = model.outputs(images)
+        ours = session.run(list(model.tasks), {INPUT: images.numpy()})
+        for name, value in zip(model.tasks, ours, strict=True):
+            expected = theirs[name].double().numpy()
+            if value.shape != expected.shape:
+                raise InputError(f"the exported model gives {value.shape} for the task {name!r}")
+            value, expected = (np.where(x > BLOCKED / 2, x, 0.0) for x in (value, expected))
+            difference = float(np.abs(value - expected).max())
+            found[name][0].append(difference)
+            found[name][1].append(float(np.abs(expected).max()))
+    parity = {
+        name: Parity(float(np.max(apart)), float(np.max(largest)), tolerance, sizes)
+        for name, (apart, largest) in found.items()
+    }
+    for name, each in parity.items():
+        if not each.ok:
+            raise InputError(
+                f"the exported model gives other outputs than the model for the task {name!r}: "
+                f"they differ by up to {each.greatest_difference:.2g}, allowed is {tolerance:g} of "
+                f"the largest, {each.greatest_logit:.3g}, or of 1; nothing is exported"
+            )
+    return parity

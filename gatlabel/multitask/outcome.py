@@ -1,0 +1,86 @@
+"""What a run with several tasks reaches, in its files metrics.json and report.html."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gatlabel.errors import InputError
+from gatlabel.files import read_json, write_json
+from gatlabel.model import Model
+from gatlabel.multitask.comparing import Comparison
+from gatlabel.multitask.config import MultiTaskConfig
+from gatlabel.multitask.evaluation import Predictions, mean_change
+from gatlabel.multitask.parts import Part
+from gatlabel.multitask.reporting import write_report
+
+RESULT, REPORT = "metrics.json", "report.html"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run reaches, and what it is of.
+
+    Attributes:
+        config: The options.
+        parts: The data sets.
+        model: The trained model.
+        weights: Weight of each task at the end, if they are balanced.
+        own: What it reaches.
+        comparisons: What other models reach.
+        curves: One row per epoch.
+        predictions: Its outputs on the splits of the results.
+    """
+
+    config: MultiTaskConfig
+    parts: Sequence[Part]
+    model: Model
+    weights: Mapping[str, float]
+    own: Comparison
+    comparisons: Sequence[Comparison]
+    curves: Sequence[Mapping[str, float]]
+    predictions: Predictions
+
+
+def write_outcome(folder: Path, found: Outcome) -> None:
+    """Writes ``metrics.json``, then the report.
+
+    Raises:
+        InputError: If a file cannot be written.
+    """
+    compared = []
+    for each in found.comparisons:
+        change = mean_change(found.own.results, each.results)
+        compared.append({**each.to_dict(), "delta_m": None if math.isnan(change) else change})
+    content = {**found.own.to_dict(), "comparisons": compared, "weights": dict(found.weights)}
+    write_json(folder / RESULT, content)
+    write_report(
+        folder / REPORT,
+        found.config,
+        found.parts,
+        found.model,
+        found.weights,
+        found.own,
+        found.comparisons,
+        found.curves,
+        found.predictions,
+    )
+
+
+def read_outcome(folder: Path) -> tuple[Comparison, list[Comparison], dict[str, float]]:
+    """Reads ``metrics.json``: what the model and others reach, and the weights of the tasks.
+
+    Raises:
+        InputError: If the file is missing or damaged.
+    """
+    path = folder / RESULT
+    content: Any = read_json(path, "metrics file")
+    try:
+        own = Comparison.from_dict(content)
+        others = [Comparison.from_dict(each) for each in content["comparisons"]]
+        return own, others, dict(content["weights"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error}): train the model again") from error

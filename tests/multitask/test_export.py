@@ -1,0 +1,163 @@
+"""A run with several tasks as one file with an output per task, and explanations of its images."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gatlabel import Predictor
+from gatlabel.cli import main
+from gatlabel.deploy import export_tasks
+from gatlabel.deploy.exported_tasks import ExportedTasks
+from gatlabel.deploy.parity import sample_images
+from gatlabel.errors import InputError
+from gatlabel.model import Model
+from gatlabel.model.alone import alone
+from gatlabel.model.head_folding import folded_model
+from gatlabel.multitask import train_tasks
+from gatlabel.nn import GATHead, LinearHead
+from tests.multitask.tables import TASKS, config, write_table
+
+SHARED = {"tasks": ["things", "kind"], "graph": "conditional:threshold=0.1"}
+SHARED |= {"head": {"name": "gat", "hidden": 8, "heads": 2}}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    root = write_table(tmp_path_factory.mktemp("data"))
+    things = {"decision": {"aim": "micro-f1", "calibrate": "temperature"}}
+    tasks = [{**TASKS[0], **things}, *TASKS[1:3], {**TASKS[3], "head": "positions"}]
+    given = {"tasks": tasks, "shared": SHARED, "adapter": "adapter", "optimizer.lr": 1e-2}
+    return train_tasks(config(root, root / "run", **given, **{"run.epochs": 1})).folder
+
+
+def test_a_folded_model_has_linear_heads_and_equal_outputs(run: Path) -> None:
+    model = Model.from_pretrained(run)
+    folded = folded_model(model)
+    assert isinstance(folded.shared.head, LinearHead)
+    assert isinstance(model.shared.head, GATHead)
+    images = sample_images(2, 32)
+    with torch.inference_mode():
+        for name, output in model(images).items():
+            torch.testing.assert_close(folded(images)[name], output, atol=1e-5, rtol=1e-5)
+
+
+def test_each_output_in_onnxruntime_is_that_of_its_task(run: Path, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    export = export_tasks(run, tmp_path / "bundle")
+    session = runtime.InferenceSession(export.file, providers=["CPUExecutionProvider"])
+    model = Model.from_pretrained(run)
+    assert [output.name for output in session.get_outputs()] == list(model.tasks)
+    for count in (1, 4):
+        images = sample_images(count, 32, seed=count)
+        found = session.run(None, {"images": images.numpy()})
+        with torch.inference_mode():
+            for value, expected in zip(found, model(images).values(), strict=True):
+                assert value.dtype == np.float32
+                np.testing.assert_allclose(value, expected.numpy(), atol=1e-4)
+    texts = session.get_modelmeta().custom_metadata_map
+    described = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+    assert json.loads(texts["tasks"]) == described["tasks"]
+    by_name = {task["name"]: task for task in described["tasks"]}
+    assert by_name["things"]["outputs"] == list(model.tasks["things"].outputs)
+    decision = model.tasks["things"].decision.to_dict()
+    decision.pop("format")
+    assert by_name["things"]["decision"] == decision
+    assert by_name["count"]["scale"] == list(model.tasks["count"].scale)
+    assert set(described["parity"]) == set(model.tasks)
+    # the whole answer of the run, by the bundle alone
+    image = run.parent / "images" / "20.png"
+    ours, theirs = (Predictor.load(folder)(image) for folder in (tmp_path / "bundle", run))
+    assert ours.answers["things"]["labels"] == theirs.answers["things"]["labels"]
+    for name in ("things", "kind"):
+        for label, chance in theirs.answers[name]["probabilities"].items():
+            assert ours.answers[name]["probabilities"][label] == pytest.approx(chance, abs=1e-4)
+    assert ours.answers["count"]["values"] == pytest.approx(theirs.answers["count"]["values"], 1e-4)
+    assert ours.answers["order"]["sequence"] == theirs.answers["order"]["sequence"]
+
+
+def test_the_command_exports_and_refuses_in_one_line(run: Path, tmp_path: Path, capsys) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    words = ["export", str(run), "--output", str(tmp_path / "bundle"), "--batch", "2"]
+    assert main(words) == 0
+    assert "count: differs from the run's by up to" in capsys.readouterr().out
+    assert ExportedTasks(tmp_path / "bundle").batch == 2
+    image = str(run.parent / "images" / "20.png")
+    assert main(["predict", str(tmp_path / "bundle"), image, "--format", "jsonl"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {
+        "source",
+        "things",
+        "kind",
+        "count",
+        "order",
+    }
+    for more, message in {
+        ("--half",): "--half: not for a run with several tasks",
+        ("--format", "pt2", "--overwrite"): "format=pt2: not for several tasks",
+        (): "is not empty",
+    }.items():
+        assert main([*words, *more]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    file = tmp_path / "bundle" / "model.onnx"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(InputError, match="is not the file that bundle"):
+        Predictor.load(tmp_path / "bundle")
+
+
+def test_an_image_is_explained_for_a_task(run: Path, tmp_path: Path, capsys) -> None:
+    predictor = Predictor.load(run)
+    image = run.parent / "images" / "20.png"
+    model, answer = predictor.model, predictor(image).answers["kind"]
+    found = predictor.explain(image, task="kind", top=2)
+    assert [each.label for each in found.labels] == sorted(
+        answer["probabilities"], key=lambda name: -answer["probabilities"][name]
+    )
+    one = alone(model, "kind")
+    pixels = torch.from_numpy(found.image).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        logits = model(pixels)["kind"][0]
+        union = one(pixels)[0]  # of all labels of the graph, through the adapter
+    for each in found.labels:
+        assert each.logit == pytest.approx(float(union[one.labels.index(each.label)]), abs=1e-4)
+        assert each.logit == pytest.approx(
+            float(logits[model.tasks["kind"].outputs.index(each.label)]), abs=1e-4
+        )
+        assert each.probability == pytest.approx(answer["probabilities"][each.label], abs=1e-5)
+    sources = {n.source for each in found.labels for n in each.neighbours}
+    assert sources & set(model.tasks["things"].outputs)  # labels of the other task
+    words = ["explain", str(run), str(image)]
+    assert main([*words, "--task", "things", "--output", str(tmp_path / "e.json")]) == 0
+    assert json.loads((tmp_path / "e.json").read_text())["labels"]
+    capsys.readouterr()
+    for more, message in {
+        (): "give --task (task=…), one of things, kind",
+        ("--task", "count"): "kind=regression: has no logit per label",
+        ("--task", "thing"): "did you mean 'things'",
+        ("--task", "things", "--label", "many"): "unknown label 'many'",
+    }.items():
+        assert main([*words, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert main(["explain", str(run)]) == 2
+    assert "give an image, and --task" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch, about nn.LSTM
+def test_a_head_that_decodes_is_exported_with_its_decoding(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    root = write_table(tmp_path)
+    tasks = [{**TASKS[3], "head": {"name": "rnn", "hidden": 8}}]
+    folder = train_tasks(config(root, root / "run", tasks=tasks, **{"run.epochs": 1})).folder
+    export_tasks(folder, tmp_path / "bundle")
+    images = [root / "images" / f"{k}.png" for k in range(3)]
+    ours, theirs = (Predictor.load(place)(images) for place in (tmp_path / "bundle", folder))
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.answers["order"]["sequence"] == other.answers["order"]["sequence"]
+        assert one.answers["order"]["score"] == pytest.approx(other.answers["order"]["score"], 1e-4)
