@@ -156,6 +156,6 @@ def require_finished(place: Path) -> None:
     runs = (options, place / ".new-run-ready", place / ".new-run-moving")
     if not os.path.exists(description) and any(os.path.exists(part) for part in runs):  # noqa: PTH110
         raise InputError(
-            f"{place} has no model yet, its run is not finished: go on with gatlabel train "
+            f"{place} has no model yet, its run is not finished: continue with gatlabel train "
             f"--resume {place}"
         )

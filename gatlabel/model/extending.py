@@ -38,7 +38,7 @@ def extended_head(
     """
     for name in names:
         if name in labels:
-            raise InputError(f"the label {name!r} is there already: give another name")
+            raise InputError(f"the model has the label {name!r} already: give another name")
     old = head.linear
     if weight is None:
         rows = [_mixed_row(name, (like or {}).get(name), labels) for name in names]
@@ -64,8 +64,8 @@ def _mixed_row(
     """Shares of the old labels in the classifier of a new one: ``(L,)``, sum 1."""
     if not like:
         raise InputError(
-            f"nothing says what the new label {name!r} is: give similar labels with like=…, or "
-            "its classifier with weight=…"
+            f"the new label {name!r} has no classifier: give similar labels with like=…, or the "
+            "classifier with weight=…"
         )
     shares = dict(like) if isinstance(like, Mapping) else dict.fromkeys(like, 1.0)
     row = torch.zeros(len(labels))
