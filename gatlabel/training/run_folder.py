@@ -18,7 +18,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import read_config
 from gatlabel.training.run_swap import NEW, swap
 
-#: What says of which run a model was made without training: by a label, or by answers.
+#: Records of a model that was made from another run without training: by a label, or by answers.
 EXTENSION, ANSWERS = "extension.json", "answers.json"
 
 
@@ -86,12 +86,22 @@ class RunFolder:
 
     @property
     def derived(self) -> bool:
-        """Whether its model was made of another run's, without training."""
+        """Whether the model was made from another run without training."""
         model = self.path / "model.json"
         return model.is_file() and any((self.path / n).is_file() for n in (EXTENSION, ANSWERS))
 
-    def begin(self, config: TrainConfig, counts: Cooccurrence, graph: LabelGraph) -> None:
-        """Writes the inputs of the run, its options last: with them, the run has begun.
+    def begin(
+        self,
+        config: Saved,
+        counts: Cooccurrence | None = None,
+        graph: LabelGraph | None = None,
+    ) -> None:
+        """Writes the inputs of the run. The options are written last and mark the run as started.
+
+        Args:
+            config: The options.
+            counts: Label counts of a run with one task.
+            graph: Its label graph.
 
         Raises:
             InputError: If a file cannot be written; all are removed then.
