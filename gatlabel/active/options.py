@@ -19,15 +19,15 @@ class SuggestConfig(Options):
     run: Path | None = option(None, "The run folder.")
     pool: Path | None = option(None, "Folder of images without labels.")
     by: Literal["questions", "images"] = option("questions", "What to rank.")
-    count: int = option(100, "How many to choose.", least=1, most=_MANY)
+    count: int = option(100, "Number to choose.", least=1, most=_MANY)
     per_image: int | None = option(
-        None, "Questions about one image at most; none: any number.", least=1, most=_MANY
+        None, "Maximum number of questions per image; none: no limit.", least=1, most=_MANY
     )
     answers: tuple[Path, ...] = option(
-        (), "Answers so far: CSV files (image, label, answer) or JSON files of Label Studio."
+        (), "Answers so far: CSV files (image, label, answer) or JSON files from Label Studio."
     )
     ask: bool = option(
-        False, "Ask at the terminal by single keys. Answers go to the last file of answers."
+        False, "Ask in the terminal, answered by single keys. Answers are added to the last file."
     )
     update: Path | None = option(None, "Folder for the updated run.")
     output: Path | None = option(None, "File for all rows, .csv or .json.")
@@ -38,4 +38,4 @@ class SuggestConfig(Options):
         if self.ask and (not self.answers or self.answers[-1].suffix.lower() != ".csv"):
             raise InputError("ask=True: needs a CSV file for the answers: --answers answers.csv")
         if self.ask and self.by == "images":
-            raise InputError("ask=True: asks single questions; leave out by=images")
+            raise InputError("ask=True: is for single questions; omit by=images")

@@ -40,7 +40,7 @@ def fewshot_command(words: list[str]) -> None:
     require_options(config, "fewshot", run="the run folder")
     from gatlabel.fewshot.of_runs import fewshot_run
 
-    result = fewshot_run(config, (lambda line: None) if options.json else show)
+    result = fewshot_run(config, lambda line: None)  # notes are printed with the protocol
     if options.json:
         show_json(result.to_dict())
         return

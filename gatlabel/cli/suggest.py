@@ -47,7 +47,7 @@ def _suggest(config: SuggestConfig, *, as_json: bool) -> None:
     assert run is not None
     assert folder is not None
     if not folder.is_dir():
-        raise InputError(f"the pool {folder} is no folder of images")
+        raise InputError(f"the pool {folder} is not a folder of images")
     from gatlabel.active import AnswerFile, open_pool, read_answers, update_run
     from gatlabel.fewshot.run_features import image_paths
     from gatlabel.training.finished_runs import open_run
@@ -79,9 +79,9 @@ def _suggest(config: SuggestConfig, *, as_json: bool) -> None:
         questions = pool.questions(config.count, config.per_image)
         _show_questions(pool, questions, config.output, as_json)
     if config.update is not None:
-        made = update_run(pool, config.update, log=lambda line: None if as_json else show(line))
+        made = update_run(pool, config.update)
         if not as_json:
-            show(f"{config.update}: the run updated by {made.answers} answers", *made.notes)
+            show(f"{config.update}: the run, updated with {made.answers} answers", *made.notes)
 
 
 def _begun(path: Path) -> bool:

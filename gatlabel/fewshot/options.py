@@ -25,17 +25,17 @@ class FewShotOptions(Options):
     )
     novel: float | str | tuple[str, ...] = option(
         0.25,
-        "A share of the labels, drawn anew in each episode; names of novel labels with commas; or "
-        "laso, for COCO.",
+        "Novel labels: a share, drawn in each episode; names separated by commas; or laso, the "
+        "published split of COCO.",
     )
     learners: tuple[Learner, ...] = option(
-        ("finetune", "imprinting", "ridge", "lda", "similar"), "Learners, with commas."
+        ("finetune", "imprinting", "ridge", "lda", "similar"), "Learners, separated by commas."
     )
     with_novel: bool | None = option(
         None,
-        "Judge by images with at least one novel label only, as LaSO does. None does so for laso.",
+        "Evaluate on images with at least one novel label only, as LaSO does. None: only for laso.",
     )
-    seed: int = option(0, "The same seed draws the same episodes.", least=0, most=2**32 - 1)
+    seed: int = option(0, "Seed of the random episodes.", least=0, most=2**32 - 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,13 +71,13 @@ class FewShotConfig(FewShotOptions):
 
     run: Path | None = option(None, "The run folder.")
     similarity: str = option(
-        "names", "Which labels are alike: names, a file of vectors or of a graph, or none."
+        "names", "Source of label similarity: names, a file of vectors or of a graph, or none."
     )
-    split: str | None = option(None, "Split to judge on: val or test. None: test, else val.")
+    split: str | None = option(None, "Evaluate on val or test. None: test, else val.")
     output: Path | None = option(
         None,
-        "Folder for fewshot.json and fewshot.csv. Finished episodes are kept there too, so that "
-        "the same command goes on after a kill.",
+        "Folder for fewshot.json and fewshot.csv. Finished episodes are kept there too: "
+        "the same command continues after a kill.",
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.")
 
@@ -89,18 +89,18 @@ class ExtendConfig(Options):
     run: Path | None = option(None, "The run folder.")
     label: str | None = option(None, "The new label.")
     output: Path | None = option(None, "The new run folder.")
-    like: tuple[str, ...] = option((), "Similar labels with commas, with shares: dog:2,cat.")
+    like: tuple[str, ...] = option((), "Similar labels, optionally with weights: dog:2,cat.")
     similarity: str | None = option(
         None,
-        "Where similar labels are not named: names, or a file of label vectors or of edges. "
-        "None: names, where there are no images.",
+        "Source of similar labels without like: names, or a file of label vectors or of edges. "
+        "None: names if there are no images.",
     )
-    images: tuple[Path, ...] = option((), "Images of the new label, or folders of images.")
+    images: tuple[Path, ...] = option((), "Images of the label, or folders.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.like and self.similarity is not None:
-            raise InputError("like names the similar labels: leave out similarity")
+            raise InputError("like names the similar labels: omit similarity")
         self.shares()
 
     def shares(self) -> dict[str, float]:
@@ -118,7 +118,7 @@ class ExtendConfig(Options):
                 name, value = part, 1.0  # a name with a colon
             name = name.strip()
             if not 0 < value < float("inf"):
-                raise InputError(f"like: the share of {name!r} is {value:g}: must be above 0")
+                raise InputError(f"like: the weight of {name!r} is {value:g}: must be above 0")
             if not name or name in found:
                 raise InputError(f"like={','.join(self.like)}: give different labels")
             found[name] = value

@@ -58,7 +58,7 @@ def decide_run(
     run = RunFolder(Path(folder))
     run.require_config()
     if not (run.finished or run.derived):
-        raise InputError(f"the run {run.path} is not finished: go on with it with train --resume")
+        raise InputError(f"the run {run.path} is not finished: continue it with train --resume")
     place = choose_device(device)
     with FolderLock(run.path):
         model, config = open_run(run.path)

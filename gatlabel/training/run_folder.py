@@ -18,7 +18,7 @@ from gatlabel.training.config import TrainConfig
 from gatlabel.training.recipes import read_config
 from gatlabel.training.run_swap import NEW, swap
 
-#: What says of which run a model was made without training: by a label, or by answers.
+#: Records of a model that was made from another run without training: by a label, or by answers.
 EXTENSION, ANSWERS = "extension.json", "answers.json"
 
 
@@ -86,7 +86,7 @@ class RunFolder:
 
     @property
     def derived(self) -> bool:
-        """Whether its model was made of another run's, without training."""
+        """Whether the model was made from another run without training."""
         model = self.path / "model.json"
         return model.is_file() and any((self.path / n).is_file() for n in (EXTENSION, ANSWERS))
 

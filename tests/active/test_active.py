@@ -460,7 +460,7 @@ class TestCommand:
         ("words", "message"),
         [
             (["--ask"], "--answers answers.csv"),
-            (["--ask", "--by", "images", "--answers", "a.csv"], "leave out by"),
+            (["--ask", "--by", "images", "--answers", "a.csv"], "omit by"),
             (["--count", "0"], "count=0"),
             (["--answers", "nothing.csv"], "nothing.csv"),
             (["--update", "new"], "no answers to learn from"),

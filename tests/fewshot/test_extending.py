@@ -86,7 +86,7 @@ class TestExtend:
             (["--label", "red", "--like", "blue"], "has the label 'red' already"),
             (["--label", "new", "--like", "rad"], "did you mean 'red'"),
             (["--label", "new", "--like", "red:0"], "must be above 0"),
-            (["--label", "new", "--like", "red", "--similarity", "names"], "omit --similarity"),
+            (["--label", "new", "--like", "red", "--similarity", "names"], "omit similarity"),
             (["--label", "new", "--similarity", "nothing.csv"], "nothing.csv"),
             (["--label", "new", "--images", "nothing.png"], "nothing.png"),
         ],
