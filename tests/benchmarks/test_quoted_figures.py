@@ -82,7 +82,10 @@ QUOTED: list[tuple[str, str, Callable[[], list[float]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("page", "words", "figures"), QUOTED, ids=lambda value: str(value)[:40])
+NAMES = [f"{page} {k}" for k, (page, *_) in enumerate(QUOTED)]
+
+
+@pytest.mark.parametrize(("page", "words", "figures"), QUOTED, ids=NAMES)
 def test_a_quoted_figure_is_that_of_the_results(
     page: str, words: str, figures: Callable[[], list[float]]
 ) -> None:
