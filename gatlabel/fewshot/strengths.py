@@ -78,7 +78,7 @@ def choose_strengths(
     Training images are halved. Groups of base labels play the novel ones: they are shown by K
     images each of the first half, from which the classifiers of the other base labels come too, and
     average precision on the second half decides. λ has the largest mean. The discriminant takes the
-    place of ridge regression where its mean gain is more than two standard errors over labels. α has
+    place of ridge regression where its mean gain is above two standard errors over labels. α has
     the largest mean gain over α = 0, times the share ``(1 − 4 / z²)₊`` that chance over labels
     leaves, z being the gain over its standard error.
 
