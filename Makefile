@@ -41,7 +41,7 @@ docs: $(VENV)/.stamp-test ## write the generated pages of docs/: options, names,
 	$(BIN)/python docs/make_reference.py $(ARGS)
 
 # The scripts on speed; benchmarks/speed/table.py puts what they write into one table.
-SPEED := metrics counts pipeline training_step import_time attention gpu
+SPEED := metrics losses counts pipeline training_step import_time attention gpu
 
 bench: $(VENV)/.stamp-test ## measure speeds, print one table (ARGS=--quick: a trial)
 	@for name in $(SPEED); do echo "== $$name"; $(BIN)/python benchmarks/speed/$$name.py $(ARGS); done

@@ -105,7 +105,7 @@ def test_the_command_line_has_each_with_its_options(extended: Path) -> None:
     for group, options in given.items():
         assert {name: config[group][name] for name in options} == options
     assert "Exponent of the error." in run(extended, "train", "--help", "loss")
-    assert "Where s starts." in run(extended, "train", "--help", "head")
+    assert "Initial value of s." in run(extended, "train", "--help", "head")
 
 
 def test_help_still_needs_no_torch(extended: Path) -> None:

@@ -43,7 +43,7 @@ SIZED: dict[str, Callable[..., list[rows.Row]]] = {
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", default=",".join([*SIZED, "overhead"]))
+    parser.add_argument("--rows", help=f"of {', '.join(SIZED)} and overhead, with commas")
     parser.add_argument("--labels", help="numbers of labels instead of the table's, with commas")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--quick", action="store_true", help="few labels; nothing is written")
@@ -111,11 +111,11 @@ def main() -> None:
             curves.draw(json.loads(curves.OUTPUT.read_text("utf-8")))
         return
     if asked.quick:
-        asked.rows, asked.labels = "plain,default,conditioned", "80"
+        asked.rows, asked.labels = asked.rows or "plain,default,conditioned", "80"
     sizes = [int(size) for size in asked.labels.split(",")] if asked.labels else None
     measured: list[rows.Row] = []
     parts: dict[str, Any] = {}
-    for name in asked.rows.split(","):
+    for name in asked.rows.split(",") if asked.rows else [*SIZED, "overhead"]:
         if name == "overhead":
             found = rows.overhead()
         elif name in SIZED:

@@ -12,6 +12,7 @@ Writes benchmarks/results/linear-start.json. Interrupted runs go on where they s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,28 @@ def study(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, Any]
                 "points": round(100 * d.value, 2),
                 "interval": d.ends,
                 "p": d.p,
+                "why": d.why,
                 "machine": dict(one.environment),
             }
         )
     return rows
+
+
+def correct(rows: Sequence[dict[str, Any]]) -> None:
+    """Adds p-values corrected for all differences that have one; ``None`` to the others."""
+    corrected = iter(holm([row["p"] for row in rows if row["p"] is not None]))
+    for row in rows:
+        row["p_holm"] = None if row["p"] is None else next(corrected)
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row in words; without an interval, why there is none."""
+    means = " against ".join(f"{np.mean(row['mAP'][s]):.1f}" for s in reversed(STARTS))
+    text = f"{row['data']}, {row['fraction']:.0%} of the images: {means}, {row['points']:+.2f}"
+    if row["interval"] is None:
+        return f"{text}, {row['why']}"
+    low, high = row["interval"]
+    return f"{text} [{low:+.2f}, {high:+.2f}], p {row['p_holm']:.3f}"
 
 
 def main() -> None:
@@ -94,14 +113,8 @@ def main() -> None:
             continue
         more = {"data.root": root} if given["data"] == "csv" else {}
         rows += study(name, {**given, **more}, options.seeds)
-    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = p
-        low, high = row["interval"]
-        means = " against ".join(f"{np.mean(row['mAP'][s]):.1f}" for s in reversed(STARTS))
-        print(
-            f"{row['data']}, {row['fraction']:.0%} of the images: {means}, "
-            f"{row['points']:+.2f} [{low:+.2f}, {high:+.2f}], p {p:.3f}"
-        )
+    correct(rows)
+    print("\n".join(map(line, rows)))
     write_result("linear-start", {"seeds": options.seeds, "differences": rows})
 
 

@@ -25,7 +25,7 @@ def save_decisions(folder: Path, decisions: Mapping[str, Decision]) -> None:
 
 
 def decisions_of(folder: Path, labels: Mapping[str, LabelSet]) -> dict[str, Decision]:
-    """Reads the decisions of a run folder; thresholds are 0.5 where it has none.
+    """Reads the decisions of a run folder; without them, thresholds are 0.5.
 
     Args:
         folder: The run folder.

@@ -46,7 +46,7 @@ def chosen_on(decision: Decision) -> str:
 
 
 def rule(decision: Decision, split: str = "") -> str:
-    """Returns what decides, for the protocol of metrics.
+    """Describes a decision for the protocol of metrics.
 
     Args:
         decision: What decides.

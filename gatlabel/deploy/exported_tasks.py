@@ -1,4 +1,4 @@
-"""A bundle with several tasks, which runs without the network that it was made from."""
+"""A bundle with several tasks, which runs without the code of the original network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MODEL = "model.onnx"
 
 
 def is_tasks_bundle(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder is a bundle with several tasks; what is wrong is found when it is loaded."""
+    """Whether a folder is a bundle with several tasks; its validity is checked on loading."""
     path = Path(folder) / FILE
     if not path.is_file():
         return False
@@ -43,15 +43,15 @@ def is_tasks_bundle(folder: str | os.PathLike[str]) -> bool:
 
 
 class ExportedTasks:
-    """From images to the outputs of every task, as :func:`~gatlabel.deploy.export_tasks` writes it.
+    """A model from a bundle of :func:`~gatlabel.deploy.export_tasks`: from images to task outputs.
 
     Args:
         folder: The bundle.
 
     Attributes:
         tasks: The tasks by name, with their decisions; their heads are in the file.
-        preprocessing: What evaluation does to images first.
-        batch: Images in a batch where their number is fixed.
+        preprocessing: Preprocessing of images in evaluation.
+        batch: Number of images in a batch if it is fixed.
 
     Raises:
         InputError: If a file is missing, damaged or changed.
@@ -117,7 +117,7 @@ def _entries(content: Any) -> list[Mapping[str, Any]]:
 
 
 def _task(entry: Mapping[str, Any]) -> Task:
-    """Makes a task whose head gives what the file gives."""
+    """Makes a task with a placeholder head for the outputs of the file."""
     from torch import nn
 
     from gatlabel.tasks import TASKS

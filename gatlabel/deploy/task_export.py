@@ -1,6 +1,6 @@
-"""From a run with several tasks to a bundle with one named output per task.
+"""Export of a run with several tasks to a bundle with one named output per task.
 
-The bundle is ``model.onnx`` and ``bundle.json``; the ONNX file carries the same description in its
+The bundle is ``model.onnx`` and ``bundle.json``; the ONNX file contains the same description in its
 metadata, each value as JSON.
 """
 
@@ -38,11 +38,11 @@ FORMS = ("onnx",)
 
 @dataclass(frozen=True)
 class TaskDescription:
-    """What an exported model with several tasks takes and gives.
+    """The inputs and outputs of an exported model with several tasks.
 
     Attributes:
         model: The model.
-        batch: Images in a batch where their number is fixed; ``None``: any number.
+        batch: Number of images in a batch if it is fixed; ``None``: any number.
     """
 
     model: Model
@@ -85,7 +85,7 @@ class TaskDescription:
 
 
 def task_entry(task: Task, batch: int | str) -> dict[str, Any]:
-    """Returns what an output means, and how it is decided, as plain values."""
+    """Describes the meaning of an output and its decision, as primitive values."""
     names = list(task.outputs)
     found: dict[str, Any] = {
         "name": task.name,
@@ -125,12 +125,12 @@ def task_entry(task: Task, batch: int | str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TaskExport:
-    """What was written.
+    """The result of an export.
 
     Attributes:
         file: The model file, in the bundle.
-        size: Its bytes.
-        parity: By task, how well it agrees with the model that it was made from.
+        size: Its size in bytes.
+        parity: By task, the agreement with the original model.
     """
 
     file: Path
@@ -149,17 +149,17 @@ def export_tasks(
 ) -> TaskExport:
     """Writes a bundle of a model with several tasks: one file, with one named output per task.
 
-    Heads are folded where they can be. The file is run in onnxruntime and each output compared
-    with the model as it was before; only if all agree does the bundle appear.
+    Heads are folded if possible. The file is run in onnxruntime, and each output is compared with
+    the original model. The bundle is written only if all outputs agree.
 
     Args:
-        model: The model, which stays as it is, or a run folder.
+        model: The model, which is not modified, or a run folder.
         folder: The bundle to write.
         format: ``"onnx"``.
-        tolerance: Allowed difference of an output, as a share of the largest (at least of 1);
+        tolerance: Allowed difference of an output, relative to ``max(1, largest output)``;
             default: 1e-4.
-        overwrite: Whether a bundle that stands there is replaced.
-        batch: Images in a batch, where their number is to be fixed; ``None``: any number.
+        overwrite: Whether to replace an existing bundle.
+        batch: Number of images in a batch, if it should be fixed; ``None``: any number.
 
     Raises:
         InputError: If the model cannot be loaded or exported, the folder is taken, or an output
@@ -195,7 +195,7 @@ def export_tasks(
 
 
 def _check_model(model: Model) -> None:
-    """Refuses what cannot be one program from images to outputs.
+    """Refuses models that cannot be exported as one program from images to outputs.
 
     Raises:
         InputError: The message names the task, or the input.

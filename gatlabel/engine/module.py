@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -53,6 +54,8 @@ class TrainingModule(pl.LightningModule):
         self.task_losses = nn.ModuleList(loss for loss in own if isinstance(loss, nn.Module))
         self.optimization, self.spec, self.steps_per_epoch = optimizer, spec, steps_per_epoch
         self.ranks = objective.ranks = ranks
+        # once: asking the heads in every step takes as long as some of its operations
+        self.auxiliary = frozenset(map(id, model.parameters_with_role("auxiliary")))
         self._losses: list[Tensor] = []  # losses of the epoch's batches, with numbers of images
         self._sizes: list[int] = []
         self.guard = NonFiniteGuard() if guard is None else guard
@@ -90,7 +93,7 @@ class TrainingModule(pl.LightningModule):
 
         Takes no step if the loss or a norm is not finite and the run skips such batches.
         """
-        norms = clip_gradients(self.model, optimizer, gradient_clip_val)
+        norms = clip_gradients(self.auxiliary, optimizer, gradient_clip_val)
         if self.ranks is not None:
             both = self.ranks.mean(torch.stack([self._loss, self._losses[-1]]))
             self._loss, self._losses[-1] = both[0], both[1]
@@ -162,23 +165,22 @@ class TrainingModule(pl.LightningModule):
         }
 
 
-def clip_gradients(model: Network, optimizer: Any, limit: float | None) -> list[Tensor]:
+def clip_gradients(auxiliary: Collection[int], optimizer: Any, limit: float | None) -> list[Tensor]:
     """Clips the norms of auxiliary parameters and of all others separately.
 
     Args:
-        model: The model that the optimiser trains.
+        auxiliary: Identities (``id``) of the parameters that learn from further losses.
         optimizer: The optimiser, whose groups contain the parameters.
         limit: Maximum norm; 0 or ``None`` clips nothing.
 
     Returns:
         The norms before clipping: of all other parameters, and of auxiliary ones if there are any.
     """
-    apart = {id(p) for p in model.parameters_with_role("auxiliary")}
     # in the optimiser's order, since the order of a sum affects rounding
     every = [p for group in optimizer.param_groups for p in group["params"]]
     norms = []
-    for further in (False, True) if apart else (False,):
-        mine = [p for p in every if (id(p) in apart) == further]
+    for further in (False, True) if auxiliary else (False,):
+        mine = [p for p in every if (id(p) in auxiliary) == further]
         # an infinite limit clips nothing
         if limit:
             norms.append(nn.utils.clip_grad_norm_(mine, float(limit)))

@@ -174,7 +174,7 @@ class _Trainee:
         torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
         limit = self.module.optimization.clip_gradient
-        norms = clip_gradients(self.module.model, self.optimizer, limit)
+        norms = clip_gradients(self.module.auxiliary, self.optimizer, limit)
         # a gradient scaler skips steps with infinite gradients itself
         judged = [loss.detach()] if self.scaler.is_enabled() else [loss.detach(), *norms]
         if all(bool(torch.isfinite(value)) for value in judged):

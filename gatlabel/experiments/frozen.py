@@ -112,7 +112,8 @@ class FrozenBackend:
     ) -> tuple[Head, float, float]:
         """Returns the trained head, the scale of its features, and the training time."""
         groups = self.data.train.groups and [self.data.train.groups[row] for row in rows]
-        rows = rows[share_of(self.data.train.targets[rows], condition.fraction, seed, groups)]
+        part = share_of(self.data.train.targets[rows], condition.fraction, seed, groups)
+        rows, groups = rows[part], groups and [groups[row] for row in part]
         targets = np.asarray(Targets(self.data.train.targets[rows]).mask(condition.masked, seed))
         # the graph is built from the training images and targets only
         counts = Cooccurrence.from_targets(targets, self.data.names)
@@ -122,7 +123,7 @@ class FrozenBackend:
         if method.graph == SIMILARITY:
             pooled = torch.tensor(_opened(self.data.train.files["pooled"])[rows])
             known = torch.from_numpy(targets)
-            choice = chosen_similarity(pooled, known, counts, self._train(method), seed)
+            choice = chosen_similarity(pooled, known, counts, self._train(method), seed, groups)
             own: LabelGraph | None = similarity_graph(choice, counts.labels, counts)
         else:
             own = make_graph(method.graph, counts) if method.graph else None
@@ -138,7 +139,7 @@ class FrozenBackend:
         known = torch.from_numpy(targets)
         completion = complete_targets(method, known, graph, counts, self.train, seed)
         ridge = self.start == "ridge" and not head.needs_map
-        start = partial(linear_start, file, features) if ridge else None
+        start = partial(linear_start, file, features, groups=groups) if ridge else None
         fit = dataclasses.replace(self.fit, **options)  # type: ignore[arg-type]
         seconds = fit_head(head, features, known, fit, seed, completion, start)
         return head, features.scale, seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -24,7 +25,12 @@ _found: OrderedDict[bytes, SimilarityChoice] = OrderedDict()
 
 
 def chosen_similarity(
-    features: Tensor, targets: Tensor, counts: Cooccurrence, train: TrainConfig, seed: int
+    features: Tensor,
+    targets: Tensor,
+    counts: Cooccurrence,
+    train: TrainConfig,
+    seed: int,
+    groups: Sequence[str] | None = None,
 ) -> SimilarityChoice:
     """Chooses as ``gatlabel train`` does; once for all methods with the same training data.
 
@@ -34,6 +40,7 @@ def chosen_similarity(
         counts: Their label counts.
         train: Label vectors and cache.
         seed: Seed of folds and permutations.
+        groups: The group of each image; images of one group are left out together.
     """
     vectors = getattr(train.head, "node_features", "svd")
     hashed = hashlib.sha256(repr((seed, vectors, tuple(counts.names))).encode())
@@ -42,7 +49,7 @@ def chosen_similarity(
     key = hashed.digest()
     if key not in _found:
         config = train.with_options({"run.seed": seed})
-        _found[key] = choose(config, features, targets, counts, lambda line: None)
+        _found[key] = choose(config, features, targets, counts, lambda line: None, groups)
         if len(_found) > MOST_KEPT:
             _found.popitem(last=False)
     return _found[key]

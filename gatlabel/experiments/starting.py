@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
@@ -26,7 +27,11 @@ _found: OrderedDict[bytes, LinearStart] = OrderedDict()
 
 
 def linear_start(
-    file: FeatureFile, features: Features, targets: Tensor, sharing: Tensor | None = None
+    file: FeatureFile,
+    features: Features,
+    targets: Tensor,
+    sharing: Tensor | None = None,
+    groups: Sequence[str] | None = None,
 ) -> LinearStart:
     """Returns :func:`~gatlabel.baselines.ridge.ridge_start` of these images.
 
@@ -38,6 +43,8 @@ def linear_start(
         features: Pooled features of the training images.
         targets: ``(N, L)`` of these, -1 for unknown.
         sharing: The mixing matrix ``(L, L)``, or ``None`` for independent classifiers.
+        groups: The group of each image; images of one group are left out together. It is that of
+            the file and of the rows, so the cache does not look at it.
     """
     hashed = hashlib.sha256(str(file.path).encode())
     parts = [features.rows, targets.numpy()]
@@ -45,7 +52,8 @@ def linear_start(
         hashed.update(np.ascontiguousarray(part).tobytes())
     key = hashed.digest()
     if key not in _found:
-        _found[key] = ridge_start(features[np.arange(len(features))], targets, sharing)
+        every = features[np.arange(len(features))]
+        _found[key] = ridge_start(every, targets, sharing, groups)
         if len(_found) > MOST_KEPT:
             _found.popitem(last=False)
     return _found[key]

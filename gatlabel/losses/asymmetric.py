@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gatlabel.losses.inputs import (
     MOST_GAMMA,
@@ -18,6 +17,7 @@ from gatlabel.losses.inputs import (
     steady,
     weighted,
 )
+from gatlabel.losses.logarithms import log_sigmoids
 
 
 def asymmetric_loss(
@@ -72,27 +72,26 @@ def asymmetric_loss(
     """
     _check(gamma_negative, gamma_positive, clip)
     z, y, known = split_unknown(logits, targets)
-    log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
+    log_p, log_q = log_sigmoids(z)
     log_pm, log_qm = _shifted(z, log_p, log_q, clip)
-    focus_positive = torch.exp(gamma_positive * steady(log_q, z))
-    focus_negative = torch.exp(gamma_negative * steady(log_pm, z))
-    if detach_focus:
-        focus_positive, focus_negative = focus_positive.detach(), focus_negative.detach()
-    positive = weighted(y * focus_positive, log_p)
-    return reduce_loss(positive + weighted((1 - y) * focus_negative, log_qm), known, reduction)
+    present, absent = y, 1 - y
+    if gamma_positive:
+        focus = torch.exp(gamma_positive * steady(log_q, z))
+        present = present * (focus.detach() if detach_focus else focus)
+    if gamma_negative:
+        focus = torch.exp(gamma_negative * log_pm)
+        absent = absent * (focus.detach() if detach_focus else focus)
+    return reduce_loss(weighted(present, log_p) + weighted(absent, log_qm), known, reduction)
 
 
 def _shifted(z: Tensor, log_p: Tensor, log_q: Tensor, clip: float) -> tuple[Tensor, Tensor]:
-    """Computes log p_m and log(1 - p_m); where p_m is 0, they have no gradient."""
+    """Computes bounded log p_m, and log(1 - p_m); where p_m is 0, they have no gradient."""
     if clip == 0:
-        return log_p, log_q
+        return steady(log_p, z), log_q
+    # below the margin the clamp cuts the gradient: infinite logarithms would turn it into NaN
+    log_pm = (torch.sigmoid(z) - clip).clamp(min=torch.finfo(z.dtype).tiny).log()
     above = z > math.log(clip / (1 - clip))
-    # a placeholder below the margin: infinite logarithms there would make gradients NaN
-    p = torch.where(above, torch.sigmoid(z), 0.5 + 0.5 * clip)
-    tiny = torch.finfo(p.dtype).tiny
-    log_pm = torch.where(above, torch.log((p - clip).clamp(min=tiny)), math.log(tiny))
-    q = torch.where(above, torch.sigmoid(-z), 0.5)
-    return log_pm, torch.where(above, torch.log(q + clip), 0.0)
+    return log_pm, torch.where(above, torch.log(torch.sigmoid(-z) + clip), 0.0)
 
 
 def _check(gamma_negative: float, gamma_positive: float, clip: float) -> None:

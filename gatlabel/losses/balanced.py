@@ -7,11 +7,11 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gatlabel.errors import InputError
 from gatlabel.losses.entries import EntryLoss, mixture
 from gatlabel.losses.inputs import Reduction
+from gatlabel.losses.logarithms import log_sigmoids
 from gatlabel.signatures import Range, check_ranges
 from gatlabel.values import shown
 
@@ -94,7 +94,8 @@ class DistributionBalancedLoss(EntryLoss):
         # an image without labels: ρ is the largest, and so is the weight
         share = torch.where(total > 0, inverse / total.clamp(min=1e-6), torch.inf)
         weight = self.floor + torch.sigmoid(self.slope * (share - self.centre))
-        p, n = z - bias, self.scale * (z - bias)
-        positive = -torch.exp(self.gamma * F.logsigmoid(-p)) * F.logsigmoid(p)
-        negative = -torch.exp(self.gamma * F.logsigmoid(n)) * F.logsigmoid(-n) / self.scale
+        log_p, log_q = log_sigmoids(z - bias)
+        log_n, log_m = log_sigmoids(self.scale * (z - bias))
+        positive = -torch.exp(self.gamma * log_q) * log_p
+        negative = -torch.exp(self.gamma * log_n) * log_m / self.scale
         return weight * mixture(y, positive, negative)

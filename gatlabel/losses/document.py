@@ -6,11 +6,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gatlabel.errors import unknown_choice
 from gatlabel.losses.entries import EntryLoss, mixture
 from gatlabel.losses.inputs import Reduction, weighted
+from gatlabel.losses.logarithms import log_sigmoids
 
 Form = Literal["printed", "well_posed"]
 FORMS = {"printed": "the document's formula", "well_posed": "the one to minimise"}
@@ -85,7 +85,7 @@ class CELoss(EntryLoss):
 
     def entries(self, z: Tensor, y: Tensor, known: Tensor) -> Tensor:
         """Returns the loss of each entry ``(..., L)``."""
-        log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
+        log_p, log_q = log_sigmoids(z)
         if self.form == "printed":
             return -weighted(y * z.neg().sigmoid(), log_p)
         return (y - z.sigmoid()).abs() * mixture(y, -log_p, -log_q)
@@ -149,7 +149,8 @@ class SNLLLoss(EntryLoss):
     def entries(self, z: Tensor, y: Tensor, known: Tensor) -> Tensor:
         """Returns the loss of each entry ``(..., L)``."""
         if self.form == "well_posed":
-            return mixture(y, -F.logsigmoid(z), -F.logsigmoid(-z))
+            log_p, log_q = log_sigmoids(z)
+            return mixture(y, -log_p, -log_q)
         # the softmax needs at least one term, and the logarithm of the others at least two
         enough = known.sum(-1, keepdim=True) > 1
         masked = torch.where(enough, torch.where(known, z, -torch.inf), 0.0)

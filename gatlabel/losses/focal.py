@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gatlabel.losses.inputs import (
     MOST_GAMMA,
@@ -16,6 +15,7 @@ from gatlabel.losses.inputs import (
     steady,
     weighted,
 )
+from gatlabel.losses.logarithms import log_sigmoids
 
 
 def focal_loss(
@@ -58,7 +58,7 @@ def focal_loss(
     """
     _check(gamma, alpha)
     z, y, known = split_unknown(logits, targets)
-    log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
+    log_p, log_q = log_sigmoids(z)
     positive = weighted(y * torch.exp(gamma * steady(log_q, z)), log_p)
     negative = weighted((1 - y) * torch.exp(gamma * steady(log_p, z)), log_q)
     if alpha is not None:

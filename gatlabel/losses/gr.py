@@ -6,10 +6,10 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gatlabel.losses.entries import EntryLoss, mixture
 from gatlabel.losses.inputs import Reduction
+from gatlabel.losses.logarithms import expm1, log_sigmoids
 from gatlabel.signatures import Range, check_ranges
 
 # of the belief K = sigmoid(w p + b) and the weight V = exp(-(p - mean)² / (2 deviation²)):
@@ -77,8 +77,11 @@ class GRLoss(EntryLoss):
         p = z.detach().sigmoid()
         belief = torch.sigmoid(slope * p + offset)
         weight = torch.exp(-((p - mean) / deviation).square() / 2)
-        log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)
+        log_p, log_q = log_sigmoids(z)
         # (1 - p^q) / q computed from log p, accurate for small q
-        present = -torch.expm1(self.q_present * log_p) / self.q_present
-        absent = -torch.expm1(self.q_absent * log_q) / self.q_absent
+        present = -expm1(self.q_present * log_p) / self.q_present
+        if self.q_absent == 1:  # the absolute error
+            absent = torch.sigmoid(z)
+        else:
+            absent = -expm1(self.q_absent * log_q) / self.q_absent
         return mixture(y, -log_p, weight * (belief * present + (1 - belief) * absent))

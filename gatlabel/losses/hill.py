@@ -6,10 +6,10 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gatlabel.losses.entries import EntryLoss, mixture
 from gatlabel.losses.inputs import Reduction, steady, weighted
+from gatlabel.losses.logarithms import log_sigmoids
 from gatlabel.signatures import Range, check_ranges
 
 
@@ -22,7 +22,8 @@ def focal_margin(z: Tensor, margin: float, gamma: float) -> Tensor:
         gamma: Focusing exponent.
     """
     lowered = z - margin
-    return weighted(torch.exp(gamma * steady(F.logsigmoid(-lowered), z)), F.logsigmoid(lowered))
+    log_p, log_q = log_sigmoids(lowered)
+    return weighted(torch.exp(gamma * steady(log_q, z)), log_p)
 
 
 class HillLoss(EntryLoss):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gatlabel.losses.entries import EntryLoss, mixture
 from gatlabel.losses.inputs import Reduction
+from gatlabel.losses.logarithms import log_sigmoids
 from gatlabel.signatures import Range, check_ranges
 
 
@@ -34,24 +35,31 @@ class _LargeLoss(EntryLoss):
         first entries. No value is copied from the device.
         """
         absent = (known & (y < 0.5)).flatten()
-        order = torch.where(absent, loss.detach().flatten(), -torch.inf).argsort(
-            descending=True, stable=True
-        )
-        rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)).to(order))
+        if not len(absent):
+            return absent.view(y.shape)
+        values = torch.where(absent, loss.detach().flatten(), -torch.inf)
         # a product such as 0.002 * 1000 may lie just above the whole number
         most = (self._share * known.sum().double() - 1e-9).ceil()
-        return (absent & (rank < most)).view(y.shape)
+        bound = math.ceil(self._share * len(values))  # of most, known without asking the device
+        largest = values.topk(min(bound, len(values))).values
+        least = largest.gather(0, (most.long() - 1).clamp(min=0)[None])
+        above, tied = values > least, absent & (values == least)
+        first = tied & (tied.cumsum(0) <= most - above.sum())
+        return ((above | first) & (most > 0)).view(y.shape)
 
     def entries(self, z: Tensor, y: Tensor, known: Tensor) -> Tensor:
         """Returns the loss of each entry ``(..., L)``."""
-        positive, negative = -F.logsigmoid(z), -F.logsigmoid(-z)
+        positive, negative = (-each for each in log_sigmoids(z))
         loss = mixture(y, positive, negative)
         if not self.training or not self._share:
             return loss
-        return torch.where(self.suspects(loss, y, known), self.treated(y, positive, negative), loss)
+        suspects = self.suspects(loss, y, known)
+        return self.treated(suspects, loss, y, positive, negative)
 
-    def treated(self, y: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Returns the loss of entries regarded as wrong ``(..., L)``."""
+    def treated(
+        self, suspects: Tensor, loss: Tensor, y: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor:
+        """Returns the loss of each entry ``(..., L)``, of which some are regarded as wrong."""
         raise NotImplementedError
 
 
@@ -87,9 +95,11 @@ class LLRLoss(_LargeLoss):
     ) -> None:
         super().__init__(rate, reduction)
 
-    def treated(self, y: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Returns a loss of 0."""
-        return torch.zeros_like(positive)
+    def treated(
+        self, suspects: Tensor, loss: Tensor, y: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor:
+        """Returns a loss of 0 for these entries."""
+        return torch.where(suspects, 0.0, loss)
 
 
 class LLCtLoss(_LargeLoss):
@@ -121,6 +131,8 @@ class LLCtLoss(_LargeLoss):
     ) -> None:
         super().__init__(rate, reduction)
 
-    def treated(self, y: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Returns the loss of the opposite target."""
-        return mixture(1 - y, positive, negative)
+    def treated(
+        self, suspects: Tensor, loss: Tensor, y: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor:
+        """Returns the loss of the opposite target for these entries."""
+        return mixture(torch.where(suspects, 1 - y, y), positive, negative)

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gatlabel.losses.entries import EntryLoss, mixture
 from gatlabel.losses.hill import focal_margin
 from gatlabel.losses.inputs import Reduction, steady, weighted
+from gatlabel.losses.logarithms import log_sigmoids
 from gatlabel.signatures import Range, check_ranges
 
 
@@ -73,8 +73,8 @@ class SPLCLoss(EntryLoss):
     def entries(self, z: Tensor, y: Tensor, known: Tensor) -> Tensor:
         """Returns the loss of each entry ``(..., L)``."""
         positive = focal_margin(z, self.margin, self.gamma)
-        focus = torch.exp(self.gamma * steady(F.logsigmoid(z), z))
-        negative = weighted(focus, F.logsigmoid(-z))
+        log_p, log_q = log_sigmoids(z)
+        negative = weighted(torch.exp(self.gamma * steady(log_p, z)), log_q)
         if self._corrects and self.training:
             negative = torch.where(z.sigmoid() > self.threshold, positive, negative)
         return mixture(y, positive, negative)

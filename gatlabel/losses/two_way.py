@@ -73,17 +73,27 @@ class TwoWayLoss(nn.Module):
         """Returns the loss of logits ``(..., L)`` against targets ``(..., L)``."""
         z, y, known = split_unknown(logits, targets)
         z, y, known = (part.reshape(-1, part.shape[-1]) for part in (z, y, known))
-        return self._one_way(z, y, known) + self._one_way(z.T, y.T, known.T)
+        terms = self._terms(z, y, known)
+        return self._one_way(*terms, 1) + self._one_way(*terms, 0)
 
-    def _one_way(self, z: Tensor, y: Tensor, known: Tensor) -> Tensor:
-        """Ranks within the rows of ``(N, L)``; rows without a positive are left out."""
-        positives, negatives = known & (y != 0), known & (y != 1)
-        t_p, t_n = self.positive_temperature, self.negative_temperature
-        above = t_n * _log_sum_exp(z / t_n + log_weight(1 - y), negatives)
-        below = t_p * _log_sum_exp(-z / t_p + log_weight(y), positives)
-        counted = positives.any(-1)
+    def _terms(self, z: Tensor, y: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Returns exponents of absent labels ``(N, L)`` with their mask, and of present ones."""
+        absent, present = known & (y != 1), known & (y != 0)
+        negatives = z / self.negative_temperature + log_weight(1 - y)
+        positives = -z / self.positive_temperature + log_weight(y)
+        negatives = torch.where(absent, negatives, -torch.inf)
+        positives = torch.where(present, positives, -torch.inf)
+        return negatives, absent, positives, present
+
+    def _one_way(
+        self, negatives: Tensor, absent: Tensor, positives: Tensor, present: Tensor, axis: int
+    ) -> Tensor:
+        """Ranks along an axis of ``(N, L)``; what has no positive is left out."""
+        above = self.negative_temperature * _log_sum_exp(negatives, absent, axis)
+        below = self.positive_temperature * _log_sum_exp(positives, present, axis)
+        counted = present.any(axis)
         # without a negative the sum is empty, and the loss is 0
-        loss = torch.where(counted & negatives.any(-1), F.softplus(above + below), 0.0)
+        loss = torch.where(counted & absent.any(axis), F.softplus(above + below), 0.0)
         return loss.sum() / (counted.sum().clamp(min=1) if self.reduction == "mean" else 1)
 
     def extra_repr(self) -> str:
@@ -91,7 +101,7 @@ class TwoWayLoss(nn.Module):
         return shown_options(self)
 
 
-def _log_sum_exp(values: Tensor, mask: Tensor) -> Tensor:
-    """Log-sum-exp over the masked values of each row ``(N,)``; arbitrary for an empty row."""
-    some = mask.any(-1, keepdim=True)
-    return torch.where(some, torch.where(mask, values, -torch.inf), 0.0).logsumexp(-1)
+def _log_sum_exp(values: Tensor, mask: Tensor, axis: int) -> Tensor:
+    """Log-sum-exp along an axis, -inf outside the mask; arbitrary where the mask is empty."""
+    some = mask.any(axis, keepdim=True)
+    return torch.where(some, values, 0.0).logsumexp(axis)

@@ -42,7 +42,7 @@ def sequence_metrics(
     ours, theirs = (_packed(each, labels, unknown) for each in (predicted, true))
     our_set, their_set = (_label_sets(each, labels) for each in (ours, theirs))
     both, sizes = (our_set & their_set).sum(1), our_set.sum(1) + their_set.sum(1)
-    f1 = (2 * both / sizes).where(sizes > 0, 1.0)  # both sets are empty
+    f1 = (2.0 * both.double() / sizes).where(sizes > 0, 1.0)  # both sets are empty
     distance = edit_distance(ours, theirs)
     figures = {
         "exact_match": distance == 0,

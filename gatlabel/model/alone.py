@@ -1,4 +1,4 @@
-"""One task of a model as a model of its own, which shares its weights."""
+"""One task of a model as a separate classifier that shares its weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = ("multilabel", "multiclass")
 
 
 class BranchPool(nn.Module):
-    """Pooling, and what stands between the shared features and one head.
+    """Pooling, and the adapter between the shared features and one head.
 
     Args:
         pool: The pooling of the model.
@@ -41,8 +41,8 @@ class BranchPool(nn.Module):
 def alone(model: Model, name: str) -> MultiLabelClassifier:
     """Returns a classifier with the encoder and the head of one task.
 
-    Its modules are those of the model: what is changed here is changed there. A task of a shared
-    graph has all labels of that graph, whose edges lead to its own.
+    It uses the modules of the model, so changes affect both. A task of a shared graph gets all
+    labels of that graph, since their edges lead to its own labels.
 
     Args:
         model: The model, with one encoder of images.

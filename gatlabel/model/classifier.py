@@ -18,22 +18,24 @@ from gatlabel.encoders.sizes import MOST_PIXELS, SAFE_PIXELS
 from gatlabel.errors import InputError, MissingExtraError, first_line, unknown_choice
 from gatlabel.files import atomic_folder, write_json
 from gatlabel.labels import LabelSet
-from gatlabel.losses import BCELoss
 from gatlabel.model.description import (
     FILE,
     FORMAT,
     ModelDescription,
     check_companions,
+    read_graph,
     read_model_file,
     refuse_other_labels,
+    require_finished,
 )
+from gatlabel.model.extending import Likeness, extended_head
 from gatlabel.model.head_file import build_head, check_sizes
 from gatlabel.model.head_folding import folded_head
 from gatlabel.model.network import Inputs, Network
 from gatlabel.nn import HEADS, Foldable, GraphAblatable, Head, LinearHead
 from gatlabel.nn.identity import Identity
 from gatlabel.nn.pooling import POOLINGS, StagePool
-from gatlabel.saving import Shapes, read_shapes, read_state, require_file, write_state
+from gatlabel.saving import Shapes, read_shapes, read_state, write_state
 from gatlabel.tasks import Loss, MultiLabelTask, Task
 from gatlabel.values import whole_number
 
@@ -98,8 +100,9 @@ class MultiLabelClassifier(Network):
         # EfficientNet-Lite0 and slightly with ResNet-18, and tensor cores of GPUs prefer it.
         self.encoder = encoder.to(memory_format=torch.channels_last)
         self.head, self.graph = head, graph
-        # in a tuple, so that it is not registered as a submodule and saved
+        # in tuples, so that they are not registered as submodules and saved
         self._loss: tuple[Loss | None] = (None,)
+        self._task: tuple[MultiLabelTask, tuple[object, ...]] | None = None  # and what it is of
         self.pooling_name = pooling
         self.pool: nn.Module
         if head.needs_map:
@@ -121,7 +124,7 @@ class MultiLabelClassifier(Network):
     @property
     def loss(self) -> Loss:
         """The loss of the only task, ``labels``; default: binary cross-entropy."""
-        return self._loss[0] or BCELoss()
+        return self._loss[0] or self.tasks[LABELS].loss
 
     @property
     def has_loss(self) -> bool:
@@ -140,8 +143,12 @@ class MultiLabelClassifier(Network):
     @property
     def tasks(self) -> Mapping[str, Task]:
         """The only task, ``labels``."""
-        task = MultiLabelTask(LABELS, self.labels, self.head, self.loss, graph=self.graph)
-        return {LABELS: task}
+        loss = self._loss[0]
+        parts = self.labels, self.head, loss, self.graph
+        if self._task is None or any(a is not b for a, b in zip(self._task[1], parts, strict=True)):
+            task = MultiLabelTask(LABELS, self.labels, self.head, loss, graph=self.graph)
+            self._task = task, parts
+        return {LABELS: self._task[0]}
 
     @property
     def resize(self) -> str:
@@ -269,7 +276,7 @@ class MultiLabelClassifier(Network):
         self,
         names: Sequence[str],
         *,
-        like: Mapping[str, Mapping[str, float] | Sequence[str]] | None = None,
+        like: Likeness | None = None,
         weight: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> MultiLabelClassifier:
@@ -290,36 +297,17 @@ class MultiLabelClassifier(Network):
             InputError: If the model has a label already, the head depends on the image, or a new
                 label has neither similar labels nor a weight.
         """
-        for name in names:
-            if name in self.labels:
-                raise InputError(f"the model has the label {name!r} already: give another name")
-        folded = self.fold()
-        if not isinstance(folded.head, LinearHead):
+        folded = self.fold().head
+        if not isinstance(folded, LinearHead):
             raise InputError(
                 f"the head {self.head.kind!r} depends on the image, so no label can be added to "
                 "it: train a head that folds, such as gat or linear"
             )
-        old = folded.head.linear
-        if weight is None:
-            rows = [_mixed_row(name, (like or {}).get(name), self.labels) for name in names]
-            shares = torch.stack(rows).to(old.weight)
-            weight, bias = shares @ old.weight.detach(), shares @ old.bias.detach()
-        if bias is None:
-            bias = weight.new_zeros(len(weight))
-        if weight.shape != (len(names), old.in_features) or bias.shape != (len(names),):
-            raise InputError(
-                f"{len(names)} new labels need weights ({len(names)}, {old.in_features}) and as "
-                f"many biases, got {tuple(weight.shape)} and {tuple(bias.shape)}"
-            )
-        labels = LabelSet([*self.labels, *names])
-        head = LinearHead(old.in_features, labels=labels)
-        with torch.no_grad():
-            head.linear.weight.copy_(torch.cat([old.weight, weight.to(old.weight)]))
-            head.linear.bias.copy_(torch.cat([old.bias, bias.to(old.bias)]))
+        head = extended_head(folded, self.labels, names, like, weight, bias)
         model = MultiLabelClassifier(
             self.encoder,
-            head.to(old.weight.device),
-            labels,
+            head,
+            LabelSet([*self.labels, *names]),
             pooling=self.pooling_name,
             resize=self.resize,
             image_size=self.image_size,
@@ -370,11 +358,11 @@ class MultiLabelClassifier(Network):
             InputError: If a file is missing, damaged, or of another format.
         """
         place = Path(folder)
-        _require_finished(place)
+        require_finished(place)
         described = read_model_file(place)
         weights = place / "model.safetensors"
         shapes = read_shapes(weights)
-        graph = _read_graph(place, described)
+        graph = read_graph(place, described)
         check_companions(place, described.labels)
         try:
             model = cls._described(described, shapes, graph, encoder)
@@ -417,46 +405,4 @@ class MultiLabelClassifier(Network):
             graph=graph,
             resize=described.resize,
             image_size=described.image_size,
-        )
-
-
-def _mixed_row(
-    name: str, like: Mapping[str, float] | Sequence[str] | None, labels: LabelSet
-) -> Tensor:
-    """Shares of the old labels in the classifier of a new one: ``(L,)``, sum 1."""
-    if not like:
-        raise InputError(
-            f"the new label {name!r} has no classifier: give similar labels with like=…, or the "
-            "classifier with weight=…"
-        )
-    shares = dict(like) if isinstance(like, Mapping) else dict.fromkeys(like, 1.0)
-    row = torch.zeros(len(labels))
-    for other, share in shares.items():
-        if not share > 0 or share == float("inf"):
-            raise InputError(f"like: the share of {other!r} is {share}: must be above 0")
-        row[labels.index(other)] = share
-    return row / row.sum()
-
-
-def _read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:
-    if not described.head.has_graph:
-        return None
-    from gatlabel.graph import LabelGraph
-
-    path = folder / "graph.json"
-    require_file(path, "label graph")
-    graph = LabelGraph.load(path)
-    if set(graph.names) != set(described.labels):
-        refuse_other_labels(graph.labels, described.labels, str(path), str(folder / FILE))
-    return graph.reorder(described.labels)
-
-
-def _require_finished(place: Path) -> None:
-    """Refuses a run that was interrupted before it had a model; the message says how to resume."""
-    description, options = place / "model.json", place / "config.yaml"
-    runs = (options, place / ".new-run-ready", place / ".new-run-moving")
-    if not os.path.exists(description) and any(os.path.exists(part) for part in runs):  # noqa: PTH110
-        raise InputError(
-            f"{place} has no model yet, its run is not finished: continue with gatlabel train "
-            f"--resume {place}"
         )

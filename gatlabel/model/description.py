@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatlabel.encoders.description import EncoderDescription
 from gatlabel.encoders.sizes import MOST_PIXELS, RESIZES
@@ -23,6 +23,9 @@ from gatlabel.model.head_file import HeadDescription, choice, table
 from gatlabel.nn.pooling import POOLINGS
 from gatlabel.saving import require_file
 from gatlabel.values import whole_number
+
+if TYPE_CHECKING:
+    from gatlabel.graph import LabelGraph
 
 FORMAT = "gatlabel-model-1"
 FILE = "model.json"
@@ -123,3 +126,36 @@ def refuse_other_labels(theirs: LabelSet, ours: LabelSet, other: str, own: str) 
     raise InputError(
         f"{other} has other labels than {own}: {first_difference(theirs.names, ours.names)}"
     )
+
+
+def read_graph(folder: Path, described: ModelDescription) -> LabelGraph | None:
+    """Reads the label graph beside a model description; ``None`` for a head without one.
+
+    Raises:
+        InputError: If it is missing, damaged, or of other labels.
+    """
+    if not described.head.has_graph:
+        return None
+    from gatlabel.graph import LabelGraph
+
+    path = folder / "graph.json"
+    require_file(path, "label graph")
+    graph = LabelGraph.load(path)
+    if set(graph.names) != set(described.labels):
+        refuse_other_labels(graph.labels, described.labels, str(path), str(folder / FILE))
+    return graph.reorder(described.labels)
+
+
+def require_finished(place: Path) -> None:
+    """Refuses the folder of a run that was interrupted before it had a model.
+
+    Raises:
+        InputError: If it is such a folder; the message says how to go on.
+    """
+    description, options = place / "model.json", place / "config.yaml"
+    runs = (options, place / ".new-run-ready", place / ".new-run-moving")
+    if not os.path.exists(description) and any(os.path.exists(part) for part in runs):  # noqa: PTH110
+        raise InputError(
+            f"{place} has no model yet, its run is not finished: continue with gatlabel train "
+            f"--resume {place}"
+        )

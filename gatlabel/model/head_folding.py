@@ -1,4 +1,4 @@
-"""A head whose classifiers do not depend on the image as one linear layer."""
+"""Folding of heads whose classifiers do not depend on the image into a linear head."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ H = TypeVar("H", bound=nn.Module)
 
 
 def folded_head(head: H, labels: Sequence[str] | None = None) -> H | LinearHead:
-    """Returns a linear head with equal logits; a head that depends on the image as it is.
+    """Returns a linear head with equal logits; a head that depends on the image is unchanged.
 
     Args:
         head: The head.
-        labels: Names of its labels; default: those that it knows.
+        labels: Names of its labels; default: those of the head.
 
     Raises:
         InputError: If the folded head's logits differ from the head's.
@@ -43,7 +43,7 @@ def folded_head(head: H, labels: Sequence[str] | None = None) -> H | LinearHead:
 
 
 def folded_model(model: Model) -> Model:
-    """Returns a copy of a model with several tasks, each of whose heads is folded where it can be.
+    """Returns a copy of a model with several tasks in which heads are folded if possible.
 
     Raises:
         InputError: As :func:`folded_head`.

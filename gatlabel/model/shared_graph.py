@@ -61,12 +61,12 @@ class SharedGraph(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Primitives from which, with the graph, it is made again."""
+        """Primitives that, with the graph, restore it."""
         return {"head": {"kind": self.head.kind, **self.head.config}}
 
 
 def require_members(shared: SharedGraph | None, tasks: Mapping[str, Task]) -> None:
-    """Makes sure that tasks and the graph that holds their labels fit together.
+    """Makes sure that tasks match the graph of their labels.
 
     Raises:
         InputError: If there is a graph without a task, a task without the graph, or one of a kind

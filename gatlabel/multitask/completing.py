@@ -18,9 +18,9 @@ Completions = Mapping[str, Completing]
 
 
 def make_completions(config: MultiTaskConfig, parts: Sequence[Part]) -> dict[str, Completing]:
-    """Makes what fills in the unknown training targets of each multi-label task.
+    """Creates the treatment of unknown training targets for each multi-label task.
 
-    Images that are not labelled for a task stay so; in a data set of its own there are none.
+    Images that are not labelled for a task remain unlabelled; a task's own data set has none.
 
     Args:
         config: The options.
@@ -46,7 +46,7 @@ def make_completions(config: MultiTaskConfig, parts: Sequence[Part]) -> dict[str
 
 
 def counted(known: Known, name: str, completions: Completions) -> Known:
-    """Returns the targets that a loss counts: the completed ones, where there are such."""
+    """Returns the targets for the loss: completed ones if the task has a completion."""
     if name not in completions:
         return known
     return Targets.of(completions[name].completion.targets)

@@ -1,4 +1,4 @@
-"""What the other processes of a run with several tasks do: take the work, and train with it."""
+"""The other processes of a run with several tasks: they receive their work, and train with it."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def hand_over(
     completions: Completions,
     resume: Checkpoint | None,
 ) -> None:
-    """Gives the other processes all that training needs but the data, which they read themselves.
+    """Sends the other processes everything for training except the data, which they read.
 
     Args:
         ranks: The processes.
-        config: The options, none left open.
+        config: The options, resolved.
         parts: The data sets.
         model: The model as training begins, on the CPU.
-        completions: By task, what gives the targets of unknown labels.
-        resume: The checkpoint to go on from.
+        completions: By task, the treatment of unknown labels.
+        resume: The checkpoint to continue from.
     """
     work = {
         "options": config.to_dict(),

@@ -1,4 +1,4 @@
-"""What a run with several tasks reaches, in its files metrics.json and report.html."""
+"""The results of a run with several tasks, in its files metrics.json and report.html."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ RESULT, REPORT = "metrics.json", "report.html"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run reaches, and what it is of.
+    """The results of a run, with its options and data.
 
     Attributes:
         config: The options.
         parts: The data sets.
         model: The trained model.
         weights: Weight of each task at the end, if they are balanced.
-        own: What it reaches.
-        comparisons: What other models reach.
+        own: Results of the run.
+        comparisons: Results of the baselines.
         curves: One row per epoch.
         predictions: Its outputs on the splits of the results.
     """
@@ -71,7 +71,7 @@ def write_outcome(folder: Path, found: Outcome) -> None:
 
 
 def read_outcome(folder: Path) -> tuple[Comparison, list[Comparison], dict[str, float]]:
-    """Reads ``metrics.json``: what the model and others reach, and the weights of the tasks.
+    """Reads ``metrics.json``: results of the model and of baselines, and weights of the tasks.
 
     Raises:
         InputError: If the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Chooses the decisions of a finished run with several tasks again."""
+"""Chooses new decisions for a finished run with several tasks."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def decide_tasks(
     split: str | None = None,
     device: str = "auto",
 ) -> tuple[Mapping[str, Decision], Results]:
-    """Chooses decisions of a finished run; ``decisions.json``, metrics and report follow them.
+    """Chooses decisions for a finished run; updates ``decisions.json``, metrics and report.
 
     Args:
         folder: The run folder. The data that it was trained on must be there.
-        options: What to choose for; default: those of each task.
+        options: Aim and calibration; default: those of each task.
         task: A multi-label task; default: all of them.
         split: ``validation`` or ``test``; default: validation.
-        device: Where the model runs.
+        device: The device of the model.
 
     Returns:
-        The decisions that were chosen, and what the model reaches with them.
+        The chosen decisions, and the results of the model with them.
 
     Raises:
-        InputError: If this is no finished run, it is in use, there is no such task or split, or
-            nothing can be chosen on it; nothing is written then.
+        InputError: If this is not a finished run, it is in use, there is no such task or split, or
+            the split cannot be used for a choice; nothing is written then.
     """
     path = Path(folder)
     if not RunFolder(path).finished:

@@ -30,10 +30,10 @@ def build_shared(
         options: Which tasks, which graph and which head.
         parts: The data sets; labels are counted in training images.
         width: Feature width D.
-        seed: Of random edges.
+        seed: Seed of random edges.
 
     Returns:
-        Graph and head, or ``None`` where each task has its own.
+        Graph and head, or ``None`` if each task has its own.
 
     Raises:
         InputError: If the graph cannot be built, or the head is for one task only.
@@ -110,7 +110,7 @@ def union(targets: Mapping[str, Tensor], places: Mapping[str, Tensor], width: in
         width: Number of labels U of the graph.
 
     Returns:
-        ``(B, U)``; -1 where no task knows. Where two tasks have a label and differ, their mean.
+        ``(B, U)``; -1 if unknown in all tasks, and the mean if two tasks have different targets.
     """
     rows = len(next(iter(targets.values())))
     total, count = torch.zeros(rows, width), torch.zeros(rows, width)

@@ -21,7 +21,7 @@ class SharedOptions(Options):
     tasks: tuple[str, ...] | None = option(
         None,
         "Names of multilabel and multiclass tasks whose labels are in one graph. Each task's "
-        "classifiers are its rows of the head. None gives each task its own graph.",
+        "classifiers are its rows of the head. By default, each task has its own graph.",
     )
     graph: str = option(
         "conditional",
@@ -45,12 +45,12 @@ class SharedOptions(Options):
 
 
 def require_plain_head(head: HeadOptions, where: str, known: Sequence[str]) -> None:
-    """Refuses options of a head that are no arguments of it and that only one task has.
+    """Refuses options of a head that are supported with one task only.
 
     Args:
         head: The options.
-        where: Whose head it is.
-        known: Such options that there are.
+        where: The owner of the head, for the message.
+        known: The names of such options.
 
     Raises:
         InputError: The message names the option.

@@ -1,4 +1,4 @@
-"""The start of heads: ridge regression on the features of the untrained encoder, or another run."""
+"""Initialisation of heads: ridge regression on features of the initial encoder, or another run."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from gatlabel.training.starting import features, regression
 
 
 def starts_ridge(head: HeadOptions) -> bool:
-    """Whether the options of a head ask for ridge regression."""
+    """Whether the options of a head request ridge regression."""
     return isinstance(head, LinearStart) and head.start == "ridge"
 
 
 def start_heads(
     model: Model, config: MultiTaskConfig, parts: Sequence[Part], completions: Completions, log: Log
 ) -> None:
-    """Starts the heads that are to, at ridge regression or at the weights of another run.
+    """Initialises heads by ridge regression or with the weights of another run, as configured.
 
     Args:
         model: The model as it was built; its heads change in place.
         config: The options.
         parts: The data sets.
-        completions: Of the tasks whose unknown labels are completed.
+        completions: By task, the completion of unknown labels.
         log: Called with a line per head.
 
     Raises:
@@ -69,7 +69,7 @@ def start_heads(
 
 
 def _start_shared(model: Model, config: MultiTaskConfig, parts: Sequence[Part], log: Log) -> None:
-    """Starts the head of several tasks at classifiers of all their labels."""
+    """Initialises the shared head with classifiers of the labels of all its tasks."""
     tasks = config.shared.tasks or ()
     assert model.shared is not None
     labels = model.shared.graph.labels
@@ -113,17 +113,18 @@ def _start(
 
 
 def start_from(model: Model, run: Path) -> list[str]:
-    """Starts a model at the weights of a run with one task or several.
+    """Initialises a model with the weights of a run with one task or several.
 
-    The encoder is taken whole. The head of each task is started as in a run with one task: from the
-    task of the same name, or from the only one. Heads of numbers and of sequences start anew.
+    The whole encoder is copied. The head of each task is initialised as in a run with one task,
+    from the task of the same name, or from the only one. Heads of regression and sequence tasks are
+    not copied.
 
     Args:
         model: The model as it was built.
         run: A run folder with a trained model.
 
     Returns:
-        What was taken over, a line each.
+        One line for each copied part.
 
     Raises:
         InputError: If the folder has no model, or one with another encoder.

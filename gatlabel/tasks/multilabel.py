@@ -15,7 +15,7 @@ from gatlabel.decisions.wording import rule
 from gatlabel.errors import InputError
 from gatlabel.labels import UNKNOWN, LabelSet, first_difference
 from gatlabel.losses import BCELoss
-from gatlabel.metrics import MetricsReport, evaluate_scores, mean_average_precision
+from gatlabel.metrics import MetricsReport, evaluate_scores, harden, mean_average_precision
 from gatlabel.tasks.task import Loss, Task
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class MultiLabelTask(Task):
     @property
     def decision(self) -> Decision:
         """From logits to label sets."""
-        if self._decision is None:  # made when it is needed: there may be very many labels
+        if self._decision is None:  # created on demand, since there may be very many labels
             self._decision = Decision.fixed(self.labels)
         return self._decision
 
@@ -97,7 +97,7 @@ class MultiLabelTask(Task):
         return torch.full((rows, self.width), float(UNKNOWN))
 
     def activation(self, outputs: Tensor) -> Tensor:
-        """Probabilities ``(B, L)`` of logits, calibrated where the decision has a calibration."""
+        """Probabilities ``(B, L)`` of logits, calibrated if the decision has a calibration."""
         if self._decision is None or not self._decision.scaling:
             return outputs.sigmoid()
         return outputs.new_tensor(self.decision.probabilities(_array(outputs)))
@@ -117,7 +117,7 @@ class MultiLabelTask(Task):
         Args:
             outputs: See :meth:`Task.metrics`.
             targets: Of the same images.
-            split: What the images are called.
+            split: Name of the set of images.
         """
         return evaluate_scores(
             outputs,
@@ -128,8 +128,8 @@ class MultiLabelTask(Task):
         )
 
     def score(self, outputs: Tensor, targets: Tensor) -> float:
-        """Mean average precision, uninterpolated."""
-        return mean_average_precision(outputs, targets).value
+        """Mean average precision, uninterpolated; soft targets are present from 0.5."""
+        return mean_average_precision(outputs, harden(targets)).value
 
 
 def _array(outputs: Tensor) -> NDArray[np.float64]:

@@ -54,6 +54,7 @@ class Task(ABC):
         self.outputs: Sequence[str] = outputs
         self.head = head
         self.loss = self.default_loss() if loss is None else loss
+        self._takes_epoch: tuple[Loss | None, bool] = (None, False)  # of which loss
         width = getattr(head, "out_features", None)
         if width is not None and width != self.width:
             raise InputError(
@@ -115,7 +116,9 @@ class Task(ABC):
 
     def criterion(self, epoch: int) -> Callable[[Tensor, Tensor], Tensor]:
         """Returns the loss as it is in an epoch: a function of outputs and targets."""
-        if not takes_epoch(self.loss):
+        if self._takes_epoch[0] is not self.loss:
+            self._takes_epoch = self.loss, takes_epoch(self.loss)
+        if not self._takes_epoch[1]:
             return self.loss
         return lambda outputs, targets: self.loss(outputs, targets, epoch=epoch)
 

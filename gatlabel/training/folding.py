@@ -68,7 +68,8 @@ def fold_evidence(
             )
         if kept is not None:
             known = part.train.targets.to_dense()
-            start = regression(kept[rows], known, completion, model.head)
+            groups = part.train.groups
+            start = regression(kept[rows], known, completion, model.head, groups)
             assert starts_linear(model.head)
             model.head.init_linear(start.weight, start.bias)
             found["start"][held] = kept[held] @ start.weight.T + start.bias

@@ -107,7 +107,7 @@ def _with_similarity(
         return model, NOTHING
     found = features(model, splits.train, config)
     targets = splits.train.targets.to_dense()
-    choice = choose(config, found, targets, counts, log)
+    choice = choose(config, found, targets, counts, log, splits.train.groups)
     if choice.linear:
         return model, NOTHING
     if not replaces_graph(choice):
@@ -120,7 +120,8 @@ def _with_similarity(
     shared.image_size = model.image_size
     assert isinstance(shared.head, SharedClassifierHead)
     share_as_chosen(shared.head, choice)
-    start = similarity_start(found, targets if completion is None else completion.targets, choice)
+    known = targets if completion is None else completion.targets
+    start = similarity_start(found, known, choice, splits.train.groups)
     shared.head.init_linear(start.weight, start.bias)
     figure = validation_map(start, features(model, splits.val, config), splits.val)
     log(f"with classifiers shared between similar labels: val mAP {figure:.4f}")

@@ -61,7 +61,12 @@ def may_share(config: TrainConfig, head: Head) -> bool:
 
 
 def choose(
-    config: TrainConfig, features: Tensor, targets: Tensor, counts: Cooccurrence, log: Log
+    config: TrainConfig,
+    features: Tensor,
+    targets: Tensor,
+    counts: Cooccurrence,
+    log: Log,
+    groups: Sequence[str] | None = None,
 ) -> SimilarityChoice:
     """Chooses the similarity of a run, or builds the one that its options name.
 
@@ -71,6 +76,7 @@ def choose(
         targets: Targets of the training images, ``(N, L)``, -1 for unknown.
         counts: Label counts of the training images.
         log: Called with the choice and the reason.
+        groups: The group of each image; images of one group are left out together.
 
     Raises:
         InputError: If the text names an unknown source.
@@ -78,7 +84,8 @@ def choose(
     sources = _sources(config, counts, log)
     text = config.head.similarity if isinstance(config.head, SharedClassifiers) else None
     if text in (None, CHOOSE):
-        choice = choose_similarity(features, targets, sources, seed=config.run.seed)
+        seed = config.run.seed
+        choice = choose_similarity(features, targets, sources, groups=groups, seed=seed)
     else:
         choice = _made(text, features, targets, sources)
     for line in choice.explain(counts.labels)[: 1 if bool(choice.seen.all()) else 2]:

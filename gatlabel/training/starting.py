@@ -129,13 +129,18 @@ def _start(
 ) -> Start:
     began = time.perf_counter()
     targets = splits.train.targets.to_dense()
-    linear = regression(features(model, splits.train, config), targets, completion, model.head)
+    found, groups = features(model, splits.train, config), splits.train.groups
+    linear = regression(found, targets, completion, model.head, groups)
     figure = validation_map(linear, features(model, splits.val, config), splits.val)
     return Start(model.image_size, linear, figure, time.perf_counter() - began)
 
 
 def regression(
-    found: Tensor, targets: Tensor, completion: Completion | None, head: Head
+    found: Tensor,
+    targets: Tensor,
+    completion: Completion | None,
+    head: Head,
+    groups: Sequence[str] | None = None,
 ) -> LinearStart:
     """Fits the classifiers of a head on features of training images.
 
@@ -148,13 +153,15 @@ def regression(
         targets: ``(N, L)``, -1 for unknown.
         completion: Provides targets of unknown labels; without it they are left out.
         head: The head.
+        groups: The group of each image; images of one group are left out together.
     """
+    start = partial(ridge_start, found, groups=groups)
     if completion is None or bool(completion.known.all()):
         mixing = head.mixing_matrix() if starts_linear(head) else None
-        return ridge_start(found, targets, mixing)
+        return start(targets, mixing)
     shared = head if isinstance(head, SharedClassifierHead) else completion
     mixing = shared.mixing_matrix()
-    return completed_start(partial(ridge_start, found), completion, found, mixing)
+    return completed_start(start, completion, found, mixing)
 
 
 def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> float:

@@ -60,6 +60,10 @@ class Teacher:
         """
         if options.teacher is None:
             return None
+        if not options.teacher.is_dir():
+            raise InputError(
+                f"teacher: there is no folder {options.teacher}; give that of a run or a model"
+            )
         try:
             model = MultiLabelClassifier.from_pretrained(options.teacher)
         except InputError as error:

@@ -275,3 +275,85 @@ class TestSharing:
         x, y = sample(20, 5)
         with pytest.raises(InputError, match=r"\(2, 2\) for 3 labels"):
             ridge_start(x, y, torch.eye(2))
+
+
+class TestGroups:
+    """Images that are left out together, of groups of unequal sizes."""
+
+    SIZES = (1, 1, 2, 2, 3, 5, 9)
+
+    def drawn(self, width: int = 8) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+        groups = [f"group {k}" for k, size in enumerate(self.SIZES) for _ in range(size)]
+        order = np.random.default_rng(5).permutation(len(groups))
+        return *sample(len(groups), width, seed=8), [groups[row] for row in order]
+
+    @pytest.mark.parametrize("width", [8, 40], ids=["long", "wide"])
+    @pytest.mark.parametrize("share", [0.01, 1.0])
+    def test_predictions_are_those_of_fits_without_the_group(
+        self, width: int, share: float
+    ) -> None:
+        x, y, groups = self.drawn(width)
+        t = y - y.mean(0)
+        fitted = regression.Regression(x, t, groups)
+        penalty = share * float(fitted.mean_square)
+        found = fitted.held_out(penalty)
+        for group in set(groups):
+            there = np.array([name == group for name in groups])
+            model = Ridge(penalty * len(x)).fit(x[~there], t[~there])
+            np.testing.assert_allclose(found[there], model.predict(x[there]), atol=1e-9)
+        known = torch.ones_like(y)
+        expected = ((t - found).square().mean(0)).sum()
+        judged = torch.ones(3, dtype=torch.bool)
+        assert fitted.error(penalty, t, known, judged) == pytest.approx(float(expected))
+
+    def test_so_are_those_of_labels_that_share(self) -> None:
+        x, y, groups = self.drawn()
+        rate, sharing = y.mean(0), TestSharing.SHARING
+        spread = (rate * (1 - rate)).sqrt()
+        t = (y - rate) / spread
+        fitted = regression.SharedRegression(x, t, sharing, groups)
+        penalty = 0.3 * float(fitted.mean_square)
+        found = fitted.held_out(penalty)
+        for group in set(groups):
+            there = np.array([name == group for name in groups])
+            rest = x[~there].numpy(), y[~there].numpy(), sharing.numpy()
+            own = penalty * len(x) / len(rest[0])
+            w = similarity_ridge(*rest, own, rate=rate.numpy(), standardised=True)
+            guess = (x[there] - x[~there].mean(0)).numpy() @ w.T + t[~there].mean(0).numpy()
+            np.testing.assert_allclose(found[there], guess, atol=1e-9)
+
+    @pytest.mark.parametrize("sharing", [None, TestSharing.SHARING])
+    def test_images_that_are_there_twice_change_nothing(self, sharing) -> None:
+        """Left out one by one, each would be predicted from its own copy."""
+        x, y = sample(40, 60, seed=9)
+        once = ridge_start(x, y, sharing)
+        twice = [torch.cat([part, part]) for part in (x, y)]
+        grouped = ridge_start(*twice, sharing, [*range(40), *range(40)])
+        assert grouped.penalty == pytest.approx(once.penalty)
+        assert grouped.error == pytest.approx(once.error)
+        # up to the scale of all logits: its own prior counts images
+        assert (cosine(grouped.weight, once.weight.double().numpy()) > 0.99999).all()
+        assert ridge_start(*twice, sharing).penalty < once.penalty / 5
+        assert ridge_start(*twice, sharing).error < once.error / 2
+
+    def test_groups_of_one_image_or_all_in_one_group_are_as_without(self) -> None:
+        x, y = sample(30, 6)
+        alone = ridge_start(x, y)
+        for groups in ([*range(30)], ["a"] * 30):
+            found = ridge_start(x, y, groups=groups)
+            assert torch.equal(found.weight, alone.weight)
+            assert found.penalty == alone.penalty
+
+    def test_blocks_make_no_difference(self, monkeypatch) -> None:
+        x, y, groups = self.drawn()
+        whole = [ridge_start(x, y, sharing, groups) for sharing in (None, TestSharing.SHARING)]
+        monkeypatch.setattr(regression, "LABELS_AT_ONCE", 1)
+        for one, sharing in zip(whole, (None, TestSharing.SHARING), strict=True):
+            parts = ridge_start(x, y, sharing, groups)
+            assert parts.penalty == one.penalty
+            torch.testing.assert_close(parts.weight, one.weight)
+
+    def test_as_many_groups_as_images(self) -> None:
+        x, y = sample(30, 6)
+        with pytest.raises(InputError, match="29 groups for 30 images"):
+            ridge_start(x, y, groups=["a"] * 29)

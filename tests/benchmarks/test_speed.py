@@ -419,12 +419,44 @@ def test_the_script_for_a_gpu_runs_without_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["counts", "metrics", "attention"])
-def test_scripts_run_from_the_command_line(script: str) -> None:
-    """Quick runs write no result; peaks and methods are measured in processes of their own."""
-    results = FOLDER / "results"
-    before = {path: path.stat().st_mtime_ns for path in results.iterdir()}
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("counts", "--alone 1000"),
+        ("counts", "--peak ours"),
+        ("metrics", "--peak ours"),
+        ("attention", "--quick --rows default"),
+    ],
+)
+def test_scripts_run_from_the_command_line(script: str, words: str) -> None:
+    """Peaks and methods are measured in processes of their own."""
+    before = written()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(FOLDER / "speed" / f"{script}.py"), "--quick"]
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=600)
-    assert {path: path.stat().st_mtime_ns for path in results.iterdir()} == before
+    command = [sys.executable, str(FOLDER / "speed" / f"{script}.py"), *words.split()]
+    done = subprocess.run(command, check=True, env=environment, capture_output=True, timeout=600)
+    assert done.stdout.strip()
+    assert written() == before
+
+
+@pytest.mark.parametrize("script", ["counts", "metrics"])
+def test_quick_runs_write_no_result(
+    script: str, load: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = load(script)
+    small = {"IMAGES": 3_000, "LABELS": 60, "NAMES": [f"label {k}" for k in range(60)]}
+    for name, value in small.items():
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(module, "peak_megabytes", lambda script, method: 1.0)
+    if script == "counts":
+        monkeypatch.setattr(module, "seconds_alone", lambda *words: times(load, 1.0))
+    monkeypatch.setattr(sys, "argv", [script, "--quick"])
+    before = written()
+    module.main()
+    assert len(capsys.readouterr().out.splitlines()) >= 3
+    assert written() == before
+
+
+def written() -> dict[Path, int]:
+    """When each result was written."""
+    return {path: path.stat().st_mtime_ns for path in (FOLDER / "results").iterdir()}

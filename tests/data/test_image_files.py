@@ -374,15 +374,15 @@ def test_a_failure_gives_its_memory_back() -> None:
 
 
 @pytest.mark.slow
-def test_sixteen_threads_decode_huge_images_in_little_memory(tmp_path: Path) -> None:
+def test_ten_threads_decode_huge_images_in_little_memory(tmp_path: Path) -> None:
     Image.new("RGB", (10_000, 10_000)).save(tmp_path / "a.png")
     code = (
         "import resource, sys\n"
         "from gatlabel.data import decode_image\n"
         "from gatlabel.data.cache import decoded_in_order\n"
-        "for _ in decoded_in_order(lambda k: decode_image(sys.argv[1]), 16, 224, 16): pass\n"
+        "for _ in decoded_in_order(lambda k: decode_image(sys.argv[1]), 10, 224, 10): pass\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 2_500_000  # kB
+    assert int(done.stdout) < 2_500_000  # kB; ten images at once are 3,000,000

@@ -123,7 +123,7 @@ def test_a_memory_cache_that_is_full_decodes_the_rest(caplog: pytest.LogCaptureF
     cache.fill(decode, None, threads=2)
     assert cache.filled
     assert cache.bytes == 120
-    assert "holds 4 of 10 images" in caplog.text
+    assert "contains 4 of 10 images" in caplog.text
     for _ in range(2):
         asked.clear()
         for index in range(10):

@@ -171,3 +171,30 @@ def test_the_fit_maximises_the_penalised_pseudo_likelihood() -> None:
 def test_couplings_must_be_symmetric() -> None:
     with pytest.raises(InputError, match="symmetric"):
         PairwiseLabelModel(torch.tensor([[0.0, 1.0], [0.0, 0.0]]), torch.tensor([0.5, 0.5]))
+
+
+def test_ten_labels_are_decoded_as_by_listing_all_sets() -> None:
+    """Both decoders against the scores of all 1,024 label sets."""
+    count = 10
+    generator = torch.Generator().manual_seed(2)
+    states = torch.tensor(list(itertools.product([0, 1], repeat=count)))
+    probabilities = torch.rand(8, count, generator=generator).double()
+    hmm = LabelHMM.from_targets(targets_of(60, count), "dependence")
+    ratios = (probabilities.logit() - hmm.rates.logit())[:, hmm.order]
+    prior = hmm.initial[states[:, 0]]
+    for place in range(count - 1):
+        prior = prior + hmm.transition[place, states[:, place], states[:, place + 1]]
+    scores = prior + ratios @ states.double().T
+    present, score = hmm.decode(probabilities)
+    assert torch.equal(present[:, hmm.order], states[scores.argmax(1)].bool())
+    torch.testing.assert_close(score, scores.max(1).values)
+    chances = scores.softmax(1) @ states.double()
+    torch.testing.assert_close(hmm.marginals(probabilities)[:, hmm.order], chances)
+
+    half = torch.randn(count, count, generator=generator).double().triu(1)
+    model = PairwiseLabelModel(half + half.T, torch.rand(count, generator=generator).double())
+    apart = states.double() - model.rates
+    scores = probabilities.logit() @ states.double().T + ((apart @ half) * apart).sum(1)
+    present, score = model.decode(probabilities)
+    assert torch.equal(present, states[scores.argmax(1)].bool())
+    torch.testing.assert_close(score, scores.max(1).values)

@@ -21,7 +21,7 @@ def test_what_is_chosen_is_what_heads_share(tmp_path: Path, monkeypatch) -> None
     weights = torch.rand(len(NAMES), len(NAMES), dtype=torch.float64).fill_diagonal_(0)
     asked: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def chosen(features, targets, counts, train, seed):
+    def chosen(features, targets, counts, train, seed, groups):
         asked.append((features, targets))
         return assembled(targets, Used("names", 0.5, weights))
 
@@ -45,7 +45,7 @@ def test_what_is_chosen_is_what_heads_share(tmp_path: Path, monkeypatch) -> None
 def test_where_nothing_is_chosen_there_are_no_edges(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(
         "gatlabel.experiments.frozen.chosen_similarity",
-        lambda features, targets, counts, train, seed: assembled(targets),
+        lambda features, targets, counts, train, seed, groups: assembled(targets),
     )
     _, backend = benchmark(tmp_path)
     rows = np.arange(len(backend.data.train.targets))
@@ -63,7 +63,7 @@ def test_a_choice_is_made_once_for_the_same_images(tmp_path: Path, monkeypatch) 
     monkeypatch.setattr(
         similarity,
         "choose",
-        lambda config, features, targets, counts, log: made.append(1) or assembled(targets),
+        lambda config, features, targets, counts, log, groups: made.append(1) or assembled(targets),
     )
     _, backend = benchmark(tmp_path)
     rows = np.arange(len(backend.data.train.targets))

@@ -25,9 +25,9 @@ from tests.experiments.synthetic import NAMES, SMALL, benchmark, config
 def counted(monkeypatch):
     calls = []
 
-    def counting(features, targets, sharing=None):
+    def counting(features, targets, sharing=None, groups=None):
         calls.append(len(features))
-        return ridge_start(features, targets, sharing)
+        return ridge_start(features, targets, sharing, groups)
 
     monkeypatch.setattr(starting, "ridge_start", counting)
     starting._found.clear()

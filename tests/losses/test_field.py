@@ -216,8 +216,8 @@ def test_ranking_losses_are_their_formulas() -> None:
 def test_two_way_leaves_out_rows_without_positives() -> None:
     logits, targets = torch.randn(3, 4), torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
     rows = TwoWayLoss(reduction="sum")
-    both = rows._one_way(logits, targets, targets >= 0)
-    first = rows._one_way(logits[:2], targets[:2], targets[:2] >= 0)
+    both = rows._one_way(*rows._terms(logits, targets, targets >= 0), 1)
+    first = rows._one_way(*rows._terms(logits[:2], targets[:2], targets[:2] >= 0), 1)
     torch.testing.assert_close(both, first)
     with pytest.raises(InputError, match="no value per entry"):
         TwoWayLoss(reduction="none")

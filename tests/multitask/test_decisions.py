@@ -1,6 +1,7 @@
 """The decision of each multi-label task: chosen on its validation images, and followed."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,9 @@ TASKS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    root = write_table(tmp_path)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    root = write_table(tmp_path_factory.mktemp("data"))
     given = {"tasks": TASKS, "optimizer.lr": 1e-2, "encoder.freeze": "norms"}
     return train_tasks(config(root, root / "run", **given)).folder
 
@@ -100,7 +101,8 @@ def test_a_decision_is_saved_with_a_model(run: Path, tmp_path: Path) -> None:
     ) == {0.5}
 
 
-def test_decide_chooses_again_for_one_task_or_all(run: Path, capsys) -> None:
+def test_decide_chooses_again_for_one_task_or_all(run: Path, tmp_path: Path, capsys) -> None:
+    run = Path(shutil.copytree(run, tmp_path / "run"))
     before = json.loads((run / "metrics.json").read_text())
     assert main(["decide", str(run), "--task", "things", "--aim", "fixed=0.25", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

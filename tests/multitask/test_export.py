@@ -29,7 +29,13 @@ def run(tmp_path_factory) -> Path:
     root = write_table(tmp_path_factory.mktemp("data"))
     things = {"decision": {"aim": "micro-f1", "calibrate": "temperature"}}
     tasks = [{**TASKS[0], **things}, *TASKS[1:3], {**TASKS[3], "head": "positions"}]
-    given = {"tasks": tasks, "shared": SHARED, "adapter": "adapter", "optimizer.lr": 1e-2}
+    given = {
+        "encoder.backbone": "squeezenet1_1",
+        "tasks": tasks,
+        "shared": SHARED,
+        "adapter": "adapter",
+        "optimizer.lr": 1e-2,
+    }
     return train_tasks(config(root, root / "run", **given, **{"run.epochs": 1})).folder
 
 
@@ -79,6 +85,7 @@ def test_each_output_in_onnxruntime_is_that_of_its_task(run: Path, tmp_path: Pat
     assert ours.answers["order"]["sequence"] == theirs.answers["order"]["sequence"]
 
 
+@pytest.mark.slow
 def test_the_command_exports_and_refuses_in_one_line(run: Path, tmp_path: Path, capsys) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -148,6 +148,7 @@ def test_a_run_is_saved_resumed_predicted_evaluated_and_reported(root, tmp_path,
     assert "one graph with the labels of things, kind" in (whole.folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_single_task_of_the_comparison_has_a_graph_of_its_own(root, tmp_path) -> None:
     options = config(root, tmp_path / "run", **SHARED, **{"run.compare": "yes", "run.epochs": 1})
     result = train_tasks(options)

@@ -83,6 +83,7 @@ def test_positions_of_a_second_data_set_are_counted_from_its_first_image(tmp_pat
         assert mine.any()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_with_completion_and_ridge_ends_bit_for_bit(root, tmp_path) -> None:
     things = {"missing": UNKNOWN, "head": {"name": "gat", "hidden": 8, "start": "ridge"}}
     given = {"tasks": tasks_with(**things), "run.epochs": 4, "optimizer.lr": "find"}

@@ -31,6 +31,8 @@ def mean_difference(scores: Tensor, targets: Tensor, i: int, j: int) -> float:
     return sum(there) / len(there) - sum(rest) / len(rest)
 
 
-def shared_scores(x: Tensor, t: Tensor, penalty: float, covariance: Tensor) -> Tensor:
+def shared_scores(
+    x: Tensor, t: Tensor, penalty: float, covariance: Tensor, groups: list[int] | None = None
+) -> Tensor:
     """Scores of images left out, under a covariance between labels."""
-    return SharedRegression(x, t, torch.linalg.cholesky(covariance)).held_out(penalty)
+    return SharedRegression(x, t, torch.linalg.cholesky(covariance), groups).held_out(penalty)

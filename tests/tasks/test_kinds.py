@@ -128,6 +128,14 @@ def test_multilabel_metrics_and_decisions() -> None:
     assert not task.decide(outputs)[:, 1].any()
 
 
+def test_soft_targets_are_scored_as_present_from_one_half() -> None:
+    task, targets = make("multilabel")
+    outputs = random_outputs(task, 6)
+    soft = torch.where(targets == 1, 0.7, torch.where(targets == 0, 0.3, targets))
+    assert task.score(outputs, soft) == task.score(outputs, targets)
+    assert task.metrics(outputs, soft) == task.metrics(outputs, targets)
+
+
 @pytest.mark.filterwarnings("ignore:y_pred contains classes")
 def test_multiclass_metrics_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)

@@ -206,3 +206,25 @@ def test_a_wrong_teacher_or_file_is_found_before_anything_is_written(
         with pytest.raises(InputError, match="nowhere"):
             trained(tiny_csv, tmp_path / "run", **{option: value})
         assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_validated_on_the_mean_of_annotators(tiny_csv: Path, tmp_path: Path) -> None:
+    """Soft validation targets count as present from 0.5."""
+    from gatlabel.data import read_csv
+
+    splits = read_csv(tiny_csv)
+    lines = ["image,split," + ",".join(splits.labels.names)]
+    for split, source in splits.items():
+        for row, image in enumerate(source.ids):
+            present = source.targets.rows([row])[0] >= 0.5
+            for annotator in range(3):  # the third sees nothing
+                cells = ["1" if seen and annotator < 2 else "0" for seen in present]
+                lines.append(",".join([image, split, *cells]))
+    (tiny_csv / "annotators.csv").write_text("\n".join(lines) + "\n")
+    options = {
+        "data.root": str(tiny_csv), "data.annotations": "annotators.csv",
+        "data.label_columns": splits.labels.names, "data.repeated": "average",
+        "run.output": str(tmp_path / "run"), "run.epochs": 1,
+    }  # fmt: skip
+    result = train(TrainConfig().with_options({**QUICK, **options}))
+    assert 0 < result.curves[-1]["val_mAP"] <= 1

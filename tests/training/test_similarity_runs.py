@@ -73,7 +73,7 @@ def test_at_strength_0_the_run_is_the_linear_one(
 ) -> None:
     monkeypatch.setattr(
         "gatlabel.training.similarity.choose_similarity",
-        lambda features, targets, sources, seed: assembled(targets),
+        lambda features, targets, sources, groups, seed: assembled(targets),
     )
     runs = {
         head: train(config_of(tiny_csv, tmp_path / head, **{"head": head}))

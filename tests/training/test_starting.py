@@ -68,6 +68,23 @@ def test_the_head_starts_at_the_regression(head: str, tmp_path: Path) -> None:
     assert f"val mAP {value:.4f}" in lines[0]
 
 
+@pytest.mark.filterwarnings("ignore:.*have no neighbour")
+def test_images_of_one_group_are_left_out_together(tmp_path: Path) -> None:
+    config = config_of(tmp_path, **{"head": "linear"}).resolved()
+    splits = read_data(config)
+    splits.train.groups = tuple(f"scene {k // 3}" for k in range(len(splits.train)))
+    graph = build_graph(config, Cooccurrence.from_targets(splits.train.targets, splits.labels))
+    model = build_model(config, graph)
+    start = start_in_closed_form(model, config, splits, None, lambda line: None)
+    assert start is not None
+    features = torch.tensor(extract(model, splits.train, "pooled", tmp_path / "other").open())
+    known = splits.train.targets.to_dense()
+    together, alone = (ridge_start(features, known, None, g) for g in (splits.train.groups, None))
+    assert start.linear.error == pytest.approx(together.error, rel=1e-5)
+    assert start.linear.error != pytest.approx(alone.error, rel=1e-3)
+    torch.testing.assert_close(start.linear.weight, together.weight, rtol=1e-3, atol=1e-4)
+
+
 def test_another_head_starts_from_the_kept_features(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,7 +92,7 @@ class HMM(ClassicalOptions):
     order: Literal["frequency", "dependence", "given"] = option(
         "frequency",
         "Order of the labels: by frequency; by dependence (the most frequent first, then the label "
-        "with the most mutual information with an earlier one); or as given by the data set.",
+        "with the most mutual information with the previous one); or as given by the data set.",
     )
     smoothing: float = option(
         1.0, "Images added to the counts of a transition.", above=0, least=0, most=1e9

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ def choose_similarity(
     targets: Tensor,
     sources: Sequence[SimilaritySource],
     *,
+    groups: Sequence[Hashable] | None = None,
     seed: int = 0,
     permutations: int = PERMUTATIONS,
 ) -> SimilarityChoice:
@@ -52,6 +53,7 @@ def choose_similarity(
         features: ``(N, D)``, of the training images.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         sources: The candidates; see :func:`candidate_sources`.
+        groups: The group of each image, N values; images of one group are left out together.
         seed: Seed of folds and permutations.
         permutations: Number of random permutations.
 
@@ -69,7 +71,7 @@ def choose_similarity(
             targets,
             reason=f"{count} labels with positives, the tests need {LEAST_LABELS} to {MOST_LABELS}",
         )
-    held = fit(features, targets)
+    held = fit(features, targets, groups)
     assert held is not None
     tester = ImageTester(held, features, targets, seed)
     seen = evaluate_seen(tester, sources, permutations, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,8 @@ class HeldOut:
         known: float64 ``(N, S)``.
         regression: The fit.
         penalty: Its λ, by leave-one-out.
-        scores: ``ŷ (N, S)``, each from a fit without that image.
+        scores: ``ŷ (N, S)``, each from a fit without that image, or without its group.
+        groups: The group of each image, if images are left out with their group.
     """
 
     seen: Tensor
@@ -34,6 +36,7 @@ class HeldOut:
     regression: Regression
     penalty: float
     scores: Tensor
+    groups: Sequence[Hashable] | None = None
 
     def sensitivity(self) -> Tensor:
         r"""Returns the derivative of the scores by the labels' prior covariance: ``G (N, S)``.
@@ -43,24 +46,23 @@ class HeldOut:
         With ``g = λ w / (w + λ)²`` for the eigenvalues w::
 
             G = (U g Uᵀ t − h' (t − ŷ)) / (1 − h),   h'_n = Σ_k u_nk² g_k
+
+        Where groups are left out together, h and h' are blocks of ``U (w / (w + λ)) Uᵀ + 1/N`` and
+        ``U g Uᵀ``, and the quotient is a linear system.
         """
-        regression = self.regression
-        shrunk = regression.w / (regression.w + self.penalty)
-        moved = shrunk * self.penalty / (regression.w + self.penalty)
-        leverage = (regression.squares @ shrunk + 1 / regression.n)[:, None]
-        change = (regression.squares @ moved)[:, None]
-        fitted = regression.u @ (moved[:, None] * regression.ut)
-        gap = regression.t - self.scores
-        return (fitted - change * gap) / (1 - leverage).clamp(min=1e-6)
+        return self.regression.sensitivity(self.penalty, self.scores)
 
 
 @torch.no_grad()
-def fit(features: Tensor, targets: Tensor) -> HeldOut | None:
+def fit(
+    features: Tensor, targets: Tensor, groups: Sequence[Hashable] | None = None
+) -> HeldOut | None:
     """Fits independent labels as in :func:`~gatlabel.baselines.ridge.ridge_start`.
 
     Args:
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
+        groups: The group of each image, N values; images of one group are left out together.
 
     Returns:
         The fit, or ``None`` if no label is learnable.
@@ -71,7 +73,7 @@ def fit(features: Tensor, targets: Tensor) -> HeldOut | None:
         return None
     y = y[:, seen]
     deviation, known, rate = deviations(y)
-    regression = Regression(features.double(), deviation / known.mean(0))
+    regression = Regression(features.double(), deviation / known.mean(0), groups)
     judged = torch.ones_like(rate, dtype=torch.bool)
     penalty = min(
         (float(regression.mean_square) * share for share in PENALTIES),
@@ -79,7 +81,7 @@ def fit(features: Tensor, targets: Tensor) -> HeldOut | None:
     )
     scores = regression.held_out(penalty)
     positives = y.clamp(min=0).sum(0)
-    return HeldOut(seen, positives, y, deviation, known, regression, penalty, scores)
+    return HeldOut(seen, positives, y, deviation, known, regression, penalty, scores, groups)
 
 
 def deviations(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,7 @@ class ImageTest:
 
     Attributes:
         pairs: For each fold, similarity ``(S, S)`` and the value of each weight.
-        z: Paired z of the sum over images: its mean over its standard error.
+        z: Paired z of the sum over images, or groups of images: its mean over its standard error.
         best: The strength of least error to first order, at least 0.
     """
 
@@ -55,7 +56,9 @@ class ImageTester:
         self.moved = held.sensitivity()
         self.residual = (held.deviation - held.scores * held.known) / held.known.sum(0)
         generator = torch.Generator().manual_seed(seed)
-        self.fold = torch.randperm(len(features), generator=generator) % FOLDS
+        self.unit = units(held.groups, len(features))
+        folds = torch.randperm(int(self.unit.max()) + 1, generator=generator) % FOLDS
+        self.fold = folds[self.unit]
 
     def test(self, source: SimilaritySource) -> ImageTest:
         """Tests a source; one measured on targets is measured on other images."""
@@ -76,7 +79,8 @@ class ImageTester:
             weighted = shift.square() * self.held.known[part]
             curvature += float((weighted.sum(0) / self.held.known.sum(0)).sum())
         total = float(of_images.sum())
-        error = float(of_images.std()) * len(of_images) ** 0.5
+        of_units = of_images.new_zeros(int(self.unit.max()) + 1).index_add(0, self.unit, of_images)
+        error = float(of_units.std()) * len(of_units) ** 0.5
         return ImageTest(
             pairs,
             total / error if error > 0 else 0.0,
@@ -91,8 +95,18 @@ class ImageTester:
         judged = torch.ones(len(similarity), dtype=torch.bool)
         own = held.regression.error(held.penalty, held.deviation, held.known, judged)
         rates = held.known.mean(0)
-        shared = SharedRegression(self.features.double(), held.deviation / rates, sharing)
+        shared = SharedRegression(
+            self.features.double(), held.deviation / rates, sharing, held.groups
+        )
         return shared.error(held.penalty, held.deviation, held.known, judged) < own
+
+
+def units(groups: Sequence[Hashable] | None, images: int) -> Tensor:
+    """Returns the number of each image's group, ``(N,)``; without groups that of the image."""
+    if groups is None or len(set(groups)) < 2:
+        return torch.arange(images)
+    numbers: dict[Hashable, int] = {}
+    return torch.tensor([numbers.setdefault(group, len(numbers)) for group in groups])
 
 
 def among(similarity: Tensor, seen: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,12 @@ from gatlabel.baselines.similarity.choice import SimilarityChoice
 
 
 @torch.no_grad()
-def similarity_start(features: Tensor, targets: Tensor, choice: SimilarityChoice) -> LinearStart:
+def similarity_start(
+    features: Tensor,
+    targets: Tensor,
+    choice: SimilarityChoice,
+    groups: Sequence[Hashable] | None = None,
+) -> LinearStart:
     """Fits ridge regression in which similar labels share classifiers as chosen.
 
     Labels with positives are fitted jointly (:func:`~gatlabel.baselines.ridge.ridge_start` with the
@@ -22,18 +29,19 @@ def similarity_start(features: Tensor, targets: Tensor, choice: SimilarityChoice
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         choice: The choice, made on these images.
+        groups: The group of each image; images of one group are left out together.
 
     Returns:
         Classifiers; at strength 0 bit for bit those of ``ridge_start(features, targets)``.
     """
-    start = ridge_start(features, targets)
+    start = ridge_start(features, targets, groups=groups)
     weight, bias, penalty = start.weight, start.bias, start.penalty
     seen = choice.seen
     sharing = choice.sharing()
     if sharing is None:
         return start
     if choice.strength:
-        found = ridge_start(features, targets[:, seen], sharing[seen][:, seen])
+        found = ridge_start(features, targets[:, seen], sharing[seen][:, seen], groups)
         weight, bias, penalty = weight.clone(), bias.clone(), found.penalty
         weight[seen], bias[seen] = found.weight, found.bias
     if choice.strength_unseen and not seen.all():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Protocol, Self, TypeGuard, runtime_checkable
+from typing import Protocol, Self, TypeGuard, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -195,11 +195,18 @@ class AuxiliaryLosses(Protocol):
         ...
 
 
+#: Remembered, as ``issubclass`` looks through all members, and every step asks.
+_HAS_LOSSES: dict[type, bool] = {}
+
+
 def forward_losses(
     head: nn.Module, features: Tensor, targets: Tensor, criterion: Criterion
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Returns logits and losses of any head, as :meth:`AuxiliaryLosses.forward_losses`."""
-    if isinstance(head, AuxiliaryLosses):
-        return head.forward_losses(features, targets, criterion)
+    kind = type(head)
+    if kind not in _HAS_LOSSES:
+        _HAS_LOSSES[kind] = issubclass(kind, AuxiliaryLosses)
+    if _HAS_LOSSES[kind]:
+        return cast(AuxiliaryLosses, head).forward_losses(features, targets, criterion)
     logits: Tensor = head(features)
     return logits, (criterion(logits, targets),)

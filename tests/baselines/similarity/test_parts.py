@@ -145,9 +145,10 @@ def test_the_best_of_many_sources_is_compared_with_the_best_permuted_one() -> No
     assert float(nothing.shrinkage(nothing.z)) == 0
 
 
-def test_the_sensitivity_is_the_derivative_of_exact_leave_one_out() -> None:
+@pytest.mark.parametrize("groups", [None, [k // 3 for k in range(50)]], ids=["images", "groups"])
+def test_the_sensitivity_is_the_derivative_of_exact_leave_one_out(groups) -> None:
     features, targets, _ = grouped(images=50)
-    held = fit(features, corrupted(targets))
+    held = fit(features, corrupted(targets), groups)
     labels = int(held.seen.sum())
     direction = torch.randn(labels, labels, generator=torch.Generator().manual_seed(0)).double()
     direction = direction + direction.T
@@ -155,7 +156,11 @@ def test_the_sensitivity_is_the_derivative_of_exact_leave_one_out() -> None:
     step = 1e-5
     moved = [
         shared_scores(
-            features.double(), t, held.penalty, torch.eye(labels).double() + sign * step * direction
+            features.double(),
+            t,
+            held.penalty,
+            torch.eye(labels).double() + sign * step * direction,
+            groups,
         )
         for sign in (1, -1)
     ]
@@ -163,9 +168,10 @@ def test_the_sensitivity_is_the_derivative_of_exact_leave_one_out() -> None:
     torch.testing.assert_close(held.sensitivity() @ direction.T, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_the_value_of_a_source_is_the_slope_of_the_leave_one_out_error() -> None:
+@pytest.mark.parametrize("groups", [None, [k % 25 for k in range(60)]], ids=["images", "groups"])
+def test_the_value_of_a_source_is_the_slope_of_the_leave_one_out_error(groups) -> None:
     features, targets, vectors = grouped(images=60)
-    held = fit(features, corrupted(targets))
+    held = fit(features, corrupted(targets), groups)
     judge = ImageTester(held, features, corrupted(targets), 0)
     source = source_from_vectors("names", vectors)
     (pair,) = judge.test(source).pairs
@@ -174,12 +180,25 @@ def test_the_value_of_a_source_is_the_slope_of_the_leave_one_out_error() -> None
 
     def error(strength: float) -> float:
         mixing = torch.eye(LABELS).double() + strength * sharing
-        scores = shared_scores(features.double(), t, held.penalty, mixing @ mixing.T)
+        scores = shared_scores(features.double(), t, held.penalty, mixing @ mixing.T, groups)
         off = (held.deviation - scores).square() * held.known
         return float((off.sum(0) / held.known.sum(0)).sum())
 
     slope_ = (error(1e-5) - error(-1e-5)) / 2e-5
     assert -2 * float((pair[0] * pair[1]).sum()) == pytest.approx(slope_, rel=1e-3)
+
+
+def test_images_that_are_there_three_times_are_no_stronger_evidence() -> None:
+    features, targets, vectors = grouped(images=80)
+    source, groups = source_from_vectors("names", vectors), [*range(80)] * 3
+    once = ImageTester(fit(features, targets), features, targets, 0).test(source)
+    thrice = features.repeat(3, 1), targets.repeat(3, 1)
+    judge = ImageTester(fit(*thrice, groups), *thrice, 0)
+    assert judge.test(source).z == pytest.approx(once.z, rel=0.02)
+    alone = ImageTester(fit(*thrice), *thrice, 0).test(source)
+    assert alone.z != pytest.approx(once.z, rel=0.2)  # as if there were three times the images
+    for group in range(80):  # a fold has all of a group, or nothing
+        assert len(set(judge.fold[group::80].tolist())) == 1
 
 
 def test_a_learned_source_is_evaluated_on_held_out_images() -> None:

@@ -200,7 +200,7 @@ def test_a_transformer_learns_the_order_from_left_to_right() -> None:
     torch.manual_seed(0)
     head = TransformerHead(D, labels=NAMES, length=S, hidden=24, heads=4, dropout=0.0)
     task = SequenceTask("x", NAMES, head)
-    trained(task, squares, steps=160)
+    trained(task, squares, steps=110)
     features, sequences = squares(200, seed=10_000)
     with torch.no_grad():
         found = task.metrics(head(features), task.encode(sequences))
