@@ -78,7 +78,7 @@ def choose_strengths(
     Training images are halved. Groups of base labels play the novel ones: they are shown by K
     images each of the first half, from which the classifiers of the other base labels come too, and
     average precision on the second half decides. λ has the largest mean. The discriminant takes the
-    place of ridge regression where its mean gain is at least one standard error over labels. α has
+    place of ridge regression where its mean gain is above two standard errors over labels. α has
     the largest mean gain over α = 0, times the share ``(1 − 4 / z²)₊`` that chance over labels
     leaves, z being the gain over its standard error.
 
@@ -162,11 +162,11 @@ def _by_label(trials: Sequence[Trial], discriminant: bool) -> NDArray[np.float64
 
 
 def _is_better(gains: NDArray[np.float64]) -> bool:
-    """Whether the mean gain of labels is at least one standard error above 0."""
+    """Whether the mean gain of labels is more than two standard errors above 0."""
     if len(gains) < 2:
         return False
     error = float(gains.std(ddof=1)) / len(gains) ** 0.5
-    return bool(gains.mean() > 0 and gains.mean() >= error)
+    return bool(gains.mean() > CRITICAL * error)
 
 
 def _supported(gains: NDArray[np.float64]) -> float:
