@@ -333,7 +333,7 @@ class TestMistakes:
 
     def test_resume_of_no_run(self, tmp_path: Path, capsys) -> None:
         assert main(["train", "--resume", str(tmp_path)]) == 2
-        assert "no run folder" in error_of(capsys)
+        assert "is not a run folder" in error_of(capsys)
 
     @pytest.mark.parametrize("word", ["trian", "--frobnicate"])
     def test_unknown_command(self, word: str, capsys) -> None:

@@ -173,7 +173,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a head on maps": (
         lambda: MultiLabelClassifier.create(own(), "csra", labels=LABELS),
-        "stages=3: the head 'csra' takes the last map alone",
+        "stages=3: the head 'csra' takes the last map only",
     ),
     "an encoder that is made": (
         lambda: MultiLabelClassifier.create(own(1), "linear", labels=LABELS, stages=2),

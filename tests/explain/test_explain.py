@@ -129,7 +129,7 @@ def test_mistakes_are_named(graph: LabelGraph) -> None:
     features, targets = features_for(head, 4), targets_for(4)
     with pytest.raises(InputError, match="no label graph"):
         explain_graph(LinearHead(D, NAMES), graph)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="together"):
+    with pytest.raises(InputError, match="both features and targets"):
         explain_graph(head, graph, features)
     with pytest.raises(InputError, match="2 label names"):
         explain_graph(head, ["a", "b"])
