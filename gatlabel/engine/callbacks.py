@@ -28,9 +28,10 @@ class Curves(Callback):
         self.write = write
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Adds the numbers logged by the module, and the head's learning rate."""
+        """Adds the numbers logged by the module, and the head's rate in the last step."""
         values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        values["lr"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+        # the schedule has moved on by now, after the last step of a run even past its end
+        values["lr"] = float(pl_module.rate)  # type: ignore[arg-type]
         self.rows.append({"epoch": trainer.current_epoch + 1, **values})
         self.write(self.rows)
 

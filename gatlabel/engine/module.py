@@ -62,6 +62,7 @@ class TrainingModule(pl.LightningModule):
         self._batch: Batch | None = None  # the batch of this step, its loss and random seed
         self._loss = torch.zeros(())
         self._seed = 0
+        self.rate = 0.0  # the highest learning rate of the last step
         self._norms: AbstractContextManager[object] = nullcontext()
         if ranks is not None and any(isinstance(m, _BatchNorm) for m in model.modules()):
             self._norms = SharedBatchNorm()
@@ -71,6 +72,8 @@ class TrainingModule(pl.LightningModule):
         rank = () if self.ranks is None or not self.ranks.rank else (self.ranks.rank,)
         self._seed = mixed(self.spec.seed, self.global_step, *rank)
         torch.manual_seed(self._seed)
+        (optimizer,) = self.trainer.optimizers
+        self.rate = max(group["lr"] for group in optimizer.param_groups)
         self.guard.begin_step(self.model)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -108,7 +111,7 @@ class TrainingModule(pl.LightningModule):
             self._batch,
             epoch=self.current_epoch,
             step=self.global_step,
-            rate=max(group["lr"] for group in optimizer.param_groups),
+            rate=self.rate,
         ):
             optimizer.zero_grad()  # the optimiser ignores parameters without gradient
             self._losses.pop()

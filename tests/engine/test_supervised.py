@@ -1,5 +1,6 @@
 """Supervised learning of several tasks: gradients against a union by hand, balancing, resuming."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from gatlabel.engine.balancing import BALANCERS, create_balancer
 from gatlabel.engine.checkpoints import read_checkpoint
 from gatlabel.engine.fitting import fit
 from gatlabel.engine.loop import train
-from gatlabel.engine.options import OptimizerOptions
+from gatlabel.engine.options import OneCycle, OptimizerOptions
 from gatlabel.engine.specs import FitSpec
 from gatlabel.engine.supervised import Supervised
 from gatlabel.errors import InputError
@@ -233,6 +234,15 @@ def test_the_model_is_averaged_and_the_balancer_is_not(tmp_path: Path, name: str
             )
     if name == "famo":  # one step of its optimiser in each of the 9 of the run
         assert own["balancer.adam.steps"] == 9
+
+
+def test_the_rate_of_an_epoch_is_that_of_its_last_step() -> None:
+    model, steps = make_model(), 4  # one per epoch; the schedule moves on after each
+    batches = loader(model, 2 * N), loader(model)
+    options = replace(OPTIMIZER, lr=0.01, schedule=OneCycle(warmup=0.5))
+    rows = fit(model, batches, Supervised(), options, FitSpec(epochs=steps, device="cpu"))
+    rates = [row["lr"] for row in rows]
+    assert rates == pytest.approx([0.01 / 25, 0.01, 0.005, 0.01 / 25e4], abs=1e-6)
 
 
 def test_the_figures_of_several_tasks() -> None:
