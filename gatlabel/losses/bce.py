@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gatlabel.errors import InputError
 from gatlabel.losses.inputs import (
@@ -13,7 +14,6 @@ from gatlabel.losses.inputs import (
     split_unknown,
     weighted,
 )
-from gatlabel.losses.logarithms import log_sigmoids
 from gatlabel.nn.constants import HoldsConstants
 from gatlabel.values import shown
 
@@ -53,8 +53,8 @@ def binary_cross_entropy(
         tensor(0.3709)
     """
     z, y, known = split_unknown(logits, targets)
-    log_p, log_q = log_sigmoids(z)
-    positive, negative = weighted(y, log_p), weighted(1 - y, log_q)
+    # torch's own logarithm: training amplifies the last bit, and earlier runs repeat exactly
+    positive, negative = weighted(y, F.logsigmoid(z)), weighted(1 - y, F.logsigmoid(-z))
     if pos_weight is not None:
         weight = torch.as_tensor(pos_weight, dtype=z.dtype, device=z.device)
         weight = weight.reshape(()) if weight.numel() == 1 else weight
