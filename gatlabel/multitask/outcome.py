@@ -1,21 +1,19 @@
-"""The results of a run with several tasks, in its files metrics.json and report.html."""
+"""The results of a run with several tasks."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gatlabel.errors import InputError
-from gatlabel.files import read_json, write_json
+from gatlabel.files import read_json
 from gatlabel.model import Model
 from gatlabel.multitask.comparing import Comparison
 from gatlabel.multitask.config import MultiTaskConfig
-from gatlabel.multitask.evaluation import Predictions, mean_change
+from gatlabel.multitask.evaluation import Predictions
 from gatlabel.multitask.parts import Part
-from gatlabel.multitask.reporting import write_report
 
 RESULT, REPORT = "metrics.json", "report.html"
 
@@ -43,31 +41,6 @@ class Outcome:
     comparisons: Sequence[Comparison]
     curves: Sequence[Mapping[str, float]]
     predictions: Predictions
-
-
-def write_outcome(folder: Path, found: Outcome) -> None:
-    """Writes ``metrics.json``, then the report.
-
-    Raises:
-        InputError: If a file cannot be written.
-    """
-    compared = []
-    for each in found.comparisons:
-        change = mean_change(found.own.results, each.results)
-        compared.append({**each.to_dict(), "delta_m": None if math.isnan(change) else change})
-    content = {**found.own.to_dict(), "comparisons": compared, "weights": dict(found.weights)}
-    write_json(folder / RESULT, content)
-    write_report(
-        folder / REPORT,
-        found.config,
-        found.parts,
-        found.model,
-        found.weights,
-        found.own,
-        found.comparisons,
-        found.curves,
-        found.predictions,
-    )
 
 
 def read_outcome(folder: Path) -> tuple[Comparison, list[Comparison], dict[str, float]]:

@@ -15,7 +15,8 @@ from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.folder_lock import FolderLock
 from gatlabel.multitask.evaluation import Results, predict_splits, results_of, splits_of
-from gatlabel.multitask.outcome import Outcome, read_outcome, write_outcome
+from gatlabel.multitask.outcome import Outcome, read_outcome
+from gatlabel.multitask.reporting import write_outcome
 from gatlabel.multitask.saved_runs import open_tasks, own_parts
 from gatlabel.training.deciding import NAMES, VALIDATION
 from gatlabel.training.run_folder import RunFolder

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import torch
 
-from gatlabel.files import write_text
+from gatlabel.files import write_json, write_text
 from gatlabel.metrics.names import shown_name
-from gatlabel.model import Model
 from gatlabel.model.shared_graph import SharedGraph
 from gatlabel.multitask.comparing import Comparison
 from gatlabel.multitask.config import MultiTaskConfig
@@ -21,6 +20,7 @@ from gatlabel.multitask.evaluation import (
     mean_change,
     relative_change,
 )
+from gatlabel.multitask.outcome import REPORT, RESULT, Outcome
 from gatlabel.multitask.parts import Part
 from gatlabel.report.content import ReportContent
 from gatlabel.report.decision_section import decision_section
@@ -43,47 +43,46 @@ from gatlabel.training.reporting import learned_attention
 NAMES = {"single": "one model per task", "equal": "equal weights"}
 
 
-def write_report(
-    path: Path,
-    config: MultiTaskConfig,
-    parts: Sequence[Part],
-    model: Model,
-    weights: Mapping[str, float],
-    own: Comparison,
-    comparisons: Sequence[Comparison],
-    curves: Sequence[Mapping[str, float]],
-    predictions: Predictions,
-) -> None:
+def write_outcome(folder: Path, found: Outcome) -> None:
+    """Writes ``metrics.json``, then the report.
+
+    Raises:
+        InputError: If a file cannot be written.
+    """
+    compared = []
+    for each in found.comparisons:
+        change = mean_change(found.own.results, each.results)
+        compared.append({**each.to_dict(), "delta_m": None if math.isnan(change) else change})
+    content = {**found.own.to_dict(), "comparisons": compared, "weights": dict(found.weights)}
+    write_json(folder / RESULT, content)
+    write_report(folder / REPORT, found)
+
+
+def write_report(path: Path, found: Outcome) -> None:
     """Writes the report as one self-contained HTML file.
 
     Args:
         path: The file.
-        config: The options.
-        parts: The data sets.
-        model: The trained model.
-        weights: Weight of each task at the end, if they are balanced.
-        own: Results of the run.
-        comparisons: Results of the baselines.
-        curves: One row per epoch.
-        predictions: Its outputs on the splits of the results.
+        found: The results.
     """
+    config, own, model = found.config, found.own, found.model
     sections = {
-        "Protocol": _protocol(config, parts, weights, own),
+        "Protocol": _protocol(config, found.parts, found.weights, own),
         "Summary": _summary(own),
-        "Comparison": _comparison(own, comparisons),
-        "Learning": section("learning", "Learning curves", learning_curves(curves)),
+        "Comparison": _comparison(own, found.comparisons),
+        "Learning": section("learning", "Learning curves", learning_curves(found.curves)),
     }
     for task in config.tasks:
         sections[f"Task-{task.name}"] = _task(task.name, own)
         its = model.tasks[task.name]
         if isinstance(its, MultiLabelTask):
-            content = _content(its, predictions)
+            content = _content(its, found.predictions)
             sections[f"Decisions-{task.name}"] = decision_section(content, task.name)
             sections[f"Graph-{task.name}"] = graph_section(content, task.name)
     if model.shared is not None:
         sections["Graph"] = graph_section(_shared(model.shared))
     title = f"{len(config.tasks)} tasks on one encoder"
-    data = ", ".join(part.splits.name for part in parts)
+    data = ", ".join(part.splits.name for part in found.parts)
     write_text(path, document(title, data, _headline(own), sections))
 
 

@@ -36,8 +36,9 @@ from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
 from gatlabel.multitask.duration import Duration
 from gatlabel.multitask.evaluation import Results
 from gatlabel.multitask.following import FOLLOWER, hand_over, take_work
-from gatlabel.multitask.outcome import Outcome, write_outcome
+from gatlabel.multitask.outcome import Outcome
 from gatlabel.multitask.parts import Part, read_parts
+from gatlabel.multitask.reporting import write_outcome
 from gatlabel.multitask.starting import start_heads
 from gatlabel.training.config import read_options
 from gatlabel.training.effects import refuse_without_effect
