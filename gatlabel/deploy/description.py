@@ -130,18 +130,10 @@ class Description:
     @classmethod
     def _checked(cls, content: Mapping[str, Any]) -> Self:
         labels = labels_of(content.get("labels"))
-        normalisation = content.get("normalisation")
-        if not isinstance(normalisation, dict):
-            raise InputError(f"normalisation={shown(normalisation)}: give mean and std")
         found = cls(
             labels,
             _decision(content, labels),
-            Preprocessing(
-                whole_number(content.get("image_size"), "image_size", 1, MOST_PIXELS),
-                line_of_text(content.get("resize"), "resize"),
-                three_numbers(normalisation.get("mean"), "mean"),
-                three_numbers(normalisation.get("std"), "std", above_zero=True),
-            ),
+            preprocessing_of(content),
             line_of_text(content.get("encoder"), "encoder"),
             line_of_text(content.get("head"), "head"),
             truth_value(content.get("folded"), "folded"),
@@ -188,6 +180,23 @@ class Description:
                 raise InputError(
                     f"{own} has {name}={shown(ours)}, but {theirs} has {shown(its)}: {again}"
                 )
+
+
+def preprocessing_of(content: Mapping[str, Any]) -> Preprocessing:
+    """Reads the preprocessing from the description of a bundle.
+
+    Raises:
+        InputError: If a value is missing, of the wrong type or out of range.
+    """
+    normalisation = content.get("normalisation")
+    if not isinstance(normalisation, dict):
+        raise InputError(f"normalisation={shown(normalisation)}: give mean and std")
+    return Preprocessing(
+        whole_number(content.get("image_size"), "image_size", 1, MOST_PIXELS),
+        line_of_text(content.get("resize"), "resize"),
+        three_numbers(normalisation.get("mean"), "mean"),
+        three_numbers(normalisation.get("std"), "std", above_zero=True),
+    )
 
 
 def _decision(content: Mapping[str, Any], labels: LabelSet) -> Decision:

@@ -12,14 +12,12 @@ import numpy as np
 
 from gatlabel.decisions.decision import FORMAT as DECISIONS
 from gatlabel.decisions.decision import Decision
-from gatlabel.deploy.description import FILE, INPUT, sha256
+from gatlabel.deploy.description import FILE, INPUT, preprocessing_of, sha256
 from gatlabel.deploy.onnx_file import open_session
-from gatlabel.encoders.preprocessing import Preprocessing
-from gatlabel.encoders.sizes import MOST_PIXELS
 from gatlabel.errors import InputError, first_line
 from gatlabel.files import read_json
 from gatlabel.labels import labels_of
-from gatlabel.values import finite_number, line_of_text, shown, three_numbers, whole_number
+from gatlabel.values import finite_number, line_of_text, shown, whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +62,7 @@ class ExportedTasks:
         file = Path(folder) / MODEL
         try:
             self.tasks = {task.name: task for task in map(_task, _entries(content))}
-            self.preprocessing = _preprocessing(content)
+            self.preprocessing = preprocessing_of(content)
             batch = content.get("batch")
             self.batch = None if batch is None else whole_number(batch, "batch", 1)
             digest = content["model"]["sha256"]
@@ -156,13 +154,3 @@ _OPTIONS: dict[str, Callable[[Mapping[str, Any], Any], dict[str, Any]]] = {
     "regression": _scaled,
     "sequence": _positioned,
 }
-
-
-def _preprocessing(content: Mapping[str, Any]) -> Preprocessing:
-    normalisation = content["normalisation"]
-    return Preprocessing(
-        whole_number(content.get("image_size"), "image_size", 1, MOST_PIXELS),
-        line_of_text(content.get("resize"), "resize"),
-        three_numbers(normalisation.get("mean"), "mean"),
-        three_numbers(normalisation.get("std"), "std", above_zero=True),
-    )
