@@ -25,7 +25,7 @@ WEIGHTS = (0.0, 0.1, 0.2, 0.3)
 #: Gains below this many standard errors over labels are ignored.
 CRITICAL = 2.0
 #: λ if there are too few base labels to choose it.
-USUAL_PENALTY = 100.0
+DEFAULT_PENALTY = 100.0
 GROUPS = 8
 MOST_IMAGES = 4000
 
@@ -94,7 +94,7 @@ def choose_strengths(
     rng = np.random.default_rng([seed, 1])
     order = rng.permutation(len(features))[:MOST_IMAGES]
     first, second = order[: len(order) // 2], order[len(order) // 2 :]
-    usual = USUAL_PENALTY * float(features.double().var(0, correction=0).mean())
+    usual = DEFAULT_PENALTY * float(features.double().var(0, correction=0).mean())
     counts = [K for K in shots if K > 0]
     able = _able(targets, first, second, max(counts, default=1))
     if not counts or len(able) < 2 or targets.shape[1] < 3:

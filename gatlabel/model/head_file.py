@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gatlabel.graph import LabelGraph
 
 MOST = 2**16  # limit of any width, number of heads or layers
-USUAL_WIDTH = 2**12  # widths up to this are accepted even if no weight has them
+PLAUSIBLE_WIDTH = 2**12  # widths up to this are accepted even if no weight has them
 MOST_STEPS = 1000  # limit of a head's iterations, a Python loop
 #: Annotations that a JSON value can have.
 _KINDS = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
@@ -208,7 +208,7 @@ def check_sizes(described: HeadDescription, shapes: Mapping[str, tuple[int, ...]
     Raises:
         InputError: If a size is impossible; the message names the value.
     """
-    widest = max([USUAL_WIDTH, *(size for shape in shapes.values() for size in shape)])
+    widest = max([PLAUSIBLE_WIDTH, *(size for shape in shapes.values() for size in shape)])
     sizes = {f"head.{name}": value for name, value in described.options.items()}
     if described.vectors is not None:
         sizes["head.node_features.width"] = described.vectors[0]

@@ -168,11 +168,11 @@ def _trained(
             signals=signals,
             log=log,
         )
-    results = judged(model, config, parts, lambda line: None)[1]
+    results = decide_and_evaluate(model, config, parts, lambda line: None)[1]
     return Comparison(kind, results, parameters_of(model), duration.seconds)
 
 
-def judged(
+def decide_and_evaluate(
     model: Model, config: MultiTaskConfig, parts: Sequence[Part], log: Log
 ) -> tuple[Predictions, Results]:
     """Chooses the decisions of a trained model, and evaluates it.

@@ -30,7 +30,7 @@ from gatlabel.multitask.building import (
     outputs_of,
     parameters_of,
 )
-from gatlabel.multitask.comparing import Comparison, compare, is_compared, judged
+from gatlabel.multitask.comparing import Comparison, compare, decide_and_evaluate, is_compared
 from gatlabel.multitask.completing import make_completions
 from gatlabel.multitask.config import MultiTaskConfig, read_tasks_config
 from gatlabel.multitask.duration import Duration
@@ -45,7 +45,7 @@ from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.fitting import spec_of_run
 from gatlabel.training.following import follow
 from gatlabel.training.losses import refuse_shared_batches
-from gatlabel.training.rate_finding import USUAL
+from gatlabel.training.rate_finding import DEFAULT_RATE
 from gatlabel.training.run import logged_warnings
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
@@ -232,7 +232,7 @@ def _run(
     seconds = duration.seconds
     folder.require()
     model.save_pretrained(folder.path)
-    predictions, results = judged(model, config, parts, log)
+    predictions, results = decide_and_evaluate(model, config, parts, log)
     save_decisions(folder.path, model.decisions)
     comparisons: list[Comparison] = []
     if is_compared(config):
@@ -255,7 +255,7 @@ def with_found_rate(
     def objective() -> Supervised:
         return make_objective(config, outputs_of(parts), make_completions(config, parts))
 
-    rate = USUAL
+    rate = DEFAULT_RATE
     if config.run.epochs:
         spec = spec_of_run(config.run)
         rate = find_rate(model, objective, config.optimizer, spec, loader, log=log)

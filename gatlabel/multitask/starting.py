@@ -103,9 +103,9 @@ def _start(
          for part, own in zip(parts, rows, strict=True)]
     )  # fmt: skip
     linear = regression(found, torch.cat(list(targets)), completion, model.head)
-    judged = torch.cat([features(model, part.splits.val, options) for part in parts])
+    held_out = torch.cat([features(model, part.splits.val, options) for part in parts])
     true = torch.cat([own.to_dense() for own in val if isinstance(own, Targets)])
-    scores = judged @ linear.weight.T + linear.bias
+    scores = held_out @ linear.weight.T + linear.bias
     assert isinstance(model.head, LinearInit)
     model.head.init_linear(linear.weight, linear.bias)
     value = mean_average_precision(scores, true).value

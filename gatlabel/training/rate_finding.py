@@ -16,7 +16,7 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.fitting import objective_of, optimizer_of, set_loss, spec_of
 
-USUAL = 3e-3  # for a run without training steps
+DEFAULT_RATE = 3e-3  # for a run without training steps
 
 
 def with_found_rate(
@@ -30,7 +30,7 @@ def with_found_rate(
     if config.optimizer.lr != "find":
         return config
     if not config.run.epochs:  # there are no training steps
-        return config.with_options({"optimizer.lr": USUAL})
+        return config.with_options({"optimizer.lr": DEFAULT_RATE})
     rate = find_rate(model, config, loader, completion=completion, log=log)
     return config.with_options({"optimizer.lr": rate})
 

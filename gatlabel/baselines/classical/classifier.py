@@ -23,7 +23,7 @@ from gatlabel.baselines.classical.options import CLASSICAL, ClassicalOptions
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import atomic_folder, read_json, write_json
-from gatlabel.model.head_file import MOST, USUAL_WIDTH
+from gatlabel.model.head_file import MOST, PLAUSIBLE_WIDTH
 from gatlabel.nn import Head, LinearHead
 from gatlabel.nn.heads.fitted.base import FittedHead
 from gatlabel.nn.heads.table import FITTED_HEADS
@@ -193,7 +193,7 @@ def _described(
     if kind not in kinds:
         raise unknown_choice("head", str(kind), kinds)
     known = inspect.signature(kinds[kind]).parameters
-    widest = max([USUAL_WIDTH, *(size for shape in shapes.values() for size in shape)])
+    widest = max([PLAUSIBLE_WIDTH, *(size for shape in shapes.values() for size in shape)])
     values: dict[str, Any] = {}
     for name, value in {"labels": described.get("labels"), **options}.items():
         if name not in known or name == "graph":
