@@ -72,8 +72,6 @@ class TrainingModule(pl.LightningModule):
         rank = () if self.ranks is None or not self.ranks.rank else (self.ranks.rank,)
         self._seed = mixed(self.spec.seed, self.global_step, *rank)
         torch.manual_seed(self._seed)
-        (optimizer,) = self.trainer.optimizers
-        self.rate = max(group["lr"] for group in optimizer.param_groups)
         self.guard.begin_step(self.model)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -96,6 +94,7 @@ class TrainingModule(pl.LightningModule):
 
         Takes no step if the loss or a norm is not finite and the run skips such batches.
         """
+        self.rate = max(group["lr"] for group in optimizer.param_groups)
         norms = clip_gradients(self.auxiliary, optimizer, gradient_clip_val)
         if self.ranks is not None:
             both = self.ranks.mean(torch.stack([self._loss, self._losses[-1]]))
