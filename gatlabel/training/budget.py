@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from gatlabel.devices import choose_device
 from gatlabel.inference import on_device
@@ -27,9 +30,7 @@ WITHIN = {"fast": 0.0, "good": 300.0, "best": 3600.0}
 EPOCHS = {"fast": (6, 2, 6_000), "good": (12, 3, 40_000), "best": (24, 6, 120_000)}
 #: The minimum with a time limit and few images, and what another image size must leave time for.
 FEWEST_EPOCHS, EPOCHS_AFTER_SIZE = 2, 4
-#: Duration of a forward and backward step, relative to a forward step.
-STEP_COST = 3.5
-#: Factor on the estimated duration of an image size; the estimate is rough.
+#: Factor on estimated durations of passes and epochs, which leave out decoding and the optimiser.
 MARGIN = 1.2
 
 
@@ -64,14 +65,16 @@ class Budget:
             model: The model with the other size.
             start: The initialisation at the present size.
         """
-        image = seconds_per_image(model, self.config)
-        seconds = image * (self.train + self.val) * MARGIN
-        left = self._limited(start).clock.left
-        if seconds <= left and self._trains(start):
-            now = self._epoch(image) * (start.size / model.image_size) ** 2
-            if FEWEST_EPOCHS * now <= left:
-                seconds += EPOCHS_AFTER_SIZE * self._epoch(image)
-        return seconds <= left
+        limited = self._limited(start)
+        if limited.clock.limit is None:
+            return True
+        seconds = seconds_per_image(model, self.config) * (self.train + self.val) * MARGIN
+        if seconds <= limited.clock.left and self._trains(start) and not start.informative:
+            epoch = self._epoch(model)
+            now = epoch * (start.size / model.image_size) ** 2
+            if FEWEST_EPOCHS * now <= limited.clock.left:
+                seconds += EPOCHS_AFTER_SIZE * epoch
+        return seconds <= limited.clock.left
 
     def epochs(self, model: MultiLabelClassifier, start: Start | None) -> int:
         """Returns the number of epochs, by the table and the remaining time.
@@ -91,9 +94,10 @@ class Budget:
         limited = self._limited(start)
         if limited.clock.limit is None:
             return table
-        possible = int(
-            min(limited.clock.left / self._epoch(seconds_per_image(model, self.config)), table)
-        )
+        image = seconds_per_image(model, self.config)
+        # afterwards both initialisation and result are evaluated, and features are extracted
+        left = limited.clock.left - MARGIN * image * (self.train + 2 * self.val)
+        possible = int(min(left / self._epoch(model), table))
         return possible if possible >= min(FEWEST_EPOCHS if self.few else least, table) else 0
 
     @property
@@ -117,17 +121,40 @@ class Budget:
             return self
         return replace(self, clock=self.clock.limited(WITHIN[preset_of(self.config)]))
 
-    def _epoch(self, image: float) -> float:
-        return image * (STEP_COST * self.train + self.val)
+    def _epoch(self, model: MultiLabelClassifier) -> float:
+        """Measures the duration of an epoch."""
+        step = seconds_per_training_image(model, self.config)
+        return MARGIN * (step * self.train + seconds_per_image(model, self.config) * self.val)
 
 
-@torch.inference_mode()
 def seconds_per_image(model: MultiLabelClassifier, config: TrainConfig, images: int = 16) -> float:
     """Measures the duration of the model's encoder per image, without cached features."""
-    batch = torch.zeros(images, 3, model.image_size, model.image_size, dtype=torch.uint8)
+    with torch.inference_mode():
+        return _measured(model, config, images, lambda found: found.sum().item())
+
+
+def seconds_per_training_image(
+    model: MultiLabelClassifier, config: TrainConfig, images: int = 8
+) -> float:
+    """Measures the duration of the encoder's forward and backward pass per image."""
+    copied = copy.deepcopy(model).requires_grad_(True)
+    return _measured(copied, config, images, lambda found: found.sum().backward())
+
+
+def _measured(
+    model: MultiLabelClassifier,
+    config: TrainConfig,
+    images: int,
+    finish: Callable[[Tensor], object],
+) -> float:
+    """Returns seconds per image; ``finish`` uses the features, so that the device is waited for."""
+    size = model.image_size
+    batch = torch.zeros(images, 3, size, size, dtype=torch.uint8)
     device = choose_device(config.run.device)
     with on_device(model, device), evaluating(model):
-        model.features(batch[:2].to(device))  # the first call allocates memory
+        finish(model.features(batch.to(device)))  # the first call allocates memory
         began = time.perf_counter()
-        model.features(batch.to(device)).sum().item()  # waits for the device
+        finish(model.features(batch.to(device)))
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         return (time.perf_counter() - began) / images

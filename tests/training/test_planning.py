@@ -231,6 +231,7 @@ def test_a_larger_size_leaves_time_for_training_on_uninformative_features(
     limit: float | None, error: float, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gatlabel.training.budget.seconds_per_image", lambda *args: 0.01)
+    monkeypatch.setattr("gatlabel.training.budget.seconds_per_training_image", lambda *args: 0.03)
     budget = Budget(config_with("good"), 100, 0, Clock(limit))
     assert budget.allows_size(small_model(), start_of(error)) is expected
 
