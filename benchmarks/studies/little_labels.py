@@ -159,6 +159,7 @@ def networks(name: str, root: Path, seed: int, folder: Path) -> dict[str, dict[s
             "head": "linear", "encoder.backbone": "efficientnet_lite0",
             "encoder.weights": "default", "images.size": SIDE, "images.resize": "squash",
             "missing.unknown": unknown, "run.epochs": NETWORK_EPOCHS, "run.seed": seed,
+            "run.workers": 0,
         }  # fmt: skip
         data = {"train": Items(joined, rows.tolist(), wanted), "val": val, "test": judged}
         found[case] = timed(options, data, folder / f"{name}-{seed}-{unknown}")
@@ -251,6 +252,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path("..") / "shared" / "data")
     parser.add_argument("--cache", type=Path, default=Path("runs") / "features")
     given = parser.parse_args()
+    given.root = given.root.resolve()
     torch.set_num_threads(1)
     results: list[dict[str, Any]] = []
 
