@@ -14,6 +14,7 @@ Writes benchmarks/results/few-shot.json.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import time
 from pathlib import Path
@@ -83,12 +84,13 @@ def halves(data: Data, share: float) -> LabelledFeatures:
 
 
 def case(
-    data: Data, novel: str | float, shots: tuple[int, ...], episodes: int, seed: int
+    data: Data, novel: str | float, shots: tuple[int, ...], given: argparse.Namespace
 ) -> dict[str, Any]:
     """One set and one kind of split: learners, and the controls of similarity."""
     parts = halves(data, 0.6 if data.name == "coco-part" else 0.5)
     common: dict[str, Any] = {
-        "episodes": episodes, "novel": novel, "with_novel": novel == "laso", "seed": seed,
+        "episodes": given.episodes, "novel": novel, "with_novel": novel == "laso",
+        "seed": given.seed,
     }  # fmt: skip
     began = time.process_time()
     source = source_from_vectors("names", data.vectors)
@@ -99,6 +101,8 @@ def case(
     order = [torch.randperm(len(data.vectors), generator=generator) for _ in range(PERMUTATIONS)]
     drawn = [torch.randn(data.vectors.shape, generator=generator) for _ in range(PERMUTATIONS)]
     controls = {"permuted": [data.vectors[one] for one in order], "random": drawn}
+    if given.no_controls:
+        controls = {}
     found: dict[str, Any] = {}
     for name, vectors in controls.items():
         few = run_episodes(
@@ -156,6 +160,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs") / "features")
     parser.add_argument("--episodes", type=int, default=10)
     parser.add_argument("--seed", type=int, default=2000, help="seed of the episodes")
+    parser.add_argument("--no-controls", action="store_true", help="a third of the time")
     given = parser.parse_args()
     torch.set_num_threads(1)
     results = []
@@ -167,7 +172,7 @@ def main() -> None:
         else:
             print(f"{name}: not there, left out")
             continue
-        results.append(case(data, novel, shots, given.episodes, given.seed))
+        results.append(case(data, novel, shots, given))
         print(name, novel, f"{results[-1]['seconds']} s of CPU time", flush=True)
         for row in results[-1]["rows"]:
             ends = f"{row['mean']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
