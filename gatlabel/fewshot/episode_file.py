@@ -41,7 +41,7 @@ class EpisodeRecord:
             "positives": [list(pair) for pair in self.positives.items()],
             "penalty": self.strengths.penalty,
             "weight": [list(pair) for pair in self.strengths.weight.items()],
-            "discriminant": [list(pair) for pair in self.strengths.discriminant.items()],
+            "population": [list(pair) for pair in self.strengths.population.items()],
         }
 
     @classmethod
@@ -54,7 +54,7 @@ class EpisodeRecord:
             Strengths(
                 float(content["penalty"]),
                 {int(shots): float(weight) for shots, weight in content["weight"]},
-                {int(shots): bool(chosen) for shots, chosen in content["discriminant"]},
+                {int(shots): float(gamma) for shots, gamma in content["population"]},
             ),
         )
 

@@ -178,7 +178,7 @@ def _knowledge(
                 chosen.penalty,
                 chosen.weight[K],
                 seed=options.seed + episode,
-                discriminant=chosen.discriminant[K],
+                population=chosen.population[K],
             )
         )
     return found, chosen

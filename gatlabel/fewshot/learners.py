@@ -13,6 +13,7 @@ from gatlabel.baselines.moments import Moments
 from gatlabel.baselines.regression import Regression
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.errors import InputError
+from gatlabel.fewshot.joint_ridge import joint_ridge
 
 #: From features ``(N, D)`` to scores ``(N, M)`` of the novel labels.
 Scorer = Callable[[Tensor], Tensor]
@@ -31,9 +32,10 @@ class Knowledge:
         targets: ``(n, M)`` of the novel labels, -1 for unknown.
         suggested: ``(M, D)``, prior classifiers from similar labels; zero where none is similar.
         penalty: λ of the learner ``lda``, in squared units of the features.
-        weight: α of the learner ``similar``; 0 makes it the learner ``ridge``, or ``lda``.
+        weight: α of the learner ``similar``, the weight of similar labels beside images.
         seed: Of the order of images in fine-tuning.
-        discriminant: Whether ``similar`` is a discriminant instead of ridge regression.
+        population: γ of the learner ``similar``, the weight of all training images as absent; 0
+            is ridge regression on the support images alone.
     """
 
     moments: Moments
@@ -43,7 +45,7 @@ class Knowledge:
     penalty: float
     weight: float
     seed: int = 0
-    discriminant: bool = False
+    population: float = 0.0
 
 
 def unit_scores(weight: Tensor, moments: Moments) -> Tensor:
@@ -63,36 +65,36 @@ def score_variance(weight: Tensor, moments: Moments) -> Tensor:
 def similar(known: Knowledge) -> Scorer:
     r"""Ridge regression on the support images, shrunk towards a classifier of similar labels.
 
-    With centred features X and targets t of the support images, and the penalty λ that
-    leave-one-out chooses for plain ridge regression on them::
+    The suggested classifier m is scaled so that its scores of all training images have variance 1,
+    and p is the label's share of the few images. Its part is ``m' = α √(p (1 − p)) m``. Without
+    images the classifier is m. With γ > 0 it is :func:`~gatlabel.fewshot.joint_ridge.joint_ridge`
+    with the prior m', and with γ = 0::
 
-        w = m' + (XᵀX / n + λ I)⁻¹ Xᵀ (t − X m') / n,    m' = α √(p (1 − p)) m
+        w = m' + (XᵀX / n + λ I)⁻¹ Xᵀ (t − X m') / n
 
-    where the scores of the suggested classifier m have variance 1 on all training images and p is
-    the label's share of the few images. Without images it is m; with many, the free classifier.
-    With ``discriminant``, it is :func:`shrunk_discriminant` with the prior ``α m`` instead.
+    where X and t are the centred features and targets of the support images, and λ is the penalty
+    that leave-one-out chooses for plain ridge regression on them.
     """
     suggested = unit_scores(known.suggested, known.moments)
+    mean = known.moments.mean
     if not len(known.support):
-        return lambda features: (features.double() - known.moments.mean) @ suggested.T
-    if known.discriminant:
-        shown = positive_means(known.support, known.targets)
-        prior = known.weight * suggested
-        weight = shrunk_discriminant(known.moments, shown, prior, known.penalty)
-        return lambda features: (features.double() - known.moments.mean) @ weight.T
-    start = ridge_start(known.support, known.targets)
-    if known.weight == 0:
-        return lambda features: features @ start.weight.T + start.bias
+        return lambda features: (features.double() - mean) @ suggested.T
     there = (known.targets >= 0).double()
     count = there.sum(0).clamp(min=1)
     share = known.targets.double().clamp(min=0).sum(0) / count
     prior = known.weight * (share * (1 - share)).sqrt()[:, None] * suggested
-    mean = known.support.double().mean(0)
-    missed = known.targets.double() - share - (known.support.double() - mean) @ prior.T
+    if known.population > 0:
+        joint = joint_ridge(known.moments, known.support, known.targets, prior, known.population)
+        return lambda features: (features.double() - mean) @ joint.T
+    start = ridge_start(known.support, known.targets)
+    if known.weight == 0:
+        return lambda features: features @ start.weight.T + start.bias
+    middle = known.support.double().mean(0)
+    missed = known.targets.double() - share - (known.support.double() - middle) @ prior.T
     wanted = missed * there * len(there) / count
     penalty = start.penalty if start.penalty > 0 else known.penalty
     weight = prior + Regression(known.support.double(), wanted).weight(penalty)
-    return lambda features: (features.double() - mean) @ weight.T
+    return lambda features: (features.double() - middle) @ weight.T
 
 
 def shrunk_discriminant(moments: Moments, shown: Tensor, prior: Tensor, penalty: float) -> Tensor:

@@ -101,7 +101,7 @@ class FewShotResult:
                 {
                     "penalty": one.penalty,
                     "weight": {str(shots): weight for shots, weight in one.weight.items()},
-                    "discriminant": {str(shots): yes for shots, yes in one.discriminant.items()},
+                    "population": {str(shots): gamma for shots, gamma in one.population.items()},
                 }
                 for one in self.strengths
             ],

@@ -1,4 +1,4 @@
-"""The weight of similar labels, chosen on base labels that are treated as novel."""
+"""The weights of the learner ``similar``, chosen on base labels that are treated as novel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import t as student
 from torch import Tensor
 
 from gatlabel.baselines.moments import Moments
@@ -22,7 +23,11 @@ from gatlabel.metrics import average_precision
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 #: Candidate α of ``similar``.
 WEIGHTS = (0.0, 0.1, 0.2, 0.3)
-#: Gains below this many standard errors over labels are ignored.
+#: Candidate γ of ``similar``; the first is the default.
+POPULATIONS = (0.3, 3.0, 0.0)
+#: Chance of leaving the default γ without reason: one standard error, if labels are many.
+LEVEL = 0.16
+#: Gains of α below this many standard errors over labels are ignored.
 CRITICAL = 2.0
 #: λ if there are too few base labels to choose it.
 DEFAULT_PENALTY = 100.0
@@ -37,13 +42,12 @@ class Strengths:
     Attributes:
         penalty: λ of ``lda``, in squared units of the features.
         weight: α of ``similar``, by the number of shots.
-        discriminant: Whether ``similar`` is a discriminant (as ``lda``) instead of ridge
-            regression, by the number of shots.
+        population: γ of ``similar``, by the number of shots.
     """
 
     penalty: float
     weight: dict[int, float]
-    discriminant: dict[int, bool] = field(default_factory=dict)
+    population: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +81,10 @@ def choose_strengths(
 
     Training images are halved. Groups of base labels play the novel ones: they are shown by K
     images each of the first half, from which the classifiers of the other base labels come too, and
-    average precision on the second half decides. λ has the largest mean. The discriminant takes the
-    place of ridge regression where its mean gain is above two standard errors over labels. α has
-    the largest mean gain over α = 0, times the share ``(1 − 4 / z²)₊`` that chance over labels
-    leaves, z being the gain over its standard error.
+    average precision on the second half decides. λ has the largest mean. So has γ, unless a t-test
+    over labels leaves it at the default (one-sided, at ``LEVEL``). α has the largest mean gain over
+    α = 0, times the share ``(1 − 4 / z²)₊`` that chance over labels leaves, z being the gain over
+    its standard error.
 
     Args:
         features: ``(N, D)`` of the training images.
@@ -98,7 +102,7 @@ def choose_strengths(
     counts = [K for K in shots if K > 0]
     able = _able(targets, first, second, max(counts, default=1))
     if not counts or len(able) < 2 or targets.shape[1] < 3:
-        return Strengths(usual, dict.fromkeys(shots, 0.0), dict.fromkeys(shots, False))
+        return Strengths(usual, dict.fromkeys(shots, 0.0), dict.fromkeys(shots, POPULATIONS[0]))
     trials = list(_trials(features, targets, similarity, counts, (first, second), able, novel,
                           usual, with_novel, rng))  # fmt: skip
     unit = Moments.of(features[first]).mean_square
@@ -110,14 +114,13 @@ def choose_strengths(
         for share in PENALTIES
     ]
     penalty = PENALTIES[int(np.nan_to_num(by_penalty).argmax())] * unit
-    weights, discriminant = dict.fromkeys(shots, 0.0), dict.fromkeys(shots, False)
+    weights, populations = dict.fromkeys(shots, 0.0), dict.fromkeys(shots, POPULATIONS[0])
     for K in counts:
         mine = [replace(t, known=replace(t.known, penalty=penalty)) for t in trials if t.shots == K]
-        found = {basis: _by_label(mine, basis) for basis in (False, True)}
-        discriminant[K] = _is_better(found[True][:, 0] - found[False][:, 0])
-        chosen = found[discriminant[K]]
-        weights[K] = _supported(chosen - chosen[:, :1])
-    return Strengths(penalty, weights, discriminant)
+        populations[K] = _population(mine)
+        found = _by_label(mine, [(populations[K], alpha) for alpha in WEIGHTS])
+        weights[K] = _supported(found - found[:, :1])
+    return Strengths(penalty, weights, populations)
 
 
 def _trials(
@@ -148,25 +151,28 @@ def _trials(
             yield Trial(K, group.tolist(), known, features[judged], targets[judged][:, group])
 
 
-def _by_label(trials: Sequence[Trial], discriminant: bool) -> NDArray[np.float64]:
-    """Average precision of ``similar``, mean over trials: ``(labels, weights)``."""
+def _by_label(trials: Sequence[Trial], cases: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+    """Average precision of ``similar`` for pairs γ, α, mean over trials: ``(labels, pairs)``."""
     found: dict[int, list[NDArray[np.float64]]] = {}
     for trial in trials:
         tried = [
-            trial.precision(similar(replace(trial.known, weight=w, discriminant=discriminant)))
-            for w in WEIGHTS
+            trial.precision(similar(replace(trial.known, population=gamma, weight=alpha)))
+            for gamma, alpha in cases
         ]
         for label, values in zip(trial.labels, np.array(tried).T, strict=True):
             found.setdefault(label, []).append(np.nan_to_num(values))
     return np.array([np.mean(found[label], axis=0) for label in sorted(found)])
 
 
-def _is_better(gains: NDArray[np.float64]) -> bool:
-    """Whether the mean gain of labels is more than two standard errors above 0."""
-    if len(gains) < 2:
-        return False
-    error = float(gains.std(ddof=1)) / len(gains) ** 0.5
-    return bool(gains.mean() > CRITICAL * error)
+def _population(trials: Sequence[Trial]) -> float:
+    """Returns the γ with the largest mean, or the default if its gain may be chance."""
+    found = _by_label(trials, [(gamma, 0.0) for gamma in POPULATIONS])
+    best = int(found.mean(0).argmax())
+    gains, count = found[:, best] - found[:, 0], len(found)
+    if best == 0 or count < 2:
+        return POPULATIONS[0]
+    error = float(gains.std(ddof=1)) / count**0.5
+    return POPULATIONS[best if gains.mean() > student.isf(LEVEL, count - 1) * error else 0]
 
 
 def _supported(gains: NDArray[np.float64]) -> float:

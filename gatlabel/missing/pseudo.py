@@ -33,15 +33,15 @@ class Pseudo(Completion):
 
     Args:
         targets: See :class:`Completion`. Images without any label are rows of -1.
-        graph: Used with ``by_graph`` only.
+        graph: Used with ``by_graph`` only, which needs it.
         warmup: Share of training before entries are filled in, at least 0 and below 1.
         positives: Share of the assumed presences that is used, above 0 and at most 1.
         negatives: Share of the assumed absences that is used, above 0 and at most 1.
         by_graph: Whether to rank by image and label graph together.
 
     Raises:
-        InputError: As :class:`Completion`, or if an option is out of range, or no label has a known
-            absence, so that frequencies cannot be estimated.
+        InputError: As :class:`Completion`, or if an option is out of range, the graph is missing,
+            or no label has a known absence, so that frequencies cannot be estimated.
     """
 
     def __init__(
@@ -55,6 +55,10 @@ class Pseudo(Completion):
         by_graph: bool = False,
     ) -> None:
         super().__init__(targets, graph)
+        if by_graph and graph is None:
+            raise InputError(
+                "pseudo-labels by graph need a label graph: give one, or omit by_graph"
+            )
         for name, value, fits, range_ in (
             ("warmup", warmup, 0 <= warmup < 1, "at least 0 and below 1"),
             ("positives", positives, 0 < positives <= 1, "above 0 and at most 1"),

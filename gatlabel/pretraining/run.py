@@ -22,7 +22,7 @@ from gatlabel.engine.options import OneCycle, OptimizerOptions
 from gatlabel.engine.specs import FitSpec
 from gatlabel.errors import InputError, Interrupted
 from gatlabel.files import read_json, write_json, write_text
-from gatlabel.folder_lock import FolderLock
+from gatlabel.folder_lock import LOCK, FolderLock
 from gatlabel.interruptions import Signals, Stopped
 from gatlabel.labels import LabelSet
 from gatlabel.logs import Log
@@ -88,7 +88,8 @@ def pretrain(
     """
     config = config or PretrainConfig()
     folder = config.folder
-    if folder.is_dir() and any(folder.iterdir()):
+    # a lock alone is of a run that was killed before it wrote anything
+    if folder.is_dir() and any(entry.name != LOCK for entry in folder.iterdir()):
         if not config.overwrite:
             raise InputError(
                 f"the folder {folder} is not empty: give another --output, or --overwrite"

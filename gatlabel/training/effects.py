@@ -61,6 +61,8 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     if unknown != "pseudo":
         only = _only("missing.unknown", unknown, "pseudo")
         found.append(("missing.pseudo_by_graph", only))
+    elif spec.name == "identity":
+        found.append(("missing.pseudo_by_graph", "not for graph=identity, which has no edges"))
     if unknown not in ("complete", "pseudo"):
         only = _only("missing.unknown", unknown, "complete, pseudo")
         found.append(("missing.unlabelled", only))

@@ -1,5 +1,7 @@
 """Pseudo-labels by ranks: how many, which, and that rare labels are not flooded."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -109,9 +111,10 @@ def test_with_everything_known_nothing_changes() -> None:
         ({"positives": 0}, "positives=0: must be above 0"),
         ({"negatives": 1.5}, "negatives=1.5"),
         ({"warmup": 1}, "warmup=1"),
+        ({"by_graph": True}, "need a label graph"),
     ],
 )
-def test_mistakes_are_named(options: dict[str, float], message: str) -> None:
+def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_completion("pseudo", data()[0], **options)
 

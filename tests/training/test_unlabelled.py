@@ -69,3 +69,37 @@ def test_they_need_a_treatment(tiny_csv: Path, unlabelled: Path, capsys) -> None
     words = ["train", *OPTIONS, "--root", str(tiny_csv), "--unlabelled", str(unlabelled)]
     assert main(words) == 2
     assert "only for complete, pseudo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            [
+                "--head",
+                "mlknn",
+                "--freeze",
+                "encoder",
+                "--epochs",
+                "0",
+                "--missing.unknown",
+                "pseudo",
+            ],
+            "only for ignore",
+        ),
+        (["--missing.pseudo-by-graph"], "only for pseudo"),
+        (
+            ["--missing.unknown", "pseudo", "--missing.pseudo-by-graph", "--graph", "identity"],
+            "has no edges",
+        ),
+    ],
+)
+def test_pseudo_labels_without_what_they_need_are_refused(
+    words: list[str], message: str, tiny_csv: Path, tmp_path: Path, capsys
+) -> None:
+    output = tmp_path / "run"
+    given = ["train", *OPTIONS, "--root", str(tiny_csv), "--output", str(output), *words]
+    assert main(given) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
+    assert not output.exists()
