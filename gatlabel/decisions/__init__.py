@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from gatlabel.decisions.bins import Reliability, reliability
     from gatlabel.decisions.calibration import Calibration, fit_calibration
     from gatlabel.decisions.choosing import choose_decision
+    from gatlabel.decisions.classes import (
+        ClassDecision,
+        choose_class_decision,
+        fit_temperature,
+    )
     from gatlabel.decisions.conformal import (
         InfeasibleWarning,
         conformal_threshold,
@@ -51,17 +56,20 @@ else:
 
 __all__ = [
     "Calibration",
+    "ClassDecision",
     "Decision",
     "DecisionOptions",
     "InfeasibleWarning",
     "LabelHMM",
     "PairwiseLabelModel",
     "Reliability",
+    "choose_class_decision",
     "choose_decision",
     "conformal_threshold",
     "decision_of",
     "f1_thresholds",
     "fit_calibration",
+    "fit_temperature",
     "precision_guarantee",
     "precision_thresholds",
     "recall_thresholds",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gatlabel.decisions.classes import FORMAT as CLASS_DECISIONS
+from gatlabel.decisions.classes import ClassDecision
 from gatlabel.decisions.decision import FORMAT as DECISIONS
 from gatlabel.decisions.decision import Decision
 from gatlabel.deploy.description import FILE, INPUT, preprocessing_of, sha256
@@ -134,6 +136,15 @@ def _decided(entry: Mapping[str, Any], names: Any) -> dict[str, Any]:
     return {"decision": Decision.from_dict({"format": DECISIONS, **decision}, names)}
 
 
+def _calibrated(entry: Mapping[str, Any], names: Any) -> dict[str, Any]:
+    decision = entry.get("decision")
+    if decision is None:
+        return {}
+    if not isinstance(decision, dict):
+        raise InputError(f"decision={shown(decision)}: give values by name")
+    return {"decision": ClassDecision.from_dict({"format": CLASS_DECISIONS, **decision}, names)}
+
+
 def _scaled(entry: Mapping[str, Any], names: Any) -> dict[str, Any]:
     return {
         key: [finite_number(value, key) for value in entry.get(key) or ()]
@@ -150,7 +161,7 @@ def _positioned(entry: Mapping[str, Any], names: Any) -> dict[str, Any]:
 
 _OPTIONS: dict[str, Callable[[Mapping[str, Any], Any], dict[str, Any]]] = {
     "multilabel": _decided,
-    "multiclass": lambda entry, names: {},
+    "multiclass": _calibrated,
     "regression": _scaled,
     "sequence": _positioned,
 }

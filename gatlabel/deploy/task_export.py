@@ -31,7 +31,7 @@ from gatlabel.model import Model
 from gatlabel.model.head_folding import folded_model
 from gatlabel.nn.heads.sequence import SequenceHead
 from gatlabel.nn.label_sequences import BLOCKED
-from gatlabel.tasks import MultiLabelTask, RegressionTask, SequenceTask, Task
+from gatlabel.tasks import MultiClassTask, MultiLabelTask, RegressionTask, SequenceTask, Task
 
 FORMS = ("onnx",)
 
@@ -119,6 +119,15 @@ def task_entry(task: Task, batch: int | str) -> dict[str, Any]:
             "shape": [batch, task.length, len(names) + 1 + decodes],
             "meaning": "logits of each position over the labels and the end; a label is not "
             f"decoded twice{last if decodes else ''}",
+        }
+    if isinstance(task, MultiClassTask) and task.decision is not None:
+        chosen = task.decision.to_dict()
+        chosen.pop("format")
+        return {
+            **found,
+            "meaning": "logits; probabilities are the softmax of logit / temperature, as in "
+            "decision.calibration, the decision the largest",
+            "decision": chosen,
         }
     return {**found, "meaning": "logits; probabilities are their softmax, the decision the largest"}
 

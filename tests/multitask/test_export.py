@@ -28,7 +28,8 @@ SHARED |= {"head": {"name": "gat", "hidden": 8, "heads": 2}}
 def run(tmp_path_factory) -> Path:
     root = write_table(tmp_path_factory.mktemp("data"))
     things = {"decision": {"aim": "micro-f1", "calibrate": "temperature"}}
-    tasks = [{**TASKS[0], **things}, *TASKS[1:3], {**TASKS[3], "head": "positions"}]
+    kind = {**TASKS[1], "decision": {"calibrate": "temperature"}}
+    tasks = [{**TASKS[0], **things}, kind, TASKS[2], {**TASKS[3], "head": "positions"}]
     given = {
         "encoder.backbone": "squeezenet1_1",
         "tasks": tasks,
@@ -72,6 +73,8 @@ def test_each_output_in_onnxruntime_is_that_of_its_task(run: Path, tmp_path: Pat
     decision = model.tasks["things"].decision.to_dict()
     decision.pop("format")
     assert by_name["things"]["decision"] == decision
+    of_class = model.tasks["kind"].decision
+    assert by_name["kind"]["decision"]["calibration"]["temperature"] == of_class.temperature != 1
     assert by_name["count"]["scale"] == list(model.tasks["count"].scale)
     assert set(described["parity"]) == set(model.tasks)
     # the whole answer of the run, by the bundle alone
@@ -156,11 +159,20 @@ def test_an_image_is_explained_for_a_task(run: Path, tmp_path: Path, capsys) -> 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch, about nn.LSTM
-def test_a_head_that_decodes_is_exported_with_its_decoding(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"name": "rnn", "hidden": 8},
+        {"name": "transformer", "hidden": 8, "heads": 2, "layers": 2},
+        {"name": "transformer", "hidden": 8, "heads": 2, "beam": 3},
+    ],
+    ids=["rnn", "transformer", "beam"],
+)
+def test_a_head_that_decodes_is_exported_with_its_decoding(head: dict, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     root = write_table(tmp_path)
-    tasks = [{**TASKS[3], "head": {"name": "rnn", "hidden": 8}}]
+    tasks = [{**TASKS[3], "head": head}]
     folder = train_tasks(config(root, root / "run", tasks=tasks, **{"run.epochs": 1})).folder
     export_tasks(folder, tmp_path / "bundle")
     images = [root / "images" / f"{k}.png" for k in range(3)]
