@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatlabel.decisions.classes import choose_class_decision
+from gatlabel.decisions.temperature import choose_class_decision
 from gatlabel.errors import InputError
 from gatlabel.logs import Log
 from gatlabel.model import Model

@@ -8,9 +8,10 @@ from pathlib import Path
 from gatlabel.csv_files import read_curves
 from gatlabel.decisions.by_task import Decisions, save_decisions
 from gatlabel.decisions.choosing import choose_decision
-from gatlabel.decisions.classes import ClassDecision, choose_class_decision
+from gatlabel.decisions.classes import ClassDecision
 from gatlabel.decisions.decision import Decision
 from gatlabel.decisions.options import DecisionOptions
+from gatlabel.decisions.temperature import choose_class_decision
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.folder_lock import FolderLock
