@@ -96,6 +96,7 @@ def choice(
     default: str,
     help: str,
     *,
+    elsewhere: Mapping[str, str] | None = None,
     training: bool = False,
     benchmark: bool = True,
 ) -> Any:
@@ -105,10 +106,11 @@ def choice(
         choices: The groups by name; each has a field ``name`` whose default is its name.
         default: The name of the default.
         help: Description of the choice.
+        elsewhere: Names that only other commands or options take, with a phrase that says which.
         training: See :func:`option`.
         benchmark: See :func:`option`.
     """
-    flags = {"training": training, "benchmark": benchmark}
+    flags = {"training": training, "benchmark": benchmark, "elsewhere": elsewhere or {}}
     return dataclasses.field(
         default_factory=choices[default], metadata={"choices": choices, "help": help, **flags}
     )
@@ -348,6 +350,8 @@ def _inner(field: dataclasses.Field[Any], current: Any, value: Any, read: Read, 
     name = given.pop("name", current.name)
     if not isinstance(name, str):
         raise InputError(f"{path}={shown(name)}: give a name: {', '.join(choices)}")
+    if name in field.metadata.get("elsewhere", ()):
+        raise InputError(f"{path}={name}: {field.metadata['elsewhere'][name]}")
     if name not in choices:
         raise unknown_choice(path, name, choices)
     values = vars(current) if type(current) is choices[name] else {}

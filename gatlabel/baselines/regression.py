@@ -194,3 +194,11 @@ def neighbour_spread(spread: Tensor, sharing: Tensor, usable: Tensor) -> Tensor:
     weight = sharing.abs() * usable * (1 - torch.eye(len(spread), dtype=sharing.dtype))
     total = weight.sum(1)
     return torch.where(total > 0, weight @ spread / total.clamp(min=1e-30), spread)
+
+
+def units(groups: Sequence[Hashable] | None, images: int) -> Tensor:
+    """Returns the number of each image's group, ``(N,)``; without groups that of the image."""
+    if groups is None or len(set(groups)) < 2:
+        return torch.arange(images)
+    numbers: dict[Hashable, int] = {}
+    return torch.tensor([numbers.setdefault(group, len(numbers)) for group in groups])

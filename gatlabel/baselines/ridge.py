@@ -14,6 +14,8 @@ from gatlabel.errors import InputError
 
 #: Candidate penalties, as multiples of the features' mean square about their mean.
 PENALTIES = tuple(10.0 ** (k / 4) for k in range(-12, 11))
+#: Presences and absences of a label whose own error says something.
+FREQUENT = 10
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,15 @@ class LinearStart:
         penalty: The λ chosen by leave-one-out, in squared units of the features.
         error: Squared leave-one-out error, in units of each label's variance, averaged over labels
             with presences and absences: about 1 if the features are uninformative.
+        frequent_error: The same for labels with at least ten presences and ten absences; NaN if
+            there is none.
     """
 
     weight: Tensor
     bias: Tensor
     penalty: float
     error: float = float("nan")
+    frequent_error: float = float("nan")
 
 
 @torch.no_grad()
@@ -162,7 +167,12 @@ def ridge_fit(
     left_out[:, usable] += scale * held_out
     bias[part] -= found @ regression.mean
     error = regression.error(penalty, deviation, known, judged) / int(judged.sum())
-    return LinearStart(weight.float(), bias.float(), penalty, error), left_out
+    present = torch.where(known, y, 0.0).sum(0)
+    frequent = judged & (torch.minimum(present, known.sum(0) - present) >= FREQUENT)
+    own = float("nan")
+    if frequent.any():
+        own = regression.error(penalty, deviation, known, frequent) / int(frequent.sum())
+    return LinearStart(weight.float(), bias.float(), penalty, error, own), left_out
 
 
 @torch.enable_grad()

@@ -55,7 +55,10 @@ def decide_parser() -> Parser:
         "available (--folds), otherwise validation.",
     )
     parser.add_argument(
-        "--task", type=str | None, help="A task of a run with several; default: all multi-label."
+        "--task",
+        type=str | None,
+        help="A task of a run with several; default: all multi-label ones, and with --calibrate "
+        "temperature all multi-class ones.",
     )
     parser.add_argument("--json", type=bool, default=False, help="Print JSON instead of tables.")
     parser.add_argument("--rows", type=int, default=100, help="Maximum number of table rows.")

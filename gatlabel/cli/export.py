@@ -121,7 +121,7 @@ def _export_tasks(options: Namespace, output: Path) -> None:
     Raises:
         InputError: If an option is given that only a run with one task has.
     """
-    for name in ("threshold", "preprocess", "half", "quantize"):
+    for name in ("threshold", "preprocess", "quantize"):
         if options[name]:
             raise InputError(f"--{name}: not for a run with several tasks")
     from gatlabel.deploy.task_export import export_tasks
@@ -132,6 +132,7 @@ def _export_tasks(options: Namespace, output: Path) -> None:
         format=options.format,
         overwrite=options.overwrite,
         batch=options.batch,
+        half=options.half,
     )
     show(f"{export.file}: {export.size / 1e6:.1f} MB, an output for each task")
     for name, parity in export.parity.items():

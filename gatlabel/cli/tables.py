@@ -12,6 +12,7 @@ from gatlabel.metrics.names import shown_name
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from gatlabel.decisions.classes import ClassDecision
     from gatlabel.decisions.decision import Decision
     from gatlabel.multitask.comparing import Comparison
     from gatlabel.multitask.evaluation import Results, TaskResult
@@ -88,7 +89,7 @@ def label_table(evaluation: Evaluation, most: int) -> Table:
     return table
 
 
-def decision_table(decision: Decision, title: str) -> Table:
+def decision_table(decision: Decision | ClassDecision, title: str) -> Table:
     """Returns a table that describes a decision and the images it was chosen on."""
     from gatlabel.decisions.wording import describe  # imports numpy, which help does not need
 

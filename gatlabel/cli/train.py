@@ -71,7 +71,8 @@ def train_parser() -> Parser:
     parser.add_argument(
         "--task",
         action="append",
-        help="One of several tasks: NAME=labels|class|number|sequence:COLUMN of --data csv.",
+        help="A task: NAME=labels|class|number|sequence:COLUMN of --data csv; labels and sequence "
+        "without a column take the labels of any data set.",
     )
     add_options(parser, flags)
     return parser

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gatlabel.decisions.bins import Reliability, reliability
     from gatlabel.decisions.calibration import Calibration, fit_calibration
     from gatlabel.decisions.choosing import choose_decision
+    from gatlabel.decisions.classes import ClassDecision
     from gatlabel.decisions.conformal import (
         InfeasibleWarning,
         conformal_threshold,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from gatlabel.decisions.hmm import LabelHMM
     from gatlabel.decisions.options import DecisionOptions
     from gatlabel.decisions.pairwise import PairwiseLabelModel
+    from gatlabel.decisions.temperature import choose_class_decision, fit_temperature
     from gatlabel.decisions.thresholds import (
         f1_thresholds,
         precision_thresholds,
@@ -51,17 +53,20 @@ else:
 
 __all__ = [
     "Calibration",
+    "ClassDecision",
     "Decision",
     "DecisionOptions",
     "InfeasibleWarning",
     "LabelHMM",
     "PairwiseLabelModel",
     "Reliability",
+    "choose_class_decision",
     "choose_decision",
     "conformal_threshold",
     "decision_of",
     "f1_thresholds",
     "fit_calibration",
+    "fit_temperature",
     "precision_guarantee",
     "precision_thresholds",
     "recall_thresholds",

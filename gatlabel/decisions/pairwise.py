@@ -11,11 +11,10 @@ from torch.nn import functional as F
 from gatlabel.decisions.hmm import checked_probabilities
 from gatlabel.errors import InputError
 from gatlabel.metrics.inputs import Array
-from gatlabel.nn.label_field import MOST_EXACT, exact_mode, joint_score, marginals
+from gatlabel.nn.label_field import joint_score, marginals, mode
 from gatlabel.targets import Targets
 
 STEPS = 100  # iterations of the fit
-SWEEPS = 100  # iterations of the search for the most probable labels
 
 
 @dataclass(frozen=True)
@@ -107,23 +106,8 @@ class PairwiseLabelModel:
             The sets, and their log-probabilities up to a term per image ``(N,)``.
         """
         logits = checked_probabilities(probabilities, len(self.rates)).logit(eps=1e-12)
-        if len(self.rates) <= MOST_EXACT:
-            found = exact_mode(logits, self.coupling, self.rates)
-        else:
-            found = self._climb(logits, marginals(logits, self.coupling, self.rates) > 0)
+        found = mode(logits, self.coupling, self.rates)
         return found, joint_score(found, logits, self.coupling, self.rates)
-
-    def _climb(self, logits: Tensor, present: Tensor) -> Tensor:
-        """Changes labels one by one while that raises the score (iterated conditional modes)."""
-        state = present.double()
-        for _ in range(SWEEPS):
-            before = state.clone()
-            for label in range(len(self.rates)):
-                others = (state - self.rates) @ self.coupling[:, label]
-                state[:, label] = (logits[:, label] + others > 0).double()
-            if torch.equal(state, before):
-                break
-        return state.bool()
 
 
 @torch.enable_grad()

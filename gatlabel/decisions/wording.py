@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gatlabel.decisions.aims import Aim
+from gatlabel.decisions.classes import ClassDecision
 from gatlabel.decisions.decision import OUT_OF_FOLD, Decision
 
 _AIMS = {
@@ -20,8 +21,14 @@ _CALIBRATIONS = {
 }
 
 
-def describe(decision: Decision) -> dict[str, str]:
+def describe(decision: Decision | ClassDecision) -> dict[str, str]:
     """Returns the properties of a decision as named phrases; empty ones are left out."""
+    if isinstance(decision, ClassDecision):
+        return {
+            "decision": "the most probable class",
+            "calibration": f"temperature: all logits divided by {decision.temperature:.4g}",
+            "chosen on": f"{decision.split}, {decision.images} images",
+        }
     each = "one for each label" if decision.per_label else "one for all labels"
     limits = sorted(set(decision.thresholds.values()))
     if not decision.per_label and len(limits) == 1:

@@ -6,10 +6,10 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,6 +217,25 @@ def _probability(decision: Decision) -> str:
     if not decision.scaling:
         return "sigmoid, label by label"
     return "sigmoid of weight * logit + bias, label by label, as in calibration"
+
+
+class Described(Protocol):
+    """What is known of a program that is written."""
+
+    @property
+    def batch(self) -> int | None:
+        """Images in a batch, where their number is fixed."""
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the outputs."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values."""
+
+
+#: From uint8 images ``(B, 3, S, S)`` to an array per output, and the texts inside the file.
+Opened = tuple[Callable[[NDArray[np.uint8]], list[NDArray[np.floating]]], Mapping[str, str]]
 
 
 @dataclass(frozen=True)

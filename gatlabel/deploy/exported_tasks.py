@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gatlabel.decisions.classes import FORMAT as CLASS_DECISIONS
+from gatlabel.decisions.classes import ClassDecision
 from gatlabel.decisions.decision import FORMAT as DECISIONS
 from gatlabel.decisions.decision import Decision
-from gatlabel.deploy.description import FILE, INPUT, preprocessing_of, sha256
-from gatlabel.deploy.onnx_file import open_session
+from gatlabel.deploy.description import FILE, preprocessing_of, sha256
+from gatlabel.deploy.formats import find_format
 from gatlabel.errors import InputError, first_line
 from gatlabel.files import read_json
 from gatlabel.labels import labels_of
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from gatlabel.tasks import Task
 
 FORMAT = "gatlabel-tasks-bundle-1"
-MODEL = "model.onnx"
 
 
 def is_tasks_bundle(folder: str | os.PathLike[str]) -> bool:
@@ -53,24 +54,25 @@ class ExportedTasks:
 
     Raises:
         InputError: If a file is missing, damaged or changed.
-        MissingExtraError: If the extra ``onnx`` is not installed.
+        MissingExtraError: If the extra ``onnx`` is needed and not installed.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         path = Path(folder) / FILE
         content = read_json(path, "bundle description")
-        file = Path(folder) / MODEL
         try:
             self.tasks = {task.name: task for task in map(_task, _entries(content))}
             self.preprocessing = preprocessing_of(content)
             batch = content.get("batch")
             self.batch = None if batch is None else whole_number(batch, "batch", 1)
+            form = find_format(line_of_text(content["model"]["kind"], "model.kind"))
             digest = content["model"]["sha256"]
         except (InputError, KeyError, TypeError) as error:
             raise InputError(f"{path} is damaged ({error}): export the model again") from error
+        file = Path(folder) / form.file
         if not file.is_file() or sha256(file) != digest:
             raise InputError(f"{file} is not the file that {path.name} describes: export it again")
-        self._session, texts = open_session(file)
+        self._run, texts = form.open(file, "cpu", list(self.tasks))
         if json.loads(texts.get("tasks", "null")) is None:
             raise InputError(f"{file} does not say what it takes and gives: export it again")
 
@@ -96,9 +98,9 @@ class ExportedTasks:
                 blank = np.zeros(
                     ((self.batch or 0) and size - len(part), *part.shape[1:]), np.uint8
                 )
-                found = self._session.run(list(self.tasks), {INPUT: np.concatenate([part, blank])})
+                found = self._run(np.concatenate([part, blank]))
                 parts.append([value[: len(part)] for value in found])
-        except Exception as error:  # onnxruntime's errors have no common class
+        except Exception as error:  # the error type depends on the library
             raise InputError(f"the exported model fails: {first_line(error)}") from error
         columns = zip(*parts, strict=True)
         return {
@@ -134,6 +136,15 @@ def _decided(entry: Mapping[str, Any], names: Any) -> dict[str, Any]:
     return {"decision": Decision.from_dict({"format": DECISIONS, **decision}, names)}
 
 
+def _calibrated(entry: Mapping[str, Any], names: Any) -> dict[str, Any]:
+    decision = entry.get("decision")
+    if decision is None:
+        return {}
+    if not isinstance(decision, dict):
+        raise InputError(f"decision={shown(decision)}: give values by name")
+    return {"decision": ClassDecision.from_dict({"format": CLASS_DECISIONS, **decision}, names)}
+
+
 def _scaled(entry: Mapping[str, Any], names: Any) -> dict[str, Any]:
     return {
         key: [finite_number(value, key) for value in entry.get(key) or ()]
@@ -150,7 +161,7 @@ def _positioned(entry: Mapping[str, Any], names: Any) -> dict[str, Any]:
 
 _OPTIONS: dict[str, Callable[[Mapping[str, Any], Any], dict[str, Any]]] = {
     "multilabel": _decided,
-    "multiclass": lambda entry, names: {},
+    "multiclass": _calibrated,
     "regression": _scaled,
     "sequence": _positioned,
 }

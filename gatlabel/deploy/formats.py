@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatlabel.deploy.description import Description, Loaded
-from gatlabel.deploy.onnx_file import EXTRA, load_onnx, write_onnx
-from gatlabel.deploy.pt2_file import load_pt2, write_pt2
+from gatlabel.deploy.description import Described, Loaded, Opened
+from gatlabel.deploy.onnx_file import EXTRA, load_onnx, open_onnx, write_onnx
+from gatlabel.deploy.pt2_file import load_pt2, open_pt2, write_pt2
 from gatlabel.errors import require_extra, unknown_choice
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class Format:
         write: Takes program, description and path.
         load: Takes path and device; returns a function from uint8 ``(B, 3, S, S)`` to ``(B, L)``
             and the description in the file.
+        open: The same for a model with several tasks: it takes path, device and names of outputs,
+            and returns a function to an array per output and the texts in the file.
         uses_torch: Whether torch runs it, on any of its devices; otherwise it runs on the CPU only,
             and torch is not imported.
         libraries: The modules besides torch that write and check a file.
@@ -32,8 +34,9 @@ class Format:
     """
 
     file: str
-    write: Callable[[ExportedProgram, Description, Path], None]
+    write: Callable[[ExportedProgram, Described, Path], None]
     load: Callable[[Path, str], Loaded]
+    open: Callable[[Path, str, Sequence[str]], Opened]
     uses_torch: bool
     libraries: tuple[str, ...] = ()
     extra: str = ""
@@ -58,11 +61,12 @@ FORMATS: dict[str, Format] = {
         "model.onnx",
         write_onnx,
         load_onnx,
+        open_onnx,
         uses_torch=False,
         libraries=("onnx", "onnxscript", "onnxruntime"),
         extra=EXTRA,
     ),
-    "pt2": Format("model.pt2", write_pt2, load_pt2, uses_torch=True),
+    "pt2": Format("model.pt2", write_pt2, load_pt2, open_pt2, uses_torch=True),
 }
 
 

@@ -7,12 +7,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.deploy.description import INPUT, OUTPUT, Loaded, description_inside
+from gatlabel.deploy.description import INPUT, OUTPUT, Described, Loaded, Opened, description_inside
 from gatlabel.errors import InputError, first_line, require_extra
 
 if TYPE_CHECKING:
@@ -20,21 +20,6 @@ if TYPE_CHECKING:
 
 EXTRA = "onnx"
 MOST_BYTES = 2**31 - 2**20  # limit of a protobuf message, minus a reserve for the graph
-
-
-class Described(Protocol):
-    """What is known of a program that is written."""
-
-    @property
-    def batch(self) -> int | None:
-        """Images in a batch, where their number is fixed."""
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        """Names of the outputs."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values."""
 
 
 def write_onnx(program: ExportedProgram, description: Described, path: Path) -> None:
@@ -106,13 +91,23 @@ def load_onnx(path: Path, device: str) -> Loaded:
         MissingExtraError: If the extra ``onnx`` is not installed.
         InputError: If onnxruntime cannot read the file, or it was not written here.
     """
+    outputs_of, texts = open_onnx(path, device, [OUTPUT])
+    return Loaded(lambda images: outputs_of(images)[0], description_inside(texts, path))
+
+
+def open_onnx(path: Path, device: str, outputs: Sequence[str]) -> Opened:
+    """Opens a file with given outputs; arguments and errors as :func:`load_onnx`.
+
+    Returns:
+        The function that runs it, with an array per output, and the texts of its metadata.
+    """
     session, texts = open_session(path)
 
-    def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
-        (logits,) = session.run([OUTPUT], {INPUT: np.ascontiguousarray(images)})
-        return np.asarray(logits)
+    def run(images: NDArray[np.uint8]) -> list[NDArray[np.floating]]:
+        found = session.run(list(outputs), {INPUT: np.ascontiguousarray(images)})
+        return [np.asarray(value) for value in found]
 
-    return Loaded(run, description_inside(texts, path))
+    return run, texts
 
 
 def open_session(path: Path) -> tuple[Any, dict[str, str]]:

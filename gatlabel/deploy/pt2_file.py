@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gatlabel.deploy.description import FILE, Description, Loaded, description_inside
+from gatlabel.deploy.description import FILE, Described, Loaded, Opened, description_inside
 from gatlabel.deploy.pt2_vetting import vet
 from gatlabel.errors import InputError, first_line
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-def write_pt2(program: ExportedProgram, description: Description, path: Path) -> None:
+def write_pt2(program: ExportedProgram, description: Described, path: Path) -> None:
     """Writes one archive with program, weights, labels and preprocessing.
 
     Args:
@@ -52,6 +53,22 @@ def load_pt2(path: Path, device: str) -> Loaded:
     Raises:
         InputError: If torch cannot read the file, or :func:`vet` refuses it.
     """
+    outputs_of, texts = open_pt2(path, device, ())
+    return Loaded(lambda images: outputs_of(images)[0], description_inside(texts, path))
+
+
+def open_pt2(path: Path, device: str, outputs: Sequence[str]) -> Opened:
+    """Opens an archive; arguments and errors as :func:`load_pt2`.
+
+    Args:
+        path: The file.
+        device: The device to run the program on.
+        outputs: Unused: programs have outputs in order, without names.
+
+    Returns:
+        The function that runs it, with an array per output, and the values of its own
+        ``bundle.json``, each as JSON.
+    """
     import torch
     from torch.export import load
 
@@ -71,11 +88,12 @@ def load_pt2(path: Path, device: str) -> Loaded:
         raise InputError(f"torch cannot read {path}: {first_line(error)}") from error
 
     @torch.inference_mode()
-    def run(images: NDArray[np.uint8]) -> NDArray[np.floating]:
-        logits: NDArray[np.floating] = module(torch.from_numpy(images).to(device)).cpu().numpy()
-        return logits
+    def run(images: NDArray[np.uint8]) -> list[NDArray[np.floating]]:
+        found = module(torch.from_numpy(images).to(device))
+        several = (found,) if isinstance(found, torch.Tensor) else found
+        return [value.cpu().numpy() for value in several]
 
-    return Loaded(run, description_inside(_values(inside[FILE], path), path))
+    return run, _values(inside[FILE], path)
 
 
 def _values(text: str, path: Path) -> dict[str, str]:

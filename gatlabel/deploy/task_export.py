@@ -1,7 +1,6 @@
 """Export of a run with several tasks to a bundle with one named output per task.
 
-The bundle is ``model.onnx`` and ``bundle.json``; the ONNX file contains the same description in its
-metadata, each value as JSON.
+The bundle is the model file and ``bundle.json``; the file contains the same description.
 """
 
 from __future__ import annotations
@@ -20,9 +19,14 @@ from gatlabel.batch import IMAGE
 from gatlabel.deploy.description import FILE, INPUT, Parity, sha256
 from gatlabel.deploy.export import bundle_files, check_place
 from gatlabel.deploy.exported_tasks import FORMAT
-from gatlabel.deploy.formats import find_format
-from gatlabel.deploy.onnx_file import open_session, write_onnx
-from gatlabel.deploy.parity import BATCH_SIZES, TOLERANCE, check_tolerance, sample_images
+from gatlabel.deploy.formats import Format, find_format
+from gatlabel.deploy.parity import (
+    BATCH_SIZES,
+    HALF_TOLERANCE,
+    TOLERANCE,
+    check_tolerance,
+    sample_images,
+)
 from gatlabel.deploy.tracing import trace_tasks
 from gatlabel.encoders import Encoder
 from gatlabel.errors import InputError
@@ -31,9 +35,7 @@ from gatlabel.model import Model
 from gatlabel.model.head_folding import folded_model
 from gatlabel.nn.heads.sequence import SequenceHead
 from gatlabel.nn.label_sequences import BLOCKED
-from gatlabel.tasks import MultiLabelTask, RegressionTask, SequenceTask, Task
-
-FORMS = ("onnx",)
+from gatlabel.tasks import MultiClassTask, MultiLabelTask, RegressionTask, SequenceTask, Task
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,12 @@ class TaskDescription:
     Attributes:
         model: The model.
         batch: Number of images in a batch if it is fixed; ``None``: any number.
+        precision: ``float32`` or ``float16``: of weights and arithmetic.
     """
 
     model: Model
     batch: int | None = None
+    precision: str = "float32"
 
     @property
     def outputs(self) -> Sequence[str]:
@@ -81,6 +85,7 @@ class TaskDescription:
             },
             "encoder": encoder.name,
             "batch": self.batch,
+            "precision": self.precision,
         }
 
 
@@ -120,6 +125,15 @@ def task_entry(task: Task, batch: int | str) -> dict[str, Any]:
             "meaning": "logits of each position over the labels and the end; a label is not "
             f"decoded twice{last if decodes else ''}",
         }
+    if isinstance(task, MultiClassTask) and task.decision is not None:
+        chosen = task.decision.to_dict()
+        chosen.pop("format")
+        return {
+            **found,
+            "meaning": "logits; probabilities are the softmax of logit / temperature, as in "
+            "decision.calibration, the decision the largest",
+            "decision": chosen,
+        }
     return {**found, "meaning": "logits; probabilities are their softmax, the decision the largest"}
 
 
@@ -146,43 +160,46 @@ def export_tasks(
     tolerance: float | None = None,
     overwrite: bool = False,
     batch: int | None = None,
+    half: bool = False,
 ) -> TaskExport:
     """Writes a bundle of a model with several tasks: one file, with one named output per task.
 
-    Heads are folded if possible. The file is run in onnxruntime, and each output is compared with
-    the original model. The bundle is written only if all outputs agree.
+    Heads are folded if possible. The file is run, and each output is compared with the original
+    model. The bundle is written only if all outputs agree.
 
     Args:
         model: The model, which is not modified, or a run folder.
         folder: The bundle to write.
-        format: ``"onnx"``.
+        format: A name of :data:`~gatlabel.deploy.FORMATS`: ``"onnx"`` or ``"pt2"``.
         tolerance: Allowed difference of an output, relative to ``max(1, largest output)``;
-            default: 1e-4.
+            default: 1e-4, with ``half`` 0.02.
         overwrite: Whether to replace an existing bundle.
         batch: Number of images in a batch, if it should be fixed; ``None``: any number.
+        half: Whether weights and arithmetic are float16; outputs are float32. Not for heads that
+            decode sequences: rounding would change their choices.
 
     Raises:
         InputError: If the model cannot be loaded or exported, the folder is taken, or an output
             differs; nothing is left behind then.
-        MissingExtraError: If the extra ``onnx`` is not installed.
+        MissingExtraError: If the extra that the format needs is not installed.
     """
-    if format not in FORMS:
-        raise InputError(f"format={format}: not for several tasks, only {', '.join(FORMS)}")
     form = find_format(format)
     versions = form.versions()
-    allowed = TOLERANCE if tolerance is None else tolerance
+    allowed = (HALF_TOLERANCE if half else TOLERANCE) if tolerance is None else tolerance
     check_tolerance(allowed)
     place = Path(folder)
     check_place(place, overwrite)
     if not isinstance(model, Model):
         model = Model.from_pretrained(model)
-    _check_model(model)
+    _check_model(model, half)
     original = copy.deepcopy(model).cpu().float().eval()
-    description = TaskDescription(original, batch)
+    description = TaskDescription(original, batch, "float16" if half else "float32")
     with atomic_folder(place, last=FILE, replaces=bundle_files() if overwrite else ()) as at:
         file = at / form.file
-        write_onnx(trace_tasks(folded_model(original).eval(), batch), description, file)
-        parity = _compared(original, file, allowed, batch)
+        folded = folded_model(original).eval()
+        traced = copy.deepcopy(folded).half() if half else folded
+        form.write(trace_tasks(traced, batch), description, file)
+        parity = _compared(original, form, file, allowed, batch)
         size = file.stat().st_size
         content = {
             **description.to_dict(),
@@ -194,7 +211,7 @@ def export_tasks(
     return TaskExport(place / form.file, size, parity)
 
 
-def _check_model(model: Model) -> None:
+def _check_model(model: Model, half: bool) -> None:
     """Refuses models that cannot be exported as one program from images to outputs.
 
     Raises:
@@ -204,19 +221,24 @@ def _check_model(model: Model) -> None:
         raise InputError("only models with one encoder of images can be exported")
     if INPUT in model.tasks:
         raise InputError(f"a task is called {INPUT!r}, as the input of exported models is")
+    for name, task in model.tasks.items():
+        if half and isinstance(task.head, SequenceHead):
+            raise InputError(f"half: not for the task {name!r}, whose head decodes sequences")
 
 
 @torch.inference_mode()
-def _compared(model: Model, file: Path, tolerance: float, batch: int | None) -> dict[str, Parity]:
-    """Compares the file, in onnxruntime, with the model, output by output."""
-    session, _ = open_session(file)
+def _compared(
+    model: Model, form: Format, file: Path, tolerance: float, batch: int | None
+) -> dict[str, Parity]:
+    """Compares the file with the model, output by output."""
+    run, _ = form.open(file, "cpu", list(model.tasks))
     sizes = BATCH_SIZES if batch is None else (batch,)
     found: dict[str, tuple[list[float], list[float]]] = {n: ([], []) for n in model.tasks}
     assert model.image_size is not None
     for seed, count in enumerate(sizes):
         images = sample_images(count, model.image_size, seed)
         theirs = model.outputs(images)
-        ours = session.run(list(model.tasks), {INPUT: images.numpy()})
+        ours = run(images.numpy())
         for name, value in zip(model.tasks, ours, strict=True):
             expected = theirs[name].double().numpy()
             if value.shape != expected.shape:

@@ -1,4 +1,4 @@
-"""Accuracy and macro recall of one class per image."""
+"""Accuracy, macro recall and log loss of one class per image."""
 
 from __future__ import annotations
 
@@ -48,6 +48,29 @@ def macro_recall(predicted: Tensor, classes: Tensor) -> float:
     occurring = classes.unique()
     recalls = [hits[classes == one].mean() for one in occurring]
     return float(torch.stack(recalls).mean()) if recalls else float("nan")
+
+
+def log_loss(probabilities: Tensor, classes: Tensor) -> float:
+    """Mean negative log-probability of the true classes; smaller is better.
+
+    Args:
+        probabilities: ``(N, C)``; those below the smallest normal number count as that number.
+        classes: Integers ``(N,)``, the true ones; -1 for unknown.
+
+    Returns:
+        At least 0; NaN where no class is known.
+
+    Raises:
+        InputError: If the shapes differ.
+    """
+    if probabilities.ndim != 2 or classes.shape != probabilities.shape[:1]:
+        raise InputError(
+            f"probabilities {tuple(probabilities.shape)} and true classes {tuple(classes.shape)}: "
+            "expected (N, C) and (N,)"
+        )
+    known = classes != UNKNOWN
+    true = probabilities[known].double().gather(1, classes[known].long()[:, None])
+    return float(-true.clamp(min=torch.finfo(torch.float64).tiny).log().mean())
 
 
 def _known(predicted: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:

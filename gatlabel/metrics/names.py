@@ -5,6 +5,7 @@ from __future__ import annotations
 SHOWN_NAMES = {
     "mean_frequency": "mAP of guessing",
     "macro_recall": "macro recall",
+    "log_loss": "log loss",
     "exact_match": "exact match",
     "exact_set": "exact label set",
     "edit_distance": "edit distance",

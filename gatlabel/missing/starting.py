@@ -38,4 +38,4 @@ def completed_start(
     second = start(completion.estimates(logits), sharing)
     weight = torch.lerp(first.weight, second.weight, unknown[:, None])
     bias = torch.lerp(first.bias, second.bias, unknown)
-    return LinearStart(weight, bias, second.penalty, first.error)
+    return LinearStart(weight, bias, second.penalty, first.error, first.frequent_error)

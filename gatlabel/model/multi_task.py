@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from gatlabel.batch import FEATURES, IMAGE
-from gatlabel.decisions.by_task import decisions_of, save_decisions
+from gatlabel.decisions.by_task import Decisions, decisions_of, save_decisions
 from gatlabel.decisions.decision import FILE as DECISIONS
-from gatlabel.decisions.decision import Decision
 from gatlabel.encoders import Encoder
 from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import atomic_folder, write_json
+from gatlabel.labels import LabelSet
 from gatlabel.model.formats import FILE, TASKS_FORMAT
 from gatlabel.model.fusion import FUSIONS
 from gatlabel.model.network import Inputs, Network
@@ -29,7 +29,7 @@ from gatlabel.nn.heads.rows import RowsHead
 from gatlabel.nn.identity import Identity
 from gatlabel.nn.pooling import POOLINGS, StagePool
 from gatlabel.saving import read_shapes, read_state, write_state
-from gatlabel.tasks import MultiLabelTask, Task
+from gatlabel.tasks import MultiClassTask, MultiLabelTask, Task
 from gatlabel.tasks.task import by_name
 
 
@@ -213,9 +213,11 @@ class Model(Network):
         return list(self._branches)
 
     @property
-    def decisions(self) -> dict[str, Decision]:
-        """The decisions of the multi-label tasks by name."""
-        return {n: t.decision for n, t in self._tasks.items() if isinstance(t, MultiLabelTask)}
+    def decisions(self) -> Decisions:
+        """The decisions of multi-label tasks and of calibrated multi-class tasks by name."""
+        decided = (MultiLabelTask, MultiClassTask)
+        found = {n: t.decision for n, t in self._tasks.items() if isinstance(t, decided)}
+        return {name: own for name, own in found.items() if own is not None}
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Returns the outputs of each task, of B rows each."""
@@ -287,7 +289,11 @@ class Model(Network):
         made, tasks, options = read_tasks_file(place, shapes, encoders or {})
         model = cls(made, tasks, **options)
         read_state(model, place / WEIGHTS)
-        found = decisions_of(place, {name: own.labels for name, own in model.decisions.items()})
+        labels, classes = (
+            {name: LabelSet(own.outputs) for name, own in model.tasks.items() if own.kind == kind}
+            for kind in (MultiLabelTask.kind, MultiClassTask.kind)
+        )
+        found = decisions_of(place, labels, classes)
         for name, decision in found.items():
             model.tasks[name].decision = decision  # type: ignore[attr-defined]
         return model.eval()

@@ -253,7 +253,7 @@ def split_loader(
             own.fill_cache()
             images.append((PartImages(own, part.targets[split]), None))
     workers = config.run.workers
-    size = config.run.batch_size
+    size = config.run.step_size
     is_train = split == "train"
     return mixed_loader(
         MixedDataset(images),

@@ -82,8 +82,8 @@ class Comparison:
 
 
 def is_compared(config: MultiTaskConfig) -> bool:
-    """Whether baselines are trained too: only on request, and with at least two tasks."""
-    return config.run.compare == "yes" and len(config.tasks) > 1
+    """Whether baselines are trained too: only on request."""
+    return config.run.compare == "yes"
 
 
 def compare(
@@ -114,6 +114,7 @@ def _variants(
 ) -> Iterator[tuple[str, str, MultiTaskConfig, list[Part]]]:
     """Yields kind, name, options and data of each network."""
     plain = tuple(dataclasses.replace(task, weight=1.0) for task in config.tasks)
+    config = dataclasses.replace(config, run=dataclasses.replace(config.run, compare="no"))
     for task in plain:
         part = next(part for part in parts if task.name in part.outputs)
         alone = dataclasses.replace(

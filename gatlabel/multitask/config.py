@@ -37,7 +37,7 @@ _OF_LABELS = (
 #: Options of tasks that the command line sets for all multi-label tasks.
 OF_LABELS = ("graph", "head", "loss", "missing", "distillation", "decision")
 #: Options of a run that only runs with one task have, with the value that is allowed.
-_OF_ONE_TASK = {"folds": None, "tensorboard": False}
+_OF_ONE_TASK = {"folds": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +95,8 @@ class MultiTaskConfig(Options):
             raise InputError(
                 f"balancing={self.balancing}: there is nothing to balance with one task"
             )
+        if len(self.tasks) == 1 and self.run.compare == "yes":
+            raise InputError("run.compare=yes: there is nothing to compare with one task")
         run, encoder = self.run, self.encoder
         for name, usual in _OF_ONE_TASK.items():
             if getattr(run, name) != usual:

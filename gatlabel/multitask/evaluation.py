@@ -10,13 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gatlabel.decisions.temperature import choose_class_decision
+from gatlabel.errors import InputError
 from gatlabel.logs import Log
 from gatlabel.model import Model
 from gatlabel.multitask.building import split_loader
 from gatlabel.multitask.config import MultiTaskConfig
 from gatlabel.multitask.parts import Part
 from gatlabel.nn.modes import evaluating
-from gatlabel.tasks import MultiLabelTask, Task
+from gatlabel.tasks import MultiClassTask, MultiLabelTask, Task
 from gatlabel.tasks.task import all_absent
 from gatlabel.training.deciding import VALIDATION, choose
 
@@ -130,7 +132,10 @@ def results_of(model: Model, predictions: Predictions) -> Results:
 def choose_decisions(
     model: Model, config: MultiTaskConfig, predictions: Predictions, log: Log
 ) -> None:
-    """Chooses the decision of each multi-label task on its validation images, and sets it.
+    """Chooses the decisions of tasks on their validation images, and sets them.
+
+    Those are the decisions of multi-label tasks, and the calibration of multi-class tasks whose
+    options request one.
 
     Args:
         model: The model; the decisions of its tasks change.
@@ -149,6 +154,16 @@ def choose_decisions(
             task.decision = choose(
                 options.decision, task.labels, own.outputs, own.targets, VALIDATION, named
             )
+        elif isinstance(task, MultiClassTask) and options.decision.calibrate == "temperature":
+            own = predictions[VALIDATION][options.name]
+            try:
+                task.decision = choose_class_decision(
+                    own.outputs, own.targets, task.labels, split=VALIDATION
+                )
+            except InputError as error:
+                log(f"{options.name}: not calibrated: {error}")
+            else:
+                log(f"{options.name}: temperature {task.decision.temperature:.3g}, {VALIDATION}")
 
 
 @torch.inference_mode()

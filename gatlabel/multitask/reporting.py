@@ -22,6 +22,7 @@ from gatlabel.multitask.evaluation import (
 )
 from gatlabel.multitask.outcome import REPORT, RESULT, Outcome
 from gatlabel.multitask.parts import Part
+from gatlabel.report.class_decision_section import class_decision_section
 from gatlabel.report.content import ReportContent
 from gatlabel.report.decision_section import decision_section
 from gatlabel.report.document import document
@@ -37,7 +38,7 @@ from gatlabel.report.markup import (
     text_cell,
 )
 from gatlabel.report.plots import learning_curves
-from gatlabel.tasks import MultiLabelTask
+from gatlabel.tasks import MultiClassTask, MultiLabelTask
 from gatlabel.training.reporting import learned_attention
 
 NAMES = {"single": "one model per task", "equal": "equal weights"}
@@ -79,16 +80,23 @@ def write_report(path: Path, found: Outcome) -> None:
             content = _content(its, found.predictions)
             sections[f"Decisions-{task.name}"] = decision_section(content, task.name)
             sections[f"Graph-{task.name}"] = graph_section(content, task.name)
+        elif isinstance(its, MultiClassTask) and its.decision is not None:
+            last = _last_split(found.predictions, task.name)
+            own_images = found.predictions[last][task.name]
+            sections[f"Decisions-{task.name}"] = class_decision_section(
+                its.decision, own_images.outputs, own_images.targets, task.name, last
+            )
     if model.shared is not None:
         sections["Graph"] = graph_section(_shared(model.shared))
-    title = f"{len(config.tasks)} tasks on one encoder"
+    count, first = len(config.tasks), config.tasks[0]
+    title = f"{count} tasks on one encoder" if count > 1 else f"{first.name} ({first.kind})"
     data = ", ".join(part.splits.name for part in found.parts)
     write_text(path, document(title, data, _headline(own), sections))
 
 
 def _content(task: MultiLabelTask, predictions: Predictions) -> ReportContent:
     """Returns what the sections on decisions and graph show of a task, on its last split."""
-    last = [split for split, own in predictions.items() if task.name in own][-1]
+    last = _last_split(predictions, task.name)
     shown = predictions[last][task.name]
     return ReportContent(
         title=task.name,
@@ -104,6 +112,10 @@ def _content(task: MultiLabelTask, predictions: Predictions) -> ReportContent:
         graph=task.graph,
         attention=learned_attention(task.head, task.graph),
     )
+
+
+def _last_split(predictions: Predictions, task: str) -> str:
+    return [split for split, own in predictions.items() if task in own][-1]
 
 
 def _shared(shared: SharedGraph) -> ReportContent:

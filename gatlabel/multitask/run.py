@@ -17,7 +17,7 @@ from gatlabel.engine.launchers import refuse_several_processes
 from gatlabel.engine.processes import Team
 from gatlabel.engine.rate_finding import find_rate
 from gatlabel.engine.supervised import Supervised
-from gatlabel.errors import InputError
+from gatlabel.errors import InputError, require_extra
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
 from gatlabel.model import Model
@@ -42,7 +42,7 @@ from gatlabel.multitask.reporting import write_outcome
 from gatlabel.multitask.starting import start_heads
 from gatlabel.training.config import read_options
 from gatlabel.training.effects import refuse_without_effect
-from gatlabel.training.fitting import spec_of_run
+from gatlabel.training.fitting import spec_of_run, tensorboard_loggers
 from gatlabel.training.following import follow
 from gatlabel.training.losses import refuse_shared_batches
 from gatlabel.training.rate_finding import DEFAULT_RATE
@@ -109,7 +109,10 @@ def train_tasks(
             _follow(team)
         config = config.resolved()
         _enlist(team, config)  # complains before anything is read or written
-        name = f"{len(config.tasks)}-tasks-{config.balancing}"
+        several = f"{len(config.tasks)}-tasks-{config.balancing}"
+        name = (
+            several if len(config.tasks) > 1 else f"{config.tasks[0].name}-{config.tasks[0].kind}"
+        )
         with (
             stoppable() as signals,
             new_run(config.run, name, log, _why_no_run) as folder,
@@ -156,7 +159,7 @@ def _follow(team: Team) -> NoReturn:
 
 
 def _enlist(team: Team, config: MultiTaskConfig) -> None:
-    team.enlist(config.run.devices, choose_device(config.run.device), config.run.batch_size)
+    team.enlist(config.run.devices, choose_device(config.run.device), config.run.step_size)
     for task in config.tasks:
         if task.kind == "multilabel":
             refuse_shared_batches(config.part_of(task), team.size)
@@ -193,6 +196,8 @@ def _run(
         model = build_model(config, parts, completions)
     # a missing extra or teacher is reported before anything is written
     make_objective(config, outputs_of(parts))
+    if config.run.tensorboard:
+        require_extra("tensorboard", "tensorboard")
     record = {part.splits.name + str(k): part.digest() for k, part in enumerate(parts)}
     if checkpoint is not None:
         _require_same_data(checkpoint, record, folder.target)
@@ -224,6 +229,7 @@ def _run(
                 record=record,
                 resume=checkpoint,
                 callbacks=[duration, *callbacks],
+                loggers=tensorboard_loggers(folder.path if config.run.tensorboard else None),
                 write_curves=folder.write_curves,
                 signals=signals,
                 ranks=ranks,

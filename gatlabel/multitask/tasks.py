@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from gatlabel.baselines.classical.options import CLASSICAL
 from gatlabel.data.options import DATA, DataOptions
 from gatlabel.decisions.options import DecisionOptions
 from gatlabel.errors import InputError, unknown_choice
@@ -27,8 +28,10 @@ COLUMNS: dict[str, Literal["multilabel", "multiclass", "regression", "sequence"]
 }
 #: Options that one kind of task has.
 _OWNERS = {"graph": "multilabel", "length": "sequence", "order": "sequence"}
+#: The option of decisions that multi-class tasks have.
+CLASS_CALIBRATION = ("multiclass", "calibrate", "temperature")
 _GROUPS = ("missing", "distillation", "decision")
-_WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+):(?P<column>.+)")
+_WORD = re.compile(r"(?P<name>[^=]+)=(?P<kind>[^:]+)(?P<rest>(:.+)?)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
@@ -129,8 +132,9 @@ class TaskOptions(Options):
         None, "multilabel: the label graph, as in a run with one task; by default conditional."
     )
     head: HeadOptions = choice(
-        TASK_HEADS, "default", "From features to outputs; default is linear, or rnn of sequences."
-    )
+        TASK_HEADS, "default", "From features to outputs; default is linear, or rnn of sequences.",
+        elsewhere=dict.fromkeys(CLASSICAL, "not for several tasks, only for a run with one"),
+    )  # fmt: skip
     loss: LossOptions = choice(TASK_LOSSES, "default", "What training minimises.")
     length: int | None = option(
         None, "sequence: maximum length; by default that in the data.", least=1, most=4096
@@ -147,7 +151,8 @@ class TaskOptions(Options):
         DistillationOptions, "multilabel: what training learns from another model."
     )
     decision: DecisionOptions = group(
-        DecisionOptions, "multilabel: from probabilities to label sets."
+        DecisionOptions,
+        "multilabel: from probabilities to label sets; multiclass: calibrate=temperature only.",
     )
     weight: float = option(1.0, "Weight of the loss, with balancing=fixed.", least=0, most=1e9)
 
@@ -185,6 +190,8 @@ class TaskOptions(Options):
         for name in _GROUPS if kind != "multilabel" else ():
             own = getattr(self, name)
             for inner in differing(type(own)(), own):
+                if (kind, inner, getattr(own, inner)) == CLASS_CALIBRATION:
+                    continue
                 raise InputError(
                     f"{where}: {name}.{inner}={getattr(own, inner)}: not for kind={kind}, only for "
                     "multilabel"
@@ -209,6 +216,7 @@ def read_task(word: str) -> TaskOptions:
     """Returns a task like ``things=labels:labels`` or ``size=number:width,height``.
 
     Options of the task may follow the column: ``story=sequence:order:loss=pla:head.beam=4``.
+    Without a column, data are read as in a run with one task: ``story=sequence:head=transformer``.
 
     Raises:
         InputError: If the word has another form, there is no such kind, or the name is wrong.
@@ -219,18 +227,17 @@ def read_task(word: str) -> TaskOptions:
         raise InputError(f"task {word!r}: give NAME={kinds}:COLUMN, as in things=labels:labels")
     if found["kind"] not in COLUMNS:
         raise unknown_choice(f"kind of the task {found['name']!r}", found["kind"], COLUMNS)
-    columns, given = _with_options(found["column"])
+    rest, given = _with_options(found["rest"])
+    columns = [column.strip() for column in rest[1:].split(",")]  # after the colon
     task = TaskOptions(
-        name=found["name"],
-        kind=COLUMNS[found["kind"]],
-        column=tuple(column.strip() for column in columns.split(",")),
+        name=found["name"], kind=COLUMNS[found["kind"]], column=tuple(columns) if rest else None
     )
     made: TaskOptions = updated(task, nested(given), from_text)
     return made
 
 
 def _with_options(text: str) -> tuple[str, dict[str, str]]:
-    """Splits ``COLUMN:OPTION=VALUE:…``; a colon in the name of a column stays."""
+    """Splits ``:COLUMN:OPTION=VALUE:…``; a colon in the name of a column stays."""
     given: dict[str, str] = {}
     while True:
         before, colon, last = text.rpartition(":")

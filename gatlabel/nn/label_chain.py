@@ -10,28 +10,36 @@ import torch
 from torch import Tensor
 
 
-def chain_marginals(evidence: Tensor, initial: Tensor, transition: Tensor) -> Tensor:
+def chain_marginals(
+    evidence: Tensor, initial: Tensor, transition: Tensor, *, joint: bool = False
+) -> Tensor:
     """Returns the log-odds of each label given the evidence of all.
+
+    With ``joint``, they are max-marginals: the log-probability of the best states of all labels
+    with the label present, minus that with the label absent. They are positive for exactly the
+    labels that :func:`viterbi` finds present, where the best states are unique.
 
     Args:
         evidence: ``(B, L)``: log-likelihood ratio of present against absent, in chain order.
         initial: ``(2,)``: log-probabilities of the states of the first label.
         transition: ``(L - 1, 2, 2)``: log-probability of the next state (last axis) given the
             current one.
+        joint: Whether to maximise over the other labels, instead of summing.
 
     Returns:
         ``(B, L)``.
     """
+    reduce = torch.amax if joint else torch.logsumexp
     emission = torch.stack([torch.zeros_like(evidence), evidence], -1)  # (B, L, 2)
     count = evidence.shape[1]
     forward = [initial + emission[:, 0]]
     for place in range(1, count):
         step = forward[-1][:, :, None] + transition[place - 1]
-        forward.append(step.logsumexp(1) + emission[:, place])
+        forward.append(reduce(step, 1) + emission[:, place])
     backward = [torch.zeros_like(forward[0])]
     for place in range(count - 1, 0, -1):
         step = transition[place - 1] + (emission[:, place] + backward[-1])[:, None, :]
-        backward.append(step.logsumexp(2))
+        backward.append(reduce(step, 2))
     both = torch.stack(forward, 1) + torch.stack(backward[::-1], 1)
     return both[..., 1] - both[..., 0]
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 MOST_EXACT = 16  # labels; all 2^L states are enumerated
 STEPS = 50
+SWEEPS = 100  # of the search for the most probable labels
 _AT_ONCE = 2**21  # states times images per block
 
 
@@ -49,6 +50,40 @@ def exact_mode(logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
     return _by_states(logits, coupling, rates, lambda score, states: states[score.argmax(1)] > 0.5)
 
 
+def max_marginals(logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
+    """Returns the score of the best labels with each label present, minus that with it absent.
+
+    It is positive for the labels of the jointly most probable set. Exact for up to sixteen labels.
+    For more, the other labels are those of the local optimum of :func:`mode`.
+
+    Args: see :func:`mean_field`.
+    """
+    if logits.shape[1] <= MOST_EXACT:
+        return _by_states(logits, coupling, rates, _best_apart)
+    return logits + (mode(logits, coupling, rates).to(logits.dtype) - rates) @ coupling
+
+
+def mode(logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
+    """Returns the most probable labels, bool ``(B, L)``.
+
+    Exact for up to sixteen labels. For more, it is a local optimum found from the marginals: no
+    change of a single label makes it more probable (iterated conditional modes).
+
+    Args: see :func:`mean_field`.
+    """
+    if logits.shape[1] <= MOST_EXACT:
+        return exact_mode(logits, coupling, rates)
+    state = (marginals(logits, coupling, rates) > 0).to(logits.dtype)
+    for _ in range(SWEEPS):
+        before = state.clone()
+        for label in range(logits.shape[1]):
+            others = (state - rates) @ coupling[:, label]
+            state[:, label] = (logits[:, label] + others > 0).to(logits.dtype)
+        if torch.equal(state, before):
+            break
+    return state.bool()
+
+
 def joint_score(present: Tensor, logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
     """Returns the unnormalised log-probability of labels ``(B, L)``: ``(B,)``."""
     present = present.to(logits.dtype)
@@ -62,12 +97,18 @@ def marginals(logits: Tensor, coupling: Tensor, rates: Tensor) -> Tensor:
     return infer(logits, coupling, rates)
 
 
-def _log_odds(score: Tensor, states: Tensor) -> Tensor:
+def _log_odds(
+    score: Tensor, states: Tensor, reduce: Callable[..., Tensor] = torch.logsumexp
+) -> Tensor:
     parts = []
     for state in states.T:
-        on, off = (score[:, state == value].logsumexp(1) for value in (1, 0))
+        on, off = (reduce(score[:, state == value], 1) for value in (1, 0))
         parts.append(on - off)
     return torch.stack(parts, 1)
+
+
+def _best_apart(score: Tensor, states: Tensor) -> Tensor:
+    return _log_odds(score, states, torch.amax)
 
 
 def _by_states(

@@ -132,7 +132,7 @@ def check_batches(model: MultiLabelClassifier, config: TrainConfig, images: int)
     Raises:
         InputError: If there would be batches of one image, and the model does not support them.
     """
-    if min(config.run.batch_size, images) > 1:
+    if min(config.run.step_size, images) > 1:
         return
     size = model.image_size
     trial = copy.deepcopy(model).train()
@@ -141,6 +141,6 @@ def check_batches(model: MultiLabelClassifier, config: TrainConfig, images: int)
             trial(torch.zeros(1, 3, size, size, dtype=torch.uint8))
     except ValueError as error:
         raise InputError(
-            f"batch_size={config.run.batch_size} with {images} training images results in batches "
+            f"batch_size={config.run.step_size} with {images} training images results in batches "
             "of one image, on which batch norm cannot be trained: give two or more, or freeze=norms"
         ) from error

@@ -63,6 +63,13 @@ def require_fittable(config: TrainConfig) -> None:
             f"missing.unknown={config.missing.unknown}: not for head={name}, only for "
             f"{', '.join(HARD)}"
         )
+    if getattr(config.head, "decode", "marginals") == "joint":
+        decision = config.decision
+        if decision.aim != "fixed=0.5" or decision.calibrate != "none":
+            raise InputError(
+                "head.decode=joint: only with decision.aim=fixed=0.5 and decision.calibrate=none: "
+                "other thresholds would change the label sets that it finds"
+            )
     if name in _FROM_SKLEARN:
         require_extra("sklearn", "classical")
 

@@ -24,3 +24,9 @@ class Clock:
     def left(self) -> float:
         """Seconds until the limit: negative after it, infinite without a limit."""
         return float("inf") if self.limit is None else self.limit - self.spent
+
+    def limited(self, limit: float) -> Clock:
+        """Returns a clock that began at the same time and has another limit."""
+        other = Clock(limit)
+        other._began = self._began
+        return other

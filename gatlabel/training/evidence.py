@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,7 @@ class Evidence:
         trained: Logits of the trained weights, if any were trained.
         linear: Logits of the trained weights without the residual attention; equal to ``trained``
             for a head without residual attention.
+        groups: The group of each image (a patient, a video), if groups are given.
     """
 
     images: Literal["validation", "out-of-fold"]
@@ -36,6 +38,7 @@ class Evidence:
     start: Tensor | None
     trained: Tensor | None
     linear: Tensor | None
+    groups: Sequence[str] | None = None
 
 
 @torch.no_grad()
@@ -68,4 +71,4 @@ def validation_evidence(
     """
     trained, linear = without_residual(model, val, config)
     start = untrained.eval().head(features(untrained, val, config))
-    return Evidence("validation", val.targets.to_dense(), start, trained, linear)
+    return Evidence("validation", val.targets.to_dense(), start, trained, linear, val.groups)

@@ -173,7 +173,7 @@ def fit(
         record=record,
         resume=resume,
         callbacks=callbacks,
-        loggers=[*_tensorboard(logs), *loggers],
+        loggers=[*tensorboard_loggers(logs), *loggers],
         write_curves=write_curves,
         signals=signals,
         ranks=ranks,
@@ -181,7 +181,12 @@ def fit(
     )
 
 
-def _tensorboard(folder: Path | None) -> list[Logger]:
+def tensorboard_loggers(folder: Path | None) -> list[Logger]:
+    """Returns a logger that writes to ``tensorboard`` in a folder; none without a folder.
+
+    Raises:
+        MissingExtraError: If the extra ``tensorboard`` is not installed.
+    """
     if folder is None:
         return []
     require_extra("tensorboard", "tensorboard")

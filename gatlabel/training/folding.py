@@ -90,6 +90,7 @@ def fold_evidence(
         found["start"] if starts else None,
         trained if config.run.epochs else None,
         found["linear"] if config.run.epochs else None,
+        source.groups,
     )
     return evidence, fold_of
 

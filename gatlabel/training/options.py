@@ -11,6 +11,8 @@ from gatlabel.errors import InputError
 from gatlabel.options import Options, option
 
 _MANY = 10**6
+#: Images per training step, unless the recipe auto chooses another number.
+BATCH_SIZE = 32
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*")
 
@@ -97,9 +99,11 @@ class RunOptions(Options):
         "for scenes); 0 keeps the closed-form initialisation.",
         least=0, most=_MANY, short="epochs", training=True,
     )  # fmt: skip
-    batch_size: int = option(
-        32, "Images per training step.", least=1, most=_MANY, short="batch-size", training=True
-    )
+    batch_size: int | None = option(
+        BATCH_SIZE,
+        "Images per training step. None leaves the choice to the recipe auto.",
+        least=1, most=_MANY, short="batch-size", training=True,
+    )  # fmt: skip
     seed: int = option(0, "Seed of all random numbers.", least=0, most=2**32 - 1, short="seed")
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps.", short="device", resume=True)
     devices: int | Literal["auto"] = option(
@@ -171,3 +175,8 @@ class RunOptions(Options):
         super().__post_init__()
         if self.overwrite and self.output is None:
             raise InputError("overwrite=True: only if output is given")
+
+    @property
+    def step_size(self) -> int:
+        """Images per training step; the default as long as the recipe has not chosen."""
+        return self.batch_size or BATCH_SIZE

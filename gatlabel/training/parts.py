@@ -15,12 +15,18 @@ from gatlabel.engine.options import OptimizerOptions
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.options import LOSSES, DistillationOptions, LossOptions
 from gatlabel.missing.options import MissingOptions
-from gatlabel.nn.options import HEADS, HeadOptions
+from gatlabel.nn.options import HEADS, SEQUENCE_HEADS, HeadOptions
 from gatlabel.options import Options, choice, group, option
 from gatlabel.training.options import RECIPES, RecipeOptions, RunOptions
 
 #: The head of a run: a network, or a classical method on frozen features.
 MODEL_HEADS: Mapping[str, type[Options]] = ChainMap(cast(Any, HEADS), cast(Any, CLASSICAL))
+#: Heads that only tasks have.
+_OF_TASKS = {
+    name: f"predicts labels in order: train it with --task labels=sequence:head={name}, or a task "
+    "of kind sequence in YAML (docs/sequences.md)"
+    for name in SEQUENCE_HEADS
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +47,9 @@ class TrainParts(Options):
         "edges.csv:relation=similarity.",
         benchmark=False,
     )
-    head: HeadOptions = choice(MODEL_HEADS, "gat", "From features to logits.", benchmark=False)
+    head: HeadOptions = choice(
+        MODEL_HEADS, "gat", "From features to logits.", elsewhere=_OF_TASKS, benchmark=False
+    )
     loss: LossOptions = choice(LOSSES, "bce", "What training minimises.", training=True)
     distillation: DistillationOptions = group(
         DistillationOptions, "What training learns from another model.", training=True

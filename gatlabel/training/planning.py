@@ -15,7 +15,8 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
 from gatlabel.nn.options import NOTHING, LinearStart, SharedClassifiers
-from gatlabel.training.auto_table import choices, preset_of, sizes_of
+from gatlabel.training.auto_table import choices, sizes_of
+from gatlabel.training.budget import Budget, preset_of
 from gatlabel.training.building import build_model
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
@@ -67,10 +68,11 @@ def plan(
     auto = config.recipe.name == "auto"
     begins = start_given or _start(model, config)
     start = None
+    budget = Budget(config, len(splits.train), len(splits.val), clock)
     if begins == "ridge":
         sizes = sizes_of(model, config) if auto and config.images.size is None else ()
         start = start_in_closed_form(
-            model, config, splits, completion, log, sizes=sizes, clock=clock
+            model, config, splits, completion, log, sizes=sizes, allows=budget.allows_size
         )
     may_share = isinstance(config.head, SharedClassifiers) and config.head.similarity != NOTHING
     if start is not None and may_share:
@@ -78,11 +80,17 @@ def plan(
         config = config.with_options({"head.similarity": text})
     if not auto:
         return model, config, start
-    chosen = choices(config, splits, model, start, clock)
+    chosen = choices(config, splits, model, start, budget)
     chosen["images.size"] = model.image_size
     if isinstance(config.head, LinearStart):
         chosen["head.start"] = begins
     left_open = {n: v for n, v in chosen.items() if operator.attrgetter(n)(config) is None}
+    if start is not None and not start.informative and config.recipe.name == "auto":
+        error = start.linear.frequent_error
+        log(
+            f"the features explain little (error {error:.2f} of frequent labels): the "
+            f"encoder is {'trained' if chosen['run.epochs'] else 'not trained, for lack of time'}"
+        )
     if left_open:
         listed = ", ".join(f"{name}={value}" for name, value in left_open.items())
         log(f"auto ({preset_of(config)}): {listed}")

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
 
+from gatlabel.baselines.regression import units
 from gatlabel.metrics import mean_average_precision
 
-GROUPS = 20  # parts of the images that the jackknife leaves out in turn
+PARTS = 20  # of the images, which the jackknife leaves out in turn
 
 
-def gain(trained: Tensor, start: Tensor, targets: Tensor, seed: int = 0) -> tuple[float, float]:
+def gain(
+    trained: Tensor,
+    start: Tensor,
+    targets: Tensor,
+    seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
+) -> tuple[float, float]:
     """Returns the difference in mAP between two sets of scores, and its standard error.
 
     The standard error is that of the delete-a-group jackknife over images (Efron & Tibshirani, *An
@@ -22,28 +30,30 @@ def gain(trained: Tensor, start: Tensor, targets: Tensor, seed: int = 0) -> tupl
         trained: ``(N, L)``.
         start: ``(N, L)``.
         targets: ``(N, L)``, -1 for unknown.
-        seed: Seed of the random groups.
+        seed: Seed of the random parts.
+        groups: The group of each image, N values: a patient, a video. Images of one group are left
+            out together.
 
     Returns:
         The difference, trained minus start, and the standard error, of mAP from 0 to 1; NaN if mAP
         is not defined.
     """
-    count = len(targets)
-    groups = min(GROUPS, count)
+    if not len(targets):
+        return float("nan"), float("nan")
+    unit = units(groups, len(targets))
+    count = int(unit.max()) + 1
+    parts = min(PARTS, count)
+    part = torch.empty(count, dtype=torch.long)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    part[order] = torch.arange(count) % parts
 
     def difference(rows: Tensor) -> float:
         known = targets[rows]
         both = (mean_average_precision(x[rows], known).value for x in (trained, start))
         return next(both) - next(both)
 
-    own = difference(torch.arange(count))
-    kept = torch.ones(count, dtype=torch.bool)
-    without = []
-    for group in range(groups):
-        kept[:] = True
-        kept[order[group::groups]] = False
-        without.append(difference(kept.nonzero()[:, 0]))
+    own = difference(torch.arange(len(targets)))
+    without = [difference((part[unit] != k).nonzero()[:, 0]) for k in range(parts)]
     values = torch.tensor([value for value in without if not math.isnan(value)])
     if len(values) < 2:
         return own, float("nan")

@@ -71,6 +71,7 @@ def choices_of(config: TrainParts) -> dict[str, Any]:
         "optimizer.lr": (config.optimizer.lr, usual.optimizer.lr),
         "optimizer.encoder_lr": (config.optimizer.encoder_lr, 1.0 if scenes else 0.1),
         "run.epochs": (config.run.epochs, 4 if scenes else 12),
+        "run.batch_size": (config.run.batch_size, usual.run.batch_size),
         "run.keep": (config.run.keep, usual.run.keep),
     }
     if isinstance(head, LinearStart):

@@ -61,11 +61,12 @@ def settle(
     factor = 1.0
     head = model.head
     if isinstance(head, LinearInit) and head.scale_residual(1.0):
-        factor = shrink(trained - linear, linear, evidence.targets, seed=config.run.seed)
+        residual, seed = trained - linear, config.run.seed
+        factor = shrink(residual, linear, evidence.targets, seed=seed, groups=evidence.groups)
         head.scale_residual(factor)
         log(f"the residual attention is scaled by {factor:.2f}, chosen on {evidence.images} images")
-        trained = linear + factor * (trained - linear)
-    difference, error = gain(trained, start, evidence.targets, config.run.seed)
+        trained = linear + factor * residual
+    difference, error = gain(trained, start, evidence.targets, config.run.seed, evidence.groups)
     kept = is_proven(difference, error)
     if not kept:
         model.load_state_dict(untrained.state_dict())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,14 +23,13 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import Head
 from gatlabel.nn.heads.protocols import starts_linear
 from gatlabel.nn.heads.shared_classifier import SharedClassifierHead
-from gatlabel.nn.modes import evaluating
-from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
 
 #: A larger image size must reduce the leave-one-out error by at least this share.
 LEAST_REDUCTION = 0.002
-#: Factor on the estimated duration of an image size; the estimate is rough.
-_MARGIN = 1.2
+#: Least error of frequent labels of features that say little: photographs have 0.4 to 0.83, drawn
+#: scenes 0.98 to 1.04, with 60 to 600 images (docs/studies/auto.md).
+UNINFORMATIVE = 0.9
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,14 @@ class Start:
     val_map: float
     seconds: float
 
+    @property
+    def informative(self) -> bool:
+        """Whether the features explain a tenth of the frequent labels' variance, or none is known.
+
+        Frequent labels have at least ten presences and ten absences.
+        """
+        return not self.linear.frequent_error > UNINFORMATIVE
+
 
 def start_in_closed_form(
     model: MultiLabelClassifier,
@@ -58,7 +65,7 @@ def start_in_closed_form(
     log: Log,
     *,
     sizes: Sequence[int] = (),
-    clock: Clock | None = None,
+    allows: Callable[[MultiLabelClassifier, Start], bool] | None = None,
 ) -> Start | None:
     """Initialises the head by ridge regression and logs its metrics on validation images.
 
@@ -73,7 +80,8 @@ def start_in_closed_form(
         log: Called with one line per size.
         sizes: Image sizes to try, ascending, until a larger one no longer reduces the leave-one-out
             error on the training images or the time is over; by default the model's.
-        clock: The clock with the time limit.
+        allows: Whether there is time for another size, which the model has, after the given
+            initialisation; by default there is.
 
     Returns:
         The initialisation, or ``None`` for a head that cannot be initialised as a linear
@@ -84,15 +92,12 @@ def start_in_closed_form(
     """
     if not starts_linear(model.head):
         return None
-    clock = clock or Clock()
     best: Start | None = None
     for size in sizes or (model.image_size,):
         model.image_size = size
-        if best is not None and clock.limit is not None:
-            images = len(splits.train) + len(splits.val)
-            if seconds_per_image(model, config) * images * _MARGIN > clock.left:
-                log(f"images of {size} px would take longer than the remaining time")
-                break
+        if best is not None and allows is not None and not allows(model, best):
+            log(f"images of {size} px would take longer than the remaining time")
+            break
         found = _start(model, config, splits, completion)
         error = found.linear.error
         log(
@@ -107,18 +112,6 @@ def start_in_closed_form(
     model.image_size = best.size
     model.head.init_linear(best.linear.weight, best.linear.bias)
     return best
-
-
-@torch.inference_mode()
-def seconds_per_image(model: MultiLabelClassifier, config: TrainConfig, images: int = 16) -> float:
-    """Measures the duration of the model's encoder per image, without cached features."""
-    batch = torch.zeros(images, 3, model.image_size, model.image_size, dtype=torch.uint8)
-    device = choose_device(config.run.device)
-    with on_device(model, device), evaluating(model):
-        model.features(batch[:2].to(device))  # the first call allocates memory
-        began = time.perf_counter()
-        model.features(batch.to(device)).sum().item()  # waits for the device
-        return (time.perf_counter() - began) / images
 
 
 def _start(

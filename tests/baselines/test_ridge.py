@@ -357,3 +357,25 @@ class TestGroups:
         x, y = sample(30, 6)
         with pytest.raises(InputError, match="29 groups for 30 images"):
             ridge_start(x, y, groups=["a"] * 29)
+
+
+def test_the_error_of_frequent_labels_is_that_of_labels_with_ten_presences_and_absences() -> None:
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(40, 6, generator=generator)
+    y = (torch.rand(40, 4, generator=generator) < torch.tensor([0.5, 0.4, 0.1, 0.9])).float()
+    y[:25, 1] = -1  # 15 known targets cannot have ten of both
+    start = ridge_start(x, y)
+    assert min(int((y[:, 0] == 1).sum()), int((y[:, 0] == 0).sum())) >= 10
+    rate = y[:, 0].mean()
+    total = 0.0
+    for row in range(40):
+        rest = [k for k in range(40) if k != row]
+        centred = (x[rest] - x[rest].mean(0)).double()
+        wanted = (y[rest, 0] - y[rest, 0].mean()).double()
+        w = torch.linalg.solve(
+            centred.T @ centred + 40 * start.penalty * torch.eye(6), centred.T @ wanted
+        )
+        guess = y[rest, 0].mean() + (x[row] - x[rest].mean(0)).double() @ w
+        total += float((y[row, 0] - guess) ** 2)
+    assert start.frequent_error == pytest.approx(total / 40 / float(rate * (1 - rate)), rel=1e-4)
+    assert torch.tensor(ridge_start(x[:15], y[:15]).frequent_error).isnan()

@@ -124,3 +124,19 @@ def test_heads_without_a_residual_stay_as_they_are() -> None:
     for factor in (-0.1, 1.1, float("nan")):
         with pytest.raises(InputError, match="between 0 and 1"):
             plain.scale_residual(factor)
+
+
+def test_copies_of_an_image_in_one_group_are_no_more_evidence() -> None:
+    residual, base, targets = sample(80, 0.4, 3)
+    thrice = [x.repeat_interleave(3, 0) for x in (residual, base, targets)]
+    groups = [k // 3 for k in range(240)]
+    assert shrink(*thrice, groups=groups) == pytest.approx(shrink(residual, base, targets))
+    kept = [shrink(*(x.repeat_interleave(9, 0) for x in sample(30, 0.0, s))) for s in range(30)]
+    alone = [
+        shrink(
+            *(x.repeat_interleave(9, 0) for x in sample(30, 0.0, s)),
+            groups=[k // 9 for k in range(270)],
+        )
+        for s in range(30)
+    ]
+    assert sum(f > 0 for f in kept) > 3 * sum(f > 0 for f in alone)

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from gatlabel.decisions import LabelHMM, PairwiseLabelModel
 from gatlabel.errors import InputError
-from gatlabel.nn.label_field import exact_marginals, exact_mode, mean_field
+from gatlabel.nn.label_chain import chain_marginals
+from gatlabel.nn.label_field import exact_marginals, exact_mode, max_marginals, mean_field
 
 
 def targets_of(images: int = 40, labels: int = 5, seed: int = 0) -> torch.Tensor:
@@ -188,6 +189,8 @@ def test_ten_labels_are_decoded_as_by_listing_all_sets() -> None:
     present, score = hmm.decode(probabilities)
     assert torch.equal(present[:, hmm.order], states[scores.argmax(1)].bool())
     torch.testing.assert_close(score, scores.max(1).values)
+    best = chain_marginals(ratios, hmm.initial, hmm.transition, joint=True)
+    torch.testing.assert_close(best, best_apart(scores, states))
     chances = scores.softmax(1) @ states.double()
     torch.testing.assert_close(hmm.marginals(probabilities)[:, hmm.order], chances)
 
@@ -198,3 +201,20 @@ def test_ten_labels_are_decoded_as_by_listing_all_sets() -> None:
     present, score = model.decode(probabilities)
     assert torch.equal(present, states[scores.argmax(1)].bool())
     torch.testing.assert_close(score, scores.max(1).values)
+    best = max_marginals(probabilities.logit(), model.coupling, model.rates)
+    torch.testing.assert_close(best, best_apart(scores, states))
+
+
+def best_apart(scores: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    """Score of the best set with each label, minus that of the best set without it."""
+    each = [
+        [max(row[states[:, k] == 1]) - max(row[states[:, k] == 0]) for k in range(states.shape[1])]
+        for row in scores
+    ]
+    return torch.tensor(each, dtype=torch.float64)
+
+
+def test_max_marginals_of_many_labels_have_the_signs_of_the_decoded_set() -> None:
+    coupling, rates, logits = field(20, 0.5)
+    present = PairwiseLabelModel(coupling, rates).decode(logits.sigmoid())[0]
+    assert torch.equal(max_marginals(logits, coupling, rates) > 0, present)

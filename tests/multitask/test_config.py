@@ -108,6 +108,15 @@ WRONG = {
     "missing.unknown=complete: not for kind=multiclass": {
         "tasks": [{"name": "a", "kind": "multiclass", "column": "n",
                    "missing": {"unknown": "complete"}}]},
+    "decision.calibrate=vector: not for kind=multiclass": {
+        "tasks": [{"name": "a", "kind": "multiclass", "column": "n",
+                   "decision": {"calibrate": "vector"}}]},
+    "decision.calibrate=temperature: not for kind=regression": {
+        "tasks": [{"name": "a", "kind": "regression", "column": "n",
+                   "decision": {"calibrate": "temperature"}}]},
+    "nothing to compare with one task": {"tasks": [{"name": "a"}], "run.compare": "yes"},
+    r"tasks\[0\].head=forest: not for several tasks, only for a run with one": {
+        "tasks": [{"name": "a", "head": "forest"}]},
     "decision.aim=micro-f1: not for kind=regression": {
         "tasks": [{"name": "a", "kind": "regression", "column": "n",
                    "decision": {"aim": "micro-f1"}}]},
@@ -154,6 +163,18 @@ def test_wrong_combinations_are_refused_in_one_line(message: str, tmp_path: Path
     ("words", "message"),
     [
         (["--task", "things"], "give NAME=labels|class|number|sequence:COLUMN"),
+        (["--task", "things=labels:"], "give NAME=labels|class|number|sequence:COLUMN"),
+        (["--task", "a=class", "--data", "csv", "--root", "x"], "needs a column of a CSV file"),
+        (["--task", "a=labels:x", "--head", "svm"], "head=svm: not for several tasks"),
+        (["--task", "a=labels:x", "--recipe", "mlgcn"], "--recipe: not for several tasks"),
+        (
+            ["--task", "a=labels:x", "--head", "gat", "--head.similarity", "auto"],
+            "head.similarity: not for several tasks",
+        ),
+        (
+            ["--head", "rnn"],
+            "head=rnn: predicts labels in order: train it with --task labels=sequence:head=rnn",
+        ),
         (["--task", "things=label:x"], "did you mean 'labels'"),
         (["--task", "a=class:x", "--head", "gat"], "--head: no task has kind multilabel"),
         (["--task", "a=labels:x", "--recipe", "auto"], "--recipe: not for several tasks"),

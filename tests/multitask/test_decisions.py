@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, log_loss
 
 from gatlabel import Predictor
 from gatlabel.cli import main
-from gatlabel.decisions import choose_decision
+from gatlabel.decisions import choose_decision, fit_temperature
 from gatlabel.decisions.options import DecisionOptions
 from gatlabel.errors import InputError
 from gatlabel.model import Model
@@ -119,8 +119,43 @@ def test_decide_chooses_again_for_one_task_or_all(run: Path, tmp_path: Path, cap
     assert "decision of again" in capsys.readouterr().out
     chosen, _ = decide_tasks(run, DecisionOptions(aim="recall=0.9"))
     assert [each.aim for each in chosen.values()] == ["recall=0.9"] * 2
-    with pytest.raises(InputError, match="unknown multi-label task 'kind'"):
+    with pytest.raises(InputError, match="task 'kind': calibrate=none: a multi-class task has"):
         decide_tasks(run, task="kind")
+    with pytest.raises(InputError, match="unknown multi-label or multi-class task 'thing'"):
+        decide_tasks(run, task="thing")
+
+
+def test_a_class_is_calibrated_on_request(run: Path, tmp_path: Path, capsys) -> None:
+    image = run.parent / "images" / "20.png"
+    run = Path(shutil.copytree(run, tmp_path / "run"))
+    model, options = open_tasks(run)
+    outputs, targets = predict_split(model, options, read_parts(options), "val")
+    known = targets["kind"] != -1
+    logits, classes = outputs["kind"][known], targets["kind"][known]
+    before = Predictor.load(run)(image).answers["kind"]
+    words = ["decide", str(run), "--task", "kind", "--calibrate"]
+    assert main([*words, "vector"]) == 2
+    assert "calibrate=vector: a multi-class task has" in capsys.readouterr().err
+    assert main([*words, "temperature", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    best = fit_temperature(logits, classes)
+    assert found["tasks"]["kind"]["calibration"]["temperature"] == pytest.approx(best)
+    loss = log_loss(classes.numpy(), (logits.double() / best).softmax(1).numpy(), labels=[0, 1])
+    assert found["splits"]["val"]["kind"]["metrics"]["log_loss"] == pytest.approx(loss, rel=1e-5)
+    after = Predictor.load(run)(image).answers["kind"]
+    assert after["class"] == before["class"]
+    expected = np.log(list(before["probabilities"].values())) / best
+    expected = np.exp(expected) / np.exp(expected).sum()
+    assert list(after["probabilities"].values()) == pytest.approx(expected, rel=1e-4)
+    copied = open_tasks(run)[0]
+    copied.save_pretrained(tmp_path / "copy")
+    assert Model.from_pretrained(tmp_path / "copy").decisions == copied.decisions
+    assert list(copied.decisions) == ["things", "again", "kind"]
+    report = (run / "report.html").read_text()
+    assert 'id="decisions-kind"' in report
+    assert "all logits divided by" in report
+    assert main(["decide", str(run), "--calibrate", "temperature"]) == 0
+    assert "decision of kind" in capsys.readouterr().out
 
 
 def test_where_validation_cannot_choose_thresholds_stay(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ SHARED |= {"head": {"name": "gat", "hidden": 8, "heads": 2}}
 def run(tmp_path_factory) -> Path:
     root = write_table(tmp_path_factory.mktemp("data"))
     things = {"decision": {"aim": "micro-f1", "calibrate": "temperature"}}
-    tasks = [{**TASKS[0], **things}, *TASKS[1:3], {**TASKS[3], "head": "positions"}]
+    kind = {**TASKS[1], "decision": {"calibrate": "temperature"}}
+    tasks = [{**TASKS[0], **things}, kind, TASKS[2], {**TASKS[3], "head": "positions"}]
     given = {
         "encoder.backbone": "squeezenet1_1",
         "tasks": tasks,
@@ -72,6 +73,8 @@ def test_each_output_in_onnxruntime_is_that_of_its_task(run: Path, tmp_path: Pat
     decision = model.tasks["things"].decision.to_dict()
     decision.pop("format")
     assert by_name["things"]["decision"] == decision
+    of_class = model.tasks["kind"].decision
+    assert by_name["kind"]["decision"]["calibration"]["temperature"] == of_class.temperature != 1
     assert by_name["count"]["scale"] == list(model.tasks["count"].scale)
     assert set(described["parity"]) == set(model.tasks)
     # the whole answer of the run, by the bundle alone
@@ -103,8 +106,8 @@ def test_the_command_exports_and_refuses_in_one_line(run: Path, tmp_path: Path, 
         "order",
     }
     for more, message in {
-        ("--half",): "--half: not for a run with several tasks",
-        ("--format", "pt2", "--overwrite"): "format=pt2: not for several tasks",
+        ("--preprocess",): "--preprocess: not for a run with several tasks",
+        ("--format", "pt", "--overwrite"): "did you mean 'pt2'",
         (): "is not empty",
     }.items():
         assert main([*words, *more]) == 2
@@ -115,6 +118,37 @@ def test_the_command_exports_and_refuses_in_one_line(run: Path, tmp_path: Path, 
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(InputError, match="is not the file that bundle"):
         Predictor.load(tmp_path / "bundle")
+
+
+def test_a_program_of_torch_gives_the_outputs_of_the_run(run: Path, tmp_path: Path) -> None:
+    export = export_tasks(run, tmp_path / "bundle", format="pt2")
+    assert export.file.name == "model.pt2"
+    program = torch.export.load(export.file).module()
+    model = Model.from_pretrained(run)
+    for count in (1, 4):
+        images = sample_images(count, 32, seed=count)
+        with torch.inference_mode():
+            for value, expected in zip(program(images), model(images).values(), strict=True):
+                torch.testing.assert_close(value, expected, atol=1e-4, rtol=1e-4)
+    images = [run.parent / "images" / f"{k}.png" for k in range(3)]
+    ours, theirs = (Predictor.load(place)(images) for place in (tmp_path / "bundle", run))
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.answers["kind"]["class"] == other.answers["kind"]["class"]
+        expected = pytest.approx(other.answers["kind"]["probabilities"], abs=1e-4)
+        assert one.answers["kind"]["probabilities"] == expected
+        assert one.answers["count"]["values"] == pytest.approx(other.answers["count"]["values"])
+
+
+def test_half_precision_halves_the_file(run: Path, tmp_path: Path) -> None:
+    whole = export_tasks(run, tmp_path / "whole", format="pt2")
+    half = export_tasks(run, tmp_path / "half", format="pt2", half=True)
+    assert half.size < 0.6 * whole.size
+    assert all(each.greatest_difference > 0 for each in half.parity.values())
+    assert json.loads((tmp_path / "half" / "bundle.json").read_text())["precision"] == "float16"
+    image = run.parent / "images" / "20.png"
+    ours, theirs = (Predictor.load(place)(image) for place in (tmp_path / "half", run))
+    expected = pytest.approx(theirs.answers["count"]["values"], abs=0.1)
+    assert ours.answers["count"]["values"] == expected
 
 
 def test_an_image_is_explained_for_a_task(run: Path, tmp_path: Path, capsys) -> None:
@@ -156,15 +190,28 @@ def test_an_image_is_explained_for_a_task(run: Path, tmp_path: Path, capsys) -> 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch, about nn.LSTM
-def test_a_head_that_decodes_is_exported_with_its_decoding(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"name": "rnn", "hidden": 8},
+        {"name": "transformer", "hidden": 8, "heads": 2, "layers": 2},
+        {"name": "transformer", "hidden": 8, "heads": 2, "beam": 3},
+    ],
+    ids=["rnn", "transformer", "beam"],
+)
+def test_a_head_that_decodes_is_exported_with_its_decoding(head: dict, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     root = write_table(tmp_path)
-    tasks = [{**TASKS[3], "head": {"name": "rnn", "hidden": 8}}]
+    tasks = [{**TASKS[3], "head": head}]
     folder = train_tasks(config(root, root / "run", tasks=tasks, **{"run.epochs": 1})).folder
-    export_tasks(folder, tmp_path / "bundle")
     images = [root / "images" / f"{k}.png" for k in range(3)]
-    ours, theirs = (Predictor.load(place)(images) for place in (tmp_path / "bundle", folder))
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.answers["order"]["sequence"] == other.answers["order"]["sequence"]
-        assert one.answers["order"]["score"] == pytest.approx(other.answers["order"]["score"], 1e-4)
+    for form in ("onnx", "pt2"):
+        export_tasks(folder, tmp_path / form, format=form)
+        ours, theirs = (Predictor.load(place)(images) for place in (tmp_path / form, folder))
+        for one, other in zip(ours, theirs, strict=True):
+            mine, its = one.answers["order"], other.answers["order"]
+            assert mine["sequence"] == its["sequence"]
+            assert mine["score"] == pytest.approx(its["score"], 1e-4)
+    with pytest.raises(InputError, match="half: not for the task 'order', whose head decodes"):
+        export_tasks(folder, tmp_path / "half", half=True)

@@ -81,6 +81,18 @@ def test_a_run_leaves_a_self_contained_folder_with_a_part_per_task(root, tmp_pat
         resume_tasks(result.folder)
 
 
+def test_the_best_epoch_over_all_tasks_is_kept_with_tensorboard_logs(root, tmp_path) -> None:
+    pytest.importorskip("tensorboard")
+    given = {"run.keep": "best", "run.tensorboard": True, "optimizer.lr": 0.05, "run.epochs": 4}
+    result = train_tasks(config(root, tmp_path / "run", **given))
+    scores = [row["val_score"] for row in result.curves]
+    assert scores.index(max(scores)) < 3  # so that the last epoch is another
+    tasks, predicted = result.model.tasks, result.results["val"]
+    kept = [predicted[name].metrics[tasks[name].score_name] for name in tasks]
+    assert sum(kept) / len(kept) == pytest.approx(max(scores), abs=1e-5)
+    assert list((result.folder / "tensorboard").glob("events.out.tfevents.*"))
+
+
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("equal", "gradvac", "mgda")]
 
 

@@ -92,6 +92,23 @@ def test_options_follow_the_column_on_the_command_line(capsys) -> None:
     assert (task["head"]["name"], task["head"]["beam"]) == ("transformer", 4)
 
 
+def test_labels_of_any_data_set_are_a_sequence_without_a_column(root, tmp_path, capsys) -> None:
+    words = ["--task", "things=sequence:head.hidden=16:loss=pla", "--data", "csv"]
+    words += ["--root", str(root), "--backbone", "shufflenet_v2_x0_5", "--weights", "none"]
+    words += ["--image-size", "32", "--epochs", "1", "--output", str(tmp_path / "run")]
+    assert main(["train", *words]) == 0
+    assert "set_F1" in capsys.readouterr().out.replace("F1 of the label set", "set_F1")
+    assert (
+        json.loads((tmp_path / "run" / "model.json").read_text())["tasks"][0]["kind"] == "sequence"
+    )
+    assert "<h1>things (sequence)</h1>" in (tmp_path / "run" / "report.html").read_text()
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert "exact match" in capsys.readouterr().out
+    image = str(root / "images" / "5.png")
+    assert main(["predict", str(tmp_path / "run"), image, "--format", "jsonl"]) == 0
+    assert "sequence" in json.loads(capsys.readouterr().out)["things"]
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [

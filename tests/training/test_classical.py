@@ -9,7 +9,9 @@ import torch
 from gatlabel import MultiLabelClassifier, Predictor
 from gatlabel.baselines.classical import ClassicalClassifier
 from gatlabel.baselines.classical import mlknn as mlknn_module
+from gatlabel.baselines.ridge import ridge_fit
 from gatlabel.cli import main
+from gatlabel.decisions import LabelHMM, PairwiseLabelModel
 from gatlabel.errors import InputError
 from gatlabel.features import extract
 from gatlabel.nn import LinearHead
@@ -72,6 +74,31 @@ def test_a_run_folder_serves_a_classical_method(head: str, tmp_path: Path, capsy
     repeated = read_config(tmp_path / "run" / "config.yaml")
     assert repeated.head == config.head
     refuse_without_effect(repeated)
+
+
+@pytest.mark.parametrize("head", ["hmm", "pairwise"])
+def test_a_run_decides_on_the_jointly_most_probable_label_sets(head: str, tmp_path: Path) -> None:
+    options = {"head.decode": "joint", "decision.aim": "fixed=0.5"}
+    config = config_of(tmp_path, head, **options)
+    result = train(config)
+    splits = read_data(config.resolved())
+    x, y = (
+        torch.tensor(extract(result.model, splits.train, "pooled", tmp_path / "cache").open()),
+        splits.train.targets.to_dense(),
+    )
+    linear, left_out = ridge_fit(x, y)
+    test = torch.tensor(extract(result.model, splits.test, "pooled", tmp_path / "cache").open())
+    logits = torch.nn.functional.linear(test.double(), linear.weight.double(), linear.bias.double())
+    model = LabelHMM.from_targets(y) if head == "hmm" else PairwiseLabelModel.fit(left_out, y)
+    wanted = model.decode(logits.sigmoid())[0]
+    last = result.evaluations[-1]
+    assert np.array_equal(last.decision.present(last.logits.numpy()), wanted.numpy())
+    saved = MultiLabelClassifier.from_pretrained(tmp_path / "run")
+    assert saved.head.decode == "joint"
+    again = evaluate(saved, splits.test, "test")
+    assert np.array_equal(last.decision.present(again.logits.numpy()), wanted.numpy())
+    with pytest.raises(InputError, match=r"decode=joint: only with decision\.aim=fixed=0\.5"):
+        train(config_of(tmp_path, head, **{"head.decode": "joint"}))
 
 
 @pytest.mark.filterwarnings("ignore:.*have no neighbour")

@@ -6,23 +6,26 @@ from typing import Any
 import pytest
 import torch
 
+from gatlabel.baselines.ridge import LinearStart
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.metrics import evaluate_scores
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.options import flat
 from gatlabel.training import auto, auto_table, planning, resume, train
+from gatlabel.training.budget import Budget, seconds_per_image
 from gatlabel.training.clock import Clock
-from gatlabel.training.config import read_options
+from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.data import read_data
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.recipes import config_from, read_config
+from gatlabel.training.starting import Start
 
 QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}
 QUICK["head.start"] = "ridge"  # by itself it is taken with weights that were learned
 OPEN = (
     *("head.start", "encoder.freeze", "images.augmentation", "images.size"),
-    *("optimizer.lr", "optimizer.encoder_lr", "run.keep", "run.epochs"),
+    *("optimizer.lr", "optimizer.encoder_lr", "run.keep", "run.epochs", "run.batch_size"),
 )
 
 
@@ -68,6 +71,22 @@ def test_few_images_take_the_closed_form_and_every_choice_is_written(
     assert f"{expected:.3f}" in str(figures) or expected == pytest.approx(
         result.evaluations[0].report.metrics["mAP"]
     )
+
+
+def test_an_encoder_with_uninformative_features_is_trained_and_validation_chooses(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatlabel.training.starting.UNINFORMATIVE", -1.0)
+    monkeypatch.setattr("gatlabel.baselines.ridge.FREQUENT", 1)
+    given = {"images.size": 32, "recipe.time": "1h", "run.compare": "no"}
+    result, lines = trained(config_of(tiny_csv, tmp_path / "run", **given))
+    written = flat(read_config(tmp_path / "run" / "config.yaml"))
+    assert len(result.curves) == written["run.epochs"] == 12
+    its = auto_table.UNLIKE_FROM_START
+    assert {name: written[name] for name in its} == its
+    assert (written["run.keep"], written["encoder.freeze"]) == ("proven", "norms")
+    assert any(line.startswith("the features explain little") for line in lines)
+    assert any(line.startswith("training changed validation mAP") for line in lines)
 
 
 @pytest.mark.usefixtures("small")
@@ -168,32 +187,67 @@ def test_no_epochs_need_a_start(tiny_csv: Path, tmp_path: Path) -> None:
         assert not (tmp_path / "run").exists()
 
 
+NAN = float("nan")
+
+
 @pytest.mark.parametrize(
-    ("images", "preset", "limit", "expected"),
+    ("images", "preset", "limit", "error", "expected"),
     [
-        (500, "good", None, 0),
-        (500, "best", None, 24),
-        (5_000, "good", None, 8),
-        (5_000, "fast", None, 0),
-        (100_000, "good", None, 3),
-        (5_000, "good", 1e-3, 0),  # no time for any pass
-        (5_000, "good", 1e9, 8),
+        (500, "good", None, 0.6, 0),
+        (500, "good", 1e9, 0.6, 0),
+        (500, "good", 1e9, NAN, 0),
+        (500, "best", None, 0.6, 24),
+        (5_000, "good", None, 0.6, 8),
+        (5_000, "fast", None, 0.6, 0),
+        (100_000, "good", None, 0.6, 3),
+        (5_000, "good", 1e-3, 0.6, 0),  # no time for any pass
+        (5_000, "good", 1e9, 0.6, 8),
+        (500, "good", None, 1.0, 12),  # uninformative features
+        (500, "good", 1e9, 1.0, 12),
+        (500, "good", 1e-3, 1.0, 0),
+        (500, "fast", 1e9, 1.0, 0),
     ],
 )
-def test_epochs_by_images_preset_and_time(
-    images: int, preset: str, limit: float | None, expected: int
+def test_epochs_by_images_preset_time_and_features(
+    images: int, preset: str, limit: float | None, error: float, expected: int
 ) -> None:
-    from gatlabel.baselines.ridge import LinearStart
-    from gatlabel.training.starting import Start
+    model, start = small_model(), start_of(error)
+    budget = Budget(config_with(preset), images, 100, Clock(limit))
+    assert budget.epochs(model, start) == expected
 
-    model = MultiLabelClassifier.create(
+
+@pytest.mark.parametrize(
+    ("limit", "error", "expected"),
+    [
+        (None, 0.6, True),
+        (2.0, 0.6, True),  # a pass takes 1.2 s
+        (1.0, 0.6, False),
+        (10.0, 1.0, False),  # four epochs at the new size would take 14.4 s
+        (20.0, 1.0, True),
+        (1.5, 1.0, True),  # no time for training anyway
+    ],
+)
+def test_a_larger_size_leaves_time_for_training_on_uninformative_features(
+    limit: float | None, error: float, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatlabel.training.budget.seconds_per_image", lambda *args: 0.01)
+    monkeypatch.setattr("gatlabel.training.budget.seconds_per_training_image", lambda *args: 0.03)
+    budget = Budget(config_with("good"), 100, 0, Clock(limit))
+    assert budget.allows_size(small_model(), start_of(error)) is expected
+
+
+def small_model() -> MultiLabelClassifier:
+    return MultiLabelClassifier.create(
         "shufflenet_v2_x0_5", "linear", labels=["a", "b"], image_size=32
     ).eval()
-    linear = LinearStart(torch.zeros(2, 4), torch.zeros(2), 1.0, 0.9)
-    config = auto().with_options({"data": "csv", "data.root": Path(), "recipe.preset": preset})
-    start = Start(32, linear, 0.5, 1.0)
-    found = auto_table.epochs_of(config, (images, 100), model, start, Clock(limit))
-    assert found == expected
+
+
+def start_of(error: float) -> Start:
+    return Start(32, LinearStart(torch.zeros(2, 4), torch.zeros(2), 1.0, 0.95, error), 0.5, 1.0)
+
+
+def config_with(preset: str) -> TrainConfig:
+    return auto().with_options({"data": "csv", "data.root": Path(), "recipe.preset": preset})
 
 
 def test_an_interrupted_auto_run_continues(
@@ -236,7 +290,7 @@ def test_measuring_the_time_that_is_left_leaves_the_model_as_it_was() -> None:
             "run.device": "cpu",
         }
     )
-    assert auto_table.seconds_per_image(model, config) > 0
+    assert seconds_per_image(model, config) > 0
     assert all(module.training for module in model.modules() if not hasattr(module, "frozen"))
     after = model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)

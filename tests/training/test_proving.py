@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from gatlabel.training.proving import GROUPS, gain, is_proven
+from gatlabel.training.proving import PARTS, gain, is_proven
 
 
 def scores(images: int, labels: int, strength: float, seed: int):
@@ -31,8 +31,8 @@ def test_difference_and_error_are_those_of_the_slow_definition() -> None:
         return float(np.mean(values))
 
     order = torch.randperm(60, generator=torch.Generator().manual_seed(4)).numpy()
-    without = [slow(np.sort(np.setdiff1d(order, order[g::GROUPS]))) for g in range(GROUPS)]
-    expected = np.sqrt((GROUPS - 1) / GROUPS * np.square(without - np.mean(without)).sum())
+    without = [slow(np.sort(np.setdiff1d(order, order[g::PARTS]))) for g in range(PARTS)]
+    expected = np.sqrt((PARTS - 1) / PARTS * np.square(without - np.mean(without)).sum())
     assert found == pytest.approx(slow(np.arange(60)))
     assert error == pytest.approx(expected)
 
@@ -64,3 +64,21 @@ def test_of_equally_good_scores_the_trained_are_kept_in_about_a_sixth_of_cases()
 def test_without_any_map_the_start_stays() -> None:
     first = torch.randn(10, 2)
     assert not is_proven(*gain(first, first + 1, torch.zeros(10, 2)))
+
+
+def test_images_of_a_group_are_left_out_together() -> None:
+    first, targets = scores(60, 3, 1.0, 0)
+    second, _ = scores(60, 3, 0.0, 1)
+    groups = [f"patient {k // 3}" for k in range(60)]  # as many as there are parts
+    found, error = gain(first, second, targets, groups=groups)
+    assert found == pytest.approx(gain(first, second, targets)[0])
+    without = [
+        gain(*(x[torch.arange(60) // 3 != k] for x in (first, second, targets)))[0]
+        for k in range(20)
+    ]
+    assert error == pytest.approx(np.sqrt(19 / 20 * np.square(without - np.mean(without)).sum()))
+    # the same images three times are no more evidence than once
+    thrice = [x.repeat_interleave(3, 0) for x in (first, second, targets)]
+    assert gain(*thrice, groups=list(np.arange(60).repeat(3)))[1] == pytest.approx(
+        gain(first, second, targets)[1]
+    )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor
 
 from gatlabel.baselines.ridge import ridge_fit
 from gatlabel.decisions.hmm import LabelHMM, Order
 from gatlabel.decisions.pairwise import PairwiseLabelModel
 from gatlabel.nn.heads.fitted.decoded import HMMHead, PairwiseHead
+
+Decoding = Literal["marginals", "joint"]
 
 
 def fit_hmm(
@@ -16,6 +20,7 @@ def fit_hmm(
     *,
     order: Order = "frequency",
     smoothing: float = 1.0,
+    decode: Decoding = "marginals",
     seed: int = 0,
 ) -> HMMHead:
     """Fits ridge regression and counts the transitions of labels along an order.
@@ -25,11 +30,12 @@ def fit_hmm(
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         order: See :meth:`~gatlabel.decisions.LabelHMM.from_targets`.
         smoothing: Likewise.
+        decode: See :class:`HMMHead`.
         seed: Unused; part of the common interface.
     """
     linear, _ = ridge_fit(features, targets)
     hmm = LabelHMM.from_targets(targets, order, smoothing)
-    head = HMMHead(features.shape[1], targets.shape[1])
+    head = HMMHead(features.shape[1], targets.shape[1], decode=decode)
     head.weight.copy_(linear.weight)
     head.bias.copy_(linear.bias)
     head.prior.copy_(hmm.rates.logit())
@@ -39,7 +45,12 @@ def fit_hmm(
 
 
 def fit_pairwise(
-    features: Tensor, targets: Tensor, *, shrinkage: float = 3.0, seed: int = 0
+    features: Tensor,
+    targets: Tensor,
+    *,
+    shrinkage: float = 3.0,
+    decode: Decoding = "marginals",
+    seed: int = 0,
 ) -> PairwiseHead:
     """Fits ridge regression, then pairwise label couplings to its residual dependence.
 
@@ -47,11 +58,12 @@ def fit_pairwise(
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown.
         shrinkage: See :meth:`~gatlabel.decisions.PairwiseLabelModel.fit`.
+        decode: See :class:`PairwiseHead`.
         seed: Unused; part of the common interface.
     """
     linear, left_out = ridge_fit(features, targets)
     model = PairwiseLabelModel.fit(left_out, targets, shrinkage)
-    head = PairwiseHead(features.shape[1], targets.shape[1])
+    head = PairwiseHead(features.shape[1], targets.shape[1], decode=decode)
     head.weight.copy_(linear.weight)
     head.bias.copy_(linear.bias)
     head.coupling.copy_(model.coupling)

@@ -13,6 +13,10 @@ _STRENGTH = (
     "features of mean squared length one; by default chosen by cross-validated mAP on the training "
     "images."
 )
+_DECODE = (
+    "From the model of all labels to logits: marginals of each label, or joint: positive for the "
+    "jointly most probable label set (Viterbi; max-marginals)."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +101,7 @@ class HMM(ClassicalOptions):
     smoothing: float = option(
         1.0, "Images added to the counts of a transition.", above=0, least=0, most=1e9
     )
+    decode: Literal["marginals", "joint"] = option("marginals", _DECODE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +110,7 @@ class Pairwise(ClassicalOptions):
 
     name: Literal["pairwise"] = "pairwise"
     shrinkage: float = option(3.0, "Penalty on the squared couplings.", above=0, least=0, most=1e9)
+    decode: Literal["marginals", "joint"] = option("marginals", _DECODE)
 
 
 CLASSICAL: dict[str, type[ClassicalOptions]] = {

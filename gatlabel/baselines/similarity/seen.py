@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from gatlabel.baselines.regression import SharedRegression
+from gatlabel.baselines.regression import SharedRegression, units
 from gatlabel.baselines.similarity.evidence import Pair
 from gatlabel.baselines.similarity.held_out import HeldOut
 from gatlabel.baselines.similarity.sources import SimilaritySource, normalised
@@ -99,14 +98,6 @@ class ImageTester:
             self.features.double(), held.deviation / rates, sharing, held.groups
         )
         return shared.error(held.penalty, held.deviation, held.known, judged) < own
-
-
-def units(groups: Sequence[Hashable] | None, images: int) -> Tensor:
-    """Returns the number of each image's group, ``(N,)``; without groups that of the image."""
-    if groups is None or len(set(groups)) < 2:
-        return torch.arange(images)
-    numbers: dict[Hashable, int] = {}
-    return torch.tensor([numbers.setdefault(group, len(numbers)) for group in groups])
 
 
 def among(similarity: Tensor, seen: Tensor) -> Tensor:
