@@ -184,7 +184,7 @@ def main() -> None:
         for control, interval in results[-1]["controls"].items():
             print(" ", control, {end: round(value, 1) for end, value in interval.items()})
         # after every case, so that what is measured is kept
-        write_result("few-shot", {"episodes": given.episodes, "seed": given.seed, "cases": results})
+        write_result(output, {"episodes": given.episodes, "seed": given.seed, "cases": results})
     print(f"written to {RESULTS / output}.json")
 
 
