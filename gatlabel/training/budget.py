@@ -25,7 +25,7 @@ from gatlabel.training.starting import Start
 #: themselves are judgements.
 FINE_TUNED_FROM = {"fast": math.inf, "good": 1000, "best": 200}
 #: Seconds for training the encoder on uninformative features of fewer images, without ``--time``.
-WITHIN = {"fast": 0.0, "good": 300.0, "best": 3600.0}
+WITHIN = {"fast": 0.0, "good": 120.0, "best": 1800.0}
 #: Epochs if the encoder is trained: maximum, minimum, and total number of images in all epochs.
 EPOCHS = {"fast": (6, 2, 6_000), "good": (12, 3, 40_000), "best": (24, 6, 120_000)}
 #: The minimum with a time limit and few images, and what another image size must leave time for.
