@@ -23,8 +23,11 @@ from gatlabel.metrics import average_precision
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 #: Candidate α of ``similar``.
 WEIGHTS = (0.0, 0.1, 0.2, 0.3)
-#: Candidate γ of ``similar``; the first is the default.
-POPULATIONS = (0.3, 3.0, 0.0)
+#: Candidate γ of ``similar``.
+POPULATIONS = (0.0, 0.3, 3.0)
+#: γ unless another is better. Where only images with a novel label are judged, other training
+#: images are not what a novel label has to be told from.
+DEFAULT, DEFAULT_WITH_NOVEL = 0.3, 0.0
 #: Chance of leaving the default γ without reason: one standard error, if labels are many.
 LEVEL = 0.16
 #: Gains of α below this many standard errors over labels are ignored.
@@ -82,7 +85,7 @@ def choose_strengths(
     Training images are halved. Groups of base labels play the novel ones: they are shown by K
     images each of the first half, from which the classifiers of the other base labels come too, and
     average precision on the second half decides. λ has the largest mean. So has γ, unless a t-test
-    over labels leaves it at the default (one-sided, at ``LEVEL``). α has the largest mean gain over
+    over labels leaves it at its default (one-sided, at ``LEVEL``). α has the largest mean gain over
     α = 0, times the share ``(1 − 4 / z²)₊`` that chance over labels leaves, z being the gain over
     its standard error.
 
@@ -100,9 +103,10 @@ def choose_strengths(
     first, second = order[: len(order) // 2], order[len(order) // 2 :]
     usual = DEFAULT_PENALTY * float(features.double().var(0, correction=0).mean())
     counts = [K for K in shots if K > 0]
+    default = DEFAULT_WITH_NOVEL if with_novel else DEFAULT
     able = _able(targets, first, second, max(counts, default=1))
     if not counts or len(able) < 2 or targets.shape[1] < 3:
-        return Strengths(usual, dict.fromkeys(shots, 0.0), dict.fromkeys(shots, POPULATIONS[0]))
+        return Strengths(usual, dict.fromkeys(shots, 0.0), dict.fromkeys(shots, default))
     trials = list(_trials(features, targets, similarity, counts, (first, second), able, novel,
                           usual, with_novel, rng))  # fmt: skip
     unit = Moments.of(features[first]).mean_square
@@ -114,10 +118,10 @@ def choose_strengths(
         for share in PENALTIES
     ]
     penalty = PENALTIES[int(np.nan_to_num(by_penalty).argmax())] * unit
-    weights, populations = dict.fromkeys(shots, 0.0), dict.fromkeys(shots, POPULATIONS[0])
+    weights, populations = dict.fromkeys(shots, 0.0), dict.fromkeys(shots, default)
     for K in counts:
         mine = [replace(t, known=replace(t.known, penalty=penalty)) for t in trials if t.shots == K]
-        populations[K] = _population(mine)
+        populations[K] = _population(mine, default)
         found = _by_label(mine, [(populations[K], alpha) for alpha in WEIGHTS])
         weights[K] = _supported(found - found[:, :1])
     return Strengths(penalty, weights, populations)
@@ -164,15 +168,15 @@ def _by_label(trials: Sequence[Trial], cases: Sequence[tuple[float, float]]) -> 
     return np.array([np.mean(found[label], axis=0) for label in sorted(found)])
 
 
-def _population(trials: Sequence[Trial]) -> float:
+def _population(trials: Sequence[Trial], default: float) -> float:
     """Returns the γ with the largest mean, or the default if its gain may be chance."""
     found = _by_label(trials, [(gamma, 0.0) for gamma in POPULATIONS])
     best = int(found.mean(0).argmax())
-    gains, count = found[:, best] - found[:, 0], len(found)
-    if best == 0 or count < 2:
-        return POPULATIONS[0]
+    gains, count = found[:, best] - found[:, POPULATIONS.index(default)], len(found)
+    if POPULATIONS[best] == default or count < 2:
+        return default
     error = float(gains.std(ddof=1)) / count**0.5
-    return POPULATIONS[best if gains.mean() > student.isf(LEVEL, count - 1) * error else 0]
+    return POPULATIONS[best] if gains.mean() > student.isf(LEVEL, count - 1) * error else default
 
 
 def _supported(gains: NDArray[np.float64]) -> float:

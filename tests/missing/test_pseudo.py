@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -41,6 +41,7 @@ def by_hand(targets: Tensor, logits: Tensor, positives: float, negatives: float)
     return found
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.1, 1.0), st.floats(0.1, 1.0))
 def test_is_the_definition(seed: int, positives: float, negatives: float) -> None:
     targets, logits = data(seed)
