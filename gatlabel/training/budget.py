@@ -68,11 +68,13 @@ class Budget:
         limited = self._limited(start)
         if limited.clock.limit is None:
             return True
-        seconds = seconds_per_image(model, self.config) * (self.train + self.val) * MARGIN
+        area = (model.image_size / start.size) ** 2
+        seconds = MARGIN * max(
+            seconds_per_image(model, self.config) * (self.train + self.val), start.seconds * area
+        )
         if seconds <= limited.clock.left and self._trains(start) and not start.informative:
             epoch = self._epoch(model)
-            now = epoch * (start.size / model.image_size) ** 2
-            if FEWEST_EPOCHS * now <= limited.clock.left:
+            if FEWEST_EPOCHS * epoch / area <= limited.clock.left:
                 seconds += EPOCHS_AFTER_SIZE * epoch
         return seconds <= limited.clock.left
 

@@ -1,5 +1,6 @@
 """The recipe auto: what it leaves, measures, decides and writes down."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,7 @@ def test_epochs_by_images_preset_time_and_features(
         (10.0, 1.0, False),  # four epochs at the new size would take 14.4 s
         (20.0, 1.0, True),
         (1.5, 1.0, True),  # no time for training anyway
+        (10.0, 0.6, True),
     ],
 )
 def test_a_larger_size_leaves_time_for_training_on_uninformative_features(
@@ -234,6 +236,9 @@ def test_a_larger_size_leaves_time_for_training_on_uninformative_features(
     monkeypatch.setattr("gatlabel.training.budget.seconds_per_training_image", lambda *args: 0.03)
     budget = Budget(config_with("good"), 100, 0, Clock(limit))
     assert budget.allows_size(small_model(), start_of(error)) is expected
+    # the last pass took so long that one over images of the same size would take 12 s
+    slow = replace(start_of(error), seconds=10.0)
+    assert budget.allows_size(small_model(), slow) is (limit is None)
 
 
 def small_model() -> MultiLabelClassifier:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.engine.balancing.base import Balancer
+from gatlabel.engine.balancing.solvers import SOLVERS
 from gatlabel.errors import InputError, require_extra
 
 #: By method: the class of torchjd that computes weights ``(K,)`` from a Gramian ``(K, K)``.
@@ -170,6 +171,10 @@ class Aggregation(Balancer):
             return torch.ones_like(gramian[0])
         if self.method == "gradvac":
             return self._gradvac(gramian, which)
+        solve = SOLVERS.get(self.method)
+        exact = None if solve is None else solve(gramian.double().cpu().numpy())
+        if exact is not None:
+            return torch.from_numpy(exact).to(gramian)
         weights: Tensor = self.weighting(gramian)
         return weights.to(gramian)
 
