@@ -24,6 +24,7 @@ from gatlabel.fewshot import (
     laso_split,
     named_split,
     run_episodes,
+    strengths,
     support_rows,
 )
 from gatlabel.fewshot.episode_file import EpisodeFile
@@ -31,6 +32,7 @@ from gatlabel.fewshot.evaluation import episodes_key
 from gatlabel.fewshot.joint_ridge import FADE, PATH, joint_ridge
 from gatlabel.fewshot.learners import LEARNERS, scorer_of, shrunk_discriminant, unit_scores
 from gatlabel.fewshot.splits import LASO_IDS, LASO_NOVEL
+from gatlabel.fewshot.strengths import DEFAULT, Strengths, choose_strengths
 from gatlabel.labels import LabelSet
 from gatlabel.targets import Targets
 
@@ -231,6 +233,29 @@ class TestLearners:
             for s, t in zip(scores.T, targets.T, strict=True)
         ]
         assert min(gap) > 0
+
+
+class TestStrengths:
+    def chosen(self, labels: int, **more: bool) -> Strengths:
+        features, targets, similarity = alike()
+        part = targets[:, :labels], similarity[:labels, :labels]
+        return choose_strengths(features, *part, [0, 1, 2], 4, **more)
+
+    def test_without_enough_base_labels_it_is_the_default(self) -> None:
+        assert set(self.chosen(2).population.values()) == {DEFAULT}
+        assert set(self.chosen(2, with_novel=True).population.values()) == {0.0}
+        assert set(self.chosen(2).weight.values()) == {0.0}
+
+    def test_gains_that_may_be_chance_leave_the_default(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One label gains much from γ = 3 and the others nothing; then all gain the same."""
+        columns = [strengths.POPULATIONS.index(gamma) for gamma in (DEFAULT, 3.0)]
+        for gains, wanted in (([0.5, 0, 0, 0], DEFAULT), ([0.1, 0.11, 0.1, 0.12], 3.0)):
+            found = np.zeros((4, len(strengths.POPULATIONS)))
+            found[:, columns[0]], found[:, columns[1]] = 0.2, 0.2 + np.array(gains)
+            monkeypatch.setattr(strengths, "_by_label", lambda trials, cases, f=found: f)
+            assert strengths._population([], DEFAULT) == wanted
 
 
 class TestEpisodes:
