@@ -14,7 +14,7 @@ from gatlabel.metrics import evaluate_scores
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.options import flat
 from gatlabel.training import auto, auto_table, planning, resume, train
-from gatlabel.training.budget import Budget, seconds_per_image
+from gatlabel.training.budget import Budget, seconds_per_image, seconds_per_training_image
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig, read_options
 from gatlabel.training.data import read_data
@@ -206,12 +206,20 @@ NAN = float("nan")
         (500, "good", None, 1.0, 12),  # uninformative features
         (500, "good", 1e9, 1.0, 12),
         (500, "good", 1e-3, 1.0, 0),
+        (500, "good", 2.0, 1.0, 9),  # 0.192 s each, and 0.084 s afterwards
         (500, "fast", 1e9, 1.0, 0),
     ],
 )
 def test_epochs_by_images_preset_time_and_features(
-    images: int, preset: str, limit: float | None, error: float, expected: int
+    images: int,
+    preset: str,
+    limit: float | None,
+    error: float,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("gatlabel.training.budget.seconds_per_image", lambda *args: 1e-4)
+    monkeypatch.setattr("gatlabel.training.budget.seconds_per_training_image", lambda *args: 3e-4)
     model, start = small_model(), start_of(error)
     budget = Budget(config_with(preset), images, 100, Clock(limit))
     assert budget.epochs(model, start) == expected
@@ -295,7 +303,7 @@ def test_measuring_the_time_that_is_left_leaves_the_model_as_it_was() -> None:
             "run.device": "cpu",
         }
     )
-    assert seconds_per_image(model, config) > 0
+    assert seconds_per_training_image(model, config) > seconds_per_image(model, config) / 10 > 0
     assert all(module.training for module in model.modules() if not hasattr(module, "frozen"))
     after = model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
