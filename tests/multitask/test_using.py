@@ -126,7 +126,7 @@ def test_metrics_are_those_of_the_labelled_images(run: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["decide", "RUN", "--task", "kind"], "unknown multi-label task 'kind'"),
+        (["decide", "RUN", "--task", "kind"], "task 'kind': calibrate=none: a multi-class"),
         (["decide", "RUN", "--split", "out-of-fold"], "unknown split 'out-of-fold'"),
         (["explain", "RUN", "IMAGE"], "give --task"),
         (["predict", "RUN", "IMAGE", "--threshold", "0.5"], "threshold is not for them"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 C, NORM = 0.5, 1e-4  # CAGrad's radius; the norm below which tasks are at a Pareto optimum
-SINGULAR = 1e-7  # smallest eigenvalue of a Gramian of trace 1
+SINGULAR = 1e-13  # smallest eigenvalue, relative to the gradients
 _STEPS, _TOLERANCE = 100, 1e-12
 
 
@@ -51,7 +51,7 @@ def cagrad_weights(gramian: Matrix) -> Matrix | None:
         slope = linear + radius * scaled @ weights / norm
         slack = slope - slope @ weights
         if slack[~active].min(initial=0) >= -_TOLERANCE:
-            return None if norm < NORM else 1 / count + radius / norm * weights
+            return 1 / count + radius / norm * weights if norm >= NORM else np.zeros(count)
         active[np.where(active, 0, slack).argmin()] = True
     return None
 
