@@ -46,6 +46,14 @@ class PretrainConfig(Options):
         "training would still treat them as similar.",
         above=0, least=0, most=1, short="smallest-crop",
     )  # fmt: skip
+    colour: float = option(
+        0.5,
+        "Strength of the random changes of colour. More if colours tell nothing about the labels.",
+        least=0, most=2, short="colour",
+    )  # fmt: skip
+    grey: float = option(
+        0.2, "Probability that a view loses its colours.", least=0, most=1, short="grey"
+    )
     epochs: int = option(20, "Passes over the images.", least=1, most=_MANY, short="epochs")
     batch_size: int = option(64, "Images per step.", least=2, most=_MANY, short="batch-size")
     lr: float = option(1e-3, "Largest learning rate.", above=0, least=0, most=1e9, short="lr")

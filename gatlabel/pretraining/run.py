@@ -206,7 +206,9 @@ def _train(
 ) -> PretrainResult:
     folder = config.folder
     workers = default_workers() if config.workers is None else checked_workers(config.workers)
-    transform = make_transform(config.method, model.preprocessing, config.smallest_crop)
+    transform = make_transform(
+        config.method, model.preprocessing, config.smallest_crop, config.colour, config.grey
+    )
     views = ViewDataset(source, transform)
     train = view_loader(views, config.batch_size, seed=config.seed, workers=workers)
     whole = data.ImageDataset(probes, model.preprocessing.transform(), cache="memory")

@@ -24,7 +24,13 @@ Views = tuple[list[Tensor], int]
 VIEW = "view{}"
 
 
-def make_transform(method: str, preprocessing: Preprocessing, smallest: float) -> Any:
+def make_transform(
+    method: str,
+    preprocessing: Preprocessing,
+    smallest: float,
+    colour: float = 0.5,
+    grey: float = 0.2,
+) -> Any:
     """Returns lightly's transform of a method: from a PIL image to a list of float views.
 
     Args:
@@ -33,6 +39,8 @@ def make_transform(method: str, preprocessing: Preprocessing, smallest: float) -
         smallest: Smallest share of an image's area in a crop. With several objects per image, two
             small views may share none and would still be trained to match; lightly's 0.08 suits
             images of one object.
+        colour: Strength of the changes of colour; lightly's ``cj_strength``.
+        grey: Probability that a view loses its colours.
 
     Raises:
         InputError: If the extra ``pretraining`` is missing.
@@ -43,7 +51,11 @@ def make_transform(method: str, preprocessing: Preprocessing, smallest: float) -
     from lightly.transforms.vicreg_transform import VICRegTransform
 
     size = preprocessing.size
-    normalize = {"mean": list(preprocessing.mean), "std": list(preprocessing.std)}
+    common: dict[str, Any] = {
+        "cj_strength": colour,
+        "random_gray_scale": grey,
+        "normalize": {"mean": list(preprocessing.mean), "std": list(preprocessing.std)},
+    }
     if method == "dino":
         return DINOTransform(
             global_crop_size=size,
@@ -51,16 +63,15 @@ def make_transform(method: str, preprocessing: Preprocessing, smallest: float) -
             local_crop_size=max(32, size // 2),
             local_crop_scale=(smallest / 2, max(0.5, smallest)),
             n_local_views=2,
-            normalize=normalize,
+            **common,
         )
     kind = VICRegTransform if method == "vicreg" else SimCLRTransform
     # a blur kernel made for 224 pixels removes all detail from a small image
     return kind(
         input_size=size,
         min_scale=smallest,
-        cj_strength=0.5,
         gaussian_blur=0.5 if size > 96 else 0.0,
-        normalize=normalize,
+        **common,
     )
 
 

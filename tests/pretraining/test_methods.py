@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from gatlabel.data import FileImages
@@ -70,6 +71,30 @@ def test_views_have_the_normalisation_of_the_encoder(source: FileImages) -> None
     plain = Preprocessing(32, "squash", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     view = ViewDataset(source, Whole())[0, 0][0][0]
     assert 0 <= float(view.min()) <= float(view.max()) <= 1
+
+
+def test_colours_change_as_strongly_as_asked() -> None:
+    plain = Preprocessing(32, "squash", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    colour = torch.tensor([200, 50, 100]) / 255
+    image = Image.new("RGB", (32, 32), (200, 50, 100))
+
+    def furthest(strength: float) -> float:
+        transform = make_transform("simclr", plain, 0.4, strength, 0.0)
+        views = [view for _ in range(8) for view in transform(image)]
+        return max(float((view.mean(dim=(1, 2)) - colour).abs().max()) for view in views)
+
+    torch.manual_seed(0)
+    assert furthest(0.0) < 1e-6
+    assert 0.02 < furthest(0.2) < furthest(1.0)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_views_may_lose_their_colours(name: str) -> None:
+    plain = Preprocessing(32, "squash", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    image = Image.new("RGB", (32, 32), (200, 50, 100))
+    for view in make_transform(name, plain, 0.4, 0.5, 1.0)(image):
+        assert torch.equal(view[0], view[1])
+        assert torch.equal(view[0], view[2])
 
 
 def test_no_images_are_refused(source: FileImages) -> None:
