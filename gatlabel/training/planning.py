@@ -85,16 +85,17 @@ def plan(
     if isinstance(config.head, LinearStart):
         chosen["head.start"] = begins
     left_open = {n: v for n, v in chosen.items() if operator.attrgetter(n)(config) is None}
-    if start is not None and not start.informative and config.recipe.name == "auto":
-        error = start.linear.frequent_error
+    resolved = config.with_options(left_open)
+    if start is not None and not start.informative:
+        trains = resolved.run.epochs and resolved.encoder.freeze != "encoder"
         log(
-            f"the features explain little (error {error:.2f} of frequent labels): the "
-            f"encoder is {'trained' if chosen['run.epochs'] else 'not trained, for lack of time'}"
+            f"the features explain little (error {start.linear.frequent_error:.2f} of frequent "
+            f"labels): the encoder is {'trained' if trains else 'not trained'}"
         )
     if left_open:
         listed = ", ".join(f"{name}={value}" for name, value in left_open.items())
         log(f"auto ({preset_of(config)}): {listed}")
-    return model, config.with_options(left_open), start
+    return model, resolved, start
 
 
 def _with_similarity(
