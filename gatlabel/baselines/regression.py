@@ -196,7 +196,7 @@ def neighbour_spread(spread: Tensor, sharing: Tensor, usable: Tensor) -> Tensor:
     return torch.where(total > 0, weight @ spread / total.clamp(min=1e-30), spread)
 
 
-def units(groups: Sequence[Hashable] | None, images: int) -> Tensor:
+def group_numbers(groups: Sequence[Hashable] | None, images: int) -> Tensor:
     """Returns the number of each image's group, ``(N,)``; without groups that of the image."""
     if groups is None or len(set(groups)) < 2:
         return torch.arange(images)

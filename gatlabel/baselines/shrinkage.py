@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatlabel.baselines.regression import units
+from gatlabel.baselines.regression import group_numbers
 from gatlabel.errors import InputError
 
 #: One-sided 5 % point of the normal distribution: below it, the residual is dropped.
@@ -60,7 +60,7 @@ def shrink(
     if not len(targets):
         return 0.0
     residual, base = residual_logits.double(), base_logits.double()
-    unit = units(groups, len(targets))
+    unit = group_numbers(groups, len(targets))
     factor = _supported(residual, base, targets, unit)
     if factor == 0:
         return 0.0

@@ -73,7 +73,7 @@ def _key(config: TrainConfig, images: int, epochs: int) -> str:
     assert isinstance(config.data, Scenes)
     parts = (config.images, config.encoder, config.loss, config.optimizer)
     options = [flat(part, lambda field: field.metadata.get("benchmark", True)) for part in parts]
-    deciding = [config.data.preset, _appearance(config.data), config.run.step_size, *options]
+    deciding = [config.data.preset, _appearance(config.data), config.run.images_per_step, *options]
     content = json.dumps([VERSION, images, epochs, precision_of(spec_of(config)), deciding])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -253,7 +253,7 @@ def split_loader(
             own.fill_cache()
             images.append((PartImages(own, part.targets[split]), None))
     workers = config.run.workers
-    size = config.run.step_size
+    size = config.run.images_per_step
     is_train = split == "train"
     return mixed_loader(
         MixedDataset(images),

@@ -159,7 +159,7 @@ def _follow(team: Team) -> NoReturn:
 
 
 def _enlist(team: Team, config: MultiTaskConfig) -> None:
-    team.enlist(config.run.devices, choose_device(config.run.device), config.run.step_size)
+    team.enlist(config.run.devices, choose_device(config.run.device), config.run.images_per_step)
     for task in config.tasks:
         if task.kind == "multilabel":
             refuse_shared_batches(config.part_of(task), team.size)

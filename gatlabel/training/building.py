@@ -132,15 +132,16 @@ def check_batches(model: MultiLabelClassifier, config: TrainConfig, images: int)
     Raises:
         InputError: If there would be batches of one image, and the model does not support them.
     """
-    if min(config.run.step_size, images) > 1:
+    size = config.run.images_per_step
+    if min(size, images) > 1:
         return
-    size = model.image_size
+    side = model.image_size
     trial = copy.deepcopy(model).train()
     try:
         with torch.random.fork_rng(devices=[]):  # dropout draws random numbers
-            trial(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+            trial(torch.zeros(1, 3, side, side, dtype=torch.uint8))
     except ValueError as error:
         raise InputError(
-            f"batch_size={config.run.step_size} with {images} training images results in batches "
+            f"batch_size={size} with {images} training images results in batches "
             "of one image, on which batch norm cannot be trained: give two or more, or freeze=norms"
         ) from error

@@ -140,7 +140,7 @@ def loaders(
     whole = model.preprocessing.transform()
     sources = (splits.train, splits.val)
     cache = cache_for(config.images.cache, sources, model.image_size)
-    folder, size = config.images.cache_folder, config.run.step_size
+    folder, size = config.images.cache_folder, config.run.images_per_step
     train = ImageDataset(splits.train, augmentation, cache=cache, folder=folder)
     val = ImageDataset(splits.val, whole, cache=cache, folder=folder)
     return (

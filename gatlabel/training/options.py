@@ -177,6 +177,6 @@ class RunOptions(Options):
             raise InputError("overwrite=True: only if output is given")
 
     @property
-    def step_size(self) -> int:
+    def images_per_step(self) -> int:
         """Images per training step; the default as long as the recipe has not chosen."""
         return self.batch_size or BATCH_SIZE

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from gatlabel.baselines.regression import units
+from gatlabel.baselines.regression import group_numbers
 from gatlabel.metrics import mean_average_precision
 
 PARTS = 20  # of the images, which the jackknife leaves out in turn
@@ -40,7 +40,7 @@ def gain(
     """
     if not len(targets):
         return float("nan"), float("nan")
-    unit = units(groups, len(targets))
+    unit = group_numbers(groups, len(targets))
     count = int(unit.max()) + 1
     parts = min(PARTS, count)
     part = torch.empty(count, dtype=torch.long)

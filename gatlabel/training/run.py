@@ -210,7 +210,7 @@ def _follow(team: Team) -> NoReturn:
 
 def _enlist(team: Team, config: TrainConfig) -> None:
     device = choose_device(config.run.device)
-    team.enlist(config.run.devices, device, config.run.step_size)
+    team.enlist(config.run.devices, device, config.run.images_per_step)
     refuse_shared_batches(config, team.size)
 
 

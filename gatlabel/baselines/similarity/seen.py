@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gatlabel.baselines.regression import SharedRegression, units
+from gatlabel.baselines.regression import SharedRegression, group_numbers
 from gatlabel.baselines.similarity.evidence import Pair
 from gatlabel.baselines.similarity.held_out import HeldOut
 from gatlabel.baselines.similarity.sources import SimilaritySource, normalised
@@ -55,7 +55,7 @@ class ImageTester:
         self.moved = held.sensitivity()
         self.residual = (held.deviation - held.scores * held.known) / held.known.sum(0)
         generator = torch.Generator().manual_seed(seed)
-        self.unit = units(held.groups, len(features))
+        self.unit = group_numbers(held.groups, len(features))
         folds = torch.randperm(int(self.unit.max()) + 1, generator=generator) % FOLDS
         self.fold = folds[self.unit]
 
