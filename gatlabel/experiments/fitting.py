@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class Features:
 def fit_head(
     head: Head, features: Features, targets: Tensor, options: FitOptions, seed: int,
     completion: Completion | None = None, start: Starter | None = None,
-    loss: nn.Module | None = None,
+    loss: nn.Module | None = None, groups: Sequence[Hashable] | None = None,
 ) -> float:  # fmt: skip
     """Trains a head in place and leaves it with averaged weights, in evaluation mode.
 
@@ -82,6 +82,7 @@ def fit_head(
             (:meth:`LinearInit.mixing_matrix`), or in a head without sharing as in the completion.
             By default, the head keeps its initialisation and is anchored to zero.
         loss: The loss; binary cross-entropy by default.
+        groups: The group of each image, as in ``start``; used with completion only.
 
     Returns:
         Training time in seconds, excluding the initialisation.
@@ -97,7 +98,7 @@ def fit_head(
             shared = head if isinstance(head, SharedClassifierHead) else completion
             mixing = shared.mixing_matrix()
             every = features[np.arange(len(features))]
-            linear = completed_start(start, completion, every, mixing)
+            linear = completed_start(start, completion, every, mixing, groups)
         anchored = head.init_linear(linear.weight, linear.bias) if starts_linear(head) else []
     began = time.perf_counter()  # the initialisation is computed once for many methods
     optimizer, schedule = make_optimizer(head, options, anchored, epochs * batches)

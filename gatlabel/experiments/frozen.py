@@ -141,7 +141,7 @@ class FrozenBackend:
         ridge = self.start == "ridge" and not head.needs_map
         start = partial(linear_start, file, features, groups=groups) if ridge else None
         fit = dataclasses.replace(self.fit, **options)  # type: ignore[arg-type]
-        seconds = fit_head(head, features, known, fit, seed, completion, start)
+        seconds = fit_head(head, features, known, fit, seed, completion, start, groups=groups)
         return head, features.scale, seconds
 
     def _fitted(

@@ -154,7 +154,7 @@ def regression(
         return start(targets, mixing)
     shared = head if isinstance(head, SharedClassifierHead) else completion
     mixing = shared.mixing_matrix()
-    return completed_start(start, completion, found, mixing)
+    return completed_start(start, completion, found, mixing, groups)
 
 
 def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> float:
