@@ -9,6 +9,9 @@ from typing import Literal
 from gatlabel.options import Options, option
 
 _MANY = 10**7
+#: Images per step, and the same for dcl with fewer than ``FEW`` images: at equal time, more steps
+#: are worth more than large batches (docs/studies/little-labels.md).
+BATCH_SIZE, SMALL_BATCH_SIZE, FEW = 64, 16, 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +58,10 @@ class PretrainConfig(Options):
         0.2, "Probability that a view loses its colours.", least=0, most=1, short="grey"
     )
     epochs: int = option(20, "Passes over the images.", least=1, most=_MANY, short="epochs")
-    batch_size: int = option(64, "Images per step.", least=2, most=_MANY, short="batch-size")
+    batch_size: int | None = option(
+        None, "Images per step; by default 64, and 16 for dcl with fewer than 10,000 images.",
+        least=2, most=_MANY, short="batch-size",
+    )  # fmt: skip
     lr: float = option(1e-3, "Largest learning rate.", above=0, least=0, most=1e9, short="lr")
     weight_decay: float = option(1e-4, "Weight decay.", least=0, most=1e9, short="weight-decay")
     warmup: float = option(
@@ -91,3 +97,9 @@ class PretrainConfig(Options):
     def folder(self) -> Path:
         """The run folder."""
         return self.output or Path("runs") / f"pretrain-{self.method}"
+
+    def images_per_step(self, images: int) -> int:
+        """Returns the number of images per step, for a total number of images."""
+        if self.batch_size is not None:
+            return self.batch_size
+        return SMALL_BATCH_SIZE if self.method == "dcl" and images < FEW else BATCH_SIZE

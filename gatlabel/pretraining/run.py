@@ -210,9 +210,10 @@ def _train(
         config.method, model.preprocessing, config.smallest_crop, config.colour, config.grey
     )
     views = ViewDataset(source, transform)
-    train = view_loader(views, config.batch_size, seed=config.seed, workers=workers)
+    size = config.images_per_step(len(source))
+    train = view_loader(views, size, seed=config.seed, workers=workers)
     whole = data.ImageDataset(probes, model.preprocessing.transform(), cache="memory")
-    judged = data.loader(whole, 2 * config.batch_size, train=False)
+    judged = data.loader(whole, 2 * size, train=False)
     torch.manual_seed(config.seed)
     method = METHODS[config.method](model.encoder.pooled_features)
     objective = SelfSupervised(method, model, config.epochs * len(train))

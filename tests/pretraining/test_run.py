@@ -68,6 +68,35 @@ def test_a_training_starts_from_it(tiny_csv: Path, tmp_path: Path) -> None:
     assert torch.equal(again.state_dict()["trunk.conv1.0.weight"], ours["trunk.conv1.0.weight"])
 
 
+@pytest.mark.parametrize(
+    ("options", "images", "expected"),
+    [
+        ({}, 9_999, 16),
+        ({}, 10_000, 64),
+        ({"method": "simclr"}, 100, 64),  # compares images of a batch, so few are too few
+        ({"batch_size": 48}, 100, 48),
+    ],
+)
+def test_few_images_make_small_batches(options, images: int, expected: int) -> None:
+    assert PretrainConfig(**options).images_per_step(images) == expected
+
+
+def test_a_run_takes_as_many_steps_as_its_batches(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default is found again on resuming, as the file of options leaves it open."""
+    monkeypatch.setattr("gatlabel.pretraining.config.SMALL_BATCH_SIZE", 4)
+    images = len(unlabelled_images(tiny_csv, LabelSet(["any"])))
+    steps = {}
+    for size in (None, 4, 8):
+        folder = tmp_path / f"{size}"
+        pretrain(tiny_csv, config(folder, batch_size=size, epochs=1))
+        checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+        steps[size] = checkpoint["global_step"]
+    assert steps == {None: images // 4, 4: images // 4, 8: images // 8}
+    assert yaml.safe_load((tmp_path / "None" / "config.yaml").read_text())["batch_size"] is None
+
+
 @pytest.mark.parametrize("method", ["dcl", "dino"])
 def test_an_interrupted_run_continues_bit_for_bit(
     method: str, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
