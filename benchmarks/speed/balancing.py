@@ -118,7 +118,7 @@ def rows_of(kind: str, what: str, steps: int, rounds: int) -> list[Row]:
 def main() -> None:
     torch.set_num_threads(1)
     asked = arguments(__doc__)
-    rows = rows_of(FEATURES, "two layers on features", 10, 5 if asked.quick else 60)
+    rows = rows_of(FEATURES, "two layers on features", 10, 5 if asked.quick else 100)
     rows += rows_of(IMAGE, "ShuffleNet x0.5", 2, 3 if asked.quick else 25)
     finish("balancing", rows, asked.quick)
 

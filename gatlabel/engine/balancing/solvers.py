@@ -9,47 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import inf, sqrt
 
-import numpy as np
 import torch
 
-from gatlabel.engine.balancing.algebra import Matrix, divided, dot, solved, with_trace_1
+from gatlabel.engine.balancing.algebra import Matrix, divided, dot, solved
+from gatlabel.engine.balancing.cone import dualproj_weights, upgrad_weights
 from gatlabel.engine.balancing.simplex import cagrad_weights, mgda_weights
 
-#: Added to the diagonal of Gramians of trace 1, as in torchjd, so that they are positive definite.
-REGULARIZATION = 1e-4
 SMALL = 1e-8  # added to denominators, as in torchjd
 PARALLEL = 1e-5  # squared sine of an angle that rounding in float32 would change
 PRECISION = 2.0**-23  # smallest eigenvalue, relative to the largest, in float32
 _STEPS, _TOLERANCE = 100, 1e-12
-
-
-def _projected(gramian: Matrix, start: list[float]) -> list[float]:
-    r"""Returns weights of the projection onto the dual cone: the least v'Gv with v ≥ start."""
-    if all(dot(row, start) >= 0 for row in gramian):  # no conflict
-        return start
-    from quadprog import solve_qp
-
-    count = len(gramian)
-    matrix = np.array(gramian) + REGULARIZATION * np.eye(count)
-    found: list[float] = solve_qp(matrix, np.zeros(count), np.eye(count), np.array(start))[0]
-    return list(found)
-
-
-def upgrad_weights(gramian: Matrix) -> list[float]:
-    """Returns the weights of UPGrad (Quinton and Rey 2024, arXiv:2406.16232, equation 4).
-
-    The mean of the gradients, each projected onto the dual cone. Unlike in torchjd, the Gramian of
-    small gradients is also scaled to trace 1: there they would have equal weights.
-    """
-    count, scaled = len(gramian), with_trace_1(gramian)
-    starts = [[1 / count if i == k else 0.0 for i in range(count)] for k in range(count)]
-    projected = [_projected(scaled, start) for start in starts]
-    return [sum(column) for column in zip(*projected, strict=True)]
-
-
-def dualproj_weights(gramian: Matrix) -> list[float]:
-    """Returns the weights of the mean gradient, projected (Lopez-Paz and Ranzato 2017, eq. 11)."""
-    return _projected(with_trace_1(gramian), [1 / len(gramian)] * len(gramian))
 
 
 def surgery_weights(
