@@ -16,6 +16,7 @@ from gatlabel.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from gatlabel.deploy import Export
+    from gatlabel.deploy.onnx_resizing import ResizingParity
     from gatlabel.deploy.quantization import Quantization
 
 DESCRIPTION = (
@@ -121,7 +122,7 @@ def _export_tasks(options: Namespace, output: Path) -> None:
     Raises:
         InputError: If an option is given that only a run with one task has.
     """
-    for name in ("threshold", "preprocess", "quantize"):
+    for name in ("threshold", "quantize"):
         if options[name]:
             raise InputError(f"--{name}: not for a run with several tasks")
     from gatlabel.deploy.task_export import export_tasks
@@ -132,6 +133,7 @@ def _export_tasks(options: Namespace, output: Path) -> None:
         format=options.format,
         overwrite=options.overwrite,
         batch=options.batch,
+        preprocess=options.preprocess,
         half=options.half,
     )
     show(f"{export.file}: {export.size / 1e6:.1f} MB, an output for each task")
@@ -140,6 +142,7 @@ def _export_tasks(options: Namespace, output: Path) -> None:
             f"{name}: differs from the run's by up to {parity.greatest_difference:.1e} (largest "
             f"{parity.greatest_logit:.1f})"
         )
+    show(*_resizing(export.resizing))
 
 
 def _report(export: Export) -> list[str]:
@@ -148,11 +151,7 @@ def _report(export: Export) -> list[str]:
         f"{export.file}: {export.size / 1e6:.1f} MB, {head}; logits differ from the run's by up to "
         f"{export.parity.greatest_difference:.1e} (largest {export.parity.greatest_logit:.1f})"
     ]
-    if export.resizing is not None:
-        lines.append(
-            f"resizing in the file: pixel values differ from those of evaluation by up to "
-            f"{export.resizing.largest_difference} of 255, {export.resizing.differing:.1%} of them"
-        )
+    lines += _resizing(export.resizing)
     if export.loss is not None:
         loss = export.loss
         lines.append(
@@ -160,6 +159,15 @@ def _report(export: Export) -> list[str]:
             f"{loss.images} images: {loss.points:+.2f} points lost, allowed {loss.max_loss:g}"
         )
     return lines
+
+
+def _resizing(found: ResizingParity | None) -> list[str]:
+    if found is None:
+        return []
+    return [
+        f"resizing in the file: pixel values differ from those of evaluation by up to "
+        f"{found.largest_difference} of 255, {found.differing:.1%} of them"
+    ]
 
 
 def _quantization(options: Namespace, given: dict[str, Any]) -> Quantization:

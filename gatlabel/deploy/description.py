@@ -230,6 +230,10 @@ class Described(Protocol):
     def outputs(self) -> Sequence[str]:
         """Names of the outputs."""
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Preprocessing of images."""
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values."""
 
