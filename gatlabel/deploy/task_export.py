@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from gatlabel.batch import IMAGE
-from gatlabel.deploy.description import FILE, INPUT, Parity, sha256
+from gatlabel.deploy.description import FILE, INPUT, MOST_IN_A_BATCH, Parity, sha256
 from gatlabel.deploy.export import bundle_files, check_options, check_place
 from gatlabel.deploy.exported_tasks import FORMAT
 from gatlabel.deploy.formats import Format, find_format
@@ -38,6 +38,7 @@ from gatlabel.model.head_folding import folded_model
 from gatlabel.nn.heads.sequence import SequenceHead
 from gatlabel.nn.label_sequences import BLOCKED
 from gatlabel.tasks import MultiClassTask, MultiLabelTask, RegressionTask, SequenceTask, Task
+from gatlabel.values import whole_number
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class TaskDescription:
     batch: int | None = None
     any_size: bool = False
     precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.batch is not None:
+            whole_number(self.batch, "batch", 1, MOST_IN_A_BATCH)
 
     @property
     def outputs(self) -> Sequence[str]:

@@ -100,7 +100,7 @@ def train_tasks(
     for task in config.tasks:
         if task.kind == "multilabel":
             try:
-                refuse_without_effect(config.part_of(task), ("missing",))
+                refuse_without_effect(config.part_of(task), ("missing", "graph", "optimizer"))
             except InputError as error:
                 raise InputError(f"task {task.name!r}: {error}") from error
     refuse_several_processes(torchrun=True)
