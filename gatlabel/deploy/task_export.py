@@ -16,9 +16,15 @@ import numpy as np
 import torch
 
 from gatlabel.batch import IMAGE
-from gatlabel.deploy.description import FILE, INPUT, MOST_IN_A_BATCH, Parity, sha256
+from gatlabel.deploy.description import (
+    FILE,
+    INPUT,
+    MOST_IN_A_BATCH,
+    TASKS_FORMAT,
+    Parity,
+    sha256,
+)
 from gatlabel.deploy.export import bundle_files, check_options, check_place
-from gatlabel.deploy.exported_tasks import FORMAT
 from gatlabel.deploy.formats import Format, find_format
 from gatlabel.deploy.onnx_resizing import ResizingParity, with_preprocessing
 from gatlabel.deploy.parity import (
@@ -80,7 +86,7 @@ class TaskDescription:
         assert isinstance(encoder, Encoder)
         batch = "batch" if self.batch is None else self.batch
         return {
-            "format": FORMAT,
+            "format": TASKS_FORMAT,
             "tasks": [task_entry(task, batch) for task in self.model.tasks.values()],
             "input": {
                 "name": INPUT,
