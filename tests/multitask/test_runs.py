@@ -181,7 +181,7 @@ def test_a_finished_run_is_there_until_the_one_that_replaces_it_is(root, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("balancing", ["equal", "famo"])
+@pytest.mark.parametrize("balancing", ["equal", "famo", "upgrad"])
 def test_several_processes_train_what_one_trains(balancing: str, root: Path, tmp_path) -> None:
     things = {"name": "things", "column": "labels", "head": {"name": "gat", "hidden": 8},
               "missing": {"unknown": "complete", "mask_labels": 0.4}}  # fmt: skip
