@@ -57,16 +57,6 @@ def test_cagrad_is_the_minimum_on_the_simplex(case) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(cases)
-def test_mgda_is_the_shortest_mean(case) -> None:
-    g = gramian(*case)
-    w = solution("mgda", g)
-    assert w.min() >= 0
-    assert w.sum() == pytest.approx(1)
-    assert w @ g @ w <= (g @ w).min() * (1 + 1e-9)  # the condition of optimality
-
-
-@settings(max_examples=60, deadline=None)
-@given(cases)
 def test_fairgrad_solves_its_equation(case) -> None:
     g = gramian(*case)
     found = solution("fairgrad", g)
@@ -74,8 +64,8 @@ def test_fairgrad_solves_its_equation(case) -> None:
     assert found * (g @ found) == pytest.approx(np.ones(len(g)), abs=1e-8)
 
 
-#: Where torchjd's own solver stops early: that of cvxpy, SciPy's, and Frank and Wolfe's.
-NEAR = {"cagrad": 1e-3, "fairgrad": 1e-6, "mgda": 0.05}
+#: Where torchjd's own solver, of cvxpy or SciPy, stops early.
+NEAR = {"cagrad": 1e-3, "fairgrad": 1e-6}
 
 
 @pytest.mark.parametrize("name", sorted(SOLVERS))
@@ -136,7 +126,7 @@ def test_small_gradients_are_combined_as_large_ones(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(SOLVERS))
 @pytest.mark.parametrize("sign", [1, -1])
 def test_parallel_gradients_have_finite_weights(name: str, sign: int) -> None:
-    """Those of torchjd, but for what is well defined; CAGrad's and MGDA's are not unique."""
+    """The combined gradient is that of torchjd, except where it has no solution."""
     pytest.importorskip("torchjd")
     row = np.random.default_rng(0).normal(size=(1, 9))
     rows = np.concatenate([row, 2 * sign * row, np.random.default_rng(1).normal(size=(1, 9))])

@@ -1,4 +1,4 @@
-"""Weights of MGDA and CAGrad: minima over weights at least 0 of sum 1."""
+"""Weights of MGDA and CAGrad, which are minima over weights at least 0 of sum 1."""
 
 from __future__ import annotations
 
@@ -7,15 +7,31 @@ from math import inf, sqrt
 from gatlabel.engine.balancing.algebra import Matrix, dot, solved, with_trace_1
 
 C, NORM = 0.5, 1e-4  # CAGrad's radius; the norm below which tasks are at a Pareto optimum
+STEPS, SMALLEST_STEP = 100, 1e-3  # of MGDA
 _TOLERANCE = 1e-12
 
 
-def mgda_weights(gramian: Matrix) -> list[float] | None:
-    """Returns the weights of MGDA: the shortest mean (Désidéri 2012; Sener and Koltun 2018).
+def mgda_weights(gramian: Matrix) -> list[float]:
+    """Returns the weights of MGDA: the shortest mean (Sener and Koltun 2018, algorithm 2).
 
-    It is exact; torchjd stops its iterations at a step of 0.001.
+    Frank and Wolfe's method, which stops as in torchjd, before it has converged.
     """
-    return _on_simplex(with_trace_1(gramian), [0.0] * len(gramian), 1.0)
+    weights = [1 / len(gramian)] * len(gramian)
+    products = [sum(row) / len(gramian) for row in gramian]  # of the mean and each gradient
+    for _ in range(STEPS):
+        best = products.index(min(products))
+        row = gramian[best]
+        toward, square, own = products[best], dot(weights, products), row[best]
+        if own <= toward or square <= toward:
+            step = float(own <= toward)
+        else:
+            step = (square - toward) / (square + own - 2 * toward)
+        weights = [(1 - step) * weight for weight in weights]
+        weights[best] += step
+        products = [(1 - step) * a + step * b for a, b in zip(products, row, strict=True)]
+        if step < SMALLEST_STEP:
+            break
+    return weights
 
 
 def cagrad_weights(gramian: Matrix) -> list[float] | None:
