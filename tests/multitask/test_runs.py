@@ -103,7 +103,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one_bit_for_bit(
     if balancing in ("upgrad", "gradvac", "mgda"):
         pytest.importorskip("torchjd")
     given = {"balancing": balancing, "run.epochs": 4, "mixing": "sqrt", "adapter": "adapter"}
-    whole = train_tasks(config(root, tmp_path / "whole", **given))
+    said: list[str] = []
+    whole = train_tasks(config(root, tmp_path / "whole", **given), log=said.append)
+    assert "mixing=sqrt: nothing is mixed, since there is one data set" in said
     cut(config(root, tmp_path / "cut", **given), 6)  # ends the third epoch in its midst
     folder = tmp_path / "cut"
     assert not (folder / "model.json").exists()
