@@ -42,12 +42,13 @@ from gatlabel.model import MultiLabelClassifier
 GRID = (("scenes", 100), ("scenes", 500), ("voc2007-part", 100), ("coco-part", 100))
 FIRST_SEED = 5  # the settings were chosen on scenes of seeds 0 and 1
 EPOCHS = {100: "8", 500: "4"}
-#: Rate of the head, factor for the encoder, and images per step.
+#: Rate of the head, factor for the encoder, images per step, and augmentation.
 SETTINGS = {
     "closed form": (),
-    "3e-4, 0.5, 32": ("3e-4", "0.5", "32"),
-    "1e-3, 0.3, 32": ("1e-3", "0.3", "32"),
-    "1e-3, 0.3, 8": ("1e-3", "0.3", "8"),
+    "3e-4, 0.5, 32": ("3e-4", "0.5", "32", "light"),
+    "1e-3, 0.3, 32": ("1e-3", "0.3", "32", "light"),
+    "1e-3, 0.3, 8": ("1e-3", "0.3", "8", "light"),
+    "1e-3, 0.3, 8, standard": ("1e-3", "0.3", "8", "standard"),
 }
 
 
@@ -67,8 +68,9 @@ def words(data: StudySet, images: int, seed: int, setting: str, folder: Path) ->
     found += ["--workers", "0", "--progress", "false"]
     if setting == "closed form":
         return [*found, "--epochs", "0"]
-    lr, factor, batch = SETTINGS[setting]
+    lr, factor, batch, augmentation = SETTINGS[setting]
     found += ["--lr", lr, "--optimizer.encoder-lr", factor, "--batch-size", batch]
+    found += ["--images.augmentation", augmentation]
     return [*found, "--epochs", EPOCHS[images], "--freeze", "norms", "--keep", "last"]
 
 

@@ -27,8 +27,13 @@ SIZES = {
 FEW_IMAGES = 2000  # below: batch norms keep their statistics, and augmentation is light
 #: Rate of the head and factor for the encoder of a model with a closed-form initialisation.
 FROM_START = {"optimizer.lr": 3e-4, "optimizer.encoder_lr": 0.5}
-#: The same, and images per step, if its features are uninformative.
-UNLIKE_FROM_START = {"run.batch_size": 8, "optimizer.lr": 1e-3, "optimizer.encoder_lr": 0.3}
+#: The same, images per step and augmentation, if its features are uninformative.
+UNLIKE_FROM_START = {
+    "run.batch_size": 8,
+    "optimizer.lr": 1e-3,
+    "optimizer.encoder_lr": 0.3,
+    "images.augmentation": "standard",
+}
 
 
 def sizes_of(model: MultiLabelClassifier, config: TrainConfig) -> tuple[int, ...]:

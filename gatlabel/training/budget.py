@@ -28,8 +28,8 @@ FINE_TUNED_FROM = {"fast": math.inf, "good": 1000, "best": 200}
 WITHIN = {"fast": 0.0, "good": 120.0, "best": 1800.0}
 #: Epochs if the encoder is trained: maximum, minimum, and total number of images in all epochs.
 EPOCHS = {"fast": (6, 2, 6_000), "good": (12, 3, 40_000), "best": (24, 6, 120_000)}
-#: The minimum with a time limit and few images, and what another image size must leave time for.
-FEWEST_EPOCHS, EPOCHS_AFTER_SIZE = 2, 4
+#: The minimum with a time limit and few images.
+FEWEST_EPOCHS = 2
 #: Factor on estimated durations of passes and epochs, which leave out decoding and the optimiser.
 MARGIN = 1.2
 
@@ -58,8 +58,8 @@ class Budget:
     def allows_size(self, model: MultiLabelClassifier, start: Start) -> bool:
         """Whether there is time to extract features at another size.
 
-        On uninformative features, training the encoder pays more than a larger size. So it must be
-        possible afterwards, if it is possible now.
+        On uninformative features, training the encoder pays more than a larger size. So all epochs
+        must be possible afterwards, if some are possible now.
 
         Args:
             model: The model with the other size.
@@ -75,7 +75,7 @@ class Budget:
         if seconds <= limited.clock.left and self._trains(start) and not start.informative:
             epoch = self._epoch(model)
             if FEWEST_EPOCHS * epoch / area <= limited.clock.left:
-                seconds += EPOCHS_AFTER_SIZE * epoch
+                seconds += self._table() * epoch
         return seconds <= limited.clock.left
 
     def epochs(self, model: MultiLabelClassifier, start: Start | None) -> int:
@@ -85,10 +85,7 @@ class Budget:
             model: The model.
             start: Its closed-form initialisation, if it has one.
         """
-        most, least, in_all = EPOCHS[preset_of(self.config)]
-        table = min(most, max(least, round(in_all / self.train)))
-        if self.config.data.name == "scenes":
-            table = 4
+        table = self._table()
         if start is None:
             return table
         if not self._trains(start):
@@ -99,8 +96,16 @@ class Budget:
         image = seconds_per_image(model, self.config)
         # afterwards both initialisation and result are evaluated, and features are extracted
         left = limited.clock.left - MARGIN * image * (self.train + 2 * self.val)
+        least = FEWEST_EPOCHS if self.few else EPOCHS[preset_of(self.config)][1]
         possible = int(min(left / self._epoch(model), table))
-        return possible if possible >= min(FEWEST_EPOCHS if self.few else least, table) else 0
+        return possible if possible >= min(least, table) else 0
+
+    def _table(self) -> int:
+        """Returns the number of epochs without a time limit."""
+        if self.config.data.name == "scenes":
+            return 4
+        most, least, in_all = EPOCHS[preset_of(self.config)]
+        return min(most, max(least, round(in_all / self.train)))
 
     @property
     def few(self) -> bool:

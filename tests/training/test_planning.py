@@ -231,8 +231,8 @@ def test_epochs_by_images_preset_time_and_features(
         (None, 0.6, True),
         (2.0, 0.6, True),  # a pass takes 1.2 s
         (1.0, 0.6, False),
-        (10.0, 1.0, False),  # four epochs at the new size would take 14.4 s
-        (20.0, 1.0, True),
+        (40.0, 1.0, False),  # twelve epochs at the new size would take 43.2 s
+        (45.0, 1.0, True),
         (1.5, 1.0, True),  # no time for training anyway
         (10.0, 0.6, True),
     ],
