@@ -39,7 +39,7 @@ from gatlabel.model import Model
 from gatlabel.nn import LinearHead
 from gatlabel.tasks import MultiLabelTask, RegressionTask, Task
 
-METHODS = ("gradnorm", "upgrad", "mgda", "pcgrad", "imtlg")
+METHODS = ("gradnorm", "upgrad", "mgda", "pcgrad", "cagrad", "imtlg")
 WORLDS = ("orthogonal", "compatible", "photographs")
 TUNING = (100, 101)
 #: Learning rates of the sum: for numbers, and for photographs.

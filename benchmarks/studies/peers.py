@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", help="only these")
     parser.add_argument("--sets", nargs="+", help="only these")
+    parser.add_argument("--images", nargs="+", type=int, help="only these numbers of images")
     parser.add_argument("--budgets", nargs="+", type=int, help="only these, in seconds")
     parser.add_argument("--size", type=int, default=COUNTED_SIZE, help="of the peers, in pixels")
     parser.add_argument("--fastai-python", default=sys.executable, help="a Python with fastai")
@@ -54,6 +55,7 @@ def main() -> None:
         if cell.method in (options.methods or [cell.method])
         and cell.method not in without
         and cell.data in (options.sets or [cell.data])
+        and cell.images in (options.images or [cell.images])
         and cell.budget in (options.budgets or [cell.budget])
     ]
     places = Places(options.root, options.out, options.fastai_python)

@@ -79,11 +79,11 @@ def _explain_image(options: Namespace) -> None:
     output: Path | None = options.output
     if output is not None and output.suffix.lower() != ".json":
         check_drawing(output)
-    from gatlabel.deploy import Predictor
+    from gatlabel.deploy import Predictor, TaskPredictor
 
     predictor = Predictor.load(options.run, device=options.device)
     task = {} if options.task is None else {"task": options.task}
-    if task and not has_tasks(options.run):
+    if task and not isinstance(predictor, TaskPredictor):
         raise InputError(f"--task {options.task}: only for a run with several tasks")
     found = predictor.explain(str(options.image), labels=options.label, top=options.top, **task)
     show_table(_image_table(found))

@@ -16,6 +16,7 @@ from gatlabel.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from gatlabel.deploy import Export
+    from gatlabel.deploy.onnx_resizing import ResizingParity
     from gatlabel.deploy.quantization import Quantization
 
 DESCRIPTION = (
@@ -68,9 +69,9 @@ def export_parser() -> Parser:
     )
     parser.add_argument(
         "--calibration-images",
-        default="train",
-        help="Calibration images of static: train, val or test of the run's data, or a folder or "
-        "pattern of images.",
+        type=str | None,
+        help="Calibration images of static: train (default), val or test of the run's data, or a "
+        "folder or pattern of images.",
     )
     parser.add_argument(
         "--evaluation-split",
@@ -80,9 +81,8 @@ def export_parser() -> Parser:
     )
     parser.add_argument(
         "--max-loss",
-        type=float,
-        default=1.0,
-        help="Maximum loss of quantization, in points of mAP.",
+        type=float | None,
+        help="Maximum loss of quantization, in points of mAP; default: 1.",
     )
     basic = f"{parser.format_help()}\ngatlabel export --help data lists options of other data."
     add_options(parser, flags)
@@ -95,6 +95,9 @@ def export_command(words: list[str]) -> None:
     given = given_options(options, _flags())
     if given and options.quantize is None:
         raise InputError("options of data are for --quantize only, which measures mAP on the data")
+    for name in ("calibration_images", "evaluation_split", "max_loss"):
+        if options[name] is not None and options.quantize is None:
+            raise InputError(f"--{name.replace('_', '-')} {options[name]}: only with --quantize")
     from gatlabel.deploy import export_model
 
     output = options.output or options.run / options.format
@@ -121,8 +124,8 @@ def _export_tasks(options: Namespace, output: Path) -> None:
     Raises:
         InputError: If an option is given that only a run with one task has.
     """
-    for name in ("threshold", "preprocess", "quantize"):
-        if options[name]:
+    for name in ("threshold", "quantize"):
+        if options[name] is not None:
             raise InputError(f"--{name}: not for a run with several tasks")
     from gatlabel.deploy.task_export import export_tasks
 
@@ -132,6 +135,7 @@ def _export_tasks(options: Namespace, output: Path) -> None:
         format=options.format,
         overwrite=options.overwrite,
         batch=options.batch,
+        preprocess=options.preprocess,
         half=options.half,
     )
     show(f"{export.file}: {export.size / 1e6:.1f} MB, an output for each task")
@@ -140,6 +144,7 @@ def _export_tasks(options: Namespace, output: Path) -> None:
             f"{name}: differs from the run's by up to {parity.greatest_difference:.1e} (largest "
             f"{parity.greatest_logit:.1f})"
         )
+    show(*_resizing(export.resizing))
 
 
 def _report(export: Export) -> list[str]:
@@ -148,11 +153,7 @@ def _report(export: Export) -> list[str]:
         f"{export.file}: {export.size / 1e6:.1f} MB, {head}; logits differ from the run's by up to "
         f"{export.parity.greatest_difference:.1e} (largest {export.parity.greatest_logit:.1f})"
     ]
-    if export.resizing is not None:
-        lines.append(
-            f"resizing in the file: pixel values differ from those of evaluation by up to "
-            f"{export.resizing.largest_difference} of 255, {export.resizing.differing:.1%} of them"
-        )
+    lines += _resizing(export.resizing)
     if export.loss is not None:
         loss = export.loss
         lines.append(
@@ -160,6 +161,15 @@ def _report(export: Export) -> list[str]:
             f"{loss.images} images: {loss.points:+.2f} points lost, allowed {loss.max_loss:g}"
         )
     return lines
+
+
+def _resizing(found: ResizingParity | None) -> list[str]:
+    if found is None:
+        return []
+    return [
+        f"resizing in the file: pixel values differ from those of evaluation by up to "
+        f"{found.largest_difference} of 255, {found.differing:.1%} of them"
+    ]
 
 
 def _quantization(options: Namespace, given: dict[str, Any]) -> Quantization:
@@ -172,14 +182,13 @@ def _quantization(options: Namespace, given: dict[str, Any]) -> Quantization:
     config = updated(config, nested(given), from_text)
     splits = {name: source for name, source in read_data(config).items() if len(source)}
     split = options.evaluation_split or ("test" if "test" in splits else "val")
-    images: str = options.calibration_images
-    for name in (split, *({images} & set(SPLITS) if options.quantize == "static" else ())):
+    images = options.calibration_images or ("train" if options.quantize == "static" else None)
+    for name in {split, images} & {split, *SPLITS}:
         if name not in splits:
             raise InputError(f"the data has no split {name!r} with images: {', '.join(splits)}")
-    calibration = None
-    if options.quantize == "static":
-        calibration = splits[images] if images in SPLITS else images
-    return Quantization(options.quantize, splits[split], calibration, options.max_loss)
+    calibration = splits[images] if images in SPLITS else images
+    max_loss = 1.0 if options.max_loss is None else options.max_loss
+    return Quantization(options.quantize, splits[split], calibration, max_loss)
 
 
 def _flags() -> list[Flag]:

@@ -24,6 +24,7 @@ from gatlabel.labels import LabelSet, first_difference, labels_of
 from gatlabel.values import line_of_text, shown, three_numbers, truth_value, whole_number
 
 FORMAT = "gatlabel-bundle-1"
+TASKS_FORMAT = "gatlabel-tasks-bundle-1"
 FILE = "bundle.json"
 INPUT = "images"
 OUTPUT = "logits"
@@ -230,6 +231,10 @@ class Described(Protocol):
     def outputs(self) -> Sequence[str]:
         """Names of the outputs."""
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Preprocessing of images."""
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values."""
 
@@ -334,6 +339,11 @@ def read_description(folder: Path) -> tuple[Description, str, Path, dict[str, st
     """
     path = folder / FILE
     content = read_json(path, "bundle description")
+    if isinstance(content, dict) and content.get("format") == TASKS_FORMAT:
+        raise InputError(
+            f"{folder} is an exported model with several tasks, which only predicts: give the run "
+            "that it is of"
+        )
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(
             f"{path} is not of the format {FORMAT!r}: it was written by another program or another "

@@ -17,11 +17,12 @@ from gatlabel.decisions.decision import Decision, decision_of
 from gatlabel.deploy.description import FILE, Description, Parity, write_description
 from gatlabel.deploy.exported_model import run_in_batches
 from gatlabel.deploy.formats import FORMATS, Format, find_format
-from gatlabel.deploy.onnx_resizing import ResizingParity
+from gatlabel.deploy.onnx_file import save_onnx
+from gatlabel.deploy.onnx_resizing import ResizingParity, with_preprocessing
 from gatlabel.deploy.parity import BATCH_SIZES, HALF_TOLERANCE, TOLERANCE, check_tolerance, compare
 from gatlabel.deploy.quantization import MeasuredLoss, Quantization, measured_loss, quantize
 from gatlabel.deploy.tracing import cpu_copy, trace
-from gatlabel.errors import InputError, require_extra
+from gatlabel.errors import InputError
 from gatlabel.files import atomic_folder, remove_leftovers, require_only
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import LinearHead
@@ -101,7 +102,7 @@ def export_model(
     if tolerance is None:
         tolerance = HALF_TOLERANCE if half else TOLERANCE
     check_tolerance(tolerance)
-    _check_options(format, preprocess, half, quantization)
+    check_options(format, preprocess, half, quantization)
     place = Path(folder)
     check_place(place, overwrite)
     decision = None
@@ -130,7 +131,9 @@ def export_model(
         # a copy, since the file is compared with the original encoder
         traced = copy.deepcopy(folded).half() if half else folded
         form.write(trace(traced, batch), description, file)
-        resizing = _finish_onnx(file, folded, description, quantization)
+        if quantization is not None:
+            save_onnx(quantize(file, folded, quantization), description, file)
+        resizing = with_preprocessing(file, description) if preprocess else None
         parity = _checked(form, file, original, tolerance, description)
         loss = None if quantization is None else _loss(form, file, original, quantization, batch)
         measured: dict[str, Any] = {}
@@ -143,9 +146,14 @@ def export_model(
     return Export(place / form.file, size, description.folded, parity, loss, resizing)
 
 
-def _check_options(
-    format: str, preprocess: bool, half: bool, quantization: Quantization | None
+def check_options(
+    format: str, preprocess: bool, half: bool, quantization: Quantization | None = None
 ) -> None:
+    """Makes sure that options of an export go together.
+
+    Raises:
+        InputError: If they do not.
+    """
     onnx_only = {"preprocess": preprocess, "quantization": quantization is not None}
     for name, given in onnx_only.items():
         if given and format != "onnx":
@@ -158,29 +166,6 @@ def _precision(half: bool, quantization: Quantization | None) -> str:
     if quantization is not None:
         return f"int8-{quantization.mode}"
     return "float16" if half else "float32"
-
-
-def _finish_onnx(
-    file: Path,
-    folded: MultiLabelClassifier,
-    description: Description,
-    quantization: Quantization | None,
-) -> ResizingParity | None:
-    """Quantizes an ONNX file and prepends resizing, as requested."""
-    if quantization is None and not description.any_size:
-        return None
-    from gatlabel.deploy.onnx_file import save_onnx
-    from gatlabel.deploy.onnx_resizing import measured_resizing, with_resizing
-
-    onnx = require_extra("onnx", "onnx")
-    model = onnx.load(file) if quantization is None else quantize(file, folded, quantization)
-    measured = None
-    if description.any_size:
-        fed = description.preprocessing
-        measured = measured_resizing(fed, model)
-        model = with_resizing(model, fed.size, fed.resize, description.batch)
-    save_onnx(model, description, file)
-    return measured
 
 
 def _loss(

@@ -14,7 +14,7 @@ from gatlabel.decisions.classes import FORMAT as CLASS_DECISIONS
 from gatlabel.decisions.classes import ClassDecision
 from gatlabel.decisions.decision import FORMAT as DECISIONS
 from gatlabel.decisions.decision import Decision
-from gatlabel.deploy.description import FILE, preprocessing_of, sha256
+from gatlabel.deploy.description import FILE, TASKS_FORMAT, preprocessing_of, sha256
 from gatlabel.deploy.formats import find_format
 from gatlabel.errors import InputError, first_line
 from gatlabel.files import read_json
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from gatlabel.tasks import Task
 
-FORMAT = "gatlabel-tasks-bundle-1"
-
 
 def is_tasks_bundle(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder is a bundle with several tasks; its validity is checked on loading."""
@@ -38,7 +36,7 @@ def is_tasks_bundle(folder: str | os.PathLike[str]) -> bool:
         content = read_json(path, "bundle description")
     except InputError:
         return False
-    return isinstance(content, dict) and content.get("format") == FORMAT
+    return isinstance(content, dict) and content.get("format") == TASKS_FORMAT
 
 
 class ExportedTasks:

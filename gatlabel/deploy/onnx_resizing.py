@@ -8,11 +8,13 @@ arithmetic occasionally differs from torch's by one level of 255.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gatlabel.deploy.description import INPUT
+from gatlabel.deploy.description import INPUT, Described
+from gatlabel.deploy.onnx_file import save_onnx
 from gatlabel.deploy.resizing import prepared
 from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.encoders.sizes import LONGEST, MEAN_COLOUR
@@ -191,3 +193,21 @@ def measured_resizing(preprocessing: Preprocessing, like: Any) -> ResizingParity
             f"255, allowed is {MOST_LEVELS}; export without preprocessing in the file"
         )
     return ResizingParity(largest, differing / values, sizes)
+
+
+def with_preprocessing(file: Path, description: Described) -> ResizingParity:
+    """Prepends resizing as in evaluation to the model in an ONNX file, and measures it.
+
+    Args:
+        file: The file, which is replaced.
+        description: Of the model, also written to the file.
+
+    Raises:
+        InputError: If a value differs by more than :data:`MOST_LEVELS`.
+        MissingExtraError: If the extra ``onnx`` is not installed.
+    """
+    model = require_extra("onnx", "onnx").load(file)
+    fed = description.preprocessing
+    measured = measured_resizing(fed, model)
+    save_onnx(with_resizing(model, fed.size, fed.resize, description.batch), description, file)
+    return measured

@@ -16,10 +16,17 @@ import numpy as np
 import torch
 
 from gatlabel.batch import IMAGE
-from gatlabel.deploy.description import FILE, INPUT, Parity, sha256
-from gatlabel.deploy.export import bundle_files, check_place
-from gatlabel.deploy.exported_tasks import FORMAT
+from gatlabel.deploy.description import (
+    FILE,
+    INPUT,
+    MOST_IN_A_BATCH,
+    TASKS_FORMAT,
+    Parity,
+    sha256,
+)
+from gatlabel.deploy.export import bundle_files, check_options, check_place
 from gatlabel.deploy.formats import Format, find_format
+from gatlabel.deploy.onnx_resizing import ResizingParity, with_preprocessing
 from gatlabel.deploy.parity import (
     BATCH_SIZES,
     HALF_TOLERANCE,
@@ -29,6 +36,7 @@ from gatlabel.deploy.parity import (
 )
 from gatlabel.deploy.tracing import trace_tasks
 from gatlabel.encoders import Encoder
+from gatlabel.encoders.preprocessing import Preprocessing
 from gatlabel.errors import InputError
 from gatlabel.files import atomic_folder, write_json
 from gatlabel.model import Model
@@ -36,6 +44,7 @@ from gatlabel.model.head_folding import folded_model
 from gatlabel.nn.heads.sequence import SequenceHead
 from gatlabel.nn.label_sequences import BLOCKED
 from gatlabel.tasks import MultiClassTask, MultiLabelTask, RegressionTask, SequenceTask, Task
+from gatlabel.values import whole_number
 
 
 @dataclass(frozen=True)
@@ -45,32 +54,44 @@ class TaskDescription:
     Attributes:
         model: The model.
         batch: Number of images in a batch if it is fixed; ``None``: any number.
+        any_size: Whether the file also resizes, and takes images of any size.
         precision: ``float32`` or ``float16``: of weights and arithmetic.
     """
 
     model: Model
     batch: int | None = None
+    any_size: bool = False
     precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.batch is not None:
+            whole_number(self.batch, "batch", 1, MOST_IN_A_BATCH)
 
     @property
     def outputs(self) -> Sequence[str]:
         """Names of the outputs: those of the tasks."""
         return tuple(self.model.tasks)
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Preprocessing of images."""
+        assert self.model.preprocessing is not None
+        return self.model.preprocessing
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values."""
-        fed = self.model.preprocessing
+        fed = self.preprocessing
+        sides = ["height", "width"] if self.any_size else [fed.size, fed.size]
         encoder = self.model.encoders[IMAGE]
-        assert fed is not None
         assert isinstance(encoder, Encoder)
         batch = "batch" if self.batch is None else self.batch
         return {
-            "format": FORMAT,
+            "format": TASKS_FORMAT,
             "tasks": [task_entry(task, batch) for task in self.model.tasks.values()],
             "input": {
                 "name": INPUT,
                 "dtype": "uint8",
-                "shape": [batch, 3, fed.size, fed.size],
+                "shape": [batch, 3, *sides],
                 "colours": "RGB",
                 "values": "0 to 255",
                 "layout": "batch, colour, row, column",
@@ -85,6 +106,7 @@ class TaskDescription:
             },
             "encoder": encoder.name,
             "batch": self.batch,
+            "any_size": self.any_size,
             "precision": self.precision,
         }
 
@@ -145,11 +167,13 @@ class TaskExport:
         file: The model file, in the bundle.
         size: Its size in bytes.
         parity: By task, the agreement with the original model.
+        resizing: Agreement of the resizing in the file with that of evaluation, if any.
     """
 
     file: Path
     size: int
     parity: Mapping[str, Parity]
+    resizing: ResizingParity | None = None
 
 
 def export_tasks(
@@ -160,6 +184,7 @@ def export_tasks(
     tolerance: float | None = None,
     overwrite: bool = False,
     batch: int | None = None,
+    preprocess: bool = False,
     half: bool = False,
 ) -> TaskExport:
     """Writes a bundle of a model with several tasks: one file, with one named output per task.
@@ -175,6 +200,8 @@ def export_tasks(
             default: 1e-4, with ``half`` 0.02.
         overwrite: Whether to replace an existing bundle.
         batch: Number of images in a batch, if it should be fixed; ``None``: any number.
+        preprocess: Whether the file also resizes as in evaluation: it then takes uint8 images of
+            any size. Format ``onnx`` only.
         half: Whether weights and arithmetic are float16; outputs are float32. Not for heads that
             decode sequences: rounding would change their choices.
 
@@ -187,18 +214,20 @@ def export_tasks(
     versions = form.versions()
     allowed = (HALF_TOLERANCE if half else TOLERANCE) if tolerance is None else tolerance
     check_tolerance(allowed)
+    check_options(format, preprocess, half)
     place = Path(folder)
     check_place(place, overwrite)
     if not isinstance(model, Model):
         model = Model.from_pretrained(model)
     _check_model(model, half)
     original = copy.deepcopy(model).cpu().float().eval()
-    description = TaskDescription(original, batch, "float16" if half else "float32")
+    description = TaskDescription(original, batch, preprocess, "float16" if half else "float32")
     with atomic_folder(place, last=FILE, replaces=bundle_files() if overwrite else ()) as at:
         file = at / form.file
         folded = folded_model(original).eval()
         traced = copy.deepcopy(folded).half() if half else folded
         form.write(trace_tasks(traced, batch), description, file)
+        resizing = with_preprocessing(file, description) if preprocess else None
         parity = _compared(original, form, file, allowed, batch)
         size = file.stat().st_size
         content = {
@@ -207,8 +236,10 @@ def export_tasks(
             "parity": {name: asdict(each) for name, each in parity.items()},
             "versions": versions,
         }
+        if resizing is not None:
+            content["resizing"] = asdict(resizing)
         write_json(at / FILE, content)
-    return TaskExport(place / form.file, size, parity)
+    return TaskExport(place / form.file, size, parity, resizing)
 
 
 def _check_model(model: Model, half: bool) -> None:

@@ -176,7 +176,7 @@ class Supervised(Objective):
         # absent tasks are added with weight 0, so that every parameter has a gradient in every step
         others = [loss for name, loss in losses.items() if name not in self._present]
         self._features = None
-        return torch.stack([balanced, *others]).sum()
+        return sum(others, balanced)
 
     def _shared(self, loss: Tensor) -> Tensor:
         """Returns a loss with the value of the whole batch and the gradient of this process."""

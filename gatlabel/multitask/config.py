@@ -20,6 +20,7 @@ from gatlabel.engine.options import OptimizerOptions
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.files import write_text
 from gatlabel.graph.spec import GraphSpec
+from gatlabel.losses.options import LOSSES
 from gatlabel.multitask.shared_options import SHARED_KINDS, SharedOptions
 from gatlabel.multitask.tasks import TASK_DATA, TaskOptions
 from gatlabel.option_values import from_text, from_yaml
@@ -90,6 +91,8 @@ class MultiTaskConfig(Options):
                     f"task {task.name!r}: weight={task.weight}: not for "
                     f"balancing={self.balancing}, only for fixed"
                 )
+        if self.tasks and not any(task.weight for task in self.tasks):
+            raise InputError("the weights of all tasks are 0: give a larger one")
         self._check_shared()
         if len(self.tasks) == 1 and self.balancing != "equal":
             raise InputError(
@@ -229,6 +232,9 @@ def tasks_config_from(options: Mapping[str, Any]) -> MultiTaskConfig:
     Raises:
         InputError: If an option is unknown (the message gives the nearest) or wrong.
     """
+    for name in OF_LABELS:
+        if name in options:
+            raise InputError(f"{name}: in a file an option of each task: tasks: [{{{name}: …}}]")
     found: MultiTaskConfig = updated(MultiTaskConfig(), options, from_yaml)
     return found
 
@@ -258,9 +264,14 @@ def for_labels(tasks: Sequence[TaskOptions], given: Mapping[str, Any]) -> tuple[
     """
     if not any(task.kind == "multilabel" for task in tasks):
         raise InputError(f"--{next(iter(given)).replace('_', '-')}: no task has kind multilabel")
-    return tuple(
-        updated(task, given, from_text) if task.kind == "multilabel" else task for task in tasks
-    )
+    found = []
+    for task in tasks:
+        if task.kind == "multilabel":
+            if "loss" in given and task.loss.name == "default":  # it is bce, which has options
+                task = dataclasses.replace(task, loss=LOSSES["bce"]())
+            task = updated(task, given, from_text)
+        found.append(task)
+    return tuple(found)
 
 
 def refuse_other_options(named: Mapping[str, Any]) -> None:

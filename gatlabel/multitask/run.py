@@ -100,7 +100,7 @@ def train_tasks(
     for task in config.tasks:
         if task.kind == "multilabel":
             try:
-                refuse_without_effect(config.part_of(task), ("missing",))
+                refuse_without_effect(config.part_of(task), ("missing", "graph", "optimizer"))
             except InputError as error:
                 raise InputError(f"task {task.name!r}: {error}") from error
     refuse_several_processes(torchrun=True)
@@ -191,6 +191,8 @@ def _run(
         log(f"{part.splits.name}: {sizes} images, for {', '.join(part.outputs)}")
         for note in part.splits.notes:
             log(note)
+    if len(parts) == 1 and config.mixing != "proportional":
+        log(f"mixing={config.mixing}: nothing is mixed, since there is one data set")
     completions = make_completions(config, parts)
     with logged_warnings(log):
         model = build_model(config, parts, completions)

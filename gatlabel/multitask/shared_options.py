@@ -36,11 +36,9 @@ class SharedOptions(Options):
         if self.tasks is None:
             for name, usual in (("graph", "conditional"), ("head", HEADS["gat"]())):
                 if getattr(self, name) != usual:
-                    raise InputError(f"shared.{name}: only with shared.tasks, which tasks share it")
+                    raise InputError(f"{name}: only with shared.tasks, which tasks share it")
         elif len(set(self.tasks)) < max(len(self.tasks), 2):
-            raise InputError(
-                f"shared.tasks={','.join(self.tasks)}: give the names of two or more tasks"
-            )
+            raise InputError(f"tasks={','.join(self.tasks)}: give the names of two or more tasks")
         require_plain_head(self.head, "shared", ["start"])
 
 

@@ -22,7 +22,7 @@ from gatlabel.multitask.shared import union_of
 from gatlabel.nn import LinearInit
 from gatlabel.nn.options import HeadOptions, LinearStart
 from gatlabel.targets import Targets
-from gatlabel.training.initialising import copy_encoder, copy_head
+from gatlabel.training.initialising import copy_encoder, copy_head, require_model
 from gatlabel.training.starting import features, regression
 
 
@@ -129,11 +129,7 @@ def start_from(model: Model, run: Path) -> list[str]:
     Raises:
         InputError: If the folder has no model, or one with another encoder.
     """
-    if not (run / "model.json").is_file():
-        raise InputError(
-            f"init={run}: has no model.json; finish the run first, with "
-            f"gatlabel train --resume {run}"
-        )
+    require_model(run)
     sources: dict[str, MultiLabelClassifier]
     if has_tasks(run):
         other = Model.from_pretrained(run)

@@ -10,7 +10,7 @@ from typing import Literal
 from gatlabel.baselines.classical.options import CLASSICAL
 from gatlabel.data.options import DATA, DataOptions
 from gatlabel.decisions.options import DecisionOptions
-from gatlabel.errors import InputError, unknown_choice
+from gatlabel.errors import InputError, nearest, unknown_choice
 from gatlabel.graph.spec import GraphSpec
 from gatlabel.losses.options import LOSSES, DistillationOptions, LossOptions
 from gatlabel.missing.options import MissingOptions
@@ -242,7 +242,10 @@ def _with_options(text: str) -> tuple[str, dict[str, str]]:
     while True:
         before, colon, last = text.rpartition(":")
         name, equals, value = last.partition("=")
-        if not colon or not equals or name.partition(".")[0] not in _GIVEN:
+        known = name.partition(".")[0] in _GIVEN
+        if colon and equals and not known and nearest(name, _GIVEN):
+            raise unknown_choice("option of a task", name, _GIVEN)
+        if not colon or not equals or not known:
             return text, dict(reversed(given.items()))
         text, given[name] = before, value
 

@@ -27,13 +27,11 @@ SIZES = {
 FEW_IMAGES = 2000  # below: batch norms keep their statistics, and augmentation is light
 #: Rate of the head and factor for the encoder of a model with a closed-form initialisation.
 FROM_START = {"optimizer.lr": 3e-4, "optimizer.encoder_lr": 0.5}
-#: The same, images per step and augmentation, if its features are uninformative.
-UNLIKE_FROM_START = {
-    "run.batch_size": 8,
-    "optimizer.lr": 1e-3,
-    "optimizer.encoder_lr": 0.3,
-    "images.augmentation": "standard",
-}
+#: The same, and images per step, if its features are uninformative.
+UNLIKE_FROM_START = {"run.batch_size": 8, "optimizer.lr": 1e-3, "optimizer.encoder_lr": 0.3}
+#: Epochs from which few images get more augmentation then. Measured: 3 epochs of 500 scenes lose
+#: by it, 8 and 12 epochs of 100 gain (docs/studies/auto.md).
+AUGMENTED_FROM = 8
 
 
 def sizes_of(model: MultiLabelClassifier, config: TrainConfig) -> tuple[int, ...]:
@@ -81,6 +79,8 @@ def choices(
         if not scenes:
             unlike = not frozen and not start.informative
             found |= UNLIKE_FROM_START if unlike else FROM_START
+            if unlike and epochs >= AUGMENTED_FROM:
+                found["images.augmentation"] = "standard"
             if config.run.devices != 1:
                 found["run.batch_size"] = BATCH_SIZE
     return found

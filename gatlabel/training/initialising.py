@@ -29,14 +29,25 @@ def start_from(model: MultiLabelClassifier, run: Path) -> list[str]:
     Raises:
         InputError: If the folder has no model, or one with another encoder.
     """
+    require_model(run)
+    source = MultiLabelClassifier.from_pretrained(run)
+    copy_encoder(source, model, run)
+    return [copy_head(source, model, run)]
+
+
+def require_model(run: Path) -> None:
+    """Makes sure that a folder has the model of a finished run.
+
+    Raises:
+        InputError: If it has none.
+    """
+    if not run.is_dir():
+        raise InputError(f"init={run}: there is no such folder; give that of a run")
     if not (run / "model.json").is_file():
         raise InputError(
             f"init={run}: has no model.json; finish the run first, with "
             f"gatlabel train --resume {run}"
         )
-    source = MultiLabelClassifier.from_pretrained(run)
-    copy_encoder(source, model, run)
-    return [copy_head(source, model, run)]
 
 
 def copy_head(source: MultiLabelClassifier, model: MultiLabelClassifier, run: Path) -> str:

@@ -15,6 +15,8 @@ from torchmetrics.functional.classification import (
 
 from gatlabel.batch import Batch
 from gatlabel.data.loading import share_of
+from gatlabel.data.seeds import mixed
+from gatlabel.engine.balancing import create_balancer
 from gatlabel.engine.module import TrainingModule
 from gatlabel.engine.options import OptimizerOptions
 from gatlabel.engine.ranks import Ranks, SharedBatchNorm
@@ -111,6 +113,19 @@ def masks(ranks: Ranks | None) -> list[list[int]]:
     return found
 
 
+def combined(ranks: Ranks) -> dict[str, Tensor]:
+    """Weights and targets of GradVac, which draws the order of the tasks."""
+    tasks = ["a", "b", "c", "d"]
+    balancer = create_balancer("gradvac", tasks)
+    balancer.total = lambda value: ranks.mean(value) * ranks.size
+    for step in range(3):
+        torch.manual_seed(mixed(step, ranks.rank))  # as the processes of a run
+        features = torch.randn(2, 5, requires_grad=True)
+        losses = {name: (features * torch.randn(2, 5)).sum() for name in tasks}
+        balancer(losses, features)
+    return {"weights": balancer.weights, "similarity": balancer.similarity}
+
+
 def work(function: Callable[[Ranks], Any], rank: int, size: int, folder: str) -> None:
     """A process of the test: writes what it finds to the folder."""
     torch.set_num_threads(1)
@@ -121,8 +136,11 @@ def work(function: Callable[[Ranks], Any], rank: int, size: int, folder: str) ->
     distributed.destroy_process_group()
 
 
-def everything(ranks: Ranks | None) -> dict[str, Any]:
-    return {"validated": validated(ranks), "norm": normalised(ranks), "masks": masks(ranks)}
+def everything(ranks: Ranks) -> dict[str, Any]:
+    return {
+        "validated": validated(ranks), "norm": normalised(ranks), "masks": masks(ranks),
+        "combined": combined(ranks),
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=[2, 4])
@@ -174,3 +192,12 @@ def test_processes_draw_dropout_of_their_own(found: list) -> None:
     drawn = [tuple(mask) for each in found for mask in each["masks"]]
     assert len(set(drawn)) == len(drawn)
     assert found[0]["masks"] == masks(None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["weights", "similarity"])
+def test_processes_combine_gradients_alike(found: list, name: str) -> None:
+    first = found[0]["combined"][name]
+    assert first.std() > 0
+    for each in found:
+        assert torch.equal(each["combined"][name], first)

@@ -169,7 +169,7 @@ def fitted(folder: Path | None, name: str | None, *, resume: int | None = None) 
     return model, objective, rows
 
 
-@pytest.mark.parametrize("name", ["famo", "fairgrad", "gradnorm", "upgrad"])
+@pytest.mark.parametrize("name", ["cagrad", "famo", "fairgrad", "gradnorm", "gradvac", "upgrad"])
 def test_balancers_learn_in_mixed_precision(name: str) -> None:
     found = []
     for amp in ("off", "on"):

@@ -149,6 +149,10 @@ WRONG = {
     "run.keep=proven": {"run.keep": "proven"},
     "run.epochs=0": {"run.epochs": 0},
     "balancing='fama': give": {"balancing": "fama"},
+    "the weights of all tasks are 0": {
+        "tasks": [{"name": "a", "weight": 0}, {"name": "b", "weight": 0}], "balancing": "fixed"},
+    "^shared.tasks=a,a: give the names of two": {
+        "tasks": [{"name": "a"}, {"name": "b"}], "shared": {"tasks": ["a", "a"]}},
 }  # fmt: skip
 
 
@@ -176,6 +180,29 @@ def test_wrong_combinations_are_refused_in_one_line(message: str, tmp_path: Path
             "head=rnn: predicts labels in order: train it with --task labels=sequence:head=rnn",
         ),
         (["--task", "things=label:x"], "did you mean 'labels'"),
+        (
+            ["--task", "n=number:x:wieght=2"],
+            "unknown option of a task 'wieght'; did you mean 'weight'",
+        ),
+        (
+            ["--task", "a=labels:x", "--data", "csv", "--root", "x", "--graph", "npmi:top_k=2"],
+            "task 'a': graph=npmi:top_k=2: not for head=linear, only for gcn, gat",
+        ),
+        (
+            [
+                "--task",
+                "a=labels:x",
+                "--data",
+                "csv",
+                "--root",
+                "x",
+                "--freeze",
+                "encoder",
+                "--optimizer.encoder-lr",
+                "0.2",
+            ],
+            "optimizer.encoder_lr=0.2: not for encoder.freeze=encoder, only for none, norms",
+        ),
         (["--task", "a=class:x", "--head", "gat"], "--head: no task has kind multilabel"),
         (["--task", "a=labels:x", "--recipe", "auto"], "--recipe: not for several tasks"),
         (["--shared.graph", "npmi"], "--shared.graph npmi: only with several tasks"),
@@ -190,6 +217,20 @@ def test_wrong_words_are_refused_in_one_line(words, message, capsys) -> None:
     found = capsys.readouterr().err
     assert message in found
     assert found.count("\n") == 1
+
+
+def test_the_default_loss_has_the_options_of_bce(capsys) -> None:
+    words = ["--task", "a=labels:x", "--task", "b=class:y", "--data", "csv", "--root", "x"]
+    assert main(["train", *words, "--pos-weight", "balanced", "--print-config"]) == 0
+    a, b = yaml.safe_load(capsys.readouterr().out)["tasks"]
+    assert (a["loss"]["name"], a["loss"]["pos_weight"]) == ("bce", "balanced")
+    assert b["loss"]["name"] == "default"
+
+
+def test_options_of_labels_belong_to_each_task_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("tasks: [{name: a}]\nhead: gat\n")
+    with pytest.raises(InputError, match="head: in a file an option of each task"):
+        read_tasks_config(tmp_path / "a.yaml")
 
 
 def test_without_tasks_nothing_is_trained() -> None:

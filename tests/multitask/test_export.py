@@ -40,6 +40,13 @@ def run(tmp_path_factory) -> Path:
     return train_tasks(config(root, root / "run", **given, **{"run.epochs": 1})).folder
 
 
+@pytest.fixture(scope="module")
+def bundle(run: Path) -> Path:
+    """A program of torch."""
+    export_tasks(run, run.parent / "bundle", format="pt2")
+    return run.parent / "bundle"
+
+
 def test_a_folded_model_has_linear_heads_and_equal_outputs(run: Path) -> None:
     model = Model.from_pretrained(run)
     folded = folded_model(model)
@@ -89,6 +96,37 @@ def test_each_output_in_onnxruntime_is_that_of_its_task(run: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("batch", [None, 2])
+def test_the_file_resizes_images_of_any_size(run: Path, tmp_path: Path, batch, capsys) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    words = ["export", str(run), "--output", str(tmp_path / "bundle"), "--preprocess"]
+    assert main([*words, *(() if batch is None else ("--batch", str(batch)))]) == 0
+    assert "resizing in the file: pixel values differ" in capsys.readouterr().out
+    file = tmp_path / "bundle" / "model.onnx"
+    session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    model = Model.from_pretrained(run)
+    transform = model.preprocessing.transform()
+    for sides in ((32, 32), (61, 40), (20, 77)):
+        shape = (2, 3, *sides)
+        images = torch.randint(256, shape, generator=torch.Generator().manual_seed(0)).byte()
+        found = session.run(None, {"images": images.numpy()})
+        with torch.inference_mode():
+            expected = model(torch.stack([transform(image) for image in images]))
+        for value, own in zip(found, expected.values(), strict=True):
+            # one level of 255 in some pixels, where onnxruntime rounds differently
+            np.testing.assert_allclose(value, own.numpy(), atol=0.02, rtol=0.02)
+    described = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+    assert described["input"]["shape"][2:] == ["height", "width"]
+    assert described["any_size"]
+    assert described["resizing"]["largest_difference"] <= 1
+    image = run.parent / "images" / "20.png"
+    ours, theirs = (Predictor.load(place)(image) for place in (tmp_path / "bundle", run))
+    expected = pytest.approx(theirs.answers["kind"]["probabilities"], abs=1e-4)
+    assert ours.answers["kind"]["probabilities"] == expected
+
+
+@pytest.mark.slow
 def test_the_command_exports_and_refuses_in_one_line(run: Path, tmp_path: Path, capsys) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -106,7 +144,11 @@ def test_the_command_exports_and_refuses_in_one_line(run: Path, tmp_path: Path, 
         "order",
     }
     for more, message in {
-        ("--preprocess",): "--preprocess: not for a run with several tasks",
+        ("--preprocess", "--format", "pt2", "--overwrite"): "preprocess is for format onnx",
+        ("--threshold", "0"): "--threshold: not for a run with several tasks",
+        ("--max-loss", "2"): "--max-loss 2.0: only with --quantize",
+        ("--calibration-images", "val"): "--calibration-images val: only with --quantize",
+        ("--batch", "-1", "--overwrite"): "batch=-1: must be at least 1",
         ("--format", "pt", "--overwrite"): "did you mean 'pt2'",
         (): "is not empty",
     }.items():
@@ -120,10 +162,24 @@ def test_the_command_exports_and_refuses_in_one_line(run: Path, tmp_path: Path, 
         Predictor.load(tmp_path / "bundle")
 
 
-def test_a_program_of_torch_gives_the_outputs_of_the_run(run: Path, tmp_path: Path) -> None:
-    export = export_tasks(run, tmp_path / "bundle", format="pt2")
-    assert export.file.name == "model.pt2"
-    program = torch.export.load(export.file).module()
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["explain", "BUNDLE", "IMAGE", "--task", "things"], "cannot be explained: give the run"),
+        (["evaluate", "BUNDLE", "--data", "csv", "--root", "x"], "which only predicts: give the"),
+        (["predict", "BUNDLE", "IMAGE", "--threshold", "0.2"], "threshold is not for them"),
+    ],
+)
+def test_a_bundle_only_predicts(words, message: str, bundle: Path, run: Path, capsys) -> None:
+    given = {"BUNDLE": str(bundle), "IMAGE": str(run.parent / "images" / "20.png")}
+    assert main([given.get(word, word) for word in words]) == 2
+    found = capsys.readouterr().err
+    assert message in found
+    assert found.count("\n") == 1
+
+
+def test_a_program_of_torch_gives_the_outputs_of_the_run(run: Path, bundle: Path) -> None:
+    program = torch.export.load(bundle / "model.pt2").module()
     model = Model.from_pretrained(run)
     for count in (1, 4):
         images = sample_images(count, 32, seed=count)
@@ -131,7 +187,7 @@ def test_a_program_of_torch_gives_the_outputs_of_the_run(run: Path, tmp_path: Pa
             for value, expected in zip(program(images), model(images).values(), strict=True):
                 torch.testing.assert_close(value, expected, atol=1e-4, rtol=1e-4)
     images = [run.parent / "images" / f"{k}.png" for k in range(3)]
-    ours, theirs = (Predictor.load(place)(images) for place in (tmp_path / "bundle", run))
+    ours, theirs = (Predictor.load(place)(images) for place in (bundle, run))
     for one, other in zip(ours, theirs, strict=True):
         assert one.answers["kind"]["class"] == other.answers["kind"]["class"]
         expected = pytest.approx(other.answers["kind"]["probabilities"], abs=1e-4)
@@ -139,10 +195,9 @@ def test_a_program_of_torch_gives_the_outputs_of_the_run(run: Path, tmp_path: Pa
         assert one.answers["count"]["values"] == pytest.approx(other.answers["count"]["values"])
 
 
-def test_half_precision_halves_the_file(run: Path, tmp_path: Path) -> None:
-    whole = export_tasks(run, tmp_path / "whole", format="pt2")
+def test_half_precision_halves_the_file(run: Path, bundle: Path, tmp_path: Path) -> None:
     half = export_tasks(run, tmp_path / "half", format="pt2", half=True)
-    assert half.size < 0.6 * whole.size
+    assert half.size < 0.6 * (bundle / "model.pt2").stat().st_size
     assert all(each.greatest_difference > 0 for each in half.parity.values())
     assert json.loads((tmp_path / "half" / "bundle.json").read_text())["precision"] == "float16"
     image = run.parent / "images" / "20.png"

@@ -103,7 +103,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one_bit_for_bit(
     if balancing in ("upgrad", "gradvac", "mgda"):
         pytest.importorskip("torchjd")
     given = {"balancing": balancing, "run.epochs": 4, "mixing": "sqrt", "adapter": "adapter"}
-    whole = train_tasks(config(root, tmp_path / "whole", **given))
+    said: list[str] = []
+    whole = train_tasks(config(root, tmp_path / "whole", **given), log=said.append)
+    assert "mixing=sqrt: nothing is mixed, since there is one data set" in said
     cut(config(root, tmp_path / "cut", **given), 6)  # ends the third epoch in its midst
     folder = tmp_path / "cut"
     assert not (folder / "model.json").exists()
@@ -181,7 +183,7 @@ def test_a_finished_run_is_there_until_the_one_that_replaces_it_is(root, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("balancing", ["equal", "famo"])
+@pytest.mark.parametrize("balancing", ["equal", "famo", "upgrad"])
 def test_several_processes_train_what_one_trains(balancing: str, root: Path, tmp_path) -> None:
     things = {"name": "things", "column": "labels", "head": {"name": "gat", "hidden": 8},
               "missing": {"unknown": "complete", "mask_labels": 0.4}}  # fmt: skip

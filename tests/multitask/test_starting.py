@@ -181,7 +181,7 @@ def test_a_run_starts_from_another_with_several_tasks(root: Path, tmp_path: Path
     for key, value in model.encoders["image"].state_dict().items():
         if key != "_extra_state":
             assert torch.equal(value, theirs[key]), key
-    with pytest.raises(InputError, match=r"init=.*nowhere: has no model\.json"):
+    with pytest.raises(InputError, match=r"init=.*nowhere: there is no such folder"):
         build_started(config(root, tmp_path / "run", **{"encoder.init": "nowhere"}), said)
 
 

@@ -86,6 +86,7 @@ def test_an_encoder_with_uninformative_features_is_trained_and_validation_choose
     its = auto_table.UNLIKE_FROM_START
     assert {name: written[name] for name in its} == its
     assert (written["run.keep"], written["encoder.freeze"]) == ("proven", "norms")
+    assert written["images.augmentation"] == "standard"  # of twelve epochs
     assert any(line.startswith("the features explain little") for line in lines)
     assert any(line.startswith("training changed validation mAP") for line in lines)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gatlabel.engine.balancing.base import Balancer
-from gatlabel.engine.balancing.solvers import SOLVERS
+from gatlabel.engine.balancing.solvers import SOLVERS, surgery_weights
 from gatlabel.errors import InputError, require_extra
 
 #: By method: the class of torchjd that computes weights ``(K,)`` from a Gramian ``(K, K)``.
@@ -27,6 +28,8 @@ CLASSES = {
 }
 #: Required arguments of torchjd's classes.
 ARGUMENTS: dict[str, dict[str, Any]] = {"cagrad": {"c": 0.5}, "fairgrad": {"alpha": 1.0}}
+#: Rate at which the target similarities of pairs of tasks follow their gradients; PCGrad's are 0.
+DECAYS = {"pcgrad": 0.0, "gradvac": 0.5}
 #: Loss scale for gradients in half precision, so that small ones do not underflow.
 SCALE = 4096.0
 
@@ -111,10 +114,8 @@ class Aggregation(Balancer):
             raise InputError(
                 f"balancer {method} needs a solver ({error}): pip install 'gatlabel[balancing]'"
             ) from error
-        # not a submodule: the state of torchjd's GradVac cannot be loaded, so its targets are
-        # stored here
-        object.__setattr__(self, "weighting", weighting)
-        size = len(self.tasks) if method == "gradvac" else 0
+        self.weighting = weighting
+        size = len(self.tasks) if method in DECAYS else 0
         self.register_buffer("similarity", torch.zeros(size, size))
         self._split: Tensor | None = None  # the features last passed to `share`
         self._which = torch.arange(len(self.tasks))
@@ -134,8 +135,8 @@ class Aggregation(Balancer):
 
     def _combined(self, gradients: Sequence[Tensor]) -> Tensor:
         """Returns the gradient at the features from those of all K tasks."""
-        rows = [gradients[row].flatten().float() for row in self._which.tolist()]
-        jacobian = torch.stack(rows)
+        present = [gradients[row] for row in self._which.tolist()]
+        jacobian = torch.stack(present).flatten(1).float()
         weights = self._weights(jacobian @ jacobian.T / self._scale.float() ** 2, self._which)
         self.weights[self._which] = weights
         return (weights @ jacobian).reshape(gradients[0].shape).to(gradients[0].dtype)
@@ -164,28 +165,30 @@ class Aggregation(Balancer):
 
     def _weights(self, gramian: Tensor, which: Tensor) -> Tensor:
         """Returns weights ``(P,)`` for a Gramian ``(P, P)``; all 1 if it is 0 or not finite."""
-        if len(which) == 1:
-            return torch.ones_like(gramian[0])
-        if not bool(gramian.isfinite().all() & (gramian.diagonal() > 0).all()):
+        # one copy from the device; a few tasks are fastest in Python numbers
+        rows: list[list[float]] = gramian.tolist()
+        sound = all(isfinite(value) for row in rows for value in row)
+        if len(rows) == 1 or not sound or min(row[k] for k, row in enumerate(rows)) <= 0:
             # a loss is at its minimum, or not finite; the guard handles the latter
             return torch.ones_like(gramian[0])
-        if self.method == "gradvac":
-            return self._gradvac(gramian, which)
-        solve = SOLVERS.get(self.method)
-        exact = None if solve is None else solve(gramian.double().cpu().numpy())
-        if exact is not None:
-            return torch.from_numpy(exact).to(gramian)
-        weights: Tensor = self.weighting(gramian)
-        return weights.to(gramian)
+        solver = SOLVERS.get(self.method)
+        found = self._surgery(gramian, rows, which) if solver is None else solver(rows)
+        if found is None:
+            found = self.weighting(gramian.cpu()).tolist()
+        return torch.tensor(found, dtype=gramian.dtype, device=gramian.device)
 
-    def _gradvac(self, gramian: Tensor, which: Tensor) -> Tensor:
-        """Computes weights with the stored targets of the present tasks, and updates these."""
-        block = (which[:, None], which[None, :])
-        self.weighting._phi_t = self.similarity[block].to("cpu", gramian.dtype)
-        self.weighting._state_key = (len(which), gramian.dtype)
-        weights: Tensor = self.weighting(gramian)
-        self.similarity[block] = self.weighting._phi_t.to(self.similarity)
-        return weights.to(gramian)
+    def _surgery(self, gramian: Tensor, rows: list[list[float]], which: Tensor) -> list[float]:
+        """Computes weights of PCGrad or GradVac, and updates the targets of the present tasks."""
+        # a sum over the processes, so that the random order is the same in all
+        orders = self.total(torch.rand_like(gramian)).argsort(1).tolist()
+        stored, present = self.similarity.tolist(), which.tolist()
+        targets = [[stored[i][j] for j in present] for i in present]
+        weights = surgery_weights(rows, orders, targets, DECAYS[self.method])
+        for i, row in zip(present, targets, strict=True):
+            for j, target in zip(present, row, strict=True):
+                stored[i][j] = target
+        self.similarity.copy_(torch.tensor(stored))
+        return weights
 
 
 #: The balancers by aggregation method.
