@@ -21,9 +21,9 @@ as many images in all methods of a kind, and the CPU time of each run is in the 
 **Pre-training.** Easy scenes (see ``EASY``; 64 pixels, random weights), 4,000 images of which 5 %
 are labelled, drawn in advance. ``pretrained`` is ``pretrain`` on all of them, then training on the
 labelled ones; ``supervised`` is training on these from random weights for the same CPU time, and
-``supervised, short`` for about a quarter of it. The settings were
-chosen on seed 100, which is not reported, and the rate of ``supervised`` after a first run. ``ridge, pretrained`` and ``ridge, random`` are closed forms on
-frozen features.
+``supervised, short`` for about a quarter of it. The settings were chosen on seed 100, which is not
+reported, and the rate of ``supervised`` after a first run. ``ridge, pretrained`` and
+``ridge, random`` are closed forms on frozen features.
 
 Writes benchmarks/results/little-labels.json: mAP in points and CPU seconds of every run; for frozen
 features also the mAP of ``shown`` labels, which a labelled image has. Parts that are not measured
