@@ -146,7 +146,7 @@ def test_the_command_exports_and_refuses_in_one_line(run: Path, tmp_path: Path, 
     for more, message in {
         ("--preprocess", "--format", "pt2", "--overwrite"): "preprocess is for format onnx",
         ("--threshold", "0"): "--threshold: not for a run with several tasks",
-        ("--max-loss", "2"): "--max-loss 2.0: only with --quantize",
+        ("--max-loss", "2"): "--max-loss 2: only with --quantize",
         ("--calibration-images", "val"): "--calibration-images val: only with --quantize",
         ("--batch", "-1", "--overwrite"): "batch=-1: must be at least 1",
         ("--format", "pt", "--overwrite"): "did you mean 'pt2'",
