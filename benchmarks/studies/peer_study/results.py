@@ -61,10 +61,30 @@ def tests(study: Study) -> list[dict[str, Any]]:
             if (d := study.compared(place, OURS, theirs, least)) is not None
         ]
         _correct(better, "p")
+        over_sets = _better_over_sets(study, name, least)
+        _correct(over_sets, "p")
         not_worse = [row for theirs in NOT_WORSE for row in _not_worse(study, name, least, theirs)]
         _correct(not_worse, "p")
-        found += better + not_worse
+        found += better + over_sets + not_worse
     return found
+
+
+def _better_over_sets(study: Study, name: str, least: int) -> list[dict[str, Any]]:
+    """One test a number of images, budget and method that must be beaten, pooled over sets."""
+    by_place: dict[tuple[int, int, int, str], dict[str, Any]] = {}
+    for place in study.places():
+        for theirs in BEATEN:
+            d = study.compared(place, OURS, theirs, least)
+            if d is not None:
+                key = (place.size, place.images, place.budget, theirs)
+                by_place.setdefault(key, {})[place.data] = d
+    rows = []
+    for (size, images, budget, theirs), found in by_place.items():
+        if len(found) > 1:
+            row = _row(name, pooled([[d] for d in found.values()]))
+            where = {"sets": sorted(found), "size": size, "images": images, "budget": budget}
+            rows.append({"question": "better over sets", "theirs": theirs, **where, **row})
+    return rows
 
 
 def _not_worse(study: Study, name: str, least: int, theirs: str) -> list[dict[str, Any]]:
