@@ -337,6 +337,7 @@ def main() -> None:
     """Measures, prints and writes."""
     parser = arguments(__doc__)
     parser.add_argument("--seeds", type=int, help="instead of " + str(DIVISIONS))
+    parser.add_argument("--first-seed", type=int, default=0, help="of scenes")
     parser.add_argument("--root", type=Path, default=Path("..") / "shared" / "data")
     parser.add_argument("--cache", type=Path, default=Path("runs") / "features")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
@@ -373,11 +374,11 @@ def main() -> None:
                 tuned = [networks(name, root, seed, folder) for seed in seeds["network"]]
                 keep(f"{name}, network", tuned, NETWORK_PAIRS)
         if "scenes" in given.parts:
-            runs = []
+            first, runs = given.first_seed, []
             for seed in seeds["scenes"]:
-                runs.append(scenes(seed, folder))
+                runs.append(scenes(first + seed, folder))
                 if len(runs) > 1:  # it takes long, so a part of it is kept
-                    keep("scenes", runs, SCENE_PAIRS)
+                    keep(f"scenes, seeds from {first}" if first else "scenes", runs, SCENE_PAIRS)
     print(f"written to {RESULTS / 'little-labels.json'}")
 
 
