@@ -33,7 +33,6 @@ keep their last results.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import tempfile
@@ -52,6 +51,7 @@ from torch import Tensor
 from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.data import ImageSource, read_csv
 from gatlabel.data.scenes import read_scenes
+from gatlabel.data.torch_datasets import DatasetImages
 from gatlabel.experiments.fitting import Features, fit_head, predict
 from gatlabel.experiments.optimizing import FitOptions
 from gatlabel.fewshot.results import Interval
@@ -62,7 +62,6 @@ from gatlabel.missing import Pseudo
 from gatlabel.missing.starting import completed_start
 from gatlabel.nn import LinearHead
 from gatlabel.pretraining import PretrainConfig, pretrain
-from gatlabel.targets import Targets
 from gatlabel.training import TrainConfig, train
 
 SETS, PARTS = ("voc2007-part", "coco-part"), ("frozen", "network", "scenes")
@@ -76,12 +75,11 @@ BACKBONE = "timm:test_resnet"
 PRETRAIN: dict[str, Any] = {
     "method": "dcl", "epochs": 3, "batch_size": 16, "lr": 3e-3, "colour": 1.0, "grey": 0.5,
 }  # fmt: skip
-FINE_TUNING = {
+TRAINING = {
     "run.epochs": 12, "run.batch_size": 8, "optimizer.lr": 3e-3, "optimizer.encoder_lr": 1.0,
 }  # fmt: skip
-SUPERVISED = FINE_TUNING
 #: In a short time a lower rate is better.
-SHORT = {**SUPERVISED, "optimizer.lr": 1e-3}
+SHORT = {**TRAINING, "optimizer.lr": 1e-3}
 #: How often an epoch of fine-tuning and of short supervised training has each labelled image.
 REPEATS, SHORT_REPEATS = 5, 4
 CLOSED = {"head.start": "ridge", "run.epochs": 0}
@@ -230,44 +228,15 @@ def timed(options: dict[str, Any], data: dict[str, Any], output: Path) -> dict[s
     return {"mAP": 100 * value, "seconds": seconds}
 
 
-class Drawn(ImageSource):
-    """Images in memory, so that no method is charged for drawing."""
-
-    def __init__(
-        self, labels: LabelSet, ids: Sequence[str], targets: Targets, pixels: Tensor
-    ) -> None:
-        super().__init__(labels, ids, targets)
-        self.pixels = pixels
-
-    @classmethod
-    def of(cls, source: ImageSource) -> Drawn:
-        """Draws all images of a source."""
-        pixels = torch.stack([source.load(row) for row in range(len(source))])
-        return cls(source.labels, source.ids, source.targets, pixels)
-
-    def load(self, index: int) -> Tensor:
-        """Returns an image."""
-        return self.pixels[index]
-
-    def subset(self, indices: Sequence[int]) -> Drawn:
-        """Returns some of the images."""
-        rows = np.asarray(indices, dtype=np.int64)
-        ids = [self.ids[row] for row in rows]
-        return Drawn(self.labels, ids, self.targets.take(rows), self.pixels[rows])
-
-    def fingerprint(self) -> str:
-        """Returns a hash of the images."""
-        return hashlib.sha256(self.pixels.numpy().tobytes()).hexdigest()
-
-
 def scenes(seed: int, folder: Path) -> dict[str, dict[str, float]]:
     """Scenes from random weights, with and without pre-training."""
     splits = read_scenes(
         "voc", train=SCENES, val=20, test=SCENE_TESTS, seed=seed, size=SCENE_SIDE, **EASY
     )
-    source = Drawn.of(splits.train)
-    few = round(SCENE_LABELLED * SCENES)
     train_targets = splits.train.targets.to_dense().float()
+    # in memory, so that no method is charged for drawing
+    source = DatasetImages(Items(splits.train, range(SCENES), train_targets))
+    few = round(SCENE_LABELLED * SCENES)
     test = Items(splits.test, range(SCENE_TESTS), splits.test.targets.to_dense().float())
     val = Items(splits.val, range(20), splits.val.targets.to_dense().float())
     before = folder / f"pre-{seed}"
@@ -292,13 +261,13 @@ def scenes(seed: int, folder: Path) -> dict[str, dict[str, float]]:
         path = folder / f"{name}-{seed}"
         return timed({**common, **options, "encoder.weights": weights}, data, path)
 
-    pretrained = tuned("pretrained", str(before), REPEATS, FINE_TUNING)
+    pretrained = tuned("pretrained", str(before), REPEATS, TRAINING)
     short = tuned("short", "none", SHORT_REPEATS, SHORT)
     repeats = math.ceil(SHORT_REPEATS * (spent + pretrained["seconds"]) / short["seconds"])
     found = {
         "pretrained": {**pretrained, "seconds": pretrained["seconds"] + spent},
         "supervised, short": short,
-        "supervised": tuned("supervised", "none", repeats, SUPERVISED),
+        "supervised": tuned("supervised", "none", repeats, TRAINING),
         "ridge, pretrained": tuned("ridge", str(before), 1, CLOSED),
         "ridge, random": tuned("random", "none", 1, CLOSED),
     }

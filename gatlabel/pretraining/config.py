@@ -9,9 +9,9 @@ from typing import Literal
 from gatlabel.options import Options, option
 
 _MANY = 10**7
-#: Images per step, and the same for dcl with fewer than ``FEW`` images: at equal time, more steps
-#: are worth more than large batches (docs/studies/little-labels.md).
-BATCH_SIZE, SMALL_BATCH_SIZE, FEW = 64, 16, 10_000
+#: Images per step, and the same for dcl with fewer than ``FEW_IMAGES`` images: at equal time, more
+#: steps are worth more than large batches (docs/studies/little-labels.md).
+BATCH_SIZE, SMALL_BATCH_SIZE, FEW_IMAGES = 64, 16, 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,4 +102,4 @@ class PretrainConfig(Options):
         """Returns the number of images per step, for a total number of images."""
         if self.batch_size is not None:
             return self.batch_size
-        return SMALL_BATCH_SIZE if self.method == "dcl" and images < FEW else BATCH_SIZE
+        return SMALL_BATCH_SIZE if self.method == "dcl" and images < FEW_IMAGES else BATCH_SIZE

@@ -28,8 +28,8 @@ def make_transform(
     method: str,
     preprocessing: Preprocessing,
     smallest: float,
-    colour: float = 0.5,
-    grey: float = 0.2,
+    colour: float,
+    grey: float,
 ) -> Any:
     """Returns lightly's transform of a method: from a PIL image to a list of float views.
 

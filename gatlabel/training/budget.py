@@ -75,7 +75,7 @@ class Budget:
         if seconds <= limited.clock.left and self._trains(start) and not start.informative:
             epoch = self._epoch(model)
             if FEWEST_EPOCHS * epoch / area <= limited.clock.left:
-                seconds += self._table() * epoch
+                seconds += self._full_epochs() * epoch
         return seconds <= limited.clock.left
 
     def epochs(self, model: MultiLabelClassifier, start: Start | None) -> int:
@@ -85,7 +85,7 @@ class Budget:
             model: The model.
             start: Its closed-form initialisation, if it has one.
         """
-        table = self._table()
+        table = self._full_epochs()
         if start is None:
             return table
         if not self._trains(start):
@@ -100,7 +100,7 @@ class Budget:
         possible = int(min(left / self._epoch(model), table))
         return possible if possible >= min(least, table) else 0
 
-    def _table(self) -> int:
+    def _full_epochs(self) -> int:
         """Returns the number of epochs without a time limit."""
         if self.config.data.name == "scenes":
             return 4

@@ -32,7 +32,7 @@ def encoder() -> nn.Module:
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_views_depend_on_seed_and_image_alone(name: str, source: FileImages) -> None:
-    transform = make_transform(name, Preprocessing(32, "squash"), 0.4)
+    transform = make_transform(name, Preprocessing(32, "squash"), 0.4, 0.5, 0.2)
     views = ViewDataset(source, transform)
     first, index = views[4, 2]
     random.seed(99)
@@ -53,7 +53,7 @@ def test_views_depend_on_seed_and_image_alone(name: str, source: FileImages) -> 
 
 
 def test_a_batch_holds_the_views_by_name(source: FileImages) -> None:
-    views = ViewDataset(source, make_transform("dcl", Preprocessing(32, "squash"), 0.4))
+    views = ViewDataset(source, make_transform("dcl", Preprocessing(32, "squash"), 0.4, 0.5, 0.2))
     batch = ViewDataset.collate([views[1, 0], views[3, 0]])
     assert {name: tuple(each.shape) for name, each in batch.inputs.items()} == {
         "view0": (2, 3, 32, 32),
@@ -66,7 +66,7 @@ def test_a_batch_holds_the_views_by_name(source: FileImages) -> None:
 def test_views_have_the_normalisation_of_the_encoder(source: FileImages) -> None:
     class Whole(nn.Module):
         def forward(self, image: object) -> list[Tensor]:
-            return make_transform("simclr", plain, 1.0)(image)
+            return make_transform("simclr", plain, 1.0, 0.5, 0.2)(image)
 
     plain = Preprocessing(32, "squash", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     view = ViewDataset(source, Whole())[0, 0][0][0]
