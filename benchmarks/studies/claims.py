@@ -224,7 +224,7 @@ def run(name: str, shared: Path, seeds: int | None, workers: int | None) -> list
     seeds = seeds or study.seeds
     options: dict[str, Any] = dict(study.options)
     if study.data is not None:
-        options["root"] = shared / "data" / study.data
+        options["data.root"] = shared / "data" / study.data
     output = Path("runs") / "claims" / name
     config = make_config(study.kind, seeds=seeds, workers=workers, output=output, **options)
     result: BenchmarkResult = run_benchmark(config)

@@ -38,7 +38,7 @@ _OF_LABELS = (
 #: Options of tasks that the command line sets for all multi-label tasks.
 OF_LABELS = ("graph", "head", "loss", "missing", "distillation", "decision")
 #: Options of a run that only runs with one task have, with the value that is allowed.
-_OF_ONE_TASK = {"folds": None}
+_OF_ONE_TASK = {"folds": None, "refit": False}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,6 +71,7 @@ def choices(
         "optimizer.lr": 3e-3,
         "optimizer.encoder_lr": 1.0 if scenes else 0.1,
         "run.keep": "last",
+        "run.refit": False,
     }
     if isinstance(config.head, SharedClassifiers):
         found["head.similarity"] = NOTHING
@@ -79,6 +80,7 @@ def choices(
         if not scenes:
             unlike = not frozen and not start.informative
             found |= UNLIKE_FROM_START if unlike else FROM_START
+            found["run.refit"] = unlike and few
             if unlike and epochs >= AUGMENTED_FROM:
                 found["images.augmentation"] = "standard"
             if config.run.devices != 1:

@@ -94,8 +94,10 @@ class Budget:
         if limited.clock.limit is None:
             return table
         image = seconds_per_image(model, self.config)
-        # afterwards both initialisation and result are evaluated, and features are extracted
-        left = limited.clock.left - MARGIN * image * (self.train + 2 * self.val)
+        # afterwards both initialisation and result are evaluated, and features are extracted, for
+        # uninformative ones once more: the classifiers are fitted again
+        passes = 1 if start.informative else 2
+        left = limited.clock.left - MARGIN * image * (passes * self.train + 2 * self.val)
         least = FEWEST_EPOCHS if self.few else EPOCHS[preset_of(self.config)][1]
         possible = int(min(left / self._epoch(model), table))
         return possible if possible >= min(least, table) else 0

@@ -22,7 +22,14 @@ from gatlabel.training.starting import features
 #: Treatments of unknown labels after which known targets are present or absent, not soft.
 HARD = ("ignore", "negative")
 #: Options of a run that need epochs.
-_OF_EPOCHS = ("run.patience", "run.keep", "run.folds", "run.tensorboard", "run.devices")
+_OF_EPOCHS = (
+    "run.patience",
+    "run.keep",
+    "run.refit",
+    "run.folds",
+    "run.tensorboard",
+    "run.devices",
+)
 #: Options that :func:`require_fittable` checks.
 _CHECKED = ("encoder.freeze", "run.epochs")
 #: Methods that scikit-learn fits.

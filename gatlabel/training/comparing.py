@@ -22,6 +22,7 @@ from gatlabel.training.evaluation import evaluate
 from gatlabel.training.evidence import validation_evidence
 from gatlabel.training.fitting import fit
 from gatlabel.training.given import Given
+from gatlabel.training.refitting import refit
 from gatlabel.training.settling import settle
 from gatlabel.training.starting import start_in_closed_form
 
@@ -72,6 +73,8 @@ def baselines_of(
         untrained = copy.deepcopy(model)
         if alike.run.epochs:
             fit(model, alike, loaders(splits, model, alike), None, completion=completion)
+            if alike.run.refit:
+                refit(model, alike, splits.train, completion)
             if keep == "proven":
                 evidence = validation_evidence(model, untrained, splits.val, alike)
                 settle(model, untrained, evidence, alike, log)

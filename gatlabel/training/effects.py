@@ -50,6 +50,9 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     if config.encoder.freeze == "encoder":
         only = _only("encoder.freeze", "encoder", "none, norms")
         found += [(f"optimizer.{name}", only) for name in ("encoder_lr", "depth_decay")]
+        found.append(("run.refit", only))
+    if config.run.epochs == 0:
+        found.append(("run.refit", "not for run.epochs=0, which trains nothing"))
     if not issubclass(kind, GraphAblatable) and not _uses_graph(config):
         over_graph = ", ".join(n for n, each in HEADS.items() if issubclass(each, GraphAblatable))
         if spec.options:

@@ -21,6 +21,7 @@ from gatlabel.training.data import loaders
 from gatlabel.training.evidence import Evidence, without_residual
 from gatlabel.training.fitting import fit
 from gatlabel.training.out_of_fold import out_of_fold
+from gatlabel.training.refitting import refit
 from gatlabel.training.starting import features, regression
 
 
@@ -79,6 +80,8 @@ def fold_evidence(
         judged = dataclasses.replace(part, val=source.subset(held.tolist()))
         batches = loaders(judged, model, quiet)
         fit(model, quiet, batches, None, completion=completion, signals=signals)
+        if config.run.refit:
+            refit(model, config, part.train, completion)
         logits, linear = without_residual(model, judged.val, config)
         found["linear"][held] = linear
         return logits.numpy()

@@ -144,6 +144,12 @@ class RunOptions(Options):
         "otherwise the initialisation. None leaves the choice to the recipe auto.",
         short="keep", benchmark=False,
     )  # fmt: skip
+    refit: bool | None = option(
+        False,
+        "After training, replace the classifiers by ridge regression on the features of the "
+        "trained encoder. None leaves the choice to the recipe auto.",
+        benchmark=False,
+    )
     folds: int | None = option(
         None,
         "Number of folds of cross-validation, trained in addition. The out-of-fold predictions are "

@@ -31,7 +31,7 @@ def auto() -> TrainConfig:
         images=ImageOptions(augmentation=None),
         encoder=EncoderOptions(freeze=None),
         optimizer=OptimizerOptions(lr=None),
-        run=RunOptions(batch_size=None, keep=None),
+        run=RunOptions(batch_size=None, keep=None, refit=None),
     )
 
 

@@ -73,6 +73,7 @@ def choices_of(config: TrainParts) -> dict[str, Any]:
         "run.epochs": (config.run.epochs, 4 if scenes else 12),
         "run.batch_size": (config.run.batch_size, usual.run.batch_size),
         "run.keep": (config.run.keep, usual.run.keep),
+        "run.refit": (config.run.refit, usual.run.refit),
     }
     if isinstance(head, LinearStart):
         open_options["head.start"] = head.start, "random"

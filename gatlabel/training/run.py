@@ -46,6 +46,7 @@ from gatlabel.training.losses import loss_for, refuse_shared_batches
 from gatlabel.training.options import Auto, seconds_of
 from gatlabel.training.planning import plan
 from gatlabel.training.rate_finding import with_found_rate
+from gatlabel.training.refitting import refit, require_refittable
 from gatlabel.training.reporting import metrics_file, report_content
 from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
@@ -274,6 +275,7 @@ def _run(
     elif checkpoint is None or shares or config.run.keep == "proven":
         model, config, start = plan(model, config, splits, completion, counts, clock, decide, given)
     counted, graph = graph, model.graph or graph
+    require_refittable(model, config)
     freeze_parts(model, config)
     learns = config.run.epochs or config.optimizer.lr == "find"
     batches = loaders(splits, model, config) if learns else None
@@ -309,6 +311,9 @@ def _run(
                 loggers=given.loggers,
                 log=log,
             )
+    if config.run.epochs and config.run.refit:
+        refit(model, config, splits.train, completion)
+        decide("the classifiers are fitted again in closed form on the trained encoder's features")
     seconds = clock.spent
     folder.require()
     trained = settled(model, untrained, start, config, splits, folder, signals, decide)

@@ -146,6 +146,7 @@ WRONG = {
         "data.minus_one": "absent", "tasks": [{"name": "a", "column": "x"}]},
     "nothing to balance with one task": {"tasks": [{"name": "a"}], "balancing": "famo"},
     "run.folds=3: not for several tasks": {"run.folds": 3},
+    "run.refit=True: not for several tasks": {"run.refit": True},
     "run.keep=proven": {"run.keep": "proven"},
     "run.epochs=0": {"run.epochs": 0},
     "balancing='fama': give": {"balancing": "fama"},

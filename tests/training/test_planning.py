@@ -26,7 +26,14 @@ QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "r
 QUICK["head.start"] = "ridge"  # by itself it is taken with weights that were learned
 OPEN = (
     *("head.start", "encoder.freeze", "images.augmentation", "images.size"),
-    *("optimizer.lr", "optimizer.encoder_lr", "run.keep", "run.epochs", "run.batch_size"),
+    *(
+        "optimizer.lr",
+        "optimizer.encoder_lr",
+        "run.keep",
+        "run.refit",
+        "run.epochs",
+        "run.batch_size",
+    ),
 )
 
 
@@ -86,6 +93,7 @@ def test_an_encoder_with_uninformative_features_is_trained_and_validation_choose
     its = auto_table.UNLIKE_FROM_START
     assert {name: written[name] for name in its} == its
     assert (written["run.keep"], written["encoder.freeze"]) == ("proven", "norms")
+    assert written["run.refit"] is True
     assert written["images.augmentation"] == "standard"  # of twelve epochs
     assert any(line.startswith("the features explain little") for line in lines)
     assert any(line.startswith("training changed validation mAP") for line in lines)

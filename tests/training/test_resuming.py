@@ -35,6 +35,7 @@ SETTINGS = {
     "bf16": {"run.amp": "on"},
     "step schedule": {"optimizer.schedule": "step", "optimizer.schedule.epochs": 1},
     "query": {"head": "query", "images.augmentation": "strong"},
+    "refit": {"run.refit": True},
     "best epoch": {"run.keep": "best", "optimizer.lr": 0.1},
 }
 
