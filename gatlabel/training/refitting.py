@@ -1,4 +1,4 @@
-"""Ridge regression on the features of a trained encoder, in place of the trained head."""
+"""Ridge regression on the features of a trained encoder, in place of the trained classifiers."""
 
 from __future__ import annotations
 

@@ -26,14 +26,8 @@ QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "r
 QUICK["head.start"] = "ridge"  # by itself it is taken with weights that were learned
 OPEN = (
     *("head.start", "encoder.freeze", "images.augmentation", "images.size"),
-    *(
-        "optimizer.lr",
-        "optimizer.encoder_lr",
-        "run.keep",
-        "run.refit",
-        "run.epochs",
-        "run.batch_size",
-    ),
+    *("optimizer.lr", "optimizer.encoder_lr"),
+    *("run.keep", "run.refit", "run.epochs", "run.batch_size"),
 )
 
 

@@ -50,7 +50,7 @@ def test_classifiers_are_the_regression_on_the_trained_features(
         logits = model.head(found)
     # the graph head without residual attention is linear
     torch.testing.assert_close(logits, found @ fitted.weight.T + fitted.bias, atol=1e-4, rtol=1e-3)
-    # scikit-learn solves the same problem for some penalty: fits lie on a line of each label
+    # scikit-learn, with a small penalty instead of the one by leave-one-out, points the same way
     known = (targets >= 0).all(0) & (targets.sum(0) > 0)
     expected = Ridge(alpha=1e-3).fit(found.numpy(), targets[:, known].numpy()).predict(found)
     for ours, theirs in zip(logits[:, known].T, torch.as_tensor(expected).T, strict=True):
