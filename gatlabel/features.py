@@ -23,10 +23,14 @@ from gatlabel.errors import InputError
 from gatlabel.files import read_json, remove_leftovers, sync, write_errors, write_json
 from gatlabel.inference import BATCH, outputs, whole_images
 from gatlabel.model import MultiLabelClassifier
+from gatlabel.nn.pooling import StagePool, scaled_stage
 
 Kind = Literal["pooled", "map"]
 VERSION = 1  # of the files: increase it when the extraction changes
-_DTYPE = {"pooled": np.float32, "map": np.float16}
+#: Number of last stages whose features are extracted in one pass, for a choice among them.
+TOGETHER = 3
+_Stored = Literal["pooled", "map", "stages"]  # stages: the last ones, pooled but not scaled
+_DTYPE = {"pooled": np.float32, "map": np.float16, "stages": np.float32}
 _log = logging.getLogger(__name__)
 
 
@@ -36,17 +40,27 @@ class FeatureFile:
 
     Attributes:
         path: The ``.npy`` file: float32 ``(N, D)``, or float16 ``(N, D, h, w)`` for maps.
+        widths: Of a file with unscaled features of several stages: the channels of the stages to
+            return.
     """
 
     path: Path
+    widths: tuple[int, ...] = ()
 
     def open(self) -> NDArray[Any]:
-        """Maps the file into memory, read-only.
+        """Maps the file into memory, read-only; scaled features of several stages are copies.
 
         Raises:
             InputError: If the file is missing or damaged.
         """
-        return map_npy(self.path, "features")
+        array = map_npy(self.path, "features")
+        if not self.widths:
+            return array
+        array = array[:, : sum(self.widths)]
+        if len(self.widths) == 1:
+            return array
+        parts = torch.from_numpy(np.array(array)).split(self.widths, 1)
+        return torch.cat([scaled_stage(part) for part in parts], 1).numpy()
 
 
 def extract(
@@ -55,6 +69,8 @@ def extract(
     kind: Kind,
     cache: Path,
     advance: Callable[[int], None] = lambda images: None,
+    *,
+    together: bool = False,
 ) -> FeatureFile:
     """Returns the features of a source, from the cache if available.
 
@@ -68,15 +84,37 @@ def extract(
             the last one.
         cache: Folder of features; file names are hashes of all inputs.
         advance: Called with the number of newly extracted images.
+        together: Whether to extract pooled features of the last ``TOGETHER`` stages in the same
+            pass, if the encoder has as many. Models with one or as many stages then find theirs.
 
     Raises:
         InputError: If an image cannot be decoded, or the cache cannot be written.
     """
-    key = _key(model, source, kind)
-    path = cache / f"features-{kind}-{key}.npy"
+    own = _path(model, source, kind, cache)
+    if _is_whole(own, kind, len(source)):
+        advance(len(source))
+        return FeatureFile(own)
+    if kind == "pooled" and _shares_stages(model):
+        path = _path(model, source, "stages", cache)
+        if path.is_file() or (together and _has_stages(model)):
+            _extract(path, model, source, "stages", advance)
+            return FeatureFile(path, model.encoder.stage_widths)
+    _extract(own, model, source, kind, advance)
+    return FeatureFile(own)
+
+
+def _extract(
+    path: Path,
+    model: MultiLabelClassifier,
+    source: ImageSource,
+    kind: _Stored,
+    advance: Callable[[int], None],
+) -> None:
+    """Extracts features unless the file has them."""
     if _is_whole(path, kind, len(source)):
         advance(len(source))
-        return FeatureFile(path)
+        return
+    cache = path.parent
     with write_errors(path):
         cache.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(".part.lock")
@@ -89,14 +127,13 @@ def extract(
                 remove_leftovers(cache)
                 _fill(path, model, source, kind, advance)
         lock.unlink(missing_ok=True)  # waiting processes then find the features
-    return FeatureFile(path)
 
 
 def _fill(
     path: Path,
     model: MultiLabelClassifier,
     source: ImageSource,
-    kind: Kind,
+    kind: _Stored,
     advance: Callable[[int], None],
 ) -> None:
     """Extracts missing features and renames the file into place."""
@@ -140,18 +177,18 @@ def _new_store(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap[Any,
     return store
 
 
-def _is_whole(path: Path, kind: Kind, count: int) -> bool:
+def _is_whole(path: Path, kind: _Stored, count: int) -> bool:
     """Whether the features of all images exist and are undamaged."""
     return path.is_file() and _done(path, path.with_suffix(".json"), kind, count)[0] == count
 
 
-def _done(path: Path, note: Path, kind: Kind, count: int) -> tuple[int, int]:
+def _done(path: Path, note: Path, kind: _Stored, count: int) -> tuple[int, int]:
     """Returns how many rows the note confirms, and their sum; 0 if the file is damaged."""
     try:
         record = read_json(note, "note on features")
         done, total = int(record["done"]), int(record["sum"])
         array = map_npy(path, "features")
-        width = 2 if kind == "pooled" else 4
+        width = 4 if kind == "map" else 2
         if (array.dtype, array.ndim, len(array)) != (_DTYPE[kind], width, count):
             return 0, 0
         # in parts: a sum of all rows at once would need all of them in memory
@@ -166,8 +203,25 @@ def _sum(values: NDArray[Any]) -> int:
     return int(values.view(np.dtype(f"u{values.itemsize}")).sum(dtype=np.uint64))
 
 
-def _of_images(model: MultiLabelClassifier, kind: Kind) -> Callable[[Tensor], Tensor]:
+def _shares_stages(model: MultiLabelClassifier) -> bool:
+    """Whether unscaled features of several stages are those of the model, but for their scale."""
+    learned = any(True for _ in model.pool.state_dict())
+    return not learned and not model.head.needs_map and model.encoder.stages in (1, TOGETHER)
+
+
+def _has_stages(model: MultiLabelClassifier) -> bool:
+    try:
+        model.encoder.with_stages(TOGETHER)
+    except InputError:
+        return False
+    return True
+
+
+def _of_images(model: MultiLabelClassifier, kind: _Stored) -> Callable[[Tensor], Tensor]:
     """Returns the function from images ``(B, 3, S, S)`` to float32 vectors or float16 maps."""
+    if kind == "stages":
+        encoder, pool = model.encoder.with_stages(TOGETHER), StagePool(model.pooling_name, TOGETHER)
+        return lambda images: torch.cat(pool.unscaled(tuple(encoder.of_images(images))), 1).float()
 
     def last_map(images: Tensor) -> Tensor:
         pixels = model.encoder.normalize(images).contiguous(memory_format=torch.channels_last)
@@ -177,16 +231,17 @@ def _of_images(model: MultiLabelClassifier, kind: Kind) -> Callable[[Tensor], Te
     return last_map if kind == "map" else lambda images: model.features(images).float()
 
 
-def _key(model: MultiLabelClassifier, source: ImageSource, kind: Kind) -> str:
+def _path(model: MultiLabelClassifier, source: ImageSource, kind: _Stored, cache: Path) -> Path:
+    """Returns the file of features; its name is a hash of all inputs."""
     digest = hashlib.sha256()
     encoder = model.encoder.config
-    if kind == "map":
-        encoder.pop("stages", None)  # the last map is the same
+    if kind != "pooled":
+        encoder.pop("stages", None)  # the last maps are the same
     parts = [VERSION, kind, encoder, model.pooling_name, model.resize]
     digest.update(json.dumps([*parts, model.image_size, source.fingerprint()]).encode())
-    modules = [model.encoder] if kind == "map" else [model.encoder, model.pool]
+    modules = [model.encoder, model.pool] if kind == "pooled" else [model.encoder]
     for module in modules:
         for name, tensor in module.state_dict().items():
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:20]
+    return cache / f"features-{kind}-{digest.hexdigest()[:20]}.npy"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -151,7 +152,24 @@ class Encoder(HoldsConstants):
     @property
     def pooled_features(self) -> int:
         """Width of the pooled features: the channels of all stages together."""
-        return self.out_features if self._stages is None else sum(self._stages.widths)
+        return sum(self.stage_widths)
+
+    @property
+    def stage_widths(self) -> tuple[int, ...]:
+        """Channels of the map of each stage, the last stage first."""
+        return (self.out_features,) if self._stages is None else self._stages.widths
+
+    def with_stages(self, stages: int) -> Encoder:
+        """Returns this encoder, layers and all, with another number of stages.
+
+        Raises:
+            InputError: If the network has fewer, or they cannot be determined.
+        """
+        other = copy.copy(self)  # shares the layers
+        other.stages = stages
+        found = find_stages(self.trunk, stages, f"encoder {self.name!r}") if stages > 1 else None
+        other._stages = found
+        return other
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Returns the feature map ``(B, D, h, w)`` of normalised images ``(B, 3, H, W)``.

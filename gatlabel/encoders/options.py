@@ -45,10 +45,11 @@ class EncoderOptions(Options):
         "auto.",
         least=1, most=8192,
     )  # fmt: skip
-    stages: int = option(
-        1,
+    stages: int | None = option(
+        None,
         "Number of last encoder stages whose pooled maps are concatenated as features, each with "
-        "normalised scale; 1 is the last map alone (with init: as in that model).",
+        "normalised scale. By default 1, the last map alone (with init: as in that model); the "
+        "recipe auto chooses between 1 and 3.",
         least=1, most=64,  # the real limit is known once the encoder exists
     )  # fmt: skip
     pooling: Literal["average", "max", "gem"] | None = option(
@@ -66,7 +67,7 @@ class EncoderOptions(Options):
     def text(self) -> str:
         """Describes the encoder."""
         stride = f" up to stride {self.stride}" if self.stride else ""
-        stages = f", its last {self.stages} stages" if self.stages > 1 else ""
+        stages = f", its last {self.stages} stages" if (self.stages or 1) > 1 else ""
         return f"{self.backbone}{stride}{stages}"
 
     @property

@@ -69,7 +69,7 @@ def build_model(
     torch.manual_seed(config.run.seed)
     options = config.encoder
     encoder = create_encoder(
-        options.backbone, weights=options.weights, stride=options.stride, stages=options.stages
+        options.backbone, weights=options.weights, stride=options.stride, stages=options.stages or 1
     )
     width, tasks = encoder.pooled_features, []
     losses: dict[str, nn.Module] = {}

@@ -116,11 +116,15 @@ class StagePool(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Pools maps ``(B, D_s, h_s, w_s)`` to ``(B, sum of D_s)``."""
-        pooled = (pool(each) for pool, each in zip(self.pools, maps, strict=True))
-        return torch.cat([_scaled(each) for each in pooled], dim=1)
+        return torch.cat([scaled_stage(each) for each in self.unscaled(maps)], dim=1)
+
+    def unscaled(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Pools maps ``(B, D_s, h_s, w_s)`` to one ``(B, D_s)`` each, without scaling."""
+        return [pool(each) for pool, each in zip(self.pools, maps, strict=True)]
 
 
-def _scaled(pooled: Tensor) -> Tensor:
+def scaled_stage(pooled: Tensor) -> Tensor:
+    """Divides the vectors ``(B, D)`` of a stage by their root mean squares."""
     values = pooled.float()  # squares overflow half precision
     size = values.square().mean(1, keepdim=True)
     return (values * (size + 1e-6).rsqrt()).to(pooled.dtype)

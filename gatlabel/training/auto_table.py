@@ -65,6 +65,7 @@ def choices(
     frozen = config.encoder.freeze == "encoder" or (config.encoder.freeze is None and epochs == 0)
     found: dict[str, Any] = {
         "run.epochs": epochs,
+        "encoder.stages": model.encoder.stages,
         "encoder.freeze": "encoder" if frozen else "norms" if few and _has_norms(model) else "none",
         "images.augmentation": "none" if epochs == 0 else "light" if few else "standard",
         "run.batch_size": BATCH_SIZE,

@@ -83,7 +83,7 @@ def build_model(
         resize=config.images.resize,
         image_size=config.images.size,
         stride=None if own else config.encoder.stride,
-        stages=1 if HEADS[head].needs_map or own else config.encoder.stages,
+        stages=1 if HEADS[head].needs_map or own else config.encoder.stages or 1,
     )
     if graph.base_rates is not None:
         model.head.init_bias(graph.base_rates)

@@ -46,7 +46,9 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
     found = list(without_effect(config)) if is_classical(config) else []
     if kind.needs_map:
         pooled = ", ".join(name for name, each in HEADS.items() if not each.needs_map)
-        found += [(f"encoder.{n}", _only("head", head, pooled)) for n in ("pooling", "stages")]
+        found.append(("encoder.pooling", _only("head", head, pooled)))
+        if config.encoder.stages != 1:  # what such heads have
+            found.append(("encoder.stages", _only("head", head, pooled)))
     if config.encoder.freeze == "encoder":
         only = _only("encoder.freeze", "encoder", "none, norms")
         found += [(f"optimizer.{name}", only) for name in ("encoder_lr", "depth_decay")]

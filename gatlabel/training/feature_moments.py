@@ -27,19 +27,30 @@ def pooled_model(model: MultiLabelClassifier) -> MultiLabelClassifier:
     ).eval()
 
 
-def measured_moments(model: MultiLabelClassifier, source: ImageSource, seed: int = 0) -> Moments:
+def measured_moments(
+    model: MultiLabelClassifier, source: ImageSource, seed: int = 0, found: Tensor | None = None
+) -> Moments:
     """Measures the pooled features of at most 512 images, drawn by a seed and not cropped.
+
+    Args:
+        model: The model.
+        source: N images.
+        seed: Seed of the drawing.
+        found: Features of all images, ``(N, D)``, if they have been extracted.
 
     Raises:
         InputError: If an image cannot be decoded, a feature is not finite, or there is only one
             image.
     """
-    rows = np.random.default_rng(seed).permutation(len(source))[:IMAGES]
-    found: Tensor = predict_features(pooled_model(model), source.subset(np.sort(rows).tolist()))
-    return Moments.of(found)
+    rows = np.sort(np.random.default_rng(seed).permutation(len(source))[:IMAGES]).tolist()
+    if found is not None:
+        return Moments.of(found[rows])
+    return Moments.of(predict_features(pooled_model(model), source.subset(rows)))
 
 
-def keep_moments(model: MultiLabelClassifier, source: ImageSource, path: Path) -> None:
+def keep_moments(
+    model: MultiLabelClassifier, source: ImageSource, path: Path, found: Tensor | None = None
+) -> None:
     """Writes the moments of a run's training images, if there are at least two."""
     if len(source) > 1 and not model.head.needs_map:
-        measured_moments(model, source).save(path)
+        measured_moments(model, source, found=found).save(path)

@@ -109,7 +109,8 @@ def _encoder(encoder: nn.Module, config: TrainConfig) -> Encoder:
         raise InputError(f"encoder: {type(encoder).__name__} is not a torch.nn.Module")
     for name in ("backbone", "weights", "stride", "stages", "init"):
         value, usual = getattr(config.encoder, name), getattr(EncoderOptions(), name)
-        if value not in (usual, None) and not (name == "backbone" and value == OWN_MODULE):
+        its = {"backbone": OWN_MODULE, "stages": getattr(encoder, "stages", 1)}.get(name)
+        if value not in (usual, None, its):
             raise InputError(f"encoder.{name}={value}: not with an encoder from Python")
     if isinstance(encoder, Encoder):
         return encoder

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
+from functools import partial
 
 from gatlabel.baselines.similarity import similarity_start
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
-from gatlabel.graph import Cooccurrence
+from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.logs import Log
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
@@ -22,6 +23,7 @@ from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.given import Given
 from gatlabel.training.similarity import choose, may_share, replaces_graph, text_of
+from gatlabel.training.stage_choice import with_stages
 from gatlabel.training.starting import (
     Start,
     features,
@@ -36,6 +38,7 @@ def plan(
     splits: DataSplits,
     completion: Completion | None,
     counts: Cooccurrence,
+    graph: LabelGraph,
     clock: Clock,
     log: Log,
     given: Given | None = None,
@@ -48,13 +51,15 @@ def plan(
         splits: The data.
         completion: Provides targets of unknown training labels.
         counts: Label counts of the training images.
+        graph: The label graph.
         clock: The clock with the time limit.
         log: Called with measurements and choices, one line each.
         given: Objects from Python.
 
     Returns:
-        The model (another one if similar labels share classifiers), the resolved options, and the
-        closed-form initialisation of the head, if it has one.
+        The model (another one if it uses several stages of the encoder or similar labels share
+        classifiers), the resolved options, and the closed-form initialisation of the head, if it
+        has one.
 
     Raises:
         InputError: If the number of epochs is 0 and the head has no closed-form initialisation.
@@ -74,9 +79,14 @@ def plan(
         start = start_in_closed_form(
             model, config, splits, completion, log, sizes=sizes, allows=budget.allows_size
         )
+    own = given is not None and given.encoder is not None
+    if start is not None and config.encoder.stages is None and not own:
+        build = partial(build_model, graph=graph, given=given)
+        model, start = with_stages(model, start, config, splits, completion, build, budget, log)
     may_share = isinstance(config.head, SharedClassifiers) and config.head.similarity != NOTHING
     if start is not None and may_share:
-        model, text = _with_similarity(model, config, splits, completion, counts, log, given)
+        staged = config.with_options({"encoder.stages": model.encoder.stages})
+        model, text = _with_similarity(model, staged, splits, completion, counts, log, given)
         config = config.with_options({"head.similarity": text})
     if not auto:
         return model, config, start

@@ -61,6 +61,12 @@ def choices_of(config: TrainParts) -> dict[str, Any]:
         choices["images.size"] = getattr(config.data, "size", None) or SCENE_SIZE
     if encoder.pooling is None and "encoder.pooling" not in choices:
         choices["encoder.pooling"] = "gem" if scenes else "average"
+    if (
+        encoder.stages is None
+        and "encoder.stages" not in choices
+        and not _may_choose_stages(config)
+    ):
+        choices["encoder.stages"] = 1
     if config.recipe.name == "auto":  # sets the others when the data have been read
         return choices
     usual = TrainParts()
@@ -96,7 +102,7 @@ def _of_model(config: TrainParts, run: Path) -> dict[str, Any]:
             "encoder.backbone": (encoder.backbone == "auto", its["name"]),
             "encoder.stride": (encoder.stride is None, its.get("stride")),
             "encoder.stages": (
-                encoder.stages == 1 and not HEADS.get(config.head.name, LinearHead).needs_map,
+                encoder.stages is None and not _needs_map(config),
                 its.get("stages", 1),
             ),
             "encoder.pooling": (encoder.pooling is None, model["pooling"]),
@@ -106,6 +112,17 @@ def _of_model(config: TrainParts, run: Path) -> dict[str, Any]:
         return {"encoder.weights": "none"}
     choices = {name: value for name, (is_open, value) in found.items() if is_open}
     return {**choices, "encoder.weights": "none"}
+
+
+def _may_choose_stages(config: TrainParts) -> bool:
+    """Whether the recipe chooses the number of stages after measuring."""
+    starts = isinstance(config.head, LinearStart) and config.head.start != "random"
+    scenes = isinstance(config.data, Scenes)
+    return config.recipe.name == "auto" and starts and not scenes and not _needs_map(config)
+
+
+def _needs_map(config: TrainParts) -> bool:
+    return HEADS.get(config.head.name, LinearHead).needs_map
 
 
 def _installed(*modules: str) -> bool:

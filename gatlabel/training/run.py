@@ -52,6 +52,7 @@ from gatlabel.training.run_folder import RunFolder
 from gatlabel.training.run_opening import new_run, unfinished_run
 from gatlabel.training.settling import evaluate_features, settled
 from gatlabel.training.similarity import SIMILARITY_IGNORED, ignores_similarity
+from gatlabel.training.starting import features
 from gatlabel.training.stopping import begun_checkpoint, guarded, stoppable
 from gatlabel.training.teacher import Teacher
 
@@ -273,7 +274,9 @@ def _run(
         config = config.with_options({"run.epochs": 0})
     # the checkpoint contains the choices made before an interruption
     elif checkpoint is None or shares or config.run.keep == "proven":
-        model, config, start = plan(model, config, splits, completion, counts, clock, decide, given)
+        model, config, start = plan(
+            model, config, splits, completion, counts, graph, clock, decide, given
+        )
     counted, graph = graph, model.graph or graph
     require_refittable(model, config)
     freeze_parts(model, config)
@@ -319,11 +322,13 @@ def _run(
     trained = settled(model, untrained, start, config, splits, folder, signals, decide)
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
+    found = None
     if classical or (start is not None and not trained):  # the encoder is unchanged
         evaluations = [evaluate_features(model, source, name, config) for name, source in judged]
+        found = features(model, splits.train, config)  # from the cache
     else:
         evaluations = [evaluate(model.to(device), source, name) for name, source in judged]
-    keep_moments(model, splits.train, folder.moments)
+    keep_moments(model, splits.train, folder.moments, found)
     model.cpu()
     evaluations = decided(config.decision, model.labels, evaluations, folder, log)
     baselines = baselines_of(config, splits, graph, evaluations[-1].split, log, given)

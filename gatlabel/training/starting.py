@@ -98,7 +98,7 @@ def start_in_closed_form(
         if best is not None and allows is not None and not allows(model, best):
             log(f"images of {size} px would take longer than the remaining time")
             break
-        found = _start(model, config, splits, completion)
+        found = fitted_start(model, config, splits, completion)
         error = found.linear.error
         log(
             f"{'first model' if best is None else 'also tried'}: ridge regression on frozen "
@@ -114,12 +114,13 @@ def start_in_closed_form(
     return best
 
 
-def _start(
+def fitted_start(
     model: MultiLabelClassifier,
     config: TrainConfig,
     splits: DataSplits,
     completion: Completion | None,
 ) -> Start:
+    """Fits classifiers on the features of a model, which is not changed."""
     began = time.perf_counter()
     targets = splits.train.targets.to_dense()
     found, groups = features(model, splits.train, config), splits.train.groups
@@ -164,6 +165,10 @@ def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> floa
 
 
 def features(model: MultiLabelClassifier, source: ImageSource, config: TrainConfig) -> Tensor:
-    """Returns pooled features ``(N, D)`` of uncropped images, from the cache if available."""
+    """Returns pooled features ``(N, D)`` of uncropped images, from the cache if available.
+
+    As long as the number of stages is not chosen, those of several are extracted in one pass.
+    """
+    cache, together = config.images.cache_folder, config.encoder.stages is None
     with on_device(model, choose_device(config.run.device)):
-        return torch.tensor(extract(model, source, "pooled", config.images.cache_folder).open())
+        return torch.tensor(extract(model, source, "pooled", cache, together=together).open())

@@ -25,7 +25,7 @@ from gatlabel.training.starting import Start
 QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}
 QUICK["head.start"] = "ridge"  # by itself it is taken with weights that were learned
 OPEN = (
-    *("head.start", "encoder.freeze", "images.augmentation", "images.size"),
+    *("head.start", "encoder.freeze", "encoder.stages", "images.augmentation", "images.size"),
     *("optimizer.lr", "optimizer.encoder_lr"),
     *("run.keep", "run.refit", "run.epochs", "run.batch_size"),
 )
@@ -33,7 +33,7 @@ OPEN = (
 
 def config_of(root: Path, folder: Path, **options: Any):
     own = {**QUICK, "data": "csv", "data.root": root, "run.output": folder, **options}
-    if options.get("head") in ("gcn", "csra", "query"):  # without a start
+    if options.get("head") in ("gcn", "csra", "query", "svm"):  # without a start
         del own["head.start"]
     return auto().with_options({"images.cache_folder": folder.parent / "cache", **own})
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 #: validation images are training images that were not drawn.
 RESERVED = {"voc2007-part": 60}
 MOST_VALIDATION = 60
+SEED = 17  # of the scenes that methods are compared on
 SCENES = {"train": 600, "val": 1, "test": 400}
 
 
@@ -53,13 +54,13 @@ class StudySet:
         return order[:images], self.reserve if len(self.reserve) else rest
 
 
-def read_set(name: str, root: Path, out: Path) -> StudySet:
-    """Reads a set of ``root``, or draws scenes once below ``out``.
+def read_set(name: str, root: Path, out: Path, seed: int = SEED) -> StudySet:
+    """Reads a set of ``root``, or draws scenes by a seed once below ``out``.
 
     Raises:
         SystemExit: If there is no such set.
     """
-    folder = draw_scenes(out / "scenes") if name == "scenes" else root / name
+    folder = draw_scenes(out / "scenes", seed) if name == "scenes" else root / name
     table = folder / "labels.csv"
     if not table.is_file():
         raise SystemExit(f"there is no {table}: give the folder of the sets with --root")
@@ -88,7 +89,7 @@ def _with_roles(folder: Path, labels: tuple[str, ...], table: Path, reserved: in
     )  # fmt: skip
 
 
-def draw_scenes(folder: Path) -> Path:
+def draw_scenes(folder: Path, seed: int = SEED) -> Path:
     """Writes scenes as image files with a table, since other packages read files."""
     if (folder / "labels.csv").is_file():
         return folder
@@ -96,7 +97,7 @@ def draw_scenes(folder: Path) -> Path:
 
     from gatlabel.data.scenes import read_scenes
 
-    splits = read_scenes("voc", seed=17, **SCENES)
+    splits = read_scenes("voc", seed=seed, **SCENES)
     rows = []
     for name in ("train", "test"):
         source = getattr(splits, name)
