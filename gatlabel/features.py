@@ -90,12 +90,13 @@ def extract(
     Raises:
         InputError: If an image cannot be decoded, or the cache cannot be written.
     """
-    own = _path(model, source, kind, cache)
+    images = source.fingerprint()  # reads all files
+    own = cache / _name(model, images, kind)
     if _is_whole(own, kind, len(source)):
         advance(len(source))
         return FeatureFile(own)
     if kind == "pooled" and _shares_stages(model):
-        path = _path(model, source, "stages", cache)
+        path = cache / _name(model, images, "stages")
         if path.is_file() or (together and _has_stages(model)):
             _extract(path, model, source, "stages", advance)
             return FeatureFile(path, model.encoder.stage_widths)
@@ -231,17 +232,17 @@ def _of_images(model: MultiLabelClassifier, kind: _Stored) -> Callable[[Tensor],
     return last_map if kind == "map" else lambda images: model.features(images).float()
 
 
-def _path(model: MultiLabelClassifier, source: ImageSource, kind: _Stored, cache: Path) -> Path:
-    """Returns the file of features; its name is a hash of all inputs."""
+def _name(model: MultiLabelClassifier, images: str, kind: _Stored) -> str:
+    """Returns the name of a file of features: a hash of model and images."""
     digest = hashlib.sha256()
     encoder = model.encoder.config
     if kind != "pooled":
         encoder.pop("stages", None)  # the last maps are the same
     parts = [VERSION, kind, encoder, model.pooling_name, model.resize]
-    digest.update(json.dumps([*parts, model.image_size, source.fingerprint()]).encode())
+    digest.update(json.dumps([*parts, model.image_size, images]).encode())
     modules = [model.encoder, model.pool] if kind == "pooled" else [model.encoder]
     for module in modules:
         for name, tensor in module.state_dict().items():
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return cache / f"features-{kind}-{digest.hexdigest()[:20]}.npy"
+    return f"features-{kind}-{digest.hexdigest()[:20]}.npy"

@@ -76,9 +76,8 @@ class Encoder(HoldsConstants):
         self.out_features = out_features
         self.stride = stride
         self.stages = whole_number(stages, f"{what}stages", 1, MOST_STAGES)
-        self._stages: Stages | None = None
-        if self.stages > 1:
-            self._stages = find_stages(trunk, self.stages, f"encoder {name!r}")
+        self._found: dict[int, Stages] = {}  # by number: finding them runs the network
+        self._stages = self._find_stages(self.stages)
         self.preprocessing = Preprocessing(
             whole_number(image_size, f"{what}image_size", 1, MOST_PIXELS),
             mean=tuple(finite_number(value, f"{what}mean") for value in mean),
@@ -166,10 +165,13 @@ class Encoder(HoldsConstants):
             InputError: If the network has fewer, or they cannot be determined.
         """
         other = copy.copy(self)  # shares the layers
-        other.stages = stages
-        found = find_stages(self.trunk, stages, f"encoder {self.name!r}") if stages > 1 else None
-        other._stages = found
+        other.stages, other._stages = stages, self._find_stages(stages)
         return other
+
+    def _find_stages(self, count: int) -> Stages | None:
+        if count > 1 and count not in self._found:
+            self._found[count] = find_stages(self.trunk, count, f"encoder {self.name!r}")
+        return self._found.get(count)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Returns the feature map ``(B, D, h, w)`` of normalised images ``(B, 3, H, W)``.
