@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from gatlabel.nn.modes import evaluating
+from gatlabel.nn.pooling import StagePool, stage_scale
 
 if TYPE_CHECKING:
     from gatlabel.model import MultiLabelClassifier
@@ -31,7 +33,8 @@ def activation_maps(
 
     Args:
         model: The model; its head is folded if possible. For an encoder with several stages, the
-            map of the last one is used.
+            maps of all of them are added up in the cells of the last one. Their scales, which
+            depend on the image, count as constants: otherwise all shares would add up to zero.
         image: uint8 ``(3, S, S)``, resized as in evaluation.
         labels: Positions of K labels.
 
@@ -46,15 +49,31 @@ def activation_maps(
             pixels = model.encoder.normalize(images)
             found = model.encoder(pixels.contiguous(memory_format=torch.channels_last))
         stages = [found] if isinstance(found, Tensor) else list(found)
+        cells = stages[0].shape[2:]
         with torch.enable_grad():
-            last = stages[0].detach().requires_grad_()
-            pooled = model.pool(last if isinstance(found, Tensor) else (last, *stages[1:]))
-            logits = model.head(pooled)[0]
+            stages = [each.detach().requires_grad_() for each in stages]
+            logits = model.head(_pooled(model.pool, stages))[0]
             maps = []
             for label in labels:
-                (gradient,) = torch.autograd.grad(logits[label], last, retain_graph=True)
-                area = last.shape[2] * last.shape[3]
-                maps.append((gradient * last.detach()).sum(1)[0] * area)
-    cells = last.shape[2:]
-    stacked = torch.stack(maps) if maps else last.new_zeros((0, *cells))
+                gradients = torch.autograd.grad(logits[label], stages, retain_graph=True)
+                shares = zip(gradients, stages, strict=True)
+                maps.append(
+                    sum(_share(gradient, each.detach(), cells) for gradient, each in shares)
+                )
+    stacked = torch.stack(maps) if maps else logits.new_zeros((0, *cells))
     return stacked.float().cpu(), logits.detach().float().cpu()
+
+
+def _pooled(pool: nn.Module, stages: Sequence[Tensor]) -> Tensor:
+    """Returns the head's input, in which the scales of stages are constants."""
+    if not isinstance(pool, StagePool):
+        only: Tensor = pool(stages[0])
+        return only
+    parts = pool.unscaled(stages)
+    return torch.cat([part * stage_scale(part).detach() for part in parts], 1)
+
+
+def _share(gradient: Tensor, values: Tensor, cells: Sequence[int]) -> Tensor:
+    """Returns gradient times values of a map ``(1, D, H, W)``, in cells ``(h, w)``."""
+    share = (gradient * values).sum(1) * (values.shape[2] * values.shape[3])
+    return functional.adaptive_avg_pool2d(share, list(cells))[0]

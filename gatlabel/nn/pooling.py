@@ -125,9 +125,13 @@ class StagePool(nn.Module):
 
 def scaled_stage(pooled: Tensor) -> Tensor:
     """Divides the vectors ``(B, D)`` of a stage by their root mean squares."""
+    return (pooled.float() * stage_scale(pooled)).to(pooled.dtype)
+
+
+def stage_scale(pooled: Tensor) -> Tensor:
+    """Returns one over the root mean square ``(B, 1)`` of the vectors ``(B, D)`` of a stage."""
     values = pooled.float()  # squares overflow half precision
-    size = values.square().mean(1, keepdim=True)
-    return (values * (size + 1e-6).rsqrt()).to(pooled.dtype)
+    return (values.square().mean(1, keepdim=True) + 1e-6).rsqrt()
 
 
 POOLINGS: dict[str, Callable[[], nn.Module]] = {

@@ -76,6 +76,36 @@ def test_maps_and_bias_add_up_to_the_logit_under_other_poolings(pooling: str) ->
         assert each.elsewhere == pytest.approx(bias[each.label], abs=1e-4)
 
 
+@pytest.mark.parametrize(("kind", "pooling"), [("linear", "average"), ("gat", "max")])
+def test_maps_of_several_stages_and_bias_add_up_to_the_logit(kind: str, pooling: str) -> None:
+    torch.manual_seed(3)
+    first = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, stride=2, padding=1), torch.nn.ReLU())
+    second = torch.nn.Sequential(torch.nn.Conv2d(4, 6, 3, stride=2, padding=1), torch.nn.ReLU())
+    encoder = Encoder.from_module(torch.nn.Sequential(first, second), image_size=SIZE, stages=2)
+    options = dict(CASES[kind][1])
+    model = MultiLabelClassifier.create(
+        encoder, kind, graph=label_graph(), head_options=options, pooling=pooling
+    ).eval()
+    perturbed(model.head)
+    maps, logits = activation_maps(model, image(), [2, 0])
+    assert maps.shape == (2, 6, 6)
+    weight, bias = model.head.classifier()
+    torch.testing.assert_close(
+        maps.mean((1, 2)) + bias[[2, 0]], logits[[2, 0]], rtol=1e-4, atol=1e-4
+    )
+    if pooling == "max":
+        return
+    with torch.no_grad():  # the classifiers times the features, the finer ones by cells of 2 x 2
+        parts = model.encoder(model.encoder.normalize(image()[None]))
+        sizes = [part.mean((2, 3)).square().mean().sqrt() for part in parts]
+        shares = [
+            torch.einsum("ld,dhw->lhw", w[[2, 0]], part[0] / size)
+            for w, part, size in zip(weight.split((6, 4), 1), parts, sizes, strict=True)
+        ]
+        fine = shares[1].reshape(2, 6, 2, 6, 2).mean((2, 4))
+    torch.testing.assert_close(maps, shares[0] + fine, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["gat", "conditioned"])
 def test_neighbours_by_a_head_on_a_smaller_graph(kind: str) -> None:
     model = model_of(kind)
