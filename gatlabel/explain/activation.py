@@ -49,17 +49,18 @@ def activation_maps(
             pixels = model.encoder.normalize(images)
             found = model.encoder(pixels.contiguous(memory_format=torch.channels_last))
         stages = [found] if isinstance(found, Tensor) else list(found)
-        cells = stages[0].shape[2:]
+        cells = stages[0].shape[2], stages[0].shape[3]
         with torch.enable_grad():
             stages = [each.detach().requires_grad_() for each in stages]
             logits = model.head(_pooled(model.pool, stages))[0]
             maps = []
             for label in labels:
                 gradients = torch.autograd.grad(logits[label], stages, retain_graph=True)
-                shares = zip(gradients, stages, strict=True)
-                maps.append(
-                    sum(_share(gradient, each.detach(), cells) for gradient, each in shares)
-                )
+                shares = [
+                    _share(gradient, each.detach(), cells)
+                    for gradient, each in zip(gradients, stages, strict=True)
+                ]
+                maps.append(torch.stack(shares).sum(0))
     stacked = torch.stack(maps) if maps else logits.new_zeros((0, *cells))
     return stacked.float().cpu(), logits.detach().float().cpu()
 
@@ -73,7 +74,7 @@ def _pooled(pool: nn.Module, stages: Sequence[Tensor]) -> Tensor:
     return torch.cat([part * stage_scale(part).detach() for part in parts], 1)
 
 
-def _share(gradient: Tensor, values: Tensor, cells: Sequence[int]) -> Tensor:
+def _share(gradient: Tensor, values: Tensor, cells: tuple[int, int]) -> Tensor:
     """Returns gradient times values of a map ``(1, D, H, W)``, in cells ``(h, w)``."""
     share = (gradient * values).sum(1) * (values.shape[2] * values.shape[3])
-    return functional.adaptive_avg_pool2d(share, list(cells))[0]
+    return functional.adaptive_avg_pool2d(share, cells)[0]
