@@ -31,8 +31,8 @@ def with_stages(
     """Uses features of several stages if their leave-one-out error on training images is lower.
 
     They are extracted in the same pass as those of the last stage, so that this is one more ridge
-    regression. It is not done where the encoder will be trained: initial features do not matter
-    much then (docs/studies/stages.md).
+    regression. It is not done where the encoder will be trained, as initial features do not matter
+    much then (docs/studies/stages.md), nor with a learned pooling, which would need another pass.
 
     Args:
         model: The model, with one stage and an encoder given by name.
@@ -47,6 +47,8 @@ def with_stages(
     Returns:
         The model, another one if it uses several stages, and its initialisation.
     """
+    if model.pool.state_dict():
+        return model, start
     if config.encoder.freeze != "encoder":
         epochs = config.run.epochs
         if budget.epochs(model, start) if epochs is None else epochs:

@@ -100,6 +100,7 @@ def test_images_pass_the_encoder_once(
         {"head": "csra"},
         {"head": "linear", "head.start": "random", "run.epochs": 1},
         {"encoder.freeze": "none", "run.epochs": 1},
+        {"encoder.pooling": "gem", "encoder.freeze": "encoder", "run.epochs": 0},
         {"head": "svm", "encoder.freeze": "encoder"},
     ],
 )
