@@ -1,13 +1,16 @@
 """Properties of completion on any targets and logits."""
 
 import numpy as np
+import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
 from gatlabel.missing import UNKNOWN, make_completion
 
+NO_EDGES = torch.zeros(2, 0, dtype=torch.int64)
 VALUES = st.sampled_from([-1.0, -1.0, 0.0, 0.0, 1.0, 0.25])
 
 
@@ -33,10 +36,16 @@ def situations(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor, LabelGraph]
 
 @settings(max_examples=60, deadline=None)
 @given(situations(), st.sampled_from(sorted(UNKNOWN)), st.floats(0, 1))
+@example((torch.ones(1, 1), torch.zeros(1, 1), LabelGraph(["a"], NO_EDGES)), "pseudo", 0.0)
 def test_known_entries_stay_and_the_rest_follows_the_convention(
     situation: tuple[torch.Tensor, torch.Tensor, LabelGraph], name: str, progress: float
 ) -> None:
     targets, logits, graph = situation
+    judged = targets[targets != -1]
+    if name == "pseudo" and len(judged) and bool((judged == 1).all()):
+        with pytest.raises(InputError, match="pseudo-labels need known absences"):
+            make_completion(name, targets, graph)
+        return
     completion = make_completion(name, targets, graph)
     for _ in range(2):
         completion.update(logits, progress)
