@@ -91,43 +91,30 @@ def extract(
         InputError: If an image cannot be decoded, or the cache cannot be written.
     """
     images = source.fingerprint()  # reads all files
-    own = cache / _name(model, images, kind)
-    if _is_whole(own, kind, len(source)):
+    stored: _Stored = kind
+    path = cache / _name(model, images, kind)
+    file = FeatureFile(path)
+    if kind == "pooled" and shares_stages(model) and not path.is_file():
+        several = cache / _name(model, images, "stages")
+        if several.is_file() or (together and _has_stages(model)):
+            stored, path = "stages", several
+            file = FeatureFile(path, model.encoder.stage_widths)
+    if _is_whole(path, stored, len(source)):
         advance(len(source))
-        return FeatureFile(own)
-    if kind == "pooled" and _shares_stages(model):
-        path = cache / _name(model, images, "stages")
-        if path.is_file() or (together and _has_stages(model)):
-            _extract(path, model, source, "stages", advance)
-            return FeatureFile(path, model.encoder.stage_widths)
-    _extract(own, model, source, kind, advance)
-    return FeatureFile(own)
-
-
-def _extract(
-    path: Path,
-    model: MultiLabelClassifier,
-    source: ImageSource,
-    kind: _Stored,
-    advance: Callable[[int], None],
-) -> None:
-    """Extracts features unless the file has them."""
-    if _is_whole(path, kind, len(source)):
-        advance(len(source))
-        return
-    cache = path.parent
+        return file
     with write_errors(path):
         cache.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(".part.lock")
         with FileLock(lock):  # another process may extract the same features
-            if _is_whole(path, kind, len(source)):
+            if _is_whole(path, stored, len(source)):
                 advance(len(source))
             else:
                 if path.exists():
                     _log.warning("the features %s are damaged and are extracted again", path)
                 remove_leftovers(cache)
-                _fill(path, model, source, kind, advance)
+                _fill(path, model, source, stored, advance)
         lock.unlink(missing_ok=True)  # waiting processes then find the features
+    return file
 
 
 def _fill(
@@ -204,10 +191,10 @@ def _sum(values: NDArray[Any]) -> int:
     return int(values.view(np.dtype(f"u{values.itemsize}")).sum(dtype=np.uint64))
 
 
-def _shares_stages(model: MultiLabelClassifier) -> bool:
-    """Whether unscaled features of several stages are those of the model, but for their scale."""
-    learned = any(True for _ in model.pool.state_dict())
-    return not learned and not model.head.needs_map and model.encoder.stages in (1, TOGETHER)
+def shares_stages(model: MultiLabelClassifier) -> bool:
+    """Whether features of one stage and of several come from one pass: pooling learns nothing."""
+    pooled = not model.head.needs_map and not model.pool.state_dict()
+    return pooled and model.encoder.stages in (1, TOGETHER)
 
 
 def _has_stages(model: MultiLabelClassifier) -> bool:

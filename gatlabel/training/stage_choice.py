@@ -8,7 +8,7 @@ import torch
 
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
-from gatlabel.features import TOGETHER
+from gatlabel.features import TOGETHER, shares_stages
 from gatlabel.logs import Log
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
@@ -47,7 +47,7 @@ def with_stages(
     Returns:
         The model, another one if it uses several stages, and its initialisation.
     """
-    if model.pool.state_dict():
+    if not shares_stages(model):
         return model, start
     if config.encoder.freeze != "encoder":
         epochs = config.run.epochs
