@@ -32,13 +32,13 @@ STARTS, FRACTIONS = ("random", "ridge"), (0.1, 0.3, 1.0)
 LINEAR = Method("linear")
 #: Scenes of drawings that the start was not chosen on.
 DATA: dict[str, dict[str, Any]] = {
-    "scenes": {"data": "scenes", "seed": 5, "tuning_seeds": 3},
+    "scenes": {"data": "scenes", "run.seed": 5, "tuning_seeds": 3},
     "voc2007-part": PHOTOGRAPHS,
     "coco-part": PHOTOGRAPHS,
 }
 
 
-def study(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, Any]]:
+def study(name: str, options: dict[str, Any], seeds: int, workers: int | None) -> list[dict[str, Any]]:
     """Runs both starts on one data set and compares them at every share of the images."""
     stores = {}
     for start in STARTS:
@@ -47,6 +47,7 @@ def study(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, Any]
             heads=("linear",),
             train_fractions=FRACTIONS,
             seeds=seeds,
+            workers=workers,
             frozen_start=start,
             output=RUNS / name / start,
             **options,
@@ -104,6 +105,7 @@ def line(row: dict[str, Any]) -> str:
 def main() -> None:
     """Runs, prints and writes."""
     parser = arguments(__doc__, seeds=5, shared=True)
+    parser.add_argument("--workers", type=int)
     options = parser.parse_args()
     rows = []
     for name, given in DATA.items():
@@ -112,10 +114,11 @@ def main() -> None:
             print(f"no {root}, left out")
             continue
         more = {"data.root": root} if given["data"] == "csv" else {}
-        rows += study(name, {**given, **more}, options.seeds)
+        rows += study(name, {**given, **more}, options.seeds, options.workers)
     correct(rows)
     print("\n".join(map(line, rows)))
-    write_result("linear-start", {"seeds": options.seeds, "differences": rows})
+    content = {"seeds": options.seeds, "differences": rows}
+    write_result("linear-start", content, options.workers or 0)
 
 
 if __name__ == "__main__":

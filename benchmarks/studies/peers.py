@@ -7,7 +7,8 @@ Same images, encoder, weights, one thread, and a budget of one pass of the encod
 and validation images at 160 px plus some seconds, for gatlabel, fastai, a plain loop, ridge,
 scikit-learn and published heads. ``docs/studies/peers.md`` has the protocol. A finished cell is a
 line of ``cells.jsonl`` below ``--out``; a second start leaves it out. ``--figures`` computes
-benchmarks/results/peers.json from what is there, and fills the table of that page.
+benchmarks/results/peers.json from what is there, and fills the table of that page; with
+``--results`` it writes another file and leaves the page alone.
 """
 
 from __future__ import annotations
@@ -37,14 +38,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=COUNTED_SIZE, help="of the peers, in pixels")
     parser.add_argument("--fastai-python", default=sys.executable, help="a Python with fastai")
     parser.add_argument("--figures", action="store_true", help="compute, and write the results")
+    parser.add_argument("--results", type=Path, help="another file for --figures")
     options = parser.parse_args()
     if not options.root.is_dir():
         print(f"no {options.root}, left out")
         return
     if options.figures:
-        from peer_study.results import write_results
+        from peer_study.results import PAGE, RESULTS, write_results
 
-        write_results(options.root, options.out)
+        page = PAGE if options.results is None else None
+        write_results(options.root, options.out, options.results or RESULTS, page)
         return
     without = () if has_package(options.fastai_python, "fastai") else NEEDS_FASTAI
     if without:

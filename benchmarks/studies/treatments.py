@@ -22,7 +22,7 @@ from gatlabel.experiments import BenchmarkResult, make_config, run_benchmark
 HIDDEN = (0.1, 0.5, 0.8, 0.9, "single")
 OPTIONS: dict[str, Any] = {
     **{"heads": ("linear",), "graphs": ("npmi",), "trials": 1, "mask_labels": HIDDEN},
-    "missing.unknown": ("ignore", "negative", "prior", "complete"),
+    "unknown": ("ignore", "negative", "prior", "complete"),
 }
 #: Name, options.
 DATA: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -74,7 +74,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, options in DATA:
         root = {"data.root": given.shared / "data" / name} if options["data"] == "csv" else {}
-        if root and not root["root"].is_dir():
+        if root and not root["data.root"].is_dir():
             print(f"{name}: not there, left out")
             continue
         output = Path("runs") / "treatments" / name.replace(", ", "-")

@@ -28,12 +28,12 @@ from gatlabel.graph import LabelGraph
 
 #: What is varied: the option of the benchmark or of training, and its values.
 CIRCUMSTANCES: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "strength": ("scene_strength", (0.0, 0.5, 1.0, 1.5)),  # of the true couplings
-    "occlusion": ("scene_hidden", (0.0, 0.35, 0.7)),  # share of labels that cannot be seen
+    "strength": ("data.strength", (0.0, 0.5, 1.0, 1.5)),  # of the true couplings
+    "occlusion": ("data.hidden", (0.0, 0.35, 0.7)),  # share of labels that cannot be seen
     "training-size": ("train_fractions", ((0.1,), (0.3,), (1.0,))),
     "missing-labels": ("mask_labels", ((0.1,), (0.5,), (0.9,))),
-    "label-noise": ("label_noise", (0.0, 0.2, 0.4)),
-    "long-tail": ("scene_long_tail", (0.0, 1.0, 1.5)),
+    "label-noise": ("missing.label_noise", (0.0, 0.2, 0.4)),
+    "long-tail": ("data.long_tail", (0.0, 1.0, 1.5)),
     "wrong-graph": ("graphs", ()),  # graphs that are built here
 }
 REWIRED = (0.0, 0.25, 0.5, 1.0)

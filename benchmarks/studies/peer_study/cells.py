@@ -72,6 +72,8 @@ def _reduced() -> list[Part]:
 GRIDS = {
     "full": _full(),
     "reduced": _reduced(),
+    # where the main grid is too small to tell: more test images, and as many seeds as are asked for
+    "few-scenes": [("many-scenes", 100, budget, ("default", "plain")) for budget in (10, 60)],
     "trial": [("voc2007-part", 100, 10, MAIN + OTHERS)],
 }
 

@@ -120,8 +120,8 @@ def _correct(rows: list[dict[str, Any]], key: str) -> None:
         row["p corrected"] = corrected
 
 
-def write_results(root: Path, out: Path, results: Path = RESULTS, page: Path = PAGE) -> None:
-    """Computes everything, writes the JSON, and fills the table of the page."""
+def write_results(root: Path, out: Path, results: Path, page: Path | None) -> None:
+    """Computes everything, writes the JSON, and fills the table of the page, if there is one."""
     study = Study(root, out)
     content = {
         "lines": user_lines(),
@@ -132,8 +132,9 @@ def write_results(root: Path, out: Path, results: Path = RESULTS, page: Path = P
         "machine": {**environment(workers=1), "threads": 1},
     }
     write_json(results, content)
-    fill_page(page, content)
-    print(f"{len(study.records)} cells: {results}, {page}")
+    if page is not None:
+        fill_page(page, content)
+    print(f"{len(study.records)} cells: {results}")
 
 
 def _counts(data: StudySet) -> dict[str, Any]:

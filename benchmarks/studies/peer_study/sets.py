@@ -15,6 +15,8 @@ RESERVED = {"voc2007-part": 60}
 MOST_VALIDATION = 60
 SEED = 17  # of the scenes that methods are compared on
 SCENES = {"train": 600, "val": 1, "test": 400}
+#: Another drawing, with more images to draw from and to test on, for small differences.
+MANY_SEED, MANY_SCENES = 23, {"train": 2400, "val": 1, "test": 2000}
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,19 @@ class StudySet:
 
 
 def read_set(name: str, root: Path, out: Path, seed: int = SEED) -> StudySet:
-    """Reads a set of ``root``, or draws scenes by a seed once below ``out``.
+    """Reads a set of ``root``, or draws ``scenes`` or ``many-scenes`` once below ``out``.
+
+    Args:
+        name: Of the set.
+        root: The folder of the sets.
+        out: Where scenes are kept.
+        seed: Of ``scenes``.
 
     Raises:
         SystemExit: If there is no such set.
     """
-    folder = draw_scenes(out / "scenes", seed) if name == "scenes" else root / name
+    drawn = {"scenes": (seed, SCENES), "many-scenes": (MANY_SEED, MANY_SCENES)}
+    folder = draw_scenes(out / name, *drawn[name]) if name in drawn else root / name
     table = folder / "labels.csv"
     if not table.is_file():
         raise SystemExit(f"there is no {table}: give the folder of the sets with --root")
@@ -89,7 +98,7 @@ def _with_roles(folder: Path, labels: tuple[str, ...], table: Path, reserved: in
     )  # fmt: skip
 
 
-def draw_scenes(folder: Path, seed: int = SEED) -> Path:
+def draw_scenes(folder: Path, seed: int, sizes: dict[str, int]) -> Path:
     """Writes scenes as image files with a table, since other packages read files."""
     if (folder / "labels.csv").is_file():
         return folder
@@ -97,7 +106,7 @@ def draw_scenes(folder: Path, seed: int = SEED) -> Path:
 
     from gatlabel.data.scenes import read_scenes
 
-    splits = read_scenes("voc", seed=seed, **SCENES)
+    splits = read_scenes("voc", seed=seed, **sizes)
     rows = []
     for name in ("train", "test"):
         source = getattr(splits, name)
