@@ -38,7 +38,9 @@ DATA: dict[str, dict[str, Any]] = {
 }
 
 
-def study(name: str, options: dict[str, Any], seeds: int, workers: int | None) -> list[dict[str, Any]]:
+def study(
+    name: str, options: dict[str, Any], seeds: int, workers: int | None
+) -> list[dict[str, Any]]:
     """Runs both starts on one data set and compares them at every share of the images."""
     stores = {}
     for start in STARTS:
