@@ -8,6 +8,7 @@ from typing import Any
 
 #: Training images of each set. coco-part has 126 of them, so 100 at most.
 SIZES = {"voc2007-part": (100, 500), "coco-part": (100,), "scenes": (100, 500)}
+SETS = (*SIZES, "many-scenes")
 SKLEARN = ("sklearn-logistic", "sklearn-svm")
 MAIN = ("default", "fastai", "plain", "ridge", *SKLEARN)
 OTHERS = ("linear", "csra", "ml-decoder", "ml-gcn")
@@ -73,7 +74,7 @@ GRIDS = {
     "full": _full(),
     "reduced": _reduced(),
     # where the main grid is too small to tell: more test images, and as many seeds as are asked for
-    "few-scenes": [("many-scenes", 100, budget, ("default", "plain")) for budget in (10, 60)],
+    "few-scenes": [("many-scenes", 100, budget, ("default", "plain")) for budget in (10, 20, 60)],
     "trial": [("voc2007-part", 100, 10, MAIN + OTHERS)],
 }
 

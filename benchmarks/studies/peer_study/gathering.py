@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peer_study.cells import CHOOSES_SIZE, COUNTED_SIZE, SIZES, Cell
+from peer_study.cells import CHOOSES_SIZE, COUNTED_SIZE, SETS, Cell
 from peer_study.comparing import Measured, measure, subtract
 from peer_study.records import Record, Records, record_of
 from peer_study.sets import StudySet, read_set
@@ -42,7 +42,7 @@ class Study:
     def __init__(self, root: Path, out: Path) -> None:
         self.store = Records(out)
         self.records = self.store.read()
-        names = [name for name in SIZES if any(c.data == name for c in self.records)]
+        names = [name for name in SETS if any(c.data == name for c in self.records)]
         self.sets = {name: read_set(name, root, out) for name in names}
         self._measured: dict[tuple[Any, ...], Measured] = {}
 
@@ -54,7 +54,7 @@ class Study:
             for c in self.records
             for size in ([c.size] if c.size else sizes)
         }
-        order = list(SIZES)
+        order = SETS
         return sorted(found, key=lambda p: (order.index(p.data), p.images, p.budget, p.size))
 
     def methods(self) -> list[str]:
