@@ -6,8 +6,9 @@ Counted are processor seconds of one thread, from the end of start-up (everythin
 one run was made before) to the line with the first model's validation figures. They are divided
 by those of one pass of the same encoder over the same training and validation images at the same
 resolution, in a plain loop of its own. Both are repeated, interleaved. A second `train` with
-another head, on the features that the first one kept, is counted to its end.
-Written to benchmarks/results/first_model.json.
+another head, and a third with another graph, on the features that the first one kept, are counted
+to their ends. Scenes are image files, drawn beforehand. Written to
+benchmarks/results/first_model.json.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # `python -m` starts e
 
 import torch
 from peer_study.clock import Clock, limit_threads
+from peer_study.sets import SCENES, SEED, draw_scenes
 from torch import nn
 
 import gatlabel.training.run  # noqa: F401 - start-up is not counted
@@ -56,18 +58,20 @@ class Watched(io.StringIO):
         return super().write(text)
 
 
-def run(data: str, root: Path, *options: str) -> tuple[float, float]:
+def run(place: Path, *options: str) -> tuple[float, float]:
     """Runs ``gatlabel train`` in this process, in the current folder.
+
+    Args:
+        place: The folder of the set.
+        options: Further words of the command.
 
     Returns:
         Processor seconds until the first model's figures were printed, and until the end.
     """
     words = ["train", "--output", "run", "--overwrite", "true", "--progress", "false"]
     words += ["--image-size", str(SIZE), "--epochs", "0", *options]
-    if data != "scenes":
-        place = root / data
-        words += ["--data", "csv", "--root", str(place), "--data.annotations", "labels.csv"]
-        words += ["--data.classes", str(place / "classes.txt")]
+    words += ["--data", "csv", "--root", str(place), "--data.annotations", "labels.csv"]
+    words += ["--data.classes", str(place / "classes.txt")]
     watched = Watched()
     with contextlib.redirect_stdout(watched), contextlib.redirect_stderr(watched):
         code = main_of_the_command_line(words)
@@ -89,25 +93,27 @@ def seconds_of_a_pass(encoder: nn.Module, sources: list[ImageSource], size: int)
     return clock.seconds
 
 
-def measure(data: str, root: Path, repeats: int) -> dict[str, Any]:
+def measure(data: str, folder: Path, repeats: int) -> dict[str, Any]:
     """Measures one set."""
-    first, passes, again = [], [], []
+    first, passes, heads, graphs = [], [], [], []
     for _ in range(repeats + 1):  # the first warms up: imports, torch's own preparations
         # features are kept below the current folder
         with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
-            first.append(run(data, root)[0])
+            first.append(run(folder)[0])
             model = MultiLabelClassifier.from_pretrained("run")
             splits = read_data(RunFolder(Path("run")).read_config())
             sources = [splits.train, splits.val]
             passes.append(seconds_of_a_pass(model.encoder.eval(), sources, SIZE))
-            again.append(run(data, root, "--head", "linear")[1])
+            heads.append(run(folder, "--head", "linear")[1])
+            graphs.append(run(folder, "--graph", "npmi")[1])
     images = sum(map(len, sources))
-    first, passes, again = first[1:], passes[1:], again[1:]
+    first, passes, heads, graphs = first[1:], passes[1:], heads[1:], graphs[1:]
     row = {"set": data, "images": images, "px": SIZE, "first model": first, "pass": passes}
     ratio = statistics.median(a / b for a, b in zip(first, passes, strict=True))
-    row |= {"ratio": round(ratio, 3), "another head": again}
+    row |= {"ratio": round(ratio, 3), "another head": heads, "another graph": graphs}
     print(f"{data}: {images} images, {SIZE} px, first model {ratio:.2f} of a pass, ", end="")
-    print(f"another head on kept features {statistics.median(again):.1f} s")
+    print(f"another head on kept features {statistics.median(heads):.1f} s, ", end="")
+    print(f"another graph {statistics.median(graphs):.1f} s", flush=True)
     return row
 
 
@@ -120,8 +126,12 @@ def main() -> None:
     options = parser.parse_args()
     limit_threads()
     options.root = options.root.resolve()
-    there = [s for s in options.sets if s == "scenes" or (options.root / s).is_dir()]
-    rows = [measure(data, options.root, options.repeats) for data in there]
+    with tempfile.TemporaryDirectory() as drawn:
+        folders = {name: options.root / name for name in options.sets}
+        if "scenes" in folders:
+            folders["scenes"] = draw_scenes(Path(drawn) / "scenes", SEED, SCENES)
+        there = {name: folder for name, folder in folders.items() if folder.is_dir()}
+        rows = [measure(name, folder, options.repeats) for name, folder in there.items()]
     write_json(RESULTS, {"protocol": (__doc__ or "").split("\n\n", 1)[1], "sets": rows})
 
 
