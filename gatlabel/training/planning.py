@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from functools import partial
 
-from gatlabel.baselines.similarity import similarity_start
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
@@ -27,6 +26,7 @@ from gatlabel.training.stage_choice import with_stages
 from gatlabel.training.starting import (
     Start,
     features,
+    regression,
     start_in_closed_form,
     validation_map,
 )
@@ -139,8 +139,7 @@ def _with_similarity(
     shared.image_size = model.image_size
     assert isinstance(shared.head, SharedClassifierHead)
     share_as_chosen(shared.head, choice)
-    known = targets if completion is None else completion.targets
-    start = similarity_start(found, known, choice, splits.train.groups)
+    start = regression(found, targets, completion, shared.head, splits.train.groups, choice)
     shared.head.init_linear(start.weight, start.bias)
     figure = validation_map(start, features(model, splits.val, config), splits.val)
     log(f"with classifiers shared between similar labels: val mAP {figure:.4f}")

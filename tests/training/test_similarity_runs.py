@@ -1,23 +1,32 @@
 """The similarity of a run: chosen once, written as text, made again from it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from gatlabel.baselines.ridge import ridge_start
 from gatlabel.baselines.similarity import SourceEvidence, source_from_matrix
 from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.baselines.similarity.evidence import Evidence
+from gatlabel.baselines.similarity.start import shared_start
 from gatlabel.errors import InputError
+from gatlabel.graph import Cooccurrence
 from gatlabel.labels import LabelSet
+from gatlabel.missing.starting import completed_start
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.options import GAT
 from gatlabel.training import TrainConfig, auto, label_vectors, train
+from gatlabel.training.building import build_graph, build_model
+from gatlabel.training.comparing import run_completion
 from gatlabel.training.config import read_options
+from gatlabel.training.data import read_data
 from gatlabel.training.label_vectors import kept_name_vectors
 from gatlabel.training.recipes import config_from
-from gatlabel.training.similarity import _made, replaces_graph, text_of
+from gatlabel.training.similarity import _made, choose, replaces_graph, text_of
+from gatlabel.training.starting import features
 
 QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}
 
@@ -173,3 +182,43 @@ def test_a_tiny_gain_does_not_replace_the_graph() -> None:
     assert not replaces_graph(choice(0.003, unseen_by=used))  # there is none without positives
     assert replaces_graph(assembled(targets, used))  # given, not found
     assert not replaces_graph(assembled(targets))
+
+
+def parts_of(config: TrainConfig) -> tuple[Any, Any, Any, Any]:
+    """Features, targets, completion and counts of a run with the given options."""
+    config = config.resolved()
+    splits = read_data(config)
+    counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
+    graph = build_graph(config, counts)
+    found = features(build_model(config, graph), splits.train, config)
+    completion = run_completion(config, splits, graph)
+    return found, splits.train.targets.to_dense(), completion, counts
+
+
+@pytest.mark.parametrize("unknown", ["complete", "negative", "prior", "pseudo"])
+def test_unknown_labels_are_treated_with_the_chosen_similarity_too(
+    unknown: str, tiny_csv: Path, tmp_path: Path
+) -> None:
+    options = {
+        "head.similarity": "seen:learned=0.5 unseen:learned=0.5",
+        "missing.mask_labels": 0.4,
+        "encoder.stages": 1,
+        "run.epochs": 0,
+    }
+    weights = {}
+    for treatment in ("ignore", unknown):
+        config = config_of(tiny_csv, tmp_path / treatment, **options)
+        config = config.with_options({"missing.unknown": treatment})
+        weights[treatment] = train(config).model.head.classifier()[0].detach()
+    assert not torch.allclose(weights["ignore"], weights[unknown], atol=1e-3)
+    torch.manual_seed(config.run.seed)
+    x, targets, completion, counts = parts_of(config)
+    choice = choose(config, x, targets, counts, lambda line: None)
+    start = partial(shared_start, x)
+    expected = completed_start(start, completion, x, choice)
+    torch.testing.assert_close(weights[unknown], expected.weight, rtol=1e-3, atol=1e-4)
+    nothing = completed_start(start, completion, x, assembled(targets))
+    assert torch.equal(
+        nothing.weight, completed_start(partial(ridge_start, x), completion, x).weight
+    )
+    assert not torch.allclose(nothing.weight, expected.weight, atol=1e-3)
