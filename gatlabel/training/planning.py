@@ -126,7 +126,8 @@ def _with_similarity(
         return model, NOTHING
     found = features(model, splits.train, config)
     targets = splits.train.targets.to_dense()
-    choice = choose(config, found, targets, counts, log, splits.train.groups)
+    observed = targets if completion is None else completion.observed_targets()
+    choice = choose(config, found, observed, counts, log, splits.train.groups)
     if choice.linear:
         return model, NOTHING
     if not replaces_graph(choice):

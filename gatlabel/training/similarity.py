@@ -73,7 +73,8 @@ def choose(
     Args:
         config: The options; ``similarity`` is ``auto``, or a text of :func:`text_of`.
         features: Features of the training images, ``(N, D)``.
-        targets: Targets of the training images, ``(N, L)``, -1 for unknown.
+        targets: Targets of the training images that are evidence, ``(N, L)``, -1 for unknown
+            (:meth:`~gatlabel.missing.Completion.observed_targets`).
         counts: Label counts of the training images.
         log: Called with the choice and the reason.
         groups: The group of each image; images of one group are left out together.
@@ -111,8 +112,8 @@ def _sources(config: TrainConfig, counts: Cooccurrence, log: Log) -> list[Simila
 def replaces_graph(choice: SimilarityChoice) -> bool:
     """Whether similarity gains enough to replace the co-occurrence graph in attention.
 
-    It does if labels without positives get classifiers, or if the squared leave-one-image-out error
-    decreases by at least :data:`LEAST_GAIN` of a label's variance.
+    It does if labels without known presences and absences get classifiers, or if the squared
+    leave-one-image-out error decreases by at least :data:`LEAST_GAIN` of a label's variance.
     """
     if choice.strength_unseen and not choice.seen.all():
         return True

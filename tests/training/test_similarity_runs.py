@@ -213,7 +213,7 @@ def test_unknown_labels_are_treated_with_the_chosen_similarity_too(
     assert not torch.allclose(weights["ignore"], weights[unknown], atol=1e-3)
     torch.manual_seed(config.run.seed)
     x, targets, completion, counts = parts_of(config)
-    choice = choose(config, x, targets, counts, lambda line: None)
+    choice = choose(config, x, completion.observed_targets(), counts, lambda line: None)
     start = partial(shared_start, x)
     expected = completed_start(start, completion, x, choice)
     torch.testing.assert_close(weights[unknown], expected.weight, rtol=1e-3, atol=1e-4)
@@ -222,3 +222,34 @@ def test_unknown_labels_are_treated_with_the_chosen_similarity_too(
         nothing.weight, completed_start(partial(ridge_start, x), completion, x).weight
     )
     assert not torch.allclose(nothing.weight, expected.weight, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("masked", "unknown", "absences"),
+    [
+        (0.4, "ignore", False),
+        (0.4, "prior", False),
+        (0.4, "complete", False),
+        (0.4, "negative", True),
+        ("single", "negative", True),
+        ("single", "complete", True),
+        ("single", "ignore", False),
+    ],
+)
+def test_similarity_is_chosen_on_known_targets_and_assumed_absences(
+    masked: Any, unknown: str, absences: bool, tiny_csv: Path, tmp_path: Path, monkeypatch
+) -> None:
+    asked: list[torch.Tensor] = []
+
+    def chosen(features, targets, sources, groups, seed):
+        asked.append(targets)
+        return assembled(targets)
+
+    monkeypatch.setattr("gatlabel.training.similarity.choose_similarity", chosen)
+    options = {"missing.unknown": unknown, "missing.mask_labels": masked, "run.epochs": 0}
+    config = config_of(tiny_csv, tmp_path / "run", **options)
+    train(config)
+    targets = read_data(config.resolved()).train.targets.to_dense()
+    assert (targets == -1).any()
+    expected = torch.where(targets == -1, 0.0, targets) if absences else targets
+    assert torch.equal(asked[0], expected)

@@ -10,7 +10,6 @@ from torch import Tensor
 from gatlabel.baselines.ridge import LinearStart, ridge_start
 from gatlabel.baselines.similarity.choice import SimilarityChoice
 
-
 #: How labels share classifiers: a mixing matrix C ``(L, L)``, a choice, or not at all.
 Sharing = Tensor | SimilarityChoice | None
 
@@ -44,10 +43,11 @@ def similarity_start(
 ) -> LinearStart:
     """Fits ridge regression in which similar labels share classifiers as chosen.
 
-    Labels with positives are fitted jointly (:func:`~gatlabel.baselines.ridge.ridge_start` with the
-    mixing matrix of the choice), or independently at strength 0. The classifier of a label without
-    positives is combined from the others', in units of their spread, with the mean spread of
-    similar labels; its bias keeps the mean logit unchanged.
+    Labels with known presences and absences are fitted jointly
+    (:func:`~gatlabel.baselines.ridge.ridge_start` with the mixing matrix of the choice), or
+    independently at strength 0. The classifier of any other label is combined from theirs, in units
+    of their spread, with the mean spread of similar labels; its bias keeps the mean logit
+    unchanged.
 
     Args:
         features: ``(N, D)``.
