@@ -43,12 +43,14 @@ class Start:
         linear: The classifiers, and their leave-one-out error.
         val_map: Their mAP on the validation images, 0 to 1, or NaN.
         seconds: Duration of feature extraction and regression.
+        choice: The similarity with which the head was initialised afterwards, if any was chosen.
     """
 
     size: int
     linear: LinearStart
     val_map: float
     seconds: float
+    choice: SimilarityChoice | None = None
 
     @property
     def informative(self) -> bool:

@@ -4,16 +4,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from gatlabel.baselines.ridge import ridge_start
-from gatlabel.baselines.similarity import SourceEvidence, source_from_matrix
+from gatlabel.baselines.similarity import (
+    SimilarityChoice,
+    SourceEvidence,
+    similarity_start,
+    source_from_matrix,
+)
 from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.baselines.similarity.evidence import Evidence
 from gatlabel.baselines.similarity.start import shared_start
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
+from gatlabel.inference import predict_features
 from gatlabel.labels import LabelSet
 from gatlabel.missing.starting import completed_start
 from gatlabel.model import MultiLabelClassifier
@@ -24,6 +31,7 @@ from gatlabel.training.comparing import run_completion
 from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
 from gatlabel.training.label_vectors import kept_name_vectors
+from gatlabel.training.out_of_fold import OutOfFold
 from gatlabel.training.recipes import config_from
 from gatlabel.training.similarity import _made, choose, replaces_graph, text_of
 from gatlabel.training.starting import features
@@ -190,6 +198,7 @@ def parts_of(config: TrainConfig) -> tuple[Any, Any, Any, Any]:
     splits = read_data(config)
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
     graph = build_graph(config, counts)
+    torch.manual_seed(config.run.seed)
     found = features(build_model(config, graph), splits.train, config)
     completion = run_completion(config, splits, graph)
     return found, splits.train.targets.to_dense(), completion, counts
@@ -211,7 +220,6 @@ def test_unknown_labels_are_treated_with_the_chosen_similarity_too(
         config = config.with_options({"missing.unknown": treatment})
         weights[treatment] = train(config).model.head.classifier()[0].detach()
     assert not torch.allclose(weights["ignore"], weights[unknown], atol=1e-3)
-    torch.manual_seed(config.run.seed)
     x, targets, completion, counts = parts_of(config)
     choice = choose(config, x, completion.observed_targets(), counts, lambda line: None)
     start = partial(shared_start, x)
@@ -253,3 +261,60 @@ def test_similarity_is_chosen_on_known_targets_and_assumed_absences(
     assert (targets == -1).any()
     expected = torch.where(targets == -1, 0.0, targets) if absences else targets
     assert torch.equal(asked[0], expected)
+
+
+@pytest.fixture
+def with_pink(tiny_csv: Path) -> dict[str, Any]:
+    """Options with a label without positives, whose classifier is a map of label vectors."""
+    (tiny_csv / "classes.txt").write_text("red\ngreen\nblue\npink\n")
+    vectors = tiny_csv.parent / "vectors.txt"
+    vectors.write_text("red 1 0 0\ngreen 0 1 0.2\nblue 0 0.1 1\npink 0.9 0.1 0.3\n")
+    return {
+        "head.node_features": str(vectors),
+        "head.similarity": "seen:vectors=0.3 unseen:vectors=0.7 map=0.3",
+        "encoder.stages": 1,
+    }
+
+
+def choice_of(config: TrainConfig) -> tuple[SimilarityChoice, Any]:
+    """The choice that the options name, and the training images."""
+    x, targets, _, counts = parts_of(config)
+    choice = choose(config, x, targets, counts, lambda line: None)
+    assert choice.rule == "map"
+    assert choice.seen.tolist() == [True, True, True, False]
+    return choice, read_data(config.resolved()).train
+
+
+@pytest.mark.filterwarnings("ignore:.*have no neighbour")
+def test_refitted_classifiers_share_as_chosen(
+    with_pink: dict[str, Any], tiny_csv: Path, tmp_path: Path
+) -> None:
+    more = {"run.refit": True, "run.epochs": 1, "run.keep": "last", "run.batch_size": 4}
+    config = config_of(tiny_csv, tmp_path / "run", **with_pink, **more)
+    model = train(config).model
+    choice, source = choice_of(config)
+    x, y = predict_features(model, source), source.targets.to_dense()
+    start = similarity_start(x, y, choice)
+    weight, bias = model.head.classifier()
+    torch.testing.assert_close(
+        weight[3] / weight[3].norm(), start.weight[3] / start.weight[3].norm()
+    )
+    torch.testing.assert_close(
+        x @ weight.T + bias, x @ start.weight.T + start.bias, rtol=1e-3, atol=1e-3
+    )
+    averaged = ridge_start(x, y, model.head.mixing_matrix()).weight[3]
+    assert torch.cosine_similarity(averaged, start.weight[3], dim=0) < 0.999
+
+
+@pytest.mark.filterwarnings("ignore:.*have no neighbour")
+def test_folds_start_as_chosen(with_pink: dict[str, Any], tiny_csv: Path, tmp_path: Path) -> None:
+    config = config_of(tiny_csv, tmp_path / "run", **with_pink, **{"run.epochs": 0, "run.folds": 4})
+    train(config)
+    found = OutOfFold.load(tmp_path / "run" / "out_of_fold.npz")
+    choice, source = choice_of(config)
+    x, y = parts_of(config)[0], source.targets.to_dense()
+    for fold in range(4):
+        held = torch.from_numpy(found.fold == fold)
+        start = similarity_start(x[~held], y[~held], choice)
+        expected = x[held] @ start.weight.T + start.bias
+        np.testing.assert_allclose(found.scores[held.numpy()], expected, rtol=1e-3, atol=1e-3)
