@@ -17,6 +17,13 @@ _NUMBER = r"\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 #: Part of such a choice.
 SIMILARITY_PART = re.compile(rf"(seen|unseen):([a-z]+)=({_SHARE})|map=({_NUMBER})")
 
+
+def unseen_source(text: str | None) -> str | None:
+    """Returns the source of a choice for labels without known presences and absences, if any."""
+    parts = [SIMILARITY_PART.fullmatch(part) for part in (text or "").split()]
+    return next((part[2] for part in parts if part and part[1] == "unseen"), None)
+
+
 _WIDEST = 2**16
 _NODE_FEATURES = (
     "Label vectors: svd (of the counts), names, learned, or a file. names embeds the label names "
