@@ -87,12 +87,14 @@ def extend_run(
         raise InputError(f"{folder} has the label {label!r} already: give another --label")
     labels = LabelSet([*model.labels, label])
     run = RunFolder(folder)
+    source: str | LabelGraph | None = similarity
     if not like and not images:
-        similarity = source_of_run(config, label, similarity, log)
-    if similarity is not None and not like:
-        like = similar_labels(similarity, labels, config.images.cache_folder)
+        source = source_of_run(config, labels, similarity, log)
+    if source is not None and not like:
+        like = similar_labels(source, labels, config.images.cache_folder)
         if not like and not images:
-            raise InputError(f"{similarity} finds no label similar to {label!r}: give --like")
+            found_by = source if isinstance(source, str) else "the hierarchy of the run"
+            raise InputError(f"{found_by} finds no label similar to {label!r}: give --like")
     moments = None
     if run.moments.is_file():
         moments = Moments.load(run.moments)

@@ -17,36 +17,48 @@ from gatlabel.logs import Log
 from gatlabel.nn.options import unseen_source
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.label_vectors import kept_name_vectors
+from gatlabel.training.similarity import given_hierarchy
 
 NAMES = "names"
+#: Suffixes of graph files; ``.txt`` is read as vectors.
+GRAPHS = tuple(end for end in GRAPH_FILES if end != ".txt")
 
 
-def source_of_run(config: TrainConfig, label: str, similarity: str | None, log: Log) -> str:
+def source_of_run(
+    config: TrainConfig, labels: LabelSet, similarity: str | None, log: Log
+) -> str | LabelGraph:
     """Returns the source of labels similar to a new one without images.
 
     Args:
         config: The options of the run, with the similarity that it has chosen.
-        label: The new label.
+        labels: All labels, the new one last.
         similarity: The given source, or ``None`` for that of the run; names if it has none.
         log: Called with a line if names are used although the run does not support them.
+
+    Raises:
+        InputError: If the run has chosen a hierarchy that lacks a label.
     """
     text = getattr(config.head, "similarity", None)
     chosen = unseen_source(text)
     if similarity is None and chosen == "vectors":
         return str(getattr(config.head, "node_features", NAMES))
+    if similarity is None and chosen == "hierarchy":
+        hierarchy = given_hierarchy(config, labels)
+        if hierarchy is not None:
+            return hierarchy
     if similarity in (None, NAMES) and chosen != NAMES:
         log(
             f"note: the run has not found that names predict classifiers (head.similarity={text}), "
-            f"so the classifier of {label!r} is a guess: check it, or give images"
+            f"so the classifier of {labels[len(labels) - 1]!r} is a guess: check it, or give images"
         )
     return similarity or NAMES
 
 
-def similar_labels(similarity: str, labels: LabelSet, cache: Path) -> dict[str, float]:
+def similar_labels(similarity: str | LabelGraph, labels: LabelSet, cache: Path) -> dict[str, float]:
     """Returns shares of the labels that are similar to the last one.
 
     Args:
-        similarity: ``names``, a file of edges (csv, tsv, json), or else of label vectors.
+        similarity: ``names``, a graph, a file of edges (csv, tsv, json), or else of label vectors.
         labels: All labels, the new one last.
         cache: Cache folder for vectors of names.
 
@@ -55,8 +67,10 @@ def similar_labels(similarity: str, labels: LabelSet, cache: Path) -> dict[str, 
         MissingExtraError: If ``names`` is given and the extra is not installed.
     """
     new = len(labels) - 1
-    if similarity.endswith(tuple(end for end in GRAPH_FILES if end != ".txt")):
-        if similarity.endswith(".json"):
+    if isinstance(similarity, LabelGraph) or similarity.endswith(GRAPHS):
+        if isinstance(similarity, LabelGraph):
+            graph = similarity
+        elif similarity.endswith(".json"):
             graph = LabelGraph.load(similarity)
         else:
             graph = LabelGraph.from_edge_file(similarity, relation="similarity")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from gatlabel.errors import InputError
@@ -68,6 +69,12 @@ class SharedClassifiers(LinearStart):
         "Labels that share classifiers: auto (from images) or none. The choice in an "
         "earlier run's config.yaml is taken too. By default set by the recipe (otherwise none).",
         short="similarity", argument=False, benchmark=False,
+    )  # fmt: skip
+    hierarchy: Path | None = option(
+        None,
+        "File of an is-a hierarchy (child,parent per line), a further source of similarity. All "
+        "labels must be in it; other nodes are allowed.",
+        argument=False, moves=True,
     )  # fmt: skip
     residual_decay: float = option(
         0.1, _RESIDUAL_DECAY, least=0, most=1e9, argument=False, training=True

@@ -23,7 +23,15 @@ from gatlabel.training.building import build_model
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.given import Given
-from gatlabel.training.similarity import choose, may_share, replaces_graph, text_of
+from gatlabel.training.similarity import (
+    GRAPH_GIVEN,
+    choose,
+    given_hierarchy,
+    graph_given,
+    may_share,
+    replaces_graph,
+    text_of,
+)
 from gatlabel.training.stage_choice import with_stages
 from gatlabel.training.starting import (
     Start,
@@ -72,6 +80,7 @@ def plan(
             "run.epochs=0: only with a closed-form initialisation (head.start=ridge, or the recipe "
             "auto with a head that can be initialised as a linear classifier)"
         )
+    given_hierarchy(config, counts.labels)  # refused before features are extracted
     auto = config.recipe.name == "auto"
     begins = start_given or _start(model, config)
     start = None
@@ -127,6 +136,9 @@ def _with_similarity(
         The model, with another head if labels share classifiers, and the choice if they do.
     """
     if not may_share(config, model.head):
+        return model, None
+    if graph_given(config):
+        log(GRAPH_GIVEN.format(config.graph))
         return model, None
     found = features(model, splits.train, config)
     targets = splits.train.targets.to_dense()

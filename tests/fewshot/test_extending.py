@@ -34,11 +34,11 @@ def extend(run: Path, output: Path, *more: str) -> int:
     return main(["extend", str(run), "--output", str(output), *more])
 
 
-def with_similarity(run: Path, copy: Path, text: str | None, vectors: str = "svd") -> Path:
+def with_similarity(run: Path, copy: Path, text: str | None, **more: str) -> Path:
     """Copies a run, with another similarity in its options."""
     shutil.copytree(run, copy)
     options = yaml.safe_load((copy / "config.yaml").read_text())
-    options["head"] |= {"start": "ridge", "similarity": text, "node_features": vectors}
+    options["head"] |= {"start": "ridge", "similarity": text, **more}
     (copy / "config.yaml").write_text(yaml.safe_dump(options))
     return copy
 
@@ -121,13 +121,28 @@ class TestExtend:
     ) -> None:
         vectors = tmp_path / "vectors.txt"
         vectors.write_text("red 1 0\nblue 0 1\ngreen -1 0\npurple 0.1 1\n")
-        old = with_similarity(run, tmp_path / "old", "unseen:vectors=0.5", str(vectors))
+        old = with_similarity(
+            run, tmp_path / "old", "unseen:vectors=0.5", node_features=str(vectors)
+        )
         assert extend(old, tmp_path / "new", "--label", "purple") == 0
         assert "guess" not in capsys.readouterr().out
         like = json.loads((tmp_path / "new" / "extension.json").read_text())["like"]
         assert max(like, key=like.get) == "blue"
         assert extend(old, tmp_path / "other", "--label", "pink") == 2
         assert "finds no label similar to 'pink'" in error_of(capsys)
+
+    def test_without_images_the_hierarchy_that_the_run_has_chosen_is_used(
+        self, run: Path, tmp_path: Path, capsys
+    ) -> None:
+        tree = tmp_path / "tree.csv"
+        tree.write_text("red,warm\npurple,warm\ngreen,cold\nblue,cold\nwarm,colour\n")
+        old = with_similarity(run, tmp_path / "old", "unseen:hierarchy=0.5", hierarchy=str(tree))
+        assert extend(old, tmp_path / "new", "--label", "purple") == 0
+        assert "guess" not in capsys.readouterr().out
+        like = json.loads((tmp_path / "new" / "extension.json").read_text())["like"]
+        assert like == {"red": 1.0}
+        assert extend(old, tmp_path / "other", "--label", "pink") == 2
+        assert "tree.csv: label 'pink' is not a node of the hierarchy" in error_of(capsys)
 
     @pytest.mark.parametrize(
         ("words", "message"),

@@ -1,5 +1,6 @@
 """The similarity of a run: chosen once, written as text, made again from it."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from gatlabel.training.building import build_graph, build_model
 from gatlabel.training.comparing import run_completion
 from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
+from gatlabel.training.finished_runs import open_run
 from gatlabel.training.label_vectors import kept_name_vectors
 from gatlabel.training.out_of_fold import OutOfFold
 from gatlabel.training.recipes import config_from
@@ -318,3 +320,97 @@ def test_folds_start_as_chosen(with_pink: dict[str, Any], tiny_csv: Path, tmp_pa
         start = similarity_start(x[~held], y[~held], choice)
         expected = x[held] @ start.weight.T + start.bias
         np.testing.assert_allclose(found.scores[held.numpy()], expected, rtol=1e-3, atol=1e-3)
+
+
+TREE = "child,parent\nred,warm\npink,warm\ngreen,cold\nblue,cold\nwarm,colour\ncold,colour\n"
+
+
+@pytest.fixture
+def with_tree(with_pink: dict[str, Any], tiny_csv: Path) -> dict[str, Any]:
+    """Options with a hierarchy of the labels, one of which has no positives."""
+    path = tiny_csv.parent / "tree.csv"
+    path.write_text(TREE)
+    return {"head.hierarchy": path, "encoder.stages": 1, "run.epochs": 0}
+
+
+def test_a_hierarchy_is_a_source(
+    with_tree: dict[str, Any], tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[Any] = []
+
+    def chosen(features, targets, sources, groups, seed):
+        offered.extend(sources)
+        return assembled(targets)
+
+    monkeypatch.setattr("gatlabel.training.similarity.choose_similarity", chosen)
+    config = config_of(tiny_csv, tmp_path / "run", **with_tree)
+    train(config)
+    (source,) = (one for one in offered if one.name == "hierarchy")
+    order = list(read_data(config.resolved()).labels)
+    pink = source.matrix[order.index("pink")]
+    near = [name for name, weight in zip(order, pink.tolist(), strict=True) if weight == pink.max()]
+    assert near == ["red"]
+    assert read_options(tmp_path / "run" / "config.yaml")["head"]["hierarchy"] == str(
+        with_tree["head.hierarchy"]
+    )
+
+
+def test_a_choice_by_hierarchy_repeats_and_older_files_still_load(
+    with_tree: dict[str, Any], tiny_csv: Path, tmp_path: Path
+) -> None:
+    with_tree["head.similarity"] = "unseen:hierarchy=0.7"
+    first = train(config_of(tiny_csv, tmp_path / "run", **with_tree))
+    weight = first.model.head.classifier()[0]
+    by_name = dict(zip(first.model.labels, weight, strict=True))
+    assert torch.cosine_similarity(by_name["pink"], by_name["red"], dim=0) > 0.5
+    options = read_options(tmp_path / "run" / "config.yaml")
+    options["run"]["output"] = str(tmp_path / "again")
+    again = train(config_from(options))
+    assert torch.equal(first.evaluations[0].logits, again.evaluations[0].logits)
+    del options["head"]["hierarchy"]  # a file of an earlier version
+    (tmp_path / "run" / "config.yaml").write_text(json.dumps(options))
+    model, config = open_run(tmp_path / "run")
+    assert config.head.hierarchy is None
+    assert torch.equal(model.head.classifier()[0], weight)
+    assert "hierarchy" not in (tmp_path / "run" / "model.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TREE + "red\n", r"tree.csv, line 8: expected child, parent"),
+        (TREE.replace("pink,", "punk,"), r"tree.csv: label 'pink' is not a node of the hierarchy"),
+        (None, "tree.csv"),
+    ],
+)
+def test_a_wrong_hierarchy_is_refused_before_features_are_extracted(
+    text: str | None, message: str, with_tree: dict[str, Any], tiny_csv: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with_tree["head.hierarchy"].unlink()
+    if text is not None:
+        with_tree["head.hierarchy"].write_text(text)
+    monkeypatch.delattr("gatlabel.training.starting.extract")
+    with pytest.raises(InputError, match=message) as error:
+        train(config_of(tiny_csv, tmp_path / "run", **with_tree))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ({"graph": "npmi"}, 1),
+        ({"graph": "npmi", "head.similarity": "none"}, 0),
+        ({"graph": "conditional:top_k=2", "head.similarity": "none"}, 0),
+        ({"graph": "npmi", "head": "linear"}, 0),
+    ],
+)
+def test_a_given_graph_that_rules_similarity_out_is_logged(
+    options: dict[str, Any], lines: int, tiny_csv: Path, tmp_path: Path
+) -> None:
+    found: list[str] = []
+    more = {"encoder.stages": 1, "run.epochs": 0, **options}
+    train(config_of(tiny_csv, tmp_path / "run", **more), log=found.append)
+    assert sum("similarity is not chosen from the images, as" in line for line in found) == lines
+    assert not any(line.startswith("similarity, labels") for line in found)
