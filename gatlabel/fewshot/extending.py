@@ -21,7 +21,7 @@ from gatlabel.decisions.decision import Decision
 from gatlabel.errors import InputError
 from gatlabel.fewshot.derived_runs import EXTENSION, DerivedRun, carried_metrics, write_run
 from gatlabel.fewshot.new_labels import NewLabel, learn_label
-from gatlabel.fewshot.similar_labels import similar_labels, source_of_run
+from gatlabel.fewshot.similar_labels import choice_of_run, similar_labels, source_of_run
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.graph.counts import Counts, UnknownCounts
 from gatlabel.inference import predict_features
@@ -87,9 +87,10 @@ def extend_run(
         raise InputError(f"{folder} has the label {label!r} already: give another --label")
     labels = LabelSet([*model.labels, label])
     run = RunFolder(folder)
+    choice = choice_of_run(config, run)
     source: str | LabelGraph | None = similarity
     if not like and not images:
-        source = source_of_run(config, labels, similarity, log)
+        source = source_of_run(choice, labels, similarity, log)
     if source is not None and not like:
         like = similar_labels(source, labels, config.images.cache_folder)
         if not like and not images:
@@ -112,6 +113,7 @@ def extend_run(
         "label": label,
         "like": found.like,
         "images": [str(path) for path in images],
+        "choice": choice,
     }
     graph, counts = graph.reorder(order), counts.reorder(order)
     decision, notes = None, [f"no image has judged {label!r} yet: see gatlabel evaluate"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import torch
 
 from gatlabel.baselines.similarity import candidate_sources
 from gatlabel.errors import InputError
+from gatlabel.files import read_json
 from gatlabel.graph import LabelGraph
+from gatlabel.graph.hierarchy import read_hierarchy
 from gatlabel.graph.spec import GRAPH_FILES
 from gatlabel.graph.vectors import load_vectors
 from gatlabel.labels import LabelSet
@@ -17,20 +20,43 @@ from gatlabel.logs import Log
 from gatlabel.nn.options import unseen_source
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.label_vectors import kept_name_vectors
-from gatlabel.training.similarity import given_hierarchy
+from gatlabel.training.run_folder import EXTENSION, RunFolder
 
 NAMES = "names"
 #: Suffixes of graph files; ``.txt`` is read as vectors.
 GRAPHS = tuple(end for end in GRAPH_FILES if end != ".txt")
+#: Options of a head that record the choice of similarity and its files.
+CHOICE = ("similarity", "node_features", "hierarchy")
+
+
+def choice_of_run(config: TrainConfig, run: RunFolder) -> dict[str, str | None]:
+    """Returns the options of a run that record its choice of similarity.
+
+    An extended run has a linear head, so its ``extension.json`` keeps those of the first run.
+
+    Args:
+        config: The options of the run.
+        run: Its folder.
+
+    Raises:
+        InputError: If a file cannot be read.
+    """
+    found: Any = {name: getattr(config.head, name, None) for name in CHOICE}
+    extension = run.path / EXTENSION
+    if extension.is_file():
+        record = read_json(extension, "record of a new label")
+        kept = record.get("choice") if isinstance(record, dict) else None
+        found = kept if isinstance(kept, dict) else found
+    return {name: str(found[name]) if found.get(name) is not None else None for name in CHOICE}
 
 
 def source_of_run(
-    config: TrainConfig, labels: LabelSet, similarity: str | None, log: Log
+    choice: Mapping[str, str | None], labels: LabelSet, similarity: str | None, log: Log
 ) -> str | LabelGraph:
     """Returns the source of labels similar to a new one without images.
 
     Args:
-        config: The options of the run, with the similarity that it has chosen.
+        choice: The choice of the run, from :func:`choice_of_run`.
         labels: All labels, the new one last.
         similarity: The given source, or ``None`` for that of the run; names if it has none.
         log: Called with a line if names are used although the run does not support them.
@@ -38,18 +64,17 @@ def source_of_run(
     Raises:
         InputError: If the run has chosen a hierarchy that lacks a label.
     """
-    text = getattr(config.head, "similarity", None)
+    text, vectors, hierarchy = (choice[name] for name in CHOICE)
     chosen = unseen_source(text)
-    if similarity is None and chosen == "vectors":
-        return str(getattr(config.head, "node_features", NAMES))
-    if similarity is None and chosen == "hierarchy":
-        hierarchy = given_hierarchy(config, labels)
-        if hierarchy is not None:
-            return hierarchy
+    if similarity is None and chosen == "vectors" and vectors is not None:
+        return vectors
+    if similarity is None and chosen == "hierarchy" and hierarchy is not None:
+        return read_hierarchy(hierarchy, labels)
     if similarity in (None, NAMES) and chosen != NAMES:
         log(
-            f"note: the run has not found that names predict classifiers (head.similarity={text}), "
-            f"so the classifier of {labels[len(labels) - 1]!r} is a guess: check it, or give images"
+            "note: the run has no evidence that names predict classifiers "
+            f"(head.similarity={text}), so the classifier of {labels[len(labels) - 1]!r} is a "
+            "guess: check it, or give images"
         )
     return similarity or NAMES
 

@@ -141,6 +141,13 @@ class TestExtend:
         assert "guess" not in capsys.readouterr().out
         like = json.loads((tmp_path / "new" / "extension.json").read_text())["like"]
         assert like == {"red": 1.0}
+        tree.write_text(tree.read_text() + "pink,cold\n")
+        capsys.readouterr()
+        assert extend(tmp_path / "new", tmp_path / "newer", "--label", "pink") == 0
+        assert "guess" not in capsys.readouterr().out
+        like = json.loads((tmp_path / "newer" / "extension.json").read_text())["like"]
+        assert like["green"] == like["blue"] == max(like.values())
+        tree.write_text(tree.read_text().replace("pink,cold\n", ""))
         assert extend(old, tmp_path / "other", "--label", "pink") == 2
         assert "tree.csv: label 'pink' is not a node of the hierarchy" in error_of(capsys)
 
