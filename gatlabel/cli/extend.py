@@ -44,16 +44,13 @@ def extend_command(words: list[str]) -> None:
     from gatlabel.fewshot.run_features import image_paths
 
     shares = config.shares()
-    similarity = config.similarity
-    if not shares and similarity is None and not config.images:
-        similarity = "names"
     began = time.perf_counter()
     made = extend_run(
         config.run,
         config.label,
         config.output,
         like=shares or None,
-        similarity=similarity,
+        similarity=config.similarity,
         images=image_paths(config.images),
         log=show,
     )

@@ -123,7 +123,10 @@ class FrozenBackend:
         if method.graph == SIMILARITY:
             pooled = torch.tensor(_opened(self.data.train.files["pooled"])[rows])
             known = torch.from_numpy(targets)
-            choice = chosen_similarity(pooled, known, counts, self._train(method), seed, groups)
+            edgeless = counts.graph("identity")
+            treated = complete_targets(method, known, edgeless, counts, self.train, seed)
+            observed = known if treated is None else treated.observed_targets()
+            choice = chosen_similarity(pooled, observed, counts, self._train(method), seed, groups)
             own: LabelGraph | None = similarity_graph(choice, counts.labels, counts)
         else:
             own = make_graph(method.graph, counts) if method.graph else None

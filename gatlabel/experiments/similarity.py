@@ -43,7 +43,8 @@ def chosen_similarity(
         groups: The group of each image; images of one group are left out together.
     """
     vectors = getattr(train.head, "node_features", "svd")
-    hashed = hashlib.sha256(repr((seed, vectors, tuple(counts.names))).encode())
+    hierarchy = getattr(train.head, "hierarchy", None)
+    hashed = hashlib.sha256(repr((seed, vectors, hierarchy, tuple(counts.names))).encode())
     for part in (features, targets):
         hashed.update(np.ascontiguousarray(part.numpy()).tobytes())
     key = hashed.digest()

@@ -16,16 +16,14 @@ from torch import Tensor
 
 from gatlabel import logs
 from gatlabel.baselines.moments import Moments
-from gatlabel.baselines.similarity import candidate_sources
 from gatlabel.data.file_images import FileImages
 from gatlabel.decisions.decision import Decision
 from gatlabel.errors import InputError
 from gatlabel.fewshot.derived_runs import EXTENSION, DerivedRun, carried_metrics, write_run
 from gatlabel.fewshot.new_labels import NewLabel, learn_label
+from gatlabel.fewshot.similar_labels import choice_of_run, similar_labels, source_of_run
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.graph.counts import Counts, UnknownCounts
-from gatlabel.graph.spec import GRAPH_FILES
-from gatlabel.graph.vectors import load_vectors
 from gatlabel.inference import predict_features
 from gatlabel.labels import LabelSet
 from gatlabel.logs import Log
@@ -33,7 +31,6 @@ from gatlabel.model import MultiLabelClassifier
 from gatlabel.training.data import read_data
 from gatlabel.training.feature_moments import measured_moments, pooled_model
 from gatlabel.training.finished_runs import open_run
-from gatlabel.training.label_vectors import kept_name_vectors
 from gatlabel.training.run_folder import RunFolder
 
 
@@ -76,7 +73,8 @@ def extend_run(
         output: The new run folder; it must be new or empty.
         like: Shares of similar labels.
         similarity: The source of ``like`` if it is not given: ``names``, or a file of label vectors
-            or of edges that includes the new label.
+            or of edges that includes the new label. Without images, the default is the source that
+            the run has chosen for labels without images, or else names.
         images: Image files that show the new label.
         log: Called with progress messages.
 
@@ -89,10 +87,15 @@ def extend_run(
         raise InputError(f"{folder} has the label {label!r} already: give another --label")
     labels = LabelSet([*model.labels, label])
     run = RunFolder(folder)
-    if similarity is not None and not like:
-        like = similar_labels(similarity, labels, config.images.cache_folder)
+    choice = choice_of_run(config, run)
+    source: str | LabelGraph | None = similarity
+    if not like and not images:
+        source = source_of_run(choice, labels, similarity, log)
+    if source is not None and not like:
+        like = similar_labels(source, labels, config.images.cache_folder)
         if not like and not images:
-            raise InputError(f"{similarity} finds no label similar to {label!r}: give --like")
+            found_by = source if isinstance(source, str) else "the hierarchy of the run"
+            raise InputError(f"{found_by} finds no label similar to {label!r}: give --like")
     moments = None
     if run.moments.is_file():
         moments = Moments.load(run.moments)
@@ -110,6 +113,7 @@ def extend_run(
         "label": label,
         "like": found.like,
         "images": [str(path) for path in images],
+        "choice": choice,
     }
     graph, counts = graph.reorder(order), counts.reorder(order)
     decision, notes = None, [f"no image has judged {label!r} yet: see gatlabel evaluate"]
@@ -183,41 +187,6 @@ def image_features(model: MultiLabelClassifier, images: Sequence[Path]) -> Tenso
     unknown = np.full((len(images), len(model.labels)), -1, np.float32)
     ids = [str(path.absolute()) for path in images]
     return predict_features(pooled_model(model), FileImages("/", model.labels, ids, unknown))
-
-
-def similar_labels(similarity: str, labels: LabelSet, cache: Path) -> dict[str, float]:
-    """Returns shares of the labels that are similar to the last one.
-
-    Args:
-        similarity: ``names``, a file of edges (csv, tsv, json), or else of label vectors.
-        labels: All labels, the new one last.
-        cache: Cache folder for vectors of names.
-
-    Raises:
-        InputError: If the file cannot be read or does not include the new label.
-        MissingExtraError: If ``names`` is given and the extra is not installed.
-    """
-    new = len(labels) - 1
-    if similarity.endswith(tuple(end for end in GRAPH_FILES if end != ".txt")):
-        if similarity.endswith(".json"):
-            graph = LabelGraph.load(similarity)
-        else:
-            graph = LabelGraph.from_edge_file(similarity, relation="similarity")
-        if labels[new] not in graph.labels:
-            raise InputError(f"{similarity} has no edge to the new label {labels[new]!r}")
-        target = graph.labels.index(labels[new])
-        chosen = graph.edge_index[1] == target
-        sources = [graph.labels[int(k)] for k in graph.edge_index[0][chosen]]
-        weights = graph.edge_weight[chosen].tolist()
-        return {n: w for n, w in zip(sources, weights, strict=True) if n in labels and w > 0}
-    given: dict[str, Any] = {"cooccurrence": False, "learned": False}
-    if similarity == "names":
-        given["name_vectors"] = kept_name_vectors(labels, cache)
-    else:
-        given["given_vectors"] = torch.from_numpy(load_vectors(similarity, labels)[0])
-    matrix = candidate_sources(labels, **given)[0].matrix
-    assert matrix is not None
-    return {labels[k]: float(s) for k, s in enumerate(matrix[new]) if s > 0.01}
 
 
 def with_label(graph: LabelGraph, label: str, like: Mapping[str, float]) -> LabelGraph:

@@ -17,19 +17,15 @@ from gatlabel.fewshot.evaluation import LabelledFeatures, episodes_key, run_epis
 from gatlabel.fewshot.options import FewShotConfig
 from gatlabel.fewshot.results import FewShotResult
 from gatlabel.fewshot.run_features import judged_split, pooled_features
+from gatlabel.fewshot.similar_labels import GRAPHS
 from gatlabel.files import write_json, write_text
 from gatlabel.graph import LabelGraph
-from gatlabel.graph.spec import GRAPH_FILES
 from gatlabel.graph.vectors import load_vectors
 from gatlabel.labels import LabelSet
 from gatlabel.logs import Log
 from gatlabel.training.data import read_data
 from gatlabel.training.finished_runs import open_run
 from gatlabel.training.label_vectors import kept_name_vectors
-
-#: Suffixes of graph files that cannot be vectors; ``.txt`` is read as vectors.
-_GRAPHS = tuple(end for end in GRAPH_FILES if end != ".txt")
-
 
 EPISODES = "episodes.jsonl"
 
@@ -106,7 +102,7 @@ def similarity_source(text: str, labels: LabelSet, cache: Path) -> SimilaritySou
     given: dict[str, object] = {"cooccurrence": False, "learned": False}
     if text == "names":
         given["name_vectors"] = kept_name_vectors(labels, cache)
-    elif text.endswith(_GRAPHS):
+    elif text.endswith(GRAPHS):
         graph = (
             LabelGraph.load(text)
             if text.endswith(".json")

@@ -93,7 +93,7 @@ class ExtendConfig(Options):
     similarity: str | None = option(
         None,
         "Source of similar labels without like: names, or a file of label vectors or of edges. "
-        "None: names if there are no images.",
+        "None: the source that the run has chosen, or else names, if there are no images.",
     )
     images: tuple[Path, ...] = option((), "Images of the label, or folders.")
 

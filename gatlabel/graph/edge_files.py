@@ -22,12 +22,18 @@ _LARGEST = float(np.finfo(np.float32).max)  # weights are kept in float32
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-def read_edges(path: str | os.PathLike[str]) -> list[tuple[str, str, float]]:
+def read_edges(
+    path: str | os.PathLike[str], header: tuple[str, str] = ("source", "target")
+) -> list[tuple[str, str, float]]:
     """Reads an edge list: one edge per row, source, target and, optionally, weight.
 
     Columns are separated by tabs in ``.tsv`` files and in files whose first line has a tab,
     otherwise by commas. A first row ``source,target[,weight]`` is a header, and rows that start
     with ``#`` are comments.
+
+    Args:
+        path: The file.
+        header: The names of the first two columns, in lower case.
 
     Returns:
         ``(source, target, weight)`` in file order; the weight defaults to 1.
@@ -51,10 +57,12 @@ def read_edges(path: str | os.PathLike[str]) -> list[tuple[str, str, float]]:
             if not any(row):
                 continue
             is_first, heading = heading, False
-            if is_first and [cell.lower() for cell in row[:2]] == ["source", "target"]:
+            if is_first and [cell.lower() for cell in row[:2]] == list(header):
                 continue
             if len(row) not in (2, 3) or not row[0] or not row[1]:
-                raise InputError(f"{at}: expected source, target[, weight], found {shown(row)}")
+                raise InputError(
+                    f"{at}: expected {header[0]}, {header[1]}[, weight], found {shown(row)}"
+                )
             edges.append((row[0], row[1], _number(row[2], at) if row[2:] and row[2] else 1.0))
     except csv.Error as error:
         raise InputError(f"{where}, line {start}: {error}") from error

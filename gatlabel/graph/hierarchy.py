@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import networkx
 import numpy as np
 
 from gatlabel.errors import InputError, nearest
+from gatlabel.graph.edge_files import read_edges
 from gatlabel.graph.label_graph import LabelGraph
 from gatlabel.graph.selection import strongest
 from gatlabel.labels import LabelSet
@@ -68,3 +70,24 @@ def hierarchy_graph(
         options={"max_distance": max_distance, "top_k": top_k},
         relation="similarity",
     )
+
+
+def read_hierarchy(path: str | os.PathLike[str], names: Iterable[str]) -> LabelGraph:
+    """Reads a hierarchy, one ``child,parent`` per line, and connects labels that are close in it.
+
+    Args:
+        path: CSV or TSV as in :func:`gatlabel.graph.read_edges`.
+        names: The L label names; each must be a node.
+
+    Returns:
+        :func:`hierarchy_graph` with its defaults.
+
+    Raises:
+        InputError: If the file cannot be read, a row is wrong, or a label is not a node; the
+            message names the file and the row or label.
+    """
+    edges = read_edges(path, header=("child", "parent"))
+    try:
+        return hierarchy_graph(edges, names)
+    except InputError as error:
+        raise InputError(f"{os.fspath(path)}: {error}") from error

@@ -38,6 +38,18 @@ class Completion:
         self.known = given != UNKNOWN
         self.targets = given
 
+    def observed_targets(self) -> Tensor:
+        """Returns the targets that tests and choices may count as evidence.
+
+        Known entries, and unknown ones that are assumed to be absent. Frequencies and estimates
+        that replace unknown entries are not evidence: they say nothing about an image, or what the
+        label graph already said. Such entries are -1.
+
+        Returns:
+            float32 ``(N, L)``.
+        """
+        return torch.where(self.known, self.targets, UNKNOWN)
+
     def mixing_matrix(self) -> Tensor | None:
         """Returns the prior covariance factor for classifiers that provide the estimates.
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
+from gatlabel.labels import ABSENT
 from gatlabel.missing.base import Completion, label_rates
 from gatlabel.missing.evidence import neighbour_evidence, neighbour_weights
 from gatlabel.nn.heads.shared_classifier import (
@@ -129,6 +130,16 @@ class Complete(Completion):
             self._mixing = ClassifierMixing(
                 graph.edge_index, graph.edge_weight, len(graph.names), each
             )
+
+    def observed_targets(self) -> Tensor:
+        """Returns known targets, and absences if only presences are known.
+
+        Classifiers then separate an image with a label from all others; the assumed frequency of
+        the label only shifts the latter. See :meth:`Completion.observed_targets`.
+        """
+        if self.only_present:
+            return torch.where(self.known, self.targets, ABSENT)
+        return super().observed_targets()
 
     def mixing_matrix(self) -> Tensor | None:
         """Returns how similar labels share classifiers; see :meth:`Completion.mixing_matrix`."""

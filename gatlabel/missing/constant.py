@@ -27,6 +27,10 @@ class Negative(Completion):
         super().__init__(targets, graph)
         self.targets = torch.where(self.known, self.targets, ABSENT)
 
+    def observed_targets(self) -> Tensor:
+        """Returns the targets, as absences are assumed; see :meth:`Completion.observed_targets`."""
+        return self.targets
+
 
 class Prior(Completion):
     """Unknown targets become the label's frequency among its known entries, slightly shrunk.

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gatlabel.baselines.ridge import LinearStart, ridge_start
+from gatlabel.baselines.ridge import LinearStart
+from gatlabel.baselines.similarity.start import Sharing, shared_start
 from gatlabel.labels import UNKNOWN
 from gatlabel.missing.base import Completion
 
-#: Fits classifiers to targets ``(N, L)`` with a mixing matrix (``None`` for no sharing).
-Starter = Callable[[Tensor, Tensor | None], LinearStart]
+#: Fits classifiers to targets ``(N, L)``, shared between labels as the second argument says.
+Starter = Callable[[Tensor, Sharing], LinearStart]
 #: Number of similar images whose mean features get the targets of a labelled image, too.
 NEIGHBOURS = 5
 ROWS = 1024  # images compared with all others at a time
@@ -23,7 +24,7 @@ def completed_start(
     start: Starter,
     completion: Completion,
     features: Tensor,
-    sharing: Tensor | None = None,
+    sharing: Sharing = None,
     groups: Sequence[Hashable] | None = None,
 ) -> LinearStart:
     """Fits a linear classifier to targets in which estimates replace the unknown entries.
@@ -40,7 +41,8 @@ def completed_start(
         start: Fits classifiers.
         completion: Provides the targets and the evidence of the graph.
         features: ``(N, D)`` of the training images, in the units of the classifiers.
-        sharing: The mixing matrix of classifiers, or ``None`` for no sharing.
+        sharing: The mixing matrix of classifiers, the chosen similarity, or ``None``. Both
+            classifiers have this prior.
         groups: The group of each image, N values, as in ``start``.
     """
     labelled = (completion.targets != UNKNOWN).any(1)
@@ -62,7 +64,7 @@ def completed_start(
 def neighbour_start(
     features: Tensor,
     targets: Tensor,
-    sharing: Tensor | None = None,
+    sharing: Sharing = None,
     groups: Sequence[Hashable] | None = None,
 ) -> LinearStart:
     """Fits ridge regression to labelled images and to the mean of the images similar to each.
@@ -76,7 +78,7 @@ def neighbour_start(
     Args:
         features: ``(N, D)``.
         targets: ``(N, L)`` in [0, 1], -1 for unknown; at least one entry is known.
-        sharing: See :func:`ridge_start`.
+        sharing: See :func:`completed_start`.
         groups: The group of each image, N values.
     """
     labelled = (targets != UNKNOWN).any(1)
@@ -85,7 +87,7 @@ def neighbour_start(
     moved = torch.lerp(own, neighbour_means(features, rows), 1 - len(rows) / len(features))
     each: list[Hashable] = rows.tolist() if groups is None else [groups[row] for row in rows]
     known = targets[rows]
-    return ridge_start(torch.cat([own, moved]), torch.cat([known, known]), sharing, [*each, *each])
+    return shared_start(torch.cat([own, moved]), torch.cat([known, known]), sharing, [*each, *each])
 
 
 def neighbour_means(features: Tensor, rows: Tensor, k: int = NEIGHBOURS) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from gatlabel.errors import InputError
@@ -16,6 +17,13 @@ _SHARE = r"0\.\d+|\d(?:\.\d+)?e-\d+"
 _NUMBER = r"\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 #: Part of such a choice.
 SIMILARITY_PART = re.compile(rf"(seen|unseen):([a-z]+)=({_SHARE})|map=({_NUMBER})")
+
+
+def unseen_source(text: str | None) -> str | None:
+    """Returns the source of a choice for labels without known presences and absences, if any."""
+    parts = [SIMILARITY_PART.fullmatch(part) for part in (text or "").split()]
+    return next((part[2] for part in parts if part and part[1] == "unseen"), None)
+
 
 _WIDEST = 2**16
 _NODE_FEATURES = (
@@ -61,6 +69,12 @@ class SharedClassifiers(LinearStart):
         "Labels that share classifiers: auto (from images) or none. The choice in an "
         "earlier run's config.yaml is taken too. By default set by the recipe (otherwise none).",
         short="similarity", argument=False, benchmark=False,
+    )  # fmt: skip
+    hierarchy: Path | None = option(
+        None,
+        "File of an is-a hierarchy (child,parent per line), a further source of similarity. All "
+        "labels must be in it; other nodes are allowed.",
+        argument=False, moves=True,
     )  # fmt: skip
     residual_decay: float = option(
         0.1, _RESIDUAL_DECAY, least=0, most=1e9, argument=False, training=True

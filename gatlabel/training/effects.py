@@ -73,11 +73,13 @@ def _without_effect(config: TrainConfig) -> list[tuple[str, str]]:
         found.append(("missing.unlabelled", only))
     if getattr(config.head, "start", None) == "ridge" and init is not None:
         found.append(("head.start", _only("encoder.init", init, "none")))
-    if getattr(config.head, "similarity", None) not in (None, NOTHING):
+    for option in ("head.similarity", "head.hierarchy"):
+        if getattr(config.head, option.partition(".")[2], None) in (None, NOTHING):
+            continue
         if init is not None:
-            found.append(("head.similarity", _only("encoder.init", init, "none")))
+            found.append((option, _only("encoder.init", init, "none")))
         elif spec.name != "conditional":
-            found.append(("head.similarity", _only("graph", config.graph, "conditional")))
+            found.append((option, _only("graph", config.graph, "conditional")))
     return found
 
 

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gatlabel.baselines.similarity import SimilarityChoice
 from gatlabel.data import DataSplits, folds
+from gatlabel.graph import LabelGraph
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
@@ -31,6 +33,9 @@ def fold_evidence(
     splits: DataSplits,
     signals: Signals | None,
     log: Log,
+    *,
+    graph: LabelGraph,
+    choice: SimilarityChoice | None = None,
 ) -> tuple[Evidence, NDArray[np.int64]]:
     """Repeats initialisation and training without each fold of the training images in turn.
 
@@ -44,6 +49,8 @@ def fold_evidence(
         splits: The data.
         signals: Checked before every step for a signal that ends the process.
         log: Called with one line per fold.
+        graph: The graph by which unknown labels are completed, also for a head without one.
+        choice: The similarity with which the head was initialised.
 
     Returns:
         The logits of all training images, and the fold of each.
@@ -62,15 +69,11 @@ def fold_evidence(
         log(f"fold {fold + 1} of {config.run.folds}: training on {len(rows)} images")
         model = copy.deepcopy(untrained)
         part = dataclasses.replace(splits, train=source.subset(rows.tolist()))
-        completion = None
-        if model.graph is not None:
-            completion = build_completion(
-                config, config.missing.unknown, part.train.targets, model.graph
-            )
+        completion = build_completion(config, config.missing.unknown, part.train.targets, graph)
         if kept is not None:
             known = part.train.targets.to_dense()
             groups = part.train.groups
-            start = regression(kept[rows], known, completion, model.head, groups)
+            start = regression(kept[rows], known, completion, model.head, groups, choice)
             assert starts_linear(model.head)
             model.head.init_linear(start.weight, start.bias)
             found["start"][held] = kept[held] @ start.weight.T + start.bias
@@ -81,7 +84,7 @@ def fold_evidence(
         batches = loaders(judged, model, quiet)
         fit(model, quiet, batches, None, completion=completion, signals=signals)
         if config.run.refit:
-            refit(model, config, part.train, completion)
+            refit(model, config, part.train, completion, choice)
         logits, linear = without_residual(model, judged.val, config)
         found["linear"][held] = linear
         return logits.numpy()

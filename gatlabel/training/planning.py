@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from functools import partial
 
-from gatlabel.baselines.similarity import similarity_start
+from gatlabel.baselines.similarity import SimilarityChoice
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
@@ -22,11 +23,20 @@ from gatlabel.training.building import build_model
 from gatlabel.training.clock import Clock
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.given import Given
-from gatlabel.training.similarity import choose, may_share, replaces_graph, text_of
+from gatlabel.training.similarity import (
+    GRAPH_GIVEN,
+    choose,
+    given_hierarchy,
+    graph_given,
+    may_share,
+    replaces_graph,
+    text_of,
+)
 from gatlabel.training.stage_choice import with_stages
 from gatlabel.training.starting import (
     Start,
     features,
+    regression,
     start_in_closed_form,
     validation_map,
 )
@@ -70,6 +80,7 @@ def plan(
             "run.epochs=0: only with a closed-form initialisation (head.start=ridge, or the recipe "
             "auto with a head that can be initialised as a linear classifier)"
         )
+    given_hierarchy(config, counts.labels)  # refused before features are extracted
     auto = config.recipe.name == "auto"
     begins = start_given or _start(model, config)
     start = None
@@ -86,7 +97,9 @@ def plan(
     may_share = isinstance(config.head, SharedClassifiers) and config.head.similarity != NOTHING
     if start is not None and may_share:
         staged = config.with_options({"encoder.stages": model.encoder.stages})
-        model, text = _with_similarity(model, staged, splits, completion, counts, log, given)
+        model, choice = _with_similarity(model, staged, splits, completion, counts, log, given)
+        start = dataclasses.replace(start, choice=choice)
+        text = NOTHING if choice is None else text_of(choice)
         config = config.with_options({"head.similarity": text})
     if not auto:
         return model, config, start
@@ -116,22 +129,26 @@ def _with_similarity(
     counts: Cooccurrence,
     log: Log,
     given: Given | None,
-) -> tuple[MultiLabelClassifier, str]:
+) -> tuple[MultiLabelClassifier, SimilarityChoice | None]:
     """Makes similar labels share classifiers if this helps on the training images.
 
     Returns:
-        The model, with another head if labels share classifiers, and the choice as text.
+        The model, with another head if labels share classifiers, and the choice if they do.
     """
     if not may_share(config, model.head):
-        return model, NOTHING
+        return model, None
+    if graph_given(config):
+        log(GRAPH_GIVEN.format(config.graph))
+        return model, None
     found = features(model, splits.train, config)
     targets = splits.train.targets.to_dense()
-    choice = choose(config, found, targets, counts, log, splits.train.groups)
+    observed = targets if completion is None else completion.observed_targets()
+    choice = choose(config, found, observed, counts, log, splits.train.groups)
     if choice.linear:
-        return model, NOTHING
+        return model, None
     if not replaces_graph(choice):
         log("similarity edges would gain too little to replace the co-occurrence graph")
-        return model, NOTHING
+        return model, None
     own = similarity_graph(choice, counts.labels, counts)
     shared = build_model(config, own, given=given)
     shared.encoder.load_state_dict(model.encoder.state_dict())
@@ -139,12 +156,11 @@ def _with_similarity(
     shared.image_size = model.image_size
     assert isinstance(shared.head, SharedClassifierHead)
     share_as_chosen(shared.head, choice)
-    known = targets if completion is None else completion.targets
-    start = similarity_start(found, known, choice, splits.train.groups)
+    start = regression(found, targets, completion, shared.head, splits.train.groups, choice)
     shared.head.init_linear(start.weight, start.bias)
     figure = validation_map(start, features(model, splits.val, config), splits.val)
     log(f"with classifiers shared between similar labels: val mAP {figure:.4f}")
-    return shared, text_of(choice)
+    return shared, choice
 
 
 def _start(model: MultiLabelClassifier, config: TrainConfig) -> str:

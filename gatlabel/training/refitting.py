@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from gatlabel.baselines.similarity import SimilarityChoice
 from gatlabel.data import ImageSource
 from gatlabel.devices import choose_device
 from gatlabel.errors import InputError
@@ -34,6 +35,7 @@ def refit(
     config: TrainConfig,
     source: ImageSource,
     completion: Completion | None,
+    choice: SimilarityChoice | None = None,
 ) -> None:
     """Replaces the classifiers of a trained model by ridge regression on its features.
 
@@ -46,13 +48,15 @@ def refit(
         config: The options of the run.
         source: The training images, which are not augmented here.
         completion: Provides targets of unknown labels; without it they are left out.
+        choice: The similarity with which the head was initialised.
 
     Raises:
         InputError: If an image cannot be decoded.
     """
     with on_device(model, choose_device(config.run.device)):
         found = predict_features(model, source)
-    fitted = regression(found, source.targets.to_dense(), completion, model.head, source.groups)
+    targets = source.targets.to_dense()
+    fitted = regression(found, targets, completion, model.head, source.groups, choice)
     assert starts_linear(model.head)
     model.head.scale_residual(0.0)
     model.head.init_linear(fitted.weight, fitted.bias)

@@ -315,11 +315,12 @@ def _run(
                 log=log,
             )
     if config.run.epochs and config.run.refit:
-        refit(model, config, splits.train, completion)
+        choice = None if start is None else start.choice
+        refit(model, config, splits.train, completion, choice)
         decide("the classifiers are fitted again in closed form on the trained encoder's features")
     seconds = clock.spent
     folder.require()
-    trained = settled(model, untrained, start, config, splits, folder, signals, decide)
+    trained = settled(model, untrained, start, config, splits, folder, signals, decide, counted)
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
     found = None

@@ -7,6 +7,7 @@ import torch
 
 from gatlabel.baselines.shrinkage import shrink
 from gatlabel.data import DataSplits, ImageSource
+from gatlabel.graph import LabelGraph
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
 from gatlabel.model import MultiLabelClassifier
@@ -87,6 +88,7 @@ def settled(
     folder: RunFolder,
     signals: Signals,
     log: Log,
+    graph: LabelGraph,
 ) -> bool:
     """Chooses between initial and trained weights, and writes out-of-fold predictions.
 
@@ -99,6 +101,7 @@ def settled(
         folder: The folder for out-of-fold predictions.
         signals: Checked before every step of a fold for a signal that ends the process.
         log: Called with the results.
+        graph: The graph by which unknown labels are completed.
 
     Returns:
         Whether the model has trained weights.
@@ -108,7 +111,10 @@ def settled(
         return trained
     evidence, fold_of = None, None
     if config.run.folds:
-        evidence, fold_of = fold_evidence(untrained, config, splits, signals, log)
+        evidence, fold_of = fold_evidence(
+            untrained, config, splits, signals, log,
+            graph=graph, choice=None if start is None else start.choice,
+        )  # fmt: skip
     if trained and start is not None and config.run.keep == "proven":
         judged = evidence or validation_evidence(model, untrained, splits.val, config)
         trained, factor = settle(model, untrained, judged, config, log)

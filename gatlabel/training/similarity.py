@@ -14,9 +14,11 @@ from gatlabel.baselines.similarity import (
 )
 from gatlabel.baselines.similarity.assembly import Used, assembled
 from gatlabel.errors import MissingExtraError, unknown_choice
-from gatlabel.graph import Cooccurrence
+from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.graph.hierarchy import read_hierarchy
 from gatlabel.graph.node_features import resolve
 from gatlabel.graph.spec import GraphSpec
+from gatlabel.labels import LabelSet
 from gatlabel.logs import Log
 from gatlabel.nn import HEADS, GraphAblatable, Head, LinearHead
 from gatlabel.nn.heads.protocols import starts_linear
@@ -53,11 +55,31 @@ def ignores_similarity(head: HeadOptions) -> bool:
     )
 
 
+#: Logged if a given graph rules similarity out; see :func:`graph_given`.
+GRAPH_GIVEN = (
+    "similarity is not chosen from the images, as the graph {} was given: only for conditional"
+)
+
+
 def may_share(config: TrainConfig, head: Head) -> bool:
-    """Whether a run may choose similarity: the head can share, and the graph is the default."""
+    """Whether a run may choose similarity: the head can share, with no weight given."""
     weight = getattr(config.head, "similarity_weight", None)
-    usual = GraphSpec.parse(config.graph).name == "conditional" and weight is None
-    return usual and isinstance(head, SharedClassifierHead) and starts_linear(head)
+    return weight is None and isinstance(head, SharedClassifierHead) and starts_linear(head)
+
+
+def graph_given(config: TrainConfig) -> bool:
+    """Whether the graph is another than the default, which similarity edges may replace."""
+    return GraphSpec.parse(config.graph).name != "conditional"
+
+
+def given_hierarchy(config: TrainConfig, labels: LabelSet) -> LabelGraph | None:
+    """Reads the hierarchy that the options name, if any.
+
+    Raises:
+        InputError: If the file cannot be read, or a label is not in it.
+    """
+    path = getattr(config.head, "hierarchy", None)
+    return None if path is None else read_hierarchy(path, labels)
 
 
 def choose(
@@ -73,7 +95,8 @@ def choose(
     Args:
         config: The options; ``similarity`` is ``auto``, or a text of :func:`text_of`.
         features: Features of the training images, ``(N, D)``.
-        targets: Targets of the training images, ``(N, L)``, -1 for unknown.
+        targets: Targets of the training images that are evidence, ``(N, L)``, -1 for unknown
+            (:meth:`~gatlabel.missing.Completion.observed_targets`).
         counts: Label counts of the training images.
         log: Called with the choice and the reason.
         groups: The group of each image; images of one group are left out together.
@@ -105,14 +128,17 @@ def _sources(config: TrainConfig, counts: Cooccurrence, log: Log) -> list[Simila
     vectors = getattr(config.head, "node_features", "svd")
     if vectors not in _NOT_LIKENESS:
         given, _ = resolve(vectors, counts.graph("conditional"))
-    return candidate_sources(counts.labels, name_vectors=names, given_vectors=given)
+    hierarchy = given_hierarchy(config, counts.labels)
+    return candidate_sources(
+        counts.labels, name_vectors=names, given_vectors=given, hierarchy=hierarchy
+    )
 
 
 def replaces_graph(choice: SimilarityChoice) -> bool:
     """Whether similarity gains enough to replace the co-occurrence graph in attention.
 
-    It does if labels without positives get classifiers, or if the squared leave-one-image-out error
-    decreases by at least :data:`LEAST_GAIN` of a label's variance.
+    It does if labels without known presences and absences get classifiers, or if the squared
+    leave-one-image-out error decreases by at least :data:`LEAST_GAIN` of a label's variance.
     """
     if choice.strength_unseen and not choice.seen.all():
         return True

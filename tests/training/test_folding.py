@@ -1,5 +1,6 @@
 """Folds: every training image is predicted by models that never saw it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import torch
 
 from gatlabel.baselines.ridge import ridge_start
 from gatlabel.features import extract
+from gatlabel.graph import Cooccurrence
+from gatlabel.missing import make_completion
+from gatlabel.missing.starting import completed_start
 from gatlabel.training import auto, fitting, plain, train
+from gatlabel.training.building import build_graph
 from gatlabel.training.data import read_data
 from gatlabel.training.out_of_fold import OutOfFold
 
@@ -108,3 +113,24 @@ def test_models_of_folds_train_in_the_modes_of_the_model_itself(
     whole, *folds = modes
     assert all(whole)
     assert folds == [whole, whole]
+
+
+@pytest.mark.parametrize("unknown", ["negative", "complete"])
+def test_folds_of_a_head_without_a_graph_treat_unknown_labels_like_the_run(
+    unknown: str, tiny_csv: Path, tmp_path: Path
+) -> None:
+    options = {"head": "linear", "run.folds": 4, "run.epochs": 0, "encoder.stages": 1}
+    missing = {"missing.unknown": unknown, "missing.mask_labels": 0.4}
+    config = config_of(tiny_csv, tmp_path / "run", **options, **missing)
+    result = train(config)
+    found = OutOfFold.load(tmp_path / "run" / "out_of_fold.npz")
+    splits = read_data(config.resolved())
+    source = splits.train
+    x = torch.tensor(extract(result.model, source, "pooled", tmp_path / "other").open())
+    graph = build_graph(config, Cooccurrence.from_targets(source.targets, source.labels))
+    for fold in range(4):
+        held = torch.from_numpy(found.fold == fold)
+        completion = make_completion(unknown, source.targets.to_dense()[~held], graph)
+        start = completed_start(partial(ridge_start, x[~held]), completion, x[~held])
+        expected = x[held] @ start.weight.T + start.bias
+        np.testing.assert_allclose(found.scores[held.numpy()], expected, rtol=1e-3, atol=1e-2)

@@ -44,8 +44,8 @@ def assembled(
 
     Args:
         targets: ``(N, L)``, -1 for unknown.
-        seen_by: The source for labels with positives.
-        unseen_by: The source for labels without positives.
+        seen_by: The source for labels with known presences and absences.
+        unseen_by: The source for all other labels.
         map_penalty: See :class:`SimilarityChoice`.
         evidence: Results of the tests.
         reason: Why no test was made.

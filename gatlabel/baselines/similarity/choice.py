@@ -14,6 +14,8 @@ from gatlabel.nn.heads.shared_classifier import weights_by_presences
 
 #: Maximum number of labels named in an explanation.
 NAMED = 5
+#: The two groups of labels in explanations. A label present in every image is in the second.
+WITH, WITHOUT = (f"{word} known presences and absences" for word in ("with", "without"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,22 +23,22 @@ class SimilarityChoice:
     """Which labels share classifiers, and how strongly.
 
     Attributes:
-        source: The source for labels with positives, or ``None``.
+        source: The source for seen labels, or ``None``.
         strength: κ of a label without known presences, at least 0 and below 1; a label with n
             presences has ``κ · 3 / (3 + n)``. At 0 the classifiers are the independent ones.
-        source_unseen: The source for labels without positives, or ``None``.
+        source_unseen: The source for all other labels, or ``None``.
         strength_unseen: Its strength.
         map_penalty: Penalty of the map from label vectors to classifiers
-            (:func:`~gatlabel.baselines.similarity.label_map.map_weights`); ``None`` if labels
-            without positives get the average of similar labels' classifiers.
+            (:func:`~gatlabel.baselines.similarity.label_map.map_weights`); ``None`` if labels that
+            are not seen get the average of similar labels' classifiers.
         evidence: Results of the tests, by source.
         seen: bool ``(L,)``: labels with a known presence and a known absence.
         positives: float64 ``(L,)``, known presences.
         similarity: float64 ``(L, L)``, row = target: weights of similar labels, with row sums 1 or
             0; rows of labels that do not share are zero. Heads use it even if a map is used for
             prediction.
-        prediction: float64 ``(L, L)``: weights of the seen labels' classifiers in those of labels
-            without positives; other rows are zero.
+        prediction: float64 ``(L, L)``: weights of the seen labels' classifiers in those of other
+            labels; rows of seen labels are zero.
         reason: Why no test was made, if so.
     """
 
@@ -54,7 +56,7 @@ class SimilarityChoice:
 
     @property
     def rule(self) -> str:
-        """The predictor of classifiers of labels without positives: ``neighbours`` or ``map``."""
+        """The predictor of classifiers of labels not seen: ``neighbours`` or ``map``."""
         return "neighbours" if self.map_penalty is None else "map"
 
     @property
@@ -76,10 +78,10 @@ class SimilarityChoice:
         return identity + self.strengths()[:, None] * self.similarity
 
     def explain(self, labels: LabelSet | None = None) -> list[str]:
-        """Returns one line each for labels with and without positives: the choice and its reason.
+        """Returns one line each for seen and other labels: the choice and its reason.
 
         Args:
-            labels: The L labels; if given, the second line names those without positives.
+            labels: The L labels; if given, the second line names those that are not seen.
         """
         without = ""
         if labels is not None and not self.seen.all():
@@ -87,10 +89,8 @@ class SimilarityChoice:
             more = ", …" if len(names) > NAMED else ""
             without = f" ({len(names)}: {', '.join(names[:NAMED])}{more})"
         return [
-            self._line("with positives", self.source, self.strength, "seen"),
-            self._line(
-                f"without positives{without}", self.source_unseen, self.strength_unseen, "unseen"
-            ),
+            self._line(WITH, self.source, self.strength, "seen"),
+            self._line(f"{WITHOUT}{without}", self.source_unseen, self.strength_unseen, "unseen"),
         ]
 
     def by_label(self, labels: LabelSet) -> dict[str, dict[str, float]]:
@@ -119,7 +119,7 @@ class SimilarityChoice:
             "source_unseen": self.source_unseen,
             "strength_unseen": self.strength_unseen,
             "rule": self.rule,
-            "labels_with_positives": int(self.seen.sum()),
+            "labels_seen": int(self.seen.sum()),
             "labels": len(self.seen),
             "evidence": [
                 {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gatlabel.baselines.similarity.assembly import Used, assembled
-from gatlabel.baselines.similarity.choice import SimilarityChoice
+from gatlabel.baselines.similarity.choice import WITH, SimilarityChoice
 from gatlabel.baselines.similarity.evidence import Evidence, SourceEvidence
 from gatlabel.baselines.similarity.held_out import fit, learnable
 from gatlabel.baselines.similarity.judging import UnseenResult, evaluate_seen, evaluate_unseen
@@ -38,10 +38,11 @@ def choose_similarity(
     Two tests, with a total level of 3 % (:mod:`~gatlabel.baselines.similarity.judging`), each
     corrected for the number of sources:
 
-    - **Labels with positives**, by leave-one-image-out: does the error on left-out images decrease
-      as the strength leaves 0 (:class:`~gatlabel.baselines.similarity.seen.ImageTester`)? It must
-      decrease more than under permuted names, and significantly over images.
-    - **Labels without positives**, by leave-one-label-out: do the classifiers of similar labels
+    - **Labels with known presences and absences**, by leave-one-image-out: does the error on
+      left-out images decrease as the strength leaves 0
+      (:class:`~gatlabel.baselines.similarity.seen.ImageTester`)? It must decrease more than under
+      permuted names, and significantly over images.
+    - **All other labels**, by leave-one-label-out: do the classifiers of similar labels
       separate a label's images better than those under permuted names
       (:mod:`~gatlabel.baselines.similarity.unseen`)?
 
@@ -69,7 +70,7 @@ def choose_similarity(
     if not LEAST_LABELS <= count <= MOST_LABELS:
         return assembled(
             targets,
-            reason=f"{count} labels with positives, the tests need {LEAST_LABELS} to {MOST_LABELS}",
+            reason=f"{count} labels {WITH}, the tests need {LEAST_LABELS} to {MOST_LABELS}",
         )
     held = fit(features, targets, groups)
     assert held is not None

@@ -47,10 +47,10 @@ class SourceEvidence:
 
     Attributes:
         name: The source.
-        seen: Leave-one-image-out, for labels with positives.
-        unseen: Leave-one-label-out, for labels without positives; ``None`` for a source measured on
-            the targets, which such a label does not have.
-        rule: The predictor for labels without positives: the average of their ``neighbours``'
+        seen: Leave-one-image-out, for labels with known presences and absences.
+        unseen: Leave-one-label-out, for all other labels; ``None`` for a source measured on the
+            targets, which such a label does not have.
+        rule: The predictor for the latter: the average of their ``neighbours``'
             classifiers, or a ``map`` from label vectors to classifiers.
     """
 

@@ -19,12 +19,13 @@ from gatlabel.baselines.similarity.label_map import MAP_PENALTIES, predictions
 from gatlabel.baselines.similarity.seen import ImageTester, among
 from gatlabel.baselines.similarity.sources import SimilaritySource
 
-#: Probability of a false choice for labels with, and without, positives if names and targets are
-#: uninformative. The larger share goes to the test where similarity gains most.
+#: Probability of a false choice for labels with known presences and absences, and for the others,
+#: if names and targets are uninformative. The larger share goes to the test where similarity gains
+#: most.
 LEVEL_SEEN, LEVEL_UNSEEN = 0.005, 0.025
 #: Smaller strengths are set to 0, since they would only cost computing time.
 LEAST_STRENGTH = 0.01
-#: Largest number of labels with positives for maps: a map has one weight per pair of labels, all
+#: Largest number of tested labels for maps: a map has one weight per pair of labels, all
 #: of which change in every permutation.
 MOST_MAPPED = 600
 
@@ -47,7 +48,7 @@ class UnseenResult:
 def evaluate_seen(
     tester: ImageTester, sources: Sequence[SimilaritySource], permutations: int, seed: int
 ) -> dict[str, Evidence]:
-    """Runs leave-one-image-out for labels with positives; results by source."""
+    """Runs leave-one-image-out for labels with known presences and absences; results by source."""
     tests = [tester.test(source) for source in sources]
     family = permutation_tests([test.pairs for test in tests], permutations, LEVEL_SEEN, seed)
     z = torch.minimum(family.z, torch.tensor([test.z for test in tests]).double())
@@ -70,7 +71,7 @@ def evaluate_seen(
 def evaluate_unseen(
     held: HeldOut, sources: Sequence[SimilaritySource], permutations: int, seed: int
 ) -> dict[str, UnseenResult]:
-    """Runs leave-one-label-out for labels without positives; results by source."""
+    """Runs leave-one-label-out for all other labels; results by source."""
     candidates = [
         (source, penalty, predictions(source.matrix, source.vectors, held.seen, penalty))
         for source in sources

@@ -18,7 +18,7 @@ def map_weights(vectors: Tensor, seen: Tensor, penalty: float) -> Tensor:
     Torr, *An embarrassingly simple approach to zero-shot learning*, ICML 2015, with classifiers
     as its targets). With the kernel ``K = V Vᵀ`` of centred vectors and penalty μ::
 
-        A_u = k_uᵀ (K + μ I)⁻¹                   labels without positives
+        A_u = k_uᵀ (K + μ I)⁻¹                   labels not seen
         A_i = −P_ij / P_ii (j ≠ i),  P = (K + μ I)⁻¹      seen labels, predicted from the others
 
     Args:

@@ -15,11 +15,13 @@ from gatlabel.baselines.similarity import (
     source_from_vectors,
 )
 from gatlabel.baselines.similarity.assembly import Used, assembled
+from gatlabel.baselines.similarity.choice import WITH, WITHOUT
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence
 from gatlabel.labels import LabelSet
 from gatlabel.metrics import average_precision
+from gatlabel.missing import make_completion
 from gatlabel.nn import GATHead, GATv2Head, PyGHead
 from tests.baselines.similarity.cases import LABELS, WIDTH, grouped, names_of
 
@@ -192,7 +194,7 @@ def test_the_explanation_has_the_choice_and_the_reason() -> None:
             vectors[torch.randperm(LABELS, generator=torch.Generator().manual_seed(0))],
         )
     )
-    for line, which in zip(found.explain(), ("with positives", "without positives"), strict=True):
+    for line, which in zip(found.explain(), (WITH, WITHOUT), strict=True):
         assert line.startswith(f"similarity, labels {which}: names, strength 0.")
         assert "under permuted names" in line
         assert "p 0.005" in line
@@ -222,7 +224,7 @@ def test_too_little_to_test_is_strength_0(targets: torch.Tensor) -> None:
     sources = candidate_sources(LabelSet(list("abcdef"[:labels])), name_vectors=torch.eye(labels))
     choice = choose_similarity(torch.randn(20, 5), targets, sources)
     assert choice.linear
-    assert "labels with positives, the tests need 4" in choice.explain()[0]
+    assert "labels with known presences and absences, the tests need 4" in choice.explain()[0]
     start = similarity_start(torch.randn(20, 5), targets, choice)
     assert start.weight.shape == (labels, 5)
 
@@ -251,3 +253,35 @@ def test_wrong_input_is_refused() -> None:
             choose_similarity(*given)
     with pytest.raises(InputError, match="at least 99"):
         choose_similarity(features, targets, [source], permutations=20)
+
+
+def test_labels_that_are_always_present_are_not_without_positives() -> None:
+    features, targets, vectors = grouped()
+    y = targets.clone()
+    y[:, 3] = 1.0
+    choice = choose_similarity(features, y, names_of(vectors), permutations=199)
+    assert (~choice.seen).nonzero()[:, 0].tolist() == [3]
+    line = choice.explain(NAMES)[1]
+    assert line.startswith(f"similarity, labels {WITHOUT} (1: label 3): names, strength 0.")
+
+
+def test_positives_alone_are_evidence_only_with_assumed_absences() -> None:
+    features, targets, vectors = grouped()
+    listed = torch.where(targets == 1, 1.0, -1.0)
+    nothing = choose_similarity(features, listed, names_of(vectors), permutations=199)
+    assert nothing.linear
+    assert "0 labels with known presences and absences" in nothing.explain()[0]
+    for treatment in ("negative", "complete"):
+        observed = make_completion(treatment, listed).observed_targets()
+        assert torch.equal(observed, targets)
+    assert not choose_similarity(features, observed, names_of(vectors), permutations=199).linear
+
+
+@pytest.mark.parametrize("treatment", ["ignore", "prior", "complete", "pseudo"])
+def test_estimates_in_place_of_unknown_targets_are_no_evidence(treatment: str) -> None:
+    _, targets, _ = grouped()
+    y = targets.clone()
+    y[::2] = -1.0
+    completion = make_completion(treatment, y)
+    completion.update(torch.randn(y.shape), progress=1.0)
+    assert torch.equal(completion.observed_targets(), y)
