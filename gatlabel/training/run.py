@@ -39,6 +39,7 @@ from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.feature_moments import keep_moments
 from gatlabel.training.fitting import fit
+from gatlabel.training.folding import require_folds
 from gatlabel.training.following import FOLLOWER, follow, hand_over
 from gatlabel.training.given import Given, checked, require_masking
 from gatlabel.training.initialising import start_from
@@ -249,6 +250,7 @@ def _run(
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
     with logged_warnings(log):
         graph = build_graph(config, counts)
+        require_folds(config, splits.train, graph)
         torch.manual_seed(config.run.seed)
         model = build_model(config, graph, given=given)
     if config.encoder.init is not None and checkpoint is None:
