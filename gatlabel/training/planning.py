@@ -79,6 +79,8 @@ def plan(
         start = start_in_closed_form(
             model, config, splits, completion, log, sizes=sizes, allows=budget.allows_size
         )
+    elif auto and config.images.size is None:
+        model.image_size = budget.size(model, sizes_of(model, config))
     own = given is not None and given.encoder is not None
     if start is not None and config.encoder.stages is None and not own:
         build = partial(build_model, graph=graph, given=given)

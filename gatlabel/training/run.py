@@ -74,7 +74,7 @@ class RunResult:
         evaluations: Evaluations of the validation split and, if there is one, the test split.
         baselines: Metrics of baselines on the last split.
         curves: Learning curves, one row per epoch.
-        seconds: Duration of training.
+        seconds: Duration of training, with that of the folds.
     """
 
     folder: Path
@@ -319,9 +319,9 @@ def _run(
     if config.run.epochs and config.run.refit:
         refit(model, config, splits.train, completion)
         decide("the classifiers are fitted again in closed form on the trained encoder's features")
-    seconds = clock.spent
     folder.require()
     trained = settled(model, untrained, start, config, splits, folder, signals, decide)
+    seconds = clock.spent
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
     found = None

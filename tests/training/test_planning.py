@@ -1,26 +1,22 @@
 """The recipe auto: what it leaves, measures, decides and writes down."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from gatlabel.baselines.ridge import LinearStart
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.metrics import evaluate_scores
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.options import flat
 from gatlabel.training import auto, auto_table, planning, resume, train
-from gatlabel.training.budget import Budget, seconds_per_image, seconds_per_training_image
-from gatlabel.training.clock import Clock
-from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
+from gatlabel.training.durations import seconds_per_image, seconds_per_training_image
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.recipes import config_from, read_config
-from gatlabel.training.starting import Start
 
 QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}
 QUICK["head.start"] = "ridge"  # by itself it is taken with weights that were learned
@@ -189,81 +185,6 @@ def test_no_epochs_need_a_start(tiny_csv: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="epochs=0: only with a closed-form initialisation"):
             train(config)
         assert not (tmp_path / "run").exists()
-
-
-NAN = float("nan")
-
-
-@pytest.mark.parametrize(
-    ("images", "preset", "limit", "error", "expected"),
-    [
-        (500, "good", None, 0.6, 0),
-        (500, "good", 1e9, 0.6, 0),
-        (500, "good", 1e9, NAN, 0),
-        (500, "best", None, 0.6, 24),
-        (5_000, "good", None, 0.6, 8),
-        (5_000, "fast", None, 0.6, 0),
-        (100_000, "good", None, 0.6, 3),
-        (5_000, "good", 1e-3, 0.6, 0),  # no time for any pass
-        (5_000, "good", 1e9, 0.6, 8),
-        (500, "good", None, 1.0, 12),  # uninformative features
-        (500, "good", 1e9, 1.0, 12),
-        (500, "good", 1e-3, 1.0, 0),
-        (500, "good", 2.0, 1.0, 9),  # 0.192 s each, and 0.084 s afterwards
-        (500, "fast", 1e9, 1.0, 0),
-    ],
-)
-def test_epochs_by_images_preset_time_and_features(
-    images: int,
-    preset: str,
-    limit: float | None,
-    error: float,
-    expected: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("gatlabel.training.budget.seconds_per_image", lambda *args: 1e-4)
-    monkeypatch.setattr("gatlabel.training.budget.seconds_per_training_image", lambda *args: 3e-4)
-    model, start = small_model(), start_of(error)
-    budget = Budget(config_with(preset), images, 100, Clock(limit))
-    assert budget.epochs(model, start) == expected
-
-
-@pytest.mark.parametrize(
-    ("limit", "error", "expected"),
-    [
-        (None, 0.6, True),
-        (2.0, 0.6, True),  # a pass takes 1.2 s
-        (1.0, 0.6, False),
-        (40.0, 1.0, False),  # twelve epochs at the new size would take 43.2 s
-        (45.0, 1.0, True),
-        (1.5, 1.0, True),  # no time for training anyway
-        (10.0, 0.6, True),
-    ],
-)
-def test_a_larger_size_leaves_time_for_training_on_uninformative_features(
-    limit: float | None, error: float, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gatlabel.training.budget.seconds_per_image", lambda *args: 0.01)
-    monkeypatch.setattr("gatlabel.training.budget.seconds_per_training_image", lambda *args: 0.03)
-    budget = Budget(config_with("good"), 100, 0, Clock(limit))
-    assert budget.allows_size(small_model(), start_of(error)) is expected
-    # the last pass took so long that one over images of the same size would take 12 s
-    slow = replace(start_of(error), seconds=10.0)
-    assert budget.allows_size(small_model(), slow) is (limit is None)
-
-
-def small_model() -> MultiLabelClassifier:
-    return MultiLabelClassifier.create(
-        "shufflenet_v2_x0_5", "linear", labels=["a", "b"], image_size=32
-    ).eval()
-
-
-def start_of(error: float) -> Start:
-    return Start(32, LinearStart(torch.zeros(2, 4), torch.zeros(2), 1.0, 0.95, error), 0.5, 1.0)
-
-
-def config_with(preset: str) -> TrainConfig:
-    return auto().with_options({"data": "csv", "data.root": Path(), "recipe.preset": preset})
 
 
 def test_an_interrupted_auto_run_continues(
