@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from functools import partial
 
-from gatlabel.baselines.similarity import similarity_start
+from gatlabel.baselines.similarity import SimilarityChoice, similarity_start
 from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_graph
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.labels import LabelSet
 from gatlabel.logs import Log
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
@@ -42,6 +44,7 @@ def plan(
     clock: Clock,
     log: Log,
     given: Given | None = None,
+    on_similarity: Callable[[SimilarityChoice, LabelSet], None] = lambda choice, labels: None,
 ) -> tuple[MultiLabelClassifier, TrainConfig, Start | None]:
     """Sets unset options and initialises the head.
 
@@ -55,6 +58,7 @@ def plan(
         clock: The clock with the time limit.
         log: Called with measurements and choices, one line each.
         given: Objects from Python.
+        on_similarity: Called with the choice of similarity and the labels, if it is made.
 
     Returns:
         The model (another one if it uses several stages of the encoder or similar labels share
@@ -88,7 +92,9 @@ def plan(
     may_share = isinstance(config.head, SharedClassifiers) and config.head.similarity != NOTHING
     if start is not None and may_share:
         staged = config.with_options({"encoder.stages": model.encoder.stages})
-        model, text = _with_similarity(model, staged, splits, completion, counts, log, given)
+        model, text = _with_similarity(
+            model, staged, splits, completion, counts, log, given, on_similarity
+        )
         config = config.with_options({"head.similarity": text})
     if not auto:
         return model, config, start
@@ -118,6 +124,7 @@ def _with_similarity(
     counts: Cooccurrence,
     log: Log,
     given: Given | None,
+    on_similarity: Callable[[SimilarityChoice, LabelSet], None],
 ) -> tuple[MultiLabelClassifier, str]:
     """Makes similar labels share classifiers if this helps on the training images.
 
@@ -129,6 +136,7 @@ def _with_similarity(
     found = features(model, splits.train, config)
     targets = splits.train.targets.to_dense()
     choice = choose(config, found, targets, counts, log, splits.train.groups)
+    on_similarity(choice, counts.labels)
     if choice.linear:
         return model, NOTHING
     if not replaces_graph(choice):

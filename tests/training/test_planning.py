@@ -1,11 +1,15 @@
 """The recipe auto: what it leaves, measures, decides and writes down."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from gatlabel.baselines.similarity import SourceEvidence
+from gatlabel.baselines.similarity.evidence import Evidence
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.metrics import evaluate_scores
@@ -17,6 +21,7 @@ from gatlabel.training.data import read_data
 from gatlabel.training.durations import seconds_per_image, seconds_per_training_image
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.recipes import config_from, read_config
+from gatlabel.training.similarity import _made
 
 QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}
 QUICK["head.start"] = "ridge"  # by itself it is taken with weights that were learned
@@ -231,3 +236,66 @@ def test_measuring_the_time_that_is_left_leaves_the_model_as_it_was() -> None:
     assert all(module.training for module in model.modules() if not hasattr(module, "frozen"))
     after = model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+TIMES = re.compile(r"\d+\.\d s$")
+
+
+@pytest.mark.parametrize("start", ["ridge", "random"])
+def test_a_resumed_run_reports_the_choices_of_the_first_session(
+    start: str, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were made before the interruption; without their numbers nobody could judge them."""
+
+    def choose_similarity(features, targets, sources, groups, seed):
+        chosen = _made("seen:learned=0.5", features, targets, sources)
+        tested = Evidence(0.01, 0.0, 0.001, float("nan"), 0.005, 0.5, 3)
+        return replace(chosen, evidence=(SourceEvidence("learned", tested),))
+
+    monkeypatch.setattr("gatlabel.training.similarity.choose_similarity", choose_similarity)
+    options = {"images.size": 32, "run.epochs": 2, "head.hidden": 8, "head.start": start}
+    trained(config_of(tiny_csv, tmp_path / "whole", **options))
+    with monkeypatch.context() as patch:
+        patch.setattr("gatlabel.training.run.settled", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config_of(tiny_csv, tmp_path / "run", **options))
+    again = resume(tmp_path / "run", {"run.progress": False})
+    assert again.curves
+    notes = {
+        name: [
+            TIMES.sub("", note)
+            for note in read_json(tmp_path / name / "metrics.json", "metrics")["notes"]
+        ]
+        for name in ("whole", "run")
+    }
+    assert notes["run"] == notes["whole"]
+    assert any(note.startswith("auto (good): ") for note in notes["run"])
+    pages = {name: (tmp_path / name / "report.html").read_text() for name in notes}
+    kept = read_json(tmp_path / "run" / "choices.json", "choices")
+    if start == "random":
+        assert kept["similarity"] is None
+        assert kept["sharing"] == []
+        return
+    assert any("gain 0.010" in note and "p 0.005" in note for note in notes["run"])
+    assert kept["similarity"]["evidence"][0]["seen"]["p"] == 0.005
+    assert kept["similarity"]["evidence"][0]["seen"]["z"] is None  # JSON has no NaN
+    assert [each["label"] for each in kept["sharing"]] == list(again.model.labels)
+    for page in pages.values():
+        assert 'id="similarity"' in page
+
+
+def test_a_run_folder_without_choices_is_resumed_and_a_damaged_file_is_named(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"images.size": 32, "run.epochs": 1, "head": "linear"}
+    with monkeypatch.context() as patch:
+        patch.setattr("gatlabel.training.run.settled", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config_of(tiny_csv, tmp_path / "run", **options))
+    path = tmp_path / "run" / "choices.json"
+    for damaged in ('{"lines": 3}', "[]", '{"lines": [], "similarity": null, "sharing": [1]}'):
+        path.write_text(damaged)
+        with pytest.raises(InputError, match=r"choices.json is damaged: expected lines"):
+            resume(tmp_path / "run", {"run.progress": False})
+    path.unlink()
+    assert resume(tmp_path / "run", {"run.progress": False}).curves
