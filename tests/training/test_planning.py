@@ -10,12 +10,15 @@ import torch
 
 from gatlabel.baselines.similarity import SourceEvidence
 from gatlabel.baselines.similarity.evidence import Evidence
+from gatlabel.encoders.encoder import OWN_MODULE
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.metrics import evaluate_scores
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.options import flat
 from gatlabel.training import auto, auto_table, planning, resume, train
+from gatlabel.training.budget import Budget
+from gatlabel.training.clock import Clock
 from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
 from gatlabel.training.durations import seconds_per_image, seconds_per_training_image
@@ -87,7 +90,7 @@ def test_an_encoder_with_uninformative_features_is_trained_and_validation_choose
     assert len(result.curves) == written["run.epochs"] == 12
     its = auto_table.UNLIKE_FROM_START
     assert {name: written[name] for name in its} == its
-    assert (written["run.keep"], written["encoder.freeze"]) == ("proven", "norms")
+    assert (written["run.keep"], written["encoder.freeze"]) == ("proven", "none")
     assert written["run.refit"] is True
     assert written["images.augmentation"] == "standard"  # of twelve epochs
     assert any(line.startswith("the features explain little") for line in lines)
@@ -175,8 +178,31 @@ def test_an_encoder_of_random_weights_is_trained(tiny_csv: Path, tmp_path: Path)
     result, _ = trained(config)
     written = read_config(tmp_path / "run" / "config.yaml")
     found = (written.head.start, written.encoder.freeze, written.head.similarity)
-    assert found == ("random", "norms", "none")
+    assert found == ("random", "none", "none")
     assert len(result.curves) == written.run.epochs > 0
+
+
+@pytest.mark.parametrize(
+    ("encoder", "expected"),
+    [
+        ({"weights": "none"}, "none"),
+        ({"weights": None}, "none"),
+        ({"weights": "default"}, "norms"),
+        ({"weights": None, "init": Path("run")}, "norms"),
+        ({"weights": None, "backbone": OWN_MODULE}, "norms"),
+    ],
+)
+def test_only_statistics_that_were_learned_are_frozen(
+    encoder: dict[str, Any], expected: str, tiny_csv: Path
+) -> None:
+    """Those of random weights are of no data at all."""
+    given = {f"encoder.{name}": value for name, value in encoder.items()}
+    config = auto().with_options({"data": "csv", "data.root": tiny_csv, "run.epochs": 1, **given})
+    splits = read_data(config)
+    model = MultiLabelClassifier.create("shufflenet_v2_x0_5", "linear", labels=splits.labels)
+    budget = Budget(config, len(splits.train), len(splits.val), Clock())
+    found = auto_table.choices(config, splits, model, None, budget)
+    assert found["encoder.freeze"] == expected
 
 
 def test_no_epochs_need_a_start(tiny_csv: Path, tmp_path: Path) -> None:
