@@ -76,13 +76,13 @@ class Sharing(NamedTuple):
     Attributes:
         label: Its name.
         strength: Sum of their weights; that of its own classifier is 1.
-        count: Number of similar labels.
+        others: Number of similar labels.
         similar: The weights of those with the largest, in descending order.
     """
 
     label: str
     strength: float
-    count: int
+    others: int
     similar: Mapping[str, float]
 
 

@@ -39,5 +39,5 @@ def similarity_section(content: ReportContent) -> str:
 
 def _similar(each: Sharing) -> str:
     named = ", ".join(f"{text(name)} {number(weight)}" for name, weight in each.similar.items())
-    more = each.count - len(each.similar)
+    more = each.others - len(each.similar)
     return f"{named} and {more} more" if more > 0 else named

@@ -64,7 +64,7 @@ class Choices:
                 Sharing(
                     str(each["label"]),
                     float(each["strength"]),
-                    int(each["count"]),
+                    int(each["others"]),
                     {str(name): float(weight) for name, weight in each["similar"].items()},
                 )
                 for each in content["sharing"]
