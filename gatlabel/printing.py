@@ -78,7 +78,7 @@ def json_text(value: Any, *, indent: int | None = 1, ascii_only: bool = False) -
         indent: Spaces of indentation; ``None`` writes one line.
         ascii_only: Escape all non-ASCII characters too, for a terminal without UTF-8.
     """
-    text = json.dumps(_finite(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+    text = json.dumps(finite_values(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
     return "\n".join(_unsafe.sub(_json_escape, line) for line in text.split("\n"))
 
 
@@ -86,11 +86,12 @@ def _json_escape(found: re.Match[str]) -> str:
     return json.dumps(found[0])[1:-1]
 
 
-def _finite(value: Any) -> Any:
+def finite_values(value: Any) -> Any:
+    """Returns a JSON value with ``None`` for NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: finite_values(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [finite_values(each) for each in value]
     return None if isinstance(value, float) and value - value != 0 else value
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from gatlabel.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from gatlabel.report.content import Baseline, GraphLike, LabelResult, ReportContent
+    from gatlabel.report.content import Baseline, GraphLike, LabelResult, ReportContent, Sharing
     from gatlabel.report.page import write_report
 else:
     __getattr__, __dir__ = lazy_names(__name__)
 
-__all__ = ["Baseline", "GraphLike", "LabelResult", "ReportContent", "write_report"]
+__all__ = ["Baseline", "GraphLike", "LabelResult", "ReportContent", "Sharing", "write_report"]

@@ -70,6 +70,22 @@ class Baseline(NamedTuple):
     value: float
 
 
+class Sharing(NamedTuple):
+    """A label with similar labels' classifiers in its own.
+
+    Attributes:
+        label: Its name.
+        strength: Sum of their weights; that of its own classifier is 1.
+        others: Number of similar labels.
+        similar: The weights of those with the largest, in descending order.
+    """
+
+    label: str
+    strength: float
+    others: int
+    similar: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class ReportContent:
     """The contents of one report. Only the first five fields and the predictions are required.
@@ -98,6 +114,7 @@ class ReportContent:
             non-negative, summing to 1 over the in-neighbours of a label. ``None`` if not learned.
         baselines: Baselines on the same split, shown next to the headline.
         notes: Sentences about the data and the run.
+        sharing: Labels that share classifiers with similar ones.
 
     Raises:
         InputError: If shapes or names do not match, or logits are NaN.
@@ -120,6 +137,7 @@ class ReportContent:
     attention: ArrayLike | Tensor | None = None
     baselines: Sequence[Baseline] = ()
     notes: Sequence[str] = ()
+    sharing: Sequence[Sharing] = ()
 
     def __post_init__(self) -> None:
         N, L = len(self.ids), len(self.labels)

@@ -24,6 +24,7 @@ from gatlabel.report.markup import (
     text_cell,
 )
 from gatlabel.report.plots import ap_against_frequency, baseline_bars, learning_curves
+from gatlabel.report.similarity_section import similarity_section
 
 HEADLINE = "mAP"
 _CAPTION = "All labels; precision, recall and F1 at the decision. A dash: no positive, no AP"
@@ -51,6 +52,7 @@ def render(content: ReportContent) -> str:
         "Labels": _per_label(content),
         "Decisions": decision_section(content),
         "Graph": graph_section(content),
+        "Similarity": similarity_section(content),
         "Images": gallery_section(content),
         "Mistakes": mistakes_section(content),
     }

@@ -10,6 +10,7 @@ from typing import Any
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gatlabel.data import DataSplits
+from gatlabel.encoders.encoder import OWN_MODULE
 from gatlabel.errors import InputError
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn.options import NOTHING, SharedClassifiers
@@ -24,7 +25,8 @@ SIZES = {
     "good": (5 / 7, 1.0, 9 / 7, 11 / 7),
     "best": (5 / 7, 1.0, 9 / 7, 11 / 7, 13 / 7, 16 / 7),
 }
-FEW_IMAGES = 2000  # below: batch norms keep their statistics, and augmentation is light
+#: Below: augmentation is light, and batch norms keep their statistics if these were learned.
+FEW_IMAGES = 2000
 #: Rate of the head and factor for the encoder of a model with a closed-form initialisation.
 FROM_START = {"optimizer.lr": 3e-4, "optimizer.encoder_lr": 0.5}
 #: The same, and images per step, if its features are uninformative.
@@ -63,10 +65,11 @@ def choices(
     if epochs is None:
         epochs = budget.epochs(model, start)
     frozen = config.encoder.freeze == "encoder" or (config.encoder.freeze is None and epochs == 0)
+    norms = few and _has_norms(model) and _has_learned(config)
     found: dict[str, Any] = {
         "run.epochs": epochs,
         "encoder.stages": model.encoder.stages,
-        "encoder.freeze": "encoder" if frozen else "norms" if few and _has_norms(model) else "none",
+        "encoder.freeze": "encoder" if frozen else "norms" if norms else "none",
         "images.augmentation": "none" if epochs == 0 else "light" if few else "standard",
         "run.batch_size": BATCH_SIZE,
         "optimizer.lr": 3e-3,
@@ -87,6 +90,11 @@ def choices(
             if config.run.devices != 1:
                 found["run.batch_size"] = BATCH_SIZE
     return found
+
+
+def _has_learned(config: TrainConfig) -> bool:
+    """Whether the encoder's weights, and so the statistics of its norms, are of some images."""
+    return not config.encoder.starts_random or config.encoder.backbone == OWN_MODULE
 
 
 def _has_norms(model: MultiLabelClassifier) -> bool:

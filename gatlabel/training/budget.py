@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
-from gatlabel.devices import choose_device
-from gatlabel.inference import on_device
+from gatlabel.engine.probing import PROBE
+from gatlabel.engine.rate_finding import STEPS
 from gatlabel.model import MultiLabelClassifier
-from gatlabel.nn.modes import evaluating
 from gatlabel.training.clock import Clock
+from gatlabel.training.comparing import compares_heads
 from gatlabel.training.config import TrainConfig
+from gatlabel.training.durations import seconds_per_image, seconds_per_training_image
 from gatlabel.training.options import Auto
 from gatlabel.training.starting import Start
 
@@ -37,6 +33,23 @@ MARGIN = 1.2
 def preset_of(config: TrainConfig) -> str:
     """Returns the preset of the recipe auto; other recipes have none."""
     return config.recipe.preset if isinstance(config.recipe, Auto) else "good"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimated seconds of training.
+
+    Attributes:
+        epoch: Of an epoch of the model, and of the same epoch in all folds.
+        once: Before and after the epochs.
+    """
+
+    epoch: float
+    once: float
+
+    def of(self, epochs: int) -> float:
+        """Returns the seconds of training for a number of epochs."""
+        return self.once + epochs * self.epoch
 
 
 @dataclass(frozen=True)
@@ -69,41 +82,61 @@ class Budget:
         if limited.clock.limit is None:
             return True
         area = (model.image_size / start.size) ** 2
+        left = limited.clock.left - self._regressions(start)
         seconds = MARGIN * max(
             seconds_per_image(model, self.config) * (self.train + self.val), start.seconds * area
         )
-        if seconds <= limited.clock.left and self._trains(start) and not start.informative:
-            epoch = self._epoch(model)
-            if FEWEST_EPOCHS * epoch / area <= limited.clock.left:
-                seconds += self._full_epochs() * epoch
-        return seconds <= limited.clock.left
+        if seconds <= left and self._trains(start) and not start.informative:
+            cost = self._cost(model, start)
+            if FEWEST_EPOCHS * cost.epoch / area <= left:
+                seconds += cost.of(self._full_epochs())
+        return seconds <= left
+
+    def size(self, model: MultiLabelClassifier, sizes: Sequence[int]) -> int:
+        """Returns the image size of a model without a closed-form initialisation.
+
+        It is the model's. With a time limit it is the largest up to that at which there is time for
+        all epochs, otherwise the smallest: epochs pay more than resolution (docs/studies/auto.md).
+
+        Args:
+            model: The model; its image size is changed in place.
+            sizes: Image sizes to try.
+        """
+        own = model.image_size
+        if self.clock.limit is None:
+            return own
+        for size in sorted({own, *(s for s in sizes if s < own)}, reverse=True):
+            model.image_size = size
+            if self._cost(model).of(self._full_epochs()) <= self.clock.left:
+                break
+        return model.image_size
 
     def epochs(self, model: MultiLabelClassifier, start: Start | None) -> int:
         """Returns the number of epochs, by the table and the remaining time.
 
         Args:
             model: The model.
-            start: Its closed-form initialisation, if it has one.
+            start: Its closed-form initialisation. A model without one is trained for at least one
+                epoch.
         """
         table = self._full_epochs()
-        if start is None:
-            return table
-        if not self._trains(start):
+        if start is not None and not self._trains(start):
             return 0
         limited = self._limited(start)
         if limited.clock.limit is None:
             return table
-        image = seconds_per_image(model, self.config)
-        # afterwards both initialisation and result are evaluated, and features are extracted, for
-        # uninformative ones once more: the classifiers are fitted again
-        passes = 1 if start.informative else 2
-        left = limited.clock.left - MARGIN * image * (passes * self.train + 2 * self.val)
+        cost = self._cost(model, start)
+        left = limited.clock.left - (0.0 if start is None else self._regressions(start))
+        possible = int(min((left - cost.once) / cost.epoch, table))
+        if start is None:
+            return max(possible, 1)
         least = FEWEST_EPOCHS if self.few else EPOCHS[preset_of(self.config)][1]
-        possible = int(min(left / self._epoch(model), table))
         return possible if possible >= min(least, table) else 0
 
     def _full_epochs(self) -> int:
         """Returns the number of epochs without a time limit."""
+        if self.config.run.epochs is not None:
+            return self.config.run.epochs
         if self.config.data.name == "scenes":
             return 4
         most, least, in_all = EPOCHS[preset_of(self.config)]
@@ -118,58 +151,42 @@ class Budget:
         )
 
     def _trains(self, start: Start) -> bool:
-        if self.config.encoder.freeze == "encoder":
+        if self.config.encoder.freeze == "encoder" or self.config.run.epochs == 0:
             return False
         if not self.few:
             return True
         return not start.informative and WITHIN[preset_of(self.config)] > 0
 
-    def _limited(self, start: Start) -> Budget:
+    def _limited(self, start: Start | None) -> Budget:
         """Returns the budget with the limit of the preset, if it is needed."""
-        if self.clock.limit is not None or not self.few or start.informative:
+        if self.clock.limit is not None or start is None or not self.few or start.informative:
             return self
         return replace(self, clock=self.clock.limited(WITHIN[preset_of(self.config)]))
 
-    def _epoch(self, model: MultiLabelClassifier) -> float:
-        """Measures the duration of an epoch."""
+    def _regressions(self, start: Start) -> float:
+        """Returns the duration of the closed-form initialisations of all folds."""
+        return MARGIN * (self.config.run.folds or 0) * start.fit_seconds
+
+    def _cost(self, model: MultiLabelClassifier, start: Start | None = None) -> Cost:
+        """Measures what training takes, with folds, comparison and the search of a rate.
+
+        Args:
+            model: The model.
+            start: Its closed-form initialisation, if it has one.
+        """
         step = seconds_per_training_image(model, self.config)
-        return MARGIN * (step * self.train + seconds_per_image(model, self.config) * self.val)
-
-
-def seconds_per_image(model: MultiLabelClassifier, config: TrainConfig, images: int = 8) -> float:
-    """Measures the duration of the model's encoder per image, without cached features."""
-    with torch.inference_mode():
-        return _measured(model, config, images, lambda found: found.sum().item())
-
-
-def seconds_per_training_image(
-    model: MultiLabelClassifier, config: TrainConfig, images: int = 4
-) -> float:
-    """Measures the duration of the encoder's forward and backward pass per image."""
-    copied = copy.deepcopy(model).requires_grad_(True)
-    return _measured(copied, config, images, lambda found: found.sum().backward())
-
-
-def _measured(
-    model: MultiLabelClassifier,
-    config: TrainConfig,
-    images: int,
-    finish: Callable[[Tensor], object],
-) -> float:
-    """Returns seconds per image; ``finish`` uses the features, so that the device is waited for.
-
-    The shortest of three measurements: other processes only ever lengthen one.
-    """
-    size = model.image_size
-    batch = torch.zeros(images, 3, size, size, dtype=torch.uint8)
-    device = choose_device(config.run.device)
-    with on_device(model, device), evaluating(model):
-        finish(model.features(batch[:2].to(device)))  # the first call allocates memory
-        took = []
-        for _ in range(3):
-            began = time.perf_counter()
-            finish(model.features(batch.to(device)))
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            took.append(time.perf_counter() - began)
-        return min(took) / images
+        image = seconds_per_image(model, self.config)
+        folds, runs = self.config.run.folds or 0, 1 + compares_heads(self.config)
+        # K folds have K - 1 times the images in all, and each image is evaluated in one of them
+        trained = runs + max(folds - 1, 0)
+        evaluated = runs * self.val + (self.train if folds else 0)
+        epoch = step * self.train * trained + image * evaluated
+        # afterwards both initialisation and result are evaluated, and features are extracted, for
+        # uninformative ones once more: the classifiers are fitted again
+        refits = self.config.run.refit or (start is not None and not start.informative)
+        once = image * (self.train * (1 + refits * trained) + self.val + evaluated)
+        if self.config.optimizer.lr == "find":
+            batch = min(self.config.run.images_per_step, self.train)
+            ramps = 1 if start is not None else 2  # see gatlabel.engine.rate_finding
+            once += ramps * STEPS * (step * batch + image * min(max(batch, PROBE), self.train))
+        return Cost(MARGIN * epoch, MARGIN * once)

@@ -32,6 +32,16 @@ def run_completion(config: TrainConfig, splits: DataSplits, graph: LabelGraph) -
     return build_completion(config, config.missing.unknown, splits.train.targets, graph)
 
 
+def compares_heads(config: TrainConfig) -> bool:
+    """Whether a linear head is also trained, for comparison."""
+    return _wanted(config) and config.head.name != "linear"
+
+
+def _wanted(config: TrainConfig) -> bool:
+    compare = config.run.compare
+    return compare == "yes" or (compare == "auto" and config.data.name == "scenes")
+
+
 def baselines_of(
     config: TrainConfig,
     splits: DataSplits,
@@ -50,14 +60,11 @@ def baselines_of(
         log: Called with progress messages.
         given: Objects from Python.
     """
-    wanted = config.run.compare == "yes" or (
-        config.run.compare == "auto" and config.data.name == "scenes"
-    )
-    if not wanted:
+    if not _wanted(config):
         return []
     source = dict(splits.items())[split]
     found = []
-    if config.head.name != "linear":
+    if compares_heads(config):
         log("training a linear head in the same way, for comparison")
         keep = "last" if config.run.keep == "best" else config.run.keep
         start: Literal["random", "ridge"] | None = "ridge" if is_classical(config) else "random"

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from gatlabel.decisions.aims import Aim
-from gatlabel.decisions.choosing import choose_decision, lacks_evidence
+from gatlabel.decisions.choosing import choose_decision
 from gatlabel.decisions.decision import OUT_OF_FOLD, Decision
 from gatlabel.decisions.options import DecisionOptions
 from gatlabel.decisions.wording import chosen_on, describe, rule
 from gatlabel.errors import InputError, unknown_choice
 from gatlabel.labels import LabelSet
 from gatlabel.logs import Log
-from gatlabel.metrics import evaluate_scores, harden
+from gatlabel.metrics import evaluate_scores
 from gatlabel.training.evaluation import Evaluation
 from gatlabel.training.out_of_fold import OutOfFold
 from gatlabel.training.run_folder import RunFolder
@@ -66,12 +66,12 @@ def choose(
         split: What the images are called.
         log: Called with a line on what was chosen, or why nothing was, and on notes.
     """
-    lack = lacks_evidence(harden(targets), split)
-    if lack:
-        decision = Decision.fixed(labels, notes=(f"{lack}: thresholds stay 0.5",))
+    try:
+        decision = choose_decision(logits, targets, labels, options, split=split)
+    except InputError as error:  # the model is trained; it must not be lost
+        decision = Decision.fixed(labels, notes=(f"{error}: thresholds stay 0.5",))
         log(decision.notes[0])
     else:
-        decision = choose_decision(logits, targets, labels, options, split=split)
         log(f"thresholds: {describe(decision)['aim']}, chosen on {chosen_on(decision)}")
         for note in decision.notes:
             log(f"note: {note}")

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gatlabel.baselines.similarity import SimilarityChoice
-from gatlabel.data import DataSplits, folds
+from gatlabel.data import DataSplits, ImageSource, folds
+from gatlabel.errors import InputError
 from gatlabel.graph import LabelGraph
 from gatlabel.interruptions import Signals
 from gatlabel.logs import Log
@@ -27,6 +28,43 @@ from gatlabel.training.refitting import refit
 from gatlabel.training.starting import features, regression
 
 
+def folds_of(config: TrainConfig, source: ImageSource) -> NDArray[np.int64]:
+    """Returns the fold of each training image: stratified by label, with groups kept together.
+
+    Raises:
+        InputError: If there are too few images or groups, or a group is too large for a fold.
+    """
+    assert config.run.folds is not None
+    return folds(source.targets, config.run.folds, groups=source.groups, seed=config.run.seed)
+
+
+def require_folds(config: TrainConfig, source: ImageSource, graph: LabelGraph) -> None:
+    """Checks that training without each of the folds is possible, before anything is trained.
+
+    Args:
+        config: The options; nothing is checked without ``folds``.
+        source: The training images.
+        graph: The label graph, with which unknown targets are completed.
+
+    Raises:
+        InputError: As :func:`folds_of`, or if the images outside a fold do not suffice.
+    """
+    if not config.run.folds:
+        return
+    option = f"folds={config.run.folds}"
+    try:
+        fold_of = folds_of(config, source)
+        for fold in range(config.run.folds):
+            rest = np.flatnonzero(fold_of != fold)
+            if len(rest) < 2:
+                raise InputError("only one image would be left for training")
+            targets = source.targets.take(rest)
+            build_completion(config, config.missing.unknown, targets, graph)
+    except InputError as error:
+        message = str(error)
+        raise InputError(message if option in message else f"{option}: {message}") from error
+
+
 def fold_evidence(
     untrained: MultiLabelClassifier,
     config: TrainConfig,
@@ -39,7 +77,7 @@ def fold_evidence(
 ) -> tuple[Evidence, NDArray[np.int64]]:
     """Repeats initialisation and training without each fold of the training images in turn.
 
-    Folds are stratified by label and keep groups together. Each model is initialised by regression
+    The folds are those of :func:`folds_of`. Each model is initialised by regression
     on the images of the other folds. Choices that were made on all training images (resolution,
     similarity) are kept.
 
@@ -55,9 +93,8 @@ def fold_evidence(
     Returns:
         The logits of all training images, and the fold of each.
     """
-    assert config.run.folds is not None
     source = splits.train
-    fold_of = folds(source.targets, config.run.folds, groups=source.groups, seed=config.run.seed)
+    fold_of = folds_of(config, source)
     starts = getattr(config.head, "start", None) == "ridge"
     targets = source.targets.to_dense()
     kept = features(untrained, source, config) if starts else None

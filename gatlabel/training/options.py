@@ -49,8 +49,8 @@ class Auto(RecipeOptions):
     )  # fmt: skip
     time: str | None = option(
         None,
-        "Time limit of training, such as 10m, 90s or 1h. None is no limit beyond the preset; "
-        "the first model always takes one pass over the images.",
+        "Time limit of training, such as 10m, 90s or 1h; folds count. None is no limit beyond the "
+        "preset. The first model always takes one pass over the images.",
         short="time", benchmark=False,
     )  # fmt: skip
 

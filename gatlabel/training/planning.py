@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+from collections.abc import Callable
 from functools import partial
 
 from gatlabel.baselines.similarity import SimilarityChoice
@@ -11,6 +12,7 @@ from gatlabel.baselines.similarity.edges import share_as_chosen, similarity_grap
 from gatlabel.data import DataSplits
 from gatlabel.errors import InputError
 from gatlabel.graph import Cooccurrence, LabelGraph
+from gatlabel.labels import LabelSet
 from gatlabel.logs import Log
 from gatlabel.missing import Completion
 from gatlabel.model import MultiLabelClassifier
@@ -52,6 +54,7 @@ def plan(
     clock: Clock,
     log: Log,
     given: Given | None = None,
+    on_similarity: Callable[[SimilarityChoice, LabelSet], None] = lambda choice, labels: None,
 ) -> tuple[MultiLabelClassifier, TrainConfig, Start | None]:
     """Sets unset options and initialises the head.
 
@@ -65,6 +68,7 @@ def plan(
         clock: The clock with the time limit.
         log: Called with measurements and choices, one line each.
         given: Objects from Python.
+        on_similarity: Called with the choice of similarity and the labels, if it is made.
 
     Returns:
         The model (another one if it uses several stages of the encoder or similar labels share
@@ -90,6 +94,8 @@ def plan(
         start = start_in_closed_form(
             model, config, splits, completion, log, sizes=sizes, allows=budget.allows_size
         )
+    elif auto and config.images.size is None:
+        model.image_size = budget.size(model, sizes_of(model, config))
     own = given is not None and given.encoder is not None
     if start is not None and config.encoder.stages is None and not own:
         build = partial(build_model, graph=graph, given=given)
@@ -97,7 +103,9 @@ def plan(
     may_share = isinstance(config.head, SharedClassifiers) and config.head.similarity != NOTHING
     if start is not None and may_share:
         staged = config.with_options({"encoder.stages": model.encoder.stages})
-        model, choice = _with_similarity(model, staged, splits, completion, counts, log, given)
+        model, choice = _with_similarity(
+            model, staged, splits, completion, counts, log, given, on_similarity
+        )
         start = dataclasses.replace(start, choice=choice)
         text = NOTHING if choice is None else text_of(choice)
         config = config.with_options({"head.similarity": text})
@@ -129,6 +137,7 @@ def _with_similarity(
     counts: Cooccurrence,
     log: Log,
     given: Given | None,
+    on_similarity: Callable[[SimilarityChoice, LabelSet], None],
 ) -> tuple[MultiLabelClassifier, SimilarityChoice | None]:
     """Makes similar labels share classifiers if this helps on the training images.
 
@@ -144,6 +153,7 @@ def _with_similarity(
     targets = splits.train.targets.to_dense()
     observed = targets if completion is None else completion.observed_targets()
     choice = choose(config, found, observed, counts, log, splits.train.groups)
+    on_similarity(choice, counts.labels)
     if choice.linear:
         return model, None
     if not replaces_graph(choice):

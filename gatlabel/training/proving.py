@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 
 import torch
@@ -35,8 +34,8 @@ def gain(
             out together.
 
     Returns:
-        The difference, trained minus start, and the standard error, of mAP from 0 to 1; NaN if mAP
-        is not defined.
+        The difference, trained minus start, and the standard error, of mAP from 0 to 1. NaN if mAP
+        is not defined; the error also if it is not defined without one of the parts.
     """
     if not len(targets):
         return float("nan"), float("nan")
@@ -54,7 +53,7 @@ def gain(
 
     own = difference(torch.arange(len(targets)))
     without = [difference((part[unit] != k).nonzero()[:, 0]) for k in range(parts)]
-    values = torch.tensor([value for value in without if not math.isnan(value)])
+    values = torch.tensor(without)
     if len(values) < 2:
         return own, float("nan")
     factor = (len(values) - 1) / len(values)
@@ -65,6 +64,7 @@ def is_proven(difference: float, error: float) -> bool:
     """Whether a gain is larger than its standard error.
 
     The simpler model is kept if the difference is within one standard error (the 1-SE rule of
-    Breiman et al., *Classification and Regression Trees*, 1984, section 3.4.3).
+    Breiman et al., *Classification and Regression Trees*, 1984, section 3.4.3). It is also kept if
+    one of them is not known (NaN).
     """
-    return difference > (0.0 if math.isnan(error) else error)
+    return difference > error

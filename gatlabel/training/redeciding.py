@@ -18,6 +18,7 @@ from gatlabel.folder_lock import FolderLock
 from gatlabel.graph import Cooccurrence
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.report import Baseline, write_report
+from gatlabel.training.choices import Choices
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.data import default_workers, read_data
 from gatlabel.training.deciding import evidence_of, with_decision
@@ -85,6 +86,7 @@ def decide_run(
             read_curves(run.curves),
             baselines,
             metrics["notes"],
+            Choices.load(run.choices).sharing,
             trained=True,
         )
         decision.save(run.decisions)

@@ -17,7 +17,7 @@ from gatlabel.engine.fitting import precision_of
 from gatlabel.graph import Cooccurrence, LabelGraph
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.nn import GraphAblatable
-from gatlabel.report import Baseline, LabelResult, ReportContent
+from gatlabel.report import Baseline, LabelResult, ReportContent, Sharing
 from gatlabel.training.classical import description_of, is_classical
 from gatlabel.training.config import TrainConfig
 from gatlabel.training.evaluation import Evaluation
@@ -116,6 +116,7 @@ def report_content(
     curves: Sequence[Mapping[str, float]],
     baselines: Sequence[Baseline],
     notes: Sequence[str],
+    sharing: Sequence[Sharing] = (),
     *,
     trained: bool,
 ) -> ReportContent:
@@ -155,6 +156,7 @@ def report_content(
         attention=learned_attention(model.head, model.graph),
         baselines=baselines,
         notes=tuple(notes),
+        sharing=sharing,
     )
 
 

@@ -29,6 +29,7 @@ from gatlabel.nn.options import NOTHING
 from gatlabel.report import Baseline, write_report
 from gatlabel.training.building import build_graph, build_model, freeze_parts
 from gatlabel.training.changes import compare_records, machine_options, run_record
+from gatlabel.training.choices import Choices
 from gatlabel.training.classical import fit_classical, is_classical
 from gatlabel.training.clock import Clock
 from gatlabel.training.comparing import baselines_of, run_completion
@@ -39,6 +40,7 @@ from gatlabel.training.effects import refuse_without_effect
 from gatlabel.training.evaluation import Evaluation, evaluate
 from gatlabel.training.feature_moments import keep_moments
 from gatlabel.training.fitting import fit
+from gatlabel.training.folding import require_folds
 from gatlabel.training.following import FOLLOWER, follow, hand_over
 from gatlabel.training.given import Given, checked, require_masking
 from gatlabel.training.initialising import start_from
@@ -73,7 +75,7 @@ class RunResult:
         evaluations: Evaluations of the validation split and, if there is one, the test split.
         baselines: Metrics of baselines on the last split.
         curves: Learning curves, one row per epoch.
-        seconds: Duration of training.
+        seconds: Duration of training, with that of the folds.
     """
 
     folder: Path
@@ -249,6 +251,7 @@ def _run(
     counts = Cooccurrence.from_targets(splits.train.targets, splits.labels)
     with logged_warnings(log):
         graph = build_graph(config, counts)
+        require_folds(config, splits.train, graph)
         torch.manual_seed(config.run.seed)
         model = build_model(config, graph, given=given)
     if config.encoder.init is not None and checkpoint is None:
@@ -260,10 +263,10 @@ def _run(
     completion = run_completion(config, splits, graph)
     if config.run.workers is not None:
         checked_workers(config.run.workers)  # before features are extracted, which takes long
-    decisions: list[str] = []
+    choices = Choices()
 
     def decide(line: str) -> None:
-        decisions.append(line)
+        choices.lines.append(line)
         log(line)
 
     start = None
@@ -275,7 +278,16 @@ def _run(
     # the checkpoint contains the choices made before an interruption
     elif checkpoint is None or shares or config.run.keep == "proven":
         model, config, start = plan(
-            model, config, splits, completion, counts, graph, clock, decide, given
+            model,
+            config,
+            splits,
+            completion,
+            counts,
+            graph,
+            clock,
+            decide,
+            given,
+            choices.add_similarity,
         )
     counted, graph = graph, model.graph or graph
     require_refittable(model, config)
@@ -287,7 +299,9 @@ def _run(
         Teacher.load(config.distillation, splits.labels)
         config = with_found_rate(config, model, batches[0], completion, log)
     if not resumed:
-        folder.begin(config, counts, graph)
+        folder.begin(config, counts, graph, choices)
+    elif folder.choices.is_file():  # what was repeated above does not have the reasons
+        choices = Choices.load(folder.choices)
     proves = start is not None and config.run.keep == "proven"
     untrained = copy.deepcopy(model) if proves or config.run.folds else None
     curves: list[dict[str, float]] = []
@@ -318,9 +332,9 @@ def _run(
         choice = None if start is None else start.choice
         refit(model, config, splits.train, completion, choice)
         decide("the classifiers are fitted again in closed form on the trained encoder's features")
-    seconds = clock.spent
     folder.require()
     trained = settled(model, untrained, start, config, splits, folder, signals, decide, counted)
+    seconds = clock.spent
     model.save_pretrained(folder.path)
     judged = [(name, source) for name, source in splits.items() if name != "train"]
     found = None
@@ -333,12 +347,21 @@ def _run(
     model.cpu()
     evaluations = decided(config.decision, model.labels, evaluations, folder, log)
     baselines = baselines_of(config, splits, graph, evaluations[-1].split, log, given)
-    notes = (*splits.notes, *decisions)
+    notes = (*splits.notes, *choices.lines)
     content = metrics_file(config, model, evaluations, baselines, notes, seconds, trained=trained)
     write_json(folder.metrics, content)
     write_report(
         report_content(
-            config, splits, counts, model, evaluations, curves, baselines, notes, trained=trained
+            config,
+            splits,
+            counts,
+            model,
+            evaluations,
+            curves,
+            baselines,
+            notes,
+            choices.sharing,
+            trained=trained,
         ),
         folder.report,
     )

@@ -26,11 +26,11 @@ class RunFinishedError(InputError):
     """The run to resume is already finished."""
 
 
-class Saved(Protocol):
-    """The options of a run of any kind."""
+class Record(Protocol):
+    """What a run of any kind records: its options, its choices."""
 
     def save(self, path: Path) -> None:
-        """Writes them as YAML."""
+        """Writes the record."""
 
 
 class RunFolder:
@@ -49,6 +49,7 @@ class RunFolder:
         self.path = path
         self.target = target or path
         self.config = path / "config.yaml"
+        self.choices = path / "choices.json"
         self.labels = path / "labels.json"
         self.counts = path / "counts.json"
         self.graph = path / "graph.json"
@@ -92,9 +93,10 @@ class RunFolder:
 
     def begin(
         self,
-        config: Saved,
+        config: Record,
         counts: Cooccurrence | None = None,
         graph: LabelGraph | None = None,
+        choices: Record | None = None,
     ) -> None:
         """Writes the inputs of the run. The options are written last and mark the run as started.
 
@@ -102,6 +104,7 @@ class RunFolder:
             config: The options.
             counts: Label counts of a run with one task.
             graph: Its label graph.
+            choices: What it has chosen by measurements.
 
         Raises:
             InputError: If a file cannot be written; all are removed then.
@@ -115,6 +118,8 @@ class RunFolder:
                 write_json(self.labels, list(counts.names))
                 counts.save(self.counts)
                 graph.save(self.graph)
+            if choices is not None:
+                choices.save(self.choices)
             config.save(self.config)
         except BaseException:
             self._undo_begin()
@@ -124,7 +129,7 @@ class RunFolder:
         if self.config.exists():  # of a run that started again without a checkpoint
             return
         with suppress(OSError):
-            for path in (self.labels, self.counts, self.graph):
+            for path in (self.labels, self.counts, self.graph, self.choices):
                 path.unlink(missing_ok=True)
             self.checkpoints.rmdir()
             if self.replaces:

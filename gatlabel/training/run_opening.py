@@ -25,7 +25,7 @@ from gatlabel.training.run_swap import (
     swap_is_pending,
 )
 
-_INPUTS = {"labels.json", "counts.json", "graph.json"}
+_INPUTS = {"labels.json", "counts.json", "graph.json", "choices.json"}
 _KEYS = {"data", "head", "graph"}
 WhyNot = Callable[[Path], str]
 

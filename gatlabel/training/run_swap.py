@@ -26,8 +26,7 @@ MODEL = "model.json"
 FILES = (
     MODEL, "model.safetensors", "report.html", "metrics.json", "metrics.csv",
     "config.yaml", "labels.json", "counts.json", "graph.json", "out_of_fold.npz",
-    "moments.safetensors",
-    "decisions.json",
+    "moments.safetensors", "decisions.json", "choices.json",
 )  # fmt: skip
 """The files of a run."""
 BELOW = {

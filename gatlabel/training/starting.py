@@ -43,6 +43,7 @@ class Start:
         linear: The classifiers, and their leave-one-out error.
         val_map: Their mAP on the validation images, 0 to 1, or NaN.
         seconds: Duration of feature extraction and regression.
+        fit_seconds: Duration of the regression.
         choice: The similarity with which the head was initialised afterwards, if any was chosen.
     """
 
@@ -50,6 +51,7 @@ class Start:
     linear: LinearStart
     val_map: float
     seconds: float
+    fit_seconds: float = 0.0
     choice: SimilarityChoice | None = None
 
     @property
@@ -128,9 +130,11 @@ def fitted_start(
     began = time.perf_counter()
     targets = splits.train.targets.to_dense()
     found, groups = features(model, splits.train, config), splits.train.groups
+    extracted = time.perf_counter()
     linear = regression(found, targets, completion, model.head, groups)
+    fitted = time.perf_counter() - extracted
     figure = validation_map(linear, features(model, splits.val, config), splits.val)
-    return Start(model.image_size, linear, figure, time.perf_counter() - began)
+    return Start(model.image_size, linear, figure, time.perf_counter() - began, fitted)
 
 
 def regression(

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gatlabel.baselines.ridge import ridge_start
+from gatlabel.errors import InputError
 from gatlabel.features import extract
 from gatlabel.graph import Cooccurrence
 from gatlabel.missing import make_completion
@@ -134,3 +135,59 @@ def test_folds_of_a_head_without_a_graph_treat_unknown_labels_like_the_run(
         start = completed_start(partial(ridge_start, x[~held]), completion, x[~held])
         expected = x[held] @ start.weight.T + start.bias
         np.testing.assert_allclose(found.scores[held.numpy()], expected, rtol=1e-3, atol=1e-2)
+
+
+def with_groups(root: Path, groups: int) -> None:
+    """Adds a column ``patient`` to the labels.csv of :func:`tests.colours.write_colours`."""
+    head, *rows = (root / "labels.csv").read_text().splitlines()
+    rows = [f"{row},{number % groups}" for number, row in enumerate(rows)]
+    rows = [row for row in rows if ",train," in row] + [
+        row.rpartition(",")[0] + ",v" for row in rows if ",val," in row
+    ]
+    (root / "labels.csv").write_text("\n".join([f"{head},patient", *rows]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"run.folds": 17}, "folds=17: there are only 16 images"),
+        (
+            {"run.folds": 5, "data.group_column": "patient"},
+            "folds=5: 3 groups cannot be divided into 5 parts",
+        ),
+    ],
+)
+@pytest.mark.parametrize("recipe", [auto, plain])
+def test_impossible_folds_are_refused_before_anything_is_written_or_computed(
+    recipe: Any,
+    options: dict[str, Any],
+    message: str,
+    tiny_csv: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with_groups(tiny_csv, 3)
+    own = {"data": "csv", "data.root": tiny_csv, "run.epochs": 1, "run.output": tmp_path / "run"}
+    config = recipe().with_options({**QUICK, **own, **options})
+    monkeypatch.setattr("gatlabel.training.run.plan", None)
+    monkeypatch.setattr("gatlabel.training.run.fit", None)
+    with pytest.raises(InputError, match=message):
+        train(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_folds_without_which_unknown_labels_cannot_be_treated_are_refused_too(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pseudo-labels need known absences, and only one image has one."""
+    lines = (tiny_csv / "labels.csv").read_text().splitlines()
+    head, *rows = (line.rpartition(",")[0] for line in lines)
+    rows = [f"{row},red|green|blue," for row in rows]
+    rows[0] = f"{rows[0].rpartition(',')[0].rpartition(',')[0]},red|green,"
+    rows[-1] = f"{rows[-1].rpartition(',')[0].rpartition(',')[0]},red|green,"
+    (tiny_csv / "labels.csv").write_text("\n".join([f"{head},labels,unknown", *rows]) + "\n")
+    monkeypatch.setattr("gatlabel.training.run.plan", None)
+    options = {"run.folds": 2, "run.epochs": 1, "missing.unknown": "pseudo"}
+    with pytest.raises(InputError, match=r"folds=2: .*known absences"):
+        train(config_of(tiny_csv, tmp_path / "run", **options))
+    assert not (tmp_path / "run").exists()

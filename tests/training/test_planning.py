@@ -1,5 +1,6 @@
 """The recipe auto: what it leaves, measures, decides and writes down."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,20 +8,23 @@ from typing import Any
 import pytest
 import torch
 
-from gatlabel.baselines.ridge import LinearStart
+from gatlabel.baselines.similarity import SourceEvidence
+from gatlabel.baselines.similarity.evidence import Evidence
+from gatlabel.encoders.encoder import OWN_MODULE
 from gatlabel.errors import InputError
 from gatlabel.files import read_json
 from gatlabel.metrics import evaluate_scores
 from gatlabel.model import MultiLabelClassifier
 from gatlabel.options import flat
 from gatlabel.training import auto, auto_table, planning, resume, train
-from gatlabel.training.budget import Budget, seconds_per_image, seconds_per_training_image
+from gatlabel.training.budget import Budget
 from gatlabel.training.clock import Clock
-from gatlabel.training.config import TrainConfig, read_options
+from gatlabel.training.config import read_options
 from gatlabel.training.data import read_data
+from gatlabel.training.durations import seconds_per_image, seconds_per_training_image
 from gatlabel.training.evaluation import evaluate
 from gatlabel.training.recipes import config_from, read_config
-from gatlabel.training.starting import Start
+from gatlabel.training.similarity import _made
 
 QUICK = {"encoder.backbone": "shufflenet_v2_x0_5", "encoder.weights": "none", "run.progress": False}
 QUICK["head.start"] = "ridge"  # by itself it is taken with weights that were learned
@@ -86,7 +90,7 @@ def test_an_encoder_with_uninformative_features_is_trained_and_validation_choose
     assert len(result.curves) == written["run.epochs"] == 12
     its = auto_table.UNLIKE_FROM_START
     assert {name: written[name] for name in its} == its
-    assert (written["run.keep"], written["encoder.freeze"]) == ("proven", "norms")
+    assert (written["run.keep"], written["encoder.freeze"]) == ("proven", "none")
     assert written["run.refit"] is True
     assert written["images.augmentation"] == "standard"  # of twelve epochs
     assert any(line.startswith("the features explain little") for line in lines)
@@ -174,8 +178,31 @@ def test_an_encoder_of_random_weights_is_trained(tiny_csv: Path, tmp_path: Path)
     result, _ = trained(config)
     written = read_config(tmp_path / "run" / "config.yaml")
     found = (written.head.start, written.encoder.freeze, written.head.similarity)
-    assert found == ("random", "norms", "none")
+    assert found == ("random", "none", "none")
     assert len(result.curves) == written.run.epochs > 0
+
+
+@pytest.mark.parametrize(
+    ("encoder", "expected"),
+    [
+        ({"weights": "none"}, "none"),
+        ({"weights": None}, "none"),
+        ({"weights": "default"}, "norms"),
+        ({"weights": None, "init": Path("run")}, "norms"),
+        ({"weights": None, "backbone": OWN_MODULE}, "norms"),
+    ],
+)
+def test_only_statistics_that_were_learned_are_frozen(
+    encoder: dict[str, Any], expected: str, tiny_csv: Path
+) -> None:
+    """Those of random weights are of no data at all."""
+    given = {f"encoder.{name}": value for name, value in encoder.items()}
+    config = auto().with_options({"data": "csv", "data.root": tiny_csv, "run.epochs": 1, **given})
+    splits = read_data(config)
+    model = MultiLabelClassifier.create("shufflenet_v2_x0_5", "linear", labels=splits.labels)
+    budget = Budget(config, len(splits.train), len(splits.val), Clock())
+    found = auto_table.choices(config, splits, model, None, budget)
+    assert found["encoder.freeze"] == expected
 
 
 def test_no_epochs_need_a_start(tiny_csv: Path, tmp_path: Path) -> None:
@@ -189,81 +216,6 @@ def test_no_epochs_need_a_start(tiny_csv: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="epochs=0: only with a closed-form initialisation"):
             train(config)
         assert not (tmp_path / "run").exists()
-
-
-NAN = float("nan")
-
-
-@pytest.mark.parametrize(
-    ("images", "preset", "limit", "error", "expected"),
-    [
-        (500, "good", None, 0.6, 0),
-        (500, "good", 1e9, 0.6, 0),
-        (500, "good", 1e9, NAN, 0),
-        (500, "best", None, 0.6, 24),
-        (5_000, "good", None, 0.6, 8),
-        (5_000, "fast", None, 0.6, 0),
-        (100_000, "good", None, 0.6, 3),
-        (5_000, "good", 1e-3, 0.6, 0),  # no time for any pass
-        (5_000, "good", 1e9, 0.6, 8),
-        (500, "good", None, 1.0, 12),  # uninformative features
-        (500, "good", 1e9, 1.0, 12),
-        (500, "good", 1e-3, 1.0, 0),
-        (500, "good", 2.0, 1.0, 9),  # 0.192 s each, and 0.084 s afterwards
-        (500, "fast", 1e9, 1.0, 0),
-    ],
-)
-def test_epochs_by_images_preset_time_and_features(
-    images: int,
-    preset: str,
-    limit: float | None,
-    error: float,
-    expected: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("gatlabel.training.budget.seconds_per_image", lambda *args: 1e-4)
-    monkeypatch.setattr("gatlabel.training.budget.seconds_per_training_image", lambda *args: 3e-4)
-    model, start = small_model(), start_of(error)
-    budget = Budget(config_with(preset), images, 100, Clock(limit))
-    assert budget.epochs(model, start) == expected
-
-
-@pytest.mark.parametrize(
-    ("limit", "error", "expected"),
-    [
-        (None, 0.6, True),
-        (2.0, 0.6, True),  # a pass takes 1.2 s
-        (1.0, 0.6, False),
-        (40.0, 1.0, False),  # twelve epochs at the new size would take 43.2 s
-        (45.0, 1.0, True),
-        (1.5, 1.0, True),  # no time for training anyway
-        (10.0, 0.6, True),
-    ],
-)
-def test_a_larger_size_leaves_time_for_training_on_uninformative_features(
-    limit: float | None, error: float, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gatlabel.training.budget.seconds_per_image", lambda *args: 0.01)
-    monkeypatch.setattr("gatlabel.training.budget.seconds_per_training_image", lambda *args: 0.03)
-    budget = Budget(config_with("good"), 100, 0, Clock(limit))
-    assert budget.allows_size(small_model(), start_of(error)) is expected
-    # the last pass took so long that one over images of the same size would take 12 s
-    slow = replace(start_of(error), seconds=10.0)
-    assert budget.allows_size(small_model(), slow) is (limit is None)
-
-
-def small_model() -> MultiLabelClassifier:
-    return MultiLabelClassifier.create(
-        "shufflenet_v2_x0_5", "linear", labels=["a", "b"], image_size=32
-    ).eval()
-
-
-def start_of(error: float) -> Start:
-    return Start(32, LinearStart(torch.zeros(2, 4), torch.zeros(2), 1.0, 0.95, error), 0.5, 1.0)
-
-
-def config_with(preset: str) -> TrainConfig:
-    return auto().with_options({"data": "csv", "data.root": Path(), "recipe.preset": preset})
 
 
 def test_an_interrupted_auto_run_continues(
@@ -310,3 +262,66 @@ def test_measuring_the_time_that_is_left_leaves_the_model_as_it_was() -> None:
     assert all(module.training for module in model.modules() if not hasattr(module, "frozen"))
     after = model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+TIMES = re.compile(r"\d+\.\d s$")
+
+
+@pytest.mark.parametrize("start", ["ridge", "random"])
+def test_a_resumed_run_reports_the_choices_of_the_first_session(
+    start: str, tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were made before the interruption; without their numbers nobody could judge them."""
+
+    def choose_similarity(features, targets, sources, groups, seed):
+        chosen = _made("seen:learned=0.5", features, targets, sources)
+        tested = Evidence(0.01, 0.0, 0.001, float("nan"), 0.005, 0.5, 3)
+        return replace(chosen, evidence=(SourceEvidence("learned", tested),))
+
+    monkeypatch.setattr("gatlabel.training.similarity.choose_similarity", choose_similarity)
+    options = {"images.size": 32, "run.epochs": 2, "head.hidden": 8, "head.start": start}
+    trained(config_of(tiny_csv, tmp_path / "whole", **options))
+    with monkeypatch.context() as patch:
+        patch.setattr("gatlabel.training.run.settled", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config_of(tiny_csv, tmp_path / "run", **options))
+    again = resume(tmp_path / "run", {"run.progress": False})
+    assert again.curves
+    notes = {
+        name: [
+            TIMES.sub("", note)
+            for note in read_json(tmp_path / name / "metrics.json", "metrics")["notes"]
+        ]
+        for name in ("whole", "run")
+    }
+    assert notes["run"] == notes["whole"]
+    assert any(note.startswith("auto (good): ") for note in notes["run"])
+    pages = {name: (tmp_path / name / "report.html").read_text() for name in notes}
+    kept = read_json(tmp_path / "run" / "choices.json", "choices")
+    if start == "random":
+        assert kept["similarity"] is None
+        assert kept["sharing"] == []
+        return
+    assert any("gain 0.010" in note and "p 0.005" in note for note in notes["run"])
+    assert kept["similarity"]["evidence"][0]["seen"]["p"] == 0.005
+    assert kept["similarity"]["evidence"][0]["seen"]["z"] is None  # JSON has no NaN
+    assert [each["label"] for each in kept["sharing"]] == list(again.model.labels)
+    for page in pages.values():
+        assert 'id="similarity"' in page
+
+
+def test_a_run_folder_without_choices_is_resumed_and_a_damaged_file_is_named(
+    tiny_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"images.size": 32, "run.epochs": 1, "head": "linear"}
+    with monkeypatch.context() as patch:
+        patch.setattr("gatlabel.training.run.settled", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config_of(tiny_csv, tmp_path / "run", **options))
+    path = tmp_path / "run" / "choices.json"
+    for damaged in ('{"lines": 3}', "[]", '{"lines": [], "similarity": null, "sharing": [1]}'):
+        path.write_text(damaged)
+        with pytest.raises(InputError, match=r"choices.json is damaged: expected lines"):
+            resume(tmp_path / "run", {"run.progress": False})
+    path.unlink()
+    assert resume(tmp_path / "run", {"run.progress": False}).curves

@@ -82,3 +82,22 @@ def test_images_of_a_group_are_left_out_together() -> None:
     assert gain(*thrice, groups=list(np.arange(60).repeat(3)))[1] == pytest.approx(
         gain(first, second, targets)[1]
     )
+
+
+def test_a_gain_whose_error_is_not_known_is_no_proof() -> None:
+    assert not is_proven(0.1, float("nan"))
+    assert not is_proven(float("nan"), 0.1)
+    assert not is_proven(0.1, 0.1)
+    assert is_proven(0.11, 0.1)
+
+
+@pytest.mark.parametrize("positives", [[0], [0, 1]])
+def test_the_error_is_not_known_if_all_depends_on_one_group(positives: list[int]) -> None:
+    """Without its images no label has a positive, so that nothing says how far the gain varies."""
+    targets = torch.zeros(10, 2)
+    targets[positives] = 1
+    groups = ["a", "a", *"bcdefghi"]
+    worse = torch.arange(10.0)[:, None].expand(10, 2)
+    found, error = gain(-worse, worse, targets, groups=groups)
+    assert found > 0
+    assert np.isnan(error)

@@ -1,0 +1,43 @@
+"""The report's section on labels that share classifiers."""
+
+from __future__ import annotations
+
+from gatlabel.report.content import ReportContent, Sharing
+from gatlabel.report.markup import (
+    Cell,
+    number,
+    number_cell,
+    percent,
+    section,
+    table,
+    text,
+    text_cell,
+)
+
+_CAPTION = "Weights of similar labels' classifiers, in addition to a label's own"
+
+
+def similarity_section(content: ReportContent) -> str:
+    """Returns the section; empty if no labels share classifiers."""
+    if not content.sharing:
+        return ""
+    shares = {result.label: result.train_frequency for result in content.per_label}
+    rows = []
+    for each in content.sharing:
+        share = shares.get(each.label, float("nan"))
+        rows.append(
+            [
+                text_cell(each.label),
+                Cell(percent(share), share),
+                number_cell(each.strength),
+                Cell(_similar(each)),
+            ]
+        )
+    head = ["label", "training images", "strength", "similar labels"]
+    return section("similarity", "Shared classifiers", table(head, rows, caption=_CAPTION))
+
+
+def _similar(each: Sharing) -> str:
+    named = ", ".join(f"{text(name)} {number(weight)}" for name, weight in each.similar.items())
+    more = each.others - len(each.similar)
+    return f"{named} and {more} more" if more > 0 else named
