@@ -154,17 +154,17 @@ def test_validation_logits_that_are_not_finite_are_reported(
         train(options(tiny_csv, tmp_path / "run"))
 
 
-def labels_not_seen(root: Path) -> None:
+def without_positives(root: Path) -> None:
     """Takes the labels of the validation images away."""
     lines = (root / "labels.csv").read_text().splitlines()
     kept = [line.rpartition(",")[0] + "," if ",val," in line else line for line in lines]
     (root / "labels.csv").write_text("\n".join(kept) + "\n")
 
 
-def test_labels_not_seen_to_validate_on_all_epochs_are_trained_and_the_last_kept(
+def test_without_positives_to_validate_on_all_epochs_are_trained_and_the_last_kept(
     tiny_csv: Path, tmp_path: Path
 ) -> None:
-    labels_not_seen(tiny_csv)
+    without_positives(tiny_csv)
     train(options(tiny_csv, tmp_path / "plain", **{"run.epochs": 4}))
     lines: list[str] = []
     config = options(
