@@ -7,7 +7,7 @@
 ...      "run.compare": "no", "run.progress": False, "run.output": "demo"})
 >>> result = train(config)
 >>> sorted(path.name for path in result.folder.iterdir())[:3]
-['checkpoints', 'config.yaml', 'counts.json']
+['checkpoints', 'choices.json', 'config.yaml']
 """
 
 from __future__ import annotations
