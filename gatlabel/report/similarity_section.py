@@ -7,7 +7,6 @@ from gatlabel.report.markup import (
     Cell,
     number,
     number_cell,
-    percent,
     section,
     table,
     text,
@@ -21,19 +20,11 @@ def similarity_section(content: ReportContent) -> str:
     """Returns the section; empty if no labels share classifiers."""
     if not content.sharing:
         return ""
-    shares = {result.label: result.train_frequency for result in content.per_label}
-    rows = []
-    for each in content.sharing:
-        share = shares.get(each.label, float("nan"))
-        rows.append(
-            [
-                text_cell(each.label),
-                Cell(percent(share), share),
-                number_cell(each.strength),
-                Cell(_similar(each)),
-            ]
-        )
-    head = ["label", "training images", "strength", "similar labels"]
+    rows = [
+        [text_cell(each.label), number_cell(each.strength), Cell(_similar(each))]
+        for each in content.sharing
+    ]
+    head = ["label", "strength", "similar labels"]
     return section("similarity", "Shared classifiers", table(head, rows, caption=_CAPTION))
 
 

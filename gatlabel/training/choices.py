@@ -15,7 +15,7 @@ from gatlabel.printing import finite_values
 from gatlabel.report import Sharing
 from gatlabel.training.similarity import replaces_graph
 
-MOST_SIMILAR = 5  # labels that are named per label
+MOST_SIMILAR = 3  # labels that are named per label
 
 
 @dataclass
