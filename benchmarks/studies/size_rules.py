@@ -3,9 +3,9 @@
     python benchmarks/studies/size_rules.py --root ../shared/data --out /elsewhere/size-rules
 
 Ridge regression at 160, 224, 288 and 352 px (EfficientNet-Lite0) on training images drawn from the
-sets of peers.py, ten draws each, that peers.py does not use. Rules choose the size on the training
-images alone; figures are the mAP of test images, over labels with at least ten and at least one
-test positive. Writes benchmarks/results/size-rules.json; docs/studies/auto.md has the table.
+photographs of peers.py, ten draws each, that peers.py does not use. Rules choose the size on the
+training images alone; figures are the mAP of test images, over labels with at least ten and at
+least one test positive. Writes benchmarks/results/size-rules.json; docs/studies/auto.md has the table.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gatlabel.metrics import average_precision
 from gatlabel.training.starting import LEAST_REDUCTION
 
 SIZES = (160, 224, 288, 352)
-IMAGES = {"coco-part": (50, 100), "voc2007-part": (50, 100, 250, 450), "scenes": (100, 500)}
+IMAGES = {"coco-part": (50, 100), "voc2007-part": (50, 100, 250, 450)}
 SEEDS = range(30, 40)  # peers.py has 0 to 9, and stage_choice.py 20 to 29
 MEASURES = {"mAP of labels with 10 positives": 10, "mAP": 1}
 Draw = dict[int, dict[str, Any]]  # by size: figures of test images, and what rules may see
@@ -113,7 +113,7 @@ def main() -> None:
     limit_threads()
     rows = []
     for name, numbers in IMAGES.items():
-        if name != "scenes" and not (options.root / name).is_dir():
+        if not (options.root / name).is_dir():
             print(f"{name}: not there, left out")
             continue
         data = read_set(name, options.root, options.out)
