@@ -5,7 +5,8 @@
 Ridge regression at 160, 224, 288 and 352 px (EfficientNet-Lite0) on training images drawn from the
 photographs of peers.py, ten draws each, that peers.py does not use. Rules choose the size on the
 training images alone; figures are the mAP of test images, over labels with at least ten and at
-least one test positive. Writes benchmarks/results/size-rules.json; docs/studies/auto.md has the table.
+least one test positive. Writes benchmarks/results/size-rules.json; docs/studies/auto.md has the
+table.
 """
 
 from __future__ import annotations
