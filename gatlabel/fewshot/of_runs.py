@@ -17,9 +17,8 @@ from gatlabel.fewshot.evaluation import LabelledFeatures, episodes_key, run_epis
 from gatlabel.fewshot.options import FewShotConfig
 from gatlabel.fewshot.results import FewShotResult
 from gatlabel.fewshot.run_features import judged_split, pooled_features
-from gatlabel.fewshot.similar_labels import GRAPHS
+from gatlabel.fewshot.similar_labels import GRAPHS, read_graph
 from gatlabel.files import write_json, write_text
-from gatlabel.graph import LabelGraph
 from gatlabel.graph.vectors import load_vectors
 from gatlabel.labels import LabelSet
 from gatlabel.logs import Log
@@ -103,12 +102,7 @@ def similarity_source(text: str, labels: LabelSet, cache: Path) -> SimilaritySou
     if text == "names":
         given["name_vectors"] = kept_name_vectors(labels, cache)
     elif text.endswith(GRAPHS):
-        graph = (
-            LabelGraph.load(text)
-            if text.endswith(".json")
-            else LabelGraph.from_edge_file(text, labels, relation="similarity")
-        )
-        given["hierarchy"] = graph
+        given["hierarchy"] = read_graph(text, labels)
     else:
         given["given_vectors"] = torch.from_numpy(load_vectors(text, labels)[0])
     return candidate_sources(labels, **given)[0]  # type: ignore[arg-type]

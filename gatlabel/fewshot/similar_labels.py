@@ -79,6 +79,21 @@ def source_of_run(
     return similarity or NAMES
 
 
+def read_graph(path: str, labels: LabelSet | None = None) -> LabelGraph:
+    """Reads a graph of similarity from a file with a suffix of :data:`GRAPHS`.
+
+    Args:
+        path: A graph as JSON, or a list of edges.
+        labels: The labels of a list of edges; by default those that are in it.
+
+    Raises:
+        InputError: If the file cannot be read or does not fit the labels.
+    """
+    if path.endswith(".json"):
+        return LabelGraph.load(path)
+    return LabelGraph.from_edge_file(path, labels, relation="similarity")
+
+
 def similar_labels(similarity: str | LabelGraph, labels: LabelSet, cache: Path) -> dict[str, float]:
     """Returns shares of the labels that are similar to the last one.
 
@@ -93,12 +108,7 @@ def similar_labels(similarity: str | LabelGraph, labels: LabelSet, cache: Path) 
     """
     new = len(labels) - 1
     if isinstance(similarity, LabelGraph) or similarity.endswith(GRAPHS):
-        if isinstance(similarity, LabelGraph):
-            graph = similarity
-        elif similarity.endswith(".json"):
-            graph = LabelGraph.load(similarity)
-        else:
-            graph = LabelGraph.from_edge_file(similarity, relation="similarity")
+        graph = similarity if isinstance(similarity, LabelGraph) else read_graph(similarity)
         if labels[new] not in graph.labels:
             raise InputError(f"{similarity} has no edge to the new label {labels[new]!r}")
         target = graph.labels.index(labels[new])

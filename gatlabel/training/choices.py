@@ -13,7 +13,6 @@ from gatlabel.files import read_json, write_json
 from gatlabel.labels import LabelSet
 from gatlabel.printing import finite_values
 from gatlabel.report import Sharing
-from gatlabel.training.similarity import replaces_graph
 
 MOST_SIMILAR = 3  # labels that are named per label
 
@@ -33,11 +32,12 @@ class Choices:
     sharing: list[Sharing] = field(default_factory=list)
 
     def add_similarity(self, choice: SimilarityChoice, labels: LabelSet) -> None:
-        """Adds the choice of similarity, and the labels that share if it is used."""
+        """Adds the record of the choice of similarity, whether it is used or not."""
         unseen = [labels[int(i)] for i in (~choice.seen).nonzero()[:, 0]]
         self.similarity = finite_values({**choice.record(), "labels_not_seen": unseen})
-        if choice.linear or not replaces_graph(choice):
-            return
+
+    def add_sharing(self, choice: SimilarityChoice, labels: LabelSet) -> None:
+        """Adds the labels that share classifiers by a choice that is used."""
         for label, weights in choice.by_label(labels).items():
             most = dict(itertools.islice(weights.items(), MOST_SIMILAR))
             self.sharing.append(Sharing(label, sum(weights.values()), len(weights), most))

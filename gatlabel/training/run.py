@@ -289,6 +289,8 @@ def _run(
             given,
             choices.add_similarity,
         )
+        if start is not None and start.choice is not None:
+            choices.add_sharing(start.choice, splits.labels)
     counted, graph = graph, model.graph or graph
     require_refittable(model, config)
     freeze_parts(model, config)
